@@ -1,0 +1,172 @@
+import { createHash } from 'node:crypto';
+import { type FileHandle, open } from 'node:fs/promises';
+import { z } from 'zod';
+import { explainSystemError, UserError } from '../errors.js';
+import { writeAtomically } from './atomic.js';
+
+/*
+ * The safetensors format: 8 bytes with the length of a JSON header (little-endian), the header, then the tensors' bytes
+ * one after the other, little-endian.
+ */
+
+/** The element types that this program reads, with the array that holds them. */
+const ARRAYS = {
+  F32: Float32Array,
+  F64: Float64Array,
+  I32: Int32Array,
+  I64: BigInt64Array,
+  U8: Uint8Array,
+} as const;
+type ElementType = keyof typeof ARRAYS;
+
+export interface StoredTensor {
+  shape: readonly number[];
+  data: InstanceType<(typeof ARRAYS)[ElementType]>;
+}
+
+export interface TensorFile {
+  metadata: Readonly<Record<string, string>>;
+  tensors: ReadonlyMap<string, StoredTensor>;
+}
+
+/** Metadata key of the SHA-256 of all tensor bytes. */
+const CHECKSUM = 'sha256';
+/** The format's own limit. */
+const LARGEST_HEADER = 100_000_000;
+
+const size = z.int().min(0);
+const entrySchema = z.object({
+  dtype: z.enum(Object.keys(ARRAYS) as [ElementType, ...ElementType[]]),
+  shape: z.array(size),
+  data_offsets: z.tuple([size, size]),
+});
+const metadataSchema = z.record(z.string(), z.string());
+
+/** Writes tensors and metadata whole or not at all, with a checksum over the tensors' bytes. */
+export async function writeSafetensors(
+  path: string,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  metadata: Readonly<Record<string, string>>,
+): Promise<void> {
+  const hash = createHash('sha256');
+  const header: Record<string, unknown> = {};
+  let offset = 0;
+  for (const [name, { shape, data }] of tensors) {
+    hash.update(bytesOf(data));
+    header[name] = { dtype: elementType(data), shape, data_offsets: [offset, offset + data.byteLength] };
+    offset += data.byteLength;
+  }
+  const json = Buffer.from(JSON.stringify({ __metadata__: { ...metadata, [CHECKSUM]: hash.digest('hex') }, ...header }));
+  const head = Buffer.concat([json, Buffer.alloc((8 - (json.length % 8)) % 8, ' ')]); // tensors start at a multiple of 8
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(head.length));
+  await writeAtomically(path, async (file) => {
+    await file.appendFile(length);
+    await file.appendFile(head);
+    for (const { data } of tensors.values()) await file.appendFile(bytesOf(data));
+  });
+}
+
+/**
+ * Reads a file of tensors, checking everything that its header claims.
+ * @throws UserError if the file is missing, cut short, or not what its header or checksum says
+ */
+export async function readSafetensors(path: string): Promise<TensorFile> {
+  let file: FileHandle;
+  try {
+    file = await open(path, 'r');
+  } catch (error) {
+    throw explainSystemError(error, path);
+  }
+  try {
+    return await readOpenFile(path, file);
+  } catch (error) {
+    throw explainSystemError(error, path);
+  } finally {
+    await file.close();
+  }
+}
+
+async function readOpenFile(path: string, file: FileHandle): Promise<TensorFile> {
+  const { size: fileSize } = await file.stat();
+  const length = Number(new DataView(await read(path, file, 0, 8)).getBigUint64(0, true));
+  if (length > LARGEST_HEADER || length + 8 > fileSize) {
+    throw corrupt(path, `its header is said to be ${length} bytes long, the file is ${fileSize}`);
+  }
+  const { metadata, entries } = parseHeader(path, await read(path, file, 8, length));
+  const tensors = new Map<string, StoredTensor>();
+  const hash = createHash('sha256');
+  let expectedStart = 0;
+  for (const [name, { dtype, shape, data_offsets }] of entries) {
+    const [start, end] = data_offsets;
+    const ArrayType = ARRAYS[dtype];
+    const count = shape.reduce((product, side) => product * side, 1);
+    if (start !== expectedStart || end - start !== count * ArrayType.BYTES_PER_ELEMENT) {
+      throw corrupt(path, `the tensor '${name}' of shape [${shape}] is said to lie at bytes ${start} to ${end}`);
+    }
+    if (8 + length + end > fileSize) {
+      throw corrupt(path, `it ends at byte ${fileSize}, the tensor '${name}' would end at ${8 + length + end}`);
+    }
+    const bytes = await read(path, file, 8 + length + start, end - start);
+    hash.update(new Uint8Array(bytes));
+    tensors.set(name, { shape, data: new ArrayType(bytes, 0, count) });
+    expectedStart = end;
+  }
+  if (8 + length + expectedStart !== fileSize) throw corrupt(path, 'there are bytes that belong to no tensor');
+  const digest = hash.digest('hex');
+  if (metadata[CHECKSUM] !== undefined && metadata[CHECKSUM] !== digest) {
+    throw corrupt(path, 'its bytes do not match their checksum');
+  }
+  return { metadata, tensors };
+}
+
+/** Metadata and entries in the order of their bytes. */
+function parseHeader(path: string, bytes: ArrayBuffer) {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    throw corrupt(path, 'its header is not JSON');
+  }
+  const header = z.record(z.string(), z.unknown()).safeParse(json);
+  if (!header.success) throw corrupt(path, 'its header is not an object');
+  const { __metadata__ = {}, ...rest } = header.data;
+  const metadata = metadataSchema.safeParse(__metadata__);
+  if (!metadata.success) throw corrupt(path, 'its metadata is not text by name');
+  const entries = Object.entries(rest).map(([name, value]) => {
+    const entry = entrySchema.safeParse(value);
+    if (!entry.success) throw corrupt(path, `its header describes the tensor '${name}' in a way that cannot be read`);
+    return [name, entry.data] as const;
+  });
+  entries.sort(([, a], [, b]) => a.data_offsets[0] - b.data_offsets[0] || a.data_offsets[1] - b.data_offsets[1]);
+  return { metadata: metadata.data, entries };
+}
+
+/** Reads exactly `count` bytes. */
+async function read(path: string, file: FileHandle, position: number, count: number): Promise<ArrayBuffer> {
+  const bytes = new Uint8Array(count);
+  for (let done = 0; done < count; ) {
+    // One read moves at most 2 GiB.
+    const { bytesRead } = await file.read(bytes, done, Math.min(count - done, 2 ** 30), position + done);
+    if (bytesRead === 0) throw corrupt(path, `it ends after ${position + done} bytes`);
+    done += bytesRead;
+  }
+  return bytes.buffer;
+}
+
+function corrupt(path: string, reason: string): UserError {
+  return new UserError(`${path} is damaged or not a safetensors file: ${reason}`, {
+    expected: 'a whole file in the safetensors format',
+    remedy: 'use another checkpoint of the run, or a fresh copy of this one',
+  });
+}
+
+function elementType(data: StoredTensor['data']): ElementType {
+  const found = Object.entries(ARRAYS).find(([, ArrayType]) => data instanceof ArrayType);
+  if (!found) throw new Error('this array type cannot be stored');
+  return found[0] as ElementType;
+}
+
+function bytesOf(data: StoredTensor['data']): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}

@@ -1,0 +1,18 @@
+import type { EngineStarter } from './contract.js';
+import { tf } from './tf.js';
+
+/** TensorFlow.js's own plain JavaScript backend: slow, always there, easy to step through. */
+export const cpu: EngineStarter = {
+  name: 'cpu',
+  async start() {
+    tf.enableProdMode(); // otherwise the backend advertises another package on standard error
+    if (!(await tf.setBackend('cpu'))) throw new Error('the plain JavaScript backend did not start');
+    return {
+      name: 'cpu',
+      version: tf.version_core,
+      device: 'CPU (plain JavaScript)',
+      threads: 1,
+      compile: (fn) => fn,
+    };
+  },
+};

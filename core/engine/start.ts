@@ -1,0 +1,57 @@
+import { UserError } from '../errors.js';
+import { type Engine, ENGINE_NAMES, type EngineChoice, type EngineName, type EngineStarter } from './contract.js';
+import { cpu } from './cpu.js';
+import { tensorflow, tensorflowGpu } from './tensorflow.js';
+import { wasm } from './wasm.js';
+
+const STARTERS: Record<EngineName, EngineStarter> = {
+  'tensorflow-gpu': tensorflowGpu,
+  tensorflow,
+  wasm,
+  cpu,
+};
+
+/** An engine that was looked for: present, or absent for a reason. */
+export type EngineStatus =
+  | { name: EngineName; present: true; engine: Engine }
+  | { name: EngineName; present: false; reason: string };
+
+/**
+ * Starts an engine and makes it the active one.
+ *
+ * `auto` takes the fastest that is present: one that is absent, or whose native part does not load, is passed over.
+ * @throws UserError if an engine was asked for by name and is not there.
+ */
+export async function startEngine(choice: EngineChoice): Promise<Engine> {
+  if (choice === 'auto') return startFastest();
+  const status = await tryEngine(choice);
+  if (status.present) return status.engine;
+  throw new UserError(`the engine ${choice} is not available: ${status.reason}`, {
+    expected: `an engine that is installed on this machine, out of ${ENGINE_NAMES.join(', ')}`,
+    remedy: 'use --engine auto, which takes the fastest one that is there',
+  });
+}
+
+/** Tries to start one engine; its absence is an answer, not an error. */
+export async function tryEngine(name: EngineName): Promise<EngineStatus> {
+  try {
+    return { name, present: true, engine: await STARTERS[name].start() };
+  } catch (error) {
+    return { name, present: false, reason: firstLine(error) };
+  }
+}
+
+async function startFastest(): Promise<Engine> {
+  const reasons: string[] = [];
+  for (const name of ENGINE_NAMES) {
+    const status = await tryEngine(name);
+    if (status.present) return status.engine;
+    reasons.push(`${name}: ${status.reason}`);
+  }
+  throw new Error(`no engine could be started\n${reasons.join('\n')}`);
+}
+
+function firstLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return (text.split('\n').find((line) => line.trim() !== '') ?? 'no reason was given').trim();
+}

@@ -1,0 +1,53 @@
+import { createRequire } from 'node:module';
+import util from 'node:util';
+import type { EngineName, EngineStarter } from './contract.js';
+import { tf } from './tf.js';
+
+const require = createRequire(import.meta.url);
+
+/** TensorFlow's C library on an NVIDIA GPU. */
+export const tensorflowGpu = nativeTensorflow('tensorflow-gpu', '@tensorflow/tfjs-node-gpu', 'GPU (CUDA)');
+
+/** TensorFlow's C library on the CPU. */
+export const tensorflow = nativeTensorflow('tensorflow', '@tensorflow/tfjs-node', 'CPU (TensorFlow C library)');
+
+function nativeTensorflow(name: EngineName, packageName: string, device: string): EngineStarter {
+  return {
+    name,
+    async start() {
+      restoreIsNullOrUndefined();
+      const { version, available } = loadNative(packageName);
+      if (name === 'tensorflow-gpu' && !available) throw new Error('TensorFlow finds no GPU');
+      if (!(await tf.setBackend('tensorflow'))) throw new Error(`the backend of ${packageName} did not start`);
+      return { name, version, device, threads: availableThreads(), compile: (fn) => fn };
+    },
+  };
+}
+
+/** Loads the package, whose import registers its backend; throws a one-line reason where it cannot. */
+function loadNative(packageName: string): { version: string; available: boolean } {
+  let manifest: { version: string };
+  try {
+    manifest = require(`${packageName}/package.json`);
+  } catch (error) {
+    throw new Error(`the package ${packageName} is not installed`, { cause: error });
+  }
+  try {
+    require(packageName);
+  } catch (error) {
+    throw new Error(`the native part of ${packageName} is not installed or does not load`, { cause: error });
+  }
+  const backend = tf.findBackend('tensorflow') as { isUsingGpuDevice?: boolean } | null;
+  return { version: manifest.version, available: backend?.isUsingGpuDevice === true };
+}
+
+/** tfjs-node 4.22 calls `util.isNullOrUndefined`, which Node 23 removed. */
+function restoreIsNullOrUndefined(): void {
+  const legacy = util as { isNullOrUndefined?: (value: unknown) => boolean };
+  legacy.isNullOrUndefined ??= (value) => value === null || value === undefined;
+}
+
+function availableThreads(): number {
+  const { availableParallelism }: typeof import('node:os') = require('node:os');
+  return availableParallelism();
+}

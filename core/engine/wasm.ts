@@ -1,0 +1,25 @@
+import { createRequire } from 'node:module';
+import type { EngineStarter } from './contract.js';
+import { tf } from './tf.js';
+import { installFastMatMul } from './wasm-matmul.js';
+
+const require = createRequire(import.meta.url);
+
+/** WebAssembly with SIMD, one thread under Node. */
+export const wasm: EngineStarter = {
+  name: 'wasm',
+  async start() {
+    const { version_wasm, getThreadsCount }: typeof import('@tensorflow/tfjs-backend-wasm') = require('@tensorflow/tfjs-backend-wasm');
+    tf.enableProdMode();
+    if (!(await tf.setBackend('wasm'))) throw new Error('the WebAssembly backend did not start');
+    installFastMatMul();
+    const simd = await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT');
+    return {
+      name: 'wasm',
+      version: version_wasm,
+      device: `CPU (WebAssembly${simd ? ', SIMD' : ''})`,
+      threads: getThreadsCount() > 0 ? getThreadsCount() : 1,
+      compile: (fn) => fn,
+    };
+  },
+};

@@ -1,0 +1,69 @@
+import { closest, distance } from 'fastest-levenshtein';
+
+/** What a message about a user's mistake says, beside the problem itself. */
+export interface Advice {
+  /** What would have been right. */
+  expected?: string;
+  /** What to do now. */
+  remedy?: string;
+}
+
+/**
+ * Something that the user can mend. It is printed as a message, without a stack, and ends the program with exit code 2.
+ * Every other error is a bug of this program: it keeps its stack and ends with exit code 1.
+ */
+export class UserError extends Error {
+  override readonly name = 'UserError';
+  readonly advice: Advice;
+
+  constructor(problem: string, advice: Advice = {}, options?: ErrorOptions) {
+    super(problem, options);
+    this.advice = advice;
+  }
+
+  /** The whole message, one line for each of: problem, expectation, remedy. */
+  get report(): string {
+    const lines = [this.message];
+    if (this.advice.expected) lines.push(`  expected: ${this.advice.expected}`);
+    if (this.advice.remedy) lines.push(`  what to do: ${this.advice.remedy}`);
+    return lines.join('\n');
+  }
+}
+
+/** The error of a name that does not exist: what was given, the nearest name that does, and all the names. */
+export function unknownName(kind: string, received: string, names: readonly string[], where = ''): UserError {
+  const nearest = nearestName(received, names);
+  return new UserError(`unknown ${kind} '${received}'${where && ` in ${where}`}`, {
+    expected: `one of ${names.join(', ')}`,
+    ...(nearest && { remedy: `did you mean '${nearest}'?` }),
+  });
+}
+
+/** The name that `received` was probably meant to be, or undefined where none is near. */
+export function nearestName(received: string, names: readonly string[]): string | undefined {
+  if (names.length === 0) return undefined;
+  const nearest = closest(received, names);
+  return distance(received.toLowerCase(), nearest.toLowerCase()) <= Math.max(2, nearest.length * 0.4)
+    ? nearest
+    : undefined;
+}
+
+const SYSTEM_PROBLEMS: Record<string, { says: string; remedy: string }> = {
+  ENOENT: { says: 'does not exist', remedy: 'check the path' },
+  EACCES: { says: 'is not accessible: permission denied', remedy: 'change its permissions or choose another path' },
+  EPERM: { says: 'is not accessible: operation not permitted', remedy: 'change its permissions or choose another path' },
+  EROFS: { says: 'is on a read-only file system', remedy: 'choose another path' },
+  ENOSPC: { says: 'cannot be written: the disk is full', remedy: 'free some space or choose another disk' },
+  EDQUOT: { says: 'cannot be written: the disk quota is used up', remedy: 'free some space or choose another disk' },
+  ENOTDIR: { says: 'is not a folder, or lies below something that is not', remedy: 'choose another path' },
+  EISDIR: { says: 'is a folder, not a file', remedy: 'name a file' },
+  EMFILE: { says: 'cannot be opened: too many files are open', remedy: 'raise the limit with ulimit -n' },
+  EIO: { says: 'cannot be read or written: the disk reports an error', remedy: 'check the disk' },
+};
+
+/** Turns a failure of the file system into a message for the user; returns anything else as it is. */
+export function explainSystemError(error: unknown, what: string): unknown {
+  if (!(error instanceof Error) || !('code' in error)) return error;
+  const problem = SYSTEM_PROBLEMS[String(error.code)];
+  return problem ? new UserError(`${what} ${problem.says}`, { remedy: problem.remedy }, { cause: error }) : error;
+}

@@ -1,0 +1,75 @@
+import { UserError } from '../errors.js';
+import { type MaskSettings, possibleSizes } from './blocks.js';
+
+/** Settings of masks whose `minKeep` may be left to the program. */
+export type MaskWishes = Omit<MaskSettings, 'minKeep'> & { minKeep: number | null };
+
+/** The reference's `min_keep`. */
+const REFERENCE_MIN_KEEP = 10;
+
+/**
+ * Completes and checks the settings of masks, so that drawing can never fail or hang.
+ *
+ * `minKeep` null becomes the reference's 10, or the smallest target block where that is smaller.
+ * @param patch the image and patch size that gave the grid, for the message
+ * @throws UserError that names the numbers and the nearest setting that works
+ */
+export function checkMaskSettings(wishes: MaskWishes, patch: { imageSize: number; patchSize: number }): MaskSettings {
+  const smallest = smallestBlock(wishes);
+  const minKeep = wishes.minKeep ?? Math.min(REFERENCE_MIN_KEEP, Math.max(1, largestMinKeep(wishes)));
+  const settings = { ...wishes, minKeep };
+  if (works(settings)) return settings;
+  const grid = `${wishes.gridSize}x${wishes.gridSize} patches`;
+  const problem =
+    smallest < 1
+      ? `masks are impossible on a grid of ${grid} (${patch.imageSize} px images, ${patch.patchSize} px patches): ` +
+        `a target or context block can come out empty`
+      : `masks are impossible: min-keep is ${minKeep}, but on a grid of ${grid} the smallest block has ${smallest} patches`;
+  throw new UserError(problem, {
+    expected: 'every block that can be drawn lies inside the grid and keeps at least min-keep patches',
+    remedy: nearestThatWorks(settings, patch),
+  });
+}
+
+/** Whether every block that can be drawn has room in the grid and enough patches. */
+function works(settings: MaskSettings): boolean {
+  return settings.minKeep >= 1 && settings.minKeep <= largestMinKeep(settings);
+}
+
+/** The largest `minKeep` that every target and context block satisfies. */
+function largestMinKeep(settings: Pick<MaskSettings, 'positions'> & BlockSettings): number {
+  return smallestBlock(settings) - (settings.positions === 'reference' ? 1 : 0);
+}
+
+type BlockSettings = Pick<MaskSettings, 'gridSize' | 'targetScale' | 'targetAspect' | 'contextScale'>;
+
+/** Patches of the smallest block that can be drawn; 0 where one can be empty. */
+function smallestBlock({ gridSize, targetScale, targetAspect, contextScale }: BlockSettings): number {
+  const sizes = [...possibleSizes(gridSize, targetScale, targetAspect), ...possibleSizes(gridSize, contextScale, [1, 1])];
+  return Math.min(...sizes.map(({ height, width }) => height * width));
+}
+
+/** The smallest change of one setting that makes masks possible, as advice. */
+function nearestThatWorks(settings: MaskSettings, patch: { imageSize: number; patchSize: number }): string {
+  const largest = largestMinKeep(settings);
+  if (largest >= 1) return `use --min-keep ${largest} or less`;
+  const automatic = (wishes: BlockSettings) => largestMinKeep({ ...settings, ...wishes }) >= 1;
+  for (let patchSize = patch.patchSize - 1; patchSize >= 1; patchSize--) {
+    if (patch.imageSize % patchSize !== 0) continue;
+    if (automatic({ ...settings, gridSize: patch.imageSize / patchSize })) {
+      const larger = nearestGrid(settings, automatic) * patch.patchSize;
+      return `use --patch-size ${patchSize}, or --image-size ${larger} with these patches`;
+    }
+  }
+  return `use --image-size ${nearestGrid(settings, automatic) * patch.patchSize} or more`;
+}
+
+function nearestGrid(settings: MaskSettings, possible: (wishes: BlockSettings) => boolean): number {
+  for (let gridSize = settings.gridSize + 1; gridSize <= 256; gridSize++) {
+    if (possible({ ...settings, gridSize })) return gridSize;
+  }
+  throw new UserError(`no grid is large enough for targets that cover ${settings.targetScale.join(' to ')} of the image`, {
+    expected: 'scales above 0 that leave room in the grid',
+    remedy: 'use --target-scale 0.15-0.2 and --context-scale 0.85-1',
+  });
+}

@@ -1,0 +1,102 @@
+import type { MaskIndices } from '../model/tokens.js';
+import type { RandomStream } from '../random.js';
+import { type BlockSize, blockSize, drawCorner, type MaskSettings } from './blocks.js';
+
+/** The masks of a batch. */
+export interface BatchMasks {
+  context: MaskIndices;
+  targets: MaskIndices;
+  /** Context blocks that kept too few patches and had to be allowed into a target block. */
+  overlapping: number;
+}
+
+/** Draws of a context block's position before one target fewer is avoided. */
+const DRAWS = 20;
+/** A context block's aspect ratio. */
+const SQUARE = [1, 1] as const;
+
+/**
+ * Draws the multi-block masks of a batch (paper, section 3; reference code, `MaskCollator`).
+ *
+ * The sizes of target and context blocks are drawn once for the batch, positions for each image and block. Patches of
+ * target blocks are taken out of the context. Where that leaves fewer than `minKeep` patches in 20 draws, the last
+ * target is no longer avoided, then the one before, so that drawing always ends. All images are cut, in the order of
+ * their patches, to the fewest patches that one of them keeps, so that tokens form one tensor.
+ *
+ * Settings must have passed `checkMaskSettings`.
+ */
+export function drawMasks(settings: MaskSettings, images: number, stream: RandomStream): BatchMasks {
+  const { gridSize, targets, contexts } = settings;
+  const targetSize = blockSize(gridSize, settings.targetScale, settings.targetAspect, stream.uniform());
+  const contextSize = blockSize(gridSize, settings.contextScale, SQUARE, stream.uniform());
+  const targetPatches: Int32Array[][] = [];
+  const contextPatches: Int32Array[][] = [];
+  let overlapping = 0;
+  for (let image = 0; image < images; image++) {
+    const { blocks, covered } = drawTargets(settings, targetSize, stream);
+    targetPatches.push(blocks);
+    const drawn: Int32Array[] = [];
+    for (let context = 0; context < contexts; context++) {
+      const { patches, avoided } = drawContext(settings, contextSize, covered, stream);
+      drawn.push(patches);
+      if (avoided < targets) overlapping++;
+    }
+    contextPatches.push(drawn);
+  }
+  return { context: collate(contextPatches, contexts), targets: collate(targetPatches, targets), overlapping };
+}
+
+/** An image's target blocks, and for each patch the number (from 1) of the first block that covers it, or 0. */
+function drawTargets(settings: MaskSettings, size: BlockSize, stream: RandomStream) {
+  const { gridSize, targets } = settings;
+  const covered = new Uint16Array(gridSize * gridSize);
+  const blocks: Int32Array[] = [];
+  for (let target = 1; target <= targets; target++) {
+    const patches = patchesOf(size, drawCorner(settings, size, stream), gridSize);
+    for (const patch of patches) covered[patch] ||= target;
+    blocks.push(patches);
+  }
+  return { blocks, covered };
+}
+
+/** A context block without the patches of the first `avoided` targets. */
+function drawContext(settings: MaskSettings, size: BlockSize, covered: Uint16Array, stream: RandomStream) {
+  const { gridSize, targets, minKeep, positions } = settings;
+  const fewest = positions === 'reference' ? minKeep + 1 : minKeep;
+  for (let avoided = targets; avoided >= 0; avoided--) {
+    for (let draw = 0; draw < DRAWS; draw++) {
+      const block = patchesOf(size, drawCorner(settings, size, stream), gridSize);
+      const patches = block.filter((patch) => isFree(covered[patch] as number, avoided));
+      if (patches.length >= fewest) return { patches, avoided };
+    }
+  }
+  throw new Error(`no context block of ${size.height} x ${size.width} keeps ${fewest} patches`);
+}
+
+/** Whether a patch, first covered by target `cover` (0: by none), lies in none of the first `avoided` targets. */
+function isFree(cover: number, avoided: number): boolean {
+  return cover === 0 || cover > avoided;
+}
+
+/** Numbers of the patches of a block, in ascending order. */
+function patchesOf({ height, width }: BlockSize, { top, left }: { top: number; left: number }, gridSize: number) {
+  const patches = new Int32Array(height * width);
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++) {
+      patches[row * width + column] = (top + row) * gridSize + left + column;
+    }
+  }
+  return patches;
+}
+
+/** Cuts every block to the length of the shortest and lists them mask by mask: [B][M][...] -> [M B K]. */
+function collate(blocks: readonly Int32Array[][], masks: number): MaskIndices {
+  const tokens = Math.min(...blocks.flat().map((block) => block.length));
+  const indices = new Int32Array(masks * blocks.length * tokens);
+  for (let mask = 0; mask < masks; mask++) {
+    blocks.forEach((image, at) => {
+      indices.set((image[mask] as Int32Array).subarray(0, tokens), (mask * blocks.length + at) * tokens);
+    });
+  }
+  return { masks, images: blocks.length, tokens, indices };
+}

@@ -1,0 +1,56 @@
+import { type Tensor, tf } from '../engine/tf.js';
+import { type Parameters, parameter } from './parameters.js';
+import type { VitSize } from './sizes.js';
+import { keepPositions, type MaskTensors } from './tokens.js';
+import { norm, project, transformerBlocks } from './vit.js';
+
+/**
+ * Predicts the representations of each target block from the context (paper, section 3; appendix A.1).
+ *
+ * For every target block the input is the context's tokens followed by one mask token for each patch of the block: a
+ * learned vector plus the patch's position. Blocks do not see one another: each is a row of the batch.
+ *
+ * Letters: B images, C context masks, T target masks, K and J patches that they keep, N patches, D encoder's width,
+ * E predictor's width.
+ * @param context what the context encoder gave, [C B, K, D]
+ * @param positions the predictor's positions, [N, E]
+ * @returns [T C B, J, D]: target mask by target mask, within one context mask by context mask
+ */
+export function predict(
+  parameters: Parameters,
+  size: VitSize,
+  context: Tensor,
+  positions: Tensor,
+  contextMask: MaskTensors,
+  targetMask: MaskTensors,
+): Tensor {
+  const contextRows = contextMask.masks * contextMask.images;
+  if (context.shape[0] !== contextRows || context.shape[1] !== contextMask.tokens) {
+    throw new Error(`predict expected a context of [${contextRows}, ${contextMask.tokens}, D], received [${context.shape}]`);
+  }
+  const visible = project(parameters, 'predictor_embed', context).add(keepPositions(positions, contextMask)); // [C B, K, E]
+  const maskTokens = keepPositions(positions, targetMask).add(parameter(parameters, 'mask_token')); // [T B, J, E]
+
+  const tokens = tf.concat(
+    [
+      tf.tile(visible, [targetMask.masks, 1, 1]), // [T C B, K, E]
+      repeatMasks(maskTokens, targetMask, contextMask.masks), // [T C B, J, E]
+    ],
+    1,
+  ); // [T C B, K + J, E]
+  const predicted = transformerBlocks(parameters, 'predictor_blocks', size, tokens);
+  const atMasks = tf.slice(predicted, [0, contextMask.tokens, 0], [-1, targetMask.tokens, -1]); // [T C B, J, E]
+  return project(parameters, 'predictor_proj', norm(parameters, 'predictor_norm', atMasks));
+}
+
+/**
+ * Repeats the rows of each mask: [T B, J, D] -> [T R B, J, D], every mask's B rows R times in a row.
+ * One target mask is predicted from each of the R context masks.
+ */
+export function repeatMasks(tokens: Tensor, mask: MaskTensors, times: number): Tensor {
+  if (times === 1) return tokens;
+  const width = tokens.shape[2] as number;
+  return tf
+    .tile(tokens.reshape([mask.masks, 1, mask.images * mask.tokens * width]), [1, times, 1]) // [T, R, B J D]
+    .reshape([mask.masks * times * mask.images, mask.tokens, width]);
+}

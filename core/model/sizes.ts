@@ -1,0 +1,45 @@
+/** Sizes of a vision transformer. */
+export interface VitSize {
+  /** Width D of a token. */
+  dim: number;
+  /** Number of blocks. */
+  depth: number;
+  /** Attention heads h; D is a multiple of h. */
+  heads: number;
+  /** Width of a block's hidden layer, in units of D. */
+  mlpRatio: number;
+}
+
+/** The named encoders (Dosovitskiy et al. 2021, table 1; Zhai et al. 2022 for giant) with the predictor that goes with each. */
+export const ARCHITECTURES = {
+  'vit-tiny': { dim: 192, depth: 12, heads: 3, mlpRatio: 4, predictorDim: 96, predictorDepth: 4 },
+  'vit-small': { dim: 384, depth: 12, heads: 6, mlpRatio: 4, predictorDim: 192, predictorDepth: 6 },
+  'vit-base': { dim: 768, depth: 12, heads: 12, mlpRatio: 4, predictorDim: 384, predictorDepth: 6 },
+  'vit-large': { dim: 1024, depth: 24, heads: 16, mlpRatio: 4, predictorDim: 384, predictorDepth: 12 },
+  'vit-huge': { dim: 1280, depth: 32, heads: 16, mlpRatio: 4, predictorDim: 384, predictorDepth: 12 },
+  'vit-giant': { dim: 1408, depth: 40, heads: 16, mlpRatio: 48 / 11, predictorDim: 384, predictorDepth: 12 },
+} as const satisfies Record<string, VitSize & { predictorDim: number; predictorDepth: number }>;
+
+export type ArchitectureName = keyof typeof ARCHITECTURES;
+export const ARCHITECTURE_NAMES = Object.keys(ARCHITECTURES) as ArchitectureName[];
+
+/** Everything that decides the shapes of a model's parameters and tokens. */
+export interface ModelSize {
+  /** Side of a square image, in pixels. */
+  imageSize: number;
+  /** Side of a square patch, in pixels; divides the image's. */
+  patchSize: number;
+  encoder: VitSize;
+  /** The predictor has as many heads as the encoder and the same MLP ratio. */
+  predictor: VitSize;
+}
+
+/** Side of the patch grid. */
+export function gridSize(size: Pick<ModelSize, 'imageSize' | 'patchSize'>): number {
+  return size.imageSize / size.patchSize;
+}
+
+/** Width of a block's hidden layer. */
+export function hiddenWidth(size: VitSize): number {
+  return Math.floor(size.dim * size.mlpRatio);
+}

@@ -1,0 +1,84 @@
+import { attention, gelu, layerNorm, linear } from '../engine/functions.js';
+import { type Tensor, tf } from '../engine/tf.js';
+import { blockParameters, type Parameters, parameter } from './parameters.js';
+import type { VitSize } from './sizes.js';
+
+/** Added to variances inside the networks (the reference's LayerNorm). */
+const EPSILON = 1e-6;
+
+/**
+ * Cuts images into patches, row by row over the grid.
+ *
+ * Letters: B images, S side of an image, p side of a patch, N = (S/p)² patches.
+ * @param images [B, S, S, 3]
+ * @returns [B, N, p p 3]: within a patch pixel rows, then pixels, then colours
+ */
+export function patchify(images: Tensor, patchSize: number): Tensor {
+  const [count, side, width, colours] = images.shape as [number, number, number, number];
+  if (side !== width || side % patchSize !== 0 || colours !== 3) {
+    throw new Error(`patchify expected square RGB images of a multiple of ${patchSize}, received [${images.shape}]`);
+  }
+  const grid = side / patchSize;
+  return images
+    .reshape([count * grid, patchSize, grid, patchSize * 3])
+    .transpose([0, 2, 1, 3]) // [B grid, grid, p, p 3]
+    .reshape([count, grid * grid, patchSize * patchSize * 3]);
+}
+
+/**
+ * The vision transformer without class token (Dosovitskiy et al. 2021): patch embedding + positions, pre-norm blocks,
+ * LayerNorm.
+ *
+ * Context and target encoder are this function with different weights. Patches that are masked are left out before, so
+ * that only visible ones are embedded.
+ * Letters: B images, N patches given, P = p p 3, D width.
+ * @param patches [B, N, P]
+ * @param positions [B, N, D] or [1, N, D]
+ * @returns [B, N, D]
+ */
+export function encode(parameters: Parameters, size: VitSize, patches: Tensor, positions: Tensor): Tensor {
+  const embedded = embedPatches(parameters, patches).add(positions); // [B, N, D]
+  const tokens = transformerBlocks(parameters, 'blocks', size, embedded);
+  return norm(parameters, 'norm', tokens);
+}
+
+/**
+ * x + attention(norm(x)), then x + mlp(norm(x)), `size.depth` times (paper, appendix A.1).
+ * @param blocks name of the list of blocks in `parameters`
+ * @param tokens [B, N, D]
+ * @returns [B, N, D]
+ */
+export function transformerBlocks(parameters: Parameters, blocks: string, size: VitSize, tokens: Tensor): Tensor {
+  let x = tokens;
+  for (let index = 0; index < size.depth; index++) {
+    const block = blockParameters(parameters, blocks, index);
+    x = x.add(selfAttention(block, size.heads, norm(block, 'norm1', x)));
+    x = x.add(mlp(block, norm(block, 'norm2', x)));
+  }
+  return x;
+}
+
+/** LayerNorm by the name of its scale and bias. */
+export function norm(parameters: Parameters, name: string, x: Tensor): Tensor {
+  return layerNorm(x, parameter(parameters, `${name}.weight`), parameter(parameters, `${name}.bias`), EPSILON);
+}
+
+/** A linear layer by the name of its weight and bias. */
+export function project(parameters: Parameters, name: string, x: Tensor): Tensor {
+  return linear(x, parameter(parameters, `${name}.weight`), parameter(parameters, `${name}.bias`));
+}
+
+function selfAttention(block: Parameters, heads: number, x: Tensor): Tensor {
+  return project(block, 'attn.proj', attention(project(block, 'attn.qkv', x), heads));
+}
+
+function mlp(block: Parameters, x: Tensor): Tensor {
+  return project(block, 'mlp.fc2', gelu(project(block, 'mlp.fc1', x)));
+}
+
+/** The reference's strided convolution as a product: [B, N, P] -> [B, N, D]. */
+function embedPatches(parameters: Parameters, patches: Tensor): Tensor {
+  const kernel = parameter(parameters, 'patch_embed.proj.weight'); // [D, 3, p, p]
+  const weight = tf.transpose(kernel, [0, 2, 3, 1]).reshape([kernel.shape[0] as number, -1]); // [D, P]
+  return linear(patches, weight, parameter(parameters, 'patch_embed.proj.bias'));
+}

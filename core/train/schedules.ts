@@ -1,0 +1,50 @@
+/** How long a run is, in optimiser steps and epochs. */
+export interface RunLength {
+  /** Optimiser steps an epoch. */
+  stepsPerEpoch: number;
+  epochs: number;
+  /** Stretches the cosines and the momentum beyond the run's end, so that it stops before they do (ipe_scale). */
+  scheduleStretch: number;
+}
+
+export interface LearningRateSchedule {
+  startLearningRate: number;
+  learningRate: number;
+  finalLearningRate: number;
+  warmupEpochs: number;
+}
+
+/** Steps that the schedules count on; the run itself may end earlier. */
+export function scheduleSteps({ stepsPerEpoch, epochs, scheduleStretch }: RunLength): number {
+  return Math.floor(scheduleStretch * epochs * stepsPerEpoch);
+}
+
+/**
+ * Learning rate of a step, counted from 1: linear from `start` to `learningRate` over the warm-up, then half a cosine to
+ * `final` (reference code, `WarmupCosineSchedule`).
+ */
+export function learningRateAt(step: number, schedule: LearningRateSchedule, length: RunLength): number {
+  const { startLearningRate: start, learningRate: peak, finalLearningRate: final } = schedule;
+  const warmupSteps = Math.floor(schedule.warmupEpochs * length.stepsPerEpoch);
+  if (step < warmupSteps) return start + (step / Math.max(1, warmupSteps)) * (peak - start);
+  const progress = (step - warmupSteps) / Math.max(1, scheduleSteps(length) - warmupSteps);
+  return Math.max(final, cosine(peak, final, progress));
+}
+
+/** Weight decay of a step, counted from 1: half a cosine from `start` to `final`, which may be larger or smaller. */
+export function weightDecayAt(step: number, start: number, final: number, length: RunLength): number {
+  const value = cosine(start, final, step / scheduleSteps(length));
+  return final <= start ? Math.max(final, value) : Math.min(final, value);
+}
+
+/**
+ * Momentum of the moving average at a step, counted from 1: linear from `start`, which step 1 has, towards `final` at
+ * stepsPerEpoch * epochs * scheduleStretch.
+ */
+export function momentumAt(step: number, start: number, final: number, length: RunLength): number {
+  return start + ((step - 1) * (final - start)) / (length.stepsPerEpoch * length.epochs * length.scheduleStretch);
+}
+
+function cosine(from: number, to: number, progress: number): number {
+  return to + (from - to) * 0.5 * (1 + Math.cos(Math.PI * progress));
+}

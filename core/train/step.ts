@@ -1,0 +1,239 @@
+import { type Scalar, type Tensor, tf } from '../engine/tf.js';
+import { encodeContext, encodeTargets, type Ijepa, predictTargets, type Weights } from '../model/ijepa.js';
+import type { Parameters } from '../model/parameters.js';
+import { type MaskIndices, type MaskTensors, maskTensors } from '../model/tokens.js';
+import { type AdamSettings, type AdamState, adamwStep, initialAdamState } from './adamw.js';
+import { movingAverage } from './ema.js';
+import { type LossName, predictionLoss } from './loss.js';
+import { type RegularizerName, vicreg } from './regularizer.js';
+
+/** Everything that a step changes. */
+export type TrainState = {
+  /** Steps done. */
+  step: number;
+  weights: Weights;
+  /** Of the context encoder and the predictor, by names such as 'encoder.norm.weight'. */
+  moments: AdamState;
+};
+
+/** What one step learns from. */
+export interface TrainBatch {
+  /** Normalised images, [B, S, S, 3]. */
+  images: Float32Array;
+  context: MaskIndices;
+  targets: MaskIndices;
+}
+
+export interface Objective {
+  loss: LossName;
+  regularizer: RegularizerName;
+  regularizerWeight: number;
+  /** Images computed at once; the gradients of a larger batch are accumulated, with the same result. */
+  microBatchSize: number;
+}
+
+/** The scheduled values of one step. */
+export interface StepRates {
+  learningRate: number;
+  weightDecay: number;
+  /** Of the moving average. */
+  momentum: number;
+}
+
+/** What a step gives: the next state and scalars to log, all the caller's to dispose. */
+export type StepResult = {
+  state: TrainState;
+  /** The whole objective: prediction loss plus weighted regularizer. */
+  loss: Scalar;
+  predictionLoss: Scalar;
+  /** Norm of all gradients together. */
+  gradientNorm: Scalar;
+};
+
+export function initialTrainState(weights: Weights): TrainState {
+  return { step: 0, weights, moments: initialAdamState(trainable(weights)) };
+}
+
+/**
+ * One training step of I-JEPA (paper, section 3): targets from the whole image, context, prediction, loss, gradients,
+ * AdamW, moving average.
+ *
+ * Pure: the given state is not changed and stays the caller's.
+ */
+export function trainStep(
+  model: Ijepa,
+  objective: Objective,
+  state: TrainState,
+  batch: TrainBatch,
+  rates: StepRates,
+  adam: Pick<AdamSettings, 'beta1' | 'beta2' | 'epsilon'>,
+): StepResult {
+  return tf.tidy(() => {
+    const { gradients, ...losses } = objectiveGradients(model, objective, state.weights, batch);
+    const settings = { ...adam, learningRate: rates.learningRate, weightDecay: rates.weightDecay };
+    const updated = adamwStep(trainable(state.weights), gradients, state.moments, state.step + 1, settings);
+    const encoder = namesWithout(updated.parameters, 'encoder.');
+    const predictor = namesWithout(updated.parameters, 'predictor.');
+    const target = movingAverage(state.weights.target, encoder, rates.momentum);
+    return {
+      state: { step: state.step + 1, weights: { encoder, predictor, target }, moments: updated.state },
+      ...losses,
+      gradientNorm: globalNorm(gradients),
+    };
+  });
+}
+
+/** The objective's value over a batch and its gradients, by names such as 'predictor.mask_token'. */
+export function objectiveGradients(
+  model: Ijepa,
+  objective: Objective,
+  weights: Weights,
+  batch: TrainBatch,
+): { loss: Scalar; predictionLoss: Scalar; gradients: Parameters } {
+  const parts = microBatches(model, batch, objective.microBatchSize);
+  const pull = regularizerPull(model, objective, weights, parts);
+  const sums = parts.map((part, index) => {
+    let distance = tf.scalar(0);
+    const { value, gradients } = valueAndGradients(trainable(weights), (parameters) => {
+      const encoder = namesWithout(parameters, 'encoder.');
+      const predictor = namesWithout(parameters, 'predictor.');
+      const target = encodeTargets(model, weights.target, part.images, part.targets, part.context.masks);
+      const context = encodeContext(model, encoder, part.images, part.context);
+      const predicted = predictTargets(model, predictor, context, part.context, part.targets);
+      distance = tf.keep(predictionLoss(objective.loss, predicted, target));
+      return distance.mul(part.share).add(pull.term(context, index)) as Scalar;
+    });
+    const share = distance.mul(part.share) as Scalar;
+    distance.dispose();
+    return { value, share, gradients };
+  });
+  return {
+    loss: tf.addN(sums.map((part) => part.value)).add(pull.correction) as Scalar,
+    predictionLoss: tf.addN(sums.map((part) => part.share)) as Scalar,
+    gradients: addNamed(sums.map((part) => part.gradients)),
+  };
+}
+
+/** A part of a batch that is computed at once. */
+interface MicroBatch {
+  /** [b, S, S, 3] */
+  images: Tensor;
+  context: MaskTensors;
+  targets: MaskTensors;
+  /** Its part of the batch's images; the parts' sum is 1. */
+  share: number;
+}
+
+function microBatches(model: Ijepa, batch: TrainBatch, microBatchSize: number): MicroBatch[] {
+  const side = model.size.imageSize;
+  const pixels = side * side * 3;
+  const count = batch.context.images;
+  if (batch.images.length !== count * pixels || batch.targets.images !== count) {
+    throw new Error(`a batch of ${count} images of ${side} px received ${batch.images.length} values`);
+  }
+  const parts: MicroBatch[] = [];
+  for (let from = 0; from < count; from += microBatchSize) {
+    const to = Math.min(count, from + microBatchSize);
+    parts.push({
+      images: tf.tensor4d(batch.images.subarray(from * pixels, to * pixels), [to - from, side, side, 3]),
+      context: maskTensors(imagesOf(batch.context, from, to), model.patchCount),
+      targets: maskTensors(imagesOf(batch.targets, from, to), model.patchCount),
+      share: (to - from) / count,
+    });
+  }
+  return parts;
+}
+
+/** The masks of images `from` up to `to`. */
+function imagesOf(mask: MaskIndices, from: number, to: number): MaskIndices {
+  const { masks, images, tokens, indices } = mask;
+  const rows = Array.from({ length: masks }, (_, m) =>
+    indices.subarray((m * images + from) * tokens, (m * images + to) * tokens),
+  );
+  const kept = new Int32Array(masks * (to - from) * tokens);
+  rows.forEach((row, m) => {
+    kept.set(row, m * row.length);
+  });
+  return { masks, images: to - from, tokens, indices: kept };
+}
+
+/** What the regularizer adds to each part's loss, and what brings the sum of the parts to its true value. */
+interface RegularizerPull {
+  term(context: Tensor, part: number): Tensor;
+  correction: Tensor;
+}
+
+/**
+ * The regularizer over the whole batch, when the batch is computed in parts.
+ *
+ * Variance and covariance of a batch are not means over its parts. In several parts, all pooled outputs z are computed
+ * first without gradient, then G = ∂R/∂z; each part adds ⟨G, z(θ)⟩, whose gradient is that of R itself.
+ */
+function regularizerPull(
+  model: Ijepa,
+  { regularizer, regularizerWeight: weight }: Objective,
+  weights: Weights,
+  parts: readonly MicroBatch[],
+): RegularizerPull {
+  const nothing = tf.scalar(0);
+  if (regularizer === 'none' || weight === 0) return { term: () => nothing, correction: nothing };
+  if (parts.length === 1) return { term: (context) => vicreg(pool(context)).mul(weight), correction: nothing };
+  const pooled = parts.map((part) => pool(encodeContext(model, weights.encoder, part.images, part.context)));
+  const { value, grad } = tf.valueAndGrad((z: Tensor) => vicreg(z).mul(weight))(tf.concat(pooled, 0));
+  const slopes = tf.split(
+    grad,
+    pooled.map((z) => z.shape[0] as number),
+    0,
+  );
+  const products = pooled.map((z, index) => z.mul(slopes[index] as Tensor).sum());
+  return {
+    term: (context, part) => pool(context).mul(slopes[part] as Tensor).sum(),
+    correction: value.sub(tf.addN(products)),
+  };
+}
+
+/** Mean over tokens: [B, K, D] -> [B, D]. */
+function pool(tokens: Tensor): Tensor {
+  return tokens.mean(1);
+}
+
+/** The parameters that gradients reach, under one set of names. */
+export function trainable({ encoder, predictor }: Pick<Weights, 'encoder' | 'predictor'>): Parameters {
+  const named: [string, Tensor][] = [];
+  for (const [name, tensor] of Object.entries(encoder)) named.push([`encoder.${name}`, tensor]);
+  for (const [name, tensor] of Object.entries(predictor)) named.push([`predictor.${name}`, tensor]);
+  return Object.fromEntries(named);
+}
+
+/** Entries whose name starts with the prefix, without it. */
+function namesWithout(parameters: Parameters, prefix: string): Parameters {
+  return Object.fromEntries(
+    Object.entries(parameters)
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, tensor]) => [name.slice(prefix.length), tensor]),
+  );
+}
+
+/** Value and gradients, by name, of a scalar function of named parameters. */
+export function valueAndGradients(
+  parameters: Parameters,
+  compute: (parameters: Parameters) => Scalar,
+): { value: Scalar; gradients: Parameters } {
+  const names = Object.keys(parameters);
+  const zip = (tensors: Tensor[]): Parameters => Object.fromEntries(names.map((name, at) => [name, tensors[at] as Tensor]));
+  const { value, grads } = tf.valueAndGrads((...tensors: Tensor[]) => compute(zip(tensors)))(Object.values(parameters));
+  return { value: value as Scalar, gradients: zip(grads) };
+}
+
+function addNamed(terms: readonly Parameters[]): Parameters {
+  const [first, ...rest] = terms as [Parameters, ...Parameters[]];
+  if (rest.length === 0) return first;
+  return Object.fromEntries(
+    Object.entries(first).map(([name, tensor]) => [name, tf.addN([tensor, ...rest.map((term) => term[name] as Tensor)])]),
+  );
+}
+
+/** √ Σ ‖g‖² over all gradients. */
+function globalNorm(gradients: Parameters): Scalar {
+  return tf.addN(Object.values(gradients).map((gradient) => gradient.square().sum())).sqrt() as Scalar;
+}
