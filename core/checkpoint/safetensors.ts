@@ -21,7 +21,7 @@ type ElementType = keyof typeof ARRAYS;
 
 export interface StoredTensor {
   shape: readonly number[];
-  data: InstanceType<(typeof ARRAYS)[ElementType]>;
+  data: Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array;
 }
 
 export interface TensorFile {

@@ -2,14 +2,13 @@ import { normalise } from '../engine/functions.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import {
   encoderShapes,
-  type Initialisation,
   initialise,
   type Parameters,
   predictorShapes,
 } from './parameters.js';
 import { sincosPositions } from './positions.js';
 import { predict, repeatMasks } from './predictor.js';
-import { gridSize, type ModelSize } from './sizes.js';
+import { gridSize, type Initialisation, type ModelSize } from './sizes.js';
 import { keepPositions, keepTokens, type MaskTensors } from './tokens.js';
 import { encode, patchify } from './vit.js';
 

@@ -1,6 +1,6 @@
 import { type Tensor, tf } from '../engine/tf.js';
 import { RandomStream } from '../random.js';
-import { hiddenWidth, type ModelSize, type VitSize } from './sizes.js';
+import { hiddenWidth, type Initialisation, type ModelSize, type VitSize } from './sizes.js';
 
 /**
  * The weights of one network by name. Names and shapes are those of the reference code's PyTorch modules: a linear
@@ -10,15 +10,6 @@ export type Parameters = Readonly<Record<string, Tensor>>;
 
 /** Name and shape of every parameter, in the order in which they are made and stored. */
 export type ParameterShapes = Readonly<Record<string, readonly number[]>>;
-
-/**
- * How weights start.
- * - `scaled`: truncated normal of standard deviation 0.02; the second layer of each residual branch of block i (from 1)
- *   is divided by √(2i).
- * - `reference`: the same without the division. The reference code divides, then initialises once more, which undoes it.
- */
-export const INITIALISATIONS = ['scaled', 'reference'] as const;
-export type Initialisation = (typeof INITIALISATIONS)[number];
 
 export function encoderShapes({ encoder, patchSize }: ModelSize): ParameterShapes {
   return {

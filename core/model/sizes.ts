@@ -43,3 +43,12 @@ export function gridSize(size: Pick<ModelSize, 'imageSize' | 'patchSize'>): numb
 export function hiddenWidth(size: VitSize): number {
   return Math.floor(size.dim * size.mlpRatio);
 }
+
+/**
+ * How weights start.
+ * - `scaled`: truncated normal of standard deviation 0.02; the second layer of each residual branch of block i (from 1)
+ *   is divided by √(2i).
+ * - `reference`: the same without the division. The reference code divides, then initialises once more, which undoes it.
+ */
+export const INITIALISATIONS = ['scaled', 'reference'] as const;
+export type Initialisation = (typeof INITIALISATIONS)[number];

@@ -1,11 +1,5 @@
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
-
-/**
- * - `l2`: the paper's squared distance, as a mean over blocks, patches and features, so that sizes can be compared.
- * - `smooth-l1`: the reference code's, with beta 1.
- */
-export const LOSSES = ['l2', 'smooth-l1'] as const;
-export type LossName = (typeof LOSSES)[number];
+import type { LossName } from './choices.js';
 
 /**
  * The distance between predicted and target representations, both [M, J, D], as a mean over all elements.

@@ -1,18 +1,13 @@
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 
-/**
- * A term against collapse, which no paper or reference preset uses. `vicreg` is the variance and covariance terms of
- * VICReg on the context encoder's pooled output, as C-JEPA adds them to I-JEPA (Mo and Tong 2024, arXiv 2410.19560).
- */
-export const REGULARIZERS = ['none', 'vicreg'] as const;
-export type RegularizerName = (typeof REGULARIZERS)[number];
-
 /** Weight of the covariance term beside the variance term (VICReg's 1 beside 25). */
 const COVARIANCE_WEIGHT = 0.04;
 /** Added to variances before the root, whose slope at 0 is infinite. */
 const EPSILON = 1e-4;
 
 /**
+ * VICReg's variance and covariance terms (Bardes et al. 2022, equations 1 to 4):
+ *
  * mean_j max(0, 1 - σ_j) + 0.04 / D Σ_{i≠j} C_ij²: features are to vary (σ at least 1) and not to repeat one another
  * (covariance 0). Variance and covariance are unbiased (n - 1).
  *

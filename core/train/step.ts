@@ -4,8 +4,9 @@ import type { Parameters } from '../model/parameters.js';
 import { type MaskIndices, type MaskTensors, maskTensors } from '../model/tokens.js';
 import { type AdamSettings, type AdamState, adamwStep, initialAdamState } from './adamw.js';
 import { movingAverage } from './ema.js';
-import { type LossName, predictionLoss } from './loss.js';
-import { type RegularizerName, vicreg } from './regularizer.js';
+import type { LossName, RegularizerName } from './choices.js';
+import { predictionLoss } from './loss.js';
+import { vicreg } from './regularizer.js';
 
 /** Everything that a step changes. */
 export type TrainState = {

@@ -1,0 +1,23 @@
+import { Command } from 'commander';
+import { addOptionFlags, type Flags, resolveFlags } from './options.js';
+
+/** `ijepa config` */
+export function configCommand(): Command {
+  const command = new Command('config')
+    .summary('show every option and where its value comes from')
+    .description('Print the configuration that pretrain would use, as YAML that --config reads, with the origin of each value.')
+    .argument('[data...]', 'as for pretrain')
+    .optionsGroup('Output:')
+    .option('--json', 'print values and origins as one JSON document')
+    .option('--table', 'print the table of all options as Markdown');
+  return addOptionFlags(command).action(async (data: string[], flags: Flags & { json?: boolean; table?: boolean }) => {
+    if (flags.table) {
+      const { optionsTable } = await import('./options-table.js');
+      process.stdout.write(optionsTable());
+      return;
+    }
+    const resolved = await resolveFlags(flags, data);
+    const { describeOptions } = await import('../core/config/record.js');
+    process.stdout.write(`${flags.json ? JSON.stringify(resolved) : describeOptions(resolved)}\n`);
+  });
+}

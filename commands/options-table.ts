@@ -1,0 +1,26 @@
+import { allowedValues, formatValue, GROUPS, type Option } from '../core/config/option.js';
+import { PRESET_NAMES, PRESETS } from '../core/config/presets.js';
+import { flagOf, OPTION_NAMES, OPTIONS } from '../core/config/schema.js';
+
+/** All options and presets as Markdown tables: the README's. */
+export function optionsTable(): string {
+  const rows = GROUPS.flatMap((group) =>
+    OPTION_NAMES.filter((name) => OPTIONS[name].group === group).map((name) => {
+      const option: Option<unknown> = OPTIONS[name];
+      const flag = option.kind === 'list' ? 'DATA...' : flagOf(name);
+      const allowed = allowedValues(option) + (option.unit ? ` ${option.unit}` : '');
+      return `| ${group} | \`${flag}\` | \`${name}\` | ${option.help} | ${allowed} | ${formatValue(option, option.default)} |`;
+    }),
+  );
+  const presets = PRESET_NAMES.map((name) => `| \`${name}\` | ${PRESETS[name].summary} |`);
+  return [
+    '| group | flag | in a file | what it is | values | default |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...rows,
+    '',
+    '| preset | what it is |',
+    '| --- | --- |',
+    ...presets,
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,57 @@
+import type { ResolvedOptions } from '../core/config/resolve.js';
+import { UserError } from '../core/errors.js';
+import { createConsole, formatDuration, type Console } from '../core/report/console.js';
+import { listenForStop, signalExitCode } from '../core/train/interrupt.js';
+import { type PretrainSummary, pretrain } from '../core/train/pretrain.js';
+import { BUILT_IN_PLUGINS } from '../plugins/index.js';
+
+/** Trains, tells what was done, and gives the exit code. */
+export async function runPretrain(
+  resolved: ResolvedOptions,
+  flags: { resume?: boolean; force?: boolean; json?: boolean },
+): Promise<number> {
+  const { resume = false, force = false, json = false } = flags;
+  if (resume && force) {
+    throw new UserError('--resume and --force contradict one another', {
+      expected: 'one of them',
+      remedy: '--resume goes on with the run, --force deletes it',
+    });
+  }
+  const console = createConsole(json);
+  const stop = listenForStop((signal) => {
+    console.line(`${signal}: finishing the step and saving; a second signal stops at once`);
+  });
+  try {
+    const dataSets = BUILT_IN_PLUGINS.flatMap((plugin) => plugin.dataSets);
+    const summary = await pretrain({ resolved, resume, force, dataSets, console, stop });
+    tell(console, summary);
+    if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+    return summary.interrupted ? signalExitCode(summary.interrupted) : 0;
+  } finally {
+    stop.release();
+  }
+}
+
+function tell(console: Console, summary: PretrainSummary): void {
+  const { out, steps, totalSteps, interrupted, seconds, imagesPerSecond, skippedImages } = summary;
+  console.line();
+  if (interrupted) {
+    console.line(`stopped after step ${steps} of ${totalSteps}; everything is saved`);
+    console.line(`go on with: ijepa pretrain --out ${out} --resume`);
+  } else {
+    console.line(`done: ${steps} steps, ${formatDuration(seconds)}, ${imagesPerSecond} images/s`);
+  }
+  const { firstLoss, lastLoss, firstSpread, lastSpread } = summary;
+  if (firstLoss !== null && lastLoss !== null) console.line(`loss       ${firstLoss.toFixed(4)} -> ${lastLoss.toFixed(4)}`);
+  if (firstSpread && lastSpread) {
+    console.line(
+      `collapse   effective rank of the features ${firstSpread.rank.toFixed(1)} -> ${lastSpread.rank.toFixed(1)}, ` +
+        `standard deviation ${firstSpread.deviation.toFixed(3)} -> ${lastSpread.deviation.toFixed(3)} (the loss alone does not tell)`,
+    );
+  }
+  if (skippedImages > 0) console.line(`skipped    ${skippedImages} unreadable images, listed in ${out}/skipped.txt`);
+  console.line(`look at    ${out}/masks.png   what the model saw and what it had to predict`);
+  console.line(`           ${out}/curves.png  loss, collapse watch, schedules`);
+  console.line(`           ${out}/log.jsonl   every step (log.csv: the same as a table)`);
+  console.line(`model      ${summary.checkpoint}`);
+}

@@ -1,0 +1,161 @@
+import { existsSync } from 'node:fs';
+import { copyFile, link, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { type Tensor, tf } from '../engine/tf.js';
+import { explainSystemError, UserError } from '../errors.js';
+import { encoderShapes, type ParameterShapes, type Parameters, predictorShapes } from '../model/parameters.js';
+import type { ModelSize } from '../model/sizes.js';
+import type { TrainState } from '../train/step.js';
+import { type WatchMemory, watchMemorySchema } from '../train/watch.js';
+import { UNFINISHED } from './atomic.js';
+import { readSafetensors, type StoredTensor, type TensorFile, writeSafetensors } from './safetensors.js';
+
+/** What a checkpoint says about its run, beside the tensors. */
+export interface CheckpointFacts {
+  epoch: number;
+  /** Names and sizes of the model, for those who read the file without its run. */
+  model: ModelSize;
+  watch: WatchMemory | null;
+}
+
+export interface Checkpoint {
+  state: TrainState;
+  facts: Omit<CheckpointFacts, 'model'>;
+}
+
+const FORMAT = 'ijepa-checkpoint-1';
+const LATEST = 'latest.safetensors';
+const PREVIOUS = 'previous.safetensors';
+const EPOCH_NAME = /^epoch-(\d+)\.safetensors$/;
+
+const count = z.coerce.number().pipe(z.int().min(0));
+/** What a checkpoint's metadata says of the run's position. */
+const saidSchema = z.object({
+  step: count,
+  epoch: count,
+  watch: z.preprocess((text) => JSON.parse(String(text)), watchMemorySchema.nullable()).catch(null),
+});
+
+/** Where the newest checkpoint of a run lies. */
+export function latestCheckpoint(folder: string): string {
+  return join(folder, LATEST);
+}
+
+/**
+ * Saves a state as `latest.safetensors`; the one before stays as `previous.safetensors`.
+ *
+ * Tensors are named as in the reference code's checkpoints (`encoder.*`, `predictor.*`, `target_encoder.*`); AdamW's
+ * moments are `optimizer.first.*` and `optimizer.second.*`. Nothing is left half-written: at every moment there is a
+ * whole newest checkpoint.
+ */
+export async function saveCheckpoint(folder: string, state: TrainState, facts: CheckpointFacts): Promise<void> {
+  const tensors = new Map<string, StoredTensor>();
+  for (const [prefix, parameters] of groups(state)) {
+    for (const [name, tensor] of Object.entries(parameters)) {
+      tensors.set(prefix + name, { shape: tensor.shape, data: await floats(tensor) });
+    }
+  }
+  const latest = latestCheckpoint(folder);
+  if (existsSync(latest)) await replaceByLink(latest, join(folder, PREVIOUS));
+  await writeSafetensors(latest, tensors, {
+    format: FORMAT,
+    step: String(state.step),
+    epoch: String(facts.epoch),
+    model: JSON.stringify(facts.model),
+    watch: JSON.stringify(facts.watch),
+  });
+}
+
+/** Keeps the newest checkpoint under its epoch's number as well, and of those files only the newest `keep`. */
+export async function keepEpoch(folder: string, epoch: number, keep: number): Promise<void> {
+  if (keep > 0) {
+    const name = `epoch-${String(epoch).padStart(4, '0')}.safetensors`;
+    await replaceByLink(latestCheckpoint(folder), join(folder, name));
+  }
+  const kept = (await readdir(folder)).filter((name) => EPOCH_NAME.test(name));
+  kept.sort((a, b) => epochOf(b) - epochOf(a));
+  for (const name of kept.slice(keep)) await rm(join(folder, name), { force: true });
+}
+
+/**
+ * Reads a checkpoint for a model of the given size.
+ * @throws UserError if the file is missing, damaged, no checkpoint, or of another model
+ */
+export async function loadCheckpoint(path: string, size: ModelSize): Promise<Checkpoint> {
+  const file = await readSafetensors(path);
+  if (file.metadata.format !== FORMAT) {
+    throw new UserError(`${path} is not a checkpoint of ijepa pretrain`, {
+      expected: `a safetensors file whose metadata has format ${FORMAT}`,
+    });
+  }
+  const said = saidSchema.safeParse(file.metadata);
+  if (!said.success) throw new UserError(`${path} is damaged: it does not say which step it is of`);
+  const encoder = encoderShapes(size);
+  const predictor = predictorShapes(size);
+  const moments = { ...prefixed('encoder.', encoder), ...prefixed('predictor.', predictor) };
+  return {
+    state: {
+      step: said.data.step,
+      weights: {
+        encoder: readGroup(path, file, 'encoder.', encoder),
+        predictor: readGroup(path, file, 'predictor.', predictor),
+        target: readGroup(path, file, 'target_encoder.', encoder),
+      },
+      moments: {
+        first: readGroup(path, file, 'optimizer.first.', moments),
+        second: readGroup(path, file, 'optimizer.second.', moments),
+      },
+    },
+    facts: { epoch: said.data.epoch, watch: said.data.watch },
+  };
+}
+
+function groups({ weights, moments }: TrainState): [string, Parameters][] {
+  return [
+    ['encoder.', weights.encoder],
+    ['predictor.', weights.predictor],
+    ['target_encoder.', weights.target],
+    ['optimizer.first.', moments.first],
+    ['optimizer.second.', moments.second],
+  ];
+}
+
+function readGroup(path: string, file: TensorFile, prefix: string, shapes: ParameterShapes): Parameters {
+  const entries = Object.entries(shapes).map(([name, shape]): [string, Tensor] => {
+    const stored = file.tensors.get(prefix + name);
+    if (!(stored?.data instanceof Float32Array) || stored.shape.join() !== shape.join()) {
+      const received = stored ? `[${stored.shape}]` : 'none';
+      throw new UserError(`${path} is of another model: the tensor ${prefix}${name} is ${received}`, {
+        expected: `a tensor of shape [${shape}]`,
+        remedy: 'use the configuration that the checkpoint was trained with',
+      });
+    }
+    return [name, tf.tensor(stored.data, [...shape])];
+  });
+  return Object.fromEntries(entries);
+}
+
+function prefixed(prefix: string, shapes: ParameterShapes): ParameterShapes {
+  return Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [prefix + name, shape]));
+}
+
+/** Gives a file a second name, replacing what has it, without a moment at which that name is missing. */
+async function replaceByLink(from: string, to: string): Promise<void> {
+  const temporary = to + UNFINISHED;
+  try {
+    await rm(temporary, { force: true });
+    await link(from, temporary).catch(() => copyFile(from, temporary)); // some file systems have no links
+    await rename(temporary, to);
+  } catch (error) {
+    throw explainSystemError(error, to);
+  }
+}
+
+async function floats(tensor: Tensor): Promise<Float32Array> {
+  return (await tensor.data()) as Float32Array;
+}
+
+function epochOf(name: string): number {
+  return Number(EPOCH_NAME.exec(name)?.[1]);
+}

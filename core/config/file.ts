@@ -1,0 +1,51 @@
+import { cosmiconfig, type Loader } from 'cosmiconfig';
+import { parse } from 'yaml';
+import { explainSystemError, UserError } from '../errors.js';
+
+/** A configuration file that was found or named. */
+export interface ConfigFile {
+  path: string;
+  preset: string | undefined;
+  /** Its other entries, not yet checked. */
+  options: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Reads the configuration file that was named, or the one that lies in the current folder: `ijepa.config.*`,
+ * `.ijeparc*`, or `ijepa` in package.json.
+ *
+ * A run's own config.yaml can be named: its section `run`, which records how the run came about, is passed over.
+ * @throws UserError if the file cannot be read or is not an object
+ */
+export async function readConfigFile(path: string | undefined): Promise<ConfigFile | undefined> {
+  const explorer = cosmiconfig('ijepa', { loaders: { '.yaml': loadYaml, '.yml': loadYaml, noExt: loadYaml } });
+  let found: Awaited<ReturnType<typeof explorer.search>>;
+  try {
+    found = path === undefined ? await explorer.search() : await explorer.load(path);
+  } catch (error) {
+    throw readError(error, path ?? 'the configuration file');
+  }
+  if (!found) return undefined;
+  const { filepath, config } = found;
+  if (found.isEmpty || config === null || typeof config !== 'object' || Array.isArray(config)) {
+    throw new UserError(`${filepath} is not a configuration`, { expected: 'options by name, for example imageSize: 96' });
+  }
+  const { preset, run: _record, ...options } = config as Record<string, unknown>;
+  if (preset !== undefined && typeof preset !== 'string') {
+    throw new UserError(`preset in ${filepath} is not a name`, { expected: 'the name of a preset' });
+  }
+  return { path: filepath, preset, options };
+}
+
+/** One parser reads and writes all YAML of this program. */
+const loadYaml: Loader = (_path, content) => parse(content);
+
+function readError(error: unknown, path: string): unknown {
+  const explained = explainSystemError(error, path);
+  if (explained instanceof UserError || !(error instanceof Error)) return explained;
+  const reason = error.message.split('\n')[0];
+  return new UserError(`${path} cannot be read as a configuration: ${reason}`, {
+    expected: 'YAML, JSON or a JavaScript module',
+    remedy: 'correct the file; `ijepa config` prints a complete one',
+  });
+}

@@ -1,0 +1,103 @@
+import type { Options } from './schema.js';
+
+/** Options under a name. */
+export interface Preset {
+  /** What it is, in one line for people. */
+  summary: string;
+  options: Partial<Options>;
+}
+
+/** What the four released configurations of the reference code share (facebookresearch/ijepa, configs/). */
+const REFERENCE: Partial<Options> = {
+  batchSize: 2048,
+  loss: 'smooth-l1',
+  init: 'reference',
+  maskPositions: 'reference',
+  imageSize: 224,
+  predictorDim: 384,
+  predictorDepth: 12,
+};
+
+/** What the paper's runs share (appendix A.1). */
+const PAPER: Partial<Options> = { batchSize: 2048, warmupEpochs: 15, loss: 'l2', imageSize: 224 };
+
+/** What makes small models learn from little data in a short time: a term against collapse, constant weight decay. */
+const SMALL: Partial<Options> = {
+  regularizer: 'vicreg',
+  weightDecay: 0.05,
+  finalWeightDecay: 0.05,
+  cropScale: [0.6, 1],
+};
+
+export const PRESETS = {
+  demo: {
+    summary: 'a small model on generated shapes, a minute or two on a laptop',
+    options: {
+      ...SMALL,
+      data: ['shapes:2048'],
+      out: 'runs/demo',
+      imageSize: 32,
+      patchSize: 4,
+      dim: 64,
+      depth: 4,
+      heads: 4,
+      predictorDim: 32,
+      predictorDepth: 2,
+      batchSize: 64,
+      epochs: 10,
+      ema: 0.99,
+      watchEverySteps: 20,
+    },
+  },
+  'cpu-small': {
+    summary: 'a model that learns from a few thousand pictures on a CPU within hours',
+    options: {
+      ...SMALL,
+      imageSize: 64,
+      patchSize: 8,
+      dim: 128,
+      depth: 6,
+      heads: 4,
+      predictorDim: 64,
+      predictorDepth: 3,
+      batchSize: 64,
+      epochs: 100,
+      ema: 0.998,
+    },
+  },
+  'paper-vitb16': {
+    summary: "the paper's ViT-B/16, 600 epochs of ImageNet-1K",
+    options: { ...PAPER, arch: 'vit-base', patchSize: 16, epochs: 600 },
+  },
+  'paper-vitl16': {
+    summary: "the paper's ViT-L/16, 600 epochs of ImageNet-1K",
+    options: { ...PAPER, arch: 'vit-large', patchSize: 16, epochs: 600 },
+  },
+  'paper-vith14': {
+    summary: "the paper's ViT-H/14, 300 epochs of ImageNet-1K",
+    options: { ...PAPER, arch: 'vit-huge', patchSize: 14, epochs: 300 },
+  },
+  'paper-vith16-448': {
+    summary: "the paper's ViT-H/16 at 448 pixels, 300 epochs of ImageNet-1K",
+    options: { ...PAPER, arch: 'vit-huge', patchSize: 16, imageSize: 448, epochs: 300 },
+  },
+  'in1k-vith14-ep300': {
+    summary: "the reference code's released configuration in1k_vith14_ep300",
+    options: { ...REFERENCE, arch: 'vit-huge', patchSize: 14, epochs: 300, warmupEpochs: 40 },
+  },
+  'in1k-vith16-448-ep300': {
+    summary: "the reference code's released configuration in1k_vith16-448_ep300",
+    options: { ...REFERENCE, arch: 'vit-huge', patchSize: 16, imageSize: 448, epochs: 300, warmupEpochs: 40 },
+  },
+  'in22k-vith14-ep66': {
+    summary: "the reference code's released configuration in22k_vith14_ep66",
+    options: { ...REFERENCE, arch: 'vit-huge', patchSize: 14, epochs: 66, warmupEpochs: 3 },
+  },
+  'in22k-vitg16-ep44': {
+    summary: "the reference code's released configuration in22k_vitg16_ep44",
+    options: { ...REFERENCE, arch: 'vit-giant', patchSize: 16, predictorDepth: 16, epochs: 44, warmupEpochs: 3 },
+  },
+} as const satisfies Record<string, Preset>;
+
+export type PresetName = keyof typeof PRESETS;
+export const PRESET_NAMES = Object.keys(PRESETS) as PresetName[];

@@ -1,0 +1,100 @@
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { parse, stringify } from 'yaml';
+import { z } from 'zod';
+import { writeFileAtomically } from '../checkpoint/atomic.js';
+import type { Engine } from '../engine/contract.js';
+import { explainSystemError, UserError } from '../errors.js';
+import type { ImageCollection } from '../plugin.js';
+import { formatValue, type Option } from './option.js';
+import type { ResolvedOptions } from './resolve.js';
+import { flagOf, OPTION_NAMES, OPTIONS, type Options } from './schema.js';
+import { validateOptions } from './validate.js';
+
+const require = createRequire(import.meta.url);
+
+/** The version of this program. */
+export function programVersion(): string {
+  return (require('../../../package.json') as { version: string }).version;
+}
+
+/** What a run's config.yaml records. */
+export interface RunRecord {
+  options: Options;
+  fingerprint: string;
+}
+
+/** Writes a run's config.yaml: every option, and how the run came about. */
+export async function writeRunRecord(path: string, options: Options, engine: Engine, images: ImageCollection): Promise<void> {
+  const { name, version, device, threads } = engine;
+  const run = {
+    started: new Date().toISOString(),
+    versions: { ijepa: programVersion(), node: process.versions.node, engine: version },
+    engine: { name, device, threads },
+    data: { images: images.length, fingerprint: images.fingerprint },
+  };
+  const head = '# Every option of this run. --config with this file gives them to another one.\n';
+  await writeFileAtomically(path, head + stringify({ ...options, run }));
+}
+
+const runSection = z.object({ data: z.object({ fingerprint: z.string() }) });
+
+/**
+ * Reads a run's config.yaml.
+ * @throws UserError if it is not whole
+ */
+export async function readRunRecord(path: string): Promise<RunRecord> {
+  const content = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw explainSystemError(error, path);
+  });
+  const { run, ...values } = z.record(z.string(), z.unknown()).catch({}).parse(parseYaml(path, content));
+  const section = runSection.safeParse(run);
+  const options = validateOptions(values, path);
+  const missing = OPTION_NAMES.find((name) => options[name] === undefined);
+  if (missing !== undefined || !section.success) {
+    throw new UserError(`${path} is not a whole record of a run: ${missing ?? 'run.data.fingerprint'} is missing`, {
+      expected: 'the config.yaml as the run wrote it',
+    });
+  }
+  return { options: options as Options, fingerprint: section.data.data.fingerprint };
+}
+
+/**
+ * The options with which a run goes on: its own, but for those that may change and were given anew.
+ * @throws UserError for an option that was given another value and may not change
+ */
+export function compareWithRun({ options, origins }: ResolvedOptions, recorded: Options): Options {
+  const changed: Record<string, unknown> = {};
+  for (const name of OPTION_NAMES) {
+    if (origins[name] === 'default' || JSON.stringify(options[name]) === JSON.stringify(recorded[name])) continue;
+    const option: Option<unknown> = OPTIONS[name];
+    if (!option.mayChange) {
+      const [was, now] = [formatValue(option, recorded[name]), formatValue(option, options[name])];
+      throw new UserError(`${flagOf(name)} cannot change when a run goes on: it was ${was}, ${origins[name]} says ${now}`, {
+        expected: 'the options that the run was started with',
+        remedy: `leave ${flagOf(name)} out, or start a new run with another --out`,
+      });
+    }
+    changed[name] = options[name];
+  }
+  return { ...recorded, ...changed };
+}
+
+/** All options as YAML, each with where its value comes from. */
+export function describeOptions({ options, origins }: ResolvedOptions): string {
+  const lines = OPTION_NAMES.map((name) => {
+    const option: Option<unknown> = OPTIONS[name];
+    const value = JSON.stringify(options[name]);
+    const meaning = options[name] === null ? `, ${option.automatic}` : '';
+    return `${`${name}: ${value}`.padEnd(36)} # ${origins[name]}${meaning}`;
+  });
+  return lines.join('\n');
+}
+
+function parseYaml(path: string, content: string): unknown {
+  try {
+    return parse(content);
+  } catch (error) {
+    throw new UserError(`${path} is not YAML: ${(error as Error).message.split('\n')[0]}`);
+  }
+}

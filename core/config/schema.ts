@@ -1,0 +1,182 @@
+import { ENGINE_NAMES } from '../engine/contract.js';
+import { MASK_POSITIONS } from '../masking/blocks.js';
+import { ARCHITECTURE_NAMES, INITIALISATIONS } from '../model/sizes.js';
+import { LOSSES, REGULARIZERS } from '../train/choices.js';
+import { automatic, choice, integer, interval, list, number, type Option, path } from './option.js';
+
+/** Every option of a run. The order is that of help, tables and the resolved configuration. */
+export const OPTIONS = {
+  data: list({
+    group: 'Data',
+    default: [],
+    mayChange: true,
+    help: 'folders of images (any depth), lists of image files (.txt), or the name of a data set',
+  }),
+  imageSize: integer({ group: 'Data', default: 224, min: 1, max: 4096, unit: 'pixels', help: 'side of the square that the model sees' }),
+  cropScale: interval({
+    group: 'Data',
+    default: [0.3, 1],
+    min: 0,
+    max: 1,
+    open: true,
+    help: "part of the picture's area that a random crop covers",
+  }),
+  cropAspect: interval({ group: 'Data', default: [3 / 4, 4 / 3], min: 0, open: true, help: 'width / height of a random crop' }),
+  flip: number({ group: 'Data', default: 0, min: 0, max: 1, help: 'probability of a left-right flip' }),
+  jitter: number({ group: 'Data', default: 0, min: 0, max: 1, help: 'strength of random changes of colour' }),
+  blur: number({ group: 'Data', default: 0, min: 0, max: 1, help: 'probability of a Gaussian blur' }),
+  maxUnreadable: number({
+    group: 'Data',
+    default: 0.05,
+    min: 0,
+    max: 1,
+    mayChange: true,
+    help: 'part of the images that may be unreadable before training stops',
+  }),
+  maxMegapixels: number({
+    group: 'Data',
+    default: 100,
+    min: 0,
+    open: true,
+    unit: 'million pixels',
+    help: 'larger images count as unreadable',
+  }),
+  aheadMegabytes: number({
+    group: 'Data',
+    default: 256,
+    min: 0,
+    unit: 'MB',
+    mayChange: true,
+    help: 'memory for images that are decoded ahead of their step (never less than one batch)',
+  }),
+
+  arch: choice({ group: 'Model', default: 'vit-small', choices: ARCHITECTURE_NAMES, help: 'size of the encoders and the predictor' }),
+  patchSize: integer({ group: 'Model', default: 16, min: 1, unit: 'pixels', help: 'side of a patch; divides the image size' }),
+  dim: automatic(
+    integer({ group: 'Model', default: 0, min: 4, help: 'width of the encoders; a multiple of 4 and of the heads' }),
+    'as arch',
+  ),
+  depth: automatic(integer({ group: 'Model', default: 0, min: 1, help: 'blocks of the encoders' }), 'as arch'),
+  heads: automatic(integer({ group: 'Model', default: 0, min: 1, help: 'attention heads of encoders and predictor' }), 'as arch'),
+  predictorDim: automatic(
+    integer({ group: 'Model', default: 0, min: 4, help: 'width of the predictor; a multiple of 4 and of the heads' }),
+    'as arch',
+  ),
+  predictorDepth: automatic(integer({ group: 'Model', default: 0, min: 1, help: 'blocks of the predictor' }), 'as arch'),
+  init: choice({
+    group: 'Model',
+    default: 'scaled',
+    choices: INITIALISATIONS,
+    help: "how weights start: with the depth-scaled residual layers of the reference's design, or without, as its code in effect does",
+  }),
+
+  targets: integer({ group: 'Masks', default: 4, min: 1, max: 64, help: 'target blocks an image' }),
+  targetScale: interval({ group: 'Masks', default: [0.15, 0.2], min: 0, max: 1, open: true, help: 'part of the image that a target block covers' }),
+  targetAspect: interval({ group: 'Masks', default: [0.75, 1.5], min: 0, open: true, help: 'height / width of a target block' }),
+  contexts: integer({ group: 'Masks', default: 1, min: 1, max: 16, help: 'context blocks an image' }),
+  contextScale: interval({
+    group: 'Masks',
+    default: [0.85, 1],
+    min: 0,
+    max: 1,
+    open: true,
+    help: 'part of the image that a context block covers, before targets are taken out',
+  }),
+  minKeep: automatic(
+    integer({ group: 'Masks', default: 0, min: 1, unit: 'patches', help: 'patches that every block must keep' }),
+    '10, or the smallest block where that is smaller',
+  ),
+  maskPositions: choice({
+    group: 'Masks',
+    default: 'inclusive',
+    choices: MASK_POSITIONS,
+    help: 'where blocks may lie: anywhere, or as in the reference code, never in the last row and column',
+  }),
+
+  loss: choice({
+    group: 'Objective',
+    default: 'l2',
+    choices: LOSSES,
+    help: "distance of predicted and target representations: the paper's squared distance, or the reference code's smooth L1",
+  }),
+  regularizer: choice({
+    group: 'Objective',
+    default: 'none',
+    choices: REGULARIZERS,
+    help: "term against collapse: variance and covariance of the context encoder's pooled output",
+  }),
+  regularizerWeight: number({ group: 'Objective', default: 0.3, min: 0, help: 'weight of that term' }),
+
+  epochs: integer({ group: 'Optimisation', default: 100, min: 1, help: 'passes over the data' }),
+  batchSize: integer({ group: 'Optimisation', default: 64, min: 2, unit: 'images', help: 'images a step' }),
+  microBatchSize: automatic(
+    integer({
+      group: 'Optimisation',
+      default: 0,
+      min: 1,
+      unit: 'images',
+      mayChange: true,
+      help: 'images computed at once; less takes less memory and gives the same step',
+    }),
+    'the whole batch',
+  ),
+  learningRate: number({ group: 'Optimisation', default: 1e-3, min: 0, help: 'largest learning rate, at the end of the warm-up' }),
+  startLearningRate: number({ group: 'Optimisation', default: 2e-4, min: 0, help: 'learning rate at the start of the warm-up' }),
+  finalLearningRate: number({ group: 'Optimisation', default: 1e-6, min: 0, help: 'learning rate at the end of its cosine' }),
+  warmupEpochs: automatic(
+    number({ group: 'Optimisation', default: 0, min: 0, unit: 'epochs', help: 'length of the warm-up' }),
+    'a tenth of the epochs',
+  ),
+  weightDecay: number({ group: 'Optimisation', default: 0.04, min: 0, help: 'weight decay at the start of its cosine' }),
+  finalWeightDecay: number({ group: 'Optimisation', default: 0.4, min: 0, help: 'weight decay at the end of its cosine' }),
+  beta1: number({ group: 'Optimisation', default: 0.9, min: 0, max: 1, help: "AdamW's decay of the gradients' average" }),
+  beta2: number({ group: 'Optimisation', default: 0.999, min: 0, max: 1, help: "AdamW's decay of their squares' average" }),
+  epsilon: number({ group: 'Optimisation', default: 1e-8, min: 0, open: true, help: "AdamW's addition to the denominator" }),
+  ema: number({ group: 'Optimisation', default: 0.996, min: 0, max: 1, help: "momentum of the target encoder's moving average at the start" }),
+  finalEma: number({ group: 'Optimisation', default: 1, min: 0, max: 1, help: 'the same at the end, reached linearly' }),
+  scheduleStretch: number({
+    group: 'Optimisation',
+    default: 1,
+    min: 1,
+    help: 'lets all schedules end so many times later than the run (ipe_scale)',
+  }),
+
+  out: path({ group: 'Running', default: null, mayChange: true, help: 'folder for the run: checkpoints, logs and pictures' }),
+  seed: integer({ group: 'Running', default: 0, min: 0, max: 2 ** 31 - 1, help: 'fixes everything random: weights, order, crops, masks' }),
+  engine: choice({
+    group: 'Running',
+    default: 'auto',
+    choices: ['auto', ...ENGINE_NAMES],
+    mayChange: true,
+    help: 'what computes; auto takes the fastest that is there',
+  }),
+  saveEveryEpochs: integer({
+    group: 'Running',
+    default: 10,
+    min: 1,
+    unit: 'epochs',
+    mayChange: true,
+    help: 'how often a checkpoint is kept beside the latest, which is written after every epoch',
+  }),
+  keepCheckpoints: integer({ group: 'Running', default: 3, min: 0, mayChange: true, help: 'how many of those are kept, the newest ones' }),
+  watchEverySteps: integer({
+    group: 'Running',
+    default: 50,
+    min: 1,
+    unit: 'steps',
+    help: 'how often the representations are checked for collapse',
+  }),
+  watchImages: integer({ group: 'Running', default: 64, min: 2, max: 1024, unit: 'images', help: 'images on which they are checked' }),
+} as const satisfies Record<string, Option<never> | Option<unknown>>;
+
+export type OptionName = keyof typeof OPTIONS;
+export const OPTION_NAMES = Object.keys(OPTIONS) as OptionName[];
+
+type ValueOf<O> = O extends Option<infer T> ? T : never;
+/** A value for every option. */
+export type Options = { readonly [Name in OptionName]: ValueOf<(typeof OPTIONS)[Name]> };
+
+/** The command-line flag of an option: imageSize -> --image-size. */
+export function flagOf(name: OptionName): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}

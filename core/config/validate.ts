@@ -1,0 +1,66 @@
+import { z } from 'zod';
+import { UserError, unknownName } from '../errors.js';
+import { allowedValues, type Option, readInterval } from './option.js';
+import { flagOf, OPTION_NAMES, OPTIONS, type OptionName, type Options } from './schema.js';
+
+/** Values that were given for some options. */
+export type GivenOptions = Partial<Record<OptionName, unknown>>;
+
+/**
+ * Checks the names and values of options.
+ * @param where where they were given, for messages: a file, or 'the command line'
+ * @throws UserError for the first name or value that is wrong
+ */
+export function validateOptions(given: Readonly<Record<string, unknown>>, where: string): Partial<Options> {
+  const checked: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(given)) {
+    if (!isOptionName(name)) throw unknownName('option', name, OPTION_NAMES, where);
+    const option: Option<unknown> = OPTIONS[name];
+    const result = typeOf(option).safeParse(value);
+    if (!result.success) {
+      throw new UserError(`${name} (${flagOf(name)}) in ${where} cannot be ${JSON.stringify(value)}`, {
+        expected: allowedValues(option) + (option.automatic ? `, or ${where === 'the command line' ? 'auto' : 'null'}` : ''),
+        remedy: `correct the value of ${name}: ${option.help}`,
+      });
+    }
+    checked[name] = result.data;
+  }
+  return checked;
+}
+
+export function isOptionName(name: string): name is OptionName {
+  return Object.hasOwn(OPTIONS, name);
+}
+
+/** The type of an option's values in a configuration file. */
+function typeOf(option: Option<unknown>): z.ZodType {
+  const type = requiredTypeOf(option);
+  return option.automatic === undefined ? type : type.nullable();
+}
+
+function requiredTypeOf(option: Option<unknown>): z.ZodType {
+  switch (option.kind) {
+    case 'integer':
+      return withRange(z.int(), option);
+    case 'number':
+      return withRange(z.number(), option);
+    case 'interval': {
+      const end = withRange(z.number(), option);
+      const ordered = z.tuple([end, end]).refine(([from, to]) => from <= to);
+      return z.preprocess((value) => (typeof value === 'string' ? readInterval(value) : value), ordered);
+    }
+    case 'choice':
+      return z.enum(option.choices as [string, ...string[]]);
+    case 'text':
+      return z.string().min(1);
+    case 'list':
+      return z.preprocess((value) => (typeof value === 'string' ? [value] : value), z.array(z.string().min(1)));
+  }
+}
+
+function withRange(type: z.ZodNumber, { min, max, open }: Option<unknown>): z.ZodNumber {
+  let bounded = type;
+  if (min !== undefined) bounded = open ? bounded.gt(min) : bounded.min(min);
+  if (max !== undefined) bounded = bounded.max(max);
+  return bounded;
+}

@@ -1,0 +1,107 @@
+import type { ImageCollection } from '../plugin.js';
+import { RandomStream } from '../random.js';
+import type { CropSettings } from './crop.js';
+import { randomCrop } from './image.js';
+import { toNormalised } from './normalise.js';
+import type { UnreadableImages } from './skipped.js';
+
+export interface LoaderSettings extends CropSettings {
+  seed: number;
+  batchSize: number;
+  /** Bytes of decoded images that may wait for their step. */
+  aheadBytes: number;
+}
+
+/** Most batches that are ever prepared ahead. */
+const MOST_AHEAD = 4;
+/** Replacements tried for an unreadable image before it counts as an error of the whole data set. */
+const REPLACEMENTS = 100;
+
+/** Steps of one epoch: whole batches only, the rest of the images is left to other epochs. */
+export function stepsPerEpoch(images: number, batchSize: number): number {
+  return Math.floor(images / batchSize);
+}
+
+/**
+ * The batches of a run from step `firstStep` (counted from 0) to `lastStep` (not included), for ever in the same order.
+ *
+ * What a batch holds depends on the seed and its step alone: the epoch's order, each crop and each replacement of an
+ * unreadable image come from streams of their own. Images are decoded in sharp's threads while the caller computes; at
+ * most `aheadBytes` of them wait, or one batch if that is larger.
+ * @returns normalised images, [B, S, S, 3], one batch at a time
+ */
+export async function* loadBatches(
+  images: ImageCollection,
+  settings: LoaderSettings,
+  unreadable: UnreadableImages,
+  firstStep: number,
+  lastStep: number,
+): AsyncGenerator<Float32Array> {
+  const batchBytes = settings.batchSize * settings.imageSize ** 2 * 3;
+  const ahead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(settings.aheadBytes / batchBytes)));
+  const orderOf = epochOrders(settings.seed, images.length);
+  const waiting: Promise<Uint8Array[]>[] = [];
+  for (let step = firstStep; step < lastStep; step++) {
+    for (let next = step + waiting.length; next < Math.min(lastStep, step + ahead); next++) {
+      const batch = readBatch(images, settings, unreadable, orderOf, next);
+      batch.catch(() => {}); // reported when its turn comes
+      waiting.push(batch);
+    }
+    yield toNormalised((await waiting.shift()) as Uint8Array[]);
+  }
+}
+
+/**
+ * The crops of a step, counted from 0, as training sees them: RGB, each [S, S, 3].
+ * @param count how many of the batch, the first ones
+ */
+export async function readBatch(
+  images: ImageCollection,
+  settings: Omit<LoaderSettings, 'aheadBytes'>,
+  unreadable: UnreadableImages,
+  orderOf: (epoch: number) => Uint32Array,
+  step: number,
+  count = settings.batchSize,
+): Promise<Uint8Array[]> {
+  const { batchSize } = settings;
+  const steps = stepsPerEpoch(images.length, batchSize);
+  const epoch = Math.floor(step / steps);
+  const order = orderOf(epoch);
+  const first = (step % steps) * batchSize;
+  const positions = Array.from({ length: count }, (_, at) => first + at);
+  return Promise.all(
+    positions.map((position) => readPosition(images, settings, unreadable, epoch, position, order[position] as number)),
+  );
+}
+
+/** The crop at a position of an epoch; where its image cannot be read, one of another image drawn for this position. */
+async function readPosition(
+  images: ImageCollection,
+  settings: Omit<LoaderSettings, 'aheadBytes'>,
+  unreadable: UnreadableImages,
+  epoch: number,
+  position: number,
+  index: number,
+): Promise<Uint8Array> {
+  const others = new RandomStream(settings.seed, 'replacement', epoch, position);
+  let chosen = index;
+  for (let attempt = 0; attempt < REPLACEMENTS; attempt++) {
+    const item = images.item(chosen);
+    try {
+      return await randomCrop(item, settings, new RandomStream(settings.seed, 'crop', epoch, position, attempt));
+    } catch (error) {
+      unreadable.add(item.name, error instanceof Error ? error.message : String(error));
+    }
+    chosen = others.integer(0, images.length - 1);
+  }
+  throw new Error(`${REPLACEMENTS} images in a row could not be read`);
+}
+
+/** The orders of epochs: random permutations of all images. The last one is kept, because batches come in sequence. */
+export function epochOrders(seed: number, count: number): (epoch: number) => Uint32Array {
+  let last: { epoch: number; order: Uint32Array } | undefined;
+  return (epoch) => {
+    if (last?.epoch !== epoch) last = { epoch, order: new RandomStream(seed, 'order', epoch).permutation(count) };
+    return last.order;
+  };
+}

@@ -1,0 +1,45 @@
+import { UserError } from '../errors.js';
+import { type DataSet, type ImageCollection, PluginError } from '../plugin.js';
+import { openFolders } from './folder.js';
+
+/**
+ * Opens what the user named as data: data sets by name (`shapes`, `shapes:2000`), folders, lists and files.
+ * A path that has the name of a data set is written with its folder: ./shapes.
+ * @param dataSets those of all plugins
+ */
+export async function openData(data: readonly string[], dataSets: readonly DataSet[]): Promise<ImageCollection> {
+  if (data.length === 0) {
+    throw new UserError('no data was named', {
+      expected: 'a folder of images, a list of image files (.txt), or the name of a data set',
+      remedy: `name one, for example: ijepa pretrain photos/ (data sets: ${dataSets.map(({ name }) => name).join(', ')})`,
+    });
+  }
+  const named = data.filter((word) => findDataSet(word, dataSets));
+  if (named.length === 0) return openFolders(data);
+  if (data.length > 1) {
+    throw new UserError(`the data set ${named[0]} cannot be mixed with other data`, {
+      expected: 'one data set by name, or any number of folders and files',
+    });
+  }
+  return openDataSet(named[0] as string, dataSets);
+}
+
+async function openDataSet(word: string, dataSets: readonly DataSet[]): Promise<ImageCollection> {
+  const [, argument] = splitName(word);
+  try {
+    return await (findDataSet(word, dataSets) as DataSet).open(argument);
+  } catch (error) {
+    throw error instanceof PluginError ? new UserError(error.message, error.advice, { cause: error }) : error;
+  }
+}
+
+function findDataSet(word: string, dataSets: readonly DataSet[]): DataSet | undefined {
+  const [name] = splitName(word);
+  return dataSets.find((dataSet) => dataSet.name === name);
+}
+
+/** 'shapes:2000' -> ['shapes', '2000'] */
+function splitName(word: string): [string, string | null] {
+  const colon = word.indexOf(':');
+  return colon < 0 ? [word, null] : [word.slice(0, colon), word.slice(colon + 1)];
+}

@@ -1,0 +1,65 @@
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { explainSystemError, UserError } from '../errors.js';
+
+/** Images shown in the message when there are too many unreadable ones. */
+const SHOWN = 5;
+
+/** Takes note of images that cannot be read. */
+export interface UnreadableImages {
+  add(name: string, reason: string): void;
+}
+
+/**
+ * The images that could not be read: each counted and listed once in a file, a tab between name and reason.
+ */
+export class SkippedImages implements UnreadableImages {
+  readonly #names = new Set<string>();
+  readonly #examples: string[] = [];
+
+  /**
+   * @param file the list; images that it already names (from before an interruption) are not listed again
+   * @param total images of the data set
+   * @param allowedShare part of them that may be unreadable
+   */
+  constructor(
+    readonly file: string,
+    private readonly total: number,
+    private readonly allowedShare: number,
+  ) {
+    if (!existsSync(file)) return;
+    for (const line of readFileSync(file, 'utf8').split('\n')) {
+      const name = line.split('\t')[0];
+      if (name) this.#names.add(name);
+    }
+  }
+
+  get count(): number {
+    return this.#names.size;
+  }
+
+  /**
+   * Notes an unreadable image.
+   * @throws UserError if there are now more than allowed
+   */
+  add(name: string, reason: string): void {
+    if (this.#names.has(name)) return;
+    this.#names.add(name);
+    const line = `${name}\t${reason.replaceAll(/\s+/g, ' ')}`;
+    if (this.#examples.length < SHOWN) this.#examples.push(line.replace('\t', ': '));
+    try {
+      appendFileSync(this.file, `${line}\n`);
+    } catch (error) {
+      throw explainSystemError(error, this.file);
+    }
+    if (this.count > this.allowedShare * this.total) {
+      const percent = (100 * this.allowedShare).toFixed(0);
+      throw new UserError(
+        `${this.count} of ${this.total} images cannot be read, more than ${percent}%\n    ${this.#examples.join('\n    ')}`,
+        {
+          expected: `at most ${percent}% unreadable images (--max-unreadable)`,
+          remedy: `repair or remove them (all that were met are listed in ${this.file}), or raise --max-unreadable`,
+        },
+      );
+    }
+  }
+}

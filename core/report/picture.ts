@@ -1,0 +1,25 @@
+import { createRequire } from 'node:module';
+import sharp from 'sharp';
+import { writeFileAtomically } from '../checkpoint/atomic.js';
+
+const require = createRequire(import.meta.url);
+
+/** The font of all pictures. It comes with the program, because many servers have none. */
+export const FONT = 'DejaVu Sans';
+
+/** Draws an SVG as PNG and writes it whole or not at all. */
+export async function writePicture(path: string, svg: string): Promise<void> {
+  await loadFont();
+  await writeFileAtomically(path, await sharp(Buffer.from(svg), { unlimited: true }).png().toBuffer());
+}
+
+/** Draws one invisible letter with the font's file, after which SVG text finds the font by name. */
+async function loadFont(): Promise<void> {
+  const fontfile = require.resolve('dejavu-fonts-ttf/ttf/DejaVuSans.ttf');
+  await sharp({ text: { text: '.', font: FONT, fontfile } }).raw().toBuffer();
+}
+
+/** Text for use in SVG. */
+export function escapeXml(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+}

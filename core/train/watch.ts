@@ -1,0 +1,132 @@
+import { Matrix, SingularValueDecomposition } from 'ml-matrix';
+import { z } from 'zod';
+import { centreCrop } from '../data/image.js';
+import { toNormalised } from '../data/normalise.js';
+import { type Tensor, tf } from '../engine/tf.js';
+import { UserError } from '../errors.js';
+import { encodeImages, type Ijepa } from '../model/ijepa.js';
+import type { Parameters } from '../model/parameters.js';
+import type { ImageCollection } from '../plugin.js';
+import { RandomStream } from '../random.js';
+
+/** How much the representations of different images differ. */
+export interface Spread {
+  /** Mean over features of the standard deviation over images. */
+  deviation: number;
+  /** RankMe: the effective number of directions, from 1 to the number of images. */
+  rank: number;
+}
+
+const spreadSchema = z.object({ deviation: z.number(), rank: z.number() });
+
+/** What the watch remembers from one look to the next: the first and the best spread, and whether it has warned. */
+export const watchMemorySchema = z.object({ first: spreadSchema, best: spreadSchema, warned: z.boolean() });
+export type WatchMemory = z.infer<typeof watchMemorySchema>;
+
+/** Images encoded at once. */
+const TOGETHER = 32;
+/** A fall below this part of the best value so far is reported; it is over above `RECOVERED`. */
+const FALLEN = 0.6;
+const RECOVERED = 0.8;
+
+/**
+ * RankMe (Garrido et al. 2023): exp(-Σ pₖ ln pₖ) with pₖ = σₖ / Σ σ, the singular values of the features.
+ * @param features row by row, [n, D]
+ */
+export function rankMe(features: Float32Array, rows: number): number {
+  const width = features.length / rows;
+  const matrix = new Matrix(Array.from({ length: rows }, (_, row) => [...features.subarray(row * width, (row + 1) * width)]));
+  const singular = new SingularValueDecomposition(matrix, {
+    computeLeftSingularVectors: false,
+    computeRightSingularVectors: false,
+    autoTranspose: true,
+  }).diagonal;
+  const total = singular.reduce((sum, value) => sum + value, 0);
+  if (total === 0) return 1;
+  return Math.exp(-singular.reduce((sum, value) => sum + (value > 0 ? (value / total) * Math.log(value / total) : 0), 0));
+}
+
+/** Mean over features of their standard deviation over rows; features row by row, [n, D]. */
+export function meanDeviation(features: Float32Array, rows: number): number {
+  const width = features.length / rows;
+  let sum = 0;
+  for (let column = 0; column < width; column++) {
+    let mean = 0;
+    let squares = 0;
+    for (let row = 0; row < rows; row++) mean += (features[row * width + column] as number) / rows;
+    for (let row = 0; row < rows; row++) squares += ((features[row * width + column] as number) - mean) ** 2;
+    sum += Math.sqrt(squares / rows);
+  }
+  return sum / width;
+}
+
+/**
+ * The fixed images that a run looks at: chosen by the seed, the middle square of each.
+ * @returns normalised images, [n, S, S, 3]
+ */
+export async function loadWatchImages(
+  images: ImageCollection,
+  count: number,
+  imageSize: number,
+  seed: number,
+  pixelLimit: number,
+): Promise<Float32Array> {
+  const order = new RandomStream(seed, 'watch').permutation(images.length);
+  const wanted = Math.min(count, images.length);
+  const read: Uint8Array[] = [];
+  for (let from = 0; read.length < wanted && from < order.length; from += wanted) {
+    const part = [...order.subarray(from, from + wanted)];
+    const crops = part.map((index) => centreCrop(images.item(index), imageSize, pixelLimit).catch(() => undefined));
+    for (const crop of await Promise.all(crops)) if (crop && read.length < wanted) read.push(crop);
+  }
+  if (read.length < 2) {
+    throw new UserError(`hardly any of the ${images.length} images in ${images.description} can be read`, {
+      expected: 'images that can be read (JPEG, PNG, WebP, AVIF, GIF, TIFF)',
+    });
+  }
+  return toNormalised(read);
+}
+
+/** The spread of the target encoder's average-pooled features of images, [n, S, S, 3]. */
+export async function measureSpread(model: Ijepa, target: Parameters, images: Float32Array): Promise<Spread> {
+  const side = model.size.imageSize;
+  const pixels = side * side * 3;
+  const rows = images.length / pixels;
+  const features = new Float32Array(rows * model.size.encoder.dim);
+  for (let from = 0; from < rows; from += TOGETHER) {
+    const to = Math.min(rows, from + TOGETHER);
+    const pooled: Tensor = tf.tidy(() => {
+      const part = tf.tensor4d(images.subarray(from * pixels, to * pixels), [to - from, side, side, 3]);
+      return encodeImages(model, target, part).mean(1); // [n, D]
+    });
+    features.set(await pooled.data(), from * model.size.encoder.dim);
+    pooled.dispose();
+  }
+  return { deviation: meanDeviation(features, rows), rank: rankMe(features, rows) };
+}
+
+/**
+ * Compares a look with those before. The loss alone does not tell a collapse: it falls during one, and may rise in a
+ * healthy run.
+ * @returns what to remember, and a message when the spread has fallen or has come back
+ */
+export function judgeSpread(memory: WatchMemory | null, now: Spread, step: number): { memory: WatchMemory; message?: string } {
+  if (!memory) return { memory: { first: now, best: now, warned: false } };
+  const best = {
+    deviation: Math.max(memory.best.deviation, now.deviation),
+    rank: Math.max(memory.best.rank, now.rank),
+  };
+  const part = Math.min(now.deviation / best.deviation, now.rank / best.rank);
+  const next = { first: memory.first, best };
+  const values = `effective rank ${now.rank.toFixed(1)} (best so far ${best.rank.toFixed(1)}), standard deviation ${now.deviation.toFixed(3)} (best ${best.deviation.toFixed(3)})`;
+  if (!memory.warned && part < FALLEN) {
+    const message =
+      `step ${step}: the representations are collapsing, pictures look more and more alike to the model: ${values}. ` +
+      'The loss does not show this. What helps: --regularizer vicreg, a slower target (--ema nearer 1), more data';
+    return { memory: { ...next, warned: true }, message };
+  }
+  if (memory.warned && part > RECOVERED) {
+    return { memory: { ...next, warned: false }, message: `step ${step}: the representations have recovered: ${values}` };
+  }
+  return { memory: { ...next, warned: memory.warned } };
+}
