@@ -2,8 +2,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { readSafetensors, type TensorFile } from '../core/checkpoint/safetensors.js';
-import { ENGINE_NAMES, type EngineName } from '../core/engine/contract.js';
-import { startEngine, tryEngine } from '../core/engine/start.js';
 import { type Tensor, tf } from '../core/engine/tf.js';
 import {
   createIjepa,
@@ -26,6 +24,7 @@ import {
   type TrainState,
   trainStep,
 } from '../core/train/step.js';
+import { findEngines, relativeDifference, testOnEngines } from './helpers/engines.js';
 import { FIXTURES } from './helpers/paths.js';
 
 /*
@@ -70,18 +69,20 @@ interface Case {
 
 const cases = readdirSync(REFERENCE).filter((name) => name.startsWith('case-'));
 
+const engines = await findEngines();
+
 test('there are reference cases', (t) => {
   t.true(cases.length > 0, `no folder case-* in ${REFERENCE}`);
 });
 
-for (const engine of ENGINE_NAMES) {
-  const status = await tryEngine(engine);
-  const onEngine = status.present ? test.serial : test.skip;
-  const where = status.present ? engine : `${engine} (skipped: ${status.reason})`;
-  for (const name of cases) {
-    onEngine(`${name} on ${where}: features, context, targets, predictions and loss`, check(checkForward), engine, name);
-    onEngine(`${name} on ${where}: gradients`, check(checkGradients), engine, name);
-    onEngine(`${name} on ${where}: schedules, losses and weights of every step`, check(checkTraining), engine, name);
+for (const name of cases) {
+  const parts = {
+    'features, context, targets, predictions and loss': checkForward,
+    gradients: checkGradients,
+    'schedules, losses and weights of every step': checkTraining,
+  };
+  for (const [part, check] of Object.entries(parts)) {
+    testOnEngines(test, engines, `${name}: ${part}`, async (t) => check(t, await readCase(name)));
   }
 }
 
@@ -142,16 +143,6 @@ async function checkTraining(t: ExecutionContext, { config, model, weights, expe
       await near(t, tensor, expected, `after.${prefix}.${name}`, TOLERANCE.weightsAfter);
     }
   }
-}
-
-/** The test that starts an engine, reads a case and checks it. */
-function check(checkCase: (t: ExecutionContext, read: Case) => Promise<void>) {
-  return async (t: ExecutionContext, engine: EngineName, name: string) => {
-    await startEngine(engine);
-    tf.engine().startScope();
-    await checkCase(t, await readCase(name));
-    tf.engine().endScope();
-  };
 }
 
 async function readCase(name: string): Promise<Case> {
@@ -220,15 +211,8 @@ function floats(file: TensorFile, name: string): Float32Array {
 /** The largest difference, relative to the largest expected value, is within the tolerance. */
 async function near(t: ExecutionContext, actual: Tensor, file: TensorFile, name: string, tolerance: number) {
   const expected = floats(file, name);
-  const values = await actual.data();
-  t.is(values.length, expected.length, `${name} has as many values`);
-  let scale = 0;
-  let difference = 0;
-  for (let i = 0; i < expected.length; i++) {
-    scale = Math.max(scale, Math.abs(expected[i] as number));
-    difference = Math.max(difference, Math.abs((values[i] as number) - (expected[i] as number)));
-  }
-  t.true(difference <= tolerance * scale, `${name}: off by ${difference / scale}, allowed ${tolerance}`);
+  const difference = relativeDifference(await actual.data(), expected);
+  t.true(difference <= tolerance, `${name}: off by ${difference}, allowed ${tolerance}`);
 }
 
 function closeNumber(t: ExecutionContext, actual: number, expected: number, tolerance: number, what: string) {

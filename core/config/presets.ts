@@ -12,7 +12,7 @@ const REFERENCE: Partial<Options> = {
   batchSize: 2048,
   loss: 'smooth-l1',
   init: 'reference',
-  maskPositions: 'reference',
+  maskMode: 'reference',
   imageSize: 224,
   predictorDim: 384,
   predictorDepth: 12,

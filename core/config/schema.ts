@@ -1,5 +1,5 @@
 import { ENGINE_NAMES } from '../engine/contract.js';
-import { MASK_POSITIONS } from '../masking/blocks.js';
+import { MASK_MODES } from '../masking/blocks.js';
 import { ARCHITECTURE_NAMES, INITIALISATIONS } from '../model/sizes.js';
 import { LOSSES, REGULARIZERS } from '../train/choices.js';
 import { automatic, choice, integer, interval, list, number, type Option, path } from './option.js';
@@ -86,11 +86,11 @@ export const OPTIONS = {
     integer({ group: 'Masks', default: 0, min: 1, unit: 'patches', help: 'patches that every block must keep' }),
     '10, or the smallest block where that is smaller',
   ),
-  maskPositions: choice({
+  maskMode: choice({
     group: 'Masks',
     default: 'inclusive',
-    choices: MASK_POSITIONS,
-    help: 'where blocks may lie: anywhere, or as in the reference code, never in the last row and column',
+    choices: MASK_MODES,
+    help: 'how blocks are placed and cut: evenly over the grid, or as in the reference code, whose blocks never reach the last row and column and whose contexts lose the bottom first',
   }),
 
   loss: choice({

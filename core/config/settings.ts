@@ -39,8 +39,8 @@ export function modelSize(options: Options): ModelSize {
 
 /** The settings of masks, complete and checked. */
 export function maskSettings(options: Options): MaskSettings {
-  const { targets, targetScale, targetAspect, contexts, contextScale, minKeep, maskPositions: positions } = options;
-  const wishes = { targets, targetScale, targetAspect, contexts, contextScale, minKeep, positions };
+  const { targets, targetScale, targetAspect, contexts, contextScale, minKeep, maskMode: mode } = options;
+  const wishes = { targets, targetScale, targetAspect, contexts, contextScale, minKeep, mode };
   return checkMaskSettings({ ...wishes, gridSize: gridSize(options) }, options);
 }
 

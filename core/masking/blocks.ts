@@ -25,17 +25,24 @@ export interface MaskSettings {
   contextScale: Interval;
   /** Patches that a block must keep. */
   minKeep: number;
-  /**
-   * Where a block may lie.
-   * - `inclusive`: everywhere in the grid.
-   * - `reference`: as in the reference code, whose random position never reaches the last row and column, and which
-   *   wants more than `minKeep` patches instead of at least as many.
-   */
-  positions: MaskPositions;
+  mode: MaskMode;
 }
 
-export const MASK_POSITIONS = ['inclusive', 'reference'] as const;
-export type MaskPositions = (typeof MASK_POSITIONS)[number];
+/**
+ * How positions are drawn and images of a batch are brought to one number of patches.
+ * - `inclusive`: a block may lie anywhere in the grid; a context with more patches than the batch's smallest loses
+ *   random ones.
+ * - `reference`: as in the reference code. A random position never reaches the last row and column; a block must keep
+ *   more than `minKeep` patches instead of at least as many; a context with too many patches loses its last ones, row
+ *   by row, so that the bottom of pictures is hardly ever seen.
+ */
+export const MASK_MODES = ['inclusive', 'reference'] as const;
+export type MaskMode = (typeof MASK_MODES)[number];
+
+/** The fewest patches that a block may keep. */
+export function fewestPatches({ minKeep, mode }: Pick<MaskSettings, 'minKeep' | 'mode'>): number {
+  return mode === 'reference' ? minKeep + 1 : minKeep;
+}
 
 /**
  * The size of a block. One uniform number u in [0, 1] drives both area and aspect:
@@ -51,24 +58,43 @@ export function blockSize(gridSize: number, scale: Interval, aspect: Interval, u
   };
 }
 
-/** Every size that a block can have under the settings, smallest area first. */
+/**
+ * Every size that a block can have under the settings, smallest area first.
+ *
+ * Sizes change where u makes keep, √(keep a) or √(keep / a) cross a bound; one u from each piece between tells all.
+ */
 export function possibleSizes(gridSize: number, scale: Interval, aspect: Interval): BlockSize[] {
-  const steps = 20_000;
-  const sizes = new Map<string, BlockSize>();
-  for (let i = 0; i <= steps; i++) {
-    const size = blockSize(gridSize, scale, aspect, i / steps);
-    sizes.set(`${size.height}x${size.width}`, size);
+  const cells = gridSize * gridSize;
+  const bounds = [0, 1];
+  const addBound = (value: number, [from, to]: Interval) => {
+    const u = (value - from) / (to - from);
+    if (u > 0 && u < 1) bounds.push(u); // not where from equals to: u is then infinite or no number
+  };
+  for (let keep = Math.floor(cells * scale[0]); keep <= Math.ceil(cells * scale[1]); keep++) {
+    addBound(keep / cells, scale);
+    for (let side = 0; side <= gridSize; side++) {
+      addBound((side + 0.5) ** 2 / keep, aspect);
+      addBound(keep / (side + 0.5) ** 2, aspect);
+    }
   }
+  bounds.sort((a, b) => a - b);
+  const sizes = new Map<number, BlockSize>();
+  bounds.forEach((bound, at) => {
+    for (const u of [bound, (bound + (bounds[at + 1] ?? 1)) / 2]) {
+      const size = blockSize(gridSize, scale, aspect, u);
+      sizes.set(size.height * gridSize + size.width, size);
+    }
+  });
   return [...sizes.values()].sort((a, b) => a.height * a.width - b.height * b.width);
 }
 
 /** Top left corner of a block, each place as likely as the others. */
 export function drawCorner(
-  { gridSize, positions }: Pick<MaskSettings, 'gridSize' | 'positions'>,
+  { gridSize, mode }: Pick<MaskSettings, 'gridSize' | 'mode'>,
   { height, width }: BlockSize,
   stream: RandomStream,
 ): { top: number; left: number } {
-  const beyond = positions === 'inclusive' ? 0 : 1;
+  const beyond = mode === 'inclusive' ? 0 : 1;
   return {
     top: stream.integer(0, gridSize - height - beyond),
     left: stream.integer(0, gridSize - width - beyond),

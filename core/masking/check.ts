@@ -1,5 +1,5 @@
 import { UserError } from '../errors.js';
-import { type MaskSettings, possibleSizes } from './blocks.js';
+import { fewestPatches, type MaskSettings, possibleSizes } from './blocks.js';
 
 /** Settings of masks whose `minKeep` may be left to the program. */
 export type MaskWishes = Omit<MaskSettings, 'minKeep'> & { minKeep: number | null };
@@ -24,7 +24,8 @@ export function checkMaskSettings(wishes: MaskWishes, patch: { imageSize: number
     smallest < 1
       ? `masks are impossible on a grid of ${grid} (${patch.imageSize} px images, ${patch.patchSize} px patches): ` +
         `a target or context block can come out empty`
-      : `masks are impossible: min-keep is ${minKeep}, but on a grid of ${grid} the smallest block has ${smallest} patches`;
+      : `masks are impossible: every block must keep ${fewestPatches(settings)} patches (min-keep ${minKeep}, mode ` +
+        `${wishes.mode}), but on a grid of ${grid} the smallest block has ${smallest}`;
   throw new UserError(problem, {
     expected: 'every block that can be drawn lies inside the grid and keeps at least min-keep patches',
     remedy: nearestThatWorks(settings, patch),
@@ -33,12 +34,12 @@ export function checkMaskSettings(wishes: MaskWishes, patch: { imageSize: number
 
 /** Whether every block that can be drawn has room in the grid and enough patches. */
 function works(settings: MaskSettings): boolean {
-  return settings.minKeep >= 1 && settings.minKeep <= largestMinKeep(settings);
+  return settings.minKeep >= 1 && fewestPatches(settings) <= smallestBlock(settings);
 }
 
 /** The largest `minKeep` that every target and context block satisfies. */
-function largestMinKeep(settings: Pick<MaskSettings, 'positions'> & BlockSettings): number {
-  return smallestBlock(settings) - (settings.positions === 'reference' ? 1 : 0);
+function largestMinKeep(settings: Pick<MaskSettings, 'mode'> & BlockSettings): number {
+  return smallestBlock(settings) - (settings.mode === 'reference' ? 1 : 0);
 }
 
 type BlockSettings = Pick<MaskSettings, 'gridSize' | 'targetScale' | 'targetAspect' | 'contextScale'>;

@@ -1,6 +1,6 @@
 import type { MaskIndices } from '../model/tokens.js';
 import type { RandomStream } from '../random.js';
-import { type BlockSize, blockSize, drawCorner, type MaskSettings } from './blocks.js';
+import { type BlockSize, blockSize, drawCorner, fewestPatches, type MaskSettings } from './blocks.js';
 
 /** The masks of a batch. */
 export interface BatchMasks {
@@ -20,8 +20,8 @@ const SQUARE = [1, 1] as const;
  *
  * The sizes of target and context blocks are drawn once for the batch, positions for each image and block. Patches of
  * target blocks are taken out of the context. Where that leaves fewer than `minKeep` patches in 20 draws, the last
- * target is no longer avoided, then the one before, so that drawing always ends. All images are cut, in the order of
- * their patches, to the fewest patches that one of them keeps, so that tokens form one tensor.
+ * target is no longer avoided, then the one before, so that drawing always ends. All images are cut to the fewest
+ * patches that one of them keeps, so that tokens form one tensor.
  *
  * Settings must have passed `checkMaskSettings`.
  */
@@ -43,7 +43,8 @@ export function drawMasks(settings: MaskSettings, images: number, stream: Random
     }
     contextPatches.push(drawn);
   }
-  return { context: collate(contextPatches, contexts), targets: collate(targetPatches, targets), overlapping };
+  const cut = settings.mode === 'reference' ? cutLast : cutRandom(stream);
+  return { context: collate(contextPatches, contexts, cut), targets: collate(targetPatches, targets, cut), overlapping };
 }
 
 /** An image's target blocks, and for each patch the number (from 1) of the first block that covers it, or 0. */
@@ -61,8 +62,8 @@ function drawTargets(settings: MaskSettings, size: BlockSize, stream: RandomStre
 
 /** A context block without the patches of the first `avoided` targets. */
 function drawContext(settings: MaskSettings, size: BlockSize, covered: Uint16Array, stream: RandomStream) {
-  const { gridSize, targets, minKeep, positions } = settings;
-  const fewest = positions === 'reference' ? minKeep + 1 : minKeep;
+  const { gridSize, targets } = settings;
+  const fewest = fewestPatches(settings);
   for (let avoided = targets; avoided >= 0; avoided--) {
     for (let draw = 0; draw < DRAWS; draw++) {
       const block = patchesOf(size, drawCorner(settings, size, stream), gridSize);
@@ -89,13 +90,35 @@ function patchesOf({ height, width }: BlockSize, { top, left }: { top: number; l
   return patches;
 }
 
+/** Takes some patches of a block away, so that `count` are left in ascending order. */
+type Cut = (patches: Int32Array, count: number) => Int32Array;
+
+function cutLast(patches: Int32Array, count: number): Int32Array {
+  return patches.subarray(0, count);
+}
+
+/** Draws which patches are left (the first steps of Fisher-Yates). */
+function cutRandom(stream: RandomStream): Cut {
+  return (patches, count) => {
+    if (patches.length === count) return patches;
+    const shuffled = patches.slice();
+    for (let place = 0; place < count; place++) {
+      const chosen = stream.integer(place, patches.length - 1);
+      const patch = shuffled[place] as number;
+      shuffled[place] = shuffled[chosen] as number;
+      shuffled[chosen] = patch;
+    }
+    return shuffled.subarray(0, count).sort();
+  };
+}
+
 /** Cuts every block to the length of the shortest and lists them mask by mask: [B][M][...] -> [M B K]. */
-function collate(blocks: readonly Int32Array[][], masks: number): MaskIndices {
+function collate(blocks: readonly Int32Array[][], masks: number, cut: Cut): MaskIndices {
   const tokens = Math.min(...blocks.flat().map((block) => block.length));
   const indices = new Int32Array(masks * blocks.length * tokens);
   for (let mask = 0; mask < masks; mask++) {
     blocks.forEach((image, at) => {
-      indices.set((image[mask] as Int32Array).subarray(0, tokens), (mask * blocks.length + at) * tokens);
+      indices.set(cut(image[mask] as Int32Array, tokens), (mask * blocks.length + at) * tokens);
     });
   }
   return { masks, images: blocks.length, tokens, indices };

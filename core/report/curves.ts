@@ -69,7 +69,7 @@ function drawCurves(rows: readonly LogRow[]): string {
     })),
     legend: PANELS.flatMap(({ lines }, index) =>
       lines.length > 1
-        ? [{ data: lines.map(({ name }) => name), left: place(index).left + 320, top: place(index).top + 12, textStyle: { fontFamily: FONT } }]
+        ? [{ data: lines.map(({ name }) => name), left: place(index).left + 290, top: place(index).top + 12, itemGap: 45, itemWidth: 18, textStyle: { fontFamily: FONT } }]
         : [],
     ),
     grid: PANELS.map((_, index) => ({

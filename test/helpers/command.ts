@@ -1,0 +1,45 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import { COMMAND } from './paths.js';
+
+export interface Ended {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs the compiled command to its end. `started` gets the process, to be signalled. */
+export function ijepa(args: readonly string[], cwd?: string, started?: (child: ChildProcess) => void): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [COMMAND, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (data) => {
+      stdout += data;
+    });
+    child.stderr.on('data', (data) => {
+      stderr += data;
+    });
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
+    started?.(child);
+  });
+}
+
+/** A new folder that is removed when the test ends. */
+export async function temporaryFolder(t: ExecutionContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'ijepa-test-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A model and data so small that a step takes milliseconds. */
+export const SMALLEST = [
+  'shapes:48',
+  ...'--image-size 16 --patch-size 4 --dim 16 --depth 1 --heads 2 --predictor-dim 8 --predictor-depth 1'.split(' '),
+  ...'--batch-size 8 --watch-images 8 --watch-every-steps 4 --engine wasm'.split(' '),
+];

@@ -1,0 +1,44 @@
+import type { ExecutionContext, TestFn } from 'ava';
+import { ENGINE_NAMES } from '../../core/engine/contract.js';
+import { type EngineStatus, startEngine, tryEngine } from '../../core/engine/start.js';
+import { tf } from '../../core/engine/tf.js';
+
+/** Looks for every engine; to be awaited before the first test is declared. */
+export async function findEngines(): Promise<EngineStatus[]> {
+  const engines: EngineStatus[] = [];
+  for (const name of ENGINE_NAMES) engines.push(await tryEngine(name));
+  return engines;
+}
+
+/** Declares a test once for each engine; where one is absent, the test is skipped and its title says why. */
+export function testOnEngines(
+  test: TestFn,
+  engines: readonly EngineStatus[],
+  title: string,
+  body: (t: ExecutionContext) => Promise<void>,
+): void {
+  for (const engine of engines) {
+    if (!engine.present) {
+      test.skip(`${title}, on ${engine.name} (skipped: ${engine.reason})`, body);
+      continue;
+    }
+    test.serial(`${title}, on ${engine.name}`, async (t) => {
+      await startEngine(engine.name);
+      tf.engine().startScope();
+      await body(t);
+      tf.engine().endScope();
+    });
+  }
+}
+
+/** The largest difference between two lists of numbers, relative to the largest expected one. */
+export function relativeDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (actual.length !== expected.length) return Number.POSITIVE_INFINITY;
+  let scale = 1e-12;
+  let difference = 0;
+  for (let i = 0; i < expected.length; i++) {
+    scale = Math.max(scale, Math.abs(expected[i] as number));
+    difference = Math.max(difference, Math.abs((actual[i] as number) - (expected[i] as number)));
+  }
+  return Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference / scale;
+}

@@ -1,0 +1,103 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import { epochOrders, type LoaderSettings, loadBatches, stepsPerEpoch } from '../core/data/loader.js';
+import { SkippedImages } from '../core/data/skipped.js';
+import { UserError } from '../core/errors.js';
+import type { ImageCollection } from '../core/plugin.js';
+import shapes from '../plugins/shapes/index.js';
+import { temporaryFolder } from './helpers/command.js';
+
+const SETTINGS: LoaderSettings = {
+  seed: 1,
+  batchSize: 4,
+  imageSize: 8,
+  cropScale: [0.3, 1],
+  cropAspect: [3 / 4, 4 / 3],
+  flip: 0.5,
+  jitter: 0,
+  blur: 0,
+  pixelLimit: 1e8,
+  aheadBytes: 1e6,
+};
+
+async function generated(count: number): Promise<ImageCollection> {
+  const dataSet = shapes.dataSets[0];
+  if (!dataSet) throw new Error('the shapes plugin brings no data set');
+  return dataSet.open(String(count));
+}
+
+/** The same images, some of which cannot be read. */
+function withUnreadable(images: ImageCollection, isBad: (index: number) => boolean): ImageCollection {
+  return {
+    ...images,
+    item: (index) => {
+      const item = images.item(index);
+      const source = async () => {
+        throw new Error('the disk\nhas a hole');
+      };
+      return isBad(index) ? { ...item, source } : item;
+    },
+  };
+}
+
+async function read(images: ImageCollection, skipped: SkippedImages, from: number, to: number, settings = SETTINGS) {
+  const batches: string[] = [];
+  for await (const batch of loadBatches(images, settings, skipped, from, to)) {
+    batches.push(Buffer.from(batch.buffer, batch.byteOffset, batch.byteLength).toString('base64'));
+  }
+  return batches;
+}
+
+test('a run that starts in the middle gets the batches of the run that did not stop', async (t) => {
+  const images = await generated(13);
+  const skipped = new SkippedImages(join(await temporaryFolder(t), 'skipped.txt'), 13, 0.5);
+  t.is(stepsPerEpoch(13, 4), 3);
+  const whole = await read(images, skipped, 0, 8);
+  t.is(new Set(whole).size, 8, 'all batches differ');
+  t.deepEqual(await read(images, skipped, 4, 8), whole.slice(4));
+  t.deepEqual(await read(images, skipped, 2, 4, { ...SETTINGS, aheadBytes: 0 }), whole.slice(2, 4), 'whatever is read ahead');
+});
+
+test('the order of an epoch is a permutation, another one each epoch', (t) => {
+  const orderOf = epochOrders(0, 100);
+  const [first, second] = [orderOf(0), orderOf(1)];
+  t.deepEqual([...first].sort((a, b) => a - b), [...Array(100).keys()]);
+  t.notDeepEqual(first, second);
+  t.deepEqual(epochOrders(0, 100)(0), first);
+});
+
+test('an unreadable image is replaced by the same one every time, counted and listed once', async (t) => {
+  const file = join(await temporaryFolder(t), 'skipped.txt');
+  const images = withUnreadable(await generated(20), (index) => index === 3);
+  const skipped = new SkippedImages(file, 20, 0.1);
+  const first = await read(images, skipped, 0, 15); // three epochs
+  t.is(skipped.count, 1);
+  t.is(await readFile(file, 'utf8'), 'shapes/3\tthe disk has a hole\n');
+  const again = new SkippedImages(file, 20, 0.1);
+  t.is(again.count, 1, 'the list is known after an interruption');
+  t.deepEqual(await read(images, again, 0, 15), first);
+  t.is((await readFile(file, 'utf8')).split('\n').length, 2);
+});
+
+test('too many unreadable images stop the run with examples and the list', async (t) => {
+  const file = join(await temporaryFolder(t), 'skipped.txt');
+  const images = withUnreadable(await generated(20), (index) => index % 4 === 0);
+  const error = await t.throwsAsync(() => read(images, new SkippedImages(file, 20, 0.1), 0, 5), { instanceOf: UserError });
+  t.regex(error?.message ?? '', /3 of 20 images cannot be read, more than 10%/);
+  t.regex(error?.report ?? '', /skipped\.txt[\s\S]*--max-unreadable/);
+});
+
+test('an image file that vanishes after listing is skipped', async (t) => {
+  const folder = await temporaryFolder(t);
+  const { openFolders } = await import('../core/data/folder.js');
+  const images = await generated(1);
+  const { source } = images.item(0);
+  const sharp = (await import('sharp')).default;
+  for (let i = 0; i < 8; i++) await writeFile(join(folder, `${i}.png`), await sharp(await (source as () => Promise<Uint8Array>)()).png().toBuffer());
+  const listed = await openFolders([folder]);
+  await (await import('node:fs/promises')).rm(join(folder, '5.png'));
+  const skipped = new SkippedImages(join(folder, 'skipped.txt'), 8, 0.5);
+  await read(listed, skipped, 0, 2);
+  t.is(skipped.count, 1);
+});

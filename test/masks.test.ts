@@ -1,0 +1,163 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { UserError } from '../core/errors.js';
+import { blockSize, type MaskSettings, possibleSizes } from '../core/masking/blocks.js';
+import { checkMaskSettings } from '../core/masking/check.js';
+import { masksOfStep, measureCoverage } from '../core/masking/coverage.js';
+import { type BatchMasks, drawMasks } from '../core/masking/multiblock.js';
+import { RandomStream } from '../core/random.js';
+
+const PAPER = {
+  targets: 4,
+  targetScale: [0.15, 0.2],
+  targetAspect: [0.75, 1.5],
+  contexts: 1,
+  contextScale: [0.85, 1],
+  minKeep: null,
+  mode: 'inclusive',
+} as const;
+
+function settings(gridSize: number, change: Partial<MaskSettings> = {}): MaskSettings {
+  return checkMaskSettings({ ...PAPER, gridSize, ...change }, { imageSize: gridSize * 8, patchSize: 8 });
+}
+
+/** Patches of mask `mask` of image `image`. */
+function patches({ masks, images, tokens, indices }: BatchMasks['context'], mask: number, image: number): number[] {
+  if (mask >= masks) throw new Error('no such mask');
+  const start = (mask * images + image) * tokens;
+  return [...indices.subarray(start, start + tokens)];
+}
+
+const anySettings = fc
+  .record({
+    gridSize: fc.integer({ min: 6, max: 20 }),
+    targets: fc.integer({ min: 1, max: 6 }),
+    contexts: fc.integer({ min: 1, max: 3 }),
+    mode: fc.constantFrom('inclusive' as const, 'reference' as const),
+    low: fc.double({ min: 0.1, max: 0.3, noNaN: true }),
+    wide: fc.double({ min: 0, max: 0.2, noNaN: true }),
+  })
+  .map(({ gridSize, targets, contexts, mode, low, wide }) => settings(gridSize, { targets, contexts, mode, targetScale: [low, low + wide] }));
+
+test('masks keep their laws for any settings and seed', (t) => {
+  const law = fc.property(anySettings, fc.nat(), fc.integer({ min: 1, max: 6 }), (mask, seed, images) => {
+    const { context, targets, overlapping } = masksOfStep(mask, images, seed, 1);
+    const cells = mask.gridSize ** 2;
+    for (const part of [context, targets]) {
+      if (part.indices.length !== part.masks * images * part.tokens || part.tokens < mask.minKeep) return false;
+      for (let at = 0; at < part.indices.length; at += part.tokens) {
+        const block = [...part.indices.subarray(at, at + part.tokens)];
+        const ascending = block.every((patch, i) => i === 0 || patch > (block[i - 1] as number));
+        if (!ascending || !block.every((patch) => patch >= 0 && patch < cells)) return false;
+      }
+    }
+    if (overlapping > 0) return true;
+    return Array.from({ length: images }).every((_, image) => {
+      const predicted = new Set(Array.from({ length: mask.targets }, (_, at) => patches(targets, at, image)).flat());
+      return Array.from({ length: mask.contexts }, (_, at) => patches(context, at, image)).flat().every((patch) => !predicted.has(patch));
+    });
+  });
+  fc.assert(law, { numRuns: 3000 });
+  t.pass();
+});
+
+test('target blocks are whole rectangles of one size in a batch', (t) => {
+  const law = fc.property(fc.nat(), fc.integer({ min: 5, max: 16 }), (seed, gridSize) => {
+    const { targets } = masksOfStep(settings(gridSize), 4, seed, 1);
+    const shapes = new Set<string>();
+    for (let image = 0; image < 4; image++) {
+      for (let mask = 0; mask < 4; mask++) {
+        const block = patches(targets, mask, image);
+        const rows = new Set(block.map((patch) => Math.floor(patch / gridSize)));
+        const columns = new Set(block.map((patch) => patch % gridSize));
+        if (rows.size * columns.size !== block.length) return false;
+        shapes.add(`${rows.size}x${columns.size}`);
+      }
+    }
+    return shapes.size === 1;
+  });
+  fc.assert(law, { numRuns: 2000 });
+  t.pass();
+});
+
+test('with the settings of the paper a context never overlaps a target', (t) => {
+  for (let step = 1; step <= 300; step++) t.is(masksOfStep(settings(14), 16, 0, step).overlapping, 0);
+});
+
+test('block sizes are those of the reference code', (t) => {
+  // Worked out by hand: keep = floor(196 (0.15 + 0.05 u)), aspect = 0.75 + 0.75 u.
+  t.deepEqual(blockSize(14, [0.15, 0.2], [0.75, 1.5], 0), { height: 5, width: 6 }); // keep 29: 4.66, 6.22
+  t.deepEqual(blockSize(14, [0.15, 0.2], [0.75, 1.5], 0.5), { height: 6, width: 5 }); // keep 34, 1.125: 6.18, 5.50 -> 5
+  t.deepEqual(blockSize(14, [0.85, 1], [1, 1], 1), { height: 13, width: 13 }); // 14 is lowered below the grid's side
+  t.deepEqual(blockSize(8, [0.15, 0.2], [0.75, 1.5], 0), { height: 3, width: 3 }); // keep 9: 2.60, 3.46
+});
+
+test('the possible sizes of blocks are all that can be drawn, whatever the settings', (t) => {
+  const law = fc.property(fc.integer({ min: 2, max: 20 }), fc.double({ min: 0.01, max: 0.5, noNaN: true }), fc.double({ min: 0, max: 0.5, noNaN: true }), (gridSize, low, wide) => {
+    const scale = [low, low + wide] as const;
+    const name = ({ height, width }: { height: number; width: number }) => `${height}x${width}`;
+    const possible = new Set(possibleSizes(gridSize, scale, [0.75, 1.5]).map(name));
+    return Array.from({ length: 500 }, (_, i) => blockSize(gridSize, scale, [0.75, 1.5], i / 499)).every((size) => possible.has(name(size)));
+  });
+  fc.assert(law, { numRuns: 300 });
+  t.deepEqual(possibleSizes(14, [0.85, 0.85], [1, 1]), [{ height: 13, width: 13 }]);
+});
+
+test('inclusive blocks reach every patch; reference blocks never reach the last row and column', (t) => {
+  const inclusive = measureCoverage(settings(10), 32, 0, 3000);
+  t.true(inclusive.context.every((part) => part > 0));
+  t.true(inclusive.targets.every((part) => part > 0));
+  const reference = measureCoverage(settings(10, { mode: 'reference' }), 32, 0, 3000);
+  reference.targets.forEach((part, patch) => {
+    const isLast = patch % 10 === 9 || patch >= 90;
+    t.is(part > 0, !isLast, `patch ${patch}`);
+  });
+});
+
+test('what a context loses to the cut is spread over the grid, but in reference mode it is the bottom', (t) => {
+  const rowMeans = (mode: MaskSettings['mode']) => {
+    const { context } = measureCoverage(settings(8, { mode }), 64, 0, 5000);
+    const mean = (row: number) => context.subarray(row * 8, row * 8 + 8).reduce((sum, part) => sum + part / 8, 0);
+    return { top: mean(0) + mean(1), bottom: mean(5) + mean(6) }; // reference blocks never reach row 7
+  };
+  const reference = rowMeans('reference');
+  t.true(reference.bottom < 0.2 * reference.top, `reference: ${JSON.stringify(reference)}`);
+  const { context } = measureCoverage(settings(8), 64, 0, 5000);
+  const row = (at: number) => context.subarray(at * 8, at * 8 + 8).reduce((sum, part) => sum + part, 0);
+  t.true(Math.abs(row(0) / row(7) - 1) < 0.15, `first row ${row(0)}, last row ${row(7)}`);
+});
+
+test('a step has the same masks whenever it is drawn, and other steps and seeds have others', (t) => {
+  const mask = settings(8);
+  t.deepEqual(masksOfStep(mask, 8, 3, 7), masksOfStep(mask, 8, 3, 7));
+  t.notDeepEqual(masksOfStep(mask, 8, 3, 7), masksOfStep(mask, 8, 3, 8));
+  t.notDeepEqual(masksOfStep(mask, 8, 3, 7), masksOfStep(mask, 8, 4, 7));
+});
+
+test('drawing ends where no context can avoid all targets, and says how many overlap', (t) => {
+  const crowded = settings(6, { targets: 40, minKeep: 4 });
+  const { context, overlapping } = drawMasks(crowded, 8, new RandomStream(0, 'masks', 1));
+  t.true(overlapping > 0);
+  t.true(context.tokens >= 4);
+});
+
+test('min-keep left to the program is 10, or the smallest block where that is smaller', (t) => {
+  t.is(settings(14).minKeep, 10);
+  t.is(settings(8).minKeep, 9);
+  t.is(settings(8, { mode: 'reference' }).minKeep, 8); // more than min-keep are wanted there
+  const areas = possibleSizes(8, [0.15, 0.2], [0.75, 1.5]).map(({ height, width }) => height * width);
+  t.is(Math.min(...areas), 9);
+});
+
+test('settings that cannot work are refused with the numbers and with a setting that works', (t) => {
+  const refusal = (gridSize: number, change: object) => {
+    const error = t.throws(() => settings(gridSize, change), { instanceOf: UserError });
+    return error?.report ?? '';
+  };
+  t.regex(refusal(8, { minKeep: 30 }), /keep 30 patches.*8x8 patches the smallest block has 9[\s\S]*--min-keep 9/);
+  t.notThrows(() => settings(8, { minKeep: 9 }));
+  t.regex(refusal(2, {}), /2x2 patches[\s\S]*--patch-size 4, or --image-size 24/);
+  t.notThrows(() => settings(4));
+  t.notThrows(() => settings(3));
+  t.regex(refusal(1, {}), /1x1 patches/);
+});

@@ -1,0 +1,148 @@
+import test from 'ava';
+import { startEngine } from '../core/engine/start.js';
+import { type Tensor, tf } from '../core/engine/tf.js';
+import { checkMaskSettings } from '../core/masking/check.js';
+import { masksOfStep } from '../core/masking/coverage.js';
+import { createIjepa, initialWeights } from '../core/model/ijepa.js';
+import type { Parameters } from '../core/model/parameters.js';
+import type { ModelSize } from '../core/model/sizes.js';
+import { RandomStream } from '../core/random.js';
+import {
+  initialTrainState,
+  type Objective,
+  objectiveGradients,
+  type TrainBatch,
+  type TrainState,
+  trainable,
+  trainStep,
+} from '../core/train/step.js';
+import { findEngines, relativeDifference, testOnEngines } from './helpers/engines.js';
+
+const engines = await findEngines();
+const SIZE: ModelSize = {
+  imageSize: 16,
+  patchSize: 4,
+  encoder: { dim: 16, depth: 2, heads: 2, mlpRatio: 4 },
+  predictor: { dim: 8, depth: 1, heads: 2, mlpRatio: 4 },
+};
+const OBJECTIVE: Objective = { loss: 'l2', regularizer: 'none', regularizerWeight: 0.3, microBatchSize: 64 };
+const RATES = { learningRate: 1e-3, weightDecay: 0.05, momentum: 0.99 };
+const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+const MASKS = checkMaskSettings(
+  {
+    gridSize: 4,
+    targets: 4,
+    targetScale: [0.15, 0.2],
+    targetAspect: [0.75, 1.5],
+    contexts: 2,
+    contextScale: [0.85, 1],
+    minKeep: null,
+    mode: 'inclusive',
+  },
+  SIZE,
+);
+
+function batch(images: number, step = 1): TrainBatch {
+  const stream = new RandomStream(0, 'pictures', step);
+  return {
+    images: Float32Array.from({ length: images * SIZE.imageSize ** 2 * 3 }, () => stream.normal()),
+    ...masksOfStep(MASKS, images, 0, step),
+  };
+}
+
+testOnEngines(test, engines, 'a step leaves the number of live tensors as it found it, 50 times', async (t) => {
+  const model = createIjepa(SIZE);
+  let state: TrainState = initialTrainState(initialWeights(SIZE, 0, 'scaled'));
+  const objective: Objective = { ...OBJECTIVE, regularizer: 'vicreg', microBatchSize: 3 };
+  const counts = new Set<number>();
+  for (let step = 1; step <= 50; step++) {
+    const { state: next, ...scalars } = trainStep(model, objective, state, batch(4, step), RATES, ADAM);
+    await scalars.loss.data();
+    tf.dispose(scalars);
+    tf.dispose(state);
+    state = next;
+    counts.add(tf.memory().numTensors);
+  }
+  t.is(counts.size, 1, `live tensors: ${[...counts].join(', ')}`);
+});
+
+for (const loss of ['l2', 'smooth-l1'] as const) {
+  for (const regularizer of ['none', 'vicreg'] as const) {
+    testOnEngines(test, engines, `a batch in parts gives the gradients of the whole batch (${loss}, ${regularizer})`, async (t) => {
+      const model = createIjepa(SIZE);
+      const weights = initialWeights(SIZE, 0, 'scaled');
+      const objective: Objective = { ...OBJECTIVE, loss, regularizer };
+      const whole = objectiveGradients(model, objective, weights, batch(7));
+      const parts = objectiveGradients(model, { ...objective, microBatchSize: 3 }, weights, batch(7)); // 3 + 3 + 1
+      t.true(relativeDifference(await parts.loss.data(), await whole.loss.data()) < 1e-5);
+      t.true(relativeDifference(await parts.predictionLoss.data(), await whole.predictionLoss.data()) < 1e-5);
+      // All gradients together: some are sums that nearly cancel, of which float32 leaves few digits.
+      const names = Object.keys(whole.gradients);
+      t.deepEqual(Object.keys(parts.gradients), names);
+      const together = (gradients: Parameters) => tf.concat(names.map((name) => (gradients[name] as Tensor).flatten())).data();
+      t.true(relativeDifference(await together(parts.gradients), await together(whole.gradients)) < 1e-5);
+    });
+
+    testOnEngines(test, engines, `the gradient of the whole objective agrees with finite differences (${loss}, ${regularizer})`, async (t) => {
+      const model = createIjepa(SIZE);
+      const weights = initialWeights(SIZE, 0, 'scaled');
+      const objective: Objective = { ...OBJECTIVE, loss, regularizer };
+      const { gradients } = objectiveGradients(model, objective, weights, batch(4));
+      const stream = new RandomStream(0, 'direction');
+      // Along a random direction scaled like the weights, so that float32 resolves the difference.
+      const direction = Object.fromEntries(
+        Object.entries(trainable(weights)).map(([name, { shape, size }]) => [
+          name,
+          tf.tensor(Float32Array.from({ length: size }, () => 0.02 * stream.normal()), shape),
+        ]),
+      );
+      const lossAt = async (h: number) => {
+        const move = (prefix: string, group: Record<string, Tensor>) =>
+          Object.fromEntries(Object.entries(group).map(([name, x]) => [name, x.add((direction[prefix + name] as Tensor).mul(h))]));
+        const moved = { ...weights, encoder: move('encoder.', weights.encoder), predictor: move('predictor.', weights.predictor) };
+        return (await objectiveGradients(model, objective, moved, batch(4)).loss.data())[0] as number;
+      };
+      const h = 0.05;
+      const numeric = ((await lossAt(h)) - (await lossAt(-h))) / (2 * h);
+      let expected = 0;
+      for (const [name, gradient] of Object.entries(gradients)) {
+        expected += (await gradient.mul(direction[name] as Tensor).sum().data())[0] as number;
+      }
+      t.true(Math.abs(numeric - expected) < 0.02 * Math.abs(expected) + 1e-4, `numeric ${numeric}, analytic ${expected}`);
+    });
+  }
+}
+
+testOnEngines(test, engines, 'the same steps give the same bits', async (t) => {
+  const train = async () => {
+    const model = createIjepa(SIZE);
+    let state = initialTrainState(initialWeights(SIZE, 5, 'scaled'));
+    for (let step = 1; step <= 3; step++) state = trainStep(model, OBJECTIVE, state, batch(4, step), RATES, ADAM).state;
+    const values = await Promise.all(Object.values(state.weights.target).map((tensor) => tensor.data()));
+    return values.map((data) => Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64')).join();
+  };
+  t.is(await train(), await train());
+});
+
+test.serial('the target encoder follows the context encoder by the moving average and by nothing else', async (t) => {
+  await startEngine('wasm');
+  const model = createIjepa(SIZE);
+  const state = initialTrainState(initialWeights(SIZE, 0, 'scaled'));
+  const still = trainStep(model, OBJECTIVE, state, batch(4), { ...RATES, momentum: 1 }, ADAM).state.weights;
+  const following = trainStep(model, OBJECTIVE, state, batch(4), { ...RATES, momentum: 0 }, ADAM).state.weights;
+  for (const [name, before] of Object.entries(state.weights.target)) {
+    t.deepEqual(await still.target[name]?.data(), await before.data(), name);
+    t.deepEqual(await following.target[name]?.data(), await following.encoder[name]?.data(), name);
+  }
+});
+
+test.serial('weight decay shrinks matrices and leaves biases and scales alone', async (t) => {
+  await startEngine('wasm');
+  const { adamwStep, initialAdamState } = await import('../core/train/adamw.js');
+  const parameters = { weight: tf.ones([2, 2]), bias: tf.ones([2]) };
+  const gradients = { weight: tf.zeros([2, 2]), bias: tf.zeros([2]) };
+  const settings = { ...ADAM, learningRate: 0.1, weightDecay: 0.5 };
+  const after = adamwStep(parameters, gradients, initialAdamState(parameters), 1, settings).parameters;
+  t.true(relativeDifference(await (after.weight as Tensor).data(), [0.95, 0.95, 0.95, 0.95]) < 1e-6);
+  t.true(relativeDifference(await (after.bias as Tensor).data(), [1, 1]) < 1e-6);
+});
