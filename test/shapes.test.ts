@@ -1,7 +1,7 @@
 import test from 'ava';
 import sharp from 'sharp';
 import plugin from '../plugins/shapes/index.js';
-import { CLASSES, DISTANCES, drawScene, MOST_OBJECTS, SCENE_SIZE } from '../plugins/shapes/scene.js';
+import { CLASSES, DISTANCES, drawScene, MOST_OBJECTS, RADIUS, SCENE_SIZE } from '../plugins/shapes/scene.js';
 
 test('a scene is the same every time and differs from its neighbours', (t) => {
   t.deepEqual(drawScene(7), drawScene(7));
@@ -23,7 +23,7 @@ test('the labels say what the picture shows', (t) => {
     const { svg, labels } = drawScene(index);
     const scales = [...svg.matchAll(/scale\(([\d.]+)\)/g)].map((match) => Number(match[1]));
     t.is(scales.length, labels.count + 1, `shapes of scene ${index}`);
-    const distance = 34 / Math.max(...scales);
+    const distance = RADIUS / Math.max(...scales);
     t.true(distance <= (DISTANCES[labels.distance] as number) + 0.01, `distance of scene ${index}`);
     t.true(labels.distance === 0 || distance >= (DISTANCES[labels.distance - 1] as number) - 0.01);
   }

@@ -18,7 +18,10 @@ export interface ConfigFile {
  * @throws UserError if the file cannot be read or is not an object
  */
 export async function readConfigFile(path: string | undefined): Promise<ConfigFile | undefined> {
-  const explorer = cosmiconfig('ijepa', { loaders: { '.yaml': loadYaml, '.yml': loadYaml, noExt: loadYaml } });
+  const explorer = cosmiconfig('ijepa', {
+    searchPlaces: SEARCH_PLACES,
+    loaders: { '.yaml': loadYaml, '.yml': loadYaml, noExt: loadYaml },
+  });
   let found: Awaited<ReturnType<typeof explorer.search>>;
   try {
     found = path === undefined ? await explorer.search() : await explorer.load(path);
@@ -36,6 +39,13 @@ export async function readConfigFile(path: string | undefined): Promise<ConfigFi
   }
   return { path: filepath, preset, options };
 }
+
+/** Where a configuration is looked for in the current folder. */
+const SEARCH_PLACES = [
+  'package.json',
+  ...['yaml', 'yml', 'json', 'js', 'mjs', 'cjs'].map((extension) => `ijepa.config.${extension}`),
+  ...['', '.yaml', '.yml', '.json', '.js', '.mjs', '.cjs'].map((extension) => `.ijeparc${extension}`),
+];
 
 /** One parser reads and writes all YAML of this program. */
 const loadYaml: Loader = (_path, content) => parse(content);

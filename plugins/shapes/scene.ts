@@ -7,12 +7,14 @@ export { CLASSES } from './outlines.js';
 export const SCENE_SIZE = 96;
 export const MOST_OBJECTS = 5;
 /** Upper bounds of the distance classes; the nearest shape of a scene is nearer than the last one. */
-export const DISTANCES = [1.25, 1.5, 1.75, 2.0] as const;
+export const DISTANCES = [1.2, 1.4, 1.6, 1.8] as const;
 
 /** Radius of a shape at distance 1, in pixels. */
-const RADIUS = 34;
-const FARTHEST = 5;
-const TEXTURES = ['plain', 'stripes', 'dots', 'checks'] as const;
+export const RADIUS = 40;
+const FARTHEST = 5.5;
+const TEXTURES = ['plain', 'plain', 'plain', 'stripes', 'dots', 'checks'] as const;
+
+type Range = readonly [number, number];
 
 /** A scene as SVG, and what is true of it. */
 export interface Scene {
@@ -36,10 +38,10 @@ interface Shape {
 export function drawScene(index: number): Scene {
   const dice = createDice(index);
   const wanted = dice.integer(1, MOST_OBJECTS);
-  const nearest = placeShape(dice, dice.between(1, 2), 0.32);
+  const nearest = placeShape(dice, dice.between(1, DISTANCES.at(-1) as number), 0.34);
   const placed = [nearest];
   for (let draw = 0; placed.length < wanted && draw < 30; draw++) {
-    const shape = placeShape(dice, dice.between(nearest.distance * 1.4, FARTHEST), 0.06);
+    const shape = placeShape(dice, dice.between(nearest.distance * 2, FARTHEST), 0.08);
     if (placed.every((other) => areApart(shape, other))) placed.push(shape);
   }
   const farToNear = placed.sort((a, b) => b.distance - a.distance);
@@ -71,7 +73,7 @@ function areApart(a: Shape, b: Shape): boolean {
 function paintShape(dice: Dice, { kind, distance, x, y, turn }: Shape, id: string): string {
   const radius = RADIUS / distance;
   const fill = paintTexture(dice, id, radius);
-  const edge = colour(dice, 15, 35);
+  const edge = colour(dice, [20, 60], [8, 20]);
   return (
     `${fill.definition}<path d="${outline(CLASSES[kind] as string)}" fill="${fill.paint}" fill-rule="evenodd" ` +
     `stroke="${edge}" stroke-width="0.08" stroke-linejoin="round" ` +
@@ -82,9 +84,9 @@ function paintShape(dice: Dice, { kind, distance, x, y, turn }: Shape, id: strin
 /** A texture for shapes of radius 1, with marks that keep a size of a few pixels. */
 function paintTexture(dice: Dice, id: string, radius: number): { definition: string; paint: string } {
   const texture = dice.pick(TEXTURES);
-  const [ground, mark] = [colour(dice, 45, 75), colour(dice, 20, 90)];
+  const [ground, mark] = [colour(dice, [50, 95], [45, 70]), colour(dice, [50, 95], [45, 70])];
   if (texture === 'plain') return { definition: '', paint: ground };
-  const cell = round(dice.between(7, 11) / radius);
+  const cell = round(dice.between(10, 16) / radius);
   const half = round(cell / 2);
   const marks = {
     stripes: `<rect width="${half}" height="${cell}" fill="${mark}"/>`,
@@ -99,14 +101,15 @@ function paintTexture(dice: Dice, id: string, radius: number): { definition: str
   };
 }
 
-/** A gradient between two colours, under faint bands. */
+/** A gradient between two pale colours, under faint bands. */
 function paintBackground(dice: Dice): string {
   const size = SCENE_SIZE;
   const angle = dice.integer(0, 359);
-  const [from, to, band] = [colour(dice, 25, 85), colour(dice, 25, 85), colour(dice, 25, 85)];
-  const bands = Array.from({ length: dice.integer(0, 4) }, () => {
+  const pale = () => colour(dice, [5, 45], [72, 92]);
+  const [from, to, band] = [pale(), pale(), pale()];
+  const bands = Array.from({ length: dice.integer(0, 3) }, () => {
     const y = round(dice.between(-size, size));
-    return `<rect x="${-size}" y="${y}" width="${3 * size}" height="${dice.integer(3, 14)}" fill="${band}" opacity="0.35"/>`;
+    return `<rect x="${-size}" y="${y}" width="${3 * size}" height="${dice.integer(3, 14)}" fill="${band}" opacity="0.5"/>`;
   });
   return (
     `<defs><linearGradient id="bg" gradientTransform="rotate(${angle} 0.5 0.5)"><stop offset="0" stop-color="${from}"/>` +
@@ -115,9 +118,9 @@ function paintBackground(dice: Dice): string {
   );
 }
 
-/** Any hue; lightness between the two bounds, in percent. */
-function colour(dice: Dice, darkest: number, lightest: number): string {
-  return `hsl(${dice.integer(0, 359)},${dice.integer(25, 95)}%,${dice.integer(darkest, lightest)}%)`;
+/** Any hue; saturation and lightness within bounds, in percent. */
+function colour(dice: Dice, [palest, strongest]: Range, [darkest, lightest]: Range): string {
+  return `hsl(${dice.integer(0, 359)},${dice.integer(palest, strongest)}%,${dice.integer(darkest, lightest)}%)`;
 }
 
 function round(x: number): number {

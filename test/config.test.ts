@@ -1,0 +1,129 @@
+import { readFileSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import { optionsTable } from '../commands/options-table.js';
+import { readConfigFile } from '../core/config/file.js';
+import type { Option } from '../core/config/option.js';
+import { PRESET_NAMES } from '../core/config/presets.js';
+import { compareWithRun, describeOptions } from '../core/config/record.js';
+import { resolveOptions } from '../core/config/resolve.js';
+import { flagOf, OPTION_NAMES, OPTIONS } from '../core/config/schema.js';
+import { maskSettings, modelSize } from '../core/config/settings.js';
+import { validateOptions } from '../core/config/validate.js';
+import { UserError } from '../core/errors.js';
+import { ijepa, temporaryFolder } from './helpers/command.js';
+import { ROOT } from './helpers/paths.js';
+
+const defaults = () => resolveOptions({ flags: {} });
+
+test('every default and every preset passes validation, fits a model and can draw masks', (t) => {
+  for (const preset of [undefined, ...PRESET_NAMES]) {
+    const { options } = resolveOptions({ preset, flags: {} });
+    t.notThrows(() => validateOptions(options, 'test'), preset);
+    t.true(modelSize(options).encoder.dim > 0 && maskSettings(options).minKeep > 0, preset);
+  }
+});
+
+test('flags, help and the README agree with the schema', async (t) => {
+  const { stdout } = await ijepa(['pretrain', '--help']);
+  const help = stdout.replaceAll(/\s+/g, ' ');
+  for (const name of OPTION_NAMES) {
+    const option: Option<unknown> = OPTIONS[name];
+    if (option.kind !== 'list') t.true(stdout.includes(`  ${flagOf(name)} `), flagOf(name));
+    if (option.kind !== 'list') t.true(help.includes(option.help), `help of ${name}`);
+  }
+  t.true(readFileSync(join(ROOT, 'README.md'), 'utf8').includes(optionsTable()), 'run `npm run docs` to bring the README up to date');
+});
+
+test('the published configurations are those of the reference code', (t) => {
+  const { options } = resolveOptions({ preset: 'in1k-vith14-ep300', flags: {} });
+  const { encoder, predictor } = modelSize(options);
+  t.deepEqual([encoder.dim, encoder.depth, encoder.heads, predictor.dim, predictor.depth], [1280, 32, 16, 384, 12]);
+  const { learningRate, startLearningRate, finalLearningRate, warmupEpochs, weightDecay, finalWeightDecay, ema, finalEma } = options;
+  t.deepEqual([startLearningRate, learningRate, finalLearningRate, warmupEpochs], [2e-4, 1e-3, 1e-6, 40]);
+  t.deepEqual([weightDecay, finalWeightDecay, ema, finalEma, options.batchSize, options.epochs], [0.04, 0.4, 0.996, 1, 2048, 300]);
+  t.deepEqual([options.loss, options.regularizer, options.maskMode, options.minKeep], ['smooth-l1', 'none', 'reference', null]);
+  t.is(maskSettings(options).minKeep, 10);
+});
+
+test('no preset of the paper or the reference has a term against collapse', (t) => {
+  for (const preset of PRESET_NAMES) {
+    const { regularizer } = resolveOptions({ preset, flags: {} }).options;
+    t.is(regularizer, preset === 'demo' || preset === 'cpu-small' ? 'vicreg' : 'none', preset);
+  }
+});
+
+test('flags beat the file, the file beats the preset, the preset beats defaults; each value says where it comes from', (t) => {
+  const file = { path: 'f.yaml', preset: 'demo', options: { depth: 5, epochs: 7 } };
+  const { options, origins } = resolveOptions({ file, flags: { epochs: 9 } });
+  t.deepEqual([options.epochs, options.depth, options.dim, options.targets], [9, 5, 64, 4]);
+  t.deepEqual([origins.epochs, origins.depth, origins.dim, origins.targets], ['flag', 'f.yaml', 'preset demo', 'default']);
+  t.is(resolveOptions({ preset: 'cpu-small', file, flags: {} }).origins.dim, 'preset cpu-small', 'a flag names the preset');
+});
+
+test('unknown names and impossible values are refused with what would be right', (t) => {
+  const report = (values: object) => t.throws(() => validateOptions(values as Record<string, unknown>, 'f.yaml'), { instanceOf: UserError })?.report ?? '';
+  t.regex(report({ batchsize: 3 }), /unknown option 'batchsize' in f\.yaml[\s\S]*did you mean 'batchSize'/);
+  t.regex(report({ batchSize: 1 }), /batchSize \(--batch-size\) in f\.yaml cannot be 1[\s\S]*whole number from 2/);
+  t.regex(report({ batchSize: 2.5 }), /cannot be 2\.5/);
+  t.regex(report({ learningRate: 'fast' }), /cannot be "fast"/);
+  t.regex(report({ cropScale: [0.9, 0.3] }), /from-to/);
+  t.regex(report({ cropScale: [0, 1] }), /above 0 to 1/);
+  t.regex(report({ loss: 'l1' }), /one of l2, smooth-l1/);
+  t.regex(report({ dim: null, depth: 0 }), /depth[\s\S]*or null/);
+  t.throws(() => resolveOptions({ preset: 'dmeo', flags: {} }), { message: /unknown preset 'dmeo'/ });
+});
+
+test('a range can be written as text or as a list', (t) => {
+  for (const value of ['0.3-1', '0.3,1', '0.3..1', [0.3, 1]]) {
+    t.deepEqual(validateOptions({ cropScale: value }, 'f').cropScale, [0.3, 1]);
+  }
+});
+
+test('sizes that do not fit are refused with the nearest that do', (t) => {
+  const report = (flags: object) => t.throws(() => modelSize(resolveOptions({ flags }).options), { instanceOf: UserError })?.report ?? '';
+  t.regex(report({ imageSize: 100, patchSize: 16 }), /--image-size 96 or 112, or --patch-size 20/);
+  t.regex(report({ dim: 50, heads: 3 }), /--dim 50 does not fit 3 heads[\s\S]*--dim 48 or 60/);
+});
+
+test('configuration files are found by name and read as YAML, JSON or modules', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeFile(join(folder, 'a.yaml'), 'preset: demo\nepochs: 3\nrun: {engine: x}\n');
+  await writeFile(join(folder, 'b.json'), '{"epochs": 4}');
+  await writeFile(join(folder, 'c.mjs'), 'export default { epochs: 5 };');
+  t.deepEqual(await readConfigFile(join(folder, 'a.yaml')), { path: join(folder, 'a.yaml'), preset: 'demo', options: { epochs: 3 } });
+  t.deepEqual((await readConfigFile(join(folder, 'b.json')))?.options, { epochs: 4 });
+  t.deepEqual((await readConfigFile(join(folder, 'c.mjs')))?.options, { epochs: 5 });
+  await writeFile(join(folder, 'bad.yaml'), 'a: [1\n b: }');
+  await t.throwsAsync(() => readConfigFile(join(folder, 'bad.yaml')), { instanceOf: UserError, message: /cannot be read as a configuration/ });
+  await t.throwsAsync(() => readConfigFile(join(folder, 'none.yaml')), { instanceOf: UserError, message: /does not exist/ });
+  for (const name of ['ijepa.config.yaml', '.ijeparc', '.ijeparc.json', 'package.json']) {
+    const place = join(folder, name.replaceAll('.', '_'));
+    await mkdir(place);
+    await writeFile(join(place, name), name === 'package.json' ? '{"ijepa": {"epochs": 8}}' : '{"epochs": 8}');
+    const { stdout } = await ijepa(['config', '--json'], place);
+    t.is(JSON.parse(stdout).options.epochs, 8, name);
+  }
+});
+
+test('ijepa config prints a configuration that --config reads, with origins', async (t) => {
+  const folder = await temporaryFolder(t);
+  const { stdout } = await ijepa(['config', '--preset', 'cpu-small', '--epochs', '12'], folder);
+  t.regex(stdout, /epochs: 12 +# flag/);
+  t.regex(stdout, /dim: 128 +# preset cpu-small/);
+  t.regex(stdout, /minKeep: null +# default, 10, or the smallest block/);
+  await writeFile(join(folder, 'printed.yaml'), stdout);
+  const again = resolveOptions({ file: await readConfigFile(join(folder, 'printed.yaml')), flags: {} });
+  t.deepEqual(again.options, resolveOptions({ preset: 'cpu-small', flags: { epochs: 12 } }).options);
+  t.is(describeOptions(defaults()).split('\n').length, OPTION_NAMES.length);
+});
+
+test('a run goes on with its own options; only those that may change can be given anew', (t) => {
+  const recorded = resolveOptions({ flags: { epochs: 5, out: 'a' } }).options;
+  t.is(compareWithRun(resolveOptions({ flags: { out: 'b', keepCheckpoints: 9 } }), recorded).keepCheckpoints, 9);
+  t.is(compareWithRun(defaults(), recorded).epochs, 5);
+  t.notThrows(() => compareWithRun(resolveOptions({ flags: { epochs: 5 } }), recorded));
+  const error = t.throws(() => compareWithRun(resolveOptions({ flags: { epochs: 6 } }), recorded), { instanceOf: UserError });
+  t.regex(error?.message ?? '', /--epochs cannot change when a run goes on: it was 5, flag says 6/);
+});
