@@ -27,7 +27,10 @@ export async function runMaskPreview(
   const step = wholeNumber('--step', asked.step, Number.MAX_SAFE_INTEGER);
   const { out } = asked;
   if (existsSync(out) && !asked.force) {
-    throw new UserError(`${out} exists`, { expected: 'a new file', remedy: 'use --force to replace it, or another --out' });
+    throw new UserError(`${out} exists`, {
+      expected: 'a new file',
+      remedy: 'use --force to replace it, or another --out',
+    });
   }
   modelSize(options);
   const masks = maskSettings(options);
@@ -39,16 +42,26 @@ export async function runMaskPreview(
     : await middlePictures(collection, options, await rowOrder(images, collection, samples, options.seed));
   await writeMaskPreview(out, options, pictures, step);
   console.line(`${out}: masks of step ${step} on ${pictures.length} pictures from ${collection.description}`);
-  console.line(`grid ${masks.gridSize} x ${masks.gridSize}, ${masks.targets} targets, every block keeps at least ${masks.minKeep} patches`);
+  console.line(
+    `grid ${masks.gridSize} x ${masks.gridSize}, ${masks.targets} targets, every block keeps at least ${masks.minKeep} patches`,
+  );
 }
 
 /** The first crops of the step's batch, as training sees them. */
-async function trainingPictures(collection: ImageCollection, options: Options, samples: number, step: number): Promise<PreviewPicture[]> {
+async function trainingPictures(
+  collection: ImageCollection,
+  options: Options,
+  samples: number,
+  step: number,
+): Promise<PreviewPicture[]> {
   const epochSteps = stepsPerEpoch(collection.length, options.batchSize);
   if (epochSteps === 0) {
-    throw new UserError(`a batch of ${options.batchSize} images is more than the ${collection.length} in ${collection.description}`, {
-      expected: 'the data that the configuration was used with',
-    });
+    throw new UserError(
+      `a batch of ${options.batchSize} images is more than the ${collection.length} in ${collection.description}`,
+      {
+        expected: 'the data that the configuration was used with',
+      },
+    );
   }
   const settings = { ...cropSettings(options), seed: options.seed, batchSize: options.batchSize };
   const orderOf = epochOrders(options.seed, collection.length);
@@ -60,7 +73,11 @@ async function trainingPictures(collection: ImageCollection, options: Options, s
   return crops.map((rgb, at) => ({ name: collection.item(order[first + at] as number).name, rgb }));
 }
 
-async function middlePictures(collection: ImageCollection, options: Options, order: readonly number[]): Promise<PreviewPicture[]> {
+async function middlePictures(
+  collection: ImageCollection,
+  options: Options,
+  order: readonly number[],
+): Promise<PreviewPicture[]> {
   const { pixelLimit } = cropSettings(options);
   return Promise.all(
     order.map(async (index) => {
@@ -74,7 +91,12 @@ async function middlePictures(collection: ImageCollection, options: Options, ord
 }
 
 /** Which image each row shows: files in turn, at least once each; of folders and data sets a random choice. */
-async function rowOrder(images: readonly string[], { length }: ImageCollection, samples: number, seed: number): Promise<number[]> {
+async function rowOrder(
+  images: readonly string[],
+  { length }: ImageCollection,
+  samples: number,
+  seed: number,
+): Promise<number[]> {
   const areFiles = images.length === length && (await Promise.all(images.map(isFile))).every(Boolean);
   if (areFiles) return Array.from({ length: Math.min(MOST_ROWS, Math.max(samples, length)) }, (_, row) => row % length);
   return [...new RandomStream(seed, 'preview').permutation(length).subarray(0, samples)];
@@ -89,5 +111,7 @@ async function isFile(path: string): Promise<boolean> {
 
 function wholeNumber(flag: string, value: unknown, most: number): number {
   if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most) return value;
-  throw new UserError(`${flag} cannot be ${value}`, { expected: `a whole number from 1${most < 1e6 ? ` to ${most}` : ''}` });
+  throw new UserError(`${flag} cannot be ${value}`, {
+    expected: `a whole number from 1${most < 1e6 ? ` to ${most}` : ''}`,
+  });
 }

@@ -5,7 +5,9 @@ import { addOptionFlags, type Flags, resolveFlags } from './options.js';
 
 /** The options that decide masks and crops. */
 const NAMES = OPTION_NAMES.filter(
-  (name) => OPTIONS[name].group === 'Masks' || (['imageSize', 'patchSize', 'batchSize', 'seed', 'cropScale', 'cropAspect'] as OptionName[]).includes(name),
+  (name) =>
+    OPTIONS[name].group === 'Masks' ||
+    (['imageSize', 'patchSize', 'batchSize', 'seed', 'cropScale', 'cropAspect'] as OptionName[]).includes(name),
 );
 
 /** `ijepa mask-preview [images...]` */

@@ -11,7 +11,10 @@ export type Flags = Readonly<Record<string, unknown>> & { preset?: string; confi
 export function addOptionFlags(command: Command, names: readonly OptionName[] = OPTION_NAMES): Command {
   command.optionsGroup('Configuration:');
   command.option('--preset <name>', `start from ${PRESET_NAMES.join(', ')}`);
-  command.option('--config <file>', 'configuration file (default: ijepa.config.*, .ijeparc*, or "ijepa" in package.json, in this folder)');
+  command.option(
+    '--config <file>',
+    'configuration file (default: ijepa.config.*, .ijeparc*, or "ijepa" in package.json, in this folder)',
+  );
   for (const group of GROUPS) {
     for (const name of names) {
       const option: Option<unknown> = OPTIONS[name];
@@ -27,7 +30,9 @@ export function addOptionFlags(command: Command, names: readonly OptionName[] = 
 export async function resolveFlags(flags: Flags, data: readonly string[]): Promise<ResolvedOptions> {
   const { readConfigFile } = await import('../core/config/file.js');
   const { resolveOptions } = await import('../core/config/resolve.js');
-  const given = Object.fromEntries(OPTION_NAMES.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]]));
+  const given = Object.fromEntries(
+    OPTION_NAMES.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]]),
+  );
   if (data.length > 0) given.data = data;
   return resolveOptions({ preset: flags.preset, file: await readConfigFile(flags.config), flags: given });
 }
@@ -39,5 +44,7 @@ export function describe(option: Option<unknown>): string {
 }
 
 function placeholder(option: Option<unknown>): string {
-  return { integer: '<n>', number: '<x>', interval: '<from-to>', choice: '<name>', text: '<path>', list: '<words...>' }[option.kind];
+  return { integer: '<n>', number: '<x>', interval: '<from-to>', choice: '<name>', text: '<path>', list: '<words...>' }[
+    option.kind
+  ];
 }

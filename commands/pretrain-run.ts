@@ -1,6 +1,6 @@
 import type { ResolvedOptions } from '../core/config/resolve.js';
 import { UserError } from '../core/errors.js';
-import { createConsole, formatDuration, type Console } from '../core/report/console.js';
+import { type Console, createConsole, formatDuration } from '../core/report/console.js';
 import { listenForStop, signalExitCode } from '../core/train/interrupt.js';
 import { type PretrainSummary, pretrain } from '../core/train/pretrain.js';
 import { BUILT_IN_PLUGINS } from '../plugins/index.js';
@@ -42,7 +42,8 @@ function tell(console: Console, summary: PretrainSummary): void {
     console.line(`done: ${steps} steps, ${formatDuration(seconds)}, ${imagesPerSecond} images/s`);
   }
   const { firstLoss, lastLoss, firstSpread, lastSpread } = summary;
-  if (firstLoss !== null && lastLoss !== null) console.line(`loss       ${firstLoss.toFixed(4)} -> ${lastLoss.toFixed(4)}`);
+  if (firstLoss !== null && lastLoss !== null)
+    console.line(`loss       ${firstLoss.toFixed(4)} -> ${lastLoss.toFixed(4)}`);
   if (firstSpread && lastSpread) {
     console.line(
       `collapse   effective rank of the features ${firstSpread.rank.toFixed(1)} -> ${lastSpread.rank.toFixed(1)}, ` +

@@ -5,14 +5,21 @@ import { addOptionFlags, type Flags, resolveFlags } from './options.js';
 export function pretrainCommand(finish: (exitCode: number) => void): Command {
   const command = new Command('pretrain')
     .summary('learn from pictures')
-    .description('Learn representations from pictures without labels: trains a context encoder, a predictor and a target encoder.')
-    .argument('[data...]', 'folders of images (any depth), lists of image files (.txt), or the name of a data set: shapes[:count]')
+    .description(
+      'Learn representations from pictures without labels: trains a context encoder, a predictor and a target encoder.',
+    )
+    .argument(
+      '[data...]',
+      'folders of images (any depth), lists of image files (.txt), or the name of a data set: shapes[:count]',
+    )
     .optionsGroup('Run:')
     .option('--resume', 'go on with the run in --out from its newest checkpoint')
     .option('--force', 'delete the run in --out and start anew')
     .option('--json', 'end with one JSON document on standard output; everything else goes to standard error');
-  return addOptionFlags(command).action(async (data: string[], flags: Flags & { resume?: boolean; force?: boolean; json?: boolean }) => {
-    const { runPretrain } = await import('./pretrain-run.js');
-    finish(await runPretrain(await resolveFlags(flags, data), flags));
-  });
+  return addOptionFlags(command).action(
+    async (data: string[], flags: Flags & { resume?: boolean; force?: boolean; json?: boolean }) => {
+      const { runPretrain } = await import('./pretrain-run.js');
+      finish(await runPretrain(await resolveFlags(flags, data), flags));
+    },
+  );
 }

@@ -21,7 +21,9 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   };
   const { version } = require('../../package.json') as { version: string };
   const program = new Command('ijepa')
-    .description('Self-supervised learning from images with I-JEPA: predict the representations of parts of a picture from the rest of it.')
+    .description(
+      'Self-supervised learning from images with I-JEPA: predict the representations of parts of a picture from the rest of it.',
+    )
     .version(version)
     .showSuggestionAfterError()
     .showHelpAfterError('(--help lists what there is)')

@@ -51,7 +51,10 @@ export function nearestName(received: string, names: readonly string[]): string 
 const SYSTEM_PROBLEMS: Record<string, { says: string; remedy: string }> = {
   ENOENT: { says: 'does not exist', remedy: 'check the path' },
   EACCES: { says: 'is not accessible: permission denied', remedy: 'change its permissions or choose another path' },
-  EPERM: { says: 'is not accessible: operation not permitted', remedy: 'change its permissions or choose another path' },
+  EPERM: {
+    says: 'is not accessible: operation not permitted',
+    remedy: 'change its permissions or choose another path',
+  },
   EROFS: { says: 'is on a read-only file system', remedy: 'choose another path' },
   ENOSPC: { says: 'cannot be written: the disk is full', remedy: 'free some space or choose another disk' },
   EDQUOT: { says: 'cannot be written: the disk quota is used up', remedy: 'free some space or choose another disk' },

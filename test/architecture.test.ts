@@ -22,7 +22,8 @@ const SOURCES = FOLDERS.flatMap((folder) =>
 
 function readSource(path: string): Source {
   const text = readFileSync(join(ROOT, path), 'utf8');
-  const place = (name: string) => (name.startsWith('.') ? relative(ROOT, resolve(ROOT, path, '..', name)).replace(/\.js$/, '.ts') : name);
+  const place = (name: string) =>
+    name.startsWith('.') ? relative(ROOT, resolve(ROOT, path, '..', name)).replace(/\.js$/, '.ts') : name;
   const find = (pattern: RegExp) => [...text.matchAll(pattern)].map((match) => place(match[1] as string));
   return {
     path,
@@ -50,7 +51,8 @@ test('imports go one way: bin, commands, core; plugins know the contract alone',
       if (isIn(path, 'core')) t.false(isIn(name, 'commands') || isIn(name, 'plugins') || isIn(name, 'bin'), complaint);
       if (isIn(path, 'commands')) t.false(isIn(name, 'bin'), complaint);
       if (isIn(path, 'bin') && FOLDERS.some((folder) => isIn(name, folder))) t.true(isIn(name, 'commands'), complaint);
-      if (isIn(path, 'plugins') && FOLDERS.some((folder) => isIn(name, folder))) t.true(isIn(name, 'plugins') || name === 'core/plugin.ts', complaint);
+      if (isIn(path, 'plugins') && FOLDERS.some((folder) => isIn(name, folder)))
+        t.true(isIn(name, 'plugins') || name === 'core/plugin.ts', complaint);
       if (!isIn(path, 'test')) t.false(isIn(name, 'test'), complaint);
     }
   }
@@ -59,14 +61,22 @@ test('imports go one way: bin, commands, core; plugins know the contract alone',
 test('only core/engine knows engines', (t) => {
   for (const { path, mentions } of SOURCES) {
     if (isIn(path, 'core/engine')) continue;
-    t.deepEqual(mentions.filter((name) => name.startsWith('@tensorflow/')), [], path);
+    t.deepEqual(
+      mentions.filter((name) => name.startsWith('@tensorflow/')),
+      [],
+      path,
+    );
   }
 });
 
 test('the numeric core, masks and model know nothing of files, reports and commands', (t) => {
   for (const { path, mentions } of SOURCES) {
     if (!['core/engine', 'core/masking', 'core/model'].some((folder) => isIn(path, folder))) continue;
-    const outside = mentions.filter((name) => ['core/report', 'core/checkpoint', 'core/data', 'core/config', 'core/train', 'node:fs'].some((part) => name.startsWith(part)));
+    const outside = mentions.filter((name) =>
+      ['core/report', 'core/checkpoint', 'core/data', 'core/config', 'core/train', 'node:fs'].some((part) =>
+        name.startsWith(part),
+      ),
+    );
     t.deepEqual(outside, [], path);
   }
 });
@@ -74,7 +84,10 @@ test('the numeric core, masks and model know nothing of files, reports and comma
 test('help loads no tensor library, no image library and nothing that validates', (t) => {
   const loaded = loadedWith('commands/program.ts');
   t.true(loaded.has('core/config/schema.ts'));
-  t.deepEqual([...loaded].filter((name) => ['sharp', 'zod', 'echarts', 'cosmiconfig', 'core/engine/tf.ts'].includes(name)), []);
+  t.deepEqual(
+    [...loaded].filter((name) => ['sharp', 'zod', 'echarts', 'cosmiconfig', 'core/engine/tf.ts'].includes(name)),
+    [],
+  );
 });
 
 test('source files are of a size that can be read at once', (t) => {

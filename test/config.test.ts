@@ -33,17 +33,35 @@ test('flags, help and the README agree with the schema', async (t) => {
     if (option.kind !== 'list') t.true(stdout.includes(`  ${flagOf(name)} `), flagOf(name));
     if (option.kind !== 'list') t.true(help.includes(option.help), `help of ${name}`);
   }
-  t.true(readFileSync(join(ROOT, 'README.md'), 'utf8').includes(optionsTable()), 'run `npm run docs` to bring the README up to date');
+  t.true(
+    readFileSync(join(ROOT, 'README.md'), 'utf8').includes(optionsTable()),
+    'run `npm run docs` to bring the README up to date',
+  );
 });
 
 test('the published configurations are those of the reference code', (t) => {
   const { options } = resolveOptions({ preset: 'in1k-vith14-ep300', flags: {} });
   const { encoder, predictor } = modelSize(options);
   t.deepEqual([encoder.dim, encoder.depth, encoder.heads, predictor.dim, predictor.depth], [1280, 32, 16, 384, 12]);
-  const { learningRate, startLearningRate, finalLearningRate, warmupEpochs, weightDecay, finalWeightDecay, ema, finalEma } = options;
+  const {
+    learningRate,
+    startLearningRate,
+    finalLearningRate,
+    warmupEpochs,
+    weightDecay,
+    finalWeightDecay,
+    ema,
+    finalEma,
+  } = options;
   t.deepEqual([startLearningRate, learningRate, finalLearningRate, warmupEpochs], [2e-4, 1e-3, 1e-6, 40]);
-  t.deepEqual([weightDecay, finalWeightDecay, ema, finalEma, options.batchSize, options.epochs], [0.04, 0.4, 0.996, 1, 2048, 300]);
-  t.deepEqual([options.loss, options.regularizer, options.maskMode, options.minKeep], ['smooth-l1', 'none', 'reference', null]);
+  t.deepEqual(
+    [weightDecay, finalWeightDecay, ema, finalEma, options.batchSize, options.epochs],
+    [0.04, 0.4, 0.996, 1, 2048, 300],
+  );
+  t.deepEqual(
+    [options.loss, options.regularizer, options.maskMode, options.minKeep],
+    ['smooth-l1', 'none', 'reference', null],
+  );
   t.is(maskSettings(options).minKeep, 10);
 });
 
@@ -58,12 +76,21 @@ test('flags beat the file, the file beats the preset, the preset beats defaults;
   const file = { path: 'f.yaml', preset: 'demo', options: { depth: 5, epochs: 7 } };
   const { options, origins } = resolveOptions({ file, flags: { epochs: 9 } });
   t.deepEqual([options.epochs, options.depth, options.dim, options.targets], [9, 5, 64, 4]);
-  t.deepEqual([origins.epochs, origins.depth, origins.dim, origins.targets], ['flag', 'f.yaml', 'preset demo', 'default']);
-  t.is(resolveOptions({ preset: 'cpu-small', file, flags: {} }).origins.dim, 'preset cpu-small', 'a flag names the preset');
+  t.deepEqual(
+    [origins.epochs, origins.depth, origins.dim, origins.targets],
+    ['flag', 'f.yaml', 'preset demo', 'default'],
+  );
+  t.is(
+    resolveOptions({ preset: 'cpu-small', file, flags: {} }).origins.dim,
+    'preset cpu-small',
+    'a flag names the preset',
+  );
 });
 
 test('unknown names and impossible values are refused with what would be right', (t) => {
-  const report = (values: object) => t.throws(() => validateOptions(values as Record<string, unknown>, 'f.yaml'), { instanceOf: UserError })?.report ?? '';
+  const report = (values: object) =>
+    t.throws(() => validateOptions(values as Record<string, unknown>, 'f.yaml'), { instanceOf: UserError })?.report ??
+    '';
   t.regex(report({ batchsize: 3 }), /unknown option 'batchsize' in f\.yaml[\s\S]*did you mean 'batchSize'/);
   t.regex(report({ batchSize: 1 }), /batchSize \(--batch-size\) in f\.yaml cannot be 1[\s\S]*whole number from 2/);
   t.regex(report({ batchSize: 2.5 }), /cannot be 2\.5/);
@@ -82,7 +109,8 @@ test('a range can be written as text or as a list', (t) => {
 });
 
 test('sizes that do not fit are refused with the nearest that do', (t) => {
-  const report = (flags: object) => t.throws(() => modelSize(resolveOptions({ flags }).options), { instanceOf: UserError })?.report ?? '';
+  const report = (flags: object) =>
+    t.throws(() => modelSize(resolveOptions({ flags }).options), { instanceOf: UserError })?.report ?? '';
   t.regex(report({ imageSize: 100, patchSize: 16 }), /--image-size 96 or 112, or --patch-size 20/);
   t.regex(report({ dim: 50, heads: 3 }), /--dim 50 does not fit 3 heads[\s\S]*--dim 48 or 60/);
 });
@@ -92,12 +120,22 @@ test('configuration files are found by name and read as YAML, JSON or modules', 
   await writeFile(join(folder, 'a.yaml'), 'preset: demo\nepochs: 3\nrun: {engine: x}\n');
   await writeFile(join(folder, 'b.json'), '{"epochs": 4}');
   await writeFile(join(folder, 'c.mjs'), 'export default { epochs: 5 };');
-  t.deepEqual(await readConfigFile(join(folder, 'a.yaml')), { path: join(folder, 'a.yaml'), preset: 'demo', options: { epochs: 3 } });
+  t.deepEqual(await readConfigFile(join(folder, 'a.yaml')), {
+    path: join(folder, 'a.yaml'),
+    preset: 'demo',
+    options: { epochs: 3 },
+  });
   t.deepEqual((await readConfigFile(join(folder, 'b.json')))?.options, { epochs: 4 });
   t.deepEqual((await readConfigFile(join(folder, 'c.mjs')))?.options, { epochs: 5 });
   await writeFile(join(folder, 'bad.yaml'), 'a: [1\n b: }');
-  await t.throwsAsync(() => readConfigFile(join(folder, 'bad.yaml')), { instanceOf: UserError, message: /cannot be read as a configuration/ });
-  await t.throwsAsync(() => readConfigFile(join(folder, 'none.yaml')), { instanceOf: UserError, message: /does not exist/ });
+  await t.throwsAsync(() => readConfigFile(join(folder, 'bad.yaml')), {
+    instanceOf: UserError,
+    message: /cannot be read as a configuration/,
+  });
+  await t.throwsAsync(() => readConfigFile(join(folder, 'none.yaml')), {
+    instanceOf: UserError,
+    message: /does not exist/,
+  });
   for (const name of ['ijepa.config.yaml', '.ijeparc', '.ijeparc.json', 'package.json']) {
     const place = join(folder, name.replaceAll('.', '_'));
     await mkdir(place);
@@ -124,6 +162,8 @@ test('a run goes on with its own options; only those that may change can be give
   t.is(compareWithRun(resolveOptions({ flags: { out: 'b', keepCheckpoints: 9 } }), recorded).keepCheckpoints, 9);
   t.is(compareWithRun(defaults(), recorded).epochs, 5);
   t.notThrows(() => compareWithRun(resolveOptions({ flags: { epochs: 5 } }), recorded));
-  const error = t.throws(() => compareWithRun(resolveOptions({ flags: { epochs: 6 } }), recorded), { instanceOf: UserError });
+  const error = t.throws(() => compareWithRun(resolveOptions({ flags: { epochs: 6 } }), recorded), {
+    instanceOf: UserError,
+  });
   t.regex(error?.message ?? '', /--epochs cannot change when a run goes on: it was 5, flag says 6/);
 });

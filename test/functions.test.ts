@@ -24,7 +24,10 @@ const SUBJECTS: Subject[] = [
     fused: (x, w, b) => linear(x as Tensor, w as Tensor, b as Tensor),
     plain: (x, w, b) => {
       const rows = (x as Tensor).reshape([6, 5]);
-      return tf.matMul(rows, tf.transpose(w as Tensor)).add(b as Tensor).reshape([2, 3, 4]);
+      return tf
+        .matMul(rows, tf.transpose(w as Tensor))
+        .add(b as Tensor)
+        .reshape([2, 3, 4]);
     },
   },
   {
@@ -33,14 +36,24 @@ const SUBJECTS: Subject[] = [
     fused: (x, g, b) => layerNorm(x as Tensor, g as Tensor, b as Tensor, 1e-6),
     plain: (x, g, b) => {
       const { mean, variance } = tf.moments(x as Tensor, -1, true);
-      return (x as Tensor).sub(mean).div(variance.add(1e-6).sqrt()).mul(g as Tensor).add(b as Tensor);
+      return (x as Tensor)
+        .sub(mean)
+        .div(variance.add(1e-6).sqrt())
+        .mul(g as Tensor)
+        .add(b as Tensor);
     },
   },
   {
     name: 'GELU',
     shapes: [[3, 7]],
     fused: (x) => gelu(x as Tensor),
-    plain: (x) => (x as Tensor).mul(tf.erf((x as Tensor).div(Math.SQRT2)).add(1).div(2)),
+    plain: (x) =>
+      (x as Tensor).mul(
+        tf
+          .erf((x as Tensor).div(Math.SQRT2))
+          .add(1)
+          .div(2),
+      ),
   },
   {
     name: 'attention',
@@ -66,7 +79,10 @@ for (const { name, shapes, fused, plain } of SUBJECTS) {
   testOnEngines(test, engines, `the gradient of ${name} agrees with finite differences`, async (t) => {
     const inputs = randomTensors(name, shapes);
     const upstream = randomTensors(`${name} upstream`, [fused(...inputs).shape])[0] as Tensor;
-    const objective = (...xs: Tensor[]) => fused(...xs).mul(upstream).sum();
+    const objective = (...xs: Tensor[]) =>
+      fused(...xs)
+        .mul(upstream)
+        .sum();
     const analytic = gradients(fused, inputs, upstream);
     for (const [at, input] of inputs.entries()) {
       const direction = randomTensors(`${name} direction ${at}`, [input.shape])[0] as Tensor;
@@ -75,7 +91,10 @@ for (const { name, shapes, fused, plain } of SUBJECTS) {
       const [up, down] = [objective(...moved(h)), objective(...moved(-h))];
       const numeric = ((await number(up)) - (await number(down))) / (2 * h);
       const expected = await number((analytic[at] as Tensor).mul(direction).sum());
-      t.true(Math.abs(numeric - expected) < 0.01 * Math.max(1, Math.abs(expected)), `input ${at}: ${numeric}, ${expected}`);
+      t.true(
+        Math.abs(numeric - expected) < 0.01 * Math.max(1, Math.abs(expected)),
+        `input ${at}: ${numeric}, ${expected}`,
+      );
     }
   });
 }
@@ -88,14 +107,17 @@ testOnEngines(test, engines, 'normalise gives rows of mean 0 and variance 1', as
 });
 
 testOnEngines(test, engines, 'products of transposed and batched matrices are right', async (t) => {
-  const [a, b] = randomTensors('product', [[3, 4, 5], [3, 5, 6]]) as [Tensor, Tensor];
+  const [a, b] = randomTensors('product', [
+    [3, 4, 5],
+    [3, 5, 6],
+  ]) as [Tensor, Tensor];
   const expected = await tf.matMul(a, b).data();
   const [aT, bT] = [a.transpose([0, 2, 1]), b.transpose([0, 2, 1])];
   t.true(relativeDifference(await tf.matMul(aT, b, true, false).data(), expected) < 1e-5);
   t.true(relativeDifference(await tf.matMul(a, bT, false, true).data(), expected) < 1e-5);
   t.true(relativeDifference(await tf.matMul(aT, bT, true, true).data(), expected) < 1e-5);
   const [x, y] = [await a.array(), await b.array()] as [number[][][], number[][][]];
-  const byHand = x.flatMap((m, n) => m.flatMap((row) => (y[n]?.[0] as number[]).map((_, c) => row.reduce((s, v, k) => s + v * (y[n]?.[k]?.[c] as number), 0))));
+  const byHand = x.flatMap((matrix, n) => matrix.flatMap((row) => timesMatrix(row, y[n] as number[][])));
   t.true(relativeDifference(expected, byHand) < 1e-5);
 });
 
@@ -105,15 +127,28 @@ test('a function says what shape it expected and what it received', async (t) =>
   t.throws(() => attention(x, 2), { message: /attention expected/ });
 });
 
+function timesMatrix(row: number[], matrix: number[][]): number[] {
+  const columns = matrix[0]?.length ?? 0;
+  return Array.from({ length: columns }, (_, column) =>
+    row.reduce((sum, value, at) => sum + value * (matrix[at]?.[column] as number), 0),
+  );
+}
+
 function plainAttention(qkv: Tensor, heads: number): Tensor {
   const [images, tokens, width3] = qkv.shape as [number, number, number];
   const d = width3 / 3 / heads;
   const parts = [0, 1, 2].map((part) =>
-    tf.slice(qkv, [0, 0, (part * width3) / 3], [-1, -1, width3 / 3]).reshape([images, tokens, heads, d]).transpose([0, 2, 1, 3]),
+    tf
+      .slice(qkv, [0, 0, (part * width3) / 3], [-1, -1, width3 / 3])
+      .reshape([images, tokens, heads, d])
+      .transpose([0, 2, 1, 3]),
   );
   const [q, k, v] = parts as [Tensor, Tensor, Tensor];
   const weights = tf.softmax(tf.matMul(q, k, false, true).div(Math.sqrt(d)));
-  return tf.matMul(weights, v).transpose([0, 2, 1, 3]).reshape([images, tokens, width3 / 3]);
+  return tf
+    .matMul(weights, v)
+    .transpose([0, 2, 1, 3])
+    .reshape([images, tokens, width3 / 3]);
 }
 
 function gradients(f: (...inputs: Tensor[]) => Tensor, inputs: Tensor[], upstream: Tensor): Tensor[] {
@@ -124,7 +159,10 @@ function randomTensors(name: string, shapes: readonly number[][]): Tensor[] {
   const stream = new RandomStream(0, name);
   return shapes.map((shape) => {
     const size = shape.reduce((product, side) => product * side, 1);
-    return tf.tensor(Float32Array.from({ length: size }, () => stream.normal()), shape);
+    return tf.tensor(
+      Float32Array.from({ length: size }, () => stream.normal()),
+      shape,
+    );
   });
 }
 

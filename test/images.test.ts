@@ -46,7 +46,11 @@ async function corners(bytes: Uint8Array): Promise<Rgb[]> {
 }
 
 function farthest(actual: Rgb[], expected: readonly Rgb[]): number {
-  return Math.max(...actual.flatMap((rgb, corner) => rgb.map((value, i) => Math.abs(value - ((expected[corner] as Rgb)[i] as number)))));
+  return Math.max(
+    ...actual.flatMap((rgb, corner) =>
+      rgb.map((value, i) => Math.abs(value - ((expected[corner] as Rgb)[i] as number))),
+    ),
+  );
 }
 
 const SAME_COLOURS: Record<string, (picture: Sharp) => Sharp> = {
@@ -101,33 +105,49 @@ test('EXIF orientation is applied before anything is cut', async (t) => {
 
 test('the first frame of an animation is taken', async (t) => {
   const frames = Buffer.concat([Buffer.alloc(20 * 20 * 3, 250), Buffer.alloc(20 * 20 * 3, 10)]);
-  const bytes = await sharp(frames, { raw: { width: 20, height: 40, channels: 3, pageHeight: 20 } }).gif().toBuffer();
+  const bytes = await sharp(frames, { raw: { width: 20, height: 40, channels: 3, pageHeight: 20 } })
+    .gif()
+    .toBuffer();
   t.true((await centreCrop(item(bytes), SIDE, LIMIT)).every((value) => value > 240));
 });
 
 test('a damaged image, a text and an empty file are refused with a reason', async (t) => {
   const stream = new RandomStream(0, 'noise');
   const noise = Buffer.from(Uint8Array.from({ length: 64 * 64 * 3 }, () => stream.integer(0, 255)));
-  const jpeg = await sharp(noise, { raw: { width: 64, height: 64, channels: 3 } }).jpeg().toBuffer();
-  for (const bytes of [jpeg.subarray(0, jpeg.length / 2), jpeg.subarray(0, 100), Buffer.from('not an image'), Buffer.alloc(0)]) {
+  const jpeg = await sharp(noise, { raw: { width: 64, height: 64, channels: 3 } })
+    .jpeg()
+    .toBuffer();
+  for (const bytes of [
+    jpeg.subarray(0, jpeg.length / 2),
+    jpeg.subarray(0, 100),
+    Buffer.from('not an image'),
+    Buffer.alloc(0),
+  ]) {
     const error = await t.throwsAsync(() => centreCrop(item(bytes), SIDE, LIMIT));
     t.true((error?.message.length ?? 0) > 5);
   }
 });
 
 test('an image bomb is refused by its number of pixels', async (t) => {
-  const bomb = await sharp({ create: { width: 6000, height: 6000, channels: 3, background: 'black' } }).png().toBuffer();
+  const bomb = await sharp({ create: { width: 6000, height: 6000, channels: 3, background: 'black' } })
+    .png()
+    .toBuffer();
   t.true(bomb.length < 1e6);
   await t.throwsAsync(() => centreCrop(item(bomb), SIDE, 1e6), { message: /pixel/ });
 });
 
 test('a random crop lies inside the image and has the area and aspect that were asked for', (t) => {
-  const law = fc.property(fc.integer({ min: 40, max: 900 }), fc.integer({ min: 40, max: 900 }), fc.nat(), (width, height, seed) => {
-    const box = randomCropBox(width, height, [0.3, 1], [3 / 4, 4 / 3], new RandomStream(seed, 'crop'));
-    const isInside = box.left >= 0 && box.top >= 0 && box.left + box.width <= width && box.top + box.height <= height;
-    const aspect = box.width / box.height;
-    return isInside && box.width >= 1 && box.height >= 1 && aspect > 0.7 && aspect < 1.43;
-  });
+  const law = fc.property(
+    fc.integer({ min: 40, max: 900 }),
+    fc.integer({ min: 40, max: 900 }),
+    fc.nat(),
+    (width, height, seed) => {
+      const box = randomCropBox(width, height, [0.3, 1], [3 / 4, 4 / 3], new RandomStream(seed, 'crop'));
+      const isInside = box.left >= 0 && box.top >= 0 && box.left + box.width <= width && box.top + box.height <= height;
+      const aspect = box.width / box.height;
+      return isInside && box.width >= 1 && box.height >= 1 && aspect > 0.7 && aspect < 1.43;
+    },
+  );
   fc.assert(law, { numRuns: 3000 });
   const areas = Array.from({ length: 3000 }, (_, seed) => {
     const box = randomCropBox(300, 300, [0.3, 1], [3 / 4, 4 / 3], new RandomStream(seed, 'crop'));
@@ -140,15 +160,30 @@ test('a random crop lies inside the image and has the area and aspect that were 
 test('an image of extreme shape is cut in its middle', (t) => {
   const box = randomCropBox(1000, 10, [0.9, 1], [3 / 4, 4 / 3], new RandomStream(0, 'crop'));
   t.deepEqual(box, { left: 493, top: 0, width: 13, height: 10 });
-  t.deepEqual(randomCropBox(1, 1, [0.3, 1], [3 / 4, 4 / 3], new RandomStream(0, 'crop')), { left: 0, top: 0, width: 1, height: 1 });
+  t.deepEqual(randomCropBox(1, 1, [0.3, 1], [3 / 4, 4 / 3], new RandomStream(0, 'crop')), {
+    left: 0,
+    top: 0,
+    width: 1,
+    height: 1,
+  });
 });
 
-const CROP: CropSettings = { imageSize: SIDE, cropScale: [0.3, 1], cropAspect: [3 / 4, 4 / 3], flip: 0, jitter: 0, blur: 0, pixelLimit: LIMIT };
+const CROP: CropSettings = {
+  imageSize: SIDE,
+  cropScale: [0.3, 1],
+  cropAspect: [3 / 4, 4 / 3],
+  flip: 0,
+  jitter: 0,
+  blur: 0,
+  pixelLimit: LIMIT,
+};
 
 test('the same stream gives the same crop; flip, jitter and blur each change it', async (t) => {
   const bytes = await picture().png().toBuffer();
   const crop = async (change: Partial<CropSettings>) =>
-    Buffer.from(await randomCrop(item(bytes), { ...CROP, ...change }, new RandomStream(0, 'crop', 1))).toString('base64');
+    Buffer.from(await randomCrop(item(bytes), { ...CROP, ...change }, new RandomStream(0, 'crop', 1))).toString(
+      'base64',
+    );
   const plain = await crop({});
   t.is(await crop({}), plain);
   const changed = [await crop({ flip: 1 }), await crop({ jitter: 0.8 }), await crop({ blur: 1 })];
@@ -194,7 +229,8 @@ test('a list names files relative to itself; its fingerprint changes with names 
 test('data that is not there, empty or unknown is refused with what was expected', async (t) => {
   const folder = await temporaryFolder(t);
   const dataSets = BUILT_IN_PLUGINS.flatMap((plugin) => plugin.dataSets);
-  const refusal = async (...data: string[]) => (await t.throwsAsync(() => openData(data, dataSets), { instanceOf: UserError }))?.message;
+  const refusal = async (...data: string[]) =>
+    (await t.throwsAsync(() => openData(data, dataSets), { instanceOf: UserError }))?.message;
   t.regex((await refusal(join(folder, 'nothing'))) ?? '', /nothing does not exist/);
   t.regex((await refusal(folder)) ?? '', /no images in/);
   t.regex((await refusal()) ?? '', /no data was named/);

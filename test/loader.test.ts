@@ -56,13 +56,20 @@ test('a run that starts in the middle gets the batches of the run that did not s
   const whole = await read(images, skipped, 0, 8);
   t.is(new Set(whole).size, 8, 'all batches differ');
   t.deepEqual(await read(images, skipped, 4, 8), whole.slice(4));
-  t.deepEqual(await read(images, skipped, 2, 4, { ...SETTINGS, aheadBytes: 0 }), whole.slice(2, 4), 'whatever is read ahead');
+  t.deepEqual(
+    await read(images, skipped, 2, 4, { ...SETTINGS, aheadBytes: 0 }),
+    whole.slice(2, 4),
+    'whatever is read ahead',
+  );
 });
 
 test('the order of an epoch is a permutation, another one each epoch', (t) => {
   const orderOf = epochOrders(0, 100);
   const [first, second] = [orderOf(0), orderOf(1)];
-  t.deepEqual([...first].sort((a, b) => a - b), [...Array(100).keys()]);
+  t.deepEqual(
+    [...first].sort((a, b) => a - b),
+    [...Array(100).keys()],
+  );
   t.notDeepEqual(first, second);
   t.deepEqual(epochOrders(0, 100)(0), first);
 });
@@ -83,7 +90,9 @@ test('an unreadable image is replaced by the same one every time, counted and li
 test('too many unreadable images stop the run with examples and the list', async (t) => {
   const file = join(await temporaryFolder(t), 'skipped.txt');
   const images = withUnreadable(await generated(20), (index) => index % 4 === 0);
-  const error = await t.throwsAsync(() => read(images, new SkippedImages(file, 20, 0.1), 0, 5), { instanceOf: UserError });
+  const error = await t.throwsAsync(() => read(images, new SkippedImages(file, 20, 0.1), 0, 5), {
+    instanceOf: UserError,
+  });
   t.regex(error?.message ?? '', /3 of 20 images cannot be read, more than 10%/);
   t.regex(error?.report ?? '', /skipped\.txt[\s\S]*--max-unreadable/);
 });
@@ -94,7 +103,13 @@ test('an image file that vanishes after listing is skipped', async (t) => {
   const images = await generated(1);
   const { source } = images.item(0);
   const sharp = (await import('sharp')).default;
-  for (let i = 0; i < 8; i++) await writeFile(join(folder, `${i}.png`), await sharp(await (source as () => Promise<Uint8Array>)()).png().toBuffer());
+  for (let i = 0; i < 8; i++)
+    await writeFile(
+      join(folder, `${i}.png`),
+      await sharp(await (source as () => Promise<Uint8Array>)())
+        .png()
+        .toBuffer(),
+    );
   const listed = await openFolders([folder]);
   await (await import('node:fs/promises')).rm(join(folder, '5.png'));
   const skipped = new SkippedImages(join(folder, 'skipped.txt'), 8, 0.5);

@@ -22,7 +22,9 @@ test.serial('a preview shows context and targets in their colours, with text, an
   const pictures = await Promise.all(
     ['#808080', '#a0a0a0', '#c0c0c0'].map(async (background, at) => {
       const path = join(folder, `${at}.png`);
-      await sharp({ create: { width: 80, height: 60, channels: 3, background } }).png().toFile(path);
+      await sharp({ create: { width: 80, height: 60, channels: 3, background } })
+        .png()
+        .toFile(path);
       return path;
     }),
   );
@@ -32,7 +34,8 @@ test.serial('a preview shows context and targets in their colours, with text, an
   t.is((await ijepa(['mask-preview', pictures[0] as string, '--out', one, '--samples', '1', ...sizes])).code, 0);
   const [tall, low] = [await sharp(three).metadata(), await sharp(one).metadata()];
   t.true(tall.height > low.height + 300);
-  for (const colour of ['#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7']) t.true(await hasColour(three, colour), colour);
+  for (const colour of ['#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7'])
+    t.true(await hasColour(three, colour), colour);
   const title = await sharp(one).extract({ left: 0, top: 8, width: 400, height: 24 }).greyscale().raw().toBuffer();
   t.true(title.filter((value) => value < 80).length > 300, 'the title is drawn, whatever fonts the machine has');
 });
@@ -52,7 +55,8 @@ test.serial("a run's configuration shows the masks and crops that training used:
 test.serial('a preview does not replace a file, and refuses what is wrong', async (t) => {
   const folder = await temporaryFolder(t);
   const out = join(folder, 'x.png');
-  const preview = (...args: string[]) => ijepa(['mask-preview', 'shapes', '--out', out, '--image-size', '32', '--patch-size', '4', ...args]);
+  const preview = (...args: string[]) =>
+    ijepa(['mask-preview', 'shapes', '--out', out, '--image-size', '32', '--patch-size', '4', ...args]);
   t.is((await preview('--samples', '0')).code, 2);
   t.is((await preview('--min-keep', '60')).code, 2);
   t.false(existsSync(out));

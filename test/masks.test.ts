@@ -37,7 +37,9 @@ const anySettings = fc
     low: fc.double({ min: 0.1, max: 0.3, noNaN: true }),
     wide: fc.double({ min: 0, max: 0.2, noNaN: true }),
   })
-  .map(({ gridSize, targets, contexts, mode, low, wide }) => settings(gridSize, { targets, contexts, mode, targetScale: [low, low + wide] }));
+  .map(({ gridSize, targets, contexts, mode, low, wide }) =>
+    settings(gridSize, { targets, contexts, mode, targetScale: [low, low + wide] }),
+  );
 
 test('masks keep their laws for any settings and seed', (t) => {
   const law = fc.property(anySettings, fc.nat(), fc.integer({ min: 1, max: 6 }), (mask, seed, images) => {
@@ -54,7 +56,9 @@ test('masks keep their laws for any settings and seed', (t) => {
     if (overlapping > 0) return true;
     return Array.from({ length: images }).every((_, image) => {
       const predicted = new Set(Array.from({ length: mask.targets }, (_, at) => patches(targets, at, image)).flat());
-      return Array.from({ length: mask.contexts }, (_, at) => patches(context, at, image)).flat().every((patch) => !predicted.has(patch));
+      return Array.from({ length: mask.contexts }, (_, at) => patches(context, at, image))
+        .flat()
+        .every((patch) => !predicted.has(patch));
     });
   });
   fc.assert(law, { numRuns: 3000 });
@@ -93,12 +97,19 @@ test('block sizes are those of the reference code', (t) => {
 });
 
 test('the possible sizes of blocks are all that can be drawn, whatever the settings', (t) => {
-  const law = fc.property(fc.integer({ min: 2, max: 20 }), fc.double({ min: 0.01, max: 0.5, noNaN: true }), fc.double({ min: 0, max: 0.5, noNaN: true }), (gridSize, low, wide) => {
-    const scale = [low, low + wide] as const;
-    const name = ({ height, width }: { height: number; width: number }) => `${height}x${width}`;
-    const possible = new Set(possibleSizes(gridSize, scale, [0.75, 1.5]).map(name));
-    return Array.from({ length: 500 }, (_, i) => blockSize(gridSize, scale, [0.75, 1.5], i / 499)).every((size) => possible.has(name(size)));
-  });
+  const law = fc.property(
+    fc.integer({ min: 2, max: 20 }),
+    fc.double({ min: 0.01, max: 0.5, noNaN: true }),
+    fc.double({ min: 0, max: 0.5, noNaN: true }),
+    (gridSize, low, wide) => {
+      const scale = [low, low + wide] as const;
+      const name = ({ height, width }: { height: number; width: number }) => `${height}x${width}`;
+      const possible = new Set(possibleSizes(gridSize, scale, [0.75, 1.5]).map(name));
+      return Array.from({ length: 500 }, (_, i) => blockSize(gridSize, scale, [0.75, 1.5], i / 499)).every((size) =>
+        possible.has(name(size)),
+      );
+    },
+  );
   fc.assert(law, { numRuns: 300 });
   t.deepEqual(possibleSizes(14, [0.85, 0.85], [1, 1]), [{ height: 13, width: 13 }]);
 });

@@ -33,11 +33,29 @@ async function stoppedAfter(steps: number, signal: NodeJS.Signals, run: string, 
 
 test.serial('a run leaves a folder with everything in it and says what it did', async (t) => {
   const run = join(await temporaryFolder(t), 'deep', 'run');
-  const { code, stdout, stderr } = await pretrain(run, '--epochs', '3', '--save-every-epochs', '1', '--keep-checkpoints', '2');
+  const { code, stdout, stderr } = await pretrain(
+    run,
+    '--epochs',
+    '3',
+    '--save-every-epochs',
+    '1',
+    '--keep-checkpoints',
+    '2',
+  );
   t.is(code, 0, stderr);
   t.regex(stdout, /no term against collapse/);
-  t.regex(stdout, /done: 18 steps[\s\S]*loss +[\d.]+ -> [\d.]+[\s\S]*effective rank[\s\S]*masks\.png[\s\S]*curves\.png/);
-  t.deepEqual((await readdir(run)).sort(), ['checkpoints', 'config.yaml', 'curves.png', 'log.csv', 'log.jsonl', 'masks.png']);
+  t.regex(
+    stdout,
+    /done: 18 steps[\s\S]*loss +[\d.]+ -> [\d.]+[\s\S]*effective rank[\s\S]*masks\.png[\s\S]*curves\.png/,
+  );
+  t.deepEqual((await readdir(run)).sort(), [
+    'checkpoints',
+    'config.yaml',
+    'curves.png',
+    'log.csv',
+    'log.jsonl',
+    'masks.png',
+  ]);
   t.deepEqual((await readdir(join(run, 'checkpoints'))).sort(), [
     'epoch-0002.safetensors',
     'epoch-0003.safetensors',
@@ -45,10 +63,16 @@ test.serial('a run leaves a folder with everything in it and says what it did', 
     'previous.safetensors',
   ]);
   const log = logOf(run);
-  t.deepEqual(log.map(({ step }) => step), [...Array(18).keys()].map((at) => at + 1));
+  t.deepEqual(
+    log.map(({ step }) => step),
+    [...Array(18).keys()].map((at) => at + 1),
+  );
   t.deepEqual([log[0]?.epoch, log[5]?.epoch, log[6]?.epoch, log[17]?.epoch], [1, 1, 2, 3]);
   t.true(log.every(({ loss, gradientNorm }) => Number.isFinite(loss) && Number(gradientNorm) > 0));
-  t.deepEqual(log.filter(({ targetRank }) => targetRank !== null).map(({ step }) => step), [4, 8, 12, 16, 18]);
+  t.deepEqual(
+    log.filter(({ targetRank }) => targetRank !== null).map(({ step }) => step),
+    [4, 8, 12, 16, 18],
+  );
   const table = (await readFile(join(run, 'log.csv'), 'utf8')).trimEnd().split('\n');
   t.deepEqual(table[0]?.split(','), Object.keys(log[0] ?? {}));
   t.is(table.length, 19);
@@ -57,7 +81,8 @@ test.serial('a run leaves a folder with everything in it and says what it did', 
     t.true(width > 500 && height > 500, picture);
   }
   const config = await readFile(join(run, 'config.yaml'), 'utf8');
-  for (const line of [/^epochs: 3$/m, /^imageSize: 16$/m, /name: wasm/, /fingerprint: [0-9a-f]{64}/, /node: \d/]) t.regex(config, line);
+  for (const line of [/^epochs: 3$/m, /^imageSize: 16$/m, /name: wasm/, /fingerprint: [0-9a-f]{64}/, /node: \d/])
+    t.regex(config, line);
   const { metadata, tensors } = await readSafetensors(latest(run));
   t.is(metadata.step, '18');
   t.deepEqual(tensors.get('target_encoder.patch_embed.proj.weight')?.shape, [16, 3, 4, 4]);
@@ -81,36 +106,55 @@ test.serial('the loss of the plain objective falls on generated pictures', async
   t.true(mean(losses.slice(-6)) < 0.8 * mean(losses.slice(0, 6)), `from ${losses[0]} to ${losses.at(-1)}`);
 });
 
-test.serial('a run that was killed goes on from its last checkpoint and ends in the same bytes, its log without gap or double', async (t) => {
-  const folder = await temporaryFolder(t);
-  const [whole, killed] = [join(folder, 'whole'), join(folder, 'killed')];
-  t.is((await pretrain(whole, '--epochs', '4')).code, 0);
-  const { signal } = await stoppedAfter(15, 'SIGKILL', killed, '--epochs', '4');
-  t.is(signal, 'SIGKILL');
-  t.true(logOf(killed).length < 24, 'it was killed in the middle');
-  const { code, stdout, stderr } = await ijepa(['pretrain', '--out', killed, '--resume']);
-  t.is(code, 0, stderr);
-  t.regex(stdout, /going on after step \d+/);
-  t.deepEqual(logOf(killed).map(({ step }) => step), [...Array(24).keys()].map((at) => at + 1));
-  t.deepEqual(await readFile(latest(killed)), await readFile(latest(whole)));
-  const values = (run: string) => logOf(run).map(({ loss, learningRate, momentum, contextPatches, targetRank }) => ({ loss, learningRate, momentum, contextPatches, targetRank }));
-  t.deepEqual(values(killed), values(whole));
-});
-
-for (const [signal, exitCode] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
-  test.serial(`${signal} finishes the step, saves, says how to go on and exits ${exitCode}; the run then ends in the same bytes`, async (t) => {
+test.serial(
+  'a run that was killed goes on from its last checkpoint and ends in the same bytes, its log without gap or double',
+  async (t) => {
     const folder = await temporaryFolder(t);
-    const [whole, stopped] = [join(folder, 'whole'), join(folder, 'stopped')];
-    t.is((await pretrain(whole, '--epochs', '4', '--seed', '5')).code, 0);
-    const { code, stdout } = await stoppedAfter(8, signal, stopped, '--epochs', '4', '--seed', '5');
-    t.is(code, exitCode);
-    t.regex(stdout, /ijepa pretrain --out .*stopped --resume/);
-    const saved = Number((await readSafetensors(latest(stopped))).metadata.step);
-    t.is(logOf(stopped).at(-1)?.step, saved, 'nothing that was done is lost');
-    t.true(saved >= 8 && saved < 24);
-    t.is((await ijepa(['pretrain', '--out', stopped, '--resume'])).code, 0);
-    t.deepEqual(await readFile(latest(stopped)), await readFile(latest(whole)));
-  });
+    const [whole, killed] = [join(folder, 'whole'), join(folder, 'killed')];
+    t.is((await pretrain(whole, '--epochs', '4')).code, 0);
+    const { signal } = await stoppedAfter(15, 'SIGKILL', killed, '--epochs', '4');
+    t.is(signal, 'SIGKILL');
+    t.true(logOf(killed).length < 24, 'it was killed in the middle');
+    const { code, stdout, stderr } = await ijepa(['pretrain', '--out', killed, '--resume']);
+    t.is(code, 0, stderr);
+    t.regex(stdout, /going on after step \d+/);
+    t.deepEqual(
+      logOf(killed).map(({ step }) => step),
+      [...Array(24).keys()].map((at) => at + 1),
+    );
+    t.deepEqual(await readFile(latest(killed)), await readFile(latest(whole)));
+    const values = (run: string) =>
+      logOf(run).map(({ loss, learningRate, momentum, contextPatches, targetRank }) => ({
+        loss,
+        learningRate,
+        momentum,
+        contextPatches,
+        targetRank,
+      }));
+    t.deepEqual(values(killed), values(whole));
+  },
+);
+
+for (const [signal, exitCode] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  test.serial(
+    `${signal} finishes the step, saves, says how to go on and exits ${exitCode}; the run then ends in the same bytes`,
+    async (t) => {
+      const folder = await temporaryFolder(t);
+      const [whole, stopped] = [join(folder, 'whole'), join(folder, 'stopped')];
+      t.is((await pretrain(whole, '--epochs', '4', '--seed', '5')).code, 0);
+      const { code, stdout } = await stoppedAfter(8, signal, stopped, '--epochs', '4', '--seed', '5');
+      t.is(code, exitCode);
+      t.regex(stdout, /ijepa pretrain --out .*stopped --resume/);
+      const saved = Number((await readSafetensors(latest(stopped))).metadata.step);
+      t.is(logOf(stopped).at(-1)?.step, saved, 'nothing that was done is lost');
+      t.true(saved >= 8 && saved < 24);
+      t.is((await ijepa(['pretrain', '--out', stopped, '--resume'])).code, 0);
+      t.deepEqual(await readFile(latest(stopped)), await readFile(latest(whole)));
+    },
+  );
 }
 
 test.serial('a run that was stopped before its first checkpoint starts over in its folder', async (t) => {
@@ -118,14 +162,21 @@ test.serial('a run that was stopped before its first checkpoint starts over in i
   await stoppedAfter(2, 'SIGKILL', run, '--epochs', '2', '--batch-size', '4');
   t.false(existsSync(latest(run)));
   t.is((await ijepa(['pretrain', '--out', run, '--resume'])).code, 0);
-  t.deepEqual(logOf(run).map(({ step }) => step), [...Array(24).keys()].map((at) => at + 1));
+  t.deepEqual(
+    logOf(run).map(({ step }) => step),
+    [...Array(24).keys()].map((at) => at + 1),
+  );
 });
 
 test.serial('a run that is there is neither overwritten nor mixed up', async (t) => {
   const run = join(await temporaryFolder(t), 'run');
   await pretrain(run, '--epochs', '1');
   const before = await readFile(latest(run));
-  await refused(t, ['pretrain', ...SMALLEST, '--out', run, '--epochs', '1'], /already holds a run[\s\S]*--resume[\s\S]*--force/);
+  await refused(
+    t,
+    ['pretrain', ...SMALLEST, '--out', run, '--epochs', '1'],
+    /already holds a run[\s\S]*--resume[\s\S]*--force/,
+  );
   await refused(t, ['pretrain', ...SMALLEST, '--out', run, '--resume', '--epochs', '2'], /--epochs cannot change/);
   await refused(t, ['pretrain', 'shapes:50', '--out', run, '--resume'], /not those that the run/);
   t.deepEqual(await readFile(latest(run)), before);
@@ -161,7 +212,9 @@ test.serial('unreadable pictures in a folder are skipped, counted and listed onc
   const pictures = join(folder, 'pictures');
   await mkdir(pictures);
   for (let i = 0; i < 30; i++) {
-    await sharp({ create: { width: 20 + i, height: 30, channels: 3, background: { r: 8 * i, g: 100, b: 255 - 8 * i } } })
+    await sharp({
+      create: { width: 20 + i, height: 30, channels: 3, background: { r: 8 * i, g: 100, b: 255 - 8 * i } },
+    })
       .jpeg()
       .toFile(join(pictures, `${i}.jpg`));
   }
@@ -171,7 +224,11 @@ test.serial('unreadable pictures in a folder are skipped, counted and listed onc
   t.is(code, 0);
   t.regex(stdout, /1 unreadable images, listed in/);
   t.is((await readFile(join(folder, 'run', 'skipped.txt'), 'utf8')).trimEnd().split('\n').length, 1);
-  await refused(t, [...args, '--out', join(folder, 'strict'), '--max-unreadable', '0.01'], /1 of 30 images cannot be read, more than 1%/);
+  await refused(
+    t,
+    [...args, '--out', join(folder, 'strict'), '--max-unreadable', '0.01'],
+    /1 of 30 images cannot be read, more than 1%/,
+  );
 });
 
 test.serial('what the user got wrong ends with exit code 2, one message and nothing written', async (t) => {
@@ -182,10 +239,16 @@ test.serial('what the user got wrong ends with exit code 2, one message and noth
     [[join(folder, 'nowhere')], /nowhere does not exist/],
     [[join(folder, 'empty')], /no images in/],
     [[], /no data was named/],
-    [['shapes', '--image-size', '30', '--patch-size', '16'], /30 pixels cannot be cut into patches of 16[\s\S]*--image-size 16 or 32/],
+    [
+      ['shapes', '--image-size', '30', '--patch-size', '16'],
+      /30 pixels cannot be cut into patches of 16[\s\S]*--image-size 16 or 32/,
+    ],
     [['shapes', '--imge-size', '32'], /unknown option '--imge-size'[\s\S]*--image-size/],
     [['shapes', '--preset', 'dem'], /unknown preset 'dem'[\s\S]*did you mean 'demo'/],
-    [['shapes', '--image-size', '32', '--patch-size', '4', '--min-keep', '50'], /masks are impossible[\s\S]*--min-keep 9/],
+    [
+      ['shapes', '--image-size', '32', '--patch-size', '4', '--min-keep', '50'],
+      /masks are impossible[\s\S]*--min-keep 9/,
+    ],
     [['shapes', '--batch-size', 'many'], /batchSize \(--batch-size\) in the command line cannot be "many"/],
     [['shapes:10', '--batch-size', '64'], /a batch of 64 images is more than the 10/],
     [['shapes', '--config', join(folder, 'no.yaml')], /no\.yaml does not exist/],
@@ -204,17 +267,26 @@ test.serial('what the user got wrong ends with exit code 2, one message and noth
 test.serial('an output folder that cannot be written is named', async (t) => {
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, 'file'), 'x');
-  await refused(t, ['pretrain', ...SMALLEST, '--out', join(folder, 'file', 'run')], /is not a folder, or lies below something that is not/);
+  await refused(
+    t,
+    ['pretrain', ...SMALLEST, '--out', join(folder, 'file', 'run')],
+    /is not a folder, or lies below something that is not/,
+  );
   const locked = join(folder, 'locked');
   await mkdir(locked);
   await chmod(locked, 0o500);
-  if (process.getuid?.() === 0) t.log('as root every folder can be written: the case of missing permission was left out');
+  if (process.getuid?.() === 0)
+    t.log('as root every folder can be written: the case of missing permission was left out');
   else await refused(t, ['pretrain', ...SMALLEST, '--out', join(locked, 'run')], /permission denied/);
 });
 
 test.serial('a loss that is no number stops the run, names the step and leaves the last good checkpoint', async (t) => {
   const run = join(await temporaryFolder(t), 'run');
-  const { stderr } = await refused(t, ['pretrain', ...SMALLEST, '--out', run, '--learning-rate', '1e30', '--start-learning-rate', '1e30'], /the loss of step \d+ is not a finite number/);
+  const { stderr } = await refused(
+    t,
+    ['pretrain', ...SMALLEST, '--out', run, '--learning-rate', '1e30', '--start-learning-rate', '1e30'],
+    /the loss of step \d+ is not a finite number/,
+  );
   t.regex(stderr, /lower --learning-rate/);
   t.true(logOf(run).every(({ loss }) => Number.isFinite(loss)));
 });

@@ -7,7 +7,13 @@ test('a stream is fixed by its seed, name and counters', (t) => {
     return Array.from({ length: 5 }, () => stream.uniform());
   };
   t.deepEqual(draw(1, 'crop', 2, 3), draw(1, 'crop', 2, 3));
-  const keys: [number, string, ...number[]][] = [[1, 'crop', 2, 3], [2, 'crop', 2, 3], [1, 'masks', 2, 3], [1, 'crop', 3, 3], [1, 'crop', 23]];
+  const keys: [number, string, ...number[]][] = [
+    [1, 'crop', 2, 3],
+    [2, 'crop', 2, 3],
+    [1, 'masks', 2, 3],
+    [1, 'crop', 3, 3],
+    [1, 'crop', 23],
+  ];
   t.is(new Set(keys.map((key) => draw(...key).join())).size, keys.length);
 });
 
@@ -34,7 +40,10 @@ test('whole numbers reach both ends, and permutations hold every number once', (
   const drawn = new Set(Array.from({ length: 200 }, () => stream.integer(2, 4)));
   t.deepEqual([...drawn].sort(), [2, 3, 4]);
   const order = stream.permutation(1000);
-  t.deepEqual([...order].sort((a, b) => a - b), [...Array(1000).keys()]);
+  t.deepEqual(
+    [...order].sort((a, b) => a - b),
+    [...Array(1000).keys()],
+  );
   t.notDeepEqual([...order], [...Array(1000).keys()]);
 });
 

@@ -15,12 +15,12 @@ import {
 import { encoderShapes, type ParameterShapes, type Parameters, predictorShapes } from '../core/model/parameters.js';
 import type { ModelSize } from '../core/model/sizes.js';
 import { type MaskIndices, maskTensors } from '../core/model/tokens.js';
+import type { TrainBatch } from '../core/train/micro-batch.js';
 import { learningRateAt, momentumAt, weightDecayAt } from '../core/train/schedules.js';
 import {
   initialTrainState,
   type Objective,
   objectiveGradients,
-  type TrainBatch,
   type TrainState,
   trainStep,
 } from '../core/train/step.js';

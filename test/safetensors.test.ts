@@ -33,7 +33,11 @@ test('a file that was cut at any length is refused', async (t) => {
   const { length } = await readFile(path);
   for (let size = length - 1; size >= 0; size--) {
     await truncate(path, size);
-    await t.throwsAsync(() => readSafetensors(path), { instanceOf: UserError, message: /damaged or not a safetensors file/ }, `cut to ${size}`);
+    await t.throwsAsync(
+      () => readSafetensors(path),
+      { instanceOf: UserError, message: /damaged or not a safetensors file/ },
+      `cut to ${size}`,
+    );
   }
 });
 
@@ -62,7 +66,11 @@ test('no bytes and no header make the reader do anything but refuse', async (t) 
     shape: fc.array(fc.oneof(fc.integer({ min: -3, max: 9 }), fc.double()), { maxLength: 4 }),
     data_offsets: fc.array(fc.oneof(fc.integer({ min: -8, max: 40 }), fc.maxSafeInteger()), { maxLength: 3 }),
   });
-  const header = fc.oneof(fc.dictionary(fc.string(), entry).map((value) => JSON.stringify(value)), fc.json(), fc.string());
+  const header = fc.oneof(
+    fc.dictionary(fc.string(), entry).map((value) => JSON.stringify(value)),
+    fc.json(),
+    fc.string(),
+  );
   const bytes = fc.oneof(fc.uint8Array({ maxLength: 64 }), header.map(wrap));
   await fc.assert(
     fc.asyncProperty(bytes, async (content) => {

@@ -36,7 +36,14 @@ test('schedules never leave the range of their ends, whatever the length', (t) =
         const learningRate = learningRateAt(step, rates, length);
         const weightDecay = weightDecayAt(step, 0.04, 0.4, length);
         const momentum = momentumAt(step, 0.996, 1, length);
-        return learningRate >= 1e-6 && learningRate <= 1e-3 + 1e-12 && weightDecay >= 0.04 && weightDecay <= 0.4 && momentum >= 0.996 && momentum <= 1;
+        return (
+          learningRate >= 1e-6 &&
+          learningRate <= 1e-3 + 1e-12 &&
+          weightDecay >= 0.04 &&
+          weightDecay <= 0.4 &&
+          momentum >= 0.996 &&
+          momentum <= 1
+        );
       });
     },
   );

@@ -7,11 +7,11 @@ import { createIjepa, initialWeights } from '../core/model/ijepa.js';
 import type { Parameters } from '../core/model/parameters.js';
 import type { ModelSize } from '../core/model/sizes.js';
 import { RandomStream } from '../core/random.js';
+import type { TrainBatch } from '../core/train/micro-batch.js';
 import {
   initialTrainState,
   type Objective,
   objectiveGradients,
-  type TrainBatch,
   type TrainState,
   trainable,
   trainStep,
@@ -68,48 +68,76 @@ testOnEngines(test, engines, 'a step leaves the number of live tensors as it fou
 
 for (const loss of ['l2', 'smooth-l1'] as const) {
   for (const regularizer of ['none', 'vicreg'] as const) {
-    testOnEngines(test, engines, `a batch in parts gives the gradients of the whole batch (${loss}, ${regularizer})`, async (t) => {
-      const model = createIjepa(SIZE);
-      const weights = initialWeights(SIZE, 0, 'scaled');
-      const objective: Objective = { ...OBJECTIVE, loss, regularizer };
-      const whole = objectiveGradients(model, objective, weights, batch(7));
-      const parts = objectiveGradients(model, { ...objective, microBatchSize: 3 }, weights, batch(7)); // 3 + 3 + 1
-      t.true(relativeDifference(await parts.loss.data(), await whole.loss.data()) < 1e-5);
-      t.true(relativeDifference(await parts.predictionLoss.data(), await whole.predictionLoss.data()) < 1e-5);
-      // All gradients together: some are sums that nearly cancel, of which float32 leaves few digits.
-      const names = Object.keys(whole.gradients);
-      t.deepEqual(Object.keys(parts.gradients), names);
-      const together = (gradients: Parameters) => tf.concat(names.map((name) => (gradients[name] as Tensor).flatten())).data();
-      t.true(relativeDifference(await together(parts.gradients), await together(whole.gradients)) < 1e-5);
-    });
+    testOnEngines(
+      test,
+      engines,
+      `a batch in parts gives the gradients of the whole batch (${loss}, ${regularizer})`,
+      async (t) => {
+        const model = createIjepa(SIZE);
+        const weights = initialWeights(SIZE, 0, 'scaled');
+        const objective: Objective = { ...OBJECTIVE, loss, regularizer };
+        const whole = objectiveGradients(model, objective, weights, batch(7));
+        const parts = objectiveGradients(model, { ...objective, microBatchSize: 3 }, weights, batch(7)); // 3 + 3 + 1
+        t.true(relativeDifference(await parts.loss.data(), await whole.loss.data()) < 1e-5);
+        t.true(relativeDifference(await parts.predictionLoss.data(), await whole.predictionLoss.data()) < 1e-5);
+        // All gradients together: some are sums that nearly cancel, of which float32 leaves few digits.
+        const names = Object.keys(whole.gradients);
+        t.deepEqual(Object.keys(parts.gradients), names);
+        const together = (gradients: Parameters) =>
+          tf.concat(names.map((name) => (gradients[name] as Tensor).flatten())).data();
+        t.true(relativeDifference(await together(parts.gradients), await together(whole.gradients)) < 1e-5);
+      },
+    );
 
-    testOnEngines(test, engines, `the gradient of the whole objective agrees with finite differences (${loss}, ${regularizer})`, async (t) => {
-      const model = createIjepa(SIZE);
-      const weights = initialWeights(SIZE, 0, 'scaled');
-      const objective: Objective = { ...OBJECTIVE, loss, regularizer };
-      const { gradients } = objectiveGradients(model, objective, weights, batch(4));
-      const stream = new RandomStream(0, 'direction');
-      // Along a random direction scaled like the weights, so that float32 resolves the difference.
-      const direction = Object.fromEntries(
-        Object.entries(trainable(weights)).map(([name, { shape, size }]) => [
-          name,
-          tf.tensor(Float32Array.from({ length: size }, () => 0.02 * stream.normal()), shape),
-        ]),
-      );
-      const lossAt = async (h: number) => {
-        const move = (prefix: string, group: Record<string, Tensor>) =>
-          Object.fromEntries(Object.entries(group).map(([name, x]) => [name, x.add((direction[prefix + name] as Tensor).mul(h))]));
-        const moved = { ...weights, encoder: move('encoder.', weights.encoder), predictor: move('predictor.', weights.predictor) };
-        return (await objectiveGradients(model, objective, moved, batch(4)).loss.data())[0] as number;
-      };
-      const h = 0.05;
-      const numeric = ((await lossAt(h)) - (await lossAt(-h))) / (2 * h);
-      let expected = 0;
-      for (const [name, gradient] of Object.entries(gradients)) {
-        expected += (await gradient.mul(direction[name] as Tensor).sum().data())[0] as number;
-      }
-      t.true(Math.abs(numeric - expected) < 0.02 * Math.abs(expected) + 1e-4, `numeric ${numeric}, analytic ${expected}`);
-    });
+    testOnEngines(
+      test,
+      engines,
+      `the gradient of the whole objective agrees with finite differences (${loss}, ${regularizer})`,
+      async (t) => {
+        const model = createIjepa(SIZE);
+        const weights = initialWeights(SIZE, 0, 'scaled');
+        const objective: Objective = { ...OBJECTIVE, loss, regularizer };
+        const { gradients } = objectiveGradients(model, objective, weights, batch(4));
+        const stream = new RandomStream(0, 'direction');
+        // Along a random direction scaled like the weights, so that float32 resolves the difference.
+        const direction = Object.fromEntries(
+          Object.entries(trainable(weights)).map(([name, { shape, size }]) => [
+            name,
+            tf.tensor(
+              Float32Array.from({ length: size }, () => 0.02 * stream.normal()),
+              shape,
+            ),
+          ]),
+        );
+        const lossAt = async (h: number) => {
+          const move = (prefix: string, group: Record<string, Tensor>) =>
+            Object.fromEntries(
+              Object.entries(group).map(([name, x]) => [name, x.add((direction[prefix + name] as Tensor).mul(h))]),
+            );
+          const moved = {
+            ...weights,
+            encoder: move('encoder.', weights.encoder),
+            predictor: move('predictor.', weights.predictor),
+          };
+          return (await objectiveGradients(model, objective, moved, batch(4)).loss.data())[0] as number;
+        };
+        const h = 0.05;
+        const numeric = ((await lossAt(h)) - (await lossAt(-h))) / (2 * h);
+        let expected = 0;
+        for (const [name, gradient] of Object.entries(gradients)) {
+          expected += (
+            await gradient
+              .mul(direction[name] as Tensor)
+              .sum()
+              .data()
+          )[0] as number;
+        }
+        t.true(
+          Math.abs(numeric - expected) < 0.02 * Math.abs(expected) + 1e-4,
+          `numeric ${numeric}, analytic ${expected}`,
+        );
+      },
+    );
   }
 }
 

@@ -10,14 +10,28 @@ function features(rows: number, width: number, value: (row: number, column: numb
 test('RankMe of orthogonal features is their number, of proportional features 1', (t) => {
   const identity = features(8, 8, (row, column) => Number(row === column));
   t.true(Math.abs(rankMe(identity, 8) - 8) < 1e-6);
-  t.true(Math.abs(rankMe(features(6, 20, (row, column) => (row + 1) * (column - 3)), 6) - 1) < 1e-3);
+  t.true(
+    Math.abs(
+      rankMe(
+        features(6, 20, (row, column) => (row + 1) * (column - 3)),
+        6,
+      ) - 1,
+    ) < 1e-3,
+  );
   t.is(rankMe(new Float32Array(12), 3), 1);
 });
 
 test('RankMe lies between 1 and the number of rows or columns', (t) => {
   const stream = new RandomStream(0, 'features');
-  for (const [rows, width] of [[5, 30], [30, 5], [16, 16]] as const) {
-    const rank = rankMe(features(rows, width, () => stream.normal()), rows);
+  for (const [rows, width] of [
+    [5, 30],
+    [30, 5],
+    [16, 16],
+  ] as const) {
+    const rank = rankMe(
+      features(rows, width, () => stream.normal()),
+      rows,
+    );
     t.true(rank > 1 && rank <= Math.min(rows, width), `${rows} x ${width}: ${rank}`);
   }
 });

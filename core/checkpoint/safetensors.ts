@@ -56,7 +56,9 @@ export async function writeSafetensors(
     header[name] = { dtype: elementType(data), shape, data_offsets: [offset, offset + data.byteLength] };
     offset += data.byteLength;
   }
-  const json = Buffer.from(JSON.stringify({ __metadata__: { ...metadata, [CHECKSUM]: hash.digest('hex') }, ...header }));
+  const json = Buffer.from(
+    JSON.stringify({ __metadata__: { ...metadata, [CHECKSUM]: hash.digest('hex') }, ...header }),
+  );
   const head = Buffer.concat([json, Buffer.alloc((8 - (json.length % 8)) % 8, ' ')]); // tensors start at a multiple of 8
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(head.length));

@@ -31,7 +31,9 @@ export async function readConfigFile(path: string | undefined): Promise<ConfigFi
   if (!found) return undefined;
   const { filepath, config } = found;
   if (found.isEmpty || config === null || typeof config !== 'object' || Array.isArray(config)) {
-    throw new UserError(`${filepath} is not a configuration`, { expected: 'options by name, for example imageSize: 96' });
+    throw new UserError(`${filepath} is not a configuration`, {
+      expected: 'options by name, for example imageSize: 96',
+    });
   }
   const { preset, run: _record, ...options } = config as Record<string, unknown>;
   if (preset !== undefined && typeof preset !== 'string') {

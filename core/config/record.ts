@@ -25,7 +25,12 @@ export interface RunRecord {
 }
 
 /** Writes a run's config.yaml: every option, and how the run came about. */
-export async function writeRunRecord(path: string, options: Options, engine: Engine, images: ImageCollection): Promise<void> {
+export async function writeRunRecord(
+  path: string,
+  options: Options,
+  engine: Engine,
+  images: ImageCollection,
+): Promise<void> {
   const { name, version, device, threads } = engine;
   const run = {
     started: new Date().toISOString(),
@@ -70,10 +75,13 @@ export function compareWithRun({ options, origins }: ResolvedOptions, recorded: 
     const option: Option<unknown> = OPTIONS[name];
     if (!option.mayChange) {
       const [was, now] = [formatValue(option, recorded[name]), formatValue(option, options[name])];
-      throw new UserError(`${flagOf(name)} cannot change when a run goes on: it was ${was}, ${origins[name]} says ${now}`, {
-        expected: 'the options that the run was started with',
-        remedy: `leave ${flagOf(name)} out, or start a new run with another --out`,
-      });
+      throw new UserError(
+        `${flagOf(name)} cannot change when a run goes on: it was ${was}, ${origins[name]} says ${now}`,
+        {
+          expected: 'the options that the run was started with',
+          remedy: `leave ${flagOf(name)} out, or start a new run with another --out`,
+        },
+      );
     }
     changed[name] = options[name];
   }

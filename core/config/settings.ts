@@ -4,8 +4,8 @@ import type { MaskSettings } from '../masking/blocks.js';
 import { checkMaskSettings } from '../masking/check.js';
 import { ARCHITECTURES, gridSize, type ModelSize } from '../model/sizes.js';
 import type { RunLength } from '../train/schedules.js';
-import type { Objective, StepRates } from '../train/step.js';
 import { learningRateAt, momentumAt, weightDecayAt } from '../train/schedules.js';
+import type { Objective, StepRates } from '../train/step.js';
 import type { Options } from './schema.js';
 
 /**
@@ -17,7 +17,9 @@ export function modelSize(options: Options): ModelSize {
   if (imageSize % patchSize !== 0) {
     const lower = Math.floor(imageSize / patchSize) * patchSize;
     const divisors = Array.from({ length: imageSize }, (_, i) => i + 1).filter((size) => imageSize % size === 0);
-    const nearest = divisors.reduce((best, size) => (Math.abs(size - patchSize) < Math.abs(best - patchSize) ? size : best));
+    const nearest = divisors.reduce((best, size) =>
+      Math.abs(size - patchSize) < Math.abs(best - patchSize) ? size : best,
+    );
     throw new UserError(`an image of ${imageSize} pixels cannot be cut into patches of ${patchSize} pixels`, {
       expected: 'a patch size that divides the image size',
       remedy: `use --image-size ${lower || patchSize} or ${lower + patchSize}, or --patch-size ${nearest}`,
@@ -25,7 +27,12 @@ export function modelSize(options: Options): ModelSize {
   }
   const named = ARCHITECTURES[options.arch];
   const heads = options.heads ?? named.heads;
-  const encoder = { dim: options.dim ?? named.dim, depth: options.depth ?? named.depth, heads, mlpRatio: named.mlpRatio };
+  const encoder = {
+    dim: options.dim ?? named.dim,
+    depth: options.depth ?? named.depth,
+    heads,
+    mlpRatio: named.mlpRatio,
+  };
   const predictor = {
     dim: options.predictorDim ?? named.predictorDim,
     depth: options.predictorDepth ?? named.predictorDepth,
@@ -51,7 +58,12 @@ export function cropSettings(options: Options): CropSettings {
 
 export function objectiveOf(options: Options): Objective {
   const { loss, regularizer, regularizerWeight, batchSize } = options;
-  return { loss, regularizer, regularizerWeight, microBatchSize: Math.min(options.microBatchSize ?? batchSize, batchSize) };
+  return {
+    loss,
+    regularizer,
+    regularizerWeight,
+    microBatchSize: Math.min(options.microBatchSize ?? batchSize, batchSize),
+  };
 }
 
 /** The scheduled values of a step, counted from 1. */

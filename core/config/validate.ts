@@ -19,7 +19,8 @@ export function validateOptions(given: Readonly<Record<string, unknown>>, where:
     const result = typeOf(option).safeParse(value);
     if (!result.success) {
       throw new UserError(`${name} (${flagOf(name)}) in ${where} cannot be ${JSON.stringify(value)}`, {
-        expected: allowedValues(option) + (option.automatic ? `, or ${where === 'the command line' ? 'auto' : 'null'}` : ''),
+        expected:
+          allowedValues(option) + (option.automatic ? `, or ${where === 'the command line' ? 'auto' : 'null'}` : ''),
         remedy: `correct the value of ${name}: ${option.help}`,
       });
     }

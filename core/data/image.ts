@@ -31,7 +31,10 @@ export async function centreCrop(item: ImageItem, imageSize: number, pixelLimit:
 }
 
 /** An image and its size when upright. */
-async function openImage({ source }: ImageItem, pixelLimit: number): Promise<{ input: Sharp; width: number; height: number }> {
+async function openImage(
+  { source }: ImageItem,
+  pixelLimit: number,
+): Promise<{ input: Sharp; width: number; height: number }> {
   const bytes = typeof source === 'string' ? source : await source();
   const input = sharp(bytes, { autoOrient: true, failOn: 'error', limitInputPixels: pixelLimit, pages: 1 });
   const metadata = await input.metadata();
@@ -55,14 +58,22 @@ function cut(input: Sharp, box: CropBox, side: number): Sharp {
 function augment(image: Sharp, { flip, jitter, blur }: CropSettings, stream: RandomStream): Sharp {
   const flipped = stream.chance(flip);
   const around = (strength: number) => stream.uniform(1 - strength, 1 + strength);
-  const colour = { brightness: around(0.8 * jitter), saturation: around(0.8 * jitter), hue: stream.uniform(-72, 72) * jitter };
+  const colour = {
+    brightness: around(0.8 * jitter),
+    saturation: around(0.8 * jitter),
+    hue: stream.uniform(-72, 72) * jitter,
+  };
   const contrast = around(0.8 * jitter);
   const blurred = stream.chance(blur);
   const sigma = stream.uniform(0.3, 2);
   let result = flipped ? image.flop() : image;
   if (jitter > 0) {
     result = result
-      .modulate({ brightness: Math.max(0.01, colour.brightness), saturation: Math.max(0.01, colour.saturation), hue: Math.round(colour.hue) })
+      .modulate({
+        brightness: Math.max(0.01, colour.brightness),
+        saturation: Math.max(0.01, colour.saturation),
+        hue: Math.round(colour.hue),
+      })
       .linear(contrast, 128 * (1 - contrast));
   }
   return blurred ? result.blur(sigma) : result;

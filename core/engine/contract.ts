@@ -19,6 +19,8 @@ export interface Engine {
   readonly device: string;
   /** Threads that compute at the same time. */
   readonly threads: number;
+  /** Most bytes that its tensors can take, or null where only the machine's memory limits them. */
+  readonly memoryBytes: number | null;
   /**
    * Prepares a function of tensors for being called many times with tensors of the same shapes or others. Engines that
    * trace a function once and replay it do so here; the rest return the function itself.

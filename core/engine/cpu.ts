@@ -12,6 +12,7 @@ export const cpu: EngineStarter = {
       version: tf.version_core,
       device: 'CPU (plain JavaScript)',
       threads: 1,
+      memoryBytes: null,
       compile: (fn) => fn,
     };
   },

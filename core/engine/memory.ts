@@ -1,12 +1,16 @@
 import { UserError } from '../errors.js';
 
 /** What engines say when memory runs out. */
-const SYMPTOMS = /out of memory|\bOOM\b|cannot enlarge memory|memory access out of bounds|allocation failed|failed to allocate|ResourceExhausted/i;
+const SYMPTOMS =
+  /out of memory|\bOOM\b|cannot enlarge memory|memory access out of bounds|allocation failed|failed to allocate|ResourceExhausted/i;
 
 /**
  * The message for the user where an error means that memory ran out; undefined for every other error.
  */
-export function outOfMemory(error: unknown, options: { batchSize: number; microBatchSize: number | null }): UserError | undefined {
+export function outOfMemory(
+  error: unknown,
+  options: { batchSize: number; microBatchSize: number | null },
+): UserError | undefined {
   if (!(error instanceof Error) || !SYMPTOMS.test(error.message)) return undefined;
   const together = Math.min(options.microBatchSize ?? options.batchSize, options.batchSize);
   return new UserError(

@@ -1,5 +1,5 @@
 import { UserError } from '../errors.js';
-import { type Engine, ENGINE_NAMES, type EngineChoice, type EngineName, type EngineStarter } from './contract.js';
+import { ENGINE_NAMES, type Engine, type EngineChoice, type EngineName, type EngineStarter } from './contract.js';
 import { cpu } from './cpu.js';
 import { tensorflow, tensorflowGpu } from './tensorflow.js';
 import { wasm } from './wasm.js';

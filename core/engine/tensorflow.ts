@@ -19,7 +19,7 @@ function nativeTensorflow(name: EngineName, packageName: string, device: string)
       const { version, available } = loadNative(packageName);
       if (name === 'tensorflow-gpu' && !available) throw new Error('TensorFlow finds no GPU');
       if (!(await tf.setBackend('tensorflow'))) throw new Error(`the backend of ${packageName} did not start`);
-      return { name, version, device, threads: availableThreads(), compile: (fn) => fn };
+      return { name, version, device, threads: availableThreads(), memoryBytes: null, compile: (fn) => fn };
     },
   };
 }

@@ -5,11 +5,17 @@ import { installFastMatMul } from './wasm-matmul.js';
 
 const require = createRequire(import.meta.url);
 
+/** WebAssembly addresses 4 GiB; a quarter is left for what tensors do not count, and for gaps between them. */
+const MEMORY_BYTES = 3 * 2 ** 30;
+
 /** WebAssembly with SIMD, one thread under Node. */
 export const wasm: EngineStarter = {
   name: 'wasm',
   async start() {
-    const { version_wasm, getThreadsCount }: typeof import('@tensorflow/tfjs-backend-wasm') = require('@tensorflow/tfjs-backend-wasm');
+    const {
+      version_wasm,
+      getThreadsCount,
+    }: typeof import('@tensorflow/tfjs-backend-wasm') = require('@tensorflow/tfjs-backend-wasm');
     tf.enableProdMode();
     if (!(await tf.setBackend('wasm'))) throw new Error('the WebAssembly backend did not start');
     installFastMatMul();
@@ -19,6 +25,7 @@ export const wasm: EngineStarter = {
       version: version_wasm,
       device: `CPU (WebAssembly${simd ? ', SIMD' : ''})`,
       threads: getThreadsCount() > 0 ? getThreadsCount() : 1,
+      memoryBytes: MEMORY_BYTES,
       compile: (fn) => fn,
     };
   },

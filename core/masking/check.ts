@@ -46,7 +46,10 @@ type BlockSettings = Pick<MaskSettings, 'gridSize' | 'targetScale' | 'targetAspe
 
 /** Patches of the smallest block that can be drawn; 0 where one can be empty. */
 function smallestBlock({ gridSize, targetScale, targetAspect, contextScale }: BlockSettings): number {
-  const sizes = [...possibleSizes(gridSize, targetScale, targetAspect), ...possibleSizes(gridSize, contextScale, [1, 1])];
+  const sizes = [
+    ...possibleSizes(gridSize, targetScale, targetAspect),
+    ...possibleSizes(gridSize, contextScale, [1, 1]),
+  ];
   return Math.min(...sizes.map(({ height, width }) => height * width));
 }
 
@@ -69,8 +72,11 @@ function nearestGrid(settings: MaskSettings, possible: (wishes: BlockSettings) =
   for (let gridSize = settings.gridSize + 1; gridSize <= 256; gridSize++) {
     if (possible({ ...settings, gridSize })) return gridSize;
   }
-  throw new UserError(`no grid is large enough for targets that cover ${settings.targetScale.join(' to ')} of the image`, {
-    expected: 'scales above 0 that leave room in the grid',
-    remedy: 'use --target-scale 0.15-0.2 and --context-scale 0.85-1',
-  });
+  throw new UserError(
+    `no grid is large enough for targets that cover ${settings.targetScale.join(' to ')} of the image`,
+    {
+      expected: 'scales above 0 that leave room in the grid',
+      remedy: 'use --target-scale 0.15-0.2 and --context-scale 0.85-1',
+    },
+  );
 }

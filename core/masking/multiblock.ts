@@ -44,7 +44,11 @@ export function drawMasks(settings: MaskSettings, images: number, stream: Random
     contextPatches.push(drawn);
   }
   const cut = settings.mode === 'reference' ? cutLast : cutRandom(stream);
-  return { context: collate(contextPatches, contexts, cut), targets: collate(targetPatches, targets, cut), overlapping };
+  return {
+    context: collate(contextPatches, contexts, cut),
+    targets: collate(targetPatches, targets, cut),
+    overlapping,
+  };
 }
 
 /** An image's target blocks, and for each patch the number (from 1) of the first block that covers it, or 0. */

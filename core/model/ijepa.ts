@@ -1,11 +1,6 @@
 import { normalise } from '../engine/functions.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import {
-  encoderShapes,
-  initialise,
-  type Parameters,
-  predictorShapes,
-} from './parameters.js';
+import { encoderShapes, initialise, type Parameters, predictorShapes } from './parameters.js';
 import { sincosPositions } from './positions.js';
 import { predict, repeatMasks } from './predictor.js';
 import { gridSize, type Initialisation, type ModelSize } from './sizes.js';
@@ -85,8 +80,10 @@ export function encodeTargets(
   targets: MaskTensors,
   contextMasks: number,
 ): Tensor {
-  const whole = normalise(encodeImages(model, target, images), TARGET_EPSILON); // [B, N, D]
-  return repeatMasks(keepTokens(whole, targets), targets, contextMasks);
+  return tf.tidy(() => {
+    const whole = normalise(encodeImages(model, target, images), TARGET_EPSILON); // [B, N, D]
+    return repeatMasks(keepTokens(whole, targets), targets, contextMasks);
+  });
 }
 
 /**

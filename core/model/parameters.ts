@@ -62,9 +62,7 @@ export function countParameters(shapes: ParameterShapes): number {
 /** The parameters of block `index` under their short names: 'attn.qkv.weight' for 'blocks.3.attn.qkv.weight'. */
 export function blockParameters(parameters: Parameters, blocks: string, index: number): Parameters {
   const prefix = `${blocks}.${index}.`;
-  return Object.fromEntries(
-    Object.keys(blockShape(1, 1)).map((name) => [name, parameter(parameters, prefix + name)]),
-  );
+  return Object.fromEntries(Object.keys(blockShape(1, 1)).map((name) => [name, parameter(parameters, prefix + name)]));
 }
 
 /** One parameter; a missing name is a bug and says which. */

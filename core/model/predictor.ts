@@ -26,7 +26,9 @@ export function predict(
 ): Tensor {
   const contextRows = contextMask.masks * contextMask.images;
   if (context.shape[0] !== contextRows || context.shape[1] !== contextMask.tokens) {
-    throw new Error(`predict expected a context of [${contextRows}, ${contextMask.tokens}, D], received [${context.shape}]`);
+    throw new Error(
+      `predict expected a context of [${contextRows}, ${contextMask.tokens}, D], received [${context.shape}]`,
+    );
   }
   const visible = project(parameters, 'predictor_embed', context).add(keepPositions(positions, contextMask)); // [C B, K, E]
   const maskTokens = keepPositions(positions, targetMask).add(parameter(parameters, 'mask_token')); // [T B, J, E]

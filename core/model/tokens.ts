@@ -54,5 +54,7 @@ export function keepTokens(tokens: Tensor, mask: MaskTensors): Tensor {
 
 /** The positions of kept tokens: [N, D] -> [M B, K, D]. */
 export function keepPositions(positions: Tensor, mask: MaskTensors): Tensor {
-  return tf.gather(positions, mask.patches).reshape([mask.masks * mask.images, mask.tokens, positions.shape[1] as number]);
+  return tf
+    .gather(positions, mask.patches)
+    .reshape([mask.masks * mask.images, mask.tokens, positions.shape[1] as number]);
 }

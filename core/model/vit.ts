@@ -43,7 +43,8 @@ export function encode(parameters: Parameters, size: VitSize, patches: Tensor, p
 }
 
 /**
- * x + attention(norm(x)), then x + mlp(norm(x)), `size.depth` times (paper, appendix A.1).
+ * x + attention(norm(x)), then x + mlp(norm(x)), `size.depth` times (paper, appendix A.1). What a gradient does not need
+ * is freed at once.
  * @param blocks name of the list of blocks in `parameters`
  * @param tokens [B, N, D]
  * @returns [B, N, D]
@@ -52,8 +53,8 @@ export function transformerBlocks(parameters: Parameters, blocks: string, size: 
   let x = tokens;
   for (let index = 0; index < size.depth; index++) {
     const block = blockParameters(parameters, blocks, index);
-    x = x.add(selfAttention(block, size.heads, norm(block, 'norm1', x)));
-    x = x.add(mlp(block, norm(block, 'norm2', x)));
+    const attended = tf.tidy(() => x.add(selfAttention(block, size.heads, norm(block, 'norm1', x))));
+    x = tf.tidy(() => attended.add(mlp(block, norm(block, 'norm2', attended))));
   }
   return x;
 }

@@ -27,7 +27,11 @@ const PANELS: readonly Panel[] = [
     title: 'Collapse watch: standard deviation of the target features',
     lines: [{ name: 'deviation', colour: COLOURS.green, value: (row) => row.targetDeviation }],
   },
-  { title: 'Gradient norm', lines: [{ name: 'norm', colour: COLOURS.purple, value: (row) => row.gradientNorm }], logarithmic: true },
+  {
+    title: 'Gradient norm',
+    lines: [{ name: 'norm', colour: COLOURS.purple, value: (row) => row.gradientNorm }],
+    logarithmic: true,
+  },
   { title: 'Learning rate', lines: [{ name: 'rate', colour: COLOURS.orange, value: (row) => row.learningRate }] },
   {
     title: 'Weight decay and momentum',
@@ -69,7 +73,16 @@ function drawCurves(rows: readonly LogRow[]): string {
     })),
     legend: PANELS.flatMap(({ lines }, index) =>
       lines.length > 1
-        ? [{ data: lines.map(({ name }) => name), left: place(index).left + 290, top: place(index).top + 12, itemGap: 45, itemWidth: 18, textStyle: { fontFamily: FONT } }]
+        ? [
+            {
+              data: lines.map(({ name }) => name),
+              left: place(index).left + 290,
+              top: place(index).top + 12,
+              itemGap: 45,
+              itemWidth: 18,
+              textStyle: { fontFamily: FONT },
+            },
+          ]
         : [],
     ),
     grid: PANELS.map((_, index) => ({

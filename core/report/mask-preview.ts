@@ -1,6 +1,6 @@
 import sharp from 'sharp';
-import { maskSettings } from '../config/settings.js';
 import type { Options } from '../config/schema.js';
+import { maskSettings } from '../config/settings.js';
 import { type Coverage, masksOfStep, measureCoverage } from '../masking/coverage.js';
 import { gridSize } from '../model/sizes.js';
 import type { MaskIndices } from '../model/tokens.js';
@@ -89,7 +89,10 @@ async function drawRow(
   top: number,
 ): Promise<string> {
   const raw = { width: imageSize, height: imageSize, channels: 3 as const };
-  const png = await sharp(rgb, { raw }).resize(2 * CELL, 2 * CELL, { kernel: imageSize < CELL ? 'nearest' : 'lanczos3' }).png().toBuffer();
+  const png = await sharp(rgb, { raw })
+    .resize(2 * CELL, 2 * CELL, { kernel: imageSize < CELL ? 'nearest' : 'lanczos3' })
+    .png()
+    .toBuffer();
   const definition = `<defs><image id="p${row}" width="${CELL}" height="${CELL}" xlink:href="data:image/png;base64,${png.toString('base64')}"/></defs>`;
   const whole = `<g transform="translate(${GAP} ${top})"><use xlink:href="#p${row}"/>${caption(shorten(name))}</g>`;
   const masked = cells.map((cell, at) => {

@@ -16,7 +16,9 @@ export async function writePicture(path: string, svg: string): Promise<void> {
 /** Draws one invisible letter with the font's file, after which SVG text finds the font by name. */
 async function loadFont(): Promise<void> {
   const fontfile = require.resolve('dejavu-fonts-ttf/ttf/DejaVuSans.ttf');
-  await sharp({ text: { text: '.', font: FONT, fontfile } }).raw().toBuffer();
+  await sharp({ text: { text: '.', font: FONT, fontfile } })
+    .raw()
+    .toBuffer();
 }
 
 /** Text for use in SVG. */

@@ -63,7 +63,12 @@ function updateOne(
   return tf.tidy(() => {
     const m = first.mul(beta1).add(gradient.mul(1 - beta1));
     const v = second.mul(beta2).add(gradient.square().mul(1 - beta2));
-    const direction = m.div(v.sqrt().div(Math.sqrt(1 - beta2 ** step)).add(epsilon));
+    const direction = m.div(
+      v
+        .sqrt()
+        .div(Math.sqrt(1 - beta2 ** step))
+        .add(epsilon),
+    );
     const decayed = isDecayed(value) ? value.mul(1 - learningRate * weightDecay) : value;
     const stepSize = learningRate / (1 - beta1 ** step);
     return { parameter: decayed.sub(direction.mul(stepSize)), first: m, second: v };

@@ -14,11 +14,12 @@ import { UserError } from '../errors.js';
 import { createIjepa, initialWeights } from '../model/ijepa.js';
 import { countParameters, encoderShapes, predictorShapes } from '../model/parameters.js';
 import type { DataSet, ImageCollection } from '../plugin.js';
-import { writeCurves } from '../report/curves.js';
 import type { Console } from '../report/console.js';
+import { writeCurves } from '../report/curves.js';
 import { writeMaskPreview } from '../report/mask-preview.js';
 import type { StopSignal } from './interrupt.js';
-import { type LoopResult, runLoop, type RunPosition } from './loop.js';
+import { type LoopResult, type RunPosition, runLoop } from './loop.js';
+import { chooseMicroBatchSize } from './memory.js';
 import { initialTrainState } from './step.js';
 
 /** What is to be trained, and how the program is to behave about it. */
@@ -54,20 +55,24 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
   const { resume, console } = request;
   const out = request.resolved.options.out;
   if (out === null) {
-    throw new UserError('no folder for the run was named', { expected: '--out DIR', remedy: 'add --out runs/first, for example' });
+    throw new UserError('no folder for the run was named', {
+      expected: '--out DIR',
+      remedy: 'add --out runs/first, for example',
+    });
   }
   const record = resume ? await readRunRecord((await openRunFolder(out)).config) : undefined;
-  const options = record ? compareWithRun(request.resolved, record.options) : request.resolved.options;
-  const size = modelSize(options);
-  const masks = maskSettings(options);
-  const images = await openImages(options, request.dataSets);
+  const asked = record ? compareWithRun(request.resolved, record.options) : request.resolved.options;
+  const size = modelSize(asked);
+  const masks = maskSettings(asked);
+  const images = await openImages(asked, request.dataSets);
   if (record && record.fingerprint !== images.fingerprint) {
     throw new UserError(`the images in ${images.description} are not those that the run in ${out} was trained on`, {
       expected: 'the same files, by name and size',
       remedy: 'put them back as they were, or start a new run',
     });
   }
-  const engine = await startEngine(options.engine);
+  const engine = await startEngine(asked.engine);
+  const options = { ...asked, microBatchSize: chooseMicroBatchSize(asked, engine) };
   const folder = record ? await openRunFolder(out) : await createRunFolder(out, request.force);
   const model = createIjepa(size);
   const position = record ? await readPosition(folder, options) : freshPosition(options);
@@ -99,10 +104,13 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
 async function openImages(options: Options, dataSets: readonly DataSet[]): Promise<ImageCollection> {
   const images = await openData(options.data, dataSets);
   if (images.length < options.batchSize) {
-    throw new UserError(`a batch of ${options.batchSize} images is more than the ${images.length} in ${images.description}`, {
-      expected: 'at least one whole batch of images',
-      remedy: images.length >= 2 ? `use --batch-size ${Math.min(images.length, 16)}, or add images` : 'add images',
-    });
+    throw new UserError(
+      `a batch of ${options.batchSize} images is more than the ${images.length} in ${images.description}`,
+      {
+        expected: 'at least one whole batch of images',
+        remedy: images.length >= 2 ? `use --batch-size ${Math.min(images.length, 16)}, or add images` : 'add images',
+      },
+    );
   }
   return images;
 }
@@ -145,7 +153,9 @@ function announce(
       `${size.imageSize} px in patches of ${size.patchSize}`,
   );
   console.line(`objective  ${options.loss}${describeRegularizer(options)}`);
-  console.line(`engine     ${run.engine.name} ${run.engine.version}, ${run.engine.device}, threads: ${run.engine.threads}`);
+  console.line(
+    `engine     ${run.engine.name} ${run.engine.version}, ${run.engine.device}, threads: ${run.engine.threads}`,
+  );
   console.line(
     `run        ${options.out}, seed ${options.seed}, ${options.epochs} epochs of batches of ${options.batchSize}` +
       `${microBatchSize < options.batchSize ? ` computed ${microBatchSize} at a time` : ''}, ${run.totalSteps} steps` +

@@ -20,8 +20,15 @@ export function vicreg(pooled: Tensor): Scalar {
   const centred = pooled.sub(pooled.mean(0, true)); // [n, D]
   const covariance = tf.matMul(centred, centred, true, false).div(rows - 1); // [D, D]
   const offDiagonal = tf.scalar(1).sub(tf.eye(features)); // [D, D]
-  const variance = centred.square().sum(0).div(rows - 1); // [D]
+  const variance = centred
+    .square()
+    .sum(0)
+    .div(rows - 1); // [D]
   const spread = tf.relu(tf.scalar(1).sub(variance.add(EPSILON).sqrt())).mean();
-  const redundancy = covariance.mul(offDiagonal).square().sum().mul(COVARIANCE_WEIGHT / features);
+  const redundancy = covariance
+    .mul(offDiagonal)
+    .square()
+    .sum()
+    .mul(COVARIANCE_WEIGHT / features);
   return spread.add(redundancy);
 }

@@ -1,11 +1,11 @@
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { encodeContext, encodeTargets, type Ijepa, predictTargets, type Weights } from '../model/ijepa.js';
 import type { Parameters } from '../model/parameters.js';
-import { type MaskIndices, type MaskTensors, maskTensors } from '../model/tokens.js';
 import { type AdamSettings, type AdamState, adamwStep, initialAdamState } from './adamw.js';
-import { movingAverage } from './ema.js';
 import type { LossName, RegularizerName } from './choices.js';
+import { movingAverage } from './ema.js';
 import { predictionLoss } from './loss.js';
+import { type MicroBatch, microBatches, type TrainBatch } from './micro-batch.js';
 import { vicreg } from './regularizer.js';
 
 /** Everything that a step changes. */
@@ -16,14 +16,6 @@ export type TrainState = {
   /** Of the context encoder and the predictor, by names such as 'encoder.norm.weight'. */
   moments: AdamState;
 };
-
-/** What one step learns from. */
-export interface TrainBatch {
-  /** Normalised images, [B, S, S, 3]. */
-  images: Float32Array;
-  context: MaskIndices;
-  targets: MaskIndices;
-}
 
 export interface Objective {
   loss: LossName;
@@ -84,78 +76,73 @@ export function trainStep(
   });
 }
 
-/** The objective's value over a batch and its gradients, by names such as 'predictor.mask_token'. */
+/** An objective's value, the prediction loss in it, and its gradients by names such as 'predictor.mask_token'. */
+export type ObjectiveGradients = { loss: Scalar; predictionLoss: Scalar; gradients: Parameters };
+
+/** The objective's value over a batch and its gradients, computed in parts and added up. */
 export function objectiveGradients(
   model: Ijepa,
   objective: Objective,
   weights: Weights,
   batch: TrainBatch,
-): { loss: Scalar; predictionLoss: Scalar; gradients: Parameters } {
-  const parts = microBatches(model, batch, objective.microBatchSize);
-  const pull = regularizerPull(model, objective, weights, parts);
-  const sums = parts.map((part, index) => {
-    let distance = tf.scalar(0);
+): ObjectiveGradients {
+  return tf.tidy(() => {
+    const parts = microBatches(model, batch, objective.microBatchSize);
+    const pull = regularizerPull(model, objective, weights, parts);
+    let sum: ObjectiveGradients | undefined;
+    for (const [index, part] of parts.entries()) {
+      const result = partGradients(model, objective, weights, part, (context) => pull.term(context, index));
+      sum = sum ? addResults(sum, result) : result;
+    }
+    if (!sum) throw new Error('a batch has no images');
+    return { ...sum, loss: sum.loss.add(pull.correction) as Scalar };
+  });
+}
+
+/** The share that a part of a batch has in the objective: targets, context, prediction, loss, gradients. */
+function partGradients(
+  model: Ijepa,
+  { loss }: Objective,
+  weights: Weights,
+  part: MicroBatch,
+  regularizer: (context: Tensor) => Tensor,
+): ObjectiveGradients {
+  return tf.tidy(() => {
+    const target = encodeTargets(model, weights.target, part.images, part.targets, part.context.masks);
+    let predictionShare = tf.scalar(0);
     const { value, gradients } = valueAndGradients(trainable(weights), (parameters) => {
-      const encoder = namesWithout(parameters, 'encoder.');
-      const predictor = namesWithout(parameters, 'predictor.');
-      const target = encodeTargets(model, weights.target, part.images, part.targets, part.context.masks);
-      const context = encodeContext(model, encoder, part.images, part.context);
-      const predicted = predictTargets(model, predictor, context, part.context, part.targets);
-      distance = tf.keep(predictionLoss(objective.loss, predicted, target));
-      return distance.mul(part.share).add(pull.term(context, index)) as Scalar;
+      const context = encodeContext(model, namesWithout(parameters, 'encoder.'), part.images, part.context);
+      const predicted = predictTargets(
+        model,
+        namesWithout(parameters, 'predictor.'),
+        context,
+        part.context,
+        part.targets,
+      );
+      const share = predictionLoss(loss, predicted, target).mul(part.share) as Scalar;
+      predictionShare = tf.keep(share.clone());
+      return share.add(regularizer(context)) as Scalar;
     });
-    const share = distance.mul(part.share) as Scalar;
-    distance.dispose();
-    return { value, share, gradients };
+    const predictionLossShare = predictionShare.clone();
+    predictionShare.dispose();
+    return { loss: value, predictionLoss: predictionLossShare, gradients };
   });
-  return {
-    loss: tf.addN(sums.map((part) => part.value)).add(pull.correction) as Scalar,
-    predictionLoss: tf.addN(sums.map((part) => part.share)) as Scalar,
-    gradients: addNamed(sums.map((part) => part.gradients)),
+}
+
+/** Adds two results up and disposes of them, so that only one sum is ever held. */
+function addResults(a: ObjectiveGradients, b: ObjectiveGradients): ObjectiveGradients {
+  const add = (x: Tensor, y: Tensor): Tensor => {
+    const sum = x.add(y);
+    tf.dispose([x, y]);
+    return sum;
   };
-}
-
-/** A part of a batch that is computed at once. */
-interface MicroBatch {
-  /** [b, S, S, 3] */
-  images: Tensor;
-  context: MaskTensors;
-  targets: MaskTensors;
-  /** Its part of the batch's images; the parts' sum is 1. */
-  share: number;
-}
-
-function microBatches(model: Ijepa, batch: TrainBatch, microBatchSize: number): MicroBatch[] {
-  const side = model.size.imageSize;
-  const pixels = side * side * 3;
-  const count = batch.context.images;
-  if (batch.images.length !== count * pixels || batch.targets.images !== count) {
-    throw new Error(`a batch of ${count} images of ${side} px received ${batch.images.length} values`);
-  }
-  const parts: MicroBatch[] = [];
-  for (let from = 0; from < count; from += microBatchSize) {
-    const to = Math.min(count, from + microBatchSize);
-    parts.push({
-      images: tf.tensor4d(batch.images.subarray(from * pixels, to * pixels), [to - from, side, side, 3]),
-      context: maskTensors(imagesOf(batch.context, from, to), model.patchCount),
-      targets: maskTensors(imagesOf(batch.targets, from, to), model.patchCount),
-      share: (to - from) / count,
-    });
-  }
-  return parts;
-}
-
-/** The masks of images `from` up to `to`. */
-function imagesOf(mask: MaskIndices, from: number, to: number): MaskIndices {
-  const { masks, images, tokens, indices } = mask;
-  const rows = Array.from({ length: masks }, (_, m) =>
-    indices.subarray((m * images + from) * tokens, (m * images + to) * tokens),
-  );
-  const kept = new Int32Array(masks * (to - from) * tokens);
-  rows.forEach((row, m) => {
-    kept.set(row, m * row.length);
-  });
-  return { masks, images: to - from, tokens, indices: kept };
+  return {
+    loss: add(a.loss, b.loss) as Scalar,
+    predictionLoss: add(a.predictionLoss, b.predictionLoss) as Scalar,
+    gradients: Object.fromEntries(
+      Object.entries(a.gradients).map(([name, tensor]) => [name, add(tensor, b.gradients[name] as Tensor)]),
+    ),
+  };
 }
 
 /** What the regularizer adds to each part's loss, and what brings the sum of the parts to its true value. */
@@ -179,7 +166,9 @@ function regularizerPull(
   const nothing = tf.scalar(0);
   if (regularizer === 'none' || weight === 0) return { term: () => nothing, correction: nothing };
   if (parts.length === 1) return { term: (context) => vicreg(pool(context)).mul(weight), correction: nothing };
-  const pooled = parts.map((part) => pool(encodeContext(model, weights.encoder, part.images, part.context)));
+  const pooled = parts.map((part) =>
+    tf.tidy(() => pool(encodeContext(model, weights.encoder, part.images, part.context))),
+  );
   const { value, grad } = tf.valueAndGrad((z: Tensor) => vicreg(z).mul(weight))(tf.concat(pooled, 0));
   const slopes = tf.split(
     grad,
@@ -188,7 +177,10 @@ function regularizerPull(
   );
   const products = pooled.map((z, index) => z.mul(slopes[index] as Tensor).sum());
   return {
-    term: (context, part) => pool(context).mul(slopes[part] as Tensor).sum(),
+    term: (context, part) =>
+      pool(context)
+        .mul(slopes[part] as Tensor)
+        .sum(),
     correction: value.sub(tf.addN(products)),
   };
 }
@@ -221,17 +213,10 @@ export function valueAndGradients(
   compute: (parameters: Parameters) => Scalar,
 ): { value: Scalar; gradients: Parameters } {
   const names = Object.keys(parameters);
-  const zip = (tensors: Tensor[]): Parameters => Object.fromEntries(names.map((name, at) => [name, tensors[at] as Tensor]));
+  const zip = (tensors: Tensor[]): Parameters =>
+    Object.fromEntries(names.map((name, at) => [name, tensors[at] as Tensor]));
   const { value, grads } = tf.valueAndGrads((...tensors: Tensor[]) => compute(zip(tensors)))(Object.values(parameters));
   return { value: value as Scalar, gradients: zip(grads) };
-}
-
-function addNamed(terms: readonly Parameters[]): Parameters {
-  const [first, ...rest] = terms as [Parameters, ...Parameters[]];
-  if (rest.length === 0) return first;
-  return Object.fromEntries(
-    Object.entries(first).map(([name, tensor]) => [name, tf.addN([tensor, ...rest.map((term) => term[name] as Tensor)])]),
-  );
 }
 
 /** √ Σ ‖g‖² over all gradients. */

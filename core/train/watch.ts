@@ -35,7 +35,9 @@ const RECOVERED = 0.8;
  */
 export function rankMe(features: Float32Array, rows: number): number {
   const width = features.length / rows;
-  const matrix = new Matrix(Array.from({ length: rows }, (_, row) => [...features.subarray(row * width, (row + 1) * width)]));
+  const matrix = new Matrix(
+    Array.from({ length: rows }, (_, row) => [...features.subarray(row * width, (row + 1) * width)]),
+  );
   const singular = new SingularValueDecomposition(matrix, {
     computeLeftSingularVectors: false,
     computeRightSingularVectors: false,
@@ -43,7 +45,9 @@ export function rankMe(features: Float32Array, rows: number): number {
   }).diagonal;
   const total = singular.reduce((sum, value) => sum + value, 0);
   if (total === 0) return 1;
-  return Math.exp(-singular.reduce((sum, value) => sum + (value > 0 ? (value / total) * Math.log(value / total) : 0), 0));
+  return Math.exp(
+    -singular.reduce((sum, value) => sum + (value > 0 ? (value / total) * Math.log(value / total) : 0), 0),
+  );
 }
 
 /** Mean over features of their standard deviation over rows; features row by row, [n, D]. */
@@ -110,7 +114,11 @@ export async function measureSpread(model: Ijepa, target: Parameters, images: Fl
  * healthy run.
  * @returns what to remember, and a message when the spread has fallen or has come back
  */
-export function judgeSpread(memory: WatchMemory | null, now: Spread, step: number): { memory: WatchMemory; message?: string } {
+export function judgeSpread(
+  memory: WatchMemory | null,
+  now: Spread,
+  step: number,
+): { memory: WatchMemory; message?: string } {
   if (!memory) return { memory: { first: now, best: now, warned: false } };
   const best = {
     deviation: Math.max(memory.best.deviation, now.deviation),
@@ -126,7 +134,10 @@ export function judgeSpread(memory: WatchMemory | null, now: Spread, step: numbe
     return { memory: { ...next, warned: true }, message };
   }
   if (memory.warned && part > RECOVERED) {
-    return { memory: { ...next, warned: false }, message: `step ${step}: the representations have recovered: ${values}` };
+    return {
+      memory: { ...next, warned: false },
+      message: `step ${step}: the representations have recovered: ${values}`,
+    };
   }
   return { memory: { ...next, warned: memory.warned } };
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type DataSet, type ImageCollection, type Plugin, PluginError } from '../../core/plugin.js';
-import { CLASSES, DISTANCES, drawScene, MOST_OBJECTS } from './scene.js';
+import { CLASSES, COUNTS, DISTANCES, drawScene } from './scene.js';
 
 /** Changes whenever the same number gives another picture. */
 const GENERATOR_VERSION = 1;
@@ -8,12 +8,12 @@ const DEFAULT_COUNT = 4096;
 const LARGEST_COUNT = 10_000_000;
 
 /**
- * Generated scenes of coloured, textured shapes at several distances, labelled with the class of the nearest shape, the
- * number of shapes and the distance of the nearest one. Nothing is stored: picture number n is always the same.
+ * Generated scenes of coloured, textured shapes at several distances, labelled with the kind of the shapes, their number
+ * and the distance of the nearest one. Nothing is stored: picture number n is always the same.
  */
 const shapes: DataSet = {
   name: 'shapes',
-  summary: `generated scenes: ${CLASSES.length} classes, up to ${MOST_OBJECTS} objects, ${DISTANCES.length} distances`,
+  summary: `generated scenes: ${CLASSES.length} classes, ${COUNTS.join(' to ')} shapes, ${DISTANCES.length} distances`,
   argument: `number of images, default ${DEFAULT_COUNT}`,
   async open(argument): Promise<ImageCollection> {
     const length = argument === null ? DEFAULT_COUNT : Number(argument);

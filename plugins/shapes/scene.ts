@@ -5,14 +5,16 @@ export { CLASSES } from './outlines.js';
 
 /** Side of a scene in pixels. */
 export const SCENE_SIZE = 96;
-export const MOST_OBJECTS = 5;
-/** Upper bounds of the distance classes; the nearest shape of a scene is nearer than the last one. */
-export const DISTANCES = [1.2, 1.4, 1.6, 1.8] as const;
-
+/** Fewest and most shapes of a scene. */
+export const COUNTS = [2, 6] as const;
+/** Upper bounds of the distance classes; the nearest shape of a scene is no farther than the last one. */
+export const DISTANCES = [1.15, 1.3, 1.45, 1.6] as const;
 /** Radius of a shape at distance 1, in pixels. */
-export const RADIUS = 40;
-const FARTHEST = 5.5;
-const TEXTURES = ['plain', 'plain', 'plain', 'stripes', 'dots', 'checks'] as const;
+export const RADIUS = 20;
+
+/** How much farther than the nearest one the other shapes of a scene can be. */
+const DEPTH = 1.25;
+const TEXTURES = ['plain', 'stripes', 'dots', 'checks'] as const;
 
 type Range = readonly [number, number];
 
@@ -22,38 +24,40 @@ export interface Scene {
   labels: { class: number; count: number; distance: number };
 }
 
-/** One shape of a scene: drawn by its kind, seen larger the nearer it is. */
+/** One shape of a scene: seen larger the nearer it is. */
 interface Shape {
-  kind: number;
   distance: number;
   x: number;
   y: number;
+  /** Degrees. */
   turn: number;
 }
 
 /**
- * Scene number `index`. Kind, number and distance of shapes are drawn independently of all colours and textures, so that
- * colour statistics tell nothing about the labels.
+ * Scene number `index`: shapes of one kind and texture, each in colours of its own, so that a part of the picture tells
+ * something of the rest. Kind, number and distance are drawn independently of colours, textures and places, so that
+ * neither colour statistics nor single pixels tell the labels.
  */
 export function drawScene(index: number): Scene {
   const dice = createDice(index);
-  const wanted = dice.integer(1, MOST_OBJECTS);
-  const nearest = placeShape(dice, dice.between(1, DISTANCES.at(-1) as number), 0.34);
+  const kind = dice.integer(0, CLASSES.length - 1);
+  const texture = dice.pick(TEXTURES);
+  const nearest = placeShape(dice, dice.between(1, DISTANCES.at(-1) as number), 0.15);
+  const wanted = dice.integer(...COUNTS);
   const placed = [nearest];
-  for (let draw = 0; placed.length < wanted && draw < 30; draw++) {
-    const shape = placeShape(dice, dice.between(nearest.distance * 2, FARTHEST), 0.08);
+  for (let draw = 0; placed.length < wanted && draw < 200; draw++) {
+    const shape = placeShape(dice, nearest.distance * dice.between(1, DEPTH), 0.08);
     if (placed.every((other) => areApart(shape, other))) placed.push(shape);
   }
-  const farToNear = placed.sort((a, b) => b.distance - a.distance);
-  const parts = farToNear.map((shape, at) => paintShape(dice, shape, `t${at}`));
+  const parts = placed.map((shape, at) => paintShape(dice, CLASSES[kind] as string, texture, shape, `t${at}`));
   const size = SCENE_SIZE;
   return {
     svg:
       `<svg xmlns="http://www.w3.org/2000/svg" width="${size}" height="${size}" viewBox="0 0 ${size} ${size}">` +
       `${paintBackground(dice)}${parts.join('')}</svg>`,
     labels: {
-      class: nearest.kind,
-      count: placed.length - 1,
+      class: kind,
+      count: placed.length - COUNTS[0],
       distance: DISTANCES.findIndex((bound) => nearest.distance <= bound),
     },
   };
@@ -62,31 +66,32 @@ export function drawScene(index: number): Scene {
 /** @param margin part of the scene's side that the centre keeps from every edge */
 function placeShape(dice: Dice, distance: number, margin: number): Shape {
   const place = () => SCENE_SIZE * dice.between(margin, 1 - margin);
-  return { kind: dice.integer(0, CLASSES.length - 1), distance, x: place(), y: place(), turn: dice.between(-25, 25) };
+  return { distance, x: place(), y: place(), turn: dice.between(-20, 20) };
 }
 
 /** Whether two shapes hide little of one another, so that the number of shapes can be seen. */
 function areApart(a: Shape, b: Shape): boolean {
-  return Math.hypot(a.x - b.x, a.y - b.y) > 0.8 * RADIUS * (1 / a.distance + 1 / b.distance);
+  return Math.hypot(a.x - b.x, a.y - b.y) > 0.85 * RADIUS * (1 / a.distance + 1 / b.distance);
 }
 
-function paintShape(dice: Dice, { kind, distance, x, y, turn }: Shape, id: string): string {
+function paintShape(dice: Dice, kind: string, texture: Texture, { distance, x, y, turn }: Shape, id: string): string {
   const radius = RADIUS / distance;
-  const fill = paintTexture(dice, id, radius);
+  const fill = paintTexture(dice, texture, id, radius);
   const edge = colour(dice, [20, 60], [8, 20]);
   return (
-    `${fill.definition}<path d="${outline(CLASSES[kind] as string)}" fill="${fill.paint}" fill-rule="evenodd" ` +
-    `stroke="${edge}" stroke-width="0.08" stroke-linejoin="round" ` +
+    `${fill.definition}<path d="${outline(kind)}" fill="${fill.paint}" fill-rule="evenodd" ` +
+    `stroke="${edge}" stroke-width="0.12" stroke-linejoin="round" ` +
     `transform="translate(${round(x)} ${round(y)}) rotate(${round(turn)}) scale(${round(radius)})"/>`
   );
 }
 
+type Texture = (typeof TEXTURES)[number];
+
 /** A texture for shapes of radius 1, with marks that keep a size of a few pixels. */
-function paintTexture(dice: Dice, id: string, radius: number): { definition: string; paint: string } {
-  const texture = dice.pick(TEXTURES);
-  const [ground, mark] = [colour(dice, [50, 95], [45, 70]), colour(dice, [50, 95], [45, 70])];
+function paintTexture(dice: Dice, texture: Texture, id: string, radius: number): { definition: string; paint: string } {
+  const [ground, mark] = [colour(dice, [50, 95], [45, 60]), colour(dice, [50, 95], [60, 80])];
   if (texture === 'plain') return { definition: '', paint: ground };
-  const cell = round(dice.between(10, 16) / radius);
+  const cell = round(dice.between(8, 10) / radius);
   const half = round(cell / 2);
   const marks = {
     stripes: `<rect width="${half}" height="${cell}" fill="${mark}"/>`,
@@ -101,20 +106,14 @@ function paintTexture(dice: Dice, id: string, radius: number): { definition: str
   };
 }
 
-/** A gradient between two pale colours, under faint bands. */
+/** A gradient between two pale colours. */
 function paintBackground(dice: Dice): string {
   const size = SCENE_SIZE;
-  const angle = dice.integer(0, 359);
-  const pale = () => colour(dice, [5, 45], [72, 92]);
-  const [from, to, band] = [pale(), pale(), pale()];
-  const bands = Array.from({ length: dice.integer(0, 3) }, () => {
-    const y = round(dice.between(-size, size));
-    return `<rect x="${-size}" y="${y}" width="${3 * size}" height="${dice.integer(3, 14)}" fill="${band}" opacity="0.5"/>`;
-  });
+  const pale = () => colour(dice, [5, 45], [76, 92]);
   return (
-    `<defs><linearGradient id="bg" gradientTransform="rotate(${angle} 0.5 0.5)"><stop offset="0" stop-color="${from}"/>` +
-    `<stop offset="1" stop-color="${to}"/></linearGradient></defs><rect width="${size}" height="${size}" fill="url(#bg)"/>` +
-    `<g transform="rotate(${angle} ${size / 2} ${size / 2})">${bands.join('')}</g>`
+    `<defs><linearGradient id="bg" gradientTransform="rotate(${dice.integer(0, 359)} 0.5 0.5)">` +
+    `<stop offset="0" stop-color="${pale()}"/><stop offset="1" stop-color="${pale()}"/></linearGradient></defs>` +
+    `<rect width="${size}" height="${size}" fill="url(#bg)"/>`
   );
 }
 
