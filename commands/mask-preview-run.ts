@@ -6,7 +6,7 @@ import { cropSettings, maskSettings, modelSize } from '../core/config/settings.j
 import { centreCrop } from '../core/data/image.js';
 import { epochOrders, readBatch, stepsPerEpoch } from '../core/data/loader.js';
 import { openData } from '../core/data/open.js';
-import { UserError } from '../core/errors.js';
+import { reasonOf, UserError } from '../core/errors.js';
 import type { ImageCollection } from '../core/plugin.js';
 import { RandomStream } from '../core/random.js';
 import { createConsole } from '../core/report/console.js';
@@ -82,8 +82,8 @@ async function middlePictures(
   return Promise.all(
     order.map(async (index) => {
       const item = collection.item(index);
-      const rgb = await centreCrop(item, options.imageSize, pixelLimit).catch((error: Error) => {
-        throw new UserError(`${item.name} cannot be read: ${error.message}`, { expected: 'a whole image file' });
+      const rgb = await centreCrop(item, options.imageSize, pixelLimit).catch((error: unknown) => {
+        throw new UserError(`${item.name} cannot be read: ${reasonOf(error)}`, { expected: 'a whole image file' });
       });
       return { name: item.name, rgb };
     }),

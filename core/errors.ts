@@ -1,3 +1,4 @@
+import { dirname, resolve } from 'node:path';
 import { closest, distance } from 'fastest-levenshtein';
 
 /** What a message about a user's mistake says, beside the problem itself. */
@@ -63,6 +64,23 @@ const SYSTEM_PROBLEMS: Record<string, { says: string; remedy: string }> = {
   EMFILE: { says: 'cannot be opened: too many files are open', remedy: 'raise the limit with ulimit -n' },
   EIO: { says: 'cannot be read or written: the disk reports an error', remedy: 'check the disk' },
 };
+
+/** The first line of an error's message, for use as a reason within another one. */
+export function reasonOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return (text.split('\n').find((line) => line.trim() !== '') ?? 'no reason was given').trim();
+}
+
+/** Turns a failure to write a file or make a folder into a message for the user; returns anything else as it is. */
+export function explainWriteError(error: unknown, path: string): unknown {
+  if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOENT')
+    return explainSystemError(error, path);
+  return new UserError(
+    `${path} cannot be written: the folder ${dirname(resolve(path))} does not exist or takes no files`,
+    { remedy: 'choose another path, or make the folder' },
+    { cause: error },
+  );
+}
 
 /** Turns a failure of the file system into a message for the user; returns anything else as it is. */
 export function explainSystemError(error: unknown, what: string): unknown {

@@ -34,7 +34,7 @@ function withUnreadable(images: ImageCollection, isBad: (index: number) => boole
     item: (index) => {
       const item = images.item(index);
       const source = async () => {
-        throw new Error('the disk\nhas a hole');
+        throw new Error('the disk has a hole\nand a crack');
       };
       return isBad(index) ? { ...item, source } : item;
     },

@@ -1,6 +1,6 @@
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { explainSystemError } from '../errors.js';
+import { explainWriteError } from '../errors.js';
 
 /** Ends the name of a file that is still being written. One that is found later was left by a process that died. */
 export const UNFINISHED = '.unfinished';
@@ -22,7 +22,7 @@ export async function writeAtomically(path: string, write: (file: FileHandle) =>
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {}); // the first failure is the one to report
-    throw explainSystemError(error, path);
+    throw explainWriteError(error, path);
   }
   await syncFolder(dirname(path));
 }

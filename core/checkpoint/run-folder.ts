@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { access, constants, mkdir, readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { explainSystemError, UserError } from '../errors.js';
+import { dirname, join, resolve } from 'node:path';
+import { explainSystemError, explainWriteError, UserError } from '../errors.js';
 import { UNFINISHED } from './atomic.js';
 
 /** The files of a run. Nothing else is ever written. */
@@ -52,10 +52,10 @@ export async function createRunFolder(path: string, force: boolean): Promise<Run
     });
   }
   try {
-    await mkdir(folder.checkpoints, { recursive: true });
+    await makeFolders(folder.checkpoints);
     await access(path, constants.W_OK);
   } catch (error) {
-    throw explainSystemError(error, path);
+    throw explainWriteError(error, path);
   }
   return folder;
 }
@@ -78,6 +78,16 @@ export async function openRunFolder(path: string): Promise<RunFolder> {
     }
   }
   return folder;
+}
+
+/**
+ * Makes a folder and those above it that are missing. Node's own recursive mkdir is not used, because it never returns
+ * where the system refuses with 'no such file' (under /proc, for one).
+ */
+async function makeFolders(path: string): Promise<void> {
+  const missing: string[] = [];
+  for (let folder = resolve(path); !existsSync(folder); folder = dirname(folder)) missing.unshift(folder);
+  for (const folder of missing) await mkdir(folder);
 }
 
 /** The names in a folder; none where it does not exist. */

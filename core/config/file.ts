@@ -1,6 +1,6 @@
 import { cosmiconfig, type Loader } from 'cosmiconfig';
 import { parse } from 'yaml';
-import { explainSystemError, UserError } from '../errors.js';
+import { explainSystemError, reasonOf, UserError } from '../errors.js';
 
 /** A configuration file that was found or named. */
 export interface ConfigFile {
@@ -55,8 +55,7 @@ const loadYaml: Loader = (_path, content) => parse(content);
 function readError(error: unknown, path: string): unknown {
   const explained = explainSystemError(error, path);
   if (explained instanceof UserError || !(error instanceof Error)) return explained;
-  const reason = error.message.split('\n')[0];
-  return new UserError(`${path} cannot be read as a configuration: ${reason}`, {
+  return new UserError(`${path} cannot be read as a configuration: ${reasonOf(error)}`, {
     expected: 'YAML, JSON or a JavaScript module',
     remedy: 'correct the file; `ijepa config` prints a complete one',
   });

@@ -4,7 +4,7 @@ import { parse, stringify } from 'yaml';
 import { z } from 'zod';
 import { writeFileAtomically } from '../checkpoint/atomic.js';
 import type { Engine } from '../engine/contract.js';
-import { explainSystemError, UserError } from '../errors.js';
+import { explainSystemError, reasonOf, UserError } from '../errors.js';
 import type { ImageCollection } from '../plugin.js';
 import { formatValue, type Option } from './option.js';
 import type { ResolvedOptions } from './resolve.js';
@@ -103,6 +103,6 @@ function parseYaml(path: string, content: string): unknown {
   try {
     return parse(content);
   } catch (error) {
-    throw new UserError(`${path} is not YAML: ${(error as Error).message.split('\n')[0]}`);
+    throw new UserError(`${path} is not YAML: ${reasonOf(error)}`);
   }
 }

@@ -1,3 +1,4 @@
+import { reasonOf } from '../errors.js';
 import type { ImageCollection } from '../plugin.js';
 import { RandomStream } from '../random.js';
 import type { CropSettings } from './crop.js';
@@ -90,7 +91,7 @@ async function readPosition(
     try {
       return await randomCrop(item, settings, new RandomStream(settings.seed, 'crop', epoch, position, attempt));
     } catch (error) {
-      unreadable.add(item.name, error instanceof Error ? error.message : String(error));
+      unreadable.add(item.name, reasonOf(error));
     }
     chosen = others.integer(0, images.length - 1);
   }

@@ -1,4 +1,4 @@
-import { UserError } from '../errors.js';
+import { reasonOf, UserError } from '../errors.js';
 import { ENGINE_NAMES, type Engine, type EngineChoice, type EngineName, type EngineStarter } from './contract.js';
 import { cpu } from './cpu.js';
 import { tensorflow, tensorflowGpu } from './tensorflow.js';
@@ -37,7 +37,7 @@ export async function tryEngine(name: EngineName): Promise<EngineStatus> {
   try {
     return { name, present: true, engine: await STARTERS[name].start() };
   } catch (error) {
-    return { name, present: false, reason: firstLine(error) };
+    return { name, present: false, reason: reasonOf(error) };
   }
 }
 
@@ -49,9 +49,4 @@ async function startFastest(): Promise<Engine> {
     reasons.push(`${name}: ${status.reason}`);
   }
   throw new Error(`no engine could be started\n${reasons.join('\n')}`);
-}
-
-function firstLine(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return (text.split('\n').find((line) => line.trim() !== '') ?? 'no reason was given').trim();
 }
