@@ -42,7 +42,10 @@ export function createConsole(machineOutput: boolean): Console {
     progress(totalSteps, epochs, doneSteps) {
       if (!stream.isTTY) return plainProgress(line, totalSteps, epochs, doneSteps);
       const format = `epoch {epoch}/${epochs} {bar} step {value}/{total}  loss {loss}  {rate} images/s  {left} left`;
-      const running = new MultiBar({ format, barsize: 20, hideCursor: true, stream, gracefulExit: false }, Presets.shades_classic);
+      const running = new MultiBar(
+        { format, barsize: 20, hideCursor: true, stream, gracefulExit: false },
+        Presets.shades_classic,
+      );
       bars = running;
       const bar = running.create(totalSteps, doneSteps, { epoch: '-', loss: '-', rate: '-', left: '-' });
       const left = timeLeft(totalSteps, doneSteps);
