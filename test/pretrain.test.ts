@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { chmod, mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -278,6 +279,32 @@ test.serial('an output folder that cannot be written is named', async (t) => {
   if (process.getuid?.() === 0)
     t.log('as root every folder can be written: the case of missing permission was left out');
   else await refused(t, ['pretrain', ...SMALLEST, '--out', join(locked, 'run')], /permission denied/);
+});
+
+test.serial('a run does not go inside the folder of its pictures', async (t) => {
+  const folder = await temporaryFolder(t);
+  const args = ['pretrain', folder, ...SMALLEST.slice(1), '--out', join(folder, 'run')];
+  await refused(t, args, /lies inside the data/);
+  t.deepEqual(await readdir(folder), []);
+});
+
+test.serial('a full disk ends the run with one message and leaves whole files', async (t) => {
+  const folder = await temporaryFolder(t);
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=400k', 'tmpfs', folder]).status === 0;
+  if (!mounted) {
+    t.log('skipped: a small file system cannot be mounted here');
+    t.pass();
+    return;
+  }
+  t.teardown(() => spawnSync('umount', ['-l', folder]));
+  const run = join(folder, 'run');
+  const { code, stderr } = await pretrain(run, '--epochs', '40', '--dim', '32');
+  t.is(code, 2);
+  t.regex(stderr, /cannot be written: the disk is full[\s\S]*free some space/);
+  t.notRegex(stderr, /\n {4}at /);
+  for (const name of await readdir(join(run, 'checkpoints'))) {
+    await t.notThrowsAsync(() => readSafetensors(join(run, 'checkpoints', name)), name);
+  }
 });
 
 test.serial('a loss that is no number stops the run, names the step and leaves the last good checkpoint', async (t) => {

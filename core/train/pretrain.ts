@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { relative } from 'node:path';
 import { latestCheckpoint, loadCheckpoint } from '../checkpoint/checkpoint.js';
 import { createRunFolder, openRunFolder, type RunFolder } from '../checkpoint/run-folder.js';
 import { compareWithRun, readRunRecord, writeRunRecord } from '../config/record.js';
@@ -60,6 +61,7 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
       remedy: 'add --out runs/first, for example',
     });
   }
+  checkOutside(out, request.resolved.options.data);
   const record = resume ? await readRunRecord((await openRunFolder(out)).config) : undefined;
   const asked = record ? compareWithRun(request.resolved, record.options) : request.resolved.options;
   const size = modelSize(asked);
@@ -99,6 +101,16 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
     await writeCurves(folder).catch((error: Error) => console.warn(`curves.png was not drawn: ${error.message}`));
     model.dispose();
   }
+}
+
+/** A run inside the folder of its pictures would find its own pictures there. */
+function checkOutside(out: string, data: readonly string[]): void {
+  const inside = data.find((folder) => existsSync(folder) && !relative(folder, out).startsWith('..'));
+  if (inside === undefined) return;
+  throw new UserError(`the run's folder ${out} lies inside the data ${inside}`, {
+    expected: 'a folder beside the pictures, so that those that a run draws are not taken for data',
+    remedy: 'choose another --out',
+  });
 }
 
 async function openImages(options: Options, dataSets: readonly DataSet[]): Promise<ImageCollection> {
