@@ -1,17 +1,18 @@
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { ResolvedOptions } from '../core/config/resolve.js';
 import type { Options } from '../core/config/schema.js';
 import { cropSettings, maskSettings, modelSize } from '../core/config/settings.js';
 import { centreCrop } from '../core/data/image.js';
-import { epochOrders, readBatch, stepsPerEpoch } from '../core/data/loader.js';
+import { cropsOfStep, requireOneBatch } from '../core/data/loader.js';
 import { openData } from '../core/data/open.js';
 import { reasonOf, UserError } from '../core/errors.js';
 import type { ImageCollection } from '../core/plugin.js';
 import { RandomStream } from '../core/random.js';
 import { createConsole } from '../core/report/console.js';
 import { type PreviewPicture, writeMaskPreview } from '../core/report/mask-preview.js';
-import { BUILT_IN_PLUGINS } from '../plugins/index.js';
+import { DATA_SETS } from '../plugins/index.js';
 
 /** Most rows of one picture. */
 const MOST_ROWS = 64;
@@ -26,20 +27,15 @@ export async function runMaskPreview(
   const samples = wholeNumber('--samples', asked.samples, MOST_ROWS);
   const step = wholeNumber('--step', asked.step, Number.MAX_SAFE_INTEGER);
   const { out } = asked;
-  if (existsSync(out) && !asked.force) {
-    throw new UserError(`${out} exists`, {
-      expected: 'a new file',
-      remedy: 'use --force to replace it, or another --out',
-    });
-  }
+  checkPlace(out, asked.force);
   modelSize(options);
   const masks = maskSettings(options);
-  const dataSets = BUILT_IN_PLUGINS.flatMap((plugin) => plugin.dataSets);
   const ownData = images.length === 0 && options.data.length > 0;
-  const collection = await openData(images.length > 0 ? images : ownData ? options.data : ['shapes'], dataSets);
+  const collection = await openData(images.length > 0 ? images : ownData ? options.data : ['shapes'], DATA_SETS);
+  refuseOwnInput(out, collection);
   const pictures = ownData
     ? await trainingPictures(collection, options, samples, step)
-    : await middlePictures(collection, options, await rowOrder(images, collection, samples, options.seed));
+    : await middlePictures(collection, options, samples, await areFiles(images, collection));
   await writeMaskPreview(out, options, pictures, step);
   console.line(`${out}: masks of step ${step} on ${pictures.length} pictures from ${collection.description}`);
   console.line(
@@ -54,52 +50,45 @@ async function trainingPictures(
   samples: number,
   step: number,
 ): Promise<PreviewPicture[]> {
-  const epochSteps = stepsPerEpoch(collection.length, options.batchSize);
-  if (epochSteps === 0) {
-    throw new UserError(
-      `a batch of ${options.batchSize} images is more than the ${collection.length} in ${collection.description}`,
-      {
-        expected: 'the data that the configuration was used with',
-      },
-    );
-  }
-  const settings = { ...cropSettings(options), seed: options.seed, batchSize: options.batchSize };
-  const orderOf = epochOrders(options.seed, collection.length);
+  requireOneBatch(collection, options.batchSize);
   const unreadable = { add() {} }; // training lists them
-  const rows = Math.min(samples, options.batchSize);
-  const crops = await readBatch(collection, settings, unreadable, orderOf, step - 1, rows);
-  const order = orderOf(Math.floor((step - 1) / epochSteps));
-  const first = ((step - 1) % epochSteps) * options.batchSize;
-  return crops.map((rgb, at) => ({ name: collection.item(order[first + at] as number).name, rgb }));
+  return cropsOfStep(collection, { ...options, ...cropSettings(options) }, unreadable, step, samples);
 }
 
+/**
+ * The middle of some images: of files, each in turn, at least once; of folders and data sets a random choice.
+ * @throws UserError if a file that was named cannot be read, or none can
+ */
 async function middlePictures(
   collection: ImageCollection,
   options: Options,
-  order: readonly number[],
+  samples: number,
+  fileByFile: boolean,
 ): Promise<PreviewPicture[]> {
   const { pixelLimit } = cropSettings(options);
-  return Promise.all(
-    order.map(async (index) => {
-      const item = collection.item(index);
-      const rgb = await centreCrop(item, options.imageSize, pixelLimit).catch((error: unknown) => {
-        throw new UserError(`${item.name} cannot be read: ${reasonOf(error)}`, { expected: 'a whole image file' });
-      });
-      return { name: item.name, rgb };
-    }),
-  );
+  const rows = fileByFile ? Math.min(MOST_ROWS, Math.max(samples, collection.length)) : samples;
+  const order = new RandomStream(options.seed, 'preview').permutation(collection.length);
+  const tries = fileByFile ? rows : collection.length;
+  const pictures: PreviewPicture[] = [];
+  for (let at = 0; at < tries && pictures.length < rows; at++) {
+    const item = collection.item(fileByFile ? at % collection.length : (order[at] as number));
+    try {
+      pictures.push({ name: item.name, rgb: await centreCrop(item, options.imageSize, pixelLimit) });
+    } catch (error) {
+      if (fileByFile) throw unreadable(`${item.name} cannot be read: ${reasonOf(error)}`);
+    }
+  }
+  if (pictures.length === 0) throw unreadable(`none of the images in ${collection.description} can be read`);
+  return pictures;
 }
 
-/** Which image each row shows: files in turn, at least once each; of folders and data sets a random choice. */
-async function rowOrder(
-  images: readonly string[],
-  { length }: ImageCollection,
-  samples: number,
-  seed: number,
-): Promise<number[]> {
-  const areFiles = images.length === length && (await Promise.all(images.map(isFile))).every(Boolean);
-  if (areFiles) return Array.from({ length: Math.min(MOST_ROWS, Math.max(samples, length)) }, (_, row) => row % length);
-  return [...new RandomStream(seed, 'preview').permutation(length).subarray(0, samples)];
+function unreadable(problem: string): UserError {
+  return new UserError(problem, { expected: 'a whole image file', remedy: 'name another image' });
+}
+
+/** Whether images were named one by one. */
+async function areFiles(images: readonly string[], { length }: ImageCollection): Promise<boolean> {
+  return images.length === length && (await Promise.all(images.map(isFile))).every(Boolean);
 }
 
 async function isFile(path: string): Promise<boolean> {
@@ -107,6 +96,36 @@ async function isFile(path: string): Promise<boolean> {
     (found) => found.isFile(),
     () => false,
   );
+}
+
+function checkPlace(out: string, force: boolean): void {
+  const found = statSync(out, { throwIfNoEntry: false });
+  if (found?.isDirectory()) {
+    throw new UserError(`${out} is a folder`, {
+      expected: 'the name of a file',
+      remedy: `use --out ${join(out, 'preview.png')}`,
+    });
+  }
+  if (found && !force) {
+    throw new UserError(`${out} exists`, {
+      expected: 'a new file',
+      remedy: 'use --force to replace it, or another --out',
+    });
+  }
+}
+
+/** --force replaces a picture that was drawn before, never one that is to be shown. */
+function refuseOwnInput(out: string, images: ImageCollection): void {
+  if (!existsSync(out)) return;
+  const place = realpathSync(out);
+  for (let index = 0; index < images.length; index++) {
+    const { source } = images.item(index);
+    if (typeof source !== 'string' || !existsSync(source) || realpathSync(source) !== place) continue;
+    throw new UserError(`${out} is one of the images that are to be shown`, {
+      expected: 'another file to write',
+      remedy: 'use another --out',
+    });
+  }
 }
 
 function wholeNumber(flag: string, value: unknown, most: number): number {

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { parseValue } from '../core/config/option.js';
+import { readNumber } from '../core/config/option.js';
 import { OPTION_NAMES, OPTIONS, type OptionName } from '../core/config/schema.js';
 import { addOptionFlags, type Flags, resolveFlags } from './options.js';
 
@@ -27,13 +27,14 @@ export function maskPreviewCommand(): Command {
   return addOptionFlags(command, NAMES).action(async (images: string[], flags: PreviewFlags) => {
     const { runMaskPreview } = await import('./mask-preview-run.js');
     const { out, ...options } = flags;
-    const asked = { out, samples: number(flags.samples), step: number(flags.step), force: flags.force === true };
+    const asked = {
+      out,
+      samples: readNumber(flags.samples),
+      step: readNumber(flags.step),
+      force: flags.force === true,
+    };
     await runMaskPreview(await resolveFlags(options, []), images, asked);
   });
 }
 
 type PreviewFlags = Flags & { out: string; samples: string; step: string; force?: boolean };
-
-function number(word: string): unknown {
-  return parseValue({ ...OPTIONS.epochs }, word);
-}

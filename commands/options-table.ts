@@ -7,9 +7,8 @@ export function optionsTable(): string {
   const rows = GROUPS.flatMap((group) =>
     OPTION_NAMES.filter((name) => OPTIONS[name].group === group).map((name) => {
       const option: Option<unknown> = OPTIONS[name];
-      const flag = option.kind === 'list' ? 'DATA...' : flagOf(name);
       const allowed = allowedValues(option) + (option.unit ? ` ${option.unit}` : '');
-      return `| ${group} | \`${flag}\` | \`${name}\` | ${option.help} | ${allowed} | ${formatValue(option, option.default)} |`;
+      return `| ${group} | \`${flagOf(name)}\` | \`${name}\` | ${option.help} | ${allowed} | ${formatValue(option, option.default)} |`;
     }),
   );
   const presets = PRESET_NAMES.map((name) => `| \`${name}\` | ${PRESETS[name].summary} |`);

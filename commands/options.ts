@@ -26,15 +26,20 @@ export function addOptionFlags(command: Command, names: readonly OptionName[] = 
   return command;
 }
 
-/** Resolves all options from a command's flags, the preset and the configuration file that they name. */
-export async function resolveFlags(flags: Flags, data: readonly string[]): Promise<ResolvedOptions> {
+/**
+ * Resolves all options from a command's flags, the preset and the configuration file that they name, or that lies in the
+ * current folder.
+ * @param searches whether to look there where no file is named
+ */
+export async function resolveFlags(flags: Flags, data: readonly string[], searches = true): Promise<ResolvedOptions> {
   const { readConfigFile } = await import('../core/config/file.js');
   const { resolveOptions } = await import('../core/config/resolve.js');
   const given = Object.fromEntries(
     OPTION_NAMES.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]]),
   );
   if (data.length > 0) given.data = data;
-  return resolveOptions({ preset: flags.preset, file: await readConfigFile(flags.config), flags: given });
+  const file = flags.config !== undefined || searches ? await readConfigFile(flags.config) : undefined;
+  return resolveOptions({ preset: flags.preset, file, flags: given });
 }
 
 /** An option's line in help: what it is, its unit, values and default. */

@@ -1,9 +1,10 @@
+import { join } from 'node:path';
 import type { ResolvedOptions } from '../core/config/resolve.js';
 import { UserError } from '../core/errors.js';
-import { type Console, createConsole, formatDuration } from '../core/report/console.js';
+import { type Console, count, createConsole, formatDuration } from '../core/report/console.js';
 import { listenForStop, signalExitCode } from '../core/train/interrupt.js';
 import { type PretrainSummary, pretrain } from '../core/train/pretrain.js';
-import { BUILT_IN_PLUGINS } from '../plugins/index.js';
+import { DATA_SETS } from '../plugins/index.js';
 
 /** Trains, tells what was done, and gives the exit code. */
 export async function runPretrain(
@@ -22,8 +23,7 @@ export async function runPretrain(
     console.line(`${signal}: finishing the step and saving; a second signal stops at once`);
   });
   try {
-    const dataSets = BUILT_IN_PLUGINS.flatMap((plugin) => plugin.dataSets);
-    const summary = await pretrain({ resolved, resume, force, dataSets, console, stop });
+    const summary = await pretrain({ resolved, resume, force, dataSets: DATA_SETS, console, stop });
     tell(console, summary);
     if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
     return summary.interrupted ? signalExitCode(summary.interrupted) : 0;
@@ -33,15 +33,22 @@ export async function runPretrain(
 }
 
 function tell(console: Console, summary: PretrainSummary): void {
-  const { out, steps, totalSteps, interrupted, seconds, imagesPerSecond, skippedImages } = summary;
+  const { out, steps, totalSteps, interrupted, seconds, imagesPerSecond, skippedImages, checkpoint } = summary;
+  const { firstLoss, lastLoss, firstSpread, lastSpread } = summary;
   console.line();
   if (interrupted) {
-    console.line(`stopped after step ${steps} of ${totalSteps}; everything is saved`);
-    console.line(`go on with: ijepa pretrain --out ${out} --resume`);
+    console.line(
+      steps === 0
+        ? 'stopped before the first step'
+        : `stopped after step ${steps} of ${totalSteps}; everything up to there is saved`,
+    );
+    console.line(`go on with: npx ijepa pretrain --out ${quote(out)} --resume`);
+  } else if (firstLoss === null) {
+    console.line(`the run is complete: all ${steps} steps were done before`);
   } else {
     console.line(`done: ${steps} steps, ${formatDuration(seconds)}, ${imagesPerSecond} images/s`);
   }
-  const { firstLoss, lastLoss, firstSpread, lastSpread } = summary;
+  console.line(`objective  ${summary.objective}`);
   if (firstLoss !== null && lastLoss !== null)
     console.line(`loss       ${firstLoss.toFixed(4)} -> ${lastLoss.toFixed(4)}`);
   if (firstSpread && lastSpread) {
@@ -50,9 +57,17 @@ function tell(console: Console, summary: PretrainSummary): void {
         `standard deviation ${firstSpread.deviation.toFixed(3)} -> ${lastSpread.deviation.toFixed(3)} (the loss alone does not tell)`,
     );
   }
-  if (skippedImages > 0) console.line(`skipped    ${skippedImages} unreadable images, listed in ${out}/skipped.txt`);
-  console.line(`look at    ${out}/masks.png   what the model saw and what it had to predict`);
-  console.line(`           ${out}/curves.png  loss, collapse watch, schedules`);
-  console.line(`           ${out}/log.jsonl   every step (log.csv: the same as a table)`);
-  console.line(`model      ${summary.checkpoint}`);
+  if (skippedImages > 0)
+    console.line(`skipped    ${count(skippedImages, 'unreadable image')}, listed in ${join(out, 'skipped.txt')}`);
+  console.line(`look at    ${join(out, 'masks.png')}   what the model saw and what it had to predict`);
+  if (steps > 0) {
+    console.line(`           ${join(out, 'curves.png')}  loss, collapse watch, schedules`);
+    console.line(`           ${join(out, 'log.jsonl')}   every step (log.csv: the same as a table)`);
+  }
+  if (checkpoint) console.line(`model      ${checkpoint}`);
+}
+
+/** A path as a shell takes it. */
+function quote(path: string): string {
+  return /^[\w./\-+@%:,]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

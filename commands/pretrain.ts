@@ -19,7 +19,8 @@ export function pretrainCommand(finish: (exitCode: number) => void): Command {
   return addOptionFlags(command).action(
     async (data: string[], flags: Flags & { resume?: boolean; force?: boolean; json?: boolean }) => {
       const { runPretrain } = await import('./pretrain-run.js');
-      finish(await runPretrain(await resolveFlags(flags, data), flags));
+      // A run that goes on has its own options; those of the current folder are for new runs.
+      finish(await runPretrain(await resolveFlags(flags, data, !flags.resume), flags));
     },
   );
 }

@@ -1,11 +1,9 @@
-import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
-import { UserError } from '../core/errors.js';
+import { explainSystemError, UserError } from '../core/errors.js';
+import { programVersion } from '../core/version.js';
 import { configCommand } from './config.js';
 import { maskPreviewCommand } from './mask-preview.js';
 import { pretrainCommand } from './pretrain.js';
-
-const require = createRequire(import.meta.url);
 
 /** How the program ends. A run that was stopped by a signal ends with 130 or 143. */
 const EXIT = { done: 0, bug: 1, userError: 2 } as const;
@@ -19,12 +17,11 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   const finish = (code: number) => {
     exitCode = code;
   };
-  const { version } = require('../../package.json') as { version: string };
   const program = new Command('ijepa')
     .description(
       'Self-supervised learning from images with I-JEPA: predict the representations of parts of a picture from the rest of it.',
     )
-    .version(version)
+    .version(programVersion())
     .showSuggestionAfterError()
     .showHelpAfterError('(--help lists what there is)')
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'ijepa: ')) })
@@ -32,18 +29,19 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   for (const command of [pretrainCommand(finish), maskPreviewCommand(), configCommand()]) {
     program.addCommand(command.copyInheritedSettings(program));
   }
-  endQuietlyWithoutReader();
+  const output = watchOutput();
   try {
     await program.parseAsync([...argv]);
   } catch (error) {
     return report(error);
   }
-  return exitCode;
+  return exitCode === EXIT.done && output.failed ? EXIT.userError : exitCode;
 }
 
 /** Says what went wrong on standard error; a stack only for bugs. */
-function report(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.userError;
+function report(thrown: unknown): number {
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.done : EXIT.userError;
+  const error = explainSystemError(thrown, describePath(thrown));
   if (error instanceof UserError) {
     process.stderr.write(`ijepa: ${error.report}\n`);
     return EXIT.userError;
@@ -53,9 +51,22 @@ function report(error: unknown): number {
   return EXIT.bug;
 }
 
-/** `ijepa ... | head` closes the pipe early; that is no error. */
-function endQuietlyWithoutReader(): void {
+/** The path that a failure of the system is about, where it names one. */
+function describePath(error: unknown): string {
+  return error instanceof Error && 'path' in error ? String(error.path) : 'a file or stream';
+}
+
+/**
+ * What is said may find no reader, as in `ijepa ... | head`, or no room on a disk. Work goes on without it; only where
+ * standard output could not be written for another reason than a closed pipe does the program end with an error.
+ */
+function watchOutput(): { readonly failed: boolean } {
+  const output = { failed: false };
+  process.stderr.on('error', () => {});
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code === 'EPIPE' || output.failed) return;
+    output.failed = true;
+    process.stderr.write(`ijepa: standard output cannot be written: ${error.message}\n`);
   });
+  return output;
 }

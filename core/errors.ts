@@ -62,6 +62,9 @@ const SYSTEM_PROBLEMS: Record<string, { says: string; remedy: string }> = {
   ENOTDIR: { says: 'is not a folder, or lies below something that is not', remedy: 'choose another path' },
   EISDIR: { says: 'is a folder, not a file', remedy: 'name a file' },
   EMFILE: { says: 'cannot be opened: too many files are open', remedy: 'raise the limit with ulimit -n' },
+  EEXIST: { says: 'is in the way of a folder', remedy: 'choose another path, or remove it' },
+  ENAMETOOLONG: { says: 'is too long a name', remedy: 'choose a shorter path' },
+  ELOOP: { says: 'is a symbolic link that leads to itself', remedy: 'mend the link or choose another path' },
   EIO: { says: 'cannot be read or written: the disk reports an error', remedy: 'check the disk' },
 };
 
@@ -84,7 +87,13 @@ export function explainWriteError(error: unknown, path: string): unknown {
 
 /** Turns a failure of the file system into a message for the user; returns anything else as it is. */
 export function explainSystemError(error: unknown, what: string): unknown {
-  if (!(error instanceof Error) || !('code' in error)) return error;
-  const problem = SYSTEM_PROBLEMS[String(error.code)];
-  return problem ? new UserError(`${what} ${problem.says}`, { remedy: problem.remedy }, { cause: error }) : error;
+  if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return error;
+  if (error.syscall === 'uv_cwd') {
+    return new UserError('the current folder no longer exists', { remedy: 'change to a folder that does' });
+  }
+  const { says, remedy } = SYSTEM_PROBLEMS[String(error.code)] ?? {
+    says: `cannot be read or written: the system reports ${error.code}`,
+    remedy: 'check the path and the disk',
+  };
+  return new UserError(`${what} ${says}`, { remedy }, { cause: error });
 }

@@ -9,9 +9,10 @@ import { PRESET_NAMES } from '../core/config/presets.js';
 import { compareWithRun, describeOptions } from '../core/config/record.js';
 import { resolveOptions } from '../core/config/resolve.js';
 import { flagOf, OPTION_NAMES, OPTIONS } from '../core/config/schema.js';
-import { maskSettings, modelSize } from '../core/config/settings.js';
+import { learningRateSchedule, maskSettings, modelSize } from '../core/config/settings.js';
 import { validateOptions } from '../core/config/validate.js';
 import { UserError } from '../core/errors.js';
+import { hiddenWidth } from '../core/model/sizes.js';
 import { ijepa, temporaryFolder } from './helpers/command.js';
 import { ROOT } from './helpers/paths.js';
 
@@ -98,8 +99,42 @@ test('unknown names and impossible values are refused with what would be right',
   t.regex(report({ cropScale: [0.9, 0.3] }), /from-to/);
   t.regex(report({ cropScale: [0, 1] }), /above 0 to 1/);
   t.regex(report({ loss: 'l1' }), /one of l2, smooth-l1/);
-  t.regex(report({ dim: null, depth: 0 }), /depth[\s\S]*or null/);
+  t.regex(report({ loss: 'smooth-l2' }), /did you mean 'smooth-l1'/);
+  t.regex(report({ dim: null, depth: 0 }), /depth[\s\S]*or auto/);
+  t.regex(report({ beta2: 1 }), /from 0 to below 1/);
+  t.regex(report({ learningRate: Number.POSITIVE_INFINITY }), /cannot be Infinity/);
+  t.regex(report({ data: 5 }), /data \(DATA\.\.\.\)/);
   t.throws(() => resolveOptions({ preset: 'dmeo', flags: {} }), { message: /unknown preset 'dmeo'/ });
+});
+
+test('what is left to the program is written auto on the command line and in files', async (t) => {
+  const flags = ['config', '--json', '--preset', 'demo', '--dim', 'auto', '--warmup-epochs', 'auto'];
+  const { options } = JSON.parse((await ijepa(flags)).stdout);
+  t.deepEqual([options.dim, options.warmupEpochs], [null, null]);
+  t.deepEqual(validateOptions({ dim: 'auto', minKeep: 'auto', depth: null }, 'f.yaml'), {
+    dim: null,
+    minKeep: null,
+    depth: null,
+  });
+  t.throws(() => validateOptions({ epochs: 'auto' }, 'f.yaml'), { instanceOf: UserError });
+  t.is(validateOptions({ out: 'auto' }, 'f.yaml').out, 'auto', 'a path has no such word');
+});
+
+test('a warm-up that leads nowhere is refused', (t) => {
+  const report = (flags: object) =>
+    t.throws(() => learningRateSchedule(resolveOptions({ flags }).options), { instanceOf: UserError })?.report ?? '';
+  t.regex(report({ epochs: 2, warmupEpochs: 40 }), /warm-up of 40 epochs[\s\S]*--warmup-epochs auto/);
+  t.regex(report({ startLearningRate: 0.01 }), /--start-learning-rate 0\.01 is more than/);
+  t.regex(report({ learningRate: 1e-7 }), /--final-learning-rate 0\.000001 is more than/);
+  const { startLearningRate, warmupEpochs } = learningRateSchedule(
+    resolveOptions({ flags: { learningRate: 0.01, epochs: 30 } }).options,
+  );
+  t.deepEqual([startLearningRate, warmupEpochs], [0.002, 3]);
+});
+
+test("the giant's predictor has the usual MLP ratio", (t) => {
+  const { encoder, predictor } = modelSize(resolveOptions({ preset: 'in22k-vitg16-ep44', flags: {} }).options);
+  t.deepEqual([hiddenWidth(encoder), hiddenWidth(predictor)], [6144, 1536]);
 });
 
 test('a range can be written as text or as a list', (t) => {
@@ -111,7 +146,12 @@ test('a range can be written as text or as a list', (t) => {
 test('sizes that do not fit are refused with the nearest that do', (t) => {
   const report = (flags: object) =>
     t.throws(() => modelSize(resolveOptions({ flags }).options), { instanceOf: UserError })?.report ?? '';
-  t.regex(report({ imageSize: 100, patchSize: 16 }), /--image-size 96 or 112, or --patch-size 20/);
+  t.regex(report({ imageSize: 100, patchSize: 16 }), /--image-size 96, or --patch-size 20/);
+  t.regex(report({ imageSize: 10, patchSize: 16 }), /--image-size 16, or --patch-size 10/);
+  t.regex(
+    report({ imageSize: 4096, patchSize: 1 }),
+    /at most 128 x 128 patches[\s\S]*--image-size 128, or --patch-size 32/,
+  );
   t.regex(report({ dim: 50, heads: 3 }), /--dim 50 does not fit 3 heads[\s\S]*--dim 48 or 60/);
 });
 
@@ -150,7 +190,8 @@ test('ijepa config prints a configuration that --config reads, with origins', as
   const { stdout } = await ijepa(['config', '--preset', 'cpu-small', '--epochs', '12'], folder);
   t.regex(stdout, /epochs: 12 +# flag/);
   t.regex(stdout, /dim: 128 +# preset cpu-small/);
-  t.regex(stdout, /minKeep: null +# default, 10, or the smallest block/);
+  t.regex(stdout, /minKeep: auto +# default: 10, or the smallest block where that is smaller \(here 9\)/);
+  t.regex(stdout, /warmupEpochs: auto +# default: a tenth of the epochs \(here 1\.2\)/);
   await writeFile(join(folder, 'printed.yaml'), stdout);
   const again = resolveOptions({ file: await readConfigFile(join(folder, 'printed.yaml')), flags: {} });
   t.deepEqual(again.options, resolveOptions({ preset: 'cpu-small', flags: { epochs: 12 } }).options);

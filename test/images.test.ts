@@ -10,7 +10,7 @@ import { DEVIATION, MEAN, toNormalised } from '../core/data/normalise.js';
 import { openData } from '../core/data/open.js';
 import { UserError } from '../core/errors.js';
 import { RandomStream } from '../core/random.js';
-import { BUILT_IN_PLUGINS } from '../plugins/index.js';
+import { DATA_SETS } from '../plugins/index.js';
 import { temporaryFolder } from './helpers/command.js';
 
 const LIMIT = 1e8;
@@ -190,6 +190,17 @@ test('the same stream gives the same crop; flip, jitter and blur each change it'
   t.is(new Set([plain, ...changed]).size, 4);
 });
 
+test('jitter of a picture with 16 bits is that of the same picture with 8', async (t) => {
+  const [eight, sixteen] = await Promise.all(
+    [picture(), picture().toColourspace('rgb16')].map(async (source) => {
+      const bytes = await source.png().toBuffer();
+      return randomCrop(item(bytes), { ...CROP, jitter: 0.5 }, new RandomStream(0, 'crop', 1));
+    }),
+  );
+  const difference = Math.max(...(eight as Uint8Array).map((value, at) => Math.abs(value - (sixteen?.[at] ?? 999))));
+  t.true(difference <= 2, `off by ${difference}`);
+});
+
 test('normalisation brings a colour to (value / 255 - mean) / deviation', (t) => {
   const [red, green, blue] = toNormalised([Uint8Array.of(255, 0, 51)]);
   t.true(Math.abs((red as number) - (1 - MEAN[0]) / DEVIATION[0]) < 1e-6);
@@ -210,10 +221,15 @@ test('folders are listed at any depth, in the order of names, without hidden fil
   t.teardown(async () => (await import('node:fs/promises')).rm(linked, { recursive: true }));
   await symlink(linked, join(folder, 'z'));
   await symlink(folder, join(folder, 'loop'));
-  const images = await openFolders([folder]);
-  const names = Array.from({ length: images.length }, (_, index) => images.item(index).name.slice(folder.length + 1));
-  const outsideLoop = names.filter((name) => !name.startsWith('loop'));
-  t.deepEqual(outsideLoop, ['a.png', 'b/2.png', 'b/c/1.PNG', 'z/far.png']);
+  await symlink('itself.png', join(folder, 'itself.png'));
+  await symlink('nowhere', join(folder, 'nothing'));
+  const namesIn = async (...paths: string[]) => {
+    const images = await openFolders(paths);
+    return Array.from({ length: images.length }, (_, index) => images.item(index).name.slice(folder.length + 1));
+  };
+  const all = ['a.png', 'b/2.png', 'b/c/1.PNG', 'itself.png', 'z/far.png'];
+  t.deepEqual(await namesIn(folder), all, 'a loop adds nothing; a broken link to an image is met when it is read');
+  t.deepEqual(await namesIn(folder, folder, join(folder, 'b'), join(folder, 'a.png')), all, 'nothing is taken twice');
 });
 
 test('a list names files relative to itself; its fingerprint changes with names and sizes', async (t) => {
@@ -228,9 +244,8 @@ test('a list names files relative to itself; its fingerprint changes with names 
 
 test('data that is not there, empty or unknown is refused with what was expected', async (t) => {
   const folder = await temporaryFolder(t);
-  const dataSets = BUILT_IN_PLUGINS.flatMap((plugin) => plugin.dataSets);
   const refusal = async (...data: string[]) =>
-    (await t.throwsAsync(() => openData(data, dataSets), { instanceOf: UserError }))?.message;
+    (await t.throwsAsync(() => openData(data, DATA_SETS), { instanceOf: UserError }))?.message;
   t.regex((await refusal(join(folder, 'nothing'))) ?? '', /nothing does not exist/);
   t.regex((await refusal(folder)) ?? '', /no images in/);
   t.regex((await refusal()) ?? '', /no data was named/);

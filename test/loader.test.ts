@@ -63,6 +63,31 @@ test('a run that starts in the middle gets the batches of the run that did not s
   );
 });
 
+test('the next batch is read while the caller computes, and no more than the memory allows', async (t) => {
+  const images = await generated(40);
+  let asked = 0;
+  const counted: ImageCollection = {
+    ...images,
+    item: (index) => {
+      asked++;
+      return images.item(index);
+    },
+  };
+  const skipped = new SkippedImages(join(await temporaryFolder(t), 'skipped.txt'), 40, 0.5);
+  const batchBytes = SETTINGS.batchSize * SETTINGS.imageSize ** 2 * 3;
+  for (const [aheadBytes, batches] of [
+    [0, 2],
+    [3 * batchBytes, 4],
+    [1e9, 5],
+  ] as const) {
+    asked = 0;
+    const loading = loadBatches(counted, { ...SETTINGS, aheadBytes }, skipped, 0, 10);
+    await loading.next();
+    t.is(asked, batches * SETTINGS.batchSize, `${aheadBytes} bytes`);
+    await loading.return(undefined);
+  }
+});
+
 test('the order of an epoch is a permutation, another one each epoch', (t) => {
   const orderOf = epochOrders(0, 100);
   const [first, second] = [orderOf(0), orderOf(1)];

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { chmod, mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import sharp from 'sharp';
@@ -139,6 +139,7 @@ test.serial(
 for (const [signal, exitCode] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],
+  ['SIGHUP', 129],
 ] as const) {
   test.serial(
     `${signal} finishes the step, saves, says how to go on and exits ${exitCode}; the run then ends in the same bytes`,
@@ -148,7 +149,7 @@ for (const [signal, exitCode] of [
       t.is((await pretrain(whole, '--epochs', '4', '--seed', '5')).code, 0);
       const { code, stdout } = await stoppedAfter(8, signal, stopped, '--epochs', '4', '--seed', '5');
       t.is(code, exitCode);
-      t.regex(stdout, /ijepa pretrain --out .*stopped --resume/);
+      t.regex(stdout, /npx ijepa pretrain --out .*stopped --resume/);
       const saved = Number((await readSafetensors(latest(stopped))).metadata.step);
       t.is(logOf(stopped).at(-1)?.step, saved, 'nothing that was done is lost');
       t.true(saved >= 8 && saved < 24);
@@ -183,7 +184,7 @@ test.serial('a run that is there is neither overwritten nor mixed up', async (t)
   t.deepEqual(await readFile(latest(run)), before);
   const done = await ijepa(['pretrain', '--out', run, '--resume']);
   t.is(done.code, 0);
-  t.regex(done.stdout, /done: 6 steps/);
+  t.regex(done.stdout, /the run is complete: all 6 steps were done before/);
   t.is((await pretrain(run, '--epochs', '1', '--seed', '1', '--force')).code, 0);
   t.notDeepEqual(await readFile(latest(run)), before);
 });
@@ -223,7 +224,7 @@ test.serial('unreadable pictures in a folder are skipped, counted and listed onc
   const args = ['pretrain', pictures, ...SMALLEST.slice(1)];
   const { code, stdout } = await ijepa([...args, '--out', join(folder, 'run'), '--epochs', '3']);
   t.is(code, 0);
-  t.regex(stdout, /1 unreadable images, listed in/);
+  t.regex(stdout, /1 unreadable image, listed in/);
   t.is((await readFile(join(folder, 'run', 'skipped.txt'), 'utf8')).trimEnd().split('\n').length, 1);
   await refused(
     t,
@@ -242,7 +243,7 @@ test.serial('what the user got wrong ends with exit code 2, one message and noth
     [[], /no data was named/],
     [
       ['shapes', '--image-size', '30', '--patch-size', '16'],
-      /30 pixels cannot be cut into patches of 16[\s\S]*--image-size 16 or 32/,
+      /30 pixels cannot be cut into patches of 16[\s\S]*--image-size 32, or --patch-size 15/,
     ],
     [['shapes', '--imge-size', '32'], /unknown option '--imge-size'[\s\S]*--image-size/],
     [['shapes', '--preset', 'dem'], /unknown preset 'dem'[\s\S]*did you mean 'demo'/],
@@ -292,7 +293,7 @@ test.serial('a full disk ends the run with one message and leaves whole files', 
   const folder = await temporaryFolder(t);
   const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=400k', 'tmpfs', folder]).status === 0;
   if (!mounted) {
-    t.log('skipped: a small file system cannot be mounted here');
+    t.log('left out: a small file system cannot be mounted here');
     t.pass();
     return;
   }
@@ -307,15 +308,112 @@ test.serial('a full disk ends the run with one message and leaves whole files', 
   }
 });
 
-test.serial('a loss that is no number stops the run, names the step and leaves the last good checkpoint', async (t) => {
+test.serial('a step that gives no finite numbers stops the run and leaves the last good checkpoint', async (t) => {
   const run = join(await temporaryFolder(t), 'run');
+  await pretrain(run, '--epochs', '1');
+  const good = await readFile(latest(run));
+  const config = await readFile(join(run, 'config.yaml'), 'utf8');
+  await writeFile(
+    join(run, 'config.yaml'),
+    config.replace('epochs: 1', 'epochs: 2').replace(/^learningRate: .*$/m, 'learningRate: 1e30'),
+  );
   const { stderr } = await refused(
     t,
-    ['pretrain', ...SMALLEST, '--out', run, '--learning-rate', '1e30', '--start-learning-rate', '1e30'],
-    /the loss of step \d+ is not a finite number/,
+    ['pretrain', '--out', run, '--resume'],
+    /step [78] did not give finite numbers \(loss .*; the last good checkpoint is .*latest\.safetensors/,
   );
   t.regex(stderr, /lower --learning-rate/);
+  t.deepEqual(await readFile(latest(run)), good);
   t.true(logOf(run).every(({ loss }) => Number.isFinite(loss)));
+});
+
+test.serial('--force deletes the files of a run and nothing else, and only where there is a run', async (t) => {
+  const folder = await temporaryFolder(t);
+  const run = join(folder, 'run');
+  await pretrain(run, '--epochs', '1');
+  await writeFile(join(run, 'notes.txt'), 'mine');
+  await writeFile(join(run, 'checkpoints', 'best.safetensors'), 'mine too');
+  await refused(
+    t,
+    ['pretrain', ...SMALLEST, '--out', run, '--force', '--engine', 'tensorflow-gpu'],
+    /tensorflow-gpu is not available/,
+  );
+  t.is(logOf(run).length, 6, 'the old run is there as long as the new one cannot start');
+  t.is((await pretrain(run, '--epochs', '1', '--force')).code, 0);
+  t.is(await readFile(join(run, 'notes.txt'), 'utf8'), 'mine');
+  t.is(await readFile(join(run, 'checkpoints', 'best.safetensors'), 'utf8'), 'mine too');
+
+  const project = join(folder, 'project');
+  await mkdir(join(project, 'checkpoints'), { recursive: true });
+  await writeFile(join(project, 'config.yaml'), 'name: another program\n');
+  await writeFile(join(project, 'checkpoints', 'latest.safetensors'), 'precious');
+  await refused(t, ['pretrain', ...SMALLEST, '--out', project, '--force'], /no run that --force could delete/);
+  t.is(await readFile(join(project, 'checkpoints', 'latest.safetensors'), 'utf8'), 'precious');
+});
+
+test.serial('what a process that died at its start left behind is no obstacle', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  await mkdir(join(run, 'checkpoints'), { recursive: true });
+  await writeFile(join(run, 'config.yaml.unfinished'), 'half');
+  t.is((await pretrain(run, '--epochs', '1')).code, 0);
+  t.false(existsSync(join(run, 'config.yaml.unfinished')));
+});
+
+test.serial('a newest checkpoint that is missing or damaged is told of, with the command that mends it', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  await pretrain(run, '--epochs', '3');
+  const whole = await readFile(latest(run));
+  const previous = join(run, 'checkpoints', 'previous.safetensors');
+  await rm(latest(run));
+  await refused(t, ['pretrain', '--out', run, '--resume'], /latest\.safetensors is missing[\s\S]*copy .*previous/);
+  t.is(logOf(run).length, 18, 'nothing starts over');
+  await writeFile(latest(run), 'rubbish');
+  await refused(t, ['pretrain', '--out', run, '--resume'], /is damaged[\s\S]*copy .*previous\.safetensors over/);
+  await copyFile(previous, latest(run));
+  t.is((await ijepa(['pretrain', '--out', run, '--resume'])).code, 0);
+  t.deepEqual(await readFile(latest(run)), whole);
+});
+
+test.serial('a checkpoint of a model with other heads is refused, although its shapes fit', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  await pretrain(run, '--epochs', '1');
+  const config = await readFile(join(run, 'config.yaml'), 'utf8');
+  await writeFile(join(run, 'config.yaml'), config.replace('heads: 2', 'heads: 1'));
+  await refused(t, ['pretrain', '--out', run, '--resume'], /is of another model: its sizes are/);
+});
+
+test.serial(
+  'a run goes on where its pictures were moved to, and without the configuration of the folder',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    const run = join(folder, 'run');
+    const pictures = join(folder, 'pictures');
+    await mkdir(pictures);
+    for (let i = 0; i < 8; i++) {
+      const background = { r: 30 * i, g: 100, b: 200 };
+      await sharp({ create: { width: 20, height: 20, channels: 3, background } })
+        .png()
+        .toFile(join(pictures, `${i}.png`));
+    }
+    t.is((await ijepa(['pretrain', pictures, ...SMALLEST.slice(1), '--out', run, '--epochs', '2'])).code, 0);
+    const moved = join(folder, 'moved');
+    await rename(pictures, moved);
+    await writeFile(join(folder, '.ijeparc.yaml'), 'epochs: 99\n');
+    await refused(t, ['pretrain', '--out', run, '--resume'], /pictures does not exist/);
+    const { code, stderr } = await ijepa(['pretrain', moved, '--out', run, '--resume'], folder);
+    t.is(code, 0, stderr);
+    t.regex(await readFile(join(run, 'config.yaml'), 'utf8'), /^data:\n {2}- .*moved$/m);
+  },
+);
+
+test.serial('a reader of standard output that goes away does not stop a run', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  const { code } = await ijepa(['pretrain', ...SMALLEST, '--out', run, '--epochs', '1'], undefined, (child) => {
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+  });
+  t.is(code, 0);
+  t.is(logOf(run).length, 6);
 });
 
 /** Runs a command that must end with exit code 2, one message on standard error and no stack. */

@@ -2,7 +2,7 @@ import { readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
-import { writeAtomically } from '../core/checkpoint/atomic.js';
+import { writeAtomically } from '../core/atomic.js';
 import { readSafetensors, type StoredTensor, writeSafetensors } from '../core/checkpoint/safetensors.js';
 import { UserError } from '../core/errors.js';
 import { temporaryFolder } from './helpers/command.js';

@@ -1,6 +1,7 @@
 import test from 'ava';
 import { RandomStream } from '../core/random.js';
-import { judgeSpread, meanDeviation, rankMe, type WatchMemory } from '../core/train/watch.js';
+import { judgeSpread, meanDeviation, rankMe } from '../core/train/watch.js';
+import type { WatchMemory } from '../core/train/watch-memory.js';
 
 /** Features [rows, width], row by row. */
 function features(rows: number, width: number, value: (row: number, column: number) => number): Float32Array {

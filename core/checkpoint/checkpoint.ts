@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs';
 import { copyFile, link, readdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { z } from 'zod';
+import { UNFINISHED } from '../atomic.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { explainSystemError, UserError } from '../errors.js';
 import { encoderShapes, type ParameterShapes, type Parameters, predictorShapes } from '../model/parameters.js';
 import type { ModelSize } from '../model/sizes.js';
 import type { TrainState } from '../train/step.js';
-import { type WatchMemory, watchMemorySchema } from '../train/watch.js';
-import { UNFINISHED } from './atomic.js';
+import { type WatchMemory, watchMemorySchema } from '../train/watch-memory.js';
+import { epochCheckpoint, epochOf, latestCheckpoint, previousCheckpoint } from './names.js';
 import { readSafetensors, type StoredTensor, type TensorFile, writeSafetensors } from './safetensors.js';
 
 /** What a checkpoint says about its run, beside the tensors. */
@@ -21,26 +21,17 @@ export interface CheckpointFacts {
 
 export interface Checkpoint {
   state: TrainState;
-  facts: Omit<CheckpointFacts, 'model'>;
+  watch: WatchMemory | null;
 }
 
 const FORMAT = 'ijepa-checkpoint-1';
-const LATEST = 'latest.safetensors';
-const PREVIOUS = 'previous.safetensors';
-const EPOCH_NAME = /^epoch-(\d+)\.safetensors$/;
 
 const count = z.coerce.number().pipe(z.int().min(0));
 /** What a checkpoint's metadata says of the run's position. */
 const saidSchema = z.object({
   step: count,
-  epoch: count,
   watch: z.preprocess((text) => JSON.parse(String(text)), watchMemorySchema.nullable()).catch(null),
 });
-
-/** Where the newest checkpoint of a run lies. */
-export function latestCheckpoint(folder: string): string {
-  return join(folder, LATEST);
-}
 
 /**
  * Saves a state as `latest.safetensors`; the one before stays as `previous.safetensors`.
@@ -57,7 +48,7 @@ export async function saveCheckpoint(folder: string, state: TrainState, facts: C
     }
   }
   const latest = latestCheckpoint(folder);
-  if (existsSync(latest)) await replaceByLink(latest, join(folder, PREVIOUS));
+  if (existsSync(latest)) await replaceByLink(latest, previousCheckpoint(folder));
   await writeSafetensors(latest, tensors, {
     format: FORMAT,
     step: String(state.step),
@@ -69,13 +60,10 @@ export async function saveCheckpoint(folder: string, state: TrainState, facts: C
 
 /** Keeps the newest checkpoint under its epoch's number as well, and of those files only the newest `keep`. */
 export async function keepEpoch(folder: string, epoch: number, keep: number): Promise<void> {
-  if (keep > 0) {
-    const name = `epoch-${String(epoch).padStart(4, '0')}.safetensors`;
-    await replaceByLink(latestCheckpoint(folder), join(folder, name));
-  }
-  const kept = (await readdir(folder)).filter((name) => EPOCH_NAME.test(name));
-  kept.sort((a, b) => epochOf(b) - epochOf(a));
-  for (const name of kept.slice(keep)) await rm(join(folder, name), { force: true });
+  if (keep > 0) await replaceByLink(latestCheckpoint(folder), epochCheckpoint(folder, epoch));
+  const epochs = (await readdir(folder)).map(epochOf).filter((kept) => kept !== null);
+  epochs.sort((a, b) => b - a);
+  for (const old of epochs.slice(keep)) await rm(epochCheckpoint(folder, old), { force: true });
 }
 
 /**
@@ -94,21 +82,21 @@ export async function loadCheckpoint(path: string, size: ModelSize): Promise<Che
   const encoder = encoderShapes(size);
   const predictor = predictorShapes(size);
   const moments = { ...prefixed('encoder.', encoder), ...prefixed('predictor.', predictor) };
-  return {
-    state: {
-      step: said.data.step,
-      weights: {
-        encoder: readGroup(path, file, 'encoder.', encoder),
-        predictor: readGroup(path, file, 'predictor.', predictor),
-        target: readGroup(path, file, 'target_encoder.', encoder),
-      },
-      moments: {
-        first: readGroup(path, file, 'optimizer.first.', moments),
-        second: readGroup(path, file, 'optimizer.second.', moments),
-      },
+  const state = {
+    step: said.data.step,
+    weights: {
+      encoder: readGroup(path, file, 'encoder.', encoder),
+      predictor: readGroup(path, file, 'predictor.', predictor),
+      target: readGroup(path, file, 'target_encoder.', encoder),
     },
-    facts: { epoch: said.data.epoch, watch: said.data.watch },
+    moments: {
+      first: readGroup(path, file, 'optimizer.first.', moments),
+      second: readGroup(path, file, 'optimizer.second.', moments),
+    },
   };
+  // The shapes are the same; the number of heads, for one, shows in no shape.
+  if (file.metadata.model !== JSON.stringify(size)) throw otherModel(path, `its sizes are ${file.metadata.model}`);
+  return { state, watch: said.data.watch };
 }
 
 function groups({ weights, moments }: TrainState): [string, Parameters][] {
@@ -125,15 +113,19 @@ function readGroup(path: string, file: TensorFile, prefix: string, shapes: Param
   const entries = Object.entries(shapes).map(([name, shape]): [string, Tensor] => {
     const stored = file.tensors.get(prefix + name);
     if (!(stored?.data instanceof Float32Array) || stored.shape.join() !== shape.join()) {
-      const received = stored ? `[${stored.shape}]` : 'none';
-      throw new UserError(`${path} is of another model: the tensor ${prefix}${name} is ${received}`, {
-        expected: `a tensor of shape [${shape}]`,
-        remedy: 'use the configuration that the checkpoint was trained with',
-      });
+      const received = stored ? `[${stored.shape}]` : 'not there';
+      throw otherModel(path, `the tensor ${prefix}${name} is ${received} instead of [${shape}]`);
     }
     return [name, tf.tensor(stored.data, [...shape])];
   });
   return Object.fromEntries(entries);
+}
+
+function otherModel(path: string, difference: string): UserError {
+  return new UserError(`${path} is of another model: ${difference}`, {
+    expected: 'a checkpoint of the model that the configuration describes',
+    remedy: 'use the configuration that the checkpoint was trained with',
+  });
 }
 
 function prefixed(prefix: string, shapes: ParameterShapes): ParameterShapes {
@@ -154,8 +146,4 @@ async function replaceByLink(from: string, to: string): Promise<void> {
 
 async function floats(tensor: Tensor): Promise<Float32Array> {
   return (await tensor.data()) as Float32Array;
-}
-
-function epochOf(name: string): number {
-  return Number(EPOCH_NAME.exec(name)?.[1]);
 }

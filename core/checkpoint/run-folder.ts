@@ -1,8 +1,11 @@
 import { existsSync } from 'node:fs';
 import { access, constants, mkdir, readdir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { UNFINISHED } from '../atomic.js';
 import { explainSystemError, explainWriteError, UserError } from '../errors.js';
-import { UNFINISHED } from './atomic.js';
+import { isCheckpoint } from './names.js';
+
+const CHECKPOINTS = 'checkpoints';
 
 /** The files of a run. Nothing else is ever written. */
 export interface RunFolder {
@@ -22,35 +25,58 @@ export function runFolder(path: string): RunFolder {
     config: join(path, 'config.yaml'),
     log: join(path, 'log.jsonl'),
     table: join(path, 'log.csv'),
-    checkpoints: join(path, 'checkpoints'),
+    checkpoints: join(path, CHECKPOINTS),
     skipped: join(path, 'skipped.txt'),
     masks: join(path, 'masks.png'),
     curves: join(path, 'curves.png'),
   };
 }
 
+/** Whether a folder is free for a new run, holds a run, or holds something else. */
+export type FolderContent = 'free' | 'run' | 'other';
+
 /**
- * Makes the folder of a new run. A run that is there is not touched unless `force` is given, which removes its files,
- * and only those.
- * @throws UserError if the folder holds a run, holds something else, or cannot be made or written
+ * Looks at the folder that is named for a run. What a process that died at its start left there counts as nothing.
+ * @throws UserError if it cannot be read
  */
-export async function createRunFolder(path: string, force: boolean): Promise<RunFolder> {
+export async function inspectFolder(path: string): Promise<FolderContent> {
   const folder = runFolder(path);
-  const entries = await listEntries(path);
-  if (existsSync(folder.config)) {
-    if (!force) {
-      throw new UserError(`${path} already holds a run`, {
-        expected: 'a new folder',
-        remedy: `use --resume to go on with it, --force to delete it and start anew, or another --out`,
-      });
-    }
-    await removeRun(folder);
-  } else if (entries.length > 0) {
+  if (existsSync(folder.config)) return 'run';
+  const names = await listEntries(path);
+  const inCheckpoints = names.includes(CHECKPOINTS) ? await listEntries(folder.checkpoints) : [];
+  const isLeftOver = (name: string) => name === CHECKPOINTS || name.endsWith(UNFINISHED);
+  return [...names, ...inCheckpoints].every(isLeftOver) ? 'free' : 'other';
+}
+
+/**
+ * Says before any work is done whether a new run can go into a folder.
+ * @param force whether a run that is there may be deleted
+ * @throws UserError if the folder holds a run that is to be kept, or something else
+ */
+export async function checkFolder(path: string, force: boolean): Promise<void> {
+  const content = await inspectFolder(path);
+  if (content === 'run' && !force) {
+    throw new UserError(`${path} already holds a run`, {
+      expected: 'a new folder',
+      remedy: `use --resume to go on with it, --force to delete it and start anew, or another --out`,
+    });
+  }
+  if (content === 'other') {
     throw new UserError(`${path} is not empty and holds no run`, {
       expected: 'a new or empty folder',
       remedy: 'choose another --out, or empty the folder yourself',
     });
   }
+}
+
+/**
+ * Makes the folder of a new run, which `checkFolder` has allowed; the files of a run that is there are removed, and only
+ * those.
+ * @throws UserError if it cannot be made or written
+ */
+export async function createRunFolder(path: string): Promise<RunFolder> {
+  const folder = runFolder(path);
+  await removeRun(folder);
   try {
     await makeFolders(folder.checkpoints);
     await access(path, constants.W_OK);
@@ -72,10 +98,12 @@ export async function openRunFolder(path: string): Promise<RunFolder> {
       remedy: 'check --out, or leave --resume out to start a run',
     });
   }
-  for (const part of [path, folder.checkpoints]) {
-    for (const name of await listEntries(part)) {
-      if (name.endsWith(UNFINISHED)) await rm(join(part, name), { force: true });
-    }
+  try {
+    await makeFolders(folder.checkpoints);
+    await removeUnfinished(path);
+    await removeUnfinished(folder.checkpoints);
+  } catch (error) {
+    throw explainWriteError(error, path);
   }
   return folder;
 }
@@ -100,14 +128,24 @@ async function listEntries(path: string): Promise<string[]> {
   }
 }
 
+/** Removes what a run wrote. Files of other names are left where they are. */
 async function removeRun(folder: RunFolder): Promise<void> {
+  const { config, log, table, skipped, masks, curves, checkpoints } = folder;
   try {
-    // The configuration goes last: as long as it is there, the folder is known to hold a run.
-    for (const file of [folder.checkpoints, folder.log, folder.table, folder.skipped, folder.masks, folder.curves]) {
-      await rm(file, { recursive: true, force: true });
+    for (const name of await listEntries(checkpoints)) {
+      if (isCheckpoint(name)) await rm(join(checkpoints, name));
     }
-    await rm(folder.config, { force: true });
+    // The configuration goes last: as long as it is there, the folder is known to hold a run.
+    for (const file of [log, table, skipped, masks, curves, config]) await rm(file, { force: true });
+    await removeUnfinished(checkpoints);
+    await removeUnfinished(folder.path);
   } catch (error) {
     throw explainSystemError(error, folder.path);
+  }
+}
+
+async function removeUnfinished(folder: string): Promise<void> {
+  for (const name of await listEntries(folder)) {
+    if (name.endsWith(UNFINISHED)) await rm(join(folder, name), { force: true });
   }
 }

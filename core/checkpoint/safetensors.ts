@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { z } from 'zod';
+import { writeAtomically } from '../atomic.js';
 import { explainSystemError, UserError } from '../errors.js';
-import { writeAtomically } from './atomic.js';
 
 /*
  * The safetensors format: 8 bytes with the length of a JSON header (little-endian), the header, then the tensors' bytes

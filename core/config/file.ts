@@ -26,7 +26,7 @@ export async function readConfigFile(path: string | undefined): Promise<ConfigFi
   try {
     found = path === undefined ? await explorer.search() : await explorer.load(path);
   } catch (error) {
-    throw readError(error, path ?? 'the configuration file');
+    throw readError(error, path ?? fileOf(error));
   }
   if (!found) return undefined;
   const { filepath, config } = found;
@@ -51,6 +51,11 @@ const SEARCH_PLACES = [
 
 /** One parser reads and writes all YAML of this program. */
 const loadYaml: Loader = (_path, content) => parse(content);
+
+/** The file that was being read, which cosmiconfig notes on what it throws. */
+function fileOf(error: unknown): string {
+  return error instanceof Error && 'filepath' in error ? String(error.filepath) : 'the configuration file';
+}
 
 function readError(error: unknown, path: string): unknown {
   const explained = explainSystemError(error, path);

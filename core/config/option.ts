@@ -22,6 +22,8 @@ interface Range {
   max?: number;
   /** The lower bound itself is not allowed. */
   open?: boolean;
+  /** Values stay below this one. */
+  below?: number;
 }
 
 /**
@@ -31,8 +33,10 @@ interface Range {
 export interface Option<T> extends About<T>, Range {
   kind: 'integer' | 'number' | 'interval' | 'choice' | 'text' | 'list';
   choices?: readonly string[];
-  /** What null stands for, where null is allowed. */
+  /** What the program chooses where it is left to it: null, written 'auto'. */
   automatic?: string;
+  /** The option may be without a value: null. */
+  mayBeNone?: boolean;
 }
 
 export function integer(about: About<number> & Range): Option<number> {
@@ -43,7 +47,7 @@ export function number(about: About<number> & Range): Option<number> {
   return { ...about, kind: 'number' };
 }
 
-/** A number that the program chooses where none is given (null). */
+/** A number that the program chooses where none is given. */
 export function automatic(option: Omit<Option<number>, 'default'>, meaning: string): Option<number | null> {
   return { ...option, default: null, automatic: meaning };
 }
@@ -58,22 +62,29 @@ export function choice<const T extends string>(about: About<NoInfer<T>> & { choi
 }
 
 export function path(about: About<string | null>): Option<string | null> {
-  return { ...about, kind: 'text', automatic: 'none' };
+  return { ...about, kind: 'text', mayBeNone: true };
 }
 
 export function list(about: About<readonly string[]>): Option<readonly string[]> {
   return { ...about, kind: 'list' };
 }
 
+/** What stands for a choice that is left to the program, on the command line and in files. */
+export const AUTO = 'auto';
+
 /** What values an option allows, for people. */
 export function allowedValues(option: Option<unknown>): string {
+  return describeValues(option) + (option.automatic === undefined ? '' : `, or ${AUTO}`);
+}
+
+function describeValues(option: Option<unknown>): string {
   switch (option.kind) {
     case 'integer':
       return describeRange('whole number', option);
     case 'number':
       return describeRange('number', option);
     case 'interval':
-      return `from-to, ${describeRange('each', option)}`;
+      return `from-to, ${describeRange('each', option)}, the first not larger than the second`;
     case 'choice':
       return `one of ${option.choices?.join(', ')}`;
     case 'text':
@@ -83,16 +94,17 @@ export function allowedValues(option: Option<unknown>): string {
   }
 }
 
-/** A value as the user would write it. */
+/** A value as the user would write it, with what `auto` means. */
 export function formatValue(option: Option<unknown>, value: unknown): string {
-  if (value === null) return `auto: ${option.automatic}`;
+  if (value === null) return option.automatic === undefined ? 'none' : `${AUTO}: ${option.automatic}`;
   if (option.kind === 'interval') return (value as Pair).map((x) => Number(x.toPrecision(4))).join('-');
   return Array.isArray(value) ? value.join(' ') || 'none' : String(value);
 }
 
-/** Reads a value from the command line; what cannot be read is returned as it is, for validation to refuse. */
+/**
+ * Reads a value from the command line; what cannot be read is returned as it is, for validation to understand or refuse.
+ */
 export function parseValue(option: Option<unknown>, word: string): unknown {
-  if (option.automatic !== undefined && word === 'auto') return null;
   if (option.kind === 'integer' || option.kind === 'number') return readNumber(word);
   return option.kind === 'interval' ? readInterval(word) : word;
 }
@@ -103,12 +115,13 @@ export function readInterval(word: string): unknown {
   return parts ? [readNumber(parts[1] as string), readNumber(parts[2] as string)] : word;
 }
 
-function readNumber(word: string): unknown {
+/** A decimal number; any other word is returned as it is. */
+export function readNumber(word: string): unknown {
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(word.trim()) ? Number(word) : word;
 }
 
-function describeRange(what: string, { min, max, open }: Range): string {
-  const upper = max === undefined ? '' : ` to ${max}`;
+function describeRange(what: string, { min, max, open, below }: Range): string {
+  const upper = (max === undefined ? '' : ` to ${max}`) + (below === undefined ? '' : ` to below ${below}`);
   if (min === undefined) return what + upper;
   return `${what} ${open ? 'above' : 'from'} ${min}${upper}`;
 }

@@ -16,10 +16,17 @@ const REFERENCE: Partial<Options> = {
   imageSize: 224,
   predictorDim: 384,
   predictorDepth: 12,
+  startLearningRate: 2e-4,
 };
 
 /** What the paper's runs share (appendix A.1). */
-const PAPER: Partial<Options> = { batchSize: 2048, warmupEpochs: 15, loss: 'l2', imageSize: 224 };
+const PAPER: Partial<Options> = {
+  batchSize: 2048,
+  warmupEpochs: 15,
+  startLearningRate: 2e-4,
+  loss: 'l2',
+  imageSize: 224,
+};
 
 /** What makes small models learn from little data in a short time: a term against collapse, constant weight decay. */
 const SMALL: Partial<Options> = {
@@ -34,7 +41,7 @@ export const PRESETS = {
     summary: 'a small model on generated shapes, a minute or two on a laptop',
     options: {
       ...SMALL,
-      data: ['shapes:2048'],
+      data: ['shapes:1024'],
       out: 'runs/demo',
       imageSize: 48,
       patchSize: 6,
@@ -43,12 +50,12 @@ export const PRESETS = {
       heads: 4,
       predictorDim: 32,
       predictorDepth: 2,
-      batchSize: 64,
-      epochs: 5,
+      batchSize: 32,
+      epochs: 3,
       learningRate: 4e-3,
       regularizerWeight: 1,
       ema: 0.99,
-      watchEverySteps: 20,
+      watchEverySteps: 16,
     },
   },
   'cpu-small': {

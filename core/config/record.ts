@@ -1,48 +1,57 @@
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
-import { writeFileAtomically } from '../checkpoint/atomic.js';
+import { writeFileAtomically } from '../atomic.js';
 import type { Engine } from '../engine/contract.js';
 import { explainSystemError, reasonOf, UserError } from '../errors.js';
 import type { ImageCollection } from '../plugin.js';
-import { formatValue, type Option } from './option.js';
+import { programVersion } from '../version.js';
+import { AUTO, formatValue, type Option } from './option.js';
 import type { ResolvedOptions } from './resolve.js';
-import { flagOf, OPTION_NAMES, OPTIONS, type Options } from './schema.js';
+import { flagOf, OPTION_NAMES, OPTIONS, type OptionName, type Options } from './schema.js';
+import { automaticValues } from './settings.js';
 import { validateOptions } from './validate.js';
 
-const require = createRequire(import.meta.url);
-
-/** The version of this program. */
-export function programVersion(): string {
-  return (require('../../../package.json') as { version: string }).version;
-}
+/** What a run's config.yaml says of how the run came about. */
+const runSection = z.looseObject({
+  /** Images computed at once, which decides the last bits of every result. */
+  microBatchSize: z.int().min(1),
+  data: z.looseObject({ fingerprint: z.string() }),
+});
 
 /** What a run's config.yaml records. */
 export interface RunRecord {
   options: Options;
-  fingerprint: string;
+  run: z.infer<typeof runSection>;
 }
 
-/** Writes a run's config.yaml: every option, and how the run came about. */
-export async function writeRunRecord(
-  path: string,
+/** The record of a run that starts now. */
+export function newRunRecord(
   options: Options,
+  microBatchSize: number,
   engine: Engine,
   images: ImageCollection,
-): Promise<void> {
+): RunRecord {
   const { name, version, device, threads } = engine;
   const run = {
     started: new Date().toISOString(),
     versions: { ijepa: programVersion(), node: process.versions.node, engine: version },
     engine: { name, device, threads },
+    microBatchSize,
     data: { images: images.length, fingerprint: images.fingerprint },
   };
-  const head = '# Every option of this run. --config with this file gives them to another one.\n';
-  await writeFileAtomically(path, head + stringify({ ...options, run }));
+  return { options, run };
 }
 
-const runSection = z.object({ data: z.object({ fingerprint: z.string() }) });
+/** Writes a run's config.yaml: every option, and how the run came about. */
+export async function writeRunRecord(path: string, { options, run }: RunRecord): Promise<void> {
+  const values = Object.entries(options).map(([name, value]) => {
+    const { automatic }: Option<unknown> = OPTIONS[name as OptionName];
+    return [name, value === null && automatic !== undefined ? AUTO : value];
+  });
+  const head = '# Every option of this run. --config with this file gives them to another one.\n';
+  await writeFileAtomically(path, head + stringify({ ...Object.fromEntries(values), run }));
+}
 
 /**
  * Reads a run's config.yaml.
@@ -57,11 +66,12 @@ export async function readRunRecord(path: string): Promise<RunRecord> {
   const options = validateOptions(values, path);
   const missing = OPTION_NAMES.find((name) => options[name] === undefined);
   if (missing !== undefined || !section.success) {
-    throw new UserError(`${path} is not a whole record of a run: ${missing ?? 'run.data.fingerprint'} is missing`, {
+    throw new UserError(`${path} is not a whole record of a run: ${missing ?? 'its section run'} is missing`, {
       expected: 'the config.yaml as the run wrote it',
+      remedy: 'put it back as it was; if this is the file of something else, choose another --out',
     });
   }
-  return { options: options as Options, fingerprint: section.data.data.fingerprint };
+  return { options: options as Options, run: section.data };
 }
 
 /**
@@ -88,13 +98,15 @@ export function compareWithRun({ options, origins }: ResolvedOptions, recorded: 
   return { ...recorded, ...changed };
 }
 
-/** All options as YAML, each with where its value comes from. */
+/** All options as YAML, each with where its value comes from and what `auto` means. */
 export function describeOptions({ options, origins }: ResolvedOptions): string {
+  const chosen = automaticValues(options);
   const lines = OPTION_NAMES.map((name) => {
-    const option: Option<unknown> = OPTIONS[name];
-    const value = JSON.stringify(options[name]);
-    const meaning = options[name] === null ? `, ${option.automatic}` : '';
-    return `${`${name}: ${value}`.padEnd(36)} # ${origins[name]}${meaning}`;
+    const { automatic }: Option<unknown> = OPTIONS[name];
+    const isAutomatic = options[name] === null && automatic !== undefined;
+    const value = isAutomatic ? AUTO : JSON.stringify(options[name]);
+    const choice = chosen[name] === undefined ? '' : ` (here ${chosen[name]})`;
+    return `${`${name}: ${value}`.padEnd(36)} # ${origins[name]}${isAutomatic ? `: ${automatic}${choice}` : ''}`;
   });
   return lines.join('\n');
 }

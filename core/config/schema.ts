@@ -50,6 +50,7 @@ export const OPTIONS = {
     group: 'Data',
     default: 100,
     min: 0,
+    max: 10_000,
     open: true,
     unit: 'million pixels',
     help: 'larger images count as unreadable',
@@ -169,12 +170,10 @@ export const OPTIONS = {
     min: 0,
     help: 'largest learning rate, at the end of the warm-up',
   }),
-  startLearningRate: number({
-    group: 'Optimisation',
-    default: 2e-4,
-    min: 0,
-    help: 'learning rate at the start of the warm-up',
-  }),
+  startLearningRate: automatic(
+    number({ group: 'Optimisation', default: 0, min: 0, help: 'learning rate at the start of the warm-up' }),
+    'a fifth of the largest',
+  ),
   finalLearningRate: number({
     group: 'Optimisation',
     default: 1e-6,
@@ -201,14 +200,14 @@ export const OPTIONS = {
     group: 'Optimisation',
     default: 0.9,
     min: 0,
-    max: 1,
+    below: 1,
     help: "AdamW's decay of the gradients' average",
   }),
   beta2: number({
     group: 'Optimisation',
     default: 0.999,
     min: 0,
-    max: 1,
+    below: 1,
     help: "AdamW's decay of their squares' average",
   }),
   epsilon: number({
@@ -300,5 +299,6 @@ export type Options = { readonly [Name in OptionName]: ValueOf<(typeof OPTIONS)[
 
 /** The command-line flag of an option: imageSize -> --image-size. */
 export function flagOf(name: OptionName): string {
+  if (name === 'data') return 'DATA...';
   return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }

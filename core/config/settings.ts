@@ -3,10 +3,21 @@ import { UserError } from '../errors.js';
 import type { MaskSettings } from '../masking/blocks.js';
 import { checkMaskSettings } from '../masking/check.js';
 import { ARCHITECTURES, gridSize, type ModelSize } from '../model/sizes.js';
-import type { RunLength } from '../train/schedules.js';
-import { learningRateAt, momentumAt, weightDecayAt } from '../train/schedules.js';
+import {
+  type LearningRateSchedule,
+  learningRateAt,
+  momentumAt,
+  type RunLength,
+  weightDecayAt,
+} from '../train/schedules.js';
 import type { Objective, StepRates } from '../train/step.js';
-import type { Options } from './schema.js';
+import { AUTO, type Option } from './option.js';
+import { OPTIONS, type OptionName, type Options } from './schema.js';
+
+/** Most patches along a side: attention over more takes gigabytes a head. */
+const LARGEST_GRID = 128;
+/** The reference code's predictor has the usual ratio, whatever the encoder's. */
+const PREDICTOR_MLP_RATIO = 4;
 
 /**
  * The shapes of a model, from the named architecture and what overrides it.
@@ -14,17 +25,7 @@ import type { Options } from './schema.js';
  */
 export function modelSize(options: Options): ModelSize {
   const { imageSize, patchSize } = options;
-  if (imageSize % patchSize !== 0) {
-    const lower = Math.floor(imageSize / patchSize) * patchSize;
-    const divisors = Array.from({ length: imageSize }, (_, i) => i + 1).filter((size) => imageSize % size === 0);
-    const nearest = divisors.reduce((best, size) =>
-      Math.abs(size - patchSize) < Math.abs(best - patchSize) ? size : best,
-    );
-    throw new UserError(`an image of ${imageSize} pixels cannot be cut into patches of ${patchSize} pixels`, {
-      expected: 'a patch size that divides the image size',
-      remedy: `use --image-size ${lower || patchSize} or ${lower + patchSize}, or --patch-size ${nearest}`,
-    });
-  }
+  checkGrid(imageSize, patchSize);
   const named = ARCHITECTURES[options.arch];
   const heads = options.heads ?? named.heads;
   const encoder = {
@@ -37,7 +38,7 @@ export function modelSize(options: Options): ModelSize {
     dim: options.predictorDim ?? named.predictorDim,
     depth: options.predictorDepth ?? named.predictorDepth,
     heads,
-    mlpRatio: named.mlpRatio,
+    mlpRatio: PREDICTOR_MLP_RATIO,
   };
   checkWidth('--dim', encoder.dim, heads);
   checkWidth('--predictor-dim', predictor.dim, heads);
@@ -66,14 +67,73 @@ export function objectiveOf(options: Options): Objective {
   };
 }
 
+/**
+ * The learning rate's schedule, complete and checked.
+ * @throws UserError if the warm-up is longer than the run, or does not lead upwards
+ */
+export function learningRateSchedule(options: Options): LearningRateSchedule {
+  const { epochs, learningRate, finalLearningRate } = options;
+  const warmupEpochs = options.warmupEpochs ?? epochs / 10;
+  const startLearningRate = options.startLearningRate ?? learningRate / 5;
+  if (warmupEpochs > epochs) {
+    throw new UserError(`a warm-up of ${warmupEpochs} epochs does not fit into a run of ${epochs}`, {
+      expected: 'a warm-up that ends before the run does',
+      remedy: 'use --warmup-epochs auto, a tenth of the epochs',
+    });
+  }
+  for (const [flag, rate] of [
+    ['--start-learning-rate', startLearningRate],
+    ['--final-learning-rate', finalLearningRate],
+  ] as const) {
+    if (rate <= learningRate) continue;
+    throw new UserError(`${flag} ${rate} is more than the largest learning rate, ${learningRate}`, {
+      expected: `at most --learning-rate (${learningRate})`,
+      remedy: `use ${flag} ${flag.startsWith('--start') ? AUTO : learningRate / 1000}`,
+    });
+  }
+  return { startLearningRate, learningRate, finalLearningRate, warmupEpochs };
+}
+
+/** What the options that are left to the program come to, where options alone decide it. */
+export function automaticValues(options: Options): Partial<Record<OptionName, number>> {
+  const { encoder, predictor } = modelSize(options);
+  const { startLearningRate, warmupEpochs } = learningRateSchedule(options);
+  return {
+    dim: encoder.dim,
+    depth: encoder.depth,
+    heads: encoder.heads,
+    predictorDim: predictor.dim,
+    predictorDepth: predictor.depth,
+    minKeep: maskSettings(options).minKeep,
+    startLearningRate,
+    warmupEpochs,
+  };
+}
+
 /** The scheduled values of a step, counted from 1. */
 export function ratesAt(step: number, options: Options, length: RunLength): StepRates {
-  const warmupEpochs = options.warmupEpochs ?? options.epochs / 10;
   return {
-    learningRate: learningRateAt(step, { ...options, warmupEpochs }, length),
+    learningRate: learningRateAt(step, learningRateSchedule(options), length),
     weightDecay: weightDecayAt(step, options.weightDecay, options.finalWeightDecay, length),
     momentum: momentumAt(step, options.ema, options.finalEma, length),
   };
+}
+
+function checkGrid(imageSize: number, patchSize: number): void {
+  const { max: largestImage = Number.POSITIVE_INFINITY } = OPTIONS.imageSize as Option<number>;
+  const works = (image: number, patch: number) =>
+    image % patch === 0 && image / patch <= LARGEST_GRID && image <= largestImage;
+  if (works(imageSize, patchSize)) return;
+  const nearest = (wanted: number, allowed: (size: number) => boolean) =>
+    Array.from({ length: largestImage }, (_, at) => at + 1)
+      .filter(allowed)
+      .sort((a, b) => Math.abs(a - wanted) - Math.abs(b - wanted))[0];
+  const image = nearest(imageSize, (size) => works(size, patchSize));
+  const patch = nearest(patchSize, (size) => works(imageSize, size));
+  throw new UserError(`an image of ${imageSize} pixels cannot be cut into patches of ${patchSize} pixels`, {
+    expected: `a patch size that divides the image size, and at most ${LARGEST_GRID} x ${LARGEST_GRID} patches`,
+    remedy: `use ${image === undefined ? '' : `--image-size ${image}, or `}--patch-size ${patch}`,
+  });
 }
 
 function checkWidth(flag: string, dim: number, heads: number): void {

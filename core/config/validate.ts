@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { UserError, unknownName } from '../errors.js';
-import { allowedValues, type Option, readInterval } from './option.js';
+import { nearestName, UserError, unknownName } from '../errors.js';
+import { AUTO, allowedValues, type Option, readInterval } from './option.js';
 import { flagOf, OPTION_NAMES, OPTIONS, type OptionName, type Options } from './schema.js';
 
 /** Values that were given for some options. */
@@ -16,12 +16,12 @@ export function validateOptions(given: Readonly<Record<string, unknown>>, where:
   for (const [name, value] of Object.entries(given)) {
     if (!isOptionName(name)) throw unknownName('option', name, OPTION_NAMES, where);
     const option: Option<unknown> = OPTIONS[name];
-    const result = typeOf(option).safeParse(value);
+    const result = typeOf(option).safeParse(option.automatic !== undefined && value === AUTO ? null : value);
     if (!result.success) {
-      throw new UserError(`${name} (${flagOf(name)}) in ${where} cannot be ${JSON.stringify(value)}`, {
-        expected:
-          allowedValues(option) + (option.automatic ? `, or ${where === 'the command line' ? 'auto' : 'null'}` : ''),
-        remedy: `correct the value of ${name}: ${option.help}`,
+      const meant = option.choices && typeof value === 'string' ? nearestName(value, option.choices) : undefined;
+      throw new UserError(`${name} (${flagOf(name)}) in ${where} cannot be ${describeValue(value)}`, {
+        expected: allowedValues(option),
+        remedy: meant ? `did you mean '${meant}'?` : `correct the value of ${name}: ${option.help}`,
       });
     }
     checked[name] = result.data;
@@ -33,10 +33,15 @@ export function isOptionName(name: string): name is OptionName {
   return Object.hasOwn(OPTIONS, name);
 }
 
+/** A value as it was written; JSON would call infinity null. */
+function describeValue(value: unknown): string {
+  return typeof value === 'number' ? String(value) : JSON.stringify(value);
+}
+
 /** The type of an option's values in a configuration file. */
 function typeOf(option: Option<unknown>): z.ZodType {
   const type = requiredTypeOf(option);
-  return option.automatic === undefined ? type : type.nullable();
+  return option.automatic === undefined && !option.mayBeNone ? type : type.nullable();
 }
 
 function requiredTypeOf(option: Option<unknown>): z.ZodType {
@@ -59,9 +64,10 @@ function requiredTypeOf(option: Option<unknown>): z.ZodType {
   }
 }
 
-function withRange(type: z.ZodNumber, { min, max, open }: Option<unknown>): z.ZodNumber {
+function withRange(type: z.ZodNumber, { min, max, open, below }: Option<unknown>): z.ZodNumber {
   let bounded = type;
   if (min !== undefined) bounded = open ? bounded.gt(min) : bounded.min(min);
   if (max !== undefined) bounded = bounded.max(max);
+  if (below !== undefined) bounded = bounded.lt(below);
   return bounded;
 }

@@ -14,8 +14,8 @@ const BACKGROUND = { r: 255, g: 255, b: 255 };
 export async function randomCrop(item: ImageItem, settings: CropSettings, stream: RandomStream): Promise<Uint8Array> {
   const { input, width, height } = await openImage(item, settings.pixelLimit);
   const box = randomCropBox(width, height, settings.cropScale, settings.cropAspect, stream);
-  const cropped = cut(input, box, settings.imageSize);
-  return rawRgb(augment(cropped, settings, stream), settings.imageSize);
+  const rgb = await rawRgb(cut(input, box, settings.imageSize), settings.imageSize);
+  return augment(rgb, settings, stream);
 }
 
 /**
@@ -52,10 +52,12 @@ function cut(input: Sharp, box: CropBox, side: number): Sharp {
 
 /**
  * Flip, colour jitter and blur, each drawn from the stream in this order whether it is used or not, so that turning one
- * on leaves the others as they were. Brightness, saturation and hue are changed in LCh, contrast in RGB (torchvision,
- * which the reference uses, works in RGB and HSV).
+ * on leaves the others as they were. Contrast is changed about the crop's mean in RGB, then brightness, saturation and
+ * hue in LCh (torchvision, which the reference uses, works in RGB and HSV).
+ * @param rgb [S, S, 3]
  */
-function augment(image: Sharp, { flip, jitter, blur }: CropSettings, stream: RandomStream): Sharp {
+async function augment(rgb: Uint8Array, settings: CropSettings, stream: RandomStream): Promise<Uint8Array> {
+  const { flip, jitter, blur, imageSize } = settings;
   const flipped = stream.chance(flip);
   const around = (strength: number) => stream.uniform(1 - strength, 1 + strength);
   const colour = {
@@ -66,17 +68,23 @@ function augment(image: Sharp, { flip, jitter, blur }: CropSettings, stream: Ran
   const contrast = around(0.8 * jitter);
   const blurred = stream.chance(blur);
   const sigma = stream.uniform(0.3, 2);
-  let result = flipped ? image.flop() : image;
+  if (!flipped && jitter === 0 && !blurred) return rgb;
+  let result = fromRgb(rgb, imageSize);
+  if (flipped) result = result.flop();
   if (jitter > 0) {
-    result = result
-      .modulate({
-        brightness: Math.max(0.01, colour.brightness),
-        saturation: Math.max(0.01, colour.saturation),
-        hue: Math.round(colour.hue),
-      })
-      .linear(contrast, 128 * (1 - contrast));
+    const mean = rgb.reduce((sum, value) => sum + value, 0) / rgb.length;
+    const contrasted = await rawRgb(result.linear(contrast, mean * (1 - contrast)), imageSize);
+    result = fromRgb(contrasted, imageSize).modulate({
+      brightness: Math.max(0.01, colour.brightness),
+      saturation: Math.max(0.01, colour.saturation),
+      hue: Math.round(colour.hue),
+    });
   }
-  return blurred ? result.blur(sigma) : result;
+  return rawRgb(blurred ? result.blur(sigma) : result, imageSize);
+}
+
+function fromRgb(rgb: Uint8Array, side: number): Sharp {
+  return sharp(rgb, { raw: { width: side, height: side, channels: 3 } });
 }
 
 async function rawRgb(image: Sharp, side: number): Promise<Uint8Array> {

@@ -1,4 +1,4 @@
-import { reasonOf } from '../errors.js';
+import { reasonOf, UserError } from '../errors.js';
 import type { ImageCollection } from '../plugin.js';
 import { RandomStream } from '../random.js';
 import type { CropSettings } from './crop.js';
@@ -24,11 +24,23 @@ export function stepsPerEpoch(images: number, batchSize: number): number {
 }
 
 /**
+ * Refuses data of which not even one batch can be made.
+ * @throws UserError with a batch size that works
+ */
+export function requireOneBatch({ length, description }: ImageCollection, batchSize: number): void {
+  if (length >= batchSize) return;
+  throw new UserError(`a batch of ${batchSize} images is more than the ${length} in ${description}`, {
+    expected: 'at least one whole batch of images',
+    remedy: length >= 2 ? `use --batch-size ${Math.min(length, 16)}, or add images` : 'add images',
+  });
+}
+
+/**
  * The batches of a run from step `firstStep` (counted from 0) to `lastStep` (not included), for ever in the same order.
  *
  * What a batch holds depends on the seed and its step alone: the epoch's order, each crop and each replacement of an
- * unreadable image come from streams of their own. Images are decoded in sharp's threads while the caller computes; at
- * most `aheadBytes` of them wait, or one batch if that is larger.
+ * unreadable image come from streams of their own. Images are decoded in sharp's threads while the caller computes the
+ * batch before; at most `aheadBytes` of them wait, or one batch if that is larger.
  * @returns normalised images, [B, S, S, 3], one batch at a time
  */
 export async function* loadBatches(
@@ -41,29 +53,46 @@ export async function* loadBatches(
   const batchBytes = settings.batchSize * settings.imageSize ** 2 * 3;
   const ahead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(settings.aheadBytes / batchBytes)));
   const orderOf = epochOrders(settings.seed, images.length);
-  const waiting: Promise<Uint8Array[]>[] = [];
+  const waiting: Promise<TrainingCrop[]>[] = [];
   for (let step = firstStep; step < lastStep; step++) {
-    for (let next = step + waiting.length; next < Math.min(lastStep, step + ahead); next++) {
+    for (let next = step + waiting.length; next < Math.min(lastStep, step + 1 + ahead); next++) {
       const batch = readBatch(images, settings, unreadable, orderOf, next);
       batch.catch(() => {}); // reported when its turn comes
       waiting.push(batch);
     }
-    yield toNormalised((await waiting.shift()) as Uint8Array[]);
+    const crops = (await waiting.shift()) as TrainingCrop[];
+    yield toNormalised(crops.map(({ rgb }) => rgb)); // the batches after it are read meanwhile
   }
 }
 
-/**
- * The crops of a step, counted from 0, as training sees them: RGB, each [S, S, 3].
- * @param count how many of the batch, the first ones
- */
-export async function readBatch(
+/** A crop of a batch, and the image that it was cut from. */
+export interface TrainingCrop {
+  name: string;
+  /** [S, S, 3] */
+  rgb: Uint8Array;
+}
+
+/** The first `count` crops of a step, counted from 1: the very ones that training learns from. */
+export async function cropsOfStep(
+  images: ImageCollection,
+  settings: Omit<LoaderSettings, 'aheadBytes'>,
+  unreadable: UnreadableImages,
+  step: number,
+  count: number,
+): Promise<TrainingCrop[]> {
+  const orderOf = epochOrders(settings.seed, images.length);
+  return readBatch(images, settings, unreadable, orderOf, step - 1, Math.min(count, settings.batchSize));
+}
+
+/** The crops of a step, counted from 0. */
+async function readBatch(
   images: ImageCollection,
   settings: Omit<LoaderSettings, 'aheadBytes'>,
   unreadable: UnreadableImages,
   orderOf: (epoch: number) => Uint32Array,
   step: number,
   count = settings.batchSize,
-): Promise<Uint8Array[]> {
+): Promise<TrainingCrop[]> {
   const { batchSize } = settings;
   const steps = stepsPerEpoch(images.length, batchSize);
   const epoch = Math.floor(step / steps);
@@ -83,19 +112,23 @@ async function readPosition(
   epoch: number,
   position: number,
   index: number,
-): Promise<Uint8Array> {
+): Promise<TrainingCrop> {
   const others = new RandomStream(settings.seed, 'replacement', epoch, position);
   let chosen = index;
   for (let attempt = 0; attempt < REPLACEMENTS; attempt++) {
     const item = images.item(chosen);
     try {
-      return await randomCrop(item, settings, new RandomStream(settings.seed, 'crop', epoch, position, attempt));
+      const stream = new RandomStream(settings.seed, 'crop', epoch, position, attempt);
+      return { name: item.name, rgb: await randomCrop(item, settings, stream) };
     } catch (error) {
       unreadable.add(item.name, reasonOf(error));
     }
     chosen = others.integer(0, images.length - 1);
   }
-  throw new Error(`${REPLACEMENTS} images in a row could not be read`);
+  throw new UserError(`${REPLACEMENTS} images in a row of ${images.description} cannot be read`, {
+    expected: 'images that can be read (JPEG, PNG, WebP, AVIF, GIF, TIFF)',
+    remedy: 'repair or remove those listed in the skipped.txt of the run',
+  });
 }
 
 /** The orders of epochs: random permutations of all images. The last one is kept, because batches come in sequence. */

@@ -27,7 +27,7 @@ export class SkippedImages implements UnreadableImages {
     private readonly allowedShare: number,
   ) {
     if (!existsSync(file)) return;
-    for (const line of readFileSync(file, 'utf8').split('\n')) {
+    for (const line of readLines(file)) {
       const name = line.split('\t')[0];
       if (name) this.#names.add(name);
     }
@@ -44,7 +44,7 @@ export class SkippedImages implements UnreadableImages {
   add(name: string, reason: string): void {
     if (this.#names.has(name)) return;
     this.#names.add(name);
-    const line = `${name}\t${reason.replaceAll(/\s+/g, ' ')}`;
+    const line = `${name.replaceAll(/[\t\n]/g, ' ')}\t${reason.replaceAll(/\s+/g, ' ')}`;
     if (this.#examples.length < SHOWN) this.#examples.push(line.replace('\t', ': '));
     try {
       appendFileSync(this.file, `${line}\n`);
@@ -61,5 +61,13 @@ export class SkippedImages implements UnreadableImages {
         },
       );
     }
+  }
+}
+
+function readLines(file: string): string[] {
+  try {
+    return readFileSync(file, 'utf8').split('\n');
+  } catch (error) {
+    throw explainSystemError(error, file);
   }
 }

@@ -30,7 +30,7 @@ export interface ModelSize {
   /** Side of a square patch, in pixels; divides the image's. */
   patchSize: number;
   encoder: VitSize;
-  /** The predictor has as many heads as the encoder and the same MLP ratio. */
+  /** The predictor has as many heads as the encoder. */
   predictor: VitSize;
 }
 

@@ -43,7 +43,7 @@ export function createConsole(machineOutput: boolean): Console {
       if (!stream.isTTY) return plainProgress(line, totalSteps, epochs, doneSteps);
       const format = `epoch {epoch}/${epochs} {bar} step {value}/{total}  loss {loss}  {rate} images/s  {left} left`;
       const running = new MultiBar(
-        { format, barsize: 20, hideCursor: true, stream, gracefulExit: false },
+        { format, barsize: 20, hideCursor: false, stream, gracefulExit: false },
         Presets.shades_classic,
       );
       bars = running;
@@ -52,6 +52,7 @@ export function createConsole(machineOutput: boolean): Console {
       return {
         step: (status) => bar.update(status.step, { epoch: status.epoch, ...shown(status), left: left(status.step) }),
         stop() {
+          running.update(); // writes the lines that wait for the next drawing
           running.stop();
           bars = undefined;
         },
@@ -85,6 +86,11 @@ function shown({ loss, imagesPerSecond }: StepStatus): { loss: string; rate: str
 function timeLeft(totalSteps: number, doneSteps: number): (step: number) => string {
   const start = performance.now();
   return (step) => formatDuration((((performance.now() - start) / 1000) * (totalSteps - step)) / (step - doneSteps));
+}
+
+/** '1 image', '2 images' */
+export function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
 }
 
 /** Seconds as people say them: '48s', '5m03s', '2h10m', '3d04h'. */

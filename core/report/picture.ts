@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import sharp from 'sharp';
-import { writeFileAtomically } from '../checkpoint/atomic.js';
+import { writeFileAtomically } from '../atomic.js';
 
 const require = createRequire(import.meta.url);
 
@@ -21,7 +21,12 @@ async function loadFont(): Promise<void> {
     .toBuffer();
 }
 
-/** Text for use in SVG. */
+/** Text for use in SVG, which has no place for control characters. */
 export function escapeXml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+  return text
+    .replaceAll(/\p{Cc}|\p{Cs}|[\uFFFE\uFFFF]/gu, '?')
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
 }

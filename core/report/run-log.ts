@@ -1,5 +1,5 @@
-import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { writeFileAtomically } from '../checkpoint/atomic.js';
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { writeFileAtomically } from '../atomic.js';
 import type { RunFolder } from '../checkpoint/run-folder.js';
 import { explainSystemError } from '../errors.js';
 
@@ -55,47 +55,59 @@ const COLUMNS = [
 /** Appends rows to `log.jsonl` and `log.csv`. */
 export interface RunLog {
   append(row: LogRow): void;
+  /** Sees to it that what was appended is on the disk. */
+  sync(): void;
   close(): void;
 }
 
 /**
  * Opens the logs of a run, cut to the steps up to `lastStep`: what a resumed run does again is not logged twice.
+ * @returns the log, and how many of those steps it lacks because its file was damaged
  */
-export async function openRunLog(folder: RunFolder, lastStep: number): Promise<RunLog> {
+export async function openRunLog(folder: RunFolder, lastStep: number): Promise<{ log: RunLog; missing: number }> {
   const rows = readRunLog(folder).filter(({ step }) => step <= lastStep);
   await writeFileAtomically(folder.log, rows.map(jsonLine).join(''));
   await writeFileAtomically(folder.table, [`${COLUMNS.join(',')}\n`, ...rows.map(csvLine)].join(''));
-  const log = openSync(folder.log, 'a');
-  const table = openSync(folder.table, 'a');
-  return {
-    append(row) {
+  const files = [
+    { path: folder.log, file: openSync(folder.log, 'a'), format: jsonLine },
+    { path: folder.table, file: openSync(folder.table, 'a'), format: csvLine },
+  ];
+  const forEachFile = (act: (file: (typeof files)[number]) => void) => {
+    for (const file of files) {
       try {
-        writeSync(log, jsonLine(row));
-        writeSync(table, csvLine(row));
+        act(file);
       } catch (error) {
-        throw explainSystemError(error, folder.log);
+        throw explainSystemError(error, file.path);
       }
-    },
-    close() {
-      closeSync(log);
-      closeSync(table);
-    },
+    }
   };
+  const log: RunLog = {
+    append: (row) => forEachFile(({ file, format }) => writeSync(file, format(row))),
+    sync: () => forEachFile(({ file }) => fsyncSync(file)),
+    close: () => forEachFile(({ file }) => closeSync(file)),
+  };
+  return { log, missing: lastStep - new Set(rows.map(({ step }) => step)).size };
 }
 
-/** The rows of a run's log; a last line that was cut off is left out. */
+/** The rows of a run's log; lines that were cut off or damaged are left out. */
 export function readRunLog(folder: RunFolder): LogRow[] {
   if (!existsSync(folder.log)) return [];
-  return readFileSync(folder.log, 'utf8')
-    .split('\n')
-    .flatMap((line) => {
-      try {
-        const row: unknown = JSON.parse(line);
-        return row !== null && typeof row === 'object' && 'step' in row ? [row as LogRow] : [];
-      } catch {
-        return [];
-      }
-    });
+  return readLines(folder.log).flatMap((line) => {
+    try {
+      const row: unknown = JSON.parse(line);
+      return row !== null && typeof row === 'object' && 'step' in row ? [row as LogRow] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function readLines(path: string): string[] {
+  try {
+    return readFileSync(path, 'utf8').split('\n');
+  } catch (error) {
+    throw explainSystemError(error, path);
+  }
 }
 
 function jsonLine(row: LogRow): string {

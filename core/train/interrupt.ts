@@ -1,28 +1,34 @@
+import { constants } from 'node:os';
+
+/** The signals after which a run is saved. SIGHUP comes when a terminal closes. */
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+export type StopSignalName = (typeof STOP_SIGNALS)[number];
+
 /** Whether a signal has asked the program to stop. */
 export interface StopSignal {
-  readonly received: 'SIGINT' | 'SIGTERM' | null;
+  readonly received: StopSignalName | null;
   /** Gives signals back their usual effect. */
   release(): void;
 }
 
 /**
- * Listens for SIGINT and SIGTERM once: whoever asks `received` between steps ends in an orderly way. After the first
- * signal the second one has its usual effect, which is to end the process at once.
+ * Listens for the first signal that asks to stop: whoever asks `received` between steps ends in an orderly way. The next
+ * signal has its usual effect, which is to end the process at once.
  */
-export function listenForStop(onSignal: (signal: 'SIGINT' | 'SIGTERM') => void): StopSignal {
-  const stop: { received: StopSignal['received'] } = { received: null };
-  const listen = (signal: 'SIGINT' | 'SIGTERM') => () => {
-    release();
-    stop.received = signal;
-    onSignal(signal);
-  };
-  const listeners = { SIGINT: listen('SIGINT'), SIGTERM: listen('SIGTERM') };
+export function listenForStop(onSignal: (signal: StopSignalName) => void): StopSignal {
+  const stop: { received: StopSignalName | null } = { received: null };
+  const listeners = STOP_SIGNALS.map((signal) => {
+    const listener = () => {
+      release();
+      stop.received = signal;
+      onSignal(signal);
+    };
+    process.on(signal, listener);
+    return { signal, listener };
+  });
   const release = () => {
-    process.off('SIGINT', listeners.SIGINT);
-    process.off('SIGTERM', listeners.SIGTERM);
+    for (const { signal, listener } of listeners) process.off(signal, listener);
   };
-  process.on('SIGINT', listeners.SIGINT);
-  process.on('SIGTERM', listeners.SIGTERM);
   return {
     get received() {
       return stop.received;
@@ -32,6 +38,6 @@ export function listenForStop(onSignal: (signal: 'SIGINT' | 'SIGTERM') => void):
 }
 
 /** The exit code of a program that was ended by a signal. */
-export function signalExitCode(signal: 'SIGINT' | 'SIGTERM'): number {
-  return signal === 'SIGINT' ? 130 : 143;
+export function signalExitCode(signal: StopSignalName): number {
+  return 128 + constants.signals[signal];
 }

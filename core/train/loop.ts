@@ -7,6 +7,7 @@ import { loadBatches, stepsPerEpoch } from '../data/loader.js';
 import type { SkippedImages } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
+import { reasonOf } from '../errors.js';
 import type { MaskSettings } from '../masking/blocks.js';
 import { masksOfStep } from '../masking/coverage.js';
 import type { Ijepa } from '../model/ijepa.js';
@@ -15,10 +16,10 @@ import type { Console } from '../report/console.js';
 import { writeCurves } from '../report/curves.js';
 import { openRunLog } from '../report/run-log.js';
 import { CollapseWatch } from './collapse-watch.js';
-import type { StopSignal } from './interrupt.js';
+import type { StopSignal, StopSignalName } from './interrupt.js';
 import type { TrainState } from './step.js';
 import { prepareStep } from './take-step.js';
-import type { Spread, WatchMemory } from './watch.js';
+import type { Spread, WatchMemory } from './watch-memory.js';
 
 /** Everything that a run is made of, ready to go. */
 export interface Run {
@@ -43,7 +44,7 @@ export interface LoopResult {
   /** Steps done, over the whole run. */
   steps: number;
   /** The signal that stopped it, or null where it is complete. */
-  interrupted: 'SIGINT' | 'SIGTERM' | null;
+  interrupted: StopSignalName | null;
   /** Losses of the first and the last step of this session; null where there was none. */
   firstLoss: number | null;
   lastLoss: number | null;
@@ -55,8 +56,9 @@ export interface LoopResult {
   skippedImages: number;
 }
 
-/** Seconds between two drawings of the curves. */
-const CURVES_INTERVAL = 60;
+/** Least milliseconds between two drawings of the curves, and part of the time that drawing may take. */
+const CURVES_INTERVAL = 60_000;
+const CURVES_SHARE = 0.02;
 
 /**
  * Trains until the last step or until asked to stop, saving after every epoch and when stopped.
@@ -75,10 +77,14 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
   const takeStep = prepareStep(options, run.model, run.engine, folder.checkpoints);
   const loading = { ...cropSettings(options), seed, batchSize, aheadBytes: options.aheadMegabytes * 1e6 };
   const batches = loadBatches(images, loading, run.skipped, firstStep, totalSteps);
-  const log = await openRunLog(folder, firstStep);
+  const { log, missing } = await openRunLog(folder, firstStep);
+  if (missing > 0) console.warn(`log.jsonl was damaged: ${missing} of the first ${firstStep} steps are missing in it`);
+  if (firstStep > 0 && firstStep % epochSteps === 0) await keepEpochIfDue(run, firstStep / epochSteps);
   const progress = console.progress(totalSteps, epochs, firstStep);
   const started = performance.now();
-  let [firstLoss, lastLoss, curvesDrawn]: [number | null, number | null, number] = [null, null, started];
+  let firstLoss: number | null = null;
+  let lastLoss: number | null = null;
+  let nextCurves = started + CURVES_INTERVAL;
   try {
     while (state.step < totalSteps && !stop.received) {
       const asked = performance.now();
@@ -117,14 +123,16 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
       });
       progress.step({ epoch, step, loss: taken.loss, imagesPerSecond });
 
-      if (step % epochSteps === 0) await saveEpoch(run, { state, watch: watch.memory }, epoch);
-      if (performance.now() - curvesDrawn > CURVES_INTERVAL * 1000) {
-        await writeCurves(folder);
-        curvesDrawn = performance.now();
+      if (step % epochSteps === 0) {
+        log.sync(); // never a checkpoint whose steps are not in the log
+        await save(run, { state, watch: watch.memory }, epoch);
+        await keepEpochIfDue(run, epoch);
       }
+      if (performance.now() > nextCurves) nextCurves = await drawCurves(run);
       await setImmediate(); // lets signals in, and images that were decoded meanwhile
     }
-    if (stop.received && state.step % epochSteps !== 0) {
+    if (stop.received && state.step > firstStep && state.step % epochSteps !== 0) {
+      log.sync();
       await save(run, { state, watch: watch.memory }, Math.ceil(state.step / epochSteps));
     }
   } finally {
@@ -151,13 +159,21 @@ async function save({ folder, model }: Run, { state, watch }: RunPosition, epoch
   await saveCheckpoint(folder.checkpoints, state, { epoch, model: model.size, watch });
 }
 
-/** Saves after an epoch; now and then, and at the end, under the epoch's number too. */
-async function saveEpoch(run: Run, position: RunPosition, epoch: number): Promise<void> {
-  const { saveEveryEpochs, keepCheckpoints, epochs } = run.options;
-  await save(run, position, epoch);
-  if (epoch % saveEveryEpochs === 0 || epoch === epochs) {
-    await keepEpoch(run.folder.checkpoints, epoch, keepCheckpoints);
-  }
+/** Keeps the newest checkpoint under its epoch's number too, now and then and at the end. */
+async function keepEpochIfDue({ options, folder }: Run, epoch: number): Promise<void> {
+  const { saveEveryEpochs, keepCheckpoints, epochs } = options;
+  if (epoch % saveEveryEpochs === 0 || epoch === epochs) await keepEpoch(folder.checkpoints, epoch, keepCheckpoints);
+}
+
+/**
+ * Draws the curves of a run so far. They are not worth a run: where they cannot be drawn, a line says so.
+ * @returns when they may be drawn again, by `performance.now`
+ */
+export async function drawCurves({ folder, console }: Pick<Run, 'folder' | 'console'>): Promise<number> {
+  const started = performance.now();
+  await writeCurves(folder).catch((error: unknown) => console.warn(`curves.png was not drawn: ${reasonOf(error)}`));
+  const now = performance.now();
+  return now + Math.max(CURVES_INTERVAL, (now - started) / CURVES_SHARE);
 }
 
 function round(value: number, digits: number): number {

@@ -35,24 +35,23 @@ export function estimateStepMemory(options: Options): StepMemory {
   const J = Math.max(...drawn.map(({ targets }) => targets.tokens));
   const N = settings.gridSize ** 2;
   const rows = settings.targets * settings.contexts;
-  const width = encoder.mlpRatio / 4;
   const perImage =
-    110 * width * K * encoder.dim * encoder.depth +
-    180 * width * rows * (K / settings.contexts + J) * predictor.dim * predictor.depth +
+    110 * (encoder.mlpRatio / 4) * K * encoder.dim * encoder.depth +
+    180 * rows * (K / settings.contexts + J) * predictor.dim * predictor.depth +
     2.3 * encoder.heads * ((K * K) / settings.contexts) * encoder.depth +
     2.3 * encoder.heads * rows * (K / settings.contexts + J) ** 2 * predictor.depth +
-    84 * N * encoder.dim;
+    84 * N * encoder.dim +
+    3 * encoder.heads * N * N; // the target encoder's attention, one block at a time
   const trained = countParameters(encoderShapes(size)) + countParameters(predictorShapes(size));
   return { fixed: FLOAT * (8 * trained + 2 * countParameters(encoderShapes(size))), perImage: FLOAT * perImage };
 }
 
 /**
- * How many images are computed at once: as asked, or where that is left to the program, the whole batch or as many as
- * fit into the engine's memory.
+ * How many images are computed at once where that is left to the program: the whole batch, or as many as fit into the
+ * engine's memory.
  * @throws UserError if not even one fits
  */
 export function chooseMicroBatchSize(options: Options, engine: Engine): number {
-  if (options.microBatchSize !== null) return Math.min(options.microBatchSize, options.batchSize);
   if (engine.memoryBytes === null) return options.batchSize;
   const { fixed, perImage } = estimateStepMemory(options);
   const fitting = Math.floor((engine.memoryBytes - fixed) / perImage);

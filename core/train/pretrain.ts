@@ -1,25 +1,26 @@
 import { existsSync } from 'node:fs';
-import { relative } from 'node:path';
-import { latestCheckpoint, loadCheckpoint } from '../checkpoint/checkpoint.js';
-import { createRunFolder, openRunFolder, type RunFolder } from '../checkpoint/run-folder.js';
-import { compareWithRun, readRunRecord, writeRunRecord } from '../config/record.js';
+import { loadCheckpoint } from '../checkpoint/checkpoint.js';
+import { hasKeptCheckpoints, latestCheckpoint, recoveryAdvice } from '../checkpoint/names.js';
+import { checkFolder, createRunFolder, openRunFolder, type RunFolder, runFolder } from '../checkpoint/run-folder.js';
+import { compareWithRun, newRunRecord, type RunRecord, readRunRecord, writeRunRecord } from '../config/record.js';
 import type { ResolvedOptions } from '../config/resolve.js';
 import type { Options } from '../config/schema.js';
-import { cropSettings, maskSettings, modelSize, objectiveOf } from '../config/settings.js';
-import { epochOrders, readBatch, stepsPerEpoch } from '../data/loader.js';
+import { cropSettings, learningRateSchedule, maskSettings, modelSize } from '../config/settings.js';
+import { cropsOfStep, requireOneBatch, stepsPerEpoch } from '../data/loader.js';
 import { openData } from '../data/open.js';
+import { checkOutside } from '../data/outside.js';
 import { SkippedImages } from '../data/skipped.js';
-import type { Engine } from '../engine/contract.js';
+import { outOfMemory } from '../engine/memory.js';
 import { startEngine } from '../engine/start.js';
 import { UserError } from '../errors.js';
 import { createIjepa, initialWeights } from '../model/ijepa.js';
-import { countParameters, encoderShapes, predictorShapes } from '../model/parameters.js';
 import type { DataSet, ImageCollection } from '../plugin.js';
 import type { Console } from '../report/console.js';
-import { writeCurves } from '../report/curves.js';
 import { writeMaskPreview } from '../report/mask-preview.js';
+import { readRunLog } from '../report/run-log.js';
+import { announce, describeObjective } from './announce.js';
 import type { StopSignal } from './interrupt.js';
-import { type LoopResult, type RunPosition, runLoop } from './loop.js';
+import { drawCurves, type LoopResult, type RunPosition, runLoop } from './loop.js';
 import { chooseMicroBatchSize } from './memory.js';
 import { initialTrainState } from './step.js';
 
@@ -39,9 +40,12 @@ export interface PretrainRequest {
 export interface PretrainSummary extends LoopResult {
   out: string;
   engine: { name: string; version: string; device: string; threads: number };
+  /** Loss and term against collapse, in words. */
+  objective: string;
   images: number;
   totalSteps: number;
-  checkpoint: string;
+  /** The newest checkpoint; null where none was saved yet. */
+  checkpoint: string | null;
 }
 
 /** Pictures in masks.png. */
@@ -50,81 +54,114 @@ const PREVIEWED = 4;
 /**
  * Trains a model, from the beginning or from the newest checkpoint of its run folder.
  *
- * Everything that can be wrong with options, data and engine is found before the run folder is made.
+ * Everything that can be wrong with options, data and engine is found before the run folder is made, or an old run in it
+ * deleted.
  */
 export async function pretrain(request: PretrainRequest): Promise<PretrainSummary> {
-  const { resume, console } = request;
-  const out = request.resolved.options.out;
+  const { console, dataSets } = request;
+  const out = outOf(request);
+  const record = request.resume ? await readRunRecord((await openRunFolder(out)).config) : null;
+  if (!record) await checkNewRun(out, request.force);
+  const asked = record ? compareWithRun(request.resolved, record.options) : request.resolved.options;
+  const size = modelSize(asked);
+  const masks = maskSettings(asked);
+  learningRateSchedule(asked);
+  const images = await openData(asked.data, dataSets);
+  if (record) requireSameImages(images, record, out);
+  requireOneBatch(images, asked.batchSize);
+  const engine = await startEngine(asked.engine);
+  const microBatchSize = asked.microBatchSize ?? record?.run.microBatchSize ?? chooseMicroBatchSize(asked, engine);
+  const options = { ...asked, microBatchSize: Math.min(microBatchSize, asked.batchSize) };
+
+  const folder = record
+    ? await continueRun(out, asked, record)
+    : await beginRun(out, newRunRecord(asked, options.microBatchSize, engine, images), images);
+  const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
+  const totalSteps = options.epochs * stepsPerEpoch(images.length, options.batchSize);
+  try {
+    const model = createIjepa(size);
+    const position = record ? await readPosition(folder, options, console) : freshPosition(options);
+    announce(console, options, { images, engine, totalSteps, firstStep: position.state.step });
+    const result = await runLoop({ ...request, options, model, masks, images, skipped, folder, engine }, position);
+    model.dispose();
+    const { name, version, device, threads } = engine;
+    const checkpoint = latestCheckpoint(folder.checkpoints);
+    return {
+      ...result,
+      out,
+      engine: { name, version, device, threads },
+      objective: describeObjective(options),
+      images: images.length,
+      totalSteps,
+      checkpoint: existsSync(checkpoint) ? checkpoint : null,
+    };
+  } catch (error) {
+    throw outOfMemory(error, options) ?? error;
+  } finally {
+    await drawCurves({ folder, console });
+  }
+}
+
+/** The folder of the run, which must lie outside the folders of pictures. */
+function outOf({ resolved, dataSets }: PretrainRequest): string {
+  const { out, data } = resolved.options;
   if (out === null) {
     throw new UserError('no folder for the run was named', {
       expected: '--out DIR',
       remedy: 'add --out runs/first, for example',
     });
   }
-  checkOutside(out, request.resolved.options.data);
-  const record = resume ? await readRunRecord((await openRunFolder(out)).config) : undefined;
-  const asked = record ? compareWithRun(request.resolved, record.options) : request.resolved.options;
-  const size = modelSize(asked);
-  const masks = maskSettings(asked);
-  const images = await openImages(asked, request.dataSets);
-  if (record && record.fingerprint !== images.fingerprint) {
-    throw new UserError(`the images in ${images.description} are not those that the run in ${out} was trained on`, {
-      expected: 'the same files, by name and size',
-      remedy: 'put them back as they were, or start a new run',
-    });
-  }
-  const engine = await startEngine(asked.engine);
-  const options = { ...asked, microBatchSize: chooseMicroBatchSize(asked, engine) };
-  const folder = record ? await openRunFolder(out) : await createRunFolder(out, request.force);
-  const model = createIjepa(size);
-  const position = record ? await readPosition(folder, options) : freshPosition(options);
-  const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
-  const totalSteps = options.epochs * stepsPerEpoch(images.length, options.batchSize);
-
-  announce(console, options, { images, engine, totalSteps, firstStep: position.state.step });
-  if (!record) {
-    await writeRunRecord(folder.config, options, engine, images);
-    await previewMasks(folder, options, images, skipped);
-  }
-  try {
-    const result = await runLoop({ ...request, options, model, masks, images, skipped, folder, engine }, position);
-    const { name, version, device, threads } = engine;
-    return {
-      ...result,
-      out,
-      engine: { name, version, device, threads },
-      images: images.length,
-      totalSteps,
-      checkpoint: latestCheckpoint(folder.checkpoints),
-    };
-  } finally {
-    await writeCurves(folder).catch((error: Error) => console.warn(`curves.png was not drawn: ${error.message}`));
-    model.dispose();
-  }
+  const names = dataSets.map(({ name }) => name);
+  checkOutside(
+    out,
+    data.filter((word) => !names.includes(word)),
+  );
+  return out;
 }
 
-/** A run inside the folder of its pictures would find its own pictures there. */
-function checkOutside(out: string, data: readonly string[]): void {
-  const inside = data.find((folder) => existsSync(folder) && !relative(folder, out).startsWith('..'));
-  if (inside === undefined) return;
-  throw new UserError(`the run's folder ${out} lies inside the data ${inside}`, {
-    expected: 'a folder beside the pictures, so that those that a run draws are not taken for data',
-    remedy: 'choose another --out',
+/** Refuses a folder that is not free, or that a run is to be deleted from which is none. */
+async function checkNewRun(out: string, force: boolean): Promise<void> {
+  await checkFolder(out, force);
+  const { config } = runFolder(out);
+  if (!existsSync(config)) return;
+  await readRunRecord(config).catch((error: unknown) => {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(`${out} holds files, but no run that --force could delete: ${error.message}`, {
+      expected: 'a folder whose config.yaml was written by ijepa pretrain',
+      remedy: 'choose another --out, or empty the folder yourself',
+    });
   });
 }
 
-async function openImages(options: Options, dataSets: readonly DataSet[]): Promise<ImageCollection> {
-  const images = await openData(options.data, dataSets);
-  if (images.length < options.batchSize) {
-    throw new UserError(
-      `a batch of ${options.batchSize} images is more than the ${images.length} in ${images.description}`,
-      {
-        expected: 'at least one whole batch of images',
-        remedy: images.length >= 2 ? `use --batch-size ${Math.min(images.length, 16)}, or add images` : 'add images',
-      },
-    );
+function requireSameImages(images: ImageCollection, { run }: RunRecord, out: string): void {
+  if (run.data.fingerprint === images.fingerprint) return;
+  throw new UserError(`the images in ${images.description} are not those that the run in ${out} was trained on`, {
+    expected: 'the same files, by name and size',
+    remedy: 'put them back as they were, name the folder where they are now, or start a new run',
+  });
+}
+
+/** Makes the folder of a new run, with its record and the masks of the first step on the crops that it learns from. */
+async function beginRun(out: string, record: RunRecord, images: ImageCollection): Promise<RunFolder> {
+  const { options } = record;
+  const unreadable: [name: string, reason: string][] = [];
+  const note = { add: (name: string, reason: string) => unreadable.push([name, reason]) };
+  const crops = await cropsOfStep(images, { ...options, ...cropSettings(options) }, note, 1, PREVIEWED);
+  const folder = await createRunFolder(out);
+  await writeRunRecord(folder.config, record);
+  const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
+  for (const [name, reason] of unreadable) skipped.add(name, reason);
+  await writeMaskPreview(folder.masks, options, crops, 1);
+  return folder;
+}
+
+/** Records what was given anew: where the images are now, for one. */
+async function continueRun(out: string, options: Options, record: RunRecord): Promise<RunFolder> {
+  const folder = runFolder(out);
+  if (JSON.stringify(options) !== JSON.stringify(record.options)) {
+    await writeRunRecord(folder.config, { ...record, options });
   }
-  return images;
+  return folder;
 }
 
 function freshPosition(options: Options): RunPosition {
@@ -133,50 +170,22 @@ function freshPosition(options: Options): RunPosition {
 }
 
 /** Where the run stopped: its newest checkpoint, or the beginning where it was stopped before the first one. */
-async function readPosition(folder: RunFolder, options: Options): Promise<RunPosition> {
+async function readPosition(folder: RunFolder, options: Options, console: Console): Promise<RunPosition> {
   const path = latestCheckpoint(folder.checkpoints);
-  if (!existsSync(path)) return freshPosition(options);
-  const { state, facts } = await loadCheckpoint(path, modelSize(options));
-  return { state, watch: facts.watch };
-}
-
-/** Shows the masks of the first step on the very crops that it learns from. */
-async function previewMasks(folder: RunFolder, options: Options, images: ImageCollection, skipped: SkippedImages) {
-  const settings = { ...cropSettings(options), seed: options.seed, batchSize: options.batchSize };
-  const orderOf = epochOrders(options.seed, images.length);
-  const crops = await readBatch(images, settings, skipped, orderOf, 0, Math.min(PREVIEWED, options.batchSize));
-  const pictures = crops.map((rgb, at) => ({ name: images.item(orderOf(0)[at] as number).name, rgb }));
-  await writeMaskPreview(folder.masks, options, pictures, 1);
-}
-
-function announce(
-  console: Console,
-  options: Options,
-  run: { images: ImageCollection; engine: Engine; totalSteps: number; firstStep: number },
-): void {
-  const size = modelSize(options);
-  const { encoder, predictor } = size;
-  const millions = (count: number) => `${(count / 1e6).toFixed(count < 1e7 ? 2 : 0)} M`;
-  const { microBatchSize } = objectiveOf(options);
-  console.line(`data       ${run.images.length} images: ${run.images.description}`);
-  console.line(
-    `model      encoder ${encoder.dim} x ${encoder.depth}, ${encoder.heads} heads, ${millions(countParameters(encoderShapes(size)))} parameters; ` +
-      `predictor ${predictor.dim} x ${predictor.depth}, ${millions(countParameters(predictorShapes(size)))}; ` +
-      `${size.imageSize} px in patches of ${size.patchSize}`,
-  );
-  console.line(`objective  ${options.loss}${describeRegularizer(options)}`);
-  console.line(
-    `engine     ${run.engine.name} ${run.engine.version}, ${run.engine.device}, threads: ${run.engine.threads}`,
-  );
-  console.line(
-    `run        ${options.out}, seed ${options.seed}, ${options.epochs} epochs of batches of ${options.batchSize}` +
-      `${microBatchSize < options.batchSize ? ` computed ${microBatchSize} at a time` : ''}, ${run.totalSteps} steps` +
-      `${run.firstStep > 0 ? `, going on after step ${run.firstStep}` : ''}`,
-  );
-}
-
-function describeRegularizer({ regularizer, regularizerWeight }: Options): string {
-  return regularizer === 'none'
-    ? ', no term against collapse'
-    : ` + ${regularizerWeight} x ${regularizer}, a term against collapse that the paper does not have`;
+  const remedy = recoveryAdvice(folder.checkpoints);
+  if (existsSync(path)) {
+    return loadCheckpoint(path, modelSize(options)).catch((error: unknown) => {
+      if (!(error instanceof UserError) || !remedy) throw error;
+      throw new UserError(error.message, { ...error.advice, remedy }, { cause: error });
+    });
+  }
+  // A checkpoint is saved after every epoch, so that a log of the second one tells of a checkpoint that was there.
+  if (hasKeptCheckpoints(folder.checkpoints) || readRunLog(folder).some(({ epoch }) => epoch > 1)) {
+    throw new UserError(`${path} is missing`, {
+      expected: 'the newest checkpoint of the run',
+      remedy: remedy ?? 'put it back, or use --force to delete the run and start anew',
+    });
+  }
+  console.line('the run was stopped before its first checkpoint: it starts from the first step');
+  return freshPosition(options);
 }

@@ -41,6 +41,8 @@ export type StepResult = {
   predictionLoss: Scalar;
   /** Norm of all gradients together. */
   gradientNorm: Scalar;
+  /** Norm of all new weights together; it tells whether they are still numbers. */
+  weightNorm: Scalar;
 };
 
 export function initialTrainState(weights: Weights): TrainState {
@@ -72,6 +74,7 @@ export function trainStep(
       state: { step: state.step + 1, weights: { encoder, predictor, target }, moments: updated.state },
       ...losses,
       gradientNorm: globalNorm(gradients),
+      weightNorm: globalNorm(updated.parameters),
     };
   });
 }
@@ -219,7 +222,7 @@ export function valueAndGradients(
   return { value: value as Scalar, gradients: zip(grads) };
 }
 
-/** √ Σ ‖g‖² over all gradients. */
-function globalNorm(gradients: Parameters): Scalar {
-  return tf.addN(Object.values(gradients).map((gradient) => gradient.square().sum())).sqrt() as Scalar;
+/** √ Σ ‖x‖² over all tensors. */
+function globalNorm(tensors: Parameters): Scalar {
+  return tf.addN(Object.values(tensors).map((tensor) => tensor.square().sum())).sqrt() as Scalar;
 }

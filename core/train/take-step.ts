@@ -1,9 +1,8 @@
 import { existsSync } from 'node:fs';
-import { latestCheckpoint } from '../checkpoint/checkpoint.js';
+import { latestCheckpoint } from '../checkpoint/names.js';
 import type { Options } from '../config/schema.js';
 import { objectiveOf } from '../config/settings.js';
 import type { Engine } from '../engine/contract.js';
-import { outOfMemory } from '../engine/memory.js';
 import { tf } from '../engine/tf.js';
 import { UserError } from '../errors.js';
 import type { Ijepa } from '../model/ijepa.js';
@@ -25,8 +24,7 @@ export type TakeStep = (state: TrainState, batch: TrainBatch, rates: StepRates) 
 /**
  * Prepares the training step of a run.
  *
- * What it returns throws a UserError if memory runs out or the loss is not a finite number; the given state is then
- * still whole.
+ * What it returns throws a UserError if loss or weights are not finite numbers; the given state is then still whole.
  * @param checkpoints the run's folder of checkpoints, for the message
  */
 export function prepareStep(options: Options, model: Ijepa, engine: Engine, checkpoints: string): TakeStep {
@@ -36,26 +34,23 @@ export function prepareStep(options: Options, model: Ijepa, engine: Engine, chec
     trainStep(model, objective, state, batch, rates, { beta1, beta2, epsilon }),
   );
   return async (state, batch, rates) => {
-    try {
-      const { state: next, loss, predictionLoss, gradientNorm } = compute(state, batch, rates);
-      const scalars = [loss, predictionLoss, gradientNorm];
-      const values = await Promise.all(scalars.map(async (scalar) => (await scalar.data())[0] as number));
-      tf.dispose(scalars);
-      if (!values.every(Number.isFinite)) throw notFinite(values, next.step, options, checkpoints);
-      tf.dispose(state);
-      const [lossValue, predictionValue, norm] = values as [number, number, number];
-      return { state: next, loss: lossValue, predictionLoss: predictionValue, gradientNorm: norm };
-    } catch (error) {
-      throw outOfMemory(error, options) ?? error;
-    }
+    const { state: next, loss, predictionLoss, gradientNorm, weightNorm } = compute(state, batch, rates);
+    const scalars = [loss, predictionLoss, gradientNorm, weightNorm];
+    const values = await Promise.all(scalars.map(async (scalar) => (await scalar.data())[0] as number));
+    tf.dispose(scalars);
+    if (!values.every(Number.isFinite)) throw notFinite(values, next.step, options, checkpoints);
+    tf.dispose(state);
+    const [lossValue, predictionValue, norm] = values as [number, number, number];
+    return { state: next, loss: lossValue, predictionLoss: predictionValue, gradientNorm: norm };
   };
 }
 
 function notFinite(values: number[], step: number, { learningRate }: Options, checkpoints: string): UserError {
   const latest = latestCheckpoint(checkpoints);
   const saved = existsSync(latest) ? `the last good checkpoint is ${latest}` : 'no checkpoint was saved before';
-  return new UserError(
-    `the loss of step ${step} is not a finite number (loss ${values[0]}, gradient norm ${values[2]}); ${saved}`,
-    { expected: 'a finite loss', remedy: `lower --learning-rate (it is ${learningRate}) or lengthen --warmup-epochs` },
-  );
+  const numbers = `loss ${values[0]}, norm of the gradients ${values[2]}, of the new weights ${values[3]}`;
+  return new UserError(`step ${step} did not give finite numbers (${numbers}); ${saved}`, {
+    expected: 'a finite loss and finite weights',
+    remedy: `start a new run with a lower --learning-rate (here ${learningRate}) or a longer --warmup-epochs`,
+  });
 }

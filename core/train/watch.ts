@@ -1,5 +1,4 @@
 import { Matrix, SingularValueDecomposition } from 'ml-matrix';
-import { z } from 'zod';
 import { centreCrop } from '../data/image.js';
 import { toNormalised } from '../data/normalise.js';
 import { type Tensor, tf } from '../engine/tf.js';
@@ -8,23 +7,8 @@ import { encodeImages, type Ijepa } from '../model/ijepa.js';
 import type { Parameters } from '../model/parameters.js';
 import type { ImageCollection } from '../plugin.js';
 import { RandomStream } from '../random.js';
+import type { Spread, WatchMemory } from './watch-memory.js';
 
-/** How much the representations of different images differ. */
-export interface Spread {
-  /** Mean over features of the standard deviation over images. */
-  deviation: number;
-  /** RankMe: the effective number of directions, from 1 to the number of images. */
-  rank: number;
-}
-
-const spreadSchema = z.object({ deviation: z.number(), rank: z.number() });
-
-/** What the watch remembers from one look to the next: the first and the best spread, and whether it has warned. */
-export const watchMemorySchema = z.object({ first: spreadSchema, best: spreadSchema, warned: z.boolean() });
-export type WatchMemory = z.infer<typeof watchMemorySchema>;
-
-/** Images encoded at once. */
-const TOGETHER = 32;
 /** A fall below this part of the best value so far is reported; it is over above `RECOVERED`. */
 const FALLEN = 0.6;
 const RECOVERED = 0.8;
@@ -91,14 +75,23 @@ export async function loadWatchImages(
   return toNormalised(read);
 }
 
-/** The spread of the target encoder's average-pooled features of images, [n, S, S, 3]. */
-export async function measureSpread(model: Ijepa, target: Parameters, images: Float32Array): Promise<Spread> {
+/**
+ * The spread of the target encoder's average-pooled features.
+ * @param images [n, S, S, 3]
+ * @param together images that are encoded at once
+ */
+export async function measureSpread(
+  model: Ijepa,
+  target: Parameters,
+  images: Float32Array,
+  together: number,
+): Promise<Spread> {
   const side = model.size.imageSize;
   const pixels = side * side * 3;
   const rows = images.length / pixels;
   const features = new Float32Array(rows * model.size.encoder.dim);
-  for (let from = 0; from < rows; from += TOGETHER) {
-    const to = Math.min(rows, from + TOGETHER);
+  for (let from = 0; from < rows; from += together) {
+    const to = Math.min(rows, from + together);
     const pooled: Tensor = tf.tidy(() => {
       const part = tf.tensor4d(images.subarray(from * pixels, to * pixels), [to - from, side, side, 3]);
       return encodeImages(model, target, part).mean(1); // [n, D]

@@ -1,6 +1,6 @@
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { explainWriteError } from '../errors.js';
+import { explainWriteError } from './errors.js';
 
 /** Ends the name of a file that is still being written. One that is found later was left by a process that died. */
 export const UNFINISHED = '.unfinished';

@@ -1,0 +1,41 @@
+import { realpathSync } from 'node:fs';
+import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { UserError } from '../errors.js';
+
+/**
+ * Refuses an output folder inside a folder of pictures, where pictures that are drawn would be taken for data.
+ * @param data what was named as data; what does not exist is passed over
+ */
+export function checkOutside(out: string, data: readonly string[]): void {
+  const place = realPlace(out);
+  const inside = data.find((path) => {
+    const folder = realPath(path);
+    return folder !== undefined && isInside(place, folder);
+  });
+  if (inside === undefined) return;
+  throw new UserError(`the run's folder ${out} lies inside the data ${inside}`, {
+    expected: 'a folder beside the pictures, so that those that a run draws are not taken for data',
+    remedy: 'choose another --out',
+  });
+}
+
+function isInside(path: string, folder: string): boolean {
+  const way = relative(folder, path);
+  return !isAbsolute(way) && way !== '..' && !way.startsWith(`..${sep}`);
+}
+
+/** Where a path leads that may not exist yet: its nearest folder that does, with links resolved, and the rest. */
+function realPlace(path: string): string {
+  const full = resolve(path);
+  return (
+    realPath(full) ?? (dirname(full) === full ? full : join(realPlace(dirname(full)), relative(dirname(full), full)))
+  );
+}
+
+function realPath(path: string): string | undefined {
+  try {
+    return realpathSync(path);
+  } catch {
+    return undefined;
+  }
+}
