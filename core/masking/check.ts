@@ -1,9 +1,13 @@
 import { UserError } from '../errors.js';
+import { RandomStream } from '../random.js';
 import { fewestPatches, type MaskSettings, possibleSizes } from './blocks.js';
+import { drawMasks } from './multiblock.js';
 
 /** Settings of masks whose `minKeep` may be left to the program. */
 export type MaskWishes = Omit<MaskSettings, 'minKeep'> & { minKeep: number | null };
 
+/** Images whose masks are drawn to see whether contexts are left. */
+const TRIED_IMAGES = 64;
 /** The reference's `min_keep`. */
 const REFERENCE_MIN_KEEP = 10;
 
@@ -18,7 +22,10 @@ export function checkMaskSettings(wishes: MaskWishes, patch: { imageSize: number
   const smallest = smallestBlock(wishes);
   const minKeep = wishes.minKeep ?? Math.min(REFERENCE_MIN_KEEP, Math.max(1, largestMinKeep(wishes)));
   const settings = { ...wishes, minKeep };
-  if (works(settings)) return settings;
+  if (works(settings)) {
+    requireFreeContext(settings);
+    return settings;
+  }
   const grid = `${wishes.gridSize}x${wishes.gridSize} patches`;
   const problem =
     smallest < 1
@@ -30,6 +37,32 @@ export function checkMaskSettings(wishes: MaskWishes, patch: { imageSize: number
     expected: 'every block that can be drawn lies inside the grid and keeps at least min-keep patches',
     remedy: nearestThatWorks(settings, patch),
   });
+}
+
+/**
+ * Refuses targets that cover so much of the grid that every context would have to be allowed into one: then context and
+ * targets share patches, and there is nothing to predict.
+ */
+function requireFreeContext(settings: MaskSettings): void {
+  if (leavesContext(settings)) return;
+  const { targets, targetScale, minKeep } = settings;
+  const fewer = Array.from({ length: targets - 1 }, (_, at) => targets - 1 - at).find((count) =>
+    leavesContext({ ...settings, targets: count }),
+  );
+  throw new UserError(
+    `masks are impossible: ${targets} targets of ${targetScale.join(' to ')} of the image leave no context of at ` +
+      `least ${minKeep} patches outside them, in any of ${TRIED_IMAGES} draws`,
+    {
+      expected: 'targets that leave room for a context',
+      remedy: `use ${fewer === undefined ? '' : `--targets ${fewer}, or `}a smaller --target-scale (the paper has 0.15-0.2)`,
+    },
+  );
+}
+
+/** Whether at least one of some images has a context outside all its targets. */
+function leavesContext(settings: MaskSettings): boolean {
+  const { overlapping } = drawMasks(settings, TRIED_IMAGES, new RandomStream(0, 'check'));
+  return overlapping < TRIED_IMAGES * settings.contexts;
 }
 
 /** Whether every block that can be drawn has room in the grid and enough patches. */

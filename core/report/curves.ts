@@ -33,13 +33,12 @@ const PANELS: readonly Panel[] = [
     logarithmic: true,
   },
   { title: 'Learning rate', lines: [{ name: 'rate', colour: COLOURS.orange, value: (row) => row.learningRate }] },
+  { title: 'Weight decay', lines: [{ name: 'decay', colour: COLOURS.sky, value: (row) => row.weightDecay }] },
   {
-    title: 'Weight decay and momentum',
-    lines: [
-      { name: 'weight decay', colour: COLOURS.sky, value: (row) => row.weightDecay },
-      { name: '1 - momentum', colour: COLOURS.black, value: (row) => 1 - row.momentum },
-    ],
+    title: 'Momentum of the moving average',
+    lines: [{ name: 'momentum', colour: COLOURS.black, value: (row) => row.momentum }],
   },
+  { title: 'Images per second', lines: [{ name: 'rate', colour: COLOURS.blue, value: (row) => row.imagesPerSecond }] },
 ];
 
 const COLUMNS = 2;
@@ -104,7 +103,7 @@ function drawCurves(rows: readonly LogRow[]): string {
       gridIndex: index,
       type: logarithmic ? 'log' : 'value',
       scale: true,
-      axisLabel: { formatter: (value: number) => String(Number(value.toPrecision(3))) },
+      axisLabel: { formatter: (value: number) => String(Number(value.toPrecision(5))) },
     })),
     series: PANELS.flatMap(({ lines }, index) =>
       lines.map(({ name, colour, value }) => ({

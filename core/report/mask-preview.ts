@@ -19,7 +19,9 @@ const CELL = 150;
 const GAP = 14;
 const LABEL = 24;
 const HEADER = 76;
-/** Images over which the heat maps count. */
+/** The edge of a picture, which may be white. */
+const FRAME = `<rect width="${CELL}" height="${CELL}" fill="none" stroke="#cccccc" stroke-width="0.75"/>`;
+/** Images over which the heat maps count, in whole batches. */
 const COUNTED = 1000;
 /** Opacity of what the encoder does not see. */
 const HIDDEN = 0.12;
@@ -94,7 +96,7 @@ async function drawRow(
     .png()
     .toBuffer();
   const definition = `<defs><image id="p${row}" width="${CELL}" height="${CELL}" xlink:href="data:image/png;base64,${png.toString('base64')}"/></defs>`;
-  const whole = `<g transform="translate(${GAP} ${top})"><use xlink:href="#p${row}"/>${caption(shorten(name))}</g>`;
+  const whole = `<g transform="translate(${GAP} ${top})"><use xlink:href="#p${row}"/>${FRAME}${caption(shorten(name))}</g>`;
   const masked = cells.map((cell, at) => {
     const left = GAP + (at + 1) * (CELL + GAP);
     return `<g transform="translate(${left} ${top})">${drawCell(cell, `p${row}`, `p${row}c${at}`, grid)}</g>`;
@@ -107,7 +109,7 @@ function drawCell({ title, colour, patches }: Cell, picture: string, id: string,
   const side = CELL / grid;
   const squares = [...patches].map((patch) => square(patch, grid, side)).join('');
   return (
-    `<clipPath id="${id}">${squares}</clipPath><use xlink:href="#${picture}" opacity="${HIDDEN}"/>` +
+    `<clipPath id="${id}">${squares}</clipPath><use xlink:href="#${picture}" opacity="${HIDDEN}"/>${FRAME}` +
     `<g clip-path="url(#${id})"><use xlink:href="#${picture}"/></g>` +
     `<path d="${outlineOf(patches, grid, side)}" stroke="${colour}" stroke-width="3" fill="none" stroke-linecap="square"/>` +
     caption(title, colour)
