@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import test from 'ava';
 import { ROOT } from './helpers/paths.js';
@@ -96,4 +96,12 @@ test('source files are of a size that can be read at once', (t) => {
   for (const { path, lines } of SOURCES) {
     if (!reasons.some((start) => path.startsWith(start))) t.true(lines <= 250, `${path} has ${lines} lines`);
   }
+});
+
+test('the README has no gap, and every file that it shows is there', (t) => {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  t.notRegex(readme, /@[A-Z]+@|TODO|TBD/);
+  const links = [...readme.matchAll(/\]\((?!https?:)([^)]+)\)/g)].map((match) => match[1] as string);
+  t.true(links.length >= 2);
+  for (const link of links) t.true(existsSync(join(ROOT, link)), link);
 });

@@ -181,5 +181,8 @@ test('settings that cannot work are refused with the numbers and with a setting 
     refusal(14, { targets: 64, minKeep: 25 }),
     /64 targets of 0\.15 to 0\.2 .* leave no context[\s\S]*use --targets \d+, or a smaller/,
   );
-  t.regex(refusal(14, { targets: 1, targetScale: [0.95, 1], minKeep: 30 }), /leave no context[\s\S]*use a smaller --target-scale/);
+  t.regex(
+    refusal(14, { targets: 1, targetScale: [0.95, 1], minKeep: 30 }),
+    /leave no context[\s\S]*use a smaller --target-scale/,
+  );
 });

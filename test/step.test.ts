@@ -1,6 +1,8 @@
 import test from 'ava';
+import { resolveOptions } from '../core/config/resolve.js';
 import { startEngine } from '../core/engine/start.js';
 import { type Tensor, tf } from '../core/engine/tf.js';
+import { UserError } from '../core/errors.js';
 import { checkMaskSettings } from '../core/masking/check.js';
 import { masksOfStep } from '../core/masking/coverage.js';
 import { createIjepa, initialWeights } from '../core/model/ijepa.js';
@@ -16,6 +18,7 @@ import {
   trainable,
   trainStep,
 } from '../core/train/step.js';
+import { prepareStep } from '../core/train/take-step.js';
 import { findEngines, relativeDifference, testOnEngines } from './helpers/engines.js';
 
 const engines = await findEngines();
@@ -26,6 +29,12 @@ const SIZE: ModelSize = {
   predictor: { dim: 8, depth: 1, heads: 2, mlpRatio: 4 },
 };
 const OBJECTIVE: Objective = { loss: 'l2', regularizer: 'none', regularizerWeight: 0.3, microBatchSize: 64 };
+const OPTIONS = {
+  ...resolveOptions({ flags: {} }).options,
+  regularizer: 'vicreg',
+  batchSize: 4,
+  microBatchSize: 3,
+} as const;
 const RATES = { learningRate: 1e-3, weightDecay: 0.05, momentum: 0.99 };
 const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 const MASKS = checkMaskSettings(
@@ -50,21 +59,36 @@ function batch(images: number, step = 1): TrainBatch {
   };
 }
 
-testOnEngines(test, engines, 'a step leaves the number of live tensors as it found it, 50 times', async (t) => {
+testOnEngines(test, engines, 'a step leaves the number of live tensors as it found it, 50 times', async (t, engine) => {
   const model = createIjepa(SIZE);
+  const takeStep = prepareStep(OPTIONS, model, engine, 'checkpoints');
   let state: TrainState = initialTrainState(initialWeights(SIZE, 0, 'scaled'));
-  const objective: Objective = { ...OBJECTIVE, regularizer: 'vicreg', microBatchSize: 3 };
   const counts = new Set<number>();
   for (let step = 1; step <= 50; step++) {
-    const { state: next, ...scalars } = trainStep(model, objective, state, batch(4, step), RATES, ADAM);
-    await scalars.loss.data();
-    tf.dispose(scalars);
-    tf.dispose(state);
-    state = next;
+    const taken = await takeStep(state, batch(4, step), RATES);
+    state = taken.state;
+    t.true(taken.loss > 0 && taken.gradientNorm > 0 && taken.targetDeviation > 0);
     counts.add(tf.memory().numTensors);
   }
   t.is(counts.size, 1, `live tensors: ${[...counts].join(', ')}`);
 });
+
+testOnEngines(
+  test,
+  engines,
+  'a step that gives no numbers is refused, and the state before it is whole',
+  async (t, engine) => {
+    const model = createIjepa(SIZE);
+    const takeStep = prepareStep(OPTIONS, model, engine, 'checkpoints');
+    const state = initialTrainState(initialWeights(SIZE, 0, 'scaled'));
+    await t.throwsAsync(() => takeStep(state, batch(4), { ...RATES, learningRate: 1e39 }), {
+      instanceOf: UserError,
+      message: /step 1 did not give finite numbers/,
+    });
+    const { loss } = await takeStep(state, batch(4), RATES);
+    t.true(Number.isFinite(loss));
+  },
+);
 
 for (const loss of ['l2', 'smooth-l1'] as const) {
   for (const regularizer of ['none', 'vicreg'] as const) {
@@ -80,6 +104,7 @@ for (const loss of ['l2', 'smooth-l1'] as const) {
         const parts = objectiveGradients(model, { ...objective, microBatchSize: 3 }, weights, batch(7)); // 3 + 3 + 1
         t.true(relativeDifference(await parts.loss.data(), await whole.loss.data()) < 1e-5);
         t.true(relativeDifference(await parts.predictionLoss.data(), await whole.predictionLoss.data()) < 1e-5);
+        t.true(relativeDifference(await parts.targetMeans.data(), await whole.targetMeans.data()) < 1e-5);
         // All gradients together: some are sums that nearly cancel, of which float32 leaves few digits.
         const names = Object.keys(whole.gradients);
         t.deepEqual(Object.keys(parts.gradients), names);

@@ -20,12 +20,15 @@ const PANELS: readonly Panel[] = [
     ],
   },
   {
-    title: 'Collapse watch: effective rank of the target features (RankMe)',
+    title: 'Collapse: effective rank (RankMe), fixed images',
     lines: [{ name: 'rank', colour: COLOURS.vermilion, value: (row) => row.targetRank }],
   },
   {
-    title: 'Collapse watch: standard deviation of the target features',
-    lines: [{ name: 'deviation', colour: COLOURS.green, value: (row) => row.targetDeviation }],
+    title: 'Collapse: standard deviation',
+    lines: [
+      { name: 'targets of a batch', colour: COLOURS.sky, value: (row) => row.batchDeviation },
+      { name: 'fixed images', colour: COLOURS.green, value: (row) => row.targetDeviation },
+    ],
   },
   {
     title: 'Gradient norm',
@@ -75,9 +78,9 @@ function drawCurves(rows: readonly LogRow[]): string {
         ? [
             {
               data: lines.map(({ name }) => name),
-              left: place(index).left + 290,
+              left: place(index).left + 300,
               top: place(index).top + 12,
-              itemGap: 45,
+              itemGap: 30,
               itemWidth: 18,
               textStyle: { fontFamily: FONT },
             },

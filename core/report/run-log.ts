@@ -23,12 +23,14 @@ export interface LogRow {
   /** Of the target encoder's moving average. */
   momentum: number;
   gradientNorm: number;
+  /** Mean over features of the standard deviation of the targets over the batch's images. */
+  batchDeviation: number;
   imagesPerSecond: number;
   /** How long the step waited for its images. */
   waitSeconds: number;
   /** Unreadable images so far. */
   skippedImages: number;
-  /** Spread of the target features; null on steps that were not watched. */
+  /** Spread of the target features of the watch's fixed images; null on steps at which it did not look. */
   targetDeviation: number | null;
   targetRank: number | null;
 }
@@ -45,6 +47,7 @@ const COLUMNS = [
   'weightDecay',
   'momentum',
   'gradientNorm',
+  'batchDeviation',
   'imagesPerSecond',
   'waitSeconds',
   'skippedImages',

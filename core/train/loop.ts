@@ -115,6 +115,7 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
         overlappingContexts: overlapping,
         ...rates,
         gradientNorm: taken.gradientNorm,
+        batchDeviation: taken.targetDeviation,
         imagesPerSecond: round(imagesPerSecond, 2),
         waitSeconds: round(waitSeconds, 4),
         skippedImages: run.skipped.count,

@@ -39,6 +39,8 @@ export type StepResult = {
   /** The whole objective: prediction loss plus weighted regularizer. */
   loss: Scalar;
   predictionLoss: Scalar;
+  /** Mean over features of the standard deviation, over the batch's images, of each image's average target. */
+  targetDeviation: Scalar;
   /** Norm of all gradients together. */
   gradientNorm: Scalar;
   /** Norm of all new weights together; it tells whether they are still numbers. */
@@ -64,7 +66,7 @@ export function trainStep(
   adam: Pick<AdamSettings, 'beta1' | 'beta2' | 'epsilon'>,
 ): StepResult {
   return tf.tidy(() => {
-    const { gradients, ...losses } = objectiveGradients(model, objective, state.weights, batch);
+    const { gradients, targetMeans, ...losses } = objectiveGradients(model, objective, state.weights, batch);
     const settings = { ...adam, learningRate: rates.learningRate, weightDecay: rates.weightDecay };
     const updated = adamwStep(trainable(state.weights), gradients, state.moments, state.step + 1, settings);
     const encoder = namesWithout(updated.parameters, 'encoder.');
@@ -73,6 +75,7 @@ export function trainStep(
     return {
       state: { step: state.step + 1, weights: { encoder, predictor, target }, moments: updated.state },
       ...losses,
+      targetDeviation: tf.moments(targetMeans, 0).variance.sqrt().mean(),
       gradientNorm: globalNorm(gradients),
       weightNorm: globalNorm(updated.parameters),
     };
@@ -80,7 +83,13 @@ export function trainStep(
 }
 
 /** An objective's value, the prediction loss in it, and its gradients by names such as 'predictor.mask_token'. */
-export type ObjectiveGradients = { loss: Scalar; predictionLoss: Scalar; gradients: Parameters };
+export type ObjectiveGradients = {
+  loss: Scalar;
+  predictionLoss: Scalar;
+  /** Each image's targets, averaged over blocks and patches, [B, D]. */
+  targetMeans: Tensor;
+  gradients: Parameters;
+};
 
 /** The objective's value over a batch and its gradients, computed in parts and added up. */
 export function objectiveGradients(
@@ -128,18 +137,24 @@ function partGradients(
     });
     const predictionLossShare = predictionShare.clone();
     predictionShare.dispose();
-    return { loss: value, predictionLoss: predictionLossShare, gradients };
+    const [rows, patches, width] = target.shape as [number, number, number];
+    const images = part.images.shape[0] as number;
+    const targetMeans = target.reshape([rows / images, images, patches, width]).mean([0, 2]); // [b, D]
+    return { loss: value, predictionLoss: predictionLossShare, targetMeans, gradients };
   });
 }
 
-/** Adds two results up and disposes of them, so that only one sum is ever held. */
+/** Adds the results of two parts up and disposes of them, so that only one sum is ever held. */
 function addResults(a: ObjectiveGradients, b: ObjectiveGradients): ObjectiveGradients {
   const add = (x: Tensor, y: Tensor): Tensor => {
     const sum = x.add(y);
     tf.dispose([x, y]);
     return sum;
   };
+  const targetMeans = tf.concat([a.targetMeans, b.targetMeans], 0);
+  tf.dispose([a.targetMeans, b.targetMeans]);
   return {
+    targetMeans,
     loss: add(a.loss, b.loss) as Scalar,
     predictionLoss: add(a.predictionLoss, b.predictionLoss) as Scalar,
     gradients: Object.fromEntries(

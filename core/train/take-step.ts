@@ -3,7 +3,7 @@ import { latestCheckpoint } from '../checkpoint/names.js';
 import type { Options } from '../config/schema.js';
 import { objectiveOf } from '../config/settings.js';
 import type { Engine } from '../engine/contract.js';
-import { tf } from '../engine/tf.js';
+import { type Scalar, tf } from '../engine/tf.js';
 import { UserError } from '../errors.js';
 import type { Ijepa } from '../model/ijepa.js';
 import type { TrainBatch } from './micro-batch.js';
@@ -15,6 +15,7 @@ export interface TakenStep {
   state: TrainState;
   loss: number;
   predictionLoss: number;
+  targetDeviation: number;
   gradientNorm: number;
 }
 
@@ -34,21 +35,31 @@ export function prepareStep(options: Options, model: Ijepa, engine: Engine, chec
     trainStep(model, objective, state, batch, rates, { beta1, beta2, epsilon }),
   );
   return async (state, batch, rates) => {
-    const { state: next, loss, predictionLoss, gradientNorm, weightNorm } = compute(state, batch, rates);
-    const scalars = [loss, predictionLoss, gradientNorm, weightNorm];
-    const values = await Promise.all(scalars.map(async (scalar) => (await scalar.data())[0] as number));
-    tf.dispose(scalars);
-    if (!values.every(Number.isFinite)) throw notFinite(values, next.step, options, checkpoints);
+    const { state: next, ...scalars } = compute(state, batch, rates);
+    const values = await readScalars(scalars);
+    if (!Object.values(values).every(Number.isFinite)) throw notFinite(values, next.step, options, checkpoints);
     tf.dispose(state);
-    const [lossValue, predictionValue, norm] = values as [number, number, number];
-    return { state: next, loss: lossValue, predictionLoss: predictionValue, gradientNorm: norm };
+    return { state: next, ...values };
   };
 }
 
-function notFinite(values: number[], step: number, { learningRate }: Options, checkpoints: string): UserError {
+/** The values of scalars, which are disposed of. */
+async function readScalars<Name extends string>(scalars: Record<Name, Scalar>): Promise<Record<Name, number>> {
+  const entries = Object.entries<Scalar>(scalars).map(async ([name, scalar]) => [name, (await scalar.data())[0]]);
+  const values = Object.fromEntries(await Promise.all(entries));
+  tf.dispose(scalars);
+  return values;
+}
+
+function notFinite(
+  { loss, gradientNorm, weightNorm }: { loss: number; gradientNorm: number; weightNorm: number },
+  step: number,
+  { learningRate }: Options,
+  checkpoints: string,
+): UserError {
   const latest = latestCheckpoint(checkpoints);
   const saved = existsSync(latest) ? `the last good checkpoint is ${latest}` : 'no checkpoint was saved before';
-  const numbers = `loss ${values[0]}, norm of the gradients ${values[2]}, of the new weights ${values[3]}`;
+  const numbers = `loss ${loss}, norm of the gradients ${gradientNorm}, of the new weights ${weightNorm}`;
   return new UserError(`step ${step} did not give finite numbers (${numbers}); ${saved}`, {
     expected: 'a finite loss and finite weights',
     remedy: `start a new run with a lower --learning-rate (here ${learningRate}) or a longer --warmup-epochs`,

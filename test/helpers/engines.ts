@@ -1,5 +1,5 @@
 import type { ExecutionContext, TestFn } from 'ava';
-import { ENGINE_NAMES } from '../../core/engine/contract.js';
+import { ENGINE_NAMES, type Engine } from '../../core/engine/contract.js';
 import { type EngineStatus, startEngine, tryEngine } from '../../core/engine/start.js';
 import { tf } from '../../core/engine/tf.js';
 
@@ -15,17 +15,17 @@ export function testOnEngines(
   test: TestFn,
   engines: readonly EngineStatus[],
   title: string,
-  body: (t: ExecutionContext) => Promise<void>,
+  body: (t: ExecutionContext, engine: Engine) => Promise<void>,
 ): void {
   for (const engine of engines) {
     if (!engine.present) {
-      test.skip(`${title}, on ${engine.name} (skipped: ${engine.reason})`, body);
+      test.skip(`${title}, on ${engine.name} (skipped: ${engine.reason})`, (t) => t.fail());
       continue;
     }
     test.serial(`${title}, on ${engine.name}`, async (t) => {
-      await startEngine(engine.name);
+      const started = await startEngine(engine.name);
       tf.engine().startScope();
-      await body(t);
+      await body(t, started);
       tf.engine().endScope();
     });
   }
