@@ -35,7 +35,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   } catch (error) {
     return report(error);
   }
-  return exitCode === EXIT.done && output.failed ? EXIT.userError : exitCode;
+  return exitCode === EXIT.done && output.failed ? EXIT.userError : exitCode; // a later failure sets it itself
 }
 
 /** Says what went wrong on standard error; a stack only for bugs. */
@@ -66,6 +66,7 @@ function watchOutput(): { readonly failed: boolean } {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE' || output.failed) return;
     output.failed = true;
+    process.exitCode ||= EXIT.userError;
     process.stderr.write(`ijepa: standard output cannot be written: ${error.message}\n`);
   });
   return output;

@@ -1,4 +1,4 @@
-import { cosmiconfig, type Loader } from 'cosmiconfig';
+import { type CosmiconfigResult, cosmiconfig, type Loader } from 'cosmiconfig';
 import { parse } from 'yaml';
 import { explainSystemError, reasonOf, UserError } from '../errors.js';
 
@@ -18,12 +18,12 @@ export interface ConfigFile {
  * @throws UserError if the file cannot be read or is not an object
  */
 export async function readConfigFile(path: string | undefined): Promise<ConfigFile | undefined> {
-  const explorer = cosmiconfig('ijepa', {
-    searchPlaces: SEARCH_PLACES,
-    loaders: { '.yaml': loadYaml, '.yml': loadYaml, noExt: loadYaml },
-  });
-  let found: Awaited<ReturnType<typeof explorer.search>>;
+  let found: CosmiconfigResult;
   try {
+    const explorer = cosmiconfig('ijepa', {
+      searchPlaces: SEARCH_PLACES,
+      loaders: { '.yaml': loadYaml, '.yml': loadYaml, noExt: loadYaml },
+    });
     found = path === undefined ? await explorer.search() : await explorer.load(path);
   } catch (error) {
     throw readError(error, path ?? fileOf(error));

@@ -35,6 +35,7 @@ export function isOptionName(name: string): name is OptionName {
 
 /** A value as it was written; JSON would call infinity null. */
 function describeValue(value: unknown): string {
+  if (Array.isArray(value) && value.every((part) => typeof part === 'number')) return value.join('-');
   return typeof value === 'number' ? String(value) : JSON.stringify(value);
 }
 
