@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { readSafetensors, type TensorFile } from '../core/checkpoint/safetensors.js';
+import type { Engine } from '../core/engine/contract.js';
 import { type Tensor, tf } from '../core/engine/tf.js';
 import {
   createIjepa,
@@ -16,14 +17,9 @@ import { encoderShapes, type ParameterShapes, type Parameters, predictorShapes }
 import type { ModelSize } from '../core/model/sizes.js';
 import { type MaskIndices, maskTensors } from '../core/model/tokens.js';
 import type { TrainBatch } from '../core/train/micro-batch.js';
+import { type Objective, prepareObjective } from '../core/train/objective.js';
 import { learningRateAt, momentumAt, weightDecayAt } from '../core/train/schedules.js';
-import {
-  initialTrainState,
-  type Objective,
-  objectiveGradients,
-  type TrainState,
-  trainStep,
-} from '../core/train/step.js';
+import { initialTrainState, prepareTrainStep, type TrainState } from '../core/train/step.js';
 import { findEngines, relativeDifference, testOnEngines } from './helpers/engines.js';
 import { FIXTURES } from './helpers/paths.js';
 
@@ -82,11 +78,11 @@ for (const name of cases) {
     'schedules, losses and weights of every step': checkTraining,
   };
   for (const [part, check] of Object.entries(parts)) {
-    testOnEngines(test, engines, `${name}: ${part}`, async (t) => check(t, await readCase(name)));
+    testOnEngines(test, engines, `${name}: ${part}`, async (t, engine) => check(t, await readCase(name), engine));
   }
 }
 
-async function checkForward(t: ExecutionContext, { model, weights, expected }: Case) {
+async function checkForward(t: ExecutionContext, { model, weights, expected }: Case, engine: Engine) {
   const batch = batchOf(expected, '');
   const images = imagesTensor(model, batch);
   const context = maskTensors(batch.context, model.patchCount);
@@ -98,17 +94,18 @@ async function checkForward(t: ExecutionContext, { model, weights, expected }: C
   await near(t, wanted, expected, 'targets', TOLERANCE.forward);
   const predicted = predictTargets(model, weights.predictor, contextTokens, context, targets);
   await near(t, predicted, expected, 'predictions', TOLERANCE.forward);
-  await near(t, objectiveGradients(model, OBJECTIVE, weights, batch).loss, expected, 'loss', TOLERANCE.forward);
+  const { loss } = await prepareObjective(engine, model, OBJECTIVE)(weights, batch);
+  await near(t, loss, expected, 'loss', TOLERANCE.forward);
 }
 
-async function checkGradients(t: ExecutionContext, { model, weights, expected }: Case) {
-  const { gradients } = objectiveGradients(model, OBJECTIVE, weights, batchOf(expected, ''));
+async function checkGradients(t: ExecutionContext, { model, weights, expected }: Case, engine: Engine) {
+  const { gradients } = await prepareObjective(engine, model, OBJECTIVE)(weights, batchOf(expected, ''));
   for (const [name, gradient] of Object.entries(gradients)) {
     await near(t, gradient, expected, `grad.${name}`, TOLERANCE.gradient);
   }
 }
 
-async function checkTraining(t: ExecutionContext, { config, model, weights, expected }: Case) {
+async function checkTraining(t: ExecutionContext, { config, model, weights, expected }: Case, engine: Engine) {
   const { hyper } = config;
   const length = {
     stepsPerEpoch: hyper.iterations_per_epoch,
@@ -122,6 +119,7 @@ async function checkTraining(t: ExecutionContext, { config, model, weights, expe
     warmupEpochs: hyper.warmup,
   };
   const adam = { beta1: hyper.betas[0], beta2: hyper.betas[1], epsilon: hyper.eps };
+  const trainStep = prepareTrainStep(engine, model, OBJECTIVE, adam);
   let state: TrainState = initialTrainState(weights);
   for (const want of config.steps) {
     const step = want.step + 1;
@@ -133,8 +131,8 @@ async function checkTraining(t: ExecutionContext, { config, model, weights, expe
     closeNumber(t, rates.learningRate, want.lr, 1e-12, `learning rate of step ${step}`);
     closeNumber(t, rates.weightDecay, want.weight_decay, 1e-12, `weight decay of step ${step}`);
     closeNumber(t, rates.momentum, want.momentum, 1e-12, `momentum of step ${step}`);
-    const result = trainStep(model, OBJECTIVE, state, batchOf(expected, `step${want.step}.`), rates, adam);
-    closeNumber(t, (await result.loss.data())[0] as number, want.loss, 1e-4, `loss of step ${step}`);
+    const result = await trainStep(state, batchOf(expected, `step${want.step}.`), rates);
+    closeNumber(t, result.loss, want.loss, 1e-4, `loss of step ${step}`);
     state = result.state;
   }
   const { encoder, predictor, target } = state.weights;

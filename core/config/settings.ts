@@ -3,6 +3,7 @@ import { UserError } from '../errors.js';
 import type { MaskSettings } from '../masking/blocks.js';
 import { checkMaskSettings } from '../masking/check.js';
 import { ARCHITECTURES, gridSize, type ModelSize } from '../model/sizes.js';
+import type { Objective } from '../train/objective.js';
 import {
   type LearningRateSchedule,
   learningRateAt,
@@ -10,7 +11,7 @@ import {
   type RunLength,
   weightDecayAt,
 } from '../train/schedules.js';
-import type { Objective, StepRates } from '../train/step.js';
+import type { StepRates } from '../train/step.js';
 import { AUTO, type Option } from './option.js';
 import { OPTIONS, type OptionName, type Options } from './schema.js';
 

@@ -1,3 +1,6 @@
+import type { Tensor } from './tf.js';
+import type { UpdateParameter } from './update.js';
+
 /**
  * The contract between the program and what computes.
  *
@@ -22,19 +25,43 @@ export interface Engine {
   /** Most bytes that its tensors can take, or null where only the machine's memory limits them. */
   readonly memoryBytes: number | null;
   /**
-   * Prepares a function of tensors for being called many times with tensors of the same shapes or others. Engines that
-   * trace a function once and replay it do so here; the rest return the function itself.
+   * Prepares a function of tensors for being called many times. Engines that trace a function once for each combination
+   * of shapes, and replay it with new data, do so here; on the rest the function is called.
+   *
+   * Inputs are nested lists and objects of tensors and plain values. The function may use them and tensors that never
+   * change; numbers that differ from call to call have to be tensors, or every call is traced anew. The results are the
+   * caller's to dispose.
    */
-  compile<Inputs extends unknown[], Result>(fn: (...inputs: Inputs) => Result): (...inputs: Inputs) => Result;
+  compile<Inputs extends unknown[], Result>(fn: (...inputs: Inputs) => Result): Compiled<Inputs, Result>;
+  /** The optimiser's step of one parameter. */
+  readonly updateParameter: UpdateParameter;
+  /** The sum of two tensors of one shape, both of which are used up. */
+  accumulate(sum: Tensor, addend: Tensor): Promise<Tensor>;
 }
 
+/** A function that an engine has prepared. */
+export type Compiled<Inputs extends unknown[], Result> = (...inputs: Inputs) => Promise<Result>;
+
 /** Every engine, fastest first: the order in which `auto` looks for one. */
-export const ENGINE_NAMES = ['tensorflow-gpu', 'tensorflow', 'wasm', 'cpu'] as const;
+export const ENGINE_NAMES = ['tensorflow-gpu', 'onnx', 'tensorflow', 'wasm', 'cpu'] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
 export type EngineChoice = EngineName | 'auto';
 
 /** How one engine is found and started. `start` throws where the engine is not there, saying why. */
 export interface EngineStarter {
   readonly name: EngineName;
-  start(): Promise<Engine>;
+  start(options?: StartOptions): Promise<Engine>;
+}
+
+/** How an engine is to be started. */
+export interface StartOptions {
+  /** Threads that compute at the same time; engines that cannot choose pass it over. */
+  threads?: number;
+}
+
+/** `compile` of engines that compute at once: the function itself. */
+export function calledDirectly<Inputs extends unknown[], Result>(
+  fn: (...inputs: Inputs) => Result,
+): Compiled<Inputs, Result> {
+  return async (...inputs) => fn(...inputs);
 }

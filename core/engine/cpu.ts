@@ -1,5 +1,6 @@
-import type { EngineStarter } from './contract.js';
+import { calledDirectly, type EngineStarter } from './contract.js';
 import { tf } from './tf.js';
+import { accumulate, updateParameter } from './update.js';
 
 /** TensorFlow.js's own plain JavaScript backend: slow, always there, easy to step through. */
 export const cpu: EngineStarter = {
@@ -13,7 +14,9 @@ export const cpu: EngineStarter = {
       device: 'CPU (plain JavaScript)',
       threads: 1,
       memoryBytes: null,
-      compile: (fn) => fn,
+      compile: calledDirectly,
+      updateParameter,
+      accumulate,
     };
   },
 };

@@ -1,11 +1,13 @@
 import { reasonOf, UserError } from '../errors.js';
 import { ENGINE_NAMES, type Engine, type EngineChoice, type EngineName, type EngineStarter } from './contract.js';
 import { cpu } from './cpu.js';
+import { onnx } from './onnx/engine.js';
 import { tensorflow, tensorflowGpu } from './tensorflow.js';
 import { wasm } from './wasm.js';
 
 const STARTERS: Record<EngineName, EngineStarter> = {
   'tensorflow-gpu': tensorflowGpu,
+  onnx,
   tensorflow,
   wasm,
   cpu,

@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
 import util from 'node:util';
-import type { EngineName, EngineStarter } from './contract.js';
+import { calledDirectly, type EngineName, type EngineStarter } from './contract.js';
 import { tf } from './tf.js';
+import { accumulate, updateParameter } from './update.js';
 
 const require = createRequire(import.meta.url);
 
@@ -19,7 +20,16 @@ function nativeTensorflow(name: EngineName, packageName: string, device: string)
       const { version, available } = loadNative(packageName);
       if (name === 'tensorflow-gpu' && !available) throw new Error('TensorFlow finds no GPU');
       if (!(await tf.setBackend('tensorflow'))) throw new Error(`the backend of ${packageName} did not start`);
-      return { name, version, device, threads: availableThreads(), memoryBytes: null, compile: (fn) => fn };
+      return {
+        name,
+        version,
+        device,
+        threads: availableThreads(),
+        memoryBytes: null,
+        compile: calledDirectly,
+        updateParameter,
+        accumulate,
+      };
     },
   };
 }

@@ -10,4 +10,16 @@ const require = createRequire(import.meta.url);
  */
 export const tf: typeof import('@tensorflow/tfjs') = require('@tensorflow/tfjs');
 
-export type { Rank, Scalar, Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs';
+export type {
+  BackendValues,
+  DataId,
+  DataType,
+  Rank,
+  Scalar,
+  Tensor,
+  Tensor1D,
+  Tensor2D,
+  Tensor3D,
+  Tensor4D,
+  TensorInfo,
+} from '@tensorflow/tfjs';

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
-import type { EngineStarter } from './contract.js';
+import { calledDirectly, type EngineStarter } from './contract.js';
 import { tf } from './tf.js';
+import { accumulate, updateParameter } from './update.js';
 import { installFastMatMul } from './wasm-matmul.js';
 
 const require = createRequire(import.meta.url);
@@ -26,7 +27,9 @@ export const wasm: EngineStarter = {
       device: `CPU (WebAssembly${simd ? ', SIMD' : ''})`,
       threads: getThreadsCount() > 0 ? getThreadsCount() : 1,
       memoryBytes: MEMORY_BYTES,
-      compile: (fn) => fn,
+      compile: calledDirectly,
+      updateParameter,
+      accumulate,
     };
   },
 };

@@ -17,7 +17,7 @@ export interface MaskIndices {
 }
 
 /** Masks whose indices are on the engine, as rows of [B N, ...] and as rows of [N, ...]. */
-export interface MaskTensors {
+export type MaskTensors = {
   masks: number;
   images: number;
   tokens: number;
@@ -25,7 +25,7 @@ export interface MaskTensors {
   rows: Tensor;
   /** Number of each kept patch in its grid, [M B K]. */
   patches: Tensor;
-}
+};
 
 /** Puts masks on the engine; the caller owns the two tensors. */
 export function maskTensors(mask: MaskIndices, patchCount: number): MaskTensors {

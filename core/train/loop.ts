@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { keepEpoch, saveCheckpoint } from '../checkpoint/checkpoint.js';
 import type { RunFolder } from '../checkpoint/run-folder.js';
 import type { Options } from '../config/schema.js';
-import { cropSettings, ratesAt } from '../config/settings.js';
+import { cropSettings, objectiveOf, ratesAt } from '../config/settings.js';
 import { loadBatches, stepsPerEpoch } from '../data/loader.js';
 import type { SkippedImages } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
@@ -17,8 +17,8 @@ import { writeCurves } from '../report/curves.js';
 import { openRunLog } from '../report/run-log.js';
 import { CollapseWatch } from './collapse-watch.js';
 import type { StopSignal, StopSignalName } from './interrupt.js';
-import type { TrainState } from './step.js';
-import { prepareStep } from './take-step.js';
+import { prepareTrainStep, type TrainState } from './step.js';
+import { withAdvice } from './step-advice.js';
 import type { Spread, WatchMemory } from './watch-memory.js';
 
 /** Everything that a run is made of, ready to go. */
@@ -74,7 +74,8 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
   let { state } = position;
 
   const watch = await CollapseWatch.start(options, run.model, images, state.weights.target, position.watch);
-  const takeStep = prepareStep(options, run.model, run.engine, folder.checkpoints);
+  const plainStep = prepareTrainStep(run.engine, run.model, objectiveOf(options), options);
+  const takeStep = withAdvice(plainStep, options.learningRate, folder.checkpoints);
   const loading = { ...cropSettings(options), seed, batchSize, aheadBytes: options.aheadMegabytes * 1e6 };
   const batches = loadBatches(images, loading, run.skipped, firstStep, totalSteps);
   const { log, missing } = await openRunLog(folder, firstStep);

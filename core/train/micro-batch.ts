@@ -11,14 +11,14 @@ export interface TrainBatch {
 }
 
 /** A part of a batch that is computed at once. */
-export interface MicroBatch {
+export type MicroBatch = {
   /** [b, S, S, 3] */
   images: Tensor;
   context: MaskTensors;
   targets: MaskTensors;
   /** Its part of the batch's images; the parts' sum is 1. */
   share: number;
-}
+};
 
 /** Cuts a batch into parts of at most `microBatchSize` images and puts them on the engine. */
 export function microBatches(model: Ijepa, batch: TrainBatch, microBatchSize: number): MicroBatch[] {

@@ -1,0 +1,30 @@
+import type { Tensor } from './tf.js';
+
+/** What a function with a gradient of its own gives: its value, and the gradients of its inputs from that of its value. */
+export interface Differentiable {
+  value: Tensor;
+  gradFunc: (dy: Tensor, saved: Tensor[]) => Tensor[];
+}
+
+/** Keeps tensors for the gradient. */
+export type Save = (tensors: Tensor[]) => void;
+
+/**
+ * The functions that a vision transformer is made of, on rows: what an engine may bring in a fused version. Shapes are
+ * those of `functions.ts`, with all axes but the last as one axis of rows.
+ */
+export interface TransformerFunctions {
+  /** x [M, I], weight [O, I], bias [O] -> [M, O] */
+  linear(save: Save, x: Tensor, weight: Tensor, bias: Tensor): Differentiable;
+  /** x [M, D], scale [D], bias [D] -> [M, D] */
+  layerNorm(save: Save, x: Tensor, scale: Tensor, bias: Tensor, epsilon: number): Differentiable;
+  /** x [M, D] -> [M, D], without gradient */
+  normalise(x: Tensor, epsilon: number): Tensor;
+  /** Any shape. */
+  gelu(save: Save, x: Tensor): Differentiable;
+  /** qkv [B, N, 3D] -> [B, N, D] */
+  attention(save: Save, qkv: Tensor, heads: number): Differentiable;
+}
+
+/** Fused versions by the name of the TensorFlow.js backend that has them. */
+export const fusedFunctions = new Map<string, TransformerFunctions>();

@@ -1,0 +1,72 @@
+import { createRequire } from 'node:module';
+import type { EngineStarter } from '../contract.js';
+import { fusedFunctions } from '../differentiable.js';
+import { tf } from '../tf.js';
+import { availableCores } from '../threads.js';
+import { OnnxBackend } from './backend.js';
+import { onnxFunctions } from './fused-functions.js';
+import { accumulateOnHost, updateOnHost } from './host-update.js';
+import { registerAllKernels } from './kernels/index.js';
+import { replayed } from './replay.js';
+import { Sessions } from './sessions.js';
+
+/*
+ * A TensorFlow.js backend that computes nothing until it is asked to.
+ *
+ * Operations of TensorFlow.js call kernels, and a backend brings the kernels. Those of other backends compute; these
+ * (`kernels/`) append a node to a graph and return a tensor that knows its shape but has no data (`graph.ts`). When
+ * `await tensor.data()` asks for data (`backend.ts`), everything that tensors still hold becomes the output of one ONNX
+ * model, which ONNX Runtime compiles and runs as a whole: fused, on all cores, with memory that is planned in advance.
+ * What nobody holds any more is never computed.
+ *
+ * Compiling takes a good part of a second, so it is done once for each structure: operators, their order and their
+ * constants, but neither shapes nor data (`structure.ts`, `sessions.ts`). Shapes that operators need are inputs of the
+ * model, so that another number of tokens is no new structure. `encode.ts` writes ONNX's file format.
+ *
+ * Recording a training step takes some milliseconds as well. `compile` records it once and then only exchanges the data
+ * (`replay.ts`).
+ */
+const require = createRequire(import.meta.url);
+const BACKEND = 'onnx';
+
+/** ONNX Runtime on the CPU. */
+export const onnx: EngineStarter = {
+  name: 'onnx',
+  async start({ threads = availableCores() } = {}) {
+    const { runtime, version } = loadRuntime();
+    tf.enableProdMode();
+    if (!tf.findBackend(BACKEND)) {
+      registerAllKernels(BACKEND);
+      fusedFunctions.set(BACKEND, onnxFunctions);
+      tf.registerBackend(BACKEND, () => new OnnxBackend(new Sessions(runtime, threads)));
+    }
+    if (!(await tf.setBackend(BACKEND))) throw new Error('the backend of ONNX Runtime did not start');
+    const backend = tf.backend() as OnnxBackend;
+    return {
+      name: 'onnx',
+      version,
+      device: 'CPU (ONNX Runtime)',
+      threads,
+      memoryBytes: null,
+      compile: (fn) => replayed(backend, fn),
+      updateParameter: updateOnHost(backend),
+      accumulate: accumulateOnHost(backend),
+    };
+  },
+};
+
+function loadRuntime(): { runtime: typeof import('onnxruntime-node'); version: string } {
+  let version: string;
+  try {
+    version = (require('onnxruntime-node/package.json') as { version: string }).version;
+  } catch (error) {
+    throw new Error('the package onnxruntime-node is not installed', { cause: error });
+  }
+  try {
+    return { runtime: require('onnxruntime-node'), version };
+  } catch (error) {
+    throw new Error(`onnxruntime-node ${version} does not load on ${process.platform} ${process.arch}`, {
+      cause: error,
+    });
+  }
+}

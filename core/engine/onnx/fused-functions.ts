@@ -1,0 +1,62 @@
+import type { TransformerFunctions } from '../differentiable.js';
+import { type Tensor, tf } from '../tf.js';
+
+/** The functions of a transformer in this engine's own kernels (`kernels/fused.ts`). */
+export const onnxFunctions: TransformerFunctions = {
+  linear(save, x, weight, bias) {
+    save([x, weight]);
+    return {
+      value: one('Linear', { x, weight, bias }),
+      gradFunc: (dy, saved) => {
+        const [x0, w0] = saved as [Tensor, Tensor];
+        return all('LinearGradient', { dy, x: x0, weight: w0 });
+      },
+    };
+  },
+
+  layerNorm(save, x, scale, bias, epsilon) {
+    const [value, mean, inverseDeviation] = all('LayerNorm', { x, scale, bias }, { epsilon }) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
+    save([x, scale, mean, inverseDeviation]);
+    return {
+      value,
+      gradFunc: (dy, saved) => {
+        const [x0, s, m, r] = saved as [Tensor, Tensor, Tensor, Tensor];
+        return all('LayerNormGradient', { dy, x: x0, scale: s, mean: m, inverseDeviation: r });
+      },
+    };
+  },
+
+  normalise: (x, epsilon) => all('LayerNorm', { x }, { epsilon })[0] as Tensor,
+
+  gelu(save, x) {
+    save([x]);
+    return {
+      value: one('Gelu', { x }),
+      gradFunc: (dy, saved) => [one('GeluGradient', { dy, x: saved[0] as Tensor })],
+    };
+  },
+
+  attention(save, qkv, heads) {
+    const [value, ...parts] = all('Attention', { qkv }, { heads }) as [Tensor, ...Tensor[]];
+    save(parts);
+    return {
+      value,
+      gradFunc: (dy, saved) => {
+        const [q, k, v, weights, attended] = saved as [Tensor, Tensor, Tensor, Tensor, Tensor];
+        return [one('AttentionGradient', { dy, q, k, v, weights, attended })];
+      },
+    };
+  },
+};
+
+function one(kernel: string, inputs: Record<string, Tensor>, attributes = {}): Tensor {
+  return tf.engine().runKernel(kernel, inputs, attributes) as Tensor;
+}
+
+function all(kernel: string, inputs: Record<string, Tensor>, attributes = {}): Tensor[] {
+  return tf.engine().runKernel(kernel, inputs, attributes) as Tensor[];
+}

@@ -1,0 +1,162 @@
+import type { DataType } from '../tf.js';
+
+/** Element types of values: those of TensorFlow.js, and int64, in which ONNX wants shapes and axes. */
+export type ValueType = 'float32' | 'int32' | 'bool' | 'int64';
+export type ValueData = Float32Array | Int32Array | Uint8Array | BigInt64Array;
+export type Shape = readonly number[];
+export type Attribute = number | string | readonly number[] | { readonly float: number };
+export type Attributes = Readonly<Record<string, Attribute>>;
+
+/**
+ * A tensor of the graph: computed (it has data), still to be computed by a node, or a constant of the graph's structure.
+ *
+ * Shapes are known when values are recorded. They are no part of a graph's structure, so that one session serves all.
+ */
+export class Value {
+  data: ValueData | null = null;
+  /** What computes it; null once it is computed, and for inputs and constants. */
+  node: Node | null = null;
+  /** Baked into the graph: part of its structure. */
+  readonly constant: { data: ValueData; dims: Shape } | null = null;
+  /** The value whose data it shows in another shape. */
+  source: Value | null = null;
+  /** Tensors that hold it. */
+  holders = 0;
+
+  constructor(
+    readonly shape: Shape,
+    readonly type: ValueType,
+    origin: { data?: ValueData; node?: Node; constant?: { data: ValueData; dims: Shape } } = {},
+  ) {
+    this.data = origin.data ?? null;
+    this.node = origin.node ?? null;
+    this.constant = origin.constant ?? null;
+  }
+
+  /** Its data, or those of the value that it shows in another shape. */
+  get known(): ValueData | null {
+    return this.data ?? this.source?.data ?? null;
+  }
+}
+
+/** An ONNX operator with what goes in and comes out. */
+export interface Node {
+  readonly operator: string;
+  /** '' for ONNX's own operators. */
+  readonly domain: string;
+  readonly attributes: Attributes;
+  /** null where an optional input is left out. */
+  readonly inputs: readonly (Value | null)[];
+  readonly outputs: Value[];
+}
+
+/** ONNX Runtime's own operators. */
+export const MICROSOFT = 'com.microsoft';
+
+/** What a node gives, for operators with several outputs. */
+export interface OutputKind {
+  shape: Shape;
+  type?: ValueType;
+}
+
+/** Records an operator with several outputs. */
+export function recordAll(
+  operator: string,
+  inputs: readonly (Value | null)[],
+  outputs: readonly OutputKind[],
+  attributes: Attributes = {},
+  domain = '',
+): Value[] {
+  const node: Node = { operator, domain, attributes, inputs, outputs: [] };
+  for (const { shape, type = 'float32' } of outputs) node.outputs.push(new Value(shape, type, { node }));
+  return node.outputs;
+}
+
+/** Records an operator with one output. */
+export function record(
+  operator: string,
+  inputs: readonly (Value | null)[],
+  shape: Shape,
+  type: ValueType = 'float32',
+  attributes: Attributes = {},
+  domain = '',
+): Value {
+  return recordAll(operator, inputs, [{ shape, type }], attributes, domain)[0] as Value;
+}
+
+/** Whole numbers that may differ from run to run, as shapes do: an input of the graph. */
+export function shapeInput(numbers: Shape): Value {
+  return new Value([numbers.length], 'int64', { data: BigInt64Array.from(numbers, BigInt) });
+}
+
+/** Whole numbers that belong to the structure, as axes do. */
+export function axesConstant(numbers: Shape): Value {
+  return new Value([numbers.length], 'int64', {
+    constant: { data: BigInt64Array.from(numbers, BigInt), dims: [numbers.length] },
+  });
+}
+
+const scalars = new Map<string, Value>();
+
+/** A number that belongs to the structure. */
+export function scalarConstant(value: number, type: 'float32' | 'int32' | 'bool' = 'float32'): Value {
+  const key = `${type}${Object.is(value, -0) ? '-0' : value}`;
+  let scalar = scalars.get(key);
+  if (!scalar) {
+    scalar = new Value([], type, { constant: { data: typedArray(type, [value]), dims: [] } });
+    scalars.set(key, scalar);
+  }
+  return scalar;
+}
+
+/** A value in another shape of as many elements. */
+export function reshaped(value: Value, shape: Shape): Value {
+  if (sameShape(value.shape, shape)) return value;
+  if (value.known) {
+    const shown = new Value([...shape], value.type);
+    shown.source = value.source ?? value;
+    return shown;
+  }
+  return record('Reshape', [value, shapeInput(shape)], [...shape], value.type, { allowzero: 1 });
+}
+
+/** A number as often as the shape asks for. */
+export function filled(shape: Shape, value: number, type: 'float32' | 'int32' | 'bool' = 'float32'): Value {
+  return record('Expand', [scalarConstant(value, type), shapeInput(shape)], shape, type);
+}
+
+/** A value as another element type. */
+export function cast(value: Value, type: ValueType): Value {
+  return value.type === type ? value : record('Cast', [value], value.shape, type, { to: ELEMENT_TYPES[type] });
+}
+
+/** Numbers of the element types in ONNX (TensorProto.DataType). */
+export const ELEMENT_TYPES: Readonly<Record<ValueType, number>> = { float32: 1, int32: 6, int64: 7, bool: 9 };
+
+/** A typed array of an element type with these numbers. */
+export function typedArray(type: ValueType, numbers: Iterable<number>): ValueData {
+  switch (type) {
+    case 'float32':
+      return Float32Array.from(numbers);
+    case 'int32':
+      return Int32Array.from(numbers);
+    case 'bool':
+      return Uint8Array.from(numbers);
+    case 'int64':
+      return BigInt64Array.from([...numbers], BigInt);
+  }
+}
+
+/** The element type of a tensor of TensorFlow.js. */
+export function valueType(dtype: DataType): 'float32' | 'int32' | 'bool' {
+  if (dtype === 'float32' || dtype === 'int32' || dtype === 'bool') return dtype;
+  throw new Error(`the engine onnx has no tensors of ${dtype}`);
+}
+
+export function sameShape(a: Shape, b: Shape): boolean {
+  return a.length === b.length && a.every((side, axis) => side === b[axis]);
+}
+
+export function sizeOf(shape: Shape): number {
+  return shape.reduce((product, side) => product * side, 1);
+}

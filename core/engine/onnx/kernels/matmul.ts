@@ -1,0 +1,49 @@
+import { MICROSOFT, record, type Value } from '../graph.js';
+import { add, unary } from './elementwise.js';
+import { broadcast, type Call, type KernelTable } from './table.js';
+
+/** Products of matrices. */
+
+export interface ProductOptions {
+  transposeA?: boolean;
+  transposeB?: boolean;
+  /** Multiplies the product. */
+  alpha?: number;
+}
+
+/** Products of the last two axes; those before are batches, with broadcasting. */
+export function batchMatMul(a: Value, b: Value, options: ProductOptions = {}): Value {
+  const { transposeA = false, transposeB = false, alpha = 1 } = options;
+  const rows = a.shape.at(transposeA ? -1 : -2) as number;
+  const columns = b.shape.at(transposeB ? -2 : -1) as number;
+  const shape = [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2)), rows, columns];
+  if (!transposeA && !transposeB && alpha === 1) return record('MatMul', [a, b], shape);
+  const attributes = { alpha: { float: alpha }, transA: Number(transposeA), transB: Number(transposeB) };
+  return record('FusedMatMul', [a, b], shape, 'float32', attributes, MICROSOFT);
+}
+
+/** a b + c for two matrices; c is a row, or null. */
+export function gemm(a: Value, b: Value, c: Value | null, options: ProductOptions = {}): Value {
+  const { transposeA = false, transposeB = false } = options;
+  const rows = a.shape[transposeA ? 1 : 0] as number;
+  const columns = b.shape[transposeB ? 0 : 1] as number;
+  const attributes = { transA: Number(transposeA), transB: Number(transposeB) };
+  return record('Gemm', c ? [a, b, c] : [a, b], [rows, columns], 'float32', attributes);
+}
+
+function matMul({ value, attributes }: Call<{ transposeA: boolean; transposeB: boolean }>): Value {
+  return batchMatMul(value('a'), value('b'), attributes);
+}
+
+export const MATMUL: KernelTable = {
+  BatchMatMul: matMul,
+  _FusedMatMul: (call) => {
+    const { activation } = call.attributes;
+    const bias = call.optional('bias');
+    const product = bias ? add(matMul(call), bias) : matMul(call);
+    if (!activation || activation === 'linear') return product;
+    if (activation === 'relu') return unary('Relu', product);
+    if (activation === 'sigmoid') return unary('Sigmoid', product);
+    throw new Error(`the engine onnx has no fused product with the activation ${activation}`);
+  },
+};

@@ -1,0 +1,192 @@
+import { type TensorInfo, tf } from '../../tf.js';
+import {
+  axesConstant,
+  cast,
+  filled,
+  record,
+  recordAll,
+  reshaped,
+  scalarConstant,
+  shapeInput,
+  sizeOf,
+  type Value,
+} from '../graph.js';
+import { axisOf, type Call, type KernelTable } from './table.js';
+
+/** Operators that move elements without changing them. */
+
+export function transpose(x: Value, perm: readonly number[]): Value {
+  const shape = perm.map((axis) => x.shape[axis] as number);
+  return record('Transpose', [x], shape, x.type, { perm });
+}
+
+export function concat(parts: readonly Value[], axis: number): Value {
+  const [first] = parts as [Value];
+  const shape = first.shape.map((side, at) =>
+    at === axis ? parts.reduce((sum, part) => sum + (part.shape[at] as number), 0) : side,
+  );
+  return record('Concat', parts, shape, first.type, { axis });
+}
+
+export function split(x: Value, sizes: readonly number[], axis: number): Value[] {
+  const shapes = sizes.map((size) => ({ shape: x.shape.map((side, at) => (at === axis ? size : side)), type: x.type }));
+  return recordAll('Split', [x, shapeInput(sizes)], shapes, { axis });
+}
+
+/** A share of the input in another shape, where nothing has to be computed. */
+function reshapeTo({ backend, tensors }: Call, name: string, shape: readonly number[]): TensorInfo {
+  const tensor = tensors[name] as TensorInfo;
+  return backend.share(tensor, shape);
+}
+
+function slice({ value, tensors, attributes }: Call<{ begin: number[]; size: number[] }>): Value {
+  const x = value('x');
+  const [begin, size] = tf.slice_util.parseSliceParams(tensors.x as never, attributes.begin, attributes.size);
+  const end = begin.map((start, axis) => start + (size[axis] as number));
+  return record('Slice', [x, shapeInput(begin), shapeInput(end)], size, x.type);
+}
+
+function stridedSlice({ value, backend, tensors, attributes }: Call<StridedSliceAttributes>): Value | TensorInfo {
+  const x = value('x');
+  const { begin, end, strides, beginMask, endMask, ellipsisMask, newAxisMask, shrinkAxisMask } = attributes;
+  const {
+    finalShape,
+    isIdentity,
+    begin: from,
+    end: to,
+    strides: by,
+  } = tf.slice_util.sliceInfo(
+    [...x.shape],
+    begin,
+    end,
+    strides,
+    beginMask,
+    endMask,
+    ellipsisMask,
+    newAxisMask,
+    shrinkAxisMask,
+  );
+  if (isIdentity) return backend.share(tensors.x as TensorInfo, finalShape);
+  const axes = from.map((_, axis) => axis);
+  // An end before the first element is written so far below zero that ONNX does not count it from the other side.
+  const ends = to.map((place, axis) => (place < 0 && (by[axis] as number) < 0 ? -1e9 : place));
+  const shape = tf.slice_util.computeOutShape(from, to, by);
+  const sliced = record(
+    'Slice',
+    [x, shapeInput(from), shapeInput(ends), axesConstant(axes), shapeInput(by)],
+    shape,
+    x.type,
+  );
+  return reshaped(sliced, finalShape);
+}
+
+interface StridedSliceAttributes {
+  begin: number[];
+  end: number[];
+  strides: number[];
+  beginMask: number;
+  endMask: number;
+  ellipsisMask: number;
+  newAxisMask: number;
+  shrinkAxisMask: number;
+}
+
+export const SHAPE: KernelTable = {
+  Identity: (call) => reshapeTo(call, 'x', call.tensors.x?.shape ?? []),
+  Reshape: (call) => {
+    const { shape } = call.tensors.x as TensorInfo;
+    return reshapeTo(call, 'x', tf.util.inferFromImplicitShape(call.attributes.shape, sizeOf(shape)));
+  },
+  ExpandDims: (call) => {
+    const shape = [...(call.tensors.input as TensorInfo).shape];
+    shape.splice(axisOf(call.attributes.dim, shape.length + 1), 0, 1);
+    return reshapeTo(call, 'input', shape);
+  },
+  Transpose: ({ value, attributes }) => transpose(value('x'), attributes.perm),
+  Concat: ({ backend, tensors, attributes }) => {
+    const parts = Object.values(tensors).map((tensor) => backend.valueFor(tensor));
+    return concat(parts, axisOf(attributes.axis, (parts[0] as Value).shape.length));
+  },
+  Pack: ({ backend, tensors, attributes }) => {
+    const list = Object.values(tensors);
+    const axis = axisOf(attributes.axis, (list[0] as TensorInfo).shape.length + 1);
+    const shape = [...(list[0] as TensorInfo).shape];
+    shape.splice(axis, 0, 1);
+    return concat(
+      list.map((tensor) => reshaped(backend.valueFor(tensor), shape)),
+      axis,
+    );
+  },
+  Unpack: ({ value, attributes }) => {
+    const x = value('value');
+    const axis = axisOf(attributes.axis, x.shape.length);
+    const shape = x.shape.filter((_, at) => at !== axis);
+    return split(x, Array(x.shape[axis] as number).fill(1), axis).map((part) => reshaped(part, shape));
+  },
+  SplitV: ({ value, tensors, attributes }) => {
+    const x = value('x');
+    const axis = axisOf(attributes.axis, x.shape.length);
+    return split(x, tf.backend_util.prepareSplitSize(tensors.x as never, attributes.numOrSizeSplits, axis), axis);
+  },
+  Slice: slice,
+  StridedSlice: stridedSlice,
+  Tile: ({ value, attributes }) => {
+    const x = value('x');
+    const shape = x.shape.map((side, axis) => side * attributes.reps[axis]);
+    return record('Tile', [x, shapeInput(attributes.reps)], shape, x.type);
+  },
+  BroadcastTo: ({ value, attributes }) => {
+    const x = value('x');
+    return record('Expand', [x, shapeInput(attributes.shape)], attributes.shape, x.type);
+  },
+  Reverse: ({ value, attributes }) => {
+    const x = value('x');
+    const axes: number[] = tf.util.parseAxisParam(attributes.dims, [...x.shape]);
+    if (axes.length === 0) return x.node ? x : record('Identity', [x], x.shape, x.type);
+    const [starts, ends, steps] = [-1, -1e9, -1].map((number) => axesConstant(axes.map(() => number)));
+    return record('Slice', [x, starts as Value, ends as Value, axesConstant(axes), steps as Value], x.shape, x.type);
+  },
+  PadV2: ({ value, attributes }) => {
+    const x = value('x');
+    const paddings: [number, number][] = attributes.paddings;
+    const pads = shapeInput([...paddings.map(([before]) => before), ...paddings.map(([, after]) => after)]);
+    const shape = x.shape.map((side, axis) => side + (paddings[axis]?.[0] ?? 0) + (paddings[axis]?.[1] ?? 0));
+    return record('Pad', [x, pads, scalarConstant(attributes.constantValue, x.type as 'float32')], shape, x.type);
+  },
+  GatherV2: ({ value, attributes }) => {
+    const [x, indices] = [value('x'), value('indices')];
+    const axis = axisOf(attributes.axis, x.shape.length);
+    if (attributes.batchDims) throw new Error('gather with batchDims has no kernel in the engine onnx');
+    const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
+    return record('Gather', [x, indices], shape, x.type, { axis });
+  },
+  UnsortedSegmentSum: ({ value, attributes }) => {
+    const [x, segments] = [value('x'), value('segmentIds')];
+    const shape = [attributes.numSegments as number, ...x.shape.slice(1)];
+    const rows = reshaped(cast(segments, 'int64'), [sizeOf(segments.shape), 1]);
+    const nothing = filled(shape, 0, x.type as 'float32');
+    return record('ScatterND', [nothing, rows, x], shape, x.type, { reduction: 'add' });
+  },
+  OneHot: ({ value, attributes }) => {
+    const indices = value('indices');
+    const { depth, onValue, offValue, dtype = 'int32' } = attributes;
+    const values = concat(
+      [offValue, onValue].map((number) => reshaped(cast(scalarConstant(number), dtype), [1])),
+      0,
+    );
+    return record('OneHot', [indices, scalarConstant(depth, 'int32'), values], [...indices.shape, depth], dtype, {
+      axis: -1,
+    });
+  },
+  Range: ({ attributes }) => {
+    const { start, stop, step, dtype } = attributes;
+    const length = Math.max(0, Math.ceil((stop - start) / step));
+    const places = record('Range', [scalarConstant(0), scalarConstant(length), scalarConstant(1)], [length]);
+    const scaled = record(
+      'Add',
+      [record('Mul', [places, scalarConstant(step)], [length]), scalarConstant(start)],
+      [length],
+    );
+    return cast(scaled, dtype ?? 'float32');
+  },
+};

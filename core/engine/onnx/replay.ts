@@ -1,0 +1,148 @@
+import { type Tensor, tf } from '../tf.js';
+import type { OnnxBackend } from './backend.js';
+import { type Shape, type Value, type ValueData, Value as ValueOf, type ValueType } from './graph.js';
+import type { CompiledGraph, Feed } from './sessions.js';
+import { analyse } from './structure.js';
+
+/** Where an input of a replayed graph comes from: a tensor of the call, or data that never change. */
+type Source = { argument: number } | { data: ValueData };
+
+/** A function's graph for tensors of certain shapes. */
+interface Program {
+  compiled: CompiledGraph;
+  inputs: { name: string; type: ValueType; shape: Shape; source: Source }[];
+  outputs: { shape: Shape; type: ValueType }[];
+  /** What each tensor of the result is: an output of the graph, an argument, or data that never change. */
+  results: { shape: Shape; type: ValueType; from: { output: number } | Source }[];
+  /** Builds the result from its tensors. */
+  assemble(tensors: readonly Tensor[]): unknown;
+}
+
+/** Programs that are kept for one function; the oldest goes first. Each is a few kilobytes. */
+const MOST_PROGRAMS = 256;
+
+/**
+ * A function of tensors that is traced once for each combination of shapes and then replayed with new data, so that a
+ * call costs no more than its computation. Programs whose structure is the same share one session.
+ *
+ * The function may use its arguments and tensors that never change; whatever else it computes from numbers is fixed when
+ * it is traced. Arguments are nested lists and objects of tensors and plain values; plain values are part of what is
+ * compared, so that another number means another trace.
+ */
+export function replayed<Inputs extends unknown[], Result>(
+  backend: OnnxBackend,
+  fn: (...inputs: Inputs) => Result,
+): (...inputs: Inputs) => Promise<Result> {
+  const programs = new Map<string, Program>();
+  return async (...inputs) => {
+    const given: Tensor[] = [];
+    const key = JSON.stringify(inputs, (_, part: unknown) => {
+      if (!(part instanceof tf.Tensor)) return part;
+      given.push(part);
+      return `${part.dtype}[${part.shape}]`;
+    });
+    await backend.computeAwaited();
+    const data = await Promise.all(given.map(async (tensor) => (await backend.read(tensor.dataId)) as ValueData));
+    let program = programs.get(key);
+    if (!program) {
+      program = await trace(backend, fn, inputs, given);
+      programs.set(key, program);
+      if (programs.size > MOST_PROGRAMS) programs.delete(programs.keys().next().value as string);
+    }
+    return (await run(backend, program, data)) as Result;
+  };
+}
+
+async function run(backend: OnnxBackend, program: Program, given: readonly ValueData[]): Promise<unknown> {
+  const dataOf = (source: Source) => ('data' in source ? source.data : (given[source.argument] as ValueData));
+  const feeds: Feed[] = program.inputs.map(({ source, ...slot }) => ({ ...slot, data: dataOf(source) }));
+  const outputs = await backend.inTurn(() => backend.sessions.run(program.compiled, feeds));
+  // Tensors of one output share it; what was given or never changes is copied, because results may be changed in place.
+  const values = outputs.map((data, at) => {
+    const { shape, type } = program.outputs[at] as { shape: Shape; type: ValueType };
+    return new ValueOf(shape, type, { data });
+  });
+  const tensors = program.results.map(({ shape, type, from }) => {
+    const value =
+      'output' in from ? (values[from.output] as Value) : new ValueOf(shape, type, { data: dataOf(from).slice() });
+    return tensorOf(backend, value, shape);
+  });
+  return program.assemble(tensors);
+}
+
+/** Runs the function on stand-ins for its tensors, and keeps the graph that it records. */
+async function trace<Inputs extends unknown[], Result>(
+  backend: OnnxBackend,
+  fn: (...inputs: Inputs) => Result,
+  inputs: Inputs,
+  given: readonly Tensor[],
+): Promise<Program> {
+  const standIns = new Map<Value, number>();
+  const scope = tf.engine();
+  scope.startScope('trace');
+  try {
+    // The same tensor given twice has two stand-ins, because another call may give two tensors.
+    const stood = given.map((tensor, at) => {
+      const data = backend.recorded(tensor).known as ValueData;
+      const value = new ValueOf(tensor.shape, tensor.dtype as ValueType, { data });
+      standIns.set(value, at);
+      return tensorOf(backend, value, tensor.shape);
+    });
+    let next = 0;
+    const result = fn(...(mapTensors(inputs, () => stood[next++] as Tensor) as Inputs));
+    const tensors: Tensor[] = [];
+    const skeleton = mapTensors(result, (tensor) => {
+      tensors.push(tensor);
+      return new Place(tensors.length - 1);
+    });
+    const values = tensors.map((tensor) => backend.recorded(tensor));
+    const structure = analyse([...new Set(values.filter((value) => value.node))]);
+    const sourceOf = (value: Value): Source => {
+      const root = value.source ?? value;
+      const argument = standIns.get(root);
+      return argument === undefined ? { data: root.known as ValueData } : { argument };
+    };
+    return {
+      compiled: await backend.inTurn(() => backend.sessions.compile(structure)),
+      inputs: structure.inputs.map((value) => ({
+        name: structure.names.get(value) as string,
+        type: value.type,
+        shape: value.shape,
+        source: sourceOf(value),
+      })),
+      outputs: structure.outputs.map(({ shape, type }) => ({ shape, type })),
+      results: tensors.map((tensor, at) => {
+        const value = values[at] as Value;
+        const from = value.node ? { output: structure.outputs.indexOf(value) } : sourceOf(value);
+        return { shape: tensor.shape, type: value.type, from };
+      }),
+      assemble: (made) => mapPlaces(skeleton, made),
+    };
+  } finally {
+    scope.endScope();
+  }
+}
+
+/** Stands for a tensor in a result that is to be assembled. */
+class Place {
+  constructor(readonly index: number) {}
+}
+
+function tensorOf(backend: OnnxBackend, value: Value, shape: Shape): Tensor {
+  return tf.engine().makeTensorFromTensorInfo(backend.hold(value, shape));
+}
+
+/** A copy of nested lists and objects in which every tensor is replaced. */
+function mapTensors(part: unknown, replace: (tensor: Tensor) => unknown): unknown {
+  if (part instanceof tf.Tensor) return replace(part);
+  if (Array.isArray(part)) return part.map((item) => mapTensors(item, replace));
+  if (part === null || typeof part !== 'object') return part;
+  return Object.fromEntries(Object.entries(part).map(([name, item]) => [name, mapTensors(item, replace)]));
+}
+
+function mapPlaces(part: unknown, tensors: readonly Tensor[]): unknown {
+  if (part instanceof Place) return tensors[part.index];
+  if (Array.isArray(part)) return part.map((item) => mapPlaces(item, tensors));
+  if (part === null || typeof part !== 'object') return part;
+  return Object.fromEntries(Object.entries(part).map(([name, item]) => [name, mapPlaces(item, tensors)]));
+}

@@ -1,0 +1,113 @@
+import type { TransformerFunctions } from './differentiable.js';
+import { type Tensor, tf } from './tf.js';
+
+/*
+ * Letters: M rows, I inputs, O outputs, D width, B images, N tokens, h heads, d = D / h.
+ */
+
+/** The functions made of plain operations, for every engine. */
+export const plainFunctions: TransformerFunctions = {
+  linear(save, x, weight, bias) {
+    save([x, weight]);
+    return {
+      value: tf.matMul(x, weight, false, true).add(bias), // [M, O]
+      gradFunc: (dy, saved) => {
+        const [x0, w0] = saved as [Tensor, Tensor];
+        return [
+          tf.matMul(dy, w0), // [M, I]
+          tf.matMul(dy, x0, true, false), // [O, I]
+          sumRows(dy), // [O]
+        ];
+      },
+    };
+  },
+
+  layerNorm(save, x, scale, bias, epsilon) {
+    const { normalised, inverseDeviation } = standardise(x, epsilon); // [M, D], [M, 1]
+    save([normalised, inverseDeviation, scale]);
+    return {
+      value: normalised.mul(scale).add(bias), // [M, D]
+      gradFunc: (dy, saved) => {
+        const [n, r, s] = saved as [Tensor, Tensor, Tensor];
+        const dn = dy.mul(s); // [M, D]
+        const along = dn.mul(n).mean(-1, true); // [M, 1]
+        const dx = dn.sub(dn.mean(-1, true)).sub(n.mul(along)).mul(r); // [M, D]
+        return [dx, sumRows(dy.mul(n)), sumRows(dy)];
+      },
+    };
+  },
+
+  normalise: (x, epsilon) => standardise(x, epsilon).normalised,
+
+  gelu(save, x) {
+    const cumulative = tf.erf(x.mul(Math.SQRT1_2)).add(1).mul(0.5); // Φ(x)
+    save([x, cumulative]);
+    return {
+      value: x.mul(cumulative),
+      gradFunc: (dy, saved) => {
+        const [x0, phi] = saved as [Tensor, Tensor];
+        const density = tf.exp(x0.square().mul(-0.5)).mul(1 / Math.sqrt(2 * Math.PI)); // Φ'(x)
+        return [dy.mul(phi.add(x0.mul(density)))];
+      },
+    };
+  },
+
+  attention(save, qkv, heads) {
+    const [images, tokens, width3] = qkv.shape as [number, number, number];
+    const headWidth = width3 / 3 / heads;
+    const scale = 1 / Math.sqrt(headWidth);
+    const [q, k, v] = splitHeads(qkv, heads); // each [B h, N, d]
+    const weights = tf.softmax(tf.matMul(q, k, false, true).mul(scale)); // [B h, N, N]
+    save([q, k, v, weights]);
+    return {
+      value: mergeHeads(tf.matMul(weights, v), images), // [B, N, D]
+      gradFunc: (dy, saved) => {
+        const [q0, k0, v0, p] = saved as [Tensor, Tensor, Tensor, Tensor];
+        const dOut = moveHeadsOut(dy, heads).reshape([images * heads, tokens, headWidth]); // [B h, N, d]
+        const dP = tf.matMul(dOut, v0, false, true); // [B h, N, N]
+        const dScores = p.mul(dP.sub(dP.mul(p).sum(-1, true))).mul(scale); // [B h, N, N]
+        const dQ = tf.matMul(dScores, k0); // [B h, N, d]
+        const dK = tf.matMul(dScores, q0, true, false); // [B h, N, d]
+        const dV = tf.matMul(p, dOut, true, false); // [B h, N, d]
+        const parts = [dQ, dK, dV].map((part) => part.reshape([images, -1])); // 3 x [B, h N d]
+        return [mergeHeads(tf.concat(parts, 1).reshape([-1, tokens, headWidth]), images)]; // [B, N, 3D]
+      },
+    };
+  },
+};
+
+/** Queries, keys and values, each [B h, N, d]: split where the parts lie in one piece, which copies fastest. */
+function splitHeads(qkv: Tensor, heads: number): [Tensor, Tensor, Tensor] {
+  const [images, tokens, width3] = qkv.shape as [number, number, number];
+  const all = moveHeadsOut(qkv, 3 * heads).reshape([images, -1]); // [B, 3 h N d]
+  const parts = tf.split(all, 3, 1).map((part) => part.reshape([images * heads, tokens, width3 / 3 / heads]));
+  return parts as [Tensor, Tensor, Tensor];
+}
+
+/** [B, N, H d] -> [B, H, N, d] for any number H of heads. */
+function moveHeadsOut(x: Tensor, heads: number): Tensor {
+  const [images, tokens, width] = x.shape as [number, number, number];
+  return x.reshape([images, tokens, heads, width / heads]).transpose([0, 2, 1, 3]);
+}
+
+/** [B H, N, d] -> [B, N, H d] */
+function mergeHeads(x: Tensor, images: number): Tensor {
+  const [rows, tokens, headWidth] = x.shape as [number, number, number];
+  const heads = rows / images;
+  return x
+    .reshape([images, heads, tokens, headWidth])
+    .transpose([0, 2, 1, 3]) // [B, N, H, d]
+    .reshape([images, tokens, heads * headWidth]);
+}
+
+function standardise(rows: Tensor, epsilon: number): { normalised: Tensor; inverseDeviation: Tensor } {
+  const centred = rows.sub(rows.mean(-1, true)); // [M, D]
+  const inverseDeviation = tf.rsqrt(centred.square().mean(-1, true).add(epsilon)); // [M, 1]
+  return { normalised: centred.mul(inverseDeviation), inverseDeviation };
+}
+
+/** Sum over rows, [M, D] -> [D], as a product with ones: many times faster than a reduction along the first axis. */
+function sumRows(x: Tensor): Tensor {
+  const [rows, width] = x.shape as [number, number];
+  return tf.matMul(tf.ones([1, rows]), x).reshape([width]);
+}

@@ -1,0 +1,169 @@
+import type { Engine } from '../engine/contract.js';
+import { type Scalar, type Tensor, tf } from '../engine/tf.js';
+import { encodeContext, encodeTargets, type Ijepa, predictTargets, type Weights } from '../model/ijepa.js';
+import { type Parameters, parameter } from '../model/parameters.js';
+import type { LossName, RegularizerName } from './choices.js';
+import { predictionLoss } from './loss.js';
+import { type MicroBatch, microBatches, type TrainBatch } from './micro-batch.js';
+import { vicreg } from './regularizer.js';
+
+export interface Objective {
+  loss: LossName;
+  regularizer: RegularizerName;
+  regularizerWeight: number;
+  /** Images computed at once; the gradients of a larger batch are accumulated, with the same result. */
+  microBatchSize: number;
+}
+
+/** An objective's value, the prediction loss in it, and its gradients by names such as 'predictor.mask_token'. */
+export type ObjectiveGradients = {
+  loss: Scalar;
+  predictionLoss: Scalar;
+  /** Each image's targets, averaged over blocks and patches, [B, D]. */
+  targetMeans: Tensor;
+  gradients: Parameters;
+};
+
+/** Computes an objective's value over a batch and its gradients, in parts that are added up; the caller's to dispose. */
+export type ComputeObjective = (weights: Weights, batch: TrainBatch) => Promise<ObjectiveGradients>;
+
+/** Prepares an objective for an engine. */
+export function prepareObjective(engine: Engine, model: Ijepa, objective: Objective): ComputeObjective {
+  const computePart = engine.compile((weights: Weights, part: MicroBatch, pull: Pull) =>
+    tf.tidy(() => partGradients(model, objective, weights, part, pull)),
+  );
+  const pullOf = preparePull(engine, model, objective);
+  return async (weights, batch) => {
+    const parts = microBatches(model, batch, objective.microBatchSize);
+    const pull = await pullOf(weights, parts);
+    let sum: ObjectiveGradients | null = null;
+    for (const [index, part] of parts.entries()) {
+      const result = await computePart(weights, part, pull[index] ?? {});
+      sum = sum ? await addResults(engine, sum, result) : result;
+    }
+    tf.dispose([parts, pull]);
+    if (!sum) throw new Error('a batch has no images');
+    return sum;
+  };
+}
+
+/** The share that a part of a batch has in the objective: targets, context, prediction, loss, gradients. */
+function partGradients(
+  model: Ijepa,
+  objective: Objective,
+  weights: Weights,
+  part: MicroBatch,
+  pull: Pull,
+): ObjectiveGradients {
+  const target = encodeTargets(model, weights.target, part.images, part.targets, part.context.masks);
+  let predictionShare = tf.scalar(0);
+  const { value, gradients } = valueAndGradients(trainable(weights), (parameters) => {
+    const context = encodeContext(model, namesWithout(parameters, 'encoder.'), part.images, part.context);
+    const predictor = namesWithout(parameters, 'predictor.');
+    const predicted = predictTargets(model, predictor, context, part.context, part.targets);
+    const share = predictionLoss(objective.loss, predicted, target).mul(part.share) as Scalar;
+    predictionShare = tf.keep(share.clone());
+    const regularizer = regularizerOf(objective, context, pull);
+    return (regularizer ? share.add(regularizer) : share) as Scalar;
+  });
+  const predictionLossShare = predictionShare.clone();
+  predictionShare.dispose();
+  const [rows, patches, width] = target.shape as [number, number, number];
+  const images = part.images.shape[0] as number;
+  const targetMeans = target.reshape([rows / images, images, patches, width]).mean([0, 2]); // [b, D]
+  return { loss: value, predictionLoss: predictionLossShare, targetMeans, gradients };
+}
+
+/** Adds the results of two parts up; both are used up. */
+async function addResults(engine: Engine, a: ObjectiveGradients, b: ObjectiveGradients): Promise<ObjectiveGradients> {
+  const targetMeans = tf.concat([a.targetMeans, b.targetMeans], 0);
+  tf.dispose([a.targetMeans, b.targetMeans]);
+  const gradients: Record<string, Tensor> = {};
+  for (const [name, gradient] of Object.entries(b.gradients)) {
+    gradients[name] = await engine.accumulate(parameter(a.gradients, name), gradient);
+  }
+  return {
+    loss: (await engine.accumulate(a.loss, b.loss)) as Scalar,
+    predictionLoss: (await engine.accumulate(a.predictionLoss, b.predictionLoss)) as Scalar,
+    targetMeans,
+    gradients,
+  };
+}
+
+/**
+ * What stands for the regularizer in a part of a batch that is computed in several.
+ *
+ * Variance and covariance of a batch are not means over its parts. So all pooled outputs z are computed first without
+ * gradient, then R(z) and G = ∂R/∂z; each part adds ⟨G, z(θ)⟩, whose gradient is that of R itself, and its share of
+ * R - ⟨G, z⟩, which brings the sum of the parts to R. Empty where there is one part, or no regularizer.
+ */
+type Pull = { slope?: Tensor; correction?: Tensor };
+
+function preparePull(engine: Engine, model: Ijepa, { regularizer, regularizerWeight }: Objective) {
+  const pooled = engine.compile((encoder: Parameters, part: MicroBatch) =>
+    tf.tidy(() => pool(encodeContext(model, encoder, part.images, part.context))),
+  );
+  const pulls = engine.compile((outputs: Tensor[]) =>
+    tf.tidy((): Pull[] => {
+      const z = tf.concat(outputs, 0);
+      const { value, grad } = tf.valueAndGrad((x: Tensor) => vicreg(x).mul(regularizerWeight))(z);
+      const correction = value.sub(grad.mul(z).sum()).div(outputs.length);
+      const slopes = tf.split(
+        grad,
+        outputs.map((output) => output.shape[0] as number),
+        0,
+      );
+      return slopes.map((slope) => ({ slope, correction: correction.clone() }));
+    }),
+  );
+  return async (weights: Weights, parts: readonly MicroBatch[]): Promise<Pull[]> => {
+    if (parts.length === 1 || regularizer === 'none' || regularizerWeight === 0) return [];
+    const outputs: Tensor[] = [];
+    for (const part of parts) outputs.push(await pooled(weights.encoder, part));
+    const result = await pulls(outputs);
+    tf.dispose(outputs);
+    return result;
+  };
+}
+
+/** The regularizer's term in a part's loss; null where there is none. */
+function regularizerOf({ regularizer, regularizerWeight }: Objective, context: Tensor, pull: Pull): Tensor | null {
+  if (regularizer === 'none' || regularizerWeight === 0) return null;
+  const { slope, correction } = pull;
+  if (!slope || !correction) return vicreg(pool(context)).mul(regularizerWeight);
+  return pool(context).mul(slope).sum().add(correction);
+}
+
+/** Mean over tokens: [B, K, D] -> [B, D]. */
+function pool(tokens: Tensor): Tensor {
+  return tokens.mean(1);
+}
+
+/** The parameters that gradients reach, under one set of names. */
+export function trainable({ encoder, predictor }: Pick<Weights, 'encoder' | 'predictor'>): Parameters {
+  const named: [string, Tensor][] = [];
+  for (const [name, tensor] of Object.entries(encoder)) named.push([`encoder.${name}`, tensor]);
+  for (const [name, tensor] of Object.entries(predictor)) named.push([`predictor.${name}`, tensor]);
+  return Object.fromEntries(named);
+}
+
+/** Entries whose name starts with the prefix, without it. */
+function namesWithout(parameters: Parameters, prefix: string): Parameters {
+  return Object.fromEntries(
+    Object.entries(parameters)
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, tensor]) => [name.slice(prefix.length), tensor]),
+  );
+}
+
+/** Value and gradients, by name, of a scalar function of named parameters. */
+export function valueAndGradients(
+  parameters: Parameters,
+  compute: (parameters: Parameters) => Scalar,
+): { value: Scalar; gradients: Parameters } {
+  const names = Object.keys(parameters);
+  const zip = (tensors: Tensor[]): Parameters =>
+    Object.fromEntries(names.map((name, at) => [name, tensors[at] as Tensor]));
+  const { value, grads } = tf.valueAndGrads((...tensors: Tensor[]) => compute(zip(tensors)))(Object.values(parameters));
+  return { value: value as Scalar, gradients: zip(grads) };
+}
