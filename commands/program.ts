@@ -1,7 +1,9 @@
 import { Command, CommanderError } from 'commander';
 import { explainSystemError, UserError } from '../core/errors.js';
 import { programVersion } from '../core/version.js';
+import { benchCommand } from './bench.js';
 import { configCommand } from './config.js';
+import { engineCommand } from './engine.js';
 import { maskPreviewCommand } from './mask-preview.js';
 import { pretrainCommand } from './pretrain.js';
 
@@ -26,7 +28,8 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .showHelpAfterError('(--help lists what there is)')
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'ijepa: ')) })
     .exitOverride();
-  for (const command of [pretrainCommand(finish), maskPreviewCommand(), configCommand()]) {
+  const commands = [pretrainCommand(finish), maskPreviewCommand(), configCommand(), engineCommand(), benchCommand()];
+  for (const command of commands) {
     program.addCommand(command.copyInheritedSettings(program));
   }
   const output = watchOutput();

@@ -258,6 +258,28 @@ export const OPTIONS = {
     mayChange: true,
     help: 'what computes; auto takes the fastest that is there',
   }),
+  threads: automatic(
+    integer({
+      group: 'Running',
+      default: 0,
+      min: 1,
+      max: 1024,
+      mayChange: true,
+      help: 'threads that compute at the same time, on engines that can choose',
+    }),
+    'the cores that the process may use',
+  ),
+  memory: automatic(
+    integer({
+      group: 'Running',
+      default: 0,
+      min: 64,
+      unit: 'MiB',
+      mayChange: true,
+      help: 'memory that training may take; batches are computed in parts that fit',
+    }),
+    '60% of what is free',
+  ),
   saveEveryEpochs: integer({
     group: 'Running',
     default: 10,

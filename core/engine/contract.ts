@@ -22,8 +22,7 @@ export interface Engine {
   readonly device: string;
   /** Threads that compute at the same time. */
   readonly threads: number;
-  /** Most bytes that its tensors can take, or null where only the machine's memory limits them. */
-  readonly memoryBytes: number | null;
+  readonly memory: EngineMemory;
   /**
    * Prepares a function of tensors for being called many times. Engines that trace a function once for each combination
    * of shapes, and replay it with new data, do so here; on the rest the function is called.
@@ -37,6 +36,17 @@ export interface Engine {
   readonly updateParameter: UpdateParameter;
   /** The sum of two tensors of one shape, both of which are used up. */
   accumulate(sum: Tensor, addend: Tensor): Promise<Tensor>;
+}
+
+/** How an engine deals with memory. */
+export interface EngineMemory {
+  /** Most bytes that its tensors can take, or null where only the machine's memory limits them. */
+  readonly limit: number | null;
+  /**
+   * - `stepwise`: every intermediate result is a tensor that stays until its gradient is taken.
+   * - `planned`: whole graphs are compiled, and only what gradients need stays.
+   */
+  readonly kind: 'stepwise' | 'planned';
 }
 
 /** A function that an engine has prepared. */

@@ -13,7 +13,7 @@ export const cpu: EngineStarter = {
       version: tf.version_core,
       device: 'CPU (plain JavaScript)',
       threads: 1,
-      memoryBytes: null,
+      memory: { limit: null, kind: 'stepwise' },
       compile: calledDirectly,
       updateParameter,
       accumulate,

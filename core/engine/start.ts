@@ -1,5 +1,12 @@
 import { reasonOf, UserError } from '../errors.js';
-import { ENGINE_NAMES, type Engine, type EngineChoice, type EngineName, type EngineStarter } from './contract.js';
+import {
+  ENGINE_NAMES,
+  type Engine,
+  type EngineChoice,
+  type EngineName,
+  type EngineStarter,
+  type StartOptions,
+} from './contract.js';
 import { cpu } from './cpu.js';
 import { onnx } from './onnx/engine.js';
 import { tensorflow, tensorflowGpu } from './tensorflow.js';
@@ -24,9 +31,9 @@ export type EngineStatus =
  * `auto` takes the fastest that is present: one that is absent, or whose native part does not load, is passed over.
  * @throws UserError if an engine was asked for by name and is not there.
  */
-export async function startEngine(choice: EngineChoice): Promise<Engine> {
-  if (choice === 'auto') return startFastest();
-  const status = await tryEngine(choice);
+export async function startEngine(choice: EngineChoice, options: StartOptions = {}): Promise<Engine> {
+  if (choice === 'auto') return startFastest(options);
+  const status = await tryEngine(choice, options);
   if (status.present) return status.engine;
   throw new UserError(`the engine ${choice} is not available: ${status.reason}`, {
     expected: `an engine that is installed on this machine, out of ${ENGINE_NAMES.join(', ')}`,
@@ -35,18 +42,18 @@ export async function startEngine(choice: EngineChoice): Promise<Engine> {
 }
 
 /** Tries to start one engine; its absence is an answer, not an error. */
-export async function tryEngine(name: EngineName): Promise<EngineStatus> {
+export async function tryEngine(name: EngineName, options: StartOptions = {}): Promise<EngineStatus> {
   try {
-    return { name, present: true, engine: await STARTERS[name].start() };
+    return { name, present: true, engine: await STARTERS[name].start(options) };
   } catch (error) {
     return { name, present: false, reason: reasonOf(error) };
   }
 }
 
-async function startFastest(): Promise<Engine> {
+async function startFastest(options: StartOptions): Promise<Engine> {
   const reasons: string[] = [];
   for (const name of ENGINE_NAMES) {
-    const status = await tryEngine(name);
+    const status = await tryEngine(name, options);
     if (status.present) return status.engine;
     reasons.push(`${name}: ${status.reason}`);
   }

@@ -25,7 +25,7 @@ function nativeTensorflow(name: EngineName, packageName: string, device: string)
         version,
         device,
         threads: availableThreads(),
-        memoryBytes: null,
+        memory: { limit: null, kind: 'stepwise' },
         compile: calledDirectly,
         updateParameter,
         accumulate,

@@ -1,6 +1,7 @@
+import { freemem } from 'node:os';
 import type { Options } from '../config/schema.js';
 import { maskSettings, modelSize } from '../config/settings.js';
-import type { Engine } from '../engine/contract.js';
+import type { Engine, EngineMemory } from '../engine/contract.js';
 import { UserError } from '../errors.js';
 import { masksOfStep } from '../masking/coverage.js';
 import { countParameters, encoderShapes, predictorShapes } from '../model/parameters.js';
@@ -18,51 +19,70 @@ const GIB = 2 ** 30;
 /** Batches over which the largest token counts are taken. */
 const SAMPLED_STEPS = 20;
 
+/** What a process takes before it has any tensor. */
+const PROGRAM = 260 * 2 ** 20;
+/** Part of the free memory that is used where the user names no budget. */
+const SHARE_OF_FREE = 0.6;
+
 /**
- * Estimates what a step needs on an engine that keeps every intermediate result until its gradient is taken.
+ * Estimates what a step needs.
  *
- * The factors were fitted to the measured peak of eleven models from 64 x 6 to 384 x 3 wide and deep, on 32 to 224
- * pixels; the estimates lie within 10% of the measurements.
+ * The factors of stepwise engines were fitted to the measured peak of eleven models from 64 x 6 to 384 x 3 wide and deep,
+ * on 32 to 224 pixels; the estimates lie within 10% of the measurements. Planned engines keep, for each token of a block,
+ * 17 rows of its width (inputs of two norms and four linear layers, queries, keys and values, the hidden layer before and
+ * after GELU) and the attention weights.
  * Letters: K and J patches of a context and a target block, N of the image; D and L width and depth of the encoder, E and
- * M of the predictor; h heads.
+ * M of the predictor; h heads; R rows of the predictor an image.
  */
-export function estimateStepMemory(options: Options): StepMemory {
+export function estimateStepMemory(options: Options, kind: EngineMemory['kind']): StepMemory {
   const size = modelSize(options);
   const settings = maskSettings(options);
-  const { encoder, predictor } = size;
+  const { dim: D, depth: L, heads: h, mlpRatio } = size.encoder;
+  const { dim: E, depth: M } = size.predictor;
   const drawn = Array.from({ length: SAMPLED_STEPS }, (_, step) => masksOfStep(settings, 1, options.seed, step + 1));
-  const K = settings.contexts * Math.max(...drawn.map(({ context }) => context.tokens));
+  const K = Math.max(...drawn.map(({ context }) => context.tokens));
   const J = Math.max(...drawn.map(({ targets }) => targets.tokens));
   const N = settings.gridSize ** 2;
-  const rows = settings.targets * settings.contexts;
+  const C = settings.contexts;
+  const R = settings.targets * C;
+  const encoder = countParameters(encoderShapes(size));
+  const trained = encoder + countParameters(predictorShapes(size));
+  const wide = mlpRatio / 4;
+  if (kind === 'planned') {
+    const perImage =
+      L * C * K * (17 * wide * D + h * K) + M * R * (K + J) * (17 * E + h * (K + J)) + N * (14 * D + h * N);
+    return { fixed: PROGRAM + FLOAT * (5 * trained + encoder), perImage: FLOAT * perImage };
+  }
   const perImage =
-    110 * (encoder.mlpRatio / 4) * K * encoder.dim * encoder.depth +
-    180 * rows * (K / settings.contexts + J) * predictor.dim * predictor.depth +
-    2.3 * encoder.heads * ((K * K) / settings.contexts) * encoder.depth +
-    2.3 * encoder.heads * rows * (K / settings.contexts + J) ** 2 * predictor.depth +
-    84 * N * encoder.dim +
-    3 * encoder.heads * N * N; // the target encoder's attention, one block at a time
-  const trained = countParameters(encoderShapes(size)) + countParameters(predictorShapes(size));
-  return { fixed: FLOAT * (8 * trained + 2 * countParameters(encoderShapes(size))), perImage: FLOAT * perImage };
+    110 * wide * C * K * D * L +
+    180 * R * (K + J) * E * M +
+    2.3 * h * C * K * K * L +
+    2.3 * h * R * (K + J) ** 2 * M +
+    84 * N * D +
+    3 * h * N * N; // the target encoder's attention, one block at a time
+  return { fixed: FLOAT * (8 * trained + 2 * encoder), perImage: FLOAT * perImage };
 }
 
 /**
  * How many images are computed at once where that is left to the program: the whole batch, or as many as fit into the
- * engine's memory.
+ * engine's memory and the user's budget.
  * @throws UserError if not even one fits
  */
-export function chooseMicroBatchSize(options: Options, engine: Engine): number {
-  if (engine.memoryBytes === null) return options.batchSize;
-  const { fixed, perImage } = estimateStepMemory(options);
-  const fitting = Math.floor((engine.memoryBytes - fixed) / perImage);
+export function chooseMicroBatchSize(options: Options, { name, memory }: Engine): number {
+  const budget = options.memory === null ? SHARE_OF_FREE * freemem() : options.memory * 2 ** 20;
+  const limit = Math.min(memory.limit ?? Number.POSITIVE_INFINITY, budget);
+  const { fixed, perImage } = estimateStepMemory(options, memory.kind);
+  const fitting = Math.floor((limit - fixed) / perImage);
   if (fitting < 1) {
     const gib = (bytes: number) => (bytes / GIB).toFixed(1);
     throw new UserError(
       `a step of this model needs about ${gib(fixed + perImage)} GiB with one image at once; ` +
-        `the engine ${engine.name} has ${gib(engine.memoryBytes)}`,
+        `the engine ${name} may use ${gib(limit)}`,
       {
         expected: 'a step that fits into memory',
-        remedy: 'use a smaller --arch or --image-size, a larger --patch-size, or an engine with more memory',
+        remedy:
+          'use a smaller --arch or --image-size, a larger --patch-size, more --memory where there is some, or ' +
+          '--micro-batch-size 1 to try it all the same',
       },
     );
   }

@@ -47,7 +47,7 @@ export const onnx: EngineStarter = {
       version,
       device: 'CPU (ONNX Runtime)',
       threads,
-      memoryBytes: null,
+      memory: { limit: null, kind: 'planned' },
       compile: (fn) => replayed(backend, fn),
       updateParameter: updateOnHost(backend),
       accumulate: accumulateOnHost(backend),
