@@ -51,7 +51,7 @@ export const PRESETS = {
       predictorDim: 32,
       predictorDepth: 2,
       batchSize: 32,
-      epochs: 3,
+      epochs: 4,
       learningRate: 4e-3,
       regularizerWeight: 1,
       ema: 0.99,

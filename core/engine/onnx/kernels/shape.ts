@@ -11,6 +11,7 @@ import {
   sizeOf,
   type Value,
 } from '../graph.js';
+import { select } from './elementwise.js';
 import { axisOf, type Call, type KernelTable } from './table.js';
 
 /** Operators that move elements without changing them. */
@@ -170,13 +171,15 @@ export const SHAPE: KernelTable = {
   OneHot: ({ value, attributes }) => {
     const indices = value('indices');
     const { depth, onValue, offValue, dtype = 'int32' } = attributes;
-    const values = concat(
-      [offValue, onValue].map((number) => reshaped(cast(scalarConstant(number), dtype), [1])),
-      0,
+    const shape = [...indices.shape, depth];
+    const places = record(
+      'Range',
+      [0, depth, 1].map((number) => scalarConstant(number, 'int32')),
+      [depth],
+      'int32',
     );
-    return record('OneHot', [indices, scalarConstant(depth, 'int32'), values], [...indices.shape, depth], dtype, {
-      axis: -1,
-    });
+    const isPlace = record('Equal', [reshaped(indices, [...indices.shape, 1]), places], shape, 'bool');
+    return select(isPlace, scalarConstant(onValue, dtype), scalarConstant(offValue, dtype));
   },
   Range: ({ attributes }) => {
     const { start, stop, step, dtype } = attributes;
