@@ -7,16 +7,22 @@ import { accumulate, updateParameter } from './update.js';
 const require = createRequire(import.meta.url);
 
 /** TensorFlow's C library on an NVIDIA GPU. */
-export const tensorflowGpu = nativeTensorflow('tensorflow-gpu', '@tensorflow/tfjs-node-gpu', 'GPU (CUDA)');
+export const tensorflowGpu = nativeTensorflow('tensorflow-gpu', ['@tensorflow/tfjs-node-gpu'], 'GPU (CUDA)');
 
-/** TensorFlow's C library on the CPU. */
-export const tensorflow = nativeTensorflow('tensorflow', '@tensorflow/tfjs-node', 'CPU (TensorFlow C library)');
+/** TensorFlow's C library on the CPU; the package for GPUs does that too, where its library is built for CPUs. */
+export const tensorflow = nativeTensorflow(
+  'tensorflow',
+  ['@tensorflow/tfjs-node', '@tensorflow/tfjs-node-gpu'],
+  'CPU (TensorFlow C library)',
+);
 
-function nativeTensorflow(name: EngineName, packageName: string, device: string): EngineStarter {
+function nativeTensorflow(name: EngineName, packageNames: readonly string[], device: string): EngineStarter {
   return {
     name,
     async start() {
       restoreIsNullOrUndefined();
+      const packageName = packageNames.find(isInstalled);
+      if (packageName === undefined) throw new Error(`the package ${packageNames[0]} is not installed`);
       const { version, available } = loadNative(packageName);
       if (name === 'tensorflow-gpu' && !available) throw new Error('TensorFlow finds no GPU');
       if (!(await tf.setBackend('tensorflow'))) throw new Error(`the backend of ${packageName} did not start`);
@@ -34,21 +40,25 @@ function nativeTensorflow(name: EngineName, packageName: string, device: string)
   };
 }
 
+function isInstalled(packageName: string): boolean {
+  try {
+    require.resolve(`${packageName}/package.json`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Loads the package, whose import registers its backend; throws a one-line reason where it cannot. */
 function loadNative(packageName: string): { version: string; available: boolean } {
-  let manifest: { version: string };
-  try {
-    manifest = require(`${packageName}/package.json`);
-  } catch (error) {
-    throw new Error(`the package ${packageName} is not installed`, { cause: error });
-  }
+  const { version } = require(`${packageName}/package.json`) as { version: string };
   try {
     require(packageName);
   } catch (error) {
     throw new Error(`the native part of ${packageName} is not installed or does not load`, { cause: error });
   }
   const backend = tf.findBackend('tensorflow') as { isUsingGpuDevice?: boolean } | null;
-  return { version: manifest.version, available: backend?.isUsingGpuDevice === true };
+  return { version, available: backend?.isUsingGpuDevice === true };
 }
 
 /** tfjs-node 4.22 calls `util.isNullOrUndefined`, which Node 23 removed. */

@@ -1,0 +1,148 @@
+import { createWriteStream } from 'node:fs';
+import { access, copyFile, cp, mkdir, readdir, symlink } from 'node:fs/promises';
+import { basename, dirname, join, normalize } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
+import * as tar from 'tar';
+import yauzl, { type Entry, type ZipFile } from 'yauzl';
+import { reasonOf, UserError } from '../../errors.js';
+
+/*
+ * Brings TensorFlow's C library into the form in which the addon is built against it: `include/tensorflow/c/...` and
+ * `lib/libtensorflow.so`, `lib/libtensorflow_framework.so`.
+ */
+
+/** What is taken out of a wheel: two libraries, and the headers of the C interface with those that they include. */
+const IN_WHEEL =
+  /^tensorflow\/(?:libtensorflow_(?:cc|framework)\.so\.2|include\/(?:tensorflow\/(?:c|tsl|core\/platform)|tsl)\/.+)$/;
+
+/** Takes libraries and headers out of a wheel. */
+export async function unpackWheel(wheel: string, folder: string): Promise<void> {
+  const unpacked = join(folder, 'unpacked');
+  const zip = await openZip(wheel);
+  try {
+    for await (const entry of zip.eachEntry()) {
+      if (!IN_WHEEL.test(entry.fileName) || normalize(entry.fileName).startsWith('..')) continue;
+      const target = join(unpacked, entry.fileName);
+      await mkdir(dirname(target), { recursive: true });
+      await pipeline(await zip.stream(entry), createWriteStream(target));
+    }
+  } finally {
+    zip.close();
+  }
+  await arrange(join(unpacked, 'tensorflow'), join(unpacked, 'tensorflow'), folder);
+}
+
+/** Unpacks an archive of libtensorflow (.tar.gz) and takes libraries and headers from it. */
+export async function unpackArchive(archive: string, folder: string): Promise<void> {
+  const unpacked = join(folder, 'unpacked');
+  await mkdir(unpacked, { recursive: true });
+  try {
+    await tar.extract({ file: archive, cwd: unpacked });
+  } catch (error) {
+    throw new UserError(`${archive} cannot be unpacked: ${reasonOf(error)}`, {
+      expected: 'a libtensorflow archive (.tar.gz)',
+    });
+  }
+  await arrange(join(unpacked, 'lib'), unpacked, folder);
+}
+
+/** Takes libraries and headers from a libtensorflow folder, which stays as it is. */
+export async function copyFolder(from: string, folder: string): Promise<void> {
+  await arrange(join(from, 'lib'), from, folder);
+}
+
+/**
+ * Copies the libraries of a folder, and the folder `include` in another one, to where the addon looks for them.
+ * @throws UserError if one of them is missing
+ */
+async function arrange(libraries: string, headers: string, folder: string): Promise<void> {
+  const include = join(headers, 'include');
+  const names = await readdir(libraries).catch(() => []);
+  const library = newest(names, /^libtensorflow(?:_cc)?\.so[.\d]*$/);
+  const framework = newest(names, /^libtensorflow_framework\.so[.\d]*$/);
+  const hasHeader = await access(join(include, 'tensorflow', 'c', 'c_api.h')).then(
+    () => true,
+    () => false,
+  );
+  if (!library || !framework || !hasHeader) {
+    const missing = !library
+      ? 'libtensorflow'
+      : !framework
+        ? 'libtensorflow_framework'
+        : 'the header tensorflow/c/c_api.h';
+    throw new UserError(`${missing} is not in ${libraries} or ${include}`, {
+      expected: 'TensorFlow 2 for this machine: lib/libtensorflow.so, lib/libtensorflow_framework.so and include/',
+    });
+  }
+  const target = join(folder, 'deps', 'lib');
+  await mkdir(target, { recursive: true });
+  for (const [file, link] of [
+    [library, 'libtensorflow.so'],
+    [framework, 'libtensorflow_framework.so'],
+  ] as const) {
+    // The name in the library itself is the one with the major version; the linker looks for the one without.
+    const versioned = file.replace(/\.so.*$/, '.so.2');
+    await copyFile(join(libraries, file), join(target, versioned));
+    await symlink(versioned, join(target, link));
+  }
+  await cp(include, join(folder, 'deps', 'include'), { recursive: true });
+}
+
+/** The longest name that fits: the file itself, where the others are links to it. */
+function newest(names: readonly string[], pattern: RegExp): string | undefined {
+  return names
+    .filter((name) => pattern.test(name))
+    .sort((a, b) => a.length - b.length)
+    .at(-1);
+}
+
+interface PromisedZip {
+  eachEntry(): AsyncIterable<Entry>;
+  stream(entry: Entry): Promise<NodeJS.ReadableStream>;
+  close(): void;
+}
+
+async function openZip(path: string): Promise<PromisedZip> {
+  let zip: ZipFile;
+  try {
+    zip = await promisify<string, yauzl.Options, ZipFile>(yauzl.open)(path, { lazyEntries: true, autoClose: false });
+  } catch (error) {
+    throw new UserError(`${basename(path)} is not a wheel: ${reasonOf(error)}`, { expected: 'a whole .whl file' });
+  }
+  return {
+    async *eachEntry() {
+      for (;;) {
+        const entry = await nextEntry(zip);
+        if (!entry) return;
+        yield entry;
+      }
+    },
+    stream: promisify(zip.openReadStream.bind(zip)) as (entry: Entry) => Promise<NodeJS.ReadableStream>,
+    close: () => zip.close(),
+  };
+}
+
+function nextEntry(zip: ZipFile): Promise<Entry | null> {
+  return new Promise((resolve, reject) => {
+    const settle = () => {
+      zip.off('entry', onEntry);
+      zip.off('end', onEnd);
+      zip.off('error', onError);
+    };
+    const onEntry = (entry: Entry) => {
+      settle();
+      resolve(entry);
+    };
+    const onEnd = () => {
+      settle();
+      resolve(null);
+    };
+    const onError = (error: Error) => {
+      settle();
+      reject(error);
+    };
+    zip.on('entry', onEntry).on('end', onEnd).on('error', onError);
+    zip.readEntry();
+  });
+}

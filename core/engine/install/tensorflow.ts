@@ -1,0 +1,150 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import { explainSystemError, UserError } from '../../errors.js';
+import { copyFolder, unpackArchive, unpackWheel } from './library.js';
+import { DEFAULT_INDEX, downloadWheel, findWheel } from './wheel.js';
+
+const require = createRequire(import.meta.url);
+const PACKAGE = '@tensorflow/tfjs-node-gpu';
+/** Node-API version of the addon; every Node from 20 on has it. */
+const NODE_API = 8;
+/** What an installation adds to the package's folder. */
+const PARTS = ['deps', 'lib'];
+
+/** Where TensorFlow's library comes from. */
+export interface InstallSource {
+  /** The package's own installer, a package index, or the path of a libtensorflow folder, archive or wheel. */
+  from: 'own' | 'pypi' | (string & {});
+  /** The package index. */
+  index?: string;
+}
+
+/**
+ * Installs the native part of TensorFlow for Node into its package's folder: TensorFlow's C library, and the addon, built
+ * against it. Everything is made beside and then moved into place; where it fails, nothing is left.
+ * @param say is told what is done
+ * @throws UserError with what to do
+ */
+export async function installTensorflow({ from, index }: InstallSource, say: (text: string) => void): Promise<void> {
+  const folder = packageFolder();
+  if (from === 'own') return runOwnInstaller(folder, say);
+  if (process.platform !== 'linux' || (from === 'pypi' && process.arch !== 'x64')) {
+    throw new UserError(`this way to install TensorFlow is not there for ${process.platform} on ${process.arch}`, {
+      expected: 'Linux, on x86-64 for --from pypi',
+      remedy: 'leave --from out, to use the installer of the package',
+    });
+  }
+  const staging = join(folder, 'unfinished');
+  await rm(staging, { recursive: true, force: true });
+  try {
+    await mkdir(staging);
+    await placeLibrary(from, index ?? DEFAULT_INDEX, staging, say);
+    say('building the addon');
+    await buildAddon(folder, staging);
+    for (const part of PARTS) {
+      await rm(join(folder, part), { recursive: true, force: true });
+      await rename(join(staging, part), join(folder, part));
+    }
+  } catch (error) {
+    throw explainSystemError(error, folder);
+  } finally {
+    await rm(staging, { recursive: true, force: true });
+  }
+}
+
+/** Removes what an installation added. Gives false where there was nothing. */
+export async function removeTensorflow(): Promise<boolean> {
+  const folder = packageFolder();
+  const there = PARTS.map((part) => join(folder, part)).filter(existsSync);
+  for (const part of there) await rm(part, { recursive: true, force: true });
+  return there.length > 0;
+}
+
+function packageFolder(): string {
+  try {
+    return dirname(require.resolve(`${PACKAGE}/package.json`));
+  } catch {
+    throw new UserError(`the package ${PACKAGE} is not installed`, {
+      expected: 'an optional package of this program',
+      remedy: 'run `npm ci`, without leaving optional packages out',
+    });
+  }
+}
+
+async function placeLibrary(from: string, index: string, staging: string, say: (text: string) => void): Promise<void> {
+  if (from === 'pypi') {
+    const wheel = await findWheel(index);
+    const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
+    say(`downloading ${wheel.filename}${wheel.size ? ` (${megabytes(wheel.size)})` : ''}`);
+    const path = join(staging, wheel.filename);
+    let told = 0;
+    await downloadWheel(wheel, path, (bytes) => {
+      if (bytes - told < 50e6) return;
+      told = bytes;
+      say(`  ${megabytes(bytes)}`);
+    });
+    say('taking libraries and headers out of it');
+    return unpackWheel(path, staging);
+  }
+  const found = await stat(from).catch((error: unknown) => {
+    throw explainSystemError(error, from);
+  });
+  say(`taking libraries and headers from ${from}`);
+  if (found.isDirectory()) return copyFolder(resolve(from), staging);
+  return from.endsWith('.whl') ? unpackWheel(from, staging) : unpackArchive(from, staging);
+}
+
+/** Builds the addon from the package's sources, in the staging folder. */
+async function buildAddon(folder: string, staging: string): Promise<void> {
+  for (const part of ['binding', 'binding.gyp']) await cp(join(folder, part), join(staging, part), { recursive: true });
+  const headers = resolve(dirname(process.execPath), '..');
+  const { code, output } = await run(
+    process.execPath,
+    [
+      require.resolve('node-gyp/bin/node-gyp.js'),
+      'rebuild',
+      '--module_name=tfjs_binding',
+      `--module_path=${join(staging, 'lib', `napi-v${NODE_API}`)}`,
+      `--napi_build_version=${NODE_API}`,
+      // The headers of this very Node, where they came with it; else node-gyp fetches them.
+      ...(existsSync(join(headers, 'include', 'node', 'node_api.h')) ? [`--nodedir=${headers}`] : []),
+    ],
+    staging,
+  );
+  if (code === 0) return;
+  const lines = output.trimEnd().split('\n').slice(-12).join('\n    ');
+  throw new UserError(`the addon was not built; node-gyp ended with ${code}:\n    ${lines}`, {
+    expected: 'make, a C++ compiler, Python 3 (for node-gyp alone), and the headers of Node',
+    remedy: 'install what is missing (Debian: apt install g++ make python3) and try again; nothing was installed',
+  });
+}
+
+async function runOwnInstaller(folder: string, say: (text: string) => void): Promise<void> {
+  say(`running the installer of ${PACKAGE}`);
+  const { code, output } = await run(process.execPath, [join('scripts', 'install.js'), 'cpu', 'download'], folder);
+  const { binary } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as { binary: { host: string } };
+  if (code === 0 && existsSync(join(folder, 'lib'))) return;
+  await removeTensorflow();
+  const reason = output.trim().split('\n').at(-1) ?? '';
+  throw new UserError(`the installer of ${PACKAGE} failed: ${reason}`, {
+    expected: `that ${new URL(binary.host).host} can be reached`,
+    remedy: 'use --from pypi, or --from with a libtensorflow folder or archive; nothing was installed',
+  });
+}
+
+function run(command: string, args: readonly string[], cwd: string): Promise<{ code: number | null; output: string }> {
+  return new Promise((done, fail) => {
+    const child = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (data) => {
+        output += data;
+      });
+    }
+    child.on('error', fail);
+    child.on('close', (code) => done({ code, output }));
+  });
+}

@@ -1,0 +1,103 @@
+import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { rename } from 'node:fs/promises';
+import { Readable, Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { z } from 'zod';
+import { reasonOf, UserError } from '../../errors.js';
+
+/** The wheel whose libraries the addon is built against; newer ones are larger and bring nothing that it uses. */
+const PROJECT = 'tensorflow-cpu';
+const VERSION = '2.15.1';
+const PLATFORM = /manylinux.*x86_64\.whl$/;
+/** The Python Package Index, where the user names no other index. */
+export const DEFAULT_INDEX = 'https://pypi.org/simple';
+
+/** A file of an index (PEP 691). */
+const wheelSchema = z.object({
+  filename: z.string(),
+  url: z.string(),
+  hashes: z.object({ sha256: z.string() }),
+  size: z.number().nullish(),
+});
+export type Wheel = z.infer<typeof wheelSchema>;
+
+/**
+ * Finds TensorFlow's wheel in a package index.
+ * @param index the address of its simple interface
+ * @throws UserError if the index cannot be reached or does not have it
+ */
+export async function findWheel(index: string): Promise<Wheel> {
+  const address = `${index.replace(/\/$/, '')}/${PROJECT}/`;
+  const response = await request(address, { accept: 'application/vnd.pypi.simple.v1+json' });
+  const listed = z.object({ files: z.array(wheelSchema) }).safeParse(await response.json().catch(() => null));
+  if (!listed.success) {
+    throw new UserError(`${address} does not answer as a package index`, {
+      expected: 'an index with the JSON interface of PEP 691',
+      remedy: 'name another one with --index',
+    });
+  }
+  const wheel = chooseWheel(listed.data.files);
+  if (wheel) return { ...wheel, url: new URL(wheel.url, address).href };
+  throw new UserError(`${address} has no wheel of ${PROJECT} ${VERSION} for Linux on x86-64`, {
+    remedy: 'name another index with --index, or a libtensorflow folder or archive with --from',
+  });
+}
+
+/** The wheel of the version and platform; the libraries are the same for every version of Python. */
+export function chooseWheel(files: readonly Wheel[]): Wheel | undefined {
+  const start = `${PROJECT.replaceAll('-', '_')}-${VERSION}-`;
+  return files
+    .filter(({ filename }) => filename.startsWith(start) && PLATFORM.test(filename))
+    .sort((a, b) => (a.filename < b.filename ? -1 : 1))
+    .at(-1);
+}
+
+/**
+ * Downloads a wheel and checks its SHA-256.
+ * @param tell is told how many bytes are there
+ * @throws UserError if it does not arrive whole
+ */
+export async function downloadWheel(wheel: Wheel, path: string, tell: (bytes: number) => void): Promise<void> {
+  const response = await request(wheel.url);
+  const hash = createHash('sha256');
+  let received = 0;
+  const counter = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      hash.update(chunk);
+      received += chunk.length;
+      tell(received);
+      done(null, chunk);
+    },
+  });
+  const temporary = `${path}.unfinished`;
+  try {
+    await pipeline(Readable.fromWeb(response.body as never), counter, createWriteStream(temporary));
+  } catch (error) {
+    throw new UserError(`the download of ${wheel.filename} broke off: ${reasonOf(error)}`, {
+      remedy: 'try again; nothing was installed',
+    });
+  }
+  if (hash.digest('hex') !== wheel.hashes.sha256) {
+    throw new UserError(`${wheel.filename} arrived damaged: its SHA-256 is not the one that the index names`, {
+      remedy: 'try again; nothing was installed',
+    });
+  }
+  await rename(temporary, path);
+}
+
+async function request(address: string, headers: Record<string, string> = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(address, { headers });
+  } catch (error) {
+    const cause = error instanceof Error && error.cause ? reasonOf(error.cause) : reasonOf(error);
+    throw new UserError(`${address} cannot be reached: ${cause}`, {
+      remedy: 'check the network, name another index with --index, or a libtensorflow folder or archive with --from',
+    });
+  }
+  if (response.ok) return response;
+  throw new UserError(`${address} answers ${response.status} ${response.statusText}`, {
+    remedy: 'name another index with --index',
+  });
+}
