@@ -52,6 +52,7 @@ function isInstalled(packageName: string): boolean {
 /** Loads the package, whose import registers its backend; throws a one-line reason where it cannot. */
 function loadNative(packageName: string): { version: string; available: boolean } {
   const { version } = require(`${packageName}/package.json`) as { version: string };
+  process.env.TF_CPP_MIN_LOG_LEVEL ??= '1'; // what it says of its own build is no news to users
   try {
     require(packageName);
   } catch (error) {

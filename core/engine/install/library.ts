@@ -14,7 +14,7 @@ import { reasonOf, UserError } from '../../errors.js';
 
 /** What is taken out of a wheel: two libraries, and the headers of the C interface with those that they include. */
 const IN_WHEEL =
-  /^tensorflow\/(?:libtensorflow_(?:cc|framework)\.so\.2|include\/(?:tensorflow\/(?:c|tsl|core\/platform)|tsl)\/.+)$/;
+  /^tensorflow\/(?:libtensorflow_(?:cc|framework)\.so\.2|include\/(?:tensorflow\/(?:c|tsl|core\/platform)|tsl)\/.*[^/])$/;
 
 /** Takes libraries and headers out of a wheel. */
 export async function unpackWheel(wheel: string, folder: string): Promise<void> {

@@ -128,8 +128,9 @@ async function runOwnInstaller(folder: string, say: (text: string) => void): Pro
   const { binary } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as { binary: { host: string } };
   if (code === 0 && existsSync(join(folder, 'lib'))) return;
   await removeTensorflow();
-  const reason = output.trim().split('\n').at(-1) ?? '';
-  throw new UserError(`the installer of ${PACKAGE} failed: ${reason}`, {
+  const lines = output.trim().split('\n');
+  const reason = lines.find((line) => /^\s*\w*Error:/.test(line)) ?? lines.at(-1) ?? '';
+  throw new UserError(`the installer of ${PACKAGE} failed: ${reason.trim()}`, {
     expected: `that ${new URL(binary.host).host} can be reached`,
     remedy: 'use --from pypi, or --from with a libtensorflow folder or archive; nothing was installed',
   });
