@@ -1,5 +1,5 @@
 import test from 'ava';
-import { attention, gelu, layerNorm, linear, normalise } from '../core/engine/functions.js';
+import { attention, gelu, layerNorm, linear, mlp, normalise } from '../core/engine/functions.js';
 import { type Tensor, tf } from '../core/engine/tf.js';
 import { RandomStream } from '../core/random.js';
 import { findEngines, relativeDifference, testOnEngines } from './helpers/engines.js';
@@ -55,6 +55,20 @@ const SUBJECTS: Subject[] = [
           .div(2),
       ),
   },
+  ...[1, 5].map((rows) => ({
+    name: `feed-forward on ${rows} rows`,
+    shapes: [[rows, 6], [8, 6], [8], [6, 8], [6]],
+    fused: (...inputs: Tensor[]) => {
+      const [x, weight1, bias1, weight2, bias2] = inputs as [Tensor, Tensor, Tensor, Tensor, Tensor];
+      return mlp(x, { weight: weight1, bias: bias1 }, { weight: weight2, bias: bias2 });
+    },
+    plain: (...inputs: Tensor[]) => {
+      const [x, w1, b1, w2, b2] = inputs as [Tensor, Tensor, Tensor, Tensor, Tensor];
+      const hidden = tf.matMul(x, w1, false, true).add(b1);
+      const activated = hidden.mul(tf.erf(hidden.div(Math.SQRT2)).add(1).div(2));
+      return tf.matMul(activated, w2, false, true).add(b2);
+    },
+  })),
   {
     name: 'attention',
     shapes: [[2, 5, 24]],

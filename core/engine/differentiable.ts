@@ -22,6 +22,11 @@ export interface TransformerFunctions {
   normalise(x: Tensor, epsilon: number): Tensor;
   /** Any shape. */
   gelu(save: Save, x: Tensor): Differentiable;
+  /**
+   * Two linear layers with GELU between them, where an engine has more than these three functions to offer.
+   * x [M, D], the layers' weights [H, D] and [D, H], their biases [H] and [D] -> [M, D]
+   */
+  mlp?(save: Save, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor): Differentiable;
   /** qkv [B, N, 3D] -> [B, N, D] */
   attention(save: Save, qkv: Tensor, heads: number): Differentiable;
 }

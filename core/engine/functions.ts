@@ -3,7 +3,7 @@ import { plainFunctions } from './plain-functions.js';
 import { type Tensor, tf } from './tf.js';
 
 /*
- * The four functions that a vision transformer is made of, each with a gradient of its own. Engines may bring fused
+ * The functions that a vision transformer is made of, each with a gradient of its own. Engines may bring fused
  * versions; on the rest they are made of plain operations.
  */
 
@@ -59,6 +59,32 @@ export function normalise(x: Tensor, epsilon: number): Tensor {
  */
 export function gelu(x: Tensor): Tensor {
   return withGradient([x], (save) => active().gelu(save, x));
+}
+
+/**
+ * The feed-forward part of a transformer's block: GELU(x W₁ᵀ + b₁) W₂ᵀ + b₂.
+ *
+ * Letters: D width, H hidden width.
+ * @param x [..., D]
+ * @param first weight W₁ [H, D] and bias b₁ [H]
+ * @param second weight W₂ [D, H] and bias b₂ [D]
+ * @returns [..., D]
+ */
+export function mlp(x: Tensor, first: LinearParameters, second: LinearParameters): Tensor {
+  const fused = active().mlp;
+  if (!fused) return linear(gelu(linear(x, first.weight, first.bias)), second.weight, second.bias);
+  const [hidden, width] = first.weight.shape as [number, number];
+  if (last(x) !== width) throw shapeError('mlp', `x of width ${width}`, x.shape);
+  if (second.weight.shape[1] !== hidden) throw shapeError('mlp', `${hidden} inputs of W₂`, second.weight.shape);
+  const inputs = [x.reshape([-1, width]), first.weight, first.bias, second.weight, second.bias] as const;
+  const y = withGradient([...inputs], (save) => fused(save, ...inputs));
+  return y.reshape([...x.shape.slice(0, -1), second.weight.shape[0] as number]);
+}
+
+/** Of a linear layer with I inputs and O outputs: weight [O, I], as PyTorch stores it, and bias [O]. */
+export interface LinearParameters {
+  weight: Tensor;
+  bias: Tensor;
 }
 
 /**

@@ -40,8 +40,7 @@ export function predict(
     ],
     1,
   ); // [T C B, K + J, E]
-  const predicted = transformerBlocks(parameters, 'predictor_blocks', size, tokens);
-  const atMasks = tf.slice(predicted, [0, contextMask.tokens, 0], [-1, targetMask.tokens, -1]); // [T C B, J, E]
+  const atMasks = transformerBlocks(parameters, 'predictor_blocks', size, tokens, contextMask.tokens); // [T C B, J, E]
   return project(parameters, 'predictor_proj', norm(parameters, 'predictor_norm', atMasks));
 }
 

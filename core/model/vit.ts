@@ -1,4 +1,4 @@
-import { attention, gelu, layerNorm, linear } from '../engine/functions.js';
+import { attention, type LinearParameters, layerNorm, linear, mlp } from '../engine/functions.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { blockParameters, type Parameters, parameter } from './parameters.js';
 import type { VitSize } from './sizes.js';
@@ -47,16 +47,32 @@ export function encode(parameters: Parameters, size: VitSize, patches: Tensor, p
  * is freed at once.
  * @param blocks name of the list of blocks in `parameters`
  * @param tokens [B, N, D]
- * @returns [B, N, D]
+ * @param skipped how many of the first tokens, S, nobody needs in the end; the last block computes the others only
+ * @returns [B, N - S, D]
  */
-export function transformerBlocks(parameters: Parameters, blocks: string, size: VitSize, tokens: Tensor): Tensor {
+export function transformerBlocks(
+  parameters: Parameters,
+  blocks: string,
+  size: VitSize,
+  tokens: Tensor,
+  skipped = 0,
+): Tensor {
   let x = tokens;
   for (let index = 0; index < size.depth; index++) {
     const block = blockParameters(parameters, blocks, index);
-    const attended = tf.tidy(() => x.add(selfAttention(block, size.heads, norm(block, 'norm1', x))));
-    x = tf.tidy(() => attended.add(mlp(block, norm(block, 'norm2', attended))));
+    const first = index === size.depth - 1 ? skipped : 0;
+    const attended = tf.tidy(() => {
+      const mixed = attention(project(block, 'attn.qkv', norm(block, 'norm1', x)), size.heads);
+      return tokensFrom(x, first).add(project(block, 'attn.proj', tokensFrom(mixed, first)));
+    });
+    x = tf.tidy(() => attended.add(feedForward(block, norm(block, 'norm2', attended))));
   }
   return x;
+}
+
+/** All tokens but the first ones: [B, N, D] -> [B, N - first, D]. */
+function tokensFrom(x: Tensor, first: number): Tensor {
+  return first === 0 ? x : tf.slice(x, [0, first, 0], [-1, -1, -1]);
 }
 
 /** LayerNorm by the name of its scale and bias. */
@@ -66,15 +82,16 @@ export function norm(parameters: Parameters, name: string, x: Tensor): Tensor {
 
 /** A linear layer by the name of its weight and bias. */
 export function project(parameters: Parameters, name: string, x: Tensor): Tensor {
-  return linear(x, parameter(parameters, `${name}.weight`), parameter(parameters, `${name}.bias`));
+  const { weight, bias } = linearParameters(parameters, name);
+  return linear(x, weight, bias);
 }
 
-function selfAttention(block: Parameters, heads: number, x: Tensor): Tensor {
-  return project(block, 'attn.proj', attention(project(block, 'attn.qkv', x), heads));
+function linearParameters(parameters: Parameters, name: string): LinearParameters {
+  return { weight: parameter(parameters, `${name}.weight`), bias: parameter(parameters, `${name}.bias`) };
 }
 
-function mlp(block: Parameters, x: Tensor): Tensor {
-  return project(block, 'mlp.fc2', gelu(project(block, 'mlp.fc1', x)));
+function feedForward(block: Parameters, x: Tensor): Tensor {
+  return mlp(x, linearParameters(block, 'mlp.fc1'), linearParameters(block, 'mlp.fc2'));
 }
 
 /** The reference's strided convolution as a product: [B, N, P] -> [B, N, D]. */

@@ -29,8 +29,8 @@ const SHARE_OF_FREE = 0.6;
  *
  * The factors of stepwise engines were fitted to the measured peak of eleven models from 64 x 6 to 384 x 3 wide and deep,
  * on 32 to 224 pixels; the estimates lie within 10% of the measurements. Planned engines keep, for each token of a block,
- * 17 rows of its width (inputs of two norms and four linear layers, queries, keys and values, the hidden layer before and
- * after GELU) and the attention weights.
+ * 13 rows of its width (inputs of two norms and three linear layers, queries, keys and values, the hidden layer before
+ * GELU) and the attention weights.
  * Letters: K and J patches of a context and a target block, N of the image; D and L width and depth of the encoder, E and
  * M of the predictor; h heads; R rows of the predictor an image.
  */
@@ -50,7 +50,7 @@ export function estimateStepMemory(options: Options, kind: EngineMemory['kind'])
   const wide = mlpRatio / 4;
   if (kind === 'planned') {
     const perImage =
-      L * C * K * (17 * wide * D + h * K) + M * R * (K + J) * (17 * E + h * (K + J)) + N * (14 * D + h * N);
+      L * C * K * (13 * wide * D + h * K) + M * R * (K + J) * (13 * E + h * (K + J)) + N * (14 * D + h * N);
     return { fixed: PROGRAM + FLOAT * (5 * trained + encoder), perImage: FLOAT * perImage };
   }
   const perImage =

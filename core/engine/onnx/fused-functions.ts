@@ -40,6 +40,19 @@ export const onnxFunctions: TransformerFunctions = {
     };
   },
 
+  mlp(save, x, weight1, bias1, weight2, bias2) {
+    const [value, ...hidden] = all('Mlp', { x, weight1, bias1, weight2, bias2 }) as [Tensor, ...Tensor[]];
+    save([x, weight1, weight2, ...hidden]);
+    return {
+      value,
+      gradFunc: (dy, saved) => {
+        const [x0, w1, w2, ...parts] = saved as [Tensor, Tensor, Tensor, ...Tensor[]];
+        const named = Object.fromEntries(parts.map((part, at) => [`hidden${at}`, part]));
+        return all('MlpGradient', { dy, x: x0, weight1: w1, weight2: w2, ...named });
+      },
+    };
+  },
+
   attention(save, qkv, heads) {
     const [value, ...parts] = all('Attention', { qkv }, { heads }) as [Tensor, ...Tensor[]];
     save(parts);

@@ -2,7 +2,7 @@ import { filled, MICROSOFT, recordAll, reshaped, scalarConstant, type Value } fr
 import { add, multiply, subtract, unary } from './elementwise.js';
 import { batchMatMul, gemm } from './matmul.js';
 import { reduce } from './reduce.js';
-import { concat, split, transpose } from './shape.js';
+import { concat, gatherRows, rowNumbers, split } from './shape.js';
 import type { Call, KernelTable } from './table.js';
 
 /*
@@ -54,23 +54,69 @@ function layerNormGradient({ value }: Call): Value[] {
   return [multiply(inner, inverseDeviation), sumRows(product), sumRows(dy)];
 }
 
-/** Φ(x) + x Φ'(x), times dy. */
-function geluGradient({ value }: Call): Value {
-  const x = value('x');
+/** Φ(x) and Φ(x) + x Φ'(x); with u = x / √2: Φ(x) = (1 + erf u) / 2, x Φ'(x) = u exp(-u²) / √π = u exp(-ln √π - u²) */
+function geluParts(x: Value): { cumulative: Value; slope: Value } {
+  const u = multiply(x, scalarConstant(Math.SQRT1_2));
   const half = { alpha: { float: 0.5 }, beta: { float: 0.5 } };
-  const cumulative = unary('HardSigmoid', unary('Erf', multiply(x, scalarConstant(Math.SQRT1_2))), half); // (1 + erf) / 2
-  const density = unary('Exp', multiply(multiply(x, x), scalarConstant(-0.5)));
-  const slope = add(cumulative, multiply(multiply(x, density), scalarConstant(1 / Math.sqrt(2 * Math.PI))));
-  return multiply(value('dy'), slope);
+  const cumulative = unary('HardSigmoid', unary('Erf', u), half);
+  const density = unary('Exp', subtract(scalarConstant(-Math.log(Math.PI) / 2), multiply(u, u)));
+  return { cumulative, slope: add(cumulative, multiply(u, density)) };
+}
+
+const gelu = (x: Value) => unary('Gelu', x, {}, MICROSOFT);
+
+/**
+ * GELU(x W₁ᵀ + b₁) W₂ᵀ + b₂ on half of the rows after the other, so that a hidden layer is still in the processor's
+ * cache when it is read again. The number of parts is fixed: it is part of the graph's structure.
+ * @returns y [M, D], and the hidden layer before GELU of each half, [M/2, H]
+ */
+function mlp({ value }: Call): Value[] {
+  const [w1, b1, w2, b2] = ['weight1', 'bias1', 'weight2', 'bias2'].map(value) as [Value, Value, Value, Value];
+  const hidden = halves(value('x')).map((x) => gemm(x, w1, b1, { transposeB: true }));
+  const y = hidden.map((h) => gemm(gelu(h), w2, b2, { transposeB: true }));
+  return [joined(y), ...hidden];
+}
+
+/** @returns gradients of x, W₁, b₁, W₂ and b₂ */
+function mlpGradient({ value, optional }: Call): Value[] {
+  const [w1, w2] = [value('weight1'), value('weight2')];
+  const [dys, xs] = [halves(value('dy')), halves(value('x'))];
+  const dxs: Value[] = [];
+  let [dw1, db1, dw2]: (Value | null)[] = [null, null, null];
+  for (const [part, x] of xs.entries()) {
+    const [h, dy] = [optional(`hidden${part}`) as Value, dys[part] as Value];
+    const { cumulative, slope } = geluParts(h);
+    const dh = multiply(gemm(dy, w2, null), slope); // [M/2, H]
+    dw2 = gemm(dy, multiply(h, cumulative), dw2, { transposeA: true }); // [D, H]
+    dw1 = gemm(dh, x, dw1, { transposeA: true }); // [H, D]
+    db1 = db1 ? add(db1, sumRows(dh)) : sumRows(dh); // [H]
+    dxs.push(gemm(dh, w1, null)); // [M/2, D]
+  }
+  return [joined(dxs), dw1 as Value, db1 as Value, dw2 as Value, sumRows(value('dy'))];
+}
+
+/** The first and the second half of the rows; one row stays as it is. */
+function halves(x: Value): Value[] {
+  const rows = x.shape[0] as number;
+  return rows < 2 ? [x] : split(x, [Math.ceil(rows / 2), Math.floor(rows / 2)], 0);
+}
+
+function joined(parts: readonly Value[]): Value {
+  return parts.length === 1 ? (parts[0] as Value) : concat(parts, 0);
 }
 
 /** [B, N, 3D] -> queries, keys and values, each [B, h, N, d] */
 function splitHeads(qkv: Value, heads: number): [Value, Value, Value] {
   const [images, tokens, width3] = qkv.shape as [number, number, number];
-  const headWidth = width3 / 3 / heads;
-  const parted = transpose(reshaped(qkv, [images, tokens, 3, heads, headWidth]), [2, 0, 3, 1, 4]); // [3, B, h, N, d]
-  const shape = [images, heads, tokens, headWidth];
-  return split(parted, [1, 1, 1], 0).map((part) => reshaped(part, shape)) as [Value, Value, Value];
+  const rows = reshaped(qkv, [images * tokens * 3 * heads, width3 / 3 / heads]);
+  const numbers = rowNumbers([images, tokens, 3, heads], [2, 0, 3, 1]); // [3, B, h, N]
+  const parts = split(numbers, [1, 1, 1], 0).map((part) => gatherRows(rows, reshaped(part, [images, heads, tokens])));
+  return parts as [Value, Value, Value];
+}
+
+/** [B, N, h, d] -> [B, h, N, d], and back, as the shape's meaning is. */
+function exchangeMiddleAxes(x: Value): Value {
+  return gatherRows(x, rowNumbers(x.shape.slice(0, 3), [0, 2, 1]));
 }
 
 function attention({ value, attributes }: Call<{ heads: number }>): Value[] {
@@ -80,7 +126,7 @@ function attention({ value, attributes }: Call<{ heads: number }>): Value[] {
   const alpha = 1 / Math.sqrt(q.shape[3] as number);
   const weights = unary('Softmax', batchMatMul(q, k, { transposeB: true, alpha }), { axis: 3 }); // [B, h, N, N]
   const attended = batchMatMul(weights, v); // [B, h, N, d]
-  const merged = reshaped(transpose(attended, [0, 2, 1, 3]), [images, tokens, width3 / 3]);
+  const merged = reshaped(exchangeMiddleAxes(attended), [images, tokens, width3 / 3]);
   return [merged, q, k, v, weights, attended];
 }
 
@@ -95,7 +141,7 @@ function attentionGradient({ value }: Call): Value {
   ];
   const [images, heads, tokens, headWidth] = q.shape as [number, number, number, number];
   const alpha = 1 / Math.sqrt(headWidth);
-  const slope = transpose(reshaped(dy, [images, tokens, heads, headWidth]), [0, 2, 1, 3]); // [B, h, N, d]
+  const slope = exchangeMiddleAxes(reshaped(dy, [images, tokens, heads, headWidth])); // [B, h, N, d]
   const along = reduce('ReduceSum', multiply(slope, attended), [3], true); // [B, h, N, 1]
   const scores = multiply(weights, subtract(batchMatMul(slope, v, { transposeB: true }), along)); // [B, h, N, N]
   const parts = [
@@ -103,7 +149,8 @@ function attentionGradient({ value }: Call): Value {
     batchMatMul(scores, q, { transposeA: true, alpha }),
     batchMatMul(weights, slope, { transposeA: true }),
   ].map((part) => reshaped(part, [1, images, heads, tokens, headWidth]));
-  const together = transpose(concat(parts, 0), [1, 3, 0, 2, 4]); // [B, N, 3, h, d]
+  const numbers = rowNumbers([3, images, heads, tokens], [1, 3, 0, 2]); // [B, N, 3, h]
+  const together = gatherRows(concat(parts, 0), numbers); // [B, N, 3, h, d]
   return reshaped(together, [images, tokens, 3 * heads * headWidth]);
 }
 
@@ -115,8 +162,10 @@ export const FUSED: KernelTable = {
   },
   LayerNorm: layerNorm,
   LayerNormGradient: layerNormGradient,
-  Gelu: ({ value }) => unary('Gelu', value('x'), {}, MICROSOFT),
-  GeluGradient: geluGradient,
+  Gelu: ({ value }) => gelu(value('x')),
+  GeluGradient: ({ value }) => multiply(value('dy'), geluParts(value('x')).slope),
+  Mlp: mlp,
+  MlpGradient: mlpGradient,
   Attention: attention,
   AttentionGradient: attentionGradient,
 };

@@ -22,7 +22,7 @@ export function batchMatMul(a: Value, b: Value, options: ProductOptions = {}): V
   return record('FusedMatMul', [a, b], shape, 'float32', attributes, MICROSOFT);
 }
 
-/** a b + c for two matrices; c is a row, or null. */
+/** a b + c for two matrices; c is a row or a matrix, or null. */
 export function gemm(a: Value, b: Value, c: Value | null, options: ProductOptions = {}): Value {
   const { transposeA = false, transposeB = false } = options;
   const rows = a.shape[transposeA ? 1 : 0] as number;

@@ -6,19 +6,44 @@ import {
   record,
   recordAll,
   reshaped,
+  type Shape,
   scalarConstant,
   shapeInput,
   sizeOf,
-  type Value,
+  Value,
 } from '../graph.js';
-import { select } from './elementwise.js';
+import { add, select } from './elementwise.js';
 import { axisOf, type Call, type KernelTable } from './table.js';
 
 /** Operators that move elements without changing them. */
 
 export function transpose(x: Value, perm: readonly number[]): Value {
-  const shape = perm.map((axis) => x.shape[axis] as number);
-  return record('Transpose', [x], shape, x.type, { perm });
+  return record('Transpose', [x], permuted(x.shape, perm), x.type, { perm });
+}
+
+/**
+ * The numbers of the rows of a tensor whose axes but the last are put into another order: axes [a, b, ...] -> their
+ * permutation. `gatherRows` with them is a transposition three times as fast as ONNX Runtime's own, which uses one core.
+ */
+export function rowNumbers(axes: Shape, perm: readonly number[]): Value {
+  const steps = perm.map((axis, at) => {
+    const length = axes[axis] as number;
+    const stride = sizeOf(axes.slice(axis + 1));
+    const shape = perm.map((_, other) => (other === at ? length : 1));
+    return new Value(shape, 'int32', { data: Int32Array.from({ length }, (_, place) => place * stride) });
+  });
+  return steps.reduceRight((sum, step) => add(step, sum)); // the last axes first, where sums are small
+}
+
+/** Rows, those along the last axis, by their numbers: x [..., d], numbers [a, b, ...] -> [a, b, ..., d] */
+export function gatherRows(x: Value, numbers: Value): Value {
+  const width = x.shape.at(-1) as number;
+  const rows = reshaped(x, [sizeOf(x.shape) / width, width]);
+  return record('Gather', [rows, numbers], [...numbers.shape, width], x.type, { axis: 0 });
+}
+
+function permuted(shape: Shape, perm: readonly number[]): number[] {
+  return perm.map((axis) => shape[axis] as number);
 }
 
 export function concat(parts: readonly Value[], axis: number): Value {
