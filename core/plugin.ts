@@ -1,29 +1,48 @@
+import type { Command } from 'commander';
+
 /**
  * What a plugin may bring to the program. A plugin is a module whose default export is a `Plugin`; the built-in ones
- * in `plugins/` use nothing else of the program but this file.
+ * in `plugins/` use nothing else of the program but this file. `plugins: [...]` in a configuration file names others:
+ * packages, or paths of modules.
  */
 export interface Plugin {
   /** Name of the plugin, in lower case. */
   name: string;
   /** What it brings, in one line for people. */
   summary: string;
-  dataSets: readonly DataSet[];
+  dataSets?: readonly DataSet[];
+  /** Subcommands of its own; they get the program's name space after the built-in ones. */
+  commands?: () => readonly Command[];
 }
 
-/** A named source of images. */
+/** A named source of images, with or without labels. */
 export interface DataSet {
   /** The name by which users ask for it, in lower case. */
   name: string;
   /** What it holds, in one line for people. */
   summary: string;
-  /** What may follow the name after a colon, for people: 'number of images'. */
+  /** What may follow the name after a colon, for people: 'number of images', 'folder'. */
   argument?: string;
   /**
-   * Opens the data set.
+   * Opens the images for training without labels.
    * @param argument what followed the name after a colon, or null
    * @throws PluginError if the argument makes no sense or the data is not there
    */
   open(argument: string | null): Promise<ImageCollection>;
+  /**
+   * Opens training and test images with their classes; missing where there are no labels.
+   * @throws PluginError if the argument makes no sense, or the data is not there or damaged
+   */
+  openLabelled?(argument: string | null): Promise<LabelledData>;
+  /**
+   * Where in a folder the data set lies (the folder itself or one below it), as the argument for `open`; null where it is
+   * not there. Looks at names only.
+   */
+  locate?(folder: string): Promise<string | null>;
+  /** Where it is to be had. */
+  origin?: Origin;
+  /** How the paper's linear evaluation treats it; missing where the paper does not use it. */
+  protocol?: ProbeProtocol;
 }
 
 /** Images in a fixed order, read one by one. */
@@ -46,6 +65,63 @@ export interface ImageItem {
   /** What is known about it, by the name of the question: { class: 3, count: 2 }. */
   readonly labels?: Readonly<Record<string, number>>;
 }
+
+/** A classification task. */
+export interface LabelledData {
+  /** The names of the classes; a class is its place in this list. */
+  readonly classes: readonly string[];
+  readonly train: LabelledImages;
+  readonly test: LabelledImages;
+  /** What was left out and why, for people: 'test images with 9 objects (12), a number that training lacks'. */
+  readonly notes?: readonly string[];
+}
+
+export interface LabelledImages extends ImageCollection {
+  /** The class of image number `index`. */
+  classOf(index: number): number;
+}
+
+/** Where a data set comes from. */
+export interface Origin {
+  /** A page for people. */
+  page: string;
+  /** What has to be agreed to or known before, for people. */
+  terms?: string;
+  /** Files that can be fetched without an account; none where there is no such address. */
+  files: readonly OriginFile[];
+}
+
+export interface OriginFile {
+  url: string;
+  /** Size, where it is known. */
+  bytes?: number;
+  checksum?: { algorithm: 'md5' | 'sha256'; hex: string };
+}
+
+/** A linear evaluation with a frozen encoder (paper, appendix A.2 and A.3). */
+export interface ProbeProtocol {
+  optimiser: 'lars' | 'sgd';
+  epochs: number;
+  batchSize: number;
+  /** For a batch of 256 images; scaled in proportion to the batch. */
+  baseLearningRate: number;
+  /** Divided by 10 at these epochs, or along a cosine down to this part of it. */
+  schedule: { kind: 'steps'; atEpochs: readonly number[] } | { kind: 'cosine'; finalPart: number };
+  momentum: number;
+  nesterov: boolean;
+  /** The grid of heads: all combinations of these. */
+  weightDecays: readonly number[];
+  learningRateFactors: readonly number[];
+  features: readonly FeatureKind[];
+  norms: readonly HeadNorm[];
+  /** `crop`: random resized crop and flip / resize and centre crop; `squash`: whole image to a square, and flip. */
+  transform: 'crop' | 'squash';
+}
+
+/** Average-pooled patch tokens of the last layer, or of the last four side by side. */
+export type FeatureKind = 'last' | 'last-4';
+/** Whether a head normalises its features over the batch first. */
+export type HeadNorm = 'none' | 'batch';
 
 /** A problem that the user can mend: what is wrong, what was expected, what to do. */
 export class PluginError extends Error {

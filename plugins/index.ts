@@ -5,4 +5,4 @@ import shapes from './shapes/index.js';
 export const BUILT_IN_PLUGINS: readonly Plugin[] = [shapes];
 
 /** All their data sets. */
-export const DATA_SETS: readonly DataSet[] = BUILT_IN_PLUGINS.flatMap((plugin) => plugin.dataSets);
+export const DATA_SETS: readonly DataSet[] = BUILT_IN_PLUGINS.flatMap((plugin) => plugin.dataSets ?? []);

@@ -35,10 +35,10 @@ const shapes: DataSet = {
   },
 };
 
-const plugin: Plugin = {
+const plugin = {
   name: 'shapes',
   summary: 'A generated data set for demonstrations and tests',
   dataSets: [shapes],
-};
+} satisfies Plugin;
 
 export default plugin;
