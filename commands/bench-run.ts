@@ -21,7 +21,10 @@ export async function bench(flags: BenchFlags): Promise<void> {
   for (const name of engines) {
     if (engines.length > 1) results.push(...inOwnProcess(name, flags));
     else {
-      const engine = await startEngine(name as EngineChoice, { ...(threads !== undefined && { threads }) });
+      const engine = await startEngine(name as EngineChoice, {
+        device: flags.device,
+        ...(threads !== undefined && { threads }),
+      });
       results.push(await runBenchmark(engine, flags.config, steps, micro));
     }
     if (!flags.json) process.stdout.write(`${describe(results.at(-1) as BenchmarkResult)}\n`);
@@ -29,8 +32,11 @@ export async function bench(flags: BenchFlags): Promise<void> {
   if (flags.json) process.stdout.write(`${JSON.stringify(results)}\n`);
 }
 
-function inOwnProcess(engine: string, { config, steps, threads, microBatchSize }: BenchFlags): BenchmarkResult[] {
-  const args = ['bench', '--engine', engine, '--config', config, '--steps', steps, '--json'];
+function inOwnProcess(
+  engine: string,
+  { config, device, steps, threads, microBatchSize }: BenchFlags,
+): BenchmarkResult[] {
+  const args = ['bench', '--engine', engine, '--config', config, '--device', device, '--steps', steps, '--json'];
   if (threads !== undefined) args.push('--threads', threads);
   if (microBatchSize !== undefined) args.push('--micro-batch-size', microBatchSize);
   const { status, stdout, stderr } = spawnSync(process.execPath, [process.argv[1] as string, ...args], {

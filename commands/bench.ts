@@ -1,5 +1,5 @@
 import { Command, Option as Flag } from 'commander';
-import { ENGINE_NAMES } from '../core/engine/contract.js';
+import { DEVICES, type DeviceName, ENGINE_NAMES } from '../core/engine/contract.js';
 
 /** `ijepa bench` */
 export function benchCommand(): Command {
@@ -16,6 +16,7 @@ export function benchCommand(): Command {
         .choices(['tiny', 'a', 'b'])
         .default('b'),
     )
+    .addOption(new Flag('--device <name>', 'what the engine onnx computes on').choices([...DEVICES]).default('cpu'))
     .option('--steps <n>', 'steps that are timed, after two that are not', '7')
     .option('--threads <n>', 'threads that compute at the same time (default: the cores that the process may use)')
     .option('--micro-batch-size <n>', 'images computed at once (default: the whole batch)')
@@ -30,6 +31,7 @@ export function benchCommand(): Command {
 export interface BenchFlags {
   engine: string;
   config: 'tiny' | 'a' | 'b';
+  device: DeviceName;
   steps: string;
   threads?: string;
   microBatchSize?: string;

@@ -1,11 +1,12 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { chooseWheel, type Wheel } from '../core/engine/install/wheel.js';
-import { ijepa, temporaryFolder } from './helpers/command.js';
+import { ijepa, SMALLEST, temporaryFolder } from './helpers/command.js';
+import { relativeDifference } from './helpers/engines.js';
 import { ROOT } from './helpers/paths.js';
 
 const PACKAGE = join(ROOT, 'node_modules', '@tensorflow', 'tfjs-node-gpu');
@@ -105,3 +106,41 @@ async function serve(t: ExecutionContext, listener: RequestListener): Promise<st
   t.teardown(() => server.close());
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
+
+test.serial('the device webgpu computes what the processor computes, or says why it cannot', async (t) => {
+  const folder = await temporaryFolder(t);
+  const train = (device: string) =>
+    ijepa([
+      'pretrain',
+      ...SMALLEST,
+      '--epochs',
+      '1',
+      '--engine',
+      'onnx',
+      '--device',
+      device,
+      '--out',
+      join(folder, device),
+    ]);
+  const losses = (device: string): number[] =>
+    readFileSync(join(folder, device, 'log.jsonl'), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line).loss);
+  const { code, stderr } = await train('webgpu');
+  if (code !== 0) {
+    t.is(code, 2, stderr);
+    t.regex(stderr, /the device webgpu is not available: \S.*\n {2}expected: a graphics card/);
+    t.false(existsSync(join(folder, 'webgpu')));
+    t.log('skipped: no adapter');
+    return;
+  }
+  t.is((await train('cpu')).code, 0);
+  t.true(relativeDifference(losses('webgpu'), losses('cpu')) < 1e-4);
+});
+
+test('only the engine onnx takes a device', async (t) => {
+  const { code, stderr } = await ijepa('bench --engine wasm --device webgpu --config tiny --steps 1'.split(' '));
+  t.is(code, 2);
+  t.regex(stderr, /the engine wasm cannot compute on the device webgpu[\s\S]*--engine onnx --device webgpu/);
+});

@@ -1,4 +1,4 @@
-import { ENGINE_NAMES } from '../engine/contract.js';
+import { DEVICES, ENGINE_NAMES } from '../engine/contract.js';
 import { MASK_MODES } from '../masking/blocks.js';
 import { ARCHITECTURE_NAMES, INITIALISATIONS } from '../model/sizes.js';
 import { LOSSES, REGULARIZERS } from '../train/choices.js';
@@ -257,6 +257,13 @@ export const OPTIONS = {
     choices: ['auto', ...ENGINE_NAMES],
     mayChange: true,
     help: 'what computes; auto takes the fastest that is there',
+  }),
+  device: choice({
+    group: 'Running',
+    default: 'cpu',
+    choices: DEVICES,
+    mayChange: true,
+    help: 'what the engine onnx computes on: the processor, or a graphics card by WebGPU',
   }),
   threads: automatic(
     integer({

@@ -63,8 +63,14 @@ export interface EngineStarter {
   start(options?: StartOptions): Promise<Engine>;
 }
 
+/** What the engine onnx can compute on. */
+export const DEVICES = ['cpu', 'webgpu'] as const;
+export type DeviceName = (typeof DEVICES)[number];
+
 /** How an engine is to be started. */
 export interface StartOptions {
+  /** What it computes on; default 'cpu'. Only the engine onnx can choose. */
+  device?: DeviceName;
   /** Threads that compute at the same time; engines that cannot choose pass it over. */
   threads?: number;
 }

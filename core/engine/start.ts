@@ -32,6 +32,7 @@ export type EngineStatus =
  * @throws UserError if an engine was asked for by name and is not there.
  */
 export async function startEngine(choice: EngineChoice, options: StartOptions = {}): Promise<Engine> {
+  if (options.device === 'webgpu') return startOnWebGpu(choice, options);
   if (choice === 'auto') return startFastest(options);
   const status = await tryEngine(choice, options);
   if (status.present) return status.engine;
@@ -48,6 +49,21 @@ export async function tryEngine(name: EngineName, options: StartOptions = {}): P
   } catch (error) {
     return { name, present: false, reason: reasonOf(error) };
   }
+}
+
+async function startOnWebGpu(choice: EngineChoice, options: StartOptions): Promise<Engine> {
+  if (choice !== 'auto' && choice !== 'onnx') {
+    throw new UserError(`the engine ${choice} cannot compute on the device webgpu`, {
+      expected: 'the engine onnx, or auto',
+      remedy: 'use --engine onnx --device webgpu, or leave --device out',
+    });
+  }
+  const status = await tryEngine('onnx', options);
+  if (status.present) return status.engine;
+  throw new UserError(`the device webgpu is not available: ${status.reason}`, {
+    expected: 'a graphics card with a driver for Vulkan, Metal or Direct3D 12',
+    remedy: 'install the driver of the graphics card, or leave --device out to compute on the processor',
+  });
 }
 
 async function startFastest(options: StartOptions): Promise<Engine> {

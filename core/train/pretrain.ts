@@ -69,7 +69,8 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
   const images = await openData(asked.data, dataSets);
   if (record) requireSameImages(images, record, out);
   requireOneBatch(images, asked.batchSize);
-  const engine = await startEngine(asked.engine, { ...(asked.threads !== null && { threads: asked.threads }) });
+  const { device, threads } = asked;
+  const engine = await startEngine(asked.engine, { device, ...(threads !== null && { threads }) });
   const microBatchSize = asked.microBatchSize ?? record?.run.microBatchSize ?? chooseMicroBatchSize(asked, engine);
   const options = { ...asked, microBatchSize: Math.min(microBatchSize, asked.batchSize) };
 

@@ -27,25 +27,32 @@ import { Sessions } from './sessions.js';
  * (`replay.ts`).
  */
 const require = createRequire(import.meta.url);
-const BACKEND = 'onnx';
+/** The backends' names in TensorFlow.js, and what they compute on, for people. */
+const BACKENDS = {
+  cpu: { backend: 'onnx', device: 'CPU (ONNX Runtime)' },
+  webgpu: { backend: 'onnx-webgpu', device: 'GPU (WebGPU, ONNX Runtime)' },
+} as const;
 
-/** ONNX Runtime on the CPU. */
+/** ONNX Runtime on the processor, or on a graphics card by WebGPU. */
 export const onnx: EngineStarter = {
   name: 'onnx',
-  async start({ threads = availableCores() } = {}) {
+  async start({ threads = availableCores(), device = 'cpu' } = {}) {
+    const { backend: name, device: described } = BACKENDS[device];
     const { runtime, version } = loadRuntime();
     tf.enableProdMode();
-    if (!tf.findBackend(BACKEND)) {
-      registerAllKernels(BACKEND);
-      fusedFunctions.set(BACKEND, onnxFunctions);
-      tf.registerBackend(BACKEND, () => new OnnxBackend(new Sessions(runtime, threads)));
+    if (!tf.findBackend(name)) {
+      const sessions = new Sessions(runtime, threads, device);
+      if (device === 'webgpu') await sessions.probe();
+      registerAllKernels(name);
+      fusedFunctions.set(name, onnxFunctions);
+      tf.registerBackend(name, () => new OnnxBackend(sessions));
     }
-    if (!(await tf.setBackend(BACKEND))) throw new Error('the backend of ONNX Runtime did not start');
+    if (!(await tf.setBackend(name))) throw new Error('the backend of ONNX Runtime did not start');
     const backend = tf.backend() as OnnxBackend;
     return {
       name: 'onnx',
       version,
-      device: 'CPU (ONNX Runtime)',
+      device: described,
       threads,
       memory: { limit: null, kind: 'planned' },
       compile: (fn) => replayed(backend, fn),

@@ -1,7 +1,9 @@
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import { reasonOf } from '../../errors.js';
+import type { DeviceName } from '../contract.js';
 import { encodeModel } from './encode.js';
-import type { Shape, Value, ValueData, ValueType } from './graph.js';
-import type { Structure } from './structure.js';
+import { record, type Shape, Value, type ValueData, type ValueType } from './graph.js';
+import { analyse, type Structure } from './structure.js';
 
 type Runtime = typeof import('onnxruntime-node');
 
@@ -28,7 +30,24 @@ export class Sessions {
   constructor(
     private readonly runtime: Runtime,
     private readonly threads: number,
+    private readonly device: DeviceName = 'cpu',
   ) {}
+
+  /**
+   * Builds and runs a session of one operator.
+   * @throws Error if there is no device for it; its message is the reason, in one line
+   */
+  async probe(): Promise<void> {
+    const input = new Value([1], 'float32', { data: Float32Array.of(1) });
+    const structure = analyse([record('Neg', [input], [1])]);
+    const feeds = [{ name: 'v0', type: input.type, shape: input.shape, data: input.data as Float32Array }];
+    try {
+      await this.run(await this.compile(structure), feeds);
+    } catch (error) {
+      const [, reason = reasonOf(error)] = /Failed to get a WebGPU adapter: (.*)/.exec(String(error)) ?? [];
+      throw new Error(reason, { cause: error });
+    }
+  }
 
   /** The session of a structure: an earlier one, or a new one. */
   async compile(structure: Structure): Promise<CompiledGraph> {
@@ -46,6 +65,7 @@ export class Sessions {
       outputs: outputs.map((value) => ({ name: nameOf(value), type: value.type })),
     });
     const session = await this.runtime.InferenceSession.create(model, {
+      executionProviders: [this.device], // operators that a graphics card has no kernel for run on the processor
       intraOpNumThreads: this.threads,
       executionMode: 'sequential',
       graphOptimizationLevel: 'disabled', // optimising takes a fifth of a second for a large step and makes it no faster
