@@ -4,8 +4,10 @@ import { programVersion } from '../core/version.js';
 import { benchCommand } from './bench.js';
 import { configCommand } from './config.js';
 import { engineCommand } from './engine.js';
+import { featuresCommand } from './features.js';
 import { maskPreviewCommand } from './mask-preview.js';
 import { pretrainCommand } from './pretrain.js';
+import { tablesCommand } from './tables.js';
 
 /** How the program ends. A run that was stopped by a signal ends with 130 or 143. */
 const EXIT = { done: 0, bug: 1, userError: 2 } as const;
@@ -28,7 +30,15 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .showHelpAfterError('(--help lists what there is)')
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'ijepa: ')) })
     .exitOverride();
-  const commands = [pretrainCommand(finish), maskPreviewCommand(), configCommand(), engineCommand(), benchCommand()];
+  const commands = [
+    pretrainCommand(finish),
+    featuresCommand(),
+    maskPreviewCommand(),
+    configCommand(),
+    engineCommand(),
+    benchCommand(),
+    tablesCommand(),
+  ];
   for (const command of commands) {
     program.addCommand(command.copyInheritedSettings(program));
   }

@@ -1,7 +1,8 @@
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
 import { createIjepa, initialWeights } from '../model/ijepa.js';
-import type { ModelSize, VitSize } from '../model/sizes.js';
+import { stepOperations } from '../model/operations.js';
+import type { ModelSize } from '../model/sizes.js';
 import type { MaskIndices } from '../model/tokens.js';
 import { RandomStream } from '../random.js';
 import type { TrainBatch } from './micro-batch.js';
@@ -166,25 +167,10 @@ function randomBatch({ imageSize, patchSize, batchSize, context, target }: Bench
   };
 }
 
-/** Operations of the matrix products of a step; a gradient takes twice as many as the value. */
+/** Operations of the matrix products of a step. */
 function countOperations(sizes: BenchmarkSize): number {
-  const { encoder, predictor } = modelSizeOf(sizes);
-  const { imageSize, patchSize, batchSize, context, target } = sizes;
-  const patches = (imageSize / patchSize) ** 2;
-  const inputs = patchSize ** 2 * 3;
-  const embedding = (tokens: number) => 2 * tokens * inputs * encoder.dim;
-  const targetEncoder = embedding(patches) + blockOperations(encoder, patches);
-  const contextEncoder = embedding(context) + blockOperations(encoder, context);
-  const prediction =
-    2 * context * encoder.dim * predictor.dim +
-    TARGETS * (blockOperations(predictor, context + target) + 2 * target * predictor.dim * encoder.dim);
-  return batchSize * (targetEncoder + 3 * (contextEncoder + prediction));
-}
-
-function blockOperations({ dim, depth, mlpRatio }: VitSize, tokens: number): number {
-  const linear = 2 * tokens * dim * dim * (4 + 2 * mlpRatio);
-  const attention = 4 * tokens * tokens * dim;
-  return depth * (linear + attention);
+  const tokens = { contexts: 1, contextPatches: sizes.context, targets: TARGETS, targetPatches: sizes.target };
+  return sizes.batchSize * stepOperations(modelSizeOf(sizes), tokens);
 }
 
 function round(value: number, digits: number): number {

@@ -1,0 +1,62 @@
+import { existsSync } from 'node:fs';
+import { UserError } from '../core/errors.js';
+import type { EvaluationResult } from '../core/eval/result.js';
+import { writeChart } from '../core/report/evaluation-chart.js';
+import type { ResultTable } from '../core/report/result-table.js';
+import { readResults } from '../core/report/results-file.js';
+import { findResults } from '../core/report/results-search.js';
+import { tableCsv, tableLatex, tableMarkdown } from '../core/report/table-formats.js';
+import { tableText } from '../core/report/table-text.js';
+import { evaluationTables } from '../core/report/tables.js';
+import type { TablesFlags } from './tables.js';
+
+/** Prints the tables with the results of files and folders, and draws a chart of them. */
+export async function showTables(places: readonly string[], flags: TablesFlags): Promise<void> {
+  if (flags.chart !== undefined) checkChart(flags.chart, flags.force === true);
+  const results = await readPlaces(places.length > 0 ? places : ['.']);
+  if (flags.chart !== undefined) {
+    await writeChart(flags.chart, results);
+    process.stderr.write(`wrote ${flags.chart}\n`);
+  }
+  const tables = evaluationTables(results);
+  process.stdout.write(flags.json ? `${JSON.stringify({ tables })}\n` : formatTables(tables, flags.format));
+  if (results.length === 0) process.stderr.write('no results of your own were found: all values are published ones\n');
+}
+
+function formatTables(tables: readonly ResultTable[], format: TablesFlags['format']): string {
+  if (format === 'csv') return tables.map(tableCsv).join('\r\n');
+  if (format === 'markdown') return tables.map(tableMarkdown).join('\n');
+  if (format === 'latex') return tables.map(tableLatex).join('\n');
+  const { stdout, env } = process;
+  const colour = stdout.isTTY === true && env.NO_COLOR === undefined;
+  return `${tables.map((table) => tableText(table, colour, stdout.columns)).join('\n\n')}\n`;
+}
+
+/**
+ * The results of files that are named, and of those found in folders. A damaged file that is named is an error; one that
+ * was only found may be another program's, and is left out with a warning.
+ */
+async function readPlaces(places: readonly string[]): Promise<EvaluationResult[]> {
+  const read: EvaluationResult[] = [];
+  const seen = new Set<string>();
+  for (const { path, named } of await findResults(places)) {
+    if (seen.has(path)) continue;
+    seen.add(path);
+    try {
+      read.push(...(await readResults(path)));
+    } catch (error) {
+      if (named || !(error instanceof UserError)) throw error;
+      process.stderr.write(`left out: ${error.message}\n`);
+    }
+  }
+  return read;
+}
+
+function checkChart(path: string, force: boolean): void {
+  if (!path.toLowerCase().endsWith('.png')) {
+    throw new UserError(`--chart cannot be ${path}`, { expected: 'the name of a PNG file, ending in .png' });
+  }
+  if (existsSync(path) && !force) {
+    throw new UserError(`${path} already exists`, { remedy: 'use --force to replace it, or choose another --chart' });
+  }
+}

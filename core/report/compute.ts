@@ -1,0 +1,54 @@
+import { existsSync } from 'node:fs';
+import { runFolder } from '../checkpoint/run-folder.js';
+import { readRunRecord } from '../config/record.js';
+import { modelSize } from '../config/settings.js';
+import type { EvaluationResult } from '../eval/result.js';
+import { contextOperations, stepOperations } from '../model/operations.js';
+import { type LogRow, readRunLog } from './run-log.js';
+
+/**
+ * What a run took so far, by its log.
+ *
+ * Device hours are the sum of the steps' times (batch size / images a second), waiting for images and looking at the
+ * watch's images included, saving left out. Training operations are those of the networks' matrix products, with each
+ * step's own numbers of tokens; the watch's are left out.
+ * @param path the run's folder
+ * @param epochs how many of its epochs count, for a checkpoint from the middle of a run; all where it is left out
+ * @returns null where there is no run, or its log does not tell of every step
+ * @throws UserError if the run's configuration or log is damaged
+ */
+export async function runCompute(
+  path: string,
+  epochs = Number.POSITIVE_INFINITY,
+): Promise<EvaluationResult['compute']> {
+  const folder = runFolder(path);
+  if (!existsSync(folder.config)) return null;
+  const { options, run } = await readRunRecord(folder.config);
+  const rows = readRunLog(folder).filter(({ epoch }) => epoch <= epochs);
+  if (!isWhole(rows)) return null;
+  const { batchSize, contexts, targets, regularizer, regularizerWeight } = options;
+  const size = modelSize(options);
+  // The regularizer of a batch that is computed in parts looks at all contexts once before.
+  const looksTwice = regularizer !== 'none' && regularizerWeight > 0 && run.microBatchSize < batchSize;
+  const operations = ({ contextPatches, targetPatches }: LogRow) => {
+    const tokens = { contexts, contextPatches, targets, targetPatches };
+    return batchSize * (stepOperations(size, tokens) + (looksTwice ? contextOperations(size, tokens) : 0));
+  };
+  const sum = (value: (row: LogRow) => number) => rows.reduce((total, row) => total + value(row), 0);
+  return {
+    deviceHours: sum(({ imagesPerSecond }) => batchSize / imagesPerSecond) / 3600,
+    trainingFlops: sum(operations),
+  };
+}
+
+/** Whether rows hold every step from the first on, each once, with the numbers that are needed. */
+function isWhole(rows: readonly LogRow[]): boolean {
+  const isPositive = (value: unknown) => typeof value === 'number' && Number.isFinite(value) && value > 0;
+  return (
+    rows.length > 0 &&
+    rows.every(
+      ({ step, imagesPerSecond, contextPatches, targetPatches }, index) =>
+        step === index + 1 && isPositive(imagesPerSecond) && isPositive(contextPatches) && isPositive(targetPatches),
+    )
+  );
+}

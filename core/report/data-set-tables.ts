@@ -1,0 +1,97 @@
+import type { Accuracies, EvaluationResult } from '../eval/result.js';
+import { archName, describeNetwork, groupBy, measuredCell, methodName, networkRows } from './network-rows.js';
+import { thousands } from './paper-tasks.js';
+import {
+  type Cell,
+  INTERVAL_NOTE,
+  type Mark,
+  markBest,
+  printable,
+  QUICK_NOTE,
+  type ResultRow,
+  type ResultTable,
+  textCell,
+} from './result-table.js';
+
+type Neighbours = EvaluationResult['neighbours'];
+
+/** The number of neighbours that is shown where it was measured (Caron et al. 2021). */
+const USUAL_NEIGHBOURS = 20;
+
+const COLUMNS = [
+  ...['Method', 'Arch.', 'Epochs'].map((name) => ({ name, kind: 'text' as const })),
+  ...['Top-1', 'Top-5', 'kNN', 'Ridge', 'Pixel kNN'].map((name) => ({ name, kind: 'figure' as const })),
+];
+const [TOP1, TOP5, PIXELS] = ['Top-1', 'Top-5', 'Pixel kNN'].map((wanted) =>
+  COLUMNS.findIndex(({ name }) => name === wanted),
+) as [number, number, number];
+
+const KIND_NAMES = { linear: 'linear evaluation', 'semi-supervised': 'few labels', transfer: 'linear-probe transfer' };
+
+/** A table for each data set that is not the paper's: results of the same kind on the same images. */
+export function dataSetTables(results: readonly EvaluationResult[]): ResultTable[] {
+  const tasks = groupBy(results, ({ kind, dataSet, dataDescription, classes, trainImages, testImages }) =>
+    JSON.stringify([kind, dataSet, dataDescription, classes, trainImages, testImages]),
+  );
+  return [...tasks.values()].map(dataSetTable);
+}
+
+function dataSetTable(results: readonly EvaluationResult[]): ResultTable {
+  const { kind, dataSet, dataDescription, classes, trainImages, testImages } = results[0] as EvaluationResult;
+  const measured = networkRows(results).flatMap((row) => row.results);
+  const rows = measured.map((result, index): ResultRow => ({ source: 'measured', cells: cellsOf(result, index + 1) }));
+  const isOneProtocol = new Set(measured.map(({ protocolName }) => protocolName)).size === 1;
+  // The heads of two protocols are not compared; pixels say nothing of a network.
+  const competes = (column: number) =>
+    column === TOP1 || column === TOP5 ? isOneProtocol : column !== PIXELS && column < COLUMNS.length;
+  const images = `${thousands(trainImages)} training and ${thousands(testImages)} test images`;
+  return {
+    name: `${dataSet}-${kind}`.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-'),
+    title: printable(`${dataSet}, ${KIND_NAMES[kind]}: ${classes} classes, ${images}; percent`),
+    columns: COLUMNS,
+    groups: markBest([{ title: null, rows }], (_, column) => competes(column)),
+    notes: [
+      `Not a data set of the paper's tables: ${printable(dataDescription)}. All values were measured by this program.`,
+      INTERVAL_NOTE,
+      ...(measured.some(({ protocolName }) => protocolName === 'quick') ? [QUICK_NOTE] : []),
+      ...neighboursNote(measured),
+      ...measured.map((result, index) => `[${index + 1}] ${describeNetwork(result.network)}${bestHead(result)}.`),
+    ],
+  };
+}
+
+function cellsOf(result: EvaluationResult, note: number): Cell[] {
+  const { network, best, ridge, protocolName } = result;
+  const epochs = network.weights === 'random' ? 0 : (network.epochs ?? 'unknown');
+  const marks: Mark[] = protocolName === 'quick' ? ['†'] : [];
+  const top1 = (measured: Accuracies | null | undefined): Cell => (measured ? measuredCell(measured.top1, []) : null);
+  return [
+    textCell(`${methodName(network)} [${note}]`),
+    textCell(archName(network)),
+    textCell(epochs),
+    measuredCell(best.top1, marks),
+    measuredCell(best.top5, marks),
+    top1(usualNeighbours(result.neighbours)),
+    top1(ridge),
+    top1(usualNeighbours(result.pixelNeighbours)),
+  ];
+}
+
+/** One k for all: which of them happens to be best on the test images plays no part. */
+function usualNeighbours(neighbours: Neighbours): Neighbours[number] | undefined {
+  return neighbours.find(({ k }) => k === USUAL_NEIGHBOURS) ?? neighbours[0];
+}
+
+function neighboursNote(results: readonly EvaluationResult[]): string[] {
+  const used = results.flatMap(({ neighbours, pixelNeighbours }) =>
+    [usualNeighbours(neighbours)?.k, usualNeighbours(pixelNeighbours)?.k].filter((k) => k !== undefined),
+  );
+  if (used.length === 0) return [];
+  const ks = [...new Set(used)].join(' or ');
+  return [`kNN: k = ${ks} nearest neighbours by their features, without training; pixel kNN: by the raw pixels.`];
+}
+
+function bestHead({ kind, best, fineTuning }: EvaluationResult): string {
+  const probeOnly = kind === 'semi-supervised' && fineTuning === null ? ', it was not fine-tuned' : '';
+  return printable(`; best head: ${best.name}${probeOnly}`);
+}

@@ -1,0 +1,102 @@
+/** A table of results, ready to be written in any form. */
+export interface ResultTable {
+  /** For file names and machines: 'linear-imagenet', 'shapes-linear'. */
+  name: string;
+  title: string;
+  columns: readonly Column[];
+  groups: readonly RowGroup[];
+  /** What the marks mean and what has to be known, one note a line. */
+  notes: readonly string[];
+}
+
+export interface Column {
+  name: string;
+  /** Text, or percent. */
+  kind: 'text' | 'figure';
+}
+
+export interface RowGroup {
+  title: string | null;
+  rows: readonly ResultRow[];
+}
+
+export interface ResultRow {
+  /** Copied from the paper, or measured by this program. */
+  source: 'published' | 'measured';
+  /** One for each column; null where there is no value. */
+  cells: readonly Cell[];
+}
+
+export type Cell = TextCell | FigureCell | null;
+
+export interface TextCell {
+  text: string;
+}
+
+/** Percent of the test images. */
+export interface FigureCell {
+  value: number;
+  /** 95% bootstrap interval over the test images; null for published values. */
+  interval: { low: number; high: number } | null;
+  marks: readonly Mark[];
+  /** Whether it is the best of its column, among those that may be compared. */
+  best: boolean;
+}
+
+/** †: the quick protocol. ‡: a part of the data set. */
+export type Mark = '†' | '‡';
+
+/** What a mark means where there is no room for a note. */
+export const MARK_WORDS: Readonly<Record<Mark, string>> = { '†': 'quick protocol', '‡': 'part of the data set' };
+
+export const INTERVAL_NOTE =
+  'Measured values are followed by their 95% bootstrap interval over the test images, in brackets.';
+export const QUICK_NOTE =
+  "† measured with the quick protocol: the paper's heads, but a schedule sized to the data. Not comparable with published values.";
+
+export const BEST_NOTE = '* best of its column among the values that may be compared.';
+
+export function isFigure(cell: Cell | undefined): cell is FigureCell {
+  return cell !== null && cell !== undefined && 'value' in cell;
+}
+
+/** A text cell. What could move a terminal's cursor is shown as '?'. */
+export function textCell(text: string | number): TextCell {
+  return { text: printable(String(text)) };
+}
+
+/** Text in one line, without control characters. */
+export function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}|\p{Cs}|[\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, '?');
+}
+
+/**
+ * Marks the best value of each column, ties together; none where fewer than two values may be compared.
+ * @param competes whether a value may be compared with the others of its column
+ */
+export function markBest(
+  groups: readonly RowGroup[],
+  competes: (cell: FigureCell, column: number) => boolean,
+): RowGroup[] {
+  const rows = groups.flatMap((group) => group.rows);
+  const best = (rows[0]?.cells ?? []).map((_, column) => {
+    const values = rows.flatMap(({ cells }) => {
+      const cell = cells[column];
+      return isFigure(cell) && competes(cell, column) ? [cell.value] : [];
+    });
+    return values.length < 2 ? Number.NaN : Math.max(...values);
+  });
+  const marked = (cell: Cell, column: number): Cell =>
+    isFigure(cell) && competes(cell, column) && shown(cell.value) === shown(best[column] as number)
+      ? { ...cell, best: true }
+      : cell;
+  return groups.map((group) => ({
+    ...group,
+    rows: group.rows.map((row) => ({ ...row, cells: row.cells.map(marked) })),
+  }));
+}
+
+/** Percent as tables show it: with one decimal, as the paper does. */
+export function shown(value: number): string {
+  return value.toFixed(1);
+}

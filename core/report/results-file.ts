@@ -1,0 +1,151 @@
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { writeFileAtomically } from '../atomic.js';
+import { explainSystemError, reasonOf, UserError } from '../errors.js';
+import type { EvaluationResult } from '../eval/result.js';
+import { networkKey } from './network-rows.js';
+
+const FORMAT = 'ijepa-evaluation-1';
+
+const percent = z.number().min(0).max(100);
+const accuracy = z.looseObject({ value: percent, low: percent, high: percent });
+const accuracies = { top1: accuracy, top5: accuracy };
+const curve = z.array(percent);
+const amount = z.number().min(0);
+const neighbours = z.array(z.looseObject({ k: z.int().min(1), ...accuracies }));
+
+const protocol = z.looseObject({
+  optimiser: z.enum(['lars', 'sgd']),
+  epochs: amount,
+  batchSize: z.int().min(1),
+  baseLearningRate: amount,
+  schedule: z.union([
+    z.looseObject({ kind: z.literal('steps'), atEpochs: z.array(z.number()) }),
+    z.looseObject({ kind: z.literal('cosine'), finalPart: z.number() }),
+  ]),
+  momentum: z.number(),
+  nesterov: z.boolean(),
+  weightDecays: z.array(z.number()),
+  learningRateFactors: z.array(z.number()),
+  features: z.array(z.enum(['last', 'last-4'])),
+  norms: z.array(z.enum(['none', 'batch'])),
+  transform: z.enum(['crop', 'squash']),
+});
+
+const evaluation: z.ZodType<EvaluationResult> = z.looseObject({
+  format: z.literal(FORMAT),
+  kind: z.enum(['linear', 'semi-supervised', 'transfer']),
+  dataSet: z.string().min(1),
+  dataDescription: z.string(),
+  classes: z.int().min(1),
+  trainImages: z.int().min(0),
+  testImages: z.int().min(1),
+  network: z.looseObject({
+    weights: z.enum(['pretrained', 'random']),
+    encoder: z.enum(['target', 'context']),
+    arch: z.string().min(1),
+    epochs: amount.nullable(),
+    pretrainedOn: z.string().nullable(),
+    checkpoint: z.string().nullable(),
+    imageSize: z.int().min(1),
+  }),
+  protocolName: z.enum(['paper', 'quick']),
+  protocol,
+  best: z.looseObject({ ...accuracies, name: z.string() }),
+  heads: z.array(z.looseObject({ ...accuracies, name: z.string(), curve })),
+  ridge: z.looseObject(accuracies).nullable(),
+  neighbours,
+  pixelNeighbours: neighbours,
+  fineTuning: z.looseObject({ ...accuracies, curve }).nullable(),
+  compute: z.looseObject({ deviceHours: amount, trainingFlops: amount }).nullable(),
+  engine: z.looseObject({ name: z.string(), version: z.string(), device: z.string(), threads: z.int().min(0) }),
+  seed: z.number(),
+  programVersion: z.string(),
+  measuredAt: z.iso.datetime({ offset: true }),
+});
+
+/** Writes results as a JSON list, whole or not at all. */
+export async function writeResults(path: string, results: readonly EvaluationResult[]): Promise<void> {
+  await writeFileAtomically(path, `${JSON.stringify(results, null, 2)}\n`);
+}
+
+/**
+ * Reads a file of results.
+ * @throws UserError if it cannot be read, is damaged, or is of another version; names the field
+ */
+export async function readResults(path: string): Promise<EvaluationResult[]> {
+  const content = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw explainSystemError(error, path);
+  });
+  const list = parseJson(path, content);
+  if (!Array.isArray(list)) {
+    throw new UserError(`${path} is not a file of results: it holds no list`, {
+      expected: 'the results.json that an evaluation wrote',
+    });
+  }
+  return list.map((entry: unknown, index) => readResult(path, entry, index + 1));
+}
+
+/**
+ * Adds results to a file's list, which is made where there is none. One of the same network, data set, kind and protocol
+ * is replaced.
+ * @throws UserError if a file is there that cannot be read; it is left as it is
+ */
+export async function addResults(path: string, results: readonly EvaluationResult[]): Promise<EvaluationResult[]> {
+  const before = await readResults(path).catch((error: unknown) => {
+    if (error instanceof UserError && isMissing(error.cause)) return [];
+    throw error;
+  });
+  const merged = mergeResults(before, results);
+  await writeResults(path, merged);
+  return merged;
+}
+
+/** Later results take the place of earlier ones of the same network, data set, kind and protocol; others go to the end. */
+export function mergeResults(
+  before: readonly EvaluationResult[],
+  results: readonly EvaluationResult[],
+): EvaluationResult[] {
+  const merged = new Map<string, EvaluationResult>();
+  for (const result of [...before, ...results]) merged.set(resultKey(result), result);
+  return [...merged.values()];
+}
+
+function resultKey(result: EvaluationResult): string {
+  const { dataSet, dataDescription, kind, protocolName } = result;
+  return JSON.stringify([networkKey(result), dataSet, dataDescription, kind, protocolName]);
+}
+
+function readResult(path: string, entry: unknown, number: number): EvaluationResult {
+  const format = z.looseObject({ format: z.string() }).safeParse(entry);
+  if (format.success && format.data.format !== FORMAT) {
+    throw new UserError(`${path}: result ${number} has the format '${format.data.format}'`, {
+      expected: FORMAT,
+      remedy: 'use the version of the program that wrote it, or measure again',
+    });
+  }
+  const read = evaluation.safeParse(entry);
+  if (read.success) return read.data;
+  const issue = read.error.issues[0];
+  const field = issue?.path.map(String).join('.') || 'the whole of it';
+  throw new UserError(`${path}: result ${number} is damaged at ${field}: ${issue?.message ?? 'not readable'}`, {
+    expected: 'a result as an evaluation wrote it',
+    remedy: 'put the file back as it was, or remove it and measure again',
+  });
+}
+
+function parseJson(path: string, content: string): unknown {
+  try {
+    return JSON.parse(content);
+  } catch (error) {
+    throw new UserError(
+      `${path} is not whole: ${reasonOf(error)}`,
+      { expected: 'JSON, as an evaluation wrote it', remedy: 'remove it and measure again' },
+      { cause: error },
+    );
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}

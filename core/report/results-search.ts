@@ -1,0 +1,49 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { explainSystemError } from '../errors.js';
+
+/** The name of a file of results. */
+export const RESULTS_FILE = 'results.json';
+
+/** Folders below the one that is searched: runs/NAME/evaluation/SOMETHING. */
+const DEPTH = 4;
+
+/** A file of results, and whether it was named itself. */
+export interface FoundResults {
+  /** Absolute. */
+  path: string;
+  named: boolean;
+}
+
+/**
+ * The files of results among paths of files and folders; folders are searched by names only, four levels deep, without
+ * hidden ones and installed packages.
+ * @throws UserError if a path does not exist or cannot be read
+ */
+export async function findResults(paths: readonly string[]): Promise<FoundResults[]> {
+  const found: FoundResults[] = [];
+  for (const given of paths) {
+    const path = resolve(given);
+    const entry = await stat(path).catch((error: unknown) => {
+      throw explainSystemError(error, given);
+    });
+    if (!entry.isDirectory()) found.push({ path, named: true });
+    else found.push(...(await searchFolder(path, DEPTH)).map((file) => ({ path: file, named: false })));
+  }
+  return found;
+}
+
+async function searchFolder(folder: string, depth: number): Promise<string[]> {
+  // What may not be read holds no results of the user's.
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const found = entries.some((entry) => entry.isFile() && entry.name === RESULTS_FILE)
+    ? [join(folder, RESULTS_FILE)]
+    : [];
+  if (depth === 0) return found;
+  const folders = entries
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.') && entry.name !== 'node_modules')
+    .map(({ name }) => name)
+    .sort();
+  for (const name of folders) found.push(...(await searchFolder(join(folder, name), depth - 1)));
+  return found;
+}

@@ -1,0 +1,107 @@
+import { BEST_NOTE, type Cell, isFigure, MARK_WORDS, type ResultRow, type ResultTable, shown } from './result-table.js';
+
+/**
+ * A table as CSV (RFC 4180) with a header: the table's title, the group, the source, then the columns. A column of
+ * figures becomes four: value, both ends of its interval, and what its marks say.
+ */
+export function tableCsv({ title, columns, groups }: ResultTable): string {
+  const headings = columns.flatMap(({ kind, name }) =>
+    kind === 'text' ? [name] : [name, `${name} low`, `${name} high`, `${name} remarks`],
+  );
+  const valuesOf = ({ cells }: ResultRow) =>
+    columns.flatMap(({ kind }, at) => {
+      const cell = cells[at] ?? null;
+      if (kind === 'text') return [cell !== null && !isFigure(cell) ? cell.text : ''];
+      if (!isFigure(cell)) return ['', '', '', ''];
+      const { value, interval, marks } = cell;
+      return [value, interval?.low ?? '', interval?.high ?? '', marks.map((mark) => MARK_WORDS[mark]).join('; ')];
+    });
+  const lines = groups.flatMap((group) =>
+    group.rows.map((row) => [title, group.title ?? '', row.source, ...valuesOf(row)]),
+  );
+  return [['Table', 'Group', 'Source', ...headings], ...lines]
+    .map((line) => `${line.map((field) => escapeCsv(String(field))).join(',')}\r\n`)
+    .join('');
+}
+
+/** A table as Markdown; own rows are bold. */
+export function tableMarkdown({ title, columns, groups, notes }: ResultTable): string {
+  const line = (fields: readonly string[]) => `| ${fields.join(' | ')} |`;
+  const headings = [...columns.map(({ name }) => escapeMarkdown(name)), 'Source'];
+  const rules = [...columns.map(({ kind }) => (kind === 'figure' ? '---:' : '---')), '---'];
+  const rows = groups.flatMap(({ title: group, rows }) => [
+    ...(group === null ? [] : [line([`*${escapeMarkdown(group)}*`, ...headings.slice(1).map(() => '')])]),
+    ...rows.map(({ source, cells }) => {
+      const bold = (text: string) => (source === 'measured' ? `**${text}**` : text);
+      return line([...cells.map((cell) => bold(escapeMarkdown(cellWords(cell)))), source]);
+    }),
+  ]);
+  const head = [`### ${escapeMarkdown(title)}`, '', line(headings), line(rules)];
+  return `${[...head, ...rows, '', ...[...notes, BEST_NOTE].map((note) => `- ${escapeMarkdown(note)}`)].join('\n')}\n`;
+}
+
+/** A table as LaTeX, for the package booktabs; own rows are bold, and a last column says where a row comes from. */
+export function tableLatex({ name, title, columns, groups, notes }: ResultTable): string {
+  const width = columns.length + 1;
+  const line = (fields: readonly string[]) => `    ${fields.join(' & ')} \\\\`;
+  const rows = groups.flatMap(({ title: group, rows }) => [
+    '    \\midrule',
+    ...(group === null ? [] : [`    \\multicolumn{${width}}{l}{\\emph{${escapeLatex(group)}}} \\\\`]),
+    ...rows.map(({ source, cells }) => {
+      const bold = (text: string) => (source === 'measured' ? `\\textbf{${text}}` : text);
+      return line([...cells.map((cell) => bold(escapeLatex(cellWords(cell)))), source]);
+    }),
+  ]);
+  return [
+    '\\begin{table}',
+    '  \\centering',
+    `  \\caption{${escapeLatex(title)}}`,
+    `  \\label{tab:${name}}`,
+    `  \\begin{tabular}{${columns.map(({ kind }) => (kind === 'figure' ? 'r' : 'l')).join('')}l}`,
+    '    \\toprule',
+    line([...columns.map((column) => escapeLatex(column.name)), 'Source']),
+    ...rows,
+    '    \\bottomrule',
+    '  \\end{tabular}',
+    ...[...notes, BEST_NOTE].map((note) => `  \\par\\footnotesize ${escapeLatex(note)}`),
+    '\\end{table}',
+    '',
+  ].join('\n');
+}
+
+function cellWords(cell: Cell): string {
+  if (cell === null) return '–';
+  if (!isFigure(cell)) return cell.text;
+  const { value, marks, best, interval } = cell;
+  const range = interval === null ? '' : ` [${shown(interval.low)}, ${shown(interval.high)}]`;
+  return `${shown(value)}${marks.join('')}${best ? '*' : ''}${range}`;
+}
+
+function escapeCsv(field: string): string {
+  return /[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
+}
+
+/** Characters that Markdown gives a meaning, a table's bar among them. */
+function escapeMarkdown(text: string): string {
+  return text.replaceAll(/[\\`*_[\]<>|~#]/g, (character) => `\\${character}`).replaceAll('&', '&amp;');
+}
+
+const LATEX: Readonly<Record<string, string>> = {
+  '\\': '\\textbackslash{}',
+  '~': '\\textasciitilde{}',
+  '^': '\\textasciicircum{}',
+  '<': '\\textless{}',
+  '>': '\\textgreater{}',
+  '|': '\\textbar{}',
+  '"': '\\textquotedbl{}',
+  '–': '--',
+  '†': '\\textdagger{}',
+  '‡': '\\textdaggerdbl{}',
+  '[': '{[}',
+  ']': '{]}',
+};
+
+/** Characters that LaTeX gives a meaning. */
+function escapeLatex(text: string): string {
+  return text.replaceAll(/[\\~^<>|"–†‡[\]#$%&_{}]/g, (character) => LATEX[character] ?? `\\${character}`);
+}
