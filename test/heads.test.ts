@@ -367,6 +367,17 @@ testOnEngines(test, engines, 'nearest neighbours are those of a search through a
   }
 });
 
+testOnEngines(test, engines, 'features that are no numbers are recognised by nobody', async (t, engine) => {
+  const reference = clouds(40, 0.1, 1, { layers: 1 });
+  const broken = { ...clouds(3, 0.1, 2, { layers: 1 }), data: new Float32Array(18).fill(Number.NaN) };
+  const ranks = await nearestNeighbours(engine, reference, broken, 4, [5]);
+  t.deepEqual([...(ranks.get(5) ?? [])], [3, 3, 3]);
+  const heads = await train(engine, { epochs: 1, features: ['last'] }, { train: async () => reference, test: broken });
+  for (const head of heads) t.deepEqual([...head.ranks], [3, 3, 3], head.name);
+  t.deepEqual([...(await ridgeHead(engine, reference, broken, 4))], [3, 3, 3]);
+  await t.throwsAsync(() => ridgeHead(engine, broken, reference, 4), { message: /not finite/ });
+});
+
 test('heads are named by their choices', (t) => {
   t.is(headName({ ...choice('batch', 0.0005) }), 'last, batch norm, lr 1x, wd 0.0005');
   t.is(
