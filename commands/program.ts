@@ -5,9 +5,12 @@ import { benchCommand } from './bench.js';
 import { configCommand } from './config.js';
 import { engineCommand } from './engine.js';
 import { featuresCommand } from './features.js';
+import { finetuneCommand } from './finetune-1pct.js';
 import { maskPreviewCommand } from './mask-preview.js';
 import { pretrainCommand } from './pretrain.js';
+import { probeCommand } from './probe.js';
 import { tablesCommand } from './tables.js';
+import { transferEvalCommand } from './transfer-eval.js';
 
 /** How the program ends. A run that was stopped by a signal ends with 130 or 143. */
 const EXIT = { done: 0, bug: 1, userError: 2 } as const;
@@ -32,6 +35,9 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .exitOverride();
   const commands = [
     pretrainCommand(finish),
+    probeCommand(finish),
+    finetuneCommand(finish),
+    transferEvalCommand(finish),
     featuresCommand(),
     maskPreviewCommand(),
     configCommand(),

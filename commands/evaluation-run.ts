@@ -1,0 +1,210 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { writeFileAtomically } from '../core/atomic.js';
+import type { Engine } from '../core/engine/contract.js';
+import { startEngine } from '../core/engine/start.js';
+import { explainWriteError, UserError } from '../core/errors.js';
+import {
+  type EvaluationProgress,
+  type EvaluationTask,
+  type ExtractionSettings,
+  evaluateNetwork,
+  type PixelNeighbours,
+} from '../core/eval/evaluate.js';
+import { atImageSize, type FeatureNetwork, loadNetwork, randomNetwork } from '../core/eval/network.js';
+import type { OpenedData } from '../core/eval/open-labelled.js';
+import { pixelNeighbours } from '../core/eval/pixels.js';
+import { LINEAR_PROTOCOL, quickProtocol } from '../core/eval/protocols.js';
+import type { EvaluationKind, EvaluationResult } from '../core/eval/result.js';
+import { runCompute } from '../core/report/compute.js';
+import { type Console, createConsole } from '../core/report/console.js';
+import { writeChart } from '../core/report/evaluation-chart.js';
+import { showEvaluation } from '../core/report/evaluation-progress.js';
+import { protocolText } from '../core/report/protocol-text.js';
+import { addResults } from '../core/report/results-file.js';
+import { tableCsv, tableLatex, tableMarkdown } from '../core/report/table-formats.js';
+import { tableText } from '../core/report/table-text.js';
+import { evaluationTables } from '../core/report/tables.js';
+import { listenForStop, signalExitCode } from '../core/train/interrupt.js';
+import { type EvaluationFlags, type Format, numberFrom0, readFormats, wholeNumber } from './evaluation-options.js';
+
+/** Data on which networks are to be judged. */
+export interface Judged extends OpenedData {
+  kind: EvaluationKind;
+}
+
+/** What adds to the result of a network on some data: fine-tuning. */
+export type Refine = (
+  result: EvaluationResult,
+  context: { engine: Engine; network: FeatureNetwork; task: EvaluationTask; settings: ExtractionSettings },
+  progress: EvaluationProgress,
+) => Promise<EvaluationResult>;
+
+/** Below this many training images `quick` is the default. */
+const SMALL_DATA = 100_000;
+const FILES: Record<Format, { name: string; write: typeof tableCsv }> = {
+  csv: { name: 'tables.csv', write: tableCsv },
+  markdown: { name: 'tables.md', write: tableMarkdown },
+  latex: { name: 'tables.tex', write: tableLatex },
+};
+
+/**
+ * Judges the networks of checkpoints, each beside itself at random initialisation, on data that are opened one after the
+ * other; prints and writes the tables.
+ * @param more what the JSON document says beside the results
+ * @returns the exit code
+ */
+export async function runEvaluations(
+  checkpoints: readonly string[],
+  opened: AsyncIterable<Judged>,
+  flags: EvaluationFlags,
+  { refine, more = {} }: { refine?: Refine; more?: Record<string, unknown> } = {},
+): Promise<number> {
+  const console = createConsole(flags.json === true);
+  const formats = readFormats(flags);
+  const settings = await extractionSettings(flags);
+  const threads = wholeNumber('--threads', flags.threads, 1);
+  const seed = wholeNumber('--seed', flags.seed, 0) as number;
+  const engine = await startEngine(flags.engine, { device: flags.device, ...(threads !== null && { threads }) });
+  const networks = await openNetworks(checkpoints, flags, seed);
+  console.line(`engine     ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}`);
+
+  const abort = new AbortController();
+  const stop = listenForStop((signal) => abort.abort(new UserError(`${signal}: stopped`)));
+  const stoppable = { ...settings, signal: abort.signal };
+  const progress = showEvaluation(console, flags.json === true);
+  const results: EvaluationResult[] = [];
+  try {
+    for await (const judged of opened) {
+      const task = taskOf(judged, flags, seed);
+      announce(console, task);
+      const { transform } = task.protocol;
+      progress.stage('nearest neighbours of the raw pixels');
+      const pixels = await pixelNeighbours(engine, task.data, { ...stoppable, transform, seed });
+      for (const network of networks) {
+        results.push(await judge(engine, network, task, stoppable, pixels, progress, console, refine));
+        if (flags.out !== undefined) await addResults(join(flags.out, 'results.json'), results.slice(-1));
+      }
+    }
+    progress.stop();
+    await report(results, flags, formats, console, more);
+    return 0;
+  } catch (error) {
+    progress.stop();
+    if (!stop.received) throw error;
+    const kept = settings.cache === null ? 'add --out DIR to keep features' : 'what was computed is kept';
+    process.stderr.write(`ijepa: ${stop.received}: stopped; ${kept}, and the same command goes on from there\n`);
+    return signalExitCode(stop.received);
+  } finally {
+    stop.release();
+    for (const network of networks) network.dispose();
+  }
+}
+
+/** The networks of the checkpoints, then random ones of the same sizes, each size once. */
+async function openNetworks(
+  checkpoints: readonly string[],
+  flags: EvaluationFlags,
+  seed: number,
+): Promise<FeatureNetwork[]> {
+  const imageSize = wholeNumber('--image-size', flags.imageSize, 1);
+  const atSize = (network: FeatureNetwork) => (imageSize === null ? network : atImageSize(network, imageSize));
+  const pretrained: FeatureNetwork[] = [];
+  for (const checkpoint of checkpoints) pretrained.push(atSize(await loadNetwork(checkpoint, flags.encoder)));
+  if (!flags.baseline) return pretrained;
+  const sizes = new Map<string, FeatureNetwork>();
+  for (const network of pretrained) sizes.set(JSON.stringify([network.arch, network.trainedImageSize]), network);
+  return [...pretrained, ...[...sizes.values()].map((network) => atSize(randomNetwork(network, seed)))];
+}
+
+/** Judges one network, with what pretraining it took. */
+async function judge(
+  engine: Engine,
+  network: FeatureNetwork,
+  task: EvaluationTask,
+  settings: ExtractionSettings,
+  pixels: PixelNeighbours,
+  progress: EvaluationProgress,
+  console: Console,
+  refine: Refine | undefined,
+): Promise<EvaluationResult> {
+  const { facts, arch, imageSize } = network;
+  const source =
+    facts.weights === 'random' ? 'random initialisation' : `${facts.encoder} encoder of ${facts.checkpoint}`;
+  console.line(`network    ${arch} at ${imageSize} px, ${source}`);
+  const probed = await evaluateNetwork(engine, network, task, settings, pixels, progress);
+  const result = refine ? await refine(probed, { engine, network, task, settings }, progress) : probed;
+  const { checkpoint, epochs } = facts;
+  // A checkpoint lies in RUN/checkpoints.
+  const run = checkpoint === null ? null : dirname(dirname(checkpoint));
+  return { ...result, compute: run === null ? null : await runCompute(run, epochs ?? undefined) };
+}
+
+function taskOf({ dataSet, data, kind }: Judged, flags: EvaluationFlags, seed: number): EvaluationTask {
+  const images = data.train.length;
+  const protocolName = flags.protocol ?? (images < SMALL_DATA ? 'quick' : 'paper');
+  const paper = dataSet.protocol ?? LINEAR_PROTOCOL;
+  const protocol = protocolName === 'paper' ? paper : quickProtocol(paper, images, data.classes.length);
+  const views = wholeNumber('--views', flags.views, 0) ?? (protocolName === 'paper' ? protocol.epochs : 0);
+  return { kind, dataSet: dataSet.name, data, protocolName, protocol, views, seed };
+}
+
+function announce(console: Console, task: EvaluationTask): void {
+  const { data, dataSet } = task;
+  console.line(
+    `data       ${dataSet}: ${data.classes.length} classes; ${data.train.description}; ${data.test.description}`,
+  );
+  for (const note of data.notes ?? []) console.warn(`           ${note}`);
+  for (const line of protocolText(task)) console.line(line);
+}
+
+async function report(
+  results: readonly EvaluationResult[],
+  flags: EvaluationFlags,
+  formats: readonly Format[],
+  console: Console,
+  more: Record<string, unknown>,
+): Promise<void> {
+  const tables = evaluationTables(results).filter(({ groups }) =>
+    groups.some(({ rows }) => rows.some(({ source }) => source === 'measured')),
+  );
+  const { columns, isTTY } = process.stdout;
+  for (const table of tables)
+    console.line(`\n${tableText(table, isTTY === true && process.env.NO_COLOR === undefined, columns)}`);
+  const files: string[] = [];
+  if (flags.out !== undefined && results.length > 0) {
+    files.push(join(flags.out, 'results.json'), join(flags.out, 'chart.png'));
+    await writeChart(join(flags.out, 'chart.png'), results);
+    for (const format of formats) {
+      const { name, write } = FILES[format];
+      await writeFileAtomically(join(flags.out, name), tables.map(write).join('\n'));
+      files.push(join(flags.out, name));
+    }
+    console.line(`\nfiles      ${files.join(', ')}`);
+  }
+  if (flags.json) process.stdout.write(`${JSON.stringify({ results, files, ...more })}\n`);
+}
+
+async function extractionSettings(flags: EvaluationFlags): Promise<ExtractionSettings> {
+  const megabytes = numberFrom0('--cache-limit', flags.cacheLimit);
+  const cache = flags.cache ?? (flags.out === undefined ? null : join(flags.out, 'features'));
+  if (megabytes !== null && cache === null) {
+    throw new UserError('--cache-limit limits nothing without a cache', { remedy: 'add --cache DIR or --out DIR' });
+  }
+  if (flags.out !== undefined) await makeFolder(flags.out);
+  return {
+    batchSize: wholeNumber('--batch-size', flags.batchSize, 1) as number,
+    cache,
+    ...(megabytes !== null && { cacheBytes: megabytes * 1e6 }),
+    pixelLimit: Math.floor((numberFrom0('--max-megapixels', flags.maxMegapixels) as number) * 1e6),
+    maxUnreadable: numberFrom0('--max-unreadable', flags.maxUnreadable, 1) as number,
+  };
+}
+
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    throw explainWriteError(error, path);
+  }
+}

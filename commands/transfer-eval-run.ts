@@ -1,0 +1,67 @@
+import { stat } from 'node:fs/promises';
+import { explainSystemError, UserError, unknownName } from '../core/errors.js';
+import { openLabelled } from '../core/eval/open-labelled.js';
+import type { DataSet } from '../core/plugin.js';
+import { DATA_SETS } from '../plugins/index.js';
+import { type Judged, runEvaluations } from './evaluation-run.js';
+import type { TransferFlags } from './transfer-eval.js';
+
+/** A data set that was asked for and is not there. */
+interface Missing {
+  dataSet: string;
+  /** A page for people. */
+  page: string | null;
+  /** What fetches it; null where it is not to be had without an account. */
+  command: string | null;
+}
+
+/** Judges encoders on every data set that is found. */
+export async function runTransferEval(checkpoints: readonly string[], flags: TransferFlags): Promise<number> {
+  const root = flags.dataRoot;
+  await stat(root).catch((error: unknown) => {
+    throw explainSystemError(error, root);
+  });
+  const found: { dataSet: DataSet; place: string }[] = [];
+  const missing: Missing[] = [];
+  for (const dataSet of namedDataSets(flags.datasets)) {
+    const place = (await dataSet.locate?.(root)) ?? null;
+    if (place === null) missing.push(missingOf(dataSet, root));
+    else found.push({ dataSet, place });
+  }
+  for (const { dataSet, page, command } of missing) {
+    const how = [command && `fetch it with: ${command}`, page && `see ${page}`].filter(Boolean).join(', or ');
+    process.stderr.write(`${dataSet} is not below ${root}${how && `: ${how}`}\n`);
+  }
+  if (found.length === 0) {
+    throw new UserError(`none of the data sets ${flags.datasets} is below ${root}`, {
+      expected: 'at least one of them, in the form in which it is published',
+      remedy: `npx ijepa data lists what there is, and where to get it`,
+    });
+  }
+  return runEvaluations(checkpoints, openEach(found), flags, { more: { missing } });
+}
+
+async function* openEach(found: readonly { dataSet: DataSet; place: string }[]): AsyncGenerator<Judged> {
+  for (const { dataSet, place } of found) {
+    yield { ...(await openLabelled(`${dataSet.name}:${place}`, DATA_SETS)), kind: 'transfer' };
+  }
+}
+
+function namedDataSets(words: string): DataSet[] {
+  const known = DATA_SETS.filter(({ openLabelled, locate }) => openLabelled && locate);
+  return words.split(',').map((word) => {
+    const dataSet = known.find(({ name }) => name === word.trim());
+    if (!dataSet)
+      throw unknownName(
+        'data set',
+        word.trim(),
+        known.map(({ name }) => name),
+      );
+    return dataSet;
+  });
+}
+
+function missingOf({ name, origin }: DataSet, root: string): Missing {
+  const command = origin && origin.files.length > 0 ? `npx ijepa data download ${name} ${root}` : null;
+  return { dataSet: name, page: origin?.page ?? null, command };
+}

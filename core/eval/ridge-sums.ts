@@ -1,0 +1,166 @@
+import type { Engine } from '../engine/contract.js';
+import { type Tensor2D, tf } from '../engine/tf.js';
+import { solvePositive } from './cholesky.js';
+import type { Samples } from './heads.js';
+
+/*
+ * What ridge regression has to know of its samples, gathered in one pass.
+ *
+ * Letters: M samples, D features (of the last layer), C classes.
+ */
+
+/** Sums over samples, in double precision. */
+export interface Sums {
+  readonly rows: number;
+  /** Σ x xᵀ [D, D] */
+  readonly products: Float64Array;
+  /** Σ x [D] */
+  readonly features: Float64Array;
+  /** Σ x yᵀ for one-hot y, [D, C] */
+  readonly byClass: Float64Array;
+  /** Σ y [C] */
+  readonly counts: Float64Array;
+}
+
+/** A linear classifier: scores = x W + b. */
+export interface LinearClassifier {
+  /** W [D, C] */
+  readonly weight: Float32Array;
+  /** b [C] */
+  readonly bias: Float64Array;
+}
+
+/** Rows of the last layer's features, standardised by the statistics of the training samples. */
+export interface Standardiser {
+  readonly mean: Float64Array;
+  /** 1 / standard deviation; 0 for features that do not vary. */
+  readonly scale: Float64Array;
+}
+
+const BATCH = 4096;
+
+/** Mean and standard deviation of the last layer's features over all samples. */
+export function standardiserOf({ rows, width, layers, data }: Samples): Standardiser {
+  const offset = (layers - 1) * width;
+  const mean = new Float64Array(width);
+  const squares = new Float64Array(width);
+  const eachRow = (act: (value: number, column: number) => void) => {
+    for (let row = 0; row < rows; row++) {
+      const from = row * layers * width + offset;
+      for (let column = 0; column < width; column++) act(data[from + column] as number, column);
+    }
+  };
+  eachRow((value, column) => {
+    mean[column] = (mean[column] as number) + value / rows;
+  });
+  eachRow((value, column) => {
+    squares[column] = (squares[column] as number) + (value - (mean[column] as number)) ** 2;
+  });
+  // A deviation of rounding errors alone is none.
+  const scale = squares.map((sum, column) => {
+    const deviation = Math.sqrt(sum / rows);
+    return deviation > 1e-6 * Math.abs(mean[column] as number) ? 1 / deviation : 0;
+  });
+  return { mean, scale };
+}
+
+/** The standardised features of the samples of these numbers, [numbers, D]. */
+export function standardised(samples: Samples, { mean, scale }: Standardiser, numbers: Uint32Array): Float32Array {
+  const { width, layers, data } = samples;
+  const rows = new Float32Array(numbers.length * width);
+  for (let at = 0; at < numbers.length; at++) {
+    const from = ((numbers[at] as number) + 1) * layers * width - width;
+    for (let column = 0; column < width; column++) {
+      const value = (data[from + column] as number) - (mean[column] as number);
+      rows[at * width + column] = value * (scale[column] as number);
+    }
+  }
+  return rows;
+}
+
+/** Sums over the samples of these numbers. Products are summed in float32 over 4096 samples at most. */
+export async function sumsOf(
+  engine: Engine,
+  samples: Samples,
+  standardiser: Standardiser,
+  numbers: Uint32Array,
+  classes: number,
+): Promise<Sums> {
+  const { width, labels } = samples;
+  const products = new Float64Array(width * width);
+  const features = new Float64Array(width);
+  const transposed = new Float64Array(classes * width); // Σ y xᵀ
+  const counts = new Float64Array(classes);
+  const multiply = engine.compile((x: Tensor2D) => tf.matMul(x, x, true, false));
+  for (let start = 0; start < numbers.length; start += BATCH) {
+    const batch = numbers.subarray(start, start + BATCH);
+    const rows = standardised(samples, standardiser, batch);
+    const x = tf.tensor2d(rows, [batch.length, width]);
+    const product = await multiply(x);
+    addTo(products, 0, (await product.data()) as Float32Array, 0, products.length);
+    tf.dispose([x, product]);
+    batch.forEach((number, at) => {
+      const label = labels[number] as number;
+      addTo(features, 0, rows, at * width, width);
+      addTo(transposed, label * width, rows, at * width, width);
+      counts[label] = (counts[label] as number) + 1;
+    });
+  }
+  return { rows: numbers.length, products, features, byClass: transpose(transposed, classes, width), counts };
+}
+
+/** The sums over two sets of samples together. */
+export function together(a: Sums, b: Sums): Sums {
+  const plus = (one: Float64Array, other: Float64Array) => one.map((value, at) => value + (other[at] as number));
+  return {
+    rows: a.rows + b.rows,
+    products: plus(a.products, b.products),
+    features: plus(a.features, b.features),
+    byClass: plus(a.byClass, b.byClass),
+    counts: plus(a.counts, b.counts),
+  };
+}
+
+/**
+ * Ridge regression onto one-hot classes, with an intercept that is not regularised:
+ *
+ *   W = (Σ (x - x̄)(x - x̄)ᵀ / M + λ I)⁻¹ Σ (x - x̄)(y - ȳ)ᵀ / M;  b = ȳ - x̄ W
+ *
+ * @returns null where the matrix is not positive definite in double precision
+ */
+export function ridgeSolution(sums: Sums, regularisation: number): LinearClassifier | null {
+  const { rows, products, features, byClass, counts } = sums;
+  const [width, classes] = [features.length, counts.length];
+  const mean = features.map((sum) => sum / rows); // x̄
+  const share = counts.map((count) => count / rows); // ȳ
+  const matrix = products.map((sum, at) => {
+    const [row, column] = [Math.floor(at / width), at % width];
+    const covariance = sum / rows - (mean[row] as number) * (mean[column] as number);
+    return row === column ? covariance + regularisation : covariance;
+  });
+  const right = byClass.map(
+    (sum, at) => sum / rows - (mean[Math.floor(at / classes)] as number) * (share[at % classes] as number),
+  );
+  const weight = solvePositive(matrix, right, width);
+  if (!weight) return null;
+  const bias = share.slice();
+  weight.forEach((value, at) => {
+    bias[at % classes] = (bias[at % classes] as number) - (mean[Math.floor(at / classes)] as number) * value;
+  });
+  return { weight: Float32Array.from(weight), bias };
+}
+
+function addTo(sums: Float64Array, start: number, addends: Float32Array, from: number, count: number): void {
+  for (let i = 0; i < count; i++) sums[start + i] = (sums[start + i] as number) + (addends[from + i] as number);
+}
+
+/** [rows, columns] -> [columns, rows] */
+function transpose(matrix: Float64Array, rows: number, columns: number): Float64Array {
+  const turned = new Float64Array(matrix.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      turned[column * rows + row] = matrix[row * columns + column] as number;
+    }
+  }
+  return turned;
+}

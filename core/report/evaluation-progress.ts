@@ -1,0 +1,37 @@
+import type { EvaluationProgress } from '../eval/evaluate.js';
+import type { Console } from './console.js';
+import { type RowProgress, showRows } from './row-progress.js';
+
+/** Seconds between two lines about the heads. */
+const INTERVAL = 10;
+
+/** Says which part of an evaluation is done and how far it is; `stop` ends what is being shown. */
+export function showEvaluation(console: Console, machineOutput: boolean): EvaluationProgress & { stop(): void } {
+  const stream = machineOutput ? process.stderr : process.stdout;
+  let what = '';
+  let rows: RowProgress | undefined;
+  let lastLine = performance.now();
+  const stop = () => {
+    rows?.stop();
+    rows = undefined;
+  };
+  return {
+    stage(name) {
+      stop();
+      what = name;
+      lastLine = performance.now();
+      console.line(`  ${name}`);
+    },
+    images(done, total) {
+      rows ??= showRows(stream);
+      rows.update(done, total);
+    },
+    epoch(epoch, epochs, bestTop1) {
+      const now = performance.now();
+      if (now - lastLine < INTERVAL * 1000 && epoch !== epochs) return;
+      lastLine = now;
+      console.line(`  ${what}: epoch ${epoch}/${epochs}, best top-1 so far ${bestTop1.toFixed(1)}%`);
+    },
+    stop,
+  };
+}
