@@ -71,9 +71,13 @@ export async function writeSafetensors(
 
 /**
  * Reads a file of tensors, checking everything that its header claims.
+ * @param wanted by name, which tensors are kept; the others are read for the checksum only
  * @throws UserError if the file is missing, cut short, or not what its header or checksum says
  */
-export async function readSafetensors(path: string): Promise<TensorFile> {
+export async function readSafetensors(
+  path: string,
+  wanted: (name: string) => boolean = () => true,
+): Promise<TensorFile> {
   let file: FileHandle;
   try {
     file = await open(path, 'r');
@@ -81,7 +85,7 @@ export async function readSafetensors(path: string): Promise<TensorFile> {
     throw explainSystemError(error, path);
   }
   try {
-    return await readOpenFile(path, file);
+    return await readOpenFile(path, file, wanted);
   } catch (error) {
     throw explainSystemError(error, path);
   } finally {
@@ -89,7 +93,7 @@ export async function readSafetensors(path: string): Promise<TensorFile> {
   }
 }
 
-async function readOpenFile(path: string, file: FileHandle): Promise<TensorFile> {
+async function readOpenFile(path: string, file: FileHandle, wanted: (name: string) => boolean): Promise<TensorFile> {
   const { size: fileSize } = await file.stat();
   const length = Number(new DataView(await read(path, file, 0, 8)).getBigUint64(0, true));
   if (length > LARGEST_HEADER || length + 8 > fileSize) {
@@ -111,7 +115,7 @@ async function readOpenFile(path: string, file: FileHandle): Promise<TensorFile>
     }
     const bytes = await read(path, file, 8 + length + start, end - start);
     hash.update(new Uint8Array(bytes));
-    tensors.set(name, { shape, data: new ArrayType(bytes, 0, count) });
+    if (wanted(name)) tensors.set(name, { shape, data: new ArrayType(bytes, 0, count) });
     expectedStart = end;
   }
   if (8 + length + expectedStart !== fileSize) throw corrupt(path, 'there are bytes that belong to no tensor');

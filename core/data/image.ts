@@ -31,7 +31,7 @@ export async function centreCrop(item: ImageItem, imageSize: number, pixelLimit:
 }
 
 /** An image and its size when upright. */
-async function openImage(
+export async function openImage(
   { source }: ImageItem,
   pixelLimit: number,
 ): Promise<{ input: Sharp; width: number; height: number }> {
@@ -87,7 +87,8 @@ function fromRgb(rgb: Uint8Array, side: number): Sharp {
   return sharp(rgb, { raw: { width: side, height: side, channels: 3 } });
 }
 
-async function rawRgb(image: Sharp, side: number): Promise<Uint8Array> {
+/** A picture's RGB bytes, [S, S, 3]: transparent parts on white, every colour space as sRGB. */
+export async function rawRgb(image: Sharp, side: number): Promise<Uint8Array> {
   const { data, info } = await image
     .flatten({ background: BACKGROUND })
     .toColourspace('srgb')

@@ -11,7 +11,7 @@ export type Parameters = Readonly<Record<string, Tensor>>;
 /** Name and shape of every parameter, in the order in which they are made and stored. */
 export type ParameterShapes = Readonly<Record<string, readonly number[]>>;
 
-export function encoderShapes({ encoder, patchSize }: ModelSize): ParameterShapes {
+export function encoderShapes({ encoder, patchSize }: Pick<ModelSize, 'encoder' | 'patchSize'>): ParameterShapes {
   return {
     'patch_embed.proj.weight': [encoder.dim, 3, patchSize, patchSize],
     'patch_embed.proj.bias': [encoder.dim],
@@ -30,28 +30,39 @@ export function predictorShapes({ encoder, predictor }: ModelSize): ParameterSha
   };
 }
 
-/**
- * Draws a network's weights: linear weights, the patch projection and the mask token truncated normal (std 0.02), biases
- * 0, LayerNorm scales 1.
- * @param network names the random stream, so that encoder and predictor draw different numbers
- */
+/** A network's fresh weights as tensors; see `initialValues`. */
 export function initialise(
   shapes: ParameterShapes,
   seed: number,
   network: string,
   initialisation: Initialisation,
 ): Parameters {
+  const values = initialValues(shapes, seed, network, initialisation);
+  return mapShapes(shapes, (name, shape) => tf.tensor((values.get(name) as InitialValue).data, [...shape]));
+}
+
+type InitialValue = { shape: readonly number[]; data: Float32Array };
+
+/**
+ * Draws a network's weights: linear weights, the patch projection and the mask token truncated normal (std 0.02), biases
+ * 0, LayerNorm scales 1.
+ * @param network names the random stream, so that encoder and predictor draw different numbers
+ */
+export function initialValues(
+  shapes: ParameterShapes,
+  seed: number,
+  network: string,
+  initialisation: Initialisation,
+): Map<string, InitialValue> {
   const stream = new RandomStream(seed, `init/${network}`);
-  return mapShapes(shapes, (name, shape) => {
-    const size = shape.reduce((product, side) => product * side, 1);
-    if (name.endsWith('bias')) return tf.zeros([...shape]);
-    if (shape.length === 1) return tf.ones([...shape]);
+  const entries = Object.entries(shapes).map(([name, shape]): [string, InitialValue] => {
+    const data = new Float32Array(shape.reduce((product, side) => product * side, 1));
+    if (name.endsWith('bias')) return [name, { shape, data }];
+    if (shape.length === 1) return [name, { shape, data: data.fill(1) }];
     const deviation = initialisation === 'scaled' ? 0.02 / residualDivisor(name) : 0.02;
-    return tf.tensor(
-      Float32Array.from({ length: size }, () => truncatedNormal(stream) * deviation),
-      [...shape],
-    );
+    return [name, { shape, data: data.map(() => truncatedNormal(stream) * deviation) }];
   });
+  return new Map(entries);
 }
 
 /** Number of values in all parameters. */
