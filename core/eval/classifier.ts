@@ -1,10 +1,10 @@
 import { linear } from '../engine/functions.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { type Parameters, parameter } from '../model/parameters.js';
-import { sincosPositions } from '../model/positions.js';
 import type { VitSize } from '../model/sizes.js';
 import { encode, patchify } from '../model/vit.js';
 import { RandomStream } from '../random.js';
+import { type FeatureNetwork, networkPositions } from './network.js';
 
 /** Standard deviation of the head's first weights (MAE's linear head has 0.01). */
 const HEAD_DEVIATION = 0.01;
@@ -21,12 +21,10 @@ export interface Classifier {
   dispose(): void;
 }
 
-export function createClassifier(
-  sizes: { size: VitSize; patchSize: number; imageSize: number },
-  classes: number,
-): Classifier {
-  const { size, patchSize, imageSize } = sizes;
-  const positions = tf.tidy(() => sincosPositions(imageSize / patchSize, size.dim).expandDims(0));
+/** The classifier for a network's weights and image size. */
+export function createClassifier(network: FeatureNetwork, classes: number): Classifier {
+  const { size, patchSize, imageSize } = network;
+  const positions = tf.tidy(() => networkPositions(network).expandDims(0));
   return { size, patchSize, imageSize, classes, positions, dispose: () => positions.dispose() };
 }
 
