@@ -4,6 +4,7 @@ import { programVersion } from '../core/version.js';
 import { benchCommand } from './bench.js';
 import { configCommand } from './config.js';
 import { engineCommand } from './engine.js';
+import { featuresCommand } from './features.js';
 import { maskPreviewCommand } from './mask-preview.js';
 import { pretrainCommand } from './pretrain.js';
 
@@ -28,7 +29,14 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .showHelpAfterError('(--help lists what there is)')
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'ijepa: ')) })
     .exitOverride();
-  const commands = [pretrainCommand(finish), maskPreviewCommand(), configCommand(), engineCommand(), benchCommand()];
+  const commands = [
+    pretrainCommand(finish),
+    featuresCommand(),
+    maskPreviewCommand(),
+    configCommand(),
+    engineCommand(),
+    benchCommand(),
+  ];
   for (const command of commands) {
     program.addCommand(command.copyInheritedSettings(program));
   }

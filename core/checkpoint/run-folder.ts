@@ -112,7 +112,7 @@ export async function openRunFolder(path: string): Promise<RunFolder> {
  * Makes a folder and those above it that are missing. Node's own recursive mkdir is not used, because it never returns
  * where the system refuses with 'no such file' (under /proc, for one).
  */
-async function makeFolders(path: string): Promise<void> {
+export async function makeFolders(path: string): Promise<void> {
   const missing: string[] = [];
   for (let folder = resolve(path); !existsSync(folder); folder = dirname(folder)) missing.unshift(folder);
   for (const folder of missing) await mkdir(folder);

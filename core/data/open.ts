@@ -33,13 +33,14 @@ async function openDataSet(word: string, dataSets: readonly DataSet[]): Promise<
   }
 }
 
-function findDataSet(word: string, dataSets: readonly DataSet[]): DataSet | undefined {
+/** The data set that a word names, if it names one. */
+export function findDataSet(word: string, dataSets: readonly DataSet[]): DataSet | undefined {
   const [name] = splitName(word);
   return dataSets.find((dataSet) => dataSet.name === name);
 }
 
 /** 'shapes:2000' -> ['shapes', '2000'] */
-function splitName(word: string): [string, string | null] {
+export function splitName(word: string): [string, string | null] {
   const colon = word.indexOf(':');
   return colon < 0 ? [word, null] : [word.slice(0, colon), word.slice(colon + 1)];
 }

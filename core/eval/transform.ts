@@ -18,8 +18,8 @@ export interface ViewSettings {
 const CROP_SCALE = [0.08, 1] as const;
 const CROP_ASPECT = [3 / 4, 4 / 3] as const;
 const FLIP = 0.5;
-/** The shorter side before the middle is cut out, in units of the result's. */
-const MARGIN = 256 / 224;
+/** The shorter side of a test image, and the side of the square that is cut out of its middle. */
+const TEST_SIDES = { shorter: 256, square: 224 };
 
 /**
  * A test image, always the same. `crop`: the shorter side is resized to S · 256/224, then the middle square of side S is
@@ -61,7 +61,7 @@ export function centreBox(
   height: number,
   imageSize: number,
 ): { width: number; height: number; left: number; top: number } {
-  const shorter = Math.floor(imageSize * MARGIN);
+  const shorter = Math.floor((imageSize * TEST_SIDES.shorter) / TEST_SIDES.square);
   const longer = Math.floor((shorter * Math.max(width, height)) / Math.min(width, height));
   const resized = width <= height ? { width: shorter, height: longer } : { width: longer, height: shorter };
   return {

@@ -43,6 +43,36 @@ export function encode(parameters: Parameters, size: VitSize, patches: Tensor, p
 }
 
 /**
+ * Average-pooled features of the last blocks side by side: each block's output through the encoder's final LayerNorm,
+ * then the mean over patches. No gradient can be taken, because every block's tokens are freed after the next one.
+ *
+ * Letters: B images, N patches, P = p p 3, D width, L layers.
+ * @param patches [B, N, P]
+ * @param positions [1, N, D]
+ * @param layers L, not more than there are blocks
+ * @returns [B, L D]; the last D columns are the mean of what `encode` gives
+ */
+export function pooledLayers(
+  parameters: Parameters,
+  size: VitSize,
+  patches: Tensor,
+  positions: Tensor,
+  layers: number,
+): Tensor {
+  let x: Tensor = tf.tidy(() => embedPatches(parameters, patches).add(positions)); // [B, N, D]
+  const pooled: Tensor[] = [];
+  for (let index = 0; index < size.depth; index++) {
+    const before = x;
+    x = tf.tidy(() => transformerBlock(blockParameters(parameters, 'blocks', index), size.heads, before, 0));
+    before.dispose();
+    if (index >= size.depth - layers) pooled.push(tf.tidy(() => norm(parameters, 'norm', x).mean(1))); // [B, D]
+  }
+  const features = tf.concat(pooled, 1); // [B, L D]
+  tf.dispose([x, pooled]);
+  return features;
+}
+
+/**
  * x + attention(norm(x)), then x + mlp(norm(x)), `size.depth` times (paper, appendix A.1). What a gradient does not need
  * is freed at once.
  * @param blocks name of the list of blocks in `parameters`
@@ -59,15 +89,19 @@ export function transformerBlocks(
 ): Tensor {
   let x = tokens;
   for (let index = 0; index < size.depth; index++) {
-    const block = blockParameters(parameters, blocks, index);
     const first = index === size.depth - 1 ? skipped : 0;
-    const attended = tf.tidy(() => {
-      const mixed = attention(project(block, 'attn.qkv', norm(block, 'norm1', x)), size.heads);
-      return tokensFrom(x, first).add(project(block, 'attn.proj', tokensFrom(mixed, first)));
-    });
-    x = tf.tidy(() => attended.add(feedForward(block, norm(block, 'norm2', attended))));
+    x = transformerBlock(blockParameters(parameters, blocks, index), size.heads, x, first);
   }
   return x;
+}
+
+/** One block; see `transformerBlocks`. Only the tokens after the first `skipped` ones are computed. */
+function transformerBlock(block: Parameters, heads: number, x: Tensor, skipped: number): Tensor {
+  const attended = tf.tidy(() => {
+    const mixed = attention(project(block, 'attn.qkv', norm(block, 'norm1', x)), heads);
+    return tokensFrom(x, skipped).add(project(block, 'attn.proj', tokensFrom(mixed, skipped)));
+  });
+  return tf.tidy(() => attended.add(feedForward(block, norm(block, 'norm2', attended))));
 }
 
 /** All tokens but the first ones: [B, N, D] -> [B, N - first, D]. */

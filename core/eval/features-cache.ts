@@ -1,0 +1,145 @@
+import { createHash } from 'node:crypto';
+import { readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { UNFINISHED } from '../atomic.js';
+import { makeFolders } from '../checkpoint/run-folder.js';
+import { readSafetensors, writeSafetensors } from '../checkpoint/safetensors.js';
+import { explainWriteError, UserError } from '../errors.js';
+import type { ImageCollection } from '../plugin.js';
+import type { FeatureNetwork } from './network.js';
+
+/** Changes whenever the same network gives the same images other features. */
+const FEATURE_VERSION = 1;
+const PIECE = /^rows-\d+-\d+-\d+\.safetensors$/;
+/** The file of an entry that says, for people, what its features are of. */
+const ABOUT = 'about.json';
+/** Bytes of a piece beside its tensors, about. */
+const HEADER_BYTES = 400;
+/** An unfinished file that was not touched for so long belongs to nobody. */
+const LEFT_OVER_MS = 10 * 60 * 1000;
+
+/** What decides the features of a collection of images, beside the network and the images. */
+export interface CacheSettings {
+  views: 'test' | number;
+  transform: 'crop' | 'squash';
+  seed: number;
+  cacheBytes?: number;
+}
+
+/** Some rows of a feature table. */
+export interface FeaturePiece {
+  /** Their numbers, [k]. */
+  rows: Int32Array;
+  /** [k, L D] */
+  features: Float32Array;
+}
+
+/** The features that are kept of one network, collection and choice of views. */
+export interface FeatureCache {
+  /** Every whole piece for a table of this size; damaged ones are removed, so that they are computed anew. */
+  pieces(rows: number, columns: number): AsyncGenerator<FeaturePiece>;
+  /** Keeps a piece, unless the limit of the cache is reached. Whole or not at all. */
+  store(piece: FeaturePiece): Promise<void>;
+}
+
+/**
+ * Opens a folder of features. It holds a folder for every combination of what decides them (the network's weights and
+ * sizes, the images, their views), named by the hash of it, so that nothing is ever taken for something else; in it a
+ * file for every batch that was computed. Engines share entries: their features differ in the last bits only.
+ * @throws UserError if the folder cannot be made or read
+ */
+export async function openFeatureCache(
+  folder: string,
+  network: FeatureNetwork,
+  images: ImageCollection,
+  settings: CacheSettings,
+): Promise<FeatureCache> {
+  const about = describeEntry(network, images, settings);
+  const key = createHash('sha256').update(JSON.stringify(about)).digest('hex');
+  const entry = join(folder, key.slice(0, 32));
+  const limit = settings.cacheBytes ?? Number.POSITIVE_INFINITY;
+  const names = await openEntry(entry, { ...about, images: images.description });
+  let used = Number.isFinite(limit) ? await folderBytes(folder) : 0;
+  return {
+    async *pieces(rows, columns) {
+      for (const name of names.filter((found) => PIECE.test(found))) {
+        const path = join(entry, name);
+        const piece = await readPiece(path, rows, columns);
+        if (piece) yield piece;
+        else await rm(path, { force: true });
+      }
+    },
+    async store({ rows, features }) {
+      const bytes = rows.byteLength + features.byteLength + HEADER_BYTES;
+      if (used + bytes > limit) return;
+      used += bytes;
+      // Two processes may compute the same rows at the same time; each writes files of its own.
+      const name = `rows-${rows[0]}-${rows.at(-1)}-${process.pid}.safetensors`;
+      const shape = [rows.length, features.length / rows.length];
+      const tensors = new Map([
+        ['rows', { shape: [rows.length], data: rows }],
+        ['features', { shape, data: features }],
+      ]);
+      await writeSafetensors(join(entry, name), tensors, {});
+    },
+  };
+}
+
+/** Makes the folder of an entry, where it is missing, and lists it. */
+async function openEntry(entry: string, about: object): Promise<string[]> {
+  try {
+    await makeFolders(entry);
+    const names = (await readdir(entry)).sort();
+    for (const name of names) if (name.endsWith(UNFINISHED)) await removeLeftOver(join(entry, name));
+    if (!names.includes(ABOUT)) await writeFile(join(entry, ABOUT), `${JSON.stringify(about, null, 2)}\n`);
+    return names;
+  } catch (error) {
+    throw explainWriteError(error, entry);
+  }
+}
+
+/** Removes a file that was being written when its process died; another process may be writing a young one. */
+async function removeLeftOver(path: string): Promise<void> {
+  const found = await stat(path).catch(() => null);
+  if (found && Date.now() - found.mtimeMs > LEFT_OVER_MS) await rm(path, { force: true });
+}
+
+/** Everything that decides features; its JSON names the entry. */
+function describeEntry(network: FeatureNetwork, images: ImageCollection, { views, transform, seed }: CacheSettings) {
+  const { arch, size, patchSize, imageSize, trainedImageSize, facts } = network;
+  return {
+    version: FEATURE_VERSION,
+    network: { fingerprint: facts.fingerprint, arch, size, patchSize, trainedImageSize },
+    images: images.fingerprint,
+    imageSize,
+    transform,
+    views,
+    seed: views === 'test' ? null : seed,
+  };
+}
+
+/** A piece, or null where the file is damaged or of a table of another size. */
+async function readPiece(path: string, rows: number, columns: number): Promise<FeaturePiece | null> {
+  try {
+    const { metadata, tensors } = await readSafetensors(path);
+    const numbers = tensors.get('rows')?.data;
+    const features = tensors.get('features')?.data;
+    if (metadata.sha256 === undefined) return null;
+    if (!(numbers instanceof Int32Array && features instanceof Float32Array)) return null;
+    if (features.length !== numbers.length * columns) return null;
+    return numbers.every((row) => row >= 0 && row < rows) ? { rows: numbers, features } : null;
+  } catch (error) {
+    if (error instanceof UserError) return null;
+    throw error;
+  }
+}
+
+/** The bytes of all files in a folder and below it. */
+async function folderBytes(folder: string): Promise<number> {
+  let bytes = 0;
+  for (const name of await readdir(folder, { recursive: true })) {
+    const found = await stat(join(folder, name)).catch(() => null); // another process may remove it
+    if (found?.isFile()) bytes += found.size;
+  }
+  return bytes;
+}

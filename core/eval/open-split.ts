@@ -1,0 +1,56 @@
+import { openFolders } from '../data/folder.js';
+import { findDataSet, openData, splitName } from '../data/open.js';
+import { UserError } from '../errors.js';
+import { type DataSet, type ImageCollection, type LabelledImages, PluginError, type ProbeProtocol } from '../plugin.js';
+
+/** The images whose features are asked for. */
+export interface SplitImages {
+  images: LabelledImages;
+  /** The names of the classes; null where there are no labels, and every class is then -1. */
+  classes: readonly string[] | null;
+  /** As the data set's own evaluation sees images. */
+  transform: ProbeProtocol['transform'];
+}
+
+/**
+ * Opens one part of a labelled data set (NAME or NAME:ARGUMENT), or images without labels: a data set that has none, a
+ * folder, a list, a file.
+ * @throws UserError if there is no such thing, or a test part is asked of data that have none
+ */
+export async function openSplit(
+  word: string,
+  split: 'train' | 'test' | null,
+  dataSets: readonly DataSet[],
+): Promise<SplitImages> {
+  const dataSet = findDataSet(word, dataSets);
+  const transform = dataSet?.protocol?.transform ?? 'crop';
+  if (dataSet?.openLabelled) {
+    const data = await explained(dataSet.openLabelled(splitName(word)[1]));
+    return { images: data[split ?? 'train'], classes: data.classes, transform };
+  }
+  if (split !== null) {
+    throw new UserError(`--split ${split} was asked of ${word}, which has no parts for training and testing`, {
+      expected: `a labelled data set, out of ${namesOf(dataSets.filter(({ openLabelled }) => openLabelled))}`,
+      remedy: 'leave --split out, or name such a data set',
+    });
+  }
+  const images = dataSet ? await openData([word], dataSets) : await openFolders([word]);
+  return { images: withoutLabels(images), classes: null, transform };
+}
+
+function withoutLabels(images: ImageCollection): LabelledImages {
+  const { description, length, fingerprint } = images;
+  return { description, length, fingerprint, item: (index) => images.item(index), classOf: () => -1 };
+}
+
+async function explained<T>(opening: Promise<T>): Promise<T> {
+  try {
+    return await opening;
+  } catch (error) {
+    throw error instanceof PluginError ? new UserError(error.message, error.advice, { cause: error }) : error;
+  }
+}
+
+function namesOf(dataSets: readonly DataSet[]): string {
+  return dataSets.map(({ name }) => name).join(', ') || 'none that is installed';
+}
