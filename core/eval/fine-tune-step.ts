@@ -5,6 +5,7 @@ import { type Parameters, parameter } from '../model/parameters.js';
 import { type AdamState, initialAdamState, updateRates } from '../train/adamw.js';
 import { valueAndGradients } from '../train/objective.js';
 import { type Classifier, crossEntropy, logitsOf } from './classifier.js';
+import type { LabelledBatch } from './labelled-batches.js';
 
 /** Everything that a step of fine-tuning changes. */
 export type FineTuneState = {
@@ -14,14 +15,6 @@ export type FineTuneState = {
   weights: Parameters;
   moments: AdamState;
 };
-
-/** Images and their classes. */
-export interface LabelledBatch {
-  /** Normalised, [B, S, S, 3]. */
-  images: Float32Array;
-  /** [B] */
-  labels: Int32Array;
-}
 
 export interface FineTuneRates {
   learningRate: number;

@@ -1,6 +1,22 @@
 /**
- * The rank of the right class of each image, from 0: how many other classes have a logit that is not smaller. A tie counts
- * against the model, and so does a logit that is not a number.
+ * How many other classes a row of scores does not put below the right one: 0 where it is alone at the top. A tie counts
+ * against the model, and so does a score that is not a number.
+ * @param scores a list in which the row's scores lie side by side from `start`
+ */
+export function rankOf(scores: ArrayLike<number>, start: number, classes: number, right: number): number {
+  if (!(right >= 0 && right < classes)) {
+    throw new Error(`rankOf expected a class from 0 to ${classes - 1}, received ${right}`);
+  }
+  const score = scores[start + right] as number;
+  let rank = 0;
+  for (let other = 0; other < classes; other++) {
+    if (other !== right && !((scores[start + other] as number) < score)) rank++;
+  }
+  return rank;
+}
+
+/**
+ * The rank of the right class of each image, from 0.
  *
  * Letters: M images, C classes.
  * @param logits [M, C]
@@ -11,21 +27,10 @@ export function ranksOf(logits: Float32Array, labels: Int32Array, classes: numbe
   if (logits.length !== labels.length * classes) {
     throw new Error(`ranksOf expected ${labels.length} x ${classes} logits, received ${logits.length}`);
   }
-  return labels.map((label, image) => {
-    const start = image * classes;
-    const right = logits[start + label];
-    if (right === undefined || label < 0 || label >= classes) {
-      throw new Error(`ranksOf expected a class from 0 to ${classes - 1}, received ${label}`);
-    }
-    let rank = 0;
-    for (let other = 0; other < classes; other++) {
-      if (other !== label && !((logits[start + other] as number) < right)) rank++;
-    }
-    return rank;
-  });
+  return labels.map((label, image) => rankOf(logits, image * classes, classes, label));
 }
 
-/** Percent of the images whose right class has the highest logit. */
-export function topOne(ranks: Int32Array): number {
-  return (100 * ranks.filter((rank) => rank === 0).length) / ranks.length;
+/** The part of ranks that are below `within`, in percent: 1 for top-1. */
+export function percentWithin(ranks: Int32Array, within: number): number {
+  return ranks.length === 0 ? 0 : (100 * ranks.reduce((hits, rank) => hits + Number(rank < within), 0)) / ranks.length;
 }
