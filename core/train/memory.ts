@@ -5,6 +5,7 @@ import type { Engine, EngineMemory } from '../engine/contract.js';
 import { UserError } from '../errors.js';
 import { masksOfStep } from '../masking/coverage.js';
 import { countParameters, encoderShapes, predictorShapes } from '../model/parameters.js';
+import type { VitSize } from '../model/sizes.js';
 
 /** What a training step needs, in bytes. */
 export interface StepMemory {
@@ -19,10 +20,10 @@ const GIB = 2 ** 30;
 /** Batches over which the largest token counts are taken. */
 const SAMPLED_STEPS = 20;
 
-/** What a process takes before it has any tensor. */
-const PROGRAM = 260 * 2 ** 20;
+/** What a process takes before it has any tensor, in bytes. */
+export const PROGRAM = 260 * 2 ** 20;
 /** Part of the free memory that is used where the user names no budget. */
-const SHARE_OF_FREE = 0.6;
+export const SHARE_OF_FREE = 0.6;
 
 /**
  * Estimates what a step needs.
@@ -37,7 +38,7 @@ const SHARE_OF_FREE = 0.6;
 export function estimateStepMemory(options: Options, kind: EngineMemory['kind']): StepMemory {
   const size = modelSize(options);
   const settings = maskSettings(options);
-  const { dim: D, depth: L, heads: h, mlpRatio } = size.encoder;
+  const { dim: D, heads: h } = size.encoder;
   const { dim: E, depth: M } = size.predictor;
   const drawn = Array.from({ length: SAMPLED_STEPS }, (_, step) => masksOfStep(settings, 1, options.seed, step + 1));
   const K = Math.max(...drawn.map(({ context }) => context.tokens));
@@ -47,20 +48,30 @@ export function estimateStepMemory(options: Options, kind: EngineMemory['kind'])
   const R = settings.targets * C;
   const encoder = countParameters(encoderShapes(size));
   const trained = encoder + countParameters(predictorShapes(size));
-  const wide = mlpRatio / 4;
   if (kind === 'planned') {
     const perImage =
-      L * C * K * (13 * wide * D + h * K) + M * R * (K + J) * (13 * E + h * (K + J)) + N * (14 * D + h * N);
+      C * encoderValues(kind, size.encoder, K) + M * R * (K + J) * (13 * E + h * (K + J)) + N * (14 * D + h * N);
     return { fixed: PROGRAM + FLOAT * (5 * trained + encoder), perImage: FLOAT * perImage };
   }
   const perImage =
-    110 * wide * C * K * D * L +
+    C * encoderValues(kind, size.encoder, K) +
     180 * R * (K + J) * E * M +
-    2.3 * h * C * K * K * L +
     2.3 * h * R * (K + J) ** 2 * M +
     84 * N * D +
     3 * h * N * N; // the target encoder's attention, one block at a time
   return { fixed: FLOAT * (8 * trained + 2 * encoder), perImage: FLOAT * perImage };
+}
+
+/** The numbers that the encoder keeps for the gradients of an image of which it sees so many patches. */
+export function encoderValues(
+  kind: EngineMemory['kind'],
+  { dim: D, depth: L, heads: h, mlpRatio }: VitSize,
+  patches: number,
+): number {
+  const wide = mlpRatio / 4;
+  return kind === 'planned'
+    ? L * patches * (13 * wide * D + h * patches)
+    : L * patches * (110 * wide * D + 2.3 * h * patches);
 }
 
 /**

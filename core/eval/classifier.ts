@@ -1,0 +1,82 @@
+import { linear } from '../engine/functions.js';
+import { type Scalar, type Tensor, tf } from '../engine/tf.js';
+import { type Parameters, parameter } from '../model/parameters.js';
+import type { VitSize } from '../model/sizes.js';
+import { encode, patchify } from '../model/vit.js';
+import { RandomStream } from '../random.js';
+import { type FeatureNetwork, networkPositions } from './network.js';
+
+/** Standard deviation of the head's first weights (MAE's linear head has 0.01). */
+const HEAD_DEVIATION = 0.01;
+
+/** An encoder with a linear head on its average-pooled, layer-normed patches. It has no weights, as `Ijepa`. */
+export interface Classifier {
+  readonly size: VitSize;
+  /** Side of a patch and of an image, in pixels. */
+  readonly patchSize: number;
+  readonly imageSize: number;
+  readonly classes: number;
+  /** [1, N, D] */
+  readonly positions: Tensor;
+  dispose(): void;
+}
+
+/** The classifier for a network's weights and image size. */
+export function createClassifier(network: FeatureNetwork, classes: number): Classifier {
+  const { size, patchSize, imageSize } = network;
+  const positions = tf.tidy(() => networkPositions(network).expandDims(0));
+  return { size, patchSize, imageSize, classes, positions, dispose: () => positions.dispose() };
+}
+
+/**
+ * The weights from which fine-tuning starts: copies of the encoder's, and a fresh head of normal weights (standard
+ * deviation 0.01) and no bias.
+ *
+ * Letters: C classes, D width.
+ * @returns the encoder's names, `head.weight` [C, D] and `head.bias` [C]; the caller's to dispose
+ */
+export function initialClassifier({ size, classes }: Classifier, encoder: Parameters, seed: number): Parameters {
+  const stream = new RandomStream(seed, 'fine-tune/head');
+  const weight = Float32Array.from({ length: classes * size.dim }, () => HEAD_DEVIATION * stream.normal());
+  const copies = Object.entries(encoder).map(([name, tensor]) => [name, tensor.clone()]);
+  return {
+    ...Object.fromEntries(copies),
+    'head.weight': tf.tensor2d(weight, [classes, size.dim]),
+    'head.bias': tf.zeros([classes]),
+  };
+}
+
+/**
+ * W mean_n(LayerNorm(encoder(x)_n)) + b
+ *
+ * Letters: B images, S side, N patches, D width, C classes.
+ * @param images normalised, [B, S, S, 3]
+ * @returns [B, C]
+ */
+export function logitsOf(classifier: Classifier, parameters: Parameters, images: Tensor): Tensor {
+  const { size, patchSize, imageSize, positions } = classifier;
+  if (images.shape[1] !== imageSize) {
+    throw new Error(`the classifier expected images of ${imageSize} px, received [${images.shape}]`);
+  }
+  const tokens = encode(parameters, size, patchify(images, patchSize), positions); // [B, N, D]
+  const pooled = tokens.mean(1); // [B, D]
+  return linear(pooled, parameter(parameters, 'head.weight'), parameter(parameters, 'head.bias'));
+}
+
+/**
+ * Softmax cross-entropy, averaged over the images: -1/B Σ_b log softmax(z_b)[y_b]
+ *
+ * Letters: B images, C classes.
+ * @param logits z, [B, C]
+ * @param targets y as rows with a 1 at the right class, [B, C]
+ */
+export function crossEntropy(logits: Tensor, targets: Tensor): Scalar {
+  if (logits.shape.join() !== targets.shape.join()) {
+    throw new Error(`cross-entropy expected targets of [${logits.shape}], received [${targets.shape}]`);
+  }
+  return tf
+    .logSoftmax(logits)
+    .mul(targets)
+    .sum()
+    .div(-(logits.shape[0] as number));
+}

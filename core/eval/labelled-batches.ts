@@ -1,0 +1,106 @@
+import { epochOrders, stepsPerEpoch } from '../data/loader.js';
+import { toNormalised } from '../data/normalise.js';
+import { reasonOf } from '../errors.js';
+import type { LabelledImages } from '../plugin.js';
+import { RandomStream } from '../random.js';
+import { inOrder } from './pool.js';
+import { testView, trainView, type ViewSettings } from './transform.js';
+import type { UnreadableShare } from './unreadable.js';
+
+/** Images and their classes. */
+export interface LabelledBatch {
+  /** Normalised, [B, S, S, 3]. */
+  images: Float32Array;
+  /** [B] */
+  labels: Int32Array;
+}
+
+export interface BatchSettings extends ViewSettings {
+  batchSize: number;
+  /** Images that are decoded at the same time. */
+  workers: number;
+}
+
+/**
+ * The batches of all epochs: every epoch in a random order of its own, each image as a random view; the images after the
+ * last whole batch are left to other epochs. The order and each view depend on the seed, the epoch and the position alone.
+ *
+ * Batches lack the images that cannot be read. The next batch is decoded while the caller computes.
+ */
+export function trainingBatches(
+  images: LabelledImages,
+  settings: BatchSettings & { seed: number; epochs: number },
+  unreadable: UnreadableShare,
+): AsyncGenerator<LabelledBatch> {
+  const { batchSize, seed, epochs } = settings;
+  const epochImages = stepsPerEpoch(images.length, batchSize) * batchSize;
+  const orderOf = epochOrders(seed, images.length);
+  function* places(): Generator<Place> {
+    for (let epoch = 0; epoch < epochs; epoch++) {
+      const order = orderOf(epoch).subarray(0, epochImages);
+      for (const [position, index] of order.entries()) yield { epoch, position, index };
+    }
+  }
+  return batchesOf(images, places(), settings, unreadable, ({ epoch, position, index }) =>
+    trainView(images.item(index), settings, new RandomStream(seed, 'fine-tune/view', epoch, position)),
+  );
+}
+
+/** All images once, in their order, as test views; the last batch may be smaller, and so is one with unreadable images. */
+export function testBatches(
+  images: LabelledImages,
+  settings: BatchSettings,
+  unreadable: UnreadableShare,
+): AsyncGenerator<LabelledBatch> {
+  const places = Array.from({ length: images.length }, (_, index) => ({ epoch: 0, position: index, index }));
+  return batchesOf(images, places, settings, unreadable, ({ index }) => testView(images.item(index), settings));
+}
+
+/** An image in its turn. */
+interface Place {
+  epoch: number;
+  /** In the epoch's order. */
+  position: number;
+  /** In the data set. */
+  index: number;
+}
+
+async function* batchesOf(
+  images: LabelledImages,
+  places: Iterable<Place>,
+  { batchSize, workers }: BatchSettings,
+  unreadable: UnreadableShare,
+  viewOf: (place: Place) => Promise<Uint8Array>,
+): AsyncGenerator<LabelledBatch> {
+  const read = async (place: Place): Promise<Picture> => {
+    const { index } = place;
+    try {
+      return { label: images.classOf(index), rgb: await viewOf(place) };
+    } catch (error) {
+      unreadable.add(index, { name: images.item(index).name, reason: reasonOf(error) });
+      return { label: images.classOf(index), rgb: null };
+    }
+  };
+  let pictures: Picture[] = [];
+  for await (const picture of inOrder(places, read, { atOnce: workers, ahead: 2 * batchSize })) {
+    pictures.push(picture);
+    if (pictures.length < batchSize) continue;
+    yield batchOf(pictures);
+    pictures = [];
+  }
+  if (pictures.length > 0) yield batchOf(pictures);
+}
+
+/** An image's class, and its view, [S, S, 3], or null where it cannot be read. */
+interface Picture {
+  label: number;
+  rgb: Uint8Array | null;
+}
+
+function batchOf(pictures: readonly Picture[]): LabelledBatch {
+  const readable = pictures.filter((picture): picture is Picture & { rgb: Uint8Array } => picture.rgb !== null);
+  return {
+    images: toNormalised(readable.map(({ rgb }) => rgb)),
+    labels: Int32Array.from(readable, ({ label }) => label),
+  };
+}
