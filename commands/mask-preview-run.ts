@@ -12,7 +12,7 @@ import type { ImageCollection } from '../core/plugin.js';
 import { RandomStream } from '../core/random.js';
 import { createConsole } from '../core/report/console.js';
 import { type PreviewPicture, writeMaskPreview } from '../core/report/mask-preview.js';
-import { DATA_SETS } from '../plugins/index.js';
+import { dataSetsWith } from './plugins.js';
 
 /** Most rows of one picture. */
 const MOST_ROWS = 64;
@@ -31,7 +31,8 @@ export async function runMaskPreview(
   modelSize(options);
   const masks = maskSettings(options);
   const ownData = images.length === 0 && options.data.length > 0;
-  const collection = await openData(images.length > 0 ? images : ownData ? options.data : ['shapes'], DATA_SETS);
+  const dataSets = await dataSetsWith(options.plugins);
+  const collection = await openData(images.length > 0 ? images : ownData ? options.data : ['shapes'], dataSets);
   refuseOwnInput(out, collection);
   const pictures = ownData
     ? await trainingPictures(collection, options, samples, step)

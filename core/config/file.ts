@@ -1,6 +1,9 @@
+import { existsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { type CosmiconfigResult, cosmiconfig, type Loader } from 'cosmiconfig';
 import { parse } from 'yaml';
 import { explainSystemError, reasonOf, UserError } from '../errors.js';
+import { isModulePath } from '../plugins/place.js';
 
 /** A configuration file that was found or named. */
 export interface ConfigFile {
@@ -39,7 +42,19 @@ export async function readConfigFile(path: string | undefined): Promise<ConfigFi
   if (preset !== undefined && typeof preset !== 'string') {
     throw new UserError(`preset in ${filepath} is not a name`, { expected: 'the name of a preset' });
   }
-  return { path: filepath, preset, options };
+  return { path: filepath, preset, options: { ...options, ...pluginsBeside(filepath, options.plugins) } };
+}
+
+/** Paths of plugins in a file are relative to its folder; where nothing lies there, to the current one. */
+function pluginsBeside(file: string, plugins: unknown): { plugins?: unknown } {
+  if (plugins === undefined) return {};
+  const place = (word: unknown) => (typeof word === 'string' && isModulePath(word) ? beside(file, word) : word);
+  return { plugins: Array.isArray(plugins) ? plugins.map(place) : place(plugins) };
+}
+
+function beside(file: string, path: string): string {
+  const place = resolve(dirname(file), path);
+  return existsSync(place) ? place : resolve(path);
 }
 
 /** Where a configuration is looked for in the current folder. */

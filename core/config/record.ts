@@ -61,7 +61,8 @@ export async function readRunRecord(path: string): Promise<RunRecord> {
   const content = await readFile(path, 'utf8').catch((error: unknown) => {
     throw explainSystemError(error, path);
   });
-  const { run, ...values } = z.record(z.string(), z.unknown()).catch({}).parse(parseYaml(path, content));
+  const { run, ...recorded } = z.record(z.string(), z.unknown()).catch({}).parse(parseYaml(path, content));
+  const values = { plugins: OPTIONS.plugins.default, ...recorded }; // runs from before this option had none
   const section = runSection.safeParse(run);
   const options = validateOptions(values, path);
   const missing = OPTION_NAMES.find((name) => options[name] === undefined);

@@ -12,6 +12,12 @@ export const OPTIONS = {
     mayChange: true,
     help: 'folders of images (any depth), lists of image files (.txt), or the name of a data set',
   }),
+  plugins: list({
+    group: 'Data',
+    default: [],
+    mayChange: true,
+    help: 'plugins that bring data sets: packages installed here, or modules beside the configuration file (./mine.js)',
+  }),
   imageSize: integer({
     group: 'Data',
     default: 224,
@@ -329,5 +335,6 @@ export type Options = { readonly [Name in OptionName]: ValueOf<(typeof OPTIONS)[
 /** The command-line flag of an option: imageSize -> --image-size. */
 export function flagOf(name: OptionName): string {
   if (name === 'data') return 'DATA...';
+  if (name === 'plugins') return 'in a file only';
   return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }

@@ -31,7 +31,8 @@ export interface PretrainRequest {
   resume: boolean;
   /** Delete the run in the folder first. */
   force: boolean;
-  dataSets: readonly DataSet[];
+  /** The data sets that there are with some plugins. */
+  dataSets: (plugins: readonly string[]) => Promise<readonly DataSet[]>;
   console: Console;
   stop: StopSignal;
 }
@@ -58,7 +59,7 @@ const PREVIEWED = 4;
  * deleted.
  */
 export async function pretrain(request: PretrainRequest): Promise<PretrainSummary> {
-  const { console, dataSets } = request;
+  const { console } = request;
   const out = outOf(request);
   const record = request.resume ? await readRunRecord((await openRunFolder(out)).config) : null;
   if (!record) await checkNewRun(out, request.force);
@@ -66,6 +67,8 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
   const size = modelSize(asked);
   const masks = maskSettings(asked);
   learningRateSchedule(asked);
+  const dataSets = await request.dataSets(asked.plugins);
+  requireOutside(out, request.resolved.options.data, dataSets);
   const images = await openData(asked.data, dataSets);
   if (record) requireSameImages(images, record, out);
   requireOneBatch(images, asked.batchSize);
@@ -103,21 +106,25 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
   }
 }
 
-/** The folder of the run, which must lie outside the folders of pictures. */
-function outOf({ resolved, dataSets }: PretrainRequest): string {
-  const { out, data } = resolved.options;
+/** The folder of the run. */
+function outOf({ resolved }: PretrainRequest): string {
+  const { out } = resolved.options;
   if (out === null) {
     throw new UserError('no folder for the run was named', {
       expected: '--out DIR',
       remedy: 'add --out runs/first, for example',
     });
   }
+  return out;
+}
+
+/** The run's folder must lie outside the folders of pictures. */
+function requireOutside(out: string, data: readonly string[], dataSets: readonly DataSet[]): void {
   const names = dataSets.map(({ name }) => name);
   checkOutside(
     out,
     data.filter((word) => !names.includes(word)),
   );
-  return out;
 }
 
 /** Refuses a folder that is not free, or that a run is to be deleted from which is none. */

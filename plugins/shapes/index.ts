@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
-import { type DataSet, type ImageCollection, type Plugin, PluginError } from '../../core/plugin.js';
-import { CLASSES, COUNTS, DISTANCES, drawScene } from './scene.js';
+import { type DataSet, type LabelledData, type LabelledImages, type Plugin, PluginError } from '../../core/plugin.js';
+import { CLASSES, COUNTS, classOfScene, DISTANCES, drawScene } from './scene.js';
 
 /** Changes whenever the same number gives another picture. */
 const GENERATOR_VERSION = 1;
 const DEFAULT_COUNT = 4096;
+/** Test images have numbers from here on, so that no training set of any size has one of them. */
 const LARGEST_COUNT = 10_000_000;
+const FEWEST_TEST_IMAGES = 64;
 
 /**
  * Generated scenes of coloured, textured shapes at several distances, labelled with the kind of the shapes, their number
@@ -15,25 +17,39 @@ const shapes: DataSet = {
   name: 'shapes',
   summary: `generated scenes: ${CLASSES.length} classes, ${COUNTS.join(' to ')} shapes, ${DISTANCES.length} distances`,
   argument: `number of images, default ${DEFAULT_COUNT}`,
-  async open(argument): Promise<ImageCollection> {
-    const length = argument === null ? DEFAULT_COUNT : Number(argument);
-    if (!Number.isInteger(length) || length < 1 || length > LARGEST_COUNT) {
-      throw new PluginError(`shapes cannot have '${argument}' images`, {
-        expected: `a whole number from 1 to ${LARGEST_COUNT} after the colon`,
-        remedy: `write shapes:${DEFAULT_COUNT}, for example`,
-      });
-    }
-    return {
-      description: `shapes, ${length} generated images`,
-      length,
-      fingerprint: createHash('sha256').update(`shapes/${GENERATOR_VERSION}/${length}`).digest('hex'),
-      item(index) {
-        const { svg, labels } = drawScene(index);
-        return { name: `shapes/${index}`, source: async () => Buffer.from(svg), labels };
-      },
-    };
+  open: async (argument) => scenes(requireCount(argument), 0, 'generated'),
+  async openLabelled(argument): Promise<LabelledData> {
+    const count = requireCount(argument);
+    const train = scenes(count, 0, 'generated training');
+    const test = scenes(Math.max(FEWEST_TEST_IMAGES, Math.floor(count / 4)), LARGEST_COUNT, 'generated test');
+    return { classes: CLASSES, train, test };
   },
 };
+
+/** @throws PluginError if an argument is no number of images */
+function requireCount(argument: string | null): number {
+  const count = argument === null ? DEFAULT_COUNT : Number(argument);
+  if (Number.isInteger(count) && count >= 1 && count <= LARGEST_COUNT) return count;
+  throw new PluginError(`shapes cannot have '${argument}' images`, {
+    expected: `a whole number from 1 to ${LARGEST_COUNT} after the colon`,
+    remedy: `write shapes:${DEFAULT_COUNT}, for example`,
+  });
+}
+
+/** Scenes from number `first` on, with the kind of their shapes as class. */
+function scenes(length: number, first: number, what: string): LabelledImages {
+  const range = first === 0 ? `${length}` : `${first}+${length}`;
+  return {
+    description: `shapes, ${length} ${what} images`,
+    length,
+    fingerprint: createHash('sha256').update(`shapes/${GENERATOR_VERSION}/${range}`).digest('hex'),
+    item(index) {
+      const { svg, labels } = drawScene(first + index);
+      return { name: `shapes/${first + index}`, source: async () => Buffer.from(svg), labels };
+    },
+    classOf: (index) => classOfScene(first + index),
+  };
+}
 
 const plugin = {
   name: 'shapes',

@@ -40,7 +40,7 @@ interface Shape {
  */
 export function drawScene(index: number): Scene {
   const dice = createDice(index);
-  const kind = dice.integer(0, CLASSES.length - 1);
+  const kind = drawKind(dice);
   const texture = dice.pick(TEXTURES);
   const nearest = placeShape(dice, dice.between(1, DISTANCES.at(-1) as number), 0.15);
   const wanted = dice.integer(...COUNTS);
@@ -61,6 +61,15 @@ export function drawScene(index: number): Scene {
       distance: DISTANCES.findIndex((bound) => nearest.distance <= bound),
     },
   };
+}
+
+/** The class of scene number `index` alone: the first thing that is drawn, so that nothing has to be painted. */
+export function classOfScene(index: number): number {
+  return drawKind(createDice(index));
+}
+
+function drawKind(dice: Dice): number {
+  return dice.integer(0, CLASSES.length - 1);
 }
 
 /** @param margin part of the scene's side that the centre keeps from every edge */

@@ -1,0 +1,74 @@
+import { z } from 'zod';
+import type { Plugin } from '../plugin.js';
+
+const callable = z.custom<(...args: never[]) => unknown>((value) => typeof value === 'function', 'not a function');
+const text = z.string().min(1);
+const name = z.string().regex(/^[a-z][a-z0-9-]*$/, 'not a name in lower case: letters, digits, hyphens');
+
+const checksum = z.union([
+  z.object({ algorithm: z.literal('md5'), hex: z.string().regex(/^[0-9a-f]{32}$/) }),
+  z.object({ algorithm: z.literal('sha256'), hex: z.string().regex(/^[0-9a-f]{64}$/) }),
+]);
+
+const origin = z.object({
+  page: z.url(),
+  terms: text.optional(),
+  files: z.array(z.object({ url: z.url(), bytes: z.int().min(1).optional(), checksum: checksum.optional() })),
+});
+
+const protocol = z.object({
+  optimiser: z.enum(['lars', 'sgd']),
+  epochs: z.int().min(1),
+  batchSize: z.int().min(1),
+  baseLearningRate: z.number().positive(),
+  schedule: z.discriminatedUnion('kind', [
+    z.object({ kind: z.literal('steps'), atEpochs: z.array(z.int().min(1)) }),
+    z.object({ kind: z.literal('cosine'), finalPart: z.number().min(0).max(1) }),
+  ]),
+  momentum: z.number().min(0).lt(1),
+  nesterov: z.boolean(),
+  weightDecays: z.array(z.number().min(0)).min(1),
+  learningRateFactors: z.array(z.number().positive()).min(1),
+  features: z.array(z.enum(['last', 'last-4'])).min(1),
+  norms: z.array(z.enum(['none', 'batch'])).min(1),
+  transform: z.enum(['crop', 'squash']),
+});
+
+const dataSet = z.object({
+  name,
+  summary: text,
+  argument: text.optional(),
+  open: callable,
+  openLabelled: callable.optional(),
+  locate: callable.optional(),
+  origin: origin.optional(),
+  protocol: protocol.optional(),
+});
+
+const plugin = z.object({
+  name,
+  summary: text,
+  dataSets: z.array(dataSet).optional(),
+  commands: callable.optional(),
+});
+
+/** Where a value departs from the contract of plugins, for people; null where it does not. */
+export function contractProblem(value: unknown): string | null {
+  return problemOf(plugin, value, 'the default export');
+}
+
+/** The same for a single data set. */
+export function dataSetProblem(value: unknown): string | null {
+  return problemOf(dataSet, value, 'the data set');
+}
+
+export function isPlugin(value: unknown): value is Plugin {
+  return contractProblem(value) === null;
+}
+
+function problemOf(form: z.ZodType, value: unknown, whole: string): string | null {
+  const result = form.safeParse(value);
+  if (result.success) return null;
+  const issue = result.error.issues[0];
+  return `${issue?.path.join('.') || whole}: ${issue?.message ?? 'not as it should be'}`;
+}

@@ -1,0 +1,83 @@
+import { pathToFileURL } from 'node:url';
+import { z } from 'zod';
+import { reasonOf, UserError } from '../errors.js';
+import type { Plugin } from '../plugin.js';
+import { contractProblem, isPlugin } from './contract.js';
+import { placeOf } from './place.js';
+
+/** The plugins that can be used, and what is wrong with the others. */
+export interface LoadedPlugins {
+  /** The built-in ones first. */
+  plugins: readonly Plugin[];
+  problems: readonly UserError[];
+}
+
+/**
+ * Loads the plugins that a user named, beside the built-in ones.
+ * @param names packages, or paths of modules
+ * @param folder from where packages and paths are seen
+ * @throws UserError if two plugins bring the same name
+ */
+export async function loadPlugins(
+  names: readonly string[],
+  builtIn: readonly Plugin[],
+  folder: string = process.cwd(),
+): Promise<LoadedPlugins> {
+  const loaded = builtIn.map((plugin) => ({ plugin, from: 'the program itself' }));
+  const problems: UserError[] = [];
+  for (const name of new Set(names)) {
+    try {
+      loaded.push({ plugin: await loadPlugin(name, folder), from: name });
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      problems.push(error);
+    }
+  }
+  refuseSameNames(loaded);
+  return { plugins: loaded.map(({ plugin }) => plugin), problems };
+}
+
+/**
+ * Loads one plugin and holds it against the contract.
+ * @throws UserError that names the plugin
+ */
+export async function loadPlugin(name: string, folder: string = process.cwd()): Promise<Plugin> {
+  let loaded: unknown;
+  try {
+    loaded = await import(pathToFileURL(placeOf(name, folder)).href);
+  } catch (error) {
+    throw new UserError(
+      `the plugin ${name} cannot be loaded: ${reasonOf(error)}`,
+      {
+        expected: 'a package that is installed here, or the path of a JavaScript module',
+        remedy: 'install or correct it, or take it out of plugins',
+      },
+      { cause: error },
+    );
+  }
+  const value = defaultExport.safeParse(loaded).data?.default;
+  if (isPlugin(value)) return value;
+  throw new UserError(`the plugin ${name} does not keep to the contract: ${contractProblem(value)}`, {
+    expected: 'a default export as core/plugin.ts describes it',
+    remedy: 'correct it (plugins/_template shows a whole one), or take it out of plugins',
+  });
+}
+
+const defaultExport = z.object({ default: z.unknown() });
+
+function refuseSameNames(loaded: readonly { plugin: Plugin; from: string }[]): void {
+  const brought = new Map<string, string>();
+  for (const { plugin, from } of loaded) {
+    const names = [`plugin ${plugin.name}`, ...(plugin.dataSets ?? []).map((dataSet) => `data set ${dataSet.name}`)];
+    for (const name of names) {
+      const other = brought.get(name);
+      if (other !== undefined) {
+        throw new UserError(`the ${name} comes twice: from ${other} and from ${from}`, {
+          expected: 'plugins with names of their own',
+          remedy: 'rename it, or take one of them out of plugins',
+        });
+      }
+      brought.set(name, from);
+    }
+  }
+}

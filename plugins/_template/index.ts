@@ -1,0 +1,120 @@
+/**
+ * A plugin to copy. It brings one data set: a folder with `labels.csv`, whose lines are `image,class`, and the images.
+ * The first four of five lines are for training, every fifth is a test image.
+ *
+ * As a plugin of your own, outside this repository: copy this file as JavaScript, import PluginError from
+ * 'ijepa/dist/core/plugin.js' (or throw any Error whose name is 'PluginError'), and name the file in a configuration:
+ *
+ *     plugins: [./my-plugin.js]
+ *
+ * `node dist/test/check-plugin.js ./my-plugin.js my-set:folder` holds it against the contract.
+ */
+import { createHash } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type DataSet,
+  type ImageCollection,
+  type LabelledData,
+  type LabelledImages,
+  type Plugin,
+  PluginError,
+} from '../../core/plugin.js';
+
+/** A line of labels.csv. */
+interface Entry {
+  /** As the list has it: the same on every machine. */
+  name: string;
+  path: string;
+  className: string;
+  /** Size of the image file; the fingerprint tells from it that an image was replaced. */
+  bytes: number;
+}
+
+const template: DataSet = {
+  // Users write `template:photos` to get the data in the folder photos.
+  name: 'template',
+  summary: 'a folder with labels.csv, whose lines are image,class',
+  argument: 'folder',
+  // Images to train on without labels. Reads no image yet: `source` names the file, or gives its bytes when asked.
+  async open(argument): Promise<ImageCollection> {
+    return images(`${argument}, training`, trainingPart(await readEntries(argument)), []);
+  },
+  // Left out where there are no labels. A class is its place in `classes`; test images have classes of training only.
+  async openLabelled(argument): Promise<LabelledData> {
+    const entries = await readEntries(argument);
+    const classes = [...new Set(entries.map(({ className }) => className))].sort();
+    const train = images(`${argument}, training`, trainingPart(entries), classes);
+    const test = images(`${argument}, test`, testPart(entries), classes);
+    return { classes, train, test };
+  },
+  // Looks at names only, and gives what `open` takes.
+  async locate(folder): Promise<string | null> {
+    return stat(join(folder, 'labels.csv')).then(
+      () => folder,
+      () => null,
+    );
+  },
+  // `origin` would say where the data is to be had, `protocol` how the paper evaluates on it.
+};
+
+/** What the user can mend is a PluginError: what is wrong and where, what was expected, what to do. */
+async function readEntries(argument: string | null): Promise<Entry[]> {
+  const folder = argument ?? '.';
+  const list = join(folder, 'labels.csv');
+  const text = await readFile(list, 'utf8').catch(() => {
+    throw new PluginError(`${list} cannot be read`, {
+      expected: 'lines of image,class',
+      remedy: 'name the folder after a colon: template:photos',
+    });
+  });
+  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '');
+  const entries = lines.map(async (line, at) => {
+    const [name, className, more] = line.split(',');
+    if (!name || !className || more !== undefined) {
+      throw new PluginError(`${list}, line ${at + 1}, is '${line}'`, { expected: 'image,class', remedy: 'correct it' });
+    }
+    const path = join(folder, name);
+    const bytes = await stat(path).then(
+      ({ size }) => size,
+      () => 0, // met again, and reported, when the image is read
+    );
+    return { name, path, className, bytes };
+  });
+  if (entries.length < 5) throw new PluginError(`${list} has ${entries.length} images`, { expected: 'five or more' });
+  return Promise.all(entries);
+}
+
+function trainingPart(entries: readonly Entry[]): Entry[] {
+  return entries.filter((_, at) => at % 5 !== 4);
+}
+
+function testPart(entries: readonly Entry[]): Entry[] {
+  return entries.filter((_, at) => at % 5 === 4);
+}
+
+/** The fingerprint changes with the images and their order, and is the same whenever they are. */
+function images(description: string, entries: readonly Entry[], classes: readonly string[]): LabelledImages {
+  const hash = createHash('sha256');
+  for (const { name, className, bytes } of entries) hash.update(`${name}\0${className}\0${bytes}\n`);
+  const entryAt = (index: number) => {
+    const entry = entries[index];
+    if (entry) return entry;
+    throw new Error(`there is no image ${index} of ${entries.length}`);
+  };
+  return {
+    description,
+    length: entries.length,
+    fingerprint: hash.digest('hex'),
+    classOf: (index) => classes.indexOf(entryAt(index).className),
+    item: (index) => ({ name: entryAt(index).path, source: entryAt(index).path }),
+  };
+}
+
+const plugin = {
+  name: 'template',
+  summary: 'An example of a plugin',
+  dataSets: [template],
+} satisfies Plugin;
+
+export default plugin;

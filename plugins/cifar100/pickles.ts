@@ -1,0 +1,114 @@
+import { BufferReader, Parser } from 'pickleparser';
+import { z } from 'zod';
+import { PluginError } from '../../core/plugin.js';
+import { IMAGE_BYTES, type Part } from './part.js';
+
+/** What Python keeps of an array: [version, shape, type, column by column, bytes]. */
+const arrayState = z.tuple([z.number(), z.array(z.number()), z.unknown(), z.boolean(), z.unknown()]);
+const batch = z.object({ data: z.unknown(), fine_labels: z.array(z.number()) });
+const meta = z.object({ fine_label_names: z.array(z.string()).min(1) });
+
+/** Strings of Python 2 that are longer than any text of this data set are bytes. */
+const LONGEST_TEXT = 1000;
+
+/** Reads a pickled batch of images: data [N, 3072] and fine_labels [N]. */
+export function readBatch(place: string, bytes: Buffer): Part {
+  const { data, fine_labels: labels } = unpickle(place, bytes, batch);
+  const [rows, columns] = data instanceof PickledArray ? data.shape : [];
+  const values = data instanceof PickledArray ? data.bytes : undefined;
+  if (values === undefined || columns !== IMAGE_BYTES || rows !== labels.length || values.length !== rows * columns) {
+    const shape = rows === undefined ? 'no array' : `an array [${rows}, ${columns}]`;
+    throw new PluginError(`${place} holds ${shape} of ${values?.length ?? 0} bytes for ${labels.length} classes`, {
+      expected: `data [N, ${IMAGE_BYTES}] of unsigned bytes, and N fine_labels`,
+      remedy: 'unpack or fetch it anew',
+    });
+  }
+  return { place, data: values, first: 0, stride: IMAGE_BYTES, labels };
+}
+
+/** Reads the names of the classes out of `meta`. */
+export function readMeta(place: string, bytes: Buffer): string[] {
+  return unpickle(place, bytes, meta).fine_label_names;
+}
+
+/** An array of unsigned bytes as numpy pickles it. */
+class PickledArray {
+  shape: readonly number[] = [];
+  bytes: Uint8Array = new Uint8Array();
+
+  constructor(private readonly reader: PickleReader) {}
+
+  /** Called by the parser with what Python kept. */
+  __setstate__(state: unknown): void {
+    const [, shape, type, byColumns, content] = arrayState.parse(state);
+    if (!(type instanceof PickledType) || !['u1', 'B', '|u1'].includes(type.code) || byColumns) {
+      throw new Error('an array is not of unsigned bytes, row by row');
+    }
+    this.shape = shape;
+    this.bytes = content instanceof Uint8Array ? content : this.reader.bytesOf(String(content));
+  }
+}
+
+/** The type of an array's values. */
+class PickledType {
+  constructor(readonly code: string) {}
+  __setstate__(): void {}
+}
+
+/** Keeps long strings of Python 2 as the bytes that they are; in the parser's result a mark stands for them. */
+class PickleReader extends BufferReader {
+  readonly #kept: Uint8Array[] = [];
+
+  override string(size: number, encoding: 'ascii' | 'utf-8'): string {
+    if (encoding === 'utf-8' || size <= LONGEST_TEXT) return super.string(size, encoding);
+    return `bytes ${this.#kept.push(Uint8Array.from(this.bytes(size))) - 1}`;
+  }
+
+  bytesOf(mark: string): Uint8Array {
+    return this.#kept[Number(/^bytes (\d+)$/.exec(mark)?.[1])] ?? Buffer.from(mark, 'latin1');
+  }
+}
+
+/** Reads a pickle of Python 2 or 3. Only what the data set is made of is known; nothing else is constructed. */
+function unpickle<T>(place: string, bytes: Buffer, form: z.ZodType<T>): T {
+  try {
+    const reader = new PickleReader(bytes);
+    const known: Record<string, (...args: never[]) => unknown> = {
+      'numpy.core.multiarray _reconstruct': () => new PickledArray(reader),
+      'numpy._core.multiarray _reconstruct': () => new PickledArray(reader),
+      'numpy dtype': (code: string) => new PickledType(code),
+      'numpy ndarray': () => null,
+      '_codecs encode': (text: string) => Buffer.from(text, 'latin1'),
+    };
+    const resolve = (module: string, name: string) => {
+      const found = known[`${module} ${name}`];
+      if (found) return found;
+      throw new Error(`it asks for ${module}.${name}, which is no part of this data set`);
+    };
+    const parser = new Parser({ nameResolver: { resolve }, unpicklingTypeOfDictionary: 'Map' });
+    const value = plain(parser.read<unknown>(reader));
+    return form.parse(value);
+  } catch (error) {
+    const reason =
+      error instanceof z.ZodError
+        ? `at ${error.issues[0]?.path.join('.')}: ${error.issues[0]?.message}`
+        : error instanceof Error
+          ? error.message
+          : String(error);
+    throw new PluginError(`${place} cannot be read as a Python pickle of CIFAR-100: ${reason}`, {
+      expected: 'the file as it was published',
+      remedy: 'unpack or fetch it anew',
+    });
+  }
+}
+
+/** A dictionary with keys and names of text, which Python 3 may have kept as bytes. */
+function plain(value: unknown): unknown {
+  if (!(value instanceof Map)) return value;
+  const text = (x: unknown) => (x instanceof Uint8Array ? Buffer.from(x).toString('latin1') : x);
+  const entries = [...value].map(([key, content]) => [
+    String(text(key)),
+    Array.isArray(content) ? content.map(text) : content,
+  ]);
+  return Object.fromEntries(entries);
+}

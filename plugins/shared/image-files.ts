@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type LabelledData, type LabelledImages, PluginError } from '../../core/plugin.js';
+import { NameTable } from './name-table.js';
+
+/** Image files of one part of a data set, each with the key of its class. */
+export class ImageFiles {
+  readonly names = new NameTable();
+  readonly #keys = new Map<string, number>();
+  readonly #keyNumbers: number[] = [];
+
+  /**
+   * @param root folder to which the names are relative
+   * @param description where they come from, for people
+   */
+  constructor(
+    readonly root: string,
+    readonly description: string,
+  ) {}
+
+  get length(): number {
+    return this.names.length;
+  }
+
+  /** The keys of the classes that were met. */
+  get keys(): readonly string[] {
+    return [...this.#keys.keys()];
+  }
+
+  /** @param name path from the root, with '/' */
+  add(name: string, key: string): void {
+    const number = this.#keys.get(key) ?? this.#keys.size;
+    this.#keys.set(key, number);
+    this.#keyNumbers.push(number);
+    this.names.add(name);
+  }
+
+  /** The class of every image, as the place of its key in a list. */
+  classesIn(keys: readonly string[]): Int32Array {
+    const places = new Map(keys.map((key, place) => [key, place]));
+    const placeOf = this.keys.map((key) => places.get(key) ?? -1);
+    return Int32Array.from(this.#keyNumbers, (number) => placeOf[number] as number);
+  }
+}
+
+/** What becomes of image files and their classes. */
+export interface ClassList {
+  /** The keys of the classes, in order. */
+  keys: readonly string[];
+  /** The name of a class for people; its key where it has none. */
+  nameOf?: (key: string) => string;
+  /** What may be wrong where a key is unknown, for messages. */
+  remedy?: string;
+}
+
+/**
+ * Training and test images with the classes of training.
+ * @throws PluginError if a part has no images, none of them is there, or a test image has a class that training lacks
+ */
+export async function labelledFiles(
+  train: ImageFiles,
+  test: ImageFiles,
+  { keys, nameOf = (key) => key, remedy = 'add training images of it, or remove its test images' }: ClassList,
+  notes: readonly string[] = [],
+): Promise<LabelledData> {
+  for (const part of [train, test]) {
+    const strange = part.keys.find((key) => !keys.includes(key));
+    if (strange === undefined) continue;
+    throw new PluginError(`${part.description} has images of class '${nameOf(strange)}', which training lacks`, {
+      expected: `the ${keys.length} classes of ${train.description}`,
+      remedy,
+    });
+  }
+  const opened = [await openFiles(train, keys), await openFiles(test, keys)] as const;
+  const absent = opened.flatMap(({ note }) => note ?? []);
+  return {
+    classes: keys.map(nameOf),
+    train: opened[0].images,
+    test: opened[1].images,
+    notes: [...notes, ...absent],
+  };
+}
+
+/**
+ * Images from their files. Their sizes are part of the fingerprint; their content is not read.
+ * @param keys of the classes, in order
+ * @throws PluginError if there are none, or none is there; single missing ones are noted and left to whoever reads them
+ */
+export async function openFiles(
+  files: ImageFiles,
+  keys: readonly string[],
+): Promise<{ images: LabelledImages; note?: string }> {
+  const { root, names, description } = files;
+  const classes = files.classesIn(keys);
+  const hash = createHash('sha256').update(JSON.stringify(keys));
+  const missing: string[] = [];
+  let absent = 0;
+  const together = 256;
+  for (let from = 0; from < names.length; from += together) {
+    const part = Array.from({ length: Math.min(together, names.length - from) }, (_, at) => names.at(from + at));
+    const sizes = await Promise.all(part.map((name) => sizeOf(join(root, name))));
+    part.forEach((name, at) => {
+      hash.update(`${name}\0${classes[from + at]}\0${sizes[at]}\n`);
+      if (sizes[at] !== null) return;
+      absent++;
+      if (missing.length === 0) missing.push(name);
+    });
+  }
+  if (names.length === 0 || absent === names.length) {
+    const which = names.length === 0 ? 'has no images' : `names ${absent} images, and none of them is in ${root}`;
+    throw new PluginError(`${description} ${which}`, {
+      expected: names.length === 0 ? 'images with their classes' : `for example ${join(root, missing[0] ?? '')}`,
+      remedy: 'fetch or unpack the images, or check the path',
+    });
+  }
+  const item = (index: number) => {
+    const path = join(root, names.at(index));
+    return { name: path, source: path, labels: { class: classes[index] as number } };
+  };
+  const classOf = (index: number) => classes[index] as number;
+  const images = { description, length: names.length, fingerprint: hash.digest('hex'), item, classOf };
+  if (absent === 0) return { images };
+  return { images, note: `${absent} of ${names.length} images of ${description} are not there, such as ${missing[0]}` };
+}
+
+/** Size in bytes; null for a file that is not there. */
+async function sizeOf(path: string): Promise<number | null> {
+  return stat(path).then(
+    (found) => (found.isFile() ? found.size : null),
+    () => null,
+  );
+}
