@@ -2,7 +2,6 @@ import type { EvaluationResult } from '../eval/result.js';
 import { type ChartParts, type DrawApi, titleAt, whisker } from './chart-parts.js';
 import { COLOURS } from './colours.js';
 import { archName, groupBy } from './network-rows.js';
-import { shown } from './result-table.js';
 
 type Compute = NonNullable<EvaluationResult['compute']>;
 type Measured = EvaluationResult & { compute: Compute };
@@ -56,12 +55,15 @@ export function computePanels(
   }));
   const ranges = QUANTITIES.map(({ of }) => wholeDecades(measured.map(({ compute }) => of(compute))));
   const middles = ranges.map(({ min, max }) => (Math.log10(min) + Math.log10(max)) / 2);
+  const quick = measured.some(({ protocolName }) => protocolName === 'quick');
   const side = width / QUANTITIES.length;
   const legendTop = top + 40;
   const legendHeight = LEGEND_LINE * tasks.length;
   return {
     title: [
-      ...QUANTITIES.map(({ title }, at) => titleAt(at * side + 24, top + 10, title)),
+      ...QUANTITIES.map(({ title }, at) =>
+        titleAt(at * side + 24, top + 10, `${title}${quick ? ' († quick protocol)' : ''}`),
+      ),
       ...tasks.map(({ task, colour, random }, at) => ({
         left: 24,
         top: legendTop + at * LEGEND_LINE,
@@ -112,7 +114,7 @@ export function computePanels(
   };
 }
 
-/** Points with their intervals, names and, as a dashed line, the accuracy without training. */
+/** Points with intervals and names, a thin line along each architecture, a dashed one at the accuracy without training. */
 function taskSeries(
   own: readonly Measured[],
   of: (compute: Compute) => number,
@@ -134,7 +136,15 @@ function taskSeries(
     label: { show: false },
     data: random.map(({ best }) => ({ yAxis: best.top1.value })),
   };
+  const families = groupBy(own, ({ network, protocolName }) => `${archName(network)} ${protocolName}`);
   return [
+    ...[...families.values()].map((family) => ({
+      type: 'line',
+      color: colour,
+      symbol: 'none',
+      lineStyle: { width: 1, opacity: 0.6 },
+      data: family.map((result) => [of(result.compute), result.best.top1.value]),
+    })),
     {
       type: 'scatter',
       color: colour,
@@ -165,9 +175,9 @@ function taskSeries(
   ];
 }
 
-function pointName({ network, best, protocolName }: Measured): string {
+function pointName({ network, protocolName }: Measured): string {
   const epochs = network.epochs === null ? '' : `, ${network.epochs} ep.`;
-  return `${archName(network)}${epochs}: ${shown(best.top1.value)}${protocolName === 'quick' ? ' (quick)' : ''}`;
+  return `${archName(network)}${epochs}${protocolName === 'quick' ? '†' : ''}`;
 }
 
 /** A logarithmic axis has no place for 0. */

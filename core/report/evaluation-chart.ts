@@ -12,7 +12,7 @@ import { printable, shown } from './result-table.js';
 const WIDTH = 1240;
 const BARS = { left: 400, right: 190, rowHeight: 26 };
 /** Above and below the bars of a data set: title, axis. */
-const HEAD = 48;
+const HEAD = 54;
 const FOOT = 44;
 /** Letters of where a data set lay. */
 const LONGEST_PLACE = 50;
