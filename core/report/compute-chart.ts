@@ -2,7 +2,6 @@ import type { EvaluationResult } from '../eval/result.js';
 import { type ChartParts, type DrawApi, titleAt, whisker } from './chart-parts.js';
 import { COLOURS } from './colours.js';
 import { archName, groupBy } from './network-rows.js';
-import { shown } from './result-table.js';
 
 type Compute = NonNullable<EvaluationResult['compute']>;
 type Measured = EvaluationResult & { compute: Compute };
@@ -52,18 +51,23 @@ export function computePanels(
     own,
     task,
     colour: TASK_COLOURS[at % TASK_COLOURS.length] as string,
-    random: results.find((result) => taskOf(result) === task && result.network.weights === 'random'),
+    random: results.filter((result) => taskOf(result) === task && result.network.weights === 'random'),
   }));
+  const ranges = QUANTITIES.map(({ of }) => wholeDecades(measured.map(({ compute }) => of(compute))));
+  const middles = ranges.map(({ min, max }) => (Math.log10(min) + Math.log10(max)) / 2);
+  const quick = measured.some(({ protocolName }) => protocolName === 'quick');
   const side = width / QUANTITIES.length;
   const legendTop = top + 40;
   const legendHeight = LEGEND_LINE * tasks.length;
   return {
     title: [
-      ...QUANTITIES.map(({ title }, at) => titleAt(at * side + 24, top + 10, title)),
-      ...tasks.map(({ task, colour }, at) => ({
+      ...QUANTITIES.map(({ title }, at) =>
+        titleAt(at * side + 24, top + 10, `${title}${quick ? ' († quick protocol)' : ''}`),
+      ),
+      ...tasks.map(({ task, colour, random }, at) => ({
         left: 24,
         top: legendTop + at * LEGEND_LINE,
-        text: `{mark|●}  ${task}; dashed: random initialisation`,
+        text: `{mark|●}  ${task}${random.length > 0 ? '; dashed: random initialisation' : ''}`,
         textStyle: { fontSize: 12, fontWeight: 'normal', rich: { mark: { color: colour, fontSize: 14 } } },
       })),
     ],
@@ -73,19 +77,23 @@ export function computePanels(
       width: side - PANEL.left - PANEL.right,
       height: 400 - PANEL.top - PANEL.bottom,
     })),
-    xAxis: QUANTITIES.map(({ name, of }, at) => ({
+    xAxis: QUANTITIES.map(({ name }, at) => ({
       gridIndex: firstAxis + at,
       type: 'log',
       name,
       nameLocation: 'middle',
       nameGap: 30,
-      ...wholeDecades(measured.map(({ compute }) => of(compute))),
+      ...ranges[at],
       axisLabel: { formatter: powerOfTen },
     })),
     yAxis: QUANTITIES.map((_, at) => ({
       gridIndex: firstAxis + at,
       type: 'value',
-      scale: true,
+      ...aroundPercent(
+        measured,
+        tasks.flatMap(({ random }) => random),
+      ),
+      interval: 10,
       axisLabel: { formatter: '{value}%' },
     })),
     series: QUANTITIES.flatMap(({ of }, at) =>
@@ -95,6 +103,7 @@ export function computePanels(
           of,
           colour,
           random,
+          middles[at] as number,
         ).map((series) => ({
           ...series,
           xAxisIndex: firstAxis + at,
@@ -105,24 +114,37 @@ export function computePanels(
   };
 }
 
-/** Points with their intervals, names and, as a dashed line, the accuracy without training. */
+/** Points with intervals and names, a thin line along each architecture, a dashed one at the accuracy without training. */
 function taskSeries(
   own: readonly Measured[],
   of: (compute: Compute) => number,
   colour: string,
-  random: EvaluationResult | undefined,
+  random: readonly EvaluationResult[],
+  middle: number,
 ): object[] {
   const top1 = (at: number) => (own[at] as Measured).best.top1;
   const x = (at: number) => of((own[at] as Measured).compute);
-  const points = own.map((_, at) => [x(at), top1(at).value]);
-  const baseline = random && {
+  // Names stand on the side where there is more room.
+  const points = own.map((_, at) => ({
+    value: [x(at), top1(at).value],
+    label: { position: Math.log10(x(at)) < middle ? 'right' : 'left' },
+  }));
+  const baseline = {
     silent: true,
     symbol: 'none',
     lineStyle: { color: colour, type: 'dashed', width: 1.2 },
     label: { show: false },
-    data: [{ yAxis: random.best.top1.value }],
+    data: random.map(({ best }) => ({ yAxis: best.top1.value })),
   };
+  const families = groupBy(own, ({ network, protocolName }) => `${archName(network)} ${protocolName}`);
   return [
+    ...[...families.values()].map((family) => ({
+      type: 'line',
+      color: colour,
+      symbol: 'none',
+      lineStyle: { width: 1, opacity: 0.6 },
+      data: family.map((result) => [of(result.compute), result.best.top1.value]),
+    })),
     {
       type: 'scatter',
       color: colour,
@@ -130,13 +152,12 @@ function taskSeries(
       data: points,
       label: {
         show: true,
-        position: 'right',
         distance: 7,
         color: '#222222',
         formatter: ({ dataIndex }: { dataIndex: number }) => pointName(own[dataIndex] as Measured),
       },
       labelLayout: { hideOverlap: true },
-      ...(baseline && { markLine: baseline }),
+      markLine: baseline,
     },
     {
       type: 'custom',
@@ -154,9 +175,9 @@ function taskSeries(
   ];
 }
 
-function pointName({ network, best, protocolName }: Measured): string {
+function pointName({ network, protocolName }: Measured): string {
   const epochs = network.epochs === null ? '' : `, ${network.epochs} ep.`;
-  return `${archName(network)}${epochs}: ${shown(best.top1.value)}${protocolName === 'quick' ? ' (quick)' : ''}`;
+  return `${archName(network)}${epochs}${protocolName === 'quick' ? '†' : ''}`;
 }
 
 /** A logarithmic axis has no place for 0. */
@@ -164,11 +185,25 @@ function hasCompute(result: EvaluationResult): result is Measured {
   return result.compute !== null && QUANTITIES.every(({ of }) => of(result.compute as Compute) > 0);
 }
 
-/** An axis from a power of ten to another one, with room for the names of points at the right. */
+/** An axis of percent, from ten to ten, that holds all intervals. */
+function aroundPercent(
+  measured: readonly Measured[],
+  random: readonly EvaluationResult[],
+): { min: number; max: number } {
+  const all = [...measured, ...random].map(({ best }) => best.top1);
+  const lowest = Math.min(...all.map(({ low, value }) => Math.min(low, value)));
+  const highest = Math.max(...all.map(({ high, value }) => Math.max(high, value)));
+  return {
+    min: Math.max(0, 10 * Math.floor((lowest - 2) / 10)),
+    max: Math.min(100, 10 * Math.ceil((highest + 2) / 10)),
+  };
+}
+
+/** An axis from a power of ten to another one. */
 function wholeDecades(values: readonly number[]): { min: number; max: number } {
   const lowest = Math.floor(Math.log10(Math.min(...values)));
   const highest = Math.log10(Math.max(...values));
-  return { min: 10 ** lowest, max: 10 ** Math.max(lowest + 1, Math.ceil(highest + 0.4)) };
+  return { min: 10 ** lowest, max: 10 ** Math.max(lowest + 1, Math.ceil(highest)) };
 }
 
 const SUPERSCRIPTS = '⁰¹²³⁴⁵⁶⁷⁸⁹';

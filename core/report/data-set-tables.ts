@@ -39,7 +39,13 @@ export function dataSetTables(results: readonly EvaluationResult[]): ResultTable
 function dataSetTable(results: readonly EvaluationResult[]): ResultTable {
   const { kind, dataSet, dataDescription, classes, trainImages, testImages } = results[0] as EvaluationResult;
   const measured = networkRows(results).flatMap((row) => row.results);
-  const rows = measured.map((result, index): ResultRow => ({ source: 'measured', cells: cellsOf(result, index + 1) }));
+  const rows = measured.map(
+    (result, index): ResultRow => ({
+      source: 'measured',
+      cells: cellsOf(result),
+      note: { number: index + 1, text: `${describeNetwork(result.network)}${bestHead(result)}.` },
+    }),
+  );
   const isOneProtocol = new Set(measured.map(({ protocolName }) => protocolName)).size === 1;
   // The heads of two protocols are not compared; pixels say nothing of a network.
   const competes = (column: number) =>
@@ -55,18 +61,17 @@ function dataSetTable(results: readonly EvaluationResult[]): ResultTable {
       INTERVAL_NOTE,
       ...(measured.some(({ protocolName }) => protocolName === 'quick') ? [QUICK_NOTE] : []),
       ...neighboursNote(measured),
-      ...measured.map((result, index) => `[${index + 1}] ${describeNetwork(result.network)}${bestHead(result)}.`),
     ],
   };
 }
 
-function cellsOf(result: EvaluationResult, note: number): Cell[] {
+function cellsOf(result: EvaluationResult): Cell[] {
   const { network, best, ridge, protocolName } = result;
   const epochs = network.weights === 'random' ? 0 : (network.epochs ?? 'unknown');
   const marks: Mark[] = protocolName === 'quick' ? ['†'] : [];
   const top1 = (measured: Accuracies | null | undefined): Cell => (measured ? measuredCell(measured.top1, []) : null);
   return [
-    textCell(`${methodName(network)} [${note}]`),
+    textCell(methodName(network)),
     textCell(archName(network)),
     textCell(epochs),
     measuredCell(best.top1, marks),

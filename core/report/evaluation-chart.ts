@@ -5,15 +5,17 @@ import { type ChartParts, type DrawApi, joinParts, titleAt, whisker } from './ch
 import { COLOURS } from './colours.js';
 import { computeHeight, computePanels } from './compute-chart.js';
 import { archName, groupBy, methodName, networkRows } from './network-rows.js';
-import { thousands } from './paper-tasks.js';
+import { paperTask, thousands } from './paper-tasks.js';
 import { FONT, writePicture } from './picture.js';
 import { printable, shown } from './result-table.js';
 
 const WIDTH = 1240;
 const BARS = { left: 400, right: 190, rowHeight: 26 };
 /** Above and below the bars of a data set: title, axis. */
-const HEAD = 48;
+const HEAD = 54;
 const FOOT = 44;
+/** Letters of where a data set lay. */
+const LONGEST_PLACE = 50;
 const RANDOM_COLOUR = '#9a9a9a';
 
 /**
@@ -37,10 +39,17 @@ export async function writeChart(path: string, results: readonly EvaluationResul
   await writePicture(path, render(joinParts(parts), top + forCompute));
 }
 
-/** A task's name for titles and legends. */
-function taskOf({ dataSet, kind, classes, trainImages, testImages }: EvaluationResult): string {
+/** A task's name for titles and legends; data sets that users bring are told apart by where they lay. */
+function taskOf(result: EvaluationResult): string {
+  const { dataSet, dataDescription, kind, classes, trainImages, testImages } = result;
+  const place = paperTask(result) === null && dataDescription !== '' ? `: ${lastPart(dataDescription)}` : '';
   const images = `${thousands(trainImages)} training, ${thousands(testImages)} test images`;
-  return printable(`${dataSet} (${kind}; ${classes} classes; ${images})`);
+  return printable(`${dataSet}${place} (${kind}; ${classes} classes; ${images})`);
+}
+
+/** The end of a long text. */
+function lastPart(text: string): string {
+  return text.length <= LONGEST_PLACE ? text : `…${text.slice(1 - LONGEST_PLACE)}`;
 }
 
 /** The bars of one data set: networks, below them their random initialisation. */
@@ -82,7 +91,7 @@ function barPanel(task: readonly EvaluationResult[], index: number, top: number)
           silent: true,
           symbol: 'none',
           lineStyle: { color: COLOURS.vermilion, type: 'dashed', width: 1.4 },
-          label: { formatter: 'chance', color: COLOURS.vermilion, position: 'end', distance: 2, fontSize: 11 },
+          label: { formatter: 'chance', color: COLOURS.vermilion, position: 'start', distance: 2, fontSize: 11 },
           data: [{ xAxis: 100 / classes }],
         },
       },

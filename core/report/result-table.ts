@@ -5,7 +5,7 @@ export interface ResultTable {
   title: string;
   columns: readonly Column[];
   groups: readonly RowGroup[];
-  /** What the marks mean and what has to be known, one note a line. */
+  /** What the marks mean and what has to be known of all rows, one note a line. */
   notes: readonly string[];
 }
 
@@ -25,6 +25,8 @@ export interface ResultRow {
   source: 'published' | 'measured';
   /** One for each column; null where there is no value. */
   cells: readonly Cell[];
+  /** What has to be known of a measured row; its number stands behind the row's first cell. */
+  note?: { number: number; text: string };
 }
 
 export type Cell = TextCell | FigureCell | null;
@@ -49,12 +51,24 @@ export type Mark = '†' | '‡';
 /** What a mark means where there is no room for a note. */
 export const MARK_WORDS: Readonly<Record<Mark, string>> = { '†': 'quick protocol', '‡': 'part of the data set' };
 
-export const INTERVAL_NOTE =
-  'Measured values are followed by their 95% bootstrap interval over the test images, in brackets.';
+export const INTERVAL_NOTE = 'Measured values are followed by their 95% bootstrap interval over the test images.';
 export const QUICK_NOTE =
   "† measured with the quick protocol: the paper's heads, but a schedule sized to the data. Not comparable with published values.";
 
-export const BEST_NOTE = '* best of its column among the values that may be compared.';
+/** The cells of a row as tables show them: the first one with the number of the row's note. */
+export function cellsWithNote({ cells, note }: ResultRow): readonly Cell[] {
+  return cells.map((cell, at) =>
+    note && at === 0 && cell !== null && !isFigure(cell) ? { text: `${cell.text} [${note.number}]` } : cell,
+  );
+}
+
+/** All notes of a table, those of its rows included. */
+export function allNotes({ notes, groups }: ResultTable): string[] {
+  const ofRows = groups.flatMap(({ rows }) =>
+    rows.flatMap(({ note }) => (note ? [`[${note.number}] ${note.text}`] : [])),
+  );
+  return [...notes, ...ofRows, '* best of its column among the values that may be compared.'];
+}
 
 export function isFigure(cell: Cell | undefined): cell is FigureCell {
   return cell !== null && cell !== undefined && 'value' in cell;

@@ -1,8 +1,17 @@
-import { BEST_NOTE, type Cell, isFigure, MARK_WORDS, type ResultRow, type ResultTable, shown } from './result-table.js';
+import {
+  allNotes,
+  type Cell,
+  cellsWithNote,
+  isFigure,
+  MARK_WORDS,
+  type ResultRow,
+  type ResultTable,
+  shown,
+} from './result-table.js';
 
 /**
  * A table as CSV (RFC 4180) with a header: the table's title, the group, the source, then the columns. A column of
- * figures becomes four: value, both ends of its interval, and what its marks say.
+ * figures becomes four: value, both ends of its interval, and what its marks say. The last column is the row's note.
  */
 export function tableCsv({ title, columns, groups }: ResultTable): string {
   const headings = columns.flatMap(({ kind, name }) =>
@@ -17,39 +26,43 @@ export function tableCsv({ title, columns, groups }: ResultTable): string {
       return [value, interval?.low ?? '', interval?.high ?? '', marks.map((mark) => MARK_WORDS[mark]).join('; ')];
     });
   const lines = groups.flatMap((group) =>
-    group.rows.map((row) => [title, group.title ?? '', row.source, ...valuesOf(row)]),
+    group.rows.map((row) => [title, group.title ?? '', row.source, ...valuesOf(row), row.note?.text ?? '']),
   );
-  return [['Table', 'Group', 'Source', ...headings], ...lines]
+  return [['Table', 'Group', 'Source', ...headings, 'Note'], ...lines]
     .map((line) => `${line.map((field) => escapeCsv(String(field))).join(',')}\r\n`)
     .join('');
 }
 
 /** A table as Markdown; own rows are bold. */
-export function tableMarkdown({ title, columns, groups, notes }: ResultTable): string {
+export function tableMarkdown(table: ResultTable): string {
+  const { title, columns, groups } = table;
   const line = (fields: readonly string[]) => `| ${fields.join(' | ')} |`;
   const headings = [...columns.map(({ name }) => escapeMarkdown(name)), 'Source'];
   const rules = [...columns.map(({ kind }) => (kind === 'figure' ? '---:' : '---')), '---'];
   const rows = groups.flatMap(({ title: group, rows }) => [
     ...(group === null ? [] : [line([`*${escapeMarkdown(group)}*`, ...headings.slice(1).map(() => '')])]),
-    ...rows.map(({ source, cells }) => {
+    ...rows.map((row) => {
+      const { source } = row;
       const bold = (text: string) => (source === 'measured' ? `**${text}**` : text);
-      return line([...cells.map((cell) => bold(escapeMarkdown(cellWords(cell)))), source]);
+      return line([...cellsWithNote(row).map((cell) => bold(escapeMarkdown(cellWords(cell)))), source]);
     }),
   ]);
   const head = [`### ${escapeMarkdown(title)}`, '', line(headings), line(rules)];
-  return `${[...head, ...rows, '', ...[...notes, BEST_NOTE].map((note) => `- ${escapeMarkdown(note)}`)].join('\n')}\n`;
+  return `${[...head, ...rows, '', ...allNotes(table).map((note) => `- ${escapeMarkdown(note)}`)].join('\n')}\n`;
 }
 
 /** A table as LaTeX, for the package booktabs; own rows are bold, and a last column says where a row comes from. */
-export function tableLatex({ name, title, columns, groups, notes }: ResultTable): string {
+export function tableLatex(table: ResultTable): string {
+  const { name, title, columns, groups } = table;
   const width = columns.length + 1;
   const line = (fields: readonly string[]) => `    ${fields.join(' & ')} \\\\`;
   const rows = groups.flatMap(({ title: group, rows }) => [
     '    \\midrule',
     ...(group === null ? [] : [`    \\multicolumn{${width}}{l}{\\emph{${escapeLatex(group)}}} \\\\`]),
-    ...rows.map(({ source, cells }) => {
+    ...rows.map((row) => {
+      const { source } = row;
       const bold = (text: string) => (source === 'measured' ? `\\textbf{${text}}` : text);
-      return line([...cells.map((cell) => bold(escapeLatex(cellWords(cell)))), source]);
+      return line([...cellsWithNote(row).map((cell) => bold(escapeLatex(cellWords(cell)))), source]);
     }),
   ]);
   return [
@@ -63,7 +76,7 @@ export function tableLatex({ name, title, columns, groups, notes }: ResultTable)
     ...rows,
     '    \\bottomrule',
     '  \\end{tabular}',
-    ...[...notes, BEST_NOTE].map((note) => `  \\par\\footnotesize ${escapeLatex(note)}`),
+    ...allNotes(table).map((note) => `  \\par\\footnotesize ${escapeLatex(note)}`),
     '\\end{table}',
     '',
   ].join('\n');
@@ -93,7 +106,7 @@ const LATEX: Readonly<Record<string, string>> = {
   '<': '\\textless{}',
   '>': '\\textgreater{}',
   '|': '\\textbar{}',
-  '"': '\\textquotedbl{}',
+  '"': "''",
   '–': '--',
   '†': '\\textdagger{}',
   '‡': '\\textdaggerdbl{}',

@@ -1,8 +1,26 @@
 import Table from 'cli-table3';
-import { BEST_NOTE, type Cell, isFigure, type ResultRow, type ResultTable, shown } from './result-table.js';
+import {
+  allNotes,
+  type Cell,
+  cellsWithNote,
+  isFigure,
+  type ResultRow,
+  type ResultTable,
+  shown,
+} from './result-table.js';
 
 /** Columns of a terminal whose width is not known. */
 const USUAL_WIDTH = 100;
+/** Widest text of a column where intervals are below their values. */
+const NARROW_TEXT = 14;
+
+const PLAIN = { head: [], border: [], compact: true };
+/** Columns that a space parts. */
+const NO_SIDES = {
+  ...{ left: '', 'left-mid': '', 'top-left': '', 'bottom-left': '' },
+  ...{ right: '', 'right-mid': '', 'top-right': '', 'bottom-right': '' },
+  ...{ middle: ' ', 'mid-mid': '─', 'top-mid': '─', 'bottom-mid': '─' },
+};
 const ALIGNMENTS = { figure: 'right', text: 'left' } as const;
 
 /** From the widest form of a table to the narrowest. */
@@ -11,39 +29,43 @@ type Form = (typeof FORMS)[number];
 
 /**
  * A table for a terminal. The best of each column has a star. With colour, published rows are dim and own rows bold;
- * without, a column says which they are. Where the terminal is narrow, intervals go below their values; where it is
+ * without, a column says which they are where there are both. Where the terminal is narrow, borders go and intervals stand below their values; where it is
  * narrower still, they are left out, and at last every row is a list.
  * @param width columns of the terminal
  */
 export function tableText(table: ResultTable, colour: boolean, width = USUAL_WIDTH): string {
   const bodies = FORMS.map((form) => ({ form, text: drawTable(table, colour, form) }));
   const fitting = bodies.find(({ text }) => text.split('\n').every((line) => visibleLength(line) <= width));
-  const notes = [...table.notes, BEST_NOTE];
   const title = colour ? `\x1b[1m${table.title}\x1b[22m` : table.title;
-  return [wrap(title, width), fitting?.text ?? drawLists(table, width), ...notes.map((note) => wrap(note, width))].join(
-    '\n',
-  );
+  return [
+    wrap(title, width),
+    fitting?.text ?? drawLists(table, width),
+    ...allNotes(table).map((note) => wrap(note, width)),
+  ].join('\n');
 }
 
 function drawTable({ columns, groups }: ResultTable, colour: boolean, form: Form): string {
-  const headings = [...columns.map(({ name }) => name), ...(colour ? [] : ['Source'])];
+  const hasSource = !colour && groups.some(({ rows }) => rows.some(({ source }) => source === 'published'));
+  const headings = [...columns.map(({ name }) => name), ...(hasSource ? ['Source'] : [])];
   const drawn = new Table({
     head: headings,
-    style: { head: [], border: [], compact: true },
+    ...(form === 'one line'
+      ? { style: PLAIN }
+      : { style: { ...PLAIN, 'padding-left': 0, 'padding-right': 0 }, chars: NO_SIDES }),
     colAligns: [...columns.map(({ kind }) => ALIGNMENTS[kind]), ALIGNMENTS.text].slice(0, headings.length),
   });
   for (const { title, rows } of groups) {
     if (title !== null) drawn.push([{ colSpan: headings.length, content: colour ? `\x1b[3m${title}\x1b[23m` : title }]);
-    for (const row of rows) drawn.push(rowWords(row, colour, form));
+    for (const row of rows) drawn.push([...rowWords(row, colour, form), ...(hasSource ? [row.source] : [])]);
   }
   return drawn.toString();
 }
 
-function rowWords({ source, cells }: ResultRow, colour: boolean, form: Form): string[] {
-  const words = cells.map((cell) => cellWords(cell, form));
-  if (!colour) return [...words, source];
+function rowWords(row: ResultRow, colour: boolean, form: Form): string[] {
+  const words = cellsWithNote(row).map((cell) => cellWords(cell, form));
+  if (!colour) return words;
   // Each line of a cell by itself, because borders stand between them.
-  const [on, off] = source === 'published' ? ['\x1b[2m', '\x1b[22m'] : ['\x1b[1m', '\x1b[22m'];
+  const [on, off] = row.source === 'published' ? ['\x1b[2m', '\x1b[22m'] : ['\x1b[1m', '\x1b[22m'];
   return words.map((word) =>
     word
       .split('\n')
@@ -54,11 +76,11 @@ function rowWords({ source, cells }: ResultRow, colour: boolean, form: Form): st
 
 function cellWords(cell: Cell, form: Form): string {
   if (cell === null) return '–';
-  if (!isFigure(cell)) return cell.text;
+  if (!isFigure(cell)) return form === 'one line' ? cell.text : wrap(cell.text, NARROW_TEXT);
   const value = `${shown(cell.value)}${cell.marks.join('')}${cell.best ? '*' : ''}`;
   if (cell.interval === null || form === 'no interval') return value;
   const { low, high } = cell.interval;
-  return `${value}${form === 'two lines' ? '\n' : ' '}[${shown(low)}, ${shown(high)}]`;
+  return form === 'one line' ? `${value} [${shown(low)}, ${shown(high)}]` : `${value}\n${shown(low)}–${shown(high)}`;
 }
 
 /** Every row as a heading and a line for each value. */
@@ -66,7 +88,8 @@ function drawLists({ columns, groups }: ResultTable, width: number): string {
   return groups
     .flatMap(({ title, rows }) => [
       ...(title === null ? [] : [`${title}:`]),
-      ...rows.map(({ source, cells }) => {
+      ...rows.map((row) => {
+        const cells = cellsWithNote(row);
         const facts = columns.flatMap(({ kind, name }, at) => {
           const words = cellWords(cells[at] ?? null, 'one line');
           return kind === 'text' ? [name === 'Epochs' ? `${words} epochs` : words] : [];
@@ -74,7 +97,7 @@ function drawLists({ columns, groups }: ResultTable, width: number): string {
         const values = columns.flatMap(({ kind, name }, at) =>
           kind === 'figure' ? [`  ${name}: ${cellWords(cells[at] ?? null, 'one line')}`] : [],
         );
-        return [wrap(`${facts.join(', ')} (${source})`, width), ...values].join('\n');
+        return [wrap(`${facts.join(', ')} (${row.source})`, width), ...values].join('\n');
       }),
     ])
     .join('\n');

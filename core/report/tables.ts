@@ -59,11 +59,16 @@ function paperTable(table: PublishedTable, results: readonly EvaluationResult[])
   const { facts, tasks } = table;
   const isOfTable = (result: EvaluationResult) => tasks.some((task) => task === paperTask(result));
   const own = networkRows(results.filter(isOfTable)).map((row) => ({ ...row, shown: shownResults(row, tasks) }));
-  const measured = own.map(({ network, shown }, index): ResultRow => {
-    const note = ` [${index + 1}]`;
-    const fact = (name: FactName, at: number) => textCell(ownFact(network, name) + (at === 0 ? note : ''));
-    return { source: 'measured', cells: [...facts.map(fact), ...tasks.map((task, at) => ownCell(task, shown[at]))] };
-  });
+  const measured = own.map(
+    (row, index): ResultRow => ({
+      source: 'measured',
+      cells: [
+        ...facts.map((name) => textCell(ownFact(row.network, name))),
+        ...tasks.map((task, at) => ownCell(task, row.shown[at])),
+      ],
+      note: { number: index + 1, text: `${describeNetwork(row.network)}${restOfNote(row)}.` },
+    }),
+  );
   const groups = table.groups.map((group, at) => ({
     title: group.title,
     rows: [...publishedRows(group, facts.length), ...(at === table.ownGroup ? measured : [])],
@@ -125,7 +130,6 @@ function paperNotes(
     INTERVAL_NOTE,
     ...(shown.some(({ protocolName }) => protocolName === 'quick') ? [QUICK_NOTE] : []),
     ...(parts.length > 0 ? [`‡ measured on a part of the data set (${[...new Set(parts)].join('; ')}).`] : []),
-    ...own.map((row, index) => `[${index + 1}] ${describeNetwork(row.network)}${restOfNote(row)}.`),
   ];
 }
 
