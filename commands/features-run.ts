@@ -7,8 +7,8 @@ import { openSplit, type SplitImages } from '../core/eval/open-split.js';
 import { count, createConsole, formatDuration } from '../core/report/console.js';
 import { showRows } from '../core/report/row-progress.js';
 import { programVersion } from '../core/version.js';
-import { DATA_SETS } from '../plugins/index.js';
 import type { FeaturesFlags } from './features.js';
+import { configuredDataSets } from './plugins.js';
 
 /** Computes features and writes them, saying what was done. */
 export async function runFeatures(checkpoint: string, data: string, flags: FeaturesFlags): Promise<void> {
@@ -18,7 +18,7 @@ export async function runFeatures(checkpoint: string, data: string, flags: Featu
   const imageSize = wholeNumber('--image-size', flags.imageSize, 1);
   const asked = extractOptions(flags);
   checkFeaturesFile(out, flags.force === true);
-  const split = await openSplit(data, flags.split ?? null, DATA_SETS);
+  const split = await openSplit(data, flags.split ?? null, await configuredDataSets());
   const engine = await startEngine(flags.engine, { ...(threads !== null && { threads }) });
   const loaded = await loadNetwork(checkpoint, flags.encoder);
   const network = imageSize === null ? loaded : atImageSize(loaded, imageSize);

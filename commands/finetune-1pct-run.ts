@@ -3,10 +3,10 @@ import { fineTune, PAPER_FINE_TUNING } from '../core/eval/fine-tune.js';
 import { openLabelled } from '../core/eval/open-labelled.js';
 import type { EvaluationResult } from '../core/eval/result.js';
 import { subsetByFile, subsetByFraction } from '../core/eval/subset.js';
-import { DATA_SETS } from '../plugins/index.js';
 import { numberFrom0, wholeNumber } from './evaluation-options.js';
 import { type Judged, type Refine, runEvaluations } from './evaluation-run.js';
 import type { FinetuneFlags } from './finetune-1pct.js';
+import { configuredDataSets } from './plugins.js';
 
 /** Fine-tunes and probes the encoder of a checkpoint on a part of the labels. */
 export async function runFinetune(checkpoint: string, flags: FinetuneFlags): Promise<number> {
@@ -34,7 +34,7 @@ export async function runFinetune(checkpoint: string, flags: FinetuneFlags): Pro
 }
 
 async function* openPart(flags: FinetuneFlags, seed: number): AsyncGenerator<Judged> {
-  const { dataSet, data } = await openLabelled(flags.data, DATA_SETS);
+  const { dataSet, data } = await openLabelled(flags.data, await configuredDataSets());
   const fraction = numberFrom0('--fraction', flags.fraction, 1) as number;
   const train =
     flags.subset === undefined

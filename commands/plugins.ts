@@ -8,6 +8,16 @@ export async function dataSetsWith(names: readonly string[]): Promise<readonly D
 }
 
 /**
+ * The data sets of the built-in plugins and of those that the configuration of the current folder names, for commands
+ * that have no other options in it.
+ */
+export async function configuredDataSets(): Promise<readonly DataSet[]> {
+  const { readConfigFile } = await import('../core/config/file.js');
+  const names = (await readConfigFile(undefined))?.options.plugins;
+  return dataSetsWith(Array.isArray(names) ? names.filter((name) => typeof name === 'string') : []);
+}
+
+/**
  * The built-in plugins and those that the user named. One that cannot be used is told on standard error, and the program
  * goes on without it.
  * @param names the option `plugins`

@@ -2,8 +2,8 @@ import { stat } from 'node:fs/promises';
 import { explainSystemError, UserError, unknownName } from '../core/errors.js';
 import { openLabelled } from '../core/eval/open-labelled.js';
 import type { DataSet } from '../core/plugin.js';
-import { DATA_SETS } from '../plugins/index.js';
 import { type Judged, runEvaluations } from './evaluation-run.js';
+import { configuredDataSets } from './plugins.js';
 import type { TransferFlags } from './transfer-eval.js';
 
 /** A data set that was asked for and is not there. */
@@ -18,12 +18,13 @@ interface Missing {
 /** Judges encoders on every data set that is found. */
 export async function runTransferEval(checkpoints: readonly string[], flags: TransferFlags): Promise<number> {
   const root = flags.dataRoot;
+  const dataSets = await configuredDataSets();
   await stat(root).catch((error: unknown) => {
     throw explainSystemError(error, root);
   });
   const found: { dataSet: DataSet; place: string }[] = [];
   const missing: Missing[] = [];
-  for (const dataSet of namedDataSets(flags.datasets)) {
+  for (const dataSet of namedDataSets(flags.datasets, dataSets)) {
     const place = (await dataSet.locate?.(root)) ?? null;
     if (place === null) missing.push(missingOf(dataSet, root));
     else found.push({ dataSet, place });
@@ -38,17 +39,20 @@ export async function runTransferEval(checkpoints: readonly string[], flags: Tra
       remedy: `npx ijepa data lists what there is, and where to get it`,
     });
   }
-  return runEvaluations(checkpoints, openEach(found), flags, { more: { missing } });
+  return runEvaluations(checkpoints, openEach(found, dataSets), flags, { more: { missing } });
 }
 
-async function* openEach(found: readonly { dataSet: DataSet; place: string }[]): AsyncGenerator<Judged> {
+async function* openEach(
+  found: readonly { dataSet: DataSet; place: string }[],
+  dataSets: readonly DataSet[],
+): AsyncGenerator<Judged> {
   for (const { dataSet, place } of found) {
-    yield { ...(await openLabelled(`${dataSet.name}:${place}`, DATA_SETS)), kind: 'transfer' };
+    yield { ...(await openLabelled(`${dataSet.name}:${place}`, dataSets)), kind: 'transfer' };
   }
 }
 
-function namedDataSets(words: string): DataSet[] {
-  const known = DATA_SETS.filter(({ openLabelled, locate }) => openLabelled && locate);
+function namedDataSets(words: string, dataSets: readonly DataSet[]): DataSet[] {
+  const known = dataSets.filter(({ openLabelled, locate }) => openLabelled && locate);
   return words.split(',').map((word) => {
     const dataSet = known.find(({ name }) => name === word.trim());
     if (!dataSet)
