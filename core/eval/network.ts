@@ -9,7 +9,7 @@ import { readRunRecord } from '../config/record.js';
 import { modelSize } from '../config/settings.js';
 import { type Tensor, type Tensor2D, tf } from '../engine/tf.js';
 import { explainSystemError, UserError } from '../errors.js';
-import { encoderShapes, initialValues, type ParameterShapes, type Parameters } from '../model/parameters.js';
+import { encoderShapes, initialValues, type Parameters } from '../model/parameters.js';
 import { interpolatePositions, sincosTable } from '../model/positions.js';
 import { ARCHITECTURES, gridSize, type ModelSize, type VitSize } from '../model/sizes.js';
 
@@ -43,6 +43,8 @@ export interface NetworkFacts {
   readonly fingerprint: string;
 }
 
+/** The reference code's name of its fixed positions, which its checkpoints hold. */
+const POSITIONS = 'pos_embed';
 const PREFIX: Record<EncoderName, string> = { target: 'target_encoder.', context: 'encoder.' };
 
 /** As the paper writes them. */
@@ -74,7 +76,7 @@ export async function loadNetwork(checkpoint: string, encoder: EncoderName): Pro
   const prefix = PREFIX[encoder];
   const file = await readSafetensors(path, (name) => name.startsWith(prefix));
   const size = readSize(path, file.metadata.model);
-  const tensors = readEncoder(path, file, encoder, encoderShapes(size));
+  const tensors = readEncoder(path, file, encoder, size);
   const epochs = z.coerce.number().pipe(z.int().min(0)).safeParse(file.metadata.epoch);
   return networkOf(tensors, size, {
     weights: 'pretrained',
@@ -183,8 +185,9 @@ function readSize(path: string, text: string | undefined): ModelSize {
   });
 }
 
-function readEncoder(path: string, file: TensorFile, encoder: EncoderName, shapes: ParameterShapes): EncoderTensors {
+function readEncoder(path: string, file: TensorFile, encoder: EncoderName, size: ModelSize): EncoderTensors {
   const prefix = PREFIX[encoder];
+  const shapes = encoderShapes(size);
   if (file.tensors.size === 0) {
     throw new UserError(`${path} has no ${encoder} encoder`, {
       expected: `tensors whose names start with ${prefix}`,
@@ -198,9 +201,20 @@ function readEncoder(path: string, file: TensorFile, encoder: EncoderName, shape
     }
     throw otherArchitecture(path, `the tensor ${prefix}${name} is ${describeTensor(stored)} instead of [${shape}]`);
   });
-  if (file.tensors.size === entries.length) return new Map(entries);
-  const extra = [...file.tensors.keys()].find((name) => !(name.slice(prefix.length) in shapes));
+  checkPositions(path, file.tensors.get(prefix + POSITIONS), size);
+  const known = new Set([...Object.keys(shapes), POSITIONS]);
+  const extra = [...file.tensors.keys()].find((name) => !known.has(name.slice(prefix.length)));
+  if (extra === undefined) return new Map(entries);
   throw otherArchitecture(path, `there is no place for the tensor ${extra}`);
+}
+
+/** Positions are computed; where the reference code has stored its own, they must be the same. */
+function checkPositions(path: string, stored: StoredTensor | undefined, size: ModelSize): void {
+  if (!stored) return;
+  const table = sincosTable(gridSize(size), size.encoder.dim);
+  const same =
+    stored.data.length === table.length && table.every((x, i) => Math.abs(x - Number(stored.data[i])) < 1e-4);
+  if (!same) throw otherArchitecture(path, 'its positions are not the fixed sine-cosine ones of its image size');
 }
 
 function describeTensor(stored: StoredTensor | undefined): string {
