@@ -72,7 +72,6 @@ export async function openFeatureCache(
     async store({ rows, features }) {
       const bytes = rows.byteLength + features.byteLength + HEADER_BYTES;
       if (used + bytes > limit) return;
-      used += bytes;
       // Two processes may compute the same rows at the same time; each writes files of its own.
       const name = `rows-${rows[0]}-${rows.at(-1)}-${process.pid}.safetensors`;
       const shape = [rows.length, features.length / rows.length];
@@ -80,7 +79,9 @@ export async function openFeatureCache(
         ['rows', { shape: [rows.length], data: rows }],
         ['features', { shape, data: features }],
       ]);
-      await writeSafetensors(join(entry, name), tensors, {});
+      const path = join(entry, name);
+      await writeSafetensors(path, tensors, {});
+      used += (await stat(path)).size;
     },
   };
 }

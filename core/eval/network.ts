@@ -1,17 +1,12 @@
 import { createHash } from 'node:crypto';
-import { statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import { z } from 'zod';
-import { latestCheckpoint } from '../checkpoint/names.js';
-import { runFolder } from '../checkpoint/run-folder.js';
-import { readSafetensors, type StoredTensor, type TensorFile } from '../checkpoint/safetensors.js';
-import { readRunRecord } from '../config/record.js';
-import { modelSize } from '../config/settings.js';
 import { type Tensor, type Tensor2D, tf } from '../engine/tf.js';
-import { explainSystemError, UserError } from '../errors.js';
-import { encoderShapes, initialValues, type ParameterShapes, type Parameters } from '../model/parameters.js';
+import { UserError } from '../errors.js';
+import { encoderShapes, initialValues, type Parameters } from '../model/parameters.js';
 import { interpolatePositions, sincosTable } from '../model/positions.js';
 import { ARCHITECTURES, gridSize, type ModelSize, type VitSize } from '../model/sizes.js';
+import { type EncoderName, type EncoderTensors, readEncoder } from './network-file.js';
+
+export type { EncoderName };
 
 /** A frozen encoder that turns images into features. */
 export interface FeatureNetwork {
@@ -28,8 +23,6 @@ export interface FeatureNetwork {
   dispose(): void;
 }
 
-export type EncoderName = 'target' | 'context';
-
 /** Where a network's weights come from. */
 export interface NetworkFacts {
   readonly weights: 'pretrained' | 'random';
@@ -43,8 +36,6 @@ export interface NetworkFacts {
   readonly fingerprint: string;
 }
 
-const PREFIX: Record<EncoderName, string> = { target: 'target_encoder.', context: 'encoder.' };
-
 /** As the paper writes them. */
 const SHORT_NAMES: Record<keyof typeof ARCHITECTURES, string> = {
   'vit-tiny': 'ViT-Ti',
@@ -55,14 +46,6 @@ const SHORT_NAMES: Record<keyof typeof ARCHITECTURES, string> = {
   'vit-giant': 'ViT-G',
 };
 
-const side = z.int().min(1);
-const vitSchema = z.object({ dim: side, depth: side, heads: side, mlpRatio: z.number().positive() });
-/** What a checkpoint's metadata says of the sizes of its model. */
-const sizeSchema = z
-  .object({ imageSize: side, patchSize: side, encoder: vitSchema, predictor: vitSchema })
-  .refine(({ imageSize, patchSize }) => imageSize % patchSize === 0)
-  .refine(({ encoder }) => encoder.dim % 4 === 0 && encoder.dim % encoder.heads === 0);
-
 /**
  * Reads one of a checkpoint's two encoders.
  * @param checkpoint a .safetensors file whose metadata has the sizes of the model, as `pretrain` writes it, or a run's
@@ -70,19 +53,15 @@ const sizeSchema = z
  * @throws UserError if it is missing, damaged, no checkpoint, or its tensors are of another model than it says
  */
 export async function loadNetwork(checkpoint: string, encoder: EncoderName): Promise<FeatureNetwork> {
-  const path = checkpointFile(checkpoint);
-  const prefix = PREFIX[encoder];
-  const file = await readSafetensors(path, (name) => name.startsWith(prefix));
-  const size = readSize(path, file.metadata.model);
-  const tensors = readEncoder(path, file, encoder, encoderShapes(size));
-  const epochs = z.coerce.number().pipe(z.int().min(0)).safeParse(file.metadata.epoch);
+  const { path, size, tensors, epochs, pretrainedOn } = await readEncoder(checkpoint, encoder);
+  const fingerprint = fingerprintOf(tensors);
   return networkOf(tensors, size, {
     weights: 'pretrained',
     encoder,
-    epochs: file.metadata.epoch !== undefined && epochs.success ? epochs.data : null,
-    pretrainedOn: await pretrainedOn(path, size),
+    epochs,
+    pretrainedOn,
     checkpoint: path,
-    fingerprint: fingerprintOf(tensors),
+    fingerprint,
   });
 }
 
@@ -129,8 +108,6 @@ export function networkPositions(network: FeatureNetwork): Tensor2D {
   return tf.tensor2d(table, [grid * grid, size.dim]);
 }
 
-type EncoderTensors = ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>;
-
 function networkOf(
   tensors: EncoderTensors,
   { encoder: size, patchSize, imageSize }: Omit<ModelSize, 'predictor'>,
@@ -159,76 +136,6 @@ function architectureName(size: VitSize, patchSize: number): string {
   return `${name}/${patchSize}`;
 }
 
-/** The file that was named, or the newest checkpoint of the run that was. */
-function checkpointFile(checkpoint: string): string {
-  try {
-    if (!statSync(checkpoint).isDirectory()) return checkpoint;
-  } catch (error) {
-    throw explainSystemError(error, checkpoint);
-  }
-  const latest = latestCheckpoint(runFolder(checkpoint).checkpoints);
-  if (statSync(latest, { throwIfNoEntry: false })?.isFile()) return latest;
-  throw new UserError(`there is no checkpoint in the folder ${checkpoint}`, {
-    expected: 'a checkpoint (.safetensors), or the folder of a run that has saved one',
-    remedy: 'name a checkpoint, or the folder that was given to pretrain as --out',
-  });
-}
-
-function readSize(path: string, text: string | undefined): ModelSize {
-  const size = sizeSchema.safeParse(text === undefined ? undefined : parseJson(text));
-  if (size.success) return size.data;
-  throw new UserError(`${path} is not a checkpoint: its metadata has no sizes of a model`, {
-    expected: "a file that `ijepa pretrain` wrote, or one with the same entry 'model' in its metadata",
-    remedy: 'name a checkpoint of pretraining, or the folder of its run',
-  });
-}
-
-function readEncoder(path: string, file: TensorFile, encoder: EncoderName, shapes: ParameterShapes): EncoderTensors {
-  const prefix = PREFIX[encoder];
-  if (file.tensors.size === 0) {
-    throw new UserError(`${path} has no ${encoder} encoder`, {
-      expected: `tensors whose names start with ${prefix}`,
-      remedy: `use --encoder ${encoder === 'target' ? 'context' : 'target'}, or another checkpoint`,
-    });
-  }
-  const entries = Object.entries(shapes).map(([name, shape]) => {
-    const stored: StoredTensor | undefined = file.tensors.get(prefix + name);
-    if (stored?.data instanceof Float32Array && stored.shape.join() === shape.join()) {
-      return [name, { shape, data: stored.data }] as const;
-    }
-    throw otherArchitecture(path, `the tensor ${prefix}${name} is ${describeTensor(stored)} instead of [${shape}]`);
-  });
-  if (file.tensors.size === entries.length) return new Map(entries);
-  const extra = [...file.tensors.keys()].find((name) => !(name.slice(prefix.length) in shapes));
-  throw otherArchitecture(path, `there is no place for the tensor ${extra}`);
-}
-
-function describeTensor(stored: StoredTensor | undefined): string {
-  if (!stored) return 'not there';
-  return stored.data instanceof Float32Array ? `[${stored.shape}]` : 'not of 32-bit floating-point numbers';
-}
-
-function otherArchitecture(path: string, difference: string): UserError {
-  return new UserError(`${path} is of another architecture than its metadata says: ${difference}`, {
-    expected: 'the encoder of a vision transformer without class token, as `ijepa pretrain` writes it',
-    remedy: 'name a checkpoint of pretraining',
-  });
-}
-
-/** The data that the run of a checkpoint in a run's folder learned from, or null where that cannot be told. */
-async function pretrainedOn(path: string, size: ModelSize): Promise<string | null> {
-  const place = dirname(resolve(path));
-  const folder = runFolder(dirname(place));
-  if (folder.checkpoints !== place) return null;
-  try {
-    const { options } = await readRunRecord(folder.config);
-    return JSON.stringify(modelSize(options)) === JSON.stringify(size) ? options.data.join(', ') : null;
-  } catch (error) {
-    if (error instanceof UserError) return null;
-    throw error;
-  }
-}
-
 function fingerprintOf(tensors: EncoderTensors): string {
   const hash = createHash('sha256');
   for (const [name, { shape, data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
@@ -236,12 +143,4 @@ function fingerprintOf(tensors: EncoderTensors): string {
     hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
   return hash.digest('hex');
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

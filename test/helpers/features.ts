@@ -1,0 +1,72 @@
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import { type StoredTensor, writeSafetensors } from '../../core/checkpoint/safetensors.js';
+import type { ExtractOptions } from '../../core/eval/features.js';
+import { encoderShapes, initialValues } from '../../core/model/parameters.js';
+import type { ModelSize } from '../../core/model/sizes.js';
+import type { LabelledImages } from '../../core/plugin.js';
+import { temporaryFolder } from './command.js';
+
+/** A network of five blocks that takes milliseconds. */
+export const SMALL_SIZE: ModelSize = {
+  imageSize: 16,
+  patchSize: 4,
+  encoder: { dim: 16, depth: 5, heads: 2, mlpRatio: 4 },
+  predictor: { dim: 8, depth: 1, heads: 2, mlpRatio: 4 },
+};
+
+export const EXTRACTION: ExtractOptions = {
+  views: 'test',
+  transform: 'crop',
+  batchSize: 4,
+  seed: 0,
+  cache: null,
+  pixelLimit: 1e6,
+};
+
+/** A checkpoint with two encoders of random weights, as pretraining writes it but for the rest of its tensors. */
+export async function smallCheckpoint(t: ExecutionContext, size = SMALL_SIZE, seed = 0): Promise<string> {
+  const tensors = new Map<string, StoredTensor>();
+  for (const prefix of ['encoder.', 'target_encoder.']) {
+    for (const [name, value] of initialValues(encoderShapes(size), seed, prefix, 'scaled')) {
+      // Biases and scales that are not all alike, so that none can be left out unnoticed.
+      const data = value.data.map((weight, at) =>
+        value.shape.length === 1 ? weight + 0.1 * Math.sin(at) : 5 * weight,
+      );
+      tensors.set(prefix + name, { shape: value.shape, data });
+    }
+  }
+  const path = join(await temporaryFolder(t), 'checkpoint.safetensors');
+  await writeSafetensors(path, tensors, { model: JSON.stringify(size), epoch: '3' });
+  return path;
+}
+
+/** Drawn pictures of three classes, each another one; counts how often one is read. */
+export function someImages(length: number): LabelledImages & { readonly reads: number } {
+  let reads = 0;
+  return {
+    description: `${length} pictures`,
+    length,
+    fingerprint: `pictures/${length}`,
+    get reads() {
+      return reads;
+    },
+    item: (index) => ({
+      name: `picture-${index}`,
+      source: async () => {
+        reads++;
+        return Buffer.from(drawing(index));
+      },
+    }),
+    classOf: (index) => index % 3,
+  };
+}
+
+function drawing(index: number): string {
+  const [hue, x] = [(index * 67) % 360, 5 + ((index * 7) % 20)];
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30">
+    <linearGradient id="sky" x2="1" y2="1"><stop stop-color="hsl(${hue},70%,20%)"/>
+      <stop offset="1" stop-color="hsl(${hue + 60},70%,80%)"/></linearGradient>
+    <rect width="40" height="30" fill="url(#sky)"/>
+    <circle cx="${x}" cy="14" r="${4 + (index % 8)}" fill="hsl(${hue + 120},80%,60%)"/></svg>`;
+}
