@@ -49,11 +49,14 @@ const stream = new RandomStream(0, 'benchmark');
 const images = Float32Array.from({ length: batchSize * IMAGE_SIZE ** 2 * 3 }, () => stream.normal());
 const { compute } = prepareFeatures(engine, network);
 const seconds: number[] = [];
+let cpuStart = process.cpuUsage();
 for (let batch = 0; batch < Number(values.batches) + WARM_UP; batch++) {
+  if (batch === WARM_UP) cpuStart = process.cpuUsage();
   const started = performance.now();
   await compute(images);
   seconds.push((performance.now() - started) / 1000);
 }
+const cpu = process.cpuUsage(cpuStart);
 const timed = seconds.slice(WARM_UP).sort((x, y) => x - y);
 const median = timed[Math.floor(timed.length / 2)] as number;
 process.stdout.write(
@@ -66,6 +69,8 @@ process.stdout.write(
     batchSize,
     imagesPerSecond: Number((batchSize / median).toFixed(2)),
     fastestImagesPerSecond: Number((batchSize / (timed[0] as number)).toFixed(2)),
+    // Of all threads: tells more than the clock where others use the machine too.
+    cpuSecondsPerImage: Number(((cpu.user + cpu.system) / 1e6 / (batchSize * timed.length)).toFixed(4)),
     firstBatchSeconds: Number((seconds[0] as number).toFixed(2)),
     peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
   })}\n`,
