@@ -298,6 +298,30 @@ testOnEngines(test, engines, 'each epoch asks for its own samples, and an abort 
   t.deepEqual(asked, [0, 1, 2]);
 });
 
+testOnEngines(test, engines, 'an abort from outside gets through in the middle of an epoch', async (t, engine) => {
+  const controller = new AbortController();
+  const many = clouds(20_000, 0.2, 1);
+  const before = tf.memory().numTensors;
+  let epochs = 0;
+  const failure = train(
+    engine,
+    { batchSize: 8 },
+    {
+      train: async () => {
+        setTimeout(() => controller.abort(new Error('stopped')), 20);
+        return many;
+      },
+      onEpoch: () => {
+        epochs++;
+      },
+      signal: controller.signal,
+    },
+  );
+  await t.throwsAsync(failure, { message: 'stopped' });
+  t.is(epochs, 0);
+  t.is(tf.memory().numTensors, before);
+});
+
 testOnEngines(test, engines, 'ridge regression solves the normal equations', async (t, engine) => {
   const [rows, width, classes] = [150, 6, 4];
   const samples = clouds(rows, 0.8, 1);

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Compiled, Engine } from '../engine/contract.js';
 import { type Tensor, type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
 import type { ProbeProtocol } from '../plugin.js';
@@ -104,6 +105,7 @@ async function trainEpoch(
   let states = initial;
   try {
     for (let at = 0; at < steps; at++) {
+      await setImmediate(); // some engines compute without ever letting timers and interrupts in
       signal?.throwIfAborted();
       const { features, labels } = gather(train, order.subarray(at * batch, (at + 1) * batch));
       const rates = ratesOf(groups, learningRateAt(protocol, epoch * steps + at, steps, batch));
@@ -139,6 +141,7 @@ async function rankTest(
 ): Promise<void> {
   const columns = test.layers * test.width;
   for (let start = 0; start < test.rows; start += TEST_ROWS) {
+    await setImmediate();
     signal?.throwIfAborted();
     const rows = Math.min(TEST_ROWS, test.rows - start);
     const features = tf.tensor2d(test.data.subarray(start * columns, (start + rows) * columns), [rows, columns]);

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor2D, tf } from '../engine/tf.js';
 import { Largest } from './largest.js';
@@ -44,6 +45,7 @@ export async function nearestNeighbours(
   for (const { start, rows } of blocks(trainRows, TRAIN_ROWS)) {
     const keys = unitRows(train, start, rows);
     for (const [block, query] of queries.entries()) {
+      await setImmediate(); // lets timers and interrupts in
       const product = await similarities(query, keys);
       const values = (await product.data()) as Float32Array;
       product.dispose();

@@ -28,8 +28,8 @@ const BATCHES_PER_EPOCH = 16;
 /**
  * The same heads and the same shape of schedule, with its length sized to the data: at least 2000 steps, and 20 for each
  * class. More epochs than the protocol's are taken only to reach 2000 steps. Batches are of 256 images at most, and of a
- * sixteenth of the images where there are few (16 at least); the learning rate of a step stays the protocol's, because a
- * step of the same size is what few steps need.
+ * sixteenth of the images where there are few (16 at least). The learning rate of a step stays the protocol's: scaled down
+ * with the batch, LARS would hardly move weights in so few steps.
  */
 export function quickProtocol(of: ProbeProtocol, trainImages: number, classes: number): ProbeProtocol {
   const sixteenth = Math.max(SMALLEST_QUICK_BATCH, Math.floor(trainImages / BATCHES_PER_EPOCH));

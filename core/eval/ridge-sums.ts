@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor2D, tf } from '../engine/tf.js';
 import { solvePositive } from './cholesky.js';
@@ -30,7 +31,7 @@ export interface LinearClassifier {
   readonly bias: Float64Array;
 }
 
-/** Rows of the last layer's features, standardised by the statistics of the training samples. */
+/** How features are standardised: (x - mean) * scale, each [D]. */
 export interface Standardiser {
   readonly mean: Float64Array;
   /** 1 / standard deviation; 0 for features that do not vary. */
@@ -96,6 +97,7 @@ export async function sumsOf(
     const batch = numbers.subarray(start, start + BATCH);
     const rows = standardised(samples, standardiser, batch);
     const x = tf.tensor2d(rows, [batch.length, width]);
+    await setImmediate(); // lets timers and interrupts in
     const product = await multiply(x);
     addTo(products, 0, (await product.data()) as Float32Array, 0, products.length);
     tf.dispose([x, product]);
