@@ -1,6 +1,5 @@
-import { existsSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { ResolvedOptions } from '../core/config/resolve.js';
 import type { Options } from '../core/config/schema.js';
 import { cropSettings, maskSettings, modelSize } from '../core/config/settings.js';
@@ -12,6 +11,7 @@ import type { ImageCollection } from '../core/plugin.js';
 import { RandomStream } from '../core/random.js';
 import { createConsole } from '../core/report/console.js';
 import { type PreviewPicture, writeMaskPreview } from '../core/report/mask-preview.js';
+import { checkPlace } from '../core/report/picture-place.js';
 import { DATA_SETS } from '../plugins/index.js';
 
 /** Most rows of one picture. */
@@ -27,7 +27,7 @@ export async function runMaskPreview(
   const samples = wholeNumber('--samples', asked.samples, MOST_ROWS);
   const step = wholeNumber('--step', asked.step, Number.MAX_SAFE_INTEGER);
   const { out } = asked;
-  checkPlace(out, asked.force);
+  checkPlace(out, '--out', asked.force);
   modelSize(options);
   const masks = maskSettings(options);
   const ownData = images.length === 0 && options.data.length > 0;
@@ -96,22 +96,6 @@ async function isFile(path: string): Promise<boolean> {
     (found) => found.isFile(),
     () => false,
   );
-}
-
-function checkPlace(out: string, force: boolean): void {
-  const found = statSync(out, { throwIfNoEntry: false });
-  if (found?.isDirectory()) {
-    throw new UserError(`${out} is a folder`, {
-      expected: 'the name of a file',
-      remedy: `use --out ${join(out, 'preview.png')}`,
-    });
-  }
-  if (found && !force) {
-    throw new UserError(`${out} exists`, {
-      expected: 'a new file',
-      remedy: 'use --force to replace it, or another --out',
-    });
-  }
 }
 
 /** --force replaces a picture that was drawn before, never one that is to be shown. */

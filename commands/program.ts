@@ -3,6 +3,7 @@ import { explainSystemError, UserError } from '../core/errors.js';
 import { programVersion } from '../core/version.js';
 import { benchCommand } from './bench.js';
 import { configCommand } from './config.js';
+import { dataCommand } from './data.js';
 import { engineCommand } from './engine.js';
 import { maskPreviewCommand } from './mask-preview.js';
 import { pretrainCommand } from './pretrain.js';
@@ -28,7 +29,14 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .showHelpAfterError('(--help lists what there is)')
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'ijepa: ')) })
     .exitOverride();
-  const commands = [pretrainCommand(finish), maskPreviewCommand(), configCommand(), engineCommand(), benchCommand()];
+  const commands = [
+    pretrainCommand(finish),
+    maskPreviewCommand(),
+    configCommand(),
+    dataCommand(finish),
+    engineCommand(),
+    benchCommand(),
+  ];
   for (const command of commands) {
     program.addCommand(command.copyInheritedSettings(program));
   }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
+import { open, rename, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { explainWriteError, UserError } from '../errors.js';
@@ -108,7 +108,7 @@ async function fetchRest(file: RemoteFile, path: string, options: DownloadOption
       await removePart(path);
       throw new PassingFailure('the server does not go on with the part that is there; beginning anew', 0);
     }
-    if (delivery.start === 0) await removePart(path);
+    if (delivery.start === 0) await writeFile(partPath(path), ''); // before it is said to be of this file
     await writeRecord(path, { url: file.url, validator: delivery.validator, total: delivery.total });
     await writeDelivery(response.body.getReader(), delivery, path, (bytes) => {
       stall.alive();
@@ -127,14 +127,14 @@ async function request(url: string, part: Part, signal: AbortSignal): Promise<Re
   }
 }
 
-/** Writes what arrives behind what is there, or over it where the file comes anew. */
+/** Writes what arrives behind what is there. */
 async function writeDelivery(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   { start, total }: Delivery,
   path: string,
   tell: (bytes: number) => void,
 ): Promise<void> {
-  const part = await open(partPath(path), start > 0 ? 'a' : 'w');
+  const part = await open(partPath(path), 'a');
   let bytes = start;
   try {
     for (;;) {

@@ -15,31 +15,26 @@ export async function extractTar(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   let refusal: { error: unknown } | undefined;
+  const source = createReadStream(archive, { highWaterMark: 1 << 18 });
   const unpack = tar.extract({
     cwd: folder,
     strict: true, // whatever the package would pass over with a warning is an error
     preserveOwner: false,
     noMtime: true,
     filter(_path, entry) {
-      // What is thrown here would not reach the caller; it ends the pipeline below instead.
       if (refusal) return false;
       try {
         return entry instanceof tar.ReadEntry && admit(factsOf(entry));
       } catch (error) {
+        // What is thrown here would not reach the caller; a source that breaks does.
         refusal = { error };
+        source.destroy(error instanceof Error ? error : new Error(String(error)));
         return false;
       }
     },
   });
-  const refuse = async function* (source: AsyncIterable<Buffer>) {
-    for await (const chunk of source) {
-      yield chunk;
-      if (refusal) throw refusal.error;
-    }
-  };
-  const options = signal ? { signal } : {};
-  await pipeline(createReadStream(archive, { highWaterMark: 1 << 18 }), refuse, unpack, options);
-  if (refusal) throw refusal.error;
+  await pipeline(source, unpack, signal ? { signal } : {});
+  if (refusal) throw refusal.error; // it came with the last bytes, after which the source was done
 }
 
 function factsOf({ path, type, size, linkpath }: tar.ReadEntry): EntryFacts {
