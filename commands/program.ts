@@ -39,6 +39,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   ];
   for (const command of commands) {
     program.addCommand(command.copyInheritedSettings(program));
+    for (const subcommand of command.commands) subcommand.copyInheritedSettings(program);
   }
   const output = watchOutput();
   try {

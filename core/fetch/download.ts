@@ -123,7 +123,8 @@ async function request(url: string, part: Part, signal: AbortSignal): Promise<Re
   try {
     return await fetch(url, { headers: requestHeaders(part), signal });
   } catch (error) {
-    throw error instanceof PassingFailure ? error : new PassingFailure(networkReason(error));
+    if (error instanceof PassingFailure) throw error;
+    throw new PassingFailure(`the server cannot be reached (${networkReason(error)})`);
   }
 }
 
@@ -139,7 +140,8 @@ async function writeDelivery(
   try {
     for (;;) {
       const { done, value } = await reader.read().catch((error: unknown) => {
-        throw error instanceof PassingFailure ? error : new PassingFailure(networkReason(error));
+        if (error instanceof PassingFailure) throw error;
+        throw new PassingFailure(`the connection broke off after ${bytes} bytes (${networkReason(error)})`);
       });
       if (done) break;
       if (total !== null && bytes + value.length > total) {

@@ -16,7 +16,7 @@ const GAP = 6;
 const MARGIN = 24;
 const HEADER = 66;
 /** Space for the name of a class, and between columns of rows. */
-const NAME = 168;
+const NAME = 184;
 const GUTTER = 36;
 /** Rows from which on they stand in two columns. */
 const ONE_COLUMN = 10;
