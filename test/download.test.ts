@@ -30,12 +30,16 @@ const sha256 = (content: Buffer) =>
 async function download(t: ExecutionContext, answers: readonly Answer[], more: DownloadOptions = {}, known = {}) {
   const folder = await temporaryFolder(t);
   const path = join(folder, 'file.bin');
-  const { address, requests } = await serveFile(t, CONTENT, answers);
+  const { address, requests, client } = await serveFile(t, CONTENT, answers);
   const retries: string[] = [];
   const fetch = () =>
     downloadFile({ url: `${address}/file.bin`, ...known }, path, {
       ...FAST,
       ...more,
+      onProgress(bytes, total) {
+        client.bytes = bytes;
+        more.onProgress?.(bytes, total);
+      },
       onRetry: (reason) => retries.push(reason),
     });
   return { folder, path, requests, retries, fetch };

@@ -4,7 +4,18 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 
 /** How the server answers a request for a file. */
-export type Answer = (response: ServerResponse, content: Buffer, request: IncomingMessage) => void | Promise<void>;
+export type Answer = (
+  response: ServerResponse,
+  content: Buffer,
+  request: IncomingMessage,
+  client: Client,
+) => void | Promise<void>;
+
+/** What the test has seen of the client, so that the server can wait for it. */
+export interface Client {
+  /** Of the file that it has, those of earlier answers too. */
+  bytes: number;
+}
 
 /** A local server; it and its connections end with the test. */
 export async function serve(t: ExecutionContext, listener: RequestListener): Promise<string> {
@@ -20,13 +31,14 @@ export async function serve(t: ExecutionContext, listener: RequestListener): Pro
 /** Serves one file: the first request gets the first answer, and so on; the last answer is given from then on. */
 export async function serveFile(t: ExecutionContext, content: Buffer, answers: readonly Answer[]) {
   const requests: { path: string; range?: string | undefined; ifRange?: string | undefined }[] = [];
+  const client: Client = { bytes: 0 };
   const address = await serve(t, (request, response) => {
     const { range, 'if-range': condition } = request.headers;
     requests.push({ path: request.url ?? '', range, ifRange: condition?.toString() });
     const answer = answers[Math.min(requests.length, answers.length) - 1];
-    void answer?.(response, content, request);
+    void answer?.(response, content, request, client);
   });
-  return { address, requests };
+  return { address, requests, client };
 }
 
 /** As servers should: ranges where they are asked for, with a tag that stands for the content. */
@@ -41,12 +53,15 @@ export const withoutRanges: Answer = (response, content) => {
   response.end(content);
 };
 
-/** The connection breaks after some bytes of the answer. */
+/** The connection breaks when some bytes of the answer have reached the client. */
 export function breaksAfter(bytes: number, ranges = true): Answer {
-  return (response, content, request) => {
+  return async (response, content, request, client) => {
     if (!ranges) response.writeHead(200, { 'content-length': content.length });
     const from = ranges ? startOf(response, content, request) : 0;
-    response.write(content.subarray(from, from + bytes), () => setTimeout(() => response.destroy(), 200));
+    client.bytes = 0;
+    response.write(content.subarray(from, from + bytes));
+    while (client.bytes < from + bytes) await wait(10);
+    response.destroy();
   };
 }
 
