@@ -4,13 +4,14 @@ import { classExamples, imageExamples } from '../core/data/examples.js';
 import { type DataInfo, describeDataSet } from '../core/data/info.js';
 import { type OpenedDataSet, openDataSet } from '../core/data/labelled.js';
 import { requireDataSet } from '../core/data/named.js';
+import { splitName } from '../core/data/open.js';
+import { checkPlace } from '../core/data/outside.js';
 import { UserError } from '../core/errors.js';
 import type { DataSet } from '../core/plugin.js';
 import { createAmounts } from '../core/report/amounts.js';
 import { quote } from '../core/report/console.js';
 import { writeContactSheet } from '../core/report/contact-sheet.js';
 import { dataInfoLines } from '../core/report/data-info.js';
-import { checkPlace } from '../core/report/picture-place.js';
 import { listenForStop, signalExitCode } from '../core/train/interrupt.js';
 import { DATA_SETS } from '../plugins/index.js';
 import type { DownloadFlags, InfoFlags } from './data.js';
@@ -45,17 +46,21 @@ export function listDataSets(json: boolean, dataSets: readonly DataSet[] = DATA_
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
-/** Counts and checks a data set, and gives the exit code. */
+/**
+ * Counts and checks a data set, and gives the exit code.
+ * @param word its name, which may be followed by a colon and where it lies, as for pretrain
+ */
 export async function runDataInfo(
-  name: string,
-  place: string | null,
+  word: string,
+  dir: string | null,
   { json = false, sheet, force = false, checkAll = false }: InfoFlags,
   dataSets: readonly DataSet[] = DATA_SETS,
 ): Promise<number> {
   const amounts = createAmounts(json);
   if (sheet !== undefined) checkPlace(sheet, '--sheet', force);
   return stoppable(async (signal) => {
-    const opened = await openDataSet(requireDataSet(name, dataSets), place);
+    const [name, argument] = splitName(word);
+    const opened = await openDataSet(requireDataSet(name, dataSets), dir ?? argument);
     const info = await describeDataSet(opened, { checkAll, pixelLimit: PIXEL_LIMIT, amounts, signal });
     for (const line of dataInfoLines(info)) amounts.line(line);
     if (sheet !== undefined) {

@@ -6,12 +6,12 @@ import { cropSettings, maskSettings, modelSize } from '../core/config/settings.j
 import { centreCrop } from '../core/data/image.js';
 import { cropsOfStep, requireOneBatch } from '../core/data/loader.js';
 import { openData } from '../core/data/open.js';
+import { checkPlace } from '../core/data/outside.js';
 import { reasonOf, UserError } from '../core/errors.js';
 import type { ImageCollection } from '../core/plugin.js';
 import { RandomStream } from '../core/random.js';
 import { createConsole } from '../core/report/console.js';
 import { type PreviewPicture, writeMaskPreview } from '../core/report/mask-preview.js';
-import { checkPlace } from '../core/report/picture-place.js';
 import { DATA_SETS } from '../plugins/index.js';
 
 /** Most rows of one picture. */

@@ -194,9 +194,10 @@ test('Ctrl-C keeps what has arrived, a kill without warning too, and the same co
     );
   const args = ['download', 'https://example.org/toy.tar.gz', folder, address];
   const stopAfter = (bytes: number, signal: NodeJS.Signals) => (child: ReturnType<typeof spawn>) => {
+    let isSent = false; // a second signal would end it at once
     const timer = setInterval(async () => {
-      if ((await size()) <= bytes) return;
-      clearInterval(timer);
+      if (isSent || (await size()) <= bytes || isSent) return;
+      isSent = true;
       child.kill(signal);
     }, 20);
     child.on('close', () => clearInterval(timer));
@@ -357,6 +358,8 @@ test('data lists the data sets, info opens one by name, and wrong names get the 
   t.is(splits.reduce((sum, { images }) => sum + images, 0) % 40, 0);
   t.true(splits.every(({ images, read, unreadable }) => images === read && unreadable.length === 0));
   t.true(existsSync(sheet));
+  const colon = await ijepa(['data', 'info', 'shapes:40', '--json']);
+  t.deepEqual(JSON.parse(colon.stdout).splits[0].images, splits[0]?.images);
   const wrong = await ijepa(['data', 'info', 'shaped']);
   t.is(wrong.code, 2);
   t.regex(wrong.stderr, /unknown data set 'shaped'[\s\S]*did you mean 'shapes'/);

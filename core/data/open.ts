@@ -39,7 +39,7 @@ function findDataSet(word: string, dataSets: readonly DataSet[]): DataSet | unde
 }
 
 /** 'shapes:2000' -> ['shapes', '2000'] */
-function splitName(word: string): [string, string | null] {
+export function splitName(word: string): [string, string | null] {
   const colon = word.indexOf(':');
   return colon < 0 ? [word, null] : [word.slice(0, colon), word.slice(colon + 1)];
 }
