@@ -27,7 +27,9 @@ function listener(): Amounts & { lines: string[] } {
   return { lines, line: (text) => lines.push(text), start: () => ({ update() {}, stop() {} }) };
 }
 
-const CALM = { pixelLimit: 1e6, checkAll: false, signal: new AbortController().signal };
+/** Nobody stops what has this signal. */
+const noSignal = () => new AbortController().signal;
+const CALM = { pixelLimit: 1e6, checkAll: false, signal: noSignal() };
 
 /** The toy, served by a local server, and a folder for it. */
 async function offerToy(t: ExecutionContext, content: Buffer, answers = [whole], name = 'toy.tar.gz') {
@@ -37,7 +39,7 @@ async function offerToy(t: ExecutionContext, content: Buffer, answers = [whole],
   const dataSet = toyDataSet([{ url: `${address}/files/${name}`, checksum: md5(content), bytes: content.length }]);
   const target = join(folder, 'data');
   const fetch = (more: Partial<DataDownload> = {}) =>
-    downloadDataSet({ dataSet, folder: target, keepArchives: false, amounts, signal: CALM.signal, ...more });
+    downloadDataSet({ dataSet, folder: target, keepArchives: false, amounts, signal: noSignal(), ...more });
   return { folder, target, dataSet, requests, amounts, fetch, address };
 }
 
@@ -124,6 +126,18 @@ test('an archive that is refused or damaged leaves nothing unpacked, nor does so
   t.deepEqual((await readdir(blocked.target)).sort(), ['toy', 'toy.tar.gz']);
 });
 
+test('a signal while an archive is unpacked leaves the archive, and the next call unpacks it', async (t) => {
+  const { target, fetch, requests, amounts } = await offerToy(t, await toyArchive());
+  const aborter = new AbortController();
+  const line = (text: string) => {
+    if (text.startsWith('unpacking')) aborter.abort(new Error('stopped'));
+  };
+  await t.throwsAsync(fetch({ signal: aborter.signal, amounts: { ...amounts, line } }), { message: 'stopped' });
+  t.deepEqual(await readdir(target), ['toy.tar.gz']);
+  t.is((await fetch()).argument, join(target, 'toy'));
+  t.is(requests.length, 1);
+});
+
 test('what is unpacked joins a folder of that name and changes no file there', async (t) => {
   const { target, fetch } = await offerToy(t, await toyArchive());
   await mkdir(join(target, 'toy/train'), { recursive: true });
@@ -147,7 +161,7 @@ test('a mirror is asked in place of the address; a wrong one is refused', async 
 
 test('a data set without a public address says where it is to be had', async (t) => {
   const amounts = listener();
-  const task = { folder: 'x', keepArchives: false, amounts, signal: CALM.signal };
+  const task = { folder: 'x', keepArchives: false, amounts, signal: noSignal() };
   const error = await t.throwsAsync(downloadDataSet({ ...task, dataSet: toyDataSet([]) }), { instanceOf: UserError });
   t.regex(error instanceof UserError ? error.report : '', /cannot be fetched[\s\S]*example\.org\/toy; for tests alone/);
   t.false(existsSync('x'));
@@ -156,7 +170,7 @@ test('a data set without a public address says where it is to be had', async (t)
 test('a download larger than the disk is refused before it begins', async (t) => {
   const { target, requests } = await offerToy(t, await toyArchive());
   const dataSet = toyDataSet([{ url: 'http://127.0.0.1:1/toy.tar.gz', bytes: 1e18 }]);
-  const task = { dataSet, folder: target, keepArchives: false, amounts: listener(), signal: CALM.signal };
+  const task = { dataSet, folder: target, keepArchives: false, amounts: listener(), signal: noSignal() };
   await t.throwsAsync(downloadDataSet(task), {
     instanceOf: UserError,
     message: /does not fit the disk.*1000000\.0 TB/,
