@@ -1,12 +1,12 @@
-import { existsSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { ResolvedOptions } from '../core/config/resolve.js';
 import type { Options } from '../core/config/schema.js';
 import { cropSettings, maskSettings, modelSize } from '../core/config/settings.js';
 import { centreCrop } from '../core/data/image.js';
 import { cropsOfStep, requireOneBatch } from '../core/data/loader.js';
 import { openData } from '../core/data/open.js';
+import { checkPlace } from '../core/data/outside.js';
 import { reasonOf, UserError } from '../core/errors.js';
 import type { ImageCollection } from '../core/plugin.js';
 import { RandomStream } from '../core/random.js';
@@ -27,7 +27,7 @@ export async function runMaskPreview(
   const samples = wholeNumber('--samples', asked.samples, MOST_ROWS);
   const step = wholeNumber('--step', asked.step, Number.MAX_SAFE_INTEGER);
   const { out } = asked;
-  checkPlace(out, asked.force);
+  checkPlace(out, '--out', asked.force);
   modelSize(options);
   const masks = maskSettings(options);
   const ownData = images.length === 0 && options.data.length > 0;
@@ -97,22 +97,6 @@ async function isFile(path: string): Promise<boolean> {
     (found) => found.isFile(),
     () => false,
   );
-}
-
-function checkPlace(out: string, force: boolean): void {
-  const found = statSync(out, { throwIfNoEntry: false });
-  if (found?.isDirectory()) {
-    throw new UserError(`${out} is a folder`, {
-      expected: 'the name of a file',
-      remedy: `use --out ${join(out, 'preview.png')}`,
-    });
-  }
-  if (found && !force) {
-    throw new UserError(`${out} exists`, {
-      expected: 'a new file',
-      remedy: 'use --force to replace it, or another --out',
-    });
-  }
 }
 
 /** --force replaces a picture that was drawn before, never one that is to be shown. */

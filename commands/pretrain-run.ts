@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { ResolvedOptions } from '../core/config/resolve.js';
 import { UserError } from '../core/errors.js';
-import { type Console, count, createConsole, formatDuration } from '../core/report/console.js';
+import { type Console, count, createConsole, formatDuration, quote } from '../core/report/console.js';
 import { listenForStop, signalExitCode } from '../core/train/interrupt.js';
 import { type PretrainSummary, pretrain } from '../core/train/pretrain.js';
 import { dataSetsWith } from './plugins.js';
@@ -65,9 +65,4 @@ function tell(console: Console, summary: PretrainSummary): void {
     console.line(`           ${join(out, 'log.jsonl')}   every step (log.csv: the same as a table)`);
   }
   if (checkpoint) console.line(`model      ${checkpoint}`);
-}
-
-/** A path as a shell takes it. */
-function quote(path: string): string {
-  return /^[\w./\-+@%:,]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

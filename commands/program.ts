@@ -3,6 +3,7 @@ import { explainSystemError, UserError } from '../core/errors.js';
 import { programVersion } from '../core/version.js';
 import { benchCommand } from './bench.js';
 import { configCommand } from './config.js';
+import { dataCommand } from './data.js';
 import { engineCommand } from './engine.js';
 import { featuresCommand } from './features.js';
 import { finetuneCommand } from './finetune-1pct.js';
@@ -44,9 +45,15 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     engineCommand(),
     benchCommand(),
     tablesCommand(),
+    maskPreviewCommand(),
+    configCommand(),
+    dataCommand(finish),
+    engineCommand(),
+    benchCommand(),
   ];
   for (const command of commands) {
     program.addCommand(command.copyInheritedSettings(program));
+    for (const subcommand of command.commands) subcommand.copyInheritedSettings(program);
   }
   const output = watchOutput();
   try {

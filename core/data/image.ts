@@ -30,6 +30,17 @@ export async function centreCrop(item: ImageItem, imageSize: number, pixelLimit:
   return rawRgb(cut(input, box, imageSize), imageSize);
 }
 
+/**
+ * Reads an image to its end, as what is cut out of it may not.
+ * @returns its size when upright, in pixels
+ * @throws Error if the image cannot be read; its message is the reason, in one line
+ */
+export async function checkImage(item: ImageItem, pixelLimit: number): Promise<{ width: number; height: number }> {
+  const { input, width, height } = await openImage(item, pixelLimit);
+  await input.resize(8, 8, { fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false }).raw().toBuffer();
+  return { width, height };
+}
+
 /** An image and its size when upright. */
 export async function openImage(
   { source }: ImageItem,

@@ -1,4 +1,4 @@
-import { realpathSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { UserError } from '../errors.js';
 
@@ -17,6 +17,27 @@ export function checkOutside(out: string, data: readonly string[]): void {
     expected: 'a folder beside the pictures, so that those that a run draws are not taken for data',
     remedy: 'choose another --out',
   });
+}
+
+/**
+ * Refuses a path where no picture may be written, before the work for it is done.
+ * @param flag that named it
+ * @param force whether a file that is there may be replaced
+ */
+export function checkPlace(out: string, flag: string, force: boolean): void {
+  const found = statSync(out, { throwIfNoEntry: false });
+  if (found?.isDirectory()) {
+    throw new UserError(`${out} is a folder`, {
+      expected: 'the name of a file',
+      remedy: `use ${flag} ${join(out, 'preview.png')}`,
+    });
+  }
+  if (found && !force) {
+    throw new UserError(`${out} exists`, {
+      expected: 'a new file',
+      remedy: `use --force to replace it, or another ${flag}`,
+    });
+  }
 }
 
 function isInside(path: string, folder: string): boolean {

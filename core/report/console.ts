@@ -101,3 +101,8 @@ export function formatDuration(seconds: number): string {
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h${two((seconds % 3600) / 60)}m`;
   return `${Math.floor(seconds / 86_400)}d${two((seconds % 86_400) / 3600)}h`;
 }
+
+/** A path as a shell takes it. */
+export function quote(path: string): string {
+  return /^[\w./\-+@%:,]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}

@@ -1,11 +1,7 @@
-import { createWriteStream } from 'node:fs';
 import { access, copyFile, cp, mkdir, readdir, symlink } from 'node:fs/promises';
-import { basename, dirname, join, normalize } from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { promisify } from 'node:util';
-import * as tar from 'tar';
-import yauzl, { type Entry, type ZipFile } from 'yauzl';
-import { reasonOf, UserError } from '../../errors.js';
+import { join } from 'node:path';
+import { UserError } from '../../errors.js';
+import { extractArchive } from '../../fetch/extract.js';
 
 /*
  * Brings TensorFlow's C library into the form in which the addon is built against it: `include/tensorflow/c/...` and
@@ -19,17 +15,8 @@ const IN_WHEEL =
 /** Takes libraries and headers out of a wheel. */
 export async function unpackWheel(wheel: string, folder: string): Promise<void> {
   const unpacked = join(folder, 'unpacked');
-  const zip = await openZip(wheel);
-  try {
-    for await (const entry of zip.eachEntry()) {
-      if (!IN_WHEEL.test(entry.fileName) || normalize(entry.fileName).startsWith('..')) continue;
-      const target = join(unpacked, entry.fileName);
-      await mkdir(dirname(target), { recursive: true });
-      await pipeline(await zip.stream(entry), createWriteStream(target));
-    }
-  } finally {
-    zip.close();
-  }
+  await mkdir(unpacked, { recursive: true });
+  await extractArchive(wheel, unpacked, { selects: (name) => IN_WHEEL.test(name), what: 'a wheel' });
   await arrange(join(unpacked, 'tensorflow'), join(unpacked, 'tensorflow'), folder);
 }
 
@@ -37,13 +24,7 @@ export async function unpackWheel(wheel: string, folder: string): Promise<void> 
 export async function unpackArchive(archive: string, folder: string): Promise<void> {
   const unpacked = join(folder, 'unpacked');
   await mkdir(unpacked, { recursive: true });
-  try {
-    await tar.extract({ file: archive, cwd: unpacked });
-  } catch (error) {
-    throw new UserError(`${archive} cannot be unpacked: ${reasonOf(error)}`, {
-      expected: 'a libtensorflow archive (.tar.gz)',
-    });
-  }
+  await extractArchive(archive, unpacked, { what: 'a libtensorflow archive (.tar.gz)' });
   await arrange(join(unpacked, 'lib'), unpacked, folder);
 }
 
@@ -95,54 +76,4 @@ function newest(names: readonly string[], pattern: RegExp): string | undefined {
     .filter((name) => pattern.test(name))
     .sort((a, b) => a.length - b.length)
     .at(-1);
-}
-
-interface PromisedZip {
-  eachEntry(): AsyncIterable<Entry>;
-  stream(entry: Entry): Promise<NodeJS.ReadableStream>;
-  close(): void;
-}
-
-async function openZip(path: string): Promise<PromisedZip> {
-  let zip: ZipFile;
-  try {
-    zip = await promisify<string, yauzl.Options, ZipFile>(yauzl.open)(path, { lazyEntries: true, autoClose: false });
-  } catch (error) {
-    throw new UserError(`${basename(path)} is not a wheel: ${reasonOf(error)}`, { expected: 'a whole .whl file' });
-  }
-  return {
-    async *eachEntry() {
-      for (;;) {
-        const entry = await nextEntry(zip);
-        if (!entry) return;
-        yield entry;
-      }
-    },
-    stream: promisify(zip.openReadStream.bind(zip)) as (entry: Entry) => Promise<NodeJS.ReadableStream>,
-    close: () => zip.close(),
-  };
-}
-
-function nextEntry(zip: ZipFile): Promise<Entry | null> {
-  return new Promise((resolve, reject) => {
-    const settle = () => {
-      zip.off('entry', onEntry);
-      zip.off('end', onEnd);
-      zip.off('error', onError);
-    };
-    const onEntry = (entry: Entry) => {
-      settle();
-      resolve(entry);
-    };
-    const onEnd = () => {
-      settle();
-      resolve(null);
-    };
-    const onError = (error: Error) => {
-      settle();
-      reject(error);
-    };
-    zip.on('entry', onEntry).on('end', onEnd).on('error', onError);
-    zip.readEntry();
-  });
 }

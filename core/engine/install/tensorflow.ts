@@ -4,8 +4,9 @@ import { cp, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { explainSystemError, UserError } from '../../errors.js';
+import { downloadFile } from '../../fetch/download.js';
 import { copyFolder, unpackArchive, unpackWheel } from './library.js';
-import { DEFAULT_INDEX, downloadWheel, findWheel } from './wheel.js';
+import { DEFAULT_INDEX, findWheel } from './wheel.js';
 
 const require = createRequire(import.meta.url);
 const PACKAGE = '@tensorflow/tfjs-node-gpu';
@@ -81,10 +82,14 @@ async function placeLibrary(from: string, index: string, staging: string, say: (
     say(`downloading ${wheel.filename}${wheel.size ? ` (${megabytes(wheel.size)})` : ''}`);
     const path = join(staging, wheel.filename);
     let told = 0;
-    await downloadWheel(wheel, path, (bytes) => {
-      if (bytes - told < 50e6) return;
-      told = bytes;
-      say(`  ${megabytes(bytes)}`);
+    const checksum = { algorithm: 'sha256', hex: wheel.hashes.sha256 } as const;
+    await downloadFile({ url: wheel.url, checksum }, path, {
+      onProgress(bytes) {
+        if (bytes - told < 50e6) return;
+        told = bytes;
+        say(`  ${megabytes(bytes)}`);
+      },
+      onRetry: (reason, seconds) => say(`  ${reason}; trying again in ${seconds} s`),
     });
     say('taking libraries and headers out of it');
     return unpackWheel(path, staging);

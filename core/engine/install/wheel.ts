@@ -1,10 +1,6 @@
-import { createHash } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
-import { rename } from 'node:fs/promises';
-import { Readable, Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
-import { reasonOf, UserError } from '../../errors.js';
+import { UserError } from '../../errors.js';
+import { networkReason } from '../../fetch/response.js';
 
 /** The wheel whose libraries the addon is built against; newer ones are larger and bring nothing that it uses. */
 const PROJECT = 'tensorflow-cpu';
@@ -53,46 +49,12 @@ export function chooseWheel(files: readonly Wheel[]): Wheel | undefined {
     .at(-1);
 }
 
-/**
- * Downloads a wheel and checks its SHA-256.
- * @param tell is told how many bytes are there
- * @throws UserError if it does not arrive whole
- */
-export async function downloadWheel(wheel: Wheel, path: string, tell: (bytes: number) => void): Promise<void> {
-  const response = await request(wheel.url);
-  const hash = createHash('sha256');
-  let received = 0;
-  const counter = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      hash.update(chunk);
-      received += chunk.length;
-      tell(received);
-      done(null, chunk);
-    },
-  });
-  const temporary = `${path}.unfinished`;
-  try {
-    await pipeline(Readable.fromWeb(response.body as never), counter, createWriteStream(temporary));
-  } catch (error) {
-    throw new UserError(`the download of ${wheel.filename} broke off: ${reasonOf(error)}`, {
-      remedy: 'try again; nothing was installed',
-    });
-  }
-  if (hash.digest('hex') !== wheel.hashes.sha256) {
-    throw new UserError(`${wheel.filename} arrived damaged: its SHA-256 is not the one that the index names`, {
-      remedy: 'try again; nothing was installed',
-    });
-  }
-  await rename(temporary, path);
-}
-
 async function request(address: string, headers: Record<string, string> = {}): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(address, { headers });
   } catch (error) {
-    const cause = error instanceof Error && error.cause ? reasonOf(error.cause) : reasonOf(error);
-    throw new UserError(`${address} cannot be reached: ${cause}`, {
+    throw new UserError(`${address} cannot be reached: ${networkReason(error)}`, {
       remedy: 'check the network, name another index with --index, or a libtensorflow folder or archive with --from',
     });
   }

@@ -1,0 +1,141 @@
+import { OPTIONS } from '../core/config/schema.js';
+import { type DownloadSummary, downloadDataSet } from '../core/data/download.js';
+import { classExamples, imageExamples } from '../core/data/examples.js';
+import { type DataInfo, describeDataSet } from '../core/data/info.js';
+import { type OpenedDataSet, openDataSet } from '../core/data/labelled.js';
+import { requireDataSet } from '../core/data/named.js';
+import { splitName } from '../core/data/open.js';
+import { checkPlace } from '../core/data/outside.js';
+import { UserError } from '../core/errors.js';
+import type { DataSet } from '../core/plugin.js';
+import { createAmounts } from '../core/report/amounts.js';
+import { quote } from '../core/report/console.js';
+import { writeContactSheet } from '../core/report/contact-sheet.js';
+import { dataInfoLines } from '../core/report/data-info.js';
+import { listenForStop, signalExitCode } from '../core/train/interrupt.js';
+import { DATA_SETS } from '../plugins/index.js';
+import type { DownloadFlags, InfoFlags } from './data.js';
+
+const PIXEL_LIMIT = OPTIONS.maxMegapixels.default * 1e6;
+/** Some image cannot be read: something that the user can mend. */
+const UNREADABLE_EXIT = 2;
+
+/** Prints the data sets and where they are to be had. */
+export function listDataSets(json: boolean, dataSets: readonly DataSet[] = DATA_SETS): void {
+  const rows = dataSets.map(({ name, summary, argument = null, origin, openLabelled, protocol }) => ({
+    name,
+    summary,
+    argument,
+    labelled: openLabelled !== undefined,
+    inThePaper: protocol !== undefined,
+    page: origin?.page ?? null,
+    terms: origin?.terms ?? null,
+    files: origin?.files.map(({ url }) => url) ?? [],
+  }));
+  if (json) {
+    process.stdout.write(`${JSON.stringify(rows)}\n`);
+    return;
+  }
+  const width = Math.max(...rows.map(({ name }) => name.length)) + 2;
+  const lines = rows.flatMap(({ name, summary, page, terms, files }) => {
+    const how =
+      files.length > 0 ? `to be fetched with: npx ijepa data download ${name} DIR` : page && 'to be had from its page';
+    const from = [how, page, terms].filter(Boolean).join('; ');
+    return [name.padEnd(width) + summary, ...(from ? [''.padEnd(width) + from] : [])];
+  });
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/**
+ * Counts and checks a data set, and gives the exit code.
+ * @param word its name, which may be followed by a colon and where it lies, as for pretrain
+ */
+export async function runDataInfo(
+  word: string,
+  dir: string | null,
+  { json = false, sheet, force = false, checkAll = false }: InfoFlags,
+  dataSets: readonly DataSet[] = DATA_SETS,
+): Promise<number> {
+  const amounts = createAmounts(json);
+  if (sheet !== undefined) checkPlace(sheet, '--sheet', force);
+  return stoppable(async (signal) => {
+    const [name, argument] = splitName(word);
+    const opened = await openDataSet(requireDataSet(name, dataSets), dir ?? argument);
+    const info = await describeDataSet(opened, { checkAll, pixelLimit: PIXEL_LIMIT, amounts, signal });
+    for (const line of dataInfoLines(info)) amounts.line(line);
+    if (sheet !== undefined) {
+      await drawSheet(sheet, opened, info);
+      amounts.line(`look at    ${sheet}`);
+    }
+    if (json) process.stdout.write(`${JSON.stringify({ ...info, sheet: sheet ?? null })}\n`);
+    return info.splits.some(({ unreadable }) => unreadable.length > 0) ? UNREADABLE_EXIT : 0;
+  });
+}
+
+/** Fetches a data set, and gives the exit code. */
+export async function runDataDownload(
+  name: string,
+  folder: string,
+  { mirror, keepArchives = false, json = false }: DownloadFlags,
+  dataSets: readonly DataSet[] = DATA_SETS,
+): Promise<number> {
+  const amounts = createAmounts(json);
+  const dataSet = requireDataSet(name, dataSets);
+  const goOn = `npx ijepa data download ${name} ${quote(folder)}${mirror === undefined ? '' : ` --mirror ${quote(mirror)}`}`;
+  return stoppable(
+    async (signal) => {
+      const summary = await downloadDataSet({ dataSet, folder, mirror, keepArchives, amounts, signal });
+      tell(amounts.line, dataSet, summary);
+      if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+      return 0;
+    },
+    () => amounts.line(`stopped; what has arrived is kept, go on with: ${goOn}`),
+  );
+}
+
+function tell(line: (text: string) => void, dataSet: DataSet, { folder, files, argument }: DownloadSummary): void {
+  const isNew = files.some(({ outcome }) => outcome === 'downloaded');
+  line(`done       ${dataSet.name} ${isNew ? 'is now' : 'is already'} in ${folder}`);
+  if (argument === null && dataSet.locate) {
+    throw new UserError(`everything was fetched, but ${dataSet.name} is not recognised in ${folder}`, {
+      expected: dataSet.summary,
+      remedy: 'the files at that address may have changed, or something was removed: fetch into an empty folder',
+    });
+  }
+  line(`look at it with: npx ijepa data info ${dataSet.name} ${quote(folder)}`);
+}
+
+async function drawSheet(path: string, { labelled, images }: OpenedDataSet, info: DataInfo): Promise<void> {
+  const rows = labelled
+    ? await classExamples(labelled, PIXEL_LIMIT)
+    : images
+      ? await imageExamples(images, PIXEL_LIMIT)
+      : [];
+  const total = info.splits.map(({ split, images: count }) =>
+    split === 'all' ? `${count} images` : `${count} ${split}`,
+  );
+  const shown = info.classes === null || rows.length === info.classes ? '' : `, ${rows.length} of them shown`;
+  const classes = info.classes === null ? '' : `${info.classes} classes${shown}; `;
+  const examples = labelled ? '; examples from train' : '';
+  await writeContactSheet(
+    path,
+    `${info.name}: ${info.summary}`,
+    `${classes}images: ${total.join(', ')}${examples}`,
+    rows,
+  );
+}
+
+/** Runs work that a signal stops, and gives the exit code: that of the work, or of the signal. */
+async function stoppable(work: (signal: AbortSignal) => Promise<number>, onStop?: () => void): Promise<number> {
+  const aborter = new AbortController();
+  const stop = listenForStop(() => aborter.abort());
+  try {
+    return await work(aborter.signal);
+  } catch (error) {
+    if (!stop.received || !aborter.signal.aborted || error instanceof UserError) throw error;
+    onStop?.();
+    return signalExitCode(stop.received);
+  } finally {
+    stop.release();
+  }
+}

@@ -1,0 +1,71 @@
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { writeFileAtomically } from '../atomic.js';
+import { explainSystemError, UserError } from '../errors.js';
+
+/** The file in which a folder remembers what was fetched into it, so that nothing is fetched twice. */
+const NAME = '.ijepa-download.json';
+
+const fetchedSchema = z.object({
+  url: z.string(),
+  /** Size of the file that was fetched. */
+  bytes: z.number(),
+  checksum: z.string().nullable(),
+  /** What came out of it, at the top of the folder; null where it was not an archive. */
+  unpacked: z.array(z.string()).nullable(),
+});
+const recordSchema = z.object({ format: z.literal('ijepa-download-1'), files: z.record(z.string(), fetchedSchema) });
+
+/** A file that was fetched. */
+export type Fetched = z.infer<typeof fetchedSchema>;
+export type DownloadRecord = z.infer<typeof recordSchema>;
+
+/** @throws UserError if the record is damaged */
+export async function readDownloadRecord(folder: string): Promise<DownloadRecord> {
+  const path = join(folder, NAME);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+      return { format: 'ijepa-download-1', files: {} };
+    }
+    throw explainSystemError(error, path);
+  }
+  const read = recordSchema.safeParse(parseJson(text));
+  if (read.success) return read.data;
+  throw new UserError(`${path} is damaged`, {
+    expected: 'the record of what was fetched into this folder',
+    remedy: 'remove it; what is there is then checked or fetched again',
+  });
+}
+
+/** The record with one more file, written whole or not at all. */
+export async function addToRecord(folder: string, record: DownloadRecord, name: string, fetched: Fetched) {
+  const files = { ...record.files, [name]: fetched };
+  await writeFileAtomically(join(folder, NAME), `${JSON.stringify({ ...record, files }, null, 2)}\n`);
+}
+
+/** Whether what was fetched is still in its folder. */
+export async function isStillThere(folder: string, name: string, { unpacked, bytes }: Fetched): Promise<boolean> {
+  if (unpacked === null) return (await sizeOf(join(folder, name))) === bytes;
+  const sizes = await Promise.all(unpacked.map((part) => sizeOf(join(folder, part))));
+  return sizes.every((size) => size !== null);
+}
+
+/** Size of a file or folder in bytes; null where there is none. */
+export async function sizeOf(path: string): Promise<number | null> {
+  return stat(path).then(
+    ({ size }) => size,
+    () => null,
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,197 @@
+import { mkdir, rm, statfs } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { UNFINISHED } from '../atomic.js';
+import { explainSystemError, explainWriteError, UserError } from '../errors.js';
+import { downloadFile, wrongChecksum } from '../fetch/download.js';
+import { extractArchive, isArchive } from '../fetch/extract.js';
+import { partPath } from '../fetch/part.js';
+import { moveInto } from '../fetch/place.js';
+import type { DataSet, OriginFile } from '../plugin.js';
+import { type Amounts, formatBytes } from '../report/amounts.js';
+import { addToRecord, type Fetched, isStillThere, readDownloadRecord, sizeOf } from './download-record.js';
+import { askPlugin, howToGet } from './named.js';
+
+export interface DataDownload {
+  dataSet: DataSet;
+  /** Into which everything is written, and nothing outside it. */
+  folder: string;
+  /** An address whose folder has the files, in place of the one that the data set names. */
+  mirror?: string | undefined;
+  /** Whether archives stay once they are unpacked. */
+  keepArchives: boolean;
+  amounts: Amounts;
+  signal: AbortSignal;
+}
+
+export interface DownloadSummary {
+  dataSet: string;
+  folder: string;
+  files: { name: string; url: string; outcome: 'downloaded' | 'already there'; unpacked: readonly string[] }[];
+  /** What opens the data set; null where it is not recognised. */
+  argument: string | null;
+}
+
+/** Most entries of an archive: twice the largest data set that is known. */
+const MOST_ENTRIES = 30e6;
+
+/**
+ * Fetches the files of a data set, checks and unpacks them. What is there already is not fetched again; what was begun is
+ * gone on with.
+ * @throws UserError if a file cannot be had, is damaged or does not fit the disk
+ * @throws the signal's reason when it aborts; what has arrived stays
+ */
+export async function downloadDataSet(task: DataDownload): Promise<DownloadSummary> {
+  const { dataSet, folder, amounts } = task;
+  const files = remoteFiles(task);
+  const summary: DownloadSummary = { dataSet: dataSet.name, folder, files: [], argument: null };
+  const existing = await locate(dataSet, folder);
+  if (existing !== null && !(await wasBegun(files, folder))) {
+    return {
+      ...summary,
+      argument: existing,
+      files: files.map((file) => ({ ...file, outcome: 'already there', unpacked: [] })),
+    };
+  }
+  if (dataSet.origin?.terms) amounts.line(`terms      ${dataSet.origin.terms}`);
+  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    throw explainSystemError(error, folder);
+  });
+  for (const file of files) summary.files.push(await obtain(file, task));
+  return { ...summary, argument: await locate(dataSet, folder) };
+}
+
+interface NamedFile extends OriginFile {
+  /** What it is called in the folder. */
+  name: string;
+}
+
+/** @throws UserError with the page and terms where there is nothing that could be fetched */
+function remoteFiles({ dataSet, folder, mirror }: DataDownload): NamedFile[] {
+  const { origin, name } = dataSet;
+  if (!origin || origin.files.length === 0) {
+    throw new UserError(`the data set ${name} cannot be fetched`, {
+      expected: 'a data set with a public address; `ijepa data` lists them',
+      remedy: howToGet(dataSet, folder) ?? 'nothing has to be fetched for it',
+    });
+  }
+  return origin.files.map((file) => {
+    const name = basename(decodeURIComponent(new URL(file.url).pathname));
+    return { ...file, name, url: mirror === undefined ? file.url : atMirror(mirror, name) };
+  });
+}
+
+function atMirror(mirror: string, name: string): string {
+  const folder = mirror.endsWith('/') ? mirror : `${mirror}/`;
+  if (URL.canParse(folder) && /^https?:$/.test(new URL(folder).protocol)) {
+    return new URL(encodeURIComponent(name), folder).href;
+  }
+  throw new UserError(`--mirror cannot be '${mirror}'`, { expected: 'the address of a folder: https://host/folder/' });
+}
+
+async function locate({ locate: find }: DataSet, folder: string): Promise<string | null> {
+  if (!find || (await sizeOf(folder)) === null) return null;
+  return askPlugin(() => find(folder));
+}
+
+/** Whether an earlier call has left something to go on with. */
+async function wasBegun(files: readonly NamedFile[], folder: string): Promise<boolean> {
+  const { files: fetched } = await readDownloadRecord(folder);
+  for (const { name } of files) {
+    const path = join(folder, name);
+    if (fetched[name] || (await sizeOf(path)) !== null || (await sizeOf(partPath(path))) !== null) return true;
+  }
+  return false;
+}
+
+/** Brings one file into the folder, unpacked if it is an archive. */
+async function obtain(file: NamedFile, task: DataDownload): Promise<DownloadSummary['files'][number]> {
+  const { folder, amounts, signal, keepArchives } = task;
+  const { name, url, checksum } = file;
+  const record = await readDownloadRecord(folder);
+  const before = record.files[name];
+  if (before && before.checksum === (checksum?.hex ?? null) && (await isStillThere(folder, name, before))) {
+    amounts.line(`${name}: already there`);
+    return { name, url, outcome: 'already there', unpacked: before.unpacked ?? [] };
+  }
+  const path = join(folder, name);
+  const isNew = await bring(file, path, task);
+  const fetched: Fetched = {
+    url,
+    bytes: (await sizeOf(path)) ?? 0,
+    checksum: checksum?.hex ?? null,
+    unpacked: isArchive(name) ? await unpack(path, folder, amounts, signal) : null,
+  };
+  await addToRecord(folder, record, name, fetched);
+  if (fetched.unpacked && !keepArchives) await rm(path, { force: true });
+  return { name, url, outcome: isNew ? 'downloaded' : 'already there', unpacked: fetched.unpacked ?? [] };
+}
+
+/** Downloads a file that is not there. Gives false where it is. */
+async function bring(file: NamedFile, path: string, { amounts, signal, folder }: DataDownload): Promise<boolean> {
+  const size = await sizeOf(path);
+  if (size !== null) {
+    const isOther = file.bytes !== undefined && file.bytes !== size ? `it has ${size} bytes, not ${file.bytes}` : null;
+    const wrong = isOther ?? (await wrongChecksum(file, path, signal));
+    if (!wrong) return false;
+    throw new UserError(`${path} is there, but damaged or another file: ${wrong}`, {
+      remedy: 'remove it and try again',
+    });
+  }
+  const begun = (await sizeOf(partPath(path))) ?? 0;
+  await requireSpace(folder, (file.bytes ?? 0) - begun, file.name);
+  const from = begun > 0 ? `, going on after ${formatBytes(begun)}` : '';
+  amounts.line(`fetching   ${file.url}${file.bytes === undefined ? '' : ` (${formatBytes(file.bytes)})`}${from}`);
+  const progress = amounts.start(file.name, 'bytes');
+  try {
+    await downloadFile(file, path, {
+      signal,
+      onProgress: progress.update,
+      onRetry: (reason, seconds) =>
+        amounts.line(`           ${reason}; ${seconds > 0 ? `trying again in ${seconds} s` : 'trying again'}`),
+    });
+  } finally {
+    progress.stop();
+  }
+  if (file.checksum)
+    amounts.line(`checked    ${file.checksum.algorithm === 'md5' ? 'MD5' : 'SHA-256'} ${file.checksum.hex}`);
+  return true;
+}
+
+/** Unpacks an archive beside, then moves what came out into the folder. */
+async function unpack(archive: string, folder: string, amounts: Amounts, signal: AbortSignal): Promise<string[]> {
+  const staging = archive + UNFINISHED;
+  const remove = () => rm(staging, { recursive: true, force: true, maxRetries: 5 });
+  await remove();
+  amounts.line(`unpacking  ${basename(archive)}`);
+  const progress = amounts.start(basename(archive), 'bytes');
+  try {
+    await mkdir(staging);
+    await extractArchive(archive, staging, {
+      limits: { bytes: await freeBytes(folder), entries: MOST_ENTRIES },
+      onProgress: (bytes) => progress.update(bytes, null),
+      signal,
+    });
+    return await moveInto(staging, folder);
+  } catch (error) {
+    throw explainWriteError(error, folder);
+  } finally {
+    progress.stop();
+    await remove();
+  }
+}
+
+async function requireSpace(folder: string, bytes: number, name: string): Promise<void> {
+  const free = await freeBytes(folder);
+  if (bytes <= free) return;
+  throw new UserError(
+    `${name} does not fit the disk of ${folder}: it needs ${formatBytes(bytes)}, ${formatBytes(free)} are free`,
+    {
+      remedy: 'free some space or choose another folder; unpacking needs about as much again',
+    },
+  );
+}
+
+async function freeBytes(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
+}

@@ -1,0 +1,134 @@
+import { basename } from 'node:path';
+import { explainSystemError, reasonOf, UserError } from '../errors.js';
+import { extractTar } from './tar.js';
+import { extractZip } from './zip.js';
+
+export interface ExtractOptions {
+  /** Which entries are taken, by their names in the archive; all where this is left out. */
+  selects?: (name: string) => boolean;
+  /** Most bytes and entries; archives that hold more are refused. */
+  limits?: Limits;
+  /** Is told how many bytes of entries have been begun. */
+  onProgress?: (bytes: number) => void;
+  signal?: AbortSignal;
+  /** What the archive should be, for messages. */
+  what?: string;
+}
+
+export interface Limits {
+  bytes: number;
+  entries: number;
+}
+
+/** What is said of an entry before it is written. */
+export interface EntryFacts {
+  name: string;
+  kind: 'file' | 'folder' | 'link' | 'other';
+  bytes: number;
+  /** Where a link leads, and the folder of the archive from which. */
+  link?: { from: string; to: string };
+}
+
+const UNLIMITED: Limits = { bytes: Number.POSITIVE_INFINITY, entries: Number.POSITIVE_INFINITY };
+
+/** Whether a file is of a kind that `extractArchive` knows, by its name. */
+export function isArchive(path: string): boolean {
+  return /\.(?:tar|tar\.gz|tgz|zip|whl)$/i.test(path);
+}
+
+/**
+ * Unpacks a .tar, .tar.gz, .zip or .whl into a folder that exists and is empty. Entries are refused that would lie outside
+ * the folder, links that lead out of it, and whatever is neither file, folder nor link. When this fails, entries that came
+ * before stay in the folder: the caller removes it.
+ * @throws UserError if the archive is damaged, or holds what is refused
+ * @throws the signal's reason when it aborts
+ */
+export async function extractArchive(archive: string, folder: string, options: ExtractOptions = {}): Promise<void> {
+  const { signal } = options;
+  const isZip = /\.(?:zip|whl)$/i.test(archive);
+  const admit = createGate(basename(archive), options);
+  try {
+    await (isZip ? extractZip : extractTar)(archive, folder, admit, signal);
+  } catch (error) {
+    signal?.throwIfAborted();
+    const explained = explainSystemError(error, isReadingFailure(error) ? archive : folder);
+    if (explained instanceof UserError) throw explained;
+    const what = options.what ?? (isZip ? 'a whole zip archive' : 'a whole tar archive');
+    throw new UserError(`${basename(archive)} is not ${what} and cannot be unpacked: ${reasonOf(error)}`, {
+      remedy: 'remove it and fetch it again',
+    });
+  }
+}
+
+/**
+ * Decides of each entry in turn whether it is written.
+ * @throws UserError for an entry that makes the archive one to refuse
+ */
+export type Gate = (entry: EntryFacts) => boolean;
+
+function createGate(archive: string, { selects, limits = UNLIMITED, onProgress }: ExtractOptions): Gate {
+  let bytes = 0;
+  let entries = 0;
+  return (entry) => {
+    const problem = problemOf(entry);
+    if (problem) {
+      throw new UserError(`${archive} holds ${printable(entry.name)}, ${problem}`, {
+        expected: 'files and folders that stay in the folder into which they are unpacked',
+        remedy: 'do not use this archive: nothing of it was kept',
+      });
+    }
+    if (selects && !selects(entry.name)) return false;
+    bytes += entry.bytes;
+    entries += 1;
+    if (bytes > limits.bytes || entries > limits.entries) {
+      throw new UserError(
+        `${archive} holds more than ${bytes > limits.bytes ? `${limits.bytes} bytes` : `${limits.entries} entries`}`,
+        {
+          expected: 'an archive that fits the disk and is not made to fill it',
+        },
+      );
+    }
+    onProgress?.(bytes);
+    return true;
+  };
+}
+
+/** What is wrong with an entry's place or kind; null where nothing is. */
+function problemOf({ name, kind, link }: EntryFacts): string | null {
+  if (isAbsolute(name)) return 'an absolute path';
+  if (partsOf(name).includes('..')) return 'a path that leads out of the folder';
+  if (name.includes('\0')) return 'a name that no file can have';
+  if (kind === 'other') return 'which is neither a file nor a folder';
+  if (kind === 'link' && (!link || leadsOut(link.from, link.to))) return 'a link that leads out of the folder';
+  return null;
+}
+
+function isAbsolute(path: string): boolean {
+  return /^(?:[\\/]|[a-z]:)/i.test(path);
+}
+
+/** Whether a link leads, or could lead by way of other links, out of the archive's root. */
+function leadsOut(from: string, to: string): boolean {
+  if (isAbsolute(to)) return true;
+  const parts = meaningful(to);
+  const down = parts.findIndex((part) => part !== '..');
+  const up = down < 0 ? parts.length : down;
+  // Behind a name, which may be a link itself, '..' may be anywhere.
+  return up > meaningful(from).length || parts.slice(up).includes('..');
+}
+
+function meaningful(path: string): string[] {
+  return partsOf(path).filter((part) => part !== '' && part !== '.');
+}
+
+function partsOf(path: string): string[] {
+  return path.split(/[\\/]/);
+}
+
+function printable(name: string): string {
+  return name.replaceAll(/\p{Cc}/gu, '?').slice(0, 200);
+}
+
+function isReadingFailure(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && (error.syscall === 'read' || error.syscall === 'open');
+}

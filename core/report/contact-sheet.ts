@@ -1,0 +1,92 @@
+import sharp from 'sharp';
+import { escapeXml, FONT, writePicture } from './picture.js';
+
+/** A class with some of its images. */
+export interface SheetRow {
+  name: string;
+  /** How many images it has, for people. */
+  amount: string;
+  /** RGB, [side, side, 3] each. */
+  pictures: readonly { side: number; rgb: Uint8Array }[];
+}
+
+/** Side of a picture and the space between two, in pixels. */
+const CELL = 88;
+const GAP = 6;
+const MARGIN = 24;
+const HEADER = 66;
+/** Space for the name of a class, and between columns of rows. */
+const NAME = 184;
+const GUTTER = 36;
+/** Rows from which on they stand in two columns. */
+const ONE_COLUMN = 10;
+/** Letters of a name on one line. */
+const LETTERS = 22;
+
+/** Draws examples of classes: a row for each with its name, how many images it has, and some of them. */
+export async function writeContactSheet(
+  path: string,
+  title: string,
+  subtitle: string,
+  rows: readonly SheetRow[],
+): Promise<void> {
+  const columns = rows.length > ONE_COLUMN ? 2 : 1;
+  const high = Math.ceil(rows.length / columns);
+  const most = Math.max(...rows.map(({ pictures }) => pictures.length), 1);
+  const columnWidth = NAME + most * (CELL + GAP) - GAP;
+  const width = 2 * MARGIN + columns * columnWidth + (columns - 1) * GUTTER;
+  const height = HEADER + high * (CELL + GAP) - GAP + MARGIN;
+  const drawn = await Promise.all(
+    rows.map(async (row, at) => {
+      const left = MARGIN + Math.floor(at / high) * (columnWidth + GUTTER);
+      const top = HEADER + (at % high) * (CELL + GAP);
+      return `<g transform="translate(${left} ${top})">${await drawRow(row)}</g>`;
+    }),
+  );
+  await writePicture(
+    path,
+    `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="${width}" height="${height}" ` +
+      `font-family="${FONT}" font-size="13"><rect width="100%" height="100%" fill="white"/>` +
+      `<text x="${MARGIN}" y="30" font-size="17">${escapeXml(title)}</text>` +
+      `<text x="${MARGIN}" y="50" fill="#666666">${escapeXml(subtitle)}</text>${drawn.join('')}</svg>`,
+  );
+}
+
+async function drawRow({ name, amount, pictures }: SheetRow): Promise<string> {
+  const lines = wrap(name);
+  const first = CELL / 2 - (lines.length * 16) / 2 + 6;
+  const words = lines.map((line, at) => `<text y="${first + at * 16}">${escapeXml(line)}</text>`).join('');
+  const below = `<text y="${first + lines.length * 16}" font-size="11" fill="#666666">${escapeXml(amount)}</text>`;
+  const cells = await Promise.all(
+    pictures.map(async (picture, at) => {
+      const left = NAME + at * (CELL + GAP);
+      return (
+        `<g transform="translate(${left} 0)"><image width="${CELL}" height="${CELL}" xlink:href="${await dataAddress(picture)}"/>` +
+        `<rect width="${CELL}" height="${CELL}" fill="none" stroke="#cccccc" stroke-width="0.75"/></g>`
+      );
+    }),
+  );
+  return words + below + cells.join('');
+}
+
+/** Small pictures are enlarged with their pixels to be seen, not blurred. */
+async function dataAddress({ side, rgb }: SheetRow['pictures'][number]): Promise<string> {
+  const png = await sharp(rgb, { raw: { width: side, height: side, channels: 3 } })
+    .resize(CELL, CELL, { kernel: side < CELL ? 'nearest' : 'lanczos3' })
+    .png()
+    .toBuffer();
+  return `data:image/png;base64,${png.toString('base64')}`;
+}
+
+/** At most three lines, broken at spaces and underscores where there are some. */
+function wrap(name: string): string[] {
+  const lines: string[] = [];
+  let rest = name;
+  while (rest.length > LETTERS && lines.length < 2) {
+    const space = rest.slice(1, LETTERS + 1).search(/[\s_/-](?=[^\s_/-]*$)/) + 2;
+    const end = space > 1 ? Math.min(space, LETTERS) : LETTERS;
+    lines.push(rest.slice(0, end).trimEnd());
+    rest = rest.slice(end).trimStart();
+  }
+  return [...lines, rest.length <= LETTERS ? rest : `${rest.slice(0, LETTERS - 1)}…`];
+}
