@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdir, realpath, writeFile } from 'node:fs/promises';
+import { cp, mkdir, realpath, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { readConfigFile } from '../core/config/file.js';
@@ -8,7 +8,7 @@ import { loadPlugins } from '../core/plugins/load.js';
 import { isModulePath } from '../core/plugins/place.js';
 import { BUILT_IN_PLUGINS } from '../plugins/index.js';
 import { ijepa, SMALLEST, temporaryFolder } from './helpers/command.js';
-import { ROOT } from './helpers/paths.js';
+import { FIXTURES, ROOT } from './helpers/paths.js';
 
 /** A plugin with a data set of plain squares, as a user would write it. */
 const SQUARES = (name = 'squares', dataSet = name) => `
@@ -129,6 +129,14 @@ test.serial('pretraining learns from a plugin of the user, and goes on with it f
   const again = await ijepa(['pretrain', '--out', join(folder, 'run'), '--resume'], ROOT);
   t.is(again.code, 0, again.stderr);
   t.regex(again.stdout, /the run is complete/);
+});
+
+test.serial('a run inside the folder of a data set is refused', async (t) => {
+  const folder = await folderWith(t, {});
+  await cp(join(FIXTURES, 'data', 'folder'), join(folder, 'pictures'), { recursive: true });
+  const { code, stderr } = await ijepa(['pretrain', 'folder:pictures', ...TINY, '--out', 'pictures/train/run'], folder);
+  t.is(code, 2);
+  t.regex(stderr, /lies inside the data pictures/);
 });
 
 test.serial('a broken plugin is told, and a command that does not use it goes on', async (t) => {

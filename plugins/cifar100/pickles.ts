@@ -61,7 +61,8 @@ class PickleReader extends BufferReader {
 
   override string(size: number, encoding: 'ascii' | 'utf-8'): string {
     if (encoding === 'utf-8' || size <= LONGEST_TEXT) return super.string(size, encoding);
-    return `bytes ${this.#kept.push(Uint8Array.from(this.bytes(size))) - 1}`;
+    const { buffer, byteOffset, byteLength } = this.bytes(size);
+    return `bytes ${this.#kept.push(new Uint8Array(buffer, byteOffset, byteLength)) - 1}`;
   }
 
   bytesOf(mark: string): Uint8Array {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type LabelledData, type LabelledImages, PluginError } from '../../core/plugin.js';
 import { NameTable } from './name-table.js';
 
@@ -64,8 +65,9 @@ export async function labelledFiles(
   { keys, nameOf = (key) => key, remedy = 'add training images of it, or remove its test images' }: ClassList,
   notes: readonly string[] = [],
 ): Promise<LabelledData> {
+  const known = new Set(keys);
   for (const part of [train, test]) {
-    const strange = part.keys.find((key) => !keys.includes(key));
+    const strange = part.keys.find((key) => !known.has(key));
     if (strange === undefined) continue;
     throw new PluginError(`${part.description} has images of class '${nameOf(strange)}', which training lacks`, {
       expected: `the ${keys.length} classes of ${train.description}`,
@@ -94,23 +96,19 @@ export async function openFiles(
   const { root, names, description } = files;
   const classes = files.classesIn(keys);
   const hash = createHash('sha256').update(JSON.stringify(keys));
-  const missing: string[] = [];
+  let missing = '';
   let absent = 0;
-  const together = 256;
-  for (let from = 0; from < names.length; from += together) {
-    const part = Array.from({ length: Math.min(together, names.length - from) }, (_, at) => names.at(from + at));
-    const sizes = await Promise.all(part.map((name) => sizeOf(join(root, name))));
-    part.forEach((name, at) => {
-      hash.update(`${name}\0${classes[from + at]}\0${sizes[at]}\n`);
-      if (sizes[at] !== null) return;
-      absent++;
-      if (missing.length === 0) missing.push(name);
-    });
+  for (let index = 0; index < names.length; index++) {
+    const name = names.at(index);
+    const bytes = sizeOf(join(root, name));
+    hash.update(`${name}\0${classes[index]}\0${bytes}\n`);
+    if (bytes === null && absent++ === 0) missing = name;
+    if (index % 1024 === 1023) await nextTurn(); // lets signals and progress through
   }
   if (names.length === 0 || absent === names.length) {
     const which = names.length === 0 ? 'has no images' : `names ${absent} images, and none of them is in ${root}`;
     throw new PluginError(`${description} ${which}`, {
-      expected: names.length === 0 ? 'images with their classes' : `for example ${join(root, missing[0] ?? '')}`,
+      expected: names.length === 0 ? 'images with their classes' : `for example ${join(root, missing)}`,
       remedy: 'fetch or unpack the images, or check the path',
     });
   }
@@ -121,13 +119,15 @@ export async function openFiles(
   const classOf = (index: number) => classes[index] as number;
   const images = { description, length: names.length, fingerprint: hash.digest('hex'), item, classOf };
   if (absent === 0) return { images };
-  return { images, note: `${absent} of ${names.length} images of ${description} are not there, such as ${missing[0]}` };
+  return { images, note: `${absent} of ${names.length} images of ${description} are not there, such as ${missing}` };
 }
 
-/** Size in bytes; null for a file that is not there. */
-async function sizeOf(path: string): Promise<number | null> {
-  return stat(path).then(
-    (found) => (found.isFile() ? found.size : null),
-    () => null,
-  );
+/** Size in bytes; null for a file that is not there. Asked one by one: for a million files the quickest by far. */
+function sizeOf(path: string): number | null {
+  try {
+    const found = statSync(path, { throwIfNoEntry: false });
+    return found?.isFile() ? found.size : null;
+  } catch {
+    return null;
+  }
 }
