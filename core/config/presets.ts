@@ -38,10 +38,10 @@ const SMALL: Partial<Options> = {
 
 export const PRESETS = {
   demo: {
-    summary: 'a small model on generated shapes, a minute or two on a laptop',
+    summary: 'a small model on generated shapes, half a minute on a laptop',
     options: {
       ...SMALL,
-      data: ['shapes:1024'],
+      data: ['shapes:4096'],
       out: 'runs/demo',
       imageSize: 48,
       patchSize: 6,
@@ -51,8 +51,8 @@ export const PRESETS = {
       predictorDim: 32,
       predictorDepth: 2,
       batchSize: 32,
-      epochs: 4,
-      learningRate: 4e-3,
+      epochs: 2,
+      learningRate: 3e-3,
       regularizerWeight: 1,
       ema: 0.99,
       watchEverySteps: 16,
