@@ -45,15 +45,28 @@ export async function firstFolder(paths: readonly string[]): Promise<string | un
   return undefined;
 }
 
-/** The folder itself, or the first one right below it, that holds a data set; null where none does. */
+/** How far below a folder data sets are looked for: `data/clevr/CLEVR_v1.0` is found in `data`. */
+const LEVELS = 2;
+
+/** The folder itself, or the first one below it, the nearest first, that holds a data set; null where none does. */
 export async function locateIn(folder: string, holds: (folder: string) => Promise<boolean>): Promise<string | null> {
-  if (await holds(folder)) return folder;
-  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-  for (const { name } of entries.sort(byName)) {
-    const below = join(folder, name);
-    if (!name.startsWith('.') && (await isFolder(below)) && (await holds(below))) return below;
+  let level = [folder];
+  for (let depth = 0; depth <= LEVELS; depth++) {
+    for (const place of level) if (await holds(place)) return place;
+    if (depth < LEVELS) level = (await Promise.all(level.map(foldersIn))).flat();
   }
   return null;
+}
+
+/** The folders in a folder, by name; none where it cannot be read. */
+async function foldersIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const found: string[] = [];
+  for (const { name } of entries.sort(byName)) {
+    const path = join(folder, name);
+    if (!name.startsWith('.') && (await isFolder(path))) found.push(path);
+  }
+  return found;
 }
 
 /**
