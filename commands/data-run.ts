@@ -13,7 +13,6 @@ import { quote } from '../core/report/console.js';
 import { writeContactSheet } from '../core/report/contact-sheet.js';
 import { dataInfoLines } from '../core/report/data-info.js';
 import { listenForStop, signalExitCode } from '../core/train/interrupt.js';
-import { DATA_SETS } from '../plugins/index.js';
 import type { DownloadFlags, InfoFlags } from './data.js';
 
 const PIXEL_LIMIT = OPTIONS.maxMegapixels.default * 1e6;
@@ -21,7 +20,7 @@ const PIXEL_LIMIT = OPTIONS.maxMegapixels.default * 1e6;
 const UNREADABLE_EXIT = 2;
 
 /** Prints the data sets and where they are to be had. */
-export function listDataSets(json: boolean, dataSets: readonly DataSet[] = DATA_SETS): void {
+export function listDataSets(json: boolean, dataSets: readonly DataSet[]): void {
   const rows = dataSets.map(({ name, summary, argument = null, origin, openLabelled, protocol }) => ({
     name,
     summary,
@@ -54,7 +53,7 @@ export async function runDataInfo(
   word: string,
   dir: string | null,
   { json = false, sheet, force = false, checkAll = false }: InfoFlags,
-  dataSets: readonly DataSet[] = DATA_SETS,
+  dataSets: readonly DataSet[],
 ): Promise<number> {
   const amounts = createAmounts(json);
   if (sheet !== undefined) checkPlace(sheet, '--sheet', force);
@@ -77,7 +76,7 @@ export async function runDataDownload(
   name: string,
   folder: string,
   { mirror, keepArchives = false, json = false }: DownloadFlags,
-  dataSets: readonly DataSet[] = DATA_SETS,
+  dataSets: readonly DataSet[],
 ): Promise<number> {
   const amounts = createAmounts(json);
   const dataSet = requireDataSet(name, dataSets);

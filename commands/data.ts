@@ -8,7 +8,8 @@ export function dataCommand(finish: (exitCode: number) => void): Command {
     .option('--json', 'print one JSON document')
     .action(async ({ json = false }: { json?: boolean }) => {
       const { listDataSets } = await import('./data-run.js');
-      listDataSets(json);
+      const { configuredDataSets } = await import('./plugins.js');
+      listDataSets(json, await configuredDataSets());
     });
   command
     .command('info')
@@ -24,7 +25,8 @@ export function dataCommand(finish: (exitCode: number) => void): Command {
     .option('--force', 'replace the picture if it is there')
     .action(async (name: string, dir: string | undefined, _flags: InfoFlags, info: Command) => {
       const { runDataInfo } = await import('./data-run.js');
-      finish(await runDataInfo(name, dir ?? null, info.optsWithGlobals<InfoFlags>()));
+      const { configuredDataSets } = await import('./plugins.js');
+      finish(await runDataInfo(name, dir ?? null, info.optsWithGlobals<InfoFlags>(), await configuredDataSets()));
     });
   command
     .command('download')
@@ -39,7 +41,8 @@ export function dataCommand(finish: (exitCode: number) => void): Command {
     .option('--keep-archives', 'keep archives once they are unpacked')
     .action(async (name: string, dir: string, _flags: DownloadFlags, download: Command) => {
       const { runDataDownload } = await import('./data-run.js');
-      finish(await runDataDownload(name, dir, download.optsWithGlobals<DownloadFlags>()));
+      const { configuredDataSets } = await import('./plugins.js');
+      finish(await runDataDownload(name, dir, download.optsWithGlobals<DownloadFlags>(), await configuredDataSets()));
     });
   for (const subcommand of command.commands) {
     subcommand.option(

@@ -1,3 +1,4 @@
+import { Command } from 'commander';
 import type { DataSet, Plugin } from '../core/plugin.js';
 import { loadPlugins } from '../core/plugins/load.js';
 import { BUILT_IN_PLUGINS } from '../plugins/index.js';
@@ -7,14 +8,24 @@ export async function dataSetsWith(names: readonly string[]): Promise<readonly D
   return (await pluginsWith(names)).flatMap((plugin) => plugin.dataSets ?? []);
 }
 
+/** The subcommands of the plugins that the configuration of the current folder names. */
+export async function pluginCommands(): Promise<readonly Command[]> {
+  const plugins = await pluginsWith(await configuredNames());
+  return plugins.flatMap((plugin) => plugin.commands?.((name) => new Command(name)) ?? []);
+}
+
 /**
  * The data sets of the built-in plugins and of those that the configuration of the current folder names, for commands
  * that have no other options in it.
  */
 export async function configuredDataSets(): Promise<readonly DataSet[]> {
+  return dataSetsWith(await configuredNames());
+}
+
+async function configuredNames(): Promise<string[]> {
   const { readConfigFile } = await import('../core/config/file.js');
   const names = (await readConfigFile(undefined))?.options.plugins;
-  return dataSetsWith(Array.isArray(names) ? names.filter((name) => typeof name === 'string') : []);
+  return Array.isArray(names) ? names.filter((name) => typeof name === 'string') : [];
 }
 
 /**

@@ -53,11 +53,20 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   }
   const output = watchOutput();
   try {
+    await addPluginCommands(program, argv[2]);
     await program.parseAsync([...argv]);
   } catch (error) {
     return report(error);
   }
   return exitCode === EXIT.done && output.failed ? EXIT.userError : exitCode; // a later failure sets it itself
+}
+
+/** Adds the subcommands of plugins where a word was given that is none of the program's own. */
+async function addPluginCommands(program: Command, word: string | undefined): Promise<void> {
+  const known = [...program.commands.map((command) => command.name()), 'help'];
+  if (word === undefined || word.startsWith('-') || known.includes(word)) return;
+  const { pluginCommands } = await import('./plugins.js');
+  for (const command of await pluginCommands()) program.addCommand(command.copyInheritedSettings(program));
 }
 
 /** Says what went wrong on standard error; a stack only for bugs. */

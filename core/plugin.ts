@@ -11,8 +11,8 @@ export interface Plugin {
   /** What it brings, in one line for people. */
   summary: string;
   dataSets?: readonly DataSet[];
-  /** Subcommands of its own; they get the program's name space after the built-in ones. */
-  commands?: () => readonly Command[];
+  /** Subcommands of its own, made with `create`; a built-in one of the same name goes before. */
+  commands?: (create: (name: string) => Command) => readonly Command[];
 }
 
 /** A named source of images, with or without labels. */

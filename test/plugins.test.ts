@@ -179,3 +179,19 @@ test.serial('the check of plugins passes a whole one and lists the faults of ano
   t.regex(bad.stdout, /two images named squares[\s\S]*another fingerprint/);
   t.is(check('./none.mjs').status, 2);
 });
+
+test('a plugin brings a subcommand of its own', async (t) => {
+  const folder = await folderWith(t, {
+    'ijepa.config.yaml': 'plugins: [./greet.mjs]\n',
+    'greet.mjs': `export default {
+      name: 'greet', summary: 'says hello',
+      commands: (create) => [create('greet').argument('<who>').action((who) => console.log('hello ' + who))],
+    };`,
+  });
+  const { code, stdout, stderr } = await ijepa(['greet', 'you'], folder);
+  t.is(code, 0, stderr);
+  t.is(stdout, 'hello you\n');
+  const wrong = await ijepa(['gret', 'you'], folder);
+  t.is(wrong.code, 2);
+  t.regex(wrong.stderr, /unknown command 'gret'[\s\S]*Did you mean greet/);
+});

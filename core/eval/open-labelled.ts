@@ -1,6 +1,7 @@
+import { openDataSet } from '../data/labelled.js';
 import { findDataSet, splitName } from '../data/open.js';
 import { UserError } from '../errors.js';
-import { type DataSet, type LabelledData, PluginError } from '../plugin.js';
+import type { DataSet, LabelledData } from '../plugin.js';
 
 /** Labelled data, and the data set that opened them. */
 export interface OpenedData {
@@ -19,22 +20,10 @@ const FOLDER = 'folder';
 export async function openLabelled(word: string, dataSets: readonly DataSet[]): Promise<OpenedData> {
   const named = findDataSet(word, dataSets);
   const dataSet = named ?? dataSets.find(({ name }) => name === FOLDER);
-  if (!dataSet?.openLabelled) {
-    throw new UserError(`${word} has no labels to evaluate with`, {
-      expected: `a folder with train/CLASS and val/CLASS below it, or a data set out of ${labelledNames(dataSets)}`,
-    });
-  }
-  const argument = named ? splitName(word)[1] : word;
-  try {
-    return { dataSet, data: await dataSet.openLabelled(argument) };
-  } catch (error) {
-    throw error instanceof PluginError ? new UserError(error.message, error.advice, { cause: error }) : error;
-  }
-}
-
-function labelledNames(dataSets: readonly DataSet[]): string {
-  return dataSets
-    .filter(({ openLabelled }) => openLabelled)
-    .map(({ name }) => name)
-    .join(', ');
+  const opened = dataSet && (await openDataSet(dataSet, named ? splitName(word)[1] : word));
+  if (opened?.labelled) return { dataSet: opened.dataSet, data: opened.labelled };
+  const names = dataSets.filter((known) => known.openLabelled).map(({ name }) => name);
+  throw new UserError(`${word} has no labels to evaluate with`, {
+    expected: `a folder with train/CLASS and val/CLASS below it, or a data set out of ${names.join(', ')}`,
+  });
 }

@@ -1,7 +1,8 @@
 import { openFolders } from '../data/folder.js';
+import { openDataSet } from '../data/labelled.js';
 import { findDataSet, openData, splitName } from '../data/open.js';
 import { UserError } from '../errors.js';
-import { type DataSet, type ImageCollection, type LabelledImages, PluginError, type ProbeProtocol } from '../plugin.js';
+import type { DataSet, ImageCollection, LabelledImages, ProbeProtocol } from '../plugin.js';
 
 /** The images whose features are asked for. */
 export interface SplitImages {
@@ -25,8 +26,8 @@ export async function openSplit(
   const dataSet = findDataSet(word, dataSets);
   const transform = dataSet?.protocol?.transform ?? 'crop';
   if (dataSet?.openLabelled) {
-    const data = await explained(dataSet.openLabelled(splitName(word)[1]));
-    return { images: data[split ?? 'train'], classes: data.classes, transform };
+    const { labelled } = await openDataSet(dataSet, splitName(word)[1]);
+    if (labelled) return { images: labelled[split ?? 'train'], classes: labelled.classes, transform };
   }
   if (split !== null) {
     throw new UserError(`--split ${split} was asked of ${word}, which has no parts for training and testing`, {
@@ -41,14 +42,6 @@ export async function openSplit(
 function withoutLabels(images: ImageCollection): LabelledImages {
   const { description, length, fingerprint } = images;
   return { description, length, fingerprint, item: (index) => images.item(index), classOf: () => -1 };
-}
-
-async function explained<T>(opening: Promise<T>): Promise<T> {
-  try {
-    return await opening;
-  } catch (error) {
-    throw error instanceof PluginError ? new UserError(error.message, error.advice, { cause: error }) : error;
-  }
 }
 
 function namesOf(dataSets: readonly DataSet[]): string {

@@ -42,10 +42,6 @@ const cifar100: DataSet = {
     page: 'https://www.cs.toronto.edu/~kriz/cifar.html',
     files: [
       {
-        url: 'https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz',
-        checksum: { algorithm: 'md5', hex: 'eb9058c3a382ffc7106e4002c42a8d85' },
-      },
-      {
         url: 'https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz',
         checksum: { algorithm: 'md5', hex: '03b5dce01913d631647c71ecec9e9cb8' },
       },
