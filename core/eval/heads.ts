@@ -42,7 +42,12 @@ export interface HeadTask {
   signal?: AbortSignal;
 }
 
-type Step = Compiled<[GroupState[], Tensor2D, Tensor1D, Tensor[]], GroupState[]>;
+/** What a step learns from: features [B, layers D], labels [B], learning rates [G, 1] of each group. */
+type Batch = { features: Tensor2D; labels: Tensor1D; rates: Tensor[] };
+type Steps = Compiled<[GroupState[], Batch[]], GroupState[]>;
+
+/** Steps that are computed in one go: the weights of all heads leave the engine once for all of them. */
+const STEPS_AT_ONCE = 8;
 
 /** Rows that are tested at once. */
 const TEST_ROWS = 1024;
@@ -59,10 +64,16 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
   const { test, classes, protocol, seed, signal } = task;
   checkSamples('test', test, classes);
   const groups = groupHeads(headChoices(protocol), test.width, test.layers, classes);
-  const step: Step = engine.compile((states, features, labels, rates) =>
-    groups.map((group, at) =>
-      groupStep(group, protocol, states[at] as GroupState, features, labels, rates[at] as Tensor),
-    ),
+  const takeSteps: Steps = engine.compile((initial, batches) =>
+    tf.tidy(() => {
+      let states = initial;
+      for (const { features, labels, rates } of batches) {
+        states = groups.map((group, at) =>
+          groupStep(group, protocol, states[at] as GroupState, features, labels, rates[at] as Tensor),
+        );
+      }
+      return states;
+    }),
   );
   const logitsOf = engine.compile((states: GroupState[], features: Tensor2D) =>
     groups.map((group, at) => testLogits(group, states[at] as GroupState, features)),
@@ -80,7 +91,7 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
       if (train.width !== test.width || train.layers !== test.layers) {
         throw new Error(`expected ${test.layers} x ${test.width} features, received ${train.layers} x ${train.width}`);
       }
-      states = await trainEpoch(step, groups, states, train, task, epoch);
+      states = await trainEpoch(takeSteps, groups, states, train, task, epoch);
       await rankTest(logitsOf, groups, states, test, heads, signal);
       for (const head of heads) head.curve.push(percentWithin(head.ranks, 1));
       task.onEpoch?.(epoch, protocol.epochs, Math.max(...heads.map(({ curve }) => curve[epoch] as number)));
@@ -92,7 +103,7 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
 }
 
 async function trainEpoch(
-  step: Step,
+  takeSteps: Steps,
   groups: readonly HeadGroup[],
   initial: GroupState[],
   train: Samples,
@@ -104,13 +115,17 @@ async function trainEpoch(
   const steps = stepsPerEpoch(train.rows, batch);
   let states = initial;
   try {
-    for (let at = 0; at < steps; at++) {
+    for (let from = 0; from < steps; from += STEPS_AT_ONCE) {
       await setImmediate(); // some engines compute without ever letting timers and interrupts in
       signal?.throwIfAborted();
-      const { features, labels } = gather(train, order.subarray(at * batch, (at + 1) * batch));
-      const rates = ratesOf(groups, learningRateAt(protocol, epoch * steps + at, steps, batch));
-      const next = await step(states, features, labels, rates);
-      tf.dispose([states, features, labels, rates]);
+      const batches: Batch[] = [];
+      for (let at = from; at < Math.min(from + STEPS_AT_ONCE, steps); at++) {
+        const { features, labels } = gather(train, order.subarray(at * batch, (at + 1) * batch));
+        const rates = ratesOf(groups, learningRateAt(protocol, epoch * steps + at, steps, batch));
+        batches.push({ features, labels, rates });
+      }
+      const next = await takeSteps(states, batches);
+      tf.dispose([states, batches]);
       states = next;
     }
     return states;

@@ -10,7 +10,7 @@ import type { ProbeProtocol } from '../../core/plugin.js';
  */
 const WIDTH = 768;
 const CLASSES = 100;
-const [engineName = 'auto', epochs = '28', batch = '512'] = process.argv.slice(2);
+const [engineName = 'auto', epochs = '28', batch = '1024'] = process.argv.slice(2);
 
 const PROTOCOL: ProbeProtocol = {
   optimiser: 'sgd',
