@@ -40,6 +40,15 @@ export type Refine = (
   progress: EvaluationProgress,
 ) => Promise<EvaluationResult>;
 
+/** What an evaluation has beside its heads. */
+export interface EvaluationExtras {
+  refine?: Refine;
+  /** What refining does, for people. */
+  protocol?: readonly string[];
+  /** What the JSON document says beside the results. */
+  more?: Record<string, unknown>;
+}
+
 /** Below this many training images `quick` is the default. */
 const SMALL_DATA = 100_000;
 const FILES: Record<Format, { name: string; write: typeof tableCsv }> = {
@@ -51,14 +60,13 @@ const FILES: Record<Format, { name: string; write: typeof tableCsv }> = {
 /**
  * Judges the networks of checkpoints, each beside itself at random initialisation, on data that are opened one after the
  * other; prints and writes the tables.
- * @param more what the JSON document says beside the results
  * @returns the exit code
  */
 export async function runEvaluations(
   checkpoints: readonly string[],
   opened: AsyncIterable<Judged>,
   flags: EvaluationFlags,
-  { refine, more = {} }: { refine?: Refine; more?: Record<string, unknown> } = {},
+  { refine, protocol = [], more = {} }: EvaluationExtras = {},
 ): Promise<number> {
   const console = createConsole(flags.json === true);
   const formats = readFormats(flags);
@@ -77,7 +85,7 @@ export async function runEvaluations(
   try {
     for await (const judged of opened) {
       const task = taskOf(judged, flags, seed);
-      announce(console, task);
+      announce(console, task, protocol);
       const { transform } = task.protocol;
       progress.stage('nearest neighbours of the raw pixels');
       const pixels = await pixelNeighbours(engine, task.data, { ...stoppable, transform, seed });
@@ -149,13 +157,13 @@ function taskOf({ dataSet, data, kind }: Judged, flags: EvaluationFlags, seed: n
   return { kind, dataSet: dataSet.name, data, protocolName, protocol, views, seed };
 }
 
-function announce(console: Console, task: EvaluationTask): void {
+function announce(console: Console, task: EvaluationTask, more: readonly string[]): void {
   const { data, dataSet } = task;
   console.line(
     `data       ${dataSet}: ${data.classes.length} classes; ${data.train.description}; ${data.test.description}`,
   );
   for (const note of data.notes ?? []) console.warn(`           ${note}`);
-  for (const line of protocolText(task)) console.line(line);
+  for (const line of [...protocolText(task), ...more]) console.line(line);
 }
 
 async function report(

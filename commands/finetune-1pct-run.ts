@@ -3,6 +3,7 @@ import { fineTune, PAPER_FINE_TUNING } from '../core/eval/fine-tune.js';
 import { openLabelled } from '../core/eval/open-labelled.js';
 import type { EvaluationResult } from '../core/eval/result.js';
 import { subsetByFile, subsetByFraction } from '../core/eval/subset.js';
+import { fineTuningText } from '../core/report/protocol-text.js';
 import { numberFrom0, wholeNumber } from './evaluation-options.js';
 import { type Judged, type Refine, runEvaluations } from './evaluation-run.js';
 import type { FinetuneFlags } from './finetune-1pct.js';
@@ -28,9 +29,10 @@ export async function runFinetune(checkpoint: string, flags: FinetuneFlags): Pro
       ...(microBatchSize !== null && { microBatchSize }),
       ...(extraction.signal && { signal: extraction.signal }),
     });
-    return withFineTuning(result, { ...accuracies(ranks, seed), curve });
+    return withFineTuning(result, { ...accuracies(ranks, seed), curve, settings });
   };
-  return runEvaluations([checkpoint], openPart(flags, seed), flags, { refine, more: { fineTuning: settings } });
+  const protocol = fineTuningText(settings);
+  return runEvaluations([checkpoint], openPart(flags, seed), flags, { refine, protocol });
 }
 
 async function* openPart(flags: FinetuneFlags, seed: number): AsyncGenerator<Judged> {

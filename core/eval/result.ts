@@ -1,4 +1,5 @@
 import type { ProbeProtocol } from '../plugin.js';
+import type { FineTuneSettings } from './fine-tune-settings.js';
 
 /** The tables of the paper in which a result can stand. */
 export type EvaluationKind = 'linear' | 'semi-supervised' | 'transfer';
@@ -58,7 +59,7 @@ export interface EvaluationResult {
   neighbours: readonly ({ k: number } & Accuracies)[];
   /** Of the raw pixels: what needs no learning at all. */
   pixelNeighbours: readonly ({ k: number } & Accuracies)[];
-  fineTuning: (Accuracies & { curve: readonly number[] }) | null;
+  fineTuning: (Accuracies & { curve: readonly number[]; settings: FineTuneSettings }) | null;
   /** What pretraining took; null where its log does not tell. */
   compute: { deviceHours: number; trainingFlops: number } | null;
   engine: { name: string; version: string; device: string; threads: number };

@@ -1,4 +1,5 @@
 import type { EvaluationTask } from '../eval/evaluate.js';
+import type { FineTuneSettings } from '../eval/fine-tune-settings.js';
 import type { ProbeProtocol } from '../plugin.js';
 
 /** A protocol in full, for people: nothing that decides a number is left out. */
@@ -21,6 +22,16 @@ export function protocolText({ protocol, protocolName, views, seed }: Evaluation
       `(${rounded(baseLearningRate)} for 256 images), ${scheduleText(protocol)}`,
     `  images   training: ${views === 0 ? `${seen[1]}, the same in every epoch` : `${seen[0]}, ${views} views of each`}; ` +
       `test: ${seen[1]}`,
+  ];
+}
+
+/** Fine-tuning in full, for people. */
+export function fineTuningText(settings: FineTuneSettings): string[] {
+  const { epochs, warmupEpochs, baseLearningRate, batchSize, layerDecay, weightDecay } = settings;
+  return [
+    `  tuning   the whole encoder with a linear head on its average-pooled, layer-normed patches: AdamW, ${epochs} epochs, ` +
+      `${warmupEpochs} of them warm-up, then a cosine to 0; learning rate ${baseLearningRate} for 256 images, batches of ` +
+      `${batchSize} (or all images), layer-wise decay ${layerDecay}, weight decay ${weightDecay}, random crops and flips`,
   ];
 }
 

@@ -56,7 +56,21 @@ const evaluation: z.ZodType<EvaluationResult> = z.looseObject({
   ridge: z.looseObject(accuracies).nullable(),
   neighbours,
   pixelNeighbours: neighbours,
-  fineTuning: z.looseObject({ ...accuracies, curve }).nullable(),
+  fineTuning: z
+    .looseObject({
+      ...accuracies,
+      curve,
+      settings: z.object({
+        epochs: z.number(),
+        warmupEpochs: z.number(),
+        baseLearningRate: z.number(),
+        batchSize: z.number(),
+        layerDecay: z.number(),
+        weightDecay: z.number(),
+        seed: z.number(),
+      }),
+    })
+    .nullable(),
   compute: z.looseObject({ deviceHours: amount, trainingFlops: amount }).nullable(),
   engine: z.looseObject({ name: z.string(), version: z.string(), device: z.string(), threads: z.int().min(0) }),
   seed: z.number(),
