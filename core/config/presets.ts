@@ -41,7 +41,7 @@ export const PRESETS = {
     summary: 'a small model on generated shapes, half a minute on a laptop',
     options: {
       ...SMALL,
-      data: ['shapes:3584'],
+      data: ['shapes:4096'],
       out: 'runs/demo',
       imageSize: 48,
       patchSize: 6,
