@@ -1,6 +1,6 @@
-import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { writeFileAtomically } from '../core/atomic.js';
+import { makeFolders } from '../core/checkpoint/run-folder.js';
 import type { Engine } from '../core/engine/contract.js';
 import { startEngine } from '../core/engine/start.js';
 import { explainWriteError, UserError } from '../core/errors.js';
@@ -26,7 +26,8 @@ import { tableCsv, tableLatex, tableMarkdown } from '../core/report/table-format
 import { tableText } from '../core/report/table-text.js';
 import { evaluationTables } from '../core/report/tables.js';
 import { listenForStop, signalExitCode } from '../core/train/interrupt.js';
-import { type EvaluationFlags, type Format, numberFrom0, readFormats, wholeNumber } from './evaluation-options.js';
+import { type EvaluationFlags, type Format, readFormats } from './evaluation-options.js';
+import { numberFrom0, wholeNumber } from './numbers.js';
 
 /** Data on which networks are to be judged. */
 export interface Judged extends OpenedData {
@@ -211,7 +212,7 @@ async function extractionSettings(flags: EvaluationFlags): Promise<ExtractionSet
 
 async function makeFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    await makeFolders(path);
   } catch (error) {
     throw explainWriteError(error, path);
   }

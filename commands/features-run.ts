@@ -8,6 +8,7 @@ import { count, createConsole, formatDuration } from '../core/report/console.js'
 import { showRows } from '../core/report/row-progress.js';
 import { programVersion } from '../core/version.js';
 import type { FeaturesFlags } from './features.js';
+import { numberFrom0, wholeNumber } from './numbers.js';
 import { configuredDataSets } from './plugins.js';
 
 /** Computes features and writes them, saying what was done. */
@@ -117,20 +118,4 @@ function describeNetwork({ arch, imageSize, facts }: FeatureNetwork): string {
   const epochs = facts.epochs === null ? '' : `, ${count(facts.epochs, 'epoch')}`;
   const source = facts.pretrainedOn === null ? '' : ` on ${facts.pretrainedOn}`;
   return `${arch} at ${imageSize} px, ${facts.encoder} encoder of ${facts.checkpoint}${epochs}${source}`;
-}
-
-/** A whole number from `least`; null where none was given. */
-function wholeNumber(flag: string, value: unknown, least: number): number | null {
-  if (value === undefined) return null;
-  if (typeof value === 'number' && Number.isInteger(value) && value >= least) return value;
-  throw new UserError(`${flag} cannot be ${value}`, { expected: `a whole number from ${least}` });
-}
-
-/** A number from 0; null where none was given. */
-function numberFrom0(flag: string, value: unknown, most = Number.POSITIVE_INFINITY): number | null {
-  if (value === undefined) return null;
-  if (typeof value === 'number' && value >= 0 && value <= most) return value;
-  throw new UserError(`${flag} cannot be ${value}`, {
-    expected: `a number from 0${Number.isFinite(most) ? ` to ${most}` : ''}`,
-  });
 }

@@ -4,9 +4,9 @@ import { openLabelled } from '../core/eval/open-labelled.js';
 import type { EvaluationResult } from '../core/eval/result.js';
 import { subsetByFile, subsetByFraction } from '../core/eval/subset.js';
 import { fineTuningText } from '../core/report/protocol-text.js';
-import { numberFrom0, wholeNumber } from './evaluation-options.js';
 import { type Judged, type Refine, runEvaluations } from './evaluation-run.js';
 import type { FinetuneFlags } from './finetune-1pct.js';
+import { numberFrom0, wholeNumber } from './numbers.js';
 import { configuredDataSets } from './plugins.js';
 
 /** Fine-tunes and probes the encoder of a checkpoint on a part of the labels. */

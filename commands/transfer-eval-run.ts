@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
-import { explainSystemError, UserError, unknownName } from '../core/errors.js';
+import { requireDataSet } from '../core/data/named.js';
+import { explainSystemError, UserError } from '../core/errors.js';
 import { openLabelled } from '../core/eval/open-labelled.js';
 import type { DataSet } from '../core/plugin.js';
 import { type Judged, runEvaluations } from './evaluation-run.js';
@@ -53,16 +54,7 @@ async function* openEach(
 
 function namedDataSets(words: string, dataSets: readonly DataSet[]): DataSet[] {
   const known = dataSets.filter(({ openLabelled, locate }) => openLabelled && locate);
-  return words.split(',').map((word) => {
-    const dataSet = known.find(({ name }) => name === word.trim());
-    if (!dataSet)
-      throw unknownName(
-        'data set',
-        word.trim(),
-        known.map(({ name }) => name),
-      );
-    return dataSet;
-  });
+  return words.split(',').map((word) => requireDataSet(word.trim(), known));
 }
 
 function missingOf({ name, origin }: DataSet, root: string): Missing {

@@ -1,6 +1,7 @@
 import { UserError } from '../errors.js';
-import { type DataSet, type ImageCollection, PluginError } from '../plugin.js';
+import type { DataSet, ImageCollection } from '../plugin.js';
 import { openFolders } from './folder.js';
+import { askPlugin } from './named.js';
 
 /**
  * Opens what the user named as data: data sets by name (`shapes`, `shapes:2000`), folders, lists and files.
@@ -21,16 +22,8 @@ export async function openData(data: readonly string[], dataSets: readonly DataS
       expected: 'one data set by name, or any number of folders and files',
     });
   }
-  return openDataSet(named[0] as string, dataSets);
-}
-
-async function openDataSet(word: string, dataSets: readonly DataSet[]): Promise<ImageCollection> {
-  const [, argument] = splitName(word);
-  try {
-    return await (findDataSet(word, dataSets) as DataSet).open(argument);
-  } catch (error) {
-    throw error instanceof PluginError ? new UserError(error.message, error.advice, { cause: error }) : error;
-  }
+  const [word] = named as [string];
+  return askPlugin(() => (findDataSet(word, dataSets) as DataSet).open(splitName(word)[1]));
 }
 
 /** The data set that a word names, if it names one. */
