@@ -143,7 +143,7 @@ test.serial('what cannot be evaluated gets one message', async (t) => {
   const cases: [string[], RegExp][] = [
     [['probe', join(folder, 'none.safetensors'), '--data', folder], /none\.safetensors does not exist/],
     [['probe', folder, '--data', folder], /expected: |what to do: /],
-    [['probe', RUN, '--data', 'shape'], /shape/],
+    [['probe', RUN, '--data', 'shape'], /unknown folder or data set 'shape'[\s\S]*did you mean 'shapes'/],
     [['probe', RUN, '--data', folder, '--views', '-1'], /--views cannot be -1/],
     [['probe', RUN, '--data', folder, '--image-size', '17'], /multiple of 4/],
     [['probe', RUN, '--data', folder, '--formats', 'csv'], /--out DIR/],

@@ -1,6 +1,7 @@
+import { existsSync } from 'node:fs';
 import { openDataSet } from '../data/labelled.js';
 import { findDataSet, splitName } from '../data/open.js';
-import { UserError } from '../errors.js';
+import { UserError, unknownName } from '../errors.js';
 import type { DataSet, LabelledData } from '../plugin.js';
 
 /** Labelled data, and the data set that opened them. */
@@ -19,6 +20,10 @@ const FOLDER = 'folder';
  */
 export async function openLabelled(word: string, dataSets: readonly DataSet[]): Promise<OpenedData> {
   const named = findDataSet(word, dataSets);
+  if (!named && !existsSync(word)) {
+    const names = dataSets.map(({ name }) => name);
+    throw unknownName('folder or data set', word, names);
+  }
   const dataSet = named ?? dataSets.find(({ name }) => name === FOLDER);
   const opened = dataSet && (await openDataSet(dataSet, named ? splitName(word)[1] : word));
   if (opened?.labelled) return { dataSet: opened.dataSet, data: opened.labelled };
