@@ -8,6 +8,7 @@ import {
   type StartOptions,
 } from './contract.js';
 import { cpu } from './cpu.js';
+import { collectEarly } from './heap.js';
 import { onnx } from './onnx/engine.js';
 import { tensorflow, tensorflowGpu } from './tensorflow.js';
 import { wasm } from './wasm.js';
@@ -32,6 +33,7 @@ export type EngineStatus =
  * @throws UserError if an engine was asked for by name and is not there.
  */
 export async function startEngine(choice: EngineChoice, options: StartOptions = {}): Promise<Engine> {
+  collectEarly();
   if (options.device === 'webgpu') return startOnWebGpu(choice, options);
   if (choice === 'auto') return startFastest(options);
   const status = await tryEngine(choice, options);

@@ -93,12 +93,14 @@ export interface BenchmarkResult {
 /**
  * Times the whole training step on random data: both encoders, predictor, smooth L1 loss, gradients, AdamW, moving
  * average.
+ * @param afterStep is called after every step
  */
 export async function runBenchmark(
   engine: Engine,
   config: BenchmarkName,
   steps: number,
   microBatchSize: number | null = null,
+  afterStep: () => void = () => {},
 ): Promise<BenchmarkResult> {
   const sizes: BenchmarkSize = BENCHMARKS[config];
   const size = modelSizeOf(sizes);
@@ -117,6 +119,7 @@ export async function runBenchmark(
     const started = performance.now();
     ({ state } = await takeStep(state, batch, RATES));
     seconds.push((performance.now() - started) / 1000);
+    afterStep();
   }
   tf.dispose(state);
   model.dispose();
