@@ -23,8 +23,8 @@ test("a small model's operations are those counted by hand", (t) => {
   const target = 1536 + 384 + 256 + 128 + 1024;
   const embedding = 768; // of two patches
   const contextBlock = 192 + 64 + 64 + 512;
-  // Three tokens up to the attention, one after it; before and after it the linear layers.
-  const predictor = 64 + (288 + 144 + 32 + 256) + 32;
+  // Keys and values of three tokens, attention and all after it of one; before and after the block the linear layers.
+  const predictor = 64 + (288 + 48 + 32 + 256) + 32;
   t.is(
     stepOperations(TINY, { contexts: 1, contextPatches: 2, targets: 1, targetPatches: 1 }),
     target + 2 * embedding + 3 * (contextBlock + predictor),

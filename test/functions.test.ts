@@ -75,6 +75,12 @@ const SUBJECTS: Subject[] = [
     fused: (qkv) => attention(qkv as Tensor, 2),
     plain: (qkv) => plainAttention(qkv as Tensor, 2),
   },
+  {
+    name: 'attention of all tokens but the first two',
+    shapes: [[2, 5, 24]],
+    fused: (qkv) => attention(qkv as Tensor, 2, 2),
+    plain: (qkv) => tf.slice(plainAttention(qkv as Tensor, 2), [0, 2, 0], [-1, -1, -1]),
+  },
 ];
 
 for (const { name, shapes, fused, plain } of SUBJECTS) {

@@ -27,8 +27,8 @@ export interface TransformerFunctions {
    * x [M, D], the layers' weights [H, D] and [D, H], their biases [H] and [D] -> [M, D]
    */
   mlp?(save: Save, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor): Differentiable;
-  /** qkv [B, N, 3D] -> [B, N, D] */
-  attention(save: Save, qkv: Tensor, heads: number): Differentiable;
+  /** qkv [B, N, 3D] -> [B, N - S, D]: of all tokens but the first S = `skipped`, which attend to all */
+  attention(save: Save, qkv: Tensor, heads: number, skipped: number): Differentiable;
 }
 
 /** Fused versions by the name of the TensorFlow.js backend that has them. */

@@ -92,14 +92,15 @@ export interface LinearParameters {
  *
  * Letters: B images, N tokens, D width, h heads, d = D / h.
  * @param qkv [B, N, 3D]: queries, keys and values of all heads, in this order (Vaswani et al. 2017, section 3.2)
- * @returns [B, N, D]
+ * @param skipped the first tokens, S, whose own results nobody needs; the others attend to them all the same
+ * @returns [B, N - S, D]
  */
-export function attention(qkv: Tensor, heads: number): Tensor {
+export function attention(qkv: Tensor, heads: number, skipped = 0): Tensor {
   const width = last(qkv) / 3;
   if (!Number.isInteger(width / heads)) {
     throw shapeError('attention', `a width of 3 x ${heads} x whole number`, qkv.shape);
   }
-  return withGradient([qkv], (save) => active().attention(save, qkv, heads));
+  return withGradient([qkv], (save) => active().attention(save, qkv, heads, skipped));
 }
 
 /** The functions of the engine that is active. */

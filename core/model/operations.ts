@@ -49,12 +49,13 @@ function embeddingOperations({ patchSize, encoder }: ModelSize, tokens: number):
 
 /**
  * The blocks of a transformer.
- * @param skipped how many tokens the last block leaves out after its attention
+ * @param skipped how many tokens have no query in the last block, and are left out after it
  */
 function blockOperations(size: VitSize, tokens: number, skipped = 0): number {
   const { dim, depth } = size;
   const queriesKeysValues = 2 * tokens * dim * 3 * dim;
-  const attention = 2 * (2 * tokens * tokens * dim); // queries by keys, weights by values
-  const rest = (count: number) => 2 * count * dim * dim + 2 * (2 * count * dim * hiddenWidth(size)); // projection, MLP
-  return depth * (queriesKeysValues + attention + rest(tokens)) - (rest(tokens) - rest(tokens - skipped));
+  const attention = 2 * (2 * tokens * dim); // of a token: its query by all keys, its weights by all values
+  const projectionAndMlp = 2 * dim * dim + 2 * (2 * dim * hiddenWidth(size));
+  const ofToken = attention + projectionAndMlp;
+  return depth * (queriesKeysValues + tokens * ofToken) - skipped * ofToken;
 }

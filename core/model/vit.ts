@@ -98,8 +98,8 @@ export function transformerBlocks(
 /** One block; see `transformerBlocks`. Only the tokens after the first `skipped` ones are computed. */
 function transformerBlock(block: Parameters, heads: number, x: Tensor, skipped: number): Tensor {
   const attended = tf.tidy(() => {
-    const mixed = attention(project(block, 'attn.qkv', norm(block, 'norm1', x)), heads);
-    return tokensFrom(x, skipped).add(project(block, 'attn.proj', tokensFrom(mixed, skipped)));
+    const mixed = attention(project(block, 'attn.qkv', norm(block, 'norm1', x)), heads, skipped);
+    return tokensFrom(x, skipped).add(project(block, 'attn.proj', mixed));
   });
   return tf.tidy(() => attended.add(feedForward(block, norm(block, 'norm2', attended))));
 }

@@ -53,8 +53,8 @@ export const onnxFunctions: TransformerFunctions = {
     };
   },
 
-  attention(save, qkv, heads) {
-    const [value, ...parts] = all('Attention', { qkv }, { heads }) as [Tensor, ...Tensor[]];
+  attention(save, qkv, heads, skipped) {
+    const [value, ...parts] = all('Attention', { qkv }, { heads, skipped }) as [Tensor, ...Tensor[]];
     save(parts);
     return {
       value,

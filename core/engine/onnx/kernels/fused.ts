@@ -2,14 +2,14 @@ import { filled, MICROSOFT, recordAll, reshaped, scalarConstant, type Value } fr
 import { add, multiply, subtract, unary } from './elementwise.js';
 import { batchMatMul, gemm } from './matmul.js';
 import { reduce } from './reduce.js';
-import { concat, gatherRows, rowNumbers, split } from './shape.js';
+import { concat, gatherRows, rowNumbers, split, withoutFirst } from './shape.js';
 import type { Call, KernelTable } from './table.js';
 
 /*
  * Kernels of this engine's own: the functions of a transformer and their gradients, with the operators that ONNX Runtime
  * has for them.
  *
- * Letters: M rows, D width, B images, N tokens, h heads, d = D / h.
+ * Letters: M rows, D width, B images, N tokens, S skipped ones, h heads, d = D / h.
  */
 
 /** Sum over rows, [M, D] -> [D], as a product with ones: twice as fast as a reduction along the first axis. */
@@ -105,13 +105,15 @@ function joined(parts: readonly Value[]): Value {
   return parts.length === 1 ? (parts[0] as Value) : concat(parts, 0);
 }
 
-/** [B, N, 3D] -> queries, keys and values, each [B, h, N, d] */
-function splitHeads(qkv: Value, heads: number): [Value, Value, Value] {
+/** [B, N, 3D] -> queries [B, h, N - S, d], keys and values, each [B, h, N, d] */
+function splitHeads(qkv: Value, heads: number, skipped: number): [Value, Value, Value] {
   const [images, tokens, width3] = qkv.shape as [number, number, number];
   const rows = reshaped(qkv, [images * tokens * 3 * heads, width3 / 3 / heads]);
   const numbers = rowNumbers([images, tokens, 3, heads], [2, 0, 3, 1]); // [3, B, h, N]
-  const parts = split(numbers, [1, 1, 1], 0).map((part) => gatherRows(rows, reshaped(part, [images, heads, tokens])));
-  return parts as [Value, Value, Value];
+  const parts = split(numbers, [1, 1, 1], 0).map((part) => reshaped(part, [images, heads, tokens]));
+  const [queries, keys, values] = parts as [Value, Value, Value];
+  const asking = skipped === 0 ? queries : withoutFirst(queries, skipped, 2);
+  return [gatherRows(rows, asking), gatherRows(rows, keys), gatherRows(rows, values)];
 }
 
 /** [B, N, h, d] -> [B, h, N, d], and back, as the shape's meaning is. */
@@ -119,14 +121,15 @@ function exchangeMiddleAxes(x: Value): Value {
   return gatherRows(x, rowNumbers(x.shape.slice(0, 3), [0, 2, 1]));
 }
 
-function attention({ value, attributes }: Call<{ heads: number }>): Value[] {
+function attention({ value, attributes }: Call<{ heads: number; skipped: number }>): Value[] {
   const qkv = value('qkv');
+  const { heads, skipped } = attributes;
   const [images, tokens, width3] = qkv.shape as [number, number, number];
-  const [q, k, v] = splitHeads(qkv, attributes.heads);
+  const [q, k, v] = splitHeads(qkv, heads, skipped);
   const alpha = 1 / Math.sqrt(q.shape[3] as number);
-  const weights = unary('Softmax', batchMatMul(q, k, { transposeB: true, alpha }), { axis: 3 }); // [B, h, N, N]
-  const attended = batchMatMul(weights, v); // [B, h, N, d]
-  const merged = reshaped(exchangeMiddleAxes(attended), [images, tokens, width3 / 3]);
+  const weights = unary('Softmax', batchMatMul(q, k, { transposeB: true, alpha }), { axis: 3 }); // [B, h, N - S, N]
+  const attended = batchMatMul(weights, v); // [B, h, N - S, d]
+  const merged = reshaped(exchangeMiddleAxes(attended), [images, tokens - skipped, width3 / 3]);
   return [merged, q, k, v, weights, attended];
 }
 
@@ -139,13 +142,15 @@ function attentionGradient({ value }: Call): Value {
     Value,
     Value,
   ];
-  const [images, heads, tokens, headWidth] = q.shape as [number, number, number, number];
+  const [images, heads, tokens, headWidth] = k.shape as [number, number, number, number];
+  const asking = q.shape[2] as number; // N - S
   const alpha = 1 / Math.sqrt(headWidth);
-  const slope = exchangeMiddleAxes(reshaped(dy, [images, tokens, heads, headWidth])); // [B, h, N, d]
-  const along = reduce('ReduceSum', multiply(slope, attended), [3], true); // [B, h, N, 1]
-  const scores = multiply(weights, subtract(batchMatMul(slope, v, { transposeB: true }), along)); // [B, h, N, N]
+  const slope = exchangeMiddleAxes(reshaped(dy, [images, asking, heads, headWidth])); // [B, h, N - S, d]
+  const along = reduce('ReduceSum', multiply(slope, attended), [3], true); // [B, h, N - S, 1]
+  const scores = multiply(weights, subtract(batchMatMul(slope, v, { transposeB: true }), along)); // [B, h, N - S, N]
+  const ofQueries = batchMatMul(scores, k, { alpha });
   const parts = [
-    batchMatMul(scores, k, { alpha }),
+    asking === tokens ? ofQueries : concat([filled([images, heads, tokens - asking, headWidth], 0), ofQueries], 2),
     batchMatMul(scores, q, { transposeA: true, alpha }),
     batchMatMul(weights, slope, { transposeA: true }),
   ].map((part) => reshaped(part, [1, images, heads, tokens, headWidth]));

@@ -59,6 +59,13 @@ export function split(x: Value, sizes: readonly number[], axis: number): Value[]
   return recordAll('Split', [x, shapeInput(sizes)], shapes, { axis });
 }
 
+/** All but the first ones along an axis. */
+export function withoutFirst(x: Value, count: number, axis: number): Value {
+  const length = x.shape[axis] as number;
+  const shape = x.shape.map((side, at) => (at === axis ? length - count : side));
+  return record('Slice', [x, shapeInput([count]), shapeInput([length]), axesConstant([axis])], shape, x.type);
+}
+
 /** A share of the input in another shape, where nothing has to be computed. */
 function reshapeTo({ backend, tensors }: Call, name: string, shape: readonly number[]): TensorInfo {
   const tensor = tensors[name] as TensorInfo;
