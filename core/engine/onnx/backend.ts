@@ -10,6 +10,15 @@ interface Holding {
   references: number;
 }
 
+/** A piece of memory in which data can lie. */
+export interface Room {
+  holds(data: Float32Array): boolean;
+  /** Copies data into it. */
+  copy(data: Float32Array): Float32Array;
+}
+
+const ANYWHERE: Room = { holds: () => true, copy: (data) => data.slice() };
+
 /**
  * The part of TensorFlow.js that owns tensors. Values are recorded by kernels and computed when they are read.
  */
@@ -95,11 +104,18 @@ export class OnnxBackend extends tf.KernelBackend {
   /**
    * The data of a computed tensor, to be changed in place. Where other tensors share them, a copy is made, in a tensor
    * that takes the place of the given one.
+   * @param room where the data are to lie; they are moved there
    */
-  ownData(tensor: Tensor): { tensor: Tensor; data: Float32Array } {
+  ownData(tensor: Tensor, room: Room = ANYWHERE): { tensor: Tensor; data: Float32Array } {
     const { value, references } = this.#holdings.get(tensor.dataId);
-    if (value.data && references === 1 && value.holders === 1) return { tensor, data: value.data as Float32Array };
-    const data = (value.known as Float32Array).slice();
+    const known = value.known as Float32Array;
+    const isOwn = value.data !== null && references === 1 && value.holders === 1;
+    if (isOwn && room.holds(known)) return { tensor, data: known };
+    const data = room.copy(known);
+    if (isOwn) {
+      value.data = data;
+      return { tensor, data };
+    }
     const copy = new Value(tensor.shape, value.type, { data });
     const own = tf.engine().makeTensorFromTensorInfo(this.hold(copy));
     tensor.dispose();

@@ -1,46 +1,40 @@
 import type { Tensor } from '../tf.js';
 import { isDecayed, type UpdateParameter } from '../update.js';
 import type { OnnxBackend } from './backend.js';
+import { UpdateMemory } from './update-memory.js';
 
 /**
  * The update in one pass over memory, in place and on the host: it reads and writes each number once, where a graph would
- * read and write it some twenty times and give new arrays for all. Sums and products are in double precision.
+ * read and write it some twenty times and give new arrays for all.
  */
 export function updateOnHost(backend: OnnxBackend): UpdateParameter {
+  const memory = new UpdateMemory();
   return async (slot, gradient, rates, { beta1, beta2, epsilon }) => {
-    const g = (await backend.read(gradient.dataId)) as Float32Array;
-    const own = {
-      value: backend.ownData(slot.value),
-      first: backend.ownData(slot.first),
-      second: backend.ownData(slot.second),
-      ...(slot.target && { target: backend.ownData(slot.target) }),
-    };
-    const [value, first, second] = [own.value.data, own.first.data, own.second.data];
-    const target = own.target?.data;
-    const { stepSize, momentum } = rates;
-    const keep = isDecayed(slot.value) ? rates.keep : 1;
-    const inverseCorrection = 1 / rates.rootCorrection;
-    let squares = 0;
-    for (let i = 0; i < g.length; i++) {
-      const slope = g[i] as number;
-      const m = beta1 * (first[i] as number) + (1 - beta1) * slope;
-      const v = beta2 * (second[i] as number) + (1 - beta2) * slope * slope;
-      const moved = Math.fround(
-        keep * (value[i] as number) - (stepSize * m) / (Math.sqrt(v) * inverseCorrection + epsilon),
-      );
-      first[i] = m;
-      second[i] = v;
-      value[i] = moved;
-      squares += moved * moved;
-      if (target) target[i] = momentum * (target[i] as number) + (1 - momentum) * moved;
-    }
-    const updated = {
-      value: own.value.tensor,
-      first: own.first.tensor,
-      second: own.second.tensor,
-      ...(own.target && { target: own.target.tensor }),
-    };
-    return { slot: updated, squares };
+    const slope = (await backend.read(gradient.dataId)) as Float32Array;
+    const tensors = Object.values(slot).map((tensor) => backend.recorded(tensor).known as Float32Array);
+    const room = memory.roomFor(tensors);
+    const value = backend.ownData(slot.value, room);
+    const first = backend.ownData(slot.first, room);
+    const second = backend.ownData(slot.second, room);
+    const target = slot.target && backend.ownData(slot.target, room);
+    const squares = memory.update(
+      { value: value.data, first: first.data, second: second.data, target: target?.data },
+      slope,
+      {
+        beta1,
+        restOfBeta1: 1 - beta1,
+        beta2,
+        restOfBeta2: 1 - beta2,
+        keep: isDecayed(slot.value) ? rates.keep : 1,
+        stepSize: rates.stepSize,
+        inverseCorrection: 1 / rates.rootCorrection,
+        epsilon,
+        momentum: rates.momentum,
+        restOfMomentum: 1 - rates.momentum,
+      },
+    );
+    const updated = { value: value.tensor, first: first.tensor, second: second.tensor };
+    return { slot: target ? { ...updated, target: target.tensor } : updated, squares };
   };
 }
 

@@ -1,0 +1,126 @@
+import { assembleModule } from '../../wasm/assembler.js';
+import type { Room } from './backend.js';
+import { LANES, NUMBERS, updateKernel } from './update-kernel.js';
+
+/** Bytes of a piece of memory; the system gives them when they are written. */
+const PIECE = 2 ** 29;
+const PAGE = 2 ** 16;
+/** Floats of a gradient that are copied next to the parameters at once: few enough to stay in the processor's cache. */
+const BLOCK = 2 ** 14;
+
+/** The numbers of an update by name. */
+export type UpdateNumbers = Readonly<Record<(typeof NUMBERS)[number], number>>;
+
+/** A parameter's values, moments and target, all in one piece of memory. */
+export interface SlotData {
+  value: Float32Array;
+  first: Float32Array;
+  second: Float32Array;
+  target?: Float32Array | undefined;
+}
+
+type Kernel = (...parameters: number[]) => void;
+
+/** WebAssembly memory in which parameters and their moments lie, so that vector instructions reach them. */
+export class UpdateMemory {
+  #newest: Piece | null = null;
+  /** The piece of a buffer. Pieces are freed with the last tensor that lies in them. */
+  readonly #pieces = new WeakMap<ArrayBufferLike, Piece>();
+
+  /** The room in which these arrays lie together; where they do not, a room that has space for all. */
+  roomFor(arrays: readonly Float32Array[]): Room {
+    const [first] = arrays as [Float32Array];
+    const piece = this.#pieces.get(first.buffer);
+    if (piece && arrays.every((array) => piece.holds(array))) return piece;
+    const bytes = arrays.reduce((sum, array) => sum + paddedBytes(array.length), 0);
+    if (!this.#newest?.hasSpaceFor(bytes)) {
+      this.#newest = new Piece(bytes);
+      this.#pieces.set(this.#newest.buffer, this.#newest);
+    }
+    return this.#newest;
+  }
+
+  /**
+   * Updates a parameter that lies in a room.
+   * @returns Σ θ² of the new values
+   */
+  update(slot: SlotData, gradient: Float32Array, numbers: UpdateNumbers): number {
+    const piece = this.#pieces.get(slot.value.buffer);
+    if (!piece) throw new Error('the parameter lies in no room of this memory');
+    return piece.update(slot, gradient, numbers);
+  }
+}
+
+/** A memory of its own with the kernels that work on it. */
+class Piece implements Room {
+  readonly buffer: ArrayBufferLike;
+  readonly #kernels: { plain: Kernel; withTarget: Kernel };
+  readonly #numbers: Float32Array;
+  readonly #squares: Float32Array;
+  readonly #gradient: Float32Array;
+  #used = 0;
+
+  /** @param bytes that it is to have space for, at least */
+  constructor(bytes: number) {
+    const module = new WebAssembly.Module(
+      assembleModule([updateKernel('plain', false), updateKernel('withTarget', true)]),
+    );
+    const { exports } = new WebAssembly.Instance(module);
+    const memory = exports.memory as WebAssembly.Memory;
+    const own = paddedBytes(NUMBERS.length) + paddedBytes(LANES) + paddedBytes(BLOCK);
+    memory.grow(Math.ceil(Math.max(PIECE, own + bytes) / PAGE));
+    this.buffer = memory.buffer;
+    this.#kernels = { plain: exports.plain as Kernel, withTarget: exports.withTarget as Kernel };
+    this.#numbers = this.#take(NUMBERS.length);
+    this.#squares = this.#take(LANES);
+    this.#gradient = this.#take(BLOCK);
+  }
+
+  hasSpaceFor(bytes: number): boolean {
+    return this.#used + bytes <= this.buffer.byteLength;
+  }
+
+  holds(data: Float32Array): boolean {
+    return data.buffer === this.buffer;
+  }
+
+  copy(data: Float32Array): Float32Array {
+    const copy = this.#take(data.length);
+    copy.set(data);
+    return copy;
+  }
+
+  update({ value, first, second, target }: SlotData, gradient: Float32Array, numbers: UpdateNumbers): number {
+    this.#numbers.set(NUMBERS.map((name) => numbers[name]));
+    const kernel = target ? this.#kernels.withTarget : this.#kernels.plain;
+    let squares = 0;
+    for (let from = 0; from < gradient.length; from += BLOCK) {
+      const block = gradient.subarray(from, from + BLOCK);
+      const groups = Math.ceil(block.length / LANES);
+      this.#gradient.set(block);
+      this.#gradient.fill(0, block.length, groups * LANES); // the arrays' padding stays 0
+      const [at, ...others] = [value, first, second, target ?? value].map((data) => data.byteOffset + 4 * from);
+      kernel(
+        groups,
+        this.#gradient.byteOffset,
+        at as number,
+        ...others,
+        this.#numbers.byteOffset,
+        this.#squares.byteOffset,
+      );
+      squares += this.#squares.reduce((sum, part) => sum + part, 0);
+    }
+    return squares;
+  }
+
+  #take(length: number): Float32Array {
+    const array = new Float32Array(this.buffer, this.#used, length);
+    this.#used += paddedBytes(length);
+    return array;
+  }
+}
+
+/** The bytes of so many floats, up to the next whole vector. */
+function paddedBytes(length: number): number {
+  return 4 * LANES * Math.ceil(length / LANES);
+}
