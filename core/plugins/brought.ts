@@ -1,0 +1,72 @@
+import { UserError, unknownName } from '../errors.js';
+import type { DataSet, Monitor, Plugin, PredictionLoss, Regularizer } from '../plugin.js';
+
+/** What plugins bring under names, by what it is called in messages. */
+interface Kinds {
+  'data set': DataSet;
+  loss: PredictionLoss;
+  regularizer: Regularizer;
+  monitor: Monitor;
+}
+export type Kind = keyof Kinds;
+
+/** Something that a plugin brought. */
+export interface Brought<K extends Kind = Kind> {
+  kind: K;
+  item: Kinds[K];
+  /** The plugin's name. */
+  plugin: string;
+}
+
+/** Everything that a plugin brings under a name. */
+export function broughtBy(plugin: Plugin): Brought[] {
+  return [
+    ...all('data set', plugin.name, plugin.dataSets),
+    ...all('loss', plugin.name, plugin.losses),
+    ...all('regularizer', plugin.name, plugin.regularizers),
+    ...all('monitor', plugin.name, plugin.monitors),
+  ];
+}
+
+function all<K extends Kind>(kind: K, plugin: string, items: readonly Kinds[K][] = []): Brought<K>[] {
+  return items.map((item) => ({ kind, item, plugin }));
+}
+
+/**
+ * What goes by a name.
+ * @param where who asked for it, for messages
+ * @throws UserError with the nearest name and all names where there is none
+ */
+export function requireBrought<K extends Kind>(
+  kind: K,
+  name: string,
+  plugins: readonly Plugin[],
+  { where = '', others = [] }: { where?: string; others?: readonly string[] } = {},
+): Brought<K> {
+  const there = plugins.flatMap(broughtBy).filter((brought): brought is Brought<K> => brought.kind === kind);
+  const found = there.find(({ item }) => item.name === name);
+  if (found) return found;
+  throw unknownName(kind, name, [...others, ...there.map(({ item }) => item.name)], where);
+}
+
+/** A name for it that nothing else has. */
+export function labelOf({ kind, item }: Brought): string {
+  return `${kind} ${item.name}`;
+}
+
+/** What it is, for people. */
+export function describeBrought({ kind, item, plugin }: Brought): string {
+  return `the ${kind} '${item.name}' of the plugin ${plugin}`;
+}
+
+/** The error of something that does not do what the contract of plugins says. */
+export function failureOf(brought: Brought, problem: string, cause?: unknown): UserError {
+  return new UserError(
+    `${describeBrought(brought)} ${problem}`,
+    {
+      expected: 'what core/plugin.ts describes',
+      remedy: 'correct the plugin (npm run test:plugin checks it), or choose another',
+    },
+    { cause },
+  );
+}
