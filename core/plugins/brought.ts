@@ -10,13 +10,15 @@ interface Kinds {
 }
 export type Kind = keyof Kinds;
 
-/** Something that a plugin brought. */
-export interface Brought<K extends Kind = Kind> {
+interface BroughtOf<K extends Kind> {
   kind: K;
   item: Kinds[K];
   /** The plugin's name. */
   plugin: string;
 }
+
+/** Something that a plugin brought; its kind tells what. */
+export type Brought<K extends Kind = Kind> = { [Each in K]: BroughtOf<Each> }[K];
 
 /** Everything that a plugin brings under a name. */
 export function broughtBy(plugin: Plugin): Brought[] {
@@ -28,7 +30,7 @@ export function broughtBy(plugin: Plugin): Brought[] {
   ];
 }
 
-function all<K extends Kind>(kind: K, plugin: string, items: readonly Kinds[K][] = []): Brought<K>[] {
+function all<K extends Kind>(kind: K, plugin: string, items: readonly Kinds[K][] = []): BroughtOf<K>[] {
   return items.map((item) => ({ kind, item, plugin }));
 }
 
@@ -42,8 +44,9 @@ export function requireBrought<K extends Kind>(
   name: string,
   plugins: readonly Plugin[],
   { where = '', others = [] }: { where?: string; others?: readonly string[] } = {},
-): Brought<K> {
-  const there = plugins.flatMap(broughtBy).filter((brought): brought is Brought<K> => brought.kind === kind);
+): BroughtOf<K> {
+  const all: readonly BroughtOf<Kind>[] = plugins.flatMap(broughtBy);
+  const there = all.filter((brought): brought is BroughtOf<K> => brought.kind === kind);
   const found = there.find(({ item }) => item.name === name);
   if (found) return found;
   throw unknownName(kind, name, [...others, ...there.map(({ item }) => item.name)], where);

@@ -11,7 +11,7 @@ export type MonitorValues = Readonly<Record<string, Readonly<Record<string, numb
 const findingSchema = z.object({
   values: z.record(z.string(), z.number()).optional(),
   message: z.string().optional(),
-  memory: z.unknown(),
+  memory: z.unknown().optional(),
 });
 
 /**
