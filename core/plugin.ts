@@ -151,17 +151,17 @@ export interface PredictionLoss {
 }
 
 /** A term against collapse, on the context encoder's outputs, averaged over patches. `compute` does as a loss does. */
-export interface Regularizer {
+export interface Regularizer<Names extends string = string> {
   name: string;
   summary: string;
   /** Numbers that are new in every step, by names; all that is random comes from here. */
-  draw?(random: RandomNumbers, width: number): Readonly<Record<string, DrawnNumbers>>;
+  draw?(random: RandomNumbers, width: number): Readonly<Record<Names, DrawnNumbers>>;
   /**
    * @param pooled a row for each context of the whole batch, in an order that means nothing, [n, D]
    * @param drawn what `draw` gave, as tensors
    * @returns a scalar, which `--regularizer-weight` multiplies
    */
-  compute(tf: TensorFlow, pooled: Tensor, drawn: Readonly<Record<string, Tensor>>): Scalar;
+  compute(tf: TensorFlow, pooled: Tensor, drawn: Readonly<Record<Names, Tensor>>): Scalar;
 }
 
 /** A stream of random numbers that depends on the run's seed and the step alone. */

@@ -68,7 +68,7 @@ export function failureOf(brought: Brought, problem: string, cause?: unknown): U
     `${describeBrought(brought)} ${problem}`,
     {
       expected: 'what core/plugin.ts describes',
-      remedy: 'correct the plugin (npm run test:plugin checks it), or choose another',
+      remedy: `correct the plugin, or choose another ${brought.kind}`,
     },
     { cause },
   );

@@ -19,28 +19,29 @@ const findingSchema = z.object({
  * what it remembers stays as it was.
  */
 export class Monitors {
-  readonly #looking: { brought: Brought<'monitor'>; started: ReturnType<Monitor['start']> }[] = [];
+  readonly #monitors: { brought: Brought<'monitor'>; started: ReturnType<Monitor['start']> | null }[];
   readonly #reported = new Set<string>();
-  #memories: Record<string, unknown>;
+  readonly #memories: Record<string, unknown>;
 
   /**
    * @param memories what a checkpoint remembered; empty in a new run
    * @param report takes what people should read
    */
   constructor(
-    brought: readonly Brought<'monitor'>[],
+    monitors: readonly Brought<'monitor'>[],
     run: RunFacts,
     memories: Memories,
     private readonly report: (message: string) => void,
   ) {
     this.#memories = { ...memories };
-    for (const one of brought) {
+    this.#monitors = monitors.map((brought) => {
       try {
-        this.#looking.push({ brought: one, started: one.item.start(run) });
+        return { brought, started: brought.item.start(run) };
       } catch (error) {
-        this.#reportFailure(one, error);
+        this.#reportFailure(brought, error);
+        return { brought, started: null };
       }
-    }
+    });
   }
 
   get memories(): Memories {
@@ -50,30 +51,23 @@ export class Monitors {
   /** Lets every monitor look, reports what they say, and gives their values. */
   async look(seen: Seen): Promise<MonitorValues> {
     const values: Record<string, Record<string, number | null>> = {};
-    for (const { brought, started } of this.#looking) {
-      const { item } = brought;
-      const given = await this.#ask(brought, async () => {
-        const memory = this.#memories[item.name] ?? null;
-        const finding = checkedFinding(item, await started.look({ ...seen, features: seen.features.slice() }, memory));
+    for (const { brought, started } of this.#monitors) {
+      const { name, values: names } = brought.item;
+      let found: Finding['values'];
+      try {
+        // Copies: no monitor changes what others see, or what it remembers, but by what it returns.
+        const [own, memory] = [{ ...seen, features: seen.features.slice() }, structuredClone(this.#memories[name])];
+        const finding = started ? checkedFinding(brought.item, await started.look(own, memory ?? null)) : {};
         // As it comes back from a checkpoint, so that interrupted runs and others remember the same.
-        if (finding.memory !== undefined) this.#memories[item.name] = JSON.parse(JSON.stringify(finding.memory));
+        if (finding.memory !== undefined) this.#memories[name] = JSON.parse(JSON.stringify(finding.memory));
         if (finding.message) this.report(finding.message);
-        return finding.values;
-      });
-      if (item.values.length > 0) {
-        values[item.name] = Object.fromEntries(item.values.map((name) => [name, given?.[name] ?? null]));
+        found = finding.values;
+      } catch (error) {
+        this.#reportFailure(brought, error);
       }
+      if (names.length > 0) values[name] = Object.fromEntries(names.map((value) => [value, found?.[value] ?? null]));
     }
     return values;
-  }
-
-  async #ask<T>(brought: Brought<'monitor'>, ask: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await ask();
-    } catch (error) {
-      this.#reportFailure(brought, error);
-      return undefined;
-    }
   }
 
   #reportFailure(brought: Brought<'monitor'>, error: unknown): void {

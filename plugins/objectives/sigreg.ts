@@ -21,13 +21,13 @@ const ABOVE_ZERO = Array.from({ length: (POINTS - 1) / 2 }, (_, at) => SPACING *
  *
  * Letters: n rows of D features, A directions, T points above 0.
  */
-export const sigreg: Regularizer = {
+export const sigreg: Regularizer<'directions'> = {
   name: 'sigreg',
   summary: 'features are to look like a standard normal distribution from every direction: SIGReg of LeJEPA',
   draw: (random, width) => ({ directions: { shape: [width, DIRECTIONS], values: unitColumns(random, width) } }),
-  compute(tf, pooled, drawn) {
+  compute(tf, pooled, { directions }) {
     const [rows] = pooled.shape as [number, number];
-    const projected = tf.matMul(pooled, drawn.directions as typeof pooled); // [n, A]
+    const projected = tf.matMul(pooled, directions); // [n, A]
     const phases = projected.expandDims(2).mul(tf.tensor1d(ABOVE_ZERO)); // [n, A, T]
     const normal = tf.tensor1d(ABOVE_ZERO.map(characteristic)); // [T]
     const real = tf.cos(phases).mean(0).sub(normal); // [A, T]
