@@ -96,9 +96,8 @@ test('a monitor that fails is reported once; the others see what there is, and i
       [null, 40],
     ],
   );
-  t.deepEqual(reports, [
-    "the monitor 'odd' of the plugin mine failed: odd step; the run goes on, and this is not told again",
-  ]);
+  t.is(reports.length, 1);
+  t.regex(reports[0] ?? '', /^the monitor 'odd' of the plugin mine failed: odd step \(.*, line \d+\); the run goes on/);
   t.deepEqual(monitors.memories, { odd: 2, total: { total: 40 } });
 });
 

@@ -82,10 +82,12 @@ for (const engine of engines) {
       t.regex(whole.stdout, /objective {2}log-cosh \+ 0\.3 x projected/);
       t.regex(whole.stdout, /^step 4: look number 2$/m);
       t.is(
-        whole.stdout.match(/the monitor 'broken' of the plugin mine failed: out of order; the run goes on/g)?.length,
+        whole.stdout.match(
+          /the monitor 'broken' of the plugin mine failed: out of order \(\/.*mine\.mjs, line \d+\); the run goes on/g,
+        )?.length,
         1,
       );
-      t.is(whole.stdout.match(/the monitor 'unstartable' of the plugin mine failed: not today/g)?.length, 1);
+      t.is(whole.stdout.match(/the monitor 'unstartable' of the plugin mine failed: not today \(/g)?.length, 1);
 
       const stopped = await ijepa(
         ['pretrain', ...TINY, '--config', 'c.yaml', '--out', 'stopped', '--micro-batch-size', '3'],

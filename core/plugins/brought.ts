@@ -1,4 +1,5 @@
-import { UserError, unknownName } from '../errors.js';
+import { fileURLToPath } from 'node:url';
+import { reasonOf, UserError, unknownName } from '../errors.js';
 import type { DataSet, Monitor, Plugin, PredictionLoss, Regularizer } from '../plugin.js';
 
 /** What plugins bring under names, by what it is called in messages. */
@@ -60,6 +61,21 @@ export function labelOf({ kind, item }: Brought): string {
 /** What it is, for people. */
 export function describeBrought({ kind, item, plugin }: Brought): string {
   return `the ${kind} '${item.name}' of the plugin ${plugin}`;
+}
+
+/** Where the program's own code lies, in the lines of a stack. */
+const PROGRAM = ['core/', 'commands/', 'bin/'].map((folder) => new URL(`../../${folder}`, import.meta.url).href);
+
+/** What went wrong in a plugin and where in its code, in one line. */
+export function reasonInPlugin(error: unknown): string {
+  const stack = error instanceof Error ? (error.stack ?? '').split('\n') : [];
+  const places = stack.flatMap((line) => {
+    const [, file = '', row] = /([^\s()]+):(\d+):\d+\)?$/.exec(line) ?? [];
+    const isPlugins =
+      file !== '' && !PROGRAM.some((folder) => file.startsWith(folder)) && !/^node:|[\\/]@tensorflow[\\/]/.test(file);
+    return isPlugins ? [`${file.startsWith('file:') ? fileURLToPath(file) : file}, line ${row}`] : [];
+  });
+  return reasonOf(error) + (places.length > 0 ? ` (${places[0]})` : '');
 }
 
 /** The error of something that does not do what the contract of plugins says. */

@@ -1,8 +1,8 @@
-import { reasonOf } from '../errors.js';
 import type { Finding, Monitor, RunFacts, Seen } from '../plugin.js';
 import { RandomStream } from '../random.js';
 import { checkedFinding } from '../train/monitors.js';
 import { meanDeviation, rankMe } from '../train/watch.js';
+import { reasonInPlugin } from './brought.js';
 
 const [ROWS, WIDTH, LOOKS] = [12, 8, 6];
 const RUN: RunFacts = {
@@ -29,7 +29,7 @@ export async function findMonitorFaults(monitor: Monitor): Promise<string[]> {
       ? []
       : ['look: a run that goes on gives other findings than one that was not interrupted'];
   } catch (error) {
-    return [`look: ${reasonOf(error)}`];
+    return [`look: ${reasonInPlugin(error)}`];
   }
 }
 

@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import { reasonOf } from '../errors.js';
 import type { Finding, Monitor, RunFacts, Seen } from '../plugin.js';
-import { type Brought, describeBrought } from '../plugins/brought.js';
+import { type Brought, describeBrought, reasonInPlugin } from '../plugins/brought.js';
 
 /** What monitors remember from one look to the next, by their names. */
 export type Memories = Readonly<Record<string, unknown>>;
@@ -73,7 +72,9 @@ export class Monitors {
   #reportFailure(brought: Brought<'monitor'>, error: unknown): void {
     if (this.#reported.has(brought.item.name)) return;
     this.#reported.add(brought.item.name);
-    this.report(`${describeBrought(brought)} failed: ${reasonOf(error)}; the run goes on, and this is not told again`);
+    this.report(
+      `${describeBrought(brought)} failed: ${reasonInPlugin(error)}; the run goes on, and this is not told again`,
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
-import { reasonOf, UserError } from '../errors.js';
-import { type Brought, failureOf } from '../plugins/brought.js';
+import { UserError } from '../errors.js';
+import { type Brought, failureOf, reasonInPlugin } from '../plugins/brought.js';
 import { RandomStream } from '../random.js';
 
 /** The terms of an objective, which plugins bring. */
@@ -53,7 +53,7 @@ function ask<T>(brought: Brought, compute: () => T): T {
   try {
     return compute();
   } catch (error) {
-    throw error instanceof UserError ? error : failureOf(brought, `failed: ${reasonOf(error)}`, error);
+    throw error instanceof UserError ? error : failureOf(brought, `failed: ${reasonInPlugin(error)}`, error);
   }
 }
 

@@ -1,6 +1,6 @@
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
-import { reasonOf, UserError } from '../errors.js';
-import { type Brought, failureOf } from '../plugins/brought.js';
+import { UserError } from '../errors.js';
+import { type Brought, failureOf, reasonInPlugin } from '../plugins/brought.js';
 import { RandomStream } from '../random.js';
 import { drawNumbers, predictionLoss, regularization, type Terms } from './terms.js';
 
@@ -44,6 +44,6 @@ async function tryOne(brought: Brought, x: Tensor, compute: (x: Tensor) => Scala
     if (!Number.isFinite(number)) throw failureOf(brought, `gave ${number} on normal random numbers`);
     if (!slopes.every(Number.isFinite)) throw failureOf(brought, 'has a gradient that is no number on random numbers');
   } catch (error) {
-    throw error instanceof UserError ? error : failureOf(brought, `failed: ${reasonOf(error)}`, error);
+    throw error instanceof UserError ? error : failureOf(brought, `failed: ${reasonInPlugin(error)}`, error);
   }
 }
