@@ -172,7 +172,11 @@ test.serial(
     t.true(Number(rows.at(-1)?.targetRank) >= 1, 'the spread is logged without monitors, too');
     await rename(join(folder, 'mine.mjs'), join(folder, 'moved.mjs'));
     const resume = (...more: string[]) => ijepa(['pretrain', '--out', 'run', '--resume', ...more], folder);
-    await refused(t, resume(), /goes on with the loss log-cosh of the plugin mine, which is not there[\s\S]*mine\.mjs/);
+    await refused(
+      t,
+      resume(),
+      /was started with the loss log-cosh of the plugin mine, which is not there[\s\S]*mine\.mjs/,
+    );
     await writeFile(join(folder, 'there.yaml'), 'plugins: [./moved.mjs]\nmonitors: [sums]\n');
     const again = await resume('--config', 'there.yaml');
     t.is(again.code, 0, again.stderr);

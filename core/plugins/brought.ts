@@ -66,16 +66,19 @@ export function describeBrought({ kind, item, plugin }: Brought): string {
 /** Where the program's own code lies, in the lines of a stack. */
 const PROGRAM = ['core/', 'commands/', 'bin/'].map((folder) => new URL(`../../${folder}`, import.meta.url).href);
 
-/** What went wrong in a plugin and where in its code, in one line. */
+/** What went wrong in a plugin and, where its stack tells, where in its code; in one line. */
 export function reasonInPlugin(error: unknown): string {
   const stack = error instanceof Error ? (error.stack ?? '').split('\n') : [];
-  const places = stack.flatMap((line) => {
-    const [, file = '', row] = /([^\s()]+):(\d+):\d+\)?$/.exec(line) ?? [];
-    const isPlugins =
-      file !== '' && !PROGRAM.some((folder) => file.startsWith(folder)) && !/^node:|[\\/]@tensorflow[\\/]/.test(file);
-    return isPlugins ? [`${file.startsWith('file:') ? fileURLToPath(file) : file}, line ${row}`] : [];
-  });
-  return reasonOf(error) + (places.length > 0 ? ` (${places[0]})` : '');
+  const frames = stack.map((line) => /([^\s()]+):(\d+):\d+\)?$/.exec(line) ?? []);
+  const [, file, row] = frames.find(([, file]) => file !== undefined && isOfPlugin(file)) ?? [];
+  return file === undefined
+    ? reasonOf(error)
+    : `${reasonOf(error)} (${file.startsWith('file:') ? fileURLToPath(file) : file}, line ${row})`;
+}
+
+/** Whether a file is neither of the program, nor of a package, nor of Node. */
+function isOfPlugin(file: string): boolean {
+  return !PROGRAM.some((folder) => file.startsWith(folder)) && !/^node:|[\\/]node_modules[\\/]/.test(file);
 }
 
 /** The error of something that does not do what the contract of plugins says. */

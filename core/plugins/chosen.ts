@@ -56,8 +56,11 @@ export function requireRecorded(
   );
   const missing = needed.find((label) => recorded[label] !== undefined && recorded[label] !== there.get(label));
   if (missing === undefined) return;
-  throw new UserError(`the run goes on with the ${missing} of the plugin ${recorded[missing]}, which is not there`, {
-    expected: `the plugins that the run was started with (plugins: ${options.plugins.join(', ') || 'none'})`,
-    remedy: 'put it back, or name where it is now: plugins: [...] in a file that --config names',
-  });
+  throw new UserError(
+    `the run was started with the ${missing} of the plugin ${recorded[missing]}, which is not there`,
+    {
+      expected: `the plugins that the run was started with (plugins: ${options.plugins.join(', ') || 'none'})`,
+      remedy: 'put it back, or name where it is now: plugins: [...] in a file that --config names',
+    },
+  );
 }

@@ -83,8 +83,8 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
   const takeStep = withAdvice(plainStep, chosen, options.learningRate, folder.checkpoints);
   const loading = { ...cropSettings(options), seed, batchSize, aheadBytes: options.aheadMegabytes * 1e6 };
   const batches = loadBatches(images, loading, run.skipped, firstStep, totalSteps);
-  const monitorValues = valueNames(monitors);
-  const { log, missing } = await openRunLog(folder, firstStep, monitorValues);
+  const columns = columnsOf(monitors);
+  const { log, missing } = await openRunLog(folder, firstStep, columns);
   if (missing > 0) console.warn(`log.jsonl was damaged: ${missing} of the first ${firstStep} steps are missing in it`);
   if (firstStep > 0 && firstStep % epochSteps === 0) await keepEpochIfDue(run, firstStep / epochSteps);
   const progress = console.progress(totalSteps, epochs, firstStep);
@@ -127,7 +127,7 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
         skippedImages: run.skipped.count,
         targetDeviation: look?.spread.deviation ?? null,
         targetRank: look?.spread.rank ?? null,
-        ...(monitorValues.length > 0 && { monitors: look?.monitors ?? null }),
+        ...(columns.length > 0 && { monitors: look?.monitors ?? null }),
       });
       progress.step({ epoch, step, loss: taken.loss, imagesPerSecond });
 
@@ -163,8 +163,8 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
   };
 }
 
-/** The monitors that have values, with the names of these. */
-function valueNames(monitors: Chosen['monitors']): MonitorColumns[] {
+/** The monitors that have values, for the log. */
+function columnsOf(monitors: Chosen['monitors']): MonitorColumns[] {
   return monitors.map(({ item }) => item).filter(({ values }) => values.length > 0);
 }
 

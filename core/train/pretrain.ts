@@ -71,7 +71,8 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
   learningRateSchedule(asked);
   const plugins = await request.plugins(asked.plugins);
   if (record) requireRecorded(record.run.broughtBy, asked, plugins);
-  const chosen = choose(asked, plugins, (name) => (record ? runFolder(out).config : placeOf(request.resolved, name)));
+  const recordedIn = record ? runFolder(out).config : '';
+  const chosen = choose(asked, plugins, (name) => placeOf(request.resolved, name) || recordedIn);
   const dataSets = plugins.flatMap((plugin) => plugin.dataSets ?? []);
   requireOutside(out, request.resolved.options.data, dataSets);
   const images = await openData(asked.data, dataSets);
