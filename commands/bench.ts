@@ -1,4 +1,5 @@
 import { Command, Option as Flag } from 'commander';
+import { NONE } from '../core/config/option.js';
 import { DEVICES, type DeviceName, ENGINE_NAMES } from '../core/engine/contract.js';
 
 /** `ijepa bench` */
@@ -17,6 +18,8 @@ export function benchCommand(): Command {
         .default('b'),
     )
     .addOption(new Flag('--device <name>', 'what the engine onnx computes on').choices([...DEVICES]).default('cpu'))
+    .option('--loss <name>', "distance of predicted and target representations, a plugin's too", 'smooth-l1')
+    .option('--regularizer <name>', "term against collapse, a plugin's too", NONE)
     .option('--steps <n>', 'steps that are timed, after two that are not', '7')
     .option('--threads <n>', 'threads that compute at the same time (default: the cores that the process may use)')
     .option('--micro-batch-size <n>', 'images computed at once (default: the whole batch)')
@@ -32,6 +35,8 @@ export interface BenchFlags {
   engine: string;
   config: 'tiny' | 'a' | 'b';
   device: DeviceName;
+  loss: string;
+  regularizer: string;
   steps: string;
   threads?: string;
   microBatchSize?: string;

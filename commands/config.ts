@@ -21,6 +21,8 @@ export function configCommand(): Command {
       return;
     }
     const resolved = await resolveFlags(flags, data);
+    const { checkChosen } = await import('./plugins.js');
+    await checkChosen(resolved);
     const { describeOptions } = await import('../core/config/record.js');
     process.stdout.write(`${flags.json ? JSON.stringify(resolved) : describeOptions(resolved)}\n`);
   });

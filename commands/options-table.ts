@@ -1,8 +1,10 @@
 import { allowedValues, formatValue, GROUPS, type Option } from '../core/config/option.js';
 import { PRESET_NAMES, PRESETS } from '../core/config/presets.js';
 import { flagOf, OPTION_NAMES, OPTIONS } from '../core/config/schema.js';
+import { broughtBy } from '../core/plugins/brought.js';
+import { BUILT_IN_PLUGINS } from '../plugins/index.js';
 
-/** All options and presets as Markdown tables: the README's. */
+/** All options, presets, and what options name, as Markdown tables: the README's. */
 export function optionsTable(): string {
   const rows = GROUPS.flatMap((group) =>
     OPTION_NAMES.filter((name) => OPTIONS[name].group === group).map((name) => {
@@ -12,6 +14,10 @@ export function optionsTable(): string {
     }),
   );
   const presets = PRESET_NAMES.map((name) => `| \`${name}\` | ${PRESETS[name].summary} |`);
+  const options = { loss: '`--loss`', regularizer: '`--regularizer`', monitor: '`monitors`' };
+  const named = BUILT_IN_PLUGINS.flatMap(broughtBy).flatMap(({ kind, item }) =>
+    kind === 'data set' ? [] : [`| ${options[kind]} | \`${item.name}\` | ${item.summary} |`],
+  );
   return [
     '| group | flag | in a file | what it is | values | default |',
     '| --- | --- | --- | --- | --- | --- |',
@@ -20,6 +26,10 @@ export function optionsTable(): string {
     '| preset | what it is |',
     '| --- | --- |',
     ...presets,
+    '',
+    '| option | name | what it is |',
+    '| --- | --- | --- |',
+    ...named,
     '',
   ].join('\n');
 }

@@ -49,7 +49,6 @@ export function describe(option: Option<unknown>): string {
 }
 
 function placeholder(option: Option<unknown>): string {
-  return { integer: '<n>', number: '<x>', interval: '<from-to>', choice: '<name>', text: '<path>', list: '<words...>' }[
-    option.kind
-  ];
+  const placeholders = { integer: '<n>', number: '<x>', interval: '<from-to>', text: '<path>', list: '<words...>' };
+  return option.kind === 'choice' || option.kind === 'name' ? '<name>' : placeholders[option.kind];
 }

@@ -1,5 +1,7 @@
 import { Command } from 'commander';
+import { placeOf, type ResolvedOptions } from '../core/config/resolve.js';
 import type { DataSet, Plugin } from '../core/plugin.js';
+import { choose } from '../core/plugins/chosen.js';
 import { loadPlugins } from '../core/plugins/load.js';
 import { BUILT_IN_PLUGINS } from '../plugins/index.js';
 
@@ -10,8 +12,7 @@ export async function dataSetsWith(names: readonly string[]): Promise<readonly D
 
 /** The subcommands of the plugins that the configuration of the current folder names. */
 export async function pluginCommands(): Promise<readonly Command[]> {
-  const plugins = await pluginsWith(await configuredNames());
-  return plugins.flatMap((plugin) => plugin.commands?.((name) => new Command(name)) ?? []);
+  return (await configuredPlugins()).flatMap((plugin) => plugin.commands?.((name) => new Command(name)) ?? []);
 }
 
 /**
@@ -19,7 +20,21 @@ export async function pluginCommands(): Promise<readonly Command[]> {
  * that have no other options in it.
  */
 export async function configuredDataSets(): Promise<readonly DataSet[]> {
-  return dataSetsWith(await configuredNames());
+  return (await configuredPlugins()).flatMap((plugin) => plugin.dataSets ?? []);
+}
+
+/** The built-in plugins and those that the configuration of the current folder names. */
+export async function configuredPlugins(): Promise<readonly Plugin[]> {
+  return pluginsWith(await configuredNames());
+}
+
+/**
+ * Sees to it that there is what options name.
+ * @throws UserError with the nearest name where there is not
+ */
+export async function checkChosen(resolved: ResolvedOptions): Promise<void> {
+  const { options } = resolved;
+  choose(options, await pluginsWith(options.plugins), (name) => placeOf(resolved, name));
 }
 
 async function configuredNames(): Promise<string[]> {

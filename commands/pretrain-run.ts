@@ -4,7 +4,7 @@ import { UserError } from '../core/errors.js';
 import { type Console, count, createConsole, formatDuration, quote } from '../core/report/console.js';
 import { listenForStop, signalExitCode } from '../core/train/interrupt.js';
 import { type PretrainSummary, pretrain } from '../core/train/pretrain.js';
-import { dataSetsWith } from './plugins.js';
+import { pluginsWith } from './plugins.js';
 
 /** Trains, tells what was done, and gives the exit code. */
 export async function runPretrain(
@@ -23,7 +23,7 @@ export async function runPretrain(
     console.line(`${signal}: finishing the step and saving; a second signal stops at once`);
   });
   try {
-    const summary = await pretrain({ resolved, resume, force, dataSets: dataSetsWith, console, stop });
+    const summary = await pretrain({ resolved, resume, force, plugins: pluginsWith, console, stop });
     tell(console, summary);
     if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
     return summary.interrupted ? signalExitCode(summary.interrupted) : 0;

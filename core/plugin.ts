@@ -1,4 +1,9 @@
 import type { Command } from 'commander';
+import type { Scalar, Tensor, tf } from './engine/tf.js';
+
+export type { Scalar, Tensor };
+/** The program's own TensorFlow.js; tensors of another copy are not understood. */
+export type TensorFlow = typeof tf;
 
 /**
  * What a plugin may bring to the program. A plugin is a module whose default export is a `Plugin`; the built-in ones
@@ -11,6 +16,11 @@ export interface Plugin {
   /** What it brings, in one line for people. */
   summary: string;
   dataSets?: readonly DataSet[];
+  /** What can be trained for: `--loss` and `--regularizer` choose by name. */
+  losses?: readonly PredictionLoss[];
+  regularizers?: readonly Regularizer[];
+  /** What can look at a run: the option `monitors` names them. */
+  monitors?: readonly Monitor[];
   /** Subcommands of its own, made with `create`; a built-in one of the same name goes before. */
   commands?: (create: (name: string) => Command) => readonly Command[];
 }
@@ -122,6 +132,100 @@ export interface ProbeProtocol {
 export type FeatureKind = 'last' | 'last-4';
 /** Whether a head normalises its features over the batch first. */
 export type HeadNorm = 'none' | 'batch';
+
+/**
+ * A distance of predicted and target representations.
+ *
+ * `compute` uses operations of `tf` that have gradients, and reads no tensor (`dataSync`, `arraySync`). It is not called
+ * for every step: an engine may record what it does and repeat that with other data.
+ */
+export interface PredictionLoss {
+  name: string;
+  summary: string;
+  /**
+   * @param predicted M blocks of J patches with D features, [M, J, D]
+   * @param target the same, without gradient
+   * @returns a scalar, as a mean over blocks: a batch may be computed in parts
+   */
+  compute(tf: TensorFlow, predicted: Tensor, target: Tensor): Scalar;
+}
+
+/** A term against collapse, on the context encoder's outputs, averaged over patches. `compute` does as a loss does. */
+export interface Regularizer<Names extends string = string> {
+  name: string;
+  summary: string;
+  /** Numbers that are new in every step, by names; all that is random comes from here. */
+  draw?(random: RandomNumbers, width: number): Readonly<Record<Names, DrawnNumbers>>;
+  /**
+   * @param pooled a row for each context of the whole batch, in an order that means nothing, [n, D]
+   * @param drawn what `draw` gave, as tensors
+   * @returns a scalar, which `--regularizer-weight` multiplies
+   */
+  compute(tf: TensorFlow, pooled: Tensor, drawn: Readonly<Record<Names, Tensor>>): Scalar;
+}
+
+/** A stream of random numbers that depends on the run's seed and the step alone. */
+export interface RandomNumbers {
+  /** In [from, to); from 0 to 1 where nothing is said. */
+  uniform(from?: number, to?: number): number;
+  /** A whole number from `from` to `to`, both included. */
+  integer(from: number, to: number): number;
+  /** Standard normal. */
+  normal(): number;
+}
+
+export interface DrawnNumbers {
+  shape: readonly number[];
+  /** Row by row. */
+  values: Float32Array;
+}
+
+/** Looks at a run before its first step and every `watchEverySteps`, and says what it sees. */
+export interface Monitor<Memory = unknown> {
+  name: string;
+  summary: string;
+  /** The names of its values: columns of log.csv, and curves. */
+  values: readonly string[];
+  /** Called once when a run starts or goes on; what it gives keeps no state of its own. */
+  start(run: RunFacts): {
+    /**
+     * @param memory what the look before wanted remembered, as JSON has it; null at the first look. Checkpoints hold it, so
+     *   that a run that was interrupted sees what it would have seen.
+     */
+    look(seen: Seen, memory: Memory | null): Finding<Memory> | Promise<Finding<Memory>>;
+  };
+}
+
+export interface RunFacts {
+  seed: number;
+  totalSteps: number;
+  /** The n images that are watched, in the order of the rows of `features`. */
+  images: readonly Pick<ImageItem, 'name' | 'labels'>[];
+  /** D, the width of the features. */
+  width: number;
+}
+
+export interface Seen {
+  /** Steps done. */
+  step: number;
+  /** Loss of the last one; null before the first. */
+  loss: number | null;
+  /** Outputs of the target encoder for the watched images, averaged over patches, row by row, [n, D]. */
+  features: Float32Array;
+  /** Their standard deviation over images, as a mean over features. */
+  deviation: number;
+  /** Their effective number of directions (RankMe), from 1 to n. */
+  rank: number;
+}
+
+export interface Finding<Memory = unknown> {
+  /** Finite numbers; one that is left out is empty in the log. */
+  values?: Readonly<Record<string, number>>;
+  /** For people, where there is something to say. */
+  message?: string;
+  /** For the next look; plain data. */
+  memory?: Memory;
+}
 
 /** A problem that the user can mend: what is wrong, what was expected, what to do. */
 export class PluginError extends Error {

@@ -9,6 +9,7 @@ import type { ModelSize } from '../core/model/sizes.js';
 import { runCompute } from '../core/report/compute.js';
 import { prepareObjective } from '../core/train/objective.js';
 import { ijepa, SMALLEST, temporaryFolder } from './helpers/command.js';
+import { objectiveOf } from './helpers/objective.js';
 
 /** 4 patches of 48 numbers; one block of width 4 in each network. */
 const TINY: ModelSize = {
@@ -43,7 +44,7 @@ test.serial('the count is that of the products that a step does', async (t) => {
   const images = 2;
   const engine = await startEngine('wasm');
   const model = createIjepa(size);
-  const objective = { loss: 'smooth-l1', regularizer: 'none', regularizerWeight: 0, microBatchSize: images } as const;
+  const objective = objectiveOf('smooth-l1', 'none', images);
   const compute = prepareObjective(engine, model, objective);
   const masks = (count: number, kept: number) => ({
     masks: count,
@@ -58,7 +59,7 @@ test.serial('the count is that of the products that a step does', async (t) => {
   };
   const weights = initialWeights(size, 0, 'scaled');
   const { kernels } = await tf.profile(async () => {
-    await compute(weights, batch);
+    await compute(weights, batch, 1);
     return tf.scalar(0);
   });
   // Left out: sums over rows, which are done as products, and the gradient by patches, which nobody needs.

@@ -98,8 +98,9 @@ test('unknown names and impossible values are refused with what would be right',
   t.regex(report({ learningRate: 'fast' }), /cannot be "fast"/);
   t.regex(report({ cropScale: [0.9, 0.3] }), /from-to/);
   t.regex(report({ cropScale: [0, 1] }), /above 0 to 1/);
-  t.regex(report({ loss: 'l1' }), /one of l2, smooth-l1/);
-  t.regex(report({ loss: 'smooth-l2' }), /did you mean 'smooth-l1'/);
+  t.regex(report({ maskMode: 'paper' }), /one of inclusive, reference/);
+  t.regex(report({ maskMode: 'referense' }), /did you mean 'reference'/);
+  t.regex(report({ loss: 2 }), /loss \(--loss\) in f\.yaml cannot be 2[\s\S]*the name of a loss/);
   t.regex(report({ dim: null, depth: 0 }), /depth[\s\S]*or auto/);
   t.regex(report({ beta2: 1 }), /from 0 to below 1/);
   t.regex(report({ learningRate: Number.POSITIVE_INFINITY }), /cannot be Infinity/);

@@ -10,6 +10,7 @@ import type { ModelSize } from '../core/model/sizes.js';
 import { RandomStream } from '../core/random.js';
 import { initialTrainState, prepareTrainStep } from '../core/train/step.js';
 import { findEngines } from './helpers/engines.js';
+import { objectiveOf } from './helpers/objective.js';
 
 const engines = await findEngines();
 const isPresent = engines.some(({ name, present }) => name === 'onnx' && present);
@@ -109,7 +110,7 @@ const MASKS = checkMaskSettings(
 testOnOnnx('30 steps with different numbers of tokens need one session for each part of the step', async (t) => {
   const engine = await start();
   const model = createIjepa(SIZE);
-  const objective = { loss: 'l2', regularizer: 'none', regularizerWeight: 0, microBatchSize: 8 } as const;
+  const objective = objectiveOf('l2', 'none', 8);
   const takeStep = prepareTrainStep(engine, model, objective, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
   const stream = new RandomStream(0, 'pictures');
   const images = Float32Array.from({ length: 4 * 32 * 32 * 3 }, () => stream.normal());

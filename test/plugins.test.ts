@@ -1,10 +1,15 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { cp, mkdir, realpath, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { readConfigFile } from '../core/config/file.js';
+import { startEngine } from '../core/engine/start.js';
 import { UserError } from '../core/errors.js';
-import { loadPlugins } from '../core/plugins/load.js';
+import { broughtBy } from '../core/plugins/brought.js';
+import { findMonitorFaults } from '../core/plugins/conformance-monitors.js';
+import { findTermFaults } from '../core/plugins/conformance-objectives.js';
+import { loadPlugin, loadPlugins } from '../core/plugins/load.js';
 import { isModulePath } from '../core/plugins/place.js';
 import { BUILT_IN_PLUGINS } from '../plugins/index.js';
 import { ijepa, SMALLEST, temporaryFolder } from './helpers/command.js';
@@ -41,6 +46,9 @@ async function folderWith(t: ExecutionContext, files: Record<string, string>): P
   return folder;
 }
 
+/** A plugin that brings one thing, as text. */
+const BRINGS = (what: string) => `export default { name: 'other', summary: 'brings one thing', ${what} };`;
+
 const PACKAGE = (exports: string) => `{ "name": "p", "type": "module", "exports": ${exports} }`;
 
 test('plugins are loaded by path and from packages, those that can only be imported too', async (t) => {
@@ -64,6 +72,9 @@ test('plugins are loaded by path and from packages, those that can only be impor
 test('a plugin that cannot be used is named, with what is wrong with it; the others are loaded', async (t) => {
   const folder = await folderWith(t, {
     'good.mjs': SQUARES('good'),
+    'none.mjs': BRINGS("regularizers: [{ name: 'none', summary: 's', compute() {} }]"),
+    'values.mjs': BRINGS("monitors: [{ name: 'm', summary: 's', values: ['a b'], start() {} }]"),
+    'uncomputed.mjs': BRINGS("losses: [{ name: 'm', summary: 's' }]"),
     'throws.mjs': 'throw new Error("out of order")',
     'syntax.mjs': 'export default {',
     'empty.mjs': 'export const x = 1',
@@ -75,6 +86,9 @@ test('a plugin that cannot be used is named, with what is wrong with it; the oth
     ),
   });
   const cases: [name: string, message: RegExp][] = [
+    ['./none.mjs', /none\.mjs does not keep to the contract: regularizers\.0\.name: 'none' stands for no regularizer/],
+    ['./values.mjs', /values\.mjs does not keep to the contract: monitors\.0\.values\.0: not a name/],
+    ['./uncomputed.mjs', /uncomputed\.mjs does not keep to the contract: losses\.0\.compute: not a function/],
     ['./missing.mjs', /missing\.mjs cannot be loaded: Cannot find module/],
     ['no-such-package', /no-such-package cannot be loaded: Cannot find module/],
     ['./throws.mjs', /throws\.mjs cannot be loaded: out of order/],
@@ -100,12 +114,16 @@ test('a name that two plugins bring is an error that names both', async (t) => {
     'b.mjs': SQUARES('second', 'squares'),
     'c.mjs': SQUARES('third', 'shapes'),
     'd.mjs': SQUARES('clevr', 'own'),
+    'e.mjs': BRINGS("losses: [{ name: 'l2', summary: 's', compute() {} }]"),
   });
   const load = (...names: string[]) => loadPlugins(names, BUILT_IN_PLUGINS, folder);
   const twice = { instanceOf: UserError, message: 'the data set squares comes twice: from ./a.mjs and from ./b.mjs' };
   await t.throwsAsync(load('./a.mjs', './b.mjs'), twice);
   await t.throwsAsync(load('./c.mjs'), { message: /data set shapes comes twice: from the program itself/ });
   await t.throwsAsync(load('./d.mjs'), { message: /plugin clevr comes twice/ });
+  await t.throwsAsync(load('./e.mjs'), {
+    message: 'the loss l2 comes twice: from the program itself and from ./e.mjs',
+  });
 });
 
 test('paths and packages are told apart', (t) => {
@@ -178,6 +196,18 @@ test.serial('the check of plugins passes a whole one and lists the faults of ano
   t.is(bad.status, 1, bad.stderr);
   t.regex(bad.stdout, /two images named squares[\s\S]*another fingerprint/);
   t.is(check('./none.mjs').status, 2);
+});
+
+test("the README's plugin keeps to the contract", async (t) => {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  const code = /```js\n(export default [\s\S]*?)```/.exec(readme)?.[1] ?? '';
+  const plugin = await loadPlugin('./my-plugin.mjs', await folderWith(t, { 'my-plugin.mjs': code }));
+  const engine = await startEngine('cpu');
+  const faults = broughtBy(plugin).map((one) => {
+    if (one.kind === 'data set') throw new Error('it has no data set');
+    return one.kind === 'monitor' ? findMonitorFaults(one.item) : findTermFaults(engine, one);
+  });
+  t.deepEqual(await Promise.all(faults), [[], []]);
 });
 
 test('a plugin brings a subcommand of its own', async (t) => {

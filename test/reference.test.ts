@@ -17,10 +17,11 @@ import { encoderShapes, type ParameterShapes, type Parameters, predictorShapes }
 import type { ModelSize } from '../core/model/sizes.js';
 import { type MaskIndices, maskTensors } from '../core/model/tokens.js';
 import type { TrainBatch } from '../core/train/micro-batch.js';
-import { type Objective, prepareObjective } from '../core/train/objective.js';
+import { prepareObjective } from '../core/train/objective.js';
 import { learningRateAt, momentumAt, weightDecayAt } from '../core/train/schedules.js';
 import { initialTrainState, prepareTrainStep, type TrainState } from '../core/train/step.js';
 import { findEngines, relativeDifference, testOnEngines } from './helpers/engines.js';
+import { objectiveOf } from './helpers/objective.js';
 import { FIXTURES } from './helpers/paths.js';
 
 /*
@@ -29,7 +30,7 @@ import { FIXTURES } from './helpers/paths.js';
  */
 const REFERENCE = process.env.IJEPA_REFERENCE ?? join(FIXTURES, 'reference');
 const TOLERANCE = { forward: 1e-5, gradient: 1e-4, weightsAfter: 1e-4 };
-const OBJECTIVE: Objective = { loss: 'smooth-l1', regularizer: 'none', regularizerWeight: 0, microBatchSize: 1024 };
+const OBJECTIVE = objectiveOf('smooth-l1', 'none', 1024);
 
 interface CaseConfig {
   image_size: number;
@@ -94,12 +95,12 @@ async function checkForward(t: ExecutionContext, { model, weights, expected }: C
   await near(t, wanted, expected, 'targets', TOLERANCE.forward);
   const predicted = predictTargets(model, weights.predictor, contextTokens, context, targets);
   await near(t, predicted, expected, 'predictions', TOLERANCE.forward);
-  const { loss } = await prepareObjective(engine, model, OBJECTIVE)(weights, batch);
+  const { loss } = await prepareObjective(engine, model, OBJECTIVE)(weights, batch, 1);
   await near(t, loss, expected, 'loss', TOLERANCE.forward);
 }
 
 async function checkGradients(t: ExecutionContext, { model, weights, expected }: Case, engine: Engine) {
-  const { gradients } = await prepareObjective(engine, model, OBJECTIVE)(weights, batchOf(expected, ''));
+  const { gradients } = await prepareObjective(engine, model, OBJECTIVE)(weights, batchOf(expected, ''), 1);
   for (const [name, gradient] of Object.entries(gradients)) {
     await near(t, gradient, expected, `grad.${name}`, TOLERANCE.gradient);
   }

@@ -8,9 +8,10 @@ import type { ModelSize } from '../core/model/sizes.js';
 import { RandomStream } from '../core/random.js';
 import { updateRates } from '../core/train/adamw.js';
 import type { TrainBatch } from '../core/train/micro-batch.js';
-import { type Objective, prepareObjective, trainable } from '../core/train/objective.js';
+import { prepareObjective, trainable } from '../core/train/objective.js';
 import { initialTrainState, NotFinite, prepareTrainStep, type TrainState } from '../core/train/step.js';
 import { findEngines, relativeDifference, testOnEngines } from './helpers/engines.js';
+import { objectiveOf } from './helpers/objective.js';
 
 const engines = await findEngines();
 const SIZE: ModelSize = {
@@ -19,7 +20,7 @@ const SIZE: ModelSize = {
   encoder: { dim: 16, depth: 2, heads: 2, mlpRatio: 4 },
   predictor: { dim: 8, depth: 1, heads: 2, mlpRatio: 4 },
 };
-const OBJECTIVE: Objective = { loss: 'l2', regularizer: 'none', regularizerWeight: 0.3, microBatchSize: 64 };
+const OBJECTIVE = objectiveOf('l2', 'none', 64);
 const RATES = { learningRate: 1e-3, weightDecay: 0.05, momentum: 0.99 };
 const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 const MASKS = checkMaskSettings(
@@ -46,7 +47,7 @@ function batch(images: number, step = 1): TrainBatch {
 
 testOnEngines(test, engines, 'a step leaves the number of live tensors as it found it, 50 times', async (t, engine) => {
   const model = createIjepa(SIZE);
-  const takeStep = prepareTrainStep(engine, model, { ...OBJECTIVE, regularizer: 'vicreg', microBatchSize: 3 }, ADAM);
+  const takeStep = prepareTrainStep(engine, model, objectiveOf('l2', 'sigreg', 3), ADAM);
   let state: TrainState = initialTrainState(initialWeights(SIZE, 0, 'scaled'));
   const counts = new Set<number>();
   for (let step = 1; step <= 50; step++) {
@@ -73,8 +74,8 @@ testOnEngines(test, engines, 'a step that gives no numbers is refused, whatever 
   t.false(Number.isFinite(error?.numbers.weightNorm));
 });
 
-for (const loss of ['l2', 'smooth-l1'] as const) {
-  for (const regularizer of ['none', 'vicreg'] as const) {
+for (const loss of ['l2', 'smooth-l1']) {
+  for (const regularizer of ['none', 'vicreg', 'sigreg']) {
     testOnEngines(
       test,
       engines,
@@ -82,10 +83,10 @@ for (const loss of ['l2', 'smooth-l1'] as const) {
       async (t, engine) => {
         const model = createIjepa(SIZE);
         const weights = initialWeights(SIZE, 0, 'scaled');
-        const objective: Objective = { ...OBJECTIVE, loss, regularizer };
-        const whole = await prepareObjective(engine, model, objective)(weights, batch(7));
+        const objective = objectiveOf(loss, regularizer, 64);
+        const whole = await prepareObjective(engine, model, objective)(weights, batch(7), 1);
         const inParts = prepareObjective(engine, model, { ...objective, microBatchSize: 3 });
-        const parts = await inParts(weights, batch(7)); // 3 + 3 + 1
+        const parts = await inParts(weights, batch(7), 1); // 3 + 3 + 1
         t.true(relativeDifference(await parts.loss.data(), await whole.loss.data()) < 1e-5);
         t.true(relativeDifference(await parts.predictionLoss.data(), await whole.predictionLoss.data()) < 1e-5);
         t.true(relativeDifference(await parts.targetMeans.data(), await whole.targetMeans.data()) < 1e-5);
@@ -105,9 +106,9 @@ for (const loss of ['l2', 'smooth-l1'] as const) {
       async (t, engine) => {
         const model = createIjepa(SIZE);
         const weights = initialWeights(SIZE, 0, 'scaled');
-        const objective: Objective = { ...OBJECTIVE, loss, regularizer };
+        const objective = objectiveOf(loss, regularizer, 64);
         const compute = prepareObjective(engine, model, objective);
-        const { gradients } = await compute(weights, batch(4));
+        const { gradients } = await compute(weights, batch(4), 1);
         const stream = new RandomStream(0, 'direction');
         // Along a random direction scaled like the weights, so that float32 resolves the difference.
         const direction = Object.fromEntries(
@@ -129,7 +130,7 @@ for (const loss of ['l2', 'smooth-l1'] as const) {
             encoder: move('encoder.', weights.encoder),
             predictor: move('predictor.', weights.predictor),
           };
-          const { loss } = await compute(moved, batch(4));
+          const { loss } = await compute(moved, batch(4), 1);
           return (await loss.data())[0] as number;
         };
         const h = 0.05;

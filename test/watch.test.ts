@@ -1,7 +1,7 @@
 import test from 'ava';
 import { RandomStream } from '../core/random.js';
-import { judgeSpread, meanDeviation, rankMe } from '../core/train/watch.js';
-import type { WatchMemory } from '../core/train/watch-memory.js';
+import { meanDeviation, rankMe } from '../core/train/watch.js';
+import { type CollapseMemory, judgeSpread } from '../plugins/collapse/index.js';
 
 /** Features [rows, width], row by row. */
 function features(rows: number, width: number, value: (row: number, column: number) => number): Float32Array {
@@ -44,11 +44,11 @@ test('the deviation is the mean over features of their deviation over images', (
 
 test('a fall is reported once, and so is the recovery', (t) => {
   const story = [10, 9, 12, 8, 7, 5, 4, 6, 11, 12, 5];
-  let memory: WatchMemory | null = null;
+  let memory: CollapseMemory | null = null;
   const messages: string[] = [];
   story.forEach((rank, step) => {
-    const judged = judgeSpread(memory, { deviation: 1, rank }, step);
-    memory = judged.memory;
+    const judged = judgeSpread({ deviation: 1, rank, step }, memory);
+    memory = judged.memory ?? null;
     if (judged.message) messages.push(judged.message);
   });
   t.is(messages.length, 3);
@@ -58,7 +58,7 @@ test('a fall is reported once, and so is the recovery', (t) => {
 });
 
 test('a fall of the deviation alone is reported too', (t) => {
-  const { memory } = judgeSpread(null, { deviation: 1, rank: 5 }, 0);
-  t.truthy(judgeSpread(memory, { deviation: 0.5, rank: 5 }, 1).message);
-  t.falsy(judgeSpread(memory, { deviation: 0.9, rank: 4.5 }, 1).message);
+  const { memory = null } = judgeSpread({ deviation: 1, rank: 5, step: 0 }, null);
+  t.truthy(judgeSpread({ deviation: 0.5, rank: 5, step: 1 }, memory).message);
+  t.falsy(judgeSpread({ deviation: 0.9, rank: 4.5, step: 1 }, memory).message);
 });

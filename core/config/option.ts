@@ -31,8 +31,10 @@ interface Range {
  * so that help loads nothing that checks.
  */
 export interface Option<T> extends About<T>, Range {
-  kind: 'integer' | 'number' | 'interval' | 'choice' | 'text' | 'list';
+  kind: 'integer' | 'number' | 'interval' | 'choice' | 'name' | 'text' | 'list';
   choices?: readonly string[];
+  /** What the value is the name of, where plugins bring more than the program itself. */
+  nameOf?: string;
   /** What the program chooses where it is left to it: null, written 'auto'. */
   automatic?: string;
   /** The option may be without a value: null. */
@@ -61,6 +63,10 @@ export function choice<const T extends string>(about: About<NoInfer<T>> & { choi
   return { ...about, kind: 'choice' };
 }
 
+export function named(about: About<string> & { nameOf: string }): Option<string> {
+  return { ...about, kind: 'name' };
+}
+
 export function path(about: About<string | null>): Option<string | null> {
   return { ...about, kind: 'text', mayBeNone: true };
 }
@@ -71,6 +77,8 @@ export function list(about: About<readonly string[]>): Option<readonly string[]>
 
 /** What stands for a choice that is left to the program, on the command line and in files. */
 export const AUTO = 'auto';
+/** What stands for no regularizer. */
+export const NONE = 'none';
 
 /** What values an option allows, for people. */
 export function allowedValues(option: Option<unknown>): string {
@@ -87,6 +95,8 @@ function describeValues(option: Option<unknown>): string {
       return `from-to, ${describeRange('each', option)}, the first not larger than the second`;
     case 'choice':
       return `one of ${option.choices?.join(', ')}`;
+    case 'name':
+      return `the name of ${option.nameOf}`;
     case 'text':
       return 'a path';
     case 'list':

@@ -17,6 +17,8 @@ const runSection = z.looseObject({
   /** Images computed at once, which decides the last bits of every result. */
   microBatchSize: z.int().min(1),
   data: z.looseObject({ fingerprint: z.string() }),
+  /** The plugins that brought what the run is made of: { 'loss l2': 'objectives' }. */
+  broughtBy: z.record(z.string(), z.string()).default({}),
 });
 
 /** What a run's config.yaml records. */
@@ -31,6 +33,7 @@ export function newRunRecord(
   microBatchSize: number,
   engine: Engine,
   images: ImageCollection,
+  broughtBy: Readonly<Record<string, string>>,
 ): RunRecord {
   const { name, version, device, threads } = engine;
   const run = {
@@ -39,6 +42,7 @@ export function newRunRecord(
     engine: { name, device, threads },
     microBatchSize,
     data: { images: images.length, fingerprint: images.fingerprint },
+    broughtBy,
   };
   return { options, run };
 }
@@ -62,7 +66,8 @@ export async function readRunRecord(path: string): Promise<RunRecord> {
     throw explainSystemError(error, path);
   });
   const { run, ...recorded } = z.record(z.string(), z.unknown()).catch({}).parse(parseYaml(path, content));
-  const values = { plugins: OPTIONS.plugins.default, ...recorded }; // runs from before this option had none
+  // Runs from before these options had none.
+  const values = { plugins: OPTIONS.plugins.default, monitors: OPTIONS.monitors.default, ...recorded };
   const section = runSection.safeParse(run);
   const options = validateOptions(values, path);
   const missing = OPTION_NAMES.find((name) => options[name] === undefined);

@@ -10,6 +10,8 @@ export interface ResolvedOptions {
   origins: Readonly<Record<OptionName, string>>;
 }
 
+const COMMAND_LINE = 'the command line';
+
 /** What can give options, from weakest to strongest. */
 export interface OptionSources {
   preset?: string | undefined;
@@ -29,7 +31,7 @@ export function resolveOptions({ preset, file, flags }: OptionSources): Resolved
     layers.push({ origin: `preset ${presetName}`, values: findPreset(presetName, where).options });
   }
   if (file) layers.push({ origin: file.path, values: validateOptions(file.options, file.path) });
-  layers.push({ origin: 'flag', values: validateOptions(flags, 'the command line') });
+  layers.push({ origin: 'flag', values: validateOptions(flags, COMMAND_LINE) });
 
   const options: Record<string, unknown> = {};
   const origins: Record<string, string> = {};
@@ -39,6 +41,13 @@ export function resolveOptions({ preset, file, flags }: OptionSources): Resolved
     origins[name] = layer ? layer.origin : 'default';
   }
   return { options: options as Options, origins: origins as Record<OptionName, string> };
+}
+
+/** Where an option's value was given, for messages; empty where it is the default. */
+export function placeOf({ origins }: ResolvedOptions, name: OptionName): string {
+  const origin = origins[name];
+  if (origin === 'default') return '';
+  return origin === 'flag' ? COMMAND_LINE : origin;
 }
 
 function findPreset(name: string, where: string): Preset {

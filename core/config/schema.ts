@@ -1,8 +1,7 @@
 import { DEVICES, ENGINE_NAMES } from '../engine/contract.js';
 import { MASK_MODES } from '../masking/blocks.js';
 import { ARCHITECTURE_NAMES, INITIALISATIONS } from '../model/sizes.js';
-import { LOSSES, REGULARIZERS } from '../train/choices.js';
-import { automatic, choice, integer, interval, list, number, type Option, path } from './option.js';
+import { automatic, choice, integer, interval, list, NONE, named, number, type Option, path } from './option.js';
 
 /** Every option of a run. The order is that of help, tables and the resolved configuration. */
 export const OPTIONS = {
@@ -16,7 +15,7 @@ export const OPTIONS = {
     group: 'Data',
     default: [],
     mayChange: true,
-    help: 'plugins that bring data sets: packages installed here, or modules beside the configuration file (./mine.js)',
+    help: 'plugins that bring data sets, objectives, monitors: packages installed here, or modules beside the configuration file (./mine.js)',
   }),
   imageSize: integer({
     group: 'Data',
@@ -143,17 +142,17 @@ export const OPTIONS = {
     help: 'how blocks are placed and cut: evenly over the grid, or as in the reference code, whose blocks never reach the last row and column and whose contexts lose the bottom first',
   }),
 
-  loss: choice({
+  loss: named({
     group: 'Objective',
     default: 'l2',
-    choices: LOSSES,
-    help: "distance of predicted and target representations: the paper's squared distance, or the reference code's smooth L1",
+    nameOf: 'a loss',
+    help: "distance of predicted and target representations: l2, the paper's squared distance; smooth-l1, the reference code's; or one of a plugin",
   }),
-  regularizer: choice({
+  regularizer: named({
     group: 'Objective',
-    default: 'none',
-    choices: REGULARIZERS,
-    help: "term against collapse: variance and covariance of the context encoder's pooled output",
+    default: NONE,
+    nameOf: 'a regularizer',
+    help: "term against collapse, on the context encoder's pooled output: vicreg, by variance and covariance; sigreg, by distance from a normal distribution; one of a plugin; or none",
   }),
   regularizerWeight: number({ group: 'Objective', default: 0.3, min: 0, help: 'weight of that term' }),
 
@@ -313,7 +312,7 @@ export const OPTIONS = {
     default: 50,
     min: 1,
     unit: 'steps',
-    help: 'how often the representations are checked for collapse',
+    help: 'how often monitors look at the representations',
   }),
   watchImages: integer({
     group: 'Running',
@@ -321,7 +320,13 @@ export const OPTIONS = {
     min: 2,
     max: 1024,
     unit: 'images',
-    help: 'images on which they are checked',
+    help: 'images at whose representations they look',
+  }),
+  monitors: list({
+    group: 'Running',
+    default: ['collapse'],
+    mayChange: true,
+    help: 'what looks at the representations: collapse, which says when they collapse, and monitors of plugins',
   }),
 } as const satisfies Record<string, Option<never> | Option<unknown>>;
 
@@ -335,6 +340,6 @@ export type Options = { readonly [Name in OptionName]: ValueOf<(typeof OPTIONS)[
 /** The command-line flag of an option: imageSize -> --image-size. */
 export function flagOf(name: OptionName): string {
   if (name === 'data') return 'DATA...';
-  if (name === 'plugins') return 'in a file only';
+  if (name === 'plugins' || name === 'monitors') return 'in a file only';
   return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }

@@ -12,6 +12,7 @@ import {
   weightDecayAt,
 } from '../train/schedules.js';
 import type { StepRates } from '../train/step.js';
+import type { Terms } from '../train/terms.js';
 import { AUTO, type Option } from './option.js';
 import { OPTIONS, type OptionName, type Options } from './schema.js';
 
@@ -58,14 +59,21 @@ export function cropSettings(options: Options): CropSettings {
   return { imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit: Math.floor(maxMegapixels * 1e6) };
 }
 
-export function objectiveOf(options: Options): Objective {
-  const { loss, regularizer, regularizerWeight, batchSize } = options;
+/** What a run is trained for; a regularizer that weighs nothing is none. */
+export function objectiveOf(options: Options, { loss, regularizer }: Terms): Objective {
+  const { regularizerWeight, seed } = options;
   return {
     loss,
-    regularizer,
+    regularizer: regularizerWeight > 0 ? regularizer : null,
     regularizerWeight,
-    microBatchSize: Math.min(options.microBatchSize ?? batchSize, batchSize),
+    seed,
+    microBatchSize: microBatchSizeOf(options),
   };
+}
+
+/** Images that are computed at once. */
+export function microBatchSizeOf({ microBatchSize, batchSize }: Options): number {
+  return Math.min(microBatchSize ?? batchSize, batchSize);
 }
 
 /**

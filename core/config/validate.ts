@@ -58,6 +58,7 @@ function requiredTypeOf(option: Option<unknown>): z.ZodType {
     }
     case 'choice':
       return z.enum(option.choices as [string, ...string[]]);
+    case 'name':
     case 'text':
       return z.string().min(1);
     case 'list':

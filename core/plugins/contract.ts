@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { NONE } from '../config/option.js';
 import type { Plugin } from '../plugin.js';
 
 const callable = z.custom<(...args: never[]) => unknown>((value) => typeof value === 'function', 'not a function');
@@ -45,10 +46,27 @@ const dataSet = z.object({
   protocol: protocol.optional(),
 });
 
+const loss = z.object({ name, summary: text, compute: callable });
+const regularizer = z.object({
+  name: name.refine((word) => word !== NONE, `'${NONE}' stands for no regularizer`),
+  summary: text,
+  draw: callable.optional(),
+  compute: callable,
+});
+const monitor = z.object({
+  name,
+  summary: text,
+  values: z.array(z.string().regex(/^[A-Za-z]\w*$/, 'not a name: letters, digits, _')),
+  start: callable,
+});
+
 const plugin = z.object({
   name,
   summary: text,
   dataSets: z.array(dataSet).optional(),
+  losses: z.array(loss).optional(),
+  regularizers: z.array(regularizer).optional(),
+  monitors: z.array(monitor).optional(),
   commands: callable.optional(),
 });
 

@@ -2,6 +2,7 @@ import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { reasonOf, UserError } from '../errors.js';
 import type { Plugin } from '../plugin.js';
+import { broughtBy, labelOf } from './brought.js';
 import { contractProblem, isPlugin } from './contract.js';
 import { placeOf } from './place.js';
 
@@ -68,7 +69,7 @@ const defaultExport = z.object({ default: z.unknown() });
 function refuseSameNames(loaded: readonly { plugin: Plugin; from: string }[]): void {
   const brought = new Map<string, string>();
   for (const { plugin, from } of loaded) {
-    const names = [`plugin ${plugin.name}`, ...(plugin.dataSets ?? []).map((dataSet) => `data set ${dataSet.name}`)];
+    const names = [`plugin ${plugin.name}`, ...broughtBy(plugin).map(labelOf)];
     for (const name of names) {
       const other = brought.get(name);
       if (other !== undefined) {

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { runFolder } from '../checkpoint/run-folder.js';
+import { NONE } from '../config/option.js';
 import { readRunRecord } from '../config/record.js';
 import { modelSize } from '../config/settings.js';
 import type { EvaluationResult } from '../eval/result.js';
@@ -29,7 +30,7 @@ export async function runCompute(
   const { batchSize, contexts, targets, regularizer, regularizerWeight } = options;
   const size = modelSize(options);
   // The regularizer of a batch that is computed in parts looks at all contexts once before.
-  const looksTwice = regularizer !== 'none' && regularizerWeight > 0 && run.microBatchSize < batchSize;
+  const looksTwice = regularizer !== NONE && regularizerWeight > 0 && run.microBatchSize < batchSize;
   const operations = ({ contextPatches, targetPatches }: LogRow) => {
     const tokens = { contexts, contextPatches, targets, targetPatches };
     return batchSize * (stepOperations(size, tokens) + (looksTwice ? contextOperations(size, tokens) : 0));

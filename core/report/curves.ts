@@ -44,6 +44,21 @@ const PANELS: readonly Panel[] = [
   { title: 'Images per second', lines: [{ name: 'rate', colour: COLOURS.blue, value: (row) => row.imagesPerSecond }] },
 ];
 
+/** A panel for each value of each monitor. */
+function monitorPanels(rows: readonly LogRow[]): Panel[] {
+  const titles = new Map<string, Panel>();
+  for (const { monitors } of rows) {
+    for (const [monitor, values] of Object.entries(monitors ?? {})) {
+      for (const name of Object.keys(values)) {
+        const title = `${monitor}: ${name}`;
+        const value = (row: LogRow) => row.monitors?.[monitor]?.[name] ?? null;
+        if (!titles.has(title)) titles.set(title, { title, lines: [{ name, colour: COLOURS.vermilion, value }] });
+      }
+    }
+  }
+  return [...titles.values()];
+}
+
 const COLUMNS = 2;
 const PANEL = { width: 620, height: 300 };
 /** Most points of a line; of longer runs, every n-th step is drawn. */
@@ -56,8 +71,9 @@ export async function writeCurves(folder: RunFolder): Promise<void> {
 }
 
 function drawCurves(rows: readonly LogRow[]): string {
+  const panels = [...PANELS, ...monitorPanels(rows)];
   const width = COLUMNS * PANEL.width;
-  const height = Math.ceil(PANELS.length / COLUMNS) * PANEL.height;
+  const height = Math.ceil(panels.length / COLUMNS) * PANEL.height;
   const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width, height });
   const place = (index: number) => ({
     left: (index % COLUMNS) * PANEL.width,
@@ -67,13 +83,13 @@ function drawCurves(rows: readonly LogRow[]): string {
     animation: false,
     backgroundColor: '#ffffff',
     textStyle: { fontFamily: FONT },
-    title: PANELS.map(({ title }, index) => ({
+    title: panels.map(({ title }, index) => ({
       text: title,
       left: place(index).left + 60,
       top: place(index).top + 10,
       textStyle: { fontFamily: FONT, fontSize: 15, fontWeight: 'normal' },
     })),
-    legend: PANELS.flatMap(({ lines }, index) =>
+    legend: panels.flatMap(({ lines }, index) =>
       lines.length > 1
         ? [
             {
@@ -87,13 +103,13 @@ function drawCurves(rows: readonly LogRow[]): string {
           ]
         : [],
     ),
-    grid: PANELS.map((_, index) => ({
+    grid: panels.map((_, index) => ({
       left: place(index).left + 70,
       top: place(index).top + 45,
       width: PANEL.width - 100,
       height: PANEL.height - 95,
     })),
-    xAxis: PANELS.map((_, index) => ({
+    xAxis: panels.map((_, index) => ({
       gridIndex: index,
       type: 'value',
       name: 'step',
@@ -102,13 +118,13 @@ function drawCurves(rows: readonly LogRow[]): string {
       min: 1,
       max: Math.max(2, rows.at(-1)?.step ?? 2),
     })),
-    yAxis: PANELS.map(({ logarithmic }, index) => ({
+    yAxis: panels.map(({ logarithmic }, index) => ({
       gridIndex: index,
       type: logarithmic ? 'log' : 'value',
       scale: true,
       axisLabel: { formatter: (value: number) => String(Number(value.toPrecision(5))) },
     })),
-    series: PANELS.flatMap(({ lines }, index) =>
+    series: panels.flatMap(({ lines }, index) =>
       lines.map(({ name, colour, value }) => ({
         name,
         type: 'line',

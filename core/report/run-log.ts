@@ -2,6 +2,8 @@ import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } f
 import { writeFileAtomically } from '../atomic.js';
 import type { RunFolder } from '../checkpoint/run-folder.js';
 import { explainSystemError } from '../errors.js';
+import type { Monitor } from '../plugin.js';
+import type { MonitorValues } from '../train/monitors.js';
 
 /** What is logged of each step; every field is a column. */
 export interface LogRow {
@@ -33,7 +35,12 @@ export interface LogRow {
   /** Spread of the target features of the watch's fixed images; null on steps at which it did not look. */
   targetDeviation: number | null;
   targetRank: number | null;
+  /** By monitor and value; null on steps at which they did not look, left out where no monitor has values. */
+  monitors?: MonitorValues | null;
 }
+
+/** A monitor's name, and those of its values: columns 'name.value' of log.csv. */
+export type MonitorColumns = Pick<Monitor, 'name' | 'values'>;
 
 const COLUMNS = [
   'epoch',
@@ -53,7 +60,7 @@ const COLUMNS = [
   'skippedImages',
   'targetDeviation',
   'targetRank',
-] as const satisfies readonly (keyof LogRow)[];
+] as const satisfies readonly Exclude<keyof LogRow, 'monitors'>[];
 
 /** Appends rows to `log.jsonl` and `log.csv`. */
 export interface RunLog {
@@ -65,12 +72,19 @@ export interface RunLog {
 
 /**
  * Opens the logs of a run, cut to the steps up to `lastStep`: what a resumed run does again is not logged twice.
+ * @param monitors those whose values are columns of the table
  * @returns the log, and how many of those steps it lacks because its file was damaged
  */
-export async function openRunLog(folder: RunFolder, lastStep: number): Promise<{ log: RunLog; missing: number }> {
+export async function openRunLog(
+  folder: RunFolder,
+  lastStep: number,
+  monitors: readonly MonitorColumns[] = [],
+): Promise<{ log: RunLog; missing: number }> {
+  const csvLine = (row: LogRow) => csvLineOf(row, monitors);
+  const head = [...COLUMNS, ...monitors.flatMap(({ name, values }) => values.map((value) => `${name}.${value}`))];
   const rows = readRunLog(folder).filter(({ step }) => step <= lastStep);
   await writeFileAtomically(folder.log, rows.map(jsonLine).join(''));
-  await writeFileAtomically(folder.table, [`${COLUMNS.join(',')}\n`, ...rows.map(csvLine)].join(''));
+  await writeFileAtomically(folder.table, [`${head.join(',')}\n`, ...rows.map(csvLine)].join(''));
   const files = [
     { path: folder.log, file: openSync(folder.log, 'a'), format: jsonLine },
     { path: folder.table, file: openSync(folder.table, 'a'), format: csvLine },
@@ -117,6 +131,8 @@ function jsonLine(row: LogRow): string {
   return `${JSON.stringify(row)}\n`;
 }
 
-function csvLine(row: LogRow): string {
-  return `${COLUMNS.map((column) => row[column] ?? '').join(',')}\n`;
+function csvLineOf(row: LogRow, monitors: readonly MonitorColumns[]): string {
+  const own = COLUMNS.map((column) => row[column]);
+  const watched = monitors.flatMap(({ name, values }) => values.map((value) => row.monitors?.[name]?.[value]));
+  return `${[...own, ...watched].map((value) => value ?? '').join(',')}\n`;
 }

@@ -1,5 +1,6 @@
+import { NONE } from '../config/option.js';
 import type { Options } from '../config/schema.js';
-import { modelSize, objectiveOf } from '../config/settings.js';
+import { microBatchSizeOf, modelSize } from '../config/settings.js';
 import type { Engine } from '../engine/contract.js';
 import { countParameters, encoderShapes, predictorShapes } from '../model/parameters.js';
 import type { ImageCollection } from '../plugin.js';
@@ -14,7 +15,7 @@ export function announce(
   const size = modelSize(options);
   const { encoder, predictor } = size;
   const millions = (count: number) => `${(count / 1e6).toFixed(count < 1e7 ? 2 : 0)} M`;
-  const { microBatchSize } = objectiveOf(options);
+  const microBatchSize = microBatchSizeOf(options);
   console.line(`data       ${run.images.length} images: ${run.images.description}`);
   console.line(
     `model      encoder ${encoder.dim} x ${encoder.depth}, ${encoder.heads} heads, ${millions(countParameters(encoderShapes(size)))} parameters; ` +
@@ -34,7 +35,7 @@ export function announce(
 
 /** The loss, and whether there is a term against collapse. */
 export function describeObjective({ loss, regularizer, regularizerWeight }: Options): string {
-  return regularizer === 'none'
+  return regularizer === NONE
     ? `${loss}, no term against collapse`
     : `${loss} + ${regularizerWeight} x ${regularizer}, a term against collapse that the paper does not have`;
 }

@@ -1,3 +1,4 @@
+import { NONE } from '../config/option.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
 import { createIjepa, initialWeights } from '../model/ijepa.js';
@@ -8,6 +9,8 @@ import { RandomStream } from '../random.js';
 import type { TrainBatch } from './micro-batch.js';
 import type { Objective } from './objective.js';
 import { initialTrainState, prepareTrainStep } from './step.js';
+import type { Terms } from './terms.js';
+import { tryTerms } from './trial.js';
 
 /** Sizes of a training step that is timed. */
 interface BenchmarkSize {
@@ -77,6 +80,8 @@ export interface BenchmarkResult {
   version: string;
   device: string;
   config: BenchmarkName;
+  loss: string;
+  regularizer: string;
   threads: number;
   /** Median. */
   secondsPerStep: number;
@@ -91,13 +96,13 @@ export interface BenchmarkResult {
 }
 
 /**
- * Times the whole training step on random data: both encoders, predictor, smooth L1 loss, gradients, AdamW, moving
- * average.
+ * Times the whole training step on random data: both encoders, predictor, objective, gradients, AdamW, moving average.
  * @param afterStep is called after every step
  */
 export async function runBenchmark(
   engine: Engine,
   config: BenchmarkName,
+  terms: Terms,
   steps: number,
   microBatchSize: number | null = null,
   afterStep: () => void = () => {},
@@ -106,11 +111,12 @@ export async function runBenchmark(
   const size = modelSizeOf(sizes);
   const model = createIjepa(size);
   const objective: Objective = {
-    loss: 'smooth-l1',
-    regularizer: 'none',
-    regularizerWeight: 0,
+    ...terms,
+    regularizerWeight: 1,
+    seed: 0,
     microBatchSize: microBatchSize ?? sizes.batchSize,
   };
+  await tryTerms(terms, sizes.dim);
   const takeStep = prepareTrainStep(engine, model, objective, ADAM);
   const batch = randomBatch(sizes);
   let state = initialTrainState(initialWeights(size, 0, 'scaled'));
@@ -130,6 +136,8 @@ export async function runBenchmark(
     version: engine.version,
     device: engine.device,
     config,
+    loss: terms.loss.item.name,
+    regularizer: terms.regularizer?.item.name ?? NONE,
     threads: engine.threads,
     secondsPerStep: round(median, 4),
     minSeconds: round(timed[0] as number, 4),

@@ -12,11 +12,12 @@ import type { MaskSettings } from '../masking/blocks.js';
 import { masksOfStep } from '../masking/coverage.js';
 import type { Ijepa } from '../model/ijepa.js';
 import type { ImageCollection } from '../plugin.js';
+import type { Chosen } from '../plugins/chosen.js';
 import type { Console } from '../report/console.js';
 import { writeCurves } from '../report/curves.js';
-import { openRunLog } from '../report/run-log.js';
-import { CollapseWatch } from './collapse-watch.js';
+import { type MonitorColumns, openRunLog } from '../report/run-log.js';
 import type { StopSignal, StopSignalName } from './interrupt.js';
+import { RunWatch } from './run-watch.js';
 import { prepareTrainStep, type TrainState } from './step.js';
 import { withAdvice } from './step-advice.js';
 import type { Spread, WatchMemory } from './watch-memory.js';
@@ -24,6 +25,8 @@ import type { Spread, WatchMemory } from './watch-memory.js';
 /** Everything that a run is made of, ready to go. */
 export interface Run {
   options: Options;
+  /** What the options name of what plugins bring. */
+  chosen: Chosen;
   model: Ijepa;
   masks: MaskSettings;
   images: ImageCollection;
@@ -65,7 +68,7 @@ const CURVES_SHARE = 0.02;
  * @throws UserError where the loss is no longer a number, memory runs out, or the disk is full; what was saved stays
  */
 export async function runLoop(run: Run, position: RunPosition): Promise<LoopResult> {
-  const { options, images, folder, console, stop } = run;
+  const { options, chosen, images, folder, console, stop } = run;
   const { batchSize, seed, epochs } = options;
   const epochSteps = stepsPerEpoch(images.length, batchSize);
   const length = { stepsPerEpoch: epochSteps, epochs, scheduleStretch: options.scheduleStretch };
@@ -73,12 +76,15 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
   const firstStep = position.state.step;
   let { state } = position;
 
-  const watch = await CollapseWatch.start(options, run.model, images, state.weights.target, position.watch);
-  const plainStep = prepareTrainStep(run.engine, run.model, objectiveOf(options), options);
-  const takeStep = withAdvice(plainStep, options.learningRate, folder.checkpoints);
+  const { monitors } = chosen;
+  const watched = { ...run, totalSteps };
+  const watch = await RunWatch.start(watched, monitors, state.weights.target, position.watch, console.warn);
+  const plainStep = prepareTrainStep(run.engine, run.model, objectiveOf(options, chosen), options);
+  const takeStep = withAdvice(plainStep, chosen, options.learningRate, folder.checkpoints);
   const loading = { ...cropSettings(options), seed, batchSize, aheadBytes: options.aheadMegabytes * 1e6 };
   const batches = loadBatches(images, loading, run.skipped, firstStep, totalSteps);
-  const { log, missing } = await openRunLog(folder, firstStep);
+  const columns = columnsOf(monitors);
+  const { log, missing } = await openRunLog(folder, firstStep, columns);
   if (missing > 0) console.warn(`log.jsonl was damaged: ${missing} of the first ${firstStep} steps are missing in it`);
   if (firstStep > 0 && firstStep % epochSteps === 0) await keepEpochIfDue(run, firstStep / epochSteps);
   const progress = console.progress(totalSteps, epochs, firstStep);
@@ -102,8 +108,7 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
       lastLoss = taken.loss;
 
       const isWatched = step % options.watchEverySteps === 0 || step === totalSteps;
-      const look = isWatched ? await watch.look(state.weights.target, step) : null;
-      if (look?.message) console.warn(look.message);
+      const look = isWatched ? await watch.look(state.weights.target, step, taken.loss) : null;
 
       const imagesPerSecond = (batchSize * 1000) / (performance.now() - asked);
       log.append({
@@ -122,6 +127,7 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
         skippedImages: run.skipped.count,
         targetDeviation: look?.spread.deviation ?? null,
         targetRank: look?.spread.rank ?? null,
+        ...(columns.length > 0 && { monitors: look?.monitors ?? null }),
       });
       progress.step({ epoch, step, loss: taken.loss, imagesPerSecond });
 
@@ -155,6 +161,11 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
     imagesPerSecond: round(((state.step - firstStep) * batchSize) / seconds, 2),
     skippedImages: run.skipped.count,
   };
+}
+
+/** The monitors that have values, for the log. */
+function columnsOf(monitors: Chosen['monitors']): MonitorColumns[] {
+  return monitors.map(({ item }) => item).filter(({ values }) => values.length > 0);
 }
 
 async function save({ folder, model }: Run, { state, watch }: RunPosition, epoch: number): Promise<void> {

@@ -2,15 +2,13 @@ import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { encodeContext, encodeTargets, type Ijepa, predictTargets, type Weights } from '../model/ijepa.js';
 import { type Parameters, parameter } from '../model/parameters.js';
-import type { LossName, RegularizerName } from './choices.js';
-import { predictionLoss } from './loss.js';
 import { type MicroBatch, microBatches, type TrainBatch } from './micro-batch.js';
-import { vicreg } from './regularizer.js';
+import { type Drawn, drawNumbers, predictionLoss, regularization, type Terms } from './terms.js';
 
-export interface Objective {
-  loss: LossName;
-  regularizer: RegularizerName;
+export interface Objective extends Terms {
   regularizerWeight: number;
+  /** Fixes the random numbers that a regularizer draws. */
+  seed: number;
   /** Images computed at once; the gradients of a larger batch are accumulated, with the same result. */
   microBatchSize: number;
 }
@@ -24,8 +22,11 @@ export type ObjectiveGradients = {
   gradients: Parameters;
 };
 
-/** Computes an objective's value over a batch and its gradients, in parts that are added up; the caller's to dispose. */
-export type ComputeObjective = (weights: Weights, batch: TrainBatch) => Promise<ObjectiveGradients>;
+/**
+ * Computes an objective's value over a batch and its gradients, in parts that are added up; the caller's to dispose.
+ * @param step from 1, for what is drawn anew in each
+ */
+export type ComputeObjective = (weights: Weights, batch: TrainBatch, step: number) => Promise<ObjectiveGradients>;
 
 /** Prepares an objective for an engine. */
 export function prepareObjective(engine: Engine, model: Ijepa, objective: Objective): ComputeObjective {
@@ -33,9 +34,9 @@ export function prepareObjective(engine: Engine, model: Ijepa, objective: Object
     tf.tidy(() => partGradients(model, objective, weights, part, pull)),
   );
   const pullOf = preparePull(engine, model, objective);
-  return async (weights, batch) => {
+  return async (weights, batch, step) => {
     const parts = microBatches(model, batch, objective.microBatchSize);
-    const pull = await pullOf(weights, parts);
+    const pull = await pullOf(weights, parts, step);
     let sum: ObjectiveGradients | null = null;
     for (const [index, part] of parts.entries()) {
       const result = await computePart(weights, part, pull[index] ?? {});
@@ -93,20 +94,24 @@ async function addResults(engine: Engine, a: ObjectiveGradients, b: ObjectiveGra
 /**
  * What stands for the regularizer in a part of a batch that is computed in several.
  *
- * Variance and covariance of a batch are not means over its parts. So all pooled outputs z are computed first without
- * gradient, then R(z) and G = ∂R/∂z; each part adds ⟨G, z(θ)⟩, whose gradient is that of R itself, and its share of
- * R - ⟨G, z⟩, which brings the sum of the parts to R. Empty where there is one part, or no regularizer.
+ * A regularizer's R of a batch is no mean over its parts. So all pooled outputs z are computed first without gradient,
+ * then R(z) and G = ∂R/∂z; each part adds ⟨G, z(θ)⟩, whose gradient is that of R itself, and its share of R - ⟨G, z⟩,
+ * which brings the sum of the parts to R. Where there is one part, it computes R itself, with what was drawn for the
+ * step. Empty without a regularizer.
  */
-type Pull = { slope?: Tensor; correction?: Tensor };
+type Pull = { drawn?: Drawn; slope?: Tensor; correction?: Tensor };
 
-function preparePull(engine: Engine, model: Ijepa, { regularizer, regularizerWeight }: Objective) {
+function preparePull(engine: Engine, model: Ijepa, { regularizer, regularizerWeight, seed }: Objective) {
+  if (!regularizer) return async (): Promise<Pull[]> => [];
   const pooled = engine.compile((encoder: Parameters, part: MicroBatch) =>
     tf.tidy(() => pool(encodeContext(model, encoder, part.images, part.context))),
   );
-  const pulls = engine.compile((outputs: Tensor[]) =>
+  const pulls = engine.compile((outputs: Tensor[], drawn: Drawn) =>
     tf.tidy((): Pull[] => {
       const z = tf.concat(outputs, 0);
-      const { value, grad } = tf.valueAndGrad((x: Tensor) => vicreg(x).mul(regularizerWeight))(z);
+      const { value, grad } = tf.valueAndGrad((x: Tensor) =>
+        regularization(regularizer, x, drawn).mul(regularizerWeight),
+      )(z);
       const correction = value.sub(grad.mul(z).sum()).div(outputs.length);
       const slopes = tf.split(
         grad,
@@ -116,21 +121,22 @@ function preparePull(engine: Engine, model: Ijepa, { regularizer, regularizerWei
       return slopes.map((slope) => ({ slope, correction: correction.clone() }));
     }),
   );
-  return async (weights: Weights, parts: readonly MicroBatch[]): Promise<Pull[]> => {
-    if (parts.length === 1 || regularizer === 'none' || regularizerWeight === 0) return [];
+  return async (weights: Weights, parts: readonly MicroBatch[], step: number): Promise<Pull[]> => {
+    const drawn = drawNumbers(regularizer, seed, step, model.size.encoder.dim);
+    if (parts.length === 1) return [{ drawn }];
     const outputs: Tensor[] = [];
     for (const part of parts) outputs.push(await pooled(weights.encoder, part));
-    const result = await pulls(outputs);
-    tf.dispose(outputs);
+    const result = await pulls(outputs, drawn);
+    tf.dispose([outputs, drawn]);
     return result;
   };
 }
 
 /** The regularizer's term in a part's loss; null where there is none. */
 function regularizerOf({ regularizer, regularizerWeight }: Objective, context: Tensor, pull: Pull): Tensor | null {
-  if (regularizer === 'none' || regularizerWeight === 0) return null;
-  const { slope, correction } = pull;
-  if (!slope || !correction) return vicreg(pool(context)).mul(regularizerWeight);
+  if (!regularizer) return null;
+  const { drawn = {}, slope, correction } = pull;
+  if (!slope || !correction) return regularization(regularizer, pool(context), drawn).mul(regularizerWeight);
   return pool(context).mul(slope).sum().add(correction);
 }
 

@@ -3,7 +3,7 @@ import { loadCheckpoint } from '../checkpoint/checkpoint.js';
 import { hasKeptCheckpoints, latestCheckpoint, recoveryAdvice } from '../checkpoint/names.js';
 import { checkFolder, createRunFolder, openRunFolder, type RunFolder, runFolder } from '../checkpoint/run-folder.js';
 import { compareWithRun, newRunRecord, type RunRecord, readRunRecord, writeRunRecord } from '../config/record.js';
-import type { ResolvedOptions } from '../config/resolve.js';
+import { placeOf, type ResolvedOptions } from '../config/resolve.js';
 import type { Options } from '../config/schema.js';
 import { cropSettings, learningRateSchedule, maskSettings, modelSize } from '../config/settings.js';
 import { cropsOfStep, requireOneBatch, stepsPerEpoch } from '../data/loader.js';
@@ -14,7 +14,8 @@ import { outOfMemory } from '../engine/memory.js';
 import { startEngine } from '../engine/start.js';
 import { UserError } from '../errors.js';
 import { createIjepa, initialWeights } from '../model/ijepa.js';
-import type { DataSet, ImageCollection } from '../plugin.js';
+import type { DataSet, ImageCollection, Plugin } from '../plugin.js';
+import { type Chosen, choose, recordOf, requireRecorded } from '../plugins/chosen.js';
 import type { Console } from '../report/console.js';
 import { writeMaskPreview } from '../report/mask-preview.js';
 import { readRunLog } from '../report/run-log.js';
@@ -23,6 +24,7 @@ import type { StopSignal } from './interrupt.js';
 import { drawCurves, type LoopResult, type RunPosition, runLoop } from './loop.js';
 import { chooseMicroBatchSize } from './memory.js';
 import { initialTrainState } from './step.js';
+import { tryTerms } from './trial.js';
 
 /** What is to be trained, and how the program is to behave about it. */
 export interface PretrainRequest {
@@ -31,8 +33,8 @@ export interface PretrainRequest {
   resume: boolean;
   /** Delete the run in the folder first. */
   force: boolean;
-  /** The data sets that there are with some plugins. */
-  dataSets: (plugins: readonly string[]) => Promise<readonly DataSet[]>;
+  /** The plugins that there are, with some that are named. */
+  plugins: (names: readonly string[]) => Promise<readonly Plugin[]>;
   console: Console;
   stop: StopSignal;
 }
@@ -67,26 +69,34 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
   const size = modelSize(asked);
   const masks = maskSettings(asked);
   learningRateSchedule(asked);
-  const dataSets = await request.dataSets(asked.plugins);
+  const plugins = await request.plugins(asked.plugins);
+  if (record) requireRecorded(record.run.broughtBy, asked, plugins);
+  const recordedIn = record ? runFolder(out).config : '';
+  const chosen = choose(asked, plugins, (name) => placeOf(request.resolved, name) || recordedIn);
+  const dataSets = plugins.flatMap((plugin) => plugin.dataSets ?? []);
   requireOutside(out, request.resolved.options.data, dataSets);
   const images = await openData(asked.data, dataSets);
   if (record) requireSameImages(images, record, out);
   requireOneBatch(images, asked.batchSize);
   const { device, threads } = asked;
   const engine = await startEngine(asked.engine, { device, ...(threads !== null && { threads }) });
+  await tryTerms(chosen, size.encoder.dim);
   const microBatchSize = asked.microBatchSize ?? record?.run.microBatchSize ?? chooseMicroBatchSize(asked, engine);
   const options = { ...asked, microBatchSize: Math.min(microBatchSize, asked.batchSize) };
 
   const folder = record
-    ? await continueRun(out, asked, record)
-    : await beginRun(out, newRunRecord(asked, options.microBatchSize, engine, images), images);
+    ? await continueRun(out, asked, record, chosen)
+    : await beginRun(out, newRunRecord(asked, options.microBatchSize, engine, images, recordOf(chosen)), images);
   const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
   const totalSteps = options.epochs * stepsPerEpoch(images.length, options.batchSize);
   try {
     const model = createIjepa(size);
     const position = record ? await readPosition(folder, options, console) : freshPosition(options);
     announce(console, options, { images, engine, totalSteps, firstStep: position.state.step });
-    const result = await runLoop({ ...request, options, model, masks, images, skipped, folder, engine }, position);
+    const result = await runLoop(
+      { ...request, options, chosen, model, masks, images, skipped, folder, engine },
+      position,
+    );
     model.dispose();
     const { name, version, device, threads } = engine;
     const checkpoint = latestCheckpoint(folder.checkpoints);
@@ -164,10 +174,11 @@ async function beginRun(out: string, record: RunRecord, images: ImageCollection)
 }
 
 /** Records what was given anew: where the images are now, for one. */
-async function continueRun(out: string, options: Options, record: RunRecord): Promise<RunFolder> {
+async function continueRun(out: string, options: Options, record: RunRecord, chosen: Chosen): Promise<RunFolder> {
   const folder = runFolder(out);
   if (JSON.stringify(options) !== JSON.stringify(record.options)) {
-    await writeRunRecord(folder.config, { ...record, options });
+    const run = { ...record.run, broughtBy: recordOf(chosen) };
+    await writeRunRecord(folder.config, { options, run });
   }
   return folder;
 }

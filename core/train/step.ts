@@ -67,7 +67,7 @@ export function prepareTrainStep(engine: Engine, model: Ijepa, objective: Object
   const compute = prepareObjective(engine, model, objective);
   const summarise = engine.compile(summary);
   return async (state, batch, rates) => {
-    const result = await compute(state.weights, batch);
+    const result = await compute(state.weights, batch, state.step + 1);
     const numbers = await readScalars(await summarise(result));
     if (!Object.values(numbers).every(Number.isFinite)) {
       tf.dispose(result);

@@ -5,13 +5,8 @@ import { type Tensor, tf } from '../engine/tf.js';
 import { UserError } from '../errors.js';
 import { encodeImages, type Ijepa } from '../model/ijepa.js';
 import type { Parameters } from '../model/parameters.js';
-import type { ImageCollection } from '../plugin.js';
+import type { ImageCollection, ImageItem } from '../plugin.js';
 import { RandomStream } from '../random.js';
-import type { Spread, WatchMemory } from './watch-memory.js';
-
-/** A fall below this part of the best value so far is reported; it is over above `RECOVERED`. */
-const FALLEN = 0.6;
-const RECOVERED = 0.8;
 
 /**
  * RankMe (Garrido et al. 2023): exp(-Σ pₖ ln pₖ) with pₖ = σₖ / Σ σ, the singular values of the features.
@@ -50,7 +45,7 @@ export function meanDeviation(features: Float32Array, rows: number): number {
 
 /**
  * The fixed images that a run looks at: chosen by the seed, the middle square of each.
- * @returns normalised images, [n, S, S, 3]
+ * @returns the images, and their normalised pixels, [n, S, S, 3]
  */
 export async function loadWatchImages(
   images: ImageCollection,
@@ -58,34 +53,36 @@ export async function loadWatchImages(
   imageSize: number,
   seed: number,
   pixelLimit: number,
-): Promise<Float32Array> {
+): Promise<{ images: ImageItem[]; pixels: Float32Array }> {
   const order = new RandomStream(seed, 'watch').permutation(images.length);
   const wanted = Math.min(count, images.length);
-  const read: Uint8Array[] = [];
+  const read: { item: ImageItem; crop: Uint8Array }[] = [];
   for (let from = 0; read.length < wanted && from < order.length; from += wanted) {
-    const part = [...order.subarray(from, from + wanted)];
-    const crops = part.map((index) => centreCrop(images.item(index), imageSize, pixelLimit).catch(() => undefined));
-    for (const crop of await Promise.all(crops)) if (crop && read.length < wanted) read.push(crop);
+    const items = [...order.subarray(from, from + wanted)].map((index) => images.item(index));
+    const crops = items.map((item) => centreCrop(item, imageSize, pixelLimit).catch(() => undefined));
+    for (const [at, crop] of (await Promise.all(crops)).entries()) {
+      if (crop && read.length < wanted) read.push({ item: items[at] as ImageItem, crop });
+    }
   }
   if (read.length < 2) {
     throw new UserError(`hardly any of the ${images.length} images in ${images.description} can be read`, {
       expected: 'images that can be read (JPEG, PNG, WebP, AVIF, GIF, TIFF)',
     });
   }
-  return toNormalised(read);
+  return { images: read.map(({ item }) => item), pixels: toNormalised(read.map(({ crop }) => crop)) };
 }
 
 /**
- * The spread of the target encoder's average-pooled features.
+ * The target encoder's average-pooled features, row by row, [n, D].
  * @param images [n, S, S, 3]
  * @param together images that are encoded at once
  */
-export async function measureSpread(
+export async function pooledFeatures(
   model: Ijepa,
   target: Parameters,
   images: Float32Array,
   together: number,
-): Promise<Spread> {
+): Promise<Float32Array> {
   const side = model.size.imageSize;
   const pixels = side * side * 3;
   const rows = images.length / pixels;
@@ -99,38 +96,5 @@ export async function measureSpread(
     features.set(await pooled.data(), from * model.size.encoder.dim);
     pooled.dispose();
   }
-  return { deviation: meanDeviation(features, rows), rank: rankMe(features, rows) };
-}
-
-/**
- * Compares a look with those before. The loss alone does not tell a collapse: it falls during one, and may rise in a
- * healthy run.
- * @returns what to remember, and a message when the spread has fallen or has come back
- */
-export function judgeSpread(
-  memory: WatchMemory | null,
-  now: Spread,
-  step: number,
-): { memory: WatchMemory; message?: string } {
-  if (!memory) return { memory: { first: now, best: now, warned: false } };
-  const best = {
-    deviation: Math.max(memory.best.deviation, now.deviation),
-    rank: Math.max(memory.best.rank, now.rank),
-  };
-  const part = Math.min(now.deviation / best.deviation, now.rank / best.rank);
-  const next = { first: memory.first, best };
-  const values = `effective rank ${now.rank.toFixed(1)} (best so far ${best.rank.toFixed(1)}), standard deviation ${now.deviation.toFixed(3)} (best ${best.deviation.toFixed(3)})`;
-  if (!memory.warned && part < FALLEN) {
-    const message =
-      `step ${step}: the representations are collapsing, pictures look more and more alike to the model: ${values}. ` +
-      'The loss does not show this. What helps: --regularizer vicreg, a slower target (--ema nearer 1), more data';
-    return { memory: { ...next, warned: true }, message };
-  }
-  if (memory.warned && part > RECOVERED) {
-    return {
-      memory: { ...next, warned: false },
-      message: `step ${step}: the representations have recovered: ${values}`,
-    };
-  }
-  return { memory: { ...next, warned: memory.warned } };
+  return features;
 }

@@ -1,11 +1,16 @@
 /**
- * A plugin to copy. It brings one data set: a folder with `labels.csv`, whose lines are `image,class`, and the images.
- * The first four of five lines are for training, every fifth is a test image.
+ * A plugin to copy. It brings one of each: a data set, a loss, a regularizer, a monitor; leave out what you do not need.
+ *
+ * The data set is a folder with `labels.csv`, whose lines are `image,class`, and the images. The first four of five
+ * lines are for training, every fifth is a test image.
  *
  * As a plugin of your own, outside this repository: copy this file as JavaScript, import PluginError from
  * 'ijepa/dist/core/plugin.js' (or throw any Error whose name is 'PluginError'), and name the file in a configuration:
  *
  *     plugins: [./my-plugin.js]
+ *     loss: log-cosh                    # or --loss log-cosh
+ *     regularizer: projected-variance
+ *     monitors: [collapse, length]
  *
  * `node dist/test/check-plugin.js ./my-plugin.js my-set:folder` holds it against the contract.
  */
@@ -17,8 +22,11 @@ import {
   type ImageCollection,
   type LabelledData,
   type LabelledImages,
+  type Monitor,
   type Plugin,
   PluginError,
+  type PredictionLoss,
+  type Regularizer,
 } from '../../core/plugin.js';
 
 /** A line of labels.csv. */
@@ -111,10 +119,61 @@ function images(description: string, entries: readonly Entry[], classes: readonl
   };
 }
 
+const logCosh: PredictionLoss = {
+  name: 'log-cosh',
+  summary: 'squared near 0, linear far away, smooth everywhere',
+  // With operations of `tf`, which is handed in: log(cosh(d)) = |d| + log(1 + exp(-2|d|)) - log 2, as a mean.
+  compute(tf, predicted, target) {
+    const distance = predicted.sub(target).abs(); // [M, J, D]
+    return distance
+      .add(tf.softplus(distance.mul(-2)))
+      .sub(Math.LN2)
+      .mean();
+  },
+};
+
+const DIRECTIONS = 32;
+
+const projectedVariance: Regularizer<'directions'> = {
+  name: 'projected-variance',
+  summary: 'on random directions, rows are to have variance 1',
+  // Left out where nothing is random. Each step gets other numbers, the same whenever the run is repeated.
+  draw: (random, width) => ({
+    directions: {
+      shape: [width, DIRECTIONS],
+      values: Float32Array.from({ length: width * DIRECTIONS }, () => random.normal() / Math.sqrt(width)),
+    },
+  }),
+  compute(tf, pooled, { directions }) {
+    const projected = tf.matMul(pooled, directions); // [n, DIRECTIONS]
+    return tf.moments(projected, 0).variance.sub(1).square().mean();
+  },
+};
+
+const length: Monitor<{ first: number }> = {
+  name: 'length',
+  summary: 'mean length of the features, and how it has grown since the first look',
+  values: ['mean', 'growth'],
+  start: ({ images, width }) => ({
+    // What has to be known at the next look is handed back as `memory`, and kept in checkpoints.
+    look({ step, features }, memory) {
+      const lengths = images.map((_, row) => Math.hypot(...features.subarray(row * width, (row + 1) * width)));
+      const mean = lengths.reduce((sum, value) => sum + value, 0) / lengths.length;
+      const first = memory?.first ?? mean;
+      const growth = mean / first;
+      const message = `step ${step}: features are ${growth.toFixed(1)} times as long as at the start`;
+      return { values: { mean, growth }, memory: { first }, ...(growth > 10 && { message }) };
+    },
+  }),
+};
+
 const plugin = {
   name: 'template',
   summary: 'An example of a plugin',
   dataSets: [template],
+  losses: [logCosh],
+  regularizers: [projectedVariance],
+  monitors: [length],
 } satisfies Plugin;
 
 export default plugin;
