@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import sharp from 'sharp';
@@ -56,6 +56,7 @@ test.serial('a run leaves a folder with everything in it and says what it did', 
     'log.csv',
     'log.jsonl',
     'masks.png',
+    'state.json',
   ]);
   t.deepEqual((await readdir(join(run, 'checkpoints'))).sort(), [
     'epoch-0002.safetensors',
@@ -369,19 +370,38 @@ test.serial('what a process that died at its start left behind is no obstacle', 
   t.false(existsSync(join(run, 'config.yaml.unfinished')));
 });
 
-test.serial('a newest checkpoint that is missing or damaged is told of, with the command that mends it', async (t) => {
+test.serial('where the newest checkpoint is damaged or missing, a run goes on from the one before it', async (t) => {
   const run = join(await temporaryFolder(t), 'run');
   await pretrain(run, '--epochs', '3');
   const whole = await readFile(latest(run));
-  const previous = join(run, 'checkpoints', 'previous.safetensors');
-  await rm(latest(run));
-  await refused(t, ['pretrain', '--out', run, '--resume'], /latest\.safetensors is missing[\s\S]*copy .*previous/);
-  t.is(logOf(run).length, 18, 'nothing starts over');
+  const aside = join(run, 'checkpoints', 'latest.damaged-1.safetensors');
   await writeFile(latest(run), 'rubbish');
-  await refused(t, ['pretrain', '--out', run, '--resume'], /is damaged[\s\S]*copy .*previous\.safetensors over/);
-  await copyFile(previous, latest(run));
-  t.is((await ijepa(['pretrain', '--out', run, '--resume'])).code, 0);
+  await refused(t, ['features', run, 'shapes:4', '--out', join(run, 'x.npy')], /damaged[\s\S]*previous\.safetensors/);
+  const first = await ijepa(['pretrain', '--out', run, '--resume']);
+  t.is(first.code, 0, first.stderr);
+  t.regex(
+    first.stdout,
+    /latest\.safetensors is damaged[\s\S]*set aside as .*latest\.damaged-1[\s\S]*goes on from previous.*step 12/,
+  );
+  t.is(await readFile(aside, 'utf8'), 'rubbish');
   t.deepEqual(await readFile(latest(run)), whole);
+
+  await rm(latest(run));
+  await refused(t, ['features', run, 'shapes:4', '--out', join(run, 'x.npy')], /previous\.safetensors/);
+  const second = await ijepa(['pretrain', '--out', run, '--resume']);
+  t.is(second.code, 0, second.stderr);
+  t.regex(second.stdout, /latest\.safetensors is missing[\s\S]*goes on from previous/);
+  t.deepEqual(await readFile(latest(run)), whole);
+  t.deepEqual(
+    logOf(run).map(({ step }) => step),
+    [...Array(18).keys()].map((at) => at + 1),
+  );
+
+  await rm(latest(run));
+  await rm(join(run, 'checkpoints', 'previous.safetensors'));
+  await rm(join(run, 'checkpoints', 'epoch-0003.safetensors'));
+  await refused(t, ['pretrain', '--out', run, '--resume'], /latest\.safetensors is missing/);
+  t.is(logOf(run).length, 18, 'nothing starts over');
 });
 
 test.serial('a checkpoint of a model with other heads is refused, although its shapes fit', async (t) => {

@@ -62,7 +62,7 @@ export async function readRunRecord(path: string): Promise<RunRecord> {
     throw explainSystemError(error, path);
   });
   const { run, ...recorded } = z.record(z.string(), z.unknown()).catch({}).parse(parseYaml(path, content));
-  const values = { plugins: OPTIONS.plugins.default, ...recorded }; // runs from before this option had none
+  const values = { ...sinceFirstVersion(), ...recorded };
   const section = runSection.safeParse(run);
   const options = validateOptions(values, path);
   const missing = OPTION_NAMES.find((name) => options[name] === undefined);
@@ -110,6 +110,16 @@ export function describeOptions({ options, origins }: ResolvedOptions): string {
     return `${`${name}: ${value}`.padEnd(36)} # ${origins[name]}${isAutomatic ? `: ${automatic}${choice}` : ''}`;
   });
   return lines.join('\n');
+}
+
+/** Options that runs of earlier versions did not have. */
+function sinceFirstVersion(): Partial<Options> {
+  const { plugins, saveEverySteps, saveEveryMinutes } = OPTIONS;
+  return {
+    plugins: plugins.default,
+    saveEverySteps: saveEverySteps.default,
+    saveEveryMinutes: saveEveryMinutes.default,
+  };
 }
 
 function parseYaml(path: string, content: string): unknown {

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { appendFileSync, closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { writeFileAtomically } from '../atomic.js';
 import type { RunFolder } from '../checkpoint/run-folder.js';
 import { explainSystemError } from '../errors.js';
@@ -58,8 +58,6 @@ const COLUMNS = [
 /** Appends rows to `log.jsonl` and `log.csv`. */
 export interface RunLog {
   append(row: LogRow): void;
-  /** Sees to it that what was appended is on the disk. */
-  sync(): void;
   close(): void;
 }
 
@@ -85,8 +83,7 @@ export async function openRunLog(folder: RunFolder, lastStep: number): Promise<{
     }
   };
   const log: RunLog = {
-    append: (row) => forEachFile(({ file, format }) => writeSync(file, format(row))),
-    sync: () => forEachFile(({ file }) => fsyncSync(file)),
+    append: (row) => forEachFile(({ file, format }) => appendFileSync(file, format(row))),
     close: () => forEachFile(({ file }) => closeSync(file)),
   };
   return { log, missing: lastStep - new Set(rows.map(({ step }) => step)).size };
@@ -98,11 +95,16 @@ export function readRunLog(folder: RunFolder): LogRow[] {
   return readLines(folder.log).flatMap((line) => {
     try {
       const row: unknown = JSON.parse(line);
-      return row !== null && typeof row === 'object' && 'step' in row ? [row as LogRow] : [];
+      return isRow(row) ? [row] : [];
     } catch {
       return [];
     }
   });
+}
+
+/** Whether a line is that of a step. Damage that leaves whole JSON behind is no reason to look at each column. */
+function isRow(row: unknown): row is LogRow {
+  return row !== null && typeof row === 'object' && 'step' in row && Number.isInteger(row.step) && 'loss' in row;
 }
 
 function readLines(path: string): string[] {
