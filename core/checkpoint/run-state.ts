@@ -34,7 +34,9 @@ export async function endRunState(path: string, state: RunState['state'], reason
 /** Reads a state.json; null where there is none that can be read, as in runs of earlier versions. */
 export async function readRunState(path: string): Promise<RunState | null> {
   try {
-    return stateSchema.extend({ format: z.literal(FORMAT) }).parse(JSON.parse(await readFile(path, 'utf8')));
+    const said: unknown = JSON.parse(await readFile(path, 'utf8'));
+    z.looseObject({ format: z.literal(FORMAT) }).parse(said);
+    return stateSchema.parse(said); // without its format
   } catch {
     return null; // runs can do without it
   }

@@ -16,7 +16,7 @@ import { validateOptions } from './validate.js';
 const runSection = z.looseObject({
   /** Images computed at once, which decides the last bits of every result. */
   microBatchSize: z.int().min(1),
-  data: z.looseObject({ fingerprint: z.string() }),
+  data: z.looseObject({ fingerprint: z.string(), images: z.int().min(1) }),
 });
 
 /** What a run's config.yaml records. */
