@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { appendFile, chmod, mkdir, mkdtemp, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdir, mkdtemp, readFile, rename, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -123,28 +123,24 @@ test.serial('a picture that vanishes in the middle of a run counts as unreadable
   t.regex(await readFile(join(run, 'skipped.txt'), 'utf8'), /^7\.png\t.+\n$|7\.png\t[^\n]+\n$/);
 });
 
-for (const [what, damage] of [
-  ['cut in the middle of a line', async (path: string) => truncate(path, (await readFile(path)).length - 40)],
-  ['followed by garbage', (path: string) => appendFile(path, '{"step":3}\n\0\0\0\xff{"epoch":1,"step":2,"lo')],
-  ['nothing but garbage', (path: string) => writeFile(path, Buffer.from('[1]\n{}\nnull\n"step"\n\x80\x81\n'))],
-] as const) {
-  test.serial(`with logs that are ${what} a run goes on and ends in the same bytes`, async (t) => {
-    const run = join(await temporaryFolder(t), 'run');
-    await pretrain(run, { started: (child) => whenLogged(run, 14, () => child.kill('SIGKILL')) });
-    for (const name of ['log.jsonl', 'log.csv']) await damage(join(run, name));
-    await endsInTheSameBytes(t, run);
-    const steps = (await readFile(join(run, 'log.jsonl'), 'utf8'))
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line).step);
-    t.deepEqual(
-      steps,
-      [...new Set(steps)].sort((a, b) => a - b),
-      'each step once, in order',
-    );
-    t.is(steps.at(-1), 36);
-  });
-}
+test.serial('with logs that were cut and filled with garbage a run goes on and ends in the same bytes', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  await pretrain(run, { started: (child) => whenLogged(run, 14, () => child.kill('SIGKILL')) });
+  for (const name of ['log.jsonl', 'log.csv']) {
+    const path = join(run, name);
+    await truncate(path, (await readFile(path)).length - 40);
+    await appendFile(path, Buffer.from('{"step":3}\n\0\0\xff{"epoch":1,"step":2,"lo', 'latin1'));
+  }
+  await endsInTheSameBytes(t, run);
+  const rows = (await readFile(join(run, 'log.jsonl'), 'utf8')).trimEnd().split('\n');
+  const steps = rows.map((line) => JSON.parse(line).step);
+  t.deepEqual(
+    steps,
+    [...new Set(steps)].sort((a, b) => a - b),
+    'each step once, in order',
+  );
+  t.is(steps.at(-1), 36);
+});
 
 /** Holds that a command ended with exit code 2 and one message without a stack. */
 function oneMessage(t: ExecutionContext, { code, stderr }: Ended, message: RegExp): void {

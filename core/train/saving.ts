@@ -52,6 +52,11 @@ export class CheckpointSaving {
   /** Saves what is not saved yet, and waits until everything is on the disk. */
   async finish(state: TrainState, watch: CheckpointFacts['watch']): Promise<void> {
     if (state.step > this.#savedStep) await this.#save(state, watch);
+    await this.settle();
+  }
+
+  /** Waits until nothing is being written. */
+  async settle(): Promise<void> {
     await this.#background.settle();
   }
 
@@ -67,7 +72,7 @@ export class CheckpointSaving {
   }
 
   async #save(state: TrainState, watch: CheckpointFacts['watch']): Promise<void> {
-    await this.#background.settle(); // the copy's memory is free again
+    await this.settle(); // the copy's memory is free again
     this.#copy = await copyState(state, this.#copy);
     const { step } = state;
     const epoch = Math.ceil(step / this.epochSteps);
