@@ -364,6 +364,7 @@ test.serial('where the newest checkpoint is damaged or missing, a run goes on fr
     /latest\.safetensors is damaged[\s\S]*set aside as .*latest\.damaged-1[\s\S]*goes on from previous.*step 12/,
   );
   t.is(await readFile(aside, 'utf8'), 'rubbish');
+  t.false((await readdir(join(run, 'checkpoints'))).some((name) => name.endsWith('.unfinished')));
   t.deepEqual(await readFile(latest(run)), whole);
 
   await rm(latest(run));

@@ -122,6 +122,7 @@ test('where several are damaged, the newest whole one is taken, and the next sav
   await save(folder, [4]);
   t.true((await readFile(previousCheckpoint(folder))).equals(third), 'the one that was taken is the one before');
   t.is((await recover(folder)).step, 4);
+  t.false((await readdir(folder)).some((name) => name.endsWith('.unfinished')));
 
   await replace(latestCheckpoint(folder), 'rubbish again');
   t.is((await recover(folder)).step, 3);

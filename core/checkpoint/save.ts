@@ -30,7 +30,7 @@ export async function saveFiles({ folder, tensors, metadata, sync, keep, note }:
     const previous = previousCheckpoint(folder);
     const before = existsSync(latest) ? await secondName(latest, previous) : null;
     await rename(temporary, latest);
-    if (before !== null) await rename(before, previous);
+    if (before !== null) await finishName(before, previous);
   });
   if (keep) await keepEpoch(folder, keep.epoch, keep.most);
   await writeFileAtomically(note.path, note.content);
@@ -47,7 +47,7 @@ export async function keepEpoch(folder: string, epoch: number, most: number): Pr
 /** Gives a file a second name, replacing what has it, without a moment at which that name is missing. */
 export async function replaceByLink(from: string, to: string): Promise<void> {
   try {
-    await rename(await secondName(from, to), to);
+    await finishName(await secondName(from, to), to);
   } catch (error) {
     throw explainSystemError(error, to);
   }
@@ -59,6 +59,12 @@ async function secondName(from: string, to: string): Promise<string> {
   await rm(temporary, { force: true });
   await link(from, temporary).catch(() => copyFile(from, temporary)); // some file systems have no links
   return temporary;
+}
+
+/** Renames an unfinished file. Where both names are of one file already, systems leave both, without a word. */
+async function finishName(temporary: string, path: string): Promise<void> {
+  await rename(temporary, path);
+  await rm(temporary, { force: true });
 }
 
 /** Sees to it that what was written to a file is on the disk, whoever wrote it. */
