@@ -192,6 +192,7 @@ test.serial('a run that is there is neither overwritten nor mixed up', async (t)
   await refused(t, ['pretrain', ...SMALLEST, '--out', run, '--resume', '--epochs', '2'], /--epochs cannot change/);
   await refused(t, ['pretrain', 'shapes:50', '--out', run, '--resume'], /not those that the run/);
   t.deepEqual(await readFile(latest(run)), before);
+  t.false(existsSync(join(run, 'run.lock')), 'a refusal gives the lock back');
   const done = await ijepa(['pretrain', '--out', run, '--resume']);
   t.is(done.code, 0);
   t.regex(done.stdout, /the run is complete: all 6 steps were done before/);

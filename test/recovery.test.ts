@@ -9,29 +9,24 @@ import { type SaveJob, saveFiles } from '../core/checkpoint/save.js';
 import { startEngine } from '../core/engine/start.js';
 import { tf } from '../core/engine/tf.js';
 import { UserError } from '../core/errors.js';
-import { initialWeights } from '../core/model/ijepa.js';
-import type { ModelSize } from '../core/model/sizes.js';
 import { RandomStream } from '../core/random.js';
-import { initialTrainState } from '../core/train/step.js';
 import { temporaryFolder } from './helpers/command.js';
 import { FIXTURES } from './helpers/paths.js';
-
-const VIT = { dim: 8, depth: 1, heads: 2, mlpRatio: 2 };
-const SIZE: ModelSize = { imageSize: 8, patchSize: 4, encoder: VIT, predictor: VIT };
+import { TINY, tinyState } from './helpers/tiny-state.js';
 
 test.before(() => startEngine('cpu'));
 
 /** Saves checkpoints of these steps, one after the other; those of `kept` steps under that number, as epochs, too. */
 async function save(folder: string, steps: readonly number[], kept: readonly number[] = []): Promise<void> {
   await mkdir(folder, { recursive: true });
-  const state = initialTrainState(initialWeights(SIZE, 0, 'scaled'));
+  const state = tinyState();
   const tensors = await copyState(state, null);
   tf.dispose(state);
   for (const step of steps) {
     const job: SaveJob = {
       folder,
       tensors,
-      metadata: checkpointMetadata(step, { epoch: step, model: SIZE, watch: null }),
+      metadata: checkpointMetadata(step, { epoch: step, model: TINY, watch: null }),
       sync: [],
       keep: kept.includes(step) ? { epoch: step, most: 9 } : null,
       note: { path: join(folder, 'note'), content: '' },
@@ -43,7 +38,7 @@ async function save(folder: string, steps: readonly number[], kept: readonly num
 /** What recovery comes to: the step, and what was said. Every tensor is disposed of. */
 async function recover(folder: string): Promise<{ step: number | null; said: string }> {
   const said: string[] = [];
-  const found = await recoverCheckpoint(folder, SIZE, (text) => said.push(text));
+  const found = await recoverCheckpoint(folder, TINY, (text) => said.push(text));
   tf.dispose(found?.state);
   return { step: found ? found.state.step : null, said: said.join('\n') };
 }
@@ -102,7 +97,7 @@ test('all metadata is under the checksum', async (t) => {
     damaged.writeUInt8(damaged.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
     await replace(latest, damaged);
     await t.throwsAsync(
-      () => loadCheckpoint(latest, SIZE),
+      () => loadCheckpoint(latest, TINY),
       { instanceOf: UserError, message: /damaged|not a/ },
       `${bit}`,
     );
@@ -150,7 +145,7 @@ test('where none is whole nothing is touched', async (t) => {
 test('a whole checkpoint of another model is not damaged: it is refused, not set aside', async (t) => {
   const folder = await temporaryFolder(t);
   await save(folder, [1, 2]);
-  const other = { ...SIZE, encoder: { ...VIT, heads: 1 } };
+  const other = { ...TINY, encoder: { ...TINY.encoder, heads: 1 } };
   await t.throwsAsync(() => recoverCheckpoint(folder, other, () => {}), { message: /of another model/ });
   t.deepEqual((await readdir(folder)).sort(), ['latest.safetensors', 'note', 'previous.safetensors']);
 });

@@ -9,14 +9,11 @@ import { readRunState } from '../core/checkpoint/run-state.js';
 import { readSafetensors } from '../core/checkpoint/safetensors.js';
 import { startEngine } from '../core/engine/start.js';
 import { UserError } from '../core/errors.js';
-import { initialWeights } from '../core/model/ijepa.js';
-import type { ModelSize } from '../core/model/sizes.js';
 import { CheckpointSaving } from '../core/train/saving.js';
-import { initialTrainState, type TrainState } from '../core/train/step.js';
+import type { TrainState } from '../core/train/step.js';
 import { temporaryFolder } from './helpers/command.js';
+import { TINY, tinyState } from './helpers/tiny-state.js';
 
-const VIT = { dim: 8, depth: 1, heads: 2, mlpRatio: 2 };
-const SIZE: ModelSize = { imageSize: 8, patchSize: 4, encoder: VIT, predictor: VIT };
 const WHEN = {
   saveEverySteps: null as number | null,
   saveEveryMinutes: 1000,
@@ -37,8 +34,8 @@ async function emptyRun(t: ExecutionContext): Promise<RunFolder> {
 
 /** What saves a run, and its state at a step. Everything ends with the test. */
 function startSaving(t: ExecutionContext, folder: RunFolder, when: Partial<typeof WHEN> = {}) {
-  const saving = new CheckpointSaving(folder, SIZE, { ...WHEN, ...when }, EPOCH, 0);
-  const state = initialTrainState(initialWeights(SIZE, 0, 'scaled'));
+  const saving = new CheckpointSaving(folder, TINY, { ...WHEN, ...when }, EPOCH, 0);
+  const state = tinyState();
   t.teardown(() => saving.close());
   const at = (step: number): TrainState => ({ ...state, step });
   return { saving, at, afterStep: (step: number) => saving.afterStep(at(step), null) };

@@ -11,21 +11,20 @@ const CHECKSUMS = new Map<string | undefined, TensorFile['checksum']>([
 
 /**
  * Refuses a checkpoint of this program that has lost its checksum, and with it the proof that it is whole.
- * @returns whether the file is a checkpoint of this program
  * @throws DamagedFile
  */
-export function isOwnFormat(path: string, { metadata, checksum }: TensorFile): boolean {
+export function requireChecksum(path: string, { metadata, checksum }: TensorFile): void {
   const expected = CHECKSUMS.get(metadata.format);
-  if (expected !== undefined && expected !== checksum) {
-    throw new DamagedFile(`${path} is damaged: it has no checksum`, { expected: 'a checkpoint as it was written' });
-  }
-  return expected !== undefined;
+  if (expected === undefined || expected === checksum) return;
+  throw new DamagedFile(`${path} is damaged: it has no checksum`, { expected: 'a checkpoint as it was written' });
 }
 
-/** @throws DamagedFile if the file is none of this program's checkpoints */
+/** @throws DamagedFile if the file is none of this program's checkpoints, or has lost its checksum */
 export function requireOwnFormat(path: string, file: TensorFile): void {
-  if (isOwnFormat(path, file)) return;
-  throw new DamagedFile(`${path} is not a checkpoint of ijepa pretrain`, {
-    expected: `a safetensors file whose metadata has format ${FORMAT}`,
-  });
+  if (!CHECKSUMS.has(file.metadata.format)) {
+    throw new DamagedFile(`${path} is not a checkpoint of ijepa pretrain`, {
+      expected: `a safetensors file whose metadata has format ${FORMAT}`,
+    });
+  }
+  requireChecksum(path, file);
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { UNFINISHED } from '../atomic.js';
 import { explainWriteError, UserError } from '../errors.js';
 import { judgeOwner, type LockOwner, parseOwner, thisProcess } from './lock-owner.js';
@@ -59,7 +59,7 @@ async function acquire(path: string): Promise<string> {
     const nonce = randomBytes(6).toString('hex');
     const temporary = `${path}.${nonce}${UNFINISHED}`;
     try {
-      await writeFile(temporary, `${JSON.stringify(thisProcess(nonce))}\n`, { flag: 'wx' });
+      await writeSynced(temporary, `${JSON.stringify(thisProcess(nonce))}\n`);
       if (await takeOrReplace(temporary, path)) return nonce;
     } catch (error) {
       throw explainWriteError(error, path);
@@ -68,6 +68,17 @@ async function acquire(path: string): Promise<string> {
     }
   }
   throw new UserError(`${path} is taken and given back again and again`, { remedy: 'try again in a moment' });
+}
+
+/** Writes a new file that is whole even after a power cut. */
+async function writeSynced(path: string, content: string): Promise<void> {
+  const file = await open(path, 'wx');
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
 }
 
 /** Gives a finished lock file its name. @returns false where another process was quicker, or removed the file */

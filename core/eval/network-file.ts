@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
-import { isOwnFormat } from '../checkpoint/format.js';
+import { requireChecksum } from '../checkpoint/format.js';
 import { checkpointsByAge, latestCheckpoint } from '../checkpoint/names.js';
 import { runFolder } from '../checkpoint/run-folder.js';
 import { DamagedFile, readSafetensors, type StoredTensor, type TensorFile } from '../checkpoint/safetensors.js';
@@ -80,7 +80,7 @@ function checkpointFile(checkpoint: string): string {
 /** Reads a file's tensors; a checkpoint of this program must have its checksum. */
 async function readChecked(path: string, wanted: (name: string) => boolean): Promise<TensorFile> {
   const file = await readSafetensors(path, wanted);
-  isOwnFormat(path, file);
+  requireChecksum(path, file);
   return file;
 }
 

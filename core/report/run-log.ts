@@ -56,9 +56,6 @@ const COLUMNS = [
   'targetRank',
 ] as const satisfies readonly (keyof LogRow)[];
 
-/** What makes a line a row. */
-const NEEDED = ['epoch', 'step', 'loss'] as const;
-
 /** Appends rows to `log.jsonl` and `log.csv`. */
 export interface RunLog {
   append(row: LogRow): void;
@@ -130,8 +127,8 @@ function parseLine(line: string): LogRow[] {
 /** Whether a line is that of a step. */
 function isRow(row: unknown): row is LogRow {
   if (row === null || typeof row !== 'object') return false;
-  const needed: [string, unknown][] = Object.entries(row).filter(([column]) => NEEDED.some((name) => name === column));
-  return needed.length === NEEDED.length && needed.every(([, value]) => typeof value === 'number');
+  const { epoch, step, loss } = row as Partial<LogRow>;
+  return [epoch, step, loss].every((value) => typeof value === 'number');
 }
 
 function readLines(path: string): string[] {

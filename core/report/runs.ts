@@ -138,8 +138,9 @@ function bestOf({ path: run }: RunFolder, results: readonly Found[]): RunSummary
 /** The bytes of all files below a folder; those with several names count once. */
 async function bytesBelow(folder: string): Promise<number> {
   const sizes = new Map<string, number>();
-  for (const name of await readdir(folder, { recursive: true })) {
-    const found = await stat(join(folder, name)).catch(() => null); // training may have removed it
+  // Training may remove what was there a moment ago.
+  for (const name of await readdir(folder, { recursive: true }).catch(() => [])) {
+    const found = await stat(join(folder, name)).catch(() => null);
     if (found?.isFile()) sizes.set(`${found.dev}:${found.ino}`, found.size);
   }
   return [...sizes.values()].reduce((sum, size) => sum + size, 0);
