@@ -2,10 +2,20 @@ import { appendFile, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import test from 'ava';
 import { thisProcess } from '../core/checkpoint/lock-owner.js';
+import { writeResults } from '../core/report/results-file.js';
 import { ijepa, SMALLEST, temporaryFolder } from './helpers/command.js';
+import { evaluationResult } from './helpers/evaluation.js';
 
 interface Listed {
-  runs: { name: string; state: string; reason: string | null; step: number; totalSteps: number; loss: number }[];
+  runs: {
+    name: string;
+    state: string;
+    reason: string | null;
+    step: number;
+    totalSteps: number;
+    loss: number;
+    best: object | null;
+  }[];
 }
 
 test('runs are listed with how they stand, by their files alone', async (t) => {
@@ -81,3 +91,35 @@ async function state(run: string, is: string, reason: string | null): Promise<vo
 async function lock(run: string, owner: object): Promise<void> {
   await writeFile(join(run, 'run.lock'), JSON.stringify({ ...thisProcess('abc'), ...owner }));
 }
+
+test('the best accuracy of a run is that of its own results, in its folder or elsewhere', async (t) => {
+  const folder = await temporaryFolder(t);
+  t.is((await ijepa(['pretrain', ...SMALLEST, '--epochs', '1', '--out', 'one'], folder)).code, 0);
+  await cp(join(folder, 'one'), join(folder, 'two'), { recursive: true });
+  const result = (top1: number, checkpoint: string, weights: 'pretrained' | 'random' = 'pretrained') =>
+    evaluationResult({ top1, dataSet: 'shapes', network: { checkpoint, weights } });
+  const [one, two] = ['one', 'two'].map((run) => join(folder, run, 'checkpoints', 'latest.safetensors')) as [
+    string,
+    string,
+  ];
+  await mkdir(join(folder, 'two', 'judged'));
+  await mkdir(join(folder, 'elsewhere'));
+  await writeResults(join(folder, 'two', 'judged', 'results.json'), [
+    result(30, two),
+    result(90, two, 'random'),
+    result(80, one),
+    result(31, 'somewhere/else.safetensors'),
+  ]);
+  await writeResults(join(folder, 'elsewhere', 'results.json'), [result(32, two), result(20, one)]);
+  await writeFile(join(folder, 'one', 'results.json'), '[{');
+  const { stdout, stderr } = await ijepa(['runs', '--json'], folder);
+  t.regex(stderr, /left out: .*one.results\.json is not whole/);
+  t.deepEqual(
+    (JSON.parse(stdout) as Listed).runs.map(({ name, best }) => [name, best]),
+    [
+      ['one', { top1: 80, dataSet: 'shapes' }],
+      ['two', { top1: 32, dataSet: 'shapes' }],
+    ],
+  );
+  t.regex((await ijepa(['runs'], folder)).stdout, /^two .* 32\.0 shapes /m);
+});

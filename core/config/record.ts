@@ -12,6 +12,9 @@ import { flagOf, OPTION_NAMES, OPTIONS, type OptionName, type Options } from './
 import { automaticValues } from './settings.js';
 import { validateOptions } from './validate.js';
 
+/** Options that runs of earlier versions did not have: they went by the defaults. */
+const LATER = ['plugins', 'saveEverySteps', 'saveEveryMinutes'] as const;
+
 /** What a run's config.yaml says of how the run came about. */
 const runSection = z.looseObject({
   /** Images computed at once, which decides the last bits of every result. */
@@ -62,7 +65,7 @@ export async function readRunRecord(path: string): Promise<RunRecord> {
     throw explainSystemError(error, path);
   });
   const { run, ...recorded } = z.record(z.string(), z.unknown()).catch({}).parse(parseYaml(path, content));
-  const values = { ...sinceFirstVersion(), ...recorded };
+  const values = { ...Object.fromEntries(LATER.map((name) => [name, OPTIONS[name].default])), ...recorded };
   const section = runSection.safeParse(run);
   const options = validateOptions(values, path);
   const missing = OPTION_NAMES.find((name) => options[name] === undefined);
@@ -110,16 +113,6 @@ export function describeOptions({ options, origins }: ResolvedOptions): string {
     return `${`${name}: ${value}`.padEnd(36)} # ${origins[name]}${isAutomatic ? `: ${automatic}${choice}` : ''}`;
   });
   return lines.join('\n');
-}
-
-/** Options that runs of earlier versions did not have. */
-function sinceFirstVersion(): Partial<Options> {
-  const { plugins, saveEverySteps, saveEveryMinutes } = OPTIONS;
-  return {
-    plugins: plugins.default,
-    saveEverySteps: saveEverySteps.default,
-    saveEveryMinutes: saveEveryMinutes.default,
-  };
 }
 
 function parseYaml(path: string, content: string): unknown {

@@ -123,12 +123,15 @@ async function readAll(
   return found;
 }
 
-/** The best result of a run: those in its folder, and those of its checkpoints that were found elsewhere. */
+/**
+ * The best result of a run: of those that name its checkpoint, and of those in its folder whose checkpoint is not where
+ * they say, because they were measured from another folder.
+ */
 function bestOf({ path: run }: RunFolder, results: readonly Found[]): RunSummary['best'] {
   const isBelow = (path: string) => resolve(path).startsWith(run + sep);
   const own = results.filter(({ path, result: { network } }) => {
-    if (network.weights !== 'pretrained') return false;
-    return network.checkpoint === null ? isBelow(path) : isBelow(network.checkpoint) || isBelow(path);
+    const { weights, checkpoint } = network;
+    return weights === 'pretrained' && isBelow(checkpoint !== null && existsSync(checkpoint) ? checkpoint : path);
   });
   own.sort((a, b) => b.result.best.top1.value - a.result.best.top1.value);
   const best = own[0]?.result;
