@@ -10,6 +10,7 @@ import { finetuneCommand } from './finetune-1pct.js';
 import { maskPreviewCommand } from './mask-preview.js';
 import { pretrainCommand } from './pretrain.js';
 import { probeCommand } from './probe.js';
+import { runsCommand } from './runs.js';
 import { tablesCommand } from './tables.js';
 import { transferEvalCommand } from './transfer-eval.js';
 
@@ -40,6 +41,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     finetuneCommand(finish),
     transferEvalCommand(finish),
     featuresCommand(),
+    runsCommand(),
     tablesCommand(),
     dataCommand(finish),
     maskPreviewCommand(),

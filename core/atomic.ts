@@ -5,11 +5,19 @@ import { explainWriteError } from './errors.js';
 /** Ends the name of a file that is still being written. One that is found later was left by a process that died. */
 export const UNFINISHED = '.unfinished';
 
+/** Gives a finished file its name. */
+export type Place = (temporary: string, path: string) => Promise<void>;
+
 /**
  * Writes a file whole or not at all: under a temporary name, synced to disk, then renamed.
+ * @param place what is done instead of renaming
  * @throws UserError if the disk is full or the path cannot be written; a file of that name from before is untouched
  */
-export async function writeAtomically(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
+export async function writeAtomically(
+  path: string,
+  write: (file: FileHandle) => Promise<void>,
+  place: Place = rename,
+): Promise<void> {
   const temporary = path + UNFINISHED;
   try {
     const file = await open(temporary, 'w');
@@ -19,7 +27,7 @@ export async function writeAtomically(path: string, write: (file: FileHandle) =>
     } finally {
       await file.close();
     }
-    await rename(temporary, path);
+    await place(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {}); // the first failure is the one to report
     throw explainWriteError(error, path);

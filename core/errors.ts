@@ -59,6 +59,10 @@ const SYSTEM_PROBLEMS: Record<string, { says: string; remedy: string }> = {
   EROFS: { says: 'is on a read-only file system', remedy: 'choose another path' },
   ENOSPC: { says: 'cannot be written: the disk is full', remedy: 'free some space or choose another disk' },
   EDQUOT: { says: 'cannot be written: the disk quota is used up', remedy: 'free some space or choose another disk' },
+  EFBIG: {
+    says: 'cannot be written: it would be larger than the system allows',
+    remedy: 'raise the limit with ulimit -f, or choose another disk',
+  },
   ENOTDIR: { says: 'is not a folder, or lies below something that is not', remedy: 'choose another path' },
   EISDIR: { says: 'is a folder, not a file', remedy: 'name a file' },
   EMFILE: { says: 'cannot be opened: too many files are open', remedy: 'raise the limit with ulimit -n' },

@@ -1,15 +1,12 @@
-import { existsSync } from 'node:fs';
-import { copyFile, link, readdir, rename, rm } from 'node:fs/promises';
 import { z } from 'zod';
-import { UNFINISHED } from '../atomic.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import { explainSystemError, UserError } from '../errors.js';
+import { UserError } from '../errors.js';
 import { encoderShapes, type ParameterShapes, type Parameters, predictorShapes } from '../model/parameters.js';
 import type { ModelSize } from '../model/sizes.js';
 import type { TrainState } from '../train/step.js';
 import { type WatchMemory, watchMemorySchema } from '../train/watch-memory.js';
-import { epochCheckpoint, epochOf, latestCheckpoint, previousCheckpoint } from './names.js';
-import { readSafetensors, type StoredTensor, type TensorFile, writeSafetensors } from './safetensors.js';
+import { FORMAT, requireOwnFormat } from './format.js';
+import { DamagedFile, readSafetensors, type StoredTensor, type TensorFile } from './safetensors.js';
 
 /** What a checkpoint says about its run, beside the tensors. */
 export interface CheckpointFacts {
@@ -24,8 +21,6 @@ export interface Checkpoint {
   watch: WatchMemory | null;
 }
 
-const FORMAT = 'ijepa-checkpoint-1';
-
 const count = z.coerce.number().pipe(z.int().min(0));
 /** What a checkpoint's metadata says of the run's position. */
 const saidSchema = z.object({
@@ -33,52 +28,47 @@ const saidSchema = z.object({
   watch: z.preprocess((text) => JSON.parse(String(text)), watchMemorySchema.nullable()).catch(null),
 });
 
+/** The tensors of a state by their names in a checkpoint, in memory that threads share. */
+export type StateCopy = ReadonlyMap<string, StoredTensor & { data: Float32Array }>;
+
 /**
- * Saves a state as `latest.safetensors`; the one before stays as `previous.safetensors`.
- *
- * Tensors are named as in the reference code's checkpoints (`encoder.*`, `predictor.*`, `target_encoder.*`); AdamW's
- * moments are `optimizer.first.*` and `optimizer.second.*`. Nothing is left half-written: at every moment there is a
- * whole newest checkpoint.
+ * Copies a state out of the engine. Tensors are named as in the reference code's checkpoints (`encoder.*`,
+ * `predictor.*`, `target_encoder.*`); AdamW's moments are `optimizer.first.*` and `optimizer.second.*`.
+ * @param before an earlier copy, whose memory is used again
  */
-export async function saveCheckpoint(folder: string, state: TrainState, facts: CheckpointFacts): Promise<void> {
-  const tensors = new Map<string, StoredTensor>();
+export async function copyState(state: TrainState, before: StateCopy | null): Promise<StateCopy> {
+  const copies = new Map<string, StoredTensor & { data: Float32Array }>();
   for (const [prefix, parameters] of groups(state)) {
     for (const [name, tensor] of Object.entries(parameters)) {
-      tensors.set(prefix + name, { shape: tensor.shape, data: await floats(tensor) });
+      const numbers = (await tensor.data()) as Float32Array;
+      const data = before?.get(prefix + name)?.data ?? new Float32Array(new SharedArrayBuffer(numbers.byteLength));
+      data.set(numbers);
+      copies.set(prefix + name, { shape: tensor.shape, data });
     }
   }
-  const latest = latestCheckpoint(folder);
-  if (existsSync(latest)) await replaceByLink(latest, previousCheckpoint(folder));
-  await writeSafetensors(latest, tensors, {
-    format: FORMAT,
-    step: String(state.step),
-    epoch: String(facts.epoch),
-    model: JSON.stringify(facts.model),
-    watch: JSON.stringify(facts.watch),
-  });
+  return copies;
 }
 
-/** Keeps the newest checkpoint under its epoch's number as well, and of those files only the newest `keep`. */
-export async function keepEpoch(folder: string, epoch: number, keep: number): Promise<void> {
-  if (keep > 0) await replaceByLink(latestCheckpoint(folder), epochCheckpoint(folder, epoch));
-  const epochs = (await readdir(folder)).map(epochOf).filter((kept) => kept !== null);
-  epochs.sort((a, b) => b - a);
-  for (const old of epochs.slice(keep)) await rm(epochCheckpoint(folder, old), { force: true });
+/** A checkpoint's metadata. */
+export function checkpointMetadata(step: number, { epoch, model, watch }: CheckpointFacts): Record<string, string> {
+  return {
+    format: FORMAT,
+    step: String(step),
+    epoch: String(epoch),
+    model: JSON.stringify(model),
+    watch: JSON.stringify(watch),
+  };
 }
 
 /**
  * Reads a checkpoint for a model of the given size.
- * @throws UserError if the file is missing, damaged, no checkpoint, or of another model
+ * @throws DamagedFile if it is not as it was written; UserError if it is missing, no checkpoint, or of another model
  */
 export async function loadCheckpoint(path: string, size: ModelSize): Promise<Checkpoint> {
   const file = await readSafetensors(path);
-  if (file.metadata.format !== FORMAT) {
-    throw new UserError(`${path} is not a checkpoint of ijepa pretrain`, {
-      expected: `a safetensors file whose metadata has format ${FORMAT}`,
-    });
-  }
+  requireOwnFormat(path, file);
   const said = saidSchema.safeParse(file.metadata);
-  if (!said.success) throw new UserError(`${path} is damaged: it does not say which step it is of`);
+  if (!said.success) throw new DamagedFile(`${path} is damaged: it does not say which step it is of`);
   const encoder = encoderShapes(size);
   const predictor = predictorShapes(size);
   const moments = { ...prefixed('encoder.', encoder), ...prefixed('predictor.', predictor) };
@@ -130,20 +120,4 @@ function otherModel(path: string, difference: string): UserError {
 
 function prefixed(prefix: string, shapes: ParameterShapes): ParameterShapes {
   return Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [prefix + name, shape]));
-}
-
-/** Gives a file a second name, replacing what has it, without a moment at which that name is missing. */
-async function replaceByLink(from: string, to: string): Promise<void> {
-  const temporary = to + UNFINISHED;
-  try {
-    await rm(temporary, { force: true });
-    await link(from, temporary).catch(() => copyFile(from, temporary)); // some file systems have no links
-    await rename(temporary, to);
-  } catch (error) {
-    throw explainSystemError(error, to);
-  }
-}
-
-async function floats(tensor: Tensor): Promise<Float32Array> {
-  return (await tensor.data()) as Float32Array;
 }

@@ -4,6 +4,9 @@ import { join } from 'node:path';
 const LATEST = 'latest.safetensors';
 const PREVIOUS = 'previous.safetensors';
 const EPOCH = /^epoch-(\d{4,})\.safetensors$/;
+/** A damaged checkpoint that was set aside: latest.damaged-1.safetensors. */
+const SET_ASIDE = /^(?:latest|previous|epoch-\d{4,})\.damaged-\d+\.safetensors$/;
+const ENDING = /\.safetensors$/;
 
 /** Where the newest checkpoint of a run lies. */
 export function latestCheckpoint(folder: string): string {
@@ -28,17 +31,30 @@ export function epochOf(name: string): number | null {
 
 /** Whether a file of this name was written by a run. */
 export function isCheckpoint(name: string): boolean {
-  return name === LATEST || name === PREVIOUS || epochOf(name) !== null;
+  return name === LATEST || name === PREVIOUS || epochOf(name) !== null || SET_ASIDE.test(name);
 }
 
-/** How to go on from the checkpoint before the newest, for messages; undefined where there is none. */
-export function recoveryAdvice(folder: string): string | undefined {
-  const previous = previousCheckpoint(folder);
-  if (!existsSync(previous)) return undefined;
-  return `copy ${previous} over ${latestCheckpoint(folder)} and use --resume again: the run goes on from there`;
+/** The checkpoints that a run could go on from, from the newest to the oldest; the newest even where it is missing. */
+export function checkpointsByAge(folder: string): string[] {
+  const names = readdirSync(folder);
+  const epochs = names.map(epochOf).filter((epoch) => epoch !== null);
+  epochs.sort((a, b) => b - a);
+  return [
+    latestCheckpoint(folder),
+    ...(names.includes(PREVIOUS) ? [previousCheckpoint(folder)] : []),
+    ...epochs.map((epoch) => epochCheckpoint(folder, epoch)),
+  ];
 }
 
-/** Whether there is any checkpoint beside the newest. */
-export function hasKeptCheckpoints(folder: string): boolean {
-  return readdirSync(folder).some((name) => isCheckpoint(name) && name !== LATEST);
+/** Whether a folder holds checkpoints that were set aside. */
+export function holdsSetAside(folder: string): boolean {
+  return readdirSync(folder).some((name) => SET_ASIDE.test(name));
+}
+
+/** A free name for a checkpoint that is damaged. */
+export function setAsideName(checkpoint: string): string {
+  for (let number = 1; ; number++) {
+    const name = checkpoint.replace(ENDING, `.damaged-${number}.safetensors`);
+    if (!existsSync(name)) return name;
+  }
 }

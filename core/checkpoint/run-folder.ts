@@ -3,9 +3,11 @@ import { access, constants, mkdir, readdir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { UNFINISHED } from '../atomic.js';
 import { explainSystemError, explainWriteError, UserError } from '../errors.js';
+import type { RunLock } from './lock.js';
 import { isCheckpoint } from './names.js';
 
 const CHECKPOINTS = 'checkpoints';
+const LOCK = 'run.lock';
 
 /** The files of a run. Nothing else is ever written. */
 export interface RunFolder {
@@ -17,6 +19,10 @@ export interface RunFolder {
   readonly skipped: string;
   readonly masks: string;
   readonly curves: string;
+  /** How the run stands. */
+  readonly state: string;
+  /** There while a process trains. */
+  readonly lock: string;
 }
 
 export function runFolder(path: string): RunFolder {
@@ -29,6 +35,8 @@ export function runFolder(path: string): RunFolder {
     skipped: join(path, 'skipped.txt'),
     masks: join(path, 'masks.png'),
     curves: join(path, 'curves.png'),
+    state: join(path, 'state.json'),
+    lock: join(path, LOCK),
   };
 }
 
@@ -44,7 +52,7 @@ export async function inspectFolder(path: string): Promise<FolderContent> {
   if (existsSync(folder.config)) return 'run';
   const names = await listEntries(path);
   const inCheckpoints = names.includes(CHECKPOINTS) ? await listEntries(folder.checkpoints) : [];
-  const isLeftOver = (name: string) => name === CHECKPOINTS || name.endsWith(UNFINISHED);
+  const isLeftOver = (name: string) => name === CHECKPOINTS || name.endsWith(UNFINISHED) || isLock(name);
   return [...names, ...inCheckpoints].every(isLeftOver) ? 'free' : 'other';
 }
 
@@ -70,27 +78,29 @@ export async function checkFolder(path: string, force: boolean): Promise<void> {
 }
 
 /**
- * Makes the folder of a new run, which `checkFolder` has allowed; the files of a run that is there are removed, and only
- * those.
- * @throws UserError if it cannot be made or written
+ * Makes the folder of a new run and takes its lock; the files of a run that is there are removed, and only those.
+ * @param force whether a run that is there may be deleted
+ * @throws UserError if it cannot be made or written, another process trains there, or the folder is not free any more
  */
-export async function createRunFolder(path: string): Promise<RunFolder> {
+export async function createRunFolder(path: string, force: boolean, lock: RunLock): Promise<RunFolder> {
   const folder = runFolder(path);
-  await removeRun(folder);
   try {
     await makeFolders(folder.checkpoints);
     await access(path, constants.W_OK);
   } catch (error) {
     throw explainWriteError(error, path);
   }
+  await lock.acquire();
+  await checkFolder(path, force);
+  await removeRun(folder);
   return folder;
 }
 
 /**
- * The folder of a run that is to go on, rid of files that were being written when it stopped.
- * @throws UserError if there is no run
+ * The folder of a run that is to go on, locked, and rid of files that were being written when it stopped.
+ * @throws UserError if there is no run, or another process trains it
  */
-export async function openRunFolder(path: string): Promise<RunFolder> {
+export async function openRunFolder(path: string, lock: RunLock): Promise<RunFolder> {
   const folder = runFolder(path);
   if (!existsSync(folder.config)) {
     throw new UserError(`there is no run to resume in ${path}`, {
@@ -98,6 +108,7 @@ export async function openRunFolder(path: string): Promise<RunFolder> {
       remedy: 'check --out, or leave --resume out to start a run',
     });
   }
+  await lock.acquire();
   try {
     await makeFolders(folder.checkpoints);
     await removeUnfinished(path);
@@ -130,13 +141,13 @@ async function listEntries(path: string): Promise<string[]> {
 
 /** Removes what a run wrote. Files of other names are left where they are. */
 async function removeRun(folder: RunFolder): Promise<void> {
-  const { config, log, table, skipped, masks, curves, checkpoints } = folder;
+  const { config, log, table, skipped, masks, curves, state, checkpoints } = folder;
   try {
     for (const name of await listEntries(checkpoints)) {
       if (isCheckpoint(name)) await rm(join(checkpoints, name));
     }
     // The configuration goes last: as long as it is there, the folder is known to hold a run.
-    for (const file of [log, table, skipped, masks, curves, config]) await rm(file, { force: true });
+    for (const file of [log, table, skipped, masks, curves, state, config]) await rm(file, { force: true });
     await removeUnfinished(checkpoints);
     await removeUnfinished(folder.path);
   } catch (error) {
@@ -144,8 +155,14 @@ async function removeRun(folder: RunFolder): Promise<void> {
   }
 }
 
+/** Removes what a process that died was writing or locking. The lock itself stays: it is this process's. */
 async function removeUnfinished(folder: string): Promise<void> {
   for (const name of await listEntries(folder)) {
-    if (name.endsWith(UNFINISHED)) await rm(join(folder, name), { force: true });
+    if (name.endsWith(UNFINISHED) || (isLock(name) && name !== LOCK)) await rm(join(folder, name), { force: true });
   }
+}
+
+/** Whether a file of this name is the lock of a run, or one that is needed to replace it. */
+function isLock(name: string): boolean {
+  return name === LOCK || name.startsWith(`${LOCK}.`);
 }

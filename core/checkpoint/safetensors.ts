@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { z } from 'zod';
-import { writeAtomically } from '../atomic.js';
+import { type Place, writeAtomically } from '../atomic.js';
 import { explainSystemError, UserError } from '../errors.js';
 
 /*
@@ -27,10 +27,22 @@ export interface StoredTensor {
 export interface TensorFile {
   metadata: Readonly<Record<string, string>>;
   tensors: ReadonlyMap<string, StoredTensor>;
+  /** Over which of its bytes the file has a checksum, which was right; null where it has none. */
+  checksum: 'file' | 'tensors' | null;
 }
 
-/** Metadata key of the SHA-256 of all tensor bytes. */
-const CHECKSUM = 'sha256';
+/** Of a file whose bytes are not those that were written, or not in the safetensors format. */
+export class DamagedFile extends UserError {}
+
+/**
+ * Metadata key of the SHA-256 of the whole file, taken with zeros in the place of the checksum. It is the first entry of
+ * the metadata, so that its place is always the same.
+ */
+const CHECKSUM = 'sha256_file';
+const BLANK = Buffer.alloc(64, '0');
+const BEFORE_CHECKSUM = Buffer.from(`{"__metadata__":{"${CHECKSUM}":"`);
+/** Metadata key of the SHA-256 of all tensor bytes, which earlier versions wrote. */
+const TENSOR_CHECKSUM = 'sha256';
 /** The format's own limit. */
 const LARGEST_HEADER = 100_000_000;
 
@@ -42,31 +54,36 @@ const entrySchema = z.object({
 });
 const metadataSchema = z.record(z.string(), z.string());
 
-/** Writes tensors and metadata whole or not at all, with a checksum over the tensors' bytes. */
+/**
+ * Writes tensors and metadata whole or not at all, with a checksum over everything.
+ * @param place gives the finished file its name, where that is more than a renaming
+ */
 export async function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, StoredTensor>,
   metadata: Readonly<Record<string, string>>,
+  place?: Place,
 ): Promise<void> {
-  const hash = createHash('sha256');
   const header: Record<string, unknown> = {};
   let offset = 0;
   for (const [name, { shape, data }] of tensors) {
-    hash.update(bytesOf(data));
     header[name] = { dtype: elementType(data), shape, data_offsets: [offset, offset + data.byteLength] };
     offset += data.byteLength;
   }
-  const json = Buffer.from(
-    JSON.stringify({ __metadata__: { ...metadata, [CHECKSUM]: hash.digest('hex') }, ...header }),
-  );
+  const { [CHECKSUM]: _, [TENSOR_CHECKSUM]: __, ...own } = metadata; // of a file that these may have been read from
+  const json = Buffer.from(JSON.stringify({ __metadata__: { [CHECKSUM]: String(BLANK), ...own }, ...header }));
   const head = Buffer.concat([json, Buffer.alloc((8 - (json.length % 8)) % 8, ' ')]); // tensors start at a multiple of 8
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(head.length));
-  await writeAtomically(path, async (file) => {
+  const hash = createHash('sha256').update(length).update(head);
+  for (const { data } of tensors.values()) hash.update(bytesOf(data));
+  head.write(hash.digest('hex'), BEFORE_CHECKSUM.length);
+  const write = async (file: FileHandle) => {
     await file.appendFile(length);
     await file.appendFile(head);
     for (const { data } of tensors.values()) await file.appendFile(bytesOf(data));
-  });
+  };
+  await writeAtomically(path, write, place);
 }
 
 /**
@@ -95,13 +112,15 @@ export async function readSafetensors(
 
 async function readOpenFile(path: string, file: FileHandle, wanted: (name: string) => boolean): Promise<TensorFile> {
   const { size: fileSize } = await file.stat();
-  const length = Number(new DataView(await read(path, file, 0, 8)).getBigUint64(0, true));
+  const lengthBytes = await read(path, file, 0, 8);
+  const length = Number(new DataView(lengthBytes).getBigUint64(0, true));
   if (length > LARGEST_HEADER || length + 8 > fileSize) {
     throw corrupt(path, `its header is said to be ${length} bytes long, the file is ${fileSize}`);
   }
-  const { metadata, entries } = parseHeader(path, await read(path, file, 8, length));
+  const head = await read(path, file, 8, length);
+  const { metadata, entries } = parseHeader(path, head);
   const tensors = new Map<string, StoredTensor>();
-  const hash = createHash('sha256');
+  const checksum = startChecksum(lengthBytes, head, metadata);
   let expectedStart = 0;
   for (const [name, { dtype, shape, data_offsets }] of entries) {
     const [start, end] = data_offsets;
@@ -114,16 +133,27 @@ async function readOpenFile(path: string, file: FileHandle, wanted: (name: strin
       throw corrupt(path, `it ends at byte ${fileSize}, the tensor '${name}' would end at ${8 + length + end}`);
     }
     const bytes = await read(path, file, 8 + length + start, end - start);
-    hash.update(new Uint8Array(bytes));
+    checksum?.hash.update(new Uint8Array(bytes));
     if (wanted(name)) tensors.set(name, { shape, data: new ArrayType(bytes, 0, count) });
     expectedStart = end;
   }
   if (8 + length + expectedStart !== fileSize) throw corrupt(path, 'there are bytes that belong to no tensor');
-  const digest = hash.digest('hex');
-  if (metadata[CHECKSUM] !== undefined && metadata[CHECKSUM] !== digest) {
+  if (checksum && checksum.hash.digest('hex') !== checksum.expected) {
     throw corrupt(path, 'its bytes do not match their checksum');
   }
-  return { metadata, tensors };
+  return { metadata, tensors, checksum: checksum?.over ?? null };
+}
+
+/** The checksum that a file says it has, begun with what comes before the tensors. */
+function startChecksum(length: ArrayBuffer, head: ArrayBuffer, metadata: TensorFile['metadata']) {
+  const hash = createHash('sha256');
+  const { [CHECKSUM]: ofFile, [TENSOR_CHECKSUM]: ofTensors } = metadata;
+  if (ofFile !== undefined) {
+    const blanked = Buffer.from(head.slice(0));
+    BLANK.copy(blanked, BEFORE_CHECKSUM.length);
+    return { over: 'file', expected: ofFile, hash: hash.update(new Uint8Array(length)).update(blanked) } as const;
+  }
+  return ofTensors === undefined ? null : ({ over: 'tensors', expected: ofTensors, hash } as const);
 }
 
 /** Metadata and entries in the order of their bytes. */
@@ -160,8 +190,8 @@ async function read(path: string, file: FileHandle, position: number, count: num
   return bytes.buffer;
 }
 
-function corrupt(path: string, reason: string): UserError {
-  return new UserError(`${path} is damaged or not a safetensors file: ${reason}`, {
+function corrupt(path: string, reason: string): DamagedFile {
+  return new DamagedFile(`${path} is damaged or not a safetensors file: ${reason}`, {
     expected: 'a whole file in the safetensors format',
     remedy: 'use another checkpoint of the run, or a fresh copy of this one',
   });

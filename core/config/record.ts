@@ -12,11 +12,14 @@ import { flagOf, OPTION_NAMES, OPTIONS, type OptionName, type Options } from './
 import { automaticValues } from './settings.js';
 import { validateOptions } from './validate.js';
 
+/** Options that runs of earlier versions did not have: they went by the defaults. */
+const LATER = ['plugins', 'monitors', 'saveEverySteps', 'saveEveryMinutes'] as const;
+
 /** What a run's config.yaml says of how the run came about. */
 const runSection = z.looseObject({
   /** Images computed at once, which decides the last bits of every result. */
   microBatchSize: z.int().min(1),
-  data: z.looseObject({ fingerprint: z.string() }),
+  data: z.looseObject({ fingerprint: z.string(), images: z.int().min(1) }),
   /** The plugins that brought what the run is made of: { 'loss l2': 'objectives' }. */
   broughtBy: z.record(z.string(), z.string()).default({}),
 });
@@ -66,8 +69,7 @@ export async function readRunRecord(path: string): Promise<RunRecord> {
     throw explainSystemError(error, path);
   });
   const { run, ...recorded } = z.record(z.string(), z.unknown()).catch({}).parse(parseYaml(path, content));
-  // Runs from before these options had none.
-  const values = { plugins: OPTIONS.plugins.default, monitors: OPTIONS.monitors.default, ...recorded };
+  const values = { ...Object.fromEntries(LATER.map((name) => [name, OPTIONS[name].default])), ...recorded };
   const section = runSection.safeParse(run);
   const options = validateOptions(values, path);
   const missing = OPTION_NAMES.find((name) => options[name] === undefined);

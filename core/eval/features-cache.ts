@@ -122,10 +122,10 @@ function describeEntry(network: FeatureNetwork, images: ImageCollection, { views
 /** A piece, or null where the file is damaged or of a table of another size. */
 async function readPiece(path: string, rows: number, columns: number): Promise<FeaturePiece | null> {
   try {
-    const { metadata, tensors } = await readSafetensors(path);
+    const { checksum, tensors } = await readSafetensors(path);
     const numbers = tensors.get('rows')?.data;
     const features = tensors.get('features')?.data;
-    if (metadata.sha256 === undefined) return null;
+    if (checksum === null) return null;
     if (!(numbers instanceof Int32Array && features instanceof Float32Array)) return null;
     if (features.length !== numbers.length * columns) return null;
     return numbers.every((row) => row >= 0 && row < rows) ? { rows: numbers, features } : null;

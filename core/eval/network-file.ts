@@ -1,9 +1,10 @@
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
-import { latestCheckpoint } from '../checkpoint/names.js';
+import { requireChecksum } from '../checkpoint/format.js';
+import { checkpointsByAge, latestCheckpoint } from '../checkpoint/names.js';
 import { runFolder } from '../checkpoint/run-folder.js';
-import { readSafetensors, type StoredTensor, type TensorFile } from '../checkpoint/safetensors.js';
+import { DamagedFile, readSafetensors, type StoredTensor, type TensorFile } from '../checkpoint/safetensors.js';
 import { readRunRecord } from '../config/record.js';
 import { modelSize } from '../config/settings.js';
 import { explainSystemError, UserError } from '../errors.js';
@@ -45,7 +46,9 @@ const sizeSchema = z
  */
 export async function readEncoder(checkpoint: string, encoder: EncoderName): Promise<EncoderFile> {
   const path = checkpointFile(checkpoint);
-  const file = await readSafetensors(path, (name) => name.startsWith(PREFIX[encoder]));
+  const file = await readChecked(path, (name) => name.startsWith(PREFIX[encoder])).catch((error: unknown) => {
+    throw path !== checkpoint && error instanceof DamagedFile ? withOlder(error, checkpoint) : error;
+  });
   const size = readSize(path, file.metadata.model);
   const tensors = readTensors(path, file, encoder, size);
   const epochs = z
@@ -67,10 +70,27 @@ function checkpointFile(checkpoint: string): string {
   }
   const latest = latestCheckpoint(runFolder(checkpoint).checkpoints);
   if (statSync(latest, { throwIfNoEntry: false })?.isFile()) return latest;
-  throw new UserError(`there is no checkpoint in the folder ${checkpoint}`, {
+  const none = new UserError(`there is no checkpoint in the folder ${checkpoint} that is called latest`, {
     expected: 'a checkpoint (.safetensors), or the folder of a run that has saved one',
     remedy: 'name a checkpoint, or the folder that was given to pretrain as --out',
   });
+  throw withOlder(none, checkpoint);
+}
+
+/** Reads a file's tensors; a checkpoint of this program must have its checksum. */
+async function readChecked(path: string, wanted: (name: string) => boolean): Promise<TensorFile> {
+  const file = await readSafetensors(path, wanted);
+  requireChecksum(path, file);
+  return file;
+}
+
+/** An error about a run's newest checkpoint, with the one before it as the remedy where there is one. */
+function withOlder(error: UserError, run: string): UserError {
+  const { checkpoints } = runFolder(run);
+  const older = existsSync(checkpoints) ? checkpointsByAge(checkpoints)[1] : undefined;
+  if (older === undefined) return error;
+  const remedy = `name the one before it, ${older}, or go on with the run, which starts from that`;
+  return new UserError(error.message, { ...error.advice, remedy }, { cause: error });
 }
 
 function readSize(path: string, text: string | undefined): ModelSize {

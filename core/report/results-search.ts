@@ -28,22 +28,21 @@ export async function findResults(paths: readonly string[]): Promise<FoundResult
       throw explainSystemError(error, given);
     });
     if (!entry.isDirectory()) found.push({ path, named: true });
-    else found.push(...(await searchFolder(path, DEPTH)).map((file) => ({ path: file, named: false })));
+    else found.push(...(await searchFolder(path, RESULTS_FILE, DEPTH)).map((file) => ({ path: file, named: false })));
   }
   return found;
 }
 
-async function searchFolder(folder: string, depth: number): Promise<string[]> {
-  // What may not be read holds no results of the user's.
+/** The files of a name in a folder and those below it, hidden ones and installed packages left out. */
+export async function searchFolder(folder: string, file: string, depth: number): Promise<string[]> {
+  // What may not be read holds nothing of the user's.
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-  const found = entries.some((entry) => entry.isFile() && entry.name === RESULTS_FILE)
-    ? [join(folder, RESULTS_FILE)]
-    : [];
+  const found = entries.some((entry) => entry.isFile() && entry.name === file) ? [join(folder, file)] : [];
   if (depth === 0) return found;
   const folders = entries
     .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.') && entry.name !== 'node_modules')
     .map(({ name }) => name)
     .sort();
-  for (const name of folders) found.push(...(await searchFolder(join(folder, name), depth - 1)));
+  for (const name of folders) found.push(...(await searchFolder(join(folder, name), file, depth - 1)));
   return found;
 }

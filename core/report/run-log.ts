@@ -1,4 +1,5 @@
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { appendFileSync, closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { writeFileAtomically } from '../atomic.js';
 import type { RunFolder } from '../checkpoint/run-folder.js';
 import { explainSystemError } from '../errors.js';
@@ -65,8 +66,6 @@ const COLUMNS = [
 /** Appends rows to `log.jsonl` and `log.csv`. */
 export interface RunLog {
   append(row: LogRow): void;
-  /** Sees to it that what was appended is on the disk. */
-  sync(): void;
   close(): void;
 }
 
@@ -99,8 +98,7 @@ export async function openRunLog(
     }
   };
   const log: RunLog = {
-    append: (row) => forEachFile(({ file, format }) => writeSync(file, format(row))),
-    sync: () => forEachFile(({ file }) => fsyncSync(file)),
+    append: (row) => forEachFile(({ file, format }) => appendFileSync(file, format(row))),
     close: () => forEachFile(({ file }) => closeSync(file)),
   };
   return { log, missing: lastStep - new Set(rows.map(({ step }) => step)).size };
@@ -108,15 +106,43 @@ export async function openRunLog(
 
 /** The rows of a run's log; lines that were cut off or damaged are left out. */
 export function readRunLog(folder: RunFolder): LogRow[] {
-  if (!existsSync(folder.log)) return [];
-  return readLines(folder.log).flatMap((line) => {
-    try {
-      const row: unknown = JSON.parse(line);
-      return row !== null && typeof row === 'object' && 'step' in row ? [row as LogRow] : [];
-    } catch {
-      return [];
-    }
-  });
+  return existsSync(folder.log) ? readLines(folder.log).flatMap(parseLine) : [];
+}
+
+/** How much of a log is read to find its last row. */
+const TAIL_BYTES = 64 * 1024;
+
+/** The last row of a run's log, or null where there is none yet; also while the run goes on. Reads its end alone. */
+export async function readLastRow(folder: RunFolder): Promise<LogRow | null> {
+  const file = await open(folder.log, 'r').catch(() => null);
+  if (!file) return null;
+  try {
+    const { size } = await file.stat();
+    const tail = Buffer.alloc(Math.min(size, TAIL_BYTES));
+    const { bytesRead } = await file.read(tail, 0, tail.length, size - tail.length);
+    return tail.toString('utf8', 0, bytesRead).split('\n').flatMap(parseLine).at(-1) ?? null;
+  } catch (error) {
+    throw explainSystemError(error, folder.log);
+  } finally {
+    await file.close();
+  }
+}
+
+/** The row of a line; none where it was cut off or damaged. */
+function parseLine(line: string): LogRow[] {
+  try {
+    const row: unknown = JSON.parse(line);
+    return isRow(row) ? [row] : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Whether a line is that of a step. */
+function isRow(row: unknown): row is LogRow {
+  if (row === null || typeof row !== 'object') return false;
+  const { epoch, step, loss } = row as Partial<LogRow>;
+  return [epoch, step, loss].every((value) => typeof value === 'number');
 }
 
 function readLines(path: string): string[] {

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
-import { keepEpoch, saveCheckpoint } from '../checkpoint/checkpoint.js';
 import type { RunFolder } from '../checkpoint/run-folder.js';
+import { keepEpoch } from '../checkpoint/save.js';
 import type { Options } from '../config/schema.js';
 import { cropSettings, objectiveOf, ratesAt } from '../config/settings.js';
 import { loadBatches, stepsPerEpoch } from '../data/loader.js';
@@ -17,10 +17,12 @@ import type { Console } from '../report/console.js';
 import { writeCurves } from '../report/curves.js';
 import { type MonitorColumns, openRunLog } from '../report/run-log.js';
 import type { StopSignal, StopSignalName } from './interrupt.js';
+import type { RunPosition } from './position.js';
 import { RunWatch } from './run-watch.js';
-import { prepareTrainStep, type TrainState } from './step.js';
+import { CheckpointSaving, isKept } from './saving.js';
+import { prepareTrainStep } from './step.js';
 import { withAdvice } from './step-advice.js';
-import type { Spread, WatchMemory } from './watch-memory.js';
+import type { Spread } from './watch-memory.js';
 
 /** Everything that a run is made of, ready to go. */
 export interface Run {
@@ -35,12 +37,6 @@ export interface Run {
   engine: Engine;
   console: Console;
   stop: StopSignal;
-}
-
-/** Where a run stands. */
-export interface RunPosition {
-  state: TrainState;
-  watch: WatchMemory | null;
 }
 
 export interface LoopResult {
@@ -64,7 +60,7 @@ const CURVES_INTERVAL = 60_000;
 const CURVES_SHARE = 0.02;
 
 /**
- * Trains until the last step or until asked to stop, saving after every epoch and when stopped.
+ * Trains until the last step or until asked to stop, saving now and then, after every epoch and when stopped.
  * @throws UserError where the loss is no longer a number, memory runs out, or the disk is full; what was saved stays
  */
 export async function runLoop(run: Run, position: RunPosition): Promise<LoopResult> {
@@ -87,6 +83,7 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
   const { log, missing } = await openRunLog(folder, firstStep, columns);
   if (missing > 0) console.warn(`log.jsonl was damaged: ${missing} of the first ${firstStep} steps are missing in it`);
   if (firstStep > 0 && firstStep % epochSteps === 0) await keepEpochIfDue(run, firstStep / epochSteps);
+  const saving = new CheckpointSaving(folder, run.model.size, options, epochSteps, firstStep);
   const progress = console.progress(totalSteps, epochs, firstStep);
   const started = performance.now();
   let firstLoss: number | null = null;
@@ -131,20 +128,14 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
       });
       progress.step({ epoch, step, loss: taken.loss, imagesPerSecond });
 
-      if (step % epochSteps === 0) {
-        log.sync(); // never a checkpoint whose steps are not in the log
-        await save(run, { state, watch: watch.memory }, epoch);
-        await keepEpochIfDue(run, epoch);
-      }
+      await saving.afterStep(state, watch.memory);
       if (performance.now() > nextCurves) nextCurves = await drawCurves(run);
       await setImmediate(); // lets signals in, and images that were decoded meanwhile
     }
-    if (stop.received && state.step > firstStep && state.step % epochSteps !== 0) {
-      log.sync();
-      await save(run, { state, watch: watch.memory }, Math.ceil(state.step / epochSteps));
-    }
+    await saving.finish(state, watch.memory);
   } finally {
     progress.stop();
+    await saving.close();
     log.close();
     await batches.return(undefined);
   }
@@ -168,14 +159,9 @@ function columnsOf(monitors: Chosen['monitors']): MonitorColumns[] {
   return monitors.map(({ item }) => item).filter(({ values }) => values.length > 0);
 }
 
-async function save({ folder, model }: Run, { state, watch }: RunPosition, epoch: number): Promise<void> {
-  await saveCheckpoint(folder.checkpoints, state, { epoch, model: model.size, watch });
-}
-
-/** Keeps the newest checkpoint under its epoch's number too, now and then and at the end. */
+/** Keeps the checkpoint of an epoch that a run goes on after, where it was killed before it could do so. */
 async function keepEpochIfDue({ options, folder }: Run, epoch: number): Promise<void> {
-  const { saveEveryEpochs, keepCheckpoints, epochs } = options;
-  if (epoch % saveEveryEpochs === 0 || epoch === epochs) await keepEpoch(folder.checkpoints, epoch, keepCheckpoints);
+  if (isKept(epoch, options)) await keepEpoch(folder.checkpoints, epoch, options.keepCheckpoints);
 }
 
 /**

@@ -9,7 +9,7 @@ import type { VitSize } from '../model/sizes.js';
 
 /** What a training step needs, in bytes. */
 export interface StepMemory {
-  /** Weights, moments, gradients and their successors. */
+  /** Weights, moments, gradients and their successors, and the copy of a checkpoint that is being written. */
   fixed: number;
   /** Activations of each image that is computed at once. */
   perImage: number;
@@ -48,10 +48,11 @@ export function estimateStepMemory(options: Options, kind: EngineMemory['kind'])
   const R = settings.targets * C;
   const encoder = countParameters(encoderShapes(size));
   const trained = encoder + countParameters(predictorShapes(size));
+  const saved = 3 * trained + encoder; // the copy that is written while training goes on
   if (kind === 'planned') {
     const perImage =
       C * encoderValues(kind, size.encoder, K) + M * R * (K + J) * (13 * E + h * (K + J)) + N * (14 * D + h * N);
-    return { fixed: PROGRAM + FLOAT * (5 * trained + encoder), perImage: FLOAT * perImage };
+    return { fixed: PROGRAM + FLOAT * (5 * trained + encoder + saved), perImage: FLOAT * perImage };
   }
   const perImage =
     C * encoderValues(kind, size.encoder, K) +
@@ -59,7 +60,7 @@ export function estimateStepMemory(options: Options, kind: EngineMemory['kind'])
     2.3 * h * R * (K + J) ** 2 * M +
     84 * N * D +
     3 * h * N * N; // the target encoder's attention, one block at a time
-  return { fixed: FLOAT * (8 * trained + 2 * encoder), perImage: FLOAT * perImage };
+  return { fixed: FLOAT * (8 * trained + 2 * encoder + saved), perImage: FLOAT * perImage };
 }
 
 /** The numbers that the encoder keeps for the gradients of an image of which it sees so many patches. */

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
-import { loadCheckpoint } from '../checkpoint/checkpoint.js';
-import { hasKeptCheckpoints, latestCheckpoint, recoveryAdvice } from '../checkpoint/names.js';
+import { RunLock } from '../checkpoint/lock.js';
+import { latestCheckpoint } from '../checkpoint/names.js';
 import { checkFolder, createRunFolder, openRunFolder, type RunFolder, runFolder } from '../checkpoint/run-folder.js';
+import { endRunState, writeRunState } from '../checkpoint/run-state.js';
 import { compareWithRun, newRunRecord, type RunRecord, readRunRecord, writeRunRecord } from '../config/record.js';
 import { placeOf, type ResolvedOptions } from '../config/resolve.js';
 import type { Options } from '../config/schema.js';
@@ -12,18 +13,17 @@ import { checkOutside } from '../data/outside.js';
 import { SkippedImages } from '../data/skipped.js';
 import { outOfMemory } from '../engine/memory.js';
 import { startEngine } from '../engine/start.js';
-import { UserError } from '../errors.js';
-import { createIjepa, initialWeights } from '../model/ijepa.js';
+import { reasonOf, UserError } from '../errors.js';
+import { createIjepa } from '../model/ijepa.js';
 import type { DataSet, ImageCollection, Plugin } from '../plugin.js';
 import { type Chosen, choose, recordOf, requireRecorded } from '../plugins/chosen.js';
 import type { Console } from '../report/console.js';
 import { writeMaskPreview } from '../report/mask-preview.js';
-import { readRunLog } from '../report/run-log.js';
 import { announce, describeObjective } from './announce.js';
 import type { StopSignal } from './interrupt.js';
-import { drawCurves, type LoopResult, type RunPosition, runLoop } from './loop.js';
+import { drawCurves, type LoopResult, runLoop } from './loop.js';
 import { chooseMicroBatchSize } from './memory.js';
-import { initialTrainState } from './step.js';
+import { freshPosition, readPosition } from './position.js';
 import { tryTerms } from './trial.js';
 
 /** What is to be trained, and how the program is to behave about it. */
@@ -61,10 +61,20 @@ const PREVIEWED = 4;
  * deleted.
  */
 export async function pretrain(request: PretrainRequest): Promise<PretrainSummary> {
-  const { console } = request;
   const out = outOf(request);
-  const record = request.resume ? await readRunRecord((await openRunFolder(out)).config) : null;
-  if (!record) await checkNewRun(out, request.force);
+  const lock = new RunLock(runFolder(out).lock);
+  try {
+    return await pretrainLocked(request, out, lock);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** @param lock taken as soon as the folder is there */
+async function pretrainLocked(request: PretrainRequest, out: string, lock: RunLock): Promise<PretrainSummary> {
+  const { console } = request;
+  const record = request.resume ? await readRunRecord((await openRunFolder(out, lock)).config) : null;
+  if (!record) await checkNewRun(out, request.force, lock);
   const asked = record ? compareWithRun(request.resolved, record.options) : request.resolved.options;
   const size = modelSize(asked);
   const masks = maskSettings(asked);
@@ -86,18 +96,26 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
 
   const folder = record
     ? await continueRun(out, asked, record, chosen)
-    : await beginRun(out, newRunRecord(asked, options.microBatchSize, engine, images, recordOf(chosen)), images);
+    : await beginRun(
+        request,
+        out,
+        newRunRecord(asked, options.microBatchSize, engine, images, recordOf(chosen)),
+        images,
+        lock,
+      );
   const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
   const totalSteps = options.epochs * stepsPerEpoch(images.length, options.batchSize);
+  const position = record ? await readPosition(folder, options, console) : freshPosition(options);
+  await writeRunState(folder.state, { state: 'running', reason: null, savedStep: position.state.step });
   try {
     const model = createIjepa(size);
-    const position = record ? await readPosition(folder, options, console) : freshPosition(options);
     announce(console, options, { images, engine, totalSteps, firstStep: position.state.step });
     const result = await runLoop(
       { ...request, options, chosen, model, masks, images, skipped, folder, engine },
       position,
     );
     model.dispose();
+    await endRunState(folder.state, result.interrupted ? 'interrupted' : 'done', result.interrupted);
     const { name, version, device, threads } = engine;
     const checkpoint = latestCheckpoint(folder.checkpoints);
     return {
@@ -109,8 +127,10 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
       totalSteps,
       checkpoint: existsSync(checkpoint) ? checkpoint : null,
     };
-  } catch (error) {
-    throw outOfMemory(error, options) ?? error;
+  } catch (thrown) {
+    const error = outOfMemory(thrown, options) ?? thrown;
+    await endRunState(folder.state, 'failed', reasonOf(error)).catch(() => {}); // the disk may be what failed
+    throw error;
   } finally {
     await drawCurves({ folder, console });
   }
@@ -138,8 +158,9 @@ function requireOutside(out: string, data: readonly string[], dataSets: readonly
 }
 
 /** Refuses a folder that is not free, or that a run is to be deleted from which is none. */
-async function checkNewRun(out: string, force: boolean): Promise<void> {
+async function checkNewRun(out: string, force: boolean, lock: RunLock): Promise<void> {
   await checkFolder(out, force);
+  await lock.check();
   const { config } = runFolder(out);
   if (!existsSync(config)) return;
   await readRunRecord(config).catch((error: unknown) => {
@@ -160,12 +181,18 @@ function requireSameImages(images: ImageCollection, { run }: RunRecord, out: str
 }
 
 /** Makes the folder of a new run, with its record and the masks of the first step on the crops that it learns from. */
-async function beginRun(out: string, record: RunRecord, images: ImageCollection): Promise<RunFolder> {
+async function beginRun(
+  { force }: PretrainRequest,
+  out: string,
+  record: RunRecord,
+  images: ImageCollection,
+  lock: RunLock,
+): Promise<RunFolder> {
   const { options } = record;
   const unreadable: [name: string, reason: string][] = [];
   const note = { add: (name: string, reason: string) => unreadable.push([name, reason]) };
   const crops = await cropsOfStep(images, { ...options, ...cropSettings(options) }, note, 1, PREVIEWED);
-  const folder = await createRunFolder(out);
+  const folder = await createRunFolder(out, force, lock);
   await writeRunRecord(folder.config, record);
   const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
   for (const [name, reason] of unreadable) skipped.add(name, reason);
@@ -181,30 +208,4 @@ async function continueRun(out: string, options: Options, record: RunRecord, cho
     await writeRunRecord(folder.config, { options, run });
   }
   return folder;
-}
-
-function freshPosition(options: Options): RunPosition {
-  const weights = initialWeights(modelSize(options), options.seed, options.init);
-  return { state: initialTrainState(weights), watch: null };
-}
-
-/** Where the run stopped: its newest checkpoint, or the beginning where it was stopped before the first one. */
-async function readPosition(folder: RunFolder, options: Options, console: Console): Promise<RunPosition> {
-  const path = latestCheckpoint(folder.checkpoints);
-  const remedy = recoveryAdvice(folder.checkpoints);
-  if (existsSync(path)) {
-    return loadCheckpoint(path, modelSize(options)).catch((error: unknown) => {
-      if (!(error instanceof UserError) || !remedy) throw error;
-      throw new UserError(error.message, { ...error.advice, remedy }, { cause: error });
-    });
-  }
-  // A checkpoint is saved after every epoch, so that a log of the second one tells of a checkpoint that was there.
-  if (hasKeptCheckpoints(folder.checkpoints) || readRunLog(folder).some(({ epoch }) => epoch > 1)) {
-    throw new UserError(`${path} is missing`, {
-      expected: 'the newest checkpoint of the run',
-      remedy: remedy ?? 'put it back, or use --force to delete the run and start anew',
-    });
-  }
-  console.line('the run was stopped before its first checkpoint: it starts from the first step');
-  return freshPosition(options);
 }

@@ -12,10 +12,38 @@ export interface Ended {
   stderr: string;
 }
 
+/** How the command is started. */
+export interface StartOptions {
+  cwd?: string | undefined;
+  /** Added to the environment. */
+  env?: Record<string, string>;
+  /** The user that it runs as. */
+  uid?: number;
+  gid?: number;
+  /** What a shell does first. */
+  first?: string;
+  /** Gets the process, to be signalled. */
+  started?: ((child: ChildProcess) => void) | undefined;
+}
+
 /** Runs the compiled command to its end. `started` gets the process, to be signalled. */
 export function ijepa(args: readonly string[], cwd?: string, started?: (child: ChildProcess) => void): Promise<Ended> {
+  return startIjepa(args, { cwd, started });
+}
+
+/** Runs the compiled command to its end, in other circumstances. */
+export function startIjepa(
+  args: readonly string[],
+  { env, first, started, ...options }: StartOptions = {},
+): Promise<Ended> {
+  const command = [process.execPath, COMMAND, ...args];
+  const [program = '', ...rest] = first === undefined ? command : ['sh', '-c', `${first}; exec "$@"`, 'sh', ...command];
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [COMMAND, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(program, rest, {
+      ...options,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let stdout = '';
     let stderr = '';
     child.stdout.on('data', (data) => {

@@ -1,0 +1,43 @@
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { writeFileAtomically } from '../atomic.js';
+
+const FORMAT = 'ijepa-run-state-1';
+
+const stateSchema = z.object({
+  /** What the process that trained last said of itself. One that was killed says `running` for ever. */
+  state: z.enum(['running', 'done', 'interrupted', 'failed']),
+  /** Why it failed or was interrupted. */
+  reason: z.string().nullable(),
+  /** Step of the newest checkpoint. */
+  savedStep: z.int().min(0),
+});
+
+/** What a run's state.json says. */
+export type RunState = z.infer<typeof stateSchema>;
+
+/** The content of a state.json. */
+export function runStateText(state: RunState): string {
+  return `${JSON.stringify({ format: FORMAT, ...state })}\n`;
+}
+
+/** Writes a state.json whole or not at all. */
+export async function writeRunState(path: string, state: RunState): Promise<void> {
+  await writeFileAtomically(path, runStateText(state));
+}
+
+/** Writes how a run ended. */
+export async function endRunState(path: string, state: RunState['state'], reason: string | null): Promise<void> {
+  await writeRunState(path, { state, reason, savedStep: (await readRunState(path))?.savedStep ?? 0 });
+}
+
+/** Reads a state.json; null where there is none that can be read, as in runs of earlier versions. */
+export async function readRunState(path: string): Promise<RunState | null> {
+  try {
+    const said: unknown = JSON.parse(await readFile(path, 'utf8'));
+    z.looseObject({ format: z.literal(FORMAT) }).parse(said);
+    return stateSchema.parse(said); // without its format
+  } catch {
+    return null; // runs can do without it
+  }
+}

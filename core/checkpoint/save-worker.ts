@@ -1,0 +1,18 @@
+import { parentPort } from 'node:worker_threads';
+import { UserError } from '../errors.js';
+import { type SaveJob, saveFiles } from './save.js';
+
+// The thread in which checkpoints are hashed and written: it answers each job with null, or with why it failed.
+
+/** Why a job failed, in a form that can be sent to another thread. */
+export type SaveFailure = { problem: string; advice: UserError['advice'] } | { bug: string };
+
+parentPort?.on('message', async (job: SaveJob) => {
+  const failure = await saveFiles(job).then(() => null, describe);
+  parentPort?.postMessage(failure);
+});
+
+function describe(error: unknown): SaveFailure {
+  if (error instanceof UserError) return { problem: error.message, advice: error.advice };
+  return { bug: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+}

@@ -1,0 +1,78 @@
+import { existsSync } from 'node:fs';
+import { copyFile, link, open, readdir, rename, rm } from 'node:fs/promises';
+import { UNFINISHED, writeFileAtomically } from '../atomic.js';
+import { explainSystemError } from '../errors.js';
+import { epochCheckpoint, epochOf, latestCheckpoint, previousCheckpoint } from './names.js';
+import { type StoredTensor, writeSafetensors } from './safetensors.js';
+
+/** A checkpoint that is ready to be written, and what has to be done before and after. */
+export interface SaveJob {
+  /** The folder of checkpoints. */
+  folder: string;
+  tensors: ReadonlyMap<string, StoredTensor>;
+  metadata: Readonly<Record<string, string>>;
+  /** Files that have to be on the disk before the checkpoint can be seen: the logs. */
+  sync: readonly string[];
+  /** The epoch under whose number it is kept too, and how many of those are; null where it is not. */
+  keep: { epoch: number; most: number } | null;
+  /** A file that is written once the checkpoint is there. */
+  note: { path: string; content: string };
+}
+
+/**
+ * Saves a checkpoint as `latest.safetensors`; the one before stays as `previous.safetensors`. At every moment there is a
+ * whole newest checkpoint and, from the second one on, a whole other one before it.
+ * @throws UserError if something cannot be written; what was saved before is untouched
+ */
+export async function saveFiles({ folder, tensors, metadata, sync, keep, note }: SaveJob): Promise<void> {
+  for (const path of sync) await syncFile(path);
+  await writeSafetensors(latestCheckpoint(folder), tensors, metadata, async (temporary, latest) => {
+    const previous = previousCheckpoint(folder);
+    const before = existsSync(latest) ? await secondName(latest, previous) : null;
+    await rename(temporary, latest);
+    if (before !== null) await finishName(before, previous);
+  });
+  if (keep) await keepEpoch(folder, keep.epoch, keep.most);
+  await writeFileAtomically(note.path, note.content);
+}
+
+/** Keeps the newest checkpoint under its epoch's number as well, and of those files only the newest `most`. */
+export async function keepEpoch(folder: string, epoch: number, most: number): Promise<void> {
+  if (most > 0) await replaceByLink(latestCheckpoint(folder), epochCheckpoint(folder, epoch));
+  const epochs = (await readdir(folder)).map(epochOf).filter((kept) => kept !== null);
+  epochs.sort((a, b) => b - a);
+  for (const old of epochs.slice(most)) await rm(epochCheckpoint(folder, old), { force: true });
+}
+
+/** Gives a file a second name, replacing what has it, without a moment at which that name is missing. */
+export async function replaceByLink(from: string, to: string): Promise<void> {
+  try {
+    await finishName(await secondName(from, to), to);
+  } catch (error) {
+    throw explainSystemError(error, to);
+  }
+}
+
+/** Gives a file a second name, unfinished for the time being. */
+async function secondName(from: string, to: string): Promise<string> {
+  const temporary = to + UNFINISHED;
+  await rm(temporary, { force: true });
+  await link(from, temporary).catch(() => copyFile(from, temporary)); // some file systems have no links
+  return temporary;
+}
+
+/** Renames an unfinished file. Where both names are of one file already, systems leave both, without a word. */
+async function finishName(temporary: string, path: string): Promise<void> {
+  await rename(temporary, path);
+  await rm(temporary, { force: true });
+}
+
+/** Sees to it that what was written to a file is on the disk, whoever wrote it. */
+async function syncFile(path: string): Promise<void> {
+  try {
+    const file = await open(path, 'r+');
+    await file.sync().finally(() => file.close());
+  } catch (error) {
+    throw explainSystemError(error, path);
+  }
+}

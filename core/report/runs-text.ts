@@ -1,0 +1,49 @@
+import { formatBytes } from './amounts.js';
+import type { RunSummary } from './runs.js';
+
+const HEADINGS = ['run', 'state', 'epoch', 'step', '', 'loss', 'best top-1', 'on disk', 'last change'];
+/** Columns of text; the rest are figures, which end at the same place. */
+const LEFT = new Set([0, 1, 6, 8]);
+
+/** Runs as a table for people, and below it why some of them stand still. */
+export function runsText(runs: readonly RunSummary[]): string {
+  const rows = [HEADINGS, ...runs.map(cellsOf)];
+  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) => {
+        const width = widths[column] as number;
+        return LEFT.has(column) ? cell.padEnd(width) : cell.padStart(width);
+      })
+      .join('  ')
+      .trimEnd(),
+  );
+  const reasons = runs.flatMap(({ name, state, reason, savedStep }) =>
+    reason === null
+      ? []
+      : [`${name} ${state}: ${reason}${savedStep === null ? '' : `; saved up to step ${savedStep}`}`],
+  );
+  return [...lines, ...(reasons.length > 0 ? ['', ...reasons] : [])].join('\n');
+}
+
+function cellsOf(run: RunSummary): string[] {
+  const { name, state, epoch, epochs, step, totalSteps, loss, best, bytes, changed } = run;
+  return [
+    name,
+    state,
+    `${epoch}/${epochs}`,
+    `${step}/${totalSteps}`,
+    `${Math.floor((100 * step) / totalSteps)}%`,
+    loss === null ? '–' : loss.toFixed(4),
+    best ? `${best.top1.toFixed(1)} ${best.dataSet}` : '–',
+    formatBytes(bytes),
+    localTime(new Date(changed)),
+  ];
+}
+
+/** '2026-03-01 14:05', in the time of the machine. */
+function localTime(date: Date): string {
+  const two = (value: number) => String(value).padStart(2, '0');
+  const day = [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join('-');
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
+}

@@ -1,0 +1,140 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { UNFINISHED } from '../../core/atomic.js';
+import { latestCheckpoint, previousCheckpoint } from '../../core/checkpoint/names.js';
+import { type RunFolder, runFolder } from '../../core/checkpoint/run-folder.js';
+import { readSafetensors } from '../../core/checkpoint/safetensors.js';
+import { RandomStream } from '../../core/random.js';
+import { SMALLEST } from '../helpers/command.js';
+import { planKill, startAndKill } from './kills.js';
+
+/** What came of a number of kills. */
+export interface KillReport {
+  kills: number;
+  /** Starts with --resume. */
+  resumes: number;
+  /** Runs that were killed again and again, and at last ended. */
+  runs: number;
+  /** What the process was doing when it was killed, by what it left. */
+  hits: Record<string, number>;
+  /** What was not as in the undisturbed run, or not whole after a kill; empty where all is well. */
+  faults: string[];
+}
+
+/** Steps enough for a run to be killed many times, and saves so often that much of its time goes into them. */
+const RUN = [...SMALLEST, '--epochs', '4', '--save-every-steps', '2', '--save-every-epochs', '1'];
+/** Kills of one run, at most. */
+const MOST_A_RUN = 12;
+/** Columns of logs that tell how long something took. */
+const TIMES = ['imagesPerSecond', 'waitSeconds'];
+
+/**
+ * Kills real runs with SIGKILL at random moments, goes on with them until they are done, and compares each with a run that
+ * nobody disturbed: the last checkpoint byte for byte, the logs line by line.
+ * @param said is told of each kill
+ */
+export async function killAndResume(
+  folder: string,
+  { kills, seed, engine = 'wasm' }: { kills: number; seed: number; engine?: string },
+  said: (text: string) => void = () => {},
+): Promise<KillReport> {
+  const args = ['pretrain', ...RUN, '--engine', engine];
+  const whole = runFolder(join(folder, 'whole'));
+  const report: KillReport = { kills: 0, resumes: 0, runs: 0, hits: {}, faults: [] };
+  const undisturbed = await startAndKill([...args, '--out', whole.path], whole, null);
+  if (undisturbed.code !== 0) throw new Error(undisturbed.output);
+  while (report.kills < kills) {
+    const run = runFolder(join(folder, `killed-${++report.runs}`));
+    await mkdir(run.checkpoints, { recursive: true }); // there, so that it can be watched
+    for (let ofRun = 0, ended = false; !ended; ) {
+      const plan =
+        report.kills < kills && ofRun < MOST_A_RUN
+          ? planKill(new RandomStream(seed, 'kill', report.runs, ofRun))
+          : null;
+      const resumes = existsSync(run.config);
+      if (resumes) report.resumes++;
+      const start = resumes ? ['pretrain', '--resume'] : args;
+      const { killed, code, output } = await startAndKill([...start, '--out', run.path], run, plan);
+      ended = !killed;
+      if (killed) {
+        ofRun++;
+        report.kills++;
+        const hit = describeLeftOver(run);
+        report.hits[hit] = (report.hits[hit] ?? 0) + 1;
+        report.faults.push(...(await faultsAfterKill(run)));
+        said(`kill ${report.kills}: ${hit}`);
+      } else if (code !== 0) report.faults.push(`run ${report.runs} ended with code ${code}: ${output}`);
+    }
+    report.faults.push(...(await differences(run, whole)));
+    await rm(run.path, { recursive: true });
+  }
+  return report;
+}
+
+/** What a process was doing when it was killed. */
+function describeLeftOver(run: RunFolder): string {
+  const names = [...readdirSync(run.path), ...readdirSync(run.checkpoints)];
+  const unfinished = names.find((name) => name.endsWith(UNFINISHED));
+  if (unfinished?.startsWith('run.lock')) return 'locking';
+  if (unfinished?.startsWith('latest')) {
+    return names.some((name) => name.startsWith('previous') && name.endsWith(UNFINISHED))
+      ? 'before the renames of a checkpoint'
+      : 'writing a checkpoint';
+  }
+  if (unfinished?.startsWith('previous')) return 'between the renames of a checkpoint';
+  if (unfinished?.startsWith('epoch')) return 'keeping the checkpoint of an epoch';
+  if (unfinished) return `writing ${unfinished.slice(0, -UNFINISHED.length)}`;
+  if (!names.includes('run.lock')) return 'before the lock, or after it was given back';
+  if (!existsSync(run.log) || !existsSync(run.table)) return 'starting';
+  const [rows, lines] = [run.log, run.table].map((path) => readFileSync(path, 'utf8').split('\n').length - 1);
+  if (rows !== (lines ?? 0) - 1) return 'between the two logs';
+  return 'computing';
+}
+
+/** After a kill, checkpoints have to be whole, and the log has to have their steps. */
+async function faultsAfterKill(run: RunFolder): Promise<string[]> {
+  const faults: string[] = [];
+  for (const path of [latestCheckpoint(run.checkpoints), previousCheckpoint(run.checkpoints)]) {
+    if (!existsSync(path)) continue;
+    try {
+      const { metadata } = await readSafetensors(path);
+      const logged = readFileSync(run.log, 'utf8').split('\n').length - 1;
+      if (logged < Number(metadata.step)) faults.push(`${path} is of step ${metadata.step}, the log has ${logged}`);
+    } catch (error) {
+      faults.push(String(error));
+    }
+  }
+  return faults;
+}
+
+/** How a run that is done differs from the undisturbed one. */
+async function differences(run: RunFolder, whole: RunFolder): Promise<string[]> {
+  const same = async (read: (folder: RunFolder) => Promise<string>) => (await read(run)) === (await read(whole));
+  const isSame = {
+    checkpoint: await same(async ({ checkpoints }) => (await readFile(latestCheckpoint(checkpoints))).toString('hex')),
+    'log.jsonl': await same(async ({ log }) => withoutTimes((await readFile(log, 'utf8')).split('\n'))),
+    'log.csv': await same(async ({ table }) => withoutColumns((await readFile(table, 'utf8')).split('\n'))),
+  };
+  return Object.entries(isSame).flatMap(([name, is]) => (is ? [] : [`${name} of ${run.path} is not the same`]));
+}
+
+function withoutTimes(lines: readonly string[]): string {
+  return lines.map((line) => JSON.stringify(line && { ...JSON.parse(line), ...blank() })).join('\n');
+}
+
+function blank(): Record<string, null> {
+  return Object.fromEntries(TIMES.map((name) => [name, null]));
+}
+
+function withoutColumns(lines: readonly string[]): string {
+  const left = (lines[0] ?? '').split(',').map((name) => !TIMES.includes(name));
+  return lines
+    .map((line) =>
+      line
+        .split(',')
+        .filter((_, column) => left[column])
+        .join(),
+    )
+    .join('\n');
+}

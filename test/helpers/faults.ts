@@ -1,0 +1,56 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A user without rights, as whom root starts what has to be refused something. */
+const NOBODY = 65_534;
+
+/** Mounts a file system of so many kB in memory; undefined where that is not allowed. */
+export function mountSmall(
+  folder: string,
+  kilobytes: number,
+): { grow(kilobytes: number): void; remove(): void } | undefined {
+  const mount = (...args: string[]) => spawnSync('mount', args).status === 0;
+  if (!mount('-t', 'tmpfs', '-o', `size=${kilobytes}k`, 'tmpfs', folder)) return undefined;
+  return {
+    grow: (more) => mount('-o', `remount,size=${more}k`, folder),
+    remove: () => spawnSync('umount', ['-l', folder]),
+  };
+}
+
+/** Whether `mountSmall` works here. */
+export function canMount(): boolean {
+  const folder = mkdtempSync(join(tmpdir(), 'ijepa-mount-'));
+  const mounted = mountSmall(folder, 64);
+  mounted?.remove();
+  rmdirSync(folder);
+  return mounted !== undefined;
+}
+
+/** Whom permissions hold for: this user, or, because they do not hold for root, one without rights. */
+export function ordinaryUser(folder: string): { uid?: number; gid?: number } {
+  if (process.getuid?.() !== 0) return {};
+  chownSync(folder, NOBODY, NOBODY);
+  chmodSync(folder, 0o755);
+  return { uid: NOBODY, gid: NOBODY };
+}
+
+/** Does something as soon as a run's log has so many lines. @returns what ends the waiting */
+export function whenLogged(run: string, lines: number, act: () => void): () => void {
+  const log = join(run, 'log.jsonl');
+  const timer = setInterval(() => {
+    if (!existsSync(log) || readFileSync(log, 'utf8').split('\n').length <= lines) return;
+    clearInterval(timer);
+    act();
+  }, 3);
+  return () => clearInterval(timer);
+}
+
+/** The checkpoints of a run that have their own names. */
+export function checkpointsOf(run: string): string[] {
+  const folder = join(run, 'checkpoints');
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.safetensors'))
+    .map((name) => join(folder, name));
+}

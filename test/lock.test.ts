@@ -1,0 +1,124 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import test, { type ExecutionContext } from 'ava';
+import { RunLock } from '../core/checkpoint/lock.js';
+import { judgeOwner, type LockOwner, thisProcess } from '../core/checkpoint/lock-owner.js';
+import { UserError } from '../core/errors.js';
+import { temporaryFolder } from './helpers/command.js';
+import { ROOT } from './helpers/paths.js';
+
+const RACER = join(ROOT, 'dist', 'test', 'helpers', 'lock-race.js');
+/** Whether the system tells when processes and itself were started. */
+const onLinux = existsSync('/proc/self/stat') ? test : test.skip;
+/** No system gives so high a number to a process. */
+const NO_PROCESS = 2 ** 30;
+
+/** A lock file of some process. */
+async function lockOf(t: ExecutionContext, owner: Partial<LockOwner>): Promise<string> {
+  const path = join(await temporaryFolder(t), 'run.lock');
+  await writeFile(path, JSON.stringify({ ...thisProcess('abc123'), ...owner }));
+  return path;
+}
+
+/** Lets processes take a lock at the same moment; those that took it go on until the test ends. */
+async function race(
+  t: ExecutionContext,
+  path: string,
+  count: number,
+): Promise<{ child: ChildProcess; said: string }[]> {
+  const at = String(Date.now() + 700);
+  return Promise.all(
+    Array.from({ length: count }, async () => {
+      const child = spawn(process.execPath, [RACER, path, at], { stdio: ['ignore', 'pipe', 'inherit'] });
+      t.teardown(() => child.kill('SIGKILL'));
+      const [data] = await once(child.stdout, 'data');
+      return { child, said: String(data) };
+    }),
+  );
+}
+
+test('a lock is taken by one, refused to others, and given back', async (t) => {
+  const path = join(await temporaryFolder(t), 'run.lock');
+  const [first, second] = [new RunLock(path), new RunLock(path)];
+  await first.acquire();
+  const error = await t.throwsAsync(() => second.acquire(), { instanceOf: UserError });
+  t.regex(
+    error?.report ?? '',
+    new RegExp(`process ${process.pid} has been training it since \\d{4}-[\\s\\S]*kill ${process.pid}`),
+  );
+  await t.throwsAsync(() => second.check(), { message: /in use/ });
+  await second.release();
+  t.true(existsSync(path), 'who does not hold it cannot give it back');
+  await first.release();
+  t.deepEqual(await readdir(join(path, '..')), []);
+  await second.check();
+  await second.acquire();
+  await second.release();
+});
+
+for (const [why, owner, declare] of [
+  ['a process that is gone', { pid: NO_PROCESS }, test],
+  ['a process whose number another one has now (needs /proc)', { processStart: '1' }, onLinux],
+  ['a process from before the machine was started anew (needs /proc)', { boot: 'another' }, onLinux],
+] as const) {
+  declare(`a lock of ${why} is replaced`, async (t) => {
+    const path = await lockOf(t, owner);
+    await new RunLock(path).check();
+    await new RunLock(path).acquire();
+    t.is(JSON.parse(await readFile(path, 'utf8')).pid, process.pid);
+    t.deepEqual(await readdir(join(path, '..')), ['run.lock']);
+  });
+}
+
+test('a lock of another machine is not judged: the message says how to remove it', async (t) => {
+  const path = await lockOf(t, { host: `not-${hostname()}`, pid: NO_PROCESS });
+  const error = await t.throwsAsync(() => new RunLock(path).acquire(), { instanceOf: UserError });
+  t.regex(error?.report ?? '', /machine 'not-[\s\S]*cannot be told[\s\S]*remove .*run\.lock/);
+});
+
+for (const content of ['', 'rubbish', '{"pid":-1}', '\0\0\0']) {
+  test(`a lock that holds ${JSON.stringify(content)} is told of, not replaced`, async (t) => {
+    const path = join(await temporaryFolder(t), 'run.lock');
+    await writeFile(path, content);
+    await t.throwsAsync(() => new RunLock(path).acquire(), { instanceOf: UserError, message: /cannot be understood/ });
+    t.is(await readFile(path, 'utf8'), content);
+  });
+}
+
+onLinux('a process that has ended and was not yet asked for by its parent counts as gone (needs /proc)', async (t) => {
+  // The shell starts a process, tells its number, and becomes a program that never asks for its children.
+  const parent = spawn('sh', ['-c', 'sleep 1 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.teardown(() => parent.kill('SIGKILL'));
+  const pid = Number(String((await once(parent.stdout, 'data'))[0]));
+  const owner: LockOwner = { ...thisProcess('abc'), pid, processStart: null };
+  t.is(judgeOwner(owner), 'alive');
+  while (judgeOwner(owner) !== 'gone') await setTimeout(50);
+  process.kill(pid, 0); // it is still listed
+  t.pass();
+});
+
+test.serial('of processes that take a free lock at the same moment one gets it', async (t) => {
+  const path = join(await temporaryFolder(t), 'run.lock');
+  const said = (await race(t, path, 6)).map(({ said }) => said);
+  t.is(said.filter((text) => text === 'taken\n').length, 1, said.join());
+  t.is(said.filter((text) => text.startsWith('refused: the run is in use')).length, 5, said.join());
+});
+
+test.serial('of processes that replace a lock of a dead one at the same moment one gets it, every time', async (t) => {
+  const path = await lockOf(t, { pid: NO_PROCESS });
+  // A process that died while it was replacing the lock has left a lock of its own.
+  await writeFile(`${path}.abc123`, JSON.stringify({ ...thisProcess('def'), pid: NO_PROCESS }));
+  for (let round = 0; round < 3; round++) {
+    const racers = await race(t, path, 6);
+    const winners = racers.filter(({ said }) => said === 'taken\n');
+    t.is(winners.length, 1, racers.map(({ said }) => said).join());
+    const { child } = winners[0] as { child: ChildProcess };
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+});
