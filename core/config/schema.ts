@@ -18,6 +18,16 @@ export const OPTIONS = {
     mayChange: true,
     help: 'plugins that bring data sets: packages installed here, or modules beside the configuration file (./mine.js)',
   }),
+  shuffleBuffer: automatic(
+    integer({
+      group: 'Data',
+      default: 0,
+      min: 2,
+      unit: 'images',
+      help: 'images that are shuffled among themselves, for data that are read quickly in sequence only, such as shards of a server',
+    }),
+    'the whole data set',
+  ),
   imageSize: integer({
     group: 'Data',
     default: 224,

@@ -4,11 +4,14 @@ import { RandomStream } from '../random.js';
 import type { CropSettings } from './crop.js';
 import { randomCrop } from './image.js';
 import { toNormalised } from './normalise.js';
+import { type EpochOrder, epochOrders } from './order.js';
 import type { UnreadableImages } from './skipped.js';
 
 export interface LoaderSettings extends CropSettings {
   seed: number;
   batchSize: number;
+  /** Images among which those of the same part of the data set are shuffled; null for all. */
+  shuffleBuffer: number | null;
   /** Bytes of decoded images that may wait for their step. */
   aheadBytes: number;
 }
@@ -52,7 +55,7 @@ export async function* loadBatches(
 ): AsyncGenerator<Float32Array> {
   const batchBytes = settings.batchSize * settings.imageSize ** 2 * 3;
   const ahead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(settings.aheadBytes / batchBytes)));
-  const orderOf = epochOrders(settings.seed, images.length);
+  const orderOf = epochOrders(settings.seed, images.length, settings.shuffleBuffer);
   const waiting: Promise<TrainingCrop[]>[] = [];
   for (let step = firstStep; step < lastStep; step++) {
     for (let next = step + waiting.length; next < Math.min(lastStep, step + 1 + ahead); next++) {
@@ -80,7 +83,7 @@ export async function cropsOfStep(
   step: number,
   count: number,
 ): Promise<TrainingCrop[]> {
-  const orderOf = epochOrders(settings.seed, images.length);
+  const orderOf = epochOrders(settings.seed, images.length, settings.shuffleBuffer);
   return readBatch(images, settings, unreadable, orderOf, step - 1, Math.min(count, settings.batchSize));
 }
 
@@ -89,7 +92,7 @@ async function readBatch(
   images: ImageCollection,
   settings: Omit<LoaderSettings, 'aheadBytes'>,
   unreadable: UnreadableImages,
-  orderOf: (epoch: number) => Uint32Array,
+  orderOf: (epoch: number) => EpochOrder,
   step: number,
   count = settings.batchSize,
 ): Promise<TrainingCrop[]> {
@@ -100,7 +103,7 @@ async function readBatch(
   const first = (step % steps) * batchSize;
   const positions = Array.from({ length: count }, (_, at) => first + at);
   return Promise.all(
-    positions.map((position) => readPosition(images, settings, unreadable, epoch, position, order[position] as number)),
+    positions.map((position) => readPosition(images, settings, unreadable, epoch, position, order(position))),
   );
 }
 
@@ -129,13 +132,4 @@ async function readPosition(
     expected: 'images that can be read (JPEG, PNG, WebP, AVIF, GIF, TIFF)',
     remedy: 'repair or remove those listed in the skipped.txt of the run',
   });
-}
-
-/** The orders of epochs: random permutations of all images. The last one is kept, because batches come in sequence. */
-export function epochOrders(seed: number, count: number): (epoch: number) => Uint32Array {
-  let last: { epoch: number; order: Uint32Array } | undefined;
-  return (epoch) => {
-    if (last?.epoch !== epoch) last = { epoch, order: new RandomStream(seed, 'order', epoch).permutation(count) };
-    return last.order;
-  };
 }

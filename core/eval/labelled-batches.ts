@@ -1,5 +1,6 @@
-import { epochOrders, stepsPerEpoch } from '../data/loader.js';
+import { stepsPerEpoch } from '../data/loader.js';
 import { toNormalised } from '../data/normalise.js';
+import { epochOrders } from '../data/order.js';
 import { reasonOf } from '../errors.js';
 import type { LabelledImages } from '../plugin.js';
 import { RandomStream } from '../random.js';
@@ -37,8 +38,8 @@ export function trainingBatches(
   const orderOf = epochOrders(seed, images.length);
   function* places(): Generator<Place> {
     for (let epoch = 0; epoch < epochs; epoch++) {
-      const order = orderOf(epoch).subarray(0, epochImages);
-      for (const [position, index] of order.entries()) yield { epoch, position, index };
+      const order = orderOf(epoch);
+      for (let position = 0; position < epochImages; position++) yield { epoch, position, index: order(position) };
     }
   }
   return batchesOf(images, places(), settings, unreadable, ({ epoch, position, index }) =>

@@ -76,7 +76,8 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
   const watch = await CollapseWatch.start(options, run.model, images, state.weights.target, position.watch);
   const plainStep = prepareTrainStep(run.engine, run.model, objectiveOf(options), options);
   const takeStep = withAdvice(plainStep, options.learningRate, folder.checkpoints);
-  const loading = { ...cropSettings(options), seed, batchSize, aheadBytes: options.aheadMegabytes * 1e6 };
+  const aheadBytes = options.aheadMegabytes * 1e6;
+  const loading = { ...cropSettings(options), seed, batchSize, shuffleBuffer: options.shuffleBuffer, aheadBytes };
   const batches = loadBatches(images, loading, run.skipped, firstStep, totalSteps);
   const { log, missing } = await openRunLog(folder, firstStep);
   if (missing > 0) console.warn(`log.jsonl was damaged: ${missing} of the first ${firstStep} steps are missing in it`);
