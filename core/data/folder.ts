@@ -5,7 +5,7 @@ import { basename, dirname, extname, isAbsolute, join, resolve } from 'node:path
 import { explainSystemError, UserError } from '../errors.js';
 import type { ImageCollection } from '../plugin.js';
 
-const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png', '.webp', '.avif', '.gif', '.tif', '.tiff'];
+export const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png', '.webp', '.avif', '.gif', '.tif', '.tiff'];
 const LIST_EXTENSIONS = ['.txt', '.lst'];
 
 /** An image file that was found. */

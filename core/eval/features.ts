@@ -5,11 +5,11 @@ import { availableCores } from '../engine/threads.js';
 import { reasonOf } from '../errors.js';
 import { patchify, pooledLayers } from '../model/vit.js';
 import type { FeatureKind, LabelledImages } from '../plugin.js';
+import { inOrder } from '../pool.js';
 import { RandomStream } from '../random.js';
 import { type FeatureCache, openFeatureCache } from './features-cache.js';
 import { type FeatureNetwork, networkPositions } from './network.js';
 import { PartialTable } from './partial-table.js';
-import { inOrder } from './pool.js';
 import { testView, trainView } from './transform.js';
 import { type UnreadableImage, UnreadableShare } from './unreadable.js';
 

@@ -3,8 +3,8 @@ import { toNormalised } from '../data/normalise.js';
 import { epochOrders } from '../data/order.js';
 import { reasonOf } from '../errors.js';
 import type { LabelledImages } from '../plugin.js';
+import { inOrder } from '../pool.js';
 import { RandomStream } from '../random.js';
-import { inOrder } from './pool.js';
 import { testView, trainView, type ViewSettings } from './transform.js';
 import type { UnreadableShare } from './unreadable.js';
 

@@ -2,8 +2,8 @@ import type { Engine } from '../engine/contract.js';
 import { availableCores } from '../engine/threads.js';
 import { reasonOf } from '../errors.js';
 import type { LabelledData, LabelledImages, ProbeProtocol } from '../plugin.js';
+import { inOrder } from '../pool.js';
 import { neighbourAccuracies, type PixelNeighbours } from './evaluate.js';
-import { inOrder } from './pool.js';
 import { testView } from './transform.js';
 
 /** Side of the pictures that are compared, in pixels. */

@@ -1,0 +1,92 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { explainSystemError, UserError } from '../../errors.js';
+
+/** Bytes that can be read anywhere: of a file, of a server, of a test. */
+export interface ByteSource {
+  /** Path or address, for messages. */
+  readonly name: string;
+  /** Bytes in all. */
+  readonly size: number;
+  /** Bytes that are read in one go where only a few are needed: more where asking takes long. */
+  readonly window: number;
+  /**
+   * Exactly these bytes.
+   * @throws UserError if they cannot be had, which says nothing of a single image
+   */
+  read(offset: number, length: number): Promise<Buffer>;
+}
+
+/** One read brings the headers between two images, and no more than needed of the images. */
+const FILE_WINDOW = 8 << 10;
+
+/** @throws UserError if there is no such file */
+export async function openFile(path: string): Promise<ByteSource> {
+  const size = await withFile(path, async (file) => {
+    const found = await file.stat();
+    if (found.isFile()) return found.size;
+    throw new UserError(`${path} is a folder`, { expected: 'a shard: a .tar file' });
+  });
+  return {
+    name: path,
+    size,
+    window: FILE_WINDOW,
+    read: (offset, length) => withFile(path, (file) => readExactly(file, path, offset, length)),
+  };
+}
+
+/** Opened for each read, so that any number of shards leaves no file open; against decoding an image it takes no time. */
+async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
+  let file: FileHandle | undefined;
+  try {
+    file = await open(path, 'r');
+    return await use(file);
+  } catch (error) {
+    throw explainSystemError(error, path);
+  } finally {
+    await file?.close();
+  }
+}
+
+async function readExactly(file: FileHandle, path: string, offset: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(length);
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await file.read(bytes, done, length - done, offset + done);
+    if (bytesRead === 0) throw changedShard(path, `it ends at byte ${offset + done}`);
+    done += bytesRead;
+  }
+  return bytes;
+}
+
+/** The error of a shard that is another one than the one that was opened. */
+export function changedShard(name: string, how: string): UserError {
+  return new UserError(`${name} was changed: ${how}`, {
+    expected: 'the shard as it was when it was opened',
+    remedy: 'put it back as it was, or start again',
+  });
+}
+
+/** Bytes in memory. */
+export function bufferSource(name: string, bytes: Buffer): ByteSource {
+  return {
+    name,
+    size: bytes.length,
+    window: FILE_WINDOW,
+    read: async (offset, length) => {
+      if (offset + length > bytes.length) throw changedShard(name, `it ends at byte ${bytes.length}`);
+      return bytes.subarray(offset, offset + length);
+    },
+  };
+}
+
+/** Reads a source piece by piece, and keeps the last piece. */
+export function windowReader(source: ByteSource): (offset: number, length: number) => Promise<Buffer> {
+  let start = 0;
+  let bytes: Buffer = Buffer.alloc(0);
+  return async (offset, length) => {
+    if (offset < start || offset + length > start + bytes.length) {
+      bytes = await source.read(offset, Math.min(Math.max(length, source.window), source.size - offset));
+      start = offset;
+    }
+    return bytes.subarray(offset - start, offset - start + length);
+  };
+}
