@@ -6,9 +6,19 @@ import imagenet from './imagenet/index.js';
 import inat18 from './inat18/index.js';
 import places205 from './places205/index.js';
 import shapes from './shapes/index.js';
+import webdataset from './webdataset/index.js';
 
 /** The plugins that come with the program; where a folder fits several, the first is meant. */
-export const BUILT_IN_PLUGINS: readonly Plugin[] = [shapes, cifar100, places205, inat18, clevr, imagenet, folder];
+export const BUILT_IN_PLUGINS: readonly Plugin[] = [
+  shapes,
+  cifar100,
+  places205,
+  inat18,
+  clevr,
+  imagenet,
+  folder,
+  webdataset,
+];
 
 /** All their data sets. */
 export const DATA_SETS: readonly DataSet[] = BUILT_IN_PLUGINS.flatMap((plugin) => plugin.dataSets ?? []);

@@ -1,11 +1,11 @@
-import { reasonOf, UserError } from '../errors.js';
+import { UserError } from '../errors.js';
 import type { ImageCollection } from '../plugin.js';
 import { RandomStream } from '../random.js';
 import type { CropSettings } from './crop.js';
 import { randomCrop } from './image.js';
 import { toNormalised } from './normalise.js';
-import { type EpochOrder, epochOrders } from './order.js';
-import type { UnreadableImages } from './skipped.js';
+import { chunkSize, type EpochOrder, epochOrders } from './order.js';
+import { type UnreadableImages, unreadableReason } from './skipped.js';
 
 export interface LoaderSettings extends CropSettings {
   seed: number;
@@ -53,18 +53,31 @@ export async function* loadBatches(
   firstStep: number,
   lastStep: number,
 ): AsyncGenerator<Float32Array> {
-  const batchBytes = settings.batchSize * settings.imageSize ** 2 * 3;
-  const ahead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(settings.aheadBytes / batchBytes)));
-  const orderOf = epochOrders(settings.seed, images.length, settings.shuffleBuffer);
+  const { batchSize, shuffleBuffer, aheadBytes } = settings;
+  const batchBytes = batchSize * settings.imageSize ** 2 * 3;
+  const ahead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(aheadBytes / batchBytes)));
+  const orderOf = epochOrders(settings.seed, images.length, shuffleBuffer);
   const waiting: Promise<TrainingCrop[]>[] = [];
-  for (let step = firstStep; step < lastStep; step++) {
-    for (let next = step + waiting.length; next < Math.min(lastStep, step + 1 + ahead); next++) {
-      const batch = readBatch(images, settings, unreadable, orderOf, next);
-      batch.catch(() => {}); // reported when its turn comes
-      waiting.push(batch);
+  const done = new AbortController();
+  const plan = {
+    neighbours: shuffleBuffer === null ? 1 : chunkSize(shuffleBuffer),
+    together: Math.min(shuffleBuffer ?? images.length, images.length),
+    bytes: aheadBytes,
+    signal: done.signal,
+  };
+  const source = images.forReading?.(plan) ?? images;
+  try {
+    for (let step = firstStep; step < lastStep; step++) {
+      for (let next = step + waiting.length; next < Math.min(lastStep, step + 1 + ahead); next++) {
+        const batch = readBatch(source, settings, unreadable, orderOf, next);
+        batch.catch(() => {}); // reported when its turn comes
+        waiting.push(batch);
+      }
+      const crops = (await waiting.shift()) as TrainingCrop[];
+      yield toNormalised(crops.map(({ rgb }) => rgb)); // the batches after it are read meanwhile
     }
-    const crops = (await waiting.shift()) as TrainingCrop[];
-    yield toNormalised(crops.map(({ rgb }) => rgb)); // the batches after it are read meanwhile
+  } finally {
+    done.abort(new Error('no more batches are wanted'));
   }
 }
 
@@ -124,7 +137,7 @@ async function readPosition(
       const stream = new RandomStream(settings.seed, 'crop', epoch, position, attempt);
       return { name: item.name, rgb: await randomCrop(item, settings, stream) };
     } catch (error) {
-      unreadable.add(item.name, reasonOf(error));
+      unreadable.add(item.name, unreadableReason(error));
     }
     chosen = others.integer(0, images.length - 1);
   }

@@ -1,5 +1,5 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
-import { explainSystemError, UserError } from '../errors.js';
+import { explainSystemError, reasonOf, UserError } from '../errors.js';
 
 /** Images shown in the message when there are too many unreadable ones. */
 const SHOWN = 5;
@@ -7,6 +7,15 @@ const SHOWN = 5;
 /** Takes note of images that cannot be read. */
 export interface UnreadableImages {
   add(name: string, reason: string): void;
+}
+
+/**
+ * Why an image cannot be read, in one line.
+ * @throws the error itself where it is not about this image: where a server stays away, no image is to be skipped for it
+ */
+export function unreadableReason(error: unknown): string {
+  if (error instanceof UserError) throw error;
+  return reasonOf(error);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { stepsPerEpoch } from '../data/loader.js';
 import { toNormalised } from '../data/normalise.js';
 import { epochOrders } from '../data/order.js';
-import { reasonOf } from '../errors.js';
+import { unreadableReason } from '../data/skipped.js';
 import type { LabelledImages } from '../plugin.js';
 import { inOrder } from '../pool.js';
 import { RandomStream } from '../random.js';
@@ -78,7 +78,7 @@ async function* batchesOf(
     try {
       return { label: images.classOf(index), rgb: await viewOf(place) };
     } catch (error) {
-      unreadable.add(index, { name: images.item(index).name, reason: reasonOf(error) });
+      unreadable.add(index, { name: images.item(index).name, reason: unreadableReason(error) });
       return { label: images.classOf(index), rgb: null };
     }
   };

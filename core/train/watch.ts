@@ -1,6 +1,7 @@
 import { Matrix, SingularValueDecomposition } from 'ml-matrix';
 import { centreCrop } from '../data/image.js';
 import { toNormalised } from '../data/normalise.js';
+import { unreadableReason } from '../data/skipped.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { UserError } from '../errors.js';
 import { encodeImages, type Ijepa } from '../model/ijepa.js';
@@ -64,7 +65,9 @@ export async function loadWatchImages(
   const read: Uint8Array[] = [];
   for (let from = 0; read.length < wanted && from < order.length; from += wanted) {
     const part = [...order.subarray(from, from + wanted)];
-    const crops = part.map((index) => centreCrop(images.item(index), imageSize, pixelLimit).catch(() => undefined));
+    const crops = part.map((index) =>
+      centreCrop(images.item(index), imageSize, pixelLimit).catch((error: unknown) => void unreadableReason(error)),
+    );
     for (const crop of await Promise.all(crops)) if (crop && read.length < wanted) read.push(crop);
   }
   if (read.length < 2) {

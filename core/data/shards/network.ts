@@ -11,6 +11,8 @@ const AT_ONCE = 32;
 const SERVED_WINDOW = 64 << 10;
 /** A server that is started anew is waited for: about five minutes in all. */
 const PERSISTENCE = { tries: 15, firstWaitSeconds: 0.1, stallSeconds: 30 };
+/** One that is not there at first is rather a wrong address: a few seconds. */
+const FIRST_TRIES = 6;
 /** Waits that are worth telling, and the least time between two that are told. */
 const TOLD_WAIT_SECONDS = 3;
 const TOLD_EVERY_SECONDS = 30;
@@ -43,13 +45,13 @@ export class Network {
   /** @throws UserError if the file cannot be had, or only as a whole */
   async find(url: string): Promise<ServedFile> {
     parseAddress(url);
-    return this.#ask(() => findServedFile(url, this.#persistence));
+    return this.#ask(() => findServedFile(url, this.#first));
   }
 
   /** A small file; null where there is none. */
   async readSmall(url: string, mostBytes: number): Promise<Buffer | null> {
     parseAddress(url);
-    return this.#ask(() => fetchSmallFile(url, mostBytes, this.#persistence));
+    return this.#ask(() => fetchSmallFile(url, mostBytes, this.#first));
   }
 
   source(file: ServedFile): ByteSource {
@@ -60,6 +62,11 @@ export class Network {
       read: async (offset, length) =>
         length === 0 ? Buffer.alloc(0) : this.#ask(() => fetchRange(file, offset, length, this.#persistence)),
     };
+  }
+
+  get #first(): Persistence {
+    const { tries = FIRST_TRIES } = this.#persistence;
+    return { ...this.#persistence, tries: Math.min(tries, FIRST_TRIES) };
   }
 
   async #ask<T>(request: () => Promise<T>): Promise<T> {

@@ -1,0 +1,3 @@
+/** What plugins know of shards. */
+export { checkShards as check } from './check.js';
+export { findShards as find, openShards as open } from './open.js';
