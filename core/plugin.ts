@@ -39,10 +39,13 @@ export interface DataSet {
   /**
    * Holds the files of the data set against the checksums that lie beside them.
    * @param tell is told how many bytes are read, and how many there are
-   * @returns what is wrong, one line for each file
-   * @throws PluginError if there are no checksums
+   * @returns what is wrong, one line for each file; null where there are no checksums
    */
-  check?(argument: string | null, tell: (done: number, total: number) => void, signal: AbortSignal): Promise<string[]>;
+  check?(
+    argument: string | null,
+    tell: (done: number, total: number) => void,
+    signal: AbortSignal,
+  ): Promise<readonly string[] | null>;
   /**
    * Where in a folder the data set lies (the folder itself or one below it), as the argument for `open`; null where it is
    * not there. Looks at names only.
@@ -166,7 +169,7 @@ export class PluginError extends Error {
 }
 
 /**
- * What the program knows of WebDataset shards, for plugins: `find`, `open` and `check`.
+ * What the program knows of WebDataset shards, for plugins.
  * @throws PluginError where the use does something that the user can mend
  */
 export async function withShards<T>(use: (shards: typeof import('./data/shards/tools.js')) => Promise<T>): Promise<T> {

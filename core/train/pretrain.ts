@@ -68,7 +68,8 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
   const masks = maskSettings(asked);
   learningRateSchedule(asked);
   const dataSets = await request.dataSets(asked.plugins);
-  requireOutside(out, request.resolved.options.data, dataSets);
+  const names = dataSets.map(({ name }) => name);
+  checkOutside(out, request.resolved.options.data, names);
   const images = await openData(asked.data, dataSets);
   if (record) requireSameImages(images, record, out);
   requireOneBatch(images, asked.batchSize);
@@ -116,15 +117,6 @@ function outOf({ resolved }: PretrainRequest): string {
     });
   }
   return out;
-}
-
-/** The run's folder must lie outside the folders of pictures. */
-function requireOutside(out: string, data: readonly string[], dataSets: readonly DataSet[]): void {
-  const names = dataSets.map(({ name }) => name);
-  const folders = data
-    .filter((word) => !names.includes(word))
-    .map((word) => (names.some((name) => word.startsWith(`${name}:`)) ? word.slice(word.indexOf(':') + 1) : word));
-  checkOutside(out, folders);
 }
 
 /** Refuses a folder that is not free, or that a run is to be deleted from which is none. */

@@ -10,22 +10,16 @@ const PIECE = 4 << 20;
 /**
  * Holds the shards of a folder that \`ijepa data pack\` wrote against the checksums of its index.
  * @param tell is told how many bytes are read, and how many there are
- * @returns what is wrong, one line for each shard
- * @throws UserError if the folder has no index
+ * @returns what is wrong, one line for each shard; null where the folder has no index with checksums
  */
 export async function checkShards(
   folder: string,
   tell: (done: number, total: number) => void,
   signal: AbortSignal,
-): Promise<string[]> {
+): Promise<string[] | null> {
   const network = createNetwork().during(signal);
   const index = await readPackIndex(folder, network);
-  if (!index) {
-    throw new UserError(`${folder} has no checksums`, {
-      expected: 'a folder that `ijepa data pack` wrote, with its index.json',
-      remedy: 'leave the check out, or pack the images anew',
-    });
-  }
+  if (!index) return null;
   const shards = [...index.splits.train.shards, ...(index.splits.val?.shards ?? [])];
   const total = shards.reduce((sum, { bytes }) => sum + bytes, 0);
   const problems: string[] = [];

@@ -62,8 +62,10 @@ export function newPackIndex(content: Omit<PackIndex, 'format'>): PackIndex {
   return { format: FORMAT, ...content };
 }
 
-export function newShardIndex(content: Omit<ShardIndex, 'format'>): ShardIndex {
-  return { format: SHARD_FORMAT, ...content };
+/** The index of a shard that is still empty. */
+export function newShardIndex(first: number, classes: number[] | null): ShardIndex {
+  const columns = { names: [], offsets: [], sizes: [], classes };
+  return { format: SHARD_FORMAT, bytes: 0, sha256: '', first, next: first, skipped: [], ...columns };
 }
 
 /** 'train-000000.tar' -> 'train-000000.json' */
