@@ -175,10 +175,18 @@ function sortShards(places: readonly string[]): { train: string[]; test: string[
 }
 
 async function tarFilesIn(folder: string): Promise<string[]> {
+  const advice = {
+    expected: 'a folder of shards (.tar), or names of shards with braces',
+    remedy: "name them, in single quotes: 'data/train-{000000..000146}.tar'",
+  };
   const names = await readdir(folder).catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) {
+      throw new UserError(`${folder} is not a folder, or does not exist`, advice);
+    }
     throw explainSystemError(error, folder);
   });
   const shards = names.filter((name) => name.endsWith('.tar') && !name.startsWith('.')).sort();
+  if (shards.length === 0) throw new UserError(`there are no shards in ${folder}`, advice);
   return shards.map((name) => join(folder, name));
 }
 
