@@ -1,6 +1,7 @@
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UNFINISHED, writeFileAtomically } from '../../atomic.js';
+import { makeFolders } from '../../checkpoint/run-folder.js';
 import { explainSystemError, UserError } from '../../errors.js';
 import type { ImageCollection, LabelledImages } from '../../plugin.js';
 import type { Amounts } from '../../report/amounts.js';
@@ -85,13 +86,15 @@ function recipeOf({ train, val, resize, quality, imagesPerShard, shardBytes }: P
 async function prepareFolder(folder: string, recipe: Recipe): Promise<void> {
   const text = JSON.stringify(recipe);
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolders(folder);
     const names = await readdir(folder);
-    for (const name of names) if (name.endsWith(UNFINISHED)) await rm(join(folder, name));
-    if (names.every((name) => name.endsWith(UNFINISHED))) {
+    if (names.every((name) => name === RECIPE_NAME + UNFINISHED)) {
       return await writeFileAtomically(join(folder, RECIPE_NAME), text);
     }
-    if ((await recipeIn(folder, names)) === text) return;
+    if ((await recipeIn(folder, names)) === text) {
+      for (const name of names) if (name.endsWith(UNFINISHED)) await rm(join(folder, name));
+      return;
+    }
   } catch (error) {
     throw explainSystemError(error, folder);
   }

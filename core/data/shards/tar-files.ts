@@ -33,11 +33,11 @@ export async function* tarFiles(source: ByteSource): AsyncGenerator<TarFile> {
   let next: HeaderData | undefined;
   for (let at = 0; ; ) {
     if (at + BLOCK > source.size) throw endsTooSoon(source, at);
-    const header = new Header(await read(at, BLOCK), 0, next, global);
-    if (header.nullBlock) return;
-    if (!header.cksumValid) throw await noHeader(source, at);
+    const header = readHeader(await read(at, BLOCK), next, global);
+    if (header?.nullBlock) return;
+    if (!header?.cksumValid) throw await noHeader(source, at);
     const { type, size = 0 } = header;
-    const name = String(header.path ?? '');
+    const name = String(next?.path ?? header.path); // a long name is not put behind the prefix of the short one
     const offset = at + BLOCK;
     if (!Number.isSafeInteger(size)) throw damaged(source, at, `an entry of ${size} bytes`);
     if (offset + size > source.size) {
@@ -58,6 +58,15 @@ export async function* tarFiles(source: ByteSource): AsyncGenerator<TarFile> {
       if (FILE_TYPES.includes(type)) yield { name, offset, size, content: () => read(offset, size) };
     }
     at = offset + BLOCK * Math.ceil(size / BLOCK);
+  }
+}
+
+/** Null where numbers cannot be read. */
+function readHeader(block: Buffer, next: HeaderData | undefined, global: HeaderData | undefined): Header | null {
+  try {
+    return new Header(block, 0, next, global);
+  } catch {
+    return null;
   }
 }
 
