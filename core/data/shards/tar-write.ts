@@ -8,6 +8,11 @@ const FACTS = { mode: 0o644, uid: 0, gid: 0, mtime: new Date(0) };
 /** What ends an archive. */
 export const END_MARK = Buffer.alloc(2 * BLOCK);
 
+/** Bytes that a file of so many takes, unless its name is long. */
+export function entryBytes(size: number): number {
+  return BLOCK + BLOCK * Math.ceil(size / BLOCK);
+}
+
 /** A file as it lies in a tar archive: headers, content, and zeros up to a whole block. */
 export function tarEntry(name: string, content: Uint8Array): { head: Buffer; padding: Buffer } {
   const block = Buffer.alloc(BLOCK);

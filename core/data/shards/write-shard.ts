@@ -7,7 +7,7 @@ import { inOrder } from '../../pool.js';
 import { unreadableReason } from '../skipped.js';
 import { type Converted, type ConvertSettings, convertImage } from './convert.js';
 import { newShardIndex, type ShardIndex } from './index-file.js';
-import { END_MARK, SampleNames, tarEntry } from './tar-write.js';
+import { END_MARK, entryBytes, SampleNames, tarEntry } from './tar-write.js';
 
 export interface ShardTask extends ConvertSettings {
   images: ImageCollection | LabelledImages;
@@ -74,9 +74,14 @@ export async function writeShard(path: string, first: number, task: ShardTask): 
 }
 
 /** Whether a shard has no room for an image of so many bytes. One that is too large for any shard has one for itself. */
-function isFull({ names, bytes }: ShardIndex, more: number, { imagesPerShard, shardBytes }: ShardTask): boolean {
+function isFull(
+  { names, bytes, classes }: ShardIndex,
+  more: number,
+  { imagesPerShard, shardBytes }: ShardTask,
+): boolean {
   if (names.length === 0) return false;
-  return names.length === imagesPerShard || (shardBytes !== null && bytes + more > shardBytes);
+  const sample = entryBytes(more) + (classes ? entryBytes(1) : 0);
+  return names.length === imagesPerShard || (shardBytes !== null && bytes + sample + END_MARK.length > shardBytes);
 }
 
 /** Reads the images from number `first` on, several at the same time. */
