@@ -10,7 +10,7 @@ export const OPTIONS = {
     group: 'Data',
     default: [],
     mayChange: true,
-    help: 'folders of images (any depth), lists of image files (.txt), or the name of a data set',
+    help: 'folders of images (any depth), lists of image files (.txt), shards (.tar, of a server too), or the name of a data set',
   }),
   plugins: list({
     group: 'Data',
@@ -24,7 +24,7 @@ export const OPTIONS = {
       default: 0,
       min: 2,
       unit: 'images',
-      help: 'images that are shuffled among themselves, for data that are read quickly in sequence only, such as shards of a server',
+      help: 'images that are shuffled among themselves, for data that are quick only where neighbours are read together, such as shards of a server',
     }),
     'the whole data set',
   ),
@@ -77,7 +77,7 @@ export const OPTIONS = {
     min: 0,
     unit: 'MB',
     mayChange: true,
-    help: 'memory for images that are decoded ahead of their step (never less than one batch)',
+    help: 'memory for images that are decoded ahead of their step (never less than one batch); as much again for parts of shards that are fetched with a shuffle buffer',
   }),
 
   arch: choice({

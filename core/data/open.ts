@@ -2,7 +2,8 @@ import { UserError } from '../errors.js';
 import type { DataSet, ImageCollection } from '../plugin.js';
 import { openFolders } from './folder.js';
 import { askPlugin } from './named.js';
-import { areShards, openTrainingShards } from './shards/open.js';
+import { areShards } from './shards/find.js';
+import { openTrainingShards } from './shards/open.js';
 
 /**
  * Opens what the user named as data: data sets by name (`shapes`, `shapes:2000`), folders, lists and files, or shards.

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { openDataSet } from '../data/labelled.js';
 import { findDataSet, splitName } from '../data/open.js';
-import { areShards } from '../data/shards/open.js';
+import { areShards } from '../data/shards/find.js';
 import { UserError, unknownName } from '../errors.js';
 import type { DataSet, LabelledData } from '../plugin.js';
 

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { UserError } from '../../errors.js';
 import { inside } from './address.js';
 import { readPackIndex } from './index-file.js';
-import { createNetwork, openSource } from './open.js';
+import { createNetwork } from './network.js';
+import { openSource } from './open.js';
 import type { ByteSource } from './source.js';
 
 const PIECE = 4 << 20;

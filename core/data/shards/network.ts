@@ -82,15 +82,20 @@ export class Network {
   }
 }
 
+/** @param persistence other than usual */
+export function createNetwork(persistence: Persistence = {}): Network {
+  return new Network({ ...tellWaits(), ...persistence });
+}
+
 /** Tells when a server has to be waited for, now and then. */
-export function tellWaits(line: (text: string) => void): Required<Pick<Persistence, 'onRetry'>> {
+function tellWaits(): Required<Pick<Persistence, 'onRetry'>> {
   let toldAt = Number.NEGATIVE_INFINITY;
   return {
     onRetry: (reason, seconds) => {
       const now = performance.now() / 1000;
       if (seconds < TOLD_WAIT_SECONDS || now < toldAt + TOLD_EVERY_SECONDS) return;
       toldAt = now;
-      line(`waiting for the server of the shards: ${reason}; trying again in ${seconds} s`);
+      process.stderr.write(`waiting for the server of the shards: ${reason}; trying again in ${seconds} s\n`);
     },
   };
 }

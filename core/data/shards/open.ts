@@ -1,23 +1,15 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { explainSystemError, UserError } from '../../errors.js';
+import { UserError } from '../../errors.js';
 import type { ServedFile } from '../../fetch/range.js';
 import type { Persistence } from '../../fetch/retry.js';
 import type { LabelledImages } from '../../plugin.js';
 import { inOrder } from '../../pool.js';
 import { createAmounts } from '../../report/amounts.js';
 import { count } from '../../report/console.js';
-import { beside, expandBraces, inside, isAddress, nameOf, namesShards } from './address.js';
+import { beside, isAddress, nameOf } from './address.js';
+import { trainingShards } from './find.js';
 import { type OpenShard, shardImages } from './images.js';
-import {
-  type PackIndex,
-  readIndexBeside,
-  readPackIndex,
-  readShardIndex,
-  samplesOf,
-  shardIndexName,
-} from './index-file.js';
-import { Network, tellWaits } from './network.js';
+import { type PackIndex, readIndexBeside, readShardIndex, samplesOf, shardIndexName } from './index-file.js';
+import { createNetwork, type Network } from './network.js';
 import { readSamples } from './samples.js';
 import { type ByteSource, openFile } from './source.js';
 
@@ -26,58 +18,13 @@ const AT_ONCE = 8;
 /** Work that is done sooner is not shown. */
 const SHOWN_AFTER_SECONDS = 2;
 
-/** Where the shards of a data set lie, by the part that they belong to. */
-export interface FoundShards {
-  train: string[];
-  test: string[];
-  /** The names of the classes, where an index tells them. */
-  classes: readonly string[] | null;
-}
-
-/**
- * Finds shards: of a folder (of this machine or a server) by its index, or else the .tar files in a folder of this machine;
- * or those that words name. Which part one belongs to is told by the index, or by 'train', 'val' or 'test' in its name.
- * @throws UserError if there are none
- */
-export async function findShards(word: string): Promise<FoundShards> {
-  const network = createNetwork();
-  if (namesShardFiles(word)) {
-    const places = expandBraces(word);
-    const index = await readIndexBeside(places[0] as string, network);
-    return { ...sortShards(places), classes: index?.classes ?? null };
-  }
-  const index = await readPackIndex(word, network);
-  if (index) {
-    const { train, val } = index.splits;
-    const placesOf = (split: PackIndex['splits']['val']) => split?.shards.map(({ name }) => inside(word, name)) ?? [];
-    return { train: placesOf(train), test: placesOf(val), classes: index.classes };
-  }
-  if (isAddress(word)) {
-    throw new UserError(`${word} has no index.json of shards`, {
-      expected: 'a folder that `ijepa data pack` wrote, or the addresses of shards',
-      remedy: `name the shards: '${inside(word, 'train-{000000..000146}.tar')}'`,
-    });
-  }
-  return { ...sortShards(await tarFilesIn(word)), classes: null };
-}
-
-async function hasPackIndex(folder: string): Promise<boolean> {
-  return (await readPackIndex(folder, createNetwork())) !== null;
-}
-
-/** Whether what a user named as data are shards: by its name, or as a folder that `ijepa data pack` wrote. */
-export async function areShards(word: string): Promise<boolean> {
-  return namesShards(word) || hasPackIndex(word);
-}
-
 /**
  * Opens what a user named for training: shards as they are named, and the training shards of folders that have an index.
  * @throws UserError if there are none, or as `openShards` does
  */
 export async function openTrainingShards(words: readonly string[]): Promise<LabelledImages> {
   const places: string[] = [];
-  for (const word of words)
-    places.push(...(namesShardFiles(word) ? expandBraces(word) : (await findShards(word)).train));
+  for (const word of words) places.push(...(await trainingShards(word)));
   return openShards(places, words.join(', '));
 }
 
@@ -150,44 +97,6 @@ function rememberedIndices(network: Network): (shard: string) => Promise<PackInd
     indices.set(folder, index);
     return index;
   };
-}
-
-export function createNetwork(persistence: Persistence = {}): Network {
-  return new Network({ ...tellWaits((text) => process.stderr.write(`${text}\n`)), ...persistence });
-}
-
-function namesShardFiles(word: string): boolean {
-  return isAddress(word) ? /\.tar$/i.test(new URL(word).pathname) : namesShards(word);
-}
-
-/** Sorts shards by the part that their names tell; those of no part are for training. */
-function sortShards(places: readonly string[]): { train: string[]; test: string[] } {
-  const parts = { train: [] as string[], val: [] as string[], test: [] as string[] };
-  for (const place of places) {
-    const words = nameOf(place)
-      .toLowerCase()
-      .split(/[^a-z]+/);
-    const has = (...names: string[]) => words.some((word) => names.includes(word));
-    const part = has('val', 'valid', 'validation') ? 'val' : has('test') ? 'test' : 'train';
-    parts[part].push(place);
-  }
-  return { train: parts.train, test: parts.val.length > 0 ? parts.val : parts.test };
-}
-
-async function tarFilesIn(folder: string): Promise<string[]> {
-  const advice = {
-    expected: 'a folder of shards (.tar), or names of shards with braces',
-    remedy: "name them, in single quotes: 'data/train-{000000..000146}.tar'",
-  };
-  const names = await readdir(folder).catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) {
-      throw new UserError(`${folder} is not a folder, or does not exist`, advice);
-    }
-    throw explainSystemError(error, folder);
-  });
-  const shards = names.filter((name) => name.endsWith('.tar') && !name.startsWith('.')).sort();
-  if (shards.length === 0) throw new UserError(`there are no shards in ${folder}`, advice);
-  return shards.map((name) => join(folder, name));
 }
 
 function passedOverNote(shards: readonly OpenShard[]): string {
