@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { explainSystemError, UserError } from '../../errors.js';
-import { expandBraces, inside, isAddress, nameOf, namesShards } from './address.js';
+import { expandBraces, inside, isAddress, nameOf, namesShards, parseAddress } from './address.js';
 import { type PackIndex, readIndexBeside, readPackIndex } from './index-file.js';
 import { createNetwork } from './network.js';
 
@@ -54,7 +54,7 @@ export async function trainingShards(word: string): Promise<string[]> {
 }
 
 function namesShardFiles(word: string): boolean {
-  return isAddress(word) ? /\.tar$/i.test(new URL(word).pathname) : namesShards(word);
+  return isAddress(word) ? /\.tar$/i.test(parseAddress(word).pathname) : namesShards(word);
 }
 
 /** Sorts shards by the part that their names tell; those of no part are for training. */

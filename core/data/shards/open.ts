@@ -11,7 +11,7 @@ import { type OpenShard, shardImages } from './images.js';
 import { type PackIndex, readIndexBeside, readShardIndex, samplesOf, shardIndexName } from './index-file.js';
 import { createNetwork, type Network } from './network.js';
 import { readSamples } from './samples.js';
-import { type ByteSource, openFile } from './source.js';
+import { type ByteSource, openFile, withOpenFile } from './source.js';
 
 /** Shards that are opened at the same time. */
 const AT_ONCE = 8;
@@ -70,7 +70,10 @@ async function openShard(
   const shards = index ? [...index.splits.train.shards, ...(index.splits.val?.shards ?? [])] : [];
   const known = shards.find((shard) => shard.name === name);
   const columns = known ? await readShardIndex(beside(place, shardIndexName(name)), network) : null;
-  if (!known || !columns) return { source, served, samples: await readSamples(source, (bytes) => tell(place, bytes)) };
+  if (!known || !columns) {
+    const scan = (bytes: ByteSource) => readSamples(bytes, (done) => tell(place, done));
+    return { source, served, samples: await (served ? scan(source) : withOpenFile(place, scan)) };
+  }
   if (known.bytes === source.size && columns.bytes === source.size && columns.sha256 === known.sha256) {
     return { source, served, samples: samplesOf(columns) };
   }

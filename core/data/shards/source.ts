@@ -19,22 +19,26 @@ export interface ByteSource {
 /** One read brings the headers between two images, and no more than needed of the images. */
 const FILE_WINDOW = 8 << 10;
 
-/** @throws UserError if there is no such file */
+/**
+ * A file, opened anew for each read, so that any number of shards leaves no file open.
+ * @throws UserError if there is no such file
+ */
 export async function openFile(path: string): Promise<ByteSource> {
-  const size = await withFile(path, async (file) => {
-    const found = await file.stat();
-    if (found.isFile()) return found.size;
-    throw new UserError(`${path} is a folder`, { expected: 'a shard: a .tar file' });
-  });
-  return {
-    name: path,
-    size,
-    window: FILE_WINDOW,
-    read: (offset, length) => withFile(path, (file) => readExactly(file, path, offset, length)),
-  };
+  const { size, window } = await withOpenFile(path, async (source) => source);
+  const read = (offset: number, length: number) => withFile(path, (file) => readExactly(file, path, offset, length));
+  return { name: path, size, window, read };
 }
 
-/** Opened for each read, so that any number of shards leaves no file open; against decoding an image it takes no time. */
+/** Uses a file that is kept open meanwhile, for many small reads. */
+export async function withOpenFile<T>(path: string, use: (source: ByteSource) => Promise<T>): Promise<T> {
+  return withFile(path, async (file) => {
+    const found = await file.stat();
+    if (!found.isFile()) throw new UserError(`${path} is a folder`, { expected: 'a shard: a .tar file' });
+    const read = (offset: number, length: number) => readExactly(file, path, offset, length);
+    return use({ name: path, size: found.size, window: FILE_WINDOW, read });
+  });
+}
+
 async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
   let file: FileHandle | undefined;
   try {
