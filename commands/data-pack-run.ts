@@ -2,6 +2,8 @@ import { OPTIONS } from '../core/config/schema.js';
 import { openDataSet } from '../core/data/labelled.js';
 import { findDataSet, openData, splitName } from '../core/data/open.js';
 import { checkOutside } from '../core/data/outside.js';
+import { areShards, findShards } from '../core/data/shards/find.js';
+import { openShards } from '../core/data/shards/open.js';
 import { type PackSummary, packShards } from '../core/data/shards/pack.js';
 import { UserError } from '../core/errors.js';
 import type { DataSet, ImageCollection, LabelledImages } from '../core/plugin.js';
@@ -73,11 +75,17 @@ interface Packable {
 /** Both parts of a data set with its classes, or images without any. */
 async function openForPacking(data: readonly string[], dataSets: readonly DataSet[]): Promise<Packable> {
   const [word = ''] = data;
-  const dataSet = data.length === 1 ? findDataSet(word, dataSets) : undefined;
-  if (dataSet?.openLabelled) {
+  const dataSet = findDataSet(word, dataSets);
+  if (dataSet?.openLabelled && data.length === 1) {
     const { labelled, images } = await openDataSet(dataSet, splitName(word)[1]);
     if (labelled) return { train: labelled.train, val: labelled.test, classes: labelled.classes };
     if (images) return { train: images, val: null, classes: null };
+  }
+  if (!dataSet && data.length === 1 && (await areShards(word))) {
+    const { train, test, classes } = await findShards(word);
+    const [first, second] = train.length > 0 ? [train, test] : [test, []];
+    const val = second.length > 0 ? await openShards(second, word) : null;
+    return { train: await openShards(first, word), val, classes };
   }
   return { train: await openData(data, dataSets), val: null, classes: null };
 }

@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawnSync } from 'node:child_process';
+import { statSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -69,6 +70,24 @@ test('packing twice gives the same bytes, wherever the pictures lie and whatever
   t.is((await pack(images, out)).splits.train?.kept, 1);
   t.deepEqual(await contentOf(out), expected);
   t.is((await pack(images, out)).splits.train?.kept, 3);
+});
+
+test('shards that are packed again have the same bytes, with classes or without', async (t) => {
+  const { folder, out } = await packed(t);
+  const labelled = join(folder, 'labelled');
+  t.is(await runDataPack([`folder:${LABELLED}`], { out: labelled, imagesPerShard: 10 }, DATA_SETS), 0);
+  for (const [at, source] of [out, labelled].entries()) {
+    const again = join(folder, `again-${at}`);
+    t.is(await runDataPack([source], { out: again, imagesPerShard: 10 }, DATA_SETS), 0);
+    const { 'index.json': index, ...expected } = await contentOf(source);
+    const { 'index.json': other, ...found } = await contentOf(again);
+    t.deepEqual(found, expected);
+    const [before, after] = await Promise.all(
+      [source, again].map((place) => readFile(join(place, 'index.json'), 'utf8')),
+    );
+    t.deepEqual(JSON.parse(after ?? '').classes, JSON.parse(before ?? '').classes);
+    t.truthy(index && other);
+  }
 });
 
 test('shards are as large as was asked for, and one image is never too large', async (t) => {
@@ -259,20 +278,47 @@ test.serial('a full disk ends packing with one message, and it goes on when ther
   t.is((await openData([join(disk, 'out')], DATA_SETS)).fingerprint, images.fingerprint);
 });
 
-test.serial('runs from a folder, from its shards, and from a server that drops connections end alike', async (t) => {
+test.serial('runs from a folder, from its shards, and from a server that fails and goes away end alike', async (t) => {
   const { folder, pictures, out } = await packed(t, 40);
   const server = await serveFolder(t, out);
-  server.faultOf = (number) => (number % 3 === 1 ? 'cut' : number % 7 === 5 ? 'drop' : null);
-  const train = async (data: string, run: string) => {
-    const options = ['--epochs', '2', '--flip', '0.5', '--shuffle-buffer', '20'];
-    const ended = await ijepa(['pretrain', data, '--out', join(folder, run), ...TINY, ...options]);
-    t.is(ended.code, 0, ended.stderr);
-    return readFile(join(folder, run, 'checkpoints', 'latest.safetensors'));
+  const unruly = (number: number) => (number % 3 === 1 ? 'cut' : number % 7 === 5 ? 'drop' : null);
+  const place = (run: string) => join(folder, run);
+  const train = (data: string, run: string, started?: (child: ChildProcess) => void) => {
+    const options = ['--epochs', '3', '--flip', '0.5'];
+    return ijepa(['pretrain', data, '--out', place(run), ...TINY, ...options], undefined, started);
   };
-  const expected = await train(pictures, 'a');
-  t.deepEqual(await train(join(out, 'train-{000000..000003}.tar'), 'b'), expected);
-  t.deepEqual(await train(`${server.address}/train-{000000..000003}.tar`, 'c'), expected);
-  t.true(server.requests.filter(({ fault }) => fault !== null).length > 5);
+  const result = (run: string) => readFile(join(place(run), 'checkpoints', 'latest.safetensors'));
+  for (const [data, run] of [
+    [pictures, 'a'],
+    [join(out, 'train-{000000..000003}.tar'), 'b'],
+  ] as const) {
+    const { code, stderr } = await train(data, run);
+    t.is(code, 0, stderr);
+  }
+  t.deepEqual(await result('b'), await result('a'));
+  // The server goes away after the first step, and the run is stopped while it waits.
+  const hasStep = () => (statSync(join(place('c'), 'log.jsonl'), { throwIfNoEntry: false })?.size ?? 0) > 0;
+  let missed = 0;
+  server.faultOf = (number) => {
+    if (missed === 0 && !hasStep()) return unruly(number);
+    missed++;
+    return 'drop';
+  };
+  const stopped = await train(`${server.address}/train-{000000..000003}.tar`, 'c', (child) => {
+    const timer = setInterval(() => {
+      if (missed < 20) return;
+      clearInterval(timer);
+      child.kill('SIGINT');
+    }, 10);
+    child.on('close', () => clearInterval(timer));
+  });
+  t.is(stopped.code, 130, stopped.stderr);
+  t.regex(stopped.stdout, /stopped after step \d+ of 15; everything up to there is saved/);
+  server.faultOf = unruly;
+  const resumed = await ijepa(['pretrain', '--out', place('c'), '--resume']);
+  t.is(resumed.code, 0, resumed.stderr);
+  t.deepEqual(await result('c'), await result('a'));
+  t.false((await readdir(place('c'))).includes('skipped.txt'));
 });
 
 test.serial('a run goes on with the shards of its folder', async (t) => {

@@ -39,7 +39,7 @@ const addressesOf = (address: string, last: number) => [
 ];
 
 /** Something else goes wrong with every other request. */
-const UNRULY: readonly Fault[] = ['drop', null, 'cut', null, 'busy', null, null, 'too-many', null, null];
+const UNRULY: readonly Fault[] = ['drop', null, 'cut', null, 'busy', null, null, 'too-many', null, 'whole', null];
 /** Waiting for it takes time. */
 const STALLED_REQUEST = 30;
 
@@ -48,7 +48,11 @@ test('a folder, its shards, those of the system, and those of an unruly server g
   const indexed = await serveFolder(t, packed);
   const bare = await serveFolder(t, plain);
   for (const server of [indexed, bare]) {
-    server.faultOf = (number) => (number === STALLED_REQUEST ? 'stall' : (UNRULY[number % UNRULY.length] ?? null));
+    server.faultOf = (number, range) => {
+      if (number === STALLED_REQUEST) return 'stall';
+      const fault = UNRULY[number % UNRULY.length] ?? null;
+      return fault === 'whole' && range === 'bytes=0-0' ? null : fault; // a server without ranges is refused
+    };
   }
   const forms = {
     packed: await openTrainingShards([packed]),
@@ -66,7 +70,7 @@ test('a folder, its shards, those of the system, and those of an unruly server g
     }
   }
   for (const { requests } of [indexed, bare]) {
-    t.deepEqual([...new Set(requests.map(({ fault }) => fault))].length, 6, 'everything went wrong some time');
+    t.deepEqual([...new Set(requests.map(({ fault }) => fault))].length, 7, 'everything went wrong some time');
   }
 });
 
@@ -103,6 +107,23 @@ test('a server that stays away ends training with one message, and no image is s
   t.regex(error instanceof UserError ? error.report : '', /train-00000\d\.tar cannot be fetched[\s\S]*--resume/);
   t.deepEqual(skipped, []);
   t.true(server.requests.length < 200, 'the others give up with the first');
+});
+
+test('what is not waited for any more is not skipped either', async (t) => {
+  const { packed } = await threeForms(t);
+  const server = await serveFolder(t, packed);
+  const images = await openTrainingShards([`${server.address}/train-{000000..000004}.tar`]);
+  server.requests.length = 0;
+  server.faultOf = (number) => (number >= 12 ? 'stall' : null);
+  const skipped: string[] = [];
+  const unreadable = { add: (name: string) => skipped.push(name) };
+  await t.notThrowsAsync(batchesOf(images, 0, 16, { unreadable, most: 1 }));
+  const stop = new AbortController();
+  setTimeout(() => stop.abort(), 50);
+  const ended = await batchesOf(images, 0, 16, { unreadable, signal: stop.signal }).catch((error: Error) => error.name);
+  t.is(ended, 'AbortError');
+  await new Promise((later) => setTimeout(later, 50));
+  t.deepEqual(skipped, []);
 });
 
 test('what is not the same file any more is told, by its tag and by its size', async (t) => {

@@ -1,4 +1,5 @@
 import { UserError } from '../errors.js';
+import { linkAbort } from '../fetch/retry.js';
 import type { ImageCollection } from '../plugin.js';
 import { RandomStream } from '../random.js';
 import type { CropSettings } from './crop.js';
@@ -14,6 +15,8 @@ export interface LoaderSettings extends CropSettings {
   shuffleBuffer: number | null;
   /** Bytes of decoded images that may wait for their step. */
   aheadBytes: number;
+  /** Ends waiting for images that have to be fetched: the next batch is then an AbortError. */
+  signal?: AbortSignal;
 }
 
 /** Most batches that are ever prepared ahead. */
@@ -53,12 +56,13 @@ export async function* loadBatches(
   firstStep: number,
   lastStep: number,
 ): AsyncGenerator<Float32Array> {
-  const { batchSize, shuffleBuffer, aheadBytes } = settings;
+  const { batchSize, shuffleBuffer, aheadBytes, signal } = settings;
   const batchBytes = batchSize * settings.imageSize ** 2 * 3;
   const ahead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(aheadBytes / batchBytes)));
   const orderOf = epochOrders(settings.seed, images.length, shuffleBuffer);
   const waiting: Promise<TrainingCrop[]>[] = [];
   const done = new AbortController();
+  const unlink = signal && linkAbort(signal, done);
   const plan = {
     neighbours: shuffleBuffer === null ? 1 : chunkSize(shuffleBuffer),
     together: Math.min(shuffleBuffer ?? images.length, images.length),
@@ -77,7 +81,8 @@ export async function* loadBatches(
       yield toNormalised(crops.map(({ rgb }) => rgb)); // the batches after it are read meanwhile
     }
   } finally {
-    done.abort(new Error('no more batches are wanted'));
+    unlink?.();
+    done.abort();
   }
 }
 

@@ -11,11 +11,17 @@ export interface UnreadableImages {
 
 /**
  * Why an image cannot be read, in one line.
- * @throws the error itself where it is not about this image: where a server stays away, no image is to be skipped for it
+ * @throws the error itself where it is not about this image: where a server stays away, or nobody waits for it any more, no
+ * image is to be skipped
  */
 export function unreadableReason(error: unknown): string {
-  if (error instanceof UserError) throw error;
+  if (error instanceof UserError || isAbort(error)) throw error;
   return reasonOf(error);
+}
+
+/** Whether an error says that what was asked for is not wanted any more. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
 }
 
 /**

@@ -11,8 +11,9 @@ export interface OpenedData {
   data: LabelledData;
 }
 
-/** The data sets that take any shards, and any folder with a folder for each class. */
-const [SHARDS, FOLDER] = ['webdataset', 'folder'];
+/** The data set that takes any folder with a folder for each class, and the one that takes any shards. */
+const FOLDER = 'folder';
+const SHARDS = 'webdataset';
 
 /**
  * Opens labelled data by the name of a data set (`shapes`, `cifar100:DIR`), or as a folder: with

@@ -19,19 +19,17 @@ const REMEDY = 'check the address, and open it in a browser: it may ask for a lo
  */
 export async function findServedFile(url: string, persistence: Persistence): Promise<ServedFile> {
   const first = { from: 0, to: 0 };
-  return persist(
-    url,
-    persistence,
-    () => 0,
-    async () => {
-      return ask(url, first, persistence, async (response) => {
-        if (response.status === 416)
-          throw new UserError(`${url} is empty`, { expected: 'a file with something in it' });
-        const { total, validator } = partOf(response, url);
-        return { url, total, validator };
+  const look = () =>
+    ask(url, first, persistence, async (response) => {
+      if (response.status === 416) throw new UserError(`${url} is empty`, { expected: 'a file with something in it' });
+      const part = partOf(response, url);
+      if (part) return { url, total: part.total, validator: part.validator };
+      throw new UserError(`the server of ${url} answers no requests for a part of a file`, {
+        expected: 'a server that knows range requests, as every common web server and object store does',
+        remedy: 'fetch the shards into a folder and name that, or serve them by another server',
       });
-    },
-  );
+    });
+  return persist(url, persistence, look);
 }
 
 /**
@@ -48,32 +46,21 @@ export async function fetchRange(
 ): Promise<Buffer> {
   const bytes = Buffer.allocUnsafe(length);
   let arrived = 0;
-  await persist(
-    file.url,
-    persistence,
-    () => arrived,
-    async () => {
-      if (arrived === length) return;
-      const range = { from: offset + arrived, to: offset + length - 1 };
-      await ask(file.url, range, persistence, async (response, alive) => {
-        if (response.status === 416) throw changed(file, `it has fewer than ${file.total} bytes`);
-        const part = partOf(response, file.url);
-        if (part.total !== file.total) throw changed(file, `it has ${part.total} bytes, not ${file.total}`);
-        if (file.validator !== null && part.validator !== null && part.validator !== file.validator) {
-          throw changed(file, `its tag was ${file.validator}, now it is ${part.validator}`);
-        }
-        if (part.start !== range.from)
-          throw new PassingFailure('the server answers with a part that was not asked for');
-        for await (const chunk of response.body ?? []) {
-          if (arrived + chunk.length > length) throw new PassingFailure('the server sends more than was asked for');
-          bytes.set(chunk, arrived);
-          arrived += chunk.length;
-          alive();
-        }
-      });
-      if (arrived < length) throw new PassingFailure(`the connection broke off after ${arrived} of ${length} bytes`);
-    },
-  );
+  const fetchRest = async () => {
+    if (arrived === length) return;
+    const range = { from: offset + arrived, to: offset + length - 1 };
+    await ask(file.url, range, persistence, async (response, alive) => {
+      requireSameFile(response, file, range.from);
+      for await (const chunk of response.body ?? []) {
+        if (arrived + chunk.length > length) throw new PassingFailure('the server sends more than was asked for');
+        bytes.set(chunk, arrived);
+        arrived += chunk.length;
+        alive();
+      }
+    });
+    if (arrived < length) throw new PassingFailure(`the connection broke off after ${arrived} of ${length} bytes`);
+  };
+  await persist(file.url, persistence, fetchRest, () => arrived);
   return bytes;
 }
 
@@ -82,38 +69,33 @@ export async function fetchRange(
  * @throws UserError if the server stays away, or the file has more bytes than `most`
  */
 export async function fetchSmallFile(url: string, most: number, persistence: Persistence): Promise<Buffer | null> {
-  return persist(
-    url,
-    persistence,
-    () => 0,
-    async () => {
-      return ask(url, null, persistence, async (response, alive) => {
-        if (response.status === 404 || response.status === 403 || response.status === 410) return null;
-        checkStatus(response, url, REMEDY);
-        const chunks: Uint8Array[] = [];
-        let bytes = 0;
-        for await (const chunk of response.body ?? []) {
-          bytes += chunk.length;
-          if (bytes > most) throw new UserError(`${url} has more than ${most} bytes`, { expected: 'a small file' });
-          chunks.push(chunk);
-          alive();
-        }
-        const expected = response.headers.get('content-length');
-        if (expected !== null && !response.headers.has('content-encoding') && Number(expected) !== bytes) {
-          throw new PassingFailure(`the connection broke off after ${bytes} of ${expected} bytes`);
-        }
-        return Buffer.concat(chunks);
-      });
-    },
-  );
+  const fetchAll = () =>
+    ask(url, null, persistence, async (response, alive) => {
+      if (response.status === 404 || response.status === 403 || response.status === 410) return null;
+      checkStatus(response, url, REMEDY);
+      const chunks: Uint8Array[] = [];
+      let bytes = 0;
+      for await (const chunk of response.body ?? []) {
+        bytes += chunk.length;
+        if (bytes > most) throw new UserError(`${url} has more than ${most} bytes`, { expected: 'a small file' });
+        chunks.push(chunk);
+        alive();
+      }
+      const expected = response.headers.get('content-length');
+      if (expected !== null && !response.headers.has('content-encoding') && Number(expected) !== bytes) {
+        throw new PassingFailure(`the connection broke off after ${bytes} of ${expected} bytes`);
+      }
+      return Buffer.concat(chunks);
+    });
+  return persist(url, persistence, fetchAll);
 }
 
 /** Tries again as long as it may help. */
 async function persist<T>(
   url: string,
   persistence: Persistence,
-  arrived: () => number,
   attempt: () => Promise<T>,
+  arrived = () => 0,
 ): Promise<T> {
   try {
     return await retry(attempt, arrived, persistence);
@@ -151,19 +133,27 @@ async function ask<T>(
   }
 }
 
-/** What an answer to a request for a range says of the file. */
-function partOf(response: Response, url: string) {
+/** What an answer to a request for a part of a file says of it; null where it brings something else, such as the whole. */
+function partOf(response: Response, url: string): { start: number; total: number; validator: string | null } | null {
   checkStatus(response, url, REMEDY);
   const part = response.status === 206 ? rangeOf(response.headers) : null;
-  if (part?.total != null) return { ...part, total: part.total };
-  throw new UserError(`the server of ${url} answers no requests for a part of a file`, {
-    expected: 'a server that knows range requests, as every common web server and object store does',
-    remedy: 'fetch the shards into a folder and name that, or serve them by another server',
-  });
+  return part && part.total !== null ? { ...part, total: part.total } : null;
 }
 
-function changed({ url }: ServedFile, how: string): UserError {
-  return new UserError(`${url} was changed: ${how}`, {
+function requireSameFile(response: Response, file: ServedFile, start: number): void {
+  const { url, total, validator } = file;
+  if (response.status === 416) throw changedFile(url, `it has fewer than ${total} bytes`);
+  const part = partOf(response, url);
+  if (part && part.total !== total) throw changedFile(url, `it has ${part.total} bytes, not ${total}`);
+  if (part && validator !== null && part.validator !== null && part.validator !== validator) {
+    throw changedFile(url, `its tag was ${validator}, now it is ${part.validator}`);
+  }
+  if (part?.start !== start) throw new PassingFailure('the server answers with something that was not asked for');
+}
+
+/** The error of a file that is another one than the one that was opened. */
+export function changedFile(name: string, how: string): UserError {
+  return new UserError(`${name} was changed: ${how}`, {
     expected: 'the file as it was when it was opened',
     remedy: 'put it back as it was, or start again',
   });

@@ -4,7 +4,7 @@ import type { RunFolder } from '../checkpoint/run-folder.js';
 import type { Options } from '../config/schema.js';
 import { cropSettings, objectiveOf, ratesAt } from '../config/settings.js';
 import { loadBatches, stepsPerEpoch } from '../data/loader.js';
-import type { SkippedImages } from '../data/skipped.js';
+import { isAbort, type SkippedImages } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
 import { reasonOf } from '../errors.js';
@@ -77,7 +77,14 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
   const plainStep = prepareTrainStep(run.engine, run.model, objectiveOf(options), options);
   const takeStep = withAdvice(plainStep, options.learningRate, folder.checkpoints);
   const aheadBytes = options.aheadMegabytes * 1e6;
-  const loading = { ...cropSettings(options), seed, batchSize, shuffleBuffer: options.shuffleBuffer, aheadBytes };
+  const loading = {
+    ...cropSettings(options),
+    seed,
+    batchSize,
+    shuffleBuffer: options.shuffleBuffer,
+    aheadBytes,
+    signal: stop.aborted,
+  };
   const batches = loadBatches(images, loading, run.skipped, firstStep, totalSteps);
   const { log, missing } = await openRunLog(folder, firstStep);
   if (missing > 0) console.warn(`log.jsonl was damaged: ${missing} of the first ${firstStep} steps are missing in it`);
@@ -90,7 +97,8 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
   try {
     while (state.step < totalSteps && !stop.received) {
       const asked = performance.now();
-      const pixels = (await batches.next()).value as Float32Array;
+      const pixels = await nextBatch(batches, stop);
+      if (!pixels) break;
       const waitSeconds = (performance.now() - asked) / 1000;
 
       const step = state.step + 1;
@@ -156,6 +164,16 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
     imagesPerSecond: round(((state.step - firstStep) * batchSize) / seconds, 2),
     skippedImages: run.skipped.count,
   };
+}
+
+/** The images of the next step; null where the run is asked to stop while they are waited for. */
+async function nextBatch(batches: AsyncGenerator<Float32Array>, stop: StopSignal): Promise<Float32Array | null> {
+  try {
+    return (await batches.next()).value;
+  } catch (error) {
+    if (stop.received && isAbort(error)) return null;
+    throw error;
+  }
 }
 
 async function save({ folder, model }: Run, { state, watch }: RunPosition, epoch: number): Promise<void> {

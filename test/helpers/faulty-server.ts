@@ -120,8 +120,8 @@ export type Fault = 'drop' | 'cut' | 'busy' | 'too-many' | 'stall' | 'whole' | n
 export interface FolderServer {
   address: string;
   requests: { path: string; range: string | undefined; fault: Fault }[];
-  /** Decides what goes wrong, by the number of the request, from 0. */
-  faultOf: (number: number, path: string) => Fault;
+  /** Decides what goes wrong, by the number of the request, from 0, and what it asks for. */
+  faultOf: (number: number, range: string | undefined) => Fault;
   /** What stands for the content of a file. */
   tagOf: (path: string) => string | null;
 }
@@ -135,7 +135,7 @@ export async function serveFolder(t: ExecutionContext, folder: string): Promise<
   server.address = await serve(t, (request, response) => {
     const path = new URL(request.url ?? '', 'http://x').pathname;
     const { range } = request.headers;
-    const fault = server.faultOf(server.requests.length, path);
+    const fault = server.faultOf(server.requests.length, range);
     server.requests.push({ path, range, fault });
     readFile(join(folder, path)).then(
       (content) => answerRange(response, content, range, fault, server.tagOf(path)),

@@ -65,6 +65,9 @@ interface BatchOptions {
   batchSize?: number;
   aheadBytes?: number;
   unreadable?: UnreadableImages;
+  signal?: AbortSignal;
+  /** Batches after which the others are not asked for. */
+  most?: number;
 }
 
 /** The checksums of batches, with crops and flips drawn by a seed. */
@@ -72,13 +75,29 @@ export async function batchesOf(
   images: ImageCollection,
   from: number,
   to: number,
-  { shuffleBuffer = null, batchSize = 6, aheadBytes = 1e7, unreadable = { add() {} } }: BatchOptions = {},
+  {
+    shuffleBuffer = null,
+    batchSize = 6,
+    aheadBytes = 1e7,
+    unreadable = { add() {} },
+    signal,
+    most = 1e9,
+  }: BatchOptions = {},
 ): Promise<string[]> {
   const crops = { imageSize: 8, cropScale: [0.3, 1], cropAspect: [0.75, 1.33], flip: 0.5, jitter: 0, blur: 0 } as const;
-  const settings = { ...crops, pixelLimit: 1e6, seed: 5, batchSize, shuffleBuffer, aheadBytes };
+  const settings = {
+    ...crops,
+    pixelLimit: 1e6,
+    seed: 5,
+    batchSize,
+    shuffleBuffer,
+    aheadBytes,
+    ...(signal && { signal }),
+  };
   const batches: string[] = [];
   for await (const batch of loadBatches(images, settings, unreadable, from, to)) {
     batches.push(createHash('sha256').update(new Uint8Array(batch.buffer)).digest('hex'));
+    if (batches.length === most) break;
   }
   return batches;
 }

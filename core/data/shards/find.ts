@@ -1,6 +1,7 @@
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { opendir, readdir } from 'node:fs/promises';
+import { extname, join } from 'node:path';
 import { explainSystemError, UserError } from '../../errors.js';
+import { IMAGE_EXTENSIONS } from '../folder.js';
 import { expandBraces, inside, isAddress, nameOf, namesShards, parseAddress } from './address.js';
 import { type PackIndex, readIndexBeside, readPackIndex } from './index-file.js';
 import { createNetwork } from './network.js';
@@ -40,13 +41,28 @@ export async function findShards(word: string): Promise<FoundShards> {
   return { ...sortShards(await tarFilesIn(word)), classes: null };
 }
 
-/** Whether what a user named as data are shards: by its name, or as a folder that `ijepa data pack` wrote. */
+/** Whether what a user named as data are shards: by its name, or as a folder with an index of shards or nothing but shards. */
 export async function areShards(word: string): Promise<boolean> {
-  return namesShards(word) || (await readPackIndex(word, createNetwork())) !== null;
+  return namesShards(word) || (await readPackIndex(word, createNetwork())) !== null || (await holdsOnlyShards(word));
+}
+
+/** Whether a folder has shards and neither images nor folders; ends at the first of these. */
+async function holdsOnlyShards(folder: string): Promise<boolean> {
+  let found = false;
+  try {
+    for await (const entry of await opendir(folder)) {
+      const extension = extname(entry.name).toLowerCase();
+      if (entry.isDirectory() || IMAGE_EXTENSIONS.includes(extension)) return false;
+      found ||= extension === '.tar';
+    }
+  } catch {
+    return false; // whoever opens it says why
+  }
+  return found;
 }
 
 /**
- * The shards that a word names for training: as they are named, or the training shards of a folder that has an index.
+ * The shards that a word names for training: as they are named, or the training shards of a folder.
  * @throws UserError if there are none
  */
 export async function trainingShards(word: string): Promise<string[]> {

@@ -45,15 +45,13 @@ export function shardImages(shards: readonly OpenShard[], description: string, n
       return sourceOf(shard).read(offset, size);
     };
   };
-  const images = imagesBy(readWith(({ source }) => source));
-  if (shards.every(({ served }) => served === null)) return images;
   const forReading = (plan: ReadingPlan): LabelledImages => {
     const way = network.during(plan.signal);
     const sources = new Map(shards.map((shard) => [shard, shard.served ? way.source(shard.served) : shard.source]));
     const sourceOf = (shard: OpenShard) => sources.get(shard) ?? shard.source;
     return imagesBy(chunkReader(rows, sourceOf, plan) ?? readWith(sourceOf));
   };
-  return { ...images, forReading };
+  return { ...imagesBy(readWith(({ source }) => source)), forReading };
 }
 
 /** A row of a table of samples, and the shard in which it lies. */

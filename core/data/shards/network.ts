@@ -10,7 +10,7 @@ const AT_ONCE = 32;
 /** Where a shard has no index, one request brings what lies between two images, and some small images whole. */
 const SERVED_WINDOW = 64 << 10;
 /** A server that is started anew is waited for: about five minutes in all. */
-const PERSISTENCE = { tries: 15, firstWaitSeconds: 0.1, stallSeconds: 30 };
+const PERSISTENCE = { tries: 14, firstWaitSeconds: 0.1, stallSeconds: 30 };
 /** One that is not there at first is rather a wrong address: a few seconds. */
 const FIRST_TRIES = 6;
 /** Waits that are worth telling, and the least time between two that are told. */

@@ -19,7 +19,7 @@ const AT_ONCE = 8;
 const SHOWN_AFTER_SECONDS = 2;
 
 /**
- * Opens what a user named for training: shards as they are named, and the training shards of folders that have an index.
+ * Opens what a user named for training: shards as they are named, and the training shards of folders.
  * @throws UserError if there are none, or as `openShards` does
  */
 export async function openTrainingShards(words: readonly string[]): Promise<LabelledImages> {

@@ -1,5 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { explainSystemError, UserError } from '../../errors.js';
+import { changedFile } from '../../fetch/range.js';
 
 /** Bytes that can be read anywhere: of a file, of a server, of a test. */
 export interface ByteSource {
@@ -55,18 +56,10 @@ async function readExactly(file: FileHandle, path: string, offset: number, lengt
   const bytes = Buffer.allocUnsafe(length);
   for (let done = 0; done < length; ) {
     const { bytesRead } = await file.read(bytes, done, length - done, offset + done);
-    if (bytesRead === 0) throw changedShard(path, `it ends at byte ${offset + done}`);
+    if (bytesRead === 0) throw changedFile(path, `it ends at byte ${offset + done}`);
     done += bytesRead;
   }
   return bytes;
-}
-
-/** The error of a shard that is another one than the one that was opened. */
-export function changedShard(name: string, how: string): UserError {
-  return new UserError(`${name} was changed: ${how}`, {
-    expected: 'the shard as it was when it was opened',
-    remedy: 'put it back as it was, or start again',
-  });
 }
 
 /** Bytes in memory. */
@@ -76,7 +69,7 @@ export function bufferSource(name: string, bytes: Buffer): ByteSource {
     size: bytes.length,
     window: FILE_WINDOW,
     read: async (offset, length) => {
-      if (offset + length > bytes.length) throw changedShard(name, `it ends at byte ${bytes.length}`);
+      if (offset + length > bytes.length) throw changedFile(name, `it ends at byte ${bytes.length}`);
       return bytes.subarray(offset, offset + length);
     },
   };

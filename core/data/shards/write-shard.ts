@@ -7,6 +7,7 @@ import { inOrder } from '../../pool.js';
 import { unreadableReason } from '../skipped.js';
 import { type Converted, type ConvertSettings, convertImage } from './convert.js';
 import { newShardIndex, type ShardIndex } from './index-file.js';
+import { NO_CLASS } from './samples.js';
 import { END_MARK, entryBytes, SampleNames, tarEntry } from './tar-write.js';
 
 export interface ShardTask extends ConvertSettings {
@@ -60,8 +61,8 @@ export async function writeShard(path: string, first: number, task: ShardTask): 
         index.names.push(isUnchanged && item.place !== undefined ? item.place : key + extension);
         if (classOf) {
           const label = classOf(prepared.number);
-          await addFile(`${key}.cls`, Buffer.from(String(label)));
           classes.push(label);
+          if (label !== NO_CLASS) await addFile(`${key}.cls`, Buffer.from(String(label)));
         }
       }
       index.next = prepared.number + 1;
@@ -70,7 +71,8 @@ export async function writeShard(path: string, first: number, task: ShardTask): 
     await write(END_MARK);
   });
   if (index.names.length === 0) await rm(path);
-  return { ...index, sha256: hash.digest('hex') };
+  const isLabelled = classes.some((label) => label !== NO_CLASS);
+  return { ...index, classes: isLabelled ? classes : null, sha256: hash.digest('hex') };
 }
 
 /** Whether a shard has no room for an image of so many bytes. One that is too large for any shard has one for itself. */
