@@ -17,7 +17,7 @@ import { DATA_SETS } from '../plugins/index.js';
 import { ijepa, SMALLEST, temporaryFolder } from './helpers/command.js';
 import { serveFolder } from './helpers/faulty-server.js';
 import { FIXTURES } from './helpers/paths.js';
-import { contentOf, pack, writePictures } from './helpers/pictures.js';
+import { contentOf, pack, writePictures } from './helpers/shards.js';
 
 const TINY = SMALLEST.slice(1);
 const LABELLED = join(FIXTURES, 'data', 'folder');

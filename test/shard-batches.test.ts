@@ -8,7 +8,7 @@ import { openShards, openTrainingShards } from '../core/data/shards/open.js';
 import { UserError } from '../core/errors.js';
 import { temporaryFolder } from './helpers/command.js';
 import { type Fault, serveFolder } from './helpers/faulty-server.js';
-import { batchesOf, pack, writePictures } from './helpers/pictures.js';
+import { batchesOf, pack, writePictures } from './helpers/shards.js';
 
 const IMAGES = 45;
 const PATIENCE = { firstWaitSeconds: 0.01, stallSeconds: 0.2 };

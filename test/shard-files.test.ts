@@ -16,7 +16,7 @@ import { END_MARK, SampleNames, tarEntry } from '../core/data/shards/tar-write.j
 import { UserError } from '../core/errors.js';
 import { type MadeEntry, makeTar } from './helpers/archives.js';
 import { temporaryFolder } from './helpers/command.js';
-import { writeFiles } from './helpers/pictures.js';
+import { writeFiles } from './helpers/shards.js';
 
 const samplesIn = (bytes: Buffer) => readSamples(bufferSource('x.tar', bytes));
 

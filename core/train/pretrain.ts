@@ -68,8 +68,7 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
   const masks = maskSettings(asked);
   learningRateSchedule(asked);
   const dataSets = await request.dataSets(asked.plugins);
-  const names = dataSets.map(({ name }) => name);
-  checkOutside(out, request.resolved.options.data, names);
+  requireOutside(out, request.resolved.options.data, dataSets);
   const images = await openData(asked.data, dataSets);
   if (record) requireSameImages(images, record, out);
   requireOneBatch(images, asked.batchSize);
@@ -117,6 +116,12 @@ function outOf({ resolved }: PretrainRequest): string {
     });
   }
   return out;
+}
+
+/** The run's folder must lie outside the folders of pictures. */
+function requireOutside(out: string, data: readonly string[], dataSets: readonly DataSet[]): void {
+  const names = dataSets.map(({ name }) => name);
+  checkOutside(out, data, names);
 }
 
 /** Refuses a folder that is not free, or that a run is to be deleted from which is none. */
