@@ -16,7 +16,7 @@ import { listenForStop, signalExitCode } from '../core/train/interrupt.js';
 import type { DownloadFlags, InfoFlags } from './data.js';
 
 const PIXEL_LIMIT = OPTIONS.maxMegapixels.default * 1e6;
-/** Some image cannot be read: something that the user can mend. */
+/** Some image cannot be read, or a file is damaged: something that the user can mend. */
 const UNREADABLE_EXIT = 2;
 
 /** Prints the data sets and where they are to be had. */
@@ -67,7 +67,8 @@ export async function runDataInfo(
       amounts.line(`look at    ${sheet}`);
     }
     if (json) process.stdout.write(`${JSON.stringify({ ...info, sheet: sheet ?? null })}\n`);
-    return info.splits.some(({ unreadable }) => unreadable.length > 0) ? UNREADABLE_EXIT : 0;
+    const isWhole = info.splits.every(({ unreadable }) => unreadable.length === 0) && !info.damaged?.length;
+    return isWhole ? 0 : UNREADABLE_EXIT;
   });
 }
 
@@ -125,7 +126,7 @@ async function drawSheet(path: string, { labelled, images }: OpenedDataSet, info
 }
 
 /** Runs work that a signal stops, and gives the exit code: that of the work, or of the signal. */
-async function stoppable(work: (signal: AbortSignal) => Promise<number>, onStop?: () => void): Promise<number> {
+export async function stoppable(work: (signal: AbortSignal) => Promise<number>, onStop?: () => void): Promise<number> {
   const aborter = new AbortController();
   const stop = listenForStop(() => aborter.abort());
   try {

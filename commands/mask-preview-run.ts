@@ -7,7 +7,8 @@ import { centreCrop } from '../core/data/image.js';
 import { cropsOfStep, requireOneBatch } from '../core/data/loader.js';
 import { openData } from '../core/data/open.js';
 import { checkPlace } from '../core/data/outside.js';
-import { reasonOf, UserError } from '../core/errors.js';
+import { unreadableReason } from '../core/data/skipped.js';
+import { UserError } from '../core/errors.js';
 import type { ImageCollection } from '../core/plugin.js';
 import { RandomStream } from '../core/random.js';
 import { createConsole } from '../core/report/console.js';
@@ -76,7 +77,8 @@ async function middlePictures(
     try {
       pictures.push({ name: item.name, rgb: await centreCrop(item, options.imageSize, pixelLimit) });
     } catch (error) {
-      if (fileByFile) throw unreadable(`${item.name} cannot be read: ${reasonOf(error)}`);
+      const reason = unreadableReason(error);
+      if (fileByFile) throw unreadable(`${item.name} cannot be read: ${reason}`);
     }
   }
   if (pictures.length === 0) throw unreadable(`none of the images in ${collection.description} can be read`);

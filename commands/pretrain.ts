@@ -10,7 +10,7 @@ export function pretrainCommand(finish: (exitCode: number) => void): Command {
     )
     .argument(
       '[data...]',
-      'folders of images (any depth), lists of image files (.txt), or the name of a data set: shapes[:count]',
+      'folders of images (any depth), lists of image files (.txt), shards (.tar, of a server too), or the name of a data set: shapes[:count]',
     )
     .optionsGroup('Run:')
     .option('--resume', 'go on with the run in --out from its newest checkpoint')

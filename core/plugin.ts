@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Scalar, Tensor, tf } from './engine/tf.js';
+import { UserError } from './errors.js';
 
 export type { Scalar, Tensor };
 /** The program's own TensorFlow.js; tensors of another copy are not understood. */
@@ -40,10 +41,21 @@ export interface DataSet {
    */
   open(argument: string | null): Promise<ImageCollection>;
   /**
-   * Opens training and test images with their classes; missing where there are no labels.
+   * Opens training and test images with their classes; missing where there are no labels, and null where what the argument
+   * names has none.
    * @throws PluginError if the argument makes no sense, or the data is not there or damaged
    */
-  openLabelled?(argument: string | null): Promise<LabelledData>;
+  openLabelled?(argument: string | null): Promise<LabelledData | null>;
+  /**
+   * Holds the files of the data set against the checksums that lie beside them.
+   * @param tell is told how many bytes are read, and how many there are
+   * @returns what is wrong, one line for each file; null where there are no checksums
+   */
+  check?(
+    argument: string | null,
+    tell: (done: number, total: number) => void,
+    signal: AbortSignal,
+  ): Promise<readonly string[] | null>;
   /**
    * Where in a folder the data set lies (the folder itself or one below it), as the argument for `open`; null where it is
    * not there. Looks at names only.
@@ -64,6 +76,20 @@ export interface ImageCollection {
   readonly fingerprint: string;
   /** Image number `index`, from 0. Reads nothing yet. */
   item(index: number): ImageItem;
+  /** The same images, fetched as suits a reader who tells how it will go through them; of those that have to be fetched. */
+  forReading?(plan: ReadingPlan): ImageCollection;
+}
+
+/** How a reader goes through images. */
+export interface ReadingPlan {
+  /** Images that follow one another, the first a multiple of this number, and are wanted at about the same time. */
+  neighbours: number;
+  /** Images that are wanted before the next ones are; as many as there are where they come in any order. */
+  together: number;
+  /** Memory for what is fetched before it is wanted. */
+  bytes: number;
+  /** Aborts when nothing more will be wanted. */
+  signal: AbortSignal;
 }
 
 /** One image, not yet read. */
@@ -72,6 +98,8 @@ export interface ImageItem {
   readonly name: string;
   /** The path of an image file, or a function that gives an image file's bytes (any format that sharp reads, or SVG). */
   readonly source: string | (() => Promise<Uint8Array>);
+  /** Its path from the root of its data set, with '/': the same on every machine. */
+  readonly place?: string;
   /** What is known about it, by the name of the question: { class: 3, count: 2 }. */
   readonly labels?: Readonly<Record<string, number>>;
 }
@@ -241,5 +269,18 @@ export class PluginError extends Error {
     readonly advice: { expected?: string; remedy?: string } = {},
   ) {
     super(problem);
+  }
+}
+
+/**
+ * What the program knows of WebDataset shards, for plugins.
+ * @throws PluginError where the use does something that the user can mend
+ */
+export async function withShards<T>(use: (shards: typeof import('./data/shards/tools.js')) => Promise<T>): Promise<T> {
+  const shards = await import('./data/shards/tools.js');
+  try {
+    return await use(shards);
+  } catch (error) {
+    throw error instanceof UserError ? new PluginError(error.message, error.advice) : error;
   }
 }

@@ -28,6 +28,8 @@ const FORMS: [dataSet: string, fixture: string, classes: number, train: number, 
   ['clevr-dist', 'clevr', 6, 9, 5],
   ['imagenet', 'imagenet', 2, 6, 2],
   ['folder', 'folder', 2, 4, 2],
+  ['webdataset', 'webdataset-plain', 3, 5, 3],
+  ['webdataset', 'webdataset-packed', 2, 4, 2],
 ];
 
 function dataSet(name: string): DataSet {

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
-import { epochOrders, type LoaderSettings, loadBatches, stepsPerEpoch } from '../core/data/loader.js';
+import { type LoaderSettings, loadBatches, stepsPerEpoch } from '../core/data/loader.js';
 import { SkippedImages } from '../core/data/skipped.js';
 import { UserError } from '../core/errors.js';
 import type { ImageCollection } from '../core/plugin.js';
@@ -11,6 +11,7 @@ import { temporaryFolder } from './helpers/command.js';
 const SETTINGS: LoaderSettings = {
   seed: 1,
   batchSize: 4,
+  shuffleBuffer: null,
   imageSize: 8,
   cropScale: [0.3, 1],
   cropAspect: [3 / 4, 4 / 3],
@@ -86,17 +87,6 @@ test('the next batch is read while the caller computes, and no more than the mem
     t.is(asked, batches * SETTINGS.batchSize, `${aheadBytes} bytes`);
     await loading.return(undefined);
   }
-});
-
-test('the order of an epoch is a permutation, another one each epoch', (t) => {
-  const orderOf = epochOrders(0, 100);
-  const [first, second] = [orderOf(0), orderOf(1)];
-  t.deepEqual(
-    [...first].sort((a, b) => a - b),
-    [...Array(100).keys()],
-  );
-  t.notDeepEqual(first, second);
-  t.deepEqual(epochOrders(0, 100)(0), first);
 });
 
 test('an unreadable image is replaced by the same one every time, counted and listed once', async (t) => {

@@ -8,6 +8,9 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import * as tar from 'tar';
+import { packShards } from '../core/data/shards/pack.js';
+import folder from '../plugins/folder/index.js';
+import { makeTar } from './helpers/archives.js';
 import { FIXTURES } from './helpers/paths.js';
 
 const DATA = join(FIXTURES, 'data');
@@ -27,9 +30,13 @@ function pixels(width: number, height: number, number: number): Buffer {
 }
 
 async function picture(path: string, number: number): Promise<void> {
+  await write(path, await pictureFile(path, number));
+}
+
+async function pictureFile(path: string, number: number): Promise<Buffer> {
   const [width, height] = [24, 16];
   const image = sharp(pixels(width, height, number), { raw: { width, height, channels: 3 } });
-  await write(path, path.endsWith('.png') ? await image.png().toBuffer() : await image.jpeg().toBuffer());
+  return path.endsWith('.png') ? image.png().toBuffer() : image.jpeg().toBuffer();
 }
 
 async function write(path: string, content: string | Uint8Array): Promise<void> {
@@ -167,9 +174,42 @@ async function makeFolders(): Promise<void> {
   }
 }
 
+/** Shards as the WebDataset library writes them, and as this program does. */
+async function makeShards(): Promise<void> {
+  const shards = { 'train-000000': [0, 1, 2], 'train-000001': [2, 0], 'val-000000': [1, 2, 0] };
+  let number = 0;
+  for (const [shard, labels] of Object.entries(shards)) {
+    const entries = [];
+    for (const label of labels) {
+      const key = String(number++).padStart(6, '0');
+      entries.push({ name: `${key}.cls`, content: String(label) });
+      entries.push({ name: `${key}.jpg`, content: await pictureFile('x.jpg', number) });
+      entries.push({ name: `${key}.json`, content: JSON.stringify({ label, source: number }) });
+    }
+    await write(`webdataset-plain/${shard}.tar`, makeTar(entries));
+  }
+  const labelled = await folder.dataSets[0]?.openLabelled?.(join(DATA, 'folder'));
+  if (!labelled) throw new Error('the data set folder has no labels');
+  await rm(join(DATA, 'webdataset-packed'), { recursive: true, force: true });
+  await packShards({
+    folder: join(DATA, 'webdataset-packed'),
+    train: labelled.train,
+    val: labelled.test,
+    classes: labelled.classes,
+    resize: null,
+    quality: 90,
+    imagesPerShard: 3,
+    shardBytes: null,
+    pixelLimit: 1e6,
+    amounts: { line() {}, start: () => ({ update() {}, stop() {} }) },
+    signal: new AbortController().signal,
+  });
+}
+
 await mkdir(DATA, { recursive: true });
 await makeCifar();
 await makePlaces();
 await makeInat();
 await makeClevr();
 await makeFolders();
+await makeShards();

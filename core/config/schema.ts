@@ -9,7 +9,7 @@ export const OPTIONS = {
     group: 'Data',
     default: [],
     mayChange: true,
-    help: 'folders of images (any depth), lists of image files (.txt), or the name of a data set',
+    help: 'folders of images (any depth), lists of image files (.txt), shards (.tar, of a server too), or the name of a data set',
   }),
   plugins: list({
     group: 'Data',
@@ -17,6 +17,16 @@ export const OPTIONS = {
     mayChange: true,
     help: 'plugins that bring data sets, objectives, monitors: packages installed here, or modules beside the configuration file (./mine.js)',
   }),
+  shuffleBuffer: automatic(
+    integer({
+      group: 'Data',
+      default: 0,
+      min: 2,
+      unit: 'images',
+      help: 'images that are shuffled among themselves, for data that are quick only where neighbours are read together, such as shards of a server',
+    }),
+    'the whole data set',
+  ),
   imageSize: integer({
     group: 'Data',
     default: 224,
@@ -66,7 +76,7 @@ export const OPTIONS = {
     min: 0,
     unit: 'MB',
     mayChange: true,
-    help: 'memory for images that are decoded ahead of their step (never less than one batch)',
+    help: 'memory for images that are decoded ahead of their step (never less than one batch); as much again for parts of shards that are fetched with a shuffle buffer',
   }),
 
   arch: choice({

@@ -3,6 +3,7 @@ import { count } from '../report/console.js';
 import type { SheetRow } from '../report/contact-sheet.js';
 import { takeCensus } from './census.js';
 import { centreCrop, checkImage } from './image.js';
+import { unreadableReason } from './skipped.js';
 
 /** Most classes that are shown, and pictures of a class where few and where many classes are. */
 const MOST_CLASSES = 24;
@@ -52,7 +53,8 @@ async function readSome(
         const { width, height } = await checkImage(item, pixelLimit);
         const side = Math.min(SIDE, width, height);
         return { side, rgb: await centreCrop(item, side, pixelLimit) };
-      } catch {
+      } catch (error) {
+        unreadableReason(error);
         return null;
       }
     }),

@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto';
 import type { Dirent } from 'node:fs';
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join, resolve } from 'node:path';
 import { explainSystemError, UserError } from '../errors.js';
 import type { ImageCollection } from '../plugin.js';
+import { createFingerprint } from './fingerprint.js';
 
-const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png', '.webp', '.avif', '.gif', '.tif', '.tiff'];
+export const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png', '.webp', '.avif', '.gif', '.tif', '.tiff'];
 const LIST_EXTENSIONS = ['.txt', '.lst'];
 
 /** An image file that was found. */
@@ -40,16 +40,16 @@ export async function openFolders(paths: readonly string[]): Promise<ImageCollec
       remedy: 'name a folder of images, a list of image files (.txt), or shapes',
     });
   }
-  const hash = createHash('sha256');
-  for (const { name, bytes } of files) hash.update(`${name}\0${bytes}\n`);
+  const fingerprint = createFingerprint();
+  for (const { name, bytes } of files) fingerprint.add(name, bytes);
   return {
     description: paths.join(', '),
     length: files.length,
-    fingerprint: hash.digest('hex'),
+    fingerprint: fingerprint.value(),
     item: (index) => {
       const file = files[index];
       if (!file) throw new Error(`there is no image ${index} of ${files.length}`);
-      return { name: file.path, source: file.path };
+      return { name: file.path, source: file.path, place: file.name };
     },
   };
 }

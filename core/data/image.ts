@@ -4,7 +4,7 @@ import type { RandomStream } from '../random.js';
 import { type CropBox, type CropSettings, randomCropBox } from './crop.js';
 
 /** What transparent parts are laid on. */
-const BACKGROUND = { r: 255, g: 255, b: 255 };
+export const BACKGROUND = { r: 255, g: 255, b: 255 };
 
 /**
  * A random resized crop of an image, then the changes that the settings ask for.

@@ -3,6 +3,7 @@ import type { Amounts } from '../report/amounts.js';
 import { type Census, type ClassSpread, spreadOf, takeCensus } from './census.js';
 import { endsOfClasses, type Inspection, inspectImages } from './inspect.js';
 import type { OpenedDataSet } from './labelled.js';
+import { askPlugin } from './named.js';
 
 /** What is found out about a data set that is there. */
 export interface DataInfo {
@@ -14,6 +15,8 @@ export interface DataInfo {
   classes: number | null;
   splits: SplitInfo[];
   notes: readonly string[];
+  /** Files that do not fit their checksums, one line each; null where there are no checksums, or they were not checked. */
+  damaged: readonly string[] | null;
 }
 
 export interface SplitInfo extends Inspection {
@@ -34,7 +37,8 @@ export interface InfoOptions {
 /** Counts and checks the images of a data set. */
 export async function describeDataSet(opened: OpenedDataSet, options: InfoOptions): Promise<DataInfo> {
   const { dataSet, argument, labelled, images } = opened;
-  const facts = { name: dataSet.name, summary: dataSet.summary, argument };
+  const damaged = options.checkAll ? await checkFiles(opened, options) : null;
+  const facts = { name: dataSet.name, summary: dataSet.summary, argument, damaged };
   if (!labelled) {
     const ends = images ? [...new Set([0, images.length - 1])] : [];
     const splits = images ? [await describeSplit('all', images, ends, null, options)] : [];
@@ -49,6 +53,21 @@ export async function describeDataSet(opened: OpenedDataSet, options: InfoOption
   }
   const { classes, notes = [] } = labelled;
   return { ...facts, labelled: true, classes: classes.length, splits, notes };
+}
+
+/** Holds the data set's files against their checksums. */
+async function checkFiles(
+  { dataSet, argument }: OpenedDataSet,
+  { amounts, signal }: InfoOptions,
+): Promise<readonly string[] | null> {
+  const check = dataSet.check?.bind(dataSet);
+  if (!check) return null;
+  const progress = amounts.start('checking', 'bytes');
+  try {
+    return await askPlugin(() => check(argument, progress.update, signal));
+  } finally {
+    progress.stop();
+  }
 }
 
 async function describeSplit(

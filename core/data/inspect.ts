@@ -1,7 +1,7 @@
-import { reasonOf } from '../errors.js';
 import type { ImageCollection } from '../plugin.js';
 import type { Census } from './census.js';
 import { checkImage } from './image.js';
+import { unreadableReason } from './skipped.js';
 
 /** What reading some images of a split showed. */
 export interface Inspection {
@@ -40,7 +40,7 @@ export async function inspectImages(
     });
     const found = await Promise.all(
       some.map((item) =>
-        checkImage(item, pixelLimit).catch((error: unknown) => ({ name: item.name, reason: reasonOf(error) })),
+        checkImage(item, pixelLimit).catch((error: unknown) => ({ name: item.name, reason: unreadableReason(error) })),
       ),
     );
     for (const result of found) {

@@ -20,9 +20,8 @@ export async function openDataSet(dataSet: DataSet, place: string | null): Promi
   const argument = await argumentOf(dataSet, place);
   const openLabelled = dataSet.openLabelled?.bind(dataSet);
   try {
-    if (openLabelled) {
-      return { dataSet, argument, labelled: await askPlugin(() => openLabelled(argument)), images: null };
-    }
+    const labelled = openLabelled ? await askPlugin(() => openLabelled(argument)) : null;
+    if (labelled) return { dataSet, argument, labelled, images: null };
     return { dataSet, argument, labelled: null, images: await askPlugin(() => dataSet.open(argument)) };
   } catch (error) {
     // Without a folder the plugin can only say that it needs one; where to get it is said here.

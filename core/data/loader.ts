@@ -1,16 +1,22 @@
-import { reasonOf, UserError } from '../errors.js';
+import { UserError } from '../errors.js';
+import { linkAbort } from '../fetch/retry.js';
 import type { ImageCollection } from '../plugin.js';
 import { RandomStream } from '../random.js';
 import type { CropSettings } from './crop.js';
 import { randomCrop } from './image.js';
 import { toNormalised } from './normalise.js';
-import type { UnreadableImages } from './skipped.js';
+import { chunkSize, type EpochOrder, epochOrders } from './order.js';
+import { type UnreadableImages, unreadableReason } from './skipped.js';
 
 export interface LoaderSettings extends CropSettings {
   seed: number;
   batchSize: number;
+  /** Images among which those of the same part of the data set are shuffled; null for all. */
+  shuffleBuffer: number | null;
   /** Bytes of decoded images that may wait for their step. */
   aheadBytes: number;
+  /** Ends waiting for images that have to be fetched: the next batch is then an AbortError. */
+  signal?: AbortSignal;
 }
 
 /** Most batches that are ever prepared ahead. */
@@ -50,18 +56,33 @@ export async function* loadBatches(
   firstStep: number,
   lastStep: number,
 ): AsyncGenerator<Float32Array> {
-  const batchBytes = settings.batchSize * settings.imageSize ** 2 * 3;
-  const ahead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(settings.aheadBytes / batchBytes)));
-  const orderOf = epochOrders(settings.seed, images.length);
+  const { batchSize, shuffleBuffer, aheadBytes, signal } = settings;
+  const batchBytes = batchSize * settings.imageSize ** 2 * 3;
+  const ahead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(aheadBytes / batchBytes)));
+  const orderOf = epochOrders(settings.seed, images.length, shuffleBuffer);
   const waiting: Promise<TrainingCrop[]>[] = [];
-  for (let step = firstStep; step < lastStep; step++) {
-    for (let next = step + waiting.length; next < Math.min(lastStep, step + 1 + ahead); next++) {
-      const batch = readBatch(images, settings, unreadable, orderOf, next);
-      batch.catch(() => {}); // reported when its turn comes
-      waiting.push(batch);
+  const done = new AbortController();
+  const unlink = signal && linkAbort(signal, done);
+  const plan = {
+    neighbours: shuffleBuffer === null ? 1 : chunkSize(shuffleBuffer),
+    together: Math.min(shuffleBuffer ?? images.length, images.length),
+    bytes: aheadBytes,
+    signal: done.signal,
+  };
+  const source = images.forReading?.(plan) ?? images;
+  try {
+    for (let step = firstStep; step < lastStep; step++) {
+      for (let next = step + waiting.length; next < Math.min(lastStep, step + 1 + ahead); next++) {
+        const batch = readBatch(source, settings, unreadable, orderOf, next);
+        batch.catch(() => {}); // reported when its turn comes
+        waiting.push(batch);
+      }
+      const crops = (await waiting.shift()) as TrainingCrop[];
+      yield toNormalised(crops.map(({ rgb }) => rgb)); // the batches after it are read meanwhile
     }
-    const crops = (await waiting.shift()) as TrainingCrop[];
-    yield toNormalised(crops.map(({ rgb }) => rgb)); // the batches after it are read meanwhile
+  } finally {
+    unlink?.();
+    done.abort();
   }
 }
 
@@ -80,7 +101,7 @@ export async function cropsOfStep(
   step: number,
   count: number,
 ): Promise<TrainingCrop[]> {
-  const orderOf = epochOrders(settings.seed, images.length);
+  const orderOf = epochOrders(settings.seed, images.length, settings.shuffleBuffer);
   return readBatch(images, settings, unreadable, orderOf, step - 1, Math.min(count, settings.batchSize));
 }
 
@@ -89,7 +110,7 @@ async function readBatch(
   images: ImageCollection,
   settings: Omit<LoaderSettings, 'aheadBytes'>,
   unreadable: UnreadableImages,
-  orderOf: (epoch: number) => Uint32Array,
+  orderOf: (epoch: number) => EpochOrder,
   step: number,
   count = settings.batchSize,
 ): Promise<TrainingCrop[]> {
@@ -100,7 +121,7 @@ async function readBatch(
   const first = (step % steps) * batchSize;
   const positions = Array.from({ length: count }, (_, at) => first + at);
   return Promise.all(
-    positions.map((position) => readPosition(images, settings, unreadable, epoch, position, order[position] as number)),
+    positions.map((position) => readPosition(images, settings, unreadable, epoch, position, order(position))),
   );
 }
 
@@ -121,7 +142,7 @@ async function readPosition(
       const stream = new RandomStream(settings.seed, 'crop', epoch, position, attempt);
       return { name: item.name, rgb: await randomCrop(item, settings, stream) };
     } catch (error) {
-      unreadable.add(item.name, reasonOf(error));
+      unreadable.add(item.name, unreadableReason(error));
     }
     chosen = others.integer(0, images.length - 1);
   }
@@ -129,13 +150,4 @@ async function readPosition(
     expected: 'images that can be read (JPEG, PNG, WebP, AVIF, GIF, TIFF)',
     remedy: 'repair or remove those listed in the skipped.txt of the run',
   });
-}
-
-/** The orders of epochs: random permutations of all images. The last one is kept, because batches come in sequence. */
-export function epochOrders(seed: number, count: number): (epoch: number) => Uint32Array {
-  let last: { epoch: number; order: Uint32Array } | undefined;
-  return (epoch) => {
-    if (last?.epoch !== epoch) last = { epoch, order: new RandomStream(seed, 'order', epoch).permutation(count) };
-    return last.order;
-  };
 }

@@ -2,9 +2,11 @@ import { UserError } from '../errors.js';
 import type { DataSet, ImageCollection } from '../plugin.js';
 import { openFolders } from './folder.js';
 import { askPlugin } from './named.js';
+import { areShards } from './shards/find.js';
+import { openTrainingShards } from './shards/open.js';
 
 /**
- * Opens what the user named as data: data sets by name (`shapes`, `shapes:2000`), folders, lists and files.
+ * Opens what the user named as data: data sets by name (`shapes`, `shapes:2000`), folders, lists and files, or shards.
  * A path that has the name of a data set is written with its folder: ./shapes.
  * @param dataSets those of all plugins
  */
@@ -16,7 +18,7 @@ export async function openData(data: readonly string[], dataSets: readonly DataS
     });
   }
   const named = data.filter((word) => findDataSet(word, dataSets));
-  if (named.length === 0) return openFolders(data);
+  if (named.length === 0) return openPlaces(data);
   if (data.length > 1) {
     throw new UserError(`the data set ${named[0]} cannot be mixed with other data`, {
       expected: 'one data set by name, or any number of folders and files',
@@ -24,6 +26,16 @@ export async function openData(data: readonly string[], dataSets: readonly DataS
   }
   const [word] = named as [string];
   return askPlugin(() => (findDataSet(word, dataSets) as DataSet).open(splitName(word)[1]));
+}
+
+async function openPlaces(data: readonly string[]): Promise<ImageCollection> {
+  const shards: string[] = [];
+  for (const word of data) if (await areShards(word)) shards.push(word);
+  if (shards.length === 0) return openFolders(data);
+  if (shards.length === data.length) return openTrainingShards(shards);
+  throw new UserError(`the shards ${shards[0]} cannot be mixed with other data`, {
+    expected: 'shards alone, or any number of folders and files',
+  });
 }
 
 /** The data set that a word names, if it names one. */

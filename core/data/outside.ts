@@ -4,17 +4,27 @@ import { UserError } from '../errors.js';
 
 /**
  * Refuses an output folder inside a folder of pictures, where pictures that are drawn would be taken for data.
- * @param data what was named as data; what does not exist is passed over
+ * @param data what was named as data, data sets with where they lie too; what does not exist is passed over
+ * @param names of data sets
+ * @param what the folder is
  */
-export function checkOutside(out: string, data: readonly string[]): void {
+export function checkOutside(
+  out: string,
+  data: readonly string[],
+  names: readonly string[],
+  what = "the run's folder",
+): void {
   const place = realPlace(out);
-  const inside = data.find((path) => {
+  const folders = data
+    .filter((word) => !names.includes(word))
+    .map((word) => (names.some((name) => word.startsWith(`${name}:`)) ? word.slice(word.indexOf(':') + 1) : word));
+  const inside = folders.find((path) => {
     const folder = realPath(path);
     return folder !== undefined && isInside(place, folder);
   });
   if (inside === undefined) return;
-  throw new UserError(`the run's folder ${out} lies inside the data ${inside}`, {
-    expected: 'a folder beside the pictures, so that those that a run draws are not taken for data',
+  throw new UserError(`${what} ${out} lies inside the data ${inside}`, {
+    expected: 'a folder beside the pictures, so that what is written there is not taken for data',
     remedy: 'choose another --out',
   });
 }

@@ -1,5 +1,5 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
-import { explainSystemError, UserError } from '../errors.js';
+import { explainSystemError, reasonOf, UserError } from '../errors.js';
 
 /** Images shown in the message when there are too many unreadable ones. */
 const SHOWN = 5;
@@ -7,6 +7,21 @@ const SHOWN = 5;
 /** Takes note of images that cannot be read. */
 export interface UnreadableImages {
   add(name: string, reason: string): void;
+}
+
+/**
+ * Why an image cannot be read, in one line.
+ * @throws the error itself where it is not about this image: where a server stays away, or nobody waits for it any more, no
+ * image is to be skipped
+ */
+export function unreadableReason(error: unknown): string {
+  if (error instanceof UserError || isAbort(error)) throw error;
+  return reasonOf(error);
+}
+
+/** Whether an error says that what was asked for is not wanted any more. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
 }
 
 /**

@@ -1,15 +1,15 @@
 import { toNormalised } from '../data/normalise.js';
+import { unreadableReason } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { availableCores } from '../engine/threads.js';
-import { reasonOf } from '../errors.js';
 import { patchify, pooledLayers } from '../model/vit.js';
 import type { FeatureKind, LabelledImages } from '../plugin.js';
+import { inOrder } from '../pool.js';
 import { RandomStream } from '../random.js';
 import { type FeatureCache, openFeatureCache } from './features-cache.js';
 import { type FeatureNetwork, networkPositions } from './network.js';
 import { PartialTable } from './partial-table.js';
-import { inOrder } from './pool.js';
 import { testView, trainView } from './transform.js';
 import { type UnreadableImage, UnreadableShare } from './unreadable.js';
 
@@ -194,7 +194,7 @@ function viewReader(
       if (views === 'test') return { row, rgb: await testView(item, settings) };
       return { row, rgb: await trainView(item, settings, new RandomStream(seed, 'view', index, row % views)) };
     } catch (error) {
-      unreadable.add(index, { name: item.name, reason: reasonOf(error) });
+      unreadable.add(index, { name: item.name, reason: unreadableReason(error) });
       return { row, rgb: null };
     }
   };

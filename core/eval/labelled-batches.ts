@@ -1,9 +1,10 @@
-import { epochOrders, stepsPerEpoch } from '../data/loader.js';
+import { stepsPerEpoch } from '../data/loader.js';
 import { toNormalised } from '../data/normalise.js';
-import { reasonOf } from '../errors.js';
+import { epochOrders } from '../data/order.js';
+import { unreadableReason } from '../data/skipped.js';
 import type { LabelledImages } from '../plugin.js';
+import { inOrder } from '../pool.js';
 import { RandomStream } from '../random.js';
-import { inOrder } from './pool.js';
 import { testView, trainView, type ViewSettings } from './transform.js';
 import type { UnreadableShare } from './unreadable.js';
 
@@ -37,8 +38,8 @@ export function trainingBatches(
   const orderOf = epochOrders(seed, images.length);
   function* places(): Generator<Place> {
     for (let epoch = 0; epoch < epochs; epoch++) {
-      const order = orderOf(epoch).subarray(0, epochImages);
-      for (const [position, index] of order.entries()) yield { epoch, position, index };
+      const order = orderOf(epoch);
+      for (let position = 0; position < epochImages; position++) yield { epoch, position, index: order(position) };
     }
   }
   return batchesOf(images, places(), settings, unreadable, ({ epoch, position, index }) =>
@@ -77,7 +78,7 @@ async function* batchesOf(
     try {
       return { label: images.classOf(index), rgb: await viewOf(place) };
     } catch (error) {
-      unreadable.add(index, { name: images.item(index).name, reason: reasonOf(error) });
+      unreadable.add(index, { name: images.item(index).name, reason: unreadableReason(error) });
       return { label: images.classOf(index), rgb: null };
     }
   };

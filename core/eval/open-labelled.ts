@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { openDataSet } from '../data/labelled.js';
 import { findDataSet, splitName } from '../data/open.js';
+import { areShards } from '../data/shards/find.js';
 import { UserError, unknownName } from '../errors.js';
 import type { DataSet, LabelledData } from '../plugin.js';
 
@@ -10,21 +11,23 @@ export interface OpenedData {
   data: LabelledData;
 }
 
-/** The data set that takes any folder with a folder for each class. */
+/** The data set that takes any folder with a folder for each class, and the one that takes any shards. */
 const FOLDER = 'folder';
+const SHARDS = 'webdataset';
 
 /**
  * Opens labelled data by the name of a data set (`shapes`, `cifar100:DIR`), or as a folder: with
- * `{train,val}/CLASS/image` below it.
+ * `{train,val}/CLASS/image` below it, or of shards.
  * @throws UserError if there is no such thing, it has no labels, or it is damaged
  */
 export async function openLabelled(word: string, dataSets: readonly DataSet[]): Promise<OpenedData> {
   const named = findDataSet(word, dataSets);
-  if (!named && !existsSync(word)) {
+  const unnamed = !named && (await areShards(word)) ? SHARDS : FOLDER;
+  if (!named && unnamed === FOLDER && !existsSync(word)) {
     const names = dataSets.map(({ name }) => name);
     throw unknownName('folder or data set', word, names);
   }
-  const dataSet = named ?? dataSets.find(({ name }) => name === FOLDER);
+  const dataSet = named ?? dataSets.find(({ name }) => name === unnamed);
   const opened = dataSet && (await openDataSet(dataSet, named ? splitName(word)[1] : word));
   if (opened?.labelled) return { dataSet: opened.dataSet, data: opened.labelled };
   const names = dataSets.filter((known) => known.openLabelled).map(({ name }) => name);

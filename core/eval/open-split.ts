@@ -1,4 +1,3 @@
-import { openFolders } from '../data/folder.js';
 import { openDataSet } from '../data/labelled.js';
 import { findDataSet, openData, splitName } from '../data/open.js';
 import { UserError } from '../errors.js';
@@ -35,7 +34,7 @@ export async function openSplit(
       remedy: 'leave --split out, or name such a data set',
     });
   }
-  const images = dataSet ? await openData([word], dataSets) : await openFolders([word]);
+  const images = await openData([word], dataSets);
   return { images: withoutLabels(images), classes: null, transform };
 }
 

@@ -1,9 +1,9 @@
+import { unreadableReason } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { availableCores } from '../engine/threads.js';
-import { reasonOf } from '../errors.js';
 import type { LabelledData, LabelledImages, ProbeProtocol } from '../plugin.js';
+import { inOrder } from '../pool.js';
 import { neighbourAccuracies, type PixelNeighbours } from './evaluate.js';
-import { inOrder } from './pool.js';
 import { testView } from './transform.js';
 
 /** Side of the pictures that are compared, in pixels. */
@@ -44,7 +44,7 @@ async function readPixels(
   const read = async (index: number) =>
     testView(images.item(index), { imageSize: SIDE, transform, pixelLimit }).then(
       (rgb) => ({ index, rgb }),
-      (error: unknown) => ({ index, rgb: null, reason: reasonOf(error) }), // the features' extraction reports it
+      (error: unknown) => ({ index, rgb: null, reason: unreadableReason(error) }), // the features' extraction reports it
     );
   const atOnce = 2 * availableCores();
   for await (const { index, rgb } of inOrder(Array(count).keys(), read, { atOnce, ahead: 4 * atOnce })) {

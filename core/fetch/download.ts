@@ -2,27 +2,15 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, rename, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { explainWriteError, UserError } from '../errors.js';
 import { type Part, partPath, type RemoteFile, readPart, removePart, removeRecord, writeRecord } from './part.js';
 import { type Delivery, networkReason, PassingFailure, readResponse, requestHeaders } from './response.js';
+import { type Persistence, retry, watchForStall } from './retry.js';
 
-export interface DownloadOptions {
+export interface DownloadOptions extends Persistence {
   /** Is told how many bytes are there, and how many there will be where that is known. */
   onProgress?: (bytes: number, total: number | null) => void;
-  /** Is told why it has to try again, and after how long. */
-  onRetry?: (reason: string, waitSeconds: number) => void;
-  signal?: AbortSignal;
-  /** Tries in a row that bring nothing new, after which it gives up. */
-  tries?: number;
-  /** Before the second try; twice as long before each one after that. */
-  firstWaitSeconds?: number;
-  /** Without any byte, after which a connection counts as broken. */
-  stallSeconds?: number;
 }
-
-const DEFAULTS = { tries: 6, firstWaitSeconds: 0.5, stallSeconds: 60 };
-const LONGEST_WAIT_SECONDS = 60;
 
 /**
  * Downloads a file. What arrives is kept in `PATH.part` until the file is whole and its checksum is right; a later call
@@ -66,28 +54,18 @@ export async function wrongChecksum(
   return `its ${checksum.algorithm === 'md5' ? 'MD5' : 'SHA-256'} is ${hex}, not ${checksum.hex}`;
 }
 
-/** Tries until all bytes are in the part. Tries count anew whenever one brought more than was ever there. */
+/** Tries until all bytes are in the part. */
 async function fetchAll(file: RemoteFile, path: string, options: DownloadOptions): Promise<void> {
-  const { tries, firstWaitSeconds } = { ...DEFAULTS, ...options };
-  let furthest = (await readPart(file, path)).bytes;
-  for (let failures = 0; ; ) {
-    try {
-      return await fetchRest(file, path, options);
-    } catch (error) {
-      options.signal?.throwIfAborted();
-      if (!(error instanceof PassingFailure)) throw explainWriteError(error, path);
-      const { bytes } = await readPart(file, path);
-      failures = bytes > furthest ? 1 : failures + 1;
-      furthest = Math.max(furthest, bytes);
-      if (failures >= tries) {
-        throw new UserError(`${file.url} cannot be fetched: ${error.message}`, {
-          remedy: `check the network and try again${bytes > 0 ? '; what has arrived is kept' : ''}`,
-        });
-      }
-      const seconds = Math.min(LONGEST_WAIT_SECONDS, error.waitSeconds ?? firstWaitSeconds * 2 ** (failures - 1));
-      options.onRetry?.(error.message, seconds);
-      await wait(seconds * 1000, undefined, options.signal && { signal: options.signal });
-    }
+  const arrived = async () => (await readPart(file, path)).bytes;
+  try {
+    await retry(() => fetchRest(file, path, options), arrived, options);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (!(error instanceof PassingFailure)) throw explainWriteError(error, path);
+    const kept = (await arrived()) > 0 ? '; what has arrived is kept' : '';
+    throw new UserError(`${file.url} cannot be fetched: ${error.message}`, {
+      remedy: `check the network and try again${kept}`,
+    });
   }
 }
 
@@ -157,17 +135,4 @@ async function writeDelivery(
     await reader.cancel().catch(() => {}); // it may have failed already
   }
   if (total !== null && bytes < total) throw new PassingFailure(`the connection broke off after ${bytes} bytes`);
-}
-
-/** A signal that aborts when nothing has arrived for some time, or when the caller's does. */
-function watchForStall({ signal, stallSeconds = DEFAULTS.stallSeconds }: DownloadOptions) {
-  const stalled = new AbortController();
-  const timer = setTimeout(() => {
-    stalled.abort(new PassingFailure(`nothing arrived for ${stallSeconds} seconds`));
-  }, stallSeconds * 1000);
-  return {
-    signal: signal ? AbortSignal.any([stalled.signal, signal]) : stalled.signal,
-    alive: () => timer.refresh(),
-    end: () => clearTimeout(timer),
-  };
 }

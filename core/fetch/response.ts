@@ -38,16 +38,11 @@ export function requestHeaders(part: Part): Record<string, string> {
 export function readResponse(response: Response, part: Part, file: RemoteFile): Delivery | null {
   const { status, headers } = response;
   if (status === 416) return null;
-  if (status === 408 || status === 429 || status >= 500) {
-    const wait = Number(headers.get('retry-after') ?? Number.NaN);
-    throw new PassingFailure(`the server answers ${describe(response)}`, Number.isFinite(wait) ? wait : null);
-  }
-  if (status !== 200 && status !== 206) {
-    throw new UserError(`${file.url} answers ${describe(response)}`, {
-      expected: 'the address of a file',
-      remedy: 'the file may have moved: look at the page of the data set, or name another place with --mirror',
-    });
-  }
+  checkStatus(
+    response,
+    file.url,
+    'the file may have moved: look at the page of the data set, or name another place with --mirror',
+  );
   if (!file.checksum && headers.get('content-type')?.startsWith('text/html')) {
     throw new UserError(`${file.url} answers with a web page`, {
       expected: 'a file',
@@ -66,6 +61,21 @@ export function readResponse(response: Response, part: Part, file: RemoteFile): 
   return { ...delivery, total: delivery.total ?? file.bytes ?? null };
 }
 
+/**
+ * Refuses answers that bring no file.
+ * @throws PassingFailure where the server is busy
+ * @throws UserError where it does not have the file
+ */
+export function checkStatus(response: Response, url: string, remedy: string): void {
+  const { status, headers } = response;
+  if (status === 408 || status === 429 || status >= 500) {
+    const wait = Number(headers.get('retry-after') ?? Number.NaN);
+    throw new PassingFailure(`the server answers ${describe(response)}`, Number.isFinite(wait) ? wait : null);
+  }
+  if (status === 200 || status === 206) return;
+  throw new UserError(`${url} answers ${describe(response)}`, { expected: 'the address of a file', remedy });
+}
+
 /** Why a request failed, in one line. */
 export function networkReason(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
@@ -74,7 +84,7 @@ export function networkReason(error: unknown): string {
 }
 
 /** Content-Range: bytes 100-199/200 */
-function rangeOf(headers: Headers): Delivery | null {
+export function rangeOf(headers: Headers): Delivery | null {
   const match = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get('content-range') ?? '');
   if (!match) return null;
   return {

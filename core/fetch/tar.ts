@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import * as tar from 'tar';
 import type { EntryFacts, Gate } from './extract.js';
 
-const FILES = ['File', 'OldFile', 'ContiguousFile'];
+export const FILE_TYPES: readonly string[] = ['File', 'OldFile', 'ContiguousFile'];
 const FOLDERS = ['Directory', 'GNUDumpDir'];
 
 /** Unpacks a tar archive, packed or not, as far as the gate lets it through. */
@@ -44,6 +44,6 @@ function factsOf({ path, type, size, linkpath }: tar.ReadEntry): EntryFacts {
     const from = type === 'SymbolicLink' ? posix.dirname(name) : '';
     return { name, kind: 'link', bytes: 0, link: { from, to: String(linkpath) } };
   }
-  const kind = FILES.includes(type) ? 'file' : FOLDERS.includes(type) ? 'folder' : 'other';
+  const kind = FILE_TYPES.includes(type) ? 'file' : FOLDERS.includes(type) ? 'folder' : 'other';
   return { name, kind, bytes: size };
 }

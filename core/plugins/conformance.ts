@@ -43,7 +43,7 @@ export async function findFaults(dataSet: DataSet, { argument, folder, decoded =
   if (openLabelled) {
     await attempt('openLabelled', async () => {
       const [first, second] = [await dataSet.openLabelled?.(argument), await dataSet.openLabelled?.(argument)];
-      if (!first || !second) return ['gives nothing'];
+      if (!first || !second) return first === second ? [] : ['gives labels at one time only'];
       return [...labelFaults(first), ...sameFaults(first.train, second.train), ...sameFaults(first.test, second.test)];
     });
     await attempt('test images', async () =>

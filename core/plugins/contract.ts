@@ -41,6 +41,7 @@ const dataSet = z.object({
   argument: text.optional(),
   open: callable,
   openLabelled: callable.optional(),
+  check: callable.optional(),
   locate: callable.optional(),
   origin: origin.optional(),
   protocol: protocol.optional(),

@@ -8,12 +8,14 @@ const SHOWN = 10;
 
 /** What is known of a data set, in lines for people. */
 export function dataInfoLines(info: DataInfo): string[] {
-  const { name, summary, classes, splits, notes } = info;
+  const { name, summary, classes, splits, notes, damaged } = info;
   return [
     field('data set', `${name}: ${summary}`),
     ...(classes === null ? [] : [field('classes', String(classes))]),
     ...splits.flatMap(splitLines),
     ...notes.map((note) => field('note', note)),
+    ...(damaged?.length === 0 ? [field('checksums', 'all files are as they were written')] : []),
+    ...(damaged ?? []).map((line) => field('damaged', line)),
     ...splits.flatMap(unreadableLines),
   ];
 }

@@ -7,6 +7,8 @@ export type StopSignalName = (typeof STOP_SIGNALS)[number];
 /** Whether a signal has asked the program to stop. */
 export interface StopSignal {
   readonly received: StopSignalName | null;
+  /** Aborts when one does, for what would be waited for. */
+  readonly aborted: AbortSignal;
   /** Gives signals back their usual effect. */
   release(): void;
 }
@@ -17,10 +19,12 @@ export interface StopSignal {
  */
 export function listenForStop(onSignal: (signal: StopSignalName) => void): StopSignal {
   const stop: { received: StopSignalName | null } = { received: null };
+  const aborter = new AbortController();
   const listeners = STOP_SIGNALS.map((signal) => {
     const listener = () => {
       release();
       stop.received = signal;
+      aborter.abort();
       onSignal(signal);
     };
     process.on(signal, listener);
@@ -33,6 +37,7 @@ export function listenForStop(onSignal: (signal: StopSignalName) => void): StopS
     get received() {
       return stop.received;
     },
+    aborted: aborter.signal,
     release,
   };
 }

@@ -4,7 +4,7 @@ import { keepEpoch } from '../checkpoint/save.js';
 import type { Options } from '../config/schema.js';
 import { cropSettings, objectiveOf, ratesAt } from '../config/settings.js';
 import { loadBatches, stepsPerEpoch } from '../data/loader.js';
-import type { SkippedImages } from '../data/skipped.js';
+import { isAbort, type SkippedImages } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
 import { reasonOf } from '../errors.js';
@@ -77,7 +77,15 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
   const watch = await RunWatch.start(watched, monitors, state.weights.target, position.watch, console.warn);
   const plainStep = prepareTrainStep(run.engine, run.model, objectiveOf(options, chosen), options);
   const takeStep = withAdvice(plainStep, chosen, options.learningRate, folder.checkpoints);
-  const loading = { ...cropSettings(options), seed, batchSize, aheadBytes: options.aheadMegabytes * 1e6 };
+  const aheadBytes = options.aheadMegabytes * 1e6;
+  const loading = {
+    ...cropSettings(options),
+    seed,
+    batchSize,
+    shuffleBuffer: options.shuffleBuffer,
+    aheadBytes,
+    signal: stop.aborted,
+  };
   const batches = loadBatches(images, loading, run.skipped, firstStep, totalSteps);
   const columns = columnsOf(monitors);
   const { log, missing } = await openRunLog(folder, firstStep, columns);
@@ -92,7 +100,8 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
   try {
     while (state.step < totalSteps && !stop.received) {
       const asked = performance.now();
-      const pixels = (await batches.next()).value as Float32Array;
+      const pixels = await nextBatch(batches, stop);
+      if (!pixels) break;
       const waitSeconds = (performance.now() - asked) / 1000;
 
       const step = state.step + 1;
@@ -157,6 +166,16 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
 /** The monitors that have values, for the log. */
 function columnsOf(monitors: Chosen['monitors']): MonitorColumns[] {
   return monitors.map(({ item }) => item).filter(({ values }) => values.length > 0);
+}
+
+/** The images of the next step; null where the run is asked to stop while they are waited for. */
+async function nextBatch(batches: AsyncGenerator<Float32Array>, stop: StopSignal): Promise<Float32Array | null> {
+  try {
+    return (await batches.next()).value;
+  } catch (error) {
+    if (stop.received && isAbort(error)) return null;
+    throw error;
+  }
 }
 
 /** Keeps the checkpoint of an epoch that a run goes on after, where it was killed before it could do so. */

@@ -151,10 +151,7 @@ function outOf({ resolved }: PretrainRequest): string {
 /** The run's folder must lie outside the folders of pictures. */
 function requireOutside(out: string, data: readonly string[], dataSets: readonly DataSet[]): void {
   const names = dataSets.map(({ name }) => name);
-  const folders = data
-    .filter((word) => !names.includes(word))
-    .map((word) => (names.some((name) => word.startsWith(`${name}:`)) ? word.slice(word.indexOf(':') + 1) : word));
-  checkOutside(out, folders);
+  checkOutside(out, data, names);
 }
 
 /** Refuses a folder that is not free, or that a run is to be deleted from which is none. */

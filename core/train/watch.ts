@@ -1,6 +1,7 @@
 import { Matrix, SingularValueDecomposition } from 'ml-matrix';
 import { centreCrop } from '../data/image.js';
 import { toNormalised } from '../data/normalise.js';
+import { unreadableReason } from '../data/skipped.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { UserError } from '../errors.js';
 import { encodeImages, type Ijepa } from '../model/ijepa.js';
@@ -59,7 +60,9 @@ export async function loadWatchImages(
   const read: { item: ImageItem; crop: Uint8Array }[] = [];
   for (let from = 0; read.length < wanted && from < order.length; from += wanted) {
     const items = [...order.subarray(from, from + wanted)].map((index) => images.item(index));
-    const crops = items.map((item) => centreCrop(item, imageSize, pixelLimit).catch(() => undefined));
+    const crops = items.map((item) =>
+      centreCrop(item, imageSize, pixelLimit).catch((error: unknown) => void unreadableReason(error)),
+    );
     for (const [at, crop] of (await Promise.all(crops)).entries()) {
       if (crop && read.length < wanted) read.push({ item: items[at] as ImageItem, crop });
     }

@@ -113,8 +113,9 @@ export async function openFiles(
     });
   }
   const item = (index: number) => {
-    const path = join(root, names.at(index));
-    return { name: path, source: path, labels: { class: classes[index] as number } };
+    const place = names.at(index);
+    const path = join(root, place);
+    return { name: path, source: path, place, labels: { class: classes[index] as number } };
   };
   const classOf = (index: number) => classes[index] as number;
   const images = { description, length: names.length, fingerprint: hash.digest('hex'), item, classOf };

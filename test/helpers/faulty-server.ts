@@ -1,5 +1,7 @@
+import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 
@@ -110,4 +112,66 @@ function startOf(response: ServerResponse, content: Buffer, { headers }: Incomin
     etag: tag,
   });
   return from;
+}
+
+/** What goes wrong with a request for a file of a folder; null for nothing. */
+export type Fault = 'drop' | 'cut' | 'busy' | 'too-many' | 'stall' | 'whole' | null;
+
+export interface FolderServer {
+  address: string;
+  requests: { path: string; range: string | undefined; fault: Fault }[];
+  /** Decides what goes wrong, by the number of the request, from 0, and what it asks for. */
+  faultOf: (number: number, range: string | undefined) => Fault;
+  /** What stands for the content of a file. */
+  tagOf: (path: string) => string | null;
+}
+
+/**
+ * Serves the files of a folder, with ranges. Faults: `drop` closes the connection before the answer, `cut` in the middle of
+ * it, `stall` sends half and then nothing, `whole` ignores ranges.
+ */
+export async function serveFolder(t: ExecutionContext, folder: string): Promise<FolderServer> {
+  const server: FolderServer = { address: '', requests: [], faultOf: () => null, tagOf: (path) => `"${path}"` };
+  server.address = await serve(t, (request, response) => {
+    const path = new URL(request.url ?? '', 'http://x').pathname;
+    const { range } = request.headers;
+    const fault = server.faultOf(server.requests.length, range);
+    server.requests.push({ path, range, fault });
+    readFile(join(folder, path)).then(
+      (content) => answerRange(response, content, range, fault, server.tagOf(path)),
+      () => response.writeHead(404).end(),
+    );
+  });
+  return server;
+}
+
+function answerRange(
+  response: ServerResponse,
+  content: Buffer,
+  range: string | undefined,
+  fault: Fault,
+  tag: string | null,
+): void {
+  if (fault === 'drop') return void response.destroy();
+  if (fault === 'busy' || fault === 'too-many') {
+    response.writeHead(fault === 'busy' ? 503 : 429, { 'retry-after': '0' }).end();
+    return;
+  }
+  const asked = fault === 'whole' ? null : /^bytes=(\d+)-(\d+)$/.exec(range ?? '');
+  const [from, to] = asked
+    ? [Number(asked[1]), Math.min(Number(asked[2]), content.length - 1)]
+    : [0, content.length - 1];
+  if (asked && from >= content.length) {
+    response.writeHead(416, { 'content-range': `bytes */${content.length}` }).end();
+    return;
+  }
+  const part = content.subarray(from, to + 1);
+  const headers = { 'content-length': part.length, ...(tag !== null && { etag: tag }) };
+  const place = { 'content-range': `bytes ${from}-${to}/${content.length}` };
+  response.writeHead(asked ? 206 : 200, asked ? { ...headers, ...place } : headers);
+  if (fault === 'cut' || fault === 'stall') {
+    response.write(part.subarray(0, part.length >> 1), () => {
+      if (fault === 'cut') setTimeout(() => response.destroy(), 5);
+    });
+  } else response.end(part);
 }

@@ -19,15 +19,11 @@ export async function* inOrder<Item, Result>(
   const slots = new Slots(atOnce);
   const waiting: Promise<Result>[] = [];
   let stopped = false;
-  const start = async (item: Item): Promise<Result> => {
-    await slots.take();
-    try {
+  const start = (item: Item): Promise<Result> =>
+    slots.run(async () => {
       if (stopped) throw new Error('nobody waits for this result');
-      return await work(item);
-    } finally {
-      slots.giveBack();
-    }
-  };
+      return work(item);
+    });
   try {
     for (const item of items) {
       const result = start(item);
@@ -41,13 +37,23 @@ export async function* inOrder<Item, Result>(
   }
 }
 
-/** A number of places that are handed out one by one, in the order of asking. */
-class Slots {
+/** A number of places for work, given out in the order of asking. */
+export class Slots {
   readonly #queue: (() => void)[] = [];
 
   constructor(private free: number) {}
 
-  async take(): Promise<void> {
+  /** Does some work as soon as there is a place for it. */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    await this.#take();
+    try {
+      return await work();
+    } finally {
+      this.#giveBack();
+    }
+  }
+
+  async #take(): Promise<void> {
     if (this.free > 0) {
       this.free--;
       return;
@@ -55,7 +61,7 @@ class Slots {
     await new Promise<void>((resolve) => this.#queue.push(resolve));
   }
 
-  giveBack(): void {
+  #giveBack(): void {
     const next = this.#queue.shift();
     if (next) next();
     else this.free++;

@@ -1,0 +1,106 @@
+import { OPTIONS } from '../core/config/schema.js';
+import { openDataSet } from '../core/data/labelled.js';
+import { findDataSet, openData, splitName } from '../core/data/open.js';
+import { checkOutside } from '../core/data/outside.js';
+import { areShards, findShards } from '../core/data/shards/find.js';
+import { openShards } from '../core/data/shards/open.js';
+import { type PackSummary, packShards } from '../core/data/shards/pack.js';
+import { UserError } from '../core/errors.js';
+import type { DataSet, ImageCollection, LabelledImages } from '../core/plugin.js';
+import { createAmounts, formatBytes } from '../core/report/amounts.js';
+import { count, quote } from '../core/report/console.js';
+import type { PackFlags } from './data.js';
+import { stoppable } from './data-run.js';
+import { wholeNumber } from './numbers.js';
+
+const PIXEL_LIMIT = OPTIONS.maxMegapixels.default * 1e6;
+const DEFAULT_QUALITY = 90;
+const DEFAULT_SHARD_MEGABYTES = 256;
+/** Unreadable images that are named. */
+const SHOWN = 5;
+
+/** Packs images into shards, and gives the exit code. */
+export async function runDataPack(
+  data: readonly string[],
+  flags: PackFlags,
+  dataSets: readonly DataSet[],
+): Promise<number> {
+  const { out, json = false } = flags;
+  const settings = settingsOf(flags);
+  const names = dataSets.map(({ name }) => name);
+  checkOutside(out, data, names, 'the folder for shards');
+  const amounts = createAmounts(json);
+  const onStop = () => amounts.line('stopped; whole shards are kept, go on with the same command');
+  return stoppable(async (signal) => {
+    const images = await openForPacking(data, dataSets);
+    const summary = await packShards({ ...settings, ...images, folder: out, amounts, signal });
+    tell(amounts.line, summary);
+    if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+    return 0;
+  }, onStop);
+}
+
+function settingsOf(flags: PackFlags) {
+  const resize = wholeNumber('--resize', flags.resize, 1);
+  const quality = wholeNumber('--quality', flags.quality, 1);
+  const imagesPerShard = wholeNumber('--images-per-shard', flags.imagesPerShard, 1);
+  const megabytes = wholeNumber('--shard-megabytes', flags.shardMegabytes, 1);
+  if (quality !== null && quality > 100) {
+    throw new UserError(`--quality cannot be ${quality}`, { expected: 'a whole number from 1 to 100' });
+  }
+  if (quality !== null && resize === null) {
+    throw new UserError('--quality says nothing without --resize', {
+      expected: 'both, or neither: images that are not made smaller keep their bytes',
+    });
+  }
+  if (imagesPerShard !== null && megabytes !== null) {
+    throw new UserError('--images-per-shard and --shard-megabytes contradict one another', { expected: 'one of them' });
+  }
+  const isCounted = imagesPerShard !== null;
+  return {
+    resize,
+    quality: quality ?? DEFAULT_QUALITY,
+    imagesPerShard,
+    shardBytes: isCounted ? null : (megabytes ?? DEFAULT_SHARD_MEGABYTES) * 1e6,
+    pixelLimit: PIXEL_LIMIT,
+  };
+}
+
+interface Packable {
+  train: ImageCollection | LabelledImages;
+  val: LabelledImages | null;
+  classes: readonly string[] | null;
+}
+
+/** Both parts of a data set with its classes, or images without any. */
+async function openForPacking(data: readonly string[], dataSets: readonly DataSet[]): Promise<Packable> {
+  const [word = ''] = data;
+  const dataSet = findDataSet(word, dataSets);
+  if (dataSet?.openLabelled && data.length === 1) {
+    const { labelled, images } = await openDataSet(dataSet, splitName(word)[1]);
+    if (labelled) return { train: labelled.train, val: labelled.test, classes: labelled.classes };
+    if (images) return { train: images, val: null, classes: null };
+  }
+  if (!dataSet && data.length === 1 && (await areShards(word))) {
+    const { train, test, classes } = await findShards(word);
+    const [first, second] = train.length > 0 ? [train, test] : [test, []];
+    const val = second.length > 0 ? await openShards(second, word) : null;
+    return { train: await openShards(first, word), val, classes };
+  }
+  return { train: await openData(data, dataSets), val: null, classes: null };
+}
+
+function tell(line: (text: string) => void, { folder, splits, skipped }: PackSummary): void {
+  for (const [name, split] of Object.entries(splits)) {
+    if (!split) continue;
+    const { images, shards, bytes, kept } = split;
+    const before = kept === 0 ? '' : `, ${kept} of them from before`;
+    line(`${name.padEnd(11)}${count(images, 'image')} in ${count(shards, 'shard')}, ${formatBytes(bytes)}${before}`);
+  }
+  if (skipped.length > 0) {
+    line(`skipped    ${count(skipped.length, 'unreadable image')}, listed in skipped.txt of the folder`);
+    for (const { name, reason } of skipped.slice(0, SHOWN)) line(`           ${name}: ${reason}`);
+  }
+  line(`check with: npx ijepa data info webdataset ${quote(folder)} --check-all`);
+  line(`train with: npx ijepa pretrain ${quote(folder)} --out runs/first`);
+}

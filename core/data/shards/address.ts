@@ -1,0 +1,108 @@
+import { basename, dirname, join } from 'node:path';
+import { UserError } from '../../errors.js';
+
+/** Most shards that one word may stand for. */
+const MOST_SHARDS = 1e6;
+
+/** Whether a word names shards: an address, or files that end in .tar. */
+export function namesShards(word: string): boolean {
+  return isAddress(word) || /\.(?:tar|tar\.\w+|tgz)$/i.test(word);
+}
+
+/** Whether a word is an address of a server. */
+export function isAddress(word: string): boolean {
+  return /^https?:\/\//i.test(word);
+}
+
+/**
+ * The words that a pattern stands for: 'train-{000..002}.tar' for three, '{a,b}.tar' for two, several braces for all their
+ * combinations, the first changing slowest. Numbers have as many digits as the first one is written with.
+ * @throws UserError if braces do not match, a range leads downwards, or there are more than a million words
+ */
+export function expandBraces(pattern: string): string[] {
+  let words = [''];
+  let rest = pattern;
+  while (rest !== '') {
+    const open = rest.search(/[{}]/);
+    const text = open < 0 ? rest : rest.slice(0, open);
+    let choices = [text];
+    let end = text.length;
+    if (open >= 0) {
+      const close = rest.indexOf('}', open);
+      const inner = rest.slice(open + 1, close);
+      if (rest[open] === '}' || close < 0 || inner.includes('{')) throw wrongBraces(pattern, 'braces do not match');
+      choices = choicesOf(inner, pattern).map((choice) => text + choice);
+      end = close + 1;
+    }
+    if (words.length * choices.length > MOST_SHARDS) throw wrongBraces(pattern, `more than ${MOST_SHARDS} names`);
+    words = words.flatMap((start) => choices.map((choice) => start + choice));
+    rest = rest.slice(end);
+  }
+  return words;
+}
+
+/** '08..10' -> ['08', '09', '10']; 'a,b' -> ['a', 'b'] */
+function choicesOf(inner: string, pattern: string): string[] {
+  const range = /^(\d+)\.\.(\d+)$/.exec(inner);
+  if (!range) {
+    if (inner.includes(',')) return inner.split(',');
+    throw wrongBraces(pattern, `'{${inner}}' is neither a range nor a list`);
+  }
+  const [first = '', last = ''] = range.slice(1);
+  const count = Number(last) - Number(first) + 1;
+  if (count < 1) throw wrongBraces(pattern, `the range ${first}..${last} leads downwards`);
+  if (!(count <= MOST_SHARDS)) throw wrongBraces(pattern, `more than ${MOST_SHARDS} names`);
+  return Array.from({ length: count }, (_, at) => String(Number(first) + at).padStart(first.length, '0'));
+}
+
+function wrongBraces(pattern: string, problem: string): UserError {
+  return new UserError(`'${pattern}' cannot be understood: ${problem}`, {
+    expected: 'a range such as {000000..000146}, or a list such as {a,b}',
+    remedy:
+      "put the whole word in single quotes, so that the shell leaves it as it is: 'data/train-{000000..000146}.tar'",
+  });
+}
+
+/** The name of a file at a path or address. */
+export function nameOf(place: string): string {
+  return isAddress(place) ? decodeName(basename(parseAddress(place).pathname)) : basename(place);
+}
+
+/** What lies beside a shard, or in a folder: a path or address. Whatever follows '?' in an address stays. */
+export function beside(shard: string, name: string): string {
+  return isAddress(shard) ? within(new URL('.', parseAddress(shard)).href, name, shard) : join(dirname(shard), name);
+}
+
+/** What lies in a folder. */
+export function inside(folder: string, name: string): string {
+  return isAddress(folder) ? within(folder, name, folder) : join(folder, name);
+}
+
+function within(folder: string, name: string, original: string): string {
+  const base = parseAddress(folder);
+  base.search = '';
+  if (!base.pathname.endsWith('/')) base.pathname += '/';
+  const found = new URL(encodeURIComponent(name), base);
+  found.search = parseAddress(original).search;
+  return found.href;
+}
+
+/** @throws UserError if it is no address that can be asked */
+export function parseAddress(word: string): URL {
+  const url = URL.canParse(word) ? new URL(word) : null;
+  if (url && url.username === '' && url.password === '') return url;
+  throw new UserError(
+    `${url ? url.host : word} cannot be asked: ${url ? 'its address holds a password' : 'it is no address'}`,
+    {
+      expected: 'an address such as https://host/path/train-000000.tar, without a user and password',
+    },
+  );
+}
+
+function decodeName(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}

@@ -1,0 +1,128 @@
+import { UserError } from '../../errors.js';
+import type { ServedFile } from '../../fetch/range.js';
+import type { Persistence } from '../../fetch/retry.js';
+import type { LabelledImages } from '../../plugin.js';
+import { inOrder } from '../../pool.js';
+import { createAmounts } from '../../report/amounts.js';
+import { count } from '../../report/console.js';
+import { beside, isAddress, nameOf } from './address.js';
+import { trainingShards } from './find.js';
+import { type OpenShard, shardImages } from './images.js';
+import { type PackIndex, readIndexBeside, readShardIndex, samplesOf, shardIndexName } from './index-file.js';
+import { createNetwork, type Network } from './network.js';
+import { readSamples } from './samples.js';
+import { type ByteSource, openFile, withOpenFile } from './source.js';
+
+/** Shards that are opened at the same time. */
+const AT_ONCE = 8;
+/** Work that is done sooner is not shown. */
+const SHOWN_AFTER_SECONDS = 2;
+
+/**
+ * Opens what a user named for training: shards as they are named, and the training shards of folders.
+ * @throws UserError if there are none, or as `openShards` does
+ */
+export async function openTrainingShards(words: readonly string[]): Promise<LabelledImages> {
+  const places: string[] = [];
+  for (const word of words) places.push(...(await trainingShards(word)));
+  return openShards(places, words.join(', '));
+}
+
+/**
+ * The images of shards, in the order of the shards.
+ * @param places their paths and addresses
+ * @param what what to call them all
+ * @param persistence towards servers, other than usual
+ * @throws UserError if one cannot be had, is damaged or is not that of its index, or there is no image
+ */
+export async function openShards(
+  places: readonly string[],
+  what: string,
+  persistence?: Persistence,
+): Promise<LabelledImages> {
+  const network = createNetwork(persistence);
+  const indexOf = rememberedIndices(network);
+  const progress = lateProgress(places.length);
+  const shards: OpenShard[] = [];
+  try {
+    const limits = { atOnce: AT_ONCE, ahead: places.length };
+    const open = async (place: string) => openShard(place, network, await indexOf(place), progress.tell);
+    for await (const shard of inOrder(places, open, limits)) shards.push(shard);
+  } finally {
+    progress.stop();
+  }
+  const images = shardImages(shards, what + passedOverNote(shards), network);
+  if (images.length > 0) return images;
+  throw new UserError(`no images in ${what}`, {
+    expected: 'samples with an image: files that end in .jpg, .png, .webp, ...',
+    remedy: 'name other shards, or look into these with: tar tf',
+  });
+}
+
+async function openShard(
+  place: string,
+  network: Network,
+  index: PackIndex | null,
+  tell: (shard: string, bytes: number) => void,
+): Promise<OpenShard> {
+  const { source, served } = await openSource(place, network);
+  const name = nameOf(place);
+  const shards = index ? [...index.splits.train.shards, ...(index.splits.val?.shards ?? [])] : [];
+  const known = shards.find((shard) => shard.name === name);
+  const columns = known ? await readShardIndex(beside(place, shardIndexName(name)), network) : null;
+  if (!known || !columns) {
+    const scan = (bytes: ByteSource) => readSamples(bytes, (done) => tell(place, done));
+    return { source, served, samples: await (served ? scan(source) : withOpenFile(place, scan)) };
+  }
+  if (known.bytes === source.size && columns.bytes === source.size && columns.sha256 === known.sha256) {
+    return { source, served, samples: samplesOf(columns) };
+  }
+  throw new UserError(`${place} is not the shard that its index describes: it has ${source.size} bytes`, {
+    expected: `${known.bytes} bytes, and ${shardIndexName(name)} of the same shard`,
+    remedy: 'get the shard and its index anew, or remove index.json: shards are then read through for what they hold',
+  });
+}
+
+export async function openSource(
+  place: string,
+  network: Network,
+): Promise<{ source: ByteSource; served: ServedFile | null }> {
+  const served = isAddress(place) ? await network.find(place) : null;
+  return { served, source: served ? network.source(served) : await openFile(place) };
+}
+
+/** The index beside a shard, read once for all shards of a folder. */
+function rememberedIndices(network: Network): (shard: string) => Promise<PackIndex | null> {
+  const indices = new Map<string, Promise<PackIndex | null>>();
+  return (shard) => {
+    const folder = beside(shard, '');
+    const index = indices.get(folder) ?? readIndexBeside(shard, network);
+    indices.set(folder, index);
+    return index;
+  };
+}
+
+function passedOverNote(shards: readonly OpenShard[]): string {
+  const number = shards.reduce((sum, { samples }) => sum + samples.passedOver.count, 0);
+  const example = shards.find(({ samples }) => samples.passedOver.example)?.samples.passedOver.example;
+  if (number === 0) return '';
+  return ` (without ${count(number, 'more image')} of samples that have one already, such as ${example})`;
+}
+
+/** Progress of reading headers, shown once it takes long. */
+function lateProgress(shards: number): { tell: (shard: string, bytes: number) => void; stop: () => void } {
+  const begun = performance.now();
+  const bytesOf = new Map<string, number>();
+  let total = 0;
+  let shown: ReturnType<ReturnType<typeof createAmounts>['start']> | undefined;
+  return {
+    tell(shard, bytes) {
+      total += bytes - (bytesOf.get(shard) ?? 0);
+      bytesOf.set(shard, bytes);
+      if (performance.now() - begun < SHOWN_AFTER_SECONDS * 1000) return;
+      shown ??= createAmounts(true).start(`reading the headers of ${count(shards, 'shard')}`, 'bytes');
+      shown.update(total, null);
+    },
+    stop: () => shown?.stop(),
+  };
+}

@@ -1,0 +1,170 @@
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { UNFINISHED, writeFileAtomically } from '../../atomic.js';
+import { makeFolders } from '../../checkpoint/run-folder.js';
+import { explainSystemError, UserError } from '../../errors.js';
+import type { ImageCollection, LabelledImages } from '../../plugin.js';
+import type { Amounts } from '../../report/amounts.js';
+import { hashOf } from './check.js';
+import {
+  INDEX_NAME,
+  newPackIndex,
+  type PackSplit,
+  parsePackIndex,
+  parseShardIndex,
+  type Recipe,
+  type ShardIndex,
+  shardIndexName,
+} from './index-file.js';
+import { openFile } from './source.js';
+import { type ShardTask, writeShard } from './write-shard.js';
+
+export interface PackTask extends Omit<ShardTask, 'images' | 'tell'> {
+  /** Into which everything is written, and nothing outside it. */
+  folder: string;
+  train: ImageCollection | LabelledImages;
+  val: LabelledImages | null;
+  classes: readonly string[] | null;
+  amounts: Amounts;
+}
+
+export interface PackSummary {
+  folder: string;
+  classes: number | null;
+  splits: Record<'train' | 'val', PackedSplit | null>;
+  /** Images that could not be read. */
+  skipped: { name: string; reason: string }[];
+}
+
+export interface PackedSplit {
+  images: number;
+  shards: number;
+  bytes: number;
+  /** Shards that an earlier call had written. */
+  kept: number;
+}
+
+/** While it is there, the folder is not finished. */
+const RECIPE_NAME = '.ijepa-pack.json';
+const SKIPPED_NAME = 'skipped.txt';
+
+/**
+ * Writes the images of a data set as shards with an index and checksums. The same images and settings give the same files.
+ * Shards that an earlier call has written whole are kept.
+ * @throws UserError if the folder holds something else, the disk is full, or no image of a part can be read
+ * @throws the signal's reason when it aborts; whole shards stay
+ */
+export async function packShards(task: PackTask): Promise<PackSummary> {
+  const { folder, train, val, classes } = task;
+  const recipe = recipeOf(task);
+  await prepareFolder(folder, recipe);
+  const packed = { train: await packSplit('train', train, task), val: val ? await packSplit('val', val, task) : null };
+  const index = newPackIndex({
+    classes: classes === null ? null : [...classes],
+    splits: { train: packed.train.split, val: packed.val?.split ?? null },
+    recipe,
+  });
+  const skipped = [...packed.train.skipped, ...(packed.val?.skipped ?? [])];
+  const lines = skipped.map(({ name, reason }) => `${name.replaceAll(/[\t\n]/g, ' ')}\t${reason}\n`);
+  if (lines.length > 0) await writeFileAtomically(join(folder, SKIPPED_NAME), lines.join(''));
+  await writeFileAtomically(join(folder, INDEX_NAME), `${JSON.stringify(index, null, 1)}\n`);
+  await rm(join(folder, RECIPE_NAME), { force: true });
+  return {
+    folder,
+    classes: classes?.length ?? null,
+    splits: { train: packed.train.summary, val: packed.val?.summary ?? null },
+    skipped,
+  };
+}
+
+function recipeOf({ train, val, resize, quality, imagesPerShard, shardBytes }: PackTask): Recipe {
+  const source = { train: train.fingerprint, val: val?.fingerprint ?? null };
+  return { source, resize, quality: resize === null ? null : quality, imagesPerShard, shardBytes };
+}
+
+/** Makes the folder, or finds in it what an earlier call with the same images and settings left. */
+async function prepareFolder(folder: string, recipe: Recipe): Promise<void> {
+  const text = JSON.stringify(recipe);
+  try {
+    await makeFolders(folder);
+    const names = await readdir(folder);
+    if (names.every((name) => name === RECIPE_NAME + UNFINISHED)) {
+      return await writeFileAtomically(join(folder, RECIPE_NAME), text);
+    }
+    if ((await recipeIn(folder, names)) === text) {
+      for (const name of names) if (name.endsWith(UNFINISHED)) await rm(join(folder, name));
+      return;
+    }
+  } catch (error) {
+    throw explainSystemError(error, folder);
+  }
+  throw new UserError(`${folder} is not empty, and does not hold shards of these images made in this way`, {
+    expected: 'a new or empty folder, or one in which the same command was stopped',
+    remedy: 'choose another --out, or empty the folder yourself',
+  });
+}
+
+async function recipeIn(folder: string, names: readonly string[]): Promise<string | null> {
+  if (names.includes(RECIPE_NAME)) return readFile(join(folder, RECIPE_NAME), 'utf8');
+  if (!names.includes(INDEX_NAME)) return null;
+  const index = parsePackIndex(await readFile(join(folder, INDEX_NAME), 'utf8'), join(folder, INDEX_NAME));
+  return index && JSON.stringify(index.recipe);
+}
+
+async function packSplit(
+  name: 'train' | 'val',
+  images: ImageCollection | LabelledImages,
+  task: PackTask,
+): Promise<{ split: PackSplit; summary: PackedSplit; skipped: ShardIndex['skipped'] }> {
+  const { folder, amounts, signal } = task;
+  const split: PackSplit = { images: 0, shards: [] };
+  const skipped: ShardIndex['skipped'] = [];
+  let kept = 0;
+  const progress = amounts.start(`packing ${name}`, 'images');
+  try {
+    for (let first = 0; first < images.length; ) {
+      const shard = `${name}-${String(split.shards.length).padStart(6, '0')}.tar`;
+      const tell = (done: number) => progress.update(done, images.length);
+      const found = await keptShard(folder, shard, first, signal);
+      const index = found ?? (await writeShard(join(folder, shard), first, { ...task, images, tell }));
+      if (found) kept++;
+      tell(index.next);
+      skipped.push(...index.skipped);
+      first = index.next;
+      if (index.names.length === 0) break; // none of the rest can be read
+      if (!found) await writeFileAtomically(join(folder, shardIndexName(shard)), `${JSON.stringify(index)}\n`);
+      const { bytes, sha256 } = index;
+      split.shards.push({ name: shard, bytes, sha256, images: index.names.length });
+      split.images += index.names.length;
+    }
+  } finally {
+    progress.stop();
+  }
+  if (split.images === 0) {
+    const [example] = skipped;
+    throw new UserError(`none of the images of ${images.description} can be read, such as ${example?.name}`, {
+      expected: `images that can be read (${example?.reason})`,
+    });
+  }
+  const bytes = split.shards.reduce((sum, shard) => sum + shard.bytes, 0);
+  return { split, summary: { images: split.images, shards: split.shards.length, bytes, kept }, skipped };
+}
+
+/** The index of a shard that is there whole, with its checksum; null where there is none, or it has to be written anew. */
+async function keptShard(
+  folder: string,
+  shard: string,
+  first: number,
+  signal: AbortSignal,
+): Promise<ShardIndex | null> {
+  try {
+    const place = join(folder, shardIndexName(shard));
+    const index = parseShardIndex(await readFile(place, 'utf8'), place);
+    const source = await openFile(join(folder, shard));
+    if (index.first !== first || source.size !== index.bytes) return null;
+    return (await hashOf(source, () => {}, signal)) === index.sha256 ? index : null;
+  } catch {
+    signal.throwIfAborted();
+    return null;
+  }
+}
