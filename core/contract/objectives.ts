@@ -1,0 +1,52 @@
+import type { Scalar, Tensor, tf } from '../engine/tf.js';
+
+export type { Scalar, Tensor };
+/** The program's own TensorFlow.js; tensors of another copy are not understood. */
+export type TensorFlow = typeof tf;
+
+/**
+ * A distance of predicted and target representations.
+ *
+ * `compute` uses operations of `tf` that have gradients, and reads no tensor (`dataSync`, `arraySync`). It is not called
+ * for every step: an engine may record what it does and repeat that with other data.
+ */
+export interface PredictionLoss {
+  name: string;
+  summary: string;
+  /**
+   * @param predicted M blocks of J patches with D features, [M, J, D]
+   * @param target the same, without gradient
+   * @returns a scalar, as a mean over blocks: a batch may be computed in parts
+   */
+  compute(tf: TensorFlow, predicted: Tensor, target: Tensor): Scalar;
+}
+
+/** A term against collapse, on the context encoder's outputs, averaged over patches. `compute` does as a loss does. */
+export interface Regularizer<Names extends string = string> {
+  name: string;
+  summary: string;
+  /** Numbers that are new in every step, by names; all that is random comes from here. */
+  draw?(random: RandomNumbers, width: number): Readonly<Record<Names, DrawnNumbers>>;
+  /**
+   * @param pooled a row for each context of the whole batch, in an order that means nothing, [n, D]
+   * @param drawn what `draw` gave, as tensors
+   * @returns a scalar, which `--regularizer-weight` multiplies
+   */
+  compute(tf: TensorFlow, pooled: Tensor, drawn: Readonly<Record<Names, Tensor>>): Scalar;
+}
+
+/** A stream of random numbers that depends on the run's seed and the step alone. */
+export interface RandomNumbers {
+  /** In [from, to); from 0 to 1 where nothing is said. */
+  uniform(from?: number, to?: number): number;
+  /** A whole number from `from` to `to`, both included. */
+  integer(from: number, to: number): number;
+  /** Standard normal. */
+  normal(): number;
+}
+
+export interface DrawnNumbers {
+  shape: readonly number[];
+  /** Row by row. */
+  values: Float32Array;
+}
