@@ -11,6 +11,8 @@ import { END_MARK, entryBytes, SampleNames, TarWriter } from './tar-write.js';
 
 export interface ShardTask extends ConvertSettings {
   images: ImageCollection | LabelledImages;
+  /** The same images, as they are read. */
+  sources: ImageCollection;
   /** When a shard is full; null for no limit. */
   imagesPerShard: number | null;
   shardBytes: number | null;
@@ -78,13 +80,13 @@ function isFull(
 
 /** Reads the images from number `first` on, several at the same time. */
 function preparedFrom(first: number, task: ShardTask): AsyncGenerator<Prepared> {
-  const { images } = task;
+  const { sources } = task;
   function* numbers(): Generator<number> {
-    for (let number = first; number < images.length; number++) yield number;
+    for (let number = first; number < sources.length; number++) yield number;
   }
   const prepare = async (number: number): Promise<Prepared> => {
     try {
-      return { number, ...(await convertImage(images.item(number), task)) };
+      return { number, ...(await convertImage(sources.item(number), task)) };
     } catch (error) {
       return { number, reason: unreadableReason(error) };
     }
