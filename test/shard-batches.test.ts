@@ -8,10 +8,10 @@ import { openShards, openTrainingShards } from '../core/data/shards/open.js';
 import { UserError } from '../core/errors.js';
 import { temporaryFolder } from './helpers/command.js';
 import { type Fault, serveFolder } from './helpers/faulty-server.js';
-import { batchesOf, pack, writePictures } from './helpers/shards.js';
+import { batchesOf, contentOf, pack, writePictures } from './helpers/shards.js';
 
 const IMAGES = 45;
-const PATIENCE = { firstWaitSeconds: 0.01, stallSeconds: 0.2 };
+const PATIENCE = { firstWaitSeconds: 0.01 };
 
 /** The same pictures as a folder, as packed shards, and as shards made with the system's tar. */
 async function threeForms(t: ExecutionContext) {
@@ -57,8 +57,8 @@ test('a folder, its shards, those of the system, and those of an unruly server g
   const forms = {
     packed: await openTrainingShards([packed]),
     plain: await openTrainingShards([join(plain, 'train-{0..2}.tar')]),
-    served: await openShards(expand(indexed.address, 5, 6), 'served', PATIENCE),
-    servedPlain: await openShards(expand(bare.address, 3, 1), 'served', PATIENCE),
+    served: await openShards(expand(indexed.address, 5, 6), 'served', { ...PATIENCE, stallSeconds: 0.5 }),
+    servedPlain: await openShards(expand(bare.address, 3, 1), 'served', { ...PATIENCE, stallSeconds: 0.5 }),
   };
   for (const shuffleBuffer of [null, 16]) {
     const expected = await batchesOf(images, 0, 16, { shuffleBuffer });
@@ -107,6 +107,17 @@ test('a server that stays away ends training with one message, and no image is s
   t.regex(error instanceof UserError ? error.report : '', /train-00000\d\.tar cannot be fetched[\s\S]*--resume/);
   t.deepEqual(skipped, []);
   t.true(server.requests.length < 200, 'the others give up with the first');
+});
+
+test('shards of a server are packed again to the same bytes, many pictures by one request', async (t) => {
+  const { folder, packed } = await threeForms(t);
+  const server = await serveFolder(t, packed);
+  const images = await openTrainingShards([`${server.address}/`]);
+  server.requests.length = 0;
+  server.faultOf = (number) => (number % 2 === 0 ? 'cut' : null);
+  await pack(images, join(folder, 'again'));
+  t.deepEqual(await contentOf(join(folder, 'again')), await contentOf(packed));
+  t.true(server.requests.length < IMAGES);
 });
 
 test('what is not waited for any more is not skipped either', async (t) => {

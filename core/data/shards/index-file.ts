@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { explainSystemError, reasonOf, UserError } from '../../errors.js';
 import { beside, inside, isAddress } from './address.js';
 import type { Network } from './network.js';
-import { NO_CLASS, type ShardSamples, shardSamples } from './samples.js';
+import { NO_CLASS } from './samples.js';
 
 /** The file beside shards that says what they are. */
 export const INDEX_NAME = 'index.json';
@@ -50,7 +50,8 @@ const columnsSchema = z.object({
   names: z.array(z.string().min(1)),
   offsets: z.array(bytes),
   sizes: z.array(bytes),
-  classes: z.array(z.int().min(NO_CLASS)).nullable(),
+  /** -1 where an image has none. */
+  classes: z.array(z.int().min(NO_CLASS)),
 });
 
 export type Recipe = z.infer<typeof recipeSchema>;
@@ -63,8 +64,8 @@ export function newPackIndex(content: Omit<PackIndex, 'format'>): PackIndex {
 }
 
 /** The index of a shard that is still empty. */
-export function newShardIndex(first: number, classes: number[] | null): ShardIndex {
-  const columns = { names: [], offsets: [], sizes: [], classes };
+export function newShardIndex(first: number): ShardIndex {
+  const columns = { names: [], offsets: [], sizes: [], classes: [] };
   return { format: SHARD_FORMAT, bytes: 0, sha256: '', first, next: first, skipped: [], ...columns };
 }
 
@@ -95,7 +96,7 @@ export function parseShardIndex(text: string, where: string): ShardIndex {
   const index = check(columnsSchema, parseJson(text, where), where);
   const { names, offsets, sizes, classes } = index;
   const length = names.length;
-  if ([offsets, sizes, classes ?? names].some((column) => column.length !== length)) {
+  if ([offsets, sizes, classes].some((column) => column.length !== length)) {
     throw damaged(where, `its columns are not all of ${length} rows`);
   }
   let end = 0;
@@ -128,10 +129,6 @@ async function readIndex(place: string, network: Network): Promise<PackIndex | n
 export async function readShardIndex(place: string, network: Network): Promise<ShardIndex | null> {
   const text = await readText(place, network);
   return text === null ? null : parseShardIndex(text, place);
-}
-
-export function samplesOf(index: ShardIndex): ShardSamples {
-  return shardSamples(index);
 }
 
 /** A text file; null where there is none. */

@@ -8,9 +8,9 @@ import { count } from '../../report/console.js';
 import { beside, isAddress, nameOf } from './address.js';
 import { trainingShards } from './find.js';
 import { type OpenShard, shardImages } from './images.js';
-import { type PackIndex, readIndexBeside, readShardIndex, samplesOf, shardIndexName } from './index-file.js';
+import { type PackIndex, readIndexBeside, readShardIndex, shardIndexName } from './index-file.js';
 import { createNetwork, type Network } from './network.js';
-import { readSamples } from './samples.js';
+import { readSamples, shardSamples } from './samples.js';
 import { type ByteSource, openFile, withOpenFile } from './source.js';
 
 /** Shards that are opened at the same time. */
@@ -75,7 +75,7 @@ async function openShard(
     return { source, served, samples: await (served ? scan(source) : withOpenFile(place, scan)) };
   }
   if (known.bytes === source.size && columns.bytes === source.size && columns.sha256 === known.sha256) {
-    return { source, served, samples: samplesOf(columns) };
+    return { source, served, samples: shardSamples(columns) };
   }
   throw new UserError(`${place} is not the shard that its index describes: it has ${source.size} bytes`, {
     expected: `${known.bytes} bytes, and ${shardIndexName(name)} of the same shard`,

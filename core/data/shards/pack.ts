@@ -19,7 +19,7 @@ import {
 import { openFile } from './source.js';
 import { type ShardTask, writeShard } from './write-shard.js';
 
-export interface PackTask extends Omit<ShardTask, 'images' | 'tell'> {
+export interface PackTask extends Omit<ShardTask, 'images' | 'sources' | 'tell'> {
   /** Into which everything is written, and nothing outside it. */
   folder: string;
   train: ImageCollection | LabelledImages;
@@ -47,6 +47,8 @@ export interface PackedSplit {
 /** While it is there, the folder is not finished. */
 const RECIPE_NAME = '.ijepa-pack.json';
 const SKIPPED_NAME = 'skipped.txt';
+/** Images come in their order: where they have to be fetched, one request brings many. */
+const READING = { neighbours: 64, together: 64, bytes: 256e6 };
 
 /**
  * Writes the images of a data set as shards with an index and checksums. The same images and settings give the same files.
@@ -117,6 +119,7 @@ async function packSplit(
   task: PackTask,
 ): Promise<{ split: PackSplit; summary: PackedSplit; skipped: ShardIndex['skipped'] }> {
   const { folder, amounts, signal } = task;
+  const sources = images.forReading?.({ ...READING, signal }) ?? images;
   const split: PackSplit = { images: 0, shards: [] };
   const skipped: ShardIndex['skipped'] = [];
   let kept = 0;
@@ -126,7 +129,7 @@ async function packSplit(
       const shard = `${name}-${String(split.shards.length).padStart(6, '0')}.tar`;
       const tell = (done: number) => progress.update(done, images.length);
       const found = await keptShard(folder, shard, first, signal);
-      const index = found ?? (await writeShard(join(folder, shard), first, { ...task, images, tell }));
+      const index = found ?? (await writeShard(join(folder, shard), first, { ...task, images, sources, tell }));
       if (found) kept++;
       tell(index.next);
       skipped.push(...index.skipped);

@@ -19,7 +19,7 @@ export interface ShardColumns {
   names: readonly string[];
   offsets: ArrayLike<number>;
   sizes: ArrayLike<number>;
-  classes: ArrayLike<number> | null;
+  classes: ArrayLike<number>;
 }
 
 /** No class is known. */
@@ -45,7 +45,7 @@ export function shardSamples(
     nameOf: (index) => text.slice(index === 0 ? 0 : ends[index - 1], ends[index]),
     offsets: Float64Array.from(offsets),
     sizes: Float64Array.from(sizes),
-    classes: classes ? Int32Array.from(classes) : new Int32Array(length).fill(NO_CLASS),
+    classes: Int32Array.from(classes),
     passedOver,
   };
 }

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
 import { Header, Pax } from 'tar';
 import { IMAGE_EXTENSIONS } from '../folder.js';
 
@@ -7,6 +9,39 @@ const FACTS = { mode: 0o644, uid: 0, gid: 0, mtime: new Date(0) };
 
 /** What ends an archive. */
 export const END_MARK = Buffer.alloc(2 * BLOCK);
+
+/** Writes an archive from its beginning. */
+export class TarWriter {
+  readonly #hash = createHash('sha256');
+  #bytes = 0;
+
+  constructor(private readonly file: FileHandle) {}
+
+  /** Bytes so far. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** @returns where the content begins */
+  async add(name: string, content: Uint8Array): Promise<number> {
+    const { head, padding } = tarEntry(name, content);
+    const offset = this.#bytes + head.length;
+    for (const piece of [head, content, padding]) await this.#write(piece);
+    return offset;
+  }
+
+  /** @returns SHA-256 of the whole archive */
+  async end(): Promise<string> {
+    await this.#write(END_MARK);
+    return this.#hash.digest('hex');
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    this.#hash.update(bytes);
+    await this.file.writeFile(bytes); // all of it, where the last one ended; `write` may write less
+    this.#bytes += bytes.length;
+  }
+}
 
 /** Bytes that a file of so many takes, unless its name is long. */
 export function entryBytes(size: number): number {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { writeAtomically } from '../../atomic.js';
 import { availableCores } from '../../engine/threads.js';
@@ -8,10 +7,12 @@ import { unreadableReason } from '../skipped.js';
 import { type Converted, type ConvertSettings, convertImage } from './convert.js';
 import { newShardIndex, type ShardIndex } from './index-file.js';
 import { NO_CLASS } from './samples.js';
-import { END_MARK, entryBytes, SampleNames, tarEntry } from './tar-write.js';
+import { END_MARK, entryBytes, SampleNames, TarWriter } from './tar-write.js';
 
 export interface ShardTask extends ConvertSettings {
   images: ImageCollection | LabelledImages;
+  /** The same images, as they are read. */
+  sources: ImageCollection;
   /** When a shard is full; null for no limit. */
   imagesPerShard: number | null;
   shardBytes: number | null;
@@ -29,72 +30,63 @@ type Prepared = { number: number } & (Converted | { reason: string });
  * @returns its index; that of a shard without images where none was left that can be read, and no file is there then
  */
 export async function writeShard(path: string, first: number, task: ShardTask): Promise<ShardIndex> {
-  const { images, tell, signal } = task;
-  const classOf = 'classOf' in images ? images.classOf : null;
-  const classes: number[] = [];
-  const index = newShardIndex(first, classOf ? classes : null);
-  const names = new SampleNames();
-  const hash = createHash('sha256');
+  const index = newShardIndex(first);
   await writeAtomically(path, async (file) => {
-    const write = async (...pieces: Uint8Array[]) => {
-      for (const bytes of pieces) {
-        hash.update(bytes);
-        await file.writeFile(bytes); // all of it, where the last one ended
-        index.bytes += bytes.length;
-      }
-    };
-    const addFile = async (name: string, content: Uint8Array) => {
-      const { head, padding } = tarEntry(name, content);
-      await write(head, content, padding);
-      return index.bytes - padding.length - content.length;
-    };
-    for await (const prepared of preparedFrom(first, task)) {
-      signal.throwIfAborted();
-      const item = images.item(prepared.number);
-      if ('reason' in prepared) index.skipped.push({ name: item.name, reason: prepared.reason });
-      else {
-        const { bytes, extension: format, isUnchanged } = prepared;
-        if (isFull(index, bytes.length, task)) break;
-        const { key, extension } = names.take(item.place ?? item.name, format);
-        index.offsets.push(await addFile(key + extension, bytes));
-        index.sizes.push(bytes.length);
-        index.names.push(isUnchanged && item.place !== undefined ? item.place : key + extension);
-        if (classOf) {
-          const label = classOf(prepared.number);
-          classes.push(label);
-          if (label !== NO_CLASS) await addFile(`${key}.cls`, Buffer.from(String(label)));
-        }
-      }
-      index.next = prepared.number + 1;
-      tell(index.next);
-    }
-    await write(END_MARK);
+    const archive = new TarWriter(file);
+    await fillShard(archive, index, task);
+    index.sha256 = await archive.end();
+    index.bytes = archive.bytes;
   });
   if (index.names.length === 0) await rm(path);
-  const isLabelled = classes.some((label) => label !== NO_CLASS);
-  return { ...index, classes: isLabelled ? classes : null, sha256: hash.digest('hex') };
+  return index;
+}
+
+async function fillShard(archive: TarWriter, index: ShardIndex, task: ShardTask): Promise<void> {
+  const { images, tell, signal } = task;
+  const classOf = 'classOf' in images ? images.classOf : () => NO_CLASS;
+  const keys = new SampleNames();
+  for await (const prepared of preparedFrom(index.first, task)) {
+    signal.throwIfAborted();
+    const { number } = prepared;
+    const { name, place } = images.item(number);
+    if ('reason' in prepared) {
+      index.skipped.push({ name: place ?? name, reason: prepared.reason });
+    } else {
+      if (isFull(archive.bytes, index, prepared.bytes.length, task)) return;
+      const { key, extension } = keys.take(place ?? name, prepared.extension);
+      const label = classOf(number);
+      index.offsets.push(await archive.add(key + extension, prepared.bytes));
+      index.sizes.push(prepared.bytes.length);
+      index.names.push(prepared.isUnchanged && place !== undefined ? place : key + extension);
+      index.classes.push(label);
+      if (label !== NO_CLASS) await archive.add(`${key}.cls`, Buffer.from(String(label)));
+    }
+    index.next = number + 1;
+    tell(index.next);
+  }
 }
 
 /** Whether a shard has no room for an image of so many bytes. One that is too large for any shard has one for itself. */
 function isFull(
-  { names, bytes, classes }: ShardIndex,
+  bytes: number,
+  { names }: ShardIndex,
   more: number,
   { imagesPerShard, shardBytes }: ShardTask,
 ): boolean {
   if (names.length === 0) return false;
-  const sample = entryBytes(more) + (classes ? entryBytes(1) : 0);
-  return names.length === imagesPerShard || (shardBytes !== null && bytes + sample + END_MARK.length > shardBytes);
+  const withClass = entryBytes(more) + entryBytes(1);
+  return names.length === imagesPerShard || (shardBytes !== null && bytes + withClass + END_MARK.length > shardBytes);
 }
 
 /** Reads the images from number `first` on, several at the same time. */
 function preparedFrom(first: number, task: ShardTask): AsyncGenerator<Prepared> {
-  const { images } = task;
+  const { sources } = task;
   function* numbers(): Generator<number> {
-    for (let number = first; number < images.length; number++) yield number;
+    for (let number = first; number < sources.length; number++) yield number;
   }
   const prepare = async (number: number): Promise<Prepared> => {
     try {
-      return { number, ...(await convertImage(images.item(number), task)) };
+      return { number, ...(await convertImage(sources.item(number), task)) };
     } catch (error) {
       return { number, reason: unreadableReason(error) };
     }
