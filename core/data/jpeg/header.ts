@@ -1,0 +1,184 @@
+/** A component of a JPEG: Y, Cb or Cr. */
+export interface JpegComponent {
+  /** How many of its blocks an MCU has, across and down. */
+  across: number;
+  down: number;
+  /** [64] factors in zigzag order. */
+  quantisation: Uint8Array;
+  dcTable: HuffmanTable;
+  acTable: HuffmanTable;
+}
+
+export interface HuffmanTable {
+  /** How many codes there are of each length from 1 to 16. */
+  counts: Uint8Array;
+  symbols: Uint8Array;
+}
+
+/** The header of a JPEG of the usual kind. */
+export interface JpegHeader {
+  /** In pixels, as stored. */
+  width: number;
+  height: number;
+  /** EXIF's: 1 upright, 2 to 8 flipped or turned. */
+  orientation: number;
+  components: readonly [JpegComponent, JpegComponent, JpegComponent];
+  /** MCUs between two restart markers; 0 for none. */
+  restartInterval: number;
+  /** Where the compressed data begin. */
+  scanStart: number;
+}
+
+const MARKER = { sof0: 0xc0, sof1: 0xc1, dht: 0xc4, sos: 0xda, dqt: 0xdb, dri: 0xdd, app0: 0xe0, app1: 0xe1 };
+/** Start-of-frame markers of other kinds: progressive, arithmetic, lossless. */
+const OTHER_FRAMES = [0xc2, 0xc3, 0xc5, 0xc6, 0xc7, 0xc9, 0xca, 0xcb, 0xcd, 0xce, 0xcf];
+const APP2 = 0xe2;
+const APP14 = 0xee;
+
+/**
+ * Reads the header of a JPEG of the usual kind: baseline, three components in one scan, YCbCr without a colour profile,
+ * colours at full, half or quarter resolution. Gives null for every other file, be it of another kind or damaged; those
+ * are left to sharp, which reads more and explains what is wrong.
+ */
+export function readJpegHeader(bytes: Uint8Array): JpegHeader | null {
+  if (bytes[0] !== 0xff || bytes[1] !== 0xd8) return null;
+  const quantisations = new Map<number, Uint8Array>();
+  const tables = new Map<number, HuffmanTable>();
+  let frame: Frame | null = null;
+  let orientation = 1;
+  let restartInterval = 0;
+  let at = 2;
+  while (at + 4 <= bytes.length) {
+    if (bytes[at] !== 0xff) return null;
+    const marker = bytes[at + 1] as number;
+    if (marker === 0xff) {
+      at++; // a fill byte
+      continue;
+    }
+    const end = at + 2 + word(bytes, at + 2);
+    if (end > bytes.length || end < at + 4) return null;
+    const segment = bytes.subarray(at + 4, end);
+    if (OTHER_FRAMES.includes(marker)) return null;
+    if (marker === MARKER.dqt && !readQuantisations(segment, quantisations)) return null;
+    if (marker === MARKER.dht && !readTables(segment, tables)) return null;
+    if (marker === MARKER.sof0 || marker === MARKER.sof1) {
+      frame = frame ? null : readFrame(segment);
+      if (!frame) return null;
+    }
+    if (marker === MARKER.dri) restartInterval = word(segment, 0);
+    if (marker === MARKER.app1 && startsWith(segment, 'Exif\0\0')) {
+      orientation = readOrientation(segment.subarray(6));
+    }
+    if (marker === APP2 && startsWith(segment, 'ICC_PROFILE\0')) return null;
+    if (marker === APP14 && startsWith(segment, 'Adobe') && segment[11] !== 1) return null;
+    if (marker === MARKER.sos) {
+      const components = frame && joinScan(segment, frame, quantisations, tables);
+      if (!frame || !components) return null;
+      const { width, height } = frame;
+      return { width, height, orientation, components, restartInterval, scanStart: end };
+    }
+    at = end;
+  }
+  return null;
+}
+
+interface Frame {
+  width: number;
+  height: number;
+  parts: { id: number; across: number; down: number; quantisation: number }[];
+}
+
+function readFrame(segment: Uint8Array): Frame | null {
+  const [precision, components] = [segment[0], segment[5]];
+  const frame: Frame = { height: word(segment, 1), width: word(segment, 3), parts: [] };
+  if (precision !== 8 || components !== 3 || segment.length < 15 || frame.width < 1 || frame.height < 1) return null;
+  for (let part = 0; part < 3; part++) {
+    const [id, sampling, quantisation] = segment.subarray(6 + 3 * part) as unknown as [number, number, number];
+    frame.parts.push({ id, across: sampling >> 4, down: sampling & 15, quantisation });
+  }
+  const [luma, ...chroma] = frame.parts as [Frame['parts'][0], Frame['parts'][0], Frame['parts'][0]];
+  // Ids 'R', 'G', 'B' say that the components are these; decoders go by that.
+  const isUsual =
+    [1, 2].includes(luma.across) &&
+    [1, 2].includes(luma.down) &&
+    chroma.every(({ across, down }) => across === 1 && down === 1) &&
+    luma.id !== 'R'.charCodeAt(0);
+  return isUsual ? frame : null;
+}
+
+function readQuantisations(segment: Uint8Array, found: Map<number, Uint8Array>): boolean {
+  for (let at = 0; at < segment.length; at += 65) {
+    const head = segment[at] as number;
+    if (head > 3 || at + 65 > segment.length) return false; // factors of 16 bits, or damaged
+    found.set(head, segment.subarray(at + 1, at + 65));
+  }
+  return true;
+}
+
+function readTables(segment: Uint8Array, found: Map<number, HuffmanTable>): boolean {
+  for (let at = 0; at < segment.length; ) {
+    const counts = segment.subarray(at + 1, at + 17);
+    const total = counts.reduce((sum, count) => sum + count, 0);
+    const end = at + 17 + total;
+    if (end > segment.length || total > 256 || !isPrefixCode(counts)) return false;
+    found.set(segment[at] as number, { counts, symbols: segment.subarray(at + 17, end) });
+    at = end;
+  }
+  return true;
+}
+
+/** Whether there can be so many codes of each length, none being the start of another. */
+function isPrefixCode(counts: Uint8Array): boolean {
+  let free = 1;
+  for (const count of counts) {
+    free = 2 * free - count;
+    if (free < 0) return false;
+  }
+  return true;
+}
+
+function joinScan(
+  segment: Uint8Array,
+  { parts }: Frame,
+  quantisations: Map<number, Uint8Array>,
+  tables: Map<number, HuffmanTable>,
+): JpegHeader['components'] | null {
+  if (segment[0] !== 3 || segment.length < 10) return null;
+  const joined: JpegComponent[] = [];
+  for (const [index, { id, across, down, quantisation: number }] of parts.entries()) {
+    if (segment[1 + 2 * index] !== id) return null;
+    const chosen = segment[2 + 2 * index] as number;
+    const quantisation = quantisations.get(number);
+    const dcTable = tables.get(chosen >> 4);
+    const acTable = tables.get(0x10 | (chosen & 15));
+    if (!quantisation || !dcTable || !acTable) return null;
+    joined.push({ across, down, quantisation, dcTable, acTable });
+  }
+  return joined as [JpegComponent, JpegComponent, JpegComponent];
+}
+
+/** EXIF's orientation; 1 where there is none. */
+function readOrientation(tiff: Uint8Array): number {
+  const view = new DataView(tiff.buffer, tiff.byteOffset, tiff.byteLength);
+  if (tiff.length < 8) return 1;
+  const little = tiff[0] === 0x49;
+  const directory = view.getUint32(4, little);
+  if (directory + 2 > tiff.length) return 1;
+  const entries = view.getUint16(directory, little);
+  for (let entry = 0; entry < entries; entry++) {
+    const at = directory + 2 + 12 * entry;
+    if (at + 12 > tiff.length) return 1;
+    if (view.getUint16(at, little) !== 0x0112) continue;
+    const value = view.getUint16(at + 8, little);
+    return value >= 1 && value <= 8 ? value : 1;
+  }
+  return 1;
+}
+
+function word(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+}
+
+function startsWith(bytes: Uint8Array, text: string): boolean {
+  return [...text].every((letter, at) => bytes[at] === letter.charCodeAt(0));
+}

@@ -1,0 +1,249 @@
+/*
+ * WebAssembly written as expressions of TypeScript: every function here gives the bytes of an instruction after those of
+ * its operands (WebAssembly Core Specification 2.0, chapter 5). There is no check beyond the engine's own, which refuses
+ * a module that is not valid.
+ */
+
+/** Instructions. */
+export type Code = readonly number[];
+export type ValueType = 'i32' | 'i64' | 'v128';
+
+const TYPES: Record<ValueType, number> = { i32: 0x7f, i64: 0x7e, v128: 0x7b };
+const NO_RESULT = 0x40;
+
+/** A local variable or parameter of a function. */
+export interface Local {
+  get: Code;
+  set(value: Code): Code;
+  /** Sets it and gives the value. */
+  tee(value: Code): Code;
+  /** Adds to an i32. */
+  add(amount: Code | number): Code;
+}
+
+export interface WasmFunction {
+  name: string;
+  parameters: number;
+  result: boolean;
+  locals: readonly ValueType[];
+  body: Code;
+}
+
+/** Declares the variables of a function in turn: its i32 parameters first. */
+export class Variables {
+  readonly locals: ValueType[] = [];
+  #count: number;
+
+  constructor(readonly parameters: number) {
+    this.#count = parameters;
+  }
+
+  /** The parameters. */
+  given(): Local[] {
+    return Array.from({ length: this.parameters }, (_, index) => local(index));
+  }
+
+  declare(type: ValueType): Local {
+    this.locals.push(type);
+    return local(this.#count++);
+  }
+}
+
+function local(index: number): Local {
+  const place = unsigned(index);
+  const self: Local = {
+    get: [0x20, ...place],
+    set: (value) => [...value, 0x21, ...place],
+    tee: (value) => [...value, 0x22, ...place],
+    add: (amount) => self.set(i32.add(self.get, typeof amount === 'number' ? i32.const(amount) : amount)),
+  };
+  return self;
+}
+
+const plain =
+  (opcode: number) =>
+  (...operands: Code[]): Code => [...operands.flat(), opcode];
+const vector =
+  (opcode: number) =>
+  (...operands: Code[]): Code => [...operands.flat(), 0xfd, ...unsigned(opcode)];
+/** With an address and an offset; every address may be unaligned. */
+const load =
+  (...opcode: number[]) =>
+  (address: Code, offset = 0): Code => [...address, ...opcode, 0, ...unsigned(offset)];
+const store =
+  (...opcode: number[]) =>
+  (address: Code, value: Code, offset = 0): Code => [...address, ...value, ...opcode, 0, ...unsigned(offset)];
+
+export const i32 = {
+  const: (value: number): Code => [0x41, ...signed(BigInt(value | 0))],
+  load: load(0x28),
+  load8: load(0x2d),
+  load16: load(0x2f),
+  store: store(0x36),
+  isZero: plain(0x45),
+  equal: plain(0x46),
+  lessUnsigned: plain(0x49),
+  less: plain(0x48),
+  greater: plain(0x4a),
+  notLess: plain(0x4e),
+  add: plain(0x6a),
+  sub: plain(0x6b),
+  mul: plain(0x6c),
+  and: plain(0x71),
+  or: plain(0x72),
+  xor: plain(0x73),
+  shl: plain(0x74),
+  shr: plain(0x76),
+  rotl: plain(0x77),
+  wrap: plain(0xa7),
+};
+
+export const i64 = {
+  const: (value: bigint): Code => [0x42, ...signed(value)],
+  or: plain(0x84),
+  shl: plain(0x86),
+  shr: plain(0x88),
+  extend: plain(0xad),
+};
+
+export const v128 = {
+  load: load(0xfd, 0x00),
+  /** Eight bytes as eight i16. */
+  load8x8: load(0xfd, 0x02),
+  /** Four bytes (a 32-bit word) in all lanes. */
+  loadSplat: load(0xfd, 0x09),
+  store: store(0xfd, 0x0b),
+  zero: [0xfd, 0x0c, ...Array<number>(16).fill(0)] as Code,
+  shuffle: (a: Code, b: Code, bytes: readonly number[]): Code => [...a, ...b, 0xfd, 0x0d, ...bytes],
+  storeByte: (address: Code, value: Code, lane: number, offset = 0): Code => [
+    ...address,
+    ...value,
+    0xfd,
+    0x58,
+    0,
+    ...unsigned(offset),
+    lane,
+  ],
+  storeWord: (address: Code, value: Code, offset = 0): Code => [
+    ...address,
+    ...value,
+    0xfd,
+    0x5a,
+    0,
+    ...unsigned(offset),
+    0,
+  ],
+  storeDouble: (address: Code, value: Code, offset = 0): Code => [
+    ...address,
+    ...value,
+    0xfd,
+    0x5b,
+    0,
+    ...unsigned(offset),
+    0,
+  ],
+  /** The i32 in the first lane. */
+  firstInt: (value: Code): Code => [...value, 0xfd, 0x1b, 0],
+  /** Floats to whole numbers, halves to even ones. */
+  round: (value: Code): Code => vector(0xf8)(vector(0x6a)(value)),
+  splatInt: vector(0x11),
+  toFloat: vector(0xfa),
+  add: vector(0xe4),
+  sub: vector(0xe5),
+  mul: vector(0xe6),
+  widenLow: vector(0xa9),
+  widenHigh: vector(0xaa),
+  /** Two of i32 to one of i16, and two of i16 to one of bytes, held within their ranges. */
+  narrow: vector(0x85),
+  narrowBytes: vector(0x66),
+};
+
+/** A float in all four lanes. */
+export function floats(value: number): Code {
+  const bytes = new Uint8Array(Float32Array.of(value, value, value, value).buffer);
+  return [0xfd, 0x0c, ...bytes];
+}
+
+export const sequence = (...parts: Code[]): Code => parts.flat();
+export const call = (index: number, ...operands: Code[]): Code => [...operands.flat(), 0x10, ...unsigned(index)];
+export const give = (value: Code): Code => [...value, 0x0f];
+export const select = (yes: Code, no: Code, condition: Code): Code => [...yes, ...no, ...condition, 0x1b];
+
+export function when(condition: Code, then: Code, otherwise: Code = []): Code {
+  return [...condition, 0x04, NO_RESULT, ...then, ...(otherwise.length > 0 ? [0x05, ...otherwise] : []), 0x0b];
+}
+
+/** Repeats `body` as long as the condition holds, which is asked first. */
+export function whileTrue(condition: Code, body: Code): Code {
+  // block (loop (leave unless condition; body; again))
+  return [0x02, NO_RESULT, 0x03, NO_RESULT, ...condition, 0x45, 0x0d, 1, ...body, 0x0c, 0, 0x0b, 0x0b];
+}
+
+/** Repeats `body` until the condition, which is asked after it, no longer holds. */
+export function doWhile(body: Code, condition: Code): Code {
+  return [0x03, NO_RESULT, ...body, ...condition, 0x0d, 0, 0x0b];
+}
+
+/** Makes the bytes of a module with these functions and a memory, all of them exported. */
+export function assembleModule(functions: readonly WasmFunction[]): Uint8Array<ArrayBuffer> {
+  const types = functions.map(({ parameters, result }) => [
+    0x60,
+    ...list(Array<Code>(parameters).fill([TYPES.i32])),
+    ...list(result ? [[TYPES.i32]] : []),
+  ]);
+  const exported = functions.map(({ name }, index) => [...text(name), 0x00, ...unsigned(index)]);
+  const bodies = functions.map(({ locals, body }) => {
+    const code = [...list(locals.map((type) => [1, TYPES[type]])), ...body, 0x0b];
+    return [...unsigned(code.length), ...code];
+  });
+  return Uint8Array.from([
+    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00], // magic, version
+    ...section(1, types),
+    ...section(
+      3,
+      functions.map((_, index) => unsigned(index)),
+    ),
+    ...section(5, [[0x00, 1]]), // one page to start with, no limit
+    ...section(7, [...exported, [...text('memory'), 0x02, 0]]),
+    ...section(10, bodies),
+  ]);
+}
+
+function section(id: number, entries: readonly Code[]): number[] {
+  const content = list(entries);
+  return [id, ...unsigned(content.length), ...content];
+}
+
+function list(entries: readonly Code[]): number[] {
+  return [...unsigned(entries.length), ...entries.flat()];
+}
+
+function text(value: string): number[] {
+  const bytes = [...Buffer.from(value)];
+  return [...unsigned(bytes.length), ...bytes];
+}
+
+/** LEB128 of a number from 0. */
+function unsigned(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  do {
+    const low = rest & 0x7f;
+    rest >>>= 7;
+    bytes.push(rest > 0 ? low | 0x80 : low);
+  } while (rest > 0);
+  return bytes;
+}
+
+/** LEB128 of a number with a sign. */
+function signed(value: bigint): number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  for (;;) {
+    const low = Number(rest & 0x7fn);
+    rest >>= 7n;
+    const done = (rest === 0n && (low & 0x40) === 0) || (rest === -1n && (low & 0x40) !== 0);
+    bytes.push(done ? low : low | 0x80);
+    if (done) return bytes;
+  }
+}
