@@ -2,7 +2,7 @@ import { reasonOf, UserError } from '../errors.js';
 import type { ImageCollection } from '../plugin.js';
 import { RandomStream } from '../random.js';
 import type { CropSettings } from './crop.js';
-import { randomCrop } from './image.js';
+import { type Decoders, DecodersEnded, decodeHere, startDecoders, usualThreads } from './decoders.js';
 import { toNormalised } from './normalise.js';
 import type { UnreadableImages } from './skipped.js';
 
@@ -11,12 +11,17 @@ export interface LoaderSettings extends CropSettings {
   batchSize: number;
   /** Bytes of decoded images that may wait for their step. */
   aheadBytes: number;
+  /** Threads that decode; as many as cores, up to eight, where none are named. */
+  decodeThreads?: number | null;
 }
 
 /** Most batches that are ever prepared ahead. */
 const MOST_AHEAD = 4;
 /** Replacements tried for an unreadable image before it counts as an error of the whole data set. */
 const REPLACEMENTS = 100;
+
+/** Fewer images than this are decoded without threads of their own, which take a tenth of a second to start. */
+const FEW_IMAGES = 256;
 
 /** Steps of one epoch: whole batches only, the rest of the images is left to other epochs. */
 export function stepsPerEpoch(images: number, batchSize: number): number {
@@ -39,8 +44,8 @@ export function requireOneBatch({ length, description }: ImageCollection, batchS
  * The batches of a run from step `firstStep` (counted from 0) to `lastStep` (not included), for ever in the same order.
  *
  * What a batch holds depends on the seed and its step alone: the epoch's order, each crop and each replacement of an
- * unreadable image come from streams of their own. Images are decoded in sharp's threads while the caller computes the
- * batch before; at most `aheadBytes` of them wait, or one batch if that is larger.
+ * unreadable image come from streams of their own. Images are decoded in other threads while the caller computes the batch
+ * before; at most `aheadBytes` of them wait, or one batch if that is larger.
  * @returns normalised images, [B, S, S, 3], one batch at a time
  */
 export async function* loadBatches(
@@ -53,15 +58,21 @@ export async function* loadBatches(
   const batchBytes = settings.batchSize * settings.imageSize ** 2 * 3;
   const ahead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(settings.aheadBytes / batchBytes)));
   const orderOf = epochOrders(settings.seed, images.length);
+  const isShort = (lastStep - firstStep) * settings.batchSize < FEW_IMAGES;
+  const decoders = isShort ? decodeHere(settings) : startDecoders(settings, settings.decodeThreads ?? usualThreads());
   const waiting: Promise<TrainingCrop[]>[] = [];
-  for (let step = firstStep; step < lastStep; step++) {
-    for (let next = step + waiting.length; next < Math.min(lastStep, step + 1 + ahead); next++) {
-      const batch = readBatch(images, settings, unreadable, orderOf, next);
-      batch.catch(() => {}); // reported when its turn comes
-      waiting.push(batch);
+  try {
+    for (let step = firstStep; step < lastStep; step++) {
+      for (let next = step + waiting.length; next < Math.min(lastStep, step + 1 + ahead); next++) {
+        const batch = readBatch(images, settings, decoders, unreadable, orderOf, next);
+        batch.catch(() => {}); // reported when its turn comes
+        waiting.push(batch);
+      }
+      const crops = (await waiting.shift()) as TrainingCrop[];
+      yield toNormalised(crops.map(({ rgb }) => rgb)); // the batches after it are read meanwhile
     }
-    const crops = (await waiting.shift()) as TrainingCrop[];
-    yield toNormalised(crops.map(({ rgb }) => rgb)); // the batches after it are read meanwhile
+  } finally {
+    await decoders.close();
   }
 }
 
@@ -81,13 +92,22 @@ export async function cropsOfStep(
   count: number,
 ): Promise<TrainingCrop[]> {
   const orderOf = epochOrders(settings.seed, images.length);
-  return readBatch(images, settings, unreadable, orderOf, step - 1, Math.min(count, settings.batchSize));
+  return readBatch(
+    images,
+    settings,
+    decodeHere(settings),
+    unreadable,
+    orderOf,
+    step - 1,
+    Math.min(count, settings.batchSize),
+  );
 }
 
 /** The crops of a step, counted from 0. */
 async function readBatch(
   images: ImageCollection,
   settings: Omit<LoaderSettings, 'aheadBytes'>,
+  decoders: Decoders,
   unreadable: UnreadableImages,
   orderOf: (epoch: number) => Uint32Array,
   step: number,
@@ -100,7 +120,9 @@ async function readBatch(
   const first = (step % steps) * batchSize;
   const positions = Array.from({ length: count }, (_, at) => first + at);
   return Promise.all(
-    positions.map((position) => readPosition(images, settings, unreadable, epoch, position, order[position] as number)),
+    positions.map((position) =>
+      readPosition(images, settings, decoders, unreadable, epoch, position, order[position] as number),
+    ),
   );
 }
 
@@ -108,6 +130,7 @@ async function readBatch(
 async function readPosition(
   images: ImageCollection,
   settings: Omit<LoaderSettings, 'aheadBytes'>,
+  decoders: Decoders,
   unreadable: UnreadableImages,
   epoch: number,
   position: number,
@@ -118,9 +141,9 @@ async function readPosition(
   for (let attempt = 0; attempt < REPLACEMENTS; attempt++) {
     const item = images.item(chosen);
     try {
-      const stream = new RandomStream(settings.seed, 'crop', epoch, position, attempt);
-      return { name: item.name, rgb: await randomCrop(item, settings, stream) };
+      return { name: item.name, rgb: await decoders.crop(item, [epoch, position, attempt]) };
     } catch (error) {
+      if (error instanceof DecodersEnded) throw error;
       unreadable.add(item.name, reasonOf(error));
     }
     chosen = others.integer(0, images.length - 1);

@@ -1,5 +1,5 @@
-import { decodeScan } from './jpeg/scan.js';
 import { MEMORY } from './jpeg/memory.js';
+import { decodeScan } from './jpeg/scan.js';
 import { cosineTables, fill, transform8, transformSmall } from './jpeg/transform.js';
 import { blendColumns, blendRows } from './resample/kernels.js';
 import { assembleModule } from './wasm/assembler.js';
@@ -101,4 +101,3 @@ function pixelModule(): WebAssembly.Module {
   );
   return compiled;
 }
-

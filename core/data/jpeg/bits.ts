@@ -1,14 +1,4 @@
-import {
-  type Code,
-  doWhile,
-  give,
-  i32,
-  i64,
-  type Local,
-  sequence,
-  type Variables,
-  when,
-} from '../wasm/assembler.js';
+import { type Code, doWhile, give, i32, i64, type Local, sequence, type Variables, when } from '../wasm/assembler.js';
 import { TABLE } from './memory.js';
 
 /** Ways to read the bits of the compressed data; all of them are code for the middle of a function. */
@@ -61,11 +51,7 @@ export function readBits(variables: Variables, data: Local, end: Local): BitRead
         byte.set(i32.load8(data.get)),
         when(
           i32.equal(byte.get, constant(0xff)),
-          when(
-            i32.isZero(i32.load8(data.get, 1)),
-            data.add(2),
-            sequence(byte.set(constant(0)), invented.add(8)),
-          ),
+          when(i32.isZero(i32.load8(data.get, 1)), data.add(2), sequence(byte.set(constant(0)), invented.add(8))),
           data.add(1),
         ),
       ),
@@ -76,10 +62,7 @@ export function readBits(variables: Variables, data: Local, end: Local): BitRead
   const word = entry;
   const hasMarkerByte = () => {
     const inverted = i32.xor(word.get, constant(-1));
-    return i32.and(
-      i32.and(i32.sub(inverted, constant(0x01010101)), word.get),
-      constant(0x80808080),
-    );
+    return i32.and(i32.and(i32.sub(inverted, constant(0x01010101)), word.get), constant(0x80808080));
   };
   const reversed = i32.or(
     i32.and(i32.rotl(word.get, constant(8)), constant(0x00ff00ff)),
@@ -123,11 +106,7 @@ export function readBits(variables: Variables, data: Local, end: Local): BitRead
     );
 
   return {
-    reset: sequence(
-      bits.set([0x42, 0]),
-      ready.set(constant(0)),
-      invented.set(constant(0)),
-    ),
+    reset: sequence(bits.set([0x42, 0]), ready.set(constant(0)), invented.set(constant(0))),
     refill,
     symbol: (table, symbol) =>
       sequence(
@@ -149,10 +128,7 @@ export function readBits(variables: Variables, data: Local, end: Local): BitRead
         when(i32.greater(i32.sub(ready.get, invented.get), constant(7)), FAIL),
         when(i32.lessUnsigned(end.get, i32.add(data.get, constant(2))), FAIL),
         byte.set(i32.load8(data.get, 1)),
-        when(
-          i32.or(i32.less(byte.get, constant(lowest)), i32.greater(byte.get, constant(highest))),
-          FAIL,
-        ),
+        when(i32.or(i32.less(byte.get, constant(lowest)), i32.greater(byte.get, constant(highest))), FAIL),
         when(i32.lessUnsigned(i32.load8(data.get), constant(0xff)), FAIL),
       ),
   };

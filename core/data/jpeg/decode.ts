@@ -1,6 +1,6 @@
 import type { PixelMachine } from '../pixel-machine.js';
 import type { Layout, Plane } from '../resample/planes.js';
-import type { HuffmanTable, JpegHeader } from './header.js';
+import type { HuffmanTable, JpegHeader, JpegShape } from './header.js';
 import { COMPONENT, MEMORY, TABLE } from './memory.js';
 
 /** Samples of a plane that are wanted; the last ones are not included. */
@@ -12,16 +12,16 @@ export interface Wanted {
 }
 
 /** The layouts of a JPEG's planes at 1 / `scale` of its size. */
-export function layoutsOf(header: JpegHeader, scale: number): { luma: Layout; chroma: Layout } {
+export function layoutsOf(shape: JpegShape, scale: number): { luma: Layout; chroma: Layout } {
   const [luma, chroma] = [0, 1].map((component): Layout => {
-    const { across, down } = shrinkOf(header, component, scale);
+    const { across, down } = shrinkOf(shape, component, scale);
     const part = (length: number, shrink: number) => Math.ceil(length / shrink);
     return {
       scale,
       halvedAcross: across > scale,
       halvedDown: down > scale,
-      width: part(header.width, across),
-      height: part(header.height, down),
+      width: part(shape.width, across),
+      height: part(shape.height, down),
     };
   }) as [Layout, Layout];
   return { luma, chroma };
@@ -39,7 +39,7 @@ export function decodePlanes(
   wanted: { luma: Wanted; chroma: Wanted },
 ): [Plane, Plane, Plane] | null {
   const { components, width, height, restartInterval, scanStart } = header;
-  const mcu = { width: 8 * components[0].across, height: 8 * components[0].down };
+  const mcu = { width: 8 * header.across, height: 8 * header.down };
   const data = machine.put(bytes.subarray(scanStart));
   const planes: Plane[] = [];
   let mcuRows = 0;
@@ -51,10 +51,11 @@ export function decodePlanes(
     const stride = (columns[1] - columns[0]) * size + 8; // room for what a small block writes too much
     const plane = machine.reserve(stride * (rows[1] - rows[0]) * size + 8);
     planes.push({ address: plane, stride, left: columns[0] * size, top: rows[0] * size });
-    mcuRows = Math.max(mcuRows, Math.ceil(rows[1] / component.down));
+    const { across, down } = blocksOf(header, index);
+    mcuRows = Math.max(mcuRows, Math.ceil(rows[1] / down));
     writeComponent(machine, index, {
-      across: component.across,
-      down: component.down,
+      across,
+      down,
       dcTable: writeTable(machine, 2 * index, component.dcTable),
       acTable: writeTable(machine, 2 * index + 1, component.acTable),
       factors: writeFactors(machine, index, component.quantisation),
@@ -79,22 +80,25 @@ export function decodePlanes(
   return failed ? null : (planes as [Plane, Plane, Plane]);
 }
 
+/** The blocks of a component in an MCU. */
+function blocksOf({ across, down }: JpegShape, component: number): { across: number; down: number } {
+  return component === 0 ? { across, down } : { across: 1, down: 1 };
+}
+
 /**
  * The side of what a block becomes. Colours at a quarter of the resolution become as large as the rest where the scale
  * allows it, as in libjpeg.
  */
-function blockSize({ components }: JpegHeader, component: number, scale: number): number {
-  const [{ across, down }] = components;
+function blockSize({ across, down }: JpegShape, component: number, scale: number): number {
   const isQuarter = component > 0 && across === 2 && down === 2;
   return Math.min(8, ((isQuarter ? 2 : 1) * 8) / scale);
 }
 
 /** Pixels of the image that a sample stands for, across and down. */
-function shrinkOf(header: JpegHeader, component: number, scale: number): { across: number; down: number } {
-  const [luma] = header.components;
-  const { across, down } = header.components[component] as { across: number; down: number };
-  const size = blockSize(header, component, scale);
-  return { across: (8 / size) * (luma.across / across), down: (8 / size) * (luma.down / down) };
+function shrinkOf(shape: JpegShape, component: number, scale: number): { across: number; down: number } {
+  const { across, down } = blocksOf(shape, component);
+  const size = blockSize(shape, component, scale);
+  return { across: (8 / size) * (shape.across / across), down: (8 / size) * (shape.down / down) };
 }
 
 function writeComponent(machine: PixelMachine, index: number, fields: Record<keyof typeof COMPONENT, number>): void {

@@ -1,8 +1,5 @@
-/** A component of a JPEG: Y, Cb or Cr. */
+/** What decodes a component of a JPEG: Y, Cb or Cr. */
 export interface JpegComponent {
-  /** How many of its blocks an MCU has, across and down. */
-  across: number;
-  down: number;
   /** [64] factors in zigzag order. */
   quantisation: Uint8Array;
   dcTable: HuffmanTable;
@@ -15,13 +12,20 @@ export interface HuffmanTable {
   symbols: Uint8Array;
 }
 
-/** The header of a JPEG of the usual kind. */
-export interface JpegHeader {
+/** What the planes of a JPEG look like. */
+export interface JpegShape {
   /** In pixels, as stored. */
   width: number;
   height: number;
+  /** Blocks of Y that an MCU has, across and down; it has one of each colour. */
+  across: number;
+  down: number;
   /** EXIF's: 1 upright, 2 to 8 flipped or turned. */
   orientation: number;
+}
+
+/** The header of a JPEG of the usual kind. */
+export interface JpegHeader extends JpegShape {
   components: readonly [JpegComponent, JpegComponent, JpegComponent];
   /** MCUs between two restart markers; 0 for none. */
   restartInterval: number;
@@ -74,8 +78,8 @@ export function readJpegHeader(bytes: Uint8Array): JpegHeader | null {
     if (marker === MARKER.sos) {
       const components = frame && joinScan(segment, frame, quantisations, tables);
       if (!frame || !components) return null;
-      const { width, height } = frame;
-      return { width, height, orientation, components, restartInterval, scanStart: end };
+      const { width, height, across, down } = frame;
+      return { width, height, across, down, orientation, components, restartInterval, scanStart: end };
     }
     at = end;
   }
@@ -85,25 +89,22 @@ export function readJpegHeader(bytes: Uint8Array): JpegHeader | null {
 interface Frame {
   width: number;
   height: number;
-  parts: { id: number; across: number; down: number; quantisation: number }[];
+  across: number;
+  down: number;
+  parts: { id: number; quantisation: number }[];
 }
 
 function readFrame(segment: Uint8Array): Frame | null {
-  const [precision, components] = [segment[0], segment[5]];
-  const frame: Frame = { height: word(segment, 1), width: word(segment, 3), parts: [] };
-  if (precision !== 8 || components !== 3 || segment.length < 15 || frame.width < 1 || frame.height < 1) return null;
-  for (let part = 0; part < 3; part++) {
-    const [id, sampling, quantisation] = segment.subarray(6 + 3 * part) as unknown as [number, number, number];
-    frame.parts.push({ id, across: sampling >> 4, down: sampling & 15, quantisation });
-  }
-  const [luma, ...chroma] = frame.parts as [Frame['parts'][0], Frame['parts'][0], Frame['parts'][0]];
-  // Ids 'R', 'G', 'B' say that the components are these; decoders go by that.
-  const isUsual =
-    [1, 2].includes(luma.across) &&
-    [1, 2].includes(luma.down) &&
-    chroma.every(({ across, down }) => across === 1 && down === 1) &&
-    luma.id !== 'R'.charCodeAt(0);
-  return isUsual ? frame : null;
+  if (segment.length < 15 || segment[0] !== 8 || segment[5] !== 3) return null;
+  const [height, width] = [word(segment, 1), word(segment, 3)];
+  const [luma, ...colours] = [7, 10, 13].map((at) => segment[at] as number) as [number, number, number];
+  const [across, down] = [luma >> 4, luma & 15];
+  const parts = [6, 9, 12].map((at) => ({ id: segment[at] as number, quantisation: segment[at + 2] as number }));
+  const isUsual = [1, 2].includes(across) && [1, 2].includes(down) && colours.every((sampling) => sampling === 0x11);
+  // The letter as a name says that the components are red, green and blue; decoders go by that.
+  return isUsual && width > 0 && height > 0 && parts[0]?.id !== 'R'.charCodeAt(0)
+    ? { width, height, across, down, parts }
+    : null;
 }
 
 function readQuantisations(segment: Uint8Array, found: Map<number, Uint8Array>): boolean {
@@ -145,14 +146,14 @@ function joinScan(
 ): JpegHeader['components'] | null {
   if (segment[0] !== 3 || segment.length < 10) return null;
   const joined: JpegComponent[] = [];
-  for (const [index, { id, across, down, quantisation: number }] of parts.entries()) {
+  for (const [index, { id, quantisation: number }] of parts.entries()) {
     if (segment[1 + 2 * index] !== id) return null;
     const chosen = segment[2 + 2 * index] as number;
     const quantisation = quantisations.get(number);
     const dcTable = tables.get(chosen >> 4);
     const acTable = tables.get(0x10 | (chosen & 15));
     if (!quantisation || !dcTable || !acTable) return null;
-    joined.push({ across, down, quantisation, dcTable, acTable });
+    joined.push({ quantisation, dcTable, acTable });
   }
   return joined as [JpegComponent, JpegComponent, JpegComponent];
 }

@@ -57,16 +57,11 @@ export function decodeScan(functions: TransformFunctions): WasmFunction {
     number(),
   ];
   const field = (name: keyof typeof COMPONENT) => i32.load(component.get, COMPONENT[name]);
-  const setField = (name: keyof typeof COMPONENT, content: Code) =>
-    i32.store(component.get, content, COMPONENT[name]);
+  const setField = (name: keyof typeof COMPONENT, content: Code) => i32.store(component.get, content, COMPONENT[name]);
 
   const forgetPrevious = sequence(
     ...[0, 1, 2].map((index) =>
-      i32.store(
-        constant(0),
-        constant(0),
-        MEMORY.components + index * MEMORY.componentBytes + COMPONENT.previous,
-      ),
+      i32.store(constant(0), constant(0), MEMORY.components + index * MEMORY.componentBytes + COMPONENT.previous),
     ),
   );
 
@@ -119,9 +114,7 @@ export function decodeScan(functions: TransformFunctions): WasmFunction {
             place.add(1),
           ),
           // 15 zeros before this one, or none: the rest of the block is zeros
-          place.set(
-            select(i32.add(place.get, constant(1)), constant(64), i32.equal(symbol.get, constant(0xf0))),
-          ),
+          place.set(select(i32.add(place.get, constant(1)), constant(64), i32.equal(symbol.get, constant(0xf0)))),
         ),
       ),
     ),
@@ -152,9 +145,7 @@ export function decodeScan(functions: TransformFunctions): WasmFunction {
             i32.add(constant(MEMORY.smallCosines), i32.mul(size.get, constant(64))),
           ),
         ),
-        ...Array.from({ length: 16 }, (_, part) =>
-          v128.store(constant(0), v128.zero, MEMORY.block + 16 * part),
-        ),
+        ...Array.from({ length: 16 }, (_, part) => v128.store(constant(0), v128.zero, MEMORY.block + 16 * part)),
       ),
       call(functions.fill, target.get, field('stride'), size.get, directByte()),
     ),

@@ -87,15 +87,12 @@ export function transformSmall(): WasmFunction {
   const zero = i32.const(0);
   const FREQUENCIES = [0, 1, 2, 3];
   const total = (terms: Code[]) => terms.reduce((sum, term) => v128.add(sum, term));
-  const cosineOfRow = (v: number) =>
-    v128.loadSplat(i32.add(cosines.get, i32.shl(y.get, i32.const(2))), v * HALF);
+  const cosineOfRow = (v: number) => v128.loadSplat(i32.add(cosines.get, i32.shl(y.get, i32.const(2))), v * HALF);
   const body = sequence(
     y.set(zero),
     doWhile(
       sequence(
-        columns.set(
-          total(FREQUENCIES.map((v) => v128.mul(cosineOfRow(v), v128.load(zero, MEMORY.block + v * ROW)))),
-        ),
+        columns.set(total(FREQUENCIES.map((v) => v128.mul(cosineOfRow(v), v128.load(zero, MEMORY.block + v * ROW))))),
         v128.store(zero, columns.get, MEMORY.rows),
         columns.set(
           total(

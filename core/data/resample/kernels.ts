@@ -65,9 +65,17 @@ export function blendRows(): WasmFunction {
     const [a, b, c, d] = sums.map((row) => row[part].get) as [Code, Code, Code, Code];
     // Words 0 and 1, or 2 and 3, of two vectors in turn; then the halves of two of these.
     const mix = (x: Code, y: Code, word: 0 | 2) =>
-      v128.shuffle(x, y, [word, word + 4, word + 1, word + 5].flatMap((at) => [0, 1, 2, 3].map((byte) => 4 * at + byte)));
+      v128.shuffle(
+        x,
+        y,
+        [word, word + 4, word + 1, word + 5].flatMap((at) => [0, 1, 2, 3].map((byte) => 4 * at + byte)),
+      );
     const join = (x: Code, y: Code, half: 0 | 1) =>
-      v128.shuffle(x, y, [half, half + 2].flatMap((at) => Array.from({ length: 8 }, (_, byte) => 8 * at + byte)));
+      v128.shuffle(
+        x,
+        y,
+        [half, half + 2].flatMap((at) => Array.from({ length: 8 }, (_, byte) => 8 * at + byte)),
+      );
     return sequence(
       ...([0, 1, 2, 3] as const).map((column) => {
         const word = column < 2 ? 0 : 2;
@@ -101,19 +109,7 @@ export function blendRows(): WasmFunction {
 export function blendColumns(): WasmFunction {
   const variables = new Variables(11);
   const [pixels, count, first, firstEntries, firstTaps, second, third, otherEntries, otherTaps, step, isYcc] =
-    variables.given() as Array<Local> as [
-      Local,
-      Local,
-      Local,
-      Local,
-      Local,
-      Local,
-      Local,
-      Local,
-      Local,
-      Local,
-      Local,
-    ];
+    variables.given() as Array<Local> as [Local, Local, Local, Local, Local, Local, Local, Local, Local, Local, Local];
   const [left, at, rowBytes, untilEnd, row] = [0, 1, 2, 3, 4].map(() => variables.declare('i32')) as [
     Local,
     Local,
