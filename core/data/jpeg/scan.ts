@@ -74,12 +74,18 @@ export function decodeScan(functions: TransformFunctions): WasmFunction {
     untilRestart.set(restartInterval.get),
   );
 
-  /** The value of a coefficient that has `size` bits: those below half of the range are negative. */
+  /**
+   * The value of a coefficient that has `size` bits: 1 - 2 ** size is added to those below half of the range. Without a
+   * branch, which no processor could foresee.
+   */
+  const half = i32.shl(constant(1), i32.sub(size.get, constant(1)));
   const readValue = sequence(
     value.set(bits.take(size)),
-    when(
-      i32.less(value.get, i32.shl(constant(1), i32.sub(size.get, constant(1)))),
-      value.set(i32.add(i32.sub(value.get, i32.shl(constant(1), size.get)), constant(1))),
+    value.add(
+      i32.and(
+        i32.shrSigned(i32.sub(value.get, half), constant(31)),
+        i32.add(i32.shl(constant(-1), size.get), constant(1)),
+      ),
     ),
   );
 

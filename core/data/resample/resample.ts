@@ -83,8 +83,9 @@ function writeEntries(machine: PixelMachine, weights: Weights, shift: number, un
   const factors = machine.floats(address, count * size);
   for (let entry = 0; entry < count; entry++) {
     const result = Math.min(entry, starts.length - 1);
-    places[entry * size] = ((starts[result] as number) + shift) * unit;
-    factors.set(values.subarray(result * taps, (result + 1) * taps), entry * size + 1);
+    const place = entry * size;
+    places[place] = ((starts[result] as number) + shift) * unit;
+    for (let tap = 0; tap < taps; tap++) factors[place + 1 + tap] = values[result * taps + tap] as number;
   }
   return { address, taps };
 }

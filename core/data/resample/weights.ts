@@ -33,54 +33,66 @@ export function bilinearWeights(axis: Axis, from: number, length: number, count:
   const highest = Math.min(Math.ceil((from + length) / axis.scale), whole);
   const step = length / axis.scale / count;
   const reach = Math.max(step, 1);
-  const rows: { start: number; values: number[] }[] = [];
+  const most = Math.ceil(2 * reach); // samples that a result can have
+  const weights = noWeights(count, axis.halved ? (most >> 1) + 2 : most);
+  const sums = new Float64Array(most);
   for (let result = 0; result < count; result++) {
     const middle = from / axis.scale + (result + 0.5) * step;
     const start = Math.min(Math.max(lowest, Math.floor(middle - reach + 0.5)), highest - 1);
     const end = Math.max(start + 1, Math.min(highest, Math.floor(middle + reach + 0.5)));
-    const values: number[] = [];
     let sum = 0;
     for (let sample = start; sample < end; sample++) {
       const weight = Math.max(0, 1 - Math.abs(sample + 0.5 - middle) / reach);
-      values.push(weight);
+      sums[sample - start] = weight;
       sum += weight;
     }
-    if (sum === 0) values.fill(1 / values.length);
-    else for (let at = 0; at < values.length; at++) values[at] = (values[at] as number) / sum;
-    rows.push(axis.halved ? halve(start, values, axis.samples) : { start, values });
+    for (let at = 0; at < end - start; at++) sums[at] = sum > 0 ? (sums[at] as number) / sum : 1 / (end - start);
+    if (axis.halved) putHalved(weights, result, start, end, sums, axis.samples);
+    else putWhole(weights, result, start, end, sums);
   }
-  return pack(rows);
+  return weights;
 }
 
-/** Weights of samples at full size as weights of those at half. */
-function halve(start: number, values: readonly number[], samples: number): { start: number; values: number[] } {
-  const first = Math.max(0, (start >> 1) - 1);
-  const end = Math.min(samples, ((start + values.length - 1) >> 1) + 2);
-  const halved = Array<number>(end - first).fill(0);
-  values.forEach((weight, at) => {
-    const sample = start + at;
-    const nearer = sample >> 1;
-    const farther = Math.min(samples - 1, Math.max(0, nearer + (sample & 1 ? 1 : -1)));
-    halved[nearer - first] = (halved[nearer - first] as number) + 0.75 * weight;
-    halved[farther - first] = (halved[farther - first] as number) + 0.25 * weight;
-  });
-  return { start: first, values: halved };
-}
-
-function pack(rows: readonly { start: number; values: readonly number[] }[]): Weights {
-  const taps = rows.reduce((most, { values }) => Math.max(most, values.length), 1);
-  const packed: Weights = {
-    starts: new Int32Array(rows.length),
+function noWeights(count: number, taps: number): Weights {
+  return {
+    starts: new Int32Array(count),
     taps,
-    values: new Float32Array(rows.length * taps),
+    values: new Float32Array(count * taps),
     first: Number.POSITIVE_INFINITY,
     last: 0,
   };
-  rows.forEach(({ start, values }, row) => {
-    packed.starts[row] = start;
-    packed.values.set(values, row * taps);
-    packed.first = Math.min(packed.first, start);
-    packed.last = Math.max(packed.last, start + values.length);
-  });
-  return packed;
+}
+
+function putWhole(weights: Weights, result: number, start: number, end: number, sums: Float64Array): void {
+  putRange(weights, result, start, end);
+  const { values, taps } = weights;
+  for (let at = 0; at < end - start; at++) values[result * taps + at] = sums[at] as number;
+}
+
+/** Puts weights of samples at full size as weights of those at half. */
+function putHalved(
+  weights: Weights,
+  result: number,
+  start: number,
+  end: number,
+  sums: Float64Array,
+  samples: number,
+): void {
+  const first = Math.max(0, (start - 1) >> 1);
+  putRange(weights, result, first, Math.min(samples, (end >> 1) + 1));
+  const { values, taps } = weights;
+  const place = result * taps - first;
+  for (let sample = start; sample < end; sample++) {
+    const weight = sums[sample - start] as number;
+    const nearer = sample >> 1;
+    const farther = Math.min(samples - 1, Math.max(0, nearer + (sample & 1 ? 1 : -1)));
+    values[place + nearer] = (values[place + nearer] as number) + 0.75 * weight;
+    values[place + farther] = (values[place + farther] as number) + 0.25 * weight;
+  }
+}
+
+function putRange(weights: Weights, result: number, start: number, end: number): void {
+  weights.starts[result] = start;
+  weights.first = Math.min(weights.first, start);
+  weights.last = Math.max(weights.last, end);
 }

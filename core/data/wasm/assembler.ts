@@ -94,6 +94,8 @@ export const i32 = {
   xor: plain(0x73),
   shl: plain(0x74),
   shr: plain(0x76),
+  /** Keeps the sign. */
+  shrSigned: plain(0x75),
   rotl: plain(0x77),
   wrap: plain(0xa7),
 };
