@@ -1,11 +1,20 @@
 import type { CropBox } from './crop.js';
-import { decodePlanes, layoutsOf, type Wanted } from './jpeg/decode.js';
-import type { JpegHeader } from './jpeg/header.js';
+import { arrangePlanes, decodePlanes, layoutsOf, planesAt, type Wanted, wholePlanes } from './jpeg/decode.js';
+import type { JpegHeader, JpegShape } from './jpeg/header.js';
 import { type Size, storedBox, turnUpright } from './orientation.js';
 import { PixelMachine } from './pixel-machine.js';
 import { resampleRgb, resampleYcc, type Sampling, samplingOf } from './resample/resample.js';
 
 const SCALES = [8, 4, 2] as const;
+
+/** Decoded pixels of a whole picture: the planes of a JPEG at 1 / `scale` of its size, or RGB bytes, [height, width, 3]. */
+export type PixelKind = ({ kind: 'ycc'; scale: number } & JpegShape) | ({ kind: 'rgb' } & Size);
+
+/** What is to be cut out: a box, in pixels of the upright picture, which becomes a square. */
+export interface Cut {
+  box: CropBox;
+  side: number;
+}
 
 /**
  * The part of its size at which a JPEG is decoded, as 1, 2, 4 or 8: the smallest that leaves every crop at least as many
@@ -17,47 +26,81 @@ export function decodeScale(shortest: number, side: number): number {
 }
 
 /**
- * Cuts a box out of a JPEG and scales it to a square; blocks outside it are not transformed, rows below it not even read.
- * @param box in pixels of the upright picture
+ * Decodes a JPEG as far as a cut needs it: blocks outside it are not transformed, rows below it not even read.
  * @returns RGB, [S, S, 3]; null where the compressed data are damaged
  */
-export function cutJpeg(
-  bytes: Uint8Array,
-  header: JpegHeader,
-  scale: number,
-  box: CropBox,
-  side: number,
-): Uint8Array | null {
+export function cutJpeg(bytes: Uint8Array, header: JpegHeader, scale: number, cut: Cut): Uint8Array | null {
   const machine = clearMachine();
-  const stored = storedBox(box, header, header.orientation);
-  const layouts = layoutsOf(header, scale);
-  const luma = samplingOf(layouts.luma, stored, side);
-  const chroma = samplingOf(layouts.chroma, stored, side);
-  const planes = decodePlanes(machine, bytes, header, scale, { luma: wantedBy(luma), chroma: wantedBy(chroma) });
-  return planes && turnUpright(resampleYcc(machine, planes, luma, chroma, side), side, header.orientation);
+  const samplings = yccSamplings(header, scale, cut);
+  const wanted = { luma: wantedBy(samplings.luma), chroma: wantedBy(samplings.chroma) };
+  const address = decodePlanes(machine, bytes, header, scale, wanted);
+  return address === null ? null : finishYcc(machine, address, header, scale, wanted, samplings, cut);
 }
 
 /**
- * Cuts a box out of decoded pixels and scales it to a square.
- * @param rgb [height, width, 3]
- * @returns RGB, [S, S, 3]
+ * Decodes the whole of a JPEG, at 1 / `scale` of its size, for `cutPixels`.
+ * @returns the address of its pixels in the machine; null where the compressed data are damaged
  */
-export function cutRgb(rgb: Uint8Array, { width, height }: Size, box: CropBox, side: number): Uint8Array {
-  const machine = clearMachine();
-  const sampling = samplingOf({ scale: 1, halvedAcross: false, halvedDown: false, width, height }, box, side);
-  const { first, last } = sampling.down;
-  const address = machine.put(rgb.subarray(first * width * 3, last * width * 3));
-  return resampleRgb(machine, { address, stride: width * 3, left: 0, top: first }, sampling, side);
+export function decodeWhole(
+  machine: PixelMachine,
+  bytes: Uint8Array,
+  header: JpegHeader,
+  scale: number,
+): number | null {
+  return decodePlanes(machine, bytes, header, scale, wholePlanes(layoutsOf(header, scale)));
+}
+
+/** Bytes of the pixels of a whole picture in the machine's memory: a multiple of 16. */
+export function pixelBytes(pixels: PixelKind): number {
+  if (pixels.kind === 'rgb') return (pixels.width * pixels.height * 3 + 15) & ~15;
+  return arrangePlanes(pixels, pixels.scale, wholePlanes(layoutsOf(pixels, pixels.scale))).bytes;
+}
+
+/** Cuts out of the pixels of a whole picture: bit for bit what is cut out of its file. @returns RGB, [S, S, 3] */
+export function cutPixels(machine: PixelMachine, address: number, pixels: PixelKind, cut: Cut): Uint8Array {
+  if (pixels.kind === 'ycc') {
+    const whole = wholePlanes(layoutsOf(pixels, pixels.scale));
+    const samplings = yccSamplings(pixels, pixels.scale, cut);
+    return finishYcc(machine, address, pixels, pixels.scale, whole, samplings, cut);
+  }
+  const { width, height } = pixels;
+  const layout = { scale: 1, halvedAcross: false, halvedDown: false, width, height };
+  const plane = { address, stride: width * 3, left: 0, top: 0 };
+  return resampleRgb(machine, plane, samplingOf(layout, cut.box, cut.side), cut.side);
+}
+
+interface YccSamplings {
+  luma: Sampling;
+  chroma: Sampling;
+}
+
+function yccSamplings(shape: JpegShape, scale: number, { box, side }: Cut): YccSamplings {
+  const stored = storedBox(box, shape, shape.orientation);
+  const { luma, chroma } = layoutsOf(shape, scale);
+  return { luma: samplingOf(luma, stored, side), chroma: samplingOf(chroma, stored, side) };
 }
 
 function wantedBy({ across, down }: Sampling): Wanted {
   return { left: across.first, right: across.last, top: down.first, bottom: down.last };
 }
 
+function finishYcc(
+  machine: PixelMachine,
+  address: number,
+  shape: JpegShape,
+  scale: number,
+  wanted: { luma: Wanted; chroma: Wanted },
+  { luma, chroma }: YccSamplings,
+  { side }: Cut,
+): Uint8Array {
+  const planes = planesAt(arrangePlanes(shape, scale, wanted), address);
+  return turnUpright(resampleYcc(machine, planes, luma, chroma, side), side, shape.orientation);
+}
+
 let machine: PixelMachine | undefined;
 
 /** The one machine of this thread, made when it is first needed: it holds nothing between two crops. */
-function clearMachine(): PixelMachine {
+export function clearMachine(): PixelMachine {
   machine ??= new PixelMachine();
   machine.clear();
   return machine;

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { ImageItem } from '../plugin.js';
 import { RandomStream } from '../random.js';
+import { type CacheSettings, PixelCache } from './cache/pixel-cache.js';
 import type { CropSettings } from './crop.js';
 import { randomCrop } from './image.js';
 
@@ -20,6 +21,8 @@ export interface Decoders {
 
 export interface DecoderSettings extends CropSettings {
   seed: number;
+  /** Where decoded pictures are kept; null for nowhere. */
+  cache: CacheSettings | null;
 }
 
 /** What a thread is asked. */
@@ -30,8 +33,11 @@ export interface CropJob {
   counters: readonly number[];
 }
 
-/** What it answers: [S, S, 3], or why there is none. */
-export type CropAnswer = { id: number; rgb: Uint8Array<ArrayBuffer> } | { id: number; reason: string };
+/** What it answers: [S, S, 3], or why there is none; or something to be said. */
+export type CropAnswer =
+  | { id: number; rgb: Uint8Array<ArrayBuffer> }
+  | { id: number; reason: string }
+  | { warning: string };
 
 /** The threads have ended before their work: this tells nothing about an image. */
 export class DecodersEnded extends Error {
@@ -47,11 +53,12 @@ export function usualThreads(): number {
 }
 
 /** Crops in this thread: for a few images, for which starting others takes longer. */
-export function decodeHere(settings: DecoderSettings): Decoders {
+export function decodeHere(settings: DecoderSettings, warn: (text: string) => void): Decoders {
+  const cache = settings.cache && new PixelCache(settings.cache, warn);
   return {
     threads: 0,
-    crop: (item, counters) => randomCrop(item, settings, new RandomStream(settings.seed, 'crop', ...counters)),
-    close: async () => {},
+    crop: (item, counters) => randomCrop(item, settings, new RandomStream(settings.seed, 'crop', ...counters), cache),
+    close: async () => cache?.close(),
   };
 }
 
@@ -63,8 +70,8 @@ export function decodeHere(settings: DecoderSettings): Decoders {
  * thread need not turn between an image and the next one. Sharp's pool is still what decodes the rest. Crops do not depend
  * on who makes them.
  */
-export function startDecoders(settings: DecoderSettings, threads: number): Decoders {
-  const workers = Array.from({ length: threads }, () => startWorker(settings));
+export function startDecoders(settings: DecoderSettings, threads: number, warn: (text: string) => void): Decoders {
+  const workers = Array.from({ length: threads }, () => startWorker(settings, warn));
   let nextId = 0;
   const leastBusy = () =>
     workers.reduce((least, worker) => (worker.waiting.size < least.waiting.size ? worker : least));
@@ -91,7 +98,7 @@ interface CropWorker {
   close(): Promise<void>;
 }
 
-function startWorker(settings: DecoderSettings): CropWorker {
+function startWorker(settings: DecoderSettings, warn: (text: string) => void): CropWorker {
   const worker = new Worker(new URL('./decode-thread.js', import.meta.url), { workerData: settings });
   const waiting = new Map<number, Asked>();
   const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
@@ -100,6 +107,7 @@ function startWorker(settings: DecoderSettings): CropWorker {
     waiting.clear();
   };
   worker.on('message', (answer: CropAnswer) => {
+    if ('warning' in answer) return warn(answer.warning);
     const asked = waiting.get(answer.id);
     waiting.delete(answer.id);
     if (waiting.size === 0) worker.unref(); // an idle thread does not keep the program alive

@@ -1,6 +1,7 @@
 import { reasonOf, UserError } from '../errors.js';
 import type { ImageCollection } from '../plugin.js';
 import { RandomStream } from '../random.js';
+import type { CacheSettings } from './cache/pixel-cache.js';
 import type { CropSettings } from './crop.js';
 import { type Decoders, DecodersEnded, decodeHere, startDecoders, usualThreads } from './decoders.js';
 import { toNormalised } from './normalise.js';
@@ -13,6 +14,10 @@ export interface LoaderSettings extends CropSettings {
   aheadBytes: number;
   /** Threads that decode; as many as cores, up to eight, where none are named. */
   decodeThreads?: number | null;
+  /** Where decoded pictures are kept. */
+  cache?: CacheSettings | null;
+  /** Told what should not be missed. */
+  warn?: (text: string) => void;
 }
 
 /** Most batches that are ever prepared ahead. */
@@ -58,8 +63,7 @@ export async function* loadBatches(
   const batchBytes = settings.batchSize * settings.imageSize ** 2 * 3;
   const ahead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(settings.aheadBytes / batchBytes)));
   const orderOf = epochOrders(settings.seed, images.length);
-  const isShort = (lastStep - firstStep) * settings.batchSize < FEW_IMAGES;
-  const decoders = isShort ? decodeHere(settings) : startDecoders(settings, settings.decodeThreads ?? usualThreads());
+  const decoders = openDecoders(settings, (lastStep - firstStep) * settings.batchSize);
   const waiting: Promise<TrainingCrop[]>[] = [];
   try {
     for (let step = firstStep; step < lastStep; step++) {
@@ -74,6 +78,15 @@ export async function* loadBatches(
   } finally {
     await decoders.close();
   }
+}
+
+/** @param count images that are to be decoded */
+function openDecoders(settings: Omit<LoaderSettings, 'aheadBytes'>, count: number): Decoders {
+  const { seed, imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit, cache = null } = settings;
+  const { decodeThreads, warn = () => {} } = settings;
+  const crops = { seed, imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit, cache };
+  if (count < FEW_IMAGES) return decodeHere(crops, warn);
+  return startDecoders(crops, decodeThreads ?? usualThreads(), warn);
 }
 
 /** A crop of a batch, and the image that it was cut from. */
@@ -95,7 +108,7 @@ export async function cropsOfStep(
   return readBatch(
     images,
     settings,
-    decodeHere(settings),
+    openDecoders({ ...settings, cache: null }, 0),
     unreadable,
     orderOf,
     step - 1,

@@ -1,7 +1,7 @@
 import { MEMORY } from './jpeg/memory.js';
 import { decodeScan } from './jpeg/scan.js';
 import { cosineTables, fill, transform8, transformSmall } from './jpeg/transform.js';
-import { blendColumns, blendRows } from './resample/kernels.js';
+import { blendColumns, blendRows, checksum } from './resample/kernels.js';
 import { assembleModule } from './wasm/assembler.js';
 
 /** The functions of the module; their parameters are told where they are made. */
@@ -9,6 +9,7 @@ export interface PixelFunctions {
   decodeScan(data: number, end: number, mcusAcross: number, mcuRows: number, restartInterval: number): number;
   blendRows(source: number, stride: number, groups: number, entries: number, taps: number, target: number): void;
   blendColumns(...parameters: number[]): void;
+  checksum(address: number, bytes: number): number;
 }
 
 const PAGE = 65536;
@@ -31,6 +32,7 @@ export class PixelMachine {
       decodeScan: exports.decodeScan as PixelFunctions['decodeScan'],
       blendRows: exports.blendRows as PixelFunctions['blendRows'],
       blendColumns: exports.blendColumns as PixelFunctions['blendColumns'],
+      checksum: exports.checksum as PixelFunctions['checksum'],
     };
     this.#writeTables();
   }
@@ -97,6 +99,7 @@ function pixelModule(): WebAssembly.Module {
       decodeScan({ transform8: 0, transformSmall: 1, fill: 2 }),
       blendRows(),
       blendColumns(),
+      checksum(),
     ]),
   );
   return compiled;

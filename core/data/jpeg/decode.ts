@@ -1,7 +1,10 @@
 import type { PixelMachine } from '../pixel-machine.js';
 import type { Layout, Plane } from '../resample/planes.js';
-import type { HuffmanTable, JpegHeader, JpegShape } from './header.js';
+import type { HuffmanTable, JpegComponent, JpegHeader, JpegShape } from './header.js';
 import { COMPONENT, MEMORY, TABLE } from './memory.js';
+
+/** Bytes that a small block may write beyond its row (`transformSmall`). */
+const SPILL = 8;
 
 /** Samples of a plane that are wanted; the last ones are not included. */
 export interface Wanted {
@@ -27,9 +30,42 @@ export function layoutsOf(shape: JpegShape, scale: number): { luma: Layout; chro
   return { luma, chroma };
 }
 
+/** Where three planes lie beside one another, from address 0 on, and how many bytes they take: a multiple of 16. */
+export interface Arrangement {
+  planes: [Plane, Plane, Plane];
+  bytes: number;
+}
+
+/** Arranges parts of planes, widened to whole blocks. */
+export function arrangePlanes(shape: JpegShape, scale: number, wanted: { luma: Wanted; chroma: Wanted }): Arrangement {
+  let bytes = 0;
+  const planes = [0, 1, 2].map((component): Plane => {
+    const { left, right, top, bottom } = component === 0 ? wanted.luma : wanted.chroma;
+    const size = blockSize(shape, component, scale);
+    const toBlocks = (from: number, to: number) => [Math.floor(from / size), Math.ceil(to / size)] as const;
+    const [columns, rows] = [toBlocks(left, right), toBlocks(top, bottom)];
+    const address = bytes;
+    const stride = (columns[1] - columns[0]) * size + SPILL;
+    bytes = (address + stride * (rows[1] - rows[0]) * size + SPILL + 15) & ~15;
+    return { address, stride, left: columns[0] * size, top: rows[0] * size };
+  }) as Arrangement['planes'];
+  return { planes, bytes };
+}
+
+/** The planes of an arrangement that was put at an address. */
+export function planesAt({ planes }: Arrangement, address: number): Arrangement['planes'] {
+  return planes.map((plane) => ({ ...plane, address: address + plane.address })) as Arrangement['planes'];
+}
+
+/** Everything of planes of such layouts. */
+export function wholePlanes({ luma, chroma }: { luma: Layout; chroma: Layout }): { luma: Wanted; chroma: Wanted } {
+  const whole = ({ width, height }: Layout): Wanted => ({ left: 0, right: width, top: 0, bottom: height });
+  return { luma: whole(luma), chroma: whole(chroma) };
+}
+
 /**
  * Decodes parts of the three planes at 1 / `scale` of the size, into the memory of the machine.
- * @returns null where the compressed data are damaged
+ * @returns their address, arranged by `arrangePlanes`; null where the compressed data are damaged
  */
 export function decodePlanes(
   machine: PixelMachine,
@@ -37,47 +73,44 @@ export function decodePlanes(
   header: JpegHeader,
   scale: number,
   wanted: { luma: Wanted; chroma: Wanted },
-): [Plane, Plane, Plane] | null {
+): number | null {
   const { components, width, height, restartInterval, scanStart } = header;
-  const mcu = { width: 8 * header.across, height: 8 * header.down };
+  const arrangement = arrangePlanes(header, scale, wanted);
+  const address = machine.reserve(arrangement.bytes);
   const data = machine.put(bytes.subarray(scanStart));
-  const planes: Plane[] = [];
   let mcuRows = 0;
-  for (const [index, component] of components.entries()) {
+  for (const [index, plane] of planesAt(arrangement, address).entries()) {
     const size = blockSize(header, index, scale);
-    const { left, right, top, bottom } = index === 0 ? wanted.luma : wanted.chroma;
-    const columns = [Math.floor(left / size), Math.ceil(right / size)] as const;
-    const rows = [Math.floor(top / size), Math.ceil(bottom / size)] as const;
-    const stride = (columns[1] - columns[0]) * size + 8; // room for what a small block writes too much
-    const plane = machine.reserve(stride * (rows[1] - rows[0]) * size + 8);
-    planes.push({ address: plane, stride, left: columns[0] * size, top: rows[0] * size });
+    const { right, bottom } = index === 0 ? wanted.luma : wanted.chroma;
     const { across, down } = blocksOf(header, index);
-    mcuRows = Math.max(mcuRows, Math.ceil(rows[1] / down));
+    const lastRow = Math.ceil(bottom / size);
+    mcuRows = Math.max(mcuRows, Math.ceil(lastRow / down));
+    const { quantisation, dcTable, acTable } = components[index] as JpegComponent;
     writeComponent(machine, index, {
       across,
       down,
-      dcTable: writeTable(machine, 2 * index, component.dcTable),
-      acTable: writeTable(machine, 2 * index + 1, component.acTable),
-      factors: writeFactors(machine, index, component.quantisation),
-      plane,
-      stride,
+      dcTable: writeTable(machine, 2 * index, dcTable),
+      acTable: writeTable(machine, 2 * index + 1, acTable),
+      factors: writeFactors(machine, index, quantisation),
+      plane: plane.address,
+      stride: plane.stride,
       size,
       previous: 0,
-      firstColumn: columns[0],
-      lastColumn: columns[1],
-      firstRow: rows[0],
-      lastRow: rows[1],
+      firstColumn: plane.left / size,
+      lastColumn: Math.ceil(right / size),
+      firstRow: plane.top / size,
+      lastRow,
     });
   }
   machine.floats(MEMORY.block, 64).fill(0);
   const failed = machine.functions.decodeScan(
     data,
     data + bytes.length - scanStart,
-    Math.ceil(width / mcu.width),
-    Math.min(mcuRows, Math.ceil(height / mcu.height)),
+    Math.ceil(width / (8 * header.across)),
+    Math.min(mcuRows, Math.ceil(height / (8 * header.down))),
     restartInterval,
   );
-  return failed ? null : (planes as [Plane, Plane, Plane]);
+  return failed ? null : address;
 }
 
 /** The blocks of a component in an MCU. */

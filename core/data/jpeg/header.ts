@@ -86,6 +86,10 @@ export function readJpegHeader(bytes: Uint8Array): JpegHeader | null {
   return null;
 }
 
+export function shapeOf({ width, height, across, down, orientation }: JpegShape): JpegShape {
+  return { width, height, across, down, orientation };
+}
+
 interface Frame {
   width: number;
   height: number;

@@ -228,5 +228,5 @@ function storeCoefficient(place: Code, value: Local, factors: Code): Code {
 function directByte(): Code {
   const mean = v128.add(v128.mul(v128.loadSplat(i32.const(0), MEMORY.block), floats(1 / 8)), floats(128));
   const words = v128.narrow(v128.round(mean), v128.round(mean));
-  return i32.and(v128.firstInt(v128.narrowBytes(words, words)), i32.const(255));
+  return i32.and(v128.lane(v128.narrowBytes(words, words), 0), i32.const(255));
 }

@@ -9,6 +9,7 @@ import {
   v128,
   type WasmFunction,
   when,
+  whileTrue,
 } from '../wasm/assembler.js';
 
 /** Rows that are made at the same time: a vector holds the values of one column in four rows. */
@@ -188,4 +189,29 @@ export function blendColumns(): WasmFunction {
     ),
   );
   return { name: 'blendColumns', parameters: 11, result: false, locals: variables.locals, body };
+}
+
+/** Multiplies the sum after each step: an odd number with bits all over (FNV's prime). */
+const PRIME = 0x01000193;
+
+/** checksum(address, bytes): an i32 that changes when any of the bytes does; of a multiple of 16 bytes. */
+export function checksum(): WasmFunction {
+  const variables = new Variables(2);
+  const [address, bytes] = variables.given() as [Local, Local];
+  const sum = variables.declare('v128');
+  const body = sequence(
+    sum.set(v128.splatInt(constant(PRIME))),
+    whileTrue(
+      i32.greater(bytes.get, constant(0)),
+      sequence(
+        sum.set(v128.mulInt(v128.xor(sum.get, v128.load(address.get)), v128.splatInt(constant(PRIME)))),
+        address.add(16),
+        bytes.add(-16),
+      ),
+    ),
+    [0, 1, 2, 3]
+      .map((lane) => v128.lane(sum.get, lane))
+      .reduce((total, lane) => i32.xor(i32.mul(total, constant(PRIME)), lane)),
+  );
+  return { name: 'checksum', parameters: 2, result: true, locals: variables.locals, body };
 }

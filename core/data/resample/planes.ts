@@ -1,25 +1,22 @@
-/** A rectangle of samples of one colour, or of three that are interleaved. */
+/** A rectangle of samples of one colour, or of three that are interleaved, in the memory of the machine. */
 export interface Plane {
-  /** Address in the memory of the machine, and bytes a row. */
+  /** Of its first sample. */
   address: number;
+  /** Bytes a row. */
   stride: number;
   /** Where its first sample lies in the whole plane. */
   left: number;
   top: number;
 }
 
-/** The geometry of one colour of a picture; all of it follows from the header. */
+/** The geometry of the plane of a colour. */
 export interface Layout {
-  /** Pixels of the image that a sample at this scale stands for. */
+  /** Pixels of the image that a sample at this scale stands for: 1, 2, 4 or 8. */
   scale: number;
+  /** Whether two samples at that scale share one of this plane. */
   halvedAcross: boolean;
   halvedDown: boolean;
   /** Samples of the whole plane. */
   width: number;
   height: number;
 }
-
-/** What decoded pixels are: three planes of Y, Cb and Cr, or one of interleaved RGB. */
-export type Colours =
-  | { kind: 'ycc'; luma: Layout; chroma: Layout; planes: readonly [Plane, Plane, Plane] }
-  | { kind: 'rgb'; layout: Layout; plane: Plane };

@@ -50,7 +50,23 @@ export function bilinearWeights(axis: Axis, from: number, length: number, count:
     if (axis.halved) putHalved(weights, result, start, end, sums, axis.samples);
     else putWhole(weights, result, start, end, sums);
   }
-  return weights;
+  return keepInside(weights);
+}
+
+/** Lets no result begin so late that its samples, those of weight 0 included, reach beyond the last one that is needed. */
+function keepInside(weights: Weights): Weights {
+  const { starts, first, last, values } = weights;
+  const taps = Math.min(weights.taps, last - first);
+  const inside = { ...noWeights(starts.length, taps), first, last };
+  for (let result = 0; result < starts.length; result++) {
+    const start = Math.min(starts[result] as number, last - taps);
+    const shift = (starts[result] as number) - start;
+    inside.starts[result] = start;
+    for (let tap = shift; tap < taps; tap++) {
+      inside.values[result * taps + tap] = values[result * weights.taps + tap - shift] as number;
+    }
+  }
+  return inside;
 }
 
 function noWeights(count: number, taps: number): Weights {

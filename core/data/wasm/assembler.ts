@@ -144,8 +144,10 @@ export const v128 = {
     ...unsigned(offset),
     0,
   ],
-  /** The i32 in the first lane. */
-  firstInt: (value: Code): Code => [...value, 0xfd, 0x1b, 0],
+  /** The i32 in a lane. */
+  lane: (value: Code, lane: number): Code => [...value, 0xfd, 0x1b, lane],
+  xor: vector(0x51),
+  mulInt: vector(0xb5),
   /** Floats to whole numbers, halves to even ones. */
   round: (value: Code): Code => vector(0xf8)(vector(0x6a)(value)),
   splatInt: vector(0x11),
