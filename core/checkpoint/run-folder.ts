@@ -17,6 +17,7 @@ export interface RunFolder {
   readonly skipped: string;
   readonly masks: string;
   readonly curves: string;
+  readonly listing: string;
 }
 
 export function runFolder(path: string): RunFolder {
@@ -29,6 +30,7 @@ export function runFolder(path: string): RunFolder {
     skipped: join(path, 'skipped.txt'),
     masks: join(path, 'masks.png'),
     curves: join(path, 'curves.png'),
+    listing: join(path, 'listing.bin'),
   };
 }
 
@@ -130,13 +132,13 @@ async function listEntries(path: string): Promise<string[]> {
 
 /** Removes what a run wrote. Files of other names are left where they are. */
 async function removeRun(folder: RunFolder): Promise<void> {
-  const { config, log, table, skipped, masks, curves, checkpoints } = folder;
+  const { config, log, table, skipped, masks, curves, listing, checkpoints } = folder;
   try {
     for (const name of await listEntries(checkpoints)) {
       if (isCheckpoint(name)) await rm(join(checkpoints, name));
     }
     // The configuration goes last: as long as it is there, the folder is known to hold a run.
-    for (const file of [log, table, skipped, masks, curves, config]) await rm(file, { force: true });
+    for (const file of [log, table, skipped, masks, curves, listing, config]) await rm(file, { force: true });
     await removeUnfinished(checkpoints);
     await removeUnfinished(folder.path);
   } catch (error) {

@@ -12,6 +12,9 @@ import { flagOf, OPTION_NAMES, OPTIONS, type OptionName, type Options } from './
 import { automaticValues } from './settings.js';
 import { validateOptions } from './validate.js';
 
+/** Options that runs of earlier versions did not have: they went by the defaults. */
+const LATER = ['plugins', 'decodeThreads', 'cache', 'cacheMegabytes'] as const;
+
 /** What a run's config.yaml says of how the run came about. */
 const runSection = z.looseObject({
   /** Images computed at once, which decides the last bits of every result. */
@@ -62,7 +65,7 @@ export async function readRunRecord(path: string): Promise<RunRecord> {
     throw explainSystemError(error, path);
   });
   const { run, ...recorded } = z.record(z.string(), z.unknown()).catch({}).parse(parseYaml(path, content));
-  const values = { plugins: OPTIONS.plugins.default, ...recorded }; // runs from before this option had none
+  const values = { ...Object.fromEntries(LATER.map((name) => [name, OPTIONS[name].default])), ...recorded };
   const section = runSection.safeParse(run);
   const options = validateOptions(values, path);
   const missing = OPTION_NAMES.find((name) => options[name] === undefined);

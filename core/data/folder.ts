@@ -30,6 +30,8 @@ export interface ListingOptions {
 
 /** Images that were found in folders. */
 export interface ListedImages extends ImageCollection {
+  /** Whether all of it was known from a kept listing. */
+  readonly wasKnown: boolean;
   /** Writes what was found to a file, for the next time. */
   keepListing(path: string): Promise<void>;
 }
@@ -63,6 +65,7 @@ export async function openFolders(paths: readonly string[], options: ListingOpti
       const path = pathOf(files, index);
       return { name: path, source: path };
     },
+    wasKnown: records.size > 0 && [...records].every(([folder, record]) => known.get(folder) === record),
     keepListing: (path) => writeListing(path, records),
   };
 }

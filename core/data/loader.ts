@@ -3,13 +3,24 @@ import type { ImageCollection } from '../plugin.js';
 import { RandomStream } from '../random.js';
 import type { CacheSettings } from './cache/pixel-cache.js';
 import type { CropSettings } from './crop.js';
-import { type Decoders, DecodersEnded, decodeHere, startDecoders, usualThreads } from './decoders.js';
+import {
+  type DecoderSettings,
+  type Decoders,
+  DecodersEnded,
+  decodeHere,
+  startDecoders,
+  usualThreads,
+} from './decoders.js';
 import { toNormalised } from './normalise.js';
 import type { UnreadableImages } from './skipped.js';
 
-export interface LoaderSettings extends CropSettings {
+/** What decides the crops of a batch. */
+export interface BatchSettings extends CropSettings {
   seed: number;
   batchSize: number;
+}
+
+export interface LoaderSettings extends BatchSettings {
   /** Bytes of decoded images that may wait for their step. */
   aheadBytes: number;
   /** Threads that decode; as many as cores, up to eight, where none are named. */
@@ -81,12 +92,15 @@ export async function* loadBatches(
 }
 
 /** @param count images that are to be decoded */
-function openDecoders(settings: Omit<LoaderSettings, 'aheadBytes'>, count: number): Decoders {
-  const { seed, imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit, cache = null } = settings;
-  const { decodeThreads, warn = () => {} } = settings;
-  const crops = { seed, imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit, cache };
-  if (count < FEW_IMAGES) return decodeHere(crops, warn);
-  return startDecoders(crops, decodeThreads ?? usualThreads(), warn);
+function openDecoders(settings: LoaderSettings, count: number): Decoders {
+  const { decodeThreads, cache = null, warn = () => {} } = settings;
+  if (count < FEW_IMAGES) return decodeHere(decoderSettings(settings, cache), warn);
+  return startDecoders(decoderSettings(settings, cache), decodeThreads ?? usualThreads(), warn);
+}
+
+function decoderSettings(settings: BatchSettings, cache: CacheSettings | null): DecoderSettings {
+  const { seed, imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit } = settings;
+  return { seed, imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit, cache };
 }
 
 /** A crop of a batch, and the image that it was cut from. */
@@ -99,7 +113,7 @@ export interface TrainingCrop {
 /** The first `count` crops of a step, counted from 1: the very ones that training learns from. */
 export async function cropsOfStep(
   images: ImageCollection,
-  settings: Omit<LoaderSettings, 'aheadBytes'>,
+  settings: BatchSettings,
   unreadable: UnreadableImages,
   step: number,
   count: number,
@@ -108,7 +122,7 @@ export async function cropsOfStep(
   return readBatch(
     images,
     settings,
-    openDecoders({ ...settings, cache: null }, 0),
+    decodeHere(decoderSettings(settings, null), () => {}),
     unreadable,
     orderOf,
     step - 1,
@@ -119,7 +133,7 @@ export async function cropsOfStep(
 /** The crops of a step, counted from 0. */
 async function readBatch(
   images: ImageCollection,
-  settings: Omit<LoaderSettings, 'aheadBytes'>,
+  settings: BatchSettings,
   decoders: Decoders,
   unreadable: UnreadableImages,
   orderOf: (epoch: number) => Uint32Array,
@@ -142,7 +156,7 @@ async function readBatch(
 /** The crop at a position of an epoch; where its image cannot be read, one of another image drawn for this position. */
 async function readPosition(
   images: ImageCollection,
-  settings: Omit<LoaderSettings, 'aheadBytes'>,
+  settings: BatchSettings,
   decoders: Decoders,
   unreadable: UnreadableImages,
   epoch: number,

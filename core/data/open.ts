@@ -1,14 +1,19 @@
 import { UserError } from '../errors.js';
 import type { DataSet, ImageCollection } from '../plugin.js';
-import { openFolders } from './folder.js';
+import { type ListingOptions, openFolders } from './folder.js';
 import { askPlugin } from './named.js';
 
 /**
  * Opens what the user named as data: data sets by name (`shapes`, `shapes:2000`), folders, lists and files.
  * A path that has the name of a data set is written with its folder: ./shapes.
  * @param dataSets those of all plugins
+ * @param listing how folders are listed
  */
-export async function openData(data: readonly string[], dataSets: readonly DataSet[]): Promise<ImageCollection> {
+export async function openData(
+  data: readonly string[],
+  dataSets: readonly DataSet[],
+  listing: ListingOptions = {},
+): Promise<ImageCollection> {
   if (data.length === 0) {
     throw new UserError('no data was named', {
       expected: 'a folder of images, a list of image files (.txt), or the name of a data set',
@@ -16,7 +21,7 @@ export async function openData(data: readonly string[], dataSets: readonly DataS
     });
   }
   const named = data.filter((word) => findDataSet(word, dataSets));
-  if (named.length === 0) return openFolders(data);
+  if (named.length === 0) return openFolders(data, listing);
   if (data.length > 1) {
     throw new UserError(`the data set ${named[0]} cannot be mixed with other data`, {
       expected: 'one data set by name, or any number of folders and files',

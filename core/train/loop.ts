@@ -2,8 +2,8 @@ import { setImmediate } from 'node:timers/promises';
 import { keepEpoch, saveCheckpoint } from '../checkpoint/checkpoint.js';
 import type { RunFolder } from '../checkpoint/run-folder.js';
 import type { Options } from '../config/schema.js';
-import { cropSettings, objectiveOf, ratesAt } from '../config/settings.js';
-import { loadBatches, stepsPerEpoch } from '../data/loader.js';
+import { cacheSettings, cropSettings, objectiveOf, ratesAt } from '../config/settings.js';
+import { type LoaderSettings, loadBatches, stepsPerEpoch } from '../data/loader.js';
 import type { SkippedImages } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
@@ -76,7 +76,15 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
   const watch = await CollapseWatch.start(options, run.model, images, state.weights.target, position.watch);
   const plainStep = prepareTrainStep(run.engine, run.model, objectiveOf(options), options);
   const takeStep = withAdvice(plainStep, options.learningRate, folder.checkpoints);
-  const loading = { ...cropSettings(options), seed, batchSize, aheadBytes: options.aheadMegabytes * 1e6 };
+  const loading: LoaderSettings = {
+    ...cropSettings(options),
+    seed,
+    batchSize,
+    aheadBytes: options.aheadMegabytes * 1e6,
+    decodeThreads: options.decodeThreads,
+    cache: cacheSettings(options),
+    warn: console.warn,
+  };
   const batches = loadBatches(images, loading, run.skipped, firstStep, totalSteps);
   const { log, missing } = await openRunLog(folder, firstStep);
   if (missing > 0) console.warn(`log.jsonl was damaged: ${missing} of the first ${firstStep} steps are missing in it`);

@@ -6,6 +6,8 @@ import { compareWithRun, newRunRecord, type RunRecord, readRunRecord, writeRunRe
 import type { ResolvedOptions } from '../config/resolve.js';
 import type { Options } from '../config/schema.js';
 import { cropSettings, learningRateSchedule, maskSettings, modelSize } from '../config/settings.js';
+import { makeCacheFolder } from '../data/cache/folder.js';
+import { keepListings, listingFrom, listingInCache } from '../data/listing/kept.js';
 import { cropsOfStep, requireOneBatch, stepsPerEpoch } from '../data/loader.js';
 import { openData } from '../data/open.js';
 import { checkOutside } from '../data/outside.js';
@@ -69,7 +71,9 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
   learningRateSchedule(asked);
   const dataSets = await request.dataSets(asked.plugins);
   requireOutside(out, request.resolved.options.data, dataSets);
-  const images = await openData(asked.data, dataSets);
+  if (asked.cache !== null) await makeCacheFolder(asked.cache);
+  const listings = [runFolder(out).listing, asked.cache && listingInCache(asked.cache, asked.data)];
+  const images = await openData(asked.data, dataSets, listingFrom(record ? listings : listings.slice(1), console.line));
   if (record) requireSameImages(images, record, out);
   requireOneBatch(images, asked.batchSize);
   const { device, threads } = asked;
@@ -80,6 +84,7 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
   const folder = record
     ? await continueRun(out, asked, record)
     : await beginRun(out, newRunRecord(asked, options.microBatchSize, engine, images), images);
+  await keepListings(images, listings);
   const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
   const totalSteps = options.epochs * stepsPerEpoch(images.length, options.batchSize);
   try {
