@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { readNumber } from '../core/config/option.js';
 import { ENGINE_NAMES, type EngineChoice } from '../core/engine/contract.js';
 import { startEngine } from '../core/engine/start.js';
 import { UserError, unknownName } from '../core/errors.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
 import type { BenchFlags } from './bench.js';
+import { wholeNumber } from './numbers.js';
 
 /** Times the engines, each in a process of its own, so that none inherits another one's memory. */
 export async function bench(flags: BenchFlags): Promise<void> {
@@ -14,16 +14,16 @@ export async function bench(flags: BenchFlags): Promise<void> {
       throw unknownName('engine', name, [...ENGINE_NAMES, 'auto']);
     }
   }
-  const steps = wholeNumber('--steps', flags.steps);
-  const threads = flags.threads === undefined ? undefined : wholeNumber('--threads', flags.threads);
-  const micro = flags.microBatchSize === undefined ? null : wholeNumber('--micro-batch-size', flags.microBatchSize);
+  const steps = wholeNumber('--steps', flags.steps, 1) ?? 7;
+  const threads = wholeNumber('--threads', flags.threads, 1);
+  const micro = wholeNumber('--micro-batch-size', flags.microBatchSize, 1);
   const results: BenchmarkResult[] = [];
   for (const name of engines) {
     if (engines.length > 1) results.push(...inOwnProcess(name, flags));
     else {
       const engine = await startEngine(name as EngineChoice, {
         device: flags.device,
-        ...(threads !== undefined && { threads }),
+        ...(threads !== null && { threads }),
       });
       results.push(await runBenchmark(engine, flags.config, steps, micro));
     }
@@ -36,9 +36,20 @@ function inOwnProcess(
   engine: string,
   { config, device, steps, threads, microBatchSize }: BenchFlags,
 ): BenchmarkResult[] {
-  const args = ['bench', '--engine', engine, '--config', config, '--device', device, '--steps', steps, '--json'];
-  if (threads !== undefined) args.push('--threads', threads);
-  if (microBatchSize !== undefined) args.push('--micro-batch-size', microBatchSize);
+  const args = [
+    'bench',
+    '--engine',
+    engine,
+    '--config',
+    config,
+    '--device',
+    device,
+    '--steps',
+    String(steps),
+    '--json',
+  ];
+  if (threads !== undefined) args.push('--threads', String(threads));
+  if (microBatchSize !== undefined) args.push('--micro-batch-size', String(microBatchSize));
   const { status, stdout, stderr } = spawnSync(process.execPath, [process.argv[1] as string, ...args], {
     encoding: 'utf8',
     maxBuffer: 1e8,
@@ -60,10 +71,4 @@ function describe(result: BenchmarkResult): string {
     `  memory      ${result.peakMemoryMiB} MiB at its peak\n` +
     `  speed       ${result.gflops} GFLOPS`
   );
-}
-
-function wholeNumber(flag: string, word: string): number {
-  const value = readNumber(word);
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 1) return value;
-  throw new UserError(`${flag} cannot be ${word}`, { expected: 'a whole number from 1' });
 }

@@ -2,7 +2,7 @@ import { MEMORY } from './jpeg/memory.js';
 import { decodeScan } from './jpeg/scan.js';
 import { cosineTables, fill, transform8, transformSmall } from './jpeg/transform.js';
 import { blendColumns, blendRows, checksum } from './resample/kernels.js';
-import { assembleModule } from './wasm/assembler.js';
+import { assembleModule } from './wasm/module.js';
 
 /** The functions of the module; their parameters are told where they are made. */
 export interface PixelFunctions {

@@ -1,4 +1,14 @@
-import { type Code, doWhile, give, i32, i64, type Local, sequence, type Variables, when } from '../wasm/assembler.js';
+import {
+  type Code,
+  doWhile,
+  give,
+  i32,
+  i64,
+  type Local,
+  sequence,
+  type Variables,
+  when,
+} from '../wasm/instructions.js';
 import { TABLE } from './memory.js';
 
 /** Ways to read the bits of the compressed data; all of them are code for the middle of a function. */

@@ -10,10 +10,10 @@ import {
   sequence,
   Variables,
   v128,
-  type WasmFunction,
   when,
   whileTrue,
-} from '../wasm/assembler.js';
+} from '../wasm/instructions.js';
+import type { WasmFunction } from '../wasm/module.js';
 import { readBits } from './bits.js';
 import { COMPONENT, MEMORY } from './memory.js';
 

@@ -1,14 +1,5 @@
-import {
-  type Code,
-  doWhile,
-  floats,
-  i32,
-  type Local,
-  sequence,
-  Variables,
-  v128,
-  type WasmFunction,
-} from '../wasm/assembler.js';
+import { type Code, doWhile, floats, i32, type Local, sequence, Variables, v128 } from '../wasm/instructions.js';
+import type { WasmFunction } from '../wasm/module.js';
 import { MEMORY } from './memory.js';
 
 /** Bytes of a row of a block. */

@@ -7,10 +7,10 @@ import {
   sequence,
   Variables,
   v128,
-  type WasmFunction,
   when,
   whileTrue,
-} from '../wasm/assembler.js';
+} from '../wasm/instructions.js';
+import type { WasmFunction } from '../wasm/module.js';
 
 /** Rows that are made at the same time: a vector holds the values of one column in four rows. */
 export const ROWS_AT_ONCE = 4;
