@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
+import { access, readdir } from 'node:fs/promises';
 import { makeFolders } from '../../checkpoint/run-folder.js';
 import { explainWriteError } from '../../errors.js';
 
@@ -10,6 +10,7 @@ import { explainWriteError } from '../../errors.js';
 export async function makeCacheFolder(folder: string): Promise<void> {
   try {
     await makeFolders(folder);
+    await readdir(folder); // refuses what is no folder
     await access(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw explainWriteError(error, folder);
