@@ -98,7 +98,7 @@ test('batches do not depend on who decodes them: this thread, one, or several', 
   const { openFolders } = await import('../core/data/folder.js');
   const images = await openFolders([folder]);
   const skipped = new SkippedImages(join(folder, 'skipped.txt'), 12, 0.5);
-  const settings = { ...SETTINGS, jitter: 0.3, blur: 0.3 };
+  const settings = { ...SETTINGS, imageSize: 12 };
   const here: string[] = [];
   for (const from of [0, 35]) here.push(...(await read(images, skipped, from, from + 35, settings)));
   for (const decodeThreads of [1, 3]) {
