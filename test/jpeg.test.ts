@@ -176,6 +176,15 @@ test('what is no JPEG of the usual kind is left to sharp, with the same colours'
   t.true(differences(profile, plain).mean < 6, 'the profile is applied');
 });
 
+test('a profile that is sRGB changes nothing', async (t) => {
+  const bytes = await softPicture(60, 50, 1).withIccProfile('srgb').jpeg({ quality: 95 }).toBuffer();
+  t.truthy((await sharp(bytes).metadata()).icc);
+  const box = { left: 3, top: 4, width: 50, height: 40 };
+  const ours = cutJpeg(bytes, headerOf(bytes), 1, { box, side: 30 }) as Uint8Array;
+  const { mean, most } = differences(ours, await cutByDefinition(bytes, box, 30));
+  t.true(mean < 1 && most <= 6, `${mean} on average, ${most} at most`);
+});
+
 test('damaged files never break the decoder: they give a picture or a reason', async (t) => {
   const bytes = await softJpeg(70, 50, 3);
   const law = fc.asyncProperty(

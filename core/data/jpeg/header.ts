@@ -40,8 +40,8 @@ const APP2 = 0xe2;
 const APP14 = 0xee;
 
 /**
- * Reads the header of a JPEG of the usual kind: baseline, three components in one scan, YCbCr without a colour profile,
- * colours at full, half or quarter resolution. Gives null for every other file, be it of another kind or damaged; those
+ * Reads the header of a JPEG of the usual kind: baseline, three components in one scan, YCbCr without a colour profile
+ * other than sRGB, colours at full, half or quarter resolution. Gives null for every other file, be it of another kind or damaged; those
  * are left to sharp, which reads more and explains what is wrong.
  */
 export function readJpegHeader(bytes: Uint8Array): JpegHeader | null {
@@ -73,7 +73,7 @@ export function readJpegHeader(bytes: Uint8Array): JpegHeader | null {
     if (marker === MARKER.app1 && startsWith(segment, 'Exif\0\0')) {
       orientation = readOrientation(segment.subarray(6));
     }
-    if (marker === APP2 && startsWith(segment, 'ICC_PROFILE\0')) return null;
+    if (marker === APP2 && startsWith(segment, 'ICC_PROFILE\0') && !isSrgb(segment.subarray(12))) return null;
     if (marker === APP14 && startsWith(segment, 'Adobe') && segment[11] !== 1) return null;
     if (marker === MARKER.sos) {
       const components = frame && joinScan(segment, frame, quantisations, tables);
@@ -178,6 +178,27 @@ function readOrientation(tiff: Uint8Array): number {
     return value >= 1 && value <= 8 ? value : 1;
   }
   return 1;
+}
+
+/**
+ * Whether a colour profile calls itself sRGB, in the text of its tag `desc`: what browsers, cameras and editors write most.
+ * @param part the number of this part of the profile, the number of parts, and the part itself
+ */
+function isSrgb(part: Uint8Array): boolean {
+  if (part[0] !== 1 || part[1] !== 1) return false;
+  const profile = Buffer.from(part.buffer, part.byteOffset + 2, part.length - 2);
+  const tags = profile.length >= 132 ? profile.readUInt32BE(128) : 0;
+  for (let tag = 0; tag < tags && 144 + 12 * tag <= profile.length; tag++) {
+    const at = 132 + 12 * tag;
+    if (profile.toString('latin1', at, at + 4) !== 'desc') continue;
+    const [start, size] = [profile.readUInt32BE(at + 4), profile.readUInt32BE(at + 8)];
+    // In letters of one or two bytes
+    return profile
+      .toString('latin1', start, start + size)
+      .replaceAll('\0', '')
+      .includes('sRGB');
+  }
+  return false;
 }
 
 function word(bytes: Uint8Array, at: number): number {
