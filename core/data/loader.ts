@@ -62,7 +62,8 @@ export function requireOneBatch({ length, description }: ImageCollection, batchS
  * What a batch holds depends on the seed and its step alone: the epoch's order, each crop and each replacement of an
  * unreadable image come from streams of their own. Images are decoded in other threads while the caller computes the batch
  * before; at most `aheadBytes` of them wait, or one batch if that is larger.
- * @returns normalised images, [B, S, S, 3], one batch at a time
+ * @returns normalised images, [B, S, S, 3], one batch at a time. A batch is whole until the next but one is asked for, which
+ * takes its memory: new memory for each costs a tenth of the whole time
  */
 export async function* loadBatches(
   images: ImageCollection,
@@ -76,6 +77,7 @@ export async function* loadBatches(
   const orderOf = epochOrders(settings.seed, images.length);
   const decoders = openDecoders(settings, (lastStep - firstStep) * settings.batchSize);
   const waiting: Promise<TrainingCrop[]>[] = [];
+  const memory: (Float32Array | undefined)[] = [undefined, undefined];
   try {
     for (let step = firstStep; step < lastStep; step++) {
       for (let next = step + waiting.length; next < Math.min(lastStep, step + 1 + ahead); next++) {
@@ -84,7 +86,12 @@ export async function* loadBatches(
         waiting.push(batch);
       }
       const crops = (await waiting.shift()) as TrainingCrop[];
-      yield toNormalised(crops.map(({ rgb }) => rgb)); // the batches after it are read meanwhile
+      const batch = toNormalised(
+        crops.map(({ rgb }) => rgb),
+        memory[step % 2],
+      );
+      memory[step % 2] = batch;
+      yield batch; // the batches after it are read meanwhile
     }
   } finally {
     await decoders.close();
