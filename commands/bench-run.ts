@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { NONE, readNumber } from '../core/config/option.js';
+import { NONE } from '../core/config/option.js';
 import { ENGINE_NAMES, type EngineChoice } from '../core/engine/contract.js';
 import { startEngine } from '../core/engine/start.js';
 import { UserError, unknownName } from '../core/errors.js';
 import { choose } from '../core/plugins/chosen.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
 import type { BenchFlags } from './bench.js';
+import { wholeNumber } from './numbers.js';
 import { configuredPlugins } from './plugins.js';
 
 /** Times the engines, each in a process of its own, so that none inherits another one's memory. */
@@ -16,9 +17,9 @@ export async function bench(flags: BenchFlags): Promise<void> {
       throw unknownName('engine', name, [...ENGINE_NAMES, 'auto']);
     }
   }
-  const steps = wholeNumber('--steps', flags.steps);
-  const threads = flags.threads === undefined ? undefined : wholeNumber('--threads', flags.threads);
-  const micro = flags.microBatchSize === undefined ? null : wholeNumber('--micro-batch-size', flags.microBatchSize);
+  const steps = wholeNumber('--steps', flags.steps, 1) ?? 7;
+  const threads = wholeNumber('--threads', flags.threads, 1);
+  const micro = wholeNumber('--micro-batch-size', flags.microBatchSize, 1);
   const { loss, regularizer } = flags;
   const terms = choose({ loss, regularizer, monitors: [] }, await configuredPlugins());
   const results: BenchmarkResult[] = [];
@@ -27,7 +28,7 @@ export async function bench(flags: BenchFlags): Promise<void> {
     else {
       const engine = await startEngine(name as EngineChoice, {
         device: flags.device,
-        ...(threads !== undefined && { threads }),
+        ...(threads !== null && { threads }),
       });
       results.push(await runBenchmark(engine, flags.config, terms, steps, micro));
     }
@@ -40,10 +41,9 @@ function inOwnProcess(
   engine: string,
   { config, device, loss, regularizer, steps, threads, microBatchSize }: BenchFlags,
 ): BenchmarkResult[] {
-  const args = ['bench', '--engine', engine, '--config', config, '--device', device, '--steps', steps, '--json'];
-  args.push('--loss', loss, '--regularizer', regularizer);
-  if (threads !== undefined) args.push('--threads', threads);
-  if (microBatchSize !== undefined) args.push('--micro-batch-size', microBatchSize);
+  const given = { engine, config, device, loss, regularizer, steps, threads, 'micro-batch-size': microBatchSize };
+  const args = ['bench', '--json'];
+  for (const [name, value] of Object.entries(given)) if (value !== undefined) args.push(`--${name}`, String(value));
   const { status, stdout, stderr } = spawnSync(process.execPath, [process.argv[1] as string, ...args], {
     encoding: 'utf8',
     maxBuffer: 1e8,
@@ -66,10 +66,4 @@ function describe(result: BenchmarkResult): string {
     `  memory      ${result.peakMemoryMiB} MiB at its peak\n` +
     `  speed       ${result.gflops} GFLOPS`
   );
-}
-
-function wholeNumber(flag: string, word: string): number {
-  const value = readNumber(word);
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 1) return value;
-  throw new UserError(`${flag} cannot be ${word}`, { expected: 'a whole number from 1' });
 }

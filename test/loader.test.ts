@@ -7,6 +7,7 @@ import { UserError } from '../core/errors.js';
 import type { ImageCollection } from '../core/plugin.js';
 import shapes from '../plugins/shapes/index.js';
 import { temporaryFolder } from './helpers/command.js';
+import { softJpeg, softPicture } from './helpers/pictures.js';
 
 const SETTINGS: LoaderSettings = {
   seed: 1,
@@ -87,6 +88,61 @@ test('the next batch is read while the caller computes, and no more than the mem
     t.is(asked, batches * SETTINGS.batchSize, `${aheadBytes} bytes`);
     await loading.return(undefined);
   }
+});
+
+test('batches do not depend on who decodes them: this thread, one, or several', async (t) => {
+  const folder = await temporaryFolder(t);
+  for (let seed = 0; seed < 12; seed++) {
+    const bytes = seed % 4 === 3 ? softPicture(30, 20, seed).png().toBuffer() : softJpeg(40, 30, seed);
+    await writeFile(join(folder, `${seed}.image.jpg`), await bytes);
+  }
+  const { openFolders } = await import('../core/data/folder.js');
+  const images = await openFolders([folder]);
+  const skipped = new SkippedImages(join(folder, 'skipped.txt'), 12, 0.5);
+  const settings = { ...SETTINGS, imageSize: 12 };
+  const here: string[] = [];
+  for (const from of [0, 35]) here.push(...(await read(images, skipped, from, from + 35, settings)));
+  for (const decodeThreads of [1, 3]) {
+    t.deepEqual(await read(images, skipped, 0, 70, { ...settings, decodeThreads }), here, `${decodeThreads} threads`);
+  }
+  const bytesOf = (path: string) => ({ name: path, source: () => readFile(path) });
+  const fromMemory = { ...images, item: (index: number) => bytesOf(images.item(index).name) };
+  t.deepEqual(await read(fromMemory, skipped, 0, 70, { ...settings, decodeThreads: 2 }), here, 'from functions');
+});
+
+test('when the step is slower than the decoder, no more images are decoded than may wait', async (t) => {
+  const images = await generated(40);
+  const batchBytes = SETTINGS.batchSize * SETTINGS.imageSize ** 2 * 3;
+  const skipped = new SkippedImages(join(await temporaryFolder(t), 'skipped.txt'), 40, 0.5);
+  for (const ahead of [1, 2]) {
+    let asked = 0;
+    const counted: ImageCollection = {
+      ...images,
+      item: (index) => {
+        asked++;
+        return images.item(index);
+      },
+    };
+    let taken = 0;
+    const settings = { ...SETTINGS, aheadBytes: ahead * batchBytes, decodeThreads: 2 };
+    for await (const _ of loadBatches(counted, settings, skipped, 0, 70)) {
+      taken++;
+      t.true(asked <= (taken + ahead) * SETTINGS.batchSize, `${asked} images asked for at batch ${taken}`);
+      if (taken % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 50)); // the step
+    }
+    t.is(taken, 70);
+    t.is(asked, 70 * SETTINGS.batchSize);
+  }
+});
+
+test('a loader that is left in the middle ends its threads', async (t) => {
+  const images = await generated(40);
+  const skipped = new SkippedImages(join(await temporaryFolder(t), 'skipped.txt'), 40, 0.5);
+  const loading = loadBatches(images, { ...SETTINGS, decodeThreads: 3 }, skipped, 0, 1000);
+  await loading.next();
+  await loading.return(undefined);
+  t.is(skipped.count, 0, 'images that were not read any more do not count as unreadable');
+  t.is((await loading.next()).done, true);
 });
 
 test('an unreadable image is replaced by the same one every time, counted and listed once', async (t) => {

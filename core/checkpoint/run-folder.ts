@@ -23,6 +23,7 @@ export interface RunFolder {
   readonly state: string;
   /** There while a process trains. */
   readonly lock: string;
+  readonly listing: string;
 }
 
 export function runFolder(path: string): RunFolder {
@@ -37,6 +38,7 @@ export function runFolder(path: string): RunFolder {
     curves: join(path, 'curves.png'),
     state: join(path, 'state.json'),
     lock: join(path, LOCK),
+    listing: join(path, 'listing.bin'),
   };
 }
 
@@ -141,13 +143,13 @@ async function listEntries(path: string): Promise<string[]> {
 
 /** Removes what a run wrote. Files of other names are left where they are. */
 async function removeRun(folder: RunFolder): Promise<void> {
-  const { config, log, table, skipped, masks, curves, state, checkpoints } = folder;
+  const { checkpoints, config, log, table, skipped, masks, curves, listing, state } = folder;
   try {
     for (const name of await listEntries(checkpoints)) {
       if (isCheckpoint(name)) await rm(join(checkpoints, name));
     }
     // The configuration goes last: as long as it is there, the folder is known to hold a run.
-    for (const file of [log, table, skipped, masks, curves, state, config]) await rm(file, { force: true });
+    for (const file of [log, table, skipped, masks, curves, listing, state, config]) await rm(file, { force: true });
     await removeUnfinished(checkpoints);
     await removeUnfinished(folder.path);
   } catch (error) {

@@ -13,7 +13,16 @@ import { automaticValues } from './settings.js';
 import { validateOptions } from './validate.js';
 
 /** Options that runs of earlier versions did not have: they went by the defaults. */
-const LATER = ['plugins', 'shuffleBuffer', 'monitors', 'saveEverySteps', 'saveEveryMinutes'] as const;
+const LATER = [
+  'plugins',
+  'shuffleBuffer',
+  'decodeThreads',
+  'cache',
+  'cacheMegabytes',
+  'monitors',
+  'saveEverySteps',
+  'saveEveryMinutes',
+] as const;
 
 /** What a run's config.yaml says of how the run came about. */
 const runSection = z.looseObject({

@@ -78,6 +78,31 @@ export const OPTIONS = {
     mayChange: true,
     help: 'memory for images that are decoded ahead of their step (never less than one batch); as much again for parts of shards that are fetched with a shuffle buffer',
   }),
+  decodeThreads: automatic(
+    integer({
+      group: 'Data',
+      default: 0,
+      min: 1,
+      max: 64,
+      mayChange: true,
+      help: 'threads that decode images; batches are the same with any number',
+    }),
+    'the cores that the process may use, up to 8',
+  ),
+  cache: path({
+    group: 'Data',
+    default: null,
+    mayChange: true,
+    help: 'folder in which decoded image files are kept for later epochs and runs; batches are the same with and without',
+  }),
+  cacheMegabytes: number({
+    group: 'Data',
+    default: 20_000,
+    min: 0,
+    unit: 'MB',
+    mayChange: true,
+    help: 'what that folder may take; images that do not fit are decoded each time',
+  }),
 
   arch: choice({
     group: 'Model',

@@ -1,146 +1,195 @@
-import type { Dirent } from 'node:fs';
-import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join, resolve } from 'node:path';
 import { explainSystemError, UserError } from '../errors.js';
 import type { ImageCollection } from '../plugin.js';
 import { createFingerprint } from './fingerprint.js';
+import { FileColumns } from './listing/columns.js';
+import { readListing, writeListing } from './listing/file.js';
+import {
+  byCodeUnits,
+  type FolderRecord,
+  type FolderRecords,
+  IMAGE_EXTENSIONS,
+  isImage,
+  type ScanOptions,
+  scanFolders,
+  sizeNow,
+  sizesOf,
+} from './listing/scan.js';
 
-export const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png', '.webp', '.avif', '.gif', '.tif', '.tiff'];
 const LIST_EXTENSIONS = ['.txt', '.lst'];
+/** Files whose sizes are compared with those of a kept listing. */
+const COMPARED = 1000;
 
-/** An image file that was found. */
-interface FoundFile {
-  path: string;
-  /** Its path from what the user named, with '/', the same on every machine. */
-  name: string;
+export interface ListingOptions {
+  /** A file of `keepListing`; it need not be there. Folders that have not changed since are not listed again. */
+  known?: string | null;
+  /** Told now and then how many files were found. */
+  tell?: (files: number) => void;
 }
 
-interface ImageFile extends FoundFile {
-  bytes: number;
+/** Images that were found in folders. */
+export interface ListedImages extends ImageCollection {
+  /** Whether all of it was known from a kept listing. */
+  readonly wasKnown: boolean;
+  /** Writes what was found to a file, for the next time. */
+  keepListing(path: string): Promise<void>;
 }
 
 /**
  * The images of folders (any depth, symbolic links followed), of lists of files (one path a line, relative to the list)
  * and of image files, in the order of their names. What is named or reached twice is taken once.
+ *
+ * A kept listing is believed of folders whose time of change is the same: whatever is added, removed or renamed changes it.
+ * A file that is rewritten in its place does not; the sizes of a thousand files that are evenly spread are compared, and
+ * where one differs, everything is listed anew.
  * @throws UserError if a path does not exist, a folder cannot be read, or there is no image
  */
-export async function openFolders(paths: readonly string[]): Promise<ImageCollection> {
-  const visited = new Set<string>();
-  const found = new Map<string, FoundFile>();
-  for (const path of paths) {
-    for (const file of await findImages(path, visited)) {
-      const place = resolve(file.path);
-      if (!found.has(place)) found.set(place, file);
-    }
-  }
-  const files = await sizes([...found.values()]);
+export async function openFolders(paths: readonly string[], options: ListingOptions = {}): Promise<ListedImages> {
+  const known = options.known ? await readListing(options.known) : new Map<string, FolderRecord>();
+  const listing = await listAll(paths, known, options);
+  const isStale = known.size > 0 && haveSizesChanged(listing.files);
+  const { files, fingerprint, records } = isStale ? await listAll(paths, new Map(), options) : listing;
   if (files.length === 0) {
     throw new UserError(`no images in ${paths.join(', ')}`, {
       expected: `files that end in ${IMAGE_EXTENSIONS.join(', ')}, in this folder or below it`,
       remedy: 'name a folder of images, a list of image files (.txt), or shapes',
     });
   }
-  const fingerprint = createFingerprint();
-  for (const { name, bytes } of files) fingerprint.add(name, bytes);
   return {
     description: paths.join(', '),
     length: files.length,
-    fingerprint: fingerprint.value(),
+    fingerprint,
     item: (index) => {
-      const file = files[index];
-      if (!file) throw new Error(`there is no image ${index} of ${files.length}`);
-      return { name: file.path, source: file.path, place: file.name };
+      if (!(index >= 0 && index < files.length)) throw new Error(`there is no image ${index} of ${files.length}`);
+      const path = pathOf(files, index);
+      return { name: path, source: path, place: files.place(index) };
     },
+    wasKnown: records.size > 0 && [...records].every(([folder, record]) => known.get(folder) === record),
+    keepListing: (path) => writeListing(path, records),
   };
 }
 
-/** @param visited folders that were listed before, by their real paths */
-async function findImages(path: string, visited: Set<string>): Promise<FoundFile[]> {
-  let found: Awaited<ReturnType<typeof stat>>;
-  try {
-    found = await stat(path);
-  } catch (error) {
-    throw dataPathError(path, error);
+interface Found {
+  files: FileColumns;
+  fingerprint: string;
+  records: FolderRecords;
+}
+
+async function listAll(paths: readonly string[], known: FolderRecords, options: ListingOptions): Promise<Found> {
+  const files = new FileColumns();
+  const records: FolderRecords = new Map();
+  const visited = new Set<string>();
+  const fingerprint = createFingerprint();
+  // Files of one folder are all different; others could be named twice.
+  const taken = paths.length > 1 || LIST_EXTENSIONS.includes(extname(paths[0] ?? '')) ? new Set<string>() : null;
+  const add: AddFiles = (folder, prefix, names, bytes, from = 0, to = names.length) => {
+    files.openFolder(folder, prefix);
+    for (let at = from; at < to; at++) {
+      const name = names[at] as string;
+      const place = taken && resolve(joined(folder, name));
+      if (place && taken.has(place)) continue;
+      if (place) taken.add(place);
+      files.add(name, bytes[at] as number);
+      fingerprint.add(prefix + name, bytes[at] as number);
+    }
+  };
+  for (const path of paths) {
+    const tell = options.tell ?? (() => {});
+    const before = files.length;
+    await addPath(path, { known, tell: (count) => tell(before + count) }, visited, records, add);
   }
-  if (found.isDirectory()) {
-    const files: FoundFile[] = [];
-    await findInFolder(path, '', visited, files);
-    return files.sort(byName);
-  }
-  const extension = extname(path).toLowerCase();
-  if (LIST_EXTENSIONS.includes(extension)) return readList(path);
-  if (IMAGE_EXTENSIONS.includes(extension)) return [{ path, name: basename(path) }];
-  throw new UserError(`${path} is neither a folder, nor an image, nor a list of images`, {
-    expected: `a folder, an image (${IMAGE_EXTENSIONS.join(', ')}), a list (${LIST_EXTENSIONS.join(', ')}) or shapes`,
-  });
+  return { files, fingerprint: fingerprint.value(), records };
 }
 
 /**
- * The images below a folder. Names that start with a dot are passed over. A link that leads nowhere counts as a file, so
- * that it is reported as unreadable if it has the name of an image; a folder that was visited before is empty.
- * @param prefix its path from the folder that the user named, with '/' at the end, or ''
- * @param files to which they are added
+ * Adds files of a folder, in their order.
+ * @param prefix of their names as the fingerprint knows them: from what the user named, with '/', the same on every machine
  */
-async function findInFolder(folder: string, prefix: string, visited: Set<string>, files: FoundFile[]): Promise<void> {
-  let entries: Dirent[];
-  try {
-    const place = await realpath(folder);
-    if (visited.has(place)) return;
-    visited.add(place);
-    entries = await readdir(folder, { withFileTypes: true });
-  } catch (error) {
-    throw explainSystemError(error, folder);
+type AddFiles = (
+  folder: string,
+  prefix: string,
+  names: readonly string[],
+  bytes: ArrayLike<number>,
+  from?: number,
+  to?: number,
+) => void;
+
+async function addPath(
+  path: string,
+  options: ScanOptions,
+  visited: Set<string>,
+  records: FolderRecords,
+  add: AddFiles,
+): Promise<void> {
+  const found = await stat(path).catch((error: unknown) => {
+    throw dataPathError(path, error);
+  });
+  if (found.isDirectory()) {
+    const scanned = await scanFolders(path, visited, options);
+    for (const [folder, record] of scanned) records.set(folder, record);
+    if (scanned.size > 0) addFolder(path, '', scanned, add);
+    return;
   }
-  entries.sort(byName);
-  for (const entry of entries) {
-    if (entry.name.startsWith('.')) continue;
-    const path = join(folder, entry.name);
-    if (entry.isDirectory() || (entry.isSymbolicLink() && (await isFolder(path)))) {
-      await findInFolder(path, `${prefix}${entry.name}/`, visited, files);
-    } else if (IMAGE_EXTENSIONS.includes(extname(entry.name).toLowerCase())) {
-      files.push({ path, name: prefix + entry.name });
-    }
+  const extension = extname(path).toLowerCase();
+  if (LIST_EXTENSIONS.includes(extension)) {
+    const names = await readList(path);
+    const folder = dirname(path);
+    add(folder, '', names, await sizesOf(names.map((name) => joined(folder, name))));
+  } else if (isImage(path)) {
+    add(dirname(path), '', [basename(path)], [found.size]);
+  } else {
+    throw new UserError(`${path} is neither a folder, nor an image, nor a list of images`, {
+      expected: `a folder, an image (${IMAGE_EXTENSIONS.join(', ')}), a list (${LIST_EXTENSIONS.join(', ')}) or shapes`,
+    });
   }
 }
 
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
+/**
+ * Adds the files of a folder and of those below it in the order of their whole names. The files of a folder stand together
+ * there, as if its name ended with '/': so it is enough to sort within each.
+ */
+function addFolder(folder: string, prefix: string, records: FolderRecords, add: AddFiles): void {
+  const record = records.get(folder);
+  if (!record) return; // visited before, on another way
+  const names = record.names.toString().split('\0');
+  names.pop();
+  let added = 0;
+  for (const below of record.folders.map((name) => `${name}/`).sort(byCodeUnits)) {
+    let next = added;
+    while (next < names.length && (names[next] as string) < below) next++;
+    if (next > added) add(folder, prefix, names, record.bytes, added, next);
+    added = next;
+    addFolder(join(folder, below.slice(0, -1)), prefix + below, records, add);
+  }
+  if (names.length > added) add(folder, prefix, names, record.bytes, added);
 }
 
-async function readList(list: string): Promise<FoundFile[]> {
+function haveSizesChanged(files: FileColumns): boolean {
+  const step = Math.max(1, Math.floor(files.length / COMPARED));
+  for (let index = 0; index < files.length; index += step) {
+    if (sizeNow(pathOf(files, index)) !== files.bytes(index)) return true;
+  }
+  return false;
+}
+
+function pathOf(files: FileColumns, index: number): string {
+  return joined(files.folder(index), files.name(index));
+}
+
+/** The names in a list may be absolute. */
+function joined(folder: string, name: string): string {
+  return isAbsolute(name) ? name : join(folder, name);
+}
+
+async function readList(list: string): Promise<string[]> {
   const text = await readFile(list, 'utf8').catch((error: unknown) => {
     throw explainSystemError(error, list);
   });
-  const lines = text
+  return text
     .split(/\r?\n/)
     .map((line) => line.trim())
     .filter((line) => line !== '' && !line.startsWith('#'));
-  return lines.map((name) => ({ path: isAbsolute(name) ? name : join(dirname(list), name), name }));
-}
-
-/** Adds the sizes in bytes; a file that is not there counts 0 and is met again, and reported, when it is read. */
-async function sizes(files: readonly FoundFile[]): Promise<ImageFile[]> {
-  const sized: ImageFile[] = [];
-  const together = 256;
-  for (let from = 0; from < files.length; from += together) {
-    const part = files.slice(from, from + together).map(async (file) => ({
-      ...file,
-      bytes: await stat(file.path).then(
-        ({ size }) => size,
-        () => 0,
-      ),
-    }));
-    sized.push(...(await Promise.all(part)));
-  }
-  return sized;
-}
-
-/** Order of code units: the same in every locale. */
-function byName(a: { name: string }, b: { name: string }): number {
-  return a.name < b.name ? -1 : Number(a.name > b.name);
 }
 
 function dataPathError(path: string, error: unknown): unknown {

@@ -1,21 +1,30 @@
 import sharp, { type Sharp } from 'sharp';
 import type { ImageItem } from '../plugin.js';
 import type { RandomStream } from '../random.js';
-import { type CropBox, type CropSettings, randomCropBox } from './crop.js';
-
-/** What transparent parts are laid on. */
-export const BACKGROUND = { r: 255, g: 255, b: 255 };
+import type { PixelCache } from './cache/pixel-cache.js';
+import { type CropSettings, randomCropBox, shortestCrop } from './crop.js';
+import { cutOut } from './cut-out.js';
+import type { Size } from './orientation.js';
+import { openImage, rawRgb } from './sharp-image.js';
 
 /**
  * A random resized crop of an image, then the changes that the settings ask for.
+ * @param cache of decoded pictures; crops are the same bit for bit with it and without
  * @returns RGB, [S, S, 3]
  * @throws Error if the image cannot be read; its message is the reason, in one line
  */
-export async function randomCrop(item: ImageItem, settings: CropSettings, stream: RandomStream): Promise<Uint8Array> {
-  const { input, width, height } = await openImage(item, settings.pixelLimit);
-  const box = randomCropBox(width, height, settings.cropScale, settings.cropAspect, stream);
-  const rgb = await rawRgb(cut(input, box, settings.imageSize), settings.imageSize);
-  return augment(rgb, settings, stream);
+export async function randomCrop(
+  item: ImageItem,
+  settings: CropSettings,
+  stream: RandomStream,
+  cache: PixelCache | null = null,
+): Promise<Uint8Array> {
+  const { imageSize, cropScale, cropAspect, pixelLimit } = settings;
+  const choose = ({ width, height }: Size) => ({
+    box: randomCropBox(width, height, cropScale, cropAspect, stream),
+    shortest: shortestCrop(width, height, cropScale, cropAspect),
+  });
+  return augment(await cutOut(item, { side: imageSize, pixelLimit, choose }, cache), settings, stream);
 }
 
 /**
@@ -24,10 +33,12 @@ export async function randomCrop(item: ImageItem, settings: CropSettings, stream
  * @throws Error if the image cannot be read; its message is the reason, in one line
  */
 export async function centreCrop(item: ImageItem, imageSize: number, pixelLimit: number): Promise<Uint8Array> {
-  const { input, width, height } = await openImage(item, pixelLimit);
-  const side = Math.min(width, height);
-  const box = { left: (width - side) >> 1, top: (height - side) >> 1, width: side, height: side };
-  return rawRgb(cut(input, box, imageSize), imageSize);
+  const choose = ({ width, height }: Size) => {
+    const side = Math.min(width, height);
+    const box = { left: (width - side) >> 1, top: (height - side) >> 1, width: side, height: side };
+    return { box, shortest: side };
+  };
+  return cutOut(item, { side: imageSize, pixelLimit, choose }, null);
 }
 
 /**
@@ -39,26 +50,6 @@ export async function checkImage(item: ImageItem, pixelLimit: number): Promise<{
   const { input, width, height } = await openImage(item, pixelLimit);
   await input.resize(8, 8, { fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false }).raw().toBuffer();
   return { width, height };
-}
-
-/** An image and its size when upright. */
-export async function openImage(
-  { source }: ImageItem,
-  pixelLimit: number,
-): Promise<{ input: Sharp; width: number; height: number }> {
-  const bytes = typeof source === 'string' ? source : await source();
-  const input = sharp(bytes, { autoOrient: true, failOn: 'error', limitInputPixels: pixelLimit, pages: 1 });
-  const metadata = await input.metadata();
-  const { width, height } = metadata.autoOrient;
-  if (width * height > pixelLimit) {
-    throw new Error(`it has ${width} x ${height} pixels, more than the limit of ${pixelLimit}`);
-  }
-  return { input, width, height };
-}
-
-/** Bilinear with antialiasing, as the reference's torchvision transform. */
-function cut(input: Sharp, box: CropBox, side: number): Sharp {
-  return input.extract(box).resize(side, side, { fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false });
 }
 
 /**
@@ -96,17 +87,4 @@ async function augment(rgb: Uint8Array, settings: CropSettings, stream: RandomSt
 
 function fromRgb(rgb: Uint8Array, side: number): Sharp {
   return sharp(rgb, { raw: { width: side, height: side, channels: 3 } });
-}
-
-/** A picture's RGB bytes, [S, S, 3]: transparent parts on white, every colour space as sRGB. */
-export async function rawRgb(image: Sharp, side: number): Promise<Uint8Array> {
-  const { data, info } = await image
-    .flatten({ background: BACKGROUND })
-    .toColourspace('srgb')
-    .raw({ depth: 'uchar' })
-    .toBuffer({ resolveWithObject: true });
-  if (info.channels !== 3 || info.width !== side || info.height !== side) {
-    throw new Error(`it came out as ${info.width} x ${info.height} pixels of ${info.channels} channels`);
-  }
-  return data;
 }

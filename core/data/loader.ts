@@ -2,19 +2,37 @@ import { UserError } from '../errors.js';
 import { linkAbort } from '../fetch/retry.js';
 import type { ImageCollection } from '../plugin.js';
 import { RandomStream } from '../random.js';
+import type { CacheSettings } from './cache/pixel-cache.js';
 import type { CropSettings } from './crop.js';
-import { randomCrop } from './image.js';
+import {
+  type DecoderSettings,
+  type Decoders,
+  DecodersEnded,
+  decodeHere,
+  startDecoders,
+  usualThreads,
+} from './decoders.js';
 import { toNormalised } from './normalise.js';
 import { chunkSize, type EpochOrder, epochOrders } from './order.js';
 import { type UnreadableImages, unreadableReason } from './skipped.js';
 
-export interface LoaderSettings extends CropSettings {
+/** What decides the crops of a batch. */
+export interface BatchSettings extends CropSettings {
   seed: number;
   batchSize: number;
   /** Images among which those of the same part of the data set are shuffled; null for all. */
   shuffleBuffer: number | null;
+}
+
+export interface LoaderSettings extends BatchSettings {
   /** Bytes of decoded images that may wait for their step. */
   aheadBytes: number;
+  /** Threads that decode; as many as cores, up to eight, where none are named. */
+  decodeThreads?: number | null;
+  /** Where decoded pictures are kept. */
+  cache?: CacheSettings | null;
+  /** Told what should not be missed. */
+  warn?: (text: string) => void;
   /** Ends waiting for images that have to be fetched: the next batch is then an AbortError. */
   signal?: AbortSignal;
 }
@@ -23,6 +41,9 @@ export interface LoaderSettings extends CropSettings {
 const MOST_AHEAD = 4;
 /** Replacements tried for an unreadable image before it counts as an error of the whole data set. */
 const REPLACEMENTS = 100;
+
+/** Fewer images than this are decoded without threads of their own, which take a tenth of a second to start. */
+const FEW_IMAGES = 256;
 
 /** Steps of one epoch: whole batches only, the rest of the images is left to other epochs. */
 export function stepsPerEpoch(images: number, batchSize: number): number {
@@ -45,9 +66,10 @@ export function requireOneBatch({ length, description }: ImageCollection, batchS
  * The batches of a run from step `firstStep` (counted from 0) to `lastStep` (not included), for ever in the same order.
  *
  * What a batch holds depends on the seed and its step alone: the epoch's order, each crop and each replacement of an
- * unreadable image come from streams of their own. Images are decoded in sharp's threads while the caller computes the
- * batch before; at most `aheadBytes` of them wait, or one batch if that is larger.
- * @returns normalised images, [B, S, S, 3], one batch at a time
+ * unreadable image come from streams of their own. Images are decoded in other threads while the caller computes the batch
+ * before; at most `aheadBytes` of them wait, or one batch if that is larger.
+ * @returns normalised images, [B, S, S, 3], one batch at a time. A batch is whole until the next but one is asked for, which
+ * takes its memory: new memory for each costs a tenth of the whole time
  */
 export async function* loadBatches(
   images: ImageCollection,
@@ -60,7 +82,6 @@ export async function* loadBatches(
   const batchBytes = batchSize * settings.imageSize ** 2 * 3;
   const ahead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(aheadBytes / batchBytes)));
   const orderOf = epochOrders(settings.seed, images.length, shuffleBuffer);
-  const waiting: Promise<TrainingCrop[]>[] = [];
   const done = new AbortController();
   const unlink = signal && linkAbort(signal, done);
   const plan = {
@@ -70,20 +91,41 @@ export async function* loadBatches(
     signal: done.signal,
   };
   const source = images.forReading?.(plan) ?? images;
+  const decoders = openDecoders(settings, (lastStep - firstStep) * batchSize);
+  const waiting: Promise<TrainingCrop[]>[] = [];
+  const memory: (Float32Array | undefined)[] = [undefined, undefined];
   try {
     for (let step = firstStep; step < lastStep; step++) {
       for (let next = step + waiting.length; next < Math.min(lastStep, step + 1 + ahead); next++) {
-        const batch = readBatch(source, settings, unreadable, orderOf, next);
+        const batch = readBatch(source, settings, decoders, unreadable, orderOf, next);
         batch.catch(() => {}); // reported when its turn comes
         waiting.push(batch);
       }
       const crops = (await waiting.shift()) as TrainingCrop[];
-      yield toNormalised(crops.map(({ rgb }) => rgb)); // the batches after it are read meanwhile
+      const batch = toNormalised(
+        crops.map(({ rgb }) => rgb),
+        memory[step % 2],
+      );
+      memory[step % 2] = batch;
+      yield batch; // the batches after it are read meanwhile
     }
   } finally {
     unlink?.();
     done.abort();
+    await decoders.close();
   }
+}
+
+/** @param count images that are to be decoded */
+function openDecoders(settings: LoaderSettings, count: number): Decoders {
+  const { decodeThreads, cache = null, warn = () => {} } = settings;
+  if (count < FEW_IMAGES) return decodeHere(decoderSettings(settings, cache), warn);
+  return startDecoders(decoderSettings(settings, cache), decodeThreads ?? usualThreads(), warn);
+}
+
+function decoderSettings(settings: BatchSettings, cache: CacheSettings | null): DecoderSettings {
+  const { seed, imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit } = settings;
+  return { seed, imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit, cache };
 }
 
 /** A crop of a batch, and the image that it was cut from. */
@@ -96,19 +138,28 @@ export interface TrainingCrop {
 /** The first `count` crops of a step, counted from 1: the very ones that training learns from. */
 export async function cropsOfStep(
   images: ImageCollection,
-  settings: Omit<LoaderSettings, 'aheadBytes'>,
+  settings: BatchSettings,
   unreadable: UnreadableImages,
   step: number,
   count: number,
 ): Promise<TrainingCrop[]> {
   const orderOf = epochOrders(settings.seed, images.length, settings.shuffleBuffer);
-  return readBatch(images, settings, unreadable, orderOf, step - 1, Math.min(count, settings.batchSize));
+  return readBatch(
+    images,
+    settings,
+    decodeHere(decoderSettings(settings, null), () => {}),
+    unreadable,
+    orderOf,
+    step - 1,
+    Math.min(count, settings.batchSize),
+  );
 }
 
 /** The crops of a step, counted from 0. */
 async function readBatch(
   images: ImageCollection,
-  settings: Omit<LoaderSettings, 'aheadBytes'>,
+  settings: BatchSettings,
+  decoders: Decoders,
   unreadable: UnreadableImages,
   orderOf: (epoch: number) => EpochOrder,
   step: number,
@@ -121,14 +172,15 @@ async function readBatch(
   const first = (step % steps) * batchSize;
   const positions = Array.from({ length: count }, (_, at) => first + at);
   return Promise.all(
-    positions.map((position) => readPosition(images, settings, unreadable, epoch, position, order(position))),
+    positions.map((position) => readPosition(images, settings, decoders, unreadable, epoch, position, order(position))),
   );
 }
 
 /** The crop at a position of an epoch; where its image cannot be read, one of another image drawn for this position. */
 async function readPosition(
   images: ImageCollection,
-  settings: Omit<LoaderSettings, 'aheadBytes'>,
+  settings: BatchSettings,
+  decoders: Decoders,
   unreadable: UnreadableImages,
   epoch: number,
   position: number,
@@ -139,9 +191,9 @@ async function readPosition(
   for (let attempt = 0; attempt < REPLACEMENTS; attempt++) {
     const item = images.item(chosen);
     try {
-      const stream = new RandomStream(settings.seed, 'crop', epoch, position, attempt);
-      return { name: item.name, rgb: await randomCrop(item, settings, stream) };
+      return { name: item.name, rgb: await decoders.crop(item, [epoch, position, attempt]) };
     } catch (error) {
+      if (error instanceof DecodersEnded) throw error;
       unreadable.add(item.name, unreadableReason(error));
     }
     chosen = others.integer(0, images.length - 1);

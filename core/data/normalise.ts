@@ -2,10 +2,17 @@
 export const MEAN = [0.485, 0.456, 0.406] as const;
 export const DEVIATION = [0.229, 0.224, 0.225] as const;
 
-/** Brings RGB bytes of equal size, each [S, S, 3], to mean 0 and deviation 1 by colour: [B, S, S, 3]. */
-export function toNormalised(images: readonly Uint8Array[]): Float32Array {
+/**
+ * Brings RGB bytes of equal size, each [S, S, 3], to mean 0 and deviation 1 by colour: [B, S, S, 3].
+ * @param result where they go; new memory where none of that size is given
+ */
+export function toNormalised(images: readonly Uint8Array[], result?: Float32Array): Float32Array {
+  const length = images.length * (images[0]?.length ?? 0);
+  return normaliseInto(images, result?.length === length ? result : new Float32Array(length));
+}
+
+function normaliseInto(images: readonly Uint8Array[], result: Float32Array): Float32Array {
   const values = images[0]?.length ?? 0;
-  const result = new Float32Array(images.length * values);
   const tables = MEAN.map((mean, colour) =>
     Float32Array.from({ length: 256 }, (_, value) => (value / 255 - mean) / (DEVIATION[colour] as number)),
   ) as [Float32Array, Float32Array, Float32Array];

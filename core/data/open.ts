@@ -1,6 +1,6 @@
 import { UserError } from '../errors.js';
 import type { DataSet, ImageCollection } from '../plugin.js';
-import { openFolders } from './folder.js';
+import { type ListingOptions, openFolders } from './folder.js';
 import { askPlugin } from './named.js';
 import { areShards } from './shards/find.js';
 import { openTrainingShards } from './shards/open.js';
@@ -9,8 +9,13 @@ import { openTrainingShards } from './shards/open.js';
  * Opens what the user named as data: data sets by name (`shapes`, `shapes:2000`), folders, lists and files, or shards.
  * A path that has the name of a data set is written with its folder: ./shapes.
  * @param dataSets those of all plugins
+ * @param listing how folders are listed
  */
-export async function openData(data: readonly string[], dataSets: readonly DataSet[]): Promise<ImageCollection> {
+export async function openData(
+  data: readonly string[],
+  dataSets: readonly DataSet[],
+  listing: ListingOptions = {},
+): Promise<ImageCollection> {
   if (data.length === 0) {
     throw new UserError('no data was named', {
       expected: 'a folder of images, a list of image files (.txt), or the name of a data set',
@@ -18,7 +23,7 @@ export async function openData(data: readonly string[], dataSets: readonly DataS
     });
   }
   const named = data.filter((word) => findDataSet(word, dataSets));
-  if (named.length === 0) return openPlaces(data);
+  if (named.length === 0) return openPlaces(data, listing);
   if (data.length > 1) {
     throw new UserError(`the data set ${named[0]} cannot be mixed with other data`, {
       expected: 'one data set by name, or any number of folders and files',
@@ -28,10 +33,10 @@ export async function openData(data: readonly string[], dataSets: readonly DataS
   return askPlugin(() => (findDataSet(word, dataSets) as DataSet).open(splitName(word)[1]));
 }
 
-async function openPlaces(data: readonly string[]): Promise<ImageCollection> {
+async function openPlaces(data: readonly string[], listing: ListingOptions): Promise<ImageCollection> {
   const shards: string[] = [];
   for (const word of data) if (await areShards(word)) shards.push(word);
-  if (shards.length === 0) return openFolders(data);
+  if (shards.length === 0) return openFolders(data, listing);
   if (shards.length === data.length) return openTrainingShards(shards);
   throw new UserError(`the shards ${shards[0]} cannot be mixed with other data`, {
     expected: 'shards alone, or any number of folders and files',

@@ -1,6 +1,6 @@
 import type { Sharp } from 'sharp';
 import { randomCropBox } from '../data/crop.js';
-import { openImage, rawRgb } from '../data/image.js';
+import { openImage, rawRgb } from '../data/sharp-image.js';
 import type { ImageItem } from '../plugin.js';
 import type { RandomStream } from '../random.js';
 

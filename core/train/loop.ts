@@ -2,8 +2,8 @@ import { setImmediate } from 'node:timers/promises';
 import type { RunFolder } from '../checkpoint/run-folder.js';
 import { keepEpoch } from '../checkpoint/save.js';
 import type { Options } from '../config/schema.js';
-import { cropSettings, objectiveOf, ratesAt } from '../config/settings.js';
-import { loadBatches, stepsPerEpoch } from '../data/loader.js';
+import { cacheSettings, cropSettings, objectiveOf, ratesAt } from '../config/settings.js';
+import { type LoaderSettings, loadBatches, stepsPerEpoch } from '../data/loader.js';
 import { isAbort, type SkippedImages } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
@@ -77,13 +77,15 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
   const watch = await RunWatch.start(watched, monitors, state.weights.target, position.watch, console.warn);
   const plainStep = prepareTrainStep(run.engine, run.model, objectiveOf(options, chosen), options);
   const takeStep = withAdvice(plainStep, chosen, options.learningRate, folder.checkpoints);
-  const aheadBytes = options.aheadMegabytes * 1e6;
-  const loading = {
+  const loading: LoaderSettings = {
     ...cropSettings(options),
     seed,
     batchSize,
     shuffleBuffer: options.shuffleBuffer,
-    aheadBytes,
+    aheadBytes: options.aheadMegabytes * 1e6,
+    decodeThreads: options.decodeThreads,
+    cache: cacheSettings(options),
+    warn: console.warn,
     signal: stop.aborted,
   };
   const batches = loadBatches(images, loading, run.skipped, firstStep, totalSteps);
@@ -100,7 +102,10 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
   try {
     while (state.step < totalSteps && !stop.received) {
       const asked = performance.now();
-      const pixels = await nextBatch(batches, stop);
+      const pixels = await nextBatch(batches, stop).catch(async (error: unknown) => {
+        await saving.finish(state, watch.memory).catch(() => {}); // the first failure is the one to report
+        throw error;
+      });
       if (!pixels) break;
       const waitSeconds = (performance.now() - asked) / 1000;
 

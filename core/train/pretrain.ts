@@ -7,6 +7,8 @@ import { compareWithRun, newRunRecord, type RunRecord, readRunRecord, writeRunRe
 import { placeOf, type ResolvedOptions } from '../config/resolve.js';
 import type { Options } from '../config/schema.js';
 import { cropSettings, learningRateSchedule, maskSettings, modelSize } from '../config/settings.js';
+import { makeCacheFolder } from '../data/cache/folder.js';
+import { keepListings, listingFrom, listingInCache } from '../data/listing/kept.js';
 import { cropsOfStep, requireOneBatch, stepsPerEpoch } from '../data/loader.js';
 import { openData } from '../data/open.js';
 import { checkOutside } from '../data/outside.js';
@@ -85,7 +87,9 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: RunLo
   const chosen = choose(asked, plugins, (name) => placeOf(request.resolved, name) || recordedIn);
   const dataSets = plugins.flatMap((plugin) => plugin.dataSets ?? []);
   requireOutside(out, request.resolved.options.data, dataSets);
-  const images = await openData(asked.data, dataSets);
+  if (asked.cache !== null) await makeCacheFolder(asked.cache);
+  const listings = [runFolder(out).listing, asked.cache && listingInCache(asked.cache, asked.data)];
+  const images = await openData(asked.data, dataSets, listingFrom(record ? listings : listings.slice(1), console.line));
   if (record) requireSameImages(images, record, out);
   requireOneBatch(images, asked.batchSize);
   const { device, threads } = asked;
@@ -103,6 +107,7 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: RunLo
         images,
         lock,
       );
+  await keepListings(images, listings);
   const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
   const totalSteps = options.epochs * stepsPerEpoch(images.length, options.batchSize);
   const position = record ? await readPosition(folder, options, console) : freshPosition(options);

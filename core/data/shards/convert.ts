@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { ImageItem } from '../../plugin.js';
-import { BACKGROUND, checkImage, openImage } from '../image.js';
+import { checkImage } from '../image.js';
+import { BACKGROUND, openImage } from '../sharp-image.js';
 import { extensionOf } from './tar-write.js';
 
 export interface ConvertSettings {

@@ -1,7 +1,7 @@
 import { opendir, readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { explainSystemError, UserError } from '../../errors.js';
-import { IMAGE_EXTENSIONS } from '../folder.js';
+import { IMAGE_EXTENSIONS } from '../listing/scan.js';
 import { expandBraces, inside, isAddress, nameOf, namesShards, parseAddress } from './address.js';
 import { type PackIndex, readIndexBeside, readPackIndex } from './index-file.js';
 import { createNetwork } from './network.js';

@@ -1,4 +1,4 @@
-import { IMAGE_EXTENSIONS } from '../folder.js';
+import { IMAGE_EXTENSIONS } from '../listing/scan.js';
 import type { ByteSource } from './source.js';
 import { type TarFile, tarFiles } from './tar-files.js';
 

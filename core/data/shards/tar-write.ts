@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { Header, Pax } from 'tar';
-import { IMAGE_EXTENSIONS } from '../folder.js';
+import { IMAGE_EXTENSIONS } from '../listing/scan.js';
 
 const BLOCK = 512;
 /** The same for every entry, so that the same content gives the same bytes. */

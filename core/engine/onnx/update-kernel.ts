@@ -1,4 +1,5 @@
-import { type Code, doWhile, type Local, sequence, Variables, v128, type WasmFunction } from '../../wasm/assembler.js';
+import { type Code, doWhile, type Local, sequence, Variables, v128 } from '../../wasm/instructions.js';
+import type { WasmFunction } from '../../wasm/module.js';
 
 /** The numbers of an update, in the order in which the kernel reads them. */
 export const NUMBERS = [

@@ -1,4 +1,4 @@
-import { assembleModule } from '../../wasm/assembler.js';
+import { assembleModule } from '../../wasm/module.js';
 import type { Room } from './backend.js';
 import { LANES, NUMBERS, updateKernel } from './update-kernel.js';
 

@@ -8,7 +8,7 @@
 export type Code = readonly number[];
 export type ValueType = 'i32' | 'i64' | 'v128';
 
-const TYPES: Record<ValueType, number> = { i32: 0x7f, i64: 0x7e, v128: 0x7b };
+export const TYPES: Record<ValueType, number> = { i32: 0x7f, i64: 0x7e, v128: 0x7b };
 const NO_RESULT = 0x40;
 
 /** A local variable or parameter of a function. */
@@ -19,14 +19,6 @@ export interface Local {
   tee(value: Code): Code;
   /** Adds to an i32. */
   add(amount: Code | number): Code;
-}
-
-export interface WasmFunction {
-  name: string;
-  parameters: number;
-  result: boolean;
-  locals: readonly ValueType[];
-  body: Code;
 }
 
 /** Declares the variables of a function in turn: its i32 parameters first. */
@@ -174,47 +166,8 @@ export function doWhile(body: Code, condition: Code): Code {
   return [0x03, NO_RESULT, ...body, ...condition, 0x0d, 0, 0x0b];
 }
 
-/** Makes the bytes of a module with these functions and a memory, all of them exported. */
-export function assembleModule(functions: readonly WasmFunction[]): Uint8Array<ArrayBuffer> {
-  const types = functions.map(({ parameters, result }) => [
-    0x60,
-    ...list(Array<Code>(parameters).fill([TYPES.i32])),
-    ...list(result ? [[TYPES.i32]] : []),
-  ]);
-  const exported = functions.map(({ name }, index) => [...text(name), 0x00, ...unsigned(index)]);
-  const bodies = functions.map(({ locals, body }) => {
-    const code = [...list(locals.map((type) => [1, TYPES[type]])), ...body, 0x0b];
-    return [...unsigned(code.length), ...code];
-  });
-  return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00], // magic, version
-    ...section(1, types),
-    ...section(
-      3,
-      functions.map((_, index) => unsigned(index)),
-    ),
-    ...section(5, [[0x00, 1]]), // one page to start with, no limit
-    ...section(7, [...exported, [...text('memory'), 0x02, 0]]),
-    ...section(10, bodies),
-  ]);
-}
-
-function section(id: number, entries: readonly Code[]): number[] {
-  const content = list(entries);
-  return [id, ...unsigned(content.length), ...content];
-}
-
-function list(entries: readonly Code[]): number[] {
-  return [...unsigned(entries.length), ...entries.flat()];
-}
-
-function text(value: string): number[] {
-  const bytes = [...Buffer.from(value)];
-  return [...unsigned(bytes.length), ...bytes];
-}
-
 /** LEB128 of a number from 0. */
-function unsigned(value: number): number[] {
+export function unsigned(value: number): number[] {
   const bytes: number[] = [];
   let rest = value;
   do {

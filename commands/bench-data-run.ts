@@ -1,0 +1,34 @@
+import { OPTIONS } from '../core/config/schema.js';
+import { makeCacheFolder } from '../core/data/cache/folder.js';
+import { type LoaderMeasurement, measureLoader } from '../core/data/measure.js';
+import { openData } from '../core/data/open.js';
+import type { BenchFlags } from './bench.js';
+import { wholeNumber } from './numbers.js';
+import { configuredDataSets } from './plugins.js';
+
+/** Times loading images, without a model. */
+export async function benchData(data: readonly string[], flags: BenchFlags): Promise<void> {
+  const size = {
+    batchSize: wholeNumber('--batch-size', flags.batchSize, 1) ?? 64,
+    imageSize: wholeNumber('--image-size', flags.imageSize, 1) ?? 224,
+    batches: wholeNumber('--batches', flags.batches, 1) ?? 30,
+  };
+  const threads = wholeNumber('--threads', flags.threads, 1);
+  const cache = flags.cache ?? null;
+  if (cache !== null) await makeCacheFolder(cache);
+  const images = await openData(data, await configuredDataSets());
+  const limitBytes = OPTIONS.cacheMegabytes.default * 1e6;
+  const result = await measureLoader(images, size, threads, cache === null ? null : { folder: cache, limitBytes });
+  process.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : `${describe(result, images.description)}\n`);
+}
+
+function describe(result: LoaderMeasurement, description: string): string {
+  const { threads, images, imageSize, batchSize, batches, unreadableImages } = result;
+  return (
+    `${batches} batches of ${batchSize} random crops of ${imageSize} px; ${images} images: ${description}; threads: ${threads}\n` +
+    `  speed   ${result.imagesPerSecond} images/s (median of the batches: ${result.medianImagesPerSecond})\n` +
+    `  work    ${(result.cpuSecondsPerImage * 1000).toFixed(2)} ms of processor time an image\n` +
+    `  memory  ${result.peakMemoryMiB} MiB at its peak` +
+    (unreadableImages > 0 ? `\n  skipped ${unreadableImages} images that cannot be read` : '')
+  );
+}

@@ -1,0 +1,57 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { reasonOf } from '../errors.js';
+import { RandomStream } from '../random.js';
+import { PixelCache } from './cache/pixel-cache.js';
+import type { CropAnswer, CropJob, DecoderSettings } from './decoders.js';
+import { randomCrop } from './image.js';
+
+/*
+ * What runs in a thread of `startDecoders`: crops one image after the other, in the order in which they are asked for.
+ * This module is started, never imported.
+ */
+const port = parentPort;
+const settings = workerData as DecoderSettings;
+const cache =
+  settings.cache && new PixelCache(settings.cache, (warning) => port?.postMessage({ warning } satisfies CropAnswer));
+
+/** Images that may be decoded at the same time: while sharp's threads have one, this thread has another. */
+const AT_ONCE = 3;
+const queue: CropJob[] = [];
+let running = 0;
+let closing = false;
+
+port?.on('message', (job: CropJob | null) => {
+  if (job) queue.push(job);
+  else closing = true;
+  goOn();
+});
+
+function goOn(): void {
+  if (closing) queue.length = 0;
+  while (running < AT_ONCE && queue.length > 0) {
+    running++;
+    crop(queue.shift() as CropJob).then((answer) => {
+      running--;
+      port?.postMessage(answer, 'rgb' in answer ? [answer.rgb.buffer] : []);
+      goOn();
+    });
+  }
+  if (!closing || running > 0) return;
+  cache?.close();
+  port?.close();
+}
+
+async function crop({ id, source, counters }: CropJob): Promise<CropAnswer> {
+  const item = { name: '', source: typeof source === 'string' ? source : async () => source };
+  try {
+    const rgb = await randomCrop(item, settings, new RandomStream(settings.seed, 'crop', ...counters), cache);
+    return { id, rgb: isWhole(rgb) ? rgb : Uint8Array.from(rgb) };
+  } catch (error) {
+    return { id, reason: reasonOf(error) };
+  }
+}
+
+/** Whether the memory of a crop holds nothing else and can be handed over. */
+function isWhole(rgb: Uint8Array): rgb is Uint8Array<ArrayBuffer> {
+  return rgb.buffer instanceof ArrayBuffer && rgb.byteLength === rgb.buffer.byteLength;
+}

@@ -1,0 +1,146 @@
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import type { ImageItem } from '../plugin.js';
+import { RandomStream } from '../random.js';
+import { type CacheSettings, PixelCache } from './cache/pixel-cache.js';
+import type { CropSettings } from './crop.js';
+import { randomCrop } from './image.js';
+
+/** Makes random crops. */
+export interface Decoders {
+  readonly threads: number;
+  /**
+   * A random crop of an image, drawn from the stream ('crop', ...counters).
+   * @returns RGB, [S, S, 3]
+   * @throws Error if the image cannot be read; its message is the reason
+   */
+  crop(item: ImageItem, counters: readonly number[]): Promise<Uint8Array>;
+  /** Ends the threads when what they have begun is done; what was asked and not begun is left undone. */
+  close(): Promise<void>;
+}
+
+export interface DecoderSettings extends CropSettings {
+  seed: number;
+  /** Where decoded pictures are kept; null for nowhere. */
+  cache: CacheSettings | null;
+}
+
+/** What a thread is asked. */
+export interface CropJob {
+  id: number;
+  /** A path, or the content of a file. */
+  source: string | Uint8Array;
+  counters: readonly number[];
+}
+
+/** What it answers: [S, S, 3], or why there is none; or something to be said. */
+export type CropAnswer =
+  | { id: number; rgb: Uint8Array<ArrayBuffer> }
+  | { id: number; reason: string }
+  | { warning: string };
+
+/** The threads have ended before their work: this tells nothing about an image. */
+export class DecodersEnded extends Error {
+  override readonly name = 'DecodersEnded';
+}
+
+/** More threads than this do not help: eight crop thousands of images a second. */
+const MOST_THREADS = 8;
+
+/** One for each core that the process may use, up to eight. */
+export function usualThreads(): number {
+  return Math.min(availableParallelism(), MOST_THREADS);
+}
+
+/** Crops in this thread: for a few images, for which starting others takes longer. */
+export function decodeHere(settings: DecoderSettings, warn: (text: string) => void): Decoders {
+  const cache = settings.cache && new PixelCache(settings.cache, warn);
+  return {
+    threads: 0,
+    crop: (item, counters) => randomCrop(item, settings, new RandomStream(settings.seed, 'crop', ...counters), cache),
+    close: async () => cache?.close(),
+  };
+}
+
+/**
+ * Starts threads that crop.
+ *
+ * They are threads of JavaScript and not sharp's own, because most pictures are decoded without sharp (see `cutOut`), and
+ * because they go on while the main thread computes a step: whatever is asked is sent to them at once, so that the main
+ * thread need not turn between an image and the next one. Sharp's pool is still what decodes the rest. Crops do not depend
+ * on who makes them.
+ */
+export function startDecoders(settings: DecoderSettings, threads: number, warn: (text: string) => void): Decoders {
+  const workers = Array.from({ length: threads }, () => startWorker(settings, warn));
+  let nextId = 0;
+  const leastBusy = () =>
+    workers.reduce((least, worker) => (worker.waiting.size < least.waiting.size ? worker : least));
+  return {
+    threads,
+    async crop({ source }, counters) {
+      const content = typeof source === 'string' ? source : await source();
+      return leastBusy().ask({ id: nextId++, source: content, counters });
+    },
+    async close() {
+      await Promise.all(workers.map((worker) => worker.close()));
+    },
+  };
+}
+
+interface Asked {
+  resolve(rgb: Uint8Array): void;
+  reject(error: Error): void;
+}
+
+interface CropWorker {
+  waiting: Map<number, Asked>;
+  ask(job: CropJob): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+function startWorker(settings: DecoderSettings, warn: (text: string) => void): CropWorker {
+  const worker = new Worker(new URL('./decode-thread.js', import.meta.url), { workerData: settings });
+  const waiting = new Map<number, Asked>();
+  const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+  const failAll = (error: Error) => {
+    for (const { reject } of waiting.values()) reject(error);
+    waiting.clear();
+  };
+  worker.on('message', (answer: CropAnswer) => {
+    if ('warning' in answer) return warn(answer.warning);
+    const asked = waiting.get(answer.id);
+    waiting.delete(answer.id);
+    if (waiting.size === 0) worker.unref(); // an idle thread does not keep the program alive
+    if ('rgb' in answer) asked?.resolve(answer.rgb);
+    else asked?.reject(new Error(answer.reason));
+  });
+  let failure: DecodersEnded | undefined;
+  worker.on('error', (error) => {
+    failure = new DecodersEnded('a thread that decodes images has failed', { cause: error });
+    failAll(failure);
+  });
+  worker.on('exit', () => {
+    failure ??= new DecodersEnded('a thread that decodes images has ended');
+    failAll(failure);
+  });
+  worker.unref();
+  return {
+    waiting,
+    ask(job) {
+      return new Promise((resolve, reject) => {
+        if (failure) return reject(failure);
+        waiting.set(job.id, { resolve, reject });
+        worker.ref();
+        const { source } = job;
+        if (typeof source === 'string') return worker.postMessage(job);
+        const bytes = Uint8Array.from(source); // of its own memory: a part of a larger one would be sent with all of it
+        worker.postMessage({ ...job, source: bytes }, [bytes.buffer]);
+      });
+    },
+    async close() {
+      worker.ref();
+      worker.postMessage(null);
+      await ended;
+    },
+  };
+}

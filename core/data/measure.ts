@@ -1,0 +1,88 @@
+import { OPTIONS } from '../config/schema.js';
+import type { ImageCollection } from '../plugin.js';
+import type { CacheSettings } from './cache/pixel-cache.js';
+import { usualThreads } from './decoders.js';
+import { type LoaderSettings, loadBatches, requireOneBatch } from './loader.js';
+
+export interface LoaderMeasurement {
+  loader: 'ijepa';
+  threads: number;
+  images: number;
+  imageSize: number;
+  batchSize: number;
+  /** Batches that were timed. */
+  batches: number;
+  /** Over all of them. */
+  imagesPerSecond: number;
+  /** From the median of the times that batches took: they come in bursts, so that the mean is what counts. */
+  medianImagesPerSecond: number;
+  /** Of all threads, without their start: tells more than the clock where others use the machine too. */
+  cpuSecondsPerImage: number;
+  /** Most memory that the process ever held. */
+  peakMemoryMiB: number;
+  unreadableImages: number;
+}
+
+/** Batches before the clock is started. */
+const WARM_UP = 3;
+
+/**
+ * Times the loader alone: batches of random crops as in training, with the default options, at once thrown away.
+ * @param threads null for as many as training would take
+ */
+export async function measureLoader(
+  images: ImageCollection,
+  size: { batchSize: number; imageSize: number; batches: number },
+  threads: number | null,
+  cache: CacheSettings | null,
+): Promise<LoaderMeasurement> {
+  const { batchSize, imageSize, batches } = size;
+  requireOneBatch(images, batchSize);
+  const settings: LoaderSettings = {
+    seed: 0,
+    batchSize,
+    shuffleBuffer: null,
+    imageSize,
+    cropScale: OPTIONS.cropScale.default,
+    cropAspect: OPTIONS.cropAspect.default,
+    flip: 0,
+    jitter: 0,
+    blur: 0,
+    pixelLimit: OPTIONS.maxMegapixels.default * 1e6,
+    aheadBytes: OPTIONS.aheadMegabytes.default * 1e6,
+    decodeThreads: threads,
+    cache,
+  };
+  const unreadable = new Set<string>();
+  const loading = loadBatches(images, settings, { add: (name) => unreadable.add(name) }, 0, WARM_UP + batches);
+  const seconds: number[] = [];
+  let cpuStart = process.cpuUsage();
+  let started = performance.now();
+  for await (const _ of loading) {
+    const ended = performance.now();
+    seconds.push((ended - started) / 1000);
+    started = ended;
+    if (seconds.length === WARM_UP) cpuStart = process.cpuUsage();
+  }
+  const cpu = process.cpuUsage(cpuStart);
+  const timed = seconds.slice(WARM_UP);
+  const total = timed.reduce((sum, time) => sum + time, 0);
+  const median = [...timed].sort((a, b) => a - b)[timed.length >> 1] as number;
+  return {
+    loader: 'ijepa',
+    threads: threads ?? usualThreads(),
+    images: images.length,
+    imageSize,
+    batchSize,
+    batches,
+    imagesPerSecond: round((batchSize * batches) / total, 1),
+    medianImagesPerSecond: round(batchSize / median, 1),
+    cpuSecondsPerImage: round((cpu.user + cpu.system) / 1e6 / (batchSize * batches), 5),
+    peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
+    unreadableImages: unreadable.size,
+  };
+}
+
+function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}
