@@ -6,6 +6,7 @@ import { type Tensor, tf } from '../engine/tf.js';
 import { explainSystemError, UserError } from '../errors.js';
 import { encoderShapes, type ParameterShapes, type Parameters, predictorShapes } from '../model/parameters.js';
 import type { ModelSize } from '../model/sizes.js';
+import { tryJson } from '../text.js';
 import type { TrainState } from '../train/step.js';
 import { type WatchMemory, watchMemorySchema } from '../train/watch-memory.js';
 import { epochCheckpoint, epochOf, latestCheckpoint, previousCheckpoint } from './names.js';
@@ -30,7 +31,7 @@ const count = z.coerce.number().pipe(z.int().min(0));
 /** What a checkpoint's metadata says of the run's position. */
 const saidSchema = z.object({
   step: count,
-  watch: z.preprocess((text) => JSON.parse(String(text)), watchMemorySchema.nullable()).catch(null),
+  watch: z.preprocess((text) => tryJson(String(text)), watchMemorySchema.nullable()).catch(null),
 });
 
 /**

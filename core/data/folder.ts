@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Dirent } from 'node:fs';
-import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join, resolve } from 'node:path';
 import { explainSystemError, UserError } from '../errors.js';
 import type { ImageCollection } from '../plugin.js';
+import { readText } from '../text.js';
 
 const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png', '.webp', '.avif', '.gif', '.tif', '.tiff'];
 const LIST_EXTENSIONS = ['.txt', '.lst'];
@@ -111,10 +112,7 @@ async function isFolder(path: string): Promise<boolean> {
 }
 
 async function readList(list: string): Promise<FoundFile[]> {
-  const text = await readFile(list, 'utf8').catch((error: unknown) => {
-    throw explainSystemError(error, list);
-  });
-  const lines = text
+  const lines = (await readText(list))
     .split(/\r?\n/)
     .map((line) => line.trim())
     .filter((line) => line !== '' && !line.startsWith('#'));

@@ -3,6 +3,9 @@ import type { ImageItem } from '../plugin.js';
 import type { RandomStream } from '../random.js';
 import { type CropBox, type CropSettings, randomCropBox } from './crop.js';
 
+/** What an image file may be; others could have more files read, or take any time to draw. */
+const FORMATS = ['jpeg', 'png', 'webp', 'heif', 'gif', 'tiff'];
+
 /** What transparent parts are laid on. */
 const BACKGROUND = { r: 255, g: 255, b: 255 };
 
@@ -50,6 +53,9 @@ export async function openImage(
   const input = sharp(bytes, { autoOrient: true, failOn: 'error', limitInputPixels: pixelLimit, pages: 1 });
   const metadata = await input.metadata();
   const { width, height } = metadata.autoOrient;
+  if (typeof source === 'string' && !FORMATS.includes(metadata.format)) {
+    throw new Error(`its content is ${metadata.format}, not JPEG, PNG, WebP, AVIF, GIF or TIFF`);
+  }
   if (width * height > pixelLimit) {
     throw new Error(`it has ${width} x ${height} pixels, more than the limit of ${pixelLimit}`);
   }

@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { explainSystemError, reasonOf, UserError } from '../errors.js';
+import { explainSystemError, printable, reasonOf, UserError } from '../errors.js';
 import { extractTar } from './tar.js';
 import { extractZip } from './zip.js';
 
@@ -72,7 +72,7 @@ function createGate(archive: string, { selects, limits = UNLIMITED, onProgress }
   return (entry) => {
     const problem = problemOf(entry);
     if (problem) {
-      throw new UserError(`${archive} holds ${printable(entry.name)}, ${problem}`, {
+      throw new UserError(`${archive} holds ${printable(entry.name).slice(0, 200)}, ${problem}`, {
         expected: 'files and folders that stay in the folder into which they are unpacked',
         remedy: 'do not use this archive: nothing of it was kept',
       });
@@ -123,10 +123,6 @@ function meaningful(path: string): string[] {
 
 function partsOf(path: string): string[] {
   return path.split(/[\\/]/);
-}
-
-function printable(name: string): string {
-  return name.replaceAll(/\p{Cc}/gu, '?').slice(0, 200);
 }
 
 function isReadingFailure(error: unknown): boolean {

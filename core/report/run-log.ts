@@ -1,7 +1,9 @@
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, writeSync } from 'node:fs';
+import { z } from 'zod';
 import { writeFileAtomically } from '../atomic.js';
 import type { RunFolder } from '../checkpoint/run-folder.js';
 import { explainSystemError } from '../errors.js';
+import { linesOf, tryJson } from '../text.js';
 
 /** What is logged of each step; every field is a column. */
 export interface LogRow {
@@ -55,6 +57,20 @@ const COLUMNS = [
   'targetRank',
 ] as const satisfies readonly (keyof LogRow)[];
 
+/** JSON knows no number that is none: it stands as null. */
+const measured = z
+  .number()
+  .nullable()
+  .transform((value) => value ?? Number.NaN);
+const looked = z.number().nullable();
+const rowSchema: z.ZodType<LogRow> = z.object({
+  ...(Object.fromEntries(COLUMNS.map((column) => [column, measured])) as Record<keyof LogRow, typeof measured>),
+  epoch: z.int().min(1),
+  step: z.int().min(1),
+  targetDeviation: looked,
+  targetRank: looked,
+});
+
 /** Appends rows to `log.jsonl` and `log.csv`. */
 export interface RunLog {
   append(row: LogRow): void;
@@ -95,22 +111,12 @@ export async function openRunLog(folder: RunFolder, lastStep: number): Promise<{
 /** The rows of a run's log; lines that were cut off or damaged are left out. */
 export function readRunLog(folder: RunFolder): LogRow[] {
   if (!existsSync(folder.log)) return [];
-  return readLines(folder.log).flatMap((line) => {
-    try {
-      const row: unknown = JSON.parse(line);
-      return row !== null && typeof row === 'object' && 'step' in row ? [row as LogRow] : [];
-    } catch {
-      return [];
-    }
-  });
-}
-
-function readLines(path: string): string[] {
-  try {
-    return readFileSync(path, 'utf8').split('\n');
-  } catch (error) {
-    throw explainSystemError(error, path);
+  const rows: LogRow[] = [];
+  for (const line of linesOf(folder.log)) {
+    const row = rowSchema.safeParse(tryJson(line));
+    if (row.success) rows.push(row.data);
   }
+  return rows;
 }
 
 function jsonLine(row: LogRow): string {

@@ -62,7 +62,10 @@ export async function readScenes(folder: string, part: 'train' | 'val'): Promise
       });
     }
     seen.add(name);
-    const nearest = Math.min(...objects.map(({ pixel_coords }) => pixel_coords[2]));
+    const nearest = objects.reduce(
+      (least, { pixel_coords }) => Math.min(least, pixel_coords[2]),
+      Number.POSITIVE_INFINITY,
+    );
     return { name, count: objects.length, nearest };
   });
   return { root, scenes: read };

@@ -29,6 +29,11 @@ async function look(item: ImageItem): Promise<void> {
   assert.equal(rgb.length, 3 * SETTINGS.imageSize ** 2);
 }
 
+/** Files of one path are other ones here each time: nothing may be kept of them. */
+async function prepare(): Promise<void> {
+  sharp.cache(false);
+}
+
 /** Any plain Error whose first line says why; it ends up in a list with a line for each image. */
 function isRefusal(error: unknown): boolean {
   return error instanceof Error && error.constructor === Error && /^[^\p{Cc}]{1,1000}$/u.test(reasonOf(error));
@@ -149,6 +154,7 @@ export async function imageReaders(): Promise<readonly FuzzedReader[]> {
       name: `image-${format}`,
       file: `x.${format}`,
       inputs: format === 'png' ? fc.oneof(withOtherNumbers(some), pngs) : withOtherNumbers(some),
+      prepare,
       read: (path: string) => look({ name: path, source: path }),
       isRefusal,
     })),
@@ -156,6 +162,7 @@ export async function imageReaders(): Promise<readonly FuzzedReader[]> {
       name: 'image-svg',
       file: 'x.svg',
       inputs: drawings,
+      prepare,
       read: (path) => look({ name: path, source: () => readFile(path) }),
       isRefusal,
     },
@@ -163,6 +170,7 @@ export async function imageReaders(): Promise<readonly FuzzedReader[]> {
       name: 'image-svg-as-png',
       file: 'x.png',
       inputs: drawings,
+      prepare,
       async read(path) {
         await look({ name: path, source: path });
         assert.fail('a drawing was taken for a picture');
