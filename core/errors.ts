@@ -1,8 +1,9 @@
 import { dirname, resolve } from 'node:path';
 import { closest, distance } from 'fastest-levenshtein';
 
-/** Characters of a line of a message, so that no file can fill a screen with what it holds. */
+/** Characters of a line of a message and of a reason, so that no file can fill a screen with what it holds. */
 const LONGEST_LINE = 5000;
+const LONGEST_REASON = 1000;
 
 /** What a message about a user's mistake says, beside the problem itself. */
 export interface Advice {
@@ -30,13 +31,13 @@ export class UserError extends Error {
     const lines = this.message.split('\n');
     if (this.advice.expected) lines.push(`  expected: ${this.advice.expected}`);
     if (this.advice.remedy) lines.push(`  what to do: ${this.advice.remedy}`);
-    return lines.map(printable).join('\n');
+    return lines.map((line) => printable(line)).join('\n');
   }
 }
 
 /** A line that may quote a file, as it can be shown: control characters, which would steer a terminal, are made visible. */
-export function printable(line: string): string {
-  const shown = line.length <= LONGEST_LINE ? line : `${line.slice(0, LONGEST_LINE)} ...`;
+export function printable(line: string, longest = LONGEST_LINE): string {
+  const shown = line.length <= longest ? line : `${line.slice(0, longest)} ...`;
   return shown.replaceAll(/\p{Cc}/gu, '?');
 }
 
@@ -80,7 +81,8 @@ const SYSTEM_PROBLEMS: Record<string, { says: string; remedy: string }> = {
 /** The first line of an error's message, for use as a reason within another one. */
 export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return printable((text.split('\n').find((line) => line.trim() !== '') ?? 'no reason was given').trim());
+  const line = text.split('\n').find((candidate) => candidate.trim() !== '') ?? 'no reason was given';
+  return printable(line.trim(), LONGEST_REASON);
 }
 
 /** Whether an error says that a file is not there; a UserError does by its cause. */

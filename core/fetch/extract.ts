@@ -72,7 +72,7 @@ function createGate(archive: string, { selects, limits = UNLIMITED, onProgress }
   return (entry) => {
     const problem = problemOf(entry);
     if (problem) {
-      throw new UserError(`${archive} holds ${printable(entry.name).slice(0, 200)}, ${problem}`, {
+      throw new UserError(`${archive} holds ${printable(entry.name, 200)}, ${problem}`, {
         expected: 'files and folders that stay in the folder into which they are unpacked',
         remedy: 'do not use this archive: nothing of it was kept',
       });

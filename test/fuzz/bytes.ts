@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 
 /** Larger inputs are cut to this, in bytes. */
-const LARGEST = 1 << 18;
+const LARGEST = 1 << 17;
 
 /** Numbers at which programs err. */
 export const EDGES = [

@@ -8,10 +8,10 @@ import type { FuzzedReader } from './reader.js';
 /** What a reader may make of an input. */
 export type Verdict = 'returned' | 'refused';
 
-/** Bounds of one case: generous, against what grows without one. Inputs have up to 256 KiB. */
+/** Bounds of one case: generous, against what grows without one. Inputs have up to 128 KiB. */
 const MOST_CPU_SECONDS = 5;
 const MOST_NEW_BYTES = 256 * 2 ** 20;
-const LONGEST_REPORT = 8000;
+const LONGEST_REPORT = 16_000;
 
 /**
  * Has a reader read an input.

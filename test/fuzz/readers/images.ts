@@ -36,7 +36,7 @@ async function prepare(): Promise<void> {
 
 /** Any plain Error whose first line says why; it ends up in a list with a line for each image. */
 function isRefusal(error: unknown): boolean {
-  return error instanceof Error && error.constructor === Error && /^[^\p{Cc}]{1,1000}$/u.test(reasonOf(error));
+  return error instanceof Error && error.constructor === Error && /^[^\p{Cc}]{1,1100}$/u.test(reasonOf(error));
 }
 
 /** A gradient with some transparency. */
