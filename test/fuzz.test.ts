@@ -15,7 +15,7 @@ for (const reader of await fuzzedReaders()) {
     const place = await mkdtemp(join(tmpdir(), 'ijepa-test-'));
     t.teardown(() => rm(place, { recursive: true, force: true }));
     const { cases, failure } = await tryReader(reader, CASES, SEED, join(place, 'input'));
-    t.is(failure, null, failure?.problem);
+    t.is(failure?.problem, undefined, `npm run test:fuzz -- --reader ${reader.name} --cases ${CASES} --seed ${SEED}`);
     t.is(cases, CASES);
   });
 }

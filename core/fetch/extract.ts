@@ -100,6 +100,8 @@ function problemOf({ name, kind, link }: EntryFacts): string | null {
   if (name.includes('\0')) return 'a name that no file can have';
   if (kind === 'other') return 'which is neither a file nor a folder';
   if (kind === 'link' && (!link || leadsOut(link.from, link.to))) return 'a link that leads out of the folder';
+  if (link && isPartOfOther(name, link.to))
+    return 'a link to the name of a folder around it, or to what would lie in it';
   return null;
 }
 
@@ -115,6 +117,14 @@ function leadsOut(from: string, to: string): boolean {
   const up = down < 0 ? parts.length : down;
   // Behind a name, which may be a link itself, '..' may be anywhere.
   return up > meaningful(from).length || parts.slice(up).includes('..');
+}
+
+/** Whether one path begins with the other: the tar package would wait for itself, for ever, to be done with such a link. */
+function isPartOfOther(path: string, other: string): boolean {
+  const [short = [], long = []] = [path, other]
+    .map((each) => meaningful(each.normalize('NFD').toLowerCase().toUpperCase()))
+    .sort((a, b) => a.length - b.length);
+  return short.length > 0 && short.length < long.length && short.every((part, at) => part === long[at]);
 }
 
 function meaningful(path: string): string[] {

@@ -63,7 +63,7 @@ const measured = z
   .nullable()
   .transform((value) => value ?? Number.NaN);
 const looked = z.number().nullable();
-const rowSchema: z.ZodType<LogRow> = z.object({
+const rowSchema: z.ZodType<LogRow> = z.looseObject({
   ...(Object.fromEntries(COLUMNS.map((column) => [column, measured])) as Record<keyof LogRow, typeof measured>),
   epoch: z.int().min(1),
   step: z.int().min(1),
@@ -110,13 +110,15 @@ export async function openRunLog(folder: RunFolder, lastStep: number): Promise<{
 
 /** The rows of a run's log; lines that were cut off or damaged are left out. */
 export function readRunLog(folder: RunFolder): LogRow[] {
-  if (!existsSync(folder.log)) return [];
   const rows: LogRow[] = [];
-  for (const line of linesOf(folder.log)) {
-    const row = rowSchema.safeParse(tryJson(line));
-    if (row.success) rows.push(row.data);
-  }
+  if (existsSync(folder.log)) for (const line of linesOf(folder.log)) rows.push(...parseLine(line));
   return rows;
+}
+
+/** The row of a line; none where it was cut off or damaged. */
+function parseLine(line: string): LogRow[] {
+  const row = rowSchema.safeParse(tryJson(line));
+  return row.success ? [row.data] : [];
 }
 
 function jsonLine(row: LogRow): string {

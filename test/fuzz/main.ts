@@ -31,7 +31,6 @@ function runReader(reader: FuzzedReader, cases: number, seed: number, folder: st
   let end: { problem: string | null; input: string } | undefined;
   const child = fork(WORKER, [reader.name, String(cases), String(seed), folder], {
     execArgv: [`--max-old-space-size=${HEAP}`],
-    env: { ...process.env, TMPDIR: tmpdir() },
   });
   let hangs = false;
   const watch = setTimeout(() => {

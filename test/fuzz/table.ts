@@ -9,7 +9,7 @@ import { safetensorsReaders } from './readers/safetensors.js';
 /** Every reader of outside bytes. */
 export async function fuzzedReaders(): Promise<readonly FuzzedReader[]> {
   return [
-    ...safetensorsReaders,
+    ...(await safetensorsReaders()),
     ...cifar100Readers,
     ...dataSetReaders,
     ...recordReaders,

@@ -120,7 +120,7 @@ function crc32(bytes: Uint8Array): number {
 }
 
 /** Drawings that claim much, refer to other files, or unfold. */
-const lengths = fc.constantFrom('16', '1000', '1001', '100000', '1e9', '1e30', '-1', '0', '100%', 'NaN', '16in', '');
+const lengths = fc.constantFrom('16', '1000', '1001', '100000', '1e30', '-1', '0', '100%', 'NaN', '16in', '');
 const contents = fc.constantFrom(
   '<rect width="9" height="9" fill="red"/>',
   '<image href="x.svg" width="9" height="9"/>',
