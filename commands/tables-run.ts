@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { UserError } from '../core/errors.js';
+import { reasonOf, UserError } from '../core/errors.js';
 import type { EvaluationResult } from '../core/eval/result.js';
 import { writeChart } from '../core/report/evaluation-chart.js';
 import type { ResultTable } from '../core/report/result-table.js';
@@ -46,7 +46,7 @@ async function readPlaces(places: readonly string[]): Promise<EvaluationResult[]
       read.push(...(await readResults(path)));
     } catch (error) {
       if (named || !(error instanceof UserError)) throw error;
-      process.stderr.write(`left out: ${error.message}\n`);
+      process.stderr.write(`left out: ${reasonOf(error)}\n`);
     }
   }
   return read;

@@ -1,6 +1,10 @@
 import { dirname, resolve } from 'node:path';
 import { closest, distance } from 'fastest-levenshtein';
 
+/** Characters of a line of a message and of a reason, so that no file can fill a screen with what it holds. */
+const LONGEST_LINE = 5000;
+const LONGEST_REASON = 1000;
+
 /** What a message about a user's mistake says, beside the problem itself. */
 export interface Advice {
   /** What would have been right. */
@@ -24,11 +28,17 @@ export class UserError extends Error {
 
   /** The whole message, one line for each of: problem, expectation, remedy. */
   get report(): string {
-    const lines = [this.message];
+    const lines = this.message.split('\n');
     if (this.advice.expected) lines.push(`  expected: ${this.advice.expected}`);
     if (this.advice.remedy) lines.push(`  what to do: ${this.advice.remedy}`);
-    return lines.join('\n');
+    return lines.map((line) => printable(line)).join('\n');
   }
+}
+
+/** A line that may quote a file, as it can be shown: control characters, which would steer a terminal, are made visible. */
+export function printable(line: string, longest = LONGEST_LINE): string {
+  const shown = line.length <= longest ? line : `${line.slice(0, longest)} ...`;
+  return shown.replaceAll(/\p{Cc}/gu, '?');
 }
 
 /** The error of a name that does not exist: what was given, the nearest name that does, and all the names. */
@@ -75,7 +85,14 @@ const SYSTEM_PROBLEMS: Record<string, { says: string; remedy: string }> = {
 /** The first line of an error's message, for use as a reason within another one. */
 export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return (text.split('\n').find((line) => line.trim() !== '') ?? 'no reason was given').trim();
+  const line = text.split('\n').find((candidate) => candidate.trim() !== '') ?? 'no reason was given';
+  return printable(line.trim(), LONGEST_REASON);
+}
+
+/** Whether an error says that a file is not there; a UserError does by its cause. */
+export function isMissing(error: unknown): boolean {
+  if (error instanceof UserError) return isMissing(error.cause);
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
 /** Turns a failure to write a file or make a folder into a message for the user; returns anything else as it is. */

@@ -3,6 +3,7 @@ import { type Tensor, tf } from '../engine/tf.js';
 import { UserError } from '../errors.js';
 import { encoderShapes, type ParameterShapes, type Parameters, predictorShapes } from '../model/parameters.js';
 import type { ModelSize } from '../model/sizes.js';
+import { tryJson } from '../text.js';
 import type { TrainState } from '../train/step.js';
 import { type WatchMemory, watchMemorySchema } from '../train/watch-memory.js';
 import { FORMAT, requireOwnFormat } from './format.js';
@@ -25,7 +26,7 @@ const count = z.coerce.number().pipe(z.int().min(0));
 /** What a checkpoint's metadata says of the run's position. */
 const saidSchema = z.object({
   step: count,
-  watch: z.preprocess((text) => JSON.parse(String(text)), watchMemorySchema.nullable()).catch(null),
+  watch: z.preprocess((text) => tryJson(String(text)), watchMemorySchema.nullable()).catch(null),
 });
 
 /** The tensors of a state by their names in a checkpoint, in memory that threads share. */

@@ -3,6 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { z } from 'zod';
 import { type Place, writeAtomically } from '../atomic.js';
 import { explainSystemError, UserError } from '../errors.js';
+import { listOf } from '../list-of.js';
 
 /*
  * The safetensors format: 8 bytes with the length of a JSON header (little-endian), the header, then the tensors' bytes
@@ -49,10 +50,13 @@ const LARGEST_HEADER = 100_000_000;
 const size = z.int().min(0);
 const entrySchema = z.object({
   dtype: z.enum(Object.keys(ARRAYS) as [ElementType, ...ElementType[]]),
-  shape: z.array(size),
+  shape: listOf(size),
   data_offsets: z.tuple([size, size]),
 });
-const metadataSchema = z.record(z.string(), z.string());
+const metadataSchema = z.custom<Record<string, string>>(
+  (value) =>
+    value instanceof Object && !Array.isArray(value) && Object.values(value).every((x) => typeof x === 'string'),
+);
 
 /**
  * Writes tensors and metadata whole or not at all, with a checksum over everything.

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type CosmiconfigResult, cosmiconfig, type Loader } from 'cosmiconfig';
-import { parse } from 'yaml';
 import { explainSystemError, reasonOf, UserError } from '../errors.js';
 import { isModulePath } from '../plugins/place.js';
+import { parseYaml } from './yaml.js';
 
 /** A configuration file that was found or named. */
 export interface ConfigFile {
@@ -64,8 +64,7 @@ const SEARCH_PLACES = [
   ...['', '.yaml', '.yml', '.json', '.js', '.mjs', '.cjs'].map((extension) => `.ijeparc${extension}`),
 ];
 
-/** One parser reads and writes all YAML of this program. */
-const loadYaml: Loader = (_path, content) => parse(content);
+const loadYaml: Loader = (_path, content) => parseYaml(content);
 
 /** The file that was being read, which cosmiconfig notes on what it throws. */
 function fileOf(error: unknown): string {

@@ -119,8 +119,12 @@ export function parseValue(option: Option<unknown>, word: string): unknown {
   return option.kind === 'interval' ? readInterval(word) : word;
 }
 
+/** Characters of two numbers, at most. */
+const LONGEST_INTERVAL = 100;
+
 /** 'a-b', 'a,b' or 'a..b' as two numbers. */
 export function readInterval(word: string): unknown {
+  if (word.length > LONGEST_INTERVAL) return word; // the pattern's time grows with its square
   const parts = /^\s*([\d.]+(?:e-?\d+)?)\s*(?:-|,|\.\.)\s*([\d.]+(?:e-?\d+)?)\s*$/i.exec(word);
   return parts ? [readNumber(parts[1] as string), readNumber(parts[2] as string)] : word;
 }

@@ -1,16 +1,17 @@
-import { readFile } from 'node:fs/promises';
-import { parse, stringify } from 'yaml';
+import { stringify } from 'yaml';
 import { z } from 'zod';
 import { writeFileAtomically } from '../atomic.js';
 import type { Engine } from '../engine/contract.js';
-import { explainSystemError, reasonOf, UserError } from '../errors.js';
+import { reasonOf, UserError } from '../errors.js';
 import type { ImageCollection } from '../plugin.js';
+import { readText } from '../text.js';
 import { programVersion } from '../version.js';
 import { AUTO, formatValue, type Option } from './option.js';
 import type { ResolvedOptions } from './resolve.js';
 import { flagOf, OPTION_NAMES, OPTIONS, type OptionName, type Options } from './schema.js';
 import { automaticValues } from './settings.js';
 import { validateOptions } from './validate.js';
+import { LARGEST_CONFIGURATION, parseYaml } from './yaml.js';
 
 /** Options that runs of earlier versions did not have: they went by the defaults. */
 const LATER = [
@@ -74,10 +75,8 @@ export async function writeRunRecord(path: string, { options, run }: RunRecord):
  * @throws UserError if it is not whole
  */
 export async function readRunRecord(path: string): Promise<RunRecord> {
-  const content = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw explainSystemError(error, path);
-  });
-  const { run, ...recorded } = z.record(z.string(), z.unknown()).catch({}).parse(parseYaml(path, content));
+  const content = parseRecord(path, await readText(path, LARGEST_CONFIGURATION));
+  const { run, ...recorded } = z.record(z.string(), z.unknown()).catch({}).parse(content);
   const values = { ...Object.fromEntries(LATER.map((name) => [name, OPTIONS[name].default])), ...recorded };
   const section = runSection.safeParse(run);
   const options = validateOptions(values, path);
@@ -128,9 +127,9 @@ export function describeOptions({ options, origins }: ResolvedOptions): string {
   return lines.join('\n');
 }
 
-function parseYaml(path: string, content: string): unknown {
+function parseRecord(path: string, content: string): unknown {
   try {
-    return parse(content);
+    return parseYaml(content);
   } catch (error) {
     throw new UserError(`${path} is not YAML: ${reasonOf(error)}`);
   }

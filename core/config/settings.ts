@@ -18,7 +18,7 @@ import { AUTO, type Option } from './option.js';
 import { OPTIONS, type OptionName, type Options } from './schema.js';
 
 /** Most patches along a side: attention over more takes gigabytes a head. */
-const LARGEST_GRID = 128;
+export const LARGEST_GRID = 128;
 /** The reference code's predictor has the usual ratio, whatever the encoder's. */
 const PREDICTOR_MLP_RATIO = 4;
 

@@ -1,7 +1,11 @@
+import { inspect } from 'node:util';
 import { z } from 'zod';
 import { nearestName, UserError, unknownName } from '../errors.js';
 import { AUTO, allowedValues, type Option, readInterval } from './option.js';
 import { flagOf, OPTION_NAMES, OPTIONS, type OptionName, type Options } from './schema.js';
+
+/** Characters of a value that are shown. */
+const LONGEST_VALUE = 200;
 
 /** Values that were given for some options. */
 export type GivenOptions = Partial<Record<OptionName, unknown>>;
@@ -33,10 +37,18 @@ export function isOptionName(name: string): name is OptionName {
   return Object.hasOwn(OPTIONS, name);
 }
 
-/** A value as it was written; JSON would call infinity null. */
+/** A value about as it was written, as far as that helps: it may be as large, deep or circular as its file made it. */
 function describeValue(value: unknown): string {
-  if (Array.isArray(value) && value.every((part) => typeof part === 'number')) return value.join('-');
-  return typeof value === 'number' ? String(value) : JSON.stringify(value);
+  if (typeof value === 'string')
+    return JSON.stringify(value.length > LONGEST_VALUE ? `${value.slice(0, LONGEST_VALUE)}...` : value);
+  if (Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === 'number'))
+    return value.join('-');
+  return inspect(value, {
+    depth: 1,
+    breakLength: Number.POSITIVE_INFINITY,
+    maxArrayLength: 10,
+    maxStringLength: LONGEST_VALUE,
+  });
 }
 
 /** The type of an option's values in a configuration file. */

@@ -45,7 +45,7 @@ export async function cutOut(item: ImageItem, wish: Wish, cache: PixelCache | nu
   if (kept) return kept;
   const file = await fileOf(item);
   const rgb = typeof file === 'string' ? null : cutUsualJpeg(file, choose, pixelLimit, slot);
-  return rgb ?? cutOther(file, choose, wish, slot);
+  return rgb ?? cutOther(file, typeof item.source === 'string', choose, wish, slot);
 }
 
 /** Cuts out of pixels that are kept; null where they are not those that are needed, or damaged. */
@@ -76,11 +76,12 @@ function cutUsualJpeg(file: Uint8Array, choose: Choose, pixelLimit: number, slot
 /** Cuts out of anything that sharp reads. */
 async function cutOther(
   file: Uint8Array | string,
+  isFile: boolean,
   choose: Choose,
   { side, pixelLimit }: Wish,
   slot: CacheSlot | null,
 ): Promise<Uint8Array> {
-  const { input, width, height } = await openFile(file, pixelLimit);
+  const { input, width, height } = await openFile(file, pixelLimit, isFile);
   const { cut } = choose({ width, height });
   if (width * height > WHOLE_PIXELS) {
     const part = input.extract(cut.box).resize(side, side, { fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false });

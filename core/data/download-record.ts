@@ -1,11 +1,15 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomically } from '../atomic.js';
-import { explainSystemError, UserError } from '../errors.js';
+import { isMissing, UserError } from '../errors.js';
+import { listOf } from '../list-of.js';
+import { readText, tryJson } from '../text.js';
 
 /** The file in which a folder remembers what was fetched into it, so that nothing is fetched twice. */
 const NAME = '.ijepa-download.json';
+/** Most bytes of it: an archive may have many names at its top. */
+const LARGEST = 2 ** 26;
 
 const fetchedSchema = z.object({
   url: z.string(),
@@ -13,7 +17,7 @@ const fetchedSchema = z.object({
   bytes: z.number(),
   checksum: z.string().nullable(),
   /** What came out of it, at the top of the folder; null where it was not an archive. */
-  unpacked: z.array(z.string()).nullable(),
+  unpacked: listOf(z.string()).nullable(),
 });
 const recordSchema = z.object({ format: z.literal('ijepa-download-1'), files: z.record(z.string(), fetchedSchema) });
 
@@ -26,14 +30,12 @@ export async function readDownloadRecord(folder: string): Promise<DownloadRecord
   const path = join(folder, NAME);
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readText(path, LARGEST);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
-      return { format: 'ijepa-download-1', files: {} };
-    }
-    throw explainSystemError(error, path);
+    if (isMissing(error)) return { format: 'ijepa-download-1', files: {} };
+    throw error;
   }
-  const read = recordSchema.safeParse(parseJson(text));
+  const read = recordSchema.safeParse(tryJson(text));
   if (read.success) return read.data;
   throw new UserError(`${path} is damaged`, {
     expected: 'the record of what was fetched into this folder',
@@ -60,12 +62,4 @@ export async function sizeOf(path: string): Promise<number | null> {
     ({ size }) => size,
     () => null,
   );
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

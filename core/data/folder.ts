@@ -1,7 +1,8 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join, resolve } from 'node:path';
 import { explainSystemError, UserError } from '../errors.js';
 import type { ImageCollection } from '../plugin.js';
+import { readText } from '../text.js';
 import { createFingerprint } from './fingerprint.js';
 import { FileColumns } from './listing/columns.js';
 import { readListing, writeListing } from './listing/file.js';
@@ -183,10 +184,7 @@ function joined(folder: string, name: string): string {
 }
 
 async function readList(list: string): Promise<string[]> {
-  const text = await readFile(list, 'utf8').catch((error: unknown) => {
-    throw explainSystemError(error, list);
-  });
-  return text
+  return (await readText(list))
     .split(/\r?\n/)
     .map((line) => line.trim())
     .filter((line) => line !== '' && !line.startsWith('#'));

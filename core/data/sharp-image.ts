@@ -2,6 +2,9 @@ import sharp, { type Sharp } from 'sharp';
 import type { ImageItem } from '../plugin.js';
 import type { Size } from './orientation.js';
 
+/** What an image file may be; others could have more files read, or take any time to draw. */
+const FORMATS = ['jpeg', 'png', 'webp', 'heif', 'gif', 'tiff'];
+
 /** What transparent parts are laid on. */
 export const BACKGROUND = { r: 255, g: 255, b: 255 };
 
@@ -11,13 +14,21 @@ export interface OpenedImage extends Size {
 
 /** An image, opened by sharp, and its size when upright. */
 export async function openImage({ source }: ImageItem, pixelLimit: number): Promise<OpenedImage> {
-  return openFile(typeof source === 'string' ? source : await source(), pixelLimit);
+  const isFile = typeof source === 'string';
+  return openFile(isFile ? source : await source(), pixelLimit, isFile);
 }
 
-/** @param file a path, or the content of a file */
-export async function openFile(file: string | Uint8Array, pixelLimit: number): Promise<OpenedImage> {
+/**
+ * @param file a path, or the content of a file
+ * @param isFile whether it is a file that somebody has, which may be anything, or content that a plugin made
+ */
+export async function openFile(file: string | Uint8Array, pixelLimit: number, isFile: boolean): Promise<OpenedImage> {
   const input = sharp(file, { autoOrient: true, failOn: 'error', limitInputPixels: pixelLimit, pages: 1 });
-  const { width, height } = (await input.metadata()).autoOrient;
+  const { autoOrient, format } = await input.metadata();
+  if (isFile && !FORMATS.includes(format)) {
+    throw new Error(`its content is ${format}, not JPEG, PNG, WebP, AVIF, GIF or TIFF`);
+  }
+  const { width, height } = autoOrient;
   if (width * height > pixelLimit) {
     throw new Error(`it has ${width} x ${height} pixels, more than the limit of ${pixelLimit}`);
   }

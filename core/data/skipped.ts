@@ -1,5 +1,6 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync } from 'node:fs';
 import { explainSystemError, reasonOf, UserError } from '../errors.js';
+import { linesOf } from '../text.js';
 
 /** Images shown in the message when there are too many unreadable ones. */
 const SHOWN = 5;
@@ -42,7 +43,7 @@ export class SkippedImages implements UnreadableImages {
     private readonly allowedShare: number,
   ) {
     if (!existsSync(file)) return;
-    for (const line of readLines(file)) {
+    for (const line of linesOf(file)) {
       const name = line.split('\t')[0];
       if (name) this.#names.add(name);
     }
@@ -76,13 +77,5 @@ export class SkippedImages implements UnreadableImages {
         },
       );
     }
-  }
-}
-
-function readLines(file: string): string[] {
-  try {
-    return readFileSync(file, 'utf8').split('\n');
-  } catch (error) {
-    throw explainSystemError(error, file);
   }
 }

@@ -6,11 +6,12 @@ import { checkpointsByAge, latestCheckpoint } from '../checkpoint/names.js';
 import { runFolder } from '../checkpoint/run-folder.js';
 import { DamagedFile, readSafetensors, type StoredTensor, type TensorFile } from '../checkpoint/safetensors.js';
 import { readRunRecord } from '../config/record.js';
-import { modelSize } from '../config/settings.js';
+import { LARGEST_GRID, modelSize } from '../config/settings.js';
 import { explainSystemError, UserError } from '../errors.js';
 import { encoderShapes } from '../model/parameters.js';
 import { sincosTable } from '../model/positions.js';
 import { gridSize, type ModelSize } from '../model/sizes.js';
+import { tryJson } from '../text.js';
 
 export type EncoderName = 'target' | 'context';
 
@@ -37,7 +38,7 @@ const vitSchema = z.object({ dim: side, depth: side, heads: side, mlpRatio: z.nu
 /** What a checkpoint's metadata says of the sizes of its model. */
 const sizeSchema = z
   .object({ imageSize: side, patchSize: side, encoder: vitSchema, predictor: vitSchema })
-  .refine(({ imageSize, patchSize }) => imageSize % patchSize === 0)
+  .refine(({ imageSize, patchSize }) => imageSize % patchSize === 0 && imageSize / patchSize <= LARGEST_GRID)
   .refine(({ encoder }) => encoder.dim % 4 === 0 && encoder.dim % encoder.heads === 0);
 
 /**
@@ -94,7 +95,7 @@ function withOlder(error: UserError, run: string): UserError {
 }
 
 function readSize(path: string, text: string | undefined): ModelSize {
-  const size = sizeSchema.safeParse(text === undefined ? undefined : parseJson(text));
+  const size = sizeSchema.safeParse(text === undefined ? undefined : tryJson(text));
   if (size.success) return size.data;
   throw new UserError(`${path} is not a checkpoint: its metadata has no sizes of a model`, {
     expected: "a file that `ijepa pretrain` wrote, or one with the same entry 'model' in its metadata",
@@ -104,13 +105,16 @@ function readSize(path: string, text: string | undefined): ModelSize {
 
 function readTensors(path: string, file: TensorFile, encoder: EncoderName, size: ModelSize): EncoderTensors {
   const prefix = PREFIX[encoder];
-  const shapes = encoderShapes(size);
   if (file.tensors.size === 0) {
     throw new UserError(`${path} has no ${encoder} encoder`, {
       expected: `tensors whose names start with ${prefix}`,
       remedy: `use --encoder ${encoder === 'target' ? 'context' : 'target'}, or another checkpoint`,
     });
   }
+  const { depth } = size.encoder;
+  // Before anything is made for each block that is claimed.
+  if (depth > file.tensors.size) throw otherArchitecture(path, `${file.tensors.size} tensors make no ${depth} blocks`);
+  const shapes = encoderShapes(size);
   const entries = Object.entries(shapes).map(([name, shape]) => {
     const stored: StoredTensor | undefined = file.tensors.get(prefix + name);
     if (stored?.data instanceof Float32Array && stored.shape.join() === shape.join()) {
@@ -157,13 +161,5 @@ async function dataOfRun(path: string, size: ModelSize): Promise<string | null> 
   } catch (error) {
     if (error instanceof UserError) return null;
     throw error;
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { posix } from 'node:path';
-import { explainSystemError, UserError } from '../errors.js';
+import { UserError } from '../errors.js';
 import type { LabelledImages } from '../plugin.js';
 import { RandomStream } from '../random.js';
+import { readText } from '../text.js';
 
 /** Names shown in messages. */
 const SHOWN = 3;
@@ -105,10 +105,7 @@ function placesOf(images: LabelledImages, wanted: ReadonlySet<string>): Map<stri
 }
 
 async function readNames(listFile: string): Promise<string[]> {
-  const text = await readFile(listFile, 'utf8').catch((error: unknown) => {
-    throw explainSystemError(error, listFile);
-  });
-  const names = text
+  const names = (await readText(listFile))
     .split(/\r?\n/)
     .map((line) => line.trim())
     .filter((line) => line !== '' && !line.startsWith('#'));

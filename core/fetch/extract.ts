@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { explainSystemError, reasonOf, UserError } from '../errors.js';
+import { explainSystemError, printable, reasonOf, UserError } from '../errors.js';
 import { extractTar } from './tar.js';
 import { extractZip } from './zip.js';
 
@@ -72,7 +72,7 @@ function createGate(archive: string, { selects, limits = UNLIMITED, onProgress }
   return (entry) => {
     const problem = problemOf(entry);
     if (problem) {
-      throw new UserError(`${archive} holds ${printable(entry.name)}, ${problem}`, {
+      throw new UserError(`${archive} holds ${printable(entry.name, 200)}, ${problem}`, {
         expected: 'files and folders that stay in the folder into which they are unpacked',
         remedy: 'do not use this archive: nothing of it was kept',
       });
@@ -100,6 +100,8 @@ function problemOf({ name, kind, link }: EntryFacts): string | null {
   if (name.includes('\0')) return 'a name that no file can have';
   if (kind === 'other') return 'which is neither a file nor a folder';
   if (kind === 'link' && (!link || leadsOut(link.from, link.to))) return 'a link that leads out of the folder';
+  if (link && isPartOfOther(name, link.to))
+    return 'a link to the name of a folder around it, or to what would lie in it';
   return null;
 }
 
@@ -117,16 +119,20 @@ function leadsOut(from: string, to: string): boolean {
   return up > meaningful(from).length || parts.slice(up).includes('..');
 }
 
+/** Whether one path begins with the other: the tar package would wait for itself, for ever, to be done with such a link. */
+function isPartOfOther(path: string, other: string): boolean {
+  const [short = [], long = []] = [path, other]
+    .map((each) => meaningful(each.normalize('NFD').toLowerCase().toUpperCase()))
+    .sort((a, b) => a.length - b.length);
+  return short.length > 0 && short.length < long.length && short.every((part, at) => part === long[at]);
+}
+
 function meaningful(path: string): string[] {
   return partsOf(path).filter((part) => part !== '' && part !== '.');
 }
 
 function partsOf(path: string): string[] {
   return path.split(/[\\/]/);
-}
-
-function printable(name: string): string {
-  return name.replaceAll(/\p{Cc}/gu, '?').slice(0, 200);
 }
 
 function isReadingFailure(error: unknown): boolean {

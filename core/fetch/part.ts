@@ -1,4 +1,5 @@
-import { readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { rm, stat, writeFile } from 'node:fs/promises';
+import { readText } from '../text.js';
 
 /** A file of a server. */
 export interface RemoteFile {
@@ -23,6 +24,9 @@ export interface Part {
   /** Null where nothing has arrived, or it is not known what. */
   record: PartRecord | null;
 }
+
+/** Most bytes of a record. */
+const LARGEST_RECORD = 2 ** 16;
 
 const NOTHING: Part = { bytes: 0, record: null };
 
@@ -73,7 +77,7 @@ async function sizeOf(path: string): Promise<number> {
 
 async function readRecord(path: string): Promise<PartRecord | null> {
   try {
-    const { url, validator, total } = JSON.parse(await readFile(recordPath(path), 'utf8'));
+    const { url, validator, total } = JSON.parse(await readText(recordPath(path), LARGEST_RECORD));
     const isRecord = typeof url === 'string';
     return isRecord
       ? {

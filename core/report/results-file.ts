@@ -1,18 +1,21 @@
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { writeFileAtomically } from '../atomic.js';
-import { explainSystemError, reasonOf, UserError } from '../errors.js';
+import { isMissing, reasonOf, UserError } from '../errors.js';
 import type { EvaluationResult } from '../eval/result.js';
+import { listOf } from '../list-of.js';
+import { parseJson, readText } from '../text.js';
 import { networkKey } from './network-rows.js';
 
 const FORMAT = 'ijepa-evaluation-1';
+/** Most bytes of a file: thousands of evaluations. */
+const LARGEST = 2 ** 26;
 
 const percent = z.number().min(0).max(100);
 const accuracy = z.looseObject({ value: percent, low: percent, high: percent });
 const accuracies = { top1: accuracy, top5: accuracy };
-const curve = z.array(percent);
+const curve = listOf(percent);
 const amount = z.number().min(0);
-const neighbours = z.array(z.looseObject({ k: z.int().min(1), ...accuracies }));
+const neighbours = listOf(z.looseObject({ k: z.int().min(1), ...accuracies }));
 
 const protocol = z.looseObject({
   optimiser: z.enum(['lars', 'sgd']),
@@ -20,15 +23,15 @@ const protocol = z.looseObject({
   batchSize: z.int().min(1),
   baseLearningRate: amount,
   schedule: z.union([
-    z.looseObject({ kind: z.literal('steps'), atEpochs: z.array(z.number()) }),
+    z.looseObject({ kind: z.literal('steps'), atEpochs: listOf(z.number()) }),
     z.looseObject({ kind: z.literal('cosine'), finalPart: z.number() }),
   ]),
   momentum: z.number(),
   nesterov: z.boolean(),
-  weightDecays: z.array(z.number()),
-  learningRateFactors: z.array(z.number()),
-  features: z.array(z.enum(['last', 'last-4'])),
-  norms: z.array(z.enum(['none', 'batch'])),
+  weightDecays: listOf(z.number()),
+  learningRateFactors: listOf(z.number()),
+  features: listOf(z.enum(['last', 'last-4'])),
+  norms: listOf(z.enum(['none', 'batch'])),
   transform: z.enum(['crop', 'squash']),
 });
 
@@ -52,7 +55,7 @@ const evaluation: z.ZodType<EvaluationResult> = z.looseObject({
   protocolName: z.enum(['paper', 'quick']),
   protocol,
   best: z.looseObject({ ...accuracies, name: z.string() }),
-  heads: z.array(z.looseObject({ ...accuracies, name: z.string(), curve })),
+  heads: listOf(z.looseObject({ ...accuracies, name: z.string(), curve })),
   ridge: z.looseObject(accuracies).nullable(),
   neighbours,
   pixelNeighbours: neighbours,
@@ -88,10 +91,7 @@ export async function writeResults(path: string, results: readonly EvaluationRes
  * @throws UserError if it cannot be read, is damaged, or is of another version; names the field
  */
 export async function readResults(path: string): Promise<EvaluationResult[]> {
-  const content = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw explainSystemError(error, path);
-  });
-  const list = parseJson(path, content);
+  const list = parseResults(path, await readText(path, LARGEST));
   if (!Array.isArray(list)) {
     throw new UserError(`${path} is not a file of results: it holds no list`, {
       expected: 'the results.json that an evaluation wrote',
@@ -107,7 +107,7 @@ export async function readResults(path: string): Promise<EvaluationResult[]> {
  */
 export async function addResults(path: string, results: readonly EvaluationResult[]): Promise<EvaluationResult[]> {
   const before = await readResults(path).catch((error: unknown) => {
-    if (error instanceof UserError && isMissing(error.cause)) return [];
+    if (isMissing(error)) return [];
     throw error;
   });
   const merged = mergeResults(before, results);
@@ -148,9 +148,9 @@ function readResult(path: string, entry: unknown, number: number): EvaluationRes
   });
 }
 
-function parseJson(path: string, content: string): unknown {
+function parseResults(path: string, content: string): unknown {
   try {
-    return JSON.parse(content);
+    return parseJson(content);
   } catch (error) {
     throw new UserError(
       `${path} is not whole: ${reasonOf(error)}`,
@@ -158,8 +158,4 @@ function parseJson(path: string, content: string): unknown {
       { cause: error },
     );
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

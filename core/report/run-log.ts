@@ -1,9 +1,11 @@
-import { appendFileSync, closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { appendFileSync, closeSync, existsSync, openSync } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { z } from 'zod';
 import { writeFileAtomically } from '../atomic.js';
 import type { RunFolder } from '../checkpoint/run-folder.js';
 import { explainSystemError } from '../errors.js';
 import type { Monitor } from '../plugin.js';
+import { linesOf, tryJson } from '../text.js';
 import type { MonitorValues } from '../train/monitors.js';
 
 /** What is logged of each step; every field is a column. */
@@ -61,7 +63,23 @@ const COLUMNS = [
   'skippedImages',
   'targetDeviation',
   'targetRank',
-] as const satisfies readonly Exclude<keyof LogRow, 'monitors'>[];
+] as const satisfies readonly Column[];
+type Column = Exclude<keyof LogRow, 'monitors'>;
+
+/** JSON knows no number that is none: it stands as null. */
+const measured = z
+  .number()
+  .nullable()
+  .transform((value) => value ?? Number.NaN);
+const looked = z.number().nullable();
+const rowSchema: z.ZodType<LogRow> = z.looseObject({
+  ...(Object.fromEntries(COLUMNS.map((column) => [column, measured])) as Record<Column, typeof measured>),
+  epoch: z.int().min(1),
+  step: z.int().min(1),
+  targetDeviation: looked,
+  targetRank: looked,
+  monitors: z.record(z.string(), z.record(z.string(), looked)).nullable().exactOptional(),
+});
 
 /** Appends rows to `log.jsonl` and `log.csv`. */
 export interface RunLog {
@@ -106,7 +124,9 @@ export async function openRunLog(
 
 /** The rows of a run's log; lines that were cut off or damaged are left out. */
 export function readRunLog(folder: RunFolder): LogRow[] {
-  return existsSync(folder.log) ? readLines(folder.log).flatMap(parseLine) : [];
+  const rows: LogRow[] = [];
+  if (existsSync(folder.log)) for (const line of linesOf(folder.log)) rows.push(...parseLine(line));
+  return rows;
 }
 
 /** How much of a log is read to find its last row. */
@@ -130,27 +150,8 @@ export async function readLastRow(folder: RunFolder): Promise<LogRow | null> {
 
 /** The row of a line; none where it was cut off or damaged. */
 function parseLine(line: string): LogRow[] {
-  try {
-    const row: unknown = JSON.parse(line);
-    return isRow(row) ? [row] : [];
-  } catch {
-    return [];
-  }
-}
-
-/** Whether a line is that of a step. */
-function isRow(row: unknown): row is LogRow {
-  if (row === null || typeof row !== 'object') return false;
-  const { epoch, step, loss } = row as Partial<LogRow>;
-  return [epoch, step, loss].every((value) => typeof value === 'number');
-}
-
-function readLines(path: string): string[] {
-  try {
-    return readFileSync(path, 'utf8').split('\n');
-  } catch (error) {
-    throw explainSystemError(error, path);
-  }
+  const row = rowSchema.safeParse(tryJson(line));
+  return row.success ? [row.data] : [];
 }
 
 function jsonLine(row: LogRow): string {

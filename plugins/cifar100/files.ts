@@ -71,7 +71,7 @@ async function readOne(path: string): Promise<Buffer> {
 }
 
 async function readArchive(archive: string, names: readonly string[]): Promise<Map<string, Buffer>> {
-  const found = new Map<string, Buffer>();
+  const found = new Map<string, Buffer[]>();
   let problem: string | undefined;
   try {
     await tar.list({
@@ -84,21 +84,22 @@ async function readArchive(archive: string, names: readonly string[]): Promise<M
           problem = `${name} in it has ${entry.size} bytes`;
           return;
         }
-        const bytes = Buffer.alloc(entry.size);
-        let filled = 0;
-        found.set(name, bytes);
+        const parts: Buffer[] = []; // room is made for what comes, not for what is claimed
+        let bytes = 0;
+        found.set(name, parts);
         entry.on('data', (part) => {
-          filled += part.copy(bytes, filled);
+          bytes += part.length;
+          parts.push(part);
         });
         entry.on('end', () => {
-          if (filled < entry.size) problem = `${name} in it ends after ${filled} of ${entry.size} bytes`;
+          if (bytes < entry.size) problem = `${name} in it ends after ${bytes} of ${entry.size} bytes`;
         });
       },
     });
   } catch (error) {
     problem = error instanceof Error ? error.message : String(error);
   }
-  if (problem === undefined) return found;
+  if (problem === undefined) return new Map([...found].map(([name, parts]) => [name, Buffer.concat(parts)]));
   throw new PluginError(`${archive} is damaged: ${problem}`, {
     expected: 'the whole archive as it was published',
     remedy: 'fetch it anew',

@@ -4,12 +4,28 @@ import { PluginError } from '../../core/plugin.js';
 import { IMAGE_BYTES, type Part } from './part.js';
 
 /** What Python keeps of an array: [version, shape, type, column by column, bytes]. */
-const arrayState = z.tuple([z.number(), z.array(z.number()), z.unknown(), z.boolean(), z.unknown()]);
-const batch = z.object({ data: z.unknown(), fine_labels: z.array(z.number()) });
-const meta = z.object({ fine_label_names: z.array(z.string()).min(1) });
+const numbers = z.custom<number[]>(
+  (value) => Array.isArray(value) && value.every((entry) => typeof entry === 'number'),
+  'not a list of numbers',
+);
+const arrayState = z.tuple([z.number(), numbers, z.unknown(), z.boolean(), z.unknown()]);
+const batch = z.object({ data: z.unknown(), fine_labels: numbers });
+const meta = z.object({
+  fine_label_names: z.custom<string[]>(
+    (value) => Array.isArray(value) && value.length > 0 && value.every((entry) => typeof entry === 'string'),
+    'not a list of names',
+  ),
+});
 
 /** Strings of Python 2 that are longer than any text of this data set are bytes. */
 const LONGEST_TEXT = 1000;
+/**
+ * The instructions that make dictionaries, lists, numbers, text and arrays. With the others of Python's pickles a short
+ * file can make the parser work for hours.
+ */
+const INSTRUCTIONS = new Set(
+  Buffer.from('\x80\x95.(NJKMG\x88\x89\x8aBC\x8eTUX\x8c\x8d])}aesut\x85\x86\x87qr\x94hjc\x93Rb', 'latin1'),
+);
 
 /** Reads a pickled batch of images: data [N, 3072] and fine_labels [N]. */
 export function readBatch(place: string, bytes: Buffer): Part {
@@ -58,6 +74,27 @@ class PickledType {
 /** Keeps long strings of Python 2 as the bytes that they are; in the parser's result a mark stands for them. */
 class PickleReader extends BufferReader {
   readonly #kept: Uint8Array[] = [];
+  #made = 0;
+
+  constructor(private readonly content: Uint8Array) {
+    super(content);
+  }
+
+  /** Is asked before each instruction. */
+  override hasNext(): boolean {
+    const instruction = this.content[this.position];
+    if (instruction === undefined || INSTRUCTIONS.has(instruction)) return super.hasNext();
+    throw new Error(`it has the instruction ${instruction}, which this data set does without`);
+  }
+
+  override skip(count: number): void {
+    if (!(count >= 0)) throw new Error('it has a length below zero'); // the parser would go back, for ever
+    super.skip(count);
+  }
+
+  override uint64(): number {
+    return this.uint32() + 2 ** 32 * this.uint32();
+  }
 
   override string(size: number, encoding: 'ascii' | 'utf-8'): string {
     if (encoding === 'utf-8' || size <= LONGEST_TEXT) return super.string(size, encoding);
@@ -66,7 +103,14 @@ class PickleReader extends BufferReader {
   }
 
   bytesOf(mark: string): Uint8Array {
-    return this.#kept[Number(/^bytes (\d+)$/.exec(mark)?.[1])] ?? Buffer.from(mark, 'latin1');
+    return this.#kept[Number(/^bytes (\d+)$/.exec(mark)?.[1])] ?? this.encode(mark);
+  }
+
+  /** Text of Python 3 that stands for bytes. All of it together is no longer than the file unless it is made to be. */
+  encode(text: string): Uint8Array {
+    this.#made += text.length;
+    if (this.#made > this.length) throw new Error('it makes more bytes than it has');
+    return Buffer.from(text, 'latin1');
   }
 }
 
@@ -79,7 +123,7 @@ function unpickle<T>(place: string, bytes: Buffer, form: z.ZodType<T>): T {
       'numpy._core.multiarray _reconstruct': () => new PickledArray(reader),
       'numpy dtype': (code: string) => new PickledType(code),
       'numpy ndarray': () => null,
-      '_codecs encode': (text: string) => Buffer.from(text, 'latin1'),
+      '_codecs encode': (text: string) => reader.encode(text),
     };
     const resolve = (module: string, name: string) => {
       const found = known[`${module} ${name}`];
@@ -106,7 +150,8 @@ function unpickle<T>(place: string, bytes: Buffer, form: z.ZodType<T>): T {
 /** A dictionary with keys and names of text, which Python 3 may have kept as bytes. */
 function plain(value: unknown): unknown {
   if (!(value instanceof Map)) return value;
-  const text = (x: unknown) => (x instanceof Uint8Array ? Buffer.from(x).toString('latin1') : x);
+  const text = (x: unknown) =>
+    x instanceof Uint8Array && x.length <= LONGEST_TEXT ? Buffer.from(x).toString('latin1') : x;
   const entries = [...value].map(([key, content]) => [
     String(text(key)),
     Array.isArray(content) ? content.map(text) : content,

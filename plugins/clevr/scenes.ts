@@ -2,19 +2,14 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { PluginError } from '../../core/plugin.js';
 import { isFile, isFolder, safePath } from '../shared/files.js';
-import { readJson } from '../shared/json.js';
+import { entriesOf, readJson } from '../shared/json.js';
 
 /** Upper ends of the classes of distance: the first that is not below the nearest object's is its class. */
 export const THRESHOLDS = [8.0, 8.5, 9.0, 9.5, 10.0, 100.0] as const;
 
-const scenesFile = z.object({
-  scenes: z.array(
-    z.object({
-      image_filename: z.string(),
-      objects: z.array(z.object({ pixel_coords: z.tuple([z.number(), z.number(), z.number()]) })),
-    }),
-  ),
-});
+const scenesFile = z.object({ scenes: z.array(z.unknown()) });
+const sceneForm = z.object({ image_filename: z.string(), objects: z.array(z.unknown()) });
+const objectForm = z.object({ pixel_coords: z.tuple([z.number(), z.number(), z.number()]) });
 
 /** What a data set asks about a scene. */
 export interface Scene {
@@ -51,10 +46,13 @@ export async function readScenes(folder: string, part: 'train' | 'val'): Promise
       remedy: 'unpack CLEVR_v1.0.zip whole',
     });
   }
-  const { scenes } = await readJson(path, scenesFile, 'scenes with image_filename and objects with pixel_coords');
+  const what = 'scenes with image_filename and objects with pixel_coords';
+  const { scenes } = await readJson(path, scenesFile, what);
+  const read: Scene[] = [];
   const seen = new Set<string>();
-  const read = scenes.map(({ image_filename, objects }, index) => {
-    const name = safePath(image_filename, `${path}, scene ${index},`);
+  for (const { image_filename, objects } of entriesOf(scenes, sceneForm, { path, what, at: ['scenes'] })) {
+    const at = ['scenes', read.length, 'objects'];
+    const name = safePath(image_filename, `${path}, scene ${read.length},`);
     if (seen.has(name)) {
       throw new PluginError(`${path} has two scenes of ${name}`, {
         expected: 'one scene for each image',
@@ -62,9 +60,12 @@ export async function readScenes(folder: string, part: 'train' | 'val'): Promise
       });
     }
     seen.add(name);
-    const nearest = Math.min(...objects.map(({ pixel_coords }) => pixel_coords[2]));
-    return { name, count: objects.length, nearest };
-  });
+    let nearest = Number.POSITIVE_INFINITY;
+    for (const { pixel_coords } of entriesOf(objects, objectForm, { path, what, at })) {
+      nearest = Math.min(nearest, pixel_coords[2]);
+    }
+    read.push({ name, count: objects.length, nearest });
+  }
   return { root, scenes: read };
 }
 

@@ -44,7 +44,7 @@ export async function readList(list: string, root: string): Promise<ImageFiles> 
 }
 
 function readLine(text: string, where: string): { path: string; label: string } {
-  const [, path, label] = /^\s*(\S.*?)[\s,]+(\d+)\s*$/.exec(text) ?? [];
+  const [, path, label] = /^(.*[^\s,])[\s,]+(\d+)$/s.exec(text.trim()) ?? [];
   if (path === undefined || label === undefined) {
     throw new PluginError(`${where} is '${text.trim().slice(0, 80)}'`, {
       expected: 'path and class number: a/abbey/picture.jpg 0',
