@@ -139,6 +139,22 @@ test('where nothing can be kept any more, one warning says so and the batches go
   t.regex(warnings[0] ?? '', /no more decoded pictures are kept.*; training goes on/);
 });
 
+test('a loader that is left in the middle closes the cache, and nothing is written after that', async (t) => {
+  const [folder, place] = [await pictures(t), await temporaryFolder(t)];
+  const warnings: string[] = [];
+  const cache = { folder: place, limitBytes: 1e9 };
+  const settings = { ...SETTINGS, cache, warn: (text: string) => warnings.push(text) };
+  const loading = loadBatches(await openFolders([folder]), settings, { add: () => {} }, 0, 6);
+  await loading.next();
+  await loading.return(undefined);
+  const kept = await filesIn(place, '.pixels');
+  const sizes = async () => Promise.all(kept.map(async (path) => (await stat(path)).size));
+  const before = await sizes();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  t.deepEqual(await sizes(), before);
+  t.deepEqual(warnings, []);
+});
+
 test('several that read and fill one folder at the same time get the same batches', async (t) => {
   const [folder, place] = [await pictures(t), await temporaryFolder(t)];
   const plain = await read(folder, null);
