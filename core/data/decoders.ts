@@ -71,7 +71,12 @@ export function decodeHere(settings: DecoderSettings, warn: (text: string) => vo
  * on who makes them.
  */
 export function startDecoders(settings: DecoderSettings, threads: number, warn: (text: string) => void): Decoders {
-  const workers = Array.from({ length: threads }, () => startWorker(settings, warn));
+  const told = new Set<string>();
+  const warnOnce = (text: string) => {
+    if (!told.has(text)) warn(text); // every thread finds out for itself that a disk is full
+    told.add(text);
+  };
+  const workers = Array.from({ length: threads }, () => startWorker(settings, warnOnce));
   let nextId = 0;
   const leastBusy = () =>
     workers.reduce((least, worker) => (worker.waiting.size < least.waiting.size ? worker : least));
