@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
+import { ByteGate } from '../core/data/byte-gate.js';
 import { type LoaderSettings, loadBatches, stepsPerEpoch } from '../core/data/loader.js';
 import { SkippedImages } from '../core/data/skipped.js';
 import { UserError } from '../core/errors.js';
@@ -133,6 +134,41 @@ test('when the step is slower than the decoder, no more images are decoded than 
     t.is(taken, 70);
     t.is(asked, 70 * SETTINGS.batchSize);
   }
+});
+
+test('of images that are no files, no more is read than may wait for a thread', async (t) => {
+  const gate = new ByteGate(100, 3);
+  let [reading, mostReading, held, mostHeld] = [0, 0, 0, 0];
+  const pause = (at: number) => new Promise((resolve) => setTimeout(resolve, at % 4));
+  const results = await Promise.all(
+    Array.from({ length: 60 }, (_, at) =>
+      gate
+        .hold(
+          async () => {
+            mostReading = Math.max(mostReading, ++reading);
+            await pause(at);
+            reading--;
+            if (at % 10 === 9) throw new Error('unreadable');
+            held += 40;
+            return new Uint8Array(40);
+          },
+          async ({ length }) => {
+            mostHeld = Math.max(mostHeld, held);
+            await pause(at + 1);
+            held -= length;
+            return at;
+          },
+        )
+        .catch(() => null),
+    ),
+  );
+  t.deepEqual(
+    results,
+    Array.from({ length: 60 }, (_, at) => (at % 10 === 9 ? null : at)),
+    'everyone has its turn, after failures too',
+  );
+  t.is(mostReading, 3);
+  t.true(mostHeld <= 80 + 3 * 40, `${mostHeld} bytes`);
 });
 
 test('a loader that is left in the middle ends its threads', async (t) => {

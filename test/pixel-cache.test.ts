@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { appendFile, mkdir, open, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -138,6 +139,38 @@ test('where nothing can be kept any more, one warning says so and the batches go
   t.deepEqual({ ...found, warnings: [] }, await read(folder, null));
   t.is(warnings.length, 1);
   t.regex(warnings[0] ?? '', /no more decoded pictures are kept.*; training goes on/);
+});
+
+test('a loader that is left in the middle closes the cache, and nothing is written after that', async (t) => {
+  const [folder, place] = [await pictures(t), await temporaryFolder(t)];
+  const warnings: string[] = [];
+  const cache = { folder: place, limitBytes: 1e9 };
+  const settings = { ...SETTINGS, cache, warn: (text: string) => warnings.push(text) };
+  const loading = loadBatches(await openFolders([folder]), settings, { add: () => {} }, 0, 6);
+  await loading.next();
+  await loading.return(undefined);
+  const kept = await filesIn(place, '.pixels');
+  const sizes = async () => Promise.all(kept.map(async (path) => (await stat(path)).size));
+  const before = await sizes();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  t.deepEqual(await sizes(), before);
+  t.deepEqual(warnings, []);
+});
+
+test('a full disk ends the keeping and not the run', async (t) => {
+  const [folder, place] = [await pictures(t), await temporaryFolder(t)];
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=48k', 'tmpfs', place]).status !== 0) {
+    t.log('left out: a small file system cannot be mounted here');
+    t.pass();
+    return;
+  }
+  t.teardown(() => spawnSync('umount', ['-l', place]));
+  const cache = { folder: place, limitBytes: 1e9 };
+  const { batches } = await read(folder, null);
+  const filling = await read(folder, cache);
+  t.deepEqual(filling.batches, batches);
+  t.regex(filling.warnings.join(), /no more decoded pictures are kept.*no space left/);
+  t.deepEqual((await read(folder, cache)).batches, batches);
 });
 
 test('several that read and fill one folder at the same time get the same batches', async (t) => {

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { ImageItem } from '../plugin.js';
 import { RandomStream } from '../random.js';
+import { ByteGate } from './byte-gate.js';
 import { type CacheSettings, PixelCache } from './cache/pixel-cache.js';
 import type { CropSettings } from './crop.js';
 import { randomCrop } from './image.js';
@@ -47,6 +48,10 @@ export class DecodersEnded extends Error {
 /** More threads than this do not help: eight crop thousands of images a second. */
 const MOST_THREADS = 8;
 
+/** Content of files that may wait for a thread, where images are no files of their own, and how many are read at once. */
+const CONTENT_BYTES = 64e6;
+const READ_AT_ONCE = 64;
+
 /** One for each core that the process may use, up to eight. */
 export function usualThreads(): number {
   return Math.min(availableParallelism(), MOST_THREADS);
@@ -71,17 +76,29 @@ export function decodeHere(settings: DecoderSettings, warn: (text: string) => vo
  * on who makes them.
  */
 export function startDecoders(settings: DecoderSettings, threads: number, warn: (text: string) => void): Decoders {
-  const workers = Array.from({ length: threads }, () => startWorker(settings, warn));
+  const told = new Set<string>();
+  const warnOnce = (text: string) => {
+    if (!told.has(text)) warn(text); // every thread finds out for itself that a disk is full
+    told.add(text);
+  };
+  const workers = Array.from({ length: threads }, () => startWorker(settings, warnOnce));
+  const gate = new ByteGate(CONTENT_BYTES, READ_AT_ONCE);
   let nextId = 0;
+  let isClosed = false;
   const leastBusy = () =>
     workers.reduce((least, worker) => (worker.waiting.size < least.waiting.size ? worker : least));
   return {
     threads,
-    async crop({ source }, counters) {
-      const content = typeof source === 'string' ? source : await source();
-      return leastBusy().ask({ id: nextId++, source: content, counters });
+    crop({ source }, counters) {
+      const ask = (content: string | Uint8Array) => leastBusy().ask({ id: nextId++, source: content, counters });
+      if (typeof source === 'string') return ask(source);
+      return gate.hold(async () => {
+        if (isClosed) throw new DecodersEnded('the threads that decode images have ended');
+        return source();
+      }, ask);
     },
     async close() {
+      isClosed = true;
       await Promise.all(workers.map((worker) => worker.close()));
     },
   };

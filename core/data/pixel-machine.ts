@@ -88,6 +88,7 @@ const ZIGZAG = Array.from({ length: 64 }, (_, place) => place).sort((a, b) => {
   return diagonalA % 2 === 0 ? columnA - columnB : rowA - rowB;
 });
 
+/** Assembled when it is first needed, once for a thread. */
 let compiled: WebAssembly.Module | undefined;
 
 function pixelModule(): WebAssembly.Module {

@@ -53,7 +53,7 @@ export function readEntry(index: Buffer, at: number): CacheEntry | null {
   const entry = index.subarray(at, at + ENTRY_BYTES);
   if (entry.readInt32LE(44) !== sumOf(entry)) return null;
   const size = { width: entry.readUInt32LE(24), height: entry.readUInt32LE(28) };
-  const [scale, across, down, orientation] = entry.subarray(36, 40) as unknown as [number, number, number, number];
+  const [scale, across, down, orientation] = [...entry.subarray(36, 40)] as [number, number, number, number];
   const pixels: PixelKind =
     scale === 0 ? { kind: 'rgb', ...size } : { kind: 'ycc', ...size, scale, across, down, orientation };
   return { pixels, offset: Number(entry.readBigUInt64LE(16)), checksum: entry.readInt32LE(32) };

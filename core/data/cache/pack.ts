@@ -10,13 +10,11 @@ export const INDEX = '.index';
 /** A pack that is read: its index so far, and its pixels. */
 export class PackReader {
   #index = Buffer.alloc(0);
-  #indexFile: number;
   #pixelFile: number;
-  #bad = false;
+  #isBad = false;
 
-  /** @throws Error if the files cannot be opened */
-  constructor(path: string) {
-    this.#indexFile = openSync(path + INDEX, 'r');
+  /** @throws Error if there are no pixels */
+  constructor(private readonly path: string) {
     this.#pixelFile = openSync(path + PACK, 'r');
   }
 
@@ -24,38 +22,39 @@ export class PackReader {
     return this.#index;
   }
 
-  /** Reads what has been added to the index. @returns where the new entries begin in `index`, and where they end */
+  /**
+   * Reads what has been added to the index.
+   * @returns where the new entries begin in `index`, and where they end
+   * @throws Error if it cannot be read
+   */
   readOn(): { from: number; to: number } {
     const from = Math.max(this.#index.length, INDEX_HEADER.length);
-    const size = this.#bad ? 0 : fstatSync(this.#indexFile).size;
-    const to = size - ((size - INDEX_HEADER.length) % ENTRY_BYTES); // the last entry may not be whole yet
-    if (to <= from && this.#index.length > 0) return { from, to: from };
-    if (size < INDEX_HEADER.length) return { from, to: from };
-    const grown = Buffer.alloc(to);
-    grown.set(this.#index);
-    let at = this.#index.length;
-    while (at < to) {
-      const read = readSync(this.#indexFile, grown, at, to - at, at);
-      if (read === 0) break;
-      at += read;
+    const nothing = { from, to: from };
+    if (this.#isBad) return nothing;
+    const file = openSync(this.path + INDEX, 'r');
+    try {
+      const { size } = fstatSync(file);
+      const to = size - ((size - INDEX_HEADER.length) % ENTRY_BYTES); // the last entry may not be whole yet
+      if (to <= this.#index.length || size < INDEX_HEADER.length) return nothing;
+      const grown = Buffer.alloc(to);
+      grown.set(this.#index);
+      const isWhole = readAll(file, grown.subarray(this.#index.length), this.#index.length);
+      this.#isBad = !grown.subarray(0, INDEX_HEADER.length).equals(INDEX_HEADER); // of something else, or of another version
+      if (!isWhole || this.#isBad) return nothing;
+      this.#index = grown;
+      return { from, to };
+    } finally {
+      closeSync(file);
     }
-    if (at < to || !grown.subarray(0, INDEX_HEADER.length).equals(INDEX_HEADER)) {
-      this.#bad = true; // another program's file, or one of another version
-      return { from, to: from };
-    }
-    this.#index = grown;
-    return { from, to };
   }
 
   /** Fills `target` with pixels. @returns whether there were so many */
   read(target: Uint8Array, offset: number): boolean {
-    let at = 0;
-    while (at < target.length) {
-      const read = readSync(this.#pixelFile, target, at, target.length - at, offset + at);
-      if (read === 0) return false;
-      at += read;
-    }
-    return true;
+    return readAll(this.#pixelFile, target, offset);
+  }
+
+  close(): void {
+    closeSync(this.#pixelFile);
   }
 }
 
@@ -100,6 +99,17 @@ export class PackWriter {
     closeSync(this.#pixelFile);
     closeSync(this.#indexFile);
   }
+}
+
+/** @returns whether there were enough bytes */
+function readAll(file: number, target: Uint8Array, offset: number): boolean {
+  let at = 0;
+  while (at < target.length) {
+    const read = readSync(file, target, at, target.length - at, offset + at);
+    if (read === 0) return false;
+    at += read;
+  }
+  return true;
 }
 
 /** @returns the place after the bytes */

@@ -41,6 +41,7 @@ export class PixelCache {
   readonly #entries = new Map<string, { pack: PackReader; at: number }>();
   #writer: PackWriter | undefined;
   #isFull = false;
+  #isClosed = false;
   #nextLook = 0;
 
   /** @param warn told once, where nothing more can be kept */
@@ -51,7 +52,7 @@ export class PixelCache {
 
   /** The place for the pixels of an image file; null where the file is not there. */
   slotOf(path: string): CacheSlot | null {
-    const key = keyOf(path);
+    const key = this.#isClosed ? null : keyOf(path);
     if (key === null) return null;
     if (!this.#entries.has(key)) this.#look();
     const place = this.#entries.get(key);
@@ -68,6 +69,7 @@ export class PixelCache {
    * @returns their address; null where they are damaged, and then they are forgotten
    */
   #read(key: string, entry: CacheEntry, machine: PixelMachine): number | null {
+    if (this.#isClosed) return null;
     const { pack } = this.#entries.get(key) ?? {};
     const bytes = pixelBytes(entry.pixels);
     const address = machine.reserve(bytes);
@@ -82,7 +84,7 @@ export class PixelCache {
   }
 
   #keep(key: string, pixels: PixelKind, machine: PixelMachine, address: number): void {
-    if (this.#isFull) return;
+    if (this.#isFull || this.#isClosed) return;
     const { folder, limitBytes } = this.settings;
     const bytes = pixelBytes(pixels);
     const checksum = machine.functions.checksum(address, bytes);
@@ -101,8 +103,11 @@ export class PixelCache {
     }
   }
 
+  /** Closes all files; crops that are still being made go on without. */
   close(): void {
+    this.#isClosed = true;
     this.#writer?.close();
+    for (const pack of this.#packs.values()) pack.close();
   }
 
   #stop(reason: string): void {

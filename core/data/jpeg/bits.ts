@@ -116,7 +116,7 @@ export function readBits(variables: Variables, data: Local, end: Local): BitRead
     );
 
   return {
-    reset: sequence(bits.set([0x42, 0]), ready.set(constant(0)), invented.set(constant(0))),
+    reset: sequence(bits.set(i64.const(0n)), ready.set(constant(0)), invented.set(constant(0))),
     refill,
     symbol: (table, symbol) =>
       sequence(
