@@ -99,10 +99,11 @@ async function unpack(path: string): Promise<void> {
 async function checkContent(folder: string): Promise<void> {
   const root = await realpath(folder);
   let bytes = 0;
-  for (const name of await readdir(folder, { recursive: true })) {
+  // Of a refused archive, entries that were begun before come to their ends meanwhile, or are replaced.
+  for (const name of await readdir(folder, { recursive: true }).catch(() => [])) {
     const path = join(folder, name);
     const found = await lstat(path).catch(() => null);
-    if (!found) continue; // of a refused archive, whose begun entries come to their ends meanwhile
+    if (!found) continue;
     assert(found.isFile() || found.isDirectory() || found.isSymbolicLink(), `${name} is something else`);
     if (found.isFile()) bytes += found.size;
     const leads = await realpath(path).catch(() => root); // a link may lead to nothing
