@@ -99,16 +99,25 @@ async function unpack(path: string): Promise<void> {
 async function checkContent(folder: string): Promise<void> {
   const root = await realpath(folder);
   let bytes = 0;
-  for (const name of await readdir(folder, { recursive: true })) {
-    const path = join(folder, name);
+  for (const path of await entriesBelow(folder)) {
     const found = await lstat(path).catch(() => null);
-    if (!found) continue; // of a refused archive, whose begun entries come to their ends meanwhile
-    assert(found.isFile() || found.isDirectory() || found.isSymbolicLink(), `${name} is something else`);
+    if (!found) continue;
+    assert(found.isFile() || found.isDirectory() || found.isSymbolicLink(), `${path} is something else`);
     if (found.isFile()) bytes += found.size;
     const leads = await realpath(path).catch(() => root); // a link may lead to nothing
-    assert(leads === root || leads.startsWith(root + sep), `${name} leads to ${leads}`);
+    assert(leads === root || leads.startsWith(root + sep), `${path} leads to ${leads}`);
   }
   assert(bytes <= LIMITS.bytes, `${bytes} bytes were unpacked`);
+}
+
+/** Everything below a folder, links not followed. Of a refused archive, what was begun before may vanish meanwhile. */
+async function entriesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const paths = entries.map(async (entry) => {
+    const path = join(folder, entry.name);
+    return [path, ...(entry.isDirectory() ? await entriesBelow(path) : [])];
+  });
+  return (await Promise.all(paths)).flat();
 }
 
 export const archiveReaders: readonly FuzzedReader[] = [

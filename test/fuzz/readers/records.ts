@@ -7,7 +7,7 @@ import { readConfigFile } from '../../../core/config/file.js';
 import { readRunRecord } from '../../../core/config/record.js';
 import { resolveOptions } from '../../../core/config/resolve.js';
 import { OPTION_NAMES } from '../../../core/config/schema.js';
-import { automaticValues, cropSettings } from '../../../core/config/settings.js';
+import { cropSettings } from '../../../core/config/settings.js';
 import { isStillThere, readDownloadRecord } from '../../../core/data/download-record.js';
 import { SkippedImages } from '../../../core/data/skipped.js';
 import { type RemoteFile, readPart } from '../../../core/fetch/part.js';
@@ -128,7 +128,6 @@ async function configure(path: string): Promise<void> {
   const file = await readConfigFile(path);
   const { options } = resolveOptions({ file, flags: {} });
   cropSettings(options);
-  automaticValues(options);
 }
 
 export const recordReaders: readonly FuzzedReader[] = [

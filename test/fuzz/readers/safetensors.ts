@@ -103,8 +103,8 @@ const NETWORK: FeatureNetwork = {
 
 /** Everything in a file's metadata that looks like a checksum. */
 function checksums(metadata: Readonly<Record<string, string>>): string {
-  return Object.values(metadata)
-    .filter((text) => /^[0-9a-f]{64}$/.test(text))
+  return Object.entries(metadata)
+    .filter(([, text]) => /^[0-9a-f]{64}$/.test(text))
     .join();
 }
 
