@@ -5,6 +5,7 @@ import { dataSetReaders } from './readers/data-sets.js';
 import { imageReaders } from './readers/images.js';
 import { recordReaders } from './readers/records.js';
 import { safetensorsReaders } from './readers/safetensors.js';
+import { shardReaders } from './readers/shards.js';
 
 /** Every reader of outside bytes. */
 export async function fuzzedReaders(): Promise<readonly FuzzedReader[]> {
@@ -14,6 +15,7 @@ export async function fuzzedReaders(): Promise<readonly FuzzedReader[]> {
     ...dataSetReaders,
     ...recordReaders,
     ...archiveReaders,
+    ...shardReaders,
     ...(await imageReaders()),
   ];
 }
