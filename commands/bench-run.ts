@@ -32,7 +32,7 @@ export async function bench(flags: BenchFlags): Promise<void> {
       });
       results.push(await runBenchmark(engine, flags.config, terms, steps, micro));
     }
-    if (!flags.json) process.stdout.write(`${describe(results.at(-1) as BenchmarkResult)}\n`);
+    if (!flags.json) process.stdout.write(`${describe(results.at(-1) as BenchmarkResult, flags)}\n`);
   }
   if (flags.json) process.stdout.write(`${JSON.stringify(results)}\n`);
 }
@@ -55,12 +55,12 @@ function inOwnProcess(
   return JSON.parse(stdout) as BenchmarkResult[];
 }
 
-function describe(result: BenchmarkResult): string {
+function describe(result: BenchmarkResult, { loss, regularizer }: BenchFlags): string {
   const { batchSize } = BENCHMARKS[result.config];
-  const objective = result.regularizer === NONE ? `, ${result.loss}` : `, ${result.loss} + ${result.regularizer}`;
+  const objective = regularizer === NONE ? loss : `${loss} + ${regularizer}`;
   return (
     `${result.engine} ${result.version}, ${result.device}, threads: ${result.threads}; ` +
-    `config ${result.config}, batches of ${batchSize}${objective}\n` +
+    `config ${result.config}, batches of ${batchSize}, ${objective}\n` +
     `  step        ${result.secondsPerStep} s median, ${result.minSeconds} s fastest, ${result.imagesPerSecond} images/s\n` +
     `  first step  ${result.firstStepSeconds} s, with everything that is compiled once\n` +
     `  memory      ${result.peakMemoryMiB} MiB at its peak\n` +

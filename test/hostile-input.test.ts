@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -145,7 +146,8 @@ test('a model that claims more blocks, or a larger grid, than there can be is re
 
 test('a checkpoint that says nothing of its watch is read as far as that goes', async (t) => {
   await startEngine('cpu');
-  const path = await made(t, 'x.safetensors', empty({ format: 'ijepa-checkpoint-1', step: '1' }));
+  const sha256 = createHash('sha256').digest('hex'); // of no bytes
+  const path = await made(t, 'x.safetensors', empty({ format: 'ijepa-checkpoint-1', step: '1', sha256 }));
   const vit = { dim: 4, depth: 1, heads: 1, mlpRatio: 1 };
   const size = { imageSize: 4, patchSize: 2, encoder: vit, predictor: vit };
   await t.throwsAsync(loadCheckpoint(path, size), { instanceOf: UserError, message: /is not there instead of/ });

@@ -186,3 +186,24 @@ test('settings that cannot work are refused with the numbers and with a setting 
     /leave no context[\s\S]*use a smaller --target-scale/,
   );
 });
+
+test('settings for which no grid is large enough are refused without trying for ever', (t) => {
+  const impossible: Partial<MaskSettings>[] = [
+    { contextScale: [1e-299, 1] },
+    { targetAspect: [1e-300, 1e300] },
+    { targetScale: [1e-9, 1e-8] },
+  ];
+  for (const change of impossible) {
+    for (const [imageSize, patchSize] of [
+      [224, 16],
+      [4096, 32],
+      [1024, 8],
+    ] as const) {
+      const wishes = { ...PAPER, ...change, gridSize: imageSize / patchSize };
+      t.throws(() => checkMaskSettings(wishes, { imageSize, patchSize }), {
+        instanceOf: UserError,
+        message: /no grid is large enough/,
+      });
+    }
+  }
+});

@@ -1,7 +1,7 @@
 import type { CacheSettings } from '../data/cache/pixel-cache.js';
 import type { CropSettings } from '../data/crop.js';
 import { UserError } from '../errors.js';
-import type { MaskSettings } from '../masking/blocks.js';
+import { LARGEST_GRID, type MaskSettings } from '../masking/blocks.js';
 import { checkMaskSettings } from '../masking/check.js';
 import { ARCHITECTURES, gridSize, type ModelSize } from '../model/sizes.js';
 import type { Objective } from '../train/objective.js';
@@ -17,8 +17,6 @@ import type { Terms } from '../train/terms.js';
 import { AUTO, type Option } from './option.js';
 import { OPTIONS, type OptionName, type Options } from './schema.js';
 
-/** Most patches along a side: attention over more takes gigabytes a head. */
-export const LARGEST_GRID = 128;
 /** The reference code's predictor has the usual ratio, whatever the encoder's. */
 const PREDICTOR_MLP_RATIO = 4;
 

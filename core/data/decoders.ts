@@ -127,10 +127,11 @@ function startWorker(settings: DecoderSettings, warn: (text: string) => void): C
     if ('warning' in answer) return warn(answer.warning);
     const asked = waiting.get(answer.id);
     waiting.delete(answer.id);
-    if (waiting.size === 0) worker.unref(); // an idle thread does not keep the program alive
+    if (waiting.size === 0 && !closing) worker.unref(); // an idle thread does not keep the program alive
     if ('rgb' in answer) asked?.resolve(answer.rgb);
     else asked?.reject(new Error(answer.reason));
   });
+  let closing = false;
   let failure: DecodersEnded | undefined;
   worker.on('error', (error) => {
     failure = new DecodersEnded('a thread that decodes images has failed', { cause: error });
@@ -155,6 +156,7 @@ function startWorker(settings: DecoderSettings, warn: (text: string) => void): C
       });
     },
     async close() {
+      closing = true; // and is waited for, whatever is answered before
       worker.ref();
       worker.postMessage(null);
       await ended;

@@ -1,5 +1,8 @@
 import type { RandomStream } from '../random.js';
 
+/** Most patches along a side: attention over more takes gigabytes a head. */
+export const LARGEST_GRID = 128;
+
 /** A range of numbers, both ends included. */
 export type Interval = readonly [number, number];
 

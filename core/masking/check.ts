@@ -1,6 +1,6 @@
 import { UserError } from '../errors.js';
 import { RandomStream } from '../random.js';
-import { fewestPatches, type MaskSettings, possibleSizes } from './blocks.js';
+import { blockSize, fewestPatches, LARGEST_GRID, type MaskSettings, possibleSizes } from './blocks.js';
 import { drawMasks } from './multiblock.js';
 
 /** Settings of masks whose `minKeep` may be left to the program. */
@@ -90,7 +90,8 @@ function smallestBlock({ gridSize, targetScale, targetAspect, contextScale }: Bl
 function nearestThatWorks(settings: MaskSettings, patch: { imageSize: number; patchSize: number }): string {
   const largest = largestMinKeep(settings);
   if (largest >= 1) return `use --min-keep ${largest} or less`;
-  const automatic = (wishes: BlockSettings) => largestMinKeep({ ...settings, ...wishes }) >= 1;
+  const automatic = (wishes: BlockSettings) =>
+    wishes.gridSize <= LARGEST_GRID && hasNoEmptyEnd(wishes) && largestMinKeep({ ...settings, ...wishes }) >= 1;
   for (let patchSize = patch.patchSize - 1; patchSize >= 1; patchSize--) {
     if (patch.imageSize % patchSize !== 0) continue;
     if (automatic({ ...settings, gridSize: patch.imageSize / patchSize })) {
@@ -101,15 +102,25 @@ function nearestThatWorks(settings: MaskSettings, patch: { imageSize: number; pa
   return `use --image-size ${nearestGrid(settings, automatic) * patch.patchSize} or more`;
 }
 
+/** Whether no block is empty at the ends of the ranges: asked before all sizes are counted, which takes a while. */
+function hasNoEmptyEnd({ gridSize, targetScale, targetAspect, contextScale }: BlockSettings): boolean {
+  const blocks = [0, 1].flatMap((u) => [
+    blockSize(gridSize, targetScale, targetAspect, u),
+    blockSize(gridSize, contextScale, [1, 1], u),
+  ]);
+  return blocks.every(({ height, width }) => height >= 1 && width >= 1);
+}
+
 function nearestGrid(settings: MaskSettings, possible: (wishes: BlockSettings) => boolean): number {
-  for (let gridSize = settings.gridSize + 1; gridSize <= 256; gridSize++) {
+  for (let gridSize = settings.gridSize + 1; gridSize <= LARGEST_GRID; gridSize++) {
     if (possible({ ...settings, gridSize })) return gridSize;
   }
   throw new UserError(
-    `no grid is large enough for targets that cover ${settings.targetScale.join(' to ')} of the image`,
+    `no grid is large enough for targets that cover ${settings.targetScale.join(' to ')} of the image, with height / ` +
+      `width from ${settings.targetAspect.join(' to ')}, and contexts that cover ${settings.contextScale.join(' to ')}`,
     {
-      expected: 'scales above 0 that leave room in the grid',
-      remedy: 'use --target-scale 0.15-0.2 and --context-scale 0.85-1',
+      expected: `blocks that are not empty on a grid of at most ${LARGEST_GRID} x ${LARGEST_GRID} patches`,
+      remedy: 'use --target-scale 0.15-0.2, --target-aspect 0.75-1.5 and --context-scale 0.85-1',
     },
   );
 }

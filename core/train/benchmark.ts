@@ -1,4 +1,3 @@
-import { NONE } from '../config/option.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
 import { createIjepa, initialWeights } from '../model/ijepa.js';
@@ -80,8 +79,6 @@ export interface BenchmarkResult {
   version: string;
   device: string;
   config: BenchmarkName;
-  loss: string;
-  regularizer: string;
   threads: number;
   /** Median. */
   secondsPerStep: number;
@@ -136,8 +133,6 @@ export async function runBenchmark(
     version: engine.version,
     device: engine.device,
     config,
-    loss: terms.loss.item.name,
-    regularizer: terms.regularizer?.item.name ?? NONE,
     threads: engine.threads,
     secondsPerStep: round(median, 4),
     minSeconds: round(timed[0] as number, 4),
