@@ -1,5 +1,5 @@
 import { basename, dirname, join } from 'node:path';
-import { UserError } from '../../errors.js';
+import { printable, UserError } from '../../errors.js';
 
 /** Most shards that one word may stand for. */
 const MOST_SHARDS = 1e6;
@@ -13,6 +13,9 @@ export function namesShards(word: string): boolean {
 export function isAddress(word: string): boolean {
   return /^https?:\/\//i.test(word);
 }
+
+/** Characters of a pattern in a message. */
+const LONGEST_SHOWN = 200;
 
 /**
  * The words that a pattern stands for: 'train-{000..002}.tar' for three, '{a,b}.tar' for two, several braces for all their
@@ -46,17 +49,17 @@ function choicesOf(inner: string, pattern: string): string[] {
   const range = /^(\d+)\.\.(\d+)$/.exec(inner);
   if (!range) {
     if (inner.includes(',')) return inner.split(',');
-    throw wrongBraces(pattern, `'{${inner}}' is neither a range nor a list`);
+    throw wrongBraces(pattern, `'{${printable(inner, LONGEST_SHOWN)}}' is neither a range nor a list`);
   }
   const [first = '', last = ''] = range.slice(1);
   const count = Number(last) - Number(first) + 1;
-  if (count < 1) throw wrongBraces(pattern, `the range ${first}..${last} leads downwards`);
+  if (count < 1) throw wrongBraces(pattern, `a range leads downwards`);
   if (!(count <= MOST_SHARDS)) throw wrongBraces(pattern, `more than ${MOST_SHARDS} names`);
   return Array.from({ length: count }, (_, at) => String(Number(first) + at).padStart(first.length, '0'));
 }
 
 function wrongBraces(pattern: string, problem: string): UserError {
-  return new UserError(`'${pattern}' cannot be understood: ${problem}`, {
+  return new UserError(`'${printable(pattern, LONGEST_SHOWN)}' cannot be understood: ${problem}`, {
     expected: 'a range such as {000000..000146}, or a list such as {a,b}',
     remedy:
       "put the whole word in single quotes, so that the shell leaves it as it is: 'data/train-{000000..000146}.tar'",
