@@ -14,6 +14,8 @@ export type Save = (tensors: Tensor[]) => void;
  * those of `functions.ts`, with all axes but the last as one axis of rows.
  */
 export interface TransformerFunctions {
+  /** How many numbers a layer may have so that the next one finds them in the processor's cache; default any. */
+  readonly cachedNumbers?: number;
   /** x [M, I], weight [O, I], bias [O] -> [M, O] */
   linear(save: Save, x: Tensor, weight: Tensor, bias: Tensor): Differentiable;
   /** x [M, D], scale [D], bias [D] -> [M, D] */

@@ -103,6 +103,29 @@ export function attention(qkv: Tensor, heads: number, skipped = 0): Tensor {
   return withGradient([qkv], (save) => active().attention(save, qkv, heads, skipped));
 }
 
+/** Most parts of a batch: each is a part of the graph, and large graphs take long to compile. */
+const MOST_PARTS = 4;
+
+/**
+ * Applies a function that treats each image of a batch by itself: to all at once, or to some images after the others
+ * where the engine is faster so.
+ * @param x [B, ...]
+ * @param numbersPerImage of the widest layer. Only this and B decide on the parts, which engines may compile: it should
+ *   not follow what varies from batch to batch
+ * @returns [B, ...]
+ */
+export function inParts(x: Tensor, numbersPerImage: number, apply: (part: Tensor) => Tensor): Tensor {
+  const images = x.shape[0] as number;
+  const { cachedNumbers = Number.POSITIVE_INFINITY } = active();
+  const parts = Math.min(MOST_PARTS, images, Math.ceil((images * numbersPerImage) / cachedNumbers));
+  if (parts <= 1) return apply(x);
+  const sizes = Array.from(
+    { length: parts },
+    (_, part) => Math.floor(((part + 1) * images) / parts) - Math.floor((part * images) / parts),
+  );
+  return tf.tidy(() => tf.concat(tf.split(x, sizes, 0).map(apply), 0));
+}
+
 /** The functions of the engine that is active. */
 function active(): TransformerFunctions {
   return fusedFunctions.get(tf.getBackend()) ?? plainFunctions;

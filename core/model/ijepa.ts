@@ -1,9 +1,9 @@
-import { normalise } from '../engine/functions.js';
+import { inParts, normalise } from '../engine/functions.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { encoderShapes, initialise, type Parameters, predictorShapes } from './parameters.js';
 import { sincosPositions } from './positions.js';
 import { predict, repeatMasks } from './predictor.js';
-import { gridSize, type Initialisation, type ModelSize } from './sizes.js';
+import { gridSize, hiddenWidth, type Initialisation, type ModelSize } from './sizes.js';
 import { keepPositions, keepTokens, type MaskTensors } from './tokens.js';
 import { encode, patchify } from './vit.js';
 
@@ -55,8 +55,11 @@ export function initialWeights(size: ModelSize, seed: number, initialisation: In
  * Every patch's representation by one of the encoders: images [B, S, S, 3] -> [B, N, D].
  */
 export function encodeImages(model: Ijepa, encoder: Parameters, images: Tensor): Tensor {
+  const { encoder: size, patchSize } = model.size;
   const positions = model.positions.expandDims(0); // [1, N, D]
-  return encode(encoder, model.size.encoder, patchify(images, model.size.patchSize), positions);
+  return inParts(images, model.patchCount * hiddenWidth(size), (part) =>
+    encode(encoder, size, patchify(part, patchSize), positions),
+  );
 }
 
 /**

@@ -1,6 +1,7 @@
+import { inParts } from '../engine/functions.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { type Parameters, parameter } from './parameters.js';
-import type { VitSize } from './sizes.js';
+import { hiddenWidth, type VitSize } from './sizes.js';
 import { keepPositions, type MaskTensors } from './tokens.js';
 import { norm, project, transformerBlocks } from './vit.js';
 
@@ -40,8 +41,10 @@ export function predict(
     ],
     1,
   ); // [T C B, K + J, E]
-  const atMasks = transformerBlocks(parameters, 'predictor_blocks', size, tokens, contextMask.tokens); // [T C B, J, E]
-  return project(parameters, 'predictor_proj', norm(parameters, 'predictor_norm', atMasks));
+  return inParts(tokens, (positions.shape[0] as number) * hiddenWidth(size), (rows) => {
+    const atMasks = transformerBlocks(parameters, 'predictor_blocks', size, rows, contextMask.tokens); // [., J, E]
+    return project(parameters, 'predictor_proj', norm(parameters, 'predictor_norm', atMasks));
+  });
 }
 
 /**

@@ -62,9 +62,7 @@ const ModelProto = protobuf.Root.fromJSON({
     },
     ValueInfoProto: { fields: { name: field(1, 'string'), type: field(2, 'TypeProto') } },
     TypeProto: { fields: { tensor_type: field(1, 'TensorTypeProto') } },
-    TensorTypeProto: { fields: { elem_type: field(1, 'int32'), shape: field(2, 'TensorShapeProto') } },
-    TensorShapeProto: { fields: { dim: field(1, 'DimensionProto', 'repeated') } },
-    DimensionProto: { fields: { dim_param: field(2, 'string') } },
+    TensorTypeProto: { fields: { elem_type: field(1, 'int32') } },
   },
 }).lookupType('ModelProto');
 
@@ -72,8 +70,7 @@ const ModelProto = protobuf.Root.fromJSON({
 export interface NamedGraph {
   nodes: readonly { node: Node; inputs: readonly string[]; outputs: readonly string[] }[];
   constants: readonly { name: string; type: ValueType; dims: readonly number[]; data: ValueData }[];
-  /** Their rank is part of the structure, their shape is not. */
-  inputs: readonly { name: string; type: ValueType; rank: number }[];
+  inputs: readonly { name: string; type: ValueType }[];
   outputs: readonly { name: string; type: ValueType }[];
 }
 
@@ -101,19 +98,19 @@ export function encodeModel({ nodes, constants, inputs, outputs }: NamedGraph): 
         data_type: ELEMENT_TYPES[type],
         raw_data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
       })),
-      input: inputs.map(({ name, type, rank }) => ({
-        name,
-        type: {
-          tensor_type: {
-            elem_type: ELEMENT_TYPES[type],
-            shape: { dim: Array.from({ length: rank }, (_, axis) => ({ dim_param: `${name}_${axis}` })) },
-          },
-        },
-      })),
-      output: outputs.map(({ name, type }) => ({ name, type: { tensor_type: { elem_type: ELEMENT_TYPES[type] } } })),
+      input: inputs.map(declaration),
+      output: outputs.map(declaration),
     },
   };
   return ModelProto.encode(model as unknown as protobuf.Message).finish();
+}
+
+/**
+ * An input or output, of any shape. Shapes with names for their sides would be compared with one another wherever memory
+ * is planned, which takes a time that grows with the square of the graph and finds nothing.
+ */
+function declaration({ name, type }: { name: string; type: ValueType }): object {
+  return { name, type: { tensor_type: { elem_type: ELEMENT_TYPES[type] } } };
 }
 
 function encodeAttribute(value: Attribute): object {

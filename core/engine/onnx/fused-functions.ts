@@ -3,6 +3,8 @@ import { type Tensor, tf } from '../tf.js';
 
 /** The functions of a transformer in this engine's own kernels (`kernels/fused.ts`). */
 export const onnxFunctions: TransformerFunctions = {
+  cachedNumbers: 1.25e6,
+
   linear(save, x, weight, bias) {
     save([x, weight]);
     return {
@@ -41,14 +43,13 @@ export const onnxFunctions: TransformerFunctions = {
   },
 
   mlp(save, x, weight1, bias1, weight2, bias2) {
-    const [value, ...hidden] = all('Mlp', { x, weight1, bias1, weight2, bias2 }) as [Tensor, ...Tensor[]];
-    save([x, weight1, weight2, ...hidden]);
+    const [value, hidden] = all('Mlp', { x, weight1, bias1, weight2, bias2 }) as [Tensor, Tensor];
+    save([x, weight1, weight2, hidden]);
     return {
       value,
       gradFunc: (dy, saved) => {
-        const [x0, w1, w2, ...parts] = saved as [Tensor, Tensor, Tensor, ...Tensor[]];
-        const named = Object.fromEntries(parts.map((part, at) => [`hidden${at}`, part]));
-        return all('MlpGradient', { dy, x: x0, weight1: w1, weight2: w2, ...named });
+        const [x0, w1, w2, h] = saved as [Tensor, Tensor, Tensor, Tensor];
+        return all('MlpGradient', { dy, x: x0, weight1: w1, weight2: w2, hidden: h });
       },
     };
   },

@@ -112,12 +112,20 @@ export function scalarConstant(value: number, type: 'float32' | 'int32' | 'bool'
 /** A value in another shape of as many elements. */
 export function reshaped(value: Value, shape: Shape): Value {
   if (sameShape(value.shape, shape)) return value;
+  if (value.node?.operator === 'Reshape') return reshaped(value.node.inputs[0] as Value, shape);
   if (value.known) {
     const shown = new Value([...shape], value.type);
     shown.source = value.source ?? value;
     return shown;
   }
   return record('Reshape', [value, shapeInput(shape)], [...shape], value.type, { allowzero: 1 });
+}
+
+/** A value as one row or, with `columns` 1, as one column: shapes that are part of the structure. */
+export function flattened(value: Value, columns?: 1): Value {
+  const dims = columns ? [-1, 1] : [-1];
+  const shape = columns ? [sizeOf(value.shape), 1] : [sizeOf(value.shape)];
+  return record('Reshape', [value, axesConstant(dims)], shape, value.type);
 }
 
 /** A number as often as the shape asks for. */

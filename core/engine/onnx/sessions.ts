@@ -61,7 +61,7 @@ export class Sessions {
         const { data, dims } = value.constant as NonNullable<Value['constant']>;
         return { name: nameOf(value), type: value.type, dims, data };
       }),
-      inputs: inputs.map((value) => ({ name: nameOf(value), type: value.type, rank: value.shape.length })),
+      inputs: inputs.map((value) => ({ name: nameOf(value), type: value.type })),
       outputs: outputs.map((value) => ({ name: nameOf(value), type: value.type })),
     });
     const session = await this.runtime.InferenceSession.create(model, {

@@ -1,4 +1,5 @@
-import { cast, filled, record, reshaped, scalarConstant, type Value } from '../graph.js';
+import type { TensorInfo } from '../../tf.js';
+import { cast, filled, record, reshaped, sameShape, scalarConstant, type Value } from '../graph.js';
 import { broadcast, type Call, type Kernel, type KernelTable } from './table.js';
 
 /** Operators on elements, one by one, with broadcasting. */
@@ -17,10 +18,16 @@ export function unary(operator: string, x: Value, attributes = {}, domain = ''):
   return record(operator, [x], x.shape, x.type, attributes, domain);
 }
 
+/** Of tensors of one shape it works on what was recorded, as long as that has one shape as well: less is reshaped. */
 const ofTwo =
   (operator: string): Kernel =>
-  ({ value }: Call) =>
-    binary(operator, value('a'), value('b'));
+  ({ backend, tensors, value }: Call) => {
+    const { a, b } = tensors as { a: TensorInfo; b: TensorInfo };
+    if (!sameShape(a.shape, b.shape)) return binary(operator, value('a'), value('b'));
+    const [x, y] = [backend.recorded(a), backend.recorded(b)];
+    const { shape } = x.shape.length < y.shape.length ? x : y;
+    return backend.hold(binary(operator, reshaped(x, shape), reshaped(y, shape)), a.shape);
+  };
 
 const comparison =
   (operator: string): Kernel =>

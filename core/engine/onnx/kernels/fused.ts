@@ -1,8 +1,8 @@
-import { filled, MICROSOFT, recordAll, reshaped, scalarConstant, type Value } from '../graph.js';
+import { filled, flattened, MICROSOFT, recordAll, reshaped, scalarConstant, type Value } from '../graph.js';
 import { add, multiply, subtract, unary } from './elementwise.js';
 import { batchMatMul, gemm } from './matmul.js';
 import { reduce } from './reduce.js';
-import { concat, gatherRows, rowNumbers, split, withoutFirst } from './shape.js';
+import { concat, gatherRows, rowNumbers, transpose, withoutFirst } from './shape.js';
 import type { Call, KernelTable } from './table.js';
 
 /*
@@ -12,10 +12,21 @@ import type { Call, KernelTable } from './table.js';
  * Letters: M rows, D width, B images, N tokens, S skipped ones, h heads, d = D / h.
  */
 
+/**
+ * dyᵀ x, the gradient of a weight: dy [M, O], x [M, I] -> [O, I].
+ *
+ * The narrower one is transposed by itself: a product that transposes its first operand does so once for every 128
+ * columns of the other, and is a seventh slower.
+ */
+function weightGradient(dy: Value, x: Value): Value {
+  const [outputs, inputs] = [dy.shape[1] as number, x.shape[1] as number];
+  if (outputs <= inputs) return gemm(transpose(dy, [1, 0]), x, null);
+  return transpose(gemm(transpose(x, [1, 0]), dy, null), [1, 0]);
+}
+
 /** Sum over rows, [M, D] -> [D], as a product with ones: twice as fast as a reduction along the first axis. */
-function sumRows(x: Value): Value {
-  const [rows, width] = x.shape as [number, number];
-  return reshaped(batchMatMul(filled([1, rows], 1), x), [width]);
+function sumRows(x: Value, ones = filled([1, x.shape[0] as number], 1)): Value {
+  return flattened(batchMatMul(ones, x));
 }
 
 function layerNorm({ value, optional, attributes }: Call<{ epsilon: number }>): Value[] {
@@ -43,15 +54,16 @@ function layerNormGradient({ value }: Call): Value[] {
     Value,
     Value,
   ];
-  const width = x.shape[1] as number;
+  const [rows, width] = x.shape as [number, number];
   const normalised = multiply(subtract(x, mean), inverseDeviation); // [M, D]
   const product = multiply(dy, normalised); // [M, D]
   // Means over a row of dy scale and of dy n scale, as products with scale / D.
-  const share = reshaped(multiply(scale, scalarConstant(1 / width)), [width, 1]); // [D, 1]
+  const share = flattened(multiply(scale, scalarConstant(1 / width)), 1); // [D, 1]
   const meanSlope = batchMatMul(dy, share); // [M, 1]
   const meanProduct = batchMatMul(product, share); // [M, 1]
   const inner = subtract(subtract(multiply(dy, scale), meanSlope), multiply(normalised, meanProduct)); // [M, D]
-  return [multiply(inner, inverseDeviation), sumRows(product), sumRows(dy)];
+  const ones = filled([1, rows], 1);
+  return [multiply(inner, inverseDeviation), sumRows(product, ones), sumRows(dy, ones)];
 }
 
 /** Φ(x) and Φ(x) + x Φ'(x); with u = x / √2: Φ(x) = (1 + erf u) / 2, x Φ'(x) = u exp(-u²) / √π = u exp(-ln √π - u²) */
@@ -66,52 +78,44 @@ function geluParts(x: Value): { cumulative: Value; slope: Value } {
 const gelu = (x: Value) => unary('Gelu', x, {}, MICROSOFT);
 
 /**
- * GELU(x W₁ᵀ + b₁) W₂ᵀ + b₂ on half of the rows after the other, so that a hidden layer is still in the processor's
- * cache when it is read again. The number of parts is fixed: it is part of the graph's structure.
- * @returns y [M, D], and the hidden layer before GELU of each half, [M/2, H]
+ * GELU(x W₁ᵀ + b₁) W₂ᵀ + b₂
+ * @returns y [M, D], and the hidden layer before GELU, [M, H]
  */
 function mlp({ value }: Call): Value[] {
   const [w1, b1, w2, b2] = ['weight1', 'bias1', 'weight2', 'bias2'].map(value) as [Value, Value, Value, Value];
-  const hidden = halves(value('x')).map((x) => gemm(x, w1, b1, { transposeB: true }));
-  const y = hidden.map((h) => gemm(gelu(h), w2, b2, { transposeB: true }));
-  return [joined(y), ...hidden];
+  const hidden = gemm(value('x'), w1, b1, { transposeB: true });
+  return [gemm(gelu(hidden), w2, b2, { transposeB: true }), hidden];
 }
 
 /** @returns gradients of x, W₁, b₁, W₂ and b₂ */
-function mlpGradient({ value, optional }: Call): Value[] {
-  const [w1, w2] = [value('weight1'), value('weight2')];
-  const [dys, xs] = [halves(value('dy')), halves(value('x'))];
-  const dxs: Value[] = [];
-  let [dw1, db1, dw2]: (Value | null)[] = [null, null, null];
-  for (const [part, x] of xs.entries()) {
-    const [h, dy] = [optional(`hidden${part}`) as Value, dys[part] as Value];
-    const { cumulative, slope } = geluParts(h);
-    const dh = multiply(gemm(dy, w2, null), slope); // [M/2, H]
-    dw2 = gemm(dy, multiply(h, cumulative), dw2, { transposeA: true }); // [D, H]
-    dw1 = gemm(dh, x, dw1, { transposeA: true }); // [H, D]
-    db1 = db1 ? add(db1, sumRows(dh)) : sumRows(dh); // [H]
-    dxs.push(gemm(dh, w1, null)); // [M/2, D]
-  }
-  return [joined(dxs), dw1 as Value, db1 as Value, dw2 as Value, sumRows(value('dy'))];
-}
-
-/** The first and the second half of the rows; one row stays as it is. */
-function halves(x: Value): Value[] {
-  const rows = x.shape[0] as number;
-  return rows < 2 ? [x] : split(x, [Math.ceil(rows / 2), Math.floor(rows / 2)], 0);
-}
-
-function joined(parts: readonly Value[]): Value {
-  return parts.length === 1 ? (parts[0] as Value) : concat(parts, 0);
+function mlpGradient({ value }: Call): Value[] {
+  const [dy, x, w1, w2, hidden] = ['dy', 'x', 'weight1', 'weight2', 'hidden'].map(value) as [
+    Value,
+    Value,
+    Value,
+    Value,
+    Value,
+  ];
+  const { cumulative, slope } = geluParts(hidden);
+  const dh = multiply(gemm(dy, w2, null), slope); // [M, H]
+  const activated = multiply(hidden, cumulative); // [M, H]
+  const ones = filled([1, x.shape[0] as number], 1);
+  return [
+    gemm(dh, w1, null),
+    weightGradient(dh, x),
+    sumRows(dh, ones),
+    weightGradient(dy, activated),
+    sumRows(dy, ones),
+  ];
 }
 
 /** [B, N, 3D] -> queries [B, h, N - S, d], keys and values, each [B, h, N, d] */
 function splitHeads(qkv: Value, heads: number, skipped: number): [Value, Value, Value] {
   const [images, tokens, width3] = qkv.shape as [number, number, number];
   const rows = reshaped(qkv, [images * tokens * 3 * heads, width3 / 3 / heads]);
-  const numbers = rowNumbers([images, tokens, 3, heads], [2, 0, 3, 1]); // [3, B, h, N]
-  const parts = split(numbers, [1, 1, 1], 0).map((part) => reshaped(part, [images, heads, tokens]));
-  const [queries, keys, values] = parts as [Value, Value, Value];
+  const queries = rowNumbers([images, tokens, 3 * heads], [0, 2, 1], heads); // [B, h, N]
+  const keys = add(queries, scalarConstant(heads, 'int32'));
+  const values = add(keys, scalarConstant(heads, 'int32'));
   const asking = skipped === 0 ? queries : withoutFirst(queries, skipped, 2);
   return [gatherRows(rows, asking), gatherRows(rows, keys), gatherRows(rows, values)];
 }
@@ -153,9 +157,9 @@ function attentionGradient({ value }: Call): Value {
     asking === tokens ? ofQueries : concat([filled([images, heads, tokens - asking, headWidth], 0), ofQueries], 2),
     batchMatMul(scores, q, { transposeA: true, alpha }),
     batchMatMul(weights, slope, { transposeA: true }),
-  ].map((part) => reshaped(part, [1, images, heads, tokens, headWidth]));
+  ]; // [B, h, N, d] each
   const numbers = rowNumbers([3, images, heads, tokens], [1, 3, 0, 2]); // [B, N, 3, h]
-  const together = gatherRows(concat(parts, 0), numbers); // [B, N, 3, h, d]
+  const together = gatherRows(concat(parts, 0), numbers); // [3B, h, N, d] -> [B, N, 3, h, d]
   return reshaped(together, [images, tokens, 3 * heads * headWidth]);
 }
 
@@ -163,7 +167,7 @@ export const FUSED: KernelTable = {
   Linear: ({ value, optional }) => gemm(value('x'), value('weight'), optional('bias'), { transposeB: true }),
   LinearGradient: ({ value }) => {
     const [dy, x, weight] = [value('dy'), value('x'), value('weight')];
-    return [gemm(dy, weight, null), gemm(dy, x, null, { transposeA: true }), sumRows(dy)];
+    return [gemm(dy, weight, null), weightGradient(dy, x), sumRows(dy)];
   },
   LayerNorm: layerNorm,
   LayerNormGradient: layerNormGradient,

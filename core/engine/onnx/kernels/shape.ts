@@ -24,10 +24,11 @@ export function transpose(x: Value, perm: readonly number[]): Value {
 /**
  * The numbers of the rows of a tensor whose axes but the last are put into another order: axes [a, b, ...] -> their
  * permutation. `gatherRows` with them is a transposition three times as fast as ONNX Runtime's own, which uses one core.
+ * @param taken how many places of the last axis are taken; default all
  */
-export function rowNumbers(axes: Shape, perm: readonly number[]): Value {
+export function rowNumbers(axes: Shape, perm: readonly number[], taken = axes.at(-1)): Value {
   const steps = perm.map((axis, at) => {
-    const length = axes[axis] as number;
+    const length = (axis === axes.length - 1 ? taken : axes[axis]) as number;
     const stride = sizeOf(axes.slice(axis + 1));
     const shape = perm.map((_, other) => (other === at ? length : 1));
     return new Value(shape, 'int32', { data: Int32Array.from({ length }, (_, place) => place * stride) });
