@@ -32,6 +32,10 @@ export interface Engine {
    * caller's to dispose.
    */
   compile<Inputs extends unknown[], Result>(fn: (...inputs: Inputs) => Result): Compiled<Inputs, Result>;
+  /** How many parts of a batch it computes at the same time. */
+  readonly lanes: number;
+  /** Prepares a function of what all parts of a batch share and of one part, as `compile` does. */
+  compileParts<Shared, Part, Result>(fn: (shared: Shared, part: Part) => Result): CompiledParts<Shared, Part, Result>;
   /** The optimiser's step of one parameter. */
   readonly updateParameter: UpdateParameter;
   /** The sum of two tensors of one shape, both of which are used up. */
@@ -51,6 +55,16 @@ export interface EngineMemory {
 
 /** A function that an engine has prepared. */
 export type Compiled<Inputs extends unknown[], Result> = (...inputs: Inputs) => Promise<Result>;
+
+/**
+ * A function that an engine has prepared for parts of a batch: their results in the parts' order, each computed when it
+ * is asked for or with those before it. `atOnce` is the most that are computed at the same time; default `lanes`.
+ */
+export type CompiledParts<Shared, Part, Result> = (
+  shared: Shared,
+  parts: readonly Part[],
+  atOnce?: number,
+) => AsyncGenerator<Result, void, void>;
 
 /** Every engine, fastest first: the order in which `auto` looks for one. */
 export const ENGINE_NAMES = ['tensorflow-gpu', 'onnx', 'tensorflow', 'wasm', 'cpu'] as const;
@@ -80,4 +94,15 @@ export function calledDirectly<Inputs extends unknown[], Result>(
   fn: (...inputs: Inputs) => Result,
 ): Compiled<Inputs, Result> {
   return async (...inputs) => fn(...inputs);
+}
+
+/** What engines give that compute one part after the other. */
+export const oneLane: Pick<Engine, 'lanes' | 'compileParts'> = { lanes: 1, compileParts: oneByOne };
+
+function oneByOne<Shared, Part, Result>(
+  fn: (shared: Shared, part: Part) => Result,
+): CompiledParts<Shared, Part, Result> {
+  return async function* (shared, parts) {
+    for (const part of parts) yield fn(shared, part);
+  };
 }

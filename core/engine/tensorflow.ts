@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import util from 'node:util';
-import { calledDirectly, type EngineName, type EngineStarter } from './contract.js';
+import { calledDirectly, type EngineName, type EngineStarter, oneLane } from './contract.js';
 import { tf } from './tf.js';
 import { accumulate, updateParameter } from './update.js';
 
@@ -33,6 +33,7 @@ function nativeTensorflow(name: EngineName, packageNames: readonly string[], dev
         threads: availableThreads(),
         memory: { limit: null, kind: 'stepwise' },
         compile: calledDirectly,
+        ...oneLane,
         updateParameter,
         accumulate,
       };

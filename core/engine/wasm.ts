@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { calledDirectly, type EngineStarter } from './contract.js';
+import { calledDirectly, type EngineStarter, oneLane } from './contract.js';
 import { tf } from './tf.js';
 import { accumulate, updateParameter } from './update.js';
 import { installFastMatMul } from './wasm-matmul.js';
@@ -28,6 +28,7 @@ export const wasm: EngineStarter = {
       threads: getThreadsCount() > 0 ? getThreadsCount() : 1,
       memory: { limit: MEMORY_BYTES, kind: 'stepwise' },
       compile: calledDirectly,
+      ...oneLane,
       updateParameter,
       accumulate,
     };

@@ -22,6 +22,8 @@ const SAMPLED_STEPS = 20;
 
 /** What a process takes before it has any tensor, in bytes. */
 export const PROGRAM = 260 * 2 ** 20;
+/** What a thread takes that computes beside the main one, before it has any tensor, in bytes. */
+const LANE = 40 * 2 ** 20;
 /** Part of the free memory that is used where the user names no budget. */
 export const SHARE_OF_FREE = 0.6;
 
@@ -31,11 +33,11 @@ export const SHARE_OF_FREE = 0.6;
  * The factors of stepwise engines were fitted to the measured peak of eleven models from 64 x 6 to 384 x 3 wide and deep,
  * on 32 to 224 pixels; the estimates lie within 10% of the measurements. Planned engines keep, for each token of a block,
  * 13 rows of its width (inputs of two norms and three linear layers, queries, keys and values, the hidden layer before
- * GELU) and the attention weights.
+ * GELU) and the attention weights; every lane beyond the first has weights and gradients of its own.
  * Letters: K and J patches of a context and a target block, N of the image; D and L width and depth of the encoder, E and
  * M of the predictor; h heads; R rows of the predictor an image.
  */
-export function estimateStepMemory(options: Options, kind: EngineMemory['kind']): StepMemory {
+export function estimateStepMemory(options: Options, kind: EngineMemory['kind'], lanes = 1): StepMemory {
   const size = modelSize(options);
   const settings = maskSettings(options);
   const { dim: D, heads: h } = size.encoder;
@@ -52,7 +54,8 @@ export function estimateStepMemory(options: Options, kind: EngineMemory['kind'])
   if (kind === 'planned') {
     const perImage =
       C * encoderValues(kind, size.encoder, K) + M * R * (K + J) * (13 * E + h * (K + J)) + N * (14 * D + h * N);
-    return { fixed: PROGRAM + FLOAT * (5 * trained + encoder + saved), perImage: FLOAT * perImage };
+    const beside = (lanes - 1) * (LANE + FLOAT * (2 * trained + encoder)); // weights of both encoders, gradients
+    return { fixed: PROGRAM + FLOAT * (5 * trained + encoder + saved) + beside, perImage: FLOAT * perImage };
   }
   const perImage =
     C * encoderValues(kind, size.encoder, K) +
@@ -80,10 +83,10 @@ export function encoderValues(
  * engine's memory and the user's budget.
  * @throws UserError if not even one fits
  */
-export function chooseMicroBatchSize(options: Options, { name, memory }: Engine): number {
+export function chooseMicroBatchSize(options: Options, { name, memory, lanes }: Engine): number {
   const budget = options.memory === null ? SHARE_OF_FREE * freemem() : options.memory * 2 ** 20;
   const limit = Math.min(memory.limit ?? Number.POSITIVE_INFINITY, budget);
-  const { fixed, perImage } = estimateStepMemory(options, memory.kind);
+  const { fixed, perImage } = estimateStepMemory(options, memory.kind, options.regularizer === 'none' ? lanes : 1);
   const fitting = Math.floor((limit - fixed) / perImage);
   if (fitting < 1) {
     const gib = (bytes: number) => (bytes / GIB).toFixed(1);

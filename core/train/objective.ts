@@ -30,19 +30,22 @@ export type ComputeObjective = (weights: Weights, batch: TrainBatch, step: numbe
 
 /** Prepares an objective for an engine. */
 export function prepareObjective(engine: Engine, model: Ijepa, objective: Objective): ComputeObjective {
-  const computePart = engine.compile((weights: Weights, part: MicroBatch, pull: Pull) =>
+  const { microBatchSize, regularizer } = objective;
+  const computeParts = engine.compileParts((weights: Weights, { part, pull }: { part: MicroBatch; pull: Pull }) =>
     tf.tidy(() => partGradients(model, objective, weights, part, pull)),
   );
+  // A regularizer's values are computed once more where there are several parts: there are no more than must be.
+  const atOnce = regularizer ? 1 : Math.min(engine.lanes, microBatchSize);
   const pullOf = preparePull(engine, model, objective);
   return async (weights, batch, step) => {
-    const parts = microBatches(model, batch, objective.microBatchSize);
-    const pull = await pullOf(weights, parts, step);
+    const parts = microBatches(model, batch, Math.ceil(Math.min(microBatchSize, batch.context.images) / atOnce));
+    const pulls = await pullOf(weights, parts, step);
+    const pulled = parts.map((part, index) => ({ part, pull: pulls[index] ?? {} }));
     let sum: ObjectiveGradients | null = null;
-    for (const [index, part] of parts.entries()) {
-      const result = await computePart(weights, part, pull[index] ?? {});
+    for await (const result of computeParts(weights, pulled, atOnce)) {
       sum = sum ? await addResults(engine, sum, result) : result;
     }
-    tf.dispose([parts, pull]);
+    tf.dispose([parts, pulls]);
     if (!sum) throw new Error('a batch has no images');
     return sum;
   };

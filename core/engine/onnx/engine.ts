@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module';
 import type { EngineStarter } from '../contract.js';
 import { fusedFunctions } from '../differentiable.js';
 import { tf } from '../tf.js';
@@ -7,7 +6,9 @@ import { OnnxBackend } from './backend.js';
 import { onnxFunctions } from './fused-functions.js';
 import { accumulateOnHost, updateOnHost } from './host-update.js';
 import { registerAllKernels } from './kernels/index.js';
+import { inLanes, inOneLane } from './lanes.js';
 import { replayed } from './replay.js';
+import { loadRuntime } from './runtime.js';
 import { Sessions } from './sessions.js';
 
 /*
@@ -24,9 +25,8 @@ import { Sessions } from './sessions.js';
  * model, so that another number of tokens is no new structure. `encode.ts` writes ONNX's file format.
  *
  * Recording a training step takes some milliseconds as well. `compile` records it once and then only exchanges the data
- * (`replay.ts`).
+ * (`replay.ts`). Parts of a batch are computed two at a time, each on half of the cores (`lanes.ts`).
  */
-const require = createRequire(import.meta.url);
 /** The backends' names in TensorFlow.js, and what they compute on, for people. */
 const BACKENDS = {
   cpu: { backend: 'onnx', device: 'CPU (ONNX Runtime)' },
@@ -56,24 +56,21 @@ export const onnx: EngineStarter = {
       threads,
       memory: { limit: null, kind: 'planned' },
       compile: (fn) => replayed(backend, fn),
+      ...lanesFor(backend, device === 'cpu' ? threads : 1),
       updateParameter: updateOnHost(backend),
       accumulate: accumulateOnHost(backend),
     };
   },
 };
 
-function loadRuntime(): { runtime: typeof import('onnxruntime-node'); version: string } {
-  let version: string;
-  try {
-    version = (require('onnxruntime-node/package.json') as { version: string }).version;
-  } catch (error) {
-    throw new Error('the package onnxruntime-node is not installed', { cause: error });
-  }
-  try {
-    return { runtime: require('onnxruntime-node'), version };
-  } catch (error) {
-    throw new Error(`onnxruntime-node ${version} does not load on ${process.platform} ${process.arch}`, {
-      cause: error,
-    });
-  }
+type Lanes = ReturnType<typeof inLanes>;
+const started = new WeakMap<OnnxBackend, Map<number, Lanes>>();
+
+/** The lanes of a backend on so many threads, made once. */
+function lanesFor(backend: OnnxBackend, threads: number): Lanes {
+  const known = started.get(backend) ?? new Map<number, Lanes>();
+  started.set(backend, known);
+  const lanes = known.get(threads) ?? (threads > 1 ? inLanes(backend, threads) : inOneLane(backend));
+  known.set(threads, lanes);
+  return lanes;
 }

@@ -1,5 +1,6 @@
 import type { Tensor } from '../tf.js';
 import { isDecayed, type UpdateParameter } from '../update.js';
+import { Adder } from './adder.js';
 import type { OnnxBackend } from './backend.js';
 import { UpdateMemory } from './update-memory.js';
 
@@ -40,11 +41,12 @@ export function updateOnHost(backend: OnnxBackend): UpdateParameter {
 
 /** The sum in place, in the first tensor's memory. */
 export function accumulateOnHost(backend: OnnxBackend): (sum: Tensor, addend: Tensor) => Promise<Tensor> {
+  const adder = new Adder();
   return async (sum, addend) => {
     await backend.read(sum.dataId);
     const added = (await backend.read(addend.dataId)) as Float32Array;
     const { tensor, data } = backend.ownData(sum);
-    for (let i = 0; i < data.length; i++) data[i] = (data[i] as number) + (added[i] as number);
+    adder.add(data, added);
     addend.dispose();
     return tensor;
   };

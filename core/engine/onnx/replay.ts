@@ -1,16 +1,25 @@
 import { type Tensor, tf } from '../tf.js';
 import type { OnnxBackend } from './backend.js';
 import { type Shape, type Value, type ValueData, Value as ValueOf, type ValueType } from './graph.js';
-import type { CompiledGraph, Feed } from './sessions.js';
-import { analyse } from './structure.js';
+import type { Feed } from './sessions.js';
+import { analyse, type Structure } from './structure.js';
 
 /** Where an input of a replayed graph comes from: a tensor of the call, or data that never change. */
-type Source = { argument: number } | { data: ValueData };
+export type Source = { argument: number } | { data: ValueData };
+
+/** An input of a replayed graph. */
+export interface ProgramInput {
+  name: string;
+  type: ValueType;
+  shape: Shape;
+  source: Source;
+}
 
 /** A function's graph for tensors of certain shapes. */
-interface Program {
-  compiled: CompiledGraph;
-  inputs: { name: string; type: ValueType; shape: Shape; source: Source }[];
+export interface Program<Ready> {
+  /** What has been prepared for running the graph. */
+  ready: Ready;
+  inputs: ProgramInput[];
   outputs: { shape: Shape; type: ValueType }[];
   /** What each tensor of the result is: an output of the graph, an argument, or data that never change. */
   results: { shape: Shape; type: ValueType; from: { output: number } | Source }[];
@@ -18,8 +27,14 @@ interface Program {
   assemble(tensors: readonly Tensor[]): unknown;
 }
 
-/** Programs that are kept for one function; the oldest goes first. Each is a few kilobytes. */
-const MOST_PROGRAMS = 256;
+/** What a program is called with: the data of its arguments. */
+export interface ProgramCall<Ready> {
+  program: Program<Ready>;
+  data: readonly ValueData[];
+}
+
+/** Programs that are kept for one function; the oldest goes first. Each takes a fifth of a kilobyte for every input. */
+const MOST_PROGRAMS = 128;
 
 /**
  * A function of tensors that is traced once for each combination of shapes and then replayed with new data, so that a
@@ -33,8 +48,33 @@ export function replayed<Inputs extends unknown[], Result>(
   backend: OnnxBackend,
   fn: (...inputs: Inputs) => Result,
 ): (...inputs: Inputs) => Promise<Result> {
-  const programs = new Map<string, Program>();
+  const { sessions } = backend;
+  const traced = new Traced(backend, fn, (structure) => backend.inTurn(() => sessions.compile(structure)));
   return async (...inputs) => {
+    const call = await traced.call(inputs);
+    const outputs = await backend.inTurn(() => sessions.run(call.program.ready, feedsOf(call)));
+    return resultOf(backend, call, outputs) as Result;
+  };
+}
+
+/** The programs of a function. */
+export class Traced<Inputs extends unknown[], Result, Ready> {
+  readonly #programs = new Map<string, Program<Ready>>();
+
+  /**
+   * @param prepare makes a graph ready for being run
+   * @param forget frees what was prepared
+   */
+  constructor(
+    private readonly backend: OnnxBackend,
+    private readonly fn: (...inputs: Inputs) => Result,
+    private readonly prepare: (structure: Structure, inputs: readonly ProgramInput[]) => Promise<Ready>,
+    private readonly forget: (ready: Ready) => void = () => {},
+  ) {}
+
+  /** What computes the function of these inputs: an earlier program, or a new one, with the inputs' data. */
+  async call(inputs: Inputs): Promise<ProgramCall<Ready>> {
+    const { backend } = this;
     const given: Tensor[] = [];
     const key = JSON.stringify(inputs, (_, part: unknown) => {
       if (!(part instanceof tf.Tensor)) return part;
@@ -43,20 +83,36 @@ export function replayed<Inputs extends unknown[], Result>(
     });
     await backend.computeAwaited();
     const data = await Promise.all(given.map(async (tensor) => (await backend.read(tensor.dataId)) as ValueData));
-    let program = programs.get(key);
+    let program = this.#programs.get(key);
     if (!program) {
-      program = await trace(backend, fn, inputs, given);
-      programs.set(key, program);
-      if (programs.size > MOST_PROGRAMS) programs.delete(programs.keys().next().value as string);
+      program = await trace(backend, this.fn, this.prepare, inputs, given);
+      this.#programs.set(key, program);
+      if (this.#programs.size > MOST_PROGRAMS) this.#drop(this.#programs.keys().next().value as string);
     }
-    return (await run(backend, program, data)) as Result;
-  };
+    return { program, data };
+  }
+
+  #drop(key: string): void {
+    this.forget((this.#programs.get(key) as Program<Ready>).ready);
+    this.#programs.delete(key);
+  }
 }
 
-async function run(backend: OnnxBackend, program: Program, given: readonly ValueData[]): Promise<unknown> {
-  const dataOf = (source: Source) => ('data' in source ? source.data : (given[source.argument] as ValueData));
-  const feeds: Feed[] = program.inputs.map(({ source, ...slot }) => ({ ...slot, data: dataOf(source) }));
-  const outputs = await backend.inTurn(() => backend.sessions.run(program.compiled, feeds));
+/** What goes into the graph of a call. */
+export function feedsOf({ program, data }: ProgramCall<unknown>): Feed[] {
+  return program.inputs.map(({ source, ...slot }) => ({ ...slot, data: dataOf(source, data) }));
+}
+
+function dataOf(source: Source, given: readonly ValueData[]): ValueData {
+  return 'data' in source ? source.data : (given[source.argument] as ValueData);
+}
+
+/** The function's result, from the data of the graph's outputs. */
+export function resultOf(
+  backend: OnnxBackend,
+  { program, data: given }: ProgramCall<unknown>,
+  outputs: readonly ValueData[],
+): unknown {
   // Tensors of one output share it; what was given or never changes is copied, because results may be changed in place.
   const values = outputs.map((data, at) => {
     const { shape, type } = program.outputs[at] as { shape: Shape; type: ValueType };
@@ -64,19 +120,22 @@ async function run(backend: OnnxBackend, program: Program, given: readonly Value
   });
   const tensors = program.results.map(({ shape, type, from }) => {
     const value =
-      'output' in from ? (values[from.output] as Value) : new ValueOf(shape, type, { data: dataOf(from).slice() });
+      'output' in from
+        ? (values[from.output] as Value)
+        : new ValueOf(shape, type, { data: dataOf(from, given).slice() });
     return tensorOf(backend, value, shape);
   });
   return program.assemble(tensors);
 }
 
 /** Runs the function on stand-ins for its tensors, and keeps the graph that it records. */
-async function trace<Inputs extends unknown[], Result>(
+async function trace<Inputs extends unknown[], Result, Ready>(
   backend: OnnxBackend,
   fn: (...inputs: Inputs) => Result,
+  prepare: (structure: Structure, inputs: readonly ProgramInput[]) => Promise<Ready>,
   inputs: Inputs,
   given: readonly Tensor[],
-): Promise<Program> {
+): Promise<Program<Ready>> {
   const standIns = new Map<Value, number>();
   const scope = tf.engine();
   scope.startScope('trace');
@@ -102,14 +161,15 @@ async function trace<Inputs extends unknown[], Result>(
       const argument = standIns.get(root);
       return argument === undefined ? { data: root.known as ValueData } : { argument };
     };
+    const programInputs = structure.inputs.map((value) => ({
+      name: structure.names.get(value) as string,
+      type: value.type,
+      shape: value.shape,
+      source: sourceOf(value),
+    }));
     return {
-      compiled: await backend.inTurn(() => backend.sessions.compile(structure)),
-      inputs: structure.inputs.map((value) => ({
-        name: structure.names.get(value) as string,
-        type: value.type,
-        shape: value.shape,
-        source: sourceOf(value),
-      })),
+      ready: await prepare(structure, programInputs),
+      inputs: programInputs,
       outputs: structure.outputs.map(({ shape, type }) => ({ shape, type })),
       results: tensors.map((tensor, at) => {
         const value = values[at] as Value;
@@ -130,6 +190,13 @@ class Place {
 
 function tensorOf(backend: OnnxBackend, value: Value, shape: Shape): Tensor {
   return tf.engine().makeTensorFromTensorInfo(backend.hold(value, shape));
+}
+
+/** The tensors of nested lists and objects, in the order in which a call takes them. */
+export function tensorsIn(part: unknown): Tensor[] {
+  const tensors: Tensor[] = [];
+  mapTensors(part, (tensor) => tensors.push(tensor));
+  return tensors;
 }
 
 /** A copy of nested lists and objects in which every tensor is replaced. */

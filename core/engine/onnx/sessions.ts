@@ -3,9 +3,8 @@ import { reasonOf } from '../../errors.js';
 import type { DeviceName } from '../contract.js';
 import { encodeModel } from './encode.js';
 import { record, type Shape, Value, type ValueData, type ValueType } from './graph.js';
+import type { Runtime } from './runtime.js';
 import { analyse, type Structure } from './structure.js';
-
-type Runtime = typeof import('onnxruntime-node');
 
 /** What goes into a run under a name. */
 export interface Feed {
@@ -24,14 +23,23 @@ export interface CompiledGraph {
 /** Compiles graphs, one session for each structure, and runs them. */
 export class Sessions {
   readonly #compiled = new Map<string, CompiledGraph>();
-  /** Sessions built so far. */
-  built = 0;
 
   constructor(
     private readonly runtime: Runtime,
     private readonly threads: number,
     private readonly device: DeviceName = 'cpu',
+    private readonly count = { built: 0 },
   ) {}
+
+  /** Sessions built so far, here and in those that are beside it. */
+  get built(): number {
+    return this.count.built;
+  }
+
+  /** Sessions that compute on another number of threads. */
+  beside(threads: number): Sessions {
+    return new Sessions(this.runtime, threads, this.device, this.count);
+  }
 
   /**
    * Builds and runs a session of one operator.
@@ -53,38 +61,63 @@ export class Sessions {
   async compile(structure: Structure): Promise<CompiledGraph> {
     const known = this.#compiled.get(structure.key);
     if (known) return known;
-    const { nodes, inputs, constants, outputs, names } = structure;
-    const nameOf = (value: Value | null) => (value ? (names.get(value) as string) : '');
-    const model = encodeModel({
-      nodes: nodes.map((node) => ({ node, inputs: node.inputs.map(nameOf), outputs: node.outputs.map(nameOf) })),
-      constants: constants.map((value) => {
-        const { data, dims } = value.constant as NonNullable<Value['constant']>;
-        return { name: nameOf(value), type: value.type, dims, data };
-      }),
-      inputs: inputs.map((value) => ({ name: nameOf(value), type: value.type })),
-      outputs: outputs.map((value) => ({ name: nameOf(value), type: value.type })),
-    });
-    const session = await this.runtime.InferenceSession.create(model, {
-      executionProviders: [this.device], // operators that a graphics card has no kernel for run on the processor
-      intraOpNumThreads: this.threads,
-      executionMode: 'sequential',
-      graphOptimizationLevel: 'disabled', // optimising takes a fifth of a second for a large step and makes it no faster
-      enableCpuMemArena: true, // without it a step takes half as long again
-      enableMemPattern: false, // takes much memory and saves no time
-      logSeverityLevel: 3,
-    });
-    this.built++;
-    const compiled = { session, outputNames: outputs.map(nameOf) };
+    const session = await compileModel(this.runtime, modelOf(structure), this.threads, this.device);
+    this.count.built++;
+    const compiled = { session, outputNames: outputNamesOf(structure) };
     this.#compiled.set(structure.key, compiled);
     return compiled;
   }
 
   /** Runs a compiled graph; gives the data of its outputs, in their order. */
-  async run({ session, outputNames }: CompiledGraph, feeds: readonly Feed[]): Promise<ValueData[]> {
-    const { Tensor } = this.runtime;
-    const fed: Record<string, OrtTensor> = {};
-    for (const { name, type, shape, data } of feeds) fed[name] = new Tensor(type, data as never, shape);
-    const results = await session.run(fed, [...outputNames]);
-    return outputNames.map((name) => (results[name] as OrtTensor).data as unknown as ValueData);
+  run(compiled: CompiledGraph, feeds: readonly Feed[]): Promise<ValueData[]> {
+    return runGraph(this.runtime, compiled, feeds);
   }
+}
+
+/** A structure as an ONNX model. */
+export function modelOf({ nodes, inputs, constants, outputs, names }: Structure): Uint8Array {
+  const nameOf = (value: Value | null) => (value ? (names.get(value) as string) : '');
+  const declared = (value: Value) => ({ name: nameOf(value), type: value.type });
+  return encodeModel({
+    nodes: nodes.map((node) => ({ node, inputs: node.inputs.map(nameOf), outputs: node.outputs.map(nameOf) })),
+    constants: constants.map((value) => {
+      const { data, dims } = value.constant as NonNullable<Value['constant']>;
+      return { ...declared(value), dims, data };
+    }),
+    inputs: inputs.map(declared),
+    outputs: outputs.map(declared),
+  });
+}
+
+export function outputNamesOf({ outputs, names }: Structure): string[] {
+  return outputs.map((value) => names.get(value) as string);
+}
+
+/** Compiles a model, for one operator after the other on so many threads. */
+export function compileModel(
+  runtime: Runtime,
+  model: Uint8Array,
+  threads: number,
+  device: DeviceName = 'cpu',
+): Promise<InferenceSession> {
+  return runtime.InferenceSession.create(model, {
+    executionProviders: [device], // operators that a graphics card has no kernel for run on the processor
+    intraOpNumThreads: threads,
+    executionMode: 'sequential',
+    graphOptimizationLevel: 'disabled', // optimising takes a fifth of a second for a large step and makes it no faster
+    enableCpuMemArena: true, // without it a step takes half as long again
+    enableMemPattern: false, // takes much memory and saves no time
+    logSeverityLevel: 3,
+  });
+}
+
+export async function runGraph(
+  { Tensor }: Runtime,
+  { session, outputNames }: CompiledGraph,
+  feeds: readonly Feed[],
+): Promise<ValueData[]> {
+  const fed: Record<string, OrtTensor> = {};
+  for (const { name, type, shape, data } of feeds) fed[name] = new Tensor(type, data as never, shape);
+  const results = await session.run(fed, [...outputNames]);
+  return outputNames.map((name) => (results[name] as OrtTensor).data as unknown as ValueData);
 }

@@ -1,0 +1,92 @@
+import { Worker } from 'node:worker_threads';
+import type { ValueData } from './graph.js';
+import type { LaneAnswer, LaneGraph, LaneMessage, LaneProgram, Place } from './lane-job.js';
+
+/** Bytes between which arrays begin in a lane's memory. */
+const ALIGNMENT = 64;
+
+/** Where arrays lie in a lane's memory, in the order given, and how long it has to be, in bytes. */
+export function placesOf(lengths: readonly number[]): { places: Place[]; bytes: number } {
+  let bytes = 0;
+  const places = lengths.map((length) => {
+    const offset = bytes;
+    bytes += ALIGNMENT * Math.ceil((Float32Array.BYTES_PER_ELEMENT * length) / ALIGNMENT);
+    return { offset, length };
+  });
+  return { places, bytes };
+}
+
+/** A second thread that computes beside the main one; see `lanes.ts`. */
+export class Lane {
+  #worker: Worker | null = null;
+  #failure: Error | null = null;
+  #memory = new ArrayBuffer(0);
+  #numbers = 0;
+  #waiting: { resolve(outputs: ValueData[]): void; reject(error: Error): void } | null = null;
+
+  /** @param threads that the lane computes on */
+  constructor(private readonly threads: number) {}
+
+  /** Gives it a graph, which it compiles at once; returns its number. */
+  addGraph(graph: Pick<LaneGraph, 'model' | 'outputNames'>): number {
+    this.#post({ kind: 'graph', graph: ++this.#numbers, ...graph });
+    return this.#numbers;
+  }
+
+  /** Gives it a program; returns its number. */
+  addProgram(program: Pick<LaneProgram, 'graph' | 'inputs'>): number {
+    this.#post({ kind: 'program', program: ++this.#numbers, ...program });
+    return this.#numbers;
+  }
+
+  forget(program: number): void {
+    this.#post({ kind: 'forget', program });
+  }
+
+  /**
+   * Runs a program; there is one job at a time.
+   * @param shared copied to the places of the lane's memory that `placesOf` gives them
+   * @param own the job's own arrays
+   */
+  async run(program: number, shared: readonly Float32Array[], own: readonly ValueData[]): Promise<ValueData[]> {
+    if (this.#failure) throw this.#failure;
+    const { places, bytes } = placesOf(shared.map(({ length }) => length));
+    const memory = this.#memory.byteLength === bytes ? this.#memory : new ArrayBuffer(bytes);
+    shared.forEach((array, at) => {
+      new Float32Array(memory, places[at]?.offset, array.length).set(array);
+    });
+    this.#started().ref();
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+      this.#post({ kind: 'job', program, memory, own }, [memory]);
+    });
+  }
+
+  #post(message: LaneMessage, moved: ArrayBuffer[] = []): void {
+    this.#started().postMessage(message, moved);
+  }
+
+  #started(): Worker {
+    this.#worker ??= this.#start();
+    return this.#worker;
+  }
+
+  #start(): Worker {
+    const worker = new Worker(new URL('./lane-thread.js', import.meta.url), { workerData: { threads: this.threads } });
+    worker.unref(); // an idle thread does not keep the program alive
+    worker.on('message', (answer: LaneAnswer) => {
+      this.#memory = answer.memory;
+      const waiting = this.#waiting;
+      this.#waiting = null;
+      worker.unref();
+      if ('outputs' in answer) waiting?.resolve(answer.outputs);
+      else waiting?.reject(new Error(answer.reason));
+    });
+    worker.on('error', (error) => {
+      this.#failure = new Error('the second thread that computes has failed', { cause: error });
+      this.#waiting?.reject(this.#failure);
+      this.#waiting = null;
+    });
+    return worker;
+  }
+}

@@ -1,0 +1,104 @@
+import type { CompiledParts, Engine } from '../contract.js';
+import type { OnnxBackend } from './backend.js';
+import { Lane, placesOf } from './lane.js';
+import type { LaneSource } from './lane-job.js';
+import {
+  feedsOf,
+  type ProgramCall,
+  type ProgramInput,
+  replayed,
+  resultOf,
+  type Source,
+  Traced,
+  tensorsIn,
+} from './replay.js';
+import { type CompiledGraph, modelOf, outputNamesOf, type Sessions } from './sessions.js';
+import type { Structure } from './structure.js';
+
+/*
+ * Two parts of a batch at the same time, one in the main thread and one in a thread beside it, each on half of the cores.
+ *
+ * Where one graph runs on all cores, every operator waits for the slowest of them, some thousand times a step; two graphs
+ * wait for one another once. What the parts share, the weights, is copied into memory that is moved to the other thread
+ * with a job and comes back with its answer; results are moved without being copied.
+ */
+const LANES = 2;
+
+/** What the lanes need for running a graph. */
+interface Ready {
+  /** The session of the main thread. */
+  compiled: CompiledGraph;
+  /** The program's number in the other thread. */
+  program: number;
+}
+
+/** Parts side by side, on so many threads in all. */
+export function inLanes(backend: OnnxBackend, threads: number): Pick<Engine, 'lanes' | 'compileParts'> {
+  const lane = new Lane(Math.floor(threads / LANES));
+  const sessions = backend.sessions.beside(Math.ceil(threads / LANES));
+  const graphs = new Map<string, number>();
+  return { lanes: LANES, compileParts: (fn) => inTwoLanes(backend, sessions, lane, graphs, fn) };
+}
+
+/** Parts one after the other, each on all cores. */
+export function inOneLane(backend: OnnxBackend): Pick<Engine, 'lanes' | 'compileParts'> {
+  return { lanes: 1, compileParts: (fn) => oneByOne(replayed(backend, fn)) };
+}
+
+function oneByOne<Shared, Part, Result>(
+  compute: (shared: Shared, part: Part) => Promise<Result>,
+): CompiledParts<Shared, Part, Result> {
+  return async function* (shared, parts) {
+    for (const part of parts) yield await compute(shared, part);
+  };
+}
+
+function inTwoLanes<Shared, Part, Result>(
+  backend: OnnxBackend,
+  sessions: Sessions,
+  lane: Lane,
+  graphs: Map<string, number>,
+  fn: (shared: Shared, part: Part) => Result,
+): CompiledParts<Shared, Part, Result> {
+  const alone = oneByOne(replayed(backend, fn));
+  let lengths: number[] = []; // of what is shared
+  const prepare = async (structure: Structure, inputs: readonly ProgramInput[]): Promise<Ready> => {
+    let graph = graphs.get(structure.key);
+    if (graph === undefined) {
+      graph = lane.addGraph({ model: modelOf(structure), outputNames: outputNamesOf(structure) });
+      graphs.set(structure.key, graph);
+    }
+    const { places } = placesOf(lengths);
+    const from = (source: Source): LaneSource => {
+      if ('data' in source) return source;
+      const place = places[source.argument];
+      return place ? { place } : { own: source.argument - lengths.length };
+    };
+    const program = lane.addProgram({
+      graph,
+      inputs: inputs.map(({ source, ...slot }) => ({ ...slot, from: from(source) })),
+    });
+    return { program, compiled: await backend.inTurn(() => sessions.compile(structure)) };
+  };
+  const traced = new Traced(backend, fn, prepare, ({ program }) => lane.forget(program));
+
+  return async function* (shared, parts, atOnce = LANES) {
+    if (atOnce < LANES || parts.length < LANES) return yield* alone(shared, parts);
+    lengths = tensorsIn(shared).map(({ size }) => size);
+    for (let first = 0; first < parts.length; first += LANES) {
+      const [here, there] = parts.slice(first, first + LANES) as [Part, Part?];
+      const call = await traced.call([shared, here]);
+      const beside = there === undefined ? null : await traced.call([shared, there]);
+      const answer = beside && runBeside(beside);
+      answer?.catch(() => {}); // it is awaited below, after the part that is computed here
+      const outputs = await backend.inTurn(() => sessions.run(call.program.ready.compiled, feedsOf(call)));
+      yield resultOf(backend, call, outputs) as Result;
+      if (beside && answer) yield resultOf(backend, beside, await answer) as Result;
+    }
+  };
+
+  function runBeside({ program, data }: ProgramCall<Ready>) {
+    const sharedData = data.slice(0, lengths.length) as Float32Array[];
+    return lane.run(program.ready.program, sharedData, data.slice(lengths.length));
+  }
+}
