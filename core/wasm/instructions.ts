@@ -21,23 +21,20 @@ export interface Local {
   add(amount: Code | number): Code;
 }
 
-/** Declares the variables of a function in turn: its i32 parameters first. */
-export class Variables {
+/** The variables of a function: its i32 parameters, by name, and those that are declared one after the other. */
+export class Variables<Name extends string> {
   readonly locals: ValueType[] = [];
-  #count: number;
+  readonly given: Readonly<Record<Name, Local>>;
+  readonly parameters: number;
 
-  constructor(readonly parameters: number) {
-    this.#count = parameters;
-  }
-
-  /** The parameters. */
-  given(): Local[] {
-    return Array.from({ length: this.parameters }, (_, index) => local(index));
+  constructor(...parameters: Name[]) {
+    this.parameters = parameters.length;
+    this.given = Object.fromEntries(parameters.map((name, index) => [name, local(index)])) as Record<Name, Local>;
   }
 
   declare(type: ValueType): Local {
     this.locals.push(type);
-    return local(this.#count++);
+    return local(this.parameters + this.locals.length - 1);
   }
 }
 

@@ -33,7 +33,7 @@ const FAIL = give(constant(1));
  * @param data the address of the next byte; stays at a marker that it meets
  * @param end the address after the last byte
  */
-export function readBits(variables: Variables, data: Local, end: Local): BitReader {
+export function readBits(variables: Pick<Variables<never>, 'declare'>, data: Local, end: Local): BitReader {
   // The next bits are the highest ones of `bits`; `ready` says how many there are, of which `invented` do not exist.
   const bits = variables.declare('i64');
   const [ready, invented, byte, entry, code] = [0, 1, 2, 3, 4].map(() => variables.declare('i32')) as [

@@ -34,8 +34,8 @@ const constant = i32.const;
  * @returns 0; 1 where the data are not what they should be
  */
 export function decodeScan(functions: TransformFunctions): WasmFunction {
-  const variables = new Variables(5);
-  const [data, end, mcusAcross, mcuRows, restartInterval] = variables.given() as [Local, Local, Local, Local, Local];
+  const variables = new Variables('data', 'end', 'mcusAcross', 'mcuRows', 'restartInterval');
+  const { data, end, mcusAcross, mcuRows, restartInterval } = variables.given;
   const number = () => variables.declare('i32');
   const bits = readBits(variables, data, end);
   const [mcuX, mcuY, component, blockX, blockY, column, row] = [
@@ -214,7 +214,7 @@ export function decodeScan(functions: TransformFunctions): WasmFunction {
     ),
     DONE,
   );
-  return { name: 'decodeScan', parameters: 5, result: true, locals: variables.locals, body };
+  return { name: 'decodeScan', parameters: variables.parameters, result: true, locals: variables.locals, body };
 }
 
 /** Puts a coefficient, times its factor, into the block. */

@@ -1,4 +1,4 @@
-import { type Code, doWhile, floats, i32, type Local, sequence, Variables, v128 } from '../../wasm/instructions.js';
+import { type Code, doWhile, floats, i32, sequence, Variables, v128 } from '../../wasm/instructions.js';
 import type { WasmFunction } from '../../wasm/module.js';
 import { MEMORY } from './memory.js';
 
@@ -18,8 +18,8 @@ const SHIFT = 128;
  * in two passes of floats. As a(u, 7 - x) is a(u, x) for even u and -a(u, x) for odd u, half of each pass is enough.
  */
 export function transform8(): WasmFunction {
-  const variables = new Variables(2);
-  const [target, stride] = variables.given() as [Local, Local];
+  const variables = new Variables('target', 'stride');
+  const { target, stride } = variables.given;
   const [even, odd] = [variables.declare('v128'), variables.declare('v128')];
   const sum = (frequencies: number[], left: (u: number) => Code, right: (u: number) => Code): Code =>
     frequencies.map((u) => v128.mul(left(u), right(u))).reduce((total, product) => v128.add(total, product));
@@ -59,7 +59,7 @@ export function transform8(): WasmFunction {
   }
   return {
     name: 'transform8',
-    parameters: 2,
+    parameters: variables.parameters,
     result: false,
     locals: variables.locals,
     body: sequence(...code),
@@ -71,8 +71,8 @@ export function transform8(): WasmFunction {
  * pixels are stored in each of `size` rows: those that are too many are written over by the block to the right.
  */
 export function transformSmall(): WasmFunction {
-  const variables = new Variables(4);
-  const [target, stride, size, cosines] = variables.given() as [Local, Local, Local, Local];
+  const variables = new Variables('target', 'stride', 'size', 'cosines');
+  const { target, stride, size, cosines } = variables.given;
   const y = variables.declare('i32');
   const columns = variables.declare('v128');
   const zero = i32.const(0);
@@ -100,13 +100,13 @@ export function transformSmall(): WasmFunction {
       i32.less(y.get, size.get),
     ),
   );
-  return { name: 'transformSmall', parameters: 4, result: false, locals: variables.locals, body };
+  return { name: 'transformSmall', parameters: variables.parameters, result: false, locals: variables.locals, body };
 }
 
 /** fill(target, stride, size, value): a block of one value; four or eight bytes a row. */
 export function fill(): WasmFunction {
-  const variables = new Variables(4);
-  const [target, stride, size, value] = variables.given() as [Local, Local, Local, Local];
+  const variables = new Variables('target', 'stride', 'size', 'value');
+  const { target, stride, size, value } = variables.given;
   const y = variables.declare('i32');
   const body = sequence(
     value.set(i32.mul(value.get, i32.const(0x01010101))),
@@ -122,7 +122,7 @@ export function fill(): WasmFunction {
       i32.less(y.get, size.get),
     ),
   );
-  return { name: 'fill', parameters: 4, result: false, locals: variables.locals, body };
+  return { name: 'fill', parameters: variables.parameters, result: false, locals: variables.locals, body };
 }
 
 /** Eight floats as bytes, in the lowest lanes. */

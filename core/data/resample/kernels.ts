@@ -25,15 +25,8 @@ const constant = i32.const;
  * @returns in `target`, [8 groups, 4] of f32: the four rows of each column side by side
  */
 export function blendRows(): WasmFunction {
-  const variables = new Variables(6);
-  const [source, stride, groups, entries, taps, target] = variables.given() as [
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-  ];
+  const variables = new Variables('source', 'stride', 'groups', 'entries', 'taps', 'target');
+  const { source, stride, groups, entries, taps, target } = variables.given;
   const [bytes, weight, left] = [variables.declare('i32'), variables.declare('i32'), variables.declare('i32')];
   const words = variables.declare('v128');
   const factor = variables.declare('v128');
@@ -98,7 +91,7 @@ export function blendRows(): WasmFunction {
     ),
     groups.get,
   );
-  return { name: 'blendRows', parameters: 6, result: false, locals: variables.locals, body };
+  return { name: 'blendRows', parameters: variables.parameters, result: false, locals: variables.locals, body };
 }
 
 /**
@@ -108,9 +101,21 @@ export function blendRows(): WasmFunction {
  * and B by JFIF's formulas.
  */
 export function blendColumns(): WasmFunction {
-  const variables = new Variables(11);
-  const [pixels, count, first, firstEntries, firstTaps, second, third, otherEntries, otherTaps, step, isYcc] =
-    variables.given() as Array<Local> as [Local, Local, Local, Local, Local, Local, Local, Local, Local, Local, Local];
+  const variables = new Variables(
+    'pixels',
+    'count',
+    'first',
+    'firstEntries',
+    'firstTaps',
+    'second',
+    'third',
+    'otherEntries',
+    'otherTaps',
+    'step',
+    'isYcc',
+  );
+  const { pixels, count, first, firstEntries, firstTaps, second, third, otherEntries, otherTaps, step, isYcc } =
+    variables.given;
   const [left, at, rowBytes, untilEnd, row] = [0, 1, 2, 3, 4].map(() => variables.declare('i32')) as [
     Local,
     Local,
@@ -188,7 +193,7 @@ export function blendColumns(): WasmFunction {
       untilEnd.get,
     ),
   );
-  return { name: 'blendColumns', parameters: 11, result: false, locals: variables.locals, body };
+  return { name: 'blendColumns', parameters: variables.parameters, result: false, locals: variables.locals, body };
 }
 
 /** Multiplies the sum after each step: an odd number with bits all over (FNV's prime). */
@@ -196,8 +201,8 @@ const PRIME = 0x01000193;
 
 /** checksum(address, bytes): an i32 that changes when any of the bytes does; of a multiple of 16 bytes. */
 export function checksum(): WasmFunction {
-  const variables = new Variables(2);
-  const [address, bytes] = variables.given() as [Local, Local];
+  const variables = new Variables('address', 'bytes');
+  const { address, bytes } = variables.given;
   const sum = variables.declare('v128');
   const body = sequence(
     sum.set(v128.splatInt(constant(PRIME))),
@@ -213,5 +218,5 @@ export function checksum(): WasmFunction {
       .map((lane) => v128.lane(sum.get, lane))
       .reduce((total, lane) => i32.xor(i32.mul(total, constant(PRIME)), lane)),
   );
-  return { name: 'checksum', parameters: 2, result: true, locals: variables.locals, body };
+  return { name: 'checksum', parameters: variables.parameters, result: true, locals: variables.locals, body };
 }

@@ -1,4 +1,4 @@
-import { doWhile, type Local, sequence, Variables, v128 } from '../../wasm/instructions.js';
+import { doWhile, sequence, Variables, v128 } from '../../wasm/instructions.js';
 import { assembleModule, type WasmFunction } from '../../wasm/module.js';
 import { LANES } from './update-kernel.js';
 
@@ -8,8 +8,8 @@ const BYTES = 4 * LANES;
 
 /** add(groups, sum, addend): sum += addend on vectors of four floats; the last two are addresses. */
 function addKernel(): WasmFunction {
-  const variables = new Variables(3);
-  const [groups, sum, addend] = variables.given() as [Local, Local, Local];
+  const variables = new Variables('groups', 'sum', 'addend');
+  const { groups, sum, addend } = variables.given;
   const body = doWhile(
     sequence(
       v128.store(sum.get, v128.add(v128.load(sum.get), v128.load(addend.get))),
@@ -19,7 +19,7 @@ function addKernel(): WasmFunction {
     ),
     groups.get,
   );
-  return { name: 'add', parameters: 3, result: false, locals: variables.locals, body };
+  return { name: 'add', parameters: variables.parameters, result: false, locals: variables.locals, body };
 }
 
 /** Adds arrays of floats with vector instructions, block by block in memory of its own: twice as fast as a loop. */

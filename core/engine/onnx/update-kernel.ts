@@ -28,17 +28,8 @@ const BYTES = 4 * LANES;
  * @returns in `squares`, four sums of θ²
  */
 export function updateKernel(name: string, hasTarget: boolean): WasmFunction {
-  const variables = new Variables(8);
-  const [groups, gradient, value, first, second, target, numbers, squares] = variables.given() as [
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-  ];
+  const variables = new Variables('groups', 'gradient', 'value', 'first', 'second', 'target', 'numbers', 'squares');
+  const { groups, gradient, value, first, second, target, numbers, squares } = variables.given;
   const vector = () => variables.declare('v128');
   const [g, m, v, moved, sum] = [vector(), vector(), vector(), vector(), vector()];
   const constants = NUMBERS.map(() => vector());
@@ -73,5 +64,5 @@ export function updateKernel(name: string, hasTarget: boolean): WasmFunction {
     ),
     store(squares.get, sum.get),
   );
-  return { name, parameters: 8, result: false, locals: variables.locals, body };
+  return { name, parameters: variables.parameters, result: false, locals: variables.locals, body };
 }
