@@ -99,10 +99,11 @@ export function calledDirectly<Inputs extends unknown[], Result>(
 /** What engines give that compute one part after the other. */
 export const oneLane: Pick<Engine, 'lanes' | 'compileParts'> = { lanes: 1, compileParts: oneByOne };
 
-function oneByOne<Shared, Part, Result>(
-  fn: (shared: Shared, part: Part) => Result,
+/** `compileParts` by a function that is called for one part after the other. */
+export function oneByOne<Shared, Part, Result>(
+  compute: (shared: Shared, part: Part) => Result | Promise<Result>,
 ): CompiledParts<Shared, Part, Result> {
   return async function* (shared, parts) {
-    for (const part of parts) yield fn(shared, part);
+    for (const part of parts) yield await compute(shared, part);
   };
 }

@@ -6,6 +6,7 @@ import { UserError } from '../errors.js';
 import { masksOfStep } from '../masking/coverage.js';
 import { countParameters, encoderShapes, predictorShapes } from '../model/parameters.js';
 import type { VitSize } from '../model/sizes.js';
+import { usableLanes } from './objective.js';
 
 /** What a training step needs, in bytes. */
 export interface StepMemory {
@@ -83,10 +84,12 @@ export function encoderValues(
  * engine's memory and the user's budget.
  * @throws UserError if not even one fits
  */
-export function chooseMicroBatchSize(options: Options, { name, memory, lanes }: Engine): number {
+export function chooseMicroBatchSize(options: Options, engine: Engine): number {
+  const { name, memory } = engine;
+  const lanes = usableLanes(engine, options.regularizer !== 'none');
   const budget = options.memory === null ? SHARE_OF_FREE * freemem() : options.memory * 2 ** 20;
   const limit = Math.min(memory.limit ?? Number.POSITIVE_INFINITY, budget);
-  const { fixed, perImage } = estimateStepMemory(options, memory.kind, options.regularizer === 'none' ? lanes : 1);
+  const { fixed, perImage } = estimateStepMemory(options, memory.kind, lanes);
   const fitting = Math.floor((limit - fixed) / perImage);
   if (fitting < 1) {
     const gib = (bytes: number) => (bytes / GIB).toFixed(1);

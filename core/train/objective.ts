@@ -28,14 +28,21 @@ export type ObjectiveGradients = {
  */
 export type ComputeObjective = (weights: Weights, batch: TrainBatch, step: number) => Promise<ObjectiveGradients>;
 
+/**
+ * How many parts of a batch are computed at the same time. What a regularizer looks at is computed once more where there
+ * are several parts: there are no more than must be.
+ */
+export function usableLanes({ lanes }: Engine, hasRegularizer: boolean): number {
+  return hasRegularizer ? 1 : lanes;
+}
+
 /** Prepares an objective for an engine. */
 export function prepareObjective(engine: Engine, model: Ijepa, objective: Objective): ComputeObjective {
   const { microBatchSize, regularizer } = objective;
   const computeParts = engine.compileParts((weights: Weights, { part, pull }: { part: MicroBatch; pull: Pull }) =>
     tf.tidy(() => partGradients(model, objective, weights, part, pull)),
   );
-  // A regularizer's values are computed once more where there are several parts: there are no more than must be.
-  const atOnce = regularizer ? 1 : Math.min(engine.lanes, microBatchSize);
+  const atOnce = Math.min(usableLanes(engine, regularizer !== null), microBatchSize);
   const pullOf = preparePull(engine, model, objective);
   return async (weights, batch, step) => {
     const parts = microBatches(model, batch, Math.ceil(Math.min(microBatchSize, batch.context.images) / atOnce));

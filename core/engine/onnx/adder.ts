@@ -1,10 +1,9 @@
 import { doWhile, sequence, Variables, v128 } from '../../wasm/instructions.js';
 import { assembleModule, type WasmFunction } from '../../wasm/module.js';
-import { LANES } from './update-kernel.js';
+import { BYTES, LANES } from './update-kernel.js';
 
 /** Floats that are added at once: few enough to stay in the processor's cache. */
 const BLOCK = 2 ** 14;
-const BYTES = 4 * LANES;
 
 /** add(groups, sum, addend): sum += addend on vectors of four floats; the last two are addresses. */
 function addKernel(): WasmFunction {

@@ -121,11 +121,10 @@ export function reshaped(value: Value, shape: Shape): Value {
   return record('Reshape', [value, shapeInput(shape)], [...shape], value.type, { allowzero: 1 });
 }
 
-/** A value as one row or, with `columns` 1, as one column: shapes that are part of the structure. */
-export function flattened(value: Value, columns?: 1): Value {
-  const dims = columns ? [-1, 1] : [-1];
-  const shape = columns ? [sizeOf(value.shape), 1] : [sizeOf(value.shape)];
-  return record('Reshape', [value, axesConstant(dims)], shape, value.type);
+/** A value as a vector, or as a column where `sides` are [-1, 1]: a shape that is part of the structure. */
+export function flattened(value: Value, sides: Shape = [-1]): Value {
+  const shape = sides.map((side) => (side === -1 ? sizeOf(value.shape) : side));
+  return record('Reshape', [value, axesConstant(sides)], shape, value.type);
 }
 
 /** A number as often as the shape asks for. */

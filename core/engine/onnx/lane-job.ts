@@ -1,4 +1,5 @@
-import type { Shape, ValueData, ValueType } from './graph.js';
+import type { ValueData } from './graph.js';
+import type { ProgramInput } from './program.js';
 
 /** What is sent to a lane's thread (`lane-thread.ts`), and what it answers. */
 export type LaneMessage = LaneGraph | LaneProgram | LaneJob | LaneForget;
@@ -16,11 +17,8 @@ export interface LaneProgram {
   kind: 'program';
   program: number;
   graph: number;
-  inputs: readonly { name: string; type: ValueType; shape: Shape; from: LaneSource }[];
+  inputs: readonly ProgramInput[];
 }
-
-/** Where an input comes from: the memory that travels with the jobs, an array of the job, or data that never change. */
-export type LaneSource = { place: Place } | { own: number } | { data: ValueData };
 
 /** An array of floats in a lane's memory, in bytes and in numbers. */
 export interface Place {
@@ -28,11 +26,15 @@ export interface Place {
   length: number;
 }
 
-/** One run of a program. `memory` holds what all parts of a batch share; it is moved there and back. */
+/**
+ * One run of a program. Its first arguments are what all parts of a batch share: they lie at `places` in `memory`, which
+ * is moved there and back. The others are the part's own.
+ */
 export interface LaneJob {
   kind: 'job';
   program: number;
   memory: ArrayBuffer;
+  places: readonly Place[];
   own: readonly ValueData[];
 }
 

@@ -2,6 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { reasonOf } from '../../errors.js';
 import type { ValueData } from './graph.js';
 import type { LaneAnswer, LaneJob, LaneMessage, LaneProgram } from './lane-job.js';
+import { feedsOf } from './program.js';
 import { loadRuntime } from './runtime.js';
 import { type CompiledGraph, compileModel, runGraph } from './sessions.js';
 
@@ -48,12 +49,9 @@ async function answer(job: LaneJob): Promise<void> {
   }
 }
 
-async function run({ program, memory, own }: LaneJob): Promise<ValueData[]> {
+async function run({ program, memory, places, own }: LaneJob): Promise<ValueData[]> {
   const { graph, inputs } = programs.get(program) as LaneProgram;
-  const feeds = inputs.map(({ from, ...slot }) => {
-    if ('data' in from) return { ...slot, data: from.data };
-    if ('own' in from) return { ...slot, data: own[from.own] as ValueData };
-    return { ...slot, data: new Float32Array(memory, from.place.offset, from.place.length) };
-  });
+  const shared = places.map(({ offset, length }) => new Float32Array(memory, offset, length));
+  const feeds = feedsOf(inputs, [...shared, ...own]);
   return runGraph(runtime, (await graphs.get(graph)) as CompiledGraph, feeds);
 }

@@ -48,11 +48,12 @@ export class Lane {
 
   /**
    * Runs a program; there is one job at a time.
-   * @param shared copied to the places of the lane's memory that `placesOf` gives them
-   * @param own the job's own arrays
+   * @param data of its arguments
+   * @param sharedCount how many of the first arguments, of floats, are copied into the lane's memory
    */
-  async run(program: number, shared: readonly Float32Array[], own: readonly ValueData[]): Promise<ValueData[]> {
+  async run(program: number, data: readonly ValueData[], sharedCount: number): Promise<ValueData[]> {
     if (this.#failure) throw this.#failure;
+    const shared = data.slice(0, sharedCount) as Float32Array[];
     const { places, bytes } = placesOf(shared.map(({ length }) => length));
     const memory = this.#memory.byteLength === bytes ? this.#memory : new ArrayBuffer(bytes);
     shared.forEach((array, at) => {
@@ -61,7 +62,7 @@ export class Lane {
     this.#started().ref();
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
-      this.#post({ kind: 'job', program, memory, own }, [memory]);
+      this.#post({ kind: 'job', program, memory, places, own: data.slice(sharedCount) }, [memory]);
     });
   }
 

@@ -1,17 +1,8 @@
-import type { CompiledParts, Engine } from '../contract.js';
+import { type CompiledParts, type Engine, oneByOne } from '../contract.js';
 import type { OnnxBackend } from './backend.js';
-import { Lane, placesOf } from './lane.js';
-import type { LaneSource } from './lane-job.js';
-import {
-  feedsOf,
-  type ProgramCall,
-  type ProgramInput,
-  replayed,
-  resultOf,
-  type Source,
-  Traced,
-  tensorsIn,
-} from './replay.js';
+import { Lane } from './lane.js';
+import { feedsOf, type ProgramInput } from './program.js';
+import { replayed, resultOf, Traced, tensorsIn } from './replay.js';
 import { type CompiledGraph, modelOf, outputNamesOf, type Sessions } from './sessions.js';
 import type { Structure } from './structure.js';
 
@@ -45,14 +36,6 @@ export function inOneLane(backend: OnnxBackend): Pick<Engine, 'lanes' | 'compile
   return { lanes: 1, compileParts: (fn) => oneByOne(replayed(backend, fn)) };
 }
 
-function oneByOne<Shared, Part, Result>(
-  compute: (shared: Shared, part: Part) => Promise<Result>,
-): CompiledParts<Shared, Part, Result> {
-  return async function* (shared, parts) {
-    for (const part of parts) yield await compute(shared, part);
-  };
-}
-
 function inTwoLanes<Shared, Part, Result>(
   backend: OnnxBackend,
   sessions: Sessions,
@@ -61,44 +44,37 @@ function inTwoLanes<Shared, Part, Result>(
   fn: (shared: Shared, part: Part) => Result,
 ): CompiledParts<Shared, Part, Result> {
   const alone = oneByOne(replayed(backend, fn));
-  let lengths: number[] = []; // of what is shared
   const prepare = async (structure: Structure, inputs: readonly ProgramInput[]): Promise<Ready> => {
+    let model: Uint8Array | undefined;
     let graph = graphs.get(structure.key);
     if (graph === undefined) {
-      graph = lane.addGraph({ model: modelOf(structure), outputNames: outputNamesOf(structure) });
+      model = modelOf(structure);
+      graph = lane.addGraph({ model, outputNames: outputNamesOf(structure) }); // compiled there while it is compiled here
       graphs.set(structure.key, graph);
     }
-    const { places } = placesOf(lengths);
-    const from = (source: Source): LaneSource => {
-      if ('data' in source) return source;
-      const place = places[source.argument];
-      return place ? { place } : { own: source.argument - lengths.length };
-    };
-    const program = lane.addProgram({
-      graph,
-      inputs: inputs.map(({ source, ...slot }) => ({ ...slot, from: from(source) })),
-    });
-    return { program, compiled: await backend.inTurn(() => sessions.compile(structure)) };
+    const program = lane.addProgram({ graph, inputs });
+    return { program, compiled: await backend.inTurn(() => sessions.compile(structure, model)) };
   };
   const traced = new Traced(backend, fn, prepare, ({ program }) => lane.forget(program));
 
   return async function* (shared, parts, atOnce = LANES) {
     if (atOnce < LANES || parts.length < LANES) return yield* alone(shared, parts);
-    lengths = tensorsIn(shared).map(({ size }) => size);
+    const sharedCount = tensorsIn(shared).length;
     for (let first = 0; first < parts.length; first += LANES) {
       const [here, there] = parts.slice(first, first + LANES) as [Part, Part?];
       const call = await traced.call([shared, here]);
       const beside = there === undefined ? null : await traced.call([shared, there]);
-      const answer = beside && runBeside(beside);
-      answer?.catch(() => {}); // it is awaited below, after the part that is computed here
-      const outputs = await backend.inTurn(() => sessions.run(call.program.ready.compiled, feedsOf(call)));
-      yield resultOf(backend, call, outputs) as Result;
-      if (beside && answer) yield resultOf(backend, beside, await answer) as Result;
+      const answer = beside && lane.run(beside.program.ready.program, beside.data, sharedCount);
+      const ended = answer?.catch(() => {}); // whoever awaits the answer is told
+      try {
+        const outputs = await backend.inTurn(() =>
+          sessions.run(call.program.ready.compiled, feedsOf(call.program.inputs, call.data)),
+        );
+        yield resultOf(backend, call, outputs) as Result;
+        if (beside && answer) yield resultOf(backend, beside, await answer) as Result;
+      } finally {
+        await ended; // the lane is free again, whatever became of this part
+      }
     }
   };
-
-  function runBeside({ program, data }: ProgramCall<Ready>) {
-    const sharedData = data.slice(0, lengths.length) as Float32Array[];
-    return lane.run(program.ready.program, sharedData, data.slice(lengths.length));
-  }
 }

@@ -1,37 +1,8 @@
 import { type Tensor, tf } from '../tf.js';
 import type { OnnxBackend } from './backend.js';
 import { type Shape, type Value, type ValueData, Value as ValueOf, type ValueType } from './graph.js';
-import type { Feed } from './sessions.js';
+import { dataOf, feedsOf, type Program, type ProgramCall, type ProgramInput, type Source } from './program.js';
 import { analyse, type Structure } from './structure.js';
-
-/** Where an input of a replayed graph comes from: a tensor of the call, or data that never change. */
-export type Source = { argument: number } | { data: ValueData };
-
-/** An input of a replayed graph. */
-export interface ProgramInput {
-  name: string;
-  type: ValueType;
-  shape: Shape;
-  source: Source;
-}
-
-/** A function's graph for tensors of certain shapes. */
-export interface Program<Ready> {
-  /** What has been prepared for running the graph. */
-  ready: Ready;
-  inputs: ProgramInput[];
-  outputs: { shape: Shape; type: ValueType }[];
-  /** What each tensor of the result is: an output of the graph, an argument, or data that never change. */
-  results: { shape: Shape; type: ValueType; from: { output: number } | Source }[];
-  /** Builds the result from its tensors. */
-  assemble(tensors: readonly Tensor[]): unknown;
-}
-
-/** What a program is called with: the data of its arguments. */
-export interface ProgramCall<Ready> {
-  program: Program<Ready>;
-  data: readonly ValueData[];
-}
 
 /** Programs that are kept for one function; the oldest goes first. Each takes a fifth of a kilobyte for every input. */
 const MOST_PROGRAMS = 128;
@@ -52,7 +23,9 @@ export function replayed<Inputs extends unknown[], Result>(
   const traced = new Traced(backend, fn, (structure) => backend.inTurn(() => sessions.compile(structure)));
   return async (...inputs) => {
     const call = await traced.call(inputs);
-    const outputs = await backend.inTurn(() => sessions.run(call.program.ready, feedsOf(call)));
+    const outputs = await backend.inTurn(() =>
+      sessions.run(call.program.ready, feedsOf(call.program.inputs, call.data)),
+    );
     return resultOf(backend, call, outputs) as Result;
   };
 }
@@ -96,15 +69,6 @@ export class Traced<Inputs extends unknown[], Result, Ready> {
     this.forget((this.#programs.get(key) as Program<Ready>).ready);
     this.#programs.delete(key);
   }
-}
-
-/** What goes into the graph of a call. */
-export function feedsOf({ program, data }: ProgramCall<unknown>): Feed[] {
-  return program.inputs.map(({ source, ...slot }) => ({ ...slot, data: dataOf(source, data) }));
-}
-
-function dataOf(source: Source, given: readonly ValueData[]): ValueData {
-  return 'data' in source ? source.data : (given[source.argument] as ValueData);
 }
 
 /** The function's result, from the data of the graph's outputs. */

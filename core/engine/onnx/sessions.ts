@@ -57,11 +57,14 @@ export class Sessions {
     }
   }
 
-  /** The session of a structure: an earlier one, or a new one. */
-  async compile(structure: Structure): Promise<CompiledGraph> {
+  /**
+   * The session of a structure: an earlier one, or a new one.
+   * @param model the structure's, where it has been made already
+   */
+  async compile(structure: Structure, model?: Uint8Array): Promise<CompiledGraph> {
     const known = this.#compiled.get(structure.key);
     if (known) return known;
-    const session = await compileModel(this.runtime, modelOf(structure), this.threads, this.device);
+    const session = await compileModel(this.runtime, model ?? modelOf(structure), this.threads, this.device);
     this.count.built++;
     const compiled = { session, outputNames: outputNamesOf(structure) };
     this.#compiled.set(structure.key, compiled);

@@ -17,7 +17,7 @@ export const NUMBERS = [
 
 /** Floats that are updated together. */
 export const LANES = 4;
-const BYTES = 4 * LANES;
+export const BYTES = 4 * LANES;
 
 /**
  * The update of `UpdateParameter` on vectors of four floats, in single precision:

@@ -1,6 +1,6 @@
 import { filled, flattened, MICROSOFT, recordAll, reshaped, scalarConstant, type Value } from '../graph.js';
 import { add, multiply, subtract, unary } from './elementwise.js';
-import { batchMatMul, gemm } from './matmul.js';
+import { batchMatMul, gemm, linear } from './matmul.js';
 import { reduce } from './reduce.js';
 import { concat, gatherRows, rowNumbers, transpose, withoutFirst } from './shape.js';
 import type { Call, KernelTable } from './table.js';
@@ -20,8 +20,8 @@ import type { Call, KernelTable } from './table.js';
  */
 function weightGradient(dy: Value, x: Value): Value {
   const [outputs, inputs] = [dy.shape[1] as number, x.shape[1] as number];
-  if (outputs <= inputs) return gemm(transpose(dy, [1, 0]), x, null);
-  return transpose(gemm(transpose(x, [1, 0]), dy, null), [1, 0]);
+  if (outputs <= inputs) return gemm(transpose(dy, [1, 0]), x);
+  return transpose(gemm(transpose(x, [1, 0]), dy), [1, 0]);
 }
 
 /** Sum over rows, [M, D] -> [D], as a product with ones: twice as fast as a reduction along the first axis. */
@@ -46,19 +46,13 @@ function layerNorm({ value, optional, attributes }: Call<{ epsilon: number }>): 
   );
 }
 
-function layerNormGradient({ value }: Call): Value[] {
-  const [dy, x, scale, mean, inverseDeviation] = ['dy', 'x', 'scale', 'mean', 'inverseDeviation'].map(value) as [
-    Value,
-    Value,
-    Value,
-    Value,
-    Value,
-  ];
+function layerNormGradient({ values }: Call): Value[] {
+  const { dy, x, scale, mean, inverseDeviation } = values('dy', 'x', 'scale', 'mean', 'inverseDeviation');
   const [rows, width] = x.shape as [number, number];
   const normalised = multiply(subtract(x, mean), inverseDeviation); // [M, D]
   const product = multiply(dy, normalised); // [M, D]
   // Means over a row of dy scale and of dy n scale, as products with scale / D.
-  const share = flattened(multiply(scale, scalarConstant(1 / width)), 1); // [D, 1]
+  const share = flattened(multiply(scale, scalarConstant(1 / width)), [-1, 1]); // [D, 1]
   const meanSlope = batchMatMul(dy, share); // [M, 1]
   const meanProduct = batchMatMul(product, share); // [M, 1]
   const inner = subtract(subtract(multiply(dy, scale), meanSlope), multiply(normalised, meanProduct)); // [M, D]
@@ -81,27 +75,21 @@ const gelu = (x: Value) => unary('Gelu', x, {}, MICROSOFT);
  * GELU(x W₁ᵀ + b₁) W₂ᵀ + b₂
  * @returns y [M, D], and the hidden layer before GELU, [M, H]
  */
-function mlp({ value }: Call): Value[] {
-  const [w1, b1, w2, b2] = ['weight1', 'bias1', 'weight2', 'bias2'].map(value) as [Value, Value, Value, Value];
-  const hidden = gemm(value('x'), w1, b1, { transposeB: true });
-  return [gemm(gelu(hidden), w2, b2, { transposeB: true }), hidden];
+function mlp({ values }: Call): Value[] {
+  const { x, weight1, bias1, weight2, bias2 } = values('x', 'weight1', 'bias1', 'weight2', 'bias2');
+  const hidden = linear(x, weight1, bias1);
+  return [linear(gelu(hidden), weight2, bias2), hidden];
 }
 
 /** @returns gradients of x, W₁, b₁, W₂ and b₂ */
-function mlpGradient({ value }: Call): Value[] {
-  const [dy, x, w1, w2, hidden] = ['dy', 'x', 'weight1', 'weight2', 'hidden'].map(value) as [
-    Value,
-    Value,
-    Value,
-    Value,
-    Value,
-  ];
+function mlpGradient({ values }: Call): Value[] {
+  const { dy, x, weight1, weight2, hidden } = values('dy', 'x', 'weight1', 'weight2', 'hidden');
   const { cumulative, slope } = geluParts(hidden);
-  const dh = multiply(gemm(dy, w2, null), slope); // [M, H]
+  const dh = multiply(gemm(dy, weight2), slope); // [M, H]
   const activated = multiply(hidden, cumulative); // [M, H]
   const ones = filled([1, x.shape[0] as number], 1);
   return [
-    gemm(dh, w1, null),
+    gemm(dh, weight1),
     weightGradient(dh, x),
     sumRows(dh, ones),
     weightGradient(dy, activated),
@@ -137,15 +125,8 @@ function attention({ value, attributes }: Call<{ heads: number; skipped: number 
   return [merged, q, k, v, weights, attended];
 }
 
-function attentionGradient({ value }: Call): Value {
-  const [dy, q, k, v, weights, attended] = ['dy', 'q', 'k', 'v', 'weights', 'attended'].map(value) as [
-    Value,
-    Value,
-    Value,
-    Value,
-    Value,
-    Value,
-  ];
+function attentionGradient({ values }: Call): Value {
+  const { dy, q, k, v, weights, attended } = values('dy', 'q', 'k', 'v', 'weights', 'attended');
   const [images, heads, tokens, headWidth] = k.shape as [number, number, number, number];
   const asking = q.shape[2] as number; // N - S
   const alpha = 1 / Math.sqrt(headWidth);
@@ -164,10 +145,10 @@ function attentionGradient({ value }: Call): Value {
 }
 
 export const FUSED: KernelTable = {
-  Linear: ({ value, optional }) => gemm(value('x'), value('weight'), optional('bias'), { transposeB: true }),
-  LinearGradient: ({ value }) => {
-    const [dy, x, weight] = [value('dy'), value('x'), value('weight')];
-    return [gemm(dy, weight, null), weightGradient(dy, x), sumRows(dy)];
+  Linear: ({ value, optional }) => linear(value('x'), value('weight'), optional('bias')),
+  LinearGradient: ({ values }) => {
+    const { dy, x, weight } = values('dy', 'x', 'weight');
+    return [gemm(dy, weight), weightGradient(dy, x), sumRows(dy)];
   },
   LayerNorm: layerNorm,
   LayerNormGradient: layerNormGradient,

@@ -22,13 +22,15 @@ export function batchMatMul(a: Value, b: Value, options: ProductOptions = {}): V
   return record('FusedMatMul', [a, b], shape, 'float32', attributes, MICROSOFT);
 }
 
-/** a b + c for two matrices; c is a row or a matrix, or null. */
-export function gemm(a: Value, b: Value, c: Value | null, options: ProductOptions = {}): Value {
-  const { transposeA = false, transposeB = false } = options;
-  const rows = a.shape[transposeA ? 1 : 0] as number;
-  const columns = b.shape[transposeB ? 0 : 1] as number;
-  const attributes = { transA: Number(transposeA), transB: Number(transposeB) };
-  return record('Gemm', c ? [a, b, c] : [a, b], [rows, columns], 'float32', attributes);
+/** a b of two matrices. */
+export function gemm(a: Value, b: Value): Value {
+  return record('Gemm', [a, b], [a.shape[0] as number, b.shape[1] as number]);
+}
+
+/** x Wᵀ + b of rows, or x Wᵀ: x [M, I], weight [O, I], bias [O] -> [M, O] */
+export function linear(x: Value, weight: Value, bias: Value | null): Value {
+  const shape = [x.shape[0] as number, weight.shape[0] as number];
+  return record('Gemm', bias ? [x, weight, bias] : [x, weight], shape, 'float32', { transB: 1 });
 }
 
 function matMul({ value, attributes }: Call<{ transposeA: boolean; transposeB: boolean }>): Value {

@@ -9,6 +9,8 @@ export interface Call<Attributes = Record<string, unknown>> {
   attributes: Attributes;
   /** The value of an input. */
   value(name: string): Value;
+  /** The values of several inputs, by their names. */
+  values<Name extends string>(...names: Name[]): Record<Name, Value>;
   /** The value of an input that may be left out. */
   optional(name: string): Value | null;
 }
@@ -31,7 +33,9 @@ export function registerKernels(backendName: string, table: KernelTable): void {
         const tensors = inputs as unknown as Record<string, TensorInfo>;
         const optional = (name: string) => (tensors[name] ? backend.valueFor(tensors[name]) : null);
         const value = (name: string) => backend.valueFor(tensors[name] as TensorInfo);
-        const result = kernel({ backend, tensors, attributes: attrs ?? {}, value, optional });
+        const values = <Name extends string>(...names: Name[]) =>
+          Object.fromEntries(names.map((name) => [name, value(name)])) as Record<Name, Value>;
+        const result = kernel({ backend, tensors, attributes: attrs ?? {}, value, values, optional });
         if (Array.isArray(result)) return result.map((one) => backend.hold(one));
         return 'dataId' in result ? result : backend.hold(result);
       },
