@@ -2,7 +2,7 @@ import { type Command, Option as Flag } from 'commander';
 import { allowedValues, formatValue, GROUPS, type Option, parseValue } from '../core/config/option.js';
 import { PRESET_NAMES } from '../core/config/presets.js';
 import type { ResolvedOptions } from '../core/config/resolve.js';
-import { flagOf, OPTION_NAMES, OPTIONS, type OptionName } from '../core/config/schema.js';
+import { flagOf, OPTION_NAMES, OPTIONS, type OptionName, REMOVED_OPTIONS } from '../core/config/schema.js';
 
 /** What a command line said, by the names of options, `preset` and `config`. */
 export type Flags = Readonly<Record<string, unknown>> & { preset?: string; config?: string };
@@ -39,6 +39,11 @@ export async function resolveFlags(flags: Flags, data: readonly string[], search
   );
   if (data.length > 0) given.data = data;
   const file = flags.config !== undefined || searches ? await readConfigFile(flags.config) : undefined;
+  for (const name of file?.removed ?? []) {
+    process.stderr.write(
+      `note: ${name} in ${file?.path} is no option any more and is passed over; there is ${REMOVED_OPTIONS[name]}\n`,
+    );
+  }
   return resolveOptions({ preset: flags.preset, file, flags: given });
 }
 

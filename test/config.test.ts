@@ -2,15 +2,16 @@ import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
+import { stringify } from 'yaml';
 import { optionsTable } from '../commands/options-table.js';
 import { readConfigFile } from '../core/config/file.js';
 import type { Option } from '../core/config/option.js';
 import { PRESET_NAMES } from '../core/config/presets.js';
-import { compareWithRun, describeOptions } from '../core/config/record.js';
+import { compareWithRun, describeOptions, readRunRecord, writeRunRecord } from '../core/config/record.js';
 import { resolveOptions } from '../core/config/resolve.js';
-import { flagOf, OPTION_NAMES, OPTIONS } from '../core/config/schema.js';
+import { flagOf, OPTION_NAMES, OPTIONS, type Options, REMOVED_OPTIONS, valueBefore } from '../core/config/schema.js';
 import { learningRateSchedule, maskSettings, modelSize } from '../core/config/settings.js';
-import { validateOptions } from '../core/config/validate.js';
+import { isOptionName, validateOptions } from '../core/config/validate.js';
 import { UserError } from '../core/errors.js';
 import { hiddenWidth } from '../core/model/sizes.js';
 import { ijepa, temporaryFolder } from './helpers/command.js';
@@ -165,6 +166,7 @@ test('configuration files are found by name and read as YAML, JSON or modules', 
     path: join(folder, 'a.yaml'),
     preset: 'demo',
     options: { epochs: 3 },
+    removed: [],
   });
   t.deepEqual((await readConfigFile(join(folder, 'b.json')))?.options, { epochs: 4 });
   t.deepEqual((await readConfigFile(join(folder, 'c.mjs')))?.options, { epochs: 5 });
@@ -200,7 +202,7 @@ test('ijepa config prints a configuration that --config reads, with origins', as
 });
 
 test('a run goes on with its own options; only those that may change can be given anew', (t) => {
-  const recorded = resolveOptions({ flags: { epochs: 5, out: 'a' } }).options;
+  const recorded = { options: resolveOptions({ flags: { epochs: 5, out: 'a' } }).options, lacking: [] };
   t.is(compareWithRun(resolveOptions({ flags: { out: 'b', keepCheckpoints: 9 } }), recorded).keepCheckpoints, 9);
   t.is(compareWithRun(defaults(), recorded).epochs, 5);
   t.notThrows(() => compareWithRun(resolveOptions({ flags: { epochs: 5 } }), recorded));
@@ -208,4 +210,49 @@ test('a run goes on with its own options; only those that may change can be give
     instanceOf: UserError,
   });
   t.regex(error?.message ?? '', /--epochs cannot change when a run goes on: it was 5, flag says 6/);
+  // Its preset may have learned of an option that is younger than the run.
+  const demo = resolveOptions({ preset: 'demo', flags: {} });
+  const older = { options: { ...demo.options, depth: null }, lacking: ['depth' as const] };
+  t.is(compareWithRun(demo, older).depth, null);
+  t.throws(() => compareWithRun(demo, { ...older, lacking: [] }), { message: /--depth cannot change/ });
+  t.throws(() => compareWithRun(resolveOptions({ flags: { depth: 4 } }), older), { message: /--depth cannot change/ });
+});
+
+test('every option that the record of an older run lacks has the value of the time before there was such an option', async (t) => {
+  const path = join(await temporaryFolder(t), 'config.yaml');
+  const { options } = resolveOptions({ preset: 'demo', flags: { seed: 7 } });
+  const run = { microBatchSize: 16, data: { images: 168, fingerprint: 'abc' }, broughtBy: {} };
+  for (const name of OPTION_NAMES) {
+    const { [name]: _lacking, ...older } = options;
+    await writeRunRecord(path, { options: older as Options, run });
+    const record = await readRunRecord(path);
+    t.deepEqual(record.options, { ...options, [name]: valueBefore(name) }, name);
+    t.deepEqual(record.lacking, [name]);
+    t.deepEqual(Object.keys(record.options), OPTION_NAMES);
+  }
+  t.notThrows(() => validateOptions(Object.fromEntries(OPTION_NAMES.map((name) => [name, valueBefore(name)])), 'test'));
+  await writeFile(path, `${stringify(options)}imagesize: 5\n${stringify({ run })}`);
+  await t.throwsAsync(() => readRunRecord(path), { message: /unknown option 'imagesize'/ });
+  await writeFile(path, stringify(options));
+  await t.throwsAsync(() => readRunRecord(path), {
+    message: /not a whole record of a run: its section run is missing/,
+  });
+});
+
+test('what once was an option is passed over in older records, and noted where a file of the user names it', async (t) => {
+  const folder = await temporaryFolder(t);
+  const removed = Object.keys(REMOVED_OPTIONS).filter((name) => !isOptionName(name));
+  const file = join(folder, 'older.yaml');
+  const run = { microBatchSize: 16, data: { images: 168, fingerprint: 'abc' } };
+  await writeFile(file, stringify({ ...Object.fromEntries(removed.map((name) => [name, 5])), epochs: 3, run }));
+  t.is((await readRunRecord(file)).options.epochs, 3);
+  const { stdout, stderr, code } = await ijepa(['config', '--json', '--config', file]);
+  t.is(JSON.parse(stdout).options.epochs, 3);
+  t.deepEqual(
+    stderr
+      .split('\n')
+      .map((line) => line.replace(/^note: (\w+) in .*older\.yaml is no option any more and is passed over; .+$/, '$1')),
+    [...removed, ''],
+  );
+  t.is(code, 0);
 });

@@ -3,7 +3,10 @@ import { chmod, mkdir, readdir, readFile, rename, rm, truncate, writeFile } from
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import sharp from 'sharp';
+import { parse, stringify } from 'yaml';
+import { runFolder } from '../core/checkpoint/run-folder.js';
 import { readSafetensors } from '../core/checkpoint/safetensors.js';
+import { OPTION_NAMES, valueBefore } from '../core/config/schema.js';
 import { type Ended, ijepa, SMALLEST, temporaryFolder } from './helpers/command.js';
 
 /** The rows of a run's log.jsonl. */
@@ -108,7 +111,7 @@ test.serial('the loss of the plain objective falls on generated pictures', async
 });
 
 test.serial(
-  'a run that was killed goes on from its last checkpoint and ends in the same bytes, its log without gap or double',
+  'a run that was killed goes on from its last checkpoint and ends in the same bytes, its log without gap or double, even if it is older than most options',
   async (t) => {
     const folder = await temporaryFolder(t);
     const [whole, killed] = [join(folder, 'whole'), join(folder, 'killed')];
@@ -116,6 +119,7 @@ test.serial(
     const { signal } = await stoppedAfter(15, 'SIGKILL', killed, '--epochs', '4');
     t.is(signal, 'SIGKILL');
     t.true(logOf(killed).length < 24, 'it was killed in the middle');
+    t.true((await makeOlder(killed)) > OPTION_NAMES.length / 2);
     const { code, stdout, stderr } = await ijepa(['pretrain', '--out', killed, '--resume']);
     t.is(code, 0, stderr);
     t.regex(stdout, /going on after step \d+/);
@@ -436,4 +440,17 @@ async function refused(t: ExecutionContext, args: string[], message: RegExp): Pr
   t.notRegex(ended.stderr, /\n {4}at /);
   t.is(ended.stderr.match(/^ijepa: /gm)?.length, 1, ended.stderr);
   return ended;
+}
+
+/** Takes out of a run's record what an older version, without those options, would not have recorded. @returns how many */
+async function makeOlder(run: string): Promise<number> {
+  const path = runFolder(run).config;
+  const record: Record<string, unknown> = parse(await readFile(path, 'utf8'));
+  const younger = OPTION_NAMES.filter((name) => {
+    const value = record[name] === 'auto' ? null : record[name];
+    return JSON.stringify(value) === JSON.stringify(valueBefore(name));
+  });
+  for (const name of younger) delete record[name];
+  await writeFile(path, stringify(record));
+  return younger.length;
 }

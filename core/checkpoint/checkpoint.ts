@@ -26,6 +26,7 @@ const count = z.coerce.number().pipe(z.int().min(0));
 /** What a checkpoint's metadata says of the run's position. */
 const saidSchema = z.object({
   step: count,
+  model: z.string().transform(tryJson),
   watch: z.preprocess((text) => tryJson(String(text)), watchMemorySchema.nullable()).catch(null),
 });
 
@@ -69,7 +70,7 @@ export async function loadCheckpoint(path: string, size: ModelSize): Promise<Che
   const file = await readSafetensors(path);
   requireOwnFormat(path, file);
   const said = saidSchema.safeParse(file.metadata);
-  if (!said.success) throw new DamagedFile(`${path} is damaged: it does not say which step it is of`);
+  if (!said.success) throw new DamagedFile(`${path} is damaged: it does not say of which step and model it is`);
   const encoder = encoderShapes(size);
   const predictor = predictorShapes(size);
   const moments = { ...prefixed('encoder.', encoder), ...prefixed('predictor.', predictor) };
@@ -86,7 +87,7 @@ export async function loadCheckpoint(path: string, size: ModelSize): Promise<Che
     },
   };
   // The shapes are the same; the number of heads, for one, shows in no shape.
-  if (file.metadata.model !== JSON.stringify(size)) throw otherModel(path, `its sizes are ${file.metadata.model}`);
+  if (!isOfModel(said.data.model, size)) throw otherModel(path, `its sizes are ${file.metadata.model}`);
   return { state, watch: said.data.watch };
 }
 
@@ -110,6 +111,16 @@ function readGroup(path: string, file: TensorFile, prefix: string, shapes: Param
     return [name, tf.tensor(stored.data, [...shape])];
   });
   return Object.fromEntries(entries);
+}
+
+/** Whether what is recorded of a model's sizes is as in `size`. What a record lacks is left to its run's configuration. */
+function isOfModel(recorded: unknown, size: object): boolean {
+  if (recorded === null || typeof recorded !== 'object') return false;
+  const sizes: Readonly<Record<string, unknown>> = { ...size };
+  return Object.entries(recorded).every(([name, value]) => {
+    const part = sizes[name];
+    return part !== null && typeof part === 'object' ? isOfModel(value, part) : part === value;
+  });
 }
 
 function otherModel(path: string, difference: string): UserError {

@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { type CosmiconfigResult, cosmiconfig, type Loader } from 'cosmiconfig';
 import { explainSystemError, reasonOf, UserError } from '../errors.js';
 import { isModulePath } from '../plugins/place.js';
+import { withoutRemoved } from './validate.js';
 import { parseYaml } from './yaml.js';
 
 /** A configuration file that was found or named. */
@@ -11,6 +12,8 @@ export interface ConfigFile {
   preset: string | undefined;
   /** Its other entries, not yet checked. */
   options: Readonly<Record<string, unknown>>;
+  /** What it names that once was an option; it is passed over. */
+  removed: readonly string[];
 }
 
 /**
@@ -38,11 +41,12 @@ export async function readConfigFile(path: string | undefined): Promise<ConfigFi
       expected: 'options by name, for example imageSize: 96',
     });
   }
-  const { preset, run: _record, ...options } = config as Record<string, unknown>;
+  const { preset, run: _record, ...given } = config as Record<string, unknown>;
+  const { options, removed } = withoutRemoved(given);
   if (preset !== undefined && typeof preset !== 'string') {
     throw new UserError(`preset in ${filepath} is not a name`, { expected: 'the name of a preset' });
   }
-  return { path: filepath, preset, options: { ...options, ...pluginsBeside(filepath, options.plugins) } };
+  return { path: filepath, preset, options: { ...options, ...pluginsBeside(filepath, options.plugins) }, removed };
 }
 
 /** Paths of plugins in a file are relative to its folder; where nothing lies there, to the current one. */

@@ -9,6 +9,8 @@ export type Pair = readonly [number, number];
 interface About<T> {
   group: Group;
   default: T;
+  /** What runs had whose record lacks the option, where that is not its default: they are older than it, or than the default. */
+  before?: T;
   /** One phrase without full stop. */
   help: string;
   /** Unit of the value, for people. */

@@ -7,23 +7,11 @@ import type { ImageCollection } from '../plugin.js';
 import { readText } from '../text.js';
 import { programVersion } from '../version.js';
 import { AUTO, formatValue, type Option } from './option.js';
-import type { ResolvedOptions } from './resolve.js';
-import { flagOf, OPTION_NAMES, OPTIONS, type OptionName, type Options } from './schema.js';
+import { isFromPreset, type ResolvedOptions } from './resolve.js';
+import { flagOf, OPTION_NAMES, OPTIONS, type OptionName, type Options, valueBefore } from './schema.js';
 import { automaticValues } from './settings.js';
-import { validateOptions } from './validate.js';
+import { validateOptions, withoutRemoved } from './validate.js';
 import { LARGEST_CONFIGURATION, parseYaml } from './yaml.js';
-
-/** Options that runs of earlier versions did not have: they went by the defaults. */
-const LATER = [
-  'plugins',
-  'shuffleBuffer',
-  'decodeThreads',
-  'cache',
-  'cacheMegabytes',
-  'monitors',
-  'saveEverySteps',
-  'saveEveryMinutes',
-] as const;
 
 /** What a run's config.yaml says of how the run came about. */
 const runSection = z.looseObject({
@@ -37,6 +25,8 @@ const runSection = z.looseObject({
 /** What a run's config.yaml records. */
 export interface RunRecord {
   options: Options;
+  /** Options that it does not name, because it is older than they are. */
+  lacking: readonly OptionName[];
   run: z.infer<typeof runSection>;
 }
 
@@ -57,11 +47,14 @@ export function newRunRecord(
     data: { images: images.length, fingerprint: images.fingerprint },
     broughtBy,
   };
-  return { options, run };
+  return { options, lacking: [], run };
 }
 
 /** Writes a run's config.yaml: every option, and how the run came about. */
-export async function writeRunRecord(path: string, { options, run }: RunRecord): Promise<void> {
+export async function writeRunRecord(
+  path: string,
+  { options, run }: Pick<RunRecord, 'options' | 'run'>,
+): Promise<void> {
   const values = Object.entries(options).map(([name, value]) => {
     const { automatic }: Option<unknown> = OPTIONS[name as OptionName];
     return [name, value === null && automatic !== undefined ? AUTO : value];
@@ -71,33 +64,40 @@ export async function writeRunRecord(path: string, { options, run }: RunRecord):
 }
 
 /**
- * Reads a run's config.yaml.
+ * Reads a run's config.yaml. Options that it lacks have the value that runs had before there were such options; those that
+ * there are no more are passed over, for they were removed because they changed nothing.
  * @throws UserError if it is not whole
  */
 export async function readRunRecord(path: string): Promise<RunRecord> {
   const content = parseRecord(path, await readText(path, LARGEST_CONFIGURATION));
   const { run, ...recorded } = z.record(z.string(), z.unknown()).catch({}).parse(content);
-  const values = { ...Object.fromEntries(LATER.map((name) => [name, OPTIONS[name].default])), ...recorded };
-  const section = runSection.safeParse(run);
-  const options = validateOptions(values, path);
-  const missing = OPTION_NAMES.find((name) => options[name] === undefined);
-  if (missing !== undefined || !section.success) {
-    throw new UserError(`${path} is not a whole record of a run: ${missing ?? 'its section run'} is missing`, {
+  const section = runSection.safeParse(run); // the last one of the file
+  if (!section.success) {
+    throw new UserError(`${path} is not a whole record of a run: its section run is missing`, {
       expected: 'the config.yaml as the run wrote it',
       remedy: 'put it back as it was; if this is the file of something else, choose another --out',
     });
   }
-  return { options: options as Options, run: section.data };
+  const given = validateOptions(withoutRemoved(recorded).options, path);
+  const lacking = OPTION_NAMES.filter((name) => given[name] === undefined);
+  const before = Object.fromEntries(lacking.map((name) => [name, valueBefore(name)]));
+  const options = Object.fromEntries(OPTION_NAMES.map((name) => [name, { ...given, ...before }[name]]));
+  return { options: options as unknown as Options, lacking, run: section.data };
 }
 
 /**
  * The options with which a run goes on: its own, but for those that may change and were given anew.
  * @throws UserError for an option that was given another value and may not change
  */
-export function compareWithRun({ options, origins }: ResolvedOptions, recorded: Options): Options {
+export function compareWithRun(
+  { options, origins }: ResolvedOptions,
+  { options: recorded, lacking }: Pick<RunRecord, 'options' | 'lacking'>,
+): Options {
   const changed: Record<string, unknown> = {};
   for (const name of OPTION_NAMES) {
     if (origins[name] === 'default' || JSON.stringify(options[name]) === JSON.stringify(recorded[name])) continue;
+    // The preset of a run has learned of the option since.
+    if (lacking.includes(name) && isFromPreset(origins[name])) continue;
     const option: Option<unknown> = OPTIONS[name];
     if (!option.mayChange) {
       const [was, now] = [formatValue(option, recorded[name]), formatValue(option, options[name])];

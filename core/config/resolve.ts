@@ -11,11 +11,12 @@ export interface ResolvedOptions {
 }
 
 const COMMAND_LINE = 'the command line';
+const PRESET = 'preset ';
 
 /** What can give options, from weakest to strongest. */
 export interface OptionSources {
   preset?: string | undefined;
-  file?: ConfigFile | undefined;
+  file?: Pick<ConfigFile, 'path' | 'preset' | 'options'> | undefined;
   flags: GivenOptions;
 }
 
@@ -28,7 +29,7 @@ export function resolveOptions({ preset, file, flags }: OptionSources): Resolved
   const presetName = preset ?? file?.preset;
   if (presetName !== undefined) {
     const where = preset === undefined && file ? file.path : '';
-    layers.push({ origin: `preset ${presetName}`, values: findPreset(presetName, where).options });
+    layers.push({ origin: PRESET + presetName, values: findPreset(presetName, where).options });
   }
   if (file) layers.push({ origin: file.path, values: validateOptions(file.options, file.path) });
   layers.push({ origin: 'flag', values: validateOptions(flags, COMMAND_LINE) });
@@ -48,6 +49,11 @@ export function placeOf({ origins }: ResolvedOptions, name: OptionName): string 
   const origin = origins[name];
   if (origin === 'default') return '';
   return origin === 'flag' ? COMMAND_LINE : origin;
+}
+
+/** Whether a value comes from a preset, by what is said of its origin. */
+export function isFromPreset(origin: string): boolean {
+  return origin.startsWith(PRESET);
 }
 
 function findPreset(name: string, where: string): Preset {

@@ -388,6 +388,18 @@ export const OPTIONS = {
 export type OptionName = keyof typeof OPTIONS;
 export const OPTION_NAMES = Object.keys(OPTIONS) as OptionName[];
 
+/** Options that older runs and configuration files may name: they are passed over. For each, what is used instead. */
+export const REMOVED_OPTIONS: Readonly<Record<string, string>> = {
+  cache: '`ijepa data pack --resize`',
+  cacheMegabytes: '`ijepa data pack --resize`',
+};
+
+/** What a run had whose record does not name an option: that run is older than the option. */
+export function valueBefore(name: OptionName): unknown {
+  const option: Option<unknown> = OPTIONS[name];
+  return option.before === undefined ? option.default : option.before;
+}
+
 type ValueOf<O> = O extends Option<infer T> ? T : never;
 /** A value for every option. */
 export type Options = { readonly [Name in OptionName]: ValueOf<(typeof OPTIONS)[Name]> };

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { z } from 'zod';
 import { nearestName, UserError, unknownName } from '../errors.js';
 import { AUTO, allowedValues, type Option, readInterval } from './option.js';
-import { flagOf, OPTION_NAMES, OPTIONS, type OptionName, type Options } from './schema.js';
+import { flagOf, OPTION_NAMES, OPTIONS, type OptionName, type Options, REMOVED_OPTIONS } from './schema.js';
 
 /** Characters of a value that are shown. */
 const LONGEST_VALUE = 200;
@@ -31,6 +31,16 @@ export function validateOptions(given: Readonly<Record<string, unknown>>, where:
     checked[name] = result.data;
   }
   return checked;
+}
+
+/** Takes out what older versions had as options. @returns the other options, and the names of those that were there */
+export function withoutRemoved(given: Readonly<Record<string, unknown>>): {
+  options: Readonly<Record<string, unknown>>;
+  removed: readonly string[];
+} {
+  const isRemoved = (name: string) => Object.hasOwn(REMOVED_OPTIONS, name) && !isOptionName(name);
+  const removed = Object.keys(given).filter(isRemoved);
+  return { options: Object.fromEntries(Object.entries(given).filter(([name]) => !isRemoved(name))), removed };
 }
 
 export function isOptionName(name: string): name is OptionName {

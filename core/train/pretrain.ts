@@ -77,7 +77,7 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: RunLo
   const { console } = request;
   const record = request.resume ? await readRunRecord((await openRunFolder(out, lock)).config) : null;
   if (!record) await checkNewRun(out, request.force, lock);
-  const asked = record ? compareWithRun(request.resolved, record.options) : request.resolved.options;
+  const asked = record ? compareWithRun(request.resolved, record) : request.resolved.options;
   const size = modelSize(asked);
   const masks = maskSettings(asked);
   learningRateSchedule(asked);
