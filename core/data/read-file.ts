@@ -1,0 +1,69 @@
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+
+/** Opening a pipe to which nobody writes returns at once in this way, and does nothing else to a file. */
+const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
+/**
+ * The content of a regular file; nothing else can make a reader wait.
+ * @param path bytes where it is not UTF-8
+ * @throws Error if it is something else, or the system's error if it cannot be read
+ */
+export async function readRegularFile(path: string | Buffer): Promise<Buffer> {
+  let file: FileHandle;
+  try {
+    file = await open(path, FLAGS);
+  } catch (error) {
+    throw await openError(path, error);
+  }
+  try {
+    requireRegular(await file.stat());
+    return await file.readFile();
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * The same without a promise, in a third of the time: for threads that do nothing else.
+ * @throws as `readRegularFile`
+ */
+export function readRegularFileSync(path: string | Buffer): Buffer {
+  const file = openSync(path, FLAGS);
+  try {
+    const found = fstatSync(file);
+    requireRegular(found);
+    const content = Buffer.allocUnsafeSlow(found.size);
+    let at = 0;
+    while (at < content.length) {
+      const read = readSync(file, content, at, content.length - at, null);
+      if (read === 0) break; // it was cut meanwhile
+      at += read;
+    }
+    return content.subarray(0, at);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** @throws Error that says what it is, if it is no regular file */
+export function requireRegular(found: Stats): void {
+  const kind = kindOf(found);
+  if (kind !== null) throw new Error(`it is ${kind}, no regular file`);
+}
+
+/** What a file is that is not a regular one; null for a regular one. */
+export function kindOf(found: Stats): string | null {
+  if (found.isFile()) return null;
+  if (found.isDirectory()) return 'a folder';
+  if (found.isFIFO()) return 'a named pipe';
+  if (found.isSocket()) return 'a socket';
+  return 'a device';
+}
+
+/** A socket cannot even be opened: what it is tells more than the system's error. */
+async function openError(path: string | Buffer, error: unknown): Promise<unknown> {
+  const found = await stat(path).catch(() => null);
+  const kind = found && kindOf(found);
+  return kind ? new Error(`it is ${kind}, no regular file`) : error;
+}
