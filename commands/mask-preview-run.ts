@@ -12,7 +12,7 @@ import { UserError } from '../core/errors.js';
 import type { ImageCollection } from '../core/plugin.js';
 import { RandomStream } from '../core/random.js';
 import { createConsole } from '../core/report/console.js';
-import { type PreviewPicture, writeMaskPreview } from '../core/report/mask-preview.js';
+import { describeCut, type PreviewPicture, writeMaskPreview } from '../core/report/mask-preview.js';
 import { dataSetsWith } from './plugins.js';
 
 /** Most rows of one picture. */
@@ -38,11 +38,12 @@ export async function runMaskPreview(
   const pictures = ownData
     ? await trainingPictures(collection, options, samples, step)
     : await middlePictures(collection, options, samples, await areFiles(images, collection));
-  await writeMaskPreview(out, options, pictures, step);
+  const coverage = await writeMaskPreview(out, options, pictures, step);
   console.line(`${out}: masks of step ${step} on ${pictures.length} pictures from ${collection.description}`);
   console.line(
     `grid ${masks.gridSize} x ${masks.gridSize}, ${masks.targets} targets, every block keeps at least ${masks.minKeep} patches`,
   );
+  console.line(describeCut(coverage, options));
 }
 
 /** The first crops of the step's batch, as training sees them. */

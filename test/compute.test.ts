@@ -54,8 +54,12 @@ test.serial('the count is that of the products that a step does', async (t) => {
   });
   const batch = {
     images: new Float32Array(images * size.imageSize ** 2 * 3).fill(0.5),
-    context: masks(tokens.contexts, tokens.contextPatches),
-    targets: masks(tokens.targets, tokens.targetPatches),
+    masks: [
+      {
+        context: masks(tokens.contexts, tokens.contextPatches),
+        targets: masks(tokens.targets, tokens.targetPatches),
+      },
+    ],
   };
   const weights = initialWeights(size, 0, 'scaled');
   const { kernels } = await tf.profile(async () => {

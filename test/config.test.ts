@@ -10,7 +10,7 @@ import { PRESET_NAMES } from '../core/config/presets.js';
 import { compareWithRun, describeOptions, readRunRecord, writeRunRecord } from '../core/config/record.js';
 import { resolveOptions } from '../core/config/resolve.js';
 import { flagOf, OPTION_NAMES, OPTIONS, type Options, REMOVED_OPTIONS, valueBefore } from '../core/config/schema.js';
-import { learningRateSchedule, maskSettings, modelSize } from '../core/config/settings.js';
+import { learningRateSchedule, maskSettings, modelSize, ratesAt } from '../core/config/settings.js';
 import { isOptionName, validateOptions } from '../core/config/validate.js';
 import { UserError } from '../core/errors.js';
 import { hiddenWidth } from '../core/model/sizes.js';
@@ -65,6 +65,43 @@ test('the published configurations are those of the reference code', (t) => {
     ['smooth-l1', 'none', 'reference', null],
   );
   t.is(maskSettings(options).minKeep, 10);
+  const released = Object.fromEntries(
+    PRESET_NAMES.filter((preset) => preset.startsWith('in')).map((preset) => {
+      const { options } = resolveOptions({ preset, flags: {} });
+      const { warmupEpochs, startLearningRate, maskGroup, batchSize, weightDecaySchedule } = options;
+      const { depth } = modelSize(options).predictor;
+      return [preset, [warmupEpochs, startLearningRate, maskGroup, batchSize, weightDecaySchedule, depth]];
+    }),
+  );
+  t.deepEqual(released, {
+    'in1k-vith14-ep300': [40, 2e-4, 128, 2048, 'cosine', 12],
+    'in1k-vith16-448-ep300': [40, 2e-4, 16, 2048, 'cosine', 12],
+    'in22k-vith14-ep66': [3, 2e-4, 32, 2048, 'cosine', 12],
+    'in22k-vitg16-ep44': [3, 2e-4, 16, 2048, 'cosine', 16],
+  });
+});
+
+test("the presets of the paper have its schedules: step by step the formulas' values", (t) => {
+  const length = { stepsPerEpoch: 625, epochs: 300, scheduleStretch: 1 };
+  for (const preset of PRESET_NAMES.filter((name) => name.startsWith('paper-'))) {
+    const { options } = resolveOptions({ preset, flags: { epochs: 300 } });
+    const at = (step: number) => ratesAt(step, options, length);
+    const close = (value: number, expected: number) =>
+      t.true(Math.abs(value - expected) < 1e-12, `${preset}: ${value}`);
+    close(at(625 * 7.5).learningRate, (1e-4 + 1e-3) / 2); // halfway through a warm-up of 15 epochs
+    close(at(625 * 15).learningRate, 1e-3);
+    close(at(625 * 157.5).learningRate, (1e-3 + 1e-6) / 2); // halfway down the cosine
+    close(at(625 * 300).learningRate, 1e-6);
+    close(at(625 * 100).weightDecay, 0.16); // a third of the way from 0.04 to 0.4
+    close(at(625 * 300).weightDecay, 0.4);
+    close(at(1).momentum, 0.996);
+    t.is(options.loss, 'l2');
+    t.is(options.batchSize, 2048);
+  }
+  const depths = ['vit-base', 'vit-large', 'vit-huge', 'vit-giant'].map(
+    (arch) => modelSize(resolveOptions({ preset: 'paper-vitb16', flags: { arch } }).options).predictor.depth,
+  );
+  t.deepEqual(depths, [6, 12, 12, 16]);
 });
 
 test('no preset of the paper or the reference has a term against collapse', (t) => {

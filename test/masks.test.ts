@@ -1,11 +1,16 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
+import { resolveOptions } from '../core/config/resolve.js';
+import { maskSettings } from '../core/config/settings.js';
 import { UserError } from '../core/errors.js';
 import { blockSize, type MaskSettings, possibleSizes } from '../core/masking/blocks.js';
 import { checkMaskSettings } from '../core/masking/check.js';
 import { masksOfStep, measureCoverage } from '../core/masking/coverage.js';
-import { type BatchMasks, drawMasks } from '../core/masking/multiblock.js';
+import { drawMasks, type GroupMasks, meanPatches } from '../core/masking/multiblock.js';
 import { RandomStream } from '../core/random.js';
+import { FIXTURES } from './helpers/paths.js';
 
 const PAPER = {
   targets: 4,
@@ -15,6 +20,7 @@ const PAPER = {
   contextScale: [0.85, 1],
   minKeep: null,
   mode: 'inclusive',
+  group: null,
 } as const;
 
 function settings(gridSize: number, change: Partial<MaskSettings> = {}): MaskSettings {
@@ -22,7 +28,7 @@ function settings(gridSize: number, change: Partial<MaskSettings> = {}): MaskSet
 }
 
 /** Patches of mask `mask` of image `image`. */
-function patches({ masks, images, tokens, indices }: BatchMasks['context'], mask: number, image: number): number[] {
+function patches({ masks, images, tokens, indices }: GroupMasks['context'], mask: number, image: number): number[] {
   if (mask >= masks) throw new Error('no such mask');
   const start = (mask * images + image) * tokens;
   return [...indices.subarray(start, start + tokens)];
@@ -47,9 +53,16 @@ const anySettings = fc
   })
   .filter((possible) => possible !== null);
 
+/** The masks of a batch that is one group. */
+function wholeBatch(mask: MaskSettings, images: number, seed: number): GroupMasks & { overlapping: number } {
+  const { groups, overlapping } = masksOfStep({ ...mask, group: null }, images, seed, 1);
+  if (groups.length !== 1) throw new Error(`${groups.length} groups`);
+  return { ...(groups[0] as GroupMasks), overlapping };
+}
+
 test('masks keep their laws for any settings and seed', (t) => {
   const law = fc.property(anySettings, fc.nat(), fc.integer({ min: 1, max: 6 }), (mask, seed, images) => {
-    const { context, targets, overlapping } = masksOfStep(mask, images, seed, 1);
+    const { context, targets, overlapping } = wholeBatch(mask, images, seed);
     const cells = mask.gridSize ** 2;
     for (const part of [context, targets]) {
       if (part.indices.length !== part.masks * images * part.tokens || part.tokens < mask.minKeep) return false;
@@ -73,7 +86,7 @@ test('masks keep their laws for any settings and seed', (t) => {
 
 test('target blocks are whole rectangles of one size in a batch', (t) => {
   const law = fc.property(fc.nat(), fc.integer({ min: 5, max: 16 }), (seed, gridSize) => {
-    const { targets } = masksOfStep(settings(gridSize), 4, seed, 1);
+    const { targets } = wholeBatch(settings(gridSize), 4, seed);
     const shapes = new Set<string>();
     for (let image = 0; image < 4; image++) {
       for (let mask = 0; mask < 4; mask++) {
@@ -151,11 +164,68 @@ test('a step has the same masks whenever it is drawn, and other steps and seeds 
   t.notDeepEqual(masksOfStep(mask, 8, 3, 7), masksOfStep(mask, 8, 4, 7));
 });
 
+test('every group of a batch is cut to its own smallest context, and has the block sizes of the batch', (t) => {
+  const law = fc.property(
+    anySettings,
+    fc.nat(),
+    fc.integer({ min: 1, max: 9 }),
+    fc.integer({ min: 1, max: 12 }),
+    (mask, seed, images, group) => {
+      const { groups, drawnPatches } = masksOfStep({ ...mask, group }, images, seed, 1);
+      const counts = groups.map(({ context }) => context.images);
+      const expected = Array.from({ length: Math.ceil(images / group) }, (_, at) =>
+        Math.min(group, images - at * group),
+      );
+      const sameTargets = new Set(groups.map(({ targets }) => targets.tokens)).size === 1;
+      const alone = masksOfStep({ ...mask, group: 1 }, images, seed, 1).drawnPatches;
+      const isWhole = group < images || JSON.stringify(groups) === JSON.stringify([onlyMasks(mask, images, seed)]);
+      const kept = meanPatches(groups, 'context');
+      const cutsNothing = group > 1 || mask.contexts > 1 || Math.abs(kept - drawnPatches) < 1e-9;
+      return (
+        counts.join() === expected.join() &&
+        sameTargets &&
+        isWhole &&
+        cutsNothing &&
+        kept <= drawnPatches + 1e-9 &&
+        alone > 0
+      );
+    },
+  );
+  fc.assert(law, { numRuns: 300 });
+  t.pass();
+});
+
+function onlyMasks(mask: MaskSettings, images: number, seed: number): GroupMasks {
+  const { context, targets } = wholeBatch(mask, images, seed);
+  return { context, targets };
+}
+
+const GOLDEN: Record<string, Golden> = JSON.parse(readFileSync(join(FIXTURES, 'masks', 'golden.json'), 'utf8'));
+type Golden = { steps: number } & Record<'kept in groups' | 'lost by one cut', { mean: number; deviation: number }>;
+
+for (const [preset, steps] of [
+  ['in1k-vith14-ep300', 12],
+  ['in1k-vith16-448-ep300', 4],
+] as const) {
+  test(`${preset} keeps as much context as the reference code, and cutting the whole batch at once much less`, (t) => {
+    const { options } = resolveOptions({ preset, flags: {} });
+    const { drawn, kept, keptOfBatch } = measureCoverage(maskSettings(options), 2048, 0, steps * 2048).contextPatches;
+    const golden = GOLDEN[preset] as Golden;
+    const near = (value: number, { mean, deviation }: { mean: number; deviation: number }) => {
+      const error = deviation * Math.sqrt(1 / steps + 1 / golden.steps);
+      t.true(Math.abs(value - mean) < 4 * error, `${value}, expected ${mean} with an error of ${error}`);
+    };
+    near(kept, golden['kept in groups']);
+    near(1 - keptOfBatch / kept, golden['lost by one cut']);
+    t.true(keptOfBatch < 0.9 * kept && kept < drawn);
+  });
+}
+
 test('drawing ends where no context can avoid all targets, and says how many overlap', (t) => {
   const crowded = { ...settings(6, { minKeep: 4 }), targets: 40 };
-  const { context, overlapping } = drawMasks(crowded, 8, new RandomStream(0, 'masks', 1));
+  const { groups, overlapping } = drawMasks(crowded, 8, new RandomStream(0, 'masks', 1));
   t.true(overlapping > 0);
-  t.true(context.tokens >= 4);
+  t.true((groups[0]?.context.tokens ?? 0) >= 4);
 });
 
 test('min-keep left to the program is 10, or the smallest block where that is smaller', (t) => {

@@ -142,8 +142,7 @@ testOnEngines(
     const masks = (indices: number[]) => ({ masks: 1, images: 4, tokens: 2, indices: Int32Array.from(indices) });
     const batch = {
       images: Float32Array.from({ length: 4 * SMALL_SIZE.imageSize ** 2 * 3 }, () => stream.normal()),
-      context: masks([0, 1, 0, 1, 0, 1, 0, 1]),
-      targets: masks([2, 3, 2, 3, 2, 3, 2, 3]),
+      masks: [{ context: masks([0, 1, 0, 1, 0, 1, 0, 1]), targets: masks([2, 3, 2, 3, 2, 3, 2, 3]) }],
     };
     const losses: number[] = [];
     for (const step of [1, 2, 3, 1])
@@ -265,7 +264,7 @@ test('where a step gives no numbers, the term that gave none is named', async (t
   const numbers = { loss: 1, predictionLoss: 1, targetDeviation: 1, gradientNorm: 1 };
   const expected = async (given: Partial<typeof numbers> & { weightNorm?: number }) => {
     const step = withAdvice(() => Promise.reject(new NotFinite(3, { ...numbers, ...given })), terms, 0.1, 'nowhere');
-    const batch = { images: new Float32Array(), context: NO_MASKS, targets: NO_MASKS };
+    const batch = { images: new Float32Array(), masks: [] };
     const state = { step: 2, weights: { encoder: {}, predictor: {}, target: {} }, moments: { first: {}, second: {} } };
     const error = await t.throwsAsync(step(state, batch, { learningRate: 0.1, weightDecay: 0, momentum: 1 }), {
       instanceOf: UserError,
@@ -283,5 +282,3 @@ test('where a step gives no numbers, the term that gave none is named', async (t
   );
   t.is(await expected({ weightNorm: Number.NaN }), 'a finite loss and finite weights');
 });
-
-const NO_MASKS = { masks: 0, images: 0, tokens: 0, indices: new Int32Array() };

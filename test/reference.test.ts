@@ -4,6 +4,7 @@ import test, { type ExecutionContext } from 'ava';
 import { readSafetensors, type TensorFile } from '../core/checkpoint/safetensors.js';
 import type { Engine } from '../core/engine/contract.js';
 import { type Tensor, tf } from '../core/engine/tf.js';
+import type { GroupMasks } from '../core/masking/multiblock.js';
 import {
   createIjepa,
   encodeContext,
@@ -85,9 +86,10 @@ for (const name of cases) {
 
 async function checkForward(t: ExecutionContext, { model, weights, expected }: Case, engine: Engine) {
   const batch = batchOf(expected, '');
-  const images = imagesTensor(model, batch);
-  const context = maskTensors(batch.context, model.patchCount);
-  const targets = maskTensors(batch.targets, model.patchCount);
+  const [masks] = batch.masks as [GroupMasks];
+  const images = imagesTensor(model, batch.images);
+  const context = maskTensors(masks.context, model.patchCount);
+  const targets = maskTensors(masks.targets, model.patchCount);
   const contextTokens = encodeContext(model, weights.encoder, images, context);
   await near(t, encodeImages(model, weights.encoder, images), expected, 'encoder.features', TOLERANCE.forward);
   await near(t, contextTokens, expected, 'encoder.context', TOLERANCE.forward);
@@ -119,6 +121,11 @@ async function checkTraining(t: ExecutionContext, { config, model, weights, expe
     finalLearningRate: hyper.final_lr,
     warmupEpochs: hyper.warmup,
   };
+  const weightDecay = {
+    weightDecay: hyper.wd,
+    finalWeightDecay: hyper.final_wd,
+    weightDecaySchedule: 'cosine',
+  } as const;
   const adam = { beta1: hyper.betas[0], beta2: hyper.betas[1], epsilon: hyper.eps };
   const trainStep = prepareTrainStep(engine, model, OBJECTIVE, adam);
   let state: TrainState = initialTrainState(weights);
@@ -126,7 +133,7 @@ async function checkTraining(t: ExecutionContext, { config, model, weights, expe
     const step = want.step + 1;
     const rates = {
       learningRate: learningRateAt(step, learningRates, length),
-      weightDecay: weightDecayAt(step, hyper.wd, hyper.final_wd, length),
+      weightDecay: weightDecayAt(step, weightDecay, length),
       momentum: momentumAt(step, hyper.ema[0], hyper.ema[1], length),
     };
     closeNumber(t, rates.learningRate, want.lr, 1e-12, `learning rate of step ${step}`);
@@ -186,7 +193,8 @@ function batchOf(file: TensorFile, prefix: string): TrainBatch {
       }
     }
   }
-  return { images, context: mask(file, `${prefix}masks_enc`), targets: mask(file, `${prefix}masks_pred`) };
+  const masks = { context: mask(file, `${prefix}masks_enc`), targets: mask(file, `${prefix}masks_pred`) };
+  return { images, masks: [masks] };
 }
 
 function mask(file: TensorFile, name: string): MaskIndices {
@@ -196,9 +204,8 @@ function mask(file: TensorFile, name: string): MaskIndices {
   return { masks, images, tokens, indices: Int32Array.from(stored.data as BigInt64Array, Number) };
 }
 
-function imagesTensor(model: Ijepa, batch: TrainBatch): Tensor {
-  const side = model.size.imageSize;
-  return tf.tensor4d(batch.images, [batch.context.images, side, side, 3]);
+function imagesTensor({ size: { imageSize: side } }: Ijepa, images: Float32Array): Tensor {
+  return tf.tensor4d(images, [images.length / (3 * side ** 2), side, side, 3]);
 }
 
 function floats(file: TensorFile, name: string): Float32Array {

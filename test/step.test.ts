@@ -1,4 +1,5 @@
 import test from 'ava';
+import fc from 'fast-check';
 import { type Tensor, tf } from '../core/engine/tf.js';
 import { checkMaskSettings } from '../core/masking/check.js';
 import { masksOfStep } from '../core/masking/coverage.js';
@@ -7,7 +8,7 @@ import type { Parameters } from '../core/model/parameters.js';
 import type { ModelSize } from '../core/model/sizes.js';
 import { RandomStream } from '../core/random.js';
 import { updateRates } from '../core/train/adamw.js';
-import type { TrainBatch } from '../core/train/micro-batch.js';
+import { partLengths, type TrainBatch } from '../core/train/micro-batch.js';
 import { prepareObjective, trainable } from '../core/train/objective.js';
 import { initialTrainState, NotFinite, prepareTrainStep, type TrainState } from '../core/train/step.js';
 import { findEngines, relativeDifference, testOnEngines } from './helpers/engines.js';
@@ -33,15 +34,16 @@ const MASKS = checkMaskSettings(
     contextScale: [0.85, 1],
     minKeep: null,
     mode: 'inclusive',
+    group: null,
   },
   SIZE,
 );
 
-function batch(images: number, step = 1): TrainBatch {
+function batch(images: number, step = 1, group: number | null = null): TrainBatch {
   const stream = new RandomStream(0, 'pictures', step);
   return {
     images: Float32Array.from({ length: images * SIZE.imageSize ** 2 * 3 }, () => stream.normal()),
-    ...masksOfStep(MASKS, images, 0, step),
+    masks: masksOfStep({ ...MASKS, group }, images, 0, step).groups,
   };
 }
 
@@ -152,6 +154,68 @@ for (const loss of ['l2', 'smooth-l1']) {
     );
   }
 }
+
+for (const regularizer of ['none', 'vicreg']) {
+  testOnEngines(
+    test,
+    engines,
+    `mask groups with different numbers of patches weigh as much as they have images, in parts of any size (${regularizer})`,
+    async (t, engine) => {
+      const model = createIjepa(SIZE);
+      const weights = initialWeights(SIZE, 0, 'scaled');
+      const images = 7;
+      const grouped = batch(images, 1, 3); // 3 + 3 + 1
+      t.true(new Set(grouped.masks.map(({ context }) => context.tokens)).size > 1);
+      const plain = prepareObjective(engine, model, objectiveOf('l2', 'none', images));
+      let expected = 0;
+      let from = 0;
+      for (const masks of grouped.masks) {
+        const count = masks.context.images;
+        const pixels = SIZE.imageSize ** 2 * 3;
+        const alone = { images: grouped.images.subarray(from * pixels, (from + count) * pixels), masks: [masks] };
+        expected += (count / images) * ((await (await plain(weights, alone, 1)).loss.data())[0] as number);
+        from += count;
+      }
+      const all: Float32Array[] = [];
+      for (const microBatchSize of [1, 2, 4, 7]) {
+        const compute = prepareObjective(engine, model, objectiveOf('l2', regularizer, microBatchSize));
+        const { predictionLoss, targetMeans, gradients } = await compute(weights, grouped, 1);
+        t.true(relativeDifference(await predictionLoss.data(), [expected]) < 1e-5);
+        t.deepEqual(targetMeans.shape, [images, SIZE.encoder.dim]);
+        all.push((await tf.concat(Object.values(gradients).map((x) => x.flatten())).data()) as Float32Array);
+      }
+      for (const one of all) t.true(relativeDifference(one, all[0] as Float32Array) < 1e-5);
+    },
+  );
+}
+
+test('parts never hold images of two mask groups, and those that lanes compute at once are within bounds', (t) => {
+  t.deepEqual(partLengths([64], 64, 1), [[64]]);
+  t.deepEqual(partLengths([7], 7, 2), [[4, 3]]);
+  t.deepEqual(partLengths([11], 5, 2), [[3, 2, 3, 2, 1]]);
+  t.deepEqual(partLengths([16, 16, 16, 16], 64, 2), [[16], [16], [16], [16]]);
+  t.deepEqual(partLengths([16, 16, 16], 48, 2), [[16], [16], [8, 8]]);
+  t.deepEqual(partLengths([3, 3, 1], 7, 1), [[3], [3], [1]]);
+  const law = fc.property(
+    fc.integer({ min: 1, max: 80 }),
+    fc.integer({ min: 1, max: 90 }),
+    fc.integer({ min: 1, max: 80 }),
+    fc.constantFrom(1, 2),
+    (images, group, most, lanesThere) => {
+      const groups = Array.from({ length: Math.ceil(images / group) }, (_, at) => Math.min(group, images - at * group));
+      const lanes = Math.min(lanesThere, most);
+      const lengths = partLengths(groups, most, lanes);
+      const parts = lengths.flat();
+      const sums = parts.map((_, at) => parts.slice(at, at + lanes).reduce((sum, length) => sum + length, 0));
+      return (
+        lengths.every((own, at) => own.reduce((sum, length) => sum + length, 0) === groups[at]) &&
+        parts.every((length) => length > 0) &&
+        sums.every((sum) => sum <= most)
+      );
+    },
+  );
+  fc.assert(law, { numRuns: 3000 });
+});
 
 testOnEngines(test, engines, 'the same steps give the same bits', async (t, engine) => {
   const train = async () => {

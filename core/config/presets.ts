@@ -7,7 +7,10 @@ export interface Preset {
   options: Partial<Options>;
 }
 
-/** What the four released configurations of the reference code share (facebookresearch/ijepa, configs/). */
+/**
+ * What the four released configurations of the reference code share (facebookresearch/ijepa, configs/). Their batch sizes
+ * are those of one GPU, which is a mask group here; the names of their folders of logs say that all of them make 2048.
+ */
 const REFERENCE: Partial<Options> = {
   batchSize: 2048,
   loss: 'smooth-l1',
@@ -19,11 +22,13 @@ const REFERENCE: Partial<Options> = {
   startLearningRate: 2e-4,
 };
 
-/** What the paper's runs share (appendix A.1). */
+/** What the paper's runs share (appendix A.1). It does not say what lay on one GPU: 16 of them, as in the released runs. */
 const PAPER: Partial<Options> = {
   batchSize: 2048,
+  maskGroup: 128,
   warmupEpochs: 15,
-  startLearningRate: 2e-4,
+  startLearningRate: 1e-4,
+  weightDecaySchedule: 'linear',
   loss: 'l2',
   imageSize: 224,
 };
@@ -88,23 +93,39 @@ export const PRESETS = {
   },
   'paper-vith16-448': {
     summary: "the paper's ViT-H/16 at 448 pixels, 300 epochs of ImageNet-1K",
-    options: { ...PAPER, arch: 'vit-huge', patchSize: 16, imageSize: 448, epochs: 300 },
+    options: { ...PAPER, arch: 'vit-huge', patchSize: 16, imageSize: 448, maskGroup: 16, epochs: 300 },
   },
   'in1k-vith14-ep300': {
     summary: "the reference code's released configuration in1k_vith14_ep300",
-    options: { ...REFERENCE, arch: 'vit-huge', patchSize: 14, epochs: 300, warmupEpochs: 40 },
+    options: { ...REFERENCE, arch: 'vit-huge', patchSize: 14, maskGroup: 128, epochs: 300, warmupEpochs: 40 },
   },
   'in1k-vith16-448-ep300': {
     summary: "the reference code's released configuration in1k_vith16-448_ep300",
-    options: { ...REFERENCE, arch: 'vit-huge', patchSize: 16, imageSize: 448, epochs: 300, warmupEpochs: 40 },
+    options: {
+      ...REFERENCE,
+      arch: 'vit-huge',
+      patchSize: 16,
+      imageSize: 448,
+      maskGroup: 16,
+      epochs: 300,
+      warmupEpochs: 40,
+    },
   },
   'in22k-vith14-ep66': {
     summary: "the reference code's released configuration in22k_vith14_ep66",
-    options: { ...REFERENCE, arch: 'vit-huge', patchSize: 14, epochs: 66, warmupEpochs: 3 },
+    options: { ...REFERENCE, arch: 'vit-huge', patchSize: 14, maskGroup: 32, epochs: 66, warmupEpochs: 3 },
   },
   'in22k-vitg16-ep44': {
     summary: "the reference code's released configuration in22k_vitg16_ep44",
-    options: { ...REFERENCE, arch: 'vit-giant', patchSize: 16, predictorDepth: 16, epochs: 44, warmupEpochs: 3 },
+    options: {
+      ...REFERENCE,
+      arch: 'vit-giant',
+      patchSize: 16,
+      predictorDepth: 16,
+      maskGroup: 16,
+      epochs: 44,
+      warmupEpochs: 3,
+    },
   },
 } as const satisfies Record<string, Preset>;
 

@@ -1,6 +1,7 @@
 import { DEVICES, ENGINE_NAMES } from '../engine/contract.js';
 import { MASK_MODES } from '../masking/blocks.js';
 import { ARCHITECTURE_NAMES, INITIALISATIONS } from '../model/sizes.js';
+import { WEIGHT_DECAY_SCHEDULES } from '../train/schedules.js';
 import { automatic, choice, integer, interval, list, NONE, named, number, type Option, path } from './option.js';
 
 /** Every option of a run. The order is that of help, tables and the resolved configuration. */
@@ -176,6 +177,16 @@ export const OPTIONS = {
     choices: MASK_MODES,
     help: 'how blocks are placed and cut: evenly over the grid, or as in the reference code, whose blocks never reach the last row and column and whose contexts lose the bottom first',
   }),
+  maskGroup: automatic(
+    integer({
+      group: 'Masks',
+      default: 0,
+      min: 1,
+      unit: 'images',
+      help: 'images of a batch that are cut together to the smallest of their contexts, as those on one GPU of the reference code are; the more, the more is cut away',
+    }),
+    'the whole batch',
+  ),
 
   loss: named({
     group: 'Objective',
@@ -228,13 +239,19 @@ export const OPTIONS = {
     group: 'Optimisation',
     default: 0.04,
     min: 0,
-    help: 'weight decay at the start of its cosine',
+    help: 'weight decay at the start of the run',
   }),
   finalWeightDecay: number({
     group: 'Optimisation',
     default: 0.4,
     min: 0,
-    help: 'weight decay at the end of its cosine',
+    help: 'weight decay at the end of its schedule',
+  }),
+  weightDecaySchedule: choice({
+    group: 'Optimisation',
+    default: 'cosine',
+    choices: WEIGHT_DECAY_SCHEDULES,
+    help: "how weight decay gets there: by half a cosine, as in the reference code, or linearly, as in the paper's text",
   }),
   beta1: number({
     group: 'Optimisation',

@@ -48,8 +48,9 @@ export function modelSize(options: Options): ModelSize {
 
 /** The settings of masks, complete and checked. */
 export function maskSettings(options: Options): MaskSettings {
-  const { targets, targetScale, targetAspect, contexts, contextScale, minKeep, maskMode: mode } = options;
-  const wishes = { targets, targetScale, targetAspect, contexts, contextScale, minKeep, mode };
+  const { targets, targetScale, targetAspect, contexts, contextScale, minKeep } = options;
+  const { maskMode: mode, maskGroup: group } = options;
+  const wishes = { targets, targetScale, targetAspect, contexts, contextScale, minKeep, mode, group };
   return checkMaskSettings({ ...wishes, gridSize: gridSize(options) }, options);
 }
 
@@ -127,7 +128,7 @@ export function automaticValues(options: Options): Partial<Record<OptionName, nu
 export function ratesAt(step: number, options: Options, length: RunLength): StepRates {
   return {
     learningRate: learningRateAt(step, learningRateSchedule(options), length),
-    weightDecay: weightDecayAt(step, options.weightDecay, options.finalWeightDecay, length),
+    weightDecay: weightDecayAt(step, options, length),
     momentum: momentumAt(step, options.ema, options.finalEma, length),
   };
 }

@@ -29,11 +29,13 @@ export interface MaskSettings {
   /** Patches that a block must keep. */
   minKeep: number;
   mode: MaskMode;
+  /** Images that are brought to one number of patches together; null for all of a batch. */
+  group: number | null;
 }
 
 /**
- * How positions are drawn and images of a batch are brought to one number of patches.
- * - `inclusive`: a block may lie anywhere in the grid; a context with more patches than the batch's smallest loses
+ * How positions are drawn and images of a group are brought to one number of patches.
+ * - `inclusive`: a block may lie anywhere in the grid; a context with more patches than the group's smallest loses
  *   random ones.
  * - `reference`: as in the reference code. A random position never reaches the last row and column; a block must keep
  *   more than `minKeep` patches instead of at least as many; a context with too many patches loses its last ones, row

@@ -2,12 +2,20 @@ import type { MaskIndices } from '../model/tokens.js';
 import type { RandomStream } from '../random.js';
 import { type BlockSize, blockSize, drawCorner, fewestPatches, type MaskSettings } from './blocks.js';
 
-/** The masks of a batch. */
-export interface BatchMasks {
+/** The masks of images that lie side by side in a batch and keep the same numbers of patches. */
+export interface GroupMasks {
   context: MaskIndices;
   targets: MaskIndices;
+}
+
+/** The masks of a batch. */
+export interface BatchMasks {
+  /** Group after group, in the order of the images. */
+  groups: readonly GroupMasks[];
   /** Context blocks that kept too few patches and had to be allowed into a target block. */
   overlapping: number;
+  /** Mean number of patches of a context block before groups are cut to their smallest. */
+  drawnPatches: number;
 }
 
 /** Draws of a context block's position before one target fewer is avoided. */
@@ -20,24 +28,57 @@ const SQUARE = [1, 1] as const;
  *
  * The sizes of target and context blocks are drawn once for the batch, positions for each image and block. Patches of
  * target blocks are taken out of the context. Where that leaves fewer than `minKeep` patches in 20 draws, the last
- * target is no longer avoided, then the one before, so that drawing always ends. All images are cut to the fewest
- * patches that one of them keeps, so that tokens form one tensor.
+ * target is no longer avoided, then the one before, so that drawing always ends. The images of a group are cut to the
+ * fewest patches that one of them keeps, so that tokens form one tensor.
+ *
+ * A group stands for what lies on one GPU of the reference code. There every process draws sizes of its own, but from
+ * the number of the batch as the seed, so that they are the same on all (but for loading threads that overtake one
+ * another): here they are the batch's.
  *
  * Settings must have passed `checkMaskSettings`.
  */
 export function drawMasks(settings: MaskSettings, images: number, stream: RandomStream): BatchMasks {
-  const { gridSize, targets, contexts } = settings;
-  const targetSize = blockSize(gridSize, settings.targetScale, settings.targetAspect, stream.uniform());
-  const contextSize = blockSize(gridSize, settings.contextScale, SQUARE, stream.uniform());
+  const { gridSize, contexts } = settings;
+  const sizes = {
+    target: blockSize(gridSize, settings.targetScale, settings.targetAspect, stream.uniform()),
+    context: blockSize(gridSize, settings.contextScale, SQUARE, stream.uniform()),
+  };
+  const groupSize = settings.group ?? images;
+  const groups: GroupMasks[] = [];
+  let overlapping = 0;
+  let drawnPatches = 0;
+  for (let from = 0; from < images; from += groupSize) {
+    const drawn = drawGroup(settings, sizes, Math.min(groupSize, images - from), stream);
+    groups.push(drawn.masks);
+    overlapping += drawn.overlapping;
+    drawnPatches += drawn.contextPatches / (images * contexts);
+  }
+  return { groups, overlapping, drawnPatches };
+}
+
+/** Mean over all images of the patches that a context or target block keeps. */
+export function meanPatches(groups: readonly GroupMasks[], blocks: keyof GroupMasks): number {
+  const images = groups.reduce((sum, group) => sum + group[blocks].images, 0);
+  return groups.reduce((sum, group) => sum + group[blocks].images * group[blocks].tokens, 0) / images;
+}
+
+/** The masks of a group, and how many patches its contexts had before they were cut. */
+function drawGroup(
+  settings: MaskSettings,
+  sizes: Record<'target' | 'context', BlockSize>,
+  images: number,
+  stream: RandomStream,
+): { masks: GroupMasks; overlapping: number; contextPatches: number } {
+  const { targets, contexts } = settings;
   const targetPatches: Int32Array[][] = [];
   const contextPatches: Int32Array[][] = [];
   let overlapping = 0;
   for (let image = 0; image < images; image++) {
-    const { blocks, covered } = drawTargets(settings, targetSize, stream);
+    const { blocks, covered } = drawTargets(settings, sizes.target, stream);
     targetPatches.push(blocks);
     const drawn: Int32Array[] = [];
     for (let context = 0; context < contexts; context++) {
-      const { patches, avoided } = drawContext(settings, contextSize, covered, stream);
+      const { patches, avoided } = drawContext(settings, sizes.context, covered, stream);
       drawn.push(patches);
       if (avoided < targets) overlapping++;
     }
@@ -45,9 +86,9 @@ export function drawMasks(settings: MaskSettings, images: number, stream: Random
   }
   const cut = settings.mode === 'reference' ? cutLast : cutRandom(stream);
   return {
-    context: collate(contextPatches, contexts, cut),
-    targets: collate(targetPatches, targets, cut),
+    masks: { context: collate(contextPatches, contexts, cut), targets: collate(targetPatches, targets, cut) },
     overlapping,
+    contextPatches: contextPatches.flat().reduce((sum, { length }) => sum + length, 0),
   };
 }
 

@@ -17,7 +17,7 @@ export const ARCHITECTURES = {
   'vit-base': { dim: 768, depth: 12, heads: 12, mlpRatio: 4, predictorDim: 384, predictorDepth: 6 },
   'vit-large': { dim: 1024, depth: 24, heads: 16, mlpRatio: 4, predictorDim: 384, predictorDepth: 12 },
   'vit-huge': { dim: 1280, depth: 32, heads: 16, mlpRatio: 4, predictorDim: 384, predictorDepth: 12 },
-  'vit-giant': { dim: 1408, depth: 40, heads: 16, mlpRatio: 48 / 11, predictorDim: 384, predictorDepth: 12 },
+  'vit-giant': { dim: 1408, depth: 40, heads: 16, mlpRatio: 48 / 11, predictorDim: 384, predictorDepth: 16 },
 } as const satisfies Record<string, VitSize & { predictorDim: number; predictorDepth: number }>;
 
 export type ArchitectureName = keyof typeof ARCHITECTURES;

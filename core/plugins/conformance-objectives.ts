@@ -145,8 +145,7 @@ async function partsFaults(engine: Engine, terms: Terms): Promise<string[]> {
   const pixels = IMAGES * SIZE.imageSize ** 2 * 3;
   const batch = () => ({
     images: Float32Array.from({ length: pixels }, () => stream.normal()),
-    context: masks(2),
-    targets: masks(1),
+    masks: [{ context: masks(2), targets: masks(1) }],
   });
   const prepare = (microBatchSize: number) =>
     prepareObjective(engine, model, { ...terms, regularizerWeight: 1, seed: 0, microBatchSize });

@@ -30,7 +30,8 @@ export async function runCompute(
   const { batchSize, contexts, targets, regularizer, regularizerWeight } = options;
   const size = modelSize(options);
   // The regularizer of a batch that is computed in parts looks at all contexts once before.
-  const looksTwice = regularizer !== NONE && regularizerWeight > 0 && run.microBatchSize < batchSize;
+  const together = Math.min(run.microBatchSize, options.maskGroup ?? batchSize);
+  const looksTwice = regularizer !== NONE && regularizerWeight > 0 && together < batchSize;
   const operations = ({ contextPatches, targetPatches }: LogRow) => {
     const tokens = { contexts, contextPatches, targets, targetPatches };
     return batchSize * (stepOperations(size, tokens) + (looksTwice ? contextOperations(size, tokens) : 0));

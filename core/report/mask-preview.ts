@@ -2,6 +2,7 @@ import sharp from 'sharp';
 import type { Options } from '../config/schema.js';
 import { maskSettings } from '../config/settings.js';
 import { type Coverage, masksOfStep, measureCoverage } from '../masking/coverage.js';
+import type { GroupMasks } from '../masking/multiblock.js';
 import { gridSize } from '../model/sizes.js';
 import type { MaskIndices } from '../model/tokens.js';
 import { CONTEXT_COLOUR, TARGET_COLOURS } from './colours.js';
@@ -30,17 +31,19 @@ const HIDDEN = 0.12;
  * Draws the masks of a training step: for each picture a row with the picture, its context and each target block; below,
  * how often each patch is context or target.
  *
- * Picture number i has the masks of image i of the step's batch, cut to the batch's token counts as in training.
+ * Picture number i has the masks of image i of the step's batch, cut with its group as in training.
+ * @returns what the masks of more steps come to
  */
 export async function writeMaskPreview(
   path: string,
   options: Options,
   pictures: readonly PreviewPicture[],
   step: number,
-): Promise<void> {
+): Promise<Coverage> {
   const settings = maskSettings(options);
   const batchSize = Math.max(options.batchSize, pictures.length);
-  const masks = masksOfStep(settings, batchSize, options.seed, step);
+  const { groups } = masksOfStep(settings, batchSize, options.seed, step);
+  const masks = groups.flatMap(masksByImage);
   const coverage = measureCoverage(settings, options.batchSize, options.seed, COUNTED);
   const grid = gridSize(options);
   const columns = 1 + settings.contexts + settings.targets;
@@ -48,16 +51,13 @@ export async function writeMaskPreview(
   const rows = await Promise.all(
     pictures.map(async (picture, image) => {
       const top = HEADER + image * (CELL + LABEL + GAP);
+      const { contexts, targets } = masks[image] as ReturnType<typeof masksByImage>[number];
       const cells = [
-        ...Array.from({ length: settings.contexts }, (_, at) => ({
-          title: `context: ${masks.context.tokens} patches`,
-          colour: CONTEXT_COLOUR,
-          patches: patchesOf(masks.context, at, image),
-        })),
-        ...Array.from({ length: settings.targets }, (_, at) => ({
-          title: `target ${at + 1}: ${masks.targets.tokens} patches`,
+        ...contexts.map((patches) => ({ title: `context: ${patches.size} patches`, colour: CONTEXT_COLOUR, patches })),
+        ...targets.map((patches, at) => ({
+          title: `target ${at + 1}: ${patches.size} patches`,
           colour: TARGET_COLOURS[at % TARGET_COLOURS.length] as string,
-          patches: patchesOf(masks.targets, at, image),
+          patches,
         })),
       ];
       return drawRow(picture, image, options.imageSize, grid, cells, top);
@@ -65,7 +65,7 @@ export async function writeMaskPreview(
   );
   const bottom = HEADER + pictures.length * (CELL + LABEL + GAP);
   const height = bottom + 2 * CELL + 90;
-  const title = `Masks of step ${step}, seed ${options.seed}: grid ${grid} x ${grid}, batch of ${batchSize}`;
+  const title = `Masks of step ${step}, seed ${options.seed}: grid ${grid} x ${grid}, ${describeGroups(batchSize, settings.group)}`;
   await writePicture(
     path,
     `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="${width}" height="${height}" ` +
@@ -73,6 +73,25 @@ export async function writeMaskPreview(
       `<text x="${GAP}" y="26" font-size="17">${escapeXml(title)}</text>${drawLegend(settings.targets)}` +
       `${rows.join('')}${drawCoverage(coverage, grid, bottom + 20)}</svg>`,
   );
+  return coverage;
+}
+
+/** What a context block keeps of the patches that were drawn, and what cutting costs, for people. */
+export function describeCut({ contextPatches }: Coverage, options: Options): string {
+  const { drawn, kept, keptOfBatch } = contextPatches;
+  const { batchSize, maskGroup } = options;
+  const percent = (part: number) => `${(100 * part).toFixed(0)}%`;
+  const cut = (left: number) => percent(1 - left / drawn);
+  const group = Math.min(maskGroup ?? batchSize, batchSize);
+  return (
+    `a context keeps ${kept.toFixed(1)} of ${gridSize(options) ** 2} patches (${percent(kept / gridSize(options) ** 2)}): ` +
+    `of the ${drawn.toFixed(1)} outside its targets, cutting ${group} images to their smallest takes ${cut(kept)} away` +
+    (group < batchSize ? `; cutting all ${batchSize} together would take ${cut(keptOfBatch)}` : '')
+  );
+}
+
+function describeGroups(batchSize: number, group: number | null): string {
+  return `batch of ${batchSize}${group !== null && group < batchSize ? ` cut in groups of ${group}` : ''}`;
 }
 
 /** One masked view of a picture. */
@@ -215,8 +234,15 @@ function shorten(name: string): string {
   return short.length <= 22 ? short : `…${short.slice(-21)}`;
 }
 
-/** The patches of one mask of one image. */
-function patchesOf({ images, tokens, indices }: MaskIndices, mask: number, image: number): Set<number> {
-  const start = (mask * images + image) * tokens;
-  return new Set(indices.subarray(start, start + tokens));
+/** The patches of each mask, image by image. */
+function masksByImage({ context, targets }: GroupMasks): Record<'contexts' | 'targets', Set<number>[]>[] {
+  const of = ({ masks, images, tokens, indices }: MaskIndices, image: number) =>
+    Array.from({ length: masks }, (_, mask) => {
+      const start = (mask * images + image) * tokens;
+      return new Set(indices.subarray(start, start + tokens));
+    });
+  return Array.from({ length: context.images }, (_, image) => ({
+    contexts: of(context, image),
+    targets: of(targets, image),
+  }));
 }

@@ -18,7 +18,7 @@ export interface LogRow {
   loss: number;
   /** Without the regularizer. */
   predictionLoss: number;
-  /** Patches that each context block and each target block kept. */
+  /** Patches that context and target blocks kept, as means over the images. */
   contextPatches: number;
   targetPatches: number;
   /** Context blocks of the batch that had to be allowed into a target. */

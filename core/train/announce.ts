@@ -16,6 +16,7 @@ export function announce(
   const { encoder, predictor } = size;
   const millions = (count: number) => `${(count / 1e6).toFixed(count < 1e7 ? 2 : 0)} M`;
   const microBatchSize = microBatchSizeOf(options);
+  const { maskGroup } = options;
   console.line(`data       ${run.images.length} images: ${run.images.description}`);
   console.line(
     `model      encoder ${encoder.dim} x ${encoder.depth}, ${encoder.heads} heads, ${millions(countParameters(encoderShapes(size)))} parameters; ` +
@@ -28,7 +29,8 @@ export function announce(
   );
   console.line(
     `run        ${options.out}, seed ${options.seed}, ${options.epochs} epochs of batches of ${options.batchSize}` +
-      `${microBatchSize < options.batchSize ? ` computed ${microBatchSize} at a time` : ''}, ${run.totalSteps} steps` +
+      `${microBatchSize < options.batchSize ? ` computed ${microBatchSize} at a time` : ''}` +
+      `${maskGroup !== null && maskGroup < options.batchSize ? `, masks cut in groups of ${maskGroup}` : ''}, ${run.totalSteps} steps` +
       `${run.firstStep > 0 ? `, going on after step ${run.firstStep}` : ''}`,
   );
 }

@@ -168,8 +168,7 @@ function randomBatch({ imageSize, patchSize, batchSize, context, target }: Bench
   });
   return {
     images: Float32Array.from({ length: batchSize * imageSize ** 2 * 3 }, () => stream.normal()),
-    context: draw(1, context),
-    targets: draw(TARGETS, target),
+    masks: [{ context: draw(1, context), targets: draw(TARGETS, target) }],
   };
 }
 

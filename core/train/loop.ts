@@ -10,6 +10,7 @@ import { tf } from '../engine/tf.js';
 import { reasonOf } from '../errors.js';
 import type { MaskSettings } from '../masking/blocks.js';
 import { masksOfStep } from '../masking/coverage.js';
+import { meanPatches } from '../masking/multiblock.js';
 import type { Ijepa } from '../model/ijepa.js';
 import type { ImageCollection } from '../plugin.js';
 import type { Chosen } from '../plugins/chosen.js';
@@ -111,9 +112,9 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
 
       const step = state.step + 1;
       const epoch = Math.ceil(step / epochSteps);
-      const { overlapping, ...masks } = masksOfStep(run.masks, batchSize, seed, step);
+      const { groups, overlapping } = masksOfStep(run.masks, batchSize, seed, step);
       const rates = ratesAt(step, options, length);
-      const taken = await takeStep(state, { images: pixels, ...masks }, rates);
+      const taken = await takeStep(state, { images: pixels, masks: groups }, rates);
       state = taken.state;
       firstLoss ??= taken.loss;
       lastLoss = taken.loss;
@@ -127,8 +128,8 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
         step,
         loss: taken.loss,
         predictionLoss: taken.predictionLoss,
-        contextPatches: masks.context.tokens,
-        targetPatches: masks.targets.tokens,
+        contextPatches: meanPatches(groups, 'context'),
+        targetPatches: meanPatches(groups, 'targets'),
         overlappingContexts: overlapping,
         ...rates,
         gradientNorm: taken.gradientNorm,

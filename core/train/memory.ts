@@ -4,6 +4,7 @@ import { maskSettings, modelSize } from '../config/settings.js';
 import type { Engine, EngineMemory } from '../engine/contract.js';
 import { UserError } from '../errors.js';
 import { masksOfStep } from '../masking/coverage.js';
+import { meanPatches } from '../masking/multiblock.js';
 import { countParameters, encoderShapes, predictorShapes } from '../model/parameters.js';
 import type { VitSize } from '../model/sizes.js';
 import { usableLanes } from './objective.js';
@@ -18,7 +19,7 @@ export interface StepMemory {
 
 const FLOAT = 4;
 const GIB = 2 ** 30;
-/** Batches over which the largest token counts are taken. */
+/** Images over which the largest token counts are taken, each of a step with sizes of its own and cut by no other. */
 const SAMPLED_STEPS = 20;
 
 /** What a process takes before it has any tensor, in bytes. */
@@ -44,8 +45,8 @@ export function estimateStepMemory(options: Options, kind: EngineMemory['kind'],
   const { dim: D, heads: h } = size.encoder;
   const { dim: E, depth: M } = size.predictor;
   const drawn = Array.from({ length: SAMPLED_STEPS }, (_, step) => masksOfStep(settings, 1, options.seed, step + 1));
-  const K = Math.max(...drawn.map(({ context }) => context.tokens));
-  const J = Math.max(...drawn.map(({ targets }) => targets.tokens));
+  const K = Math.max(...drawn.map(({ groups }) => meanPatches(groups, 'context')));
+  const J = Math.max(...drawn.map(({ groups }) => meanPatches(groups, 'targets')));
   const N = settings.gridSize ** 2;
   const C = settings.contexts;
   const R = settings.targets * C;
@@ -81,7 +82,8 @@ export function encoderValues(
 
 /**
  * How many images are computed at once where that is left to the program: the whole batch, or as many as fit into the
- * engine's memory and the user's budget.
+ * engine's memory and the user's budget. Where masks are cut in groups, which are computed one by one, that is a group in
+ * each lane, or a part of one.
  * @throws UserError if not even one fits
  */
 export function chooseMicroBatchSize(options: Options, engine: Engine): number {
@@ -104,6 +106,10 @@ export function chooseMicroBatchSize(options: Options, engine: Engine): number {
       },
     );
   }
-  const parts = Math.ceil(options.batchSize / fitting);
-  return Math.ceil(options.batchSize / parts);
+  const { batchSize } = options;
+  const group = Math.min(options.maskGroup ?? batchSize, batchSize);
+  const together = Math.min(lanes * group, batchSize);
+  if (fitting >= together) return together;
+  const parts = Math.ceil(group / fitting);
+  return Math.ceil(group / parts);
 }

@@ -45,7 +45,7 @@ export function prepareObjective(engine: Engine, model: Ijepa, objective: Object
   const atOnce = Math.min(usableLanes(engine, regularizer !== null), microBatchSize);
   const pullOf = preparePull(engine, model, objective);
   return async (weights, batch, step) => {
-    const parts = microBatches(model, batch, Math.ceil(Math.min(microBatchSize, batch.context.images) / atOnce));
+    const parts = microBatches(model, batch, microBatchSize, atOnce);
     const pulls = await pullOf(weights, parts, step);
     const pulled = parts.map((part, index) => ({ part, pull: pulls[index] ?? {} }));
     let sum: ObjectiveGradients | null = null;

@@ -14,6 +14,15 @@ export interface LearningRateSchedule {
   warmupEpochs: number;
 }
 
+/** How weight decay goes from its first to its last value. */
+export const WEIGHT_DECAY_SCHEDULES = ['cosine', 'linear'] as const;
+
+export interface WeightDecaySchedule {
+  weightDecay: number;
+  finalWeightDecay: number;
+  weightDecaySchedule: (typeof WEIGHT_DECAY_SCHEDULES)[number];
+}
+
 /** Steps that the schedules count on; the run itself may end earlier. */
 export function scheduleSteps({ stepsPerEpoch, epochs, scheduleStretch }: RunLength): number {
   return Math.floor(scheduleStretch * epochs * stepsPerEpoch);
@@ -31,10 +40,14 @@ export function learningRateAt(step: number, schedule: LearningRateSchedule, len
   return Math.max(final, cosine(peak, final, progress));
 }
 
-/** Weight decay of a step, counted from 1: half a cosine from `start` to `final`, which may be larger or smaller. */
-export function weightDecayAt(step: number, start: number, final: number, length: RunLength): number {
-  const value = cosine(start, final, step / scheduleSteps(length));
-  return final <= start ? Math.max(final, value) : Math.min(final, value);
+/**
+ * Weight decay of a step, counted from 1: from `weightDecay` to `finalWeightDecay`, which may be larger or smaller, by half
+ * a cosine (reference code, `CosineWDSchedule`) or linearly (paper, appendix A.1).
+ */
+export function weightDecayAt(step: number, schedule: WeightDecaySchedule, length: RunLength): number {
+  const { weightDecay: start, finalWeightDecay: final, weightDecaySchedule } = schedule;
+  const progress = Math.min(1, step / scheduleSteps(length));
+  return weightDecaySchedule === 'linear' ? start + progress * (final - start) : cosine(start, final, progress);
 }
 
 /**
