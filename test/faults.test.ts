@@ -8,6 +8,7 @@ import sharp from 'sharp';
 import { runFolder } from '../core/checkpoint/run-folder.js';
 import { readRunState } from '../core/checkpoint/run-state.js';
 import { readSafetensors } from '../core/checkpoint/safetensors.js';
+import { crowd, crowdOfCommands } from './faults/crowds.js';
 import { killAndResume } from './faults/harness.js';
 import { type Ended, SMALLEST, type StartOptions, startIjepa, temporaryFolder } from './helpers/command.js';
 import { canMount, checkpointsOf, mountSmall, ordinaryUser, whenLogged } from './helpers/faults.js';
@@ -32,6 +33,19 @@ test.serial('runs that are killed at random moments end in the same bytes', asyn
   const report = await killAndResume(await temporaryFolder(t), { kills: 5, seed: 1 });
   t.deepEqual(report.faults, []);
   t.is(report.kills, 5);
+});
+
+test.serial(
+  'processes that work in one new folder at the same moment lose nothing, even if one is killed',
+  async (t) => {
+    const { faults, kills } = await crowd(await temporaryFolder(t), { rounds: 12, members: 6, seed: 1 });
+    t.deepEqual(faults, []);
+    t.true(kills > 0);
+  },
+);
+
+test.serial('of commands that make the same run at the same moment one makes it, the others are refused', async (t) => {
+  t.deepEqual(await crowdOfCommands(await temporaryFolder(t), 4), []);
 });
 
 test.serial('a second process is kept out of a run that goes on, whatever it wants there', async (t) => {

@@ -6,9 +6,9 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
-import { RunLock } from '../core/checkpoint/lock.js';
-import { judgeOwner, type LockOwner, thisProcess } from '../core/checkpoint/lock-owner.js';
 import { UserError } from '../core/errors.js';
+import { FileLock } from '../core/lock.js';
+import { judgeOwner, type LockOwner, thisProcess } from '../core/lock-owner.js';
 import { temporaryFolder } from './helpers/command.js';
 import { ROOT } from './helpers/paths.js';
 
@@ -17,6 +17,8 @@ const RACER = join(ROOT, 'dist', 'test', 'helpers', 'lock-race.js');
 const onLinux = existsSync('/proc/self/stat') ? test : test.skip;
 /** No system gives so high a number to a process. */
 const NO_PROCESS = 2 ** 30;
+
+const lockAt = (path: string) => new FileLock(path, { thing: 'the run', doing: 'training it' });
 
 /** A lock file of some process. */
 async function lockOf(t: ExecutionContext, owner: Partial<LockOwner>): Promise<string> {
@@ -44,7 +46,7 @@ async function race(
 
 test('a lock is taken by one, refused to others, and given back', async (t) => {
   const path = join(await temporaryFolder(t), 'run.lock');
-  const [first, second] = [new RunLock(path), new RunLock(path)];
+  const [first, second] = [lockAt(path), lockAt(path)];
   await first.acquire();
   const error = await t.throwsAsync(() => second.acquire(), { instanceOf: UserError });
   t.regex(
@@ -68,8 +70,8 @@ for (const [why, owner, declare] of [
 ] as const) {
   declare(`a lock of ${why} is replaced`, async (t) => {
     const path = await lockOf(t, owner);
-    await new RunLock(path).check();
-    await new RunLock(path).acquire();
+    await lockAt(path).check();
+    await lockAt(path).acquire();
     t.is(JSON.parse(await readFile(path, 'utf8')).pid, process.pid);
     t.deepEqual(await readdir(join(path, '..')), ['run.lock']);
   });
@@ -77,7 +79,7 @@ for (const [why, owner, declare] of [
 
 test('a lock of another machine is not judged: the message says how to remove it', async (t) => {
   const path = await lockOf(t, { host: `not-${hostname()}`, pid: NO_PROCESS });
-  const error = await t.throwsAsync(() => new RunLock(path).acquire(), { instanceOf: UserError });
+  const error = await t.throwsAsync(() => lockAt(path).acquire(), { instanceOf: UserError });
   t.regex(error?.report ?? '', /machine 'not-[\s\S]*cannot be told[\s\S]*remove .*run\.lock/);
 });
 
@@ -85,7 +87,7 @@ for (const content of ['', 'rubbish', '{"pid":-1}', '\0\0\0']) {
   test(`a lock that holds ${JSON.stringify(content)} is told of, not replaced`, async (t) => {
     const path = join(await temporaryFolder(t), 'run.lock');
     await writeFile(path, content);
-    await t.throwsAsync(() => new RunLock(path).acquire(), { instanceOf: UserError, message: /cannot be understood/ });
+    await t.throwsAsync(() => lockAt(path).acquire(), { instanceOf: UserError, message: /cannot be understood/ });
     t.is(await readFile(path, 'utf8'), content);
   });
 }

@@ -1,7 +1,7 @@
 import { appendFile, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
-import { thisProcess } from '../core/checkpoint/lock-owner.js';
+import { thisProcess } from '../core/lock-owner.js';
 import { writeResults } from '../core/report/results-file.js';
 import { ijepa, SMALLEST, temporaryFolder } from './helpers/command.js';
 import { evaluationResult } from './helpers/evaluation.js';

@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { access, constants, mkdir, readdir, rm } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
-import { UNFINISHED } from '../atomic.js';
+import { basename, dirname, join, resolve } from 'node:path';
+import { isUnfinished } from '../atomic.js';
 import { explainSystemError, explainWriteError, UserError } from '../errors.js';
-import type { RunLock } from './lock.js';
+import { FileLock } from '../lock.js';
 import { isCheckpoint } from './names.js';
 
 const CHECKPOINTS = 'checkpoints';
@@ -42,6 +42,11 @@ export function runFolder(path: string): RunFolder {
   };
 }
 
+/** The lock that keeps a run's folder to one process. */
+export function runLock(path: string): FileLock {
+  return new FileLock(runFolder(path).lock, { thing: 'the run', doing: 'training it' });
+}
+
 /** Whether a folder is free for a new run, holds a run, or holds something else. */
 export type FolderContent = 'free' | 'run' | 'other';
 
@@ -54,7 +59,7 @@ export async function inspectFolder(path: string): Promise<FolderContent> {
   if (existsSync(folder.config)) return 'run';
   const names = await listEntries(path);
   const inCheckpoints = names.includes(CHECKPOINTS) ? await listEntries(folder.checkpoints) : [];
-  const isLeftOver = (name: string) => name === CHECKPOINTS || name.endsWith(UNFINISHED) || isLock(name);
+  const isLeftOver = (name: string) => name === CHECKPOINTS || isUnfinished(name) || isLock(name);
   return [...names, ...inCheckpoints].every(isLeftOver) ? 'free' : 'other';
 }
 
@@ -84,7 +89,7 @@ export async function checkFolder(path: string, force: boolean): Promise<void> {
  * @param force whether a run that is there may be deleted
  * @throws UserError if it cannot be made or written, another process trains there, or the folder is not free any more
  */
-export async function createRunFolder(path: string, force: boolean, lock: RunLock): Promise<RunFolder> {
+export async function createRunFolder(path: string, force: boolean, lock: FileLock): Promise<RunFolder> {
   const folder = runFolder(path);
   try {
     await makeFolders(folder.checkpoints);
@@ -102,7 +107,7 @@ export async function createRunFolder(path: string, force: boolean, lock: RunLoc
  * The folder of a run that is to go on, locked, and rid of files that were being written when it stopped.
  * @throws UserError if there is no run, or another process trains it
  */
-export async function openRunFolder(path: string, lock: RunLock): Promise<RunFolder> {
+export async function openRunFolder(path: string, lock: FileLock): Promise<RunFolder> {
   const folder = runFolder(path);
   if (!existsSync(folder.config)) {
     throw new UserError(`there is no run to resume in ${path}`, {
@@ -113,8 +118,7 @@ export async function openRunFolder(path: string, lock: RunLock): Promise<RunFol
   await lock.acquire();
   try {
     await makeFolders(folder.checkpoints);
-    await removeUnfinished(path);
-    await removeUnfinished(folder.checkpoints);
+    await removeUnfinished(folder);
   } catch (error) {
     throw explainWriteError(error, path);
   }
@@ -128,7 +132,11 @@ export async function openRunFolder(path: string, lock: RunLock): Promise<RunFol
 export async function makeFolders(path: string): Promise<void> {
   const missing: string[] = [];
   for (let folder = resolve(path); !existsSync(folder); folder = dirname(folder)) missing.unshift(folder);
-  for (const folder of missing) await mkdir(folder);
+  for (const folder of missing) {
+    await mkdir(folder).catch((error: unknown) => {
+      if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw error; // another process made it meanwhile
+    });
+  }
 }
 
 /** The names in a folder; none where it does not exist. */
@@ -150,17 +158,24 @@ async function removeRun(folder: RunFolder): Promise<void> {
     }
     // The configuration goes last: as long as it is there, the folder is known to hold a run.
     for (const file of [log, table, skipped, masks, curves, listing, state, config]) await rm(file, { force: true });
-    await removeUnfinished(checkpoints);
-    await removeUnfinished(folder.path);
+    await removeUnfinished(folder);
   } catch (error) {
     throw explainSystemError(error, folder.path);
   }
 }
 
-/** Removes what a process that died was writing or locking. The lock itself stays: it is this process's. */
-async function removeUnfinished(folder: string): Promise<void> {
-  for (const name of await listEntries(folder)) {
-    if (name.endsWith(UNFINISHED) || (isLock(name) && name !== LOCK)) await rm(join(folder, name), { force: true });
+/**
+ * Removes what processes that died were writing, or making a lock of; the lock itself stays: it is this process's. Only
+ * its holder writes files of these names. Others, such as results, may be being written by an evaluation.
+ */
+async function removeUnfinished({ path, checkpoints, ...files }: RunFolder): Promise<void> {
+  const own = Object.values(files).map((file) => basename(file));
+  for (const name of await listEntries(checkpoints)) {
+    if (isUnfinished(name)) await rm(join(checkpoints, name), { force: true });
+  }
+  for (const name of await listEntries(path)) {
+    const isOwn = isUnfinished(name) && own.some((file) => name.startsWith(`${file}.`));
+    if (isOwn || (isLock(name) && name !== LOCK)) await rm(join(path, name), { force: true });
   }
 }
 

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { copyFile, link, open, readdir, rename, rm } from 'node:fs/promises';
-import { UNFINISHED, writeFileAtomically } from '../atomic.js';
+import { unfinishedName, writeFileAtomically } from '../atomic.js';
 import { explainSystemError } from '../errors.js';
 import { epochCheckpoint, epochOf, latestCheckpoint, previousCheckpoint } from './names.js';
 import { type StoredTensor, writeSafetensors } from './safetensors.js';
@@ -55,8 +55,7 @@ export async function replaceByLink(from: string, to: string): Promise<void> {
 
 /** Gives a file a second name, unfinished for the time being. */
 async function secondName(from: string, to: string): Promise<string> {
-  const temporary = to + UNFINISHED;
-  await rm(temporary, { force: true });
+  const temporary = unfinishedName(to);
   await link(from, temporary).catch(() => copyFile(from, temporary)); // some file systems have no links
   return temporary;
 }

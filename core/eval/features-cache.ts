@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UNFINISHED } from '../atomic.js';
+import { removeLeftOvers, writeFileAtomically } from '../atomic.js';
 import { makeFolders } from '../checkpoint/run-folder.js';
 import { readSafetensors, writeSafetensors } from '../checkpoint/safetensors.js';
 import { explainWriteError, UserError } from '../errors.js';
@@ -10,13 +10,16 @@ import type { FeatureNetwork } from './network.js';
 
 /** Changes whenever the same network gives the same images other features. */
 const FEATURE_VERSION = 1;
-const PIECE = /^rows-\d+-\d+-\d+\.safetensors$/;
+const PIECE = /^rows-\d+-\d+-[0-9a-f]+\.safetensors$/;
 /** The file of an entry that says, for people, what its features are of. */
 const ABOUT = 'about.json';
 /** Bytes of a piece beside its tensors, about. */
 const HEADER_BYTES = 400;
-/** An unfinished file that was not touched for so long belongs to nobody. */
-const LEFT_OVER_MS = 10 * 60 * 1000;
+
+/** What of a network decides its features. */
+export type CachedNetwork = Omit<FeatureNetwork, 'encoder' | 'facts' | 'dispose'> & {
+  facts: Pick<FeatureNetwork['facts'], 'fingerprint'>;
+};
 
 /** What decides the features of a collection of images, beside the network and the images. */
 export interface CacheSettings {
@@ -50,7 +53,7 @@ export interface FeatureCache {
  */
 export async function openFeatureCache(
   folder: string,
-  network: FeatureNetwork,
+  network: CachedNetwork,
   images: ImageCollection,
   settings: CacheSettings,
 ): Promise<FeatureCache> {
@@ -72,8 +75,9 @@ export async function openFeatureCache(
     async store({ rows, features }) {
       const bytes = rows.byteLength + features.byteLength + HEADER_BYTES;
       if (used + bytes > limit) return;
-      // Two processes may compute the same rows at the same time; each writes files of its own.
-      const name = `rows-${rows[0]}-${rows.at(-1)}-${process.pid}.safetensors`;
+      // Processes that compute the same rows at the same time write the same file; other rows go to another one.
+      const hash = createHash('sha256').update(rows).digest('hex').slice(0, 12);
+      const name = `rows-${rows[0]}-${rows.at(-1)}-${hash}.safetensors`;
       const shape = [rows.length, features.length / rows.length];
       const tensors = new Map([
         ['rows', { shape: [rows.length], data: rows }],
@@ -90,23 +94,17 @@ export async function openFeatureCache(
 async function openEntry(entry: string, about: object): Promise<string[]> {
   try {
     await makeFolders(entry);
+    await removeLeftOvers(entry);
     const names = (await readdir(entry)).sort();
-    for (const name of names) if (name.endsWith(UNFINISHED)) await removeLeftOver(join(entry, name));
-    if (!names.includes(ABOUT)) await writeFile(join(entry, ABOUT), `${JSON.stringify(about, null, 2)}\n`);
+    if (!names.includes(ABOUT)) await writeFileAtomically(join(entry, ABOUT), `${JSON.stringify(about, null, 2)}\n`);
     return names;
   } catch (error) {
     throw explainWriteError(error, entry);
   }
 }
 
-/** Removes a file that was being written when its process died; another process may be writing a young one. */
-async function removeLeftOver(path: string): Promise<void> {
-  const found = await stat(path).catch(() => null);
-  if (found && Date.now() - found.mtimeMs > LEFT_OVER_MS) await rm(path, { force: true });
-}
-
 /** Everything that decides features; its JSON names the entry. */
-function describeEntry(network: FeatureNetwork, images: ImageCollection, { views, transform, seed }: CacheSettings) {
+function describeEntry(network: CachedNetwork, images: ImageCollection, { views, transform, seed }: CacheSettings) {
   const { arch, size, patchSize, imageSize, trainedImageSize, facts } = network;
   return {
     version: FEATURE_VERSION,

@@ -3,12 +3,15 @@ import { writeFileAtomically } from '../atomic.js';
 import { isMissing, reasonOf, UserError } from '../errors.js';
 import type { EvaluationResult } from '../eval/result.js';
 import { listOf } from '../list-of.js';
+import { FileLock } from '../lock.js';
 import { parseJson, readText } from '../text.js';
 import { networkKey } from './network-rows.js';
 
 const FORMAT = 'ijepa-evaluation-1';
 /** Most bytes of a file: thousands of evaluations. */
 const LARGEST = 2 ** 26;
+/** Milliseconds for which others that add results are waited for; each takes a few. */
+const LONGEST_WAIT = 120_000;
 
 const percent = z.number().min(0).max(100);
 const accuracy = z.looseObject({ value: percent, low: percent, high: percent });
@@ -102,17 +105,23 @@ export async function readResults(path: string): Promise<EvaluationResult[]> {
 
 /**
  * Adds results to a file's list, which is made where there is none. One of the same network, data set, kind and protocol
- * is replaced.
+ * is replaced. Other processes may add to it at the same time: each waits until the one before is done.
  * @throws UserError if a file is there that cannot be read; it is left as it is
  */
 export async function addResults(path: string, results: readonly EvaluationResult[]): Promise<EvaluationResult[]> {
-  const before = await readResults(path).catch((error: unknown) => {
-    if (isMissing(error)) return [];
-    throw error;
-  });
-  const merged = mergeResults(before, results);
-  await writeResults(path, merged);
-  return merged;
+  const lock = new FileLock(`${path}.lock`, { thing: path, doing: 'adding to it' });
+  await lock.acquire(LONGEST_WAIT);
+  try {
+    const before = await readResults(path).catch((error: unknown) => {
+      if (isMissing(error)) return [];
+      throw error;
+    });
+    const merged = mergeResults(before, results);
+    await writeResults(path, merged);
+    return merged;
+  } finally {
+    await lock.release();
+  }
 }
 
 /** Later results take the place of earlier ones of the same network, data set, kind and protocol; others go to the end. */

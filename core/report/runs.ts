@@ -1,8 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import { readOwner } from '../checkpoint/lock.js';
-import { judgeOwner } from '../checkpoint/lock-owner.js';
 import { latestCheckpoint } from '../checkpoint/names.js';
 import { type RunFolder, runFolder } from '../checkpoint/run-folder.js';
 import { type RunState, readRunState } from '../checkpoint/run-state.js';
@@ -10,6 +8,8 @@ import { type RunRecord, readRunRecord } from '../config/record.js';
 import { stepsPerEpoch } from '../data/loader.js';
 import { UserError } from '../errors.js';
 import type { EvaluationResult } from '../eval/result.js';
+import { readHolder } from '../lock.js';
+import { judgeOwner } from '../lock-owner.js';
 import { readResults } from './results-file.js';
 import { findResults, searchFolder } from './results-search.js';
 import { readLastRow } from './run-log.js';
@@ -91,7 +91,7 @@ function totalStepsOf({ options, run }: RunRecord): number {
 }
 
 async function standingOf(files: RunFolder, isAtEnd: boolean): Promise<RunStanding> {
-  const owner = await readOwner(files.lock);
+  const owner = await readHolder(files.lock);
   const verdict = owner === 'none' || owner === null ? 'gone' : judgeOwner(owner);
   const said = await readRunState(files.state);
   const savedStep = said?.savedStep ?? null;

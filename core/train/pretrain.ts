@@ -1,7 +1,13 @@
 import { existsSync } from 'node:fs';
-import { RunLock } from '../checkpoint/lock.js';
 import { latestCheckpoint } from '../checkpoint/names.js';
-import { checkFolder, createRunFolder, openRunFolder, type RunFolder, runFolder } from '../checkpoint/run-folder.js';
+import {
+  checkFolder,
+  createRunFolder,
+  openRunFolder,
+  type RunFolder,
+  runFolder,
+  runLock,
+} from '../checkpoint/run-folder.js';
 import { endRunState, writeRunState } from '../checkpoint/run-state.js';
 import { compareWithRun, newRunRecord, type RunRecord, readRunRecord, writeRunRecord } from '../config/record.js';
 import { placeOf, type ResolvedOptions } from '../config/resolve.js';
@@ -16,6 +22,7 @@ import { SkippedImages } from '../data/skipped.js';
 import { outOfMemory } from '../engine/memory.js';
 import { startEngine } from '../engine/start.js';
 import { reasonOf, UserError } from '../errors.js';
+import type { FileLock } from '../lock.js';
 import { createIjepa } from '../model/ijepa.js';
 import type { DataSet, ImageCollection, Plugin } from '../plugin.js';
 import { type Chosen, choose, recordOf, requireRecorded } from '../plugins/chosen.js';
@@ -64,7 +71,7 @@ const PREVIEWED = 4;
  */
 export async function pretrain(request: PretrainRequest): Promise<PretrainSummary> {
   const out = outOf(request);
-  const lock = new RunLock(runFolder(out).lock);
+  const lock = runLock(out);
   try {
     return await pretrainLocked(request, out, lock);
   } finally {
@@ -73,7 +80,7 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
 }
 
 /** @param lock taken as soon as the folder is there */
-async function pretrainLocked(request: PretrainRequest, out: string, lock: RunLock): Promise<PretrainSummary> {
+async function pretrainLocked(request: PretrainRequest, out: string, lock: FileLock): Promise<PretrainSummary> {
   const { console } = request;
   const record = request.resume ? await readRunRecord((await openRunFolder(out, lock)).config) : null;
   if (!record) await checkNewRun(out, request.force, lock);
@@ -160,7 +167,7 @@ function requireOutside(out: string, data: readonly string[], dataSets: readonly
 }
 
 /** Refuses a folder that is not free, or that a run is to be deleted from which is none. */
-async function checkNewRun(out: string, force: boolean, lock: RunLock): Promise<void> {
+async function checkNewRun(out: string, force: boolean, lock: FileLock): Promise<void> {
   await checkFolder(out, force);
   await lock.check();
   const { config } = runFolder(out);
@@ -188,7 +195,7 @@ async function beginRun(
   out: string,
   record: RunRecord,
   images: ImageCollection,
-  lock: RunLock,
+  lock: FileLock,
 ): Promise<RunFolder> {
   const { options } = record;
   const unreadable: [name: string, reason: string][] = [];

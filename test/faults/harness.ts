@@ -84,7 +84,7 @@ function describeLeftOver(run: RunFolder): string {
   }
   if (unfinished?.startsWith('previous')) return 'between the renames of a checkpoint';
   if (unfinished?.startsWith('epoch')) return 'keeping the checkpoint of an epoch';
-  if (unfinished) return `writing ${unfinished.slice(0, -UNFINISHED.length)}`;
+  if (unfinished) return `writing ${unfinished.split('.').slice(0, -2).join('.')}`;
   if (!names.includes('run.lock')) return 'before the lock, or after it was given back';
   if (!existsSync(run.log) || !existsSync(run.table)) return 'starting';
   const [rows, lines] = [run.log, run.table].map((path) => readFileSync(path, 'utf8').split('\n').length - 1);

@@ -30,11 +30,11 @@ export function planKill(stream: RandomStream): KillPlan {
     case 1:
       return { file: /^log\.jsonl$/, times: between(1, 30), delay: between(0, 25) };
     case 2:
-      return { file: /^latest\.safetensors\.unfinished$/, times: between(1, 8), delay: 0 };
+      return { file: /^latest\.safetensors\.\w+\.unfinished$/, times: between(1, 8), delay: 0 };
     case 3:
-      return { file: /^latest\.safetensors\.unfinished$/, times: between(1, 8), delay: between(1, 6) };
+      return { file: /^latest\.safetensors\.\w+\.unfinished$/, times: between(1, 8), delay: between(1, 6) };
     case 4:
-      return { file: /^(previous|epoch-\d+)\.safetensors\.unfinished$/, times: between(1, 6), delay: 0 };
+      return { file: /^(previous|epoch-\d+)\.safetensors\.\w+\.unfinished$/, times: between(1, 6), delay: 0 };
     default:
       return { file: /^(state\.json|log\.csv)/, times: between(1, 20), delay: 0 };
   }

@@ -1,12 +1,12 @@
 import { setTimeout } from 'node:timers/promises';
-import { RunLock } from '../../core/checkpoint/lock.js';
 import { UserError } from '../../core/errors.js';
+import { FileLock } from '../../core/lock.js';
 
 // `node lock-race.js LOCK AT`: tries to take a lock at a time, says whether it did, and holds it until it is killed.
 const [path = '', at = '0'] = process.argv.slice(2);
 await setTimeout(Number(at) - Date.now());
 try {
-  await new RunLock(path).acquire();
+  await new FileLock(path, { thing: 'the run', doing: 'training it' }).acquire();
   process.stdout.write('taken\n');
   setInterval(() => {}, 1000);
 } catch (error) {

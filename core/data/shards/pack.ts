@@ -1,6 +1,6 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UNFINISHED, writeFileAtomically } from '../../atomic.js';
+import { isUnfinished, writeFileAtomically } from '../../atomic.js';
 import { makeFolders } from '../../checkpoint/run-folder.js';
 import { explainSystemError, UserError } from '../../errors.js';
 import type { ImageCollection, LabelledImages } from '../../plugin.js';
@@ -90,11 +90,11 @@ async function prepareFolder(folder: string, recipe: Recipe): Promise<void> {
   try {
     await makeFolders(folder);
     const names = await readdir(folder);
-    if (names.every((name) => name === RECIPE_NAME + UNFINISHED)) {
+    if (names.every((name) => isUnfinished(name, RECIPE_NAME))) {
       return await writeFileAtomically(join(folder, RECIPE_NAME), text);
     }
     if ((await recipeIn(folder, names)) === text) {
-      for (const name of names) if (name.endsWith(UNFINISHED)) await rm(join(folder, name));
+      for (const name of names) if (isUnfinished(name)) await rm(join(folder, name));
       return;
     }
   } catch (error) {
