@@ -1,9 +1,14 @@
+import { Worker } from 'node:worker_threads';
 import test from 'ava';
 import type { Engine } from '../core/engine/contract.js';
 import { placesOf } from '../core/engine/onnx/lane.js';
 import { startEngine } from '../core/engine/start.js';
 import { type Tensor, tf } from '../core/engine/tf.js';
+import { createIjepa, initialWeights } from '../core/model/ijepa.js';
+import type { ModelSize } from '../core/model/sizes.js';
+import { prepareObjective, trainable } from '../core/train/objective.js';
 import { findEngines } from './helpers/engines.js';
+import { objectiveOf } from './helpers/objective.js';
 
 const engines = await findEngines();
 const isPresent = engines.some(({ name, present }) => name === 'onnx' && present);
@@ -83,6 +88,63 @@ testOnOnnx('what fails in the second lane fails the call, and the next one works
   await t.throwsAsync(() => first([0, 7]), { message: /indices element out of data bounds/ });
   t.deepEqual(await first([1, 0]), [3, 1]);
 });
+
+testOnOnnx('a part in the second lane takes along the weights and its own images, not the batch', async (t) => {
+  const engine = await start();
+  const size: ModelSize = {
+    imageSize: 64,
+    patchSize: 16,
+    encoder: { dim: 16, depth: 1, heads: 2, mlpRatio: 4 },
+    predictor: { dim: 8, depth: 1, heads: 2, mlpRatio: 4 },
+  };
+  const model = createIjepa(size);
+  const weights = initialWeights(size, 0, 'scaled');
+  const images = 16;
+  const pixels = 3 * size.imageSize ** 2;
+  const masks = (tokens: number, count: number) => ({
+    masks: 1,
+    images: count,
+    tokens,
+    indices: Int32Array.from({ length: count * tokens }, (_, at) => at % tokens),
+  });
+  const groups = [9, 7].map((count, at) => ({ context: masks(3 + at, count), targets: masks(2, count) }));
+  // A view of a larger buffer, and groups of which each is a part.
+  const batch = {
+    images: new Float32Array(4 * images * pixels).subarray(pixels, (1 + images) * pixels),
+    masks: groups,
+  };
+  const sent: number[] = [];
+  const { postMessage } = Worker.prototype;
+  t.teardown(() => {
+    Worker.prototype.postMessage = postMessage;
+  });
+  Worker.prototype.postMessage = function (message: { kind?: string }, ...rest) {
+    if (message.kind === 'job') sent.push(bytesOf(message));
+    else t.true(bytesOf(message) < 1e5);
+    return postMessage.call(this, message, ...rest);
+  };
+  const compute = prepareObjective(engine, model, objectiveOf('l2', 'none', 32));
+  await compute(weights, batch, 1);
+  const ofWeights = placesOf(
+    [...Object.values(trainable(weights)), ...Object.values(weights.target)].map(({ size }) => size),
+  );
+  t.is(sent.length, 1);
+  const own = (sent[0] as number) - ofWeights.bytes;
+  const ofImages = 4 * 7 * pixels;
+  t.true(own >= ofImages && own < ofImages + 1000, `${own} bytes for images of ${ofImages}`);
+});
+
+/** The bytes of all buffers that a message takes along, moved or cloned. */
+function bytesOf(message: unknown): number {
+  const buffers = new Set<ArrayBufferLike>();
+  const visit = (part: unknown): void => {
+    if (ArrayBuffer.isView(part)) buffers.add(part.buffer);
+    else if (part instanceof ArrayBuffer) buffers.add(part);
+    else if (typeof part === 'object' && part !== null) Object.values(part).forEach(visit);
+  };
+  visit(message);
+  return [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0);
+}
 
 test('arrays of a lane begin at whole steps of 64 bytes', (t) => {
   t.deepEqual(placesOf([1, 16, 17]), {

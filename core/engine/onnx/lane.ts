@@ -19,6 +19,11 @@ export function placesOf(lengths: readonly number[]): { places: Place[]; bytes: 
   return { places, bytes };
 }
 
+/** The same numbers with a buffer of their own: what is sent to a thread takes all of its buffer along. */
+function tight<Data extends ValueData>(data: Data): Data {
+  return data.byteLength === data.buffer.byteLength ? data : (data.slice() as Data);
+}
+
 /** A second thread that computes beside the main one; see `lanes.ts`. */
 export class Lane {
   #worker: Worker | null = null;
@@ -32,13 +37,16 @@ export class Lane {
 
   /** Gives it a graph, which it compiles at once; returns its number. */
   addGraph(graph: Pick<LaneGraph, 'model' | 'outputNames'>): number {
-    this.#post({ kind: 'graph', graph: ++this.#numbers, ...graph });
+    this.#post({ kind: 'graph', graph: ++this.#numbers, ...graph, model: tight(graph.model) });
     return this.#numbers;
   }
 
   /** Gives it a program; returns its number. */
-  addProgram(program: Pick<LaneProgram, 'graph' | 'inputs'>): number {
-    this.#post({ kind: 'program', program: ++this.#numbers, ...program });
+  addProgram({ graph, inputs }: Pick<LaneProgram, 'graph' | 'inputs'>): number {
+    const sent = inputs.map((input) =>
+      'data' in input.source ? { ...input, source: { data: tight(input.source.data) } } : input,
+    );
+    this.#post({ kind: 'program', program: ++this.#numbers, graph, inputs: sent });
     return this.#numbers;
   }
 
@@ -49,7 +57,8 @@ export class Lane {
   /**
    * Runs a program; there is one job at a time.
    * @param data of its arguments
-   * @param sharedCount how many of the first arguments, of floats, are copied into the lane's memory
+   * @param sharedCount how many of the first arguments, of floats, are copied into the lane's memory; of the others,
+   *   copies are moved
    */
   async run(program: number, data: readonly ValueData[], sharedCount: number): Promise<ValueData[]> {
     if (this.#failure) throw this.#failure;
@@ -59,10 +68,12 @@ export class Lane {
     shared.forEach((array, at) => {
       new Float32Array(memory, places[at]?.offset, array.length).set(array);
     });
+    const own = data.slice(sharedCount).map((array) => array.slice());
     this.#started().ref();
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
-      this.#post({ kind: 'job', program, memory, places, own: data.slice(sharedCount) }, [memory]);
+      const moved = [memory, ...own.map(({ buffer }) => buffer as ArrayBuffer)];
+      this.#post({ kind: 'job', program, memory, places, own }, moved);
     });
   }
 
