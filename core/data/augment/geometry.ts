@@ -1,0 +1,93 @@
+import type { Picture } from './picture.js';
+
+export type Colour = readonly [red: number, green: number, blue: number];
+
+/** [a, b, c, d, e, f]: the point (x, y) of the result comes from (ax + by + c, dx + ey + f) of the picture. */
+type Matrix = readonly [number, number, number, number, number, number];
+
+/** Rotates a picture about its middle. @param degrees counter-clockwise */
+export function rotate(picture: Picture, degrees: number, fill: Colour): Picture {
+  const angle = (-(((degrees % 360) + 360) % 360) * Math.PI) / 180;
+  const [cosine, sine] = [Math.cos(angle), Math.sin(angle)].map((value) => Number(value.toFixed(15))) as [number, number];
+  const [x, y] = [picture.width / 2, picture.height / 2];
+  const left = cosine * -x + sine * -y + x;
+  const top = -sine * -x + cosine * -y + y;
+  return transform(picture, [cosine, sine, left, -sine, cosine, top], fill);
+}
+
+export function shearX(picture: Picture, factor: number, fill: Colour): Picture {
+  return transform(picture, [1, factor, 0, 0, 1, 0], fill);
+}
+
+export function shearY(picture: Picture, factor: number, fill: Colour): Picture {
+  return transform(picture, [1, 0, 0, factor, 1, 0], fill);
+}
+
+/** @param part of the width, to the left */
+export function translateX(picture: Picture, part: number, fill: Colour): Picture {
+  return transform(picture, [1, 0, part * picture.width, 0, 1, 0], fill);
+}
+
+/** @param part of the height, upwards */
+export function translateY(picture: Picture, part: number, fill: Colour): Picture {
+  return transform(picture, [1, 0, 0, 0, 1, part * picture.height], fill);
+}
+
+/**
+ * An affine transform with bicubic interpolation, in Pillow's arithmetic (Image.transform): the cubic through four points
+ * with a = -1, no antialiasing, values cut to whole numbers, the border's pixels repeated.
+ */
+function transform({ rgb, width, height }: Picture, [a, b, c, d, e, f]: Matrix, fill: Colour): Picture {
+  const result = new Uint8Array(rgb.length);
+  let out = 0;
+  for (let y = 0.5; y < height; y++) {
+    for (let x = 0.5; x < width; x++, out += 3) {
+      const fromX = a * x + b * y + c;
+      const fromY = d * x + e * y + f;
+      if (fromX < 0 || fromX >= width || fromY < 0 || fromY >= height) result.set(fill, out);
+      else interpolate(rgb, width, height, fromX - 0.5, fromY - 0.5, result, out);
+    }
+  }
+  return { rgb: result, width, height };
+}
+
+/** The colour at a point between the centres of pixels. */
+function interpolate(
+  rgb: Uint8Array,
+  width: number,
+  height: number,
+  x: number,
+  y: number,
+  result: Uint8Array,
+  out: number,
+): void {
+  const [left, top] = [Math.floor(x), Math.floor(y)];
+  const [dx, dy] = [x - left, y - top];
+  const at = (offset: number) => 3 * clamp(left + offset, width);
+  const [x0, x1, x2, x3] = [at(-1), at(0), at(1), at(2)];
+  const row = (offset: number, channel: number) => {
+    const start = 3 * width * clamp(top + offset, height) + channel;
+    if (dx === 0) return rgb[start + x1] as number; // exactly, and so it is below
+    return cubic(
+      rgb[start + x0] as number,
+      rgb[start + x1] as number,
+      rgb[start + x2] as number,
+      rgb[start + x3] as number,
+      dx,
+    );
+  };
+  for (let channel = 0; channel < 3; channel++) {
+    const value =
+      dy === 0 ? row(0, channel) : cubic(row(-1, channel), row(0, channel), row(1, channel), row(2, channel), dy);
+    result[out + channel] = value <= 0 ? 0 : value >= 255 ? 255 : value;
+  }
+}
+
+/** Between v1 (d = 0) and v2 (d = 1). */
+function cubic(v0: number, v1: number, v2: number, v3: number, d: number): number {
+  return v1 + d * (-v0 + v2 + d * (2 * (v0 - v1) + v2 - v3 + d * (-v0 + v1 - v2 + v3)));
+}
+
+function clamp(position: number, size: number): number {
+  return position < 0 ? 0 : position < size ? position : size - 1;
+}

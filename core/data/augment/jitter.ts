@@ -1,0 +1,65 @@
+import type { RandomStream } from '../../random.js';
+import { greyscale, saturation } from './blend.js';
+import { gaussianBlur } from './blur.js';
+import { hue } from './hue.js';
+import { brightness, contrast } from './lookup.js';
+import type { Picture } from './picture.js';
+
+/** Random changes of a crop (reference code, `transforms.py`). */
+export interface ChangeSettings {
+  /** Probability of a left-right flip. */
+  flip: number;
+  /** Strength s of colour jitter, 0 to 1: 0 for none. */
+  jitter: number;
+  /** Probability of a Gaussian blur. */
+  blur: number;
+}
+
+/** torchvision's ColorJitter(0.8 s, 0.8 s, 0.8 s, 0.2 s) and RandomGrayscale as the reference uses them. */
+const FACTORS = 0.8;
+const TURN = 0.2;
+const JITTERED = 0.8;
+const GREY = 0.2;
+/** Standard deviations of the blur, in pixels. */
+const SIGMA = [0.1, 2] as const;
+
+/**
+ * A flip, then brightness, contrast, saturation and hue in random order with probability 0.8, then grey with probability
+ * 0.2, then a blur. Everything is drawn whether it is used or not, so that turning one on leaves the others as they were.
+ */
+export function randomChanges(picture: Picture, settings: ChangeSettings, stream: RandomStream): Picture {
+  const { jitter } = settings;
+  const isFlipped = stream.chance(settings.flip);
+  const isJittered = stream.chance(JITTERED);
+  const factor = () => stream.uniform(1 - FACTORS * jitter, 1 + FACTORS * jitter);
+  const [light, spread, colour] = [factor(), factor(), factor()];
+  const turn = stream.uniform(-TURN, TURN) * jitter;
+  const order = stream.permutation(4);
+  const isGrey = stream.chance(GREY);
+  const isBlurred = stream.chance(settings.blur);
+  const sigma = stream.uniform(...SIGMA);
+
+  let result = isFlipped ? flip(picture) : picture;
+  const changes = [
+    () => brightness(result, light),
+    () => contrast(result, spread),
+    () => saturation(result, colour),
+    () => hue(result, turn),
+  ];
+  if (jitter > 0 && isJittered) for (const at of order) result = (changes[at] as () => Picture)();
+  if (jitter > 0 && isGrey) result = greyscale(result);
+  return isBlurred ? gaussianBlur(result, sigma) : result;
+}
+
+/** Exchanges left and right. */
+export function flip({ rgb, width, height }: Picture): Picture {
+  const result = new Uint8Array(rgb.length);
+  for (let at = 0; at < rgb.length; at += 3) {
+    const x = (at / 3) % width;
+    const from = at + 3 * (width - 1 - 2 * x);
+    result[at] = rgb[from] as number;
+    result[at + 1] = rgb[from + 1] as number;
+    result[at + 2] = rgb[from + 2] as number;
+  }
+  return { rgb: result, width, height };
+}

@@ -1,0 +1,89 @@
+import { UserError } from '../../errors.js';
+import type { RandomStream } from '../../random.js';
+import { MEAN } from '../normalise.js';
+import { saturation, sharpness } from './blend.js';
+import { type Colour, rotate, shearX, shearY, translateX, translateY } from './geometry.js';
+import { autoContrast, brightness, contrast, equalize, invert, posterize, solarize, solarizeAdd } from './lookup.js';
+import type { Picture } from './picture.js';
+
+/** RandAugment as timm names it: `rand-m9-mstd0.5-inc1`. */
+export interface RandAugmentSettings {
+  /** Mean strength of the operations, 0 to 10, and its standard deviation. */
+  magnitude: number;
+  deviation: number;
+}
+
+/** Operations a picture, and how probable each is. */
+const LAYERS = 2;
+const PROBABILITY = 0.5;
+const STRONGEST = 10;
+
+/** What moves into the picture: the mean colour, as in MAE. */
+const FILL = MEAN.map((mean) => Math.round(255 * mean)) as unknown as Colour;
+
+/**
+ * timm's operations whose effect grows with the magnitude m.
+ * @param part m / 10, 0 to 1
+ * @param sign 1 or -1: the direction of what has two
+ */
+type Operation = (picture: Picture, part: number, sign: number) => Picture;
+
+export const OPERATIONS: Readonly<Record<string, Operation>> = {
+  AutoContrast: autoContrast,
+  Equalize: equalize,
+  Invert: invert,
+  Rotate: (picture, part, sign) => rotate(picture, sign * (part * 30), FILL),
+  PosterizeIncreasing: (picture, part) => posterize(picture, 4 - Math.trunc(part * 4)),
+  SolarizeIncreasing: (picture, part) => solarize(picture, 256 - Math.trunc(part * 256)),
+  SolarizeAdd: (picture, part) => solarizeAdd(picture, Math.trunc(part * 110)),
+  ColorIncreasing: (picture, part, sign) => saturation(picture, enhancement(part, sign)),
+  ContrastIncreasing: (picture, part, sign) => contrast(picture, enhancement(part, sign)),
+  BrightnessIncreasing: (picture, part, sign) => brightness(picture, enhancement(part, sign)),
+  SharpnessIncreasing: (picture, part, sign) => sharpness(picture, enhancement(part, sign)),
+  ShearX: (picture, part, sign) => shearX(picture, sign * (part * 0.3), FILL),
+  ShearY: (picture, part, sign) => shearY(picture, sign * (part * 0.3), FILL),
+  TranslateXRel: (picture, part, sign) => translateX(picture, sign * (part * 0.45), FILL),
+  TranslateYRel: (picture, part, sign) => translateY(picture, sign * (part * 0.45), FILL),
+};
+const NAMES = Object.keys(OPERATIONS);
+
+/** 1 is no change. */
+function enhancement(part: number, sign: number): number {
+  return Math.max(0.1, 1 + sign * (part * 0.9));
+}
+
+/**
+ * Two operations, each drawn with replacement and applied with probability 1/2 in a strength from a normal distribution,
+ * cut to 0 to 10 (timm's RandAugment with its increasing operations, bicubic, filled with the mean colour). Everything is
+ * drawn whether it is used or not.
+ */
+export function randAugment(
+  picture: Picture,
+  { magnitude, deviation }: RandAugmentSettings,
+  stream: RandomStream,
+): Picture {
+  let result = picture;
+  for (let layer = 0; layer < LAYERS; layer++) {
+    const operation = OPERATIONS[stream.pick(NAMES)] as Operation;
+    const isApplied = stream.chance(PROBABILITY);
+    const drawn = magnitude + deviation * stream.normal();
+    const part = Math.max(0, Math.min(STRONGEST, drawn)) / STRONGEST;
+    const sign = stream.chance(0.5) ? -1 : 1;
+    if (isApplied) result = operation(result, part, sign);
+  }
+  return result;
+}
+
+/**
+ * Reads `rand-m9-mstd0.5-inc1`; null for `none`.
+ * @throws UserError if it is neither
+ */
+export function readRandAugment(name: string): RandAugmentSettings | null {
+  if (name === 'none') return null;
+  const [, magnitude, deviation] = /^rand-m(\d+(?:\.\d+)?)-mstd(\d+(?:\.\d+)?)-inc1$/.exec(name) ?? [];
+  const settings = { magnitude: Number(magnitude), deviation: Number(deviation) };
+  if (settings.magnitude <= STRONGEST && Number.isFinite(settings.deviation)) return settings;
+  throw new UserError(`RandAugment cannot be '${name}'`, {
+    expected: "'none', or timm's name with a magnitude from 0 to 10 and its deviation, as 'rand-m9-mstd0.5-inc1'",
+  });
+}
