@@ -27,17 +27,24 @@ export interface EvaluationFlags {
 export const FORMATS = ['csv', 'markdown', 'latex'] as const;
 export type Format = (typeof FORMATS)[number];
 
+/** What `--protocol` may be, and what that means. */
+export interface ProtocolFlag {
+  names: readonly string[];
+  help: string;
+}
+
+const HEADS: ProtocolFlag = {
+  names: ['paper', 'quick'],
+  help:
+    "paper: the paper's schedule to the letter; quick: the same heads, a schedule sized to the data " +
+    '(default: quick below 100,000 training images)',
+};
+
 /** Adds the flags that all evaluations have. */
-export function addEvaluationFlags(command: Command): Command {
+export function addEvaluationFlags(command: Command, protocol: ProtocolFlag = HEADS): Command {
   return command
     .optionsGroup('Protocol:')
-    .addOption(
-      new Flag(
-        '--protocol <name>',
-        "paper: the paper's schedule to the letter; quick: the same heads, a schedule sized to the data " +
-          '(default: quick below 100,000 training images)',
-      ).choices(['paper', 'quick']),
-    )
+    .addOption(new Flag('--protocol <name>', protocol.help).choices(protocol.names))
     .option(
       '--views <n>',
       'random views of each training image, one an epoch in turn; 0: its middle (default: an epoch each with paper, 0 with quick)',

@@ -44,14 +44,18 @@ export type Refine = (
 /** What an evaluation has beside its heads. */
 export interface EvaluationExtras {
   refine?: Refine;
-  /** What refining does, for people. */
-  protocol?: readonly string[];
+  /** What refining does to such networks, for people. */
+  protocol?: (task: EvaluationTask, network: FeatureNetwork) => readonly string[];
   /** What the JSON document says beside the results. */
   more?: Record<string, unknown>;
 }
 
-/** Below this many training images `quick` is the default. */
-const SMALL_DATA = 100_000;
+/** Below this many training images `quick` is the default. 1% of ImageNet is 12,811. */
+const SMALL_DATA: Readonly<Record<EvaluationKind, number>> = {
+  linear: 100_000,
+  transfer: 100_000,
+  'semi-supervised': 10_000,
+};
 const FILES: Record<Format, { name: string; write: typeof tableCsv }> = {
   csv: { name: 'tables.csv', write: tableCsv },
   markdown: { name: 'tables.md', write: tableMarkdown },
@@ -67,7 +71,7 @@ export async function runEvaluations(
   checkpoints: readonly string[],
   opened: AsyncIterable<Judged>,
   flags: EvaluationFlags,
-  { refine, protocol = [], more = {} }: EvaluationExtras = {},
+  { refine, protocol, more = {} }: EvaluationExtras = {},
 ): Promise<number> {
   const console = createConsole(flags.json === true);
   const formats = readFormats(flags);
@@ -86,7 +90,7 @@ export async function runEvaluations(
   try {
     for await (const judged of opened) {
       const task = taskOf(judged, flags, seed);
-      announce(console, task, protocol);
+      announce(console, task, protocol?.(task, networks[0] as FeatureNetwork) ?? []);
       const { transform } = task.protocol;
       progress.stage('nearest neighbours of the raw pixels');
       const pixels = await pixelNeighbours(engine, task.data, { ...stoppable, transform, seed });
@@ -151,7 +155,7 @@ async function judge(
 
 function taskOf({ dataSet, data, kind }: Judged, flags: EvaluationFlags, seed: number): EvaluationTask {
   const images = data.train.length;
-  const protocolName = flags.protocol ?? (images < SMALL_DATA ? 'quick' : 'paper');
+  const protocolName = flags.protocol ?? (images < SMALL_DATA[kind] ? 'quick' : 'paper');
   const paper = dataSet.protocol ?? LINEAR_PROTOCOL;
   const protocol = protocolName === 'paper' ? paper : quickProtocol(paper, images, data.classes.length);
   const views = wholeNumber('--views', flags.views, 0) ?? (protocolName === 'paper' ? protocol.epochs : 0);

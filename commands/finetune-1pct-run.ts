@@ -1,5 +1,9 @@
 import { accuracies } from '../core/eval/accuracy.js';
-import { fineTune, PAPER_FINE_TUNING } from '../core/eval/fine-tune.js';
+import type { EvaluationTask } from '../core/eval/evaluate.js';
+import { fineTune } from '../core/eval/fine-tune.js';
+import { type FineTuneChanges, fineTuneSettings } from '../core/eval/fine-tune-protocols.js';
+import { checkFineTuning } from '../core/eval/fine-tune-settings.js';
+import type { FeatureNetwork } from '../core/eval/network.js';
 import { openLabelled } from '../core/eval/open-labelled.js';
 import type { EvaluationResult } from '../core/eval/result.js';
 import { subsetByFile, subsetByFraction } from '../core/eval/subset.js';
@@ -12,27 +16,43 @@ import { configuredDataSets } from './plugins.js';
 /** Fine-tunes and probes the encoder of a checkpoint on a part of the labels. */
 export async function runFinetune(checkpoint: string, flags: FinetuneFlags): Promise<number> {
   const seed = wholeNumber('--seed', flags.seed, 0) as number;
-  const epochs = wholeNumber('--epochs', flags.epochs, 1) ?? PAPER_FINE_TUNING.epochs;
-  const settings = {
-    ...PAPER_FINE_TUNING,
-    epochs,
-    warmupEpochs: Math.min(PAPER_FINE_TUNING.warmupEpochs, epochs - 1),
-    batchSize: wholeNumber('--train-batch-size', flags.trainBatchSize, 1) ?? PAPER_FINE_TUNING.batchSize,
-    seed,
-  };
+  const changes = changesOf(flags);
   const microBatchSize = wholeNumber('--micro-batch-size', flags.microBatchSize, 1);
+  const tuningOf = ({ protocolName }: EvaluationTask, { size }: FeatureNetwork) =>
+    fineTuneSettings(protocolName === 'paper' ? 'paper' : 'small', size, changes, seed);
   const refine: Refine = async (result, { engine, network, task, settings: extraction }, progress) => {
     progress.stage('fine-tuning the whole encoder');
+    const { protocol, settings } = tuningOf(task, network);
     const { ranks, curve } = await fineTune(engine, network, task.data, settings, {
       transform: task.protocol.transform,
       pixelLimit: extraction.pixelLimit,
       ...(microBatchSize !== null && { microBatchSize }),
       ...(extraction.signal && { signal: extraction.signal }),
     });
-    return withFineTuning(result, { ...accuracies(ranks, seed), curve, settings });
+    return withFineTuning(result, { ...accuracies(ranks, seed), curve, protocol, settings });
   };
-  const protocol = fineTuningText(settings);
-  return runEvaluations([checkpoint], openPart(flags, seed), flags, { refine, protocol });
+  const protocol = (task: EvaluationTask, network: FeatureNetwork) => {
+    const { protocol, settings } = tuningOf(task, network);
+    checkFineTuning(settings, task.data); // before anything is computed
+    return fineTuningText(protocol, settings, task.protocol.transform);
+  };
+  const { protocol: name, ...rest } = flags;
+  const headFlags = name === undefined ? rest : { ...rest, protocol: name === 'small' ? ('quick' as const) : name };
+  return runEvaluations([checkpoint], openPart(flags, seed), headFlags, { refine, protocol });
+}
+
+/** What the flags say instead of the protocol; what makes no sense is refused with the data in sight. */
+function changesOf(flags: FinetuneFlags): FineTuneChanges {
+  return {
+    epochs: wholeNumber('--epochs', flags.epochs, 1),
+    warmupEpochs: wholeNumber('--warmup-epochs', flags.warmupEpochs, 0),
+    learningRate: numberFrom0('--learning-rate', flags.learningRate),
+    batchSize: wholeNumber('--train-batch-size', flags.trainBatchSize, 1),
+    layerDecay: numberFrom0('--layer-decay', flags.layerDecay, 1),
+    weightDecay: numberFrom0('--weight-decay', flags.weightDecay),
+    labelSmoothing: numberFrom0('--label-smoothing', flags.labelSmoothing, 1),
+    randAugment: flags.randAugment ?? null,
+  };
 }
 
 async function* openPart(flags: FinetuneFlags, seed: number): AsyncGenerator<Judged> {

@@ -1,12 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
+import type { Engine } from '../core/engine/contract.js';
 import { type Tensor, tf } from '../core/engine/tf.js';
 import { UserError } from '../core/errors.js';
 import { type Classifier, createClassifier, initialClassifier } from '../core/eval/classifier.js';
-import { type FineTuneSettings, fineTune, PAPER_FINE_TUNING } from '../core/eval/fine-tune.js';
+import { type FineTuneSettings, fineTune } from '../core/eval/fine-tune.js';
+import { learningRates } from '../core/eval/fine-tune-epochs.js';
 import { fineTuneMicroBatchSize } from '../core/eval/fine-tune-memory.js';
-import { checkFineTuning, testedEpochs } from '../core/eval/fine-tune-settings.js';
+import {
+  type FineTuneChanges,
+  fineTuneSettings,
+  paperFineTuning,
+  SMALL_FINE_TUNING,
+} from '../core/eval/fine-tune-protocols.js';
+import { checkFineTuning, stepRate, testedEpochs } from '../core/eval/fine-tune-settings.js';
 import { initialFineTuneState, prepareClassifierGradients, prepareFineTuneStep } from '../core/eval/fine-tune-step.js';
 import type { LabelledBatch } from '../core/eval/labelled-batches.js';
 import { layerRates } from '../core/eval/layer-rates.js';
@@ -31,6 +39,13 @@ interface Golden {
   imageSize: number;
   patchSize: number;
   labels: number[];
+  cases: Record<string, GoldenCase>;
+}
+
+interface GoldenCase {
+  labelSmoothing: number;
+  /** Of MAE; learning rates without one are given. */
+  schedule?: { peak: number; final: number; warmup: number; epochs: number; epoch_steps: number };
   layerDecay: number;
   weightDecay: number;
   learningRates: number[];
@@ -84,18 +99,33 @@ test('the embedding learns slowest, the norm and the head with the whole rate', 
   t.throws(() => layerRates(['pos_embed'], 2, 0.5));
 });
 
-test("layer-wise rates are those of MAE's grouping", (t) => {
-  const rates = layerRates(Object.keys(golden.after), golden.depth, golden.layerDecay);
-  t.deepEqual(Object.keys(rates), Object.keys(golden.layerScales));
-  for (const [name, scale] of Object.entries(golden.layerScales))
-    t.true(Math.abs((rates[name] as number) - scale) < 1e-12);
+test("layer-wise rates are those of MAE's grouping, and so are the rates of its steps", (t) => {
+  for (const { after, layerDecay, layerScales } of Object.values(golden.cases)) {
+    const rates = layerRates(Object.keys(after), golden.depth, layerDecay);
+    t.deepEqual(Object.keys(rates), Object.keys(layerScales));
+    for (const [name, scale] of Object.entries(layerScales)) t.true(Math.abs((rates[name] as number) - scale) < 1e-12);
+  }
+  const { schedule, learningRates: expected } = golden.cases.mae as GoldenCase;
+  const { peak, final, warmup, epochs, epoch_steps } = schedule as NonNullable<GoldenCase['schedule']>;
+  const settings = { ...paperFineTuning({ dim: 8 }), epochs, warmupEpochs: warmup, finalLearningRate: final };
+  const rateAt = learningRates({ ...settings, baseLearningRate: (peak * 256) / 5 }, 5, epoch_steps);
+  for (const [step, rate] of expected.entries()) t.true(Math.abs(rateAt(step + 1) - rate) < 1e-12);
 });
 
-testOnEngines(test, engines, 'losses and weights of three steps are those of PyTorch', async (t, engine) => {
-  const { width, depth, imageSize, patchSize, classes, labels, layerDecay, weightDecay } = golden;
+const titles = {
+  plain: 'losses and weights of three steps are those of PyTorch',
+  mae: "losses and weights of four epochs of MAE's fine-tuning are those of PyTorch and timm",
+};
+for (const [name, title] of Object.entries(titles)) {
+  testOnEngines(test, engines, title, (t, engine) => holdAgainst(t, engine, golden.cases[name] as GoldenCase));
+}
+
+async function holdAgainst(t: ExecutionContext, engine: Engine, expected: GoldenCase): Promise<void> {
+  const { width, depth, imageSize, patchSize, classes, labels } = golden;
+  const { layerDecay, weightDecay, labelSmoothing } = expected;
   const network = networkOf(width, depth, imageSize, patchSize);
   const classifier = createClassifier(network, classes);
-  const shapes = Object.entries(initialClassifier(classifier, network.encoder, 0)).map(
+  const shapes = Object.entries(initialClassifier(classifier, network.encoder, 1, 0)).map(
     ([name, { shape }]) => [name, shape] as const,
   );
   let k = 0;
@@ -112,13 +142,13 @@ testOnEngines(test, engines, 'losses and weights of three steps are those of PyT
   });
   t.deepEqual(
     before.map(([name]) => name),
-    Object.keys(golden.after),
+    Object.keys(expected.after),
   );
   const weights = Object.fromEntries(before.map(([name, values, shape]) => [name, tf.tensor(values.slice(), shape)]));
-  const takeStep = prepareFineTuneStep(engine, classifier, ADAM, 2); // in parts of 2 + 2 + 1
+  const takeStep = prepareFineTuneStep(engine, classifier, ADAM, { microBatchSize: 2, labelSmoothing }); // 2 + 2 + 1
   const factors = layerRates(Object.keys(weights), depth, layerDecay);
   let state = initialFineTuneState(weights);
-  for (const [step, learningRate] of golden.learningRates.entries()) {
+  for (const [step, learningRate] of expected.learningRates.entries()) {
     const pixels = labels.length * imageSize ** 2 * 3;
     const images = Float32Array.from({ length: pixels }, (_, at) => Math.sin(at ** 2 / 11 + step));
     const taken = await takeStep(
@@ -127,7 +157,7 @@ testOnEngines(test, engines, 'losses and weights of three steps are those of PyT
       { learningRate, weightDecay, factors },
     );
     state = taken.state;
-    t.true(Math.abs(taken.loss - (golden.losses[step] as number)) < 1e-5, `loss of step ${step + 1}: ${taken.loss}`);
+    t.true(Math.abs(taken.loss - (expected.losses[step] as number)) < 1e-5, `loss of step ${step + 1}: ${taken.loss}`);
   }
   for (const [name, start] of before) {
     const moved = (values: ArrayLike<number>) => {
@@ -137,57 +167,68 @@ testOnEngines(test, engines, 'losses and weights of three steps are those of PyT
     };
     const difference = relativeDifference(
       moved(await (state.weights[name] as Tensor).data()),
-      moved(golden.after[name] as number[]),
+      moved(expected.after[name] as number[]),
     );
     t.true(difference < 2e-3, `${name} moved otherwise by ${difference}`);
   }
-});
+}
 
-testOnEngines(test, engines, 'the gradient of the cross-entropy agrees with finite differences', async (t, engine) => {
-  const network = networkOf(8, 2, 8, 4);
-  const classifier = createClassifier(network, 3);
-  const batch = pictures(classifier, [0, 1, 2, 2]);
-  const compute = prepareClassifierGradients(engine, classifier, 4);
-  const stream = new RandomStream(0, 'direction');
-  const random = (scale: number, shape: number[], size: number) =>
-    tf.tensor(
-      Float32Array.from({ length: size }, () => scale * stream.normal()),
-      shape,
-    );
-  // A head that is not small, so that gradients reach every layer.
-  const weights = { ...initialClassifier(classifier, network.encoder, 0), 'head.weight': random(1, [3, 8], 24) };
-  const { gradients } = await compute(weights, batch);
-  t.deepEqual(Object.keys(gradients), Object.keys(weights));
-  for (const part of ['patch_embed.', 'blocks.0.', 'blocks.1.', 'norm.', 'head.']) {
-    const names = Object.keys(weights).filter((name) => name.startsWith(part));
-    const direction = names.map((name) => {
-      const { shape, size } = (weights as Parameters)[name] as Tensor;
-      return [name, random(0.05, shape, size)] as const;
-    });
-    const lossAt = async (h: number) => {
-      const moved = direction.map(([name, by]) => [name, ((weights as Parameters)[name] as Tensor).add(by.mul(h))]);
-      return (await compute({ ...weights, ...Object.fromEntries(moved) }, batch)).loss;
-    };
-    const numeric = ((await lossAt(0.1)) - (await lossAt(-0.1))) / 0.2;
-    const slopes = direction.map(([name, by]) => by.mul(gradients[name] as Tensor).sum());
-    const analytic = (await tf.addN(slopes).data())[0] as number;
-    t.true(Math.abs(numeric - analytic) < 0.02 * Math.abs(analytic) + 2e-5, `${part} ${numeric}, ${analytic}`);
-  }
-});
+testOnEngines(
+  test,
+  engines,
+  'the gradient of the cross-entropy of smoothed labels agrees with finite differences',
+  async (t, engine) => {
+    const network = networkOf(8, 2, 8, 4);
+    const classifier = createClassifier(network, 3);
+    const batch = pictures(classifier, [0, 1, 2, 2]);
+    const compute = prepareClassifierGradients(engine, classifier, { microBatchSize: 4, labelSmoothing: 0.3 });
+    const stream = new RandomStream(0, 'direction');
+    const random = (scale: number, shape: number[], size: number) =>
+      tf.tensor(
+        Float32Array.from({ length: size }, () => scale * stream.normal()),
+        shape,
+      );
+    // A head that is not small, so that gradients reach every layer.
+    const weights = { ...initialClassifier(classifier, network.encoder, 1, 0), 'head.weight': random(1, [3, 8], 24) };
+    const { gradients } = await compute(weights, batch);
+    t.deepEqual(Object.keys(gradients), Object.keys(weights));
+    for (const part of ['patch_embed.', 'blocks.0.', 'blocks.1.', 'norm.', 'head.']) {
+      const names = Object.keys(weights).filter((name) => name.startsWith(part));
+      const direction = names.map((name) => {
+        const { shape, size } = (weights as Parameters)[name] as Tensor;
+        return [name, random(0.05, shape, size)] as const;
+      });
+      const lossAt = async (h: number) => {
+        const moved = direction.map(([name, by]) => [name, ((weights as Parameters)[name] as Tensor).add(by.mul(h))]);
+        return (await compute({ ...weights, ...Object.fromEntries(moved) }, batch)).loss;
+      };
+      const numeric = ((await lossAt(0.1)) - (await lossAt(-0.1))) / 0.2;
+      const slopes = direction.map(([name, by]) => by.mul(gradients[name] as Tensor).sum());
+      const analytic = (await tf.addN(slopes).data())[0] as number;
+      t.true(Math.abs(numeric - analytic) < 0.02 * Math.abs(analytic) + 2e-5, `${part} ${numeric}, ${analytic}`);
+    }
+  },
+);
 
 testOnEngines(test, engines, 'a batch in parts gives the gradients of the whole batch', async (t, engine) => {
   const network = networkOf(8, 2, 8, 4);
   const classifier = createClassifier(network, 3);
-  const weights = initialClassifier(classifier, network.encoder, 0);
+  const weights = initialClassifier(classifier, network.encoder, 0.01, 0);
   const batch = pictures(classifier, [0, 1, 2, 2, 0]);
-  const whole = await prepareClassifierGradients(engine, classifier, 5)(weights, batch);
-  const parts = await prepareClassifierGradients(engine, classifier, 2)(weights, batch);
+  const whole = await prepareClassifierGradients(engine, classifier, { microBatchSize: 5, labelSmoothing: 0.1 })(
+    weights,
+    batch,
+  );
+  const parts = await prepareClassifierGradients(engine, classifier, { microBatchSize: 2, labelSmoothing: 0.1 })(
+    weights,
+    batch,
+  );
   t.true(Math.abs(whole.loss - parts.loss) < 1e-6);
   t.true(relativeDifference(await together(parts.gradients), await together(whole.gradients)) < 1e-5);
 });
 
 const QUICK: FineTuneSettings = {
-  ...PAPER_FINE_TUNING,
+  ...SMALL_FINE_TUNING,
   epochs: 12,
   warmupEpochs: 1,
   batchSize: 16,
@@ -215,7 +256,7 @@ testOnEngines(test, engines, 'where bars lie is learnt, the frozen encoder stays
 
 testOnEngines(test, engines, 'one seed gives the same bits, another seed others', async (t, engine) => {
   const network = networkOf(8, 1, 8, 4);
-  const settings = { ...QUICK, epochs: 2 };
+  const settings = { ...QUICK, epochs: 2, randAugment: 'rand-m9-mstd0.5-inc1', labelSmoothing: 0.1 };
   const run = async (seed: number, workers: number) => {
     const losses: number[] = [];
     const onStep = (_: number, __: number, loss: number) => losses.push(loss);
@@ -304,22 +345,62 @@ test('testing takes no longer than training, and comes after the last epoch', (t
   t.is(testedEpochs(50, data(12811, 50000)).size, 25);
 });
 
+const UNCHANGED: FineTuneChanges = {
+  epochs: null,
+  warmupEpochs: null,
+  learningRate: null,
+  batchSize: null,
+  layerDecay: null,
+  weightDecay: null,
+  labelSmoothing: null,
+  randAugment: null,
+};
+
+test("the paper's protocol is that of its appendix A.2; what is changed is no longer called so", (t) => {
+  const of = (dim: number, changes: Partial<FineTuneChanges> = {}) =>
+    fineTuneSettings('paper', { dim }, { ...UNCHANGED, ...changes }, 7);
+  const { protocol, settings } = of(1024);
+  t.is(protocol, 'paper');
+  t.like(settings, { epochs: 50, batchSize: 512, layerDecay: 0.75, weightDecay: 0.05, labelSmoothing: 0.1, seed: 7 });
+  t.is(settings.randAugment, 'rand-m9-mstd0.5-inc1');
+  t.is(stepRate(settings, 512), 3e-5);
+  t.deepEqual(
+    [192, 768, 1280, 1408].map((dim) => of(dim).settings.weightDecay),
+    [0.05, 0.05, 0.4, 0.4],
+  );
+  t.is(fineTuneSettings('small', { dim: 1280 }, UNCHANGED, 0).protocol, 'small');
+
+  t.is(of(1024, { epochs: 50, weightDecay: 0.05, learningRate: 3e-5 }).protocol, 'paper'); // as it is anyway
+  const shorter = of(1024, { epochs: 3, learningRate: 0.01, batchSize: 64 });
+  t.is(shorter.protocol, 'own');
+  t.like(shorter.settings, { epochs: 3, warmupEpochs: 2, batchSize: 64, labelSmoothing: 0.1 });
+  t.is(stepRate(shorter.settings, 64), 0.01);
+});
+
 test('settings that make no sense are refused', (t) => {
   const data = bars(6, 6);
-  t.notThrows(() => checkFineTuning(PAPER_FINE_TUNING, data));
+  t.notThrows(() => checkFineTuning(SMALL_FINE_TUNING, data));
+  t.notThrows(() => checkFineTuning(paperFineTuning({ dim: 8 }), data));
   const wrong: Partial<FineTuneSettings>[] = [
     { epochs: 5 },
     { epochs: 0, warmupEpochs: 0 },
     { layerDecay: 0 },
     { layerDecay: 1.1 },
     { baseLearningRate: Number.NaN },
+    { baseLearningRate: 0 },
     { batchSize: 1.5 },
     { weightDecay: -1 },
+    { labelSmoothing: 1 },
+    { labelSmoothing: -0.1 },
+    { randAugment: 'rand-m11-mstd0.5-inc1' },
+    { randAugment: 'rand-m9' },
+    { randAugment: '' },
   ];
   for (const change of wrong) {
-    t.throws(() => checkFineTuning({ ...PAPER_FINE_TUNING, ...change }, data), { instanceOf: UserError });
+    const settings = { ...SMALL_FINE_TUNING, ...change };
+    t.throws(() => checkFineTuning(settings, data), { instanceOf: UserError }, JSON.stringify(change));
   }
-  t.throws(() => checkFineTuning(PAPER_FINE_TUNING, bars(6, 0)), { instanceOf: UserError, message: /test images/ });
+  t.throws(() => checkFineTuning(SMALL_FINE_TUNING, bars(6, 0)), { instanceOf: UserError, message: /test images/ });
 });
 
 test('a batch that does not fit into memory is halved until it does', (t) => {

@@ -6,9 +6,6 @@ import { encode, patchify } from '../model/vit.js';
 import { RandomStream } from '../random.js';
 import { type FeatureNetwork, networkPositions } from './network.js';
 
-/** Standard deviation of the head's first weights (MAE's linear head has 0.01). */
-const HEAD_DEVIATION = 0.01;
-
 /** An encoder with a linear head on its average-pooled, layer-normed patches. It has no weights, as `Ijepa`. */
 export interface Classifier {
   readonly size: VitSize;
@@ -29,15 +26,20 @@ export function createClassifier(network: FeatureNetwork, classes: number): Clas
 }
 
 /**
- * The weights from which fine-tuning starts: copies of the encoder's, and a fresh head of normal weights (standard
- * deviation 0.01) and no bias.
+ * The weights from which fine-tuning starts: copies of the encoder's, and a fresh head of normal weights and no
+ * bias.
  *
  * Letters: C classes, D width.
  * @returns the encoder's names, `head.weight` [C, D] and `head.bias` [C]; the caller's to dispose
  */
-export function initialClassifier({ size, classes }: Classifier, encoder: Parameters, seed: number): Parameters {
+export function initialClassifier(
+  { size, classes }: Classifier,
+  encoder: Parameters,
+  headDeviation: number,
+  seed: number,
+): Parameters {
   const stream = new RandomStream(seed, 'fine-tune/head');
-  const weight = Float32Array.from({ length: classes * size.dim }, () => HEAD_DEVIATION * stream.normal());
+  const weight = Float32Array.from({ length: classes * size.dim }, () => headDeviation * stream.normal());
   const copies = Object.entries(encoder).map(([name, tensor]) => [name, tensor.clone()]);
   return {
     ...Object.fromEntries(copies),
@@ -64,11 +66,11 @@ export function logitsOf(classifier: Classifier, parameters: Parameters, images:
 }
 
 /**
- * Softmax cross-entropy, averaged over the images: -1/B Σ_b log softmax(z_b)[y_b]
+ * Softmax cross-entropy, averaged over the images: -1/B Σ_b y_b · log softmax(z_b)
  *
  * Letters: B images, C classes.
  * @param logits z, [B, C]
- * @param targets y as rows with a 1 at the right class, [B, C]
+ * @param targets what is right, as rows of sum 1, [B, C]
  */
 export function crossEntropy(logits: Tensor, targets: Tensor): Scalar {
   if (logits.shape.join() !== targets.shape.join()) {

@@ -1,13 +1,16 @@
 import { setImmediate } from 'node:timers/promises';
+import type { Picture } from '../data/augment/picture.js';
+import { randAugment, readRandAugment } from '../data/augment/rand-augment.js';
 import { stepsPerEpoch } from '../data/loader.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
 import { UserError } from '../errors.js';
 import type { Parameters } from '../model/parameters.js';
 import type { LabelledImages } from '../plugin.js';
+import type { RandomStream } from '../random.js';
 import { learningRateAt } from '../train/schedules.js';
 import { type Classifier, initialClassifier } from './classifier.js';
-import type { FineTuneSettings } from './fine-tune-settings.js';
+import { type FineTuneSettings, stepRate } from './fine-tune-settings.js';
 import { FineTuningNotFinite, initialFineTuneState, prepareFineTuneStep } from './fine-tune-step.js';
 import { type BatchSettings, trainingBatches } from './labelled-batches.js';
 import { layerRates } from './layer-rates.js';
@@ -48,17 +51,22 @@ export async function* fineTunedEpochs(
   settings: FineTuneSettings,
   reading: FineTuneReading,
 ): AsyncGenerator<FineTunedEpoch> {
-  const { epochs, seed, weightDecay, layerDecay } = settings;
+  const { epochs, seed, weightDecay, layerDecay, labelSmoothing, headDeviation } = settings;
   const { images, batchSize, signal, onStep } = reading;
   const epochSteps = stepsPerEpoch(images.length, batchSize);
   const rateAt = learningRates(settings, batchSize, epochSteps);
-  const takeStep = prepareFineTuneStep(engine, classifier, ADAM, reading.microBatchSize);
-  let state = initialFineTuneState(initialClassifier(classifier, encoder, seed));
+  const takeStep = prepareFineTuneStep(engine, classifier, ADAM, {
+    microBatchSize: reading.microBatchSize,
+    labelSmoothing,
+  });
+  let state = initialFineTuneState(initialClassifier(classifier, encoder, headDeviation, seed));
   const factors = layerRates(Object.keys(state.weights), classifier.size.depth, layerDecay);
+  const augment = readRandAugment(settings.randAugment);
+  const change = augment && ((picture: Picture, stream: RandomStream) => randAugment(picture, augment, stream));
   let step = 0;
   let lossSum = 0;
   try {
-    for await (const batch of trainingBatches(images, { ...reading, seed, epochs }, reading.unreadable)) {
+    for await (const batch of trainingBatches(images, { ...reading, seed, epochs, change }, reading.unreadable)) {
       signal?.throwIfAborted();
       step++;
       if (batch.labels.length > 0) {
@@ -80,16 +88,18 @@ export async function* fineTunedEpochs(
   }
 }
 
-/**
- * The learning rate of a step, counted from 1: linear from 0, then half a cosine to 0, taken in the middle of the step so
- * that neither the first nor the last step has none. (MAE takes it at the step's beginning, and ends at 1e-6.)
- */
-function learningRates(settings: FineTuneSettings, batchSize: number, epochSteps: number): (step: number) => number {
-  const { epochs, warmupEpochs, baseLearningRate } = settings;
-  const learningRate = (baseLearningRate * batchSize) / 256;
-  const schedule = { startLearningRate: 0, learningRate, finalLearningRate: 0, warmupEpochs };
+/** The learning rate of a step, counted from 1: linear from 0, then half a cosine (MAE, `lr_sched.py`). */
+export function learningRates(
+  settings: FineTuneSettings,
+  batchSize: number,
+  epochSteps: number,
+): (step: number) => number {
+  const { epochs, warmupEpochs, rateAt } = settings;
+  const learningRate = stepRate(settings, batchSize);
+  const finalLearningRate = Math.min(learningRate, settings.finalLearningRate);
+  const schedule = { startLearningRate: 0, learningRate, finalLearningRate, warmupEpochs };
   const length = { stepsPerEpoch: epochSteps, epochs, scheduleStretch: 1 };
-  return (step) => learningRateAt(step - 0.5, schedule, length);
+  return (step) => learningRateAt(rateAt === 'beginning' ? step - 1 : step - 0.5, schedule, length);
 }
 
 function adviceOn({ message, loss, weightNorm }: FineTuningNotFinite, settings: FineTuneSettings): UserError {

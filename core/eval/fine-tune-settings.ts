@@ -1,31 +1,36 @@
+import { readRandAugment } from '../data/augment/rand-augment.js';
 import { UserError } from '../errors.js';
 import type { LabelledData } from '../plugin.js';
 
 export interface FineTuneSettings {
   epochs: number;
-  /** Of linear warm-up, fewer than the epochs. */
+  /** Of linear warm-up from 0, fewer than the epochs. */
   warmupEpochs: number;
   /** For a batch of 256 images; scaled in proportion to the batch. */
   baseLearningRate: number;
+  /** What the cosine ends at, whatever the batch. */
+  finalLearningRate: number;
+  /** Where in a step its learning rate is taken: at its beginning, so that the first step has none (MAE), or its middle. */
+  rateAt: 'beginning' | 'middle';
   /** Images a step; all of them where there are fewer. */
   batchSize: number;
   /** Factor of the learning rate from a layer to the one below it. */
   layerDecay: number;
   /** Of matrices and kernels, not of biases and norms. */
   weightDecay: number;
+  /** Part of the target that is spread evenly over all classes. */
+  labelSmoothing: number;
+  /** timm's name of RandAugment, as 'rand-m9-mstd0.5-inc1', or 'none'. */
+  randAugment: string;
+  /** Standard deviation of the head's first weights. */
+  headDeviation: number;
   seed: number;
 }
 
-/** Fine-tuning with 1% of ImageNet's labels (paper, section 5). The paper names no batch size; that of 256 is our choice. */
-export const PAPER_FINE_TUNING: FineTuneSettings = {
-  epochs: 50,
-  warmupEpochs: 5,
-  baseLearningRate: 1e-3,
-  batchSize: 256,
-  layerDecay: 0.75,
-  weightDecay: 0.05,
-  seed: 0,
-};
+/** The learning rate of a step of so many images, by the rule that the settings' one is for 256. */
+export function stepRate({ baseLearningRate }: FineTuneSettings, batchSize: number): number {
+  return (baseLearningRate * batchSize) / 256;
+}
 
 /** A step takes about three times as long as looking at a test image: forward once, backward twice. */
 const TESTS_PER_STEP = 3;
@@ -42,7 +47,7 @@ export function testedEpochs(epochs: number, { train, test }: LabelledData): Rea
 
 /** @throws UserError where fine-tuning with these settings makes no sense */
 export function checkFineTuning(settings: FineTuneSettings, { classes, train, test }: LabelledData): void {
-  const { epochs, warmupEpochs, baseLearningRate, batchSize, layerDecay, weightDecay } = settings;
+  const { epochs, warmupEpochs, baseLearningRate, batchSize, layerDecay, weightDecay, labelSmoothing } = settings;
   const laws: [holds: boolean, problem: string, expected: string][] = [
     [Number.isInteger(epochs) && epochs >= 1, `fine-tuning for ${epochs} epochs`, 'a whole number of epochs from 1'],
     [
@@ -50,14 +55,24 @@ export function checkFineTuning(settings: FineTuneSettings, { classes, train, te
       `a warm-up of ${warmupEpochs} of ${epochs} epochs`,
       'a warm-up that is shorter than the run',
     ],
-    [baseLearningRate > 0, `a learning rate of ${baseLearningRate}`, 'a learning rate above 0'],
+    [
+      baseLearningRate > 0 && Number.isFinite(baseLearningRate),
+      `a learning rate of ${baseLearningRate} for 256 images`,
+      'a learning rate above 0',
+    ],
     [Number.isInteger(batchSize) && batchSize >= 1, `batches of ${batchSize} images`, 'a whole number from 1'],
     [layerDecay > 0 && layerDecay <= 1, `a layer-wise decay of ${layerDecay}`, 'a number above 0, up to 1'],
-    [weightDecay >= 0, `a weight decay of ${weightDecay}`, 'a number from 0'],
+    [weightDecay >= 0 && Number.isFinite(weightDecay), `a weight decay of ${weightDecay}`, 'a number from 0'],
+    [
+      labelSmoothing >= 0 && labelSmoothing < 1,
+      `a label smoothing of ${labelSmoothing}`,
+      'a number from 0 and below 1, where every class would be as right as the others',
+    ],
     [train.length > 0, 'no training images', `labelled images in ${train.description}`],
     [test.length > 0, 'no test images', `labelled images in ${test.description}`],
     [classes.length >= 2, `${classes.length} classes`, 'at least two classes'],
   ];
   const broken = laws.find(([holds]) => !holds);
   if (broken) throw new UserError(`fine-tuning cannot start: ${broken[1]}`, { expected: broken[2] });
+  readRandAugment(settings.randAugment);
 }

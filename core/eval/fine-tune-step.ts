@@ -49,17 +49,22 @@ export function initialFineTuneState(weights: Parameters): FineTuneState {
   return { step: 0, weights, moments: initialAdamState(weights) };
 }
 
-/**
- * Prepares the step for an engine.
- * @param microBatchSize images computed at once; the gradients of a larger batch are added up, with the same result
- */
+/** How the cross-entropy of a batch is computed. */
+export interface LossSettings {
+  /** Images computed at once; the gradients of a larger batch are added up, with the same result. */
+  microBatchSize: number;
+  /** Part of the target that is spread evenly over all classes. */
+  labelSmoothing: number;
+}
+
+/** Prepares the step for an engine. */
 export function prepareFineTuneStep(
   engine: Engine,
   classifier: Classifier,
   adam: AdamSettings,
-  microBatchSize: number,
+  loss: LossSettings,
 ): FineTuneStep {
-  const compute = prepareClassifierGradients(engine, classifier, microBatchSize);
+  const compute = prepareClassifierGradients(engine, classifier, loss);
   return async (state, batch, rates) => {
     const { loss, gradients } = await compute(state.weights, batch);
     if (!Number.isFinite(loss)) {
@@ -77,7 +82,7 @@ export function prepareFineTuneStep(
 }
 
 /** The cross-entropy of a batch and its gradients by name, which are the caller's to dispose. */
-export function prepareClassifierGradients(engine: Engine, classifier: Classifier, microBatchSize: number) {
+export function prepareClassifierGradients(engine: Engine, classifier: Classifier, settings: LossSettings) {
   const computePart = engine.compile((weights: Parameters, part: Part) =>
     tf.tidy(() =>
       valueAndGradients(weights, (parameters) => {
@@ -88,7 +93,7 @@ export function prepareClassifierGradients(engine: Engine, classifier: Classifie
   );
   return async (weights: Parameters, batch: LabelledBatch): Promise<{ loss: number; gradients: Parameters }> => {
     let sum: { loss: number; gradients: Parameters } | null = null;
-    for (const part of partsOf(classifier, batch, microBatchSize)) {
+    for (const part of partsOf(classifier, batch, settings)) {
       const { value, gradients } = await computePart(weights, part);
       const loss = (await value.data())[0] as number;
       tf.dispose([value, part]);
@@ -105,7 +110,7 @@ export function prepareClassifierGradients(engine: Engine, classifier: Classifie
 type Part = {
   /** [b, S, S, 3] */
   images: Tensor;
-  /** Rows with a 1 at the right class, [b, C]. */
+  /** The right class, smoothed: 1 - s + s / C there and s / C elsewhere, [b, C]. */
   targets: Tensor;
   /** Its part of the batch's images; the parts' sum is 1. */
   share: number;
@@ -115,7 +120,7 @@ type Part = {
 function* partsOf(
   { imageSize, classes }: Classifier,
   { images, labels }: LabelledBatch,
-  microBatchSize: number,
+  { microBatchSize, labelSmoothing }: LossSettings,
 ): Generator<Part> {
   const pixels = imageSize * imageSize * 3;
   const count = labels.length;
@@ -124,10 +129,10 @@ function* partsOf(
   }
   for (let from = 0; from < count; from += microBatchSize) {
     const to = Math.min(count, from + microBatchSize);
-    const targets = new Float32Array((to - from) * classes);
+    const targets = new Float32Array((to - from) * classes).fill(labelSmoothing / classes);
     labels.subarray(from, to).forEach((label, row) => {
       if (label < 0 || label >= classes) throw new Error(`an image is of class ${label} of ${classes}`);
-      targets[row * classes + label] = 1;
+      targets[row * classes + label] = 1 - labelSmoothing + labelSmoothing / classes;
     });
     yield {
       images: tf.tensor4d(images.subarray(from * pixels, to * pixels), [to - from, imageSize, imageSize, 3]),

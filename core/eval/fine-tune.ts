@@ -11,7 +11,7 @@ import type { FeatureNetwork } from './network.js';
 import { percentWithin } from './ranks.js';
 import { type UnreadableImage, UnreadableShare } from './unreadable.js';
 
-export { type FineTuneSettings, PAPER_FINE_TUNING } from './fine-tune-settings.js';
+export type { FineTuneSettings } from './fine-tune-settings.js';
 
 export interface FineTuneOptions {
   transform: 'crop' | 'squash';
@@ -45,8 +45,8 @@ export interface FineTuneResult {
 
 /**
  * Trains a copy of the encoder and a linear head on its average-pooled, layer-normed patches: AdamW, cosine with linear
- * warm-up, layer-wise learning rate decay, random crops and flips, softmax cross-entropy (paper, 1% of the labels; the
- * recipe is MAE's). The result is that of the last epoch, not the best on the test images.
+ * warm-up, layer-wise learning rate decay, random crops, flips and RandAugment, softmax cross-entropy of smoothed labels
+ * (paper, 1% of the labels; the recipe is MAE's). The result is that of the last epoch, not the best on the test images.
  *
  * The same seed, engine, threads and micro-batch size give the same bits.
  * @throws UserError if more images than allowed cannot be read, memory does not suffice, or a step gives no finite numbers

@@ -1,3 +1,4 @@
+import type { Picture } from '../data/augment/picture.js';
 import { stepsPerEpoch } from '../data/loader.js';
 import { toNormalised } from '../data/normalise.js';
 import { epochOrders } from '../data/order.js';
@@ -22,6 +23,13 @@ export interface BatchSettings extends ViewSettings {
   workers: number;
 }
 
+interface TrainingSettings {
+  seed: number;
+  epochs: number;
+  /** What is done to a view beside crop and flip; null for nothing. */
+  change: ((picture: Picture, stream: RandomStream) => Picture) | null;
+}
+
 /**
  * The batches of all epochs: every epoch in a random order of its own, each image as a random view; the images after the
  * last whole batch are left to other epochs. The order and each view depend on the seed, the epoch and the position alone.
@@ -30,10 +38,10 @@ export interface BatchSettings extends ViewSettings {
  */
 export function trainingBatches(
   images: LabelledImages,
-  settings: BatchSettings & { seed: number; epochs: number },
+  settings: BatchSettings & TrainingSettings,
   unreadable: UnreadableShare,
 ): AsyncGenerator<LabelledBatch> {
-  const { batchSize, seed, epochs } = settings;
+  const { batchSize, imageSize, seed, epochs, change } = settings;
   const epochImages = stepsPerEpoch(images.length, batchSize) * batchSize;
   const orderOf = epochOrders(seed, images.length);
   function* places(): Generator<Place> {
@@ -42,9 +50,15 @@ export function trainingBatches(
       for (let position = 0; position < epochImages; position++) yield { epoch, position, index: order(position) };
     }
   }
-  return batchesOf(images, places(), settings, unreadable, ({ epoch, position, index }) =>
-    trainView(images.item(index), settings, new RandomStream(seed, 'fine-tune/view', epoch, position)),
-  );
+  return batchesOf(images, places(), settings, unreadable, async ({ epoch, position, index }) => {
+    const rgb = await trainView(
+      images.item(index),
+      settings,
+      new RandomStream(seed, 'fine-tune/view', epoch, position),
+    );
+    const picture = { rgb, width: imageSize, height: imageSize };
+    return change ? change(picture, new RandomStream(seed, 'fine-tune/change', epoch, position)).rgb : rgb;
+  });
 }
 
 /** All images once, in their order, as test views; the last batch may be smaller, and so is one with unreadable images. */
@@ -73,7 +87,7 @@ async function* batchesOf(
   unreadable: UnreadableShare,
   viewOf: (place: Place) => Promise<Uint8Array>,
 ): AsyncGenerator<LabelledBatch> {
-  const read = async (place: Place): Promise<Picture> => {
+  const read = async (place: Place): Promise<LabelledView> => {
     const { index } = place;
     try {
       return { label: images.classOf(index), rgb: await viewOf(place) };
@@ -82,24 +96,24 @@ async function* batchesOf(
       return { label: images.classOf(index), rgb: null };
     }
   };
-  let pictures: Picture[] = [];
-  for await (const picture of inOrder(places, read, { atOnce: workers, ahead: 2 * batchSize })) {
-    pictures.push(picture);
-    if (pictures.length < batchSize) continue;
-    yield batchOf(pictures);
-    pictures = [];
+  let views: LabelledView[] = [];
+  for await (const view of inOrder(places, read, { atOnce: workers, ahead: 2 * batchSize })) {
+    views.push(view);
+    if (views.length < batchSize) continue;
+    yield batchOf(views);
+    views = [];
   }
-  if (pictures.length > 0) yield batchOf(pictures);
+  if (views.length > 0) yield batchOf(views);
 }
 
 /** An image's class, and its view, [S, S, 3], or null where it cannot be read. */
-interface Picture {
+interface LabelledView {
   label: number;
   rgb: Uint8Array | null;
 }
 
-function batchOf(pictures: readonly Picture[]): LabelledBatch {
-  const readable = pictures.filter((picture): picture is Picture & { rgb: Uint8Array } => picture.rgb !== null);
+function batchOf(views: readonly LabelledView[]): LabelledBatch {
+  const readable = views.filter((view): view is LabelledView & { rgb: Uint8Array } => view.rgb !== null);
   return {
     images: toNormalised(readable.map(({ rgb }) => rgb)),
     labels: Int32Array.from(readable, ({ label }) => label),

@@ -1,4 +1,5 @@
 import type { ProbeProtocol } from '../plugin.js';
+import type { FineTuneProtocol } from './fine-tune-protocols.js';
 import type { FineTuneSettings } from './fine-tune-settings.js';
 
 /** The tables of the paper in which a result can stand. */
@@ -59,7 +60,9 @@ export interface EvaluationResult {
   neighbours: readonly ({ k: number } & Accuracies)[];
   /** Of the raw pixels: what needs no learning at all. */
   pixelNeighbours: readonly ({ k: number } & Accuracies)[];
-  fineTuning: (Accuracies & { curve: readonly number[]; settings: FineTuneSettings }) | null;
+  fineTuning:
+    | (Accuracies & { curve: readonly number[]; protocol: FineTuneProtocol; settings: FineTuneSettings })
+    | null;
   /** What pretraining took; null where its log does not tell. */
   compute: { deviceHours: number; trainingFlops: number } | null;
   engine: { name: string; version: string; device: string; threads: number };

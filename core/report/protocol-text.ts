@@ -1,6 +1,12 @@
 import type { EvaluationTask } from '../eval/evaluate.js';
-import type { FineTuneSettings } from '../eval/fine-tune-settings.js';
+import type { FineTuneProtocol } from '../eval/fine-tune-protocols.js';
+import { type FineTuneSettings, stepRate } from '../eval/fine-tune-settings.js';
 import type { ProbeProtocol } from '../plugin.js';
+
+const VIEWS = {
+  crop: { train: 'random resized crop (0.08-1 of the area, bicubic) and flip', test: 'resized, centre crop' },
+  squash: { train: 'resized to a square, flip', test: 'resized to a square' },
+} as const;
 
 /** A protocol in full, for people: nothing that decides a number is left out. */
 export function protocolText({ protocol, protocolName, views, seed }: EvaluationTask): string[] {
@@ -8,10 +14,7 @@ export function protocolText({ protocol, protocolName, views, seed }: Evaluation
   const inputs = protocol.features.map((kind) => (kind === 'last' ? 'last layer' : 'last four layers side by side'));
   const norms = protocol.norms.map((norm) => (norm === 'batch' ? 'batch norm and linear' : 'linear'));
   const count = inputs.length * norms.length * protocol.learningRateFactors.length * protocol.weightDecays.length;
-  const seen = {
-    crop: ['random resized crop (0.08-1 of the area, bicubic) and flip', 'resized, centre crop'],
-    squash: ['resized to a square, flip', 'resized to a square'],
-  }[transform] as [string, string];
+  const seen = VIEWS[transform];
   return [
     `protocol   ${protocolName}, seed ${seed}`,
     `  heads    ${count}, side by side: {${inputs.join('; ')}} x {${norms.join('; ')}}` +
@@ -20,18 +23,29 @@ export function protocolText({ protocol, protocolName, views, seed }: Evaluation
     `  training ${optimiser.toUpperCase()}, momentum ${momentum}${nesterov ? ' (Nesterov)' : ''}, ${epochs} epochs, ` +
       `batches of ${batchSize}, learning rate ${rounded((baseLearningRate * batchSize) / 256)} ` +
       `(${rounded(baseLearningRate)} for 256 images), ${scheduleText(protocol)}`,
-    `  images   training: ${views === 0 ? `${seen[1]}, the same in every epoch` : `${seen[0]}, ${views} views of each`}; ` +
-      `test: ${seen[1]}`,
+    `  images   training: ${views === 0 ? `${seen.test}, the same in every epoch` : `${seen.train}, ${views} views of each`}; ` +
+      `test: ${seen.test}`,
   ];
 }
 
 /** Fine-tuning in full, for people. */
-export function fineTuningText(settings: FineTuneSettings): string[] {
-  const { epochs, warmupEpochs, baseLearningRate, batchSize, layerDecay, weightDecay } = settings;
+export function fineTuningText(
+  protocol: FineTuneProtocol,
+  settings: FineTuneSettings,
+  transform: ProbeProtocol['transform'],
+): string[] {
+  const { epochs, warmupEpochs, finalLearningRate, rateAt, batchSize, layerDecay, weightDecay } = settings;
+  const { baseLearningRate, labelSmoothing, randAugment } = settings;
+  const names = { paper: 'paper', small: 'small', own: 'with changes of your own' };
   return [
-    `  tuning   the whole encoder with a linear head on its average-pooled, layer-normed patches: AdamW, ${epochs} epochs, ` +
-      `${warmupEpochs} of them warm-up, then a cosine to 0; learning rate ${baseLearningRate} for 256 images, batches of ` +
-      `${batchSize} (or all images), layer-wise decay ${layerDecay}, weight decay ${weightDecay}, random crops and flips`,
+    `tuning     ${names[protocol]}, seed ${settings.seed}`,
+    `  network  the whole encoder, and a linear head on its average-pooled, layer-normed patches (first weights of ` +
+      `deviation ${settings.headDeviation}); cross-entropy, label smoothing ${labelSmoothing}`,
+    `  training ADAMW, ${epochs} epochs, batches of ${batchSize} (or all images), learning rate ` +
+      `${rounded(stepRate(settings, batchSize))} (${rounded(baseLearningRate)} for 256 images), ${warmupEpochs} epochs ` +
+      `of warm-up from 0, then along a cosine to ${finalLearningRate}, taken at the ${rateAt} of a step; layer-wise ` +
+      `decay ${layerDecay}, weight decay ${weightDecay}`,
+    `  images   training: ${VIEWS[transform].train}, RandAugment: ${randAugment}`,
   ];
 }
 

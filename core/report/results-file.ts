@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { writeFileAtomically } from '../atomic.js';
 import { isMissing, reasonOf, UserError } from '../errors.js';
+import { SMALL_FINE_TUNING } from '../eval/fine-tune-protocols.js';
 import type { EvaluationResult } from '../eval/result.js';
 import { listOf } from '../list-of.js';
 import { FileLock } from '../lock.js';
@@ -66,13 +67,20 @@ const evaluation: z.ZodType<EvaluationResult> = z.looseObject({
     .looseObject({
       ...accuracies,
       curve,
+      // What files of the time before lack has the value of that time.
+      protocol: z.enum(['paper', 'small', 'own']).default('small'),
       settings: z.object({
         epochs: z.number(),
         warmupEpochs: z.number(),
         baseLearningRate: z.number(),
+        finalLearningRate: z.number().default(SMALL_FINE_TUNING.finalLearningRate),
+        rateAt: z.enum(['beginning', 'middle']).default(SMALL_FINE_TUNING.rateAt),
         batchSize: z.number(),
         layerDecay: z.number(),
         weightDecay: z.number(),
+        labelSmoothing: z.number().default(SMALL_FINE_TUNING.labelSmoothing),
+        randAugment: z.string().default(SMALL_FINE_TUNING.randAugment),
+        headDeviation: z.number().default(SMALL_FINE_TUNING.headDeviation),
         seed: z.number(),
       }),
     })

@@ -8,7 +8,10 @@ type Matrix = readonly [number, number, number, number, number, number];
 /** Rotates a picture about its middle. @param degrees counter-clockwise */
 export function rotate(picture: Picture, degrees: number, fill: Colour): Picture {
   const angle = (-(((degrees % 360) + 360) % 360) * Math.PI) / 180;
-  const [cosine, sine] = [Math.cos(angle), Math.sin(angle)].map((value) => Number(value.toFixed(15))) as [number, number];
+  const [cosine, sine] = [Math.cos(angle), Math.sin(angle)].map((value) => Number(value.toFixed(15))) as [
+    number,
+    number,
+  ];
   const [x, y] = [picture.width / 2, picture.height / 2];
   const left = cosine * -x + sine * -y + x;
   const top = -sine * -x + cosine * -y + y;
