@@ -101,13 +101,19 @@ test.serial('finetune-1pct reports the better of fine-tuning and probe', async (
     folder,
     '--fraction',
     '0.5',
-    '--epochs',
-    '3',
     '--no-baseline',
     '--json',
+    ...['--protocol', 'paper', '--views', '1', '--epochs', '3', '--learning-rate', '0.001'],
   ]);
   t.is(code, 0, stderr);
+  t.regex(
+    stderr,
+    /protocol {3}paper[\s\S]*tuning {5}with changes[\s\S]*learning rate 0.001[\s\S]*rand-m9-mstd0.5-inc1/,
+  );
   const [result] = JSON.parse(stdout).results as EvaluationResult[];
+  t.is(result?.fineTuning?.protocol, 'own');
+  // More than the 12 images there are: all of them are the batch.
+  t.like(result?.fineTuning?.settings, { epochs: 3, warmupEpochs: 2, batchSize: 512, labelSmoothing: 0.1 });
   t.is(result?.kind, 'semi-supervised');
   t.is(result?.trainImages, 12);
   t.is(result?.fineTuning?.curve.length, 3);
@@ -149,6 +155,8 @@ test.serial('what cannot be evaluated gets one message', async (t) => {
     [['probe', RUN, '--data', folder, '--formats', 'csv'], /--out DIR/],
     [['transfer-eval', RUN, '--data-root', folder, '--datasets', 'cifar10'], /did you mean 'cifar100'/],
     [['finetune-1pct', RUN, '--data', folder, '--fraction', '2'], /--fraction cannot be 2/],
+    [['finetune-1pct', RUN, '--data', folder, '--label-smoothing', '1'], /a label smoothing of 1\n[\s\S]*below 1/],
+    [['finetune-1pct', RUN, '--data', folder, '--rand-augment', 'rand-m9'], /RandAugment cannot be 'rand-m9'/],
   ];
   for (const [args, message] of cases) {
     const { code, stderr } = await ijepa(args);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import sharp from 'sharp';
 import { UserError } from '../core/errors.js';
+import { type FineTuneProtocol, SMALL_FINE_TUNING } from '../core/eval/fine-tune-protocols.js';
 import type { EvaluationResult } from '../core/eval/result.js';
 import { writeChart } from '../core/report/evaluation-chart.js';
 import { PUBLISHED_TABLES } from '../core/report/published.js';
@@ -12,7 +13,7 @@ import { tableCsv, tableLatex, tableMarkdown } from '../core/report/table-format
 import { tableText } from '../core/report/table-text.js';
 import { evaluationTables } from '../core/report/tables.js';
 import { ijepa, temporaryFolder } from './helpers/command.js';
-import { evaluationResult } from './helpers/evaluation.js';
+import { accuracies, evaluationResult } from './helpers/evaluation.js';
 
 /** The cells of a row in short: '95.1†‡*'. */
 function words({ cells }: ResultRow): string[] {
@@ -152,6 +153,23 @@ test('1% of the labels may be the published split or a stratified sample', (t) =
   }
 });
 
+test("fine-tuning by the paper's protocol competes with published values, any other one is marked", (t) => {
+  const fewLabels = { kind: 'semi-supervised', dataSet: 'imagenet', classes: 1000, testImages: 50_000 } as const;
+  const tuned = (protocol: FineTuneProtocol, top1: number) => {
+    const fineTuning = { ...accuracies(top1), curve: [top1], protocol, settings: SMALL_FINE_TUNING };
+    return evaluationResult({ ...fewLabels, trainImages: 12_811, top1, fineTuning });
+  };
+  const shownOf = (...results: EvaluationResult[]) => {
+    const table = tableOf(results, 'semi-supervised-imagenet');
+    const [row] = measured(table);
+    const marks = table.notes.filter((note) => note.startsWith('†'));
+    return [row && words(row).at(-1), /; (fine-tuned[^;.]*)/.exec(row?.note?.text ?? '')?.[1], marks.length];
+  };
+  t.deepEqual(shownOf(tuned('paper', 90)), ['90*', "fine-tuned by the paper's protocol", 0]);
+  t.deepEqual(shownOf(tuned('own', 90)), ['90†', 'fine-tuned with settings of its own', 1]);
+  t.deepEqual(shownOf(tuned('small', 90), tuned('paper', 40)).slice(0, 1), ['40'], "the paper's is shown first");
+});
+
 test('a data set of its own has top-1, top-5, kNN, ridge and pixels, each of its own', (t) => {
   const network = { arch: 'ViT 96x4/8', imageSize: 64, epochs: 5 };
   const table = tableOf(
@@ -259,7 +277,10 @@ test('CSV has a line for each row with all fields, values unrounded, and remarks
     .split('\r\n');
   const own = lines.filter((line) => line.includes(',measured,'));
   t.is(own.length, 1);
-  t.regex(own[0] ?? '', /,measured,I-JEPA,ViT-S\/16,61\.2345,59\.7345,62\.4845,quick protocol; part of the data set,/);
+  t.regex(
+    own[0] ?? '',
+    /,measured,I-JEPA,ViT-S\/16,61\.2345,59\.7345,62\.4845,not the paper's protocol; part of the data set,/,
+  );
 });
 
 test('LaTeX has as many cells in every row as columns', (t) => {

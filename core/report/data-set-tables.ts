@@ -1,5 +1,15 @@
 import type { Accuracies, EvaluationResult } from '../eval/result.js';
-import { archName, describeNetwork, groupBy, measuredCell, methodName, networkRows } from './network-rows.js';
+import {
+  archName,
+  describeNetwork,
+  groupBy,
+  isPapers,
+  measuredCell,
+  methodName,
+  networkRows,
+  protocolNotes,
+  tuningNote,
+} from './network-rows.js';
 import { thousands } from './paper-tasks.js';
 import {
   type Cell,
@@ -7,7 +17,6 @@ import {
   type Mark,
   markBest,
   printable,
-  QUICK_NOTE,
   type ResultRow,
   type ResultTable,
   textCell,
@@ -46,7 +55,7 @@ function dataSetTable(results: readonly EvaluationResult[]): ResultTable {
       note: { number: index + 1, text: `${describeNetwork(result.network)}${bestHead(result)}.` },
     }),
   );
-  const isOneProtocol = new Set(measured.map(({ protocolName }) => protocolName)).size === 1;
+  const isOneProtocol = new Set(measured.map(protocolsOf)).size === 1;
   // The heads of two protocols are not compared; pixels say nothing of a network.
   const competes = (column: number) =>
     column === TOP1 || column === TOP5 ? isOneProtocol : column !== PIXELS && column < COLUMNS.length;
@@ -59,16 +68,20 @@ function dataSetTable(results: readonly EvaluationResult[]): ResultTable {
     notes: [
       `Not a data set of the paper's tables: ${printable(dataDescription)}. All values were measured by this program.`,
       INTERVAL_NOTE,
-      ...(measured.some(({ protocolName }) => protocolName === 'quick') ? [QUICK_NOTE] : []),
+      ...protocolNotes(measured),
       ...neighboursNote(measured),
     ],
   };
 }
 
+function protocolsOf({ protocolName, fineTuning }: EvaluationResult): string {
+  return `${protocolName} ${fineTuning?.protocol}`;
+}
+
 function cellsOf(result: EvaluationResult): Cell[] {
-  const { network, best, ridge, protocolName } = result;
+  const { network, best, ridge } = result;
   const epochs = network.weights === 'random' ? 0 : (network.epochs ?? 'unknown');
-  const marks: Mark[] = protocolName === 'quick' ? ['†'] : [];
+  const marks: Mark[] = isPapers(result) ? [] : ['†'];
   const top1 = (measured: Accuracies | null | undefined): Cell => (measured ? measuredCell(measured.top1, []) : null);
   return [
     textCell(methodName(network)),
@@ -96,7 +109,6 @@ function neighboursNote(results: readonly EvaluationResult[]): string[] {
   return [`kNN: k = ${ks} nearest neighbours by their features, without training; pixel kNN: by the raw pixels.`];
 }
 
-function bestHead({ kind, best, fineTuning }: EvaluationResult): string {
-  const probeOnly = kind === 'semi-supervised' && fineTuning === null ? ', it was not fine-tuned' : '';
-  return printable(`; best head: ${best.name}${probeOnly}`);
+function bestHead(result: EvaluationResult): string {
+  return printable(`; best head: ${result.best.name}${tuningNote(result)}`);
 }

@@ -1,5 +1,5 @@
 import type { Accuracy, EvaluationResult } from '../eval/result.js';
-import { type FigureCell, type Mark, printable } from './result-table.js';
+import { type FigureCell, type Mark, printable, QUICK_NOTE, TUNING_NOTE } from './result-table.js';
 
 /** The results of one network. */
 export interface NetworkRow {
@@ -61,12 +61,36 @@ export function describeNetwork(network: EvaluationResult['network']): string {
 export function chooseResult(results: readonly EvaluationResult[]): EvaluationResult | null {
   const [first] = [...results].sort(
     (a, b) =>
+      Number(isPapers(b)) - Number(isPapers(a)) ||
       Number(b.protocolName === 'paper') - Number(a.protocolName === 'paper') ||
       b.testImages - a.testImages ||
       b.trainImages - a.trainImages ||
       Date.parse(b.measuredAt) - Date.parse(a.measuredAt),
   );
   return first ?? null;
+}
+
+/** Whether heads and fine-tuning followed the paper, so that the value may be compared with published ones. */
+export function isPapers({ protocolName, fineTuning }: EvaluationResult): boolean {
+  return protocolName === 'paper' && (fineTuning === null || fineTuning.protocol === 'paper');
+}
+
+/** What † means for such results. */
+export function protocolNotes(results: readonly EvaluationResult[]): string[] {
+  const quick = results.some(({ protocolName }) => protocolName === 'quick');
+  const tuned = results.some((result) => result.protocolName === 'paper' && !isPapers(result));
+  return [...(quick ? [QUICK_NOTE] : []), ...(tuned ? [TUNING_NOTE] : [])];
+}
+
+/** How an encoder was fine-tuned, for a note; nothing for other kinds of results. */
+export function tuningNote({ kind, fineTuning }: EvaluationResult): string {
+  if (kind !== 'semi-supervised') return '';
+  if (fineTuning === null) return '; linear probe only, it was not fine-tuned';
+  return {
+    paper: "; fine-tuned by the paper's protocol",
+    small: '; fine-tuned by the protocol for small data',
+    own: '; fine-tuned with settings of its own',
+  }[fineTuning.protocol];
 }
 
 /** A measured value with its interval. */

@@ -45,15 +45,19 @@ export interface FigureCell {
   best: boolean;
 }
 
-/** †: the quick protocol. ‡: a part of the data set. */
+/** †: the quick protocol, or fine-tuning other than the paper's. ‡: a part of the data set. */
 export type Mark = '†' | '‡';
 
 /** What a mark means where there is no room for a note. */
-export const MARK_WORDS: Readonly<Record<Mark, string>> = { '†': 'quick protocol', '‡': 'part of the data set' };
+export const MARK_WORDS: Readonly<Record<Mark, string>> = {
+  '†': "not the paper's protocol",
+  '‡': 'part of the data set',
+};
 
 export const INTERVAL_NOTE = 'Measured values are followed by their 95% bootstrap interval over the test images.';
 export const QUICK_NOTE =
   "† measured with the quick protocol: the paper's heads, but a schedule sized to the data. Not comparable with published values.";
+export const TUNING_NOTE = '† fine-tuned otherwise than the paper did. Not comparable with published values.';
 
 /** The cells of a row as tables show them: the first one with the number of the row's note. */
 export function cellsWithNote({ cells, note }: ResultRow): readonly Cell[] {

@@ -143,8 +143,9 @@ export function mergeResults(
 }
 
 function resultKey(result: EvaluationResult): string {
-  const { dataSet, dataDescription, kind, protocolName } = result;
-  return JSON.stringify([networkKey(result), dataSet, dataDescription, kind, protocolName]);
+  const { dataSet, dataDescription, kind, protocolName, fineTuning } = result;
+  const tuned = fineTuning?.protocol ?? null;
+  return JSON.stringify([networkKey(result), dataSet, dataDescription, kind, protocolName, tuned]);
 }
 
 function readResult(path: string, entry: unknown, number: number): EvaluationResult {

@@ -4,10 +4,13 @@ import {
   archName,
   chooseResult,
   describeNetwork,
+  isPapers,
   measuredCell,
   methodName,
   type NetworkRow,
   networkRows,
+  protocolNotes,
+  tuningNote,
 } from './network-rows.js';
 import { missingPart, PAPER_TASKS, paperTask } from './paper-tasks.js';
 import {
@@ -23,7 +26,6 @@ import {
   INTERVAL_NOTE,
   type Mark,
   markBest,
-  QUICK_NOTE,
   type ResultRow,
   type ResultTable,
   textCell,
@@ -107,7 +109,7 @@ function ownFact(network: EvaluationResult['network'], fact: FactName): string {
 function ownCell(task: TaskName, result: EvaluationResult | null | undefined): Cell {
   if (!result) return null;
   const marks: Mark[] = [];
-  if (result.protocolName !== 'paper') marks.push('†');
+  if (!isPapers(result)) marks.push('†');
   if (missingPart(task, result) !== null) marks.push('‡');
   return measuredCell(result.best.top1, marks);
 }
@@ -128,7 +130,7 @@ function paperNotes(
   return [
     source,
     INTERVAL_NOTE,
-    ...(shown.some(({ protocolName }) => protocolName === 'quick') ? [QUICK_NOTE] : []),
+    ...protocolNotes(shown),
     ...(parts.length > 0 ? [`‡ measured on a part of the data set (${[...new Set(parts)].join('; ')}).`] : []),
   ];
 }
@@ -136,10 +138,9 @@ function paperNotes(
 /** What else has to be known of a network's row. */
 function restOfNote({ results, shown }: NetworkRow & { shown: readonly (EvaluationResult | null)[] }): string {
   const used = shown.filter((result) => result !== null);
-  const probeOnly = used.some(({ kind, fineTuning }) => kind === 'semi-supervised' && fineTuning === null);
   const others = results.length - used.length;
   return (
-    (probeOnly ? '; linear probe only, it was not fine-tuned' : '') +
+    [...new Set(used.map(tuningNote))].join('') +
     (others > 0 ? `; other results of it that are not shown: ${others}` : '')
   );
 }
