@@ -1,8 +1,12 @@
-import { ENGINE_NAMES } from '../core/engine/contract.js';
+import { commandName } from '../core/command-name.js';
+import { ENGINE_NAMES, type Engine } from '../core/engine/contract.js';
+import { installOnnx, removeOnnx } from '../core/engine/install/onnx.js';
+import { hasRuntime, THIS_PLATFORM } from '../core/engine/install/place.js';
 import { installTensorflow, removeTensorflow } from '../core/engine/install/tensorflow.js';
 import { measureMatMul } from '../core/engine/measure.js';
 import { tryEngine } from '../core/engine/start.js';
 import { UserError } from '../core/errors.js';
+import type { InstallFlags } from './engine.js';
 
 /** What is said of an engine. */
 interface Row {
@@ -35,10 +39,11 @@ export async function listEngines(json: boolean): Promise<void> {
   process.stdout.write(json ? `${JSON.stringify(rows)}\n` : `${rows.map(describe).join('\n')}\n`);
 }
 
-/** Installs TensorFlow's native part and starts it, to see that it works. */
-export async function installEngine(from: string, index: string | undefined): Promise<void> {
-  const say = (text: string) => process.stdout.write(`${text}\n`);
-  await installTensorflow({ from, ...(index !== undefined && { index }) }, say);
+/** Installs an engine and starts it, to see that it works. */
+export async function installEngine(engine: string, { from, index, platform, ifAbsent }: InstallFlags): Promise<void> {
+  if (engine === 'onnx') return installFast(platform ?? [THIS_PLATFORM], ifAbsent ?? false);
+  const source = index ?? process.env.PIP_INDEX_URL;
+  await installTensorflow({ from, ...(source !== undefined && { index: source }) }, say);
   const status = await tryEngine('tensorflow');
   if (!status.present) {
     await removeTensorflow();
@@ -46,13 +51,31 @@ export async function installEngine(from: string, index: string | undefined): Pr
       remedy: 'use another --from; it was removed again',
     });
   }
-  say(`the engine tensorflow is there: ${status.engine.version}, ${status.engine.device}`);
-  say('use it with --engine tensorflow; remove it with: npx ijepa engine remove tensorflow');
+  sayPresent('tensorflow', status.engine);
 }
 
-export async function removeEngine(): Promise<void> {
-  const removed = await removeTensorflow();
-  process.stdout.write(removed ? 'the native part of TensorFlow was removed\n' : 'there was nothing to remove\n');
+export async function removeEngine(engine: string): Promise<void> {
+  const removed = await (engine === 'onnx' ? removeOnnx() : removeTensorflow());
+  const what = engine === 'onnx' ? 'ONNX Runtime' : 'the native part of TensorFlow';
+  say(removed ? `${what} was removed` : 'there was nothing to remove');
+}
+
+async function installFast(platforms: readonly string[], ifAbsent: boolean): Promise<void> {
+  if (ifAbsent && platforms.every((name) => hasRuntime(name))) return;
+  await installOnnx(platforms, say);
+  if (!platforms.includes(THIS_PLATFORM)) return;
+  const status = await tryEngine('onnx');
+  if (!status.present) throw new UserError(`ONNX Runtime was installed but does not start: ${status.reason}`);
+  sayPresent('onnx', status.engine);
+}
+
+function sayPresent(name: string, { version, device }: Engine): void {
+  say(`the engine ${name} is there: ${version}, ${device}`);
+  say(`use it with --engine ${name}; remove it with: ${commandName()} engine remove ${name}`);
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
 }
 
 function describe(row: Row): string {

@@ -1,6 +1,16 @@
 import { Argument, Command } from 'commander';
 
-/** `ijepa engine list` */
+/** What `engine install` was told. */
+export interface InstallFlags {
+  from: string;
+  index?: string;
+  platform?: string[];
+  ifAbsent?: boolean;
+}
+
+const INSTALLED = ['onnx', 'tensorflow'];
+
+/** `ijepa engine list`, `install` and `remove` */
 export function engineCommand(): Command {
   const command = new Command('engine').summary('show what can compute on this machine');
   command
@@ -16,30 +26,34 @@ export function engineCommand(): Command {
     });
   command
     .command('install')
-    .summary('install the native part of TensorFlow')
+    .summary('install ONNX Runtime, or the native part of TensorFlow')
     .description(
-      "Install TensorFlow's C library and the addon that TensorFlow.js needs, into the package @tensorflow/tfjs-node-gpu.",
+      'Install an engine into the folder of this program. onnx: ONNX Runtime, out of its package, which npm fetches from its ' +
+        "registry. tensorflow: TensorFlow's C library and the addon that TensorFlow.js needs, into the package " +
+        '@tensorflow/tfjs-node-gpu.',
     )
-    .addArgument(new Argument('<engine>', 'the engine').choices(['tensorflow']))
+    .addArgument(new Argument('<engine>', 'the engine').choices(INSTALLED))
     .option(
       '--from <source>',
-      'pypi: out of the wheel of a Python package index (Linux on x86-64); or the path of a libtensorflow folder, archive ' +
-        '(.tar.gz) or wheel; own: the installer of the package',
+      'of tensorflow; pypi: out of the wheel of a Python package index (Linux on x86-64); or the path of a libtensorflow ' +
+        'folder, archive (.tar.gz) or wheel; own: the installer of the package',
       'own',
     )
-    .option('--index <url>', 'the package index (default: $PIP_INDEX_URL, or the Python Package Index)')
-    .action(async (_engine: string, { from, index }: { from: string; index?: string }) => {
+    .option('--index <url>', 'of tensorflow: the package index (default: $PIP_INDEX_URL, or the Python Package Index)')
+    .option('--platform <names...>', 'of onnx: whose libraries, such as linux-x64 (default: of this machine)')
+    .option('--if-absent', 'of onnx: only where one of them is not there')
+    .action(async (engine: string, flags: InstallFlags) => {
       const { installEngine } = await import('./engine-run.js');
-      await installEngine(from, index ?? process.env.PIP_INDEX_URL);
+      await installEngine(engine, flags);
     });
   command
     .command('remove')
     .summary('remove what install added')
     .description('Remove what `engine install` added.')
-    .addArgument(new Argument('<engine>', 'the engine').choices(['tensorflow']))
-    .action(async () => {
+    .addArgument(new Argument('<engine>', 'the engine').choices(INSTALLED))
+    .action(async (engine: string) => {
       const { removeEngine } = await import('./engine-run.js');
-      await removeEngine();
+      await removeEngine(engine);
     });
   return command;
 }

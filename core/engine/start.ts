@@ -21,6 +21,9 @@ const STARTERS: Record<EngineName, EngineStarter> = {
   cpu,
 };
 
+/** What `auto` falls back to. */
+const SLOW: readonly EngineName[] = ['wasm', 'cpu'];
+
 /** An engine that was looked for: present, or absent for a reason. */
 export type EngineStatus =
   | { name: EngineName; present: true; engine: Engine }
@@ -29,7 +32,8 @@ export type EngineStatus =
 /**
  * Starts an engine and makes it the active one.
  *
- * `auto` takes the fastest that is present: one that is absent, or whose native part does not load, is passed over.
+ * `auto` takes the fastest that is present: one that is absent, or whose native part does not load, is passed over; a warning
+ * says what would make a slow one needless.
  * @throws UserError if an engine was asked for by name and is not there.
  */
 export async function startEngine(choice: EngineChoice, options: StartOptions = {}): Promise<Engine> {
@@ -69,11 +73,18 @@ async function startOnWebGpu(choice: EngineChoice, options: StartOptions): Promi
 }
 
 async function startFastest(options: StartOptions): Promise<Engine> {
-  const reasons: string[] = [];
+  const reasons = new Map<EngineName, string>();
   for (const name of ENGINE_NAMES) {
     const status = await tryEngine(name, options);
-    if (status.present) return status.engine;
-    reasons.push(`${name}: ${status.reason}`);
+    if (!status.present) {
+      reasons.set(name, status.reason);
+      continue;
+    }
+    const missed = reasons.get('onnx');
+    if (missed !== undefined && SLOW.includes(name)) {
+      console.warn(`engine     ${name}, many times slower than onnx, which is not there: ${missed}`);
+    }
+    return status.engine;
   }
-  throw new Error(`no engine could be started\n${reasons.join('\n')}`);
+  throw new Error(['no engine could be started', ...[...reasons].map((each) => each.join(': '))].join('\n'));
 }

@@ -1,6 +1,9 @@
 import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
 import util from 'node:util';
+import { reasonOf } from '../errors.js';
 import { calledDirectly, type EngineName, type EngineStarter, oneLane } from './contract.js';
+import { hasNativePart } from './install/place.js';
 import { tf } from './tf.js';
 import { accumulate, updateParameter } from './update.js';
 
@@ -52,12 +55,17 @@ function isInstalled(packageName: string): boolean {
 
 /** Loads the package, whose import registers its backend; throws a one-line reason where it cannot. */
 function loadNative(packageName: string): { version: string; available: boolean } {
-  const { version } = require(`${packageName}/package.json`) as { version: string };
+  const packagePath = require.resolve(`${packageName}/package.json`);
+  const { version } = require(packagePath) as { version: string };
+  if (!hasNativePart(dirname(packagePath))) {
+    throw new Error(`the native part of ${packageName} is not installed`);
+  }
+  tf.enableProdMode(); // the package loads tfjs-core again, which would say so
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '1'; // what it says of its own build is no news to users
   try {
     require(packageName);
   } catch (error) {
-    throw new Error(`the native part of ${packageName} is not installed or does not load`, { cause: error });
+    throw new Error(`the native part of ${packageName} does not load: ${reasonOf(error)}`, { cause: error });
   }
   const backend = tf.findBackend('tensorflow') as { isUsingGpuDevice?: boolean } | null;
   return { version, available: backend?.isUsingGpuDevice === true };

@@ -1,19 +1,16 @@
 import { createRequire } from 'node:module';
+import type {} from '@tensorflow/tfjs-core/dist/public/chained_ops/register_all_chained_ops.js';
 
 const require = createRequire(import.meta.url);
 
-/**
- * TensorFlow.js, with every gradient registered.
- *
- * The union package is loaded as CommonJS on purpose: the entry point of tfjs-core for Node registers no gradients,
- * and its ES modules cannot be imported by Node.
- */
-export const tf: typeof import('@tensorflow/tfjs') = require('@tensorflow/tfjs');
+/** TensorFlow.js, with every gradient and chained method registered. */
+export const tf: typeof import('@tensorflow/tfjs-core') = require('./tfjs.cjs');
 
 export type {
   BackendValues,
   DataId,
   DataType,
+  KernelBackend,
   Rank,
   Scalar,
   Tensor,
@@ -22,4 +19,4 @@ export type {
   Tensor3D,
   Tensor4D,
   TensorInfo,
-} from '@tensorflow/tfjs';
+} from '@tensorflow/tfjs-core';

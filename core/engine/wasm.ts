@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 import { calledDirectly, type EngineStarter, oneLane } from './contract.js';
 import { tf } from './tf.js';
 import { accumulate, updateParameter } from './update.js';
@@ -13,10 +14,9 @@ const MEMORY_BYTES = 3 * 2 ** 30;
 export const wasm: EngineStarter = {
   name: 'wasm',
   async start() {
-    const {
-      version_wasm,
-      getThreadsCount,
-    }: typeof import('@tensorflow/tfjs-backend-wasm') = require('@tensorflow/tfjs-backend-wasm');
+    const { version_wasm, getThreadsCount, setWasmPaths }: typeof import('@tensorflow/tfjs-backend-wasm') =
+      require('./tfjs.cjs');
+    setWasmPaths(fileURLToPath(new URL('./', import.meta.url)));
     tf.enableProdMode();
     if (!(await tf.setBackend('wasm'))) throw new Error('the WebAssembly backend did not start');
     installFastMatMul();

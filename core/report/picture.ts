@@ -1,11 +1,10 @@
-import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { writeFileAtomically } from '../atomic.js';
 
-const require = createRequire(import.meta.url);
-
 /** The font of all pictures. It comes with the program, because many servers have none. */
 export const FONT = 'DejaVu Sans';
+const FONT_FILE = fileURLToPath(new URL('../../../fonts/DejaVuSans.ttf', import.meta.url));
 
 /** Draws an SVG as PNG and writes it whole or not at all. */
 export async function writePicture(path: string, svg: string): Promise<void> {
@@ -15,8 +14,7 @@ export async function writePicture(path: string, svg: string): Promise<void> {
 
 /** Draws one invisible letter with the font's file, after which SVG text finds the font by name. */
 async function loadFont(): Promise<void> {
-  const fontfile = require.resolve('dejavu-fonts-ttf/ttf/DejaVuSans.ttf');
-  await sharp({ text: { text: '.', font: FONT, fontfile } })
+  await sharp({ text: { text: '.', font: FONT, fontfile: FONT_FILE } })
     .raw()
     .toBuffer();
 }

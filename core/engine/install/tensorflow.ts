@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -6,12 +5,15 @@ import { dirname, join, resolve } from 'node:path';
 import { explainSystemError, UserError } from '../../errors.js';
 import { downloadFile } from '../../fetch/download.js';
 import { copyFolder, unpackArchive, unpackWheel } from './library.js';
+import { runNpm, runProgram } from './npm.js';
 import { DEFAULT_INDEX, findWheel } from './wheel.js';
 
 const require = createRequire(import.meta.url);
 const PACKAGE = '@tensorflow/tfjs-node-gpu';
 /** Node-API version of the addon; every Node from 20 on has it. */
 const NODE_API = 8;
+/** What builds the addon; npm fetches it when it is needed. */
+const BUILDER = 'node-gyp@11.4.2';
 /** What an installation adds to the package's folder. */
 const PARTS = ['deps', 'lib'];
 
@@ -70,7 +72,8 @@ function packageFolder(): string {
   } catch {
     throw new UserError(`the package ${PACKAGE} is not installed`, {
       expected: 'an optional package of this program',
-      remedy: 'run `npm ci`, without leaving optional packages out',
+      remedy:
+        'npm install --ignore-scripts @tensorflow/tfjs-node-gpu@4.22.0, in the folder of the project (-g where this program is global)',
     });
   }
 }
@@ -106,10 +109,13 @@ async function placeLibrary(from: string, index: string, staging: string, say: (
 async function buildAddon(folder: string, staging: string): Promise<void> {
   for (const part of ['binding', 'binding.gyp']) await cp(join(folder, part), join(staging, part), { recursive: true });
   const headers = resolve(dirname(process.execPath), '..');
-  const { code, output } = await run(
-    process.execPath,
+  const { code, output } = await runNpm(
     [
-      require.resolve('node-gyp/bin/node-gyp.js'),
+      'exec',
+      '--yes',
+      `--package=${BUILDER}`,
+      '--',
+      'node-gyp',
       'rebuild',
       '--module_name=tfjs_binding',
       `--module_path=${join(staging, 'lib', `napi-v${NODE_API}`)}`,
@@ -129,7 +135,11 @@ async function buildAddon(folder: string, staging: string): Promise<void> {
 
 async function runOwnInstaller(folder: string, say: (text: string) => void): Promise<void> {
   say(`running the installer of ${PACKAGE}`);
-  const { code, output } = await run(process.execPath, [join('scripts', 'install.js'), 'cpu', 'download'], folder);
+  const { code, output } = await runProgram(
+    process.execPath,
+    [join('scripts', 'install.js'), 'cpu', 'download'],
+    folder,
+  );
   const { binary } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as { binary: { host: string } };
   if (code === 0 && existsSync(join(folder, 'lib'))) return;
   await removeTensorflow();
@@ -138,19 +148,5 @@ async function runOwnInstaller(folder: string, say: (text: string) => void): Pro
   throw new UserError(`the installer of ${PACKAGE} failed: ${reason.trim()}`, {
     expected: `that ${new URL(binary.host).host} can be reached`,
     remedy: 'use --from pypi, or --from with a libtensorflow folder or archive; nothing was installed',
-  });
-}
-
-function run(command: string, args: readonly string[], cwd: string): Promise<{ code: number | null; output: string }> {
-  return new Promise((done, fail) => {
-    const child = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (data) => {
-        output += data;
-      });
-    }
-    child.on('error', fail);
-    child.on('close', (code) => done({ code, output }));
   });
 }

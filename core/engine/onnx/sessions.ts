@@ -1,4 +1,4 @@
-import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-common';
 import { reasonOf } from '../../errors.js';
 import type { DeviceName } from '../contract.js';
 import { encodeModel } from './encode.js';

@@ -1,0 +1,39 @@
+import { spawn } from 'node:child_process';
+
+/** Where npm's own program lies, when this one was started by it. */
+const NPM_PROGRAM = process.env.npm_execpath;
+
+/** Runs npm to its end, in the current folder, with the user's settings; no scripts of packages. */
+export function runNpm(args: readonly string[], cwd = process.cwd()): Promise<{ code: number | null; output: string }> {
+  const all = [...args, '--ignore-scripts', '--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error'];
+  return NPM_PROGRAM?.endsWith('npm-cli.js')
+    ? runProgram(process.execPath, [NPM_PROGRAM, ...all], cwd)
+    : process.platform === 'win32' // where npm is a script of the shell
+      ? runProgram(
+          'npm',
+          all.map((arg) => `"${arg}"`),
+          cwd,
+          true,
+        )
+      : runProgram('npm', all, cwd);
+}
+
+/** Runs a program to its end and keeps what it says. */
+export function runProgram(
+  program: string,
+  args: readonly string[],
+  cwd: string,
+  shell = false,
+): Promise<{ code: number | null; output: string }> {
+  return new Promise((done, fail) => {
+    const child = spawn(program, args, { cwd, shell, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (data) => {
+        output += data;
+      });
+    }
+    child.on('error', fail);
+    child.on('close', (code) => done({ code, output }));
+  });
+}

@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { explainSystemError, UserError, unknownName } from '../../errors.js';
+import { extractArchive } from '../../fetch/extract.js';
+import { runNpm } from './npm.js';
+import { hasRuntime, libraryFolder, RUNTIME_FOLDER, RUNTIME_PLATFORMS, RUNTIME_VERSION } from './place.js';
+
+const PACKAGE = `onnxruntime-node@${RUNTIME_VERSION}`;
+/** SHA-512 of the package, as npm's registry has it. */
+const INTEGRITY = 'twhs1C2C/BFkz1yc5OY0KIU2GUq6DURO7hD4bx5Q2Qy3nAMJwRXW8xU3NVczE29VA9lolLOYepoD8fjTGOfIqw==';
+/** In the package a second time, under the name with the major version alone. */
+const TWICE = `${libraryFolder('darwin-arm64')}/libonnxruntime.${RUNTIME_VERSION}.dylib`;
+
+/**
+ * Fetches ONNX Runtime's package by npm, without running its scripts, and takes the libraries of the given platforms out of
+ * it, beside those that are there. It is made beside and then moved into place; where it fails, nothing has changed.
+ * @param platforms such as 'linux-x64'
+ * @param say is told what is done
+ * @throws UserError with what to do
+ */
+export async function installOnnx(
+  platforms: readonly string[],
+  say: (text: string) => void,
+  folder = RUNTIME_FOLDER,
+): Promise<void> {
+  for (const name of platforms) {
+    if (!RUNTIME_PLATFORMS.includes(name)) throw unknownName('platform', name, RUNTIME_PLATFORMS);
+  }
+  const whole = RUNTIME_PLATFORMS.filter((name) => platforms.includes(name) || hasRuntime(name, folder));
+  const parent = dirname(folder);
+  let staging = '';
+  try {
+    await mkdir(parent, { recursive: true });
+    staging = await mkdtemp(join(parent, 'unfinished-'));
+    say(`fetching ${PACKAGE} (113 MB) by npm`);
+    const archive = await fetchPackage(staging);
+    say(`taking the libraries of ${whole.join(', ')} out of it`);
+    const folders = whole.map((name) => `package/${libraryFolder(name)}/`);
+    await extractArchive(archive, staging, {
+      what: `the package ${PACKAGE}`,
+      selects: (name) =>
+        /^package\/(?:package\.json|README\.md|dist\/\w+\.js)$/.test(name) ||
+        (folders.some((each) => name.startsWith(each)) && name !== `package/${TWICE}`),
+    });
+    await replaceFolder(join(staging, 'package'), folder, join(staging, 'old'));
+  } catch (error) {
+    throw explainSystemError(error, folder);
+  } finally {
+    if (staging) await rm(staging, { recursive: true, force: true });
+  }
+}
+
+/** Removes ONNX Runtime. Gives false where it was not there. */
+export async function removeOnnx(): Promise<boolean> {
+  if (!existsSync(RUNTIME_FOLDER)) return false;
+  await rm(RUNTIME_FOLDER, { recursive: true, force: true }).catch((error: unknown) => {
+    throw explainSystemError(error, RUNTIME_FOLDER);
+  });
+  return true;
+}
+
+async function fetchPackage(folder: string): Promise<string> {
+  const { code, output } = await runNpm(['pack', PACKAGE, '--prefer-offline', '--pack-destination', folder]).catch(
+    (error: NodeJS.ErrnoException) => ({ code: null, output: `npm cannot be started: ${error.code}` }),
+  );
+  const name = (await readdir(folder)).find((file) => file.endsWith('.tgz'));
+  if (code !== 0 || name === undefined) {
+    const lines = output
+      .trim()
+      .split('\n')
+      .filter((line) => !line.includes('A complete log'));
+    throw new UserError(`npm could not fetch ${PACKAGE}:\n    ${lines.slice(0, 3).join('\n    ')}`, {
+      expected: 'npm, and a package registry that can be reached',
+      remedy: 'check the network and the registry (npm config get registry), and try again; nothing was changed',
+    });
+  }
+  const hash = createHash('sha512');
+  await pipeline(createReadStream(join(folder, name)), hash);
+  if (hash.digest('base64') === INTEGRITY) return join(folder, name);
+  throw new UserError(`${PACKAGE} did not arrive as it was published: its checksum is another`, {
+    remedy: 'look at which registry npm uses (npm config get registry); nothing was changed',
+  });
+}
+
+/** Puts a folder in the place of another, which is there or not; several processes may do so at once. */
+async function replaceFolder(from: string, to: string, old: string): Promise<void> {
+  await rename(to, old).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
+  await rename(from, to).catch((error: NodeJS.ErrnoException) => {
+    // Another process was quicker with the same.
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+  });
+}

@@ -1,0 +1,45 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The version of ONNX Runtime that this program is made for. */
+export const RUNTIME_VERSION = '1.30.0';
+
+/**
+ * The folder of ONNX Runtime, in this program's own: its package as far as it is needed, with the libraries of some
+ * platforms. It is no dependency of the package manager's, because the package is 290 MB of all platforms, and its install
+ * script asks another host for libraries of GPUs; where that fails, the package is removed without a word.
+ */
+export const RUNTIME_FOLDER = fileURLToPath(new URL('../../../../vendor/onnxruntime-node', import.meta.url));
+
+/** This machine's platform, as the package calls it. */
+export const THIS_PLATFORM = `${process.platform}-${process.arch}`;
+
+/** Platforms that the package has libraries for. */
+export const RUNTIME_PLATFORMS: readonly string[] = [
+  'linux-x64',
+  'linux-arm64',
+  'darwin-arm64',
+  'win32-x64',
+  'win32-arm64',
+];
+
+/** Whether the libraries of a platform are there, of the version that is wanted. */
+export function hasRuntime(platform: string, folder = RUNTIME_FOLDER): boolean {
+  try {
+    const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+    return version === RUNTIME_VERSION && existsSync(join(folder, libraryFolder(platform), 'onnxruntime_binding.node'));
+  } catch {
+    return false;
+  }
+}
+
+/** Where the libraries of a platform lie in the package. */
+export function libraryFolder(platform: string): string {
+  return `bin/napi-v6/${platform.replace('-', '/')}`;
+}
+
+/** Whether the native part of a package of TensorFlow is there. */
+export function hasNativePart(packageFolder: string): boolean {
+  return existsSync(join(packageFolder, 'lib'));
+}
