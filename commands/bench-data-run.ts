@@ -1,5 +1,3 @@
-import { OPTIONS } from '../core/config/schema.js';
-import { makeCacheFolder } from '../core/data/cache/folder.js';
 import { type LoaderMeasurement, measureLoader } from '../core/data/measure.js';
 import { openData } from '../core/data/open.js';
 import type { BenchFlags } from './bench.js';
@@ -14,11 +12,8 @@ export async function benchData(data: readonly string[], flags: BenchFlags): Pro
     batches: wholeNumber('--batches', flags.batches, 1) ?? 30,
   };
   const threads = wholeNumber('--threads', flags.threads, 1);
-  const cache = flags.cache ?? null;
-  if (cache !== null) await makeCacheFolder(cache);
   const images = await openData(data, await configuredDataSets());
-  const limitBytes = OPTIONS.cacheMegabytes.default * 1e6;
-  const result = await measureLoader(images, size, threads, cache === null ? null : { folder: cache, limitBytes });
+  const result = await measureLoader(images, size, threads);
   process.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : `${describe(result, images.description)}\n`);
 }
 

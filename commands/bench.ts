@@ -31,8 +31,7 @@ export function benchCommand(): Command {
     .option('--data <data...>', 'folders of images, lists, shards, or the name of a data set')
     .option('--batch-size <n>', 'images a batch (default: 64)', readNumber)
     .option('--image-size <n>', 'side of the crops, in pixels (default: 224)', readNumber)
-    .option('--batches <n>', 'batches that are timed, after three that are not (default: 30)', readNumber)
-    .option('--cache <folder>', 'keep decoded image files there');
+    .option('--batches <n>', 'batches that are timed, after three that are not (default: 30)', readNumber);
   return command.action(async (flags: BenchFlags) => {
     const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
     refuseUseless((flags.data ? STEP_FLAGS : LOADING_FLAGS).filter(isGiven), flags.data !== undefined);
@@ -57,7 +56,7 @@ function refuseUseless([name]: readonly string[], hasData: boolean): void {
 
 /** Flags of one of the two measurements, which say nothing to the other. */
 const STEP_FLAGS = ['engine', 'config', 'device', 'loss', 'regularizer', 'steps', 'microBatchSize'] as const;
-const LOADING_FLAGS = ['batchSize', 'imageSize', 'batches', 'cache'] as const;
+const LOADING_FLAGS = ['batchSize', 'imageSize', 'batches'] as const;
 
 /** What the command line said; numbers are not checked yet. */
 export interface BenchFlags {
@@ -74,5 +73,4 @@ export interface BenchFlags {
   batchSize?: unknown;
   imageSize?: unknown;
   batches?: unknown;
-  cache?: string;
 }

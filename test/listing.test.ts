@@ -5,7 +5,6 @@ import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { openFolders } from '../core/data/folder.js';
 import { FileColumns } from '../core/data/listing/columns.js';
-import { listingInCache } from '../core/data/listing/kept.js';
 import { temporaryFolder } from './helpers/command.js';
 
 /** Makes files of some lengths, in folders that changed long ago. */
@@ -138,9 +137,4 @@ test('columns give back what was put into them, however much it is', (t) => {
     t.is(columns.place(index), (folder === 0 ? '' : `${folder}/`) + columns.name(index));
     t.is(columns.bytes(index), folder * 2 ** 33 + file);
   }
-});
-
-test('listings of different data have different places in a cache', (t) => {
-  t.is(listingInCache('c', ['a', 'b']), listingInCache('c', ['./a', 'b']));
-  t.not(listingInCache('c', ['a', 'b']), listingInCache('c', ['a']));
 });

@@ -1,7 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import sharp from 'sharp';
-import { centreBox, testView, trainView, type ViewSettings } from '../core/eval/transform.js';
+import { centreBox, mirrored, testView, trainView, type ViewSettings } from '../core/eval/transform.js';
 import { RandomStream } from '../core/random.js';
 
 const CROP: ViewSettings = { imageSize: 28, transform: 'crop', pixelLimit: 1e6 };
@@ -24,18 +24,9 @@ function pixel(rgb: Uint8Array, side: number, x: number, y: number): number[] {
   return [...rgb.subarray((y * side + x) * 3, (y * side + x) * 3 + 3)];
 }
 
-/** The rows of a view from right to left. */
-function mirrored(rgb: Uint8Array, side: number): Uint8Array {
-  const result = new Uint8Array(rgb.length);
-  for (let y = 0; y < side; y++) {
-    for (let x = 0; x < side; x++) result.set(pixel(rgb, side, x, y), (y * side + side - 1 - x) * 3);
-  }
-  return result;
-}
-
 test('the middle of a test image lies where torchvision puts it', (t) => {
-  // Resize(256) and CenterCrop(224) by hand: 640 * 256 / 480 = 341.3; (341 - 224) / 2 = 58.5; (256 - 224) / 2 = 16.
-  t.deepEqual(centreBox(640, 480, 224), { width: 341, height: 256, left: 59, top: 16 });
+  // Resize(256) and CenterCrop(224) by hand: 640 * 256 / 480 = 341.3; (341 - 224) / 2 = 58.5, to the even 58; (256 - 224) / 2 = 16.
+  t.deepEqual(centreBox(640, 480, 224), { width: 341, height: 256, left: 58, top: 16 });
   t.deepEqual(centreBox(300, 900, 224), { width: 256, height: 768, left: 16, top: 272 });
   t.deepEqual(centreBox(32, 32, 224), { width: 256, height: 256, left: 16, top: 16 });
   t.deepEqual(centreBox(50, 100, 96), { width: 109, height: 218, left: 7, top: 61 });

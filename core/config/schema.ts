@@ -90,20 +90,6 @@ export const OPTIONS = {
     }),
     'the cores that the process may use, up to 8',
   ),
-  cache: path({
-    group: 'Data',
-    default: null,
-    mayChange: true,
-    help: 'folder in which decoded image files are kept for later epochs and runs; batches are the same with and without',
-  }),
-  cacheMegabytes: number({
-    group: 'Data',
-    default: 20_000,
-    min: 0,
-    unit: 'MB',
-    mayChange: true,
-    help: 'what that folder may take; images that do not fit are decoded each time',
-  }),
 
   arch: choice({
     group: 'Model',

@@ -1,4 +1,3 @@
-import type { CacheSettings } from '../data/cache/pixel-cache.js';
 import type { CropSettings } from '../data/crop.js';
 import { UserError } from '../errors.js';
 import { LARGEST_GRID, type MaskSettings } from '../masking/blocks.js';
@@ -57,11 +56,6 @@ export function maskSettings(options: Options): MaskSettings {
 export function cropSettings(options: Options): CropSettings {
   const { imageSize, cropScale, cropAspect, flip, jitter, blur, maxMegapixels } = options;
   return { imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit: Math.floor(maxMegapixels * 1e6) };
-}
-
-/** Where decoded pictures are kept; null for nowhere. */
-export function cacheSettings({ cache, cacheMegabytes }: Options): CacheSettings | null {
-  return cache === null ? null : { folder: cache, limitBytes: cacheMegabytes * 1e6 };
 }
 
 /** What a run is trained for; a regularizer that weighs nothing is none. */

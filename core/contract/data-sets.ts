@@ -126,7 +126,11 @@ export interface ProbeProtocol {
   norms: readonly HeadNorm[];
   /** `crop`: random resized crop and flip / resize and centre crop; `squash`: whole image to a square, and flip. */
   transform: 'crop' | 'squash';
+  /** How pictures are resized, with antialiasing; default: bicubic. */
+  interpolation?: Interpolation;
 }
+
+export type Interpolation = 'bilinear' | 'bicubic';
 
 /** Average-pooled patch tokens of the last layer, or of the last four side by side. */
 export type FeatureKind = 'last' | 'last-4';

@@ -55,18 +55,6 @@ export function randomCropBox(
   return middleBox(imageWidth, imageHeight, aspect);
 }
 
-/** The shortest side that a random crop of such an image can have, about, in pixels. */
-export function shortestCrop(
-  imageWidth: number,
-  imageHeight: number,
-  scale: readonly [number, number],
-  aspect: readonly [number, number],
-): number {
-  const area = imageWidth * imageHeight * scale[0];
-  const middle = Math.min(imageWidth, imageHeight) * Math.min(1, aspect[1], 1 / aspect[0]);
-  return Math.min(Math.sqrt(area * aspect[0]), Math.sqrt(area / aspect[1]), middle);
-}
-
 function middleBox(imageWidth: number, imageHeight: number, aspect: readonly [number, number]): CropBox {
   const ratio = Math.min(aspect[1], Math.max(aspect[0], imageWidth / imageHeight));
   const width = Math.max(1, Math.min(imageWidth, Math.round(imageHeight * ratio)));

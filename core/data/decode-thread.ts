@@ -1,8 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { reasonOf } from '../errors.js';
 import { RandomStream } from '../random.js';
-import { PixelCache } from './cache/pixel-cache.js';
-import type { CropAnswer, CropJob, DecoderSettings } from './decoders.js';
+import { joinTurns } from './decode/turns.js';
+import type { CropAnswer, CropJob, ThreadData } from './decoders.js';
 import { randomCrop } from './image.js';
 
 /*
@@ -10,9 +10,8 @@ import { randomCrop } from './image.js';
  * This module is started, never imported.
  */
 const port = parentPort;
-const settings = workerData as DecoderSettings;
-const cache =
-  settings.cache && new PixelCache(settings.cache, (warning) => port?.postMessage({ warning } satisfies CropAnswer));
+const { settings, turns } = workerData as ThreadData;
+joinTurns(turns);
 
 /** Images that may be decoded at the same time: while sharp's threads have one, this thread has another. */
 const AT_ONCE = 3;
@@ -36,15 +35,13 @@ function goOn(): void {
       goOn();
     });
   }
-  if (!closing || running > 0) return;
-  cache?.close();
-  port?.close();
+  if (closing && running === 0) port?.close();
 }
 
 async function crop({ id, source, counters }: CropJob): Promise<CropAnswer> {
   const item = { name: '', source: typeof source === 'string' ? source : async () => source };
   try {
-    const rgb = await randomCrop(item, settings, new RandomStream(settings.seed, 'crop', ...counters), cache);
+    const rgb = await randomCrop(item, settings, new RandomStream(settings.seed, 'crop', ...counters));
     return { id, rgb: isWhole(rgb) ? rgb : Uint8Array.from(rgb) };
   } catch (error) {
     return { id, reason: reasonOf(error) };

@@ -3,8 +3,8 @@ import { Worker } from 'node:worker_threads';
 import type { ImageItem } from '../plugin.js';
 import { RandomStream } from '../random.js';
 import { ByteGate } from './byte-gate.js';
-import { type CacheSettings, PixelCache } from './cache/pixel-cache.js';
 import type { CropSettings } from './crop.js';
+import { sharedTurns } from './decode/turns.js';
 import { randomCrop } from './image.js';
 
 /** Makes random crops. */
@@ -22,8 +22,12 @@ export interface Decoders {
 
 export interface DecoderSettings extends CropSettings {
   seed: number;
-  /** Where decoded pictures are kept; null for nowhere. */
-  cache: CacheSettings | null;
+}
+
+/** What a thread is started with. */
+export interface ThreadData {
+  settings: DecoderSettings;
+  turns: Int32Array<SharedArrayBuffer>;
 }
 
 /** What a thread is asked. */
@@ -34,11 +38,8 @@ export interface CropJob {
   counters: readonly number[];
 }
 
-/** What it answers: [S, S, 3], or why there is none; or something to be said. */
-export type CropAnswer =
-  | { id: number; rgb: Uint8Array<ArrayBuffer> }
-  | { id: number; reason: string }
-  | { warning: string };
+/** What it answers: [S, S, 3], or why there is none. */
+export type CropAnswer = { id: number; rgb: Uint8Array<ArrayBuffer> } | { id: number; reason: string };
 
 /** The threads have ended before their work: this tells nothing about an image. */
 export class DecodersEnded extends Error {
@@ -58,30 +59,21 @@ export function usualThreads(): number {
 }
 
 /** Crops in this thread: for a few images, for which starting others takes longer. */
-export function decodeHere(settings: DecoderSettings, warn: (text: string) => void): Decoders {
-  const cache = settings.cache && new PixelCache(settings.cache, warn);
+export function decodeHere(settings: DecoderSettings): Decoders {
   return {
     threads: 0,
-    crop: (item, counters) => randomCrop(item, settings, new RandomStream(settings.seed, 'crop', ...counters), cache),
-    close: async () => cache?.close(),
+    crop: (item, counters) => randomCrop(item, settings, new RandomStream(settings.seed, 'crop', ...counters)),
+    close: async () => {},
   };
 }
 
 /**
- * Starts threads that crop.
- *
- * They are threads of JavaScript and not sharp's own, because most pictures are decoded without sharp (see `cutOut`), and
- * because they go on while the main thread computes a step: whatever is asked is sent to them at once, so that the main
- * thread need not turn between an image and the next one. Sharp's pool is still what decodes the rest. Crops do not depend
- * on who makes them.
+ * Starts threads that crop. They go on while the main thread computes a step: whatever is asked is sent to them at once, so
+ * that the main thread need not turn between an image and the next one. Sharp decodes in Node's pool, they scale. Crops do
+ * not depend on who makes them.
  */
-export function startDecoders(settings: DecoderSettings, threads: number, warn: (text: string) => void): Decoders {
-  const told = new Set<string>();
-  const warnOnce = (text: string) => {
-    if (!told.has(text)) warn(text); // every thread finds out for itself that a disk is full
-    told.add(text);
-  };
-  const workers = Array.from({ length: threads }, () => startWorker(settings, warnOnce));
+export function startDecoders(settings: DecoderSettings, threads: number): Decoders {
+  const workers = Array.from({ length: threads }, () => startWorker(settings));
   const gate = new ByteGate(CONTENT_BYTES, READ_AT_ONCE);
   let nextId = 0;
   let isClosed = false;
@@ -115,8 +107,9 @@ interface CropWorker {
   close(): Promise<void>;
 }
 
-function startWorker(settings: DecoderSettings, warn: (text: string) => void): CropWorker {
-  const worker = new Worker(new URL('./decode-thread.js', import.meta.url), { workerData: settings });
+function startWorker(settings: DecoderSettings): CropWorker {
+  const workerData: ThreadData = { settings, turns: sharedTurns() };
+  const worker = new Worker(new URL('./decode-thread.js', import.meta.url), { workerData });
   const waiting = new Map<number, Asked>();
   const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   const failAll = (error: Error) => {
@@ -124,7 +117,6 @@ function startWorker(settings: DecoderSettings, warn: (text: string) => void): C
     waiting.clear();
   };
   worker.on('message', (answer: CropAnswer) => {
-    if ('warning' in answer) return warn(answer.warning);
     const asked = waiting.get(answer.id);
     waiting.delete(answer.id);
     if (waiting.size === 0 && !closing) worker.unref(); // an idle thread does not keep the program alive

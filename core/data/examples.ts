@@ -2,7 +2,8 @@ import type { ImageCollection, LabelledData } from '../plugin.js';
 import { count } from '../report/console.js';
 import type { SheetRow } from '../report/contact-sheet.js';
 import { takeCensus } from './census.js';
-import { centreCrop, checkImage } from './image.js';
+import { middleOf } from './image.js';
+import { readPicture } from './picture.js';
 import { unreadableReason } from './skipped.js';
 
 /** Most classes that are shown, and pictures of a class where few and where many classes are. */
@@ -50,9 +51,9 @@ async function readSome(
     spread(indices.length, most).map(async (at) => {
       const item = images.item(indices[at] as number);
       try {
-        const { width, height } = await checkImage(item, pixelLimit);
-        const side = Math.min(SIDE, width, height);
-        return { side, rgb: await centreCrop(item, side, pixelLimit) };
+        const picture = await readPicture(item, pixelLimit);
+        const side = Math.min(SIDE, picture.width, picture.height);
+        return { side, rgb: middleOf(picture, side) };
       } catch (error) {
         unreadableReason(error);
         return null;

@@ -1,30 +1,20 @@
 import sharp, { type Sharp } from 'sharp';
 import type { ImageItem } from '../plugin.js';
 import type { RandomStream } from '../random.js';
-import type { PixelCache } from './cache/pixel-cache.js';
-import { type CropSettings, randomCropBox, shortestCrop } from './crop.js';
-import { cutOut } from './cut-out.js';
-import type { Size } from './orientation.js';
-import { openImage, rawRgb } from './sharp-image.js';
+import { type CropBox, type CropSettings, randomCropBox } from './crop.js';
+import { type Picture, readPicture } from './picture.js';
+import { resample } from './resample/resample.js';
 
 /**
- * A random resized crop of an image, then the changes that the settings ask for.
- * @param cache of decoded pictures; crops are the same bit for bit with it and without
+ * A random resized crop of an image, bilinear with antialiasing (the reference's), then the changes that the settings ask for.
  * @returns RGB, [S, S, 3]
  * @throws Error if the image cannot be read; its message is the reason, in one line
  */
-export async function randomCrop(
-  item: ImageItem,
-  settings: CropSettings,
-  stream: RandomStream,
-  cache: PixelCache | null = null,
-): Promise<Uint8Array> {
+export async function randomCrop(item: ImageItem, settings: CropSettings, stream: RandomStream): Promise<Uint8Array> {
   const { imageSize, cropScale, cropAspect, pixelLimit } = settings;
-  const choose = ({ width, height }: Size) => ({
-    box: randomCropBox(width, height, cropScale, cropAspect, stream),
-    shortest: shortestCrop(width, height, cropScale, cropAspect),
-  });
-  return augment(await cutOut(item, { side: imageSize, pixelLimit, choose }, cache), settings, stream);
+  const picture = await readPicture(item, pixelLimit);
+  const box = randomCropBox(picture.width, picture.height, cropScale, cropAspect, stream);
+  return augment(square(picture, box, imageSize), settings, stream);
 }
 
 /**
@@ -33,23 +23,19 @@ export async function randomCrop(
  * @throws Error if the image cannot be read; its message is the reason, in one line
  */
 export async function centreCrop(item: ImageItem, imageSize: number, pixelLimit: number): Promise<Uint8Array> {
-  const choose = ({ width, height }: Size) => {
-    const side = Math.min(width, height);
-    const box = { left: (width - side) >> 1, top: (height - side) >> 1, width: side, height: side };
-    return { box, shortest: side };
-  };
-  return cutOut(item, { side: imageSize, pixelLimit, choose }, null);
+  return middleOf(await readPicture(item, pixelLimit), imageSize);
 }
 
-/**
- * Reads an image to its end, as what is cut out of it may not.
- * @returns its size when upright, in pixels
- * @throws Error if the image cannot be read; its message is the reason, in one line
- */
-export async function checkImage(item: ImageItem, pixelLimit: number): Promise<{ width: number; height: number }> {
-  const { input, width, height } = await openImage(item, pixelLimit);
-  await input.resize(8, 8, { fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false }).raw().toBuffer();
-  return { width, height };
+/** The largest square in the middle of a picture, scaled. @returns RGB, [S, S, 3] */
+export function middleOf(picture: Picture, imageSize: number): Uint8Array {
+  const { width, height } = picture;
+  const side = Math.min(width, height);
+  const box = { left: (width - side) >> 1, top: (height - side) >> 1, width: side, height: side };
+  return square(picture, box, imageSize);
+}
+
+function square(picture: Picture, box: CropBox, side: number): Uint8Array {
+  return resample(picture, { interpolation: 'bilinear', box, width: side, height: side });
 }
 
 /**
@@ -75,16 +61,20 @@ async function augment(rgb: Uint8Array, settings: CropSettings, stream: RandomSt
   if (flipped) result = result.flop();
   if (jitter > 0) {
     const mean = rgb.reduce((sum, value) => sum + value, 0) / rgb.length;
-    const contrasted = await rawRgb(result.linear(contrast, mean * (1 - contrast)), imageSize);
+    const contrasted = await bytesOf(result.linear(contrast, mean * (1 - contrast)));
     result = fromRgb(contrasted, imageSize).modulate({
       brightness: Math.max(0.01, colour.brightness),
       saturation: Math.max(0.01, colour.saturation),
       hue: Math.round(colour.hue),
     });
   }
-  return rawRgb(blurred ? result.blur(sigma) : result, imageSize);
+  return bytesOf(blurred ? result.blur(sigma) : result);
 }
 
 function fromRgb(rgb: Uint8Array, side: number): Sharp {
   return sharp(rgb, { raw: { width: side, height: side, channels: 3 } });
+}
+
+function bytesOf(image: Sharp): Promise<Uint8Array> {
+  return image.raw({ depth: 'uchar' }).toBuffer();
 }

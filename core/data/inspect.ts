@@ -1,6 +1,6 @@
 import type { ImageCollection } from '../plugin.js';
 import type { Census } from './census.js';
-import { checkImage } from './image.js';
+import { readPicture, type Size } from './picture.js';
 import { unreadableReason } from './skipped.js';
 
 /** What reading some images of a split showed. */
@@ -40,7 +40,10 @@ export async function inspectImages(
     });
     const found = await Promise.all(
       some.map((item) =>
-        checkImage(item, pixelLimit).catch((error: unknown) => ({ name: item.name, reason: unreadableReason(error) })),
+        readPicture(item, pixelLimit).then(sizeOf, (error: unknown) => ({
+          name: item.name,
+          reason: unreadableReason(error),
+        })),
       ),
     );
     for (const result of found) {
@@ -53,11 +56,16 @@ export async function inspectImages(
   return inspection;
 }
 
-function widen(sizes: Inspection['sizes'], { width, height }: { width: number; height: number }): Inspection['sizes'] {
+function widen(sizes: Inspection['sizes'], { width, height }: Size): Inspection['sizes'] {
   if (!sizes) return { width: [width, width], height: [height, height] };
   const stretch = ([low, high]: [number, number], value: number): [number, number] => [
     Math.min(low, value),
     Math.max(high, value),
   ];
   return { width: stretch(sizes.width, width), height: stretch(sizes.height, height) };
+}
+
+/** The size alone, so that the pixels need not be kept. */
+function sizeOf({ width, height }: Size): Size {
+  return { width, height };
 }

@@ -2,7 +2,6 @@ import { UserError } from '../errors.js';
 import { linkAbort } from '../fetch/retry.js';
 import type { ImageCollection } from '../plugin.js';
 import { RandomStream } from '../random.js';
-import type { CacheSettings } from './cache/pixel-cache.js';
 import type { CropSettings } from './crop.js';
 import {
   type DecoderSettings,
@@ -29,10 +28,6 @@ export interface LoaderSettings extends BatchSettings {
   aheadBytes: number;
   /** Threads that decode; as many as cores, up to eight, where none are named. */
   decodeThreads?: number | null;
-  /** Where decoded pictures are kept. */
-  cache?: CacheSettings | null;
-  /** Told what should not be missed. */
-  warn?: (text: string) => void;
   /** Ends waiting for images that have to be fetched: the next batch is then an AbortError. */
   signal?: AbortSignal;
 }
@@ -118,14 +113,13 @@ export async function* loadBatches(
 
 /** @param count images that are to be decoded */
 function openDecoders(settings: LoaderSettings, count: number): Decoders {
-  const { decodeThreads, cache = null, warn = () => {} } = settings;
-  if (count < FEW_IMAGES) return decodeHere(decoderSettings(settings, cache), warn);
-  return startDecoders(decoderSettings(settings, cache), decodeThreads ?? usualThreads(), warn);
+  if (count < FEW_IMAGES) return decodeHere(decoderSettings(settings));
+  return startDecoders(decoderSettings(settings), settings.decodeThreads ?? usualThreads());
 }
 
-function decoderSettings(settings: BatchSettings, cache: CacheSettings | null): DecoderSettings {
+function decoderSettings(settings: BatchSettings): DecoderSettings {
   const { seed, imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit } = settings;
-  return { seed, imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit, cache };
+  return { seed, imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit };
 }
 
 /** A crop of a batch, and the image that it was cut from. */
@@ -147,7 +141,7 @@ export async function cropsOfStep(
   return readBatch(
     images,
     settings,
-    decodeHere(decoderSettings(settings, null), () => {}),
+    decodeHere(decoderSettings(settings)),
     unreadable,
     orderOf,
     step - 1,

@@ -1,6 +1,5 @@
 import { OPTIONS } from '../config/schema.js';
 import type { ImageCollection } from '../plugin.js';
-import type { CacheSettings } from './cache/pixel-cache.js';
 import { usualThreads } from './decoders.js';
 import { type LoaderSettings, loadBatches, requireOneBatch } from './loader.js';
 
@@ -34,7 +33,6 @@ export async function measureLoader(
   images: ImageCollection,
   size: { batchSize: number; imageSize: number; batches: number },
   threads: number | null,
-  cache: CacheSettings | null,
 ): Promise<LoaderMeasurement> {
   const { batchSize, imageSize, batches } = size;
   requireOneBatch(images, batchSize);
@@ -51,7 +49,6 @@ export async function measureLoader(
     pixelLimit: OPTIONS.maxMegapixels.default * 1e6,
     aheadBytes: OPTIONS.aheadMegabytes.default * 1e6,
     decodeThreads: threads,
-    cache,
   };
   const unreadable = new Set<string>();
   const loading = loadBatches(images, settings, { add: (name) => unreadable.add(name) }, 0, WARM_UP + batches);

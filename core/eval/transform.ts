@@ -1,7 +1,8 @@
-import type { Sharp } from 'sharp';
+import type { CropBox } from '../data/crop.js';
 import { randomCropBox } from '../data/crop.js';
-import { openImage, rawRgb } from '../data/sharp-image.js';
-import type { ImageItem } from '../plugin.js';
+import { readPicture } from '../data/picture.js';
+import { resample } from '../data/resample/resample.js';
+import type { ImageItem, Interpolation } from '../plugin.js';
 import type { RandomStream } from '../random.js';
 
 /** How an evaluated network sees images. */
@@ -10,6 +11,8 @@ export interface ViewSettings {
   imageSize: number;
   /** `crop`: parts of the image in its own proportions; `squash`: the whole image as a square. */
   transform: 'crop' | 'squash';
+  /** With antialiasing; default: bicubic. */
+  interpolation?: Interpolation;
   /** Images of more pixels than this are refused. */
   pixelLimit: number;
 }
@@ -23,55 +26,71 @@ const TEST_SIDES = { shorter: 256, square: 224 };
 
 /**
  * A test image, always the same. `crop`: the shorter side is resized to S · 256/224, then the middle square of side S is
- * cut out; `squash`: resized to S x S. Bicubic with antialiasing.
+ * cut out; `squash`: resized to S x S. Bit for bit torchvision's Resize and CenterCrop by Pillow 13.
  * @returns RGB, [S, S, 3]
  * @throws Error if the image cannot be read; its message is the reason, in one line
  */
 export async function testView(item: ImageItem, settings: ViewSettings): Promise<Uint8Array> {
-  const { imageSize, transform, pixelLimit } = settings;
-  const { input, width, height } = await openImage(item, pixelLimit);
-  if (transform === 'squash') return rawRgb(resize(input, imageSize, imageSize), imageSize);
-  const box = centreBox(width, height, imageSize);
-  const { left, top } = box;
-  const middle = resize(input, box.width, box.height).extract({ left, top, width: imageSize, height: imageSize });
-  return rawRgb(middle, imageSize);
+  const { imageSize, transform, interpolation = 'bicubic', pixelLimit } = settings;
+  const picture = await readPicture(item, pixelLimit);
+  const box = wholeOf(picture);
+  if (transform === 'squash') return resample(picture, { interpolation, box, width: imageSize, height: imageSize });
+  const { width, height, left, top } = centreBox(picture.width, picture.height, imageSize);
+  const window = { left, top, width: imageSize, height: imageSize };
+  return resample(picture, { interpolation, box, width, height, window });
 }
 
 /**
  * A random view for training. `crop`: a box of 8% to 100% of the area and of aspect ratio 3/4 to 4/3, resized to S x S;
- * `squash`: the whole image resized to S x S. Then a left-right flip with probability 1/2. Bicubic with antialiasing.
+ * `squash`: the whole image resized to S x S. Then a left-right flip with probability 1/2.
  * @returns RGB, [S, S, 3]
  * @throws Error if the image cannot be read; its message is the reason, in one line
  */
 export async function trainView(item: ImageItem, settings: ViewSettings, stream: RandomStream): Promise<Uint8Array> {
-  const { imageSize, transform, pixelLimit } = settings;
-  const { input, width, height } = await openImage(item, pixelLimit);
-  const part =
-    transform === 'squash' ? input : input.extract(randomCropBox(width, height, CROP_SCALE, CROP_ASPECT, stream));
-  const view = resize(part, imageSize, imageSize);
-  return rawRgb(stream.chance(FLIP) ? view.flop() : view, imageSize);
+  const { imageSize, transform, interpolation = 'bicubic', pixelLimit } = settings;
+  const picture = await readPicture(item, pixelLimit);
+  const box =
+    transform === 'squash'
+      ? wholeOf(picture)
+      : randomCropBox(picture.width, picture.height, CROP_SCALE, CROP_ASPECT, stream);
+  const view = resample(picture, { interpolation, box, width: imageSize, height: imageSize });
+  return stream.chance(FLIP) ? mirrored(view, imageSize) : view;
 }
 
 /**
  * The size to which a test image is resized, and where its middle square of side `imageSize` then lies (torchvision's
- * Resize and CenterCrop).
+ * Resize and CenterCrop, which round halves to even numbers).
  */
-export function centreBox(
-  width: number,
-  height: number,
-  imageSize: number,
-): { width: number; height: number; left: number; top: number } {
+export function centreBox(width: number, height: number, imageSize: number): CropBox {
   const shorter = Math.floor((imageSize * TEST_SIDES.shorter) / TEST_SIDES.square);
   const longer = Math.floor((shorter * Math.max(width, height)) / Math.min(width, height));
   const resized = width <= height ? { width: shorter, height: longer } : { width: longer, height: shorter };
   return {
     ...resized,
-    left: Math.round((resized.width - imageSize) / 2),
-    top: Math.round((resized.height - imageSize) / 2),
+    left: halfToEven(resized.width - imageSize),
+    top: halfToEven(resized.height - imageSize),
   };
 }
 
-/** libvips' cubic kernel is that of torchvision on pictures (Catmull-Rom, a = -0.5), widened where it shrinks. */
-function resize(input: Sharp, width: number, height: number): Sharp {
-  return input.resize(width, height, { fit: 'fill', kernel: 'cubic', fastShrinkOnLoad: false });
+/** Half of a whole number, to the nearest whole number, of two the even one. */
+function halfToEven(value: number): number {
+  const half = Math.floor(value / 2);
+  return value % 2 === 0 || half % 2 === 0 ? half : half + 1;
+}
+
+function wholeOf({ width, height }: { width: number; height: number }): CropBox {
+  return { left: 0, top: 0, width, height };
+}
+
+/** A square from right to left. @param rgb [S, S, 3] */
+export function mirrored(rgb: Uint8Array, side: number): Uint8Array {
+  const result = new Uint8Array(rgb.length);
+  for (let from = 0; from < rgb.length; from += 3) {
+    const column = (from / 3) % side;
+    const to = from + 3 * (side - 1 - 2 * column);
+    result[to] = rgb[from] as number;
+    result[to + 1] = rgb[from + 1] as number;
+    result[to + 2] = rgb[from + 2] as number;
+  }
+  return result;
 }

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { RunFolder } from '../checkpoint/run-folder.js';
 import { keepEpoch } from '../checkpoint/save.js';
 import type { Options } from '../config/schema.js';
-import { cacheSettings, cropSettings, objectiveOf, ratesAt } from '../config/settings.js';
+import { cropSettings, objectiveOf, ratesAt } from '../config/settings.js';
 import { type LoaderSettings, loadBatches, stepsPerEpoch } from '../data/loader.js';
 import { isAbort, type SkippedImages } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
@@ -85,8 +85,6 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
     shuffleBuffer: options.shuffleBuffer,
     aheadBytes: options.aheadMegabytes * 1e6,
     decodeThreads: options.decodeThreads,
-    cache: cacheSettings(options),
-    warn: console.warn,
     signal: stop.aborted,
   };
   const batches = loadBatches(images, loading, run.skipped, firstStep, totalSteps);

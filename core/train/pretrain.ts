@@ -13,8 +13,7 @@ import { compareWithRun, newRunRecord, type RunRecord, readRunRecord, writeRunRe
 import { placeOf, type ResolvedOptions } from '../config/resolve.js';
 import type { Options } from '../config/schema.js';
 import { cropSettings, learningRateSchedule, maskSettings, modelSize } from '../config/settings.js';
-import { makeCacheFolder } from '../data/cache/folder.js';
-import { keepListings, listingFrom, listingInCache } from '../data/listing/kept.js';
+import { keepListing, listingFrom } from '../data/listing/kept.js';
 import { cropsOfStep, requireOneBatch, stepsPerEpoch } from '../data/loader.js';
 import { openData } from '../data/open.js';
 import { checkOutside } from '../data/outside.js';
@@ -94,9 +93,8 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   const chosen = choose(asked, plugins, (name) => placeOf(request.resolved, name) || recordedIn);
   const dataSets = plugins.flatMap((plugin) => plugin.dataSets ?? []);
   requireOutside(out, request.resolved.options.data, dataSets);
-  if (asked.cache !== null) await makeCacheFolder(asked.cache);
-  const listings = [runFolder(out).listing, asked.cache && listingInCache(asked.cache, asked.data)];
-  const images = await openData(asked.data, dataSets, listingFrom(record ? listings : listings.slice(1), console.line));
+  const { listing } = runFolder(out);
+  const images = await openData(asked.data, dataSets, listingFrom(record ? listing : null, console.line));
   if (record) requireSameImages(images, record, out);
   requireOneBatch(images, asked.batchSize);
   const { device, threads } = asked;
@@ -114,7 +112,7 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
         images,
         lock,
       );
-  await keepListings(images, listings);
+  await keepListing(images, listing);
   const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
   const totalSteps = options.epochs * stepsPerEpoch(images.length, options.batchSize);
   const position = record ? await readPosition(folder, options, console) : freshPosition(options);

@@ -32,11 +32,21 @@ export class Variables<Name extends string> {
     this.given = Object.fromEntries(parameters.map((name, index) => [name, local(index)])) as Record<Name, Local>;
   }
 
+  /** Several of one type. */
+  declareAll<Count extends number>(type: ValueType, count: Count): Locals<Count> {
+    return Array.from({ length: count }, () => this.declare(type)) as Locals<Count>;
+  }
+
   declare(type: ValueType): Local {
     this.locals.push(type);
     return local(this.parameters + this.locals.length - 1);
   }
 }
+
+/** So many variables, as a tuple. */
+type Locals<Count extends number, Made extends Local[] = []> = Made['length'] extends Count
+  ? Made
+  : Locals<Count, [...Made, Local]>;
 
 function local(index: number): Local {
   const place = unsigned(index);
@@ -114,8 +124,11 @@ export const v128 = {
   zero: [0xfd, 0x0c, ...Array<number>(16).fill(0)] as Code,
   shuffle: (a: Code, b: Code, bytes: readonly number[]): Code => [...a, ...b, 0xfd, 0x0d, ...bytes],
   storeByte: storeLane(0x58),
-  /** The first four, or the first eight, bytes. */
-  storeWord: (address: Code, value: Code, offset = 0): Code => storeLane(0x5a)(address, value, 0, offset),
+  /** The first eight bytes; the others are 0. */
+  loadDouble: load(0xfd, 0x5d),
+  /** The four bytes of a lane. */
+  storeLane: storeLane(0x5a),
+  /** The first eight bytes. */
   storeDouble: (address: Code, value: Code, offset = 0): Code => storeLane(0x5b)(address, value, 0, offset),
   /** The i32 in a lane. */
   lane: (value: Code, lane: number): Code => [...value, 0xfd, 0x1b, lane],
@@ -132,6 +145,15 @@ export const v128 = {
   sqrt: vector(0xe3),
   widenLow: vector(0xa9),
   widenHigh: vector(0xaa),
+  /** Eight of the bytes as i16. */
+  wordsOfLowBytes: vector(0x89),
+  wordsOfHighBytes: vector(0x8a),
+  /** Products of i16, added by pairs to i32. */
+  dot: vector(0xba),
+  addInts: vector(0xae),
+  shiftLeft: vector(0xab),
+  /** Keeps the sign. */
+  shiftRight: vector(0xac),
   /** Two of i32 to one of i16, and two of i16 to one of bytes, held within their ranges. */
   narrow: vector(0x85),
   narrowBytes: vector(0x66),
@@ -141,6 +163,11 @@ export const v128 = {
 export function floats(value: number): Code {
   const bytes = new Uint8Array(Float32Array.of(value, value, value, value).buffer);
   return [0xfd, 0x0c, ...bytes];
+}
+
+/** An i32 in all four lanes. */
+export function ints(value: number): Code {
+  return [0xfd, 0x0c, ...new Uint8Array(Int32Array.of(value, value, value, value).buffer)];
 }
 
 export const sequence = (...parts: Code[]): Code => parts.flat();

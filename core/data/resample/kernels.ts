@@ -1,222 +1,180 @@
-import {
-  type Code,
-  doWhile,
-  floats,
-  i32,
-  type Local,
-  sequence,
-  Variables,
-  v128,
-  when,
-  whileTrue,
-} from '../../wasm/instructions.js';
+import { type Code, doWhile, i32, ints, type Local, sequence, Variables, v128 } from '../../wasm/instructions.js';
 import type { WasmFunction } from '../../wasm/module.js';
+import { PRECISION } from './weights.js';
 
-/** Rows that are made at the same time: a vector holds the values of one column in four rows. */
-export const ROWS_AT_ONCE = 4;
-/** Bytes that are read at the same time. */
-export const BYTES_AT_ONCE = 8;
-
-const constant = i32.const;
-
-/**
- * blendRows(source, stride, groups, entries, taps, target): four rows of sums of rows, each over `groups` times 8 bytes.
- * An entry is the i32 number of its first row and the f32 weights of `taps` rows.
- * @returns in `target`, [8 groups, 4] of f32: the four rows of each column side by side
+/*
+ * Weights are whole numbers of 23 bits with their sign. Products of bytes with them are formed of halves, because there is
+ * an instruction that adds products of words of 16 bits by pairs: weight = high * 2 ** LOW_BITS + low. Sums are those of
+ * whole numbers of 32 bits, bit for bit.
  */
-export function blendRows(): WasmFunction {
-  const variables = new Variables('source', 'stride', 'groups', 'entries', 'taps', 'target');
-  const { source, stride, groups, entries, taps, target } = variables.given;
-  const [bytes, weight, left] = [variables.declare('i32'), variables.declare('i32'), variables.declare('i32')];
-  const words = variables.declare('v128');
-  const factor = variables.declare('v128');
-  const sums = Array.from({ length: ROWS_AT_ONCE }, () => ({
-    low: variables.declare('v128'),
-    high: variables.declare('v128'),
-  }));
+export const LOW_BITS = 11;
 
-  const sumRow = ({ low, high }: { low: Local; high: Local }) =>
-    sequence(
-      low.set(v128.zero),
-      high.set(v128.zero),
-      bytes.set(i32.add(source.get, i32.mul(i32.load(weight.get), stride.get))),
-      weight.add(4),
-      left.set(taps.get),
-      doWhile(
-        sequence(
-          words.set(v128.load8x8(bytes.get)),
-          factor.set(v128.loadSplat(weight.get)),
-          low.set(v128.add(low.get, v128.mul(factor.get, v128.toFloat(v128.widenLow(words.get))))),
-          high.set(v128.add(high.get, v128.mul(factor.get, v128.toFloat(v128.widenHigh(words.get))))),
-          bytes.set(i32.add(bytes.get, stride.get)),
-          weight.add(4),
-          left.add(-1),
-        ),
-        left.get,
-      ),
-    );
-  const storeColumns = (part: 'low' | 'high', offset: number) => {
-    const [a, b, c, d] = sums.map((row) => row[part].get) as [Code, Code, Code, Code];
-    // Words 0 and 1, or 2 and 3, of two vectors in turn; then the halves of two of these.
-    const mix = (x: Code, y: Code, word: 0 | 2) =>
-      v128.shuffle(
-        x,
-        y,
-        [word, word + 4, word + 1, word + 5].flatMap((at) => [0, 1, 2, 3].map((byte) => 4 * at + byte)),
-      );
-    const join = (x: Code, y: Code, half: 0 | 1) =>
-      v128.shuffle(
-        x,
-        y,
-        [half, half + 2].flatMap((at) => Array.from({ length: 8 }, (_, byte) => 8 * at + byte)),
-      );
-    return sequence(
-      ...([0, 1, 2, 3] as const).map((column) => {
-        const word = column < 2 ? 0 : 2;
-        const half = (column & 1) as 0 | 1;
-        return v128.store(target.get, join(mix(a, b, word), mix(c, d, word), half), offset + 16 * column);
-      }),
-    );
-  };
+/** Rows that are shrunk across at the same time. */
+export const ROWS_AT_ONCE = 4;
+/** Columns that are shrunk down at the same time, in bytes. */
+export const COLUMNS_AT_ONCE = 8;
 
-  const body = doWhile(
-    sequence(
-      weight.set(entries.get),
-      ...sums.map(sumRow),
-      storeColumns('low', 0),
-      storeColumns('high', 64),
-      source.add(BYTES_AT_ONCE),
-      target.add(128),
-      groups.add(-1),
-    ),
-    groups.get,
-  );
-  return { name: 'blendRows', parameters: variables.parameters, result: false, locals: variables.locals, body };
+const HALF = ints(1 << (PRECISION - 1));
+/** Picks bytes of two pixels as words: R0 R1 G0 G1 B0 B1 0 0. */
+const PAIR_OF_PIXELS = [0, 16, 3, 16, 1, 16, 4, 16, 2, 16, 5, 16, 16, 16, 16, 16];
+/** Picks the bytes of two rows in turn. */
+const PAIR_OF_ROWS = [0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23];
+
+/** Sums of the high and of the low halves of weights. */
+interface Sums {
+  high: Local;
+  low: Local;
 }
 
 /**
- * blendColumns(pixels, count, first, firstEntries, firstTaps, second, third, otherEntries, otherTaps, step, isYcc): four
- * rows of `count` RGB pixels, from the columns that `blendRows` gave for three colours. An entry is the i32 offset in bytes
- * of its first column and the f32 weights of its columns, which are `step` bytes from one another. Y, Cb and Cr become R, G
- * and B by JFIF's formulas.
+ * acrossRows(source, sourceStride, target, targetStride, rows, count, entries, pairs): `rows` rows of `count` RGB pixels as
+ * sums of pixels of the rows of `source`; a multiple of four rows. An entry is the i32 offset in bytes of its first pixel
+ * and, for each pair of pixels, the high halves of their weights and the low ones, four i16.
  */
-export function blendColumns(): WasmFunction {
+export function acrossRows(): WasmFunction {
   const variables = new Variables(
-    'pixels',
+    'source',
+    'sourceStride',
+    'target',
+    'targetStride',
+    'rows',
     'count',
-    'first',
-    'firstEntries',
-    'firstTaps',
-    'second',
-    'third',
-    'otherEntries',
-    'otherTaps',
-    'step',
-    'isYcc',
+    'entries',
+    'pairs',
   );
-  const { pixels, count, first, firstEntries, firstTaps, second, third, otherEntries, otherTaps, step, isYcc } =
-    variables.given;
-  const [left, at, rowBytes, untilEnd, row] = [0, 1, 2, 3, 4].map(() => variables.declare('i32')) as [
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-  ];
-  const [x, y, z, green, factor, bytes] = [0, 1, 2, 3, 4, 5].map(() => variables.declare('v128')) as [
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-    Local,
-  ];
-  const accumulate = (sum: Local, source: Local) =>
-    sum.set(v128.add(sum.get, v128.mul(factor.get, v128.load(i32.add(source.get, at.get)))));
-  const blend = (entries: Local, taps: Local, pairs: [Local, Local][]) =>
-    sequence(
-      ...pairs.map(([sum]) => sum.set(v128.zero)),
-      at.set(i32.load(entries.get)),
-      entries.add(4),
-      left.set(taps.get),
-      doWhile(
-        sequence(
-          factor.set(v128.loadSplat(entries.get)),
-          ...pairs.map(([sum, source]) => accumulate(sum, source)),
-          at.set(i32.add(at.get, step.get)),
-          entries.add(4),
-          left.add(-1),
-        ),
-        left.get,
-      ),
-    );
-  const plus = (value: Local, weight: number, by: Local) => v128.add(value.get, v128.mul(floats(weight), by.get));
-  const toRgb = sequence(
-    y.set(v128.sub(y.get, floats(128))),
-    z.set(v128.sub(z.get, floats(128))),
-    green.set(v128.add(plus(x, -0.344136, y), v128.mul(floats(-0.714136), z.get))),
-    factor.set(plus(x, 1.402, z)),
-    z.set(plus(x, 1.772, y)),
-    x.set(factor.get),
-    y.set(green.get),
-  );
-  const body = sequence(
-    rowBytes.set(i32.mul(count.get, constant(3))),
-    untilEnd.set(count.get),
+  const { source, sourceStride, target, targetStride, rows, count, entries, pairs } = variables.given;
+  const [entry, from, to, left, untilEnd] = variables.declareAll('i32', 5);
+  const [high, low, pixels] = variables.declareAll('v128', 3);
+  const sums = Array.from({ length: ROWS_AT_ONCE }, () => {
+    const [highSum, lowSum] = variables.declareAll('v128', 2);
+    return { high: highSum, low: lowSum };
+  });
+  const addresses = variables.declareAll('i32', 4);
+  const [first, second, third, fourth] = sums.map(rounded) as [Code, Code, Code, Code];
+
+  const pixel = sequence(
+    from.set(i32.add(source.get, i32.load(entry.get))),
+    ...addresses.map((address, row) =>
+      address.set(row === 0 ? from.get : i32.add((addresses[row - 1] as Local).get, sourceStride.get)),
+    ),
+    entry.add(4),
+    ...sums.flatMap((sum) => [sum.high.set(v128.zero), sum.low.set(v128.zero)]),
+    left.set(pairs.get),
     doWhile(
       sequence(
-        blend(firstEntries, firstTaps, [[x, first]]),
-        blend(otherEntries, otherTaps, [
-          [y, second],
-          [z, third],
+        high.set(v128.loadSplat(entry.get)),
+        low.set(v128.loadSplat(entry.get, 4)),
+        ...sums.flatMap((sum, row) => [
+          pixels.set(v128.shuffle(v128.loadDouble((addresses[row] as Local).get), v128.zero, PAIR_OF_PIXELS)),
+          add(sum, pixels, high, low),
+          (addresses[row] as Local).add(6),
         ]),
-        when(isYcc.get, toRgb),
-        // Four reds, four greens, four blues.
-        bytes.set(
-          v128.narrowBytes(
-            v128.narrow(v128.round(x.get), v128.round(y.get)),
-            v128.narrow(v128.round(z.get), v128.round(z.get)),
-          ),
-        ),
-        row.set(pixels.get),
-        ...Array.from({ length: ROWS_AT_ONCE }, (_, lane) =>
-          sequence(
-            v128.storeByte(row.get, bytes.get, lane),
-            v128.storeByte(row.get, bytes.get, 4 + lane, 1),
-            v128.storeByte(row.get, bytes.get, 8 + lane, 2),
-            row.set(i32.add(row.get, rowBytes.get)),
-          ),
-        ),
-        pixels.add(3),
-        untilEnd.add(-1),
+        entry.add(8),
+        left.add(-1),
       ),
-      untilEnd.get,
+      left.get,
     ),
+    // The rows' R G B 0, one after the other.
+    pixels.set(v128.narrowBytes(v128.narrow(first, second), v128.narrow(third, fourth))),
+    from.set(to.get),
+    ...sums.flatMap((_, row) => [
+      v128.storeLane(from.get, pixels.get, row),
+      ...(row + 1 < ROWS_AT_ONCE ? [from.add(targetStride.get)] : []),
+    ]),
+    to.add(3),
+    untilEnd.add(-1),
   );
-  return { name: 'blendColumns', parameters: variables.parameters, result: false, locals: variables.locals, body };
+  const body = doWhile(
+    sequence(
+      entry.set(entries.get),
+      to.set(target.get),
+      untilEnd.set(count.get),
+      doWhile(pixel, untilEnd.get),
+      source.add(i32.mul(sourceStride.get, i32.const(ROWS_AT_ONCE))),
+      target.add(i32.mul(targetStride.get, i32.const(ROWS_AT_ONCE))),
+      rows.add(-ROWS_AT_ONCE),
+    ),
+    i32.greater(rows.get, i32.const(0)),
+  );
+  return { name: 'acrossRows', parameters: variables.parameters, result: false, locals: variables.locals, body };
 }
 
-/** Multiplies the sum after each step: an odd number with bits all over (FNV's prime). */
-const PRIME = 0x01000193;
-
-/** checksum(address, bytes): an i32 that changes when any of the bytes does; of a multiple of 16 bytes. */
-export function checksum(): WasmFunction {
-  const variables = new Variables('address', 'bytes');
-  const { address, bytes } = variables.given;
-  const sum = variables.declare('v128');
-  const body = sequence(
-    sum.set(v128.splatInt(constant(PRIME))),
-    whileTrue(
-      i32.greater(bytes.get, constant(0)),
-      sequence(
-        sum.set(v128.mulInt(v128.xor(sum.get, v128.load(address.get)), v128.splatInt(constant(PRIME)))),
-        address.add(16),
-        bytes.add(-16),
-      ),
-    ),
-    [0, 1, 2, 3]
-      .map((lane) => v128.lane(sum.get, lane))
-      .reduce((total, lane) => i32.xor(i32.mul(total, constant(PRIME)), lane)),
+/**
+ * downColumns(source, sourceStride, target, targetStride, rows, groups, entries, pairs): `rows` rows of 8 `groups` bytes as
+ * sums of the rows of `source`. An entry is as for `acrossRows`, with the offset of its first row.
+ */
+export function downColumns(): WasmFunction {
+  const variables = new Variables(
+    'source',
+    'sourceStride',
+    'target',
+    'targetStride',
+    'rows',
+    'groups',
+    'entries',
+    'pairs',
   );
-  return { name: 'checksum', parameters: variables.parameters, result: true, locals: variables.locals, body };
+  const { source, sourceStride, target, targetStride, rows, groups, entries, pairs } = variables.given;
+  const [entry, from, to, column, left, untilEnd] = variables.declareAll('i32', 6);
+  const [high, low, pair, words] = variables.declareAll('v128', 4);
+  const sums = [0, 1].map(() => {
+    const [highSum, lowSum] = variables.declareAll('v128', 2);
+    return { high: highSum, low: lowSum };
+  }) as [Sums, Sums];
+  const upper = i32.add(from.get, sourceStride.get);
+
+  const group = sequence(
+    entry.set(i32.add(entries.get, i32.const(4))),
+    from.set(i32.add(i32.add(source.get, i32.load(entries.get)), column.get)),
+    ...sums.flatMap((sum) => [sum.high.set(v128.zero), sum.low.set(v128.zero)]),
+    left.set(pairs.get),
+    doWhile(
+      sequence(
+        high.set(v128.loadSplat(entry.get)),
+        low.set(v128.loadSplat(entry.get, 4)),
+        pair.set(v128.shuffle(v128.loadDouble(from.get), v128.loadDouble(upper), PAIR_OF_ROWS)),
+        words.set(v128.wordsOfLowBytes(pair.get)),
+        add(sums[0], words, high, low),
+        words.set(v128.wordsOfHighBytes(pair.get)),
+        add(sums[1], words, high, low),
+        from.set(i32.add(upper, sourceStride.get)),
+        entry.add(8),
+        left.add(-1),
+      ),
+      left.get,
+    ),
+    words.set(v128.narrow(rounded(sums[0]), rounded(sums[1]))),
+    v128.storeDouble(i32.add(to.get, column.get), v128.narrowBytes(words.get, words.get)),
+    column.add(COLUMNS_AT_ONCE),
+    untilEnd.add(-1),
+  );
+  const body = sequence(
+    to.set(target.get),
+    doWhile(
+      sequence(
+        column.set(i32.const(0)),
+        untilEnd.set(groups.get),
+        doWhile(group, untilEnd.get),
+        entries.set(entry.get),
+        to.add(targetStride.get),
+        rows.add(-1),
+      ),
+      rows.get,
+    ),
+  );
+  return { name: 'downColumns', parameters: variables.parameters, result: false, locals: variables.locals, body };
+}
+
+/** Adds products of pairs of words. */
+function add(sums: Sums, words: Local, high: Local, low: Local): Code {
+  return sequence(
+    sums.high.set(v128.addInts(sums.high.get, v128.dot(words.get, high.get))),
+    sums.low.set(v128.addInts(sums.low.get, v128.dot(words.get, low.get))),
+  );
+}
+
+/** The whole sums, without the bits behind the point. */
+function rounded({ high, low }: Sums): Code {
+  const whole = v128.shiftLeft(high.get, i32.const(LOW_BITS));
+  return v128.shiftRight(v128.addInts(v128.addInts(whole, low.get), HALF), i32.const(PRECISION));
 }

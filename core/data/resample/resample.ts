@@ -1,124 +1,154 @@
+import type { Interpolation } from '../../plugin.js';
 import type { CropBox } from '../crop.js';
-import type { PixelMachine } from '../pixel-machine.js';
-import { BYTES_AT_ONCE, ROWS_AT_ONCE } from './kernels.js';
-import type { Layout, Plane } from './planes.js';
-import { bilinearWeights, type Weights } from './weights.js';
+import type { Picture } from '../picture.js';
+import { COLUMNS_AT_ONCE, LOW_BITS, ROWS_AT_ONCE } from './kernels.js';
+import { clearMachine, type ResampleMachine } from './machine.js';
+import { resampleWeights, type Weights } from './weights.js';
 
-/** How the samples of one colour become those of the result. */
-export interface Sampling {
+/** What is made of a part of a picture. */
+export interface Resampling {
+  interpolation: Interpolation;
+  /** The part, in whole pixels; what lies outside it does not take part. */
+  box: CropBox;
+  /** The size to which it is brought. */
+  width: number;
+  height: number;
+  /** The part of the result that is wanted; all of it where none is named. */
+  window?: CropBox;
+}
+
+/** Bytes of a picture that lie in the machine's memory at the same time. */
+const STRIP_BYTES = 1 << 20;
+
+/**
+ * Crops a picture and brings it to a size, with antialiasing: bit for bit what `crop` and `resize` of Pillow 13 give, with
+ * bytes between the two directions.
+ * @returns RGB, [height, width, 3] of the window
+ */
+export function resample(picture: Picture, { interpolation, box, width, height, window }: Resampling): Uint8Array {
+  const { left, top, width: columns, height: rows } = window ?? { left: 0, top: 0, width, height };
+  const across = resampleWeights(interpolation, box.width, width, left, columns);
+  const down = resampleWeights(interpolation, box.height, height, top, rows);
+  const machine = clearMachine();
+  const way = goesDownFirst(box, width, height) ? downThenAcross : acrossThenDown;
+  const { address, stride } = way(machine, { picture, box, across, down });
+  const pixels = new Uint8Array(rows * columns * 3);
+  const result = machine.bytes(address, rows * stride);
+  for (let row = 0; row < rows; row++) {
+    pixels.set(result.subarray(row * stride, row * stride + columns * 3), row * columns * 3);
+  }
+  return pixels;
+}
+
+/** Pillow 13 goes down first where more than twice as many rows as columns fall away; before, it never did. */
+function goesDownFirst(box: CropBox, width: number, height: number): boolean {
+  return box.height > height && box.height - height > 2 * (box.width - width);
+}
+
+interface Task {
+  picture: Picture;
+  box: CropBox;
   across: Weights;
   down: Weights;
 }
 
-/** @param box in pixels of the image, as stored */
-export function samplingOf(layout: Layout, box: CropBox, side: number): Sampling {
-  const { scale, halvedAcross, halvedDown, width, height } = layout;
-  return {
-    across: bilinearWeights({ scale, halved: halvedAcross, samples: width }, box.left, box.width, side),
-    down: bilinearWeights({ scale, halved: halvedDown, samples: height }, box.top, box.height, side),
-  };
-}
-
-/** Scales three planes of Y, Cb and Cr, the latter two of one layout. @returns RGB, [S, S, 3] */
-export function resampleYcc(
-  machine: PixelMachine,
-  planes: readonly [Plane, Plane, Plane],
-  luma: Sampling,
-  chroma: Sampling,
-  side: number,
-): Uint8Array {
-  const [y, cb, cr] = planes;
-  const colours = [
-    prepare(machine, y, luma, 1),
-    prepare(machine, cb, chroma, 1),
-    prepare(machine, cr, chroma, 1),
-  ] as const;
-  return blend(machine, side, colours, colours.map(({ columns }) => columns) as [number, number, number], 1, true);
-}
-
-/** Scales a plane of interleaved RGB. @returns RGB, [S, S, 3] */
-export function resampleRgb(machine: PixelMachine, plane: Plane, sampling: Sampling, side: number): Uint8Array {
-  const colour = prepare(machine, plane, sampling, 3);
-  const { columns } = colour;
-  return blend(machine, side, [colour], [columns, columns + 16, columns + 32], 3, false);
-}
-
-/** A colour, ready to be scaled. */
-interface Prepared {
-  source: number;
-  stride: number;
-  /** Groups of bytes in a row. */
-  groups: number;
-  rows: Entries;
-  across: Entries;
-  /** Where four blended rows go. */
-  columns: number;
-}
-
-interface Entries {
+/** Rows of pixels in the machine's memory. */
+interface Rows {
   address: number;
-  taps: number;
+  /** Bytes from one to the next. */
+  stride: number;
 }
 
-/** @param step bytes from one sample to the next */
-function prepare(machine: PixelMachine, plane: Plane, { across, down }: Sampling, step: number): Prepared {
-  const groups = Math.ceil(((across.last - across.first) * step) / BYTES_AT_ONCE);
-  return {
-    source: plane.address + (across.first - plane.left) * step,
-    stride: plane.stride,
-    groups,
-    rows: writeEntries(machine, down, -plane.top, 1),
-    across: writeEntries(machine, across, -across.first, 16 * step),
-    columns: machine.reserve(groups * BYTES_AT_ONCE * 16),
-  };
-}
-
-/** Writes (start + shift) * unit and the weights of each result, with copies of the last one up to a multiple of four. */
-function writeEntries(machine: PixelMachine, weights: Weights, shift: number, unit: number): Entries {
-  const { starts, taps, values } = weights;
-  const count = Math.ceil(starts.length / ROWS_AT_ONCE) * ROWS_AT_ONCE;
-  const size = 1 + taps;
-  const address = machine.reserve(4 * count * size);
-  const places = machine.words(address, count * size);
-  const factors = machine.floats(address, count * size);
-  for (let entry = 0; entry < count; entry++) {
-    const result = Math.min(entry, starts.length - 1);
-    const place = entry * size;
-    places[place] = ((starts[result] as number) + shift) * unit;
-    for (let tap = 0; tap < taps; tap++) factors[place + 1 + tap] = values[result * taps + tap] as number;
+function acrossThenDown(machine: ResampleMachine, { picture, box, across, down }: Task): Rows {
+  const { acrossRows, downColumns } = machine.functions;
+  const [columns, rows] = [across.starts.length, down.starts.length];
+  const sourceStride = picture.width * 3;
+  const stride = strideOf(columns);
+  const atOnce = rowsInStrip(sourceStride);
+  const needed = down.last - down.first;
+  const acrossEntries = writeEntries(machine, across, box.left, 3);
+  const downEntries = writeEntries(machine, down, -down.first, stride);
+  // Rows come in fours, and weights of 0 read what is beyond the last sample.
+  const between = machine.reserve((needed + ROWS_AT_ONCE + down.taps) * stride);
+  const strip = machine.reserve(Math.min(atOnce, needed + ROWS_AT_ONCE) * sourceStride + across.taps * 3);
+  const result = machine.reserve(rows * stride);
+  for (let done = 0; done < needed; done += atOnce) {
+    const some = Math.min(atOnce, needed - done);
+    putRows(machine, strip, picture, box.top + down.first + done, some);
+    const target = between + done * stride;
+    acrossRows(strip, sourceStride, target, stride, some, columns, acrossEntries, across.taps / 2);
   }
-  return { address, taps };
+  downColumns(between, stride, result, stride, rows, stride / COLUMNS_AT_ONCE, downEntries, down.taps / 2);
+  return { address: result, stride };
 }
 
-function blend(
-  machine: PixelMachine,
-  side: number,
-  colours: readonly Prepared[],
-  columns: readonly [number, number, number],
-  step: number,
-  isYcc: boolean,
-): Uint8Array {
-  const padded = Math.ceil(side / ROWS_AT_ONCE) * ROWS_AT_ONCE;
-  const pixels = machine.reserve(padded * side * 3);
-  const [first, other = colours[0]] = colours as [Prepared, Prepared?];
-  const { blendRows, blendColumns } = machine.functions;
-  for (let row = 0; row < side; row += ROWS_AT_ONCE) {
-    for (const { source, stride, groups, rows, columns: target } of colours) {
-      blendRows(source, stride, groups, rows.address + 4 * row * (1 + rows.taps), rows.taps, target);
-    }
-    blendColumns(
-      pixels + row * side * 3,
-      side,
-      columns[0],
-      first.across.address,
-      first.across.taps,
-      columns[1],
-      columns[2],
-      (other as Prepared).across.address,
-      (other as Prepared).across.taps,
-      16 * step,
-      isYcc ? 1 : 0,
+function downThenAcross(machine: ResampleMachine, { picture, box, across, down }: Task): Rows {
+  const { acrossRows, downColumns } = machine.functions;
+  const [columns, rows] = [across.starts.length, down.starts.length];
+  const sourceStride = picture.width * 3;
+  const needed = across.last - across.first;
+  const betweenStride = strideOf(needed);
+  const stride = strideOf(columns);
+  const atOnce = Math.max(down.taps, rowsInStrip(sourceStride));
+  const acrossEntries = writeEntries(machine, across, -across.first, 3);
+  const downEntries = writeEntries(machine, down, 0, sourceStride);
+  const between = machine.reserve((rows + ROWS_AT_ONCE) * betweenStride + across.taps * 3);
+  const strip = machine.reserve((Math.min(atOnce, down.last) + down.taps) * sourceStride);
+  const result = machine.reserve((rows + ROWS_AT_ONCE) * stride);
+  for (let row = 0; row < rows; ) {
+    const first = down.starts[row] as number;
+    let end = row + 1;
+    while (end < rows && (down.starts[end] as number) + down.taps - first <= atOnce) end++;
+    const last = Math.min(down.last, (down.starts[end - 1] as number) + down.taps);
+    putRows(machine, strip, picture, box.top + first, last - first);
+    downColumns(
+      strip - first * sourceStride + (box.left + across.first) * 3,
+      sourceStride,
+      between + row * betweenStride,
+      betweenStride,
+      end - row,
+      betweenStride / COLUMNS_AT_ONCE,
+      downEntries + row * entryBytes(down),
+      down.taps / 2,
     );
+    row = end;
   }
-  return machine.bytes(pixels, side * side * 3).slice();
+  acrossRows(between, betweenStride, result, stride, rows, columns, acrossEntries, across.taps / 2);
+  return { address: result, stride };
+}
+
+/** Bytes of a row of so many pixels; a pixel is written with a byte more, and columns come in eights. */
+function strideOf(pixels: number): number {
+  return Math.ceil((pixels * 3 + 1) / COLUMNS_AT_ONCE) * COLUMNS_AT_ONCE;
+}
+
+function rowsInStrip(stride: number): number {
+  return Math.max(1, Math.floor(STRIP_BYTES / stride / ROWS_AT_ONCE)) * ROWS_AT_ONCE;
+}
+
+function putRows(machine: ResampleMachine, address: number, { width, rgb }: Picture, first: number, count: number) {
+  const bytes = width * 3;
+  machine.bytes(address, count * bytes).set(rgb.subarray(first * bytes, (first + count) * bytes));
+}
+
+function entryBytes({ taps }: Weights): number {
+  return 4 * (1 + taps);
+}
+
+/** Writes (start + shift) * unit and the weights of each result, as the kernels read them. @returns their address */
+function writeEntries(machine: ResampleMachine, weights: Weights, shift: number, unit: number): number {
+  const { starts, taps, values } = weights;
+  const address = machine.reserve(starts.length * entryBytes(weights));
+  const words = machine.words(address, starts.length * (1 + taps));
+  const lowMask = (1 << LOW_BITS) - 1;
+  let at = 0;
+  for (let result = 0; result < starts.length; result++) {
+    words[at++] = ((starts[result] as number) + shift) * unit;
+    for (let tap = result * taps; tap < (result + 1) * taps; tap += 2) {
+      const [one, other] = [values[tap] as number, values[tap + 1] as number];
+      words[at++] = ((one >> LOW_BITS) & 0xffff) | ((other >> LOW_BITS) << 16);
+      words[at++] = (one & lowMask) | ((other & lowMask) << 16);
+    }
+  }
+  return address;
 }

@@ -1,7 +1,8 @@
-import { readFile } from 'node:fs/promises';
+import sharp from 'sharp';
 import type { ImageItem } from '../../plugin.js';
-import { checkImage } from '../image.js';
-import { BACKGROUND, openImage } from '../sharp-image.js';
+import { formatOf } from '../decode/format.js';
+import { bytesOf, decodeBytes, isFile, type Picture } from '../picture.js';
+import { resample } from '../resample/resample.js';
 import { extensionOf } from './tar-write.js';
 
 export interface ConvertSettings {
@@ -21,33 +22,38 @@ export interface Converted {
   extension: string | null;
 }
 
-/** Extensions of formats that readers of shards know; others become PNG. */
-const EXTENSIONS: Readonly<Record<string, string>> = {
-  jpeg: 'jpg',
-  png: 'png',
-  webp: 'webp',
-  gif: 'gif',
-  tiff: 'tif',
-  heif: 'avif',
-};
+/** Extensions that readers of shards know. */
+const EXTENSIONS = { jpeg: 'jpg', png: 'png', webp: 'webp', gif: 'gif', tiff: 'tif', avif: 'avif' } as const;
 
 /**
- * Reads an image to its end and makes it smaller where that is asked for: upright, sRGB, on white, as JPEG.
+ * Reads an image and makes it smaller where that is asked for, as JPEG; what is no picture file of the usual kinds, such as
+ * a drawing that a plugin makes, becomes PNG.
  * @throws Error if the image cannot be read; its message is the reason, in one line
  */
 export async function convertImage(item: ImageItem, settings: ConvertSettings): Promise<Converted> {
   const { resize, quality, pixelLimit } = settings;
-  const bytes = typeof item.source === 'string' ? await readFile(item.source) : await item.source();
-  const inMemory = { name: item.name, source: async () => bytes };
-  const { input, width, height } = await openImage(inMemory, pixelLimit);
-  if (resize !== null && Math.min(width, height) > resize) {
-    const side = width <= height ? { width: resize } : { height: resize };
-    const smaller = input.resize(side).flatten({ background: BACKGROUND }).toColourspace('srgb');
-    return { bytes: await smaller.jpeg({ quality }).toBuffer(), isUnchanged: false, extension: 'jpg' };
+  const bytes = await bytesOf(item);
+  const picture = await decodeBytes(bytes, isFile(item), pixelLimit);
+  if (resize !== null && Math.min(picture.width, picture.height) > resize) {
+    return { bytes: await smallerJpeg(picture, resize, quality), isUnchanged: false, extension: 'jpg' };
   }
-  await checkImage(inMemory, pixelLimit);
   if (extensionOf(item.place ?? item.name) !== '') return { bytes, isUnchanged: true, extension: null };
-  const extension = EXTENSIONS[(await input.metadata()).format ?? ''];
-  if (extension !== undefined) return { bytes, isUnchanged: true, extension };
-  return { bytes: await input.png().toBuffer(), isUnchanged: false, extension: 'png' };
+  const format = formatOf(bytes);
+  if (format !== null) return { bytes, isUnchanged: true, extension: EXTENSIONS[format] };
+  return { bytes: await encode(picture).png().toBuffer(), isUnchanged: false, extension: 'png' };
+}
+
+/** A picture whose shorter side has `shorter` pixels: bicubic with antialiasing. */
+async function smallerJpeg(picture: Picture, shorter: number, quality: number): Promise<Buffer> {
+  const { width, height } = picture;
+  const longer = Math.max(shorter, Math.round((shorter * Math.max(width, height)) / Math.min(width, height)));
+  const size = width <= height ? { width: shorter, height: longer } : { width: longer, height: shorter };
+  const rgb = resample(picture, { interpolation: 'bicubic', box: { left: 0, top: 0, width, height }, ...size });
+  return encode({ rgb, ...size })
+    .jpeg({ quality })
+    .toBuffer();
+}
+
+function encode({ rgb, width, height }: Picture) {
+  return sharp(rgb, { raw: { width, height, channels: 3 } });
 }

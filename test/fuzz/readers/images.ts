@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { deflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import sharp, { type Sharp } from 'sharp';
-import { checkImage, randomCrop } from '../../../core/data/image.js';
+import { randomCrop } from '../../../core/data/image.js';
+import { readPicture } from '../../../core/data/picture.js';
 import { reasonOf } from '../../../core/errors.js';
 import type { ImageItem } from '../../../core/plugin.js';
 import { RandomStream } from '../../../core/random.js';
@@ -23,7 +24,7 @@ const SETTINGS = {
 
 /** Reads an image to its end, and cuts a crop out of it as training does. */
 async function look(item: ImageItem): Promise<void> {
-  const { width, height } = await checkImage(item, PIXEL_LIMIT);
+  const { width, height } = await readPicture(item, PIXEL_LIMIT);
   assert(width * height <= PIXEL_LIMIT, `${width} x ${height} pixels are more than the limit`);
   const rgb = await randomCrop(item, SETTINGS, new RandomStream(0, 'crop'));
   assert.equal(rgb.length, 3 * SETTINGS.imageSize ** 2);

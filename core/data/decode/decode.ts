@@ -1,0 +1,49 @@
+import sharp, { type Sharp, type SharpOptions } from 'sharp';
+import type { Picture } from '../picture.js';
+import { withEndMark } from './end-mark.js';
+import { floatPicture } from './floats.js';
+import { formatOf, whatElse } from './format.js';
+import { bandsOf } from './tiff.js';
+
+/** A file's content that is to be decoded. */
+export interface Ask {
+  bytes: Uint8Array;
+  /** Whether it is a file that somebody has, which may be anything, or one that a plugin made. */
+  ofUser: boolean;
+  pixelLimit: number;
+}
+
+/** What transparent parts are laid on. */
+const BACKGROUND = { r: 255, g: 255, b: 255 };
+
+/**
+ * Decodes a picture whole.
+ * @throws Error of one or more lines, which may be those of another picture: see `explainFailure`
+ */
+export async function decodePicture({ bytes, ofUser, pixelLimit }: Ask): Promise<Picture> {
+  const options: SharpOptions = { autoOrient: true, failOn: 'error', limitInputPixels: pixelLimit, pages: 1 };
+  const format = formatOf(bytes);
+  if (ofUser && format === null) throw new Error(await whatElse(bytes));
+  const tiff = format === 'tiff' ? bandsOf(bytes) : null;
+  if (tiff?.kind === 'float') return floatPicture(sharp(bytes, options), tiff);
+  try {
+    const input = sharp(bytes, options);
+    return await rgbOf(tiff?.kind === 'undeclared' ? input.removeAlpha() : input);
+  } catch (error) {
+    const whole = format === 'jpeg' ? await withEndMark(bytes) : null;
+    if (!whole) throw error;
+    return rgbOf(sharp(whole, { ...options, failOn: 'warning' }));
+  }
+}
+
+/** A picture's RGB bytes: transparent parts on white, every colour space as sRGB. */
+async function rgbOf(image: Sharp): Promise<Picture> {
+  const { data, info } = await image
+    .flatten({ background: BACKGROUND })
+    .toColourspace('srgb')
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  const { width, height, channels } = info;
+  if (channels === 3) return { width, height, rgb: data };
+  throw new Error(`it came out as ${width} x ${height} pixels of ${channels} channels`);
+}
