@@ -24,11 +24,12 @@ export async function decodePicture({ bytes, ofUser, pixelLimit }: Ask): Promise
   const options: SharpOptions = { autoOrient: true, failOn: 'error', limitInputPixels: pixelLimit, pages: 1 };
   const format = formatOf(bytes);
   if (ofUser && format === null) throw new Error(await whatElse(bytes));
-  const tiff = format === 'tiff' ? bandsOf(bytes) : null;
-  if (tiff?.kind === 'float') return floatPicture(sharp(bytes, options), tiff);
+  const bands = format === 'tiff' ? bandsOf(bytes) : { kind: 'usual' as const };
+  const input = () => sharp(bytes, options);
+  if (bands.kind === 'float') return floatPicture(input(), bands);
+  if (bands.kind === 'undeclared') return rgbOf(input().removeAlpha());
   try {
-    const input = sharp(bytes, options);
-    return await rgbOf(tiff?.kind === 'undeclared' ? input.removeAlpha() : input);
+    return await rgbOf(input().flatten({ background: BACKGROUND }));
   } catch (error) {
     const whole = format === 'jpeg' ? await withEndMark(bytes) : null;
     if (!whole) throw error;
@@ -36,10 +37,9 @@ export async function decodePicture({ bytes, ofUser, pixelLimit }: Ask): Promise
   }
 }
 
-/** A picture's RGB bytes: transparent parts on white, every colour space as sRGB. */
+/** A picture's RGB bytes, every colour space as sRGB. */
 async function rgbOf(image: Sharp): Promise<Picture> {
   const { data, info } = await image
-    .flatten({ background: BACKGROUND })
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });

@@ -1,5 +1,6 @@
 import sharp from 'sharp';
 import { type Ask, decodePicture } from './decode.js';
+import { formatOf } from './format.js';
 import { decodeAlone } from './turns.js';
 
 /**
@@ -15,7 +16,7 @@ export async function explainFailure(ask: Ask, failure: unknown): Promise<Error>
       (error: Error) => error,
     );
     const size = /exceeds pixel limit/.test(again.message) ? await sizeOf(ask) : null;
-    return new Error(size ?? joinLines(again.message), { cause: again });
+    return new Error(size ?? reasonIn(again.message, ask), { cause: again });
   });
 }
 
@@ -24,8 +25,23 @@ async function sizeOf({ bytes, pixelLimit }: Ask): Promise<string> {
   return `it has ${autoOrient.width} x ${autoOrient.height} pixels, more than the limit of ${pixelLimit}`;
 }
 
-/** All lines of a message as one; lines that are there twice count once. */
-function joinLines(message: string): string {
-  const lines = message.split('\n').map((line) => line.trim());
-  return [...new Set(lines.filter((line) => line !== ''))].join(' ');
+/** Before the lines of libvips that tell what is wrong with a header; it may have none. */
+const CORRUPT_HEADER = /^Input (?:buffer|file) has corrupt header:/;
+
+/** All lines of a message as one, each once. */
+function reasonIn(message: string, { bytes }: Ask): string {
+  const lines = message
+    .replace(CORRUPT_HEADER, '')
+    .split('\n')
+    .map((line) => line.trim());
+  const reason = [...new Set(lines)].filter((line) => line !== '').join('; ');
+  if (!CORRUPT_HEADER.test(message)) return reason;
+  const format = formatOf(bytes);
+  const size = format === 'png' && bytes.length >= 24 ? ` of a picture of ${pngSize(bytes)} pixels` : '';
+  return `its ${format?.toUpperCase() ?? 'file'} header${size} is damaged${reason && `: ${reason}`}`;
+}
+
+function pngSize(bytes: Uint8Array): string {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return `${view.getUint32(16)} x ${view.getUint32(20)}`;
 }
