@@ -1,4 +1,5 @@
 import { type Command, Option as Flag } from 'commander';
+import type { ConfigFile } from '../core/config/file.js';
 import { allowedValues, formatValue, GROUPS, type Option, parseValue } from '../core/config/option.js';
 import { PRESET_NAMES } from '../core/config/presets.js';
 import type { ResolvedOptions } from '../core/config/resolve.js';
@@ -39,12 +40,17 @@ export async function resolveFlags(flags: Flags, data: readonly string[], search
   );
   if (data.length > 0) given.data = data;
   const file = flags.config !== undefined || searches ? await readConfigFile(flags.config) : undefined;
-  for (const name of file?.removed ?? []) {
-    process.stderr.write(
-      `note: ${name} in ${file?.path} is no option any more and is passed over; there is ${REMOVED_OPTIONS[name]}\n`,
-    );
-  }
+  if (file) noteWhatIsPassedOver(file);
   return resolveOptions({ preset: flags.preset, file, flags: given });
+}
+
+/** Says what of the configuration, and beside it, has no effect. */
+function noteWhatIsPassedOver({ path, removed, others }: ConfigFile): void {
+  const note = (text: string) => process.stderr.write(`note: ${text}\n`);
+  for (const name of removed) {
+    note(`${name} in ${path} is no option any more and is passed over; there is ${REMOVED_OPTIONS[name]}`);
+  }
+  for (const other of others) note(`${other} is passed over: ${path} is the configuration that is used`);
 }
 
 /** An option's line in help: what it is, its unit, values and default. */

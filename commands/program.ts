@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { explainSystemError, UserError } from '../core/errors.js';
+import { keepIgnored } from '../core/signals.js';
 import { programVersion } from '../core/version.js';
 import { benchCommand } from './bench.js';
 import { configCommand } from './config.js';
@@ -53,6 +54,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     program.addCommand(command.copyInheritedSettings(program));
     for (const subcommand of command.commands) subcommand.copyInheritedSettings(program);
   }
+  keepIgnored();
   const output = watchOutput();
   try {
     await addPluginCommands(program, argv[2]);

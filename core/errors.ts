@@ -82,11 +82,11 @@ const SYSTEM_PROBLEMS: Record<string, { says: string; remedy: string }> = {
   EIO: { says: 'cannot be read or written: the disk reports an error', remedy: 'check the disk' },
 };
 
-/** The first line of an error's message, for use as a reason within another one. */
+/** An error's message as one line, for use as a reason within another one. */
 export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  const line = text.split('\n').find((candidate) => candidate.trim() !== '') ?? 'no reason was given';
-  return printable(line.trim(), LONGEST_REASON);
+  const lines = text.split('\n').map((line) => line.trim());
+  return printable(lines.filter((line) => line !== '').join(' ') || 'no reason was given', LONGEST_REASON);
 }
 
 /** Whether an error says that a file is not there; a UserError does by its cause. */

@@ -3,10 +3,12 @@ import type { DataSet } from './contract/data-sets.js';
 import type { Monitor } from './contract/monitors.js';
 import type { PredictionLoss, Regularizer } from './contract/objectives.js';
 import { UserError } from './errors.js';
+import { textOf as coreTextOf } from './text.js';
 
 export type * from './contract/data-sets.js';
 export type * from './contract/monitors.js';
 export type * from './contract/objectives.js';
+export { parseTrustedJson as parseJson } from './text.js';
 
 /**
  * What a plugin may bring to the program; `contract/` says it piece by piece. A plugin is a module whose default export is
@@ -46,6 +48,19 @@ export class PluginError extends Error {
 }
 
 /**
+ * The text that bytes are, without a byte order mark.
+ * @param path where they come from, for messages
+ * @throws PluginError if they are UTF-16
+ */
+export function textOf(bytes: Uint8Array, path: string): string {
+  try {
+    return coreTextOf(bytes, path);
+  } catch (error) {
+    throw asPluginError(error);
+  }
+}
+
+/**
  * What the program knows of WebDataset shards, for plugins.
  * @throws PluginError where the use does something that the user can mend
  */
@@ -54,6 +69,10 @@ export async function withShards<T>(use: (shards: typeof import('./data/shards/t
   try {
     return await use(shards);
   } catch (error) {
-    throw error instanceof UserError ? new PluginError(error.message, error.advice) : error;
+    throw asPluginError(error);
   }
+}
+
+function asPluginError(error: unknown): unknown {
+  return error instanceof UserError ? new PluginError(error.message, error.advice) : error;
 }

@@ -204,6 +204,7 @@ test('configuration files are found by name and read as YAML, JSON or modules', 
     preset: 'demo',
     options: { epochs: 3 },
     removed: [],
+    others: [],
   });
   t.deepEqual((await readConfigFile(join(folder, 'b.json')))?.options, { epochs: 4 });
   t.deepEqual((await readConfigFile(join(folder, 'c.mjs')))?.options, { epochs: 5 });
@@ -292,4 +293,79 @@ test('what once was an option is passed over in older records, and noted where a
     [...removed, ''],
   );
   t.is(code, 0);
+});
+
+test('every form of a configuration is read, or named as not read, with or without a byte order mark', async (t) => {
+  const folder = await temporaryFolder(t);
+  const epochsOf = async (name: string, content: string | Buffer) => {
+    await writeFile(join(folder, name), content);
+    return (await readConfigFile(join(folder, name)))?.options.epochs;
+  };
+  for (const mark of ['', '\uFEFF']) {
+    for (const name of ['a.yaml', 'a.yml', 'rc'])
+      t.is(await epochsOf(`${mark.length}${name}`, `${mark}epochs: 8\n`), 8, name);
+    t.is(await epochsOf(`${mark.length}.json`, `${mark}{"epochs": 8}`), 8);
+    t.is(await epochsOf(`${mark.length}.mjs`, `${mark}export default { epochs: 8 };`), 8);
+    t.is(await epochsOf(`${mark.length}.cjs`, `${mark}module.exports = { epochs: 8 };`), 8);
+    t.is(await epochsOf('package.json', `${mark}{"name": "x", "ijepa": {"epochs": 8}}`), 8);
+  }
+  for (const encoding of ['with', 'without']) {
+    const text = Buffer.from(`${encoding === 'with' ? '\uFEFF' : ''}epochs: 8`, 'utf16le');
+    await t.throwsAsync(() => epochsOf('wide.yaml', text), { instanceOf: UserError, message: /a text in UTF-16/ });
+  }
+  const isRead = Boolean((process.features as { typescript?: unknown }).typescript);
+  for (const [name, says] of [
+    ['ijepa.config.ts', /is not read: Node .* does not run TypeScript/],
+    ['ijepa.config.mts', /is not read: Node .* does not run TypeScript/],
+    ['.ijeparc.cts', /is not read: Node .* does not run TypeScript/],
+    ['ijepa.config.toml', /is not read: the form \.toml is not/],
+    ['.ijeparc.json5', /is not read: the form \.json5 is not/],
+  ] as const) {
+    const place = join(folder, `in${name}`);
+    await mkdir(place);
+    await writeFile(
+      join(place, name),
+      name.endsWith('.cts') ? 'export = { epochs: 8 };' : 'export default { epochs: 8 };',
+    );
+    if (name.endsWith('ts') && isRead) {
+      t.is((await readConfigFile(join(place, name)))?.options.epochs, 8);
+      continue;
+    }
+    await t.throwsAsync(() => readConfigFile(join(place, name)), { instanceOf: UserError, message: says });
+    if (name !== 'ijepa.config.toml') continue;
+    const found = await ijepa(['config'], place);
+    t.is(found.code, 2);
+    t.regex(found.stderr, says);
+    await writeFile(join(place, '.ijeparc'), 'epochs: 8\n'); // is looked for later
+    t.is((await ijepa(['config'], place)).code, 2);
+    await writeFile(join(place, 'ijepa.config.yaml'), 'epochs: 9\n');
+    const { code, stdout, stderr } = await ijepa(['config', '--json'], place);
+    t.deepEqual([code, JSON.parse(stdout).options.epochs], [0, 9]);
+    t.regex(
+      stderr,
+      /^note: .*ijepa\.config\.toml is passed over: .*yaml is the configuration that is used\nnote: .*\.ijeparc is/,
+    );
+  }
+});
+
+test('what is wrong in a configuration is told whole, with line and column', async (t) => {
+  const folder = await temporaryFolder(t);
+  for (const [name, content, says] of [
+    ['a.json', '{\n  "imageSize": 96,\n}\n', /configuration: Expected double-quoted property name, line 3, column 1$/],
+    ['b.json', '{\n  "imageSize": x}\n', /Unexpected token 'x', line 2, column 16$/],
+    ['c.json', '{\n  "imageSize": 9', /line 2, column 17$/],
+    ['package.json', '{\n  "name": "x"\n  "ijepa": {}}', /line 3, column 3$/],
+    ['a.yaml', 'epochs: 1\ndata: [a\nseed: 2\n', /line 3, column 1$/],
+    ['a.mjs', 'export default {\n  imageSize: ,\n};', /configuration: Unexpected token ',', line 2, column 14$/],
+    ['b.mjs', '\n throw new Error("no\\ngood reason");', /configuration: no good reason, line 2, column 8$/],
+    [
+      'a.cjs',
+      'module.exports = {\n  imageSize: nothing,\n};',
+      /configuration: nothing is not defined, line 2, column 14$/,
+    ],
+    ['b.cjs', 'module.exports = {\n', /Unexpected end of input, line \d+/],
+  ] as const) {
+    await writeFile(join(folder, name), content);
+    await t.throwsAsync(() => readConfigFile(join(folder, name)), { instanceOf: UserError, message: says }, name);
+  }
 });

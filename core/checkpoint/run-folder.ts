@@ -56,11 +56,12 @@ export type FolderContent = 'free' | 'run' | 'other';
  */
 export async function inspectFolder(path: string): Promise<FolderContent> {
   const folder = runFolder(path);
-  if (existsSync(folder.config)) return 'run';
   const names = await listEntries(path);
   const inCheckpoints = names.includes(CHECKPOINTS) ? await listEntries(folder.checkpoints) : [];
   const isLeftOver = (name: string) => name === CHECKPOINTS || isUnfinished(name) || isLock(name);
-  return [...names, ...inCheckpoints].every(isLeftOver) ? 'free' : 'other';
+  const isFree = [...names, ...inCheckpoints].every(isLeftOver);
+  if (existsSync(folder.config)) return 'run'; // looked for last: a run may be beginning at this moment
+  return isFree ? 'free' : 'other';
 }
 
 /**

@@ -1,8 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { writeFileAtomically } from '../atomic.js';
+import { readText } from '../text.js';
 
 const FORMAT = 'ijepa-run-state-1';
+/** Most bytes of it. */
+const LARGEST = 2 ** 20;
 
 const stateSchema = z.object({
   /** What the process that trained last said of itself. One that was killed says `running` for ever. */
@@ -34,7 +36,7 @@ export async function endRunState(path: string, state: RunState['state'], reason
 /** Reads a state.json; null where there is none that can be read, as in runs of earlier versions. */
 export async function readRunState(path: string): Promise<RunState | null> {
   try {
-    const said: unknown = JSON.parse(await readFile(path, 'utf8'));
+    const said: unknown = JSON.parse(await readText(path, LARGEST));
     z.looseObject({ format: z.literal(FORMAT) }).parse(said);
     return stateSchema.parse(said); // without its format
   } catch {

@@ -1,10 +1,13 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import { type CosmiconfigResult, cosmiconfig, type Loader } from 'cosmiconfig';
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, extname, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { explainSystemError, reasonOf, UserError } from '../errors.js';
 import { isModulePath } from '../plugins/place.js';
+import { parseJson, readText } from '../text.js';
 import { withoutRemoved } from './validate.js';
-import { parseYaml } from './yaml.js';
+import { LARGEST_CONFIGURATION, parseYaml } from './yaml.js';
 
 /** A configuration file that was found or named. */
 export interface ConfigFile {
@@ -14,39 +17,120 @@ export interface ConfigFile {
   options: Readonly<Record<string, unknown>>;
   /** What it names that once was an option; it is passed over. */
   removed: readonly string[];
+  /** Other files that could be meant, which are passed over for this one. */
+  others: readonly string[];
 }
+
+const PACKAGE = 'package.json';
+/** Milliseconds that finding a module's error may take. */
+const LONGEST_CHECK = 10_000;
+/** Extensions of the forms that are read, as they are looked for; TypeScript where Node itself reads it. */
+const READ = ['.yaml', '.yml', '.json', '.js', '.mjs', '.cjs', '.ts', '.mts', '.cts'];
+/** Extensions of usual forms that are not. */
+const NOT_READ = ['.toml', '.json5', '.jsonc', '.hjson', '.ini', '.xml'];
+/** Where a configuration is looked for in the current folder, the first first. */
+const PLACES = [
+  PACKAGE,
+  ...[...READ, ...NOT_READ].map((extension) => `ijepa.config${extension}`),
+  ...['', ...READ, ...NOT_READ].map((extension) => `.ijeparc${extension}`),
+];
 
 /**
  * Reads the configuration file that was named, or the one that lies in the current folder: `ijepa.config.*`,
  * `.ijeparc*`, or `ijepa` in package.json.
  *
  * A run's own config.yaml can be named: its section `run`, which records how the run came about, is passed over.
- * @throws UserError if the file cannot be read or is not an object
+ * @throws UserError if the file cannot be read, is of a form that is not, or is not an object
  */
 export async function readConfigFile(path: string | undefined): Promise<ConfigFile | undefined> {
-  let found: CosmiconfigResult;
-  try {
-    const explorer = cosmiconfig('ijepa', {
-      searchPlaces: SEARCH_PLACES,
-      loaders: { '.yaml': loadYaml, '.yml': loadYaml, noExt: loadYaml },
-    });
-    found = path === undefined ? await explorer.search() : await explorer.load(path);
-  } catch (error) {
-    throw readError(error, path ?? fileOf(error));
+  if (path !== undefined) return configOf(resolve(path), await load(resolve(path)), []);
+  const names = new Set(await readdir('.').catch(() => [])); // where nothing can be listed, nothing is looked for
+  const found = PLACES.filter((name) => names.has(name)).map((name) => resolve(name));
+  for (const [at, file] of found.entries()) {
+    if (!(await stat(file).catch(() => null))?.isFile()) continue;
+    const content = await load(file);
+    if (content !== undefined) return configOf(file, content, found.slice(at + 1));
   }
-  if (!found) return undefined;
-  const { filepath, config } = found;
-  if (found.isEmpty || config === null || typeof config !== 'object' || Array.isArray(config)) {
-    throw new UserError(`${filepath} is not a configuration`, {
+  return undefined;
+}
+
+function configOf(path: string, content: unknown, others: readonly string[]): ConfigFile {
+  if (content === undefined || content === null || typeof content !== 'object' || Array.isArray(content)) {
+    throw new UserError(`${path} is not a configuration`, {
       expected: 'options by name, for example imageSize: 96',
     });
   }
-  const { preset, run: _record, ...given } = config as Record<string, unknown>;
+  const { preset, run: _record, ...given } = content as Record<string, unknown>;
   const { options, removed } = withoutRemoved(given);
   if (preset !== undefined && typeof preset !== 'string') {
-    throw new UserError(`preset in ${filepath} is not a name`, { expected: 'the name of a preset' });
+    throw new UserError(`preset in ${path} is not a name`, { expected: 'the name of a preset' });
   }
-  return { path: filepath, preset, options: { ...options, ...pluginsBeside(filepath, options.plugins) }, removed };
+  return { path, preset, options: { ...options, ...pluginsBeside(path, options.plugins) }, removed, others };
+}
+
+/** What a file holds; undefined for an empty one, and a package.json without `ijepa`. */
+async function load(path: string): Promise<unknown> {
+  const extension = extname(basename(path));
+  if (!['', ...READ].includes(extension)) throw notRead(path, extension);
+  try {
+    if (/^\.[cm]?[jt]s$/.test(extension)) return await loadModule(path, extension);
+    const text = await readText(path, LARGEST_CONFIGURATION);
+    if (text.trim() === '') return undefined;
+    if (extension !== '.json') return parseYaml(text);
+    const content = parseJson(text);
+    if (basename(path) !== PACKAGE) return content;
+    return content !== null && typeof content === 'object' && 'ijepa' in content ? content.ijepa : undefined;
+  } catch (error) {
+    const explained = explainSystemError(error, path);
+    if (explained instanceof UserError || !(error instanceof Error)) throw explained;
+    throw new UserError(`${path} cannot be read as a configuration: ${reasonOf(error)}`, {
+      expected: 'YAML, JSON or a module',
+      remedy: 'correct the file; `ijepa config` prints a complete one',
+    });
+  }
+}
+
+/** The default export of a module. */
+async function loadModule(path: string, extension: string): Promise<unknown> {
+  if (extension.endsWith('ts') && !readsTypeScript()) throw notRead(path, extension);
+  const real = await realpath(path);
+  try {
+    const { default: content } = (await import(pathToFileURL(real).href)) as { default?: unknown };
+    return content ?? null;
+  } catch (error) {
+    const place = placeIn(real, error);
+    throw error instanceof Error && place !== '' ? new Error(reasonOf(error) + place, { cause: error }) : error;
+  }
+}
+
+/** Whether this Node runs TypeScript as it is; true from 22.18 on. */
+function readsTypeScript(): boolean {
+  return Boolean((process.features as { typescript?: unknown }).typescript);
+}
+
+/** Where in a module an error came up: ', line 3, column 5'. An error of syntax does not say; Node's own check does. */
+function placeIn(path: string, error: unknown): string {
+  const stack = error instanceof Error ? (error.stack ?? '').slice(error.message.length) : '';
+  const named = [path, pathToFileURL(path).href].find((name) => stack.includes(name)) ?? path;
+  const [, line, column] = /^:(\d+):(\d+)/.exec(stack.slice(stack.indexOf(named) + named.length)) ?? [];
+  if (line !== undefined) return `, line ${line}, column ${column}`;
+  if (!(error instanceof SyntaxError)) return '';
+  const { stderr } = spawnSync(process.execPath, ['--check', path], { encoding: 'utf8', timeout: LONGEST_CHECK });
+  const [, checked, before] = /:(\d+)\n(?:.*\n( *)\^)?/.exec(stderr ?? '') ?? [];
+  if (checked === undefined) return '';
+  return `, line ${checked}${before === undefined ? '' : `, column ${before.length + 1}`}`;
+}
+
+function notRead(path: string, extension: string): UserError {
+  const isTypeScript = READ.includes(extension);
+  const why = isTypeScript ? `Node ${process.versions.node} does not run TypeScript` : `the form ${extension} is not`;
+  return new UserError(`${path} is not read: ${why}`, {
+    expected:
+      'YAML (.yaml, .yml, .ijeparc), JSON (.json) or a module (.js, .mjs, .cjs; .ts, .mts, .cts from Node 22.18 on)',
+    remedy: isTypeScript
+      ? `rename it to ${extension.replace('t', 'j')} and leave types out, or use a later Node`
+      : 'write it in one of them: `ijepa config` prints a complete one in YAML',
+  });
 }
 
 /** Paths of plugins in a file are relative to its folder; where nothing lies there, to the current one. */
@@ -59,27 +143,4 @@ function pluginsBeside(file: string, plugins: unknown): { plugins?: unknown } {
 function beside(file: string, path: string): string {
   const place = resolve(dirname(file), path);
   return existsSync(place) ? place : resolve(path);
-}
-
-/** Where a configuration is looked for in the current folder. */
-const SEARCH_PLACES = [
-  'package.json',
-  ...['yaml', 'yml', 'json', 'js', 'mjs', 'cjs'].map((extension) => `ijepa.config.${extension}`),
-  ...['', '.yaml', '.yml', '.json', '.js', '.mjs', '.cjs'].map((extension) => `.ijeparc${extension}`),
-];
-
-const loadYaml: Loader = (_path, content) => parseYaml(content);
-
-/** The file that was being read, which cosmiconfig notes on what it throws. */
-function fileOf(error: unknown): string {
-  return error instanceof Error && 'filepath' in error ? String(error.filepath) : 'the configuration file';
-}
-
-function readError(error: unknown, path: string): unknown {
-  const explained = explainSystemError(error, path);
-  if (explained instanceof UserError || !(error instanceof Error)) return explained;
-  return new UserError(`${path} cannot be read as a configuration: ${reasonOf(error)}`, {
-    expected: 'YAML, JSON or a JavaScript module',
-    remedy: 'correct the file; `ijepa config` prints a complete one',
-  });
 }

@@ -49,5 +49,7 @@ function checkKeys(document: Document, lines: LineCounter): void {
 }
 
 function placeOf(lines: LineCounter, offset: number | undefined): string {
-  return offset === undefined ? '' : `, line ${lines.linePos(offset).line}`;
+  if (offset === undefined) return '';
+  const { line, col } = lines.linePos(offset);
+  return `, line ${line}, column ${col}`;
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { extname, isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
+import { textOf } from '../text.js';
 
 /** Whether the name of a plugin is a path: ./mine.js, /plugins/mine, mine.mjs. Anything else is a package. */
 export function isModulePath(name: string): boolean {
@@ -30,7 +31,7 @@ const exportsOfPackage = z.object({ exports: z.unknown() });
 function moduleEntry(name: string, folders: readonly string[]): string | undefined {
   for (const folder of folders) {
     try {
-      const text = readFileSync(join(folder, name, 'package.json'), 'utf8');
+      const text = textOf(readFileSync(join(folder, name, 'package.json')), name);
       const entry = entryOf(exportsOfPackage.parse(JSON.parse(text)).exports);
       return entry === undefined ? undefined : join(folder, name, entry);
     } catch {

@@ -1,8 +1,7 @@
 import { constants } from 'node:os';
+import { isIgnored, STOP_SIGNALS, type StopSignalName } from '../signals.js';
 
-/** The signals after which a run is saved. SIGHUP comes when a terminal closes. */
-const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-export type StopSignalName = (typeof STOP_SIGNALS)[number];
+export type { StopSignalName };
 
 /** Whether a signal has asked the program to stop. */
 export interface StopSignal {
@@ -15,12 +14,12 @@ export interface StopSignal {
 
 /**
  * Listens for the first signal that asks to stop: whoever asks `received` between steps ends in an orderly way. The next
- * signal has its usual effect, which is to end the process at once.
+ * signal has its usual effect, which is to end the process at once. One that was ignored when the program started stays so.
  */
 export function listenForStop(onSignal: (signal: StopSignalName) => void): StopSignal {
   const stop: { received: StopSignalName | null } = { received: null };
   const aborter = new AbortController();
-  const listeners = STOP_SIGNALS.map((signal) => {
+  const listeners = STOP_SIGNALS.filter((signal) => !isIgnored(signal)).map((signal) => {
     const listener = () => {
       release();
       stop.received = signal;

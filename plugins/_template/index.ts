@@ -27,6 +27,7 @@ import {
   PluginError,
   type PredictionLoss,
   type Regularizer,
+  textOf,
 } from '../../core/plugin.js';
 
 /** A line of labels.csv. */
@@ -70,13 +71,15 @@ const template: DataSet = {
 async function readEntries(argument: string | null): Promise<Entry[]> {
   const folder = argument ?? '.';
   const list = join(folder, 'labels.csv');
-  const text = await readFile(list, 'utf8').catch(() => {
+  const bytes = await readFile(list).catch(() => {
     throw new PluginError(`${list} cannot be read`, {
       expected: 'lines of image,class',
       remedy: 'name the folder after a colon: template:photos',
     });
   });
-  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '');
+  const lines = textOf(bytes, list)
+    .split(/\r?\n/)
+    .filter((line) => line.trim() !== '');
   const entries = lines.map(async (line, at) => {
     const [name, className, more] = line.split(',');
     if (!name || !className || more !== undefined) {

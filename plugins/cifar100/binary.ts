@@ -1,4 +1,4 @@
-import { PluginError } from '../../core/plugin.js';
+import { PluginError, textOf } from '../../core/plugin.js';
 import { IMAGE_BYTES, type Part } from './part.js';
 
 /** A record: coarse class, fine class, image. */
@@ -18,9 +18,8 @@ export function readRecords(place: string, bytes: Buffer): Part {
 }
 
 /** Reads the names of the classes, one a line. */
-export function readClassNames(bytes: Buffer): string[] {
-  return bytes
-    .toString('utf8')
+export function readClassNames(bytes: Buffer, place: string): string[] {
+  return textOf(bytes, place)
     .split(/\r?\n/)
     .map((line) => line.trim())
     .filter((line) => line !== '');

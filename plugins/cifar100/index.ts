@@ -66,7 +66,8 @@ function readPart(form: Form, file: string, bytes: Buffer): Part {
 }
 
 function readNames(form: Form, bytes: Buffer): string[] {
-  return form.name === 'binary' ? readClassNames(bytes) : readMeta(join(form.place, FILES.python.classes), bytes);
+  const place = join(form.place, FILES[form.name].classes);
+  return form.name === 'binary' ? readClassNames(bytes, place) : readMeta(place, bytes);
 }
 
 function requireSameClasses(

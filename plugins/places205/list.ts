@@ -25,7 +25,7 @@ export async function readList(list: string, root: string): Promise<ImageFiles> 
   try {
     for await (const text of createInterface({ input: createReadStream(list, 'utf8'), crlfDelay: Infinity })) {
       line++;
-      if (text.trim() === '') continue;
+      if (text.trim() === '') continue; // trim takes a byte order mark off, too
       const { path, label } = readLine(text, `${list}, line ${line},`);
       const before = lineOf.get(path);
       if (before !== undefined) {

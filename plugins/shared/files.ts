@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { isAbsolute, join, posix } from 'node:path';
-import { PluginError } from '../../core/plugin.js';
+import { PluginError, textOf } from '../../core/plugin.js';
 
 /** The folder that the user named after a data set's name. */
 export async function requireFolder(dataSet: string, argument: string | null, holds: string): Promise<string> {
@@ -90,11 +90,12 @@ export function safePath(path: string, where: string): string {
   });
 }
 
-/** Reads a text whole. */
+/** Reads a text whole, with or without a byte order mark. */
 export async function readText(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch((error: unknown) => {
+  const bytes = await readFile(path).catch((error: unknown) => {
     throw readProblem(path, error);
   });
+  return textOf(bytes, path);
 }
 
 /** A failure of the file system, told as one of the data set. */

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { PluginError } from '../../core/plugin.js';
+import { PluginError, parseJson } from '../../core/plugin.js';
 import { readText } from './files.js';
 
 const DAMAGED = 'the file is cut or changed: get it anew from its source';
@@ -13,10 +13,9 @@ export async function readJson<T>(path: string, form: z.ZodType<T>, what: string
   const text = await readText(path);
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new PluginError(`${path} is not JSON: line ${errorLine(text, reason)}: ${reason.split('\n')[0]}`, {
+    throw new PluginError(`${path} is not JSON: ${error instanceof Error ? error.message : error}`, {
       expected: what,
       remedy: DAMAGED,
     });
@@ -50,15 +49,4 @@ function check<T>(value: unknown, form: z.ZodType<T>, { path, what, at }: JsonPl
     expected: what,
     remedy: DAMAGED,
   });
-}
-
-/**
- * The line, from 1, at which JSON.parse stopped. Its message tells the position, or quotes the text around it, or says
- * that the text ended.
- */
-function errorLine(text: string, reason: string): number {
-  const position = /at position (\d+)/.exec(reason)?.[1];
-  const quoted = /^Unexpected token .*?, (?:\.\.\.)?"(.*?)"(?:\.\.\.)? is not valid JSON$/s.exec(reason)?.[1];
-  const at = position !== undefined ? Number(position) : quoted === undefined ? -1 : text.indexOf(quoted);
-  return (at < 0 ? text.trimEnd() : text.slice(0, at + Math.floor((quoted?.length ?? 0) / 2))).split('\n').length;
 }

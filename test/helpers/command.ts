@@ -16,7 +16,7 @@ export interface Ended {
 export interface StartOptions {
   cwd?: string | undefined;
   /** Added to the environment. */
-  env?: Record<string, string>;
+  env?: Record<string, string | undefined>;
   /** The user that it runs as. */
   uid?: number;
   gid?: number;
