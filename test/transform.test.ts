@@ -1,7 +1,8 @@
 import test from 'ava';
 import fc from 'fast-check';
 import sharp from 'sharp';
-import { centreBox, mirrored, testView, trainView, type ViewSettings } from '../core/eval/transform.js';
+import { flip } from '../core/data/augment/flip.js';
+import { centreBox, testView, trainView, type ViewSettings } from '../core/eval/transform.js';
 import { RandomStream } from '../core/random.js';
 
 const CROP: ViewSettings = { imageSize: 28, transform: 'crop', pixelLimit: 1e6 };
@@ -71,7 +72,7 @@ test('images of one colour keep it in every view', async (t) => {
 test('half of the squashed training views are the test view, the others its mirror image', async (t) => {
   const slope = image(28, 28, (x, y) => [x * 9, y * 9, 100]);
   const plain = await testView(slope, SQUASH);
-  const flipped = mirrored(plain, 28);
+  const flipped = flip({ rgb: plain, width: 28, height: 28 }).rgb;
   t.notDeepEqual(plain, flipped);
   let flips = 0;
   for (let seed = 0; seed < 64; seed++) {

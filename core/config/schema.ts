@@ -52,8 +52,20 @@ export const OPTIONS = {
     help: 'width / height of a random crop',
   }),
   flip: number({ group: 'Data', default: 0, min: 0, max: 1, help: 'probability of a left-right flip' }),
-  jitter: number({ group: 'Data', default: 0, min: 0, max: 1, help: 'strength of random changes of colour' }),
-  blur: number({ group: 'Data', default: 0, min: 0, max: 1, help: 'probability of a Gaussian blur' }),
+  jitter: number({
+    group: 'Data',
+    default: 0,
+    min: 0,
+    max: 1,
+    help: 'strength of changes of colour, in 80% of the crops; 20% become grey',
+  }),
+  blur: number({
+    group: 'Data',
+    default: 0,
+    min: 0,
+    max: 1,
+    help: 'probability of a Gaussian blur, by 0.1 to 2 pixels',
+  }),
   maxUnreadable: number({
     group: 'Data',
     default: 0.05,

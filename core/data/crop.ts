@@ -1,19 +1,14 @@
 import type { RandomStream } from '../random.js';
+import type { ChangeSettings } from './augment/jitter.js';
 
 /** How training images are cut out and changed. */
-export interface CropSettings {
+export interface CropSettings extends ChangeSettings {
   /** Side of the result in pixels. */
   imageSize: number;
   /** Part of the image's area that the crop covers. */
   cropScale: readonly [number, number];
   /** Width / height of the crop. */
   cropAspect: readonly [number, number];
-  /** Probability of a left-right flip. */
-  flip: number;
-  /** Strength of colour jitter, 0 for none. */
-  jitter: number;
-  /** Probability of a Gaussian blur. */
-  blur: number;
   /** Images of more pixels than this are refused. */
   pixelLimit: number;
 }

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Picture } from '../data/augment/picture.js';
 import { randAugment, readRandAugment } from '../data/augment/rand-augment.js';
 import { stepsPerEpoch } from '../data/loader.js';
+import type { Picture } from '../data/picture.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
 import { UserError } from '../errors.js';

@@ -1,7 +1,7 @@
-import type { Picture } from '../data/augment/picture.js';
 import { stepsPerEpoch } from '../data/loader.js';
 import { toNormalised } from '../data/normalise.js';
 import { epochOrders } from '../data/order.js';
+import type { Picture } from '../data/picture.js';
 import { unreadableReason } from '../data/skipped.js';
 import type { LabelledImages } from '../plugin.js';
 import { inOrder } from '../pool.js';

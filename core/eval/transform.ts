@@ -1,5 +1,5 @@
-import type { CropBox } from '../data/crop.js';
-import { randomCropBox } from '../data/crop.js';
+import { flip } from '../data/augment/flip.js';
+import { type CropBox, randomCropBox } from '../data/crop.js';
 import { readPicture } from '../data/picture.js';
 import { resample } from '../data/resample/resample.js';
 import type { ImageItem, Interpolation } from '../plugin.js';
@@ -53,8 +53,8 @@ export async function trainView(item: ImageItem, settings: ViewSettings, stream:
     transform === 'squash'
       ? wholeOf(picture)
       : randomCropBox(picture.width, picture.height, CROP_SCALE, CROP_ASPECT, stream);
-  const view = resample(picture, { interpolation, box, width: imageSize, height: imageSize });
-  return stream.chance(FLIP) ? mirrored(view, imageSize) : view;
+  const rgb = resample(picture, { interpolation, box, width: imageSize, height: imageSize });
+  return stream.chance(FLIP) ? flip({ rgb, width: imageSize, height: imageSize }).rgb : rgb;
 }
 
 /**
@@ -80,17 +80,4 @@ function halfToEven(value: number): number {
 
 function wholeOf({ width, height }: { width: number; height: number }): CropBox {
   return { left: 0, top: 0, width, height };
-}
-
-/** A square from right to left. @param rgb [S, S, 3] */
-export function mirrored(rgb: Uint8Array, side: number): Uint8Array {
-  const result = new Uint8Array(rgb.length);
-  for (let from = 0; from < rgb.length; from += 3) {
-    const column = (from / 3) % side;
-    const to = from + 3 * (side - 1 - 2 * column);
-    result[to] = rgb[from] as number;
-    result[to + 1] = rgb[from + 1] as number;
-    result[to + 2] = rgb[from + 2] as number;
-  }
-  return result;
 }

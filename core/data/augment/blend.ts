@@ -1,4 +1,5 @@
-import { luma, type Picture } from './picture.js';
+import type { Picture } from '../picture.js';
+import { luma } from './luma.js';
 
 /**
  * Pillow's blend of two values, in its single precision: from + factor (to - from), cut to whole numbers from 0 to 255.

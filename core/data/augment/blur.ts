@@ -1,4 +1,4 @@
-import type { Picture } from './picture.js';
+import type { Picture } from '../picture.js';
 
 /** Passes of the box filter that make the Gaussian one. */
 const PASSES = 3;

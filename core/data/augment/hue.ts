@@ -1,4 +1,4 @@
-import type { Picture } from './picture.js';
+import type { Picture } from '../picture.js';
 
 /**
  * Turns the hue, by way of 8-bit HSV with Pillow's arithmetic (torchvision's adjust_hue): colours without any change lose

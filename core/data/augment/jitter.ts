@@ -1,9 +1,10 @@
 import type { RandomStream } from '../../random.js';
+import type { Picture } from '../picture.js';
 import { greyscale, saturation } from './blend.js';
 import { gaussianBlur } from './blur.js';
+import { flip } from './flip.js';
 import { hue } from './hue.js';
 import { brightness, contrast } from './lookup.js';
-import type { Picture } from './picture.js';
 
 /** Random changes of a crop (reference code, `transforms.py`). */
 export interface ChangeSettings {
@@ -49,17 +50,4 @@ export function randomChanges(picture: Picture, settings: ChangeSettings, stream
   if (jitter > 0 && isJittered) for (const at of order) result = (changes[at] as () => Picture)();
   if (jitter > 0 && isGrey) result = greyscale(result);
   return isBlurred ? gaussianBlur(result, sigma) : result;
-}
-
-/** Exchanges left and right. */
-export function flip({ rgb, width, height }: Picture): Picture {
-  const result = new Uint8Array(rgb.length);
-  for (let at = 0; at < rgb.length; at += 3) {
-    const x = (at / 3) % width;
-    const from = at + 3 * (width - 1 - 2 * x);
-    result[at] = rgb[from] as number;
-    result[at + 1] = rgb[from + 1] as number;
-    result[at + 2] = rgb[from + 2] as number;
-  }
-  return { rgb: result, width, height };
 }

@@ -1,5 +1,6 @@
+import type { Picture } from '../picture.js';
 import { blendWith } from './blend.js';
-import { luma, type Picture } from './picture.js';
+import { luma } from './luma.js';
 
 /*
  * What maps each value to another one, with Pillow's arithmetic (ImageOps, ImageEnhance): tables of 256 values.

@@ -1,10 +1,10 @@
 import { UserError } from '../../errors.js';
 import type { RandomStream } from '../../random.js';
 import { MEAN } from '../normalise.js';
+import type { Picture } from '../picture.js';
 import { saturation, sharpness } from './blend.js';
 import { type Colour, rotate, shearX, shearY, translateX, translateY } from './geometry.js';
 import { autoContrast, brightness, contrast, equalize, invert, posterize, solarize, solarizeAdd } from './lookup.js';
-import type { Picture } from './picture.js';
 
 /** RandAugment as timm names it: `rand-m9-mstd0.5-inc1`. */
 export interface RandAugmentSettings {
