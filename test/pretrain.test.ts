@@ -140,15 +140,29 @@ test.serial(
   },
 );
 
-test.serial('on the fastest engine, too, a run that was stopped ends in the same bytes', async (t) => {
-  const folder = await temporaryFolder(t);
-  const [whole, stopped] = [join(folder, 'whole'), join(folder, 'stopped')];
-  const more = ['--engine', 'auto', '--epochs', '4', '--regularizer', 'vicreg', '--micro-batch-size', '3'];
-  t.is((await pretrain(whole, ...more)).code, 0);
-  t.is((await stoppedAfter(8, 'SIGTERM', stopped, ...more)).code, 143);
-  t.is((await ijepa(['pretrain', '--out', stopped, '--resume'])).code, 0);
-  t.deepEqual(await readFile(latest(stopped)), await readFile(latest(whole)));
-});
+test.serial(
+  'on the fastest engine, too, a run that was stopped ends in the same bytes, with mask groups',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    const [whole, stopped] = [join(folder, 'whole'), join(folder, 'stopped')];
+    const more = [
+      '--engine',
+      'auto',
+      '--epochs',
+      '4',
+      '--regularizer',
+      'vicreg',
+      '--micro-batch-size',
+      '3',
+      '--mask-group',
+      '5',
+    ];
+    t.is((await pretrain(whole, ...more)).code, 0);
+    t.is((await stoppedAfter(8, 'SIGTERM', stopped, ...more)).code, 143);
+    t.is((await ijepa(['pretrain', '--out', stopped, '--resume'])).code, 0);
+    t.deepEqual(await readFile(latest(stopped)), await readFile(latest(whole)));
+  },
+);
 
 for (const [signal, exitCode] of [
   ['SIGINT', 130],

@@ -23,7 +23,7 @@ export interface KillReport {
 }
 
 /** Steps enough for a run to be killed many times, and saves so often that much of its time goes into them. */
-const RUN = [...SMALLEST, '--epochs', '4', '--save-every-steps', '2', '--save-every-epochs', '1'];
+const RUN = [...SMALLEST, ...'--epochs 4 --save-every-steps 2 --save-every-epochs 1 --mask-group 3'.split(' ')];
 /** Kills of one run, at most. */
 const MOST_A_RUN = 12;
 /** Columns of logs that tell how long something took. */
