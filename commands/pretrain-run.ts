@@ -57,6 +57,7 @@ function tell(console: Console, summary: PretrainSummary): void {
         `standard deviation ${firstSpread.deviation.toFixed(3)} -> ${lastSpread.deviation.toFixed(3)} (the loss alone does not tell)`,
     );
   }
+  for (const { text } of Object.values(summary.verdicts)) console.line(`verdict    ${text}`);
   if (skippedImages > 0)
     console.line(`skipped    ${count(skippedImages, 'unreadable image')}, listed in ${join(out, 'skipped.txt')}`);
   console.line(`look at    ${join(out, 'masks.png')}   what the model saw and what it had to predict`);

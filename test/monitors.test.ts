@@ -10,6 +10,7 @@ import { broughtBy } from '../core/plugins/brought.js';
 import { findMonitorFaults } from '../core/plugins/conformance-monitors.js';
 import { type Memories, Monitors } from '../core/train/monitors.js';
 import { initialTrainState } from '../core/train/step.js';
+import type { Verdicts } from '../core/train/watch-memory.js';
 import template from '../plugins/_template/index.js';
 import collapse from '../plugins/collapse/index.js';
 import { BUILT_IN_PLUGINS } from '../plugins/index.js';
@@ -30,10 +31,13 @@ function seen(step: number, features: number[] = [1, 2, 3, 4]): Seen {
 }
 
 /** Monitors of a plugin, and what they report. */
-function start(items: readonly Monitor[], memories: Memories = {}) {
+function start(items: readonly Monitor[], remembered: Memories = {}, verdicts: Verdicts = {}) {
   const reports: string[] = [];
   const brought = items.map((item) => ({ kind: 'monitor' as const, plugin: 'mine', item }));
-  return { monitors: new Monitors(brought, RUN, memories, (message) => reports.push(message)), reports };
+  return {
+    monitors: new Monitors(brought, RUN, { monitors: remembered, verdicts }, (message) => reports.push(message)),
+    reports,
+  };
 }
 
 /** A monitor that sums up what it saw. */
@@ -101,6 +105,17 @@ test('a monitor that fails is reported once; the others see what there is, and i
   t.deepEqual(monitors.memories, { odd: 2, total: { total: 40 } });
 });
 
+test('the last verdict of each monitor of the run stays, also where it goes on', async (t) => {
+  const judges = monitor(({ step }) => (step < 3 ? { verdict: { isWell: step < 2, text: `step ${step}` } } : {}), []);
+  const before = { other: { isWell: true, text: 'of a monitor that does not look any more' } };
+  const { monitors } = start([judges, total], {}, before);
+  t.deepEqual(monitors.verdicts, {});
+  for (const step of [0, 1, 2, 3]) await monitors.look(seen(step));
+  const odd = { isWell: false, text: 'step 2' };
+  t.deepEqual(monitors.verdicts, { odd });
+  t.deepEqual(start([judges], {}, monitors.verdicts).monitors.verdicts, { odd });
+});
+
 test('what a monitor gives is checked', async (t) => {
   const failure = async (finding: unknown) => {
     const { monitors, reports } = start([monitor(() => finding)]);
@@ -111,6 +126,7 @@ test('what a monitor gives is checked', async (t) => {
   t.regex(await failure({ values: { value: Number.POSITIVE_INFINITY } }), /values\.value/);
   t.regex(await failure({ values: { other: 1 } }), /its value 'other' is none of those that it names: value/);
   t.regex(await failure({ message: 3 }), /message/);
+  t.regex(await failure({ verdict: { text: 'well' } }), /verdict\.isWell/);
   t.regex(await failure(undefined), /the whole/);
   t.regex(await failure({ memory: 1n }), /BigInt/);
   t.is(await failure({ message: 'all is well' }), 'all is well');
@@ -149,7 +165,8 @@ test('checkpoints hold what monitors remember, and those from before there were 
   const path = join(folder, 'latest.safetensors');
   const state = initialTrainState(initialWeights(SMALL_SIZE, 0, 'scaled'));
   const first = { deviation: 0.5, rank: 3 };
-  const watch = { first, monitors: { total: { total: 7 }, odd: [1, 'two', null] } };
+  const verdicts = { total: { isWell: false, text: 'too much' } };
+  const watch = { first, monitors: { total: { total: 7 }, odd: [1, 'two', null] }, verdicts };
   const tensors = await copyState(state, null);
   const metadata = checkpointMetadata(0, { epoch: 1, model: SMALL_SIZE, watch });
   await writeSafetensors(path, tensors, metadata);
@@ -158,7 +175,10 @@ test('checkpoints hold what monitors remember, and those from before there were 
   const old = { first, best: { deviation: 0.6, rank: 9 }, warned: true };
   await writeSafetensors(path, tensors, { ...metadata, watch: JSON.stringify(old) });
   const read = (await loadCheckpoint(path, SMALL_SIZE)).watch;
-  t.deepEqual(read, { first, monitors: { collapse: { best: old.best, warned: true } } });
+  t.deepEqual(read, { first, monitors: { collapse: { best: old.best, warned: true } }, verdicts: {} });
+  const unjudged = JSON.stringify({ first, monitors: {} }); // from before there were verdicts
+  await writeSafetensors(path, tensors, { ...metadata, watch: unjudged });
+  t.deepEqual((await loadCheckpoint(path, SMALL_SIZE)).watch, { first, monitors: {}, verdicts: {} });
   const { monitors, reports } = start(collapse.monitors, read?.monitors);
   await monitors.look({ ...seen(5), deviation: 0.59, rank: 8.9 });
   t.regex(reports.join(), /step 5: the representations have recovered/, 'it remembers that it has warned');

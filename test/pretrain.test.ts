@@ -140,6 +140,34 @@ test.serial(
   },
 );
 
+test.serial('a run ends with a sentence on whether representations have collapsed, everywhere', async (t) => {
+  const folder = await temporaryFolder(t);
+  const runs = {
+    collapsed: ['--ema', '0', '--final-ema', '0', '--learning-rate', '0.02'],
+    well: ['--regularizer', 'vicreg', '--learning-rate', '0.003'],
+  };
+  const shown: string[] = [];
+  for (const [name, options] of Object.entries(runs)) {
+    const run = join(folder, name);
+    const { code, stdout, stderr } = await pretrain(run, '--json', '--epochs', '6', ...options);
+    t.is(code, 0, stderr);
+    const { verdicts } = JSON.parse(stdout);
+    t.deepEqual(JSON.parse(await readFile(join(run, 'state.json'), 'utf8')).verdicts, verdicts);
+    t.is(verdicts.collapse.isWell, name === 'well', verdicts.collapse.text);
+    const text: string = verdicts.collapse.text;
+    t.true(stderr.includes(`verdict    ${text}\n`));
+    t.regex(text, name === 'well' ? /have not collapsed.* at step 36/ : /have collapsed: at step 36/);
+    t.is(/representations are collapsing/.test(stderr), name !== 'well');
+    shown.push(text);
+  }
+  const again = await ijepa(['pretrain', '--out', join(folder, 'collapsed'), '--resume']);
+  t.true(again.stdout.includes(shown[0] as string), 'a run that was complete before still says it');
+  const { stdout } = await ijepa(['runs', folder]);
+  t.regex(stdout, /^collapsed +done .* collapse! /m);
+  t.regex(stdout, /^well +done .* no collapse /m);
+  t.true(stdout.endsWith(`\n\ncollapsed: ${shown[0]}\n`));
+});
+
 test.serial(
   'on the fastest engine, too, a run that was stopped ends in the same bytes, with mask groups',
   async (t) => {

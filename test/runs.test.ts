@@ -71,7 +71,7 @@ test('runs are listed with how they stand, by their files alone', async (t) => {
   }
   const text = await ijepa(['runs', 'runs'], folder);
   t.regex(text.stdout, /^run +state +epoch +step/);
-  t.regex(text.stdout, /^broken +failed +2\/2 +12\/12 +100% +\d\.\d{4} +– +[\d.]+ kB +\d{4}-\d\d-\d\d \d\d:\d\d$/m);
+  t.regex(text.stdout, /^broken +failed +2\/2 +12\/12 +100% +\d\.\d{4} +– +– +[\d.]+ kB +\d{4}-\d\d-\d\d \d\d:\d\d$/m);
   t.regex(text.stdout, /^broken failed: the disk is full; saved up to step 12$/m);
   t.is(await readFile(join(runs, 'killed', 'run.lock'), 'utf8').then((lock) => JSON.parse(lock).pid), 2 ** 30);
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { writeFileAtomically } from '../atomic.js';
 import { readText } from '../text.js';
+import { type Verdicts, verdictsSchema } from '../train/watch-memory.js';
 
 const FORMAT = 'ijepa-run-state-1';
 /** Most bytes of it. */
@@ -13,6 +14,8 @@ const stateSchema = z.object({
   reason: z.string().nullable(),
   /** Step of the newest checkpoint. */
   savedStep: z.int().min(0),
+  /** What monitors make of it, by their names: of the last look before that step, or before it ended. */
+  verdicts: verdictsSchema.default({}),
 });
 
 /** What a run's state.json says. */
@@ -28,9 +31,16 @@ export async function writeRunState(path: string, state: RunState): Promise<void
   await writeFileAtomically(path, runStateText(state));
 }
 
-/** Writes how a run ended. */
-export async function endRunState(path: string, state: RunState['state'], reason: string | null): Promise<void> {
-  await writeRunState(path, { state, reason, savedStep: (await readRunState(path))?.savedStep ?? 0 });
+/** Writes how a run ended; without verdicts, those that it was saved with stay. */
+export async function endRunState(
+  path: string,
+  state: RunState['state'],
+  reason: string | null,
+  verdicts?: Verdicts,
+): Promise<void> {
+  const said = await readRunState(path);
+  const savedStep = said?.savedStep ?? 0;
+  await writeRunState(path, { state, reason, savedStep, verdicts: verdicts ?? said?.verdicts ?? {} });
 }
 
 /** Reads a state.json; null where there is none that can be read, as in runs of earlier versions. */

@@ -43,6 +43,15 @@ export interface Finding<Memory = unknown> {
   values?: Readonly<Record<string, number>>;
   /** For people, where there is something to say. */
   message?: string;
+  /** What the run comes to so far. That of the last look is told when the run ends, and by `ijepa runs`. */
+  verdict?: Verdict;
   /** For the next look; plain data. */
   memory?: Memory;
+}
+
+export interface Verdict {
+  /** Whether what the monitor looks out for has not come. */
+  isWell: boolean;
+  /** One sentence without full stop. */
+  text: string;
 }

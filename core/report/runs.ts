@@ -24,6 +24,8 @@ export interface RunStanding {
   reason: string | null;
   /** Step of the checkpoint from which it goes on; null for runs of earlier versions. */
   savedStep: number | null;
+  /** What its monitors made of it when it was last saved, by their names; none for runs of earlier versions. */
+  verdicts: RunState['verdicts'];
 }
 
 /** What the files of a run say of it. */
@@ -92,17 +94,23 @@ function totalStepsOf({ options, run }: RunRecord): number {
 
 async function standingOf(files: RunFolder, isAtEnd: boolean): Promise<RunStanding> {
   const owner = await readHolder(files.lock);
-  const verdict = owner === 'none' || owner === null ? 'gone' : judgeOwner(owner);
+  const judged = owner === 'none' || owner === null ? 'gone' : judgeOwner(owner);
   const said = await readRunState(files.state);
   const savedStep = said?.savedStep ?? null;
-  if (verdict === 'alive') return { state: 'running', reason: null, savedStep };
-  if (verdict === 'unknown' && typeof owner === 'object' && owner) {
-    return { state: 'unknown', reason: `locked by process ${owner.pid} of the machine '${owner.host}'`, savedStep };
+  const verdicts = said?.verdicts ?? {};
+  if (judged === 'alive') return { state: 'running', reason: null, savedStep, verdicts };
+  if (judged === 'unknown' && typeof owner === 'object' && owner) {
+    return {
+      state: 'unknown',
+      reason: `locked by process ${owner.pid} of the machine '${owner.host}'`,
+      savedStep,
+      verdicts,
+    };
   }
-  if (said) return said.state === 'running' ? { state: 'interrupted', reason: 'killed', savedStep } : said;
+  if (said) return said.state === 'running' ? { state: 'interrupted', reason: 'killed', savedStep, verdicts } : said;
   // Runs of earlier versions do not say that they are done.
   const isDone = isAtEnd && existsSync(latestCheckpoint(files.checkpoints));
-  return { state: isDone ? 'done' : 'interrupted', reason: null, savedStep };
+  return { state: isDone ? 'done' : 'interrupted', reason: null, savedStep, verdicts };
 }
 
 type Found = { path: string; result: EvaluationResult };

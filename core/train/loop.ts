@@ -23,7 +23,7 @@ import { RunWatch } from './run-watch.js';
 import { CheckpointSaving, isKept } from './saving.js';
 import { prepareTrainStep } from './step.js';
 import { withAdvice } from './step-advice.js';
-import type { Spread } from './watch-memory.js';
+import type { Spread, Verdicts } from './watch-memory.js';
 
 /** Everything that a run is made of, ready to go. */
 export interface Run {
@@ -51,6 +51,8 @@ export interface LoopResult {
   /** Spread of the target features before the first step of the run, and at the last look. */
   firstSpread: Spread | null;
   lastSpread: Spread | null;
+  /** What monitors make of the run, by their names. */
+  verdicts: Verdicts;
   seconds: number;
   imagesPerSecond: number;
   skippedImages: number;
@@ -161,6 +163,7 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
     lastLoss,
     firstSpread: watch.memory?.first ?? null,
     lastSpread: watch.latest,
+    verdicts: watch.memory?.verdicts ?? {},
     seconds: round(seconds, 2),
     imagesPerSecond: round(((state.step - firstStep) * batchSize) / seconds, 2),
     skippedImages: run.skipped.count,

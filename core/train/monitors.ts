@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import type { Finding, Monitor, RunFacts, Seen } from '../plugin.js';
+import type { Finding, Monitor, RunFacts, Seen, Verdict } from '../plugin.js';
 import { type Brought, describeBrought, reasonInPlugin } from '../plugins/brought.js';
+import { type Verdicts, verdictSchema, type WatchMemory } from './watch-memory.js';
 
 /** What monitors remember from one look to the next, by their names. */
 export type Memories = Readonly<Record<string, unknown>>;
@@ -10,6 +11,7 @@ export type MonitorValues = Readonly<Record<string, Readonly<Record<string, numb
 const findingSchema = z.object({
   values: z.record(z.string(), z.number()).optional(),
   message: z.string().optional(),
+  verdict: verdictSchema.optional(),
   memory: z.unknown().optional(),
 });
 
@@ -21,18 +23,21 @@ export class Monitors {
   readonly #monitors: { brought: Brought<'monitor'>; started: ReturnType<Monitor['start']> | null }[];
   readonly #reported = new Set<string>();
   readonly #memories: Record<string, unknown>;
+  readonly #verdicts: Record<string, Verdict>;
 
   /**
-   * @param memories what a checkpoint remembered; empty in a new run
+   * @param remembered what a checkpoint holds; empty in a new run
    * @param report takes what people should read
    */
   constructor(
     monitors: readonly Brought<'monitor'>[],
     run: RunFacts,
-    memories: Memories,
+    remembered: Pick<WatchMemory, 'monitors' | 'verdicts'>,
     private readonly report: (message: string) => void,
   ) {
-    this.#memories = { ...memories };
+    this.#memories = { ...remembered.monitors };
+    const names = monitors.map(({ item }) => item.name); // others may have looked before
+    this.#verdicts = Object.fromEntries(Object.entries(remembered.verdicts).filter(([name]) => names.includes(name)));
     this.#monitors = monitors.map((brought) => {
       try {
         return { brought, started: brought.item.start(run) };
@@ -47,6 +52,10 @@ export class Monitors {
     return this.#memories;
   }
 
+  get verdicts(): Verdicts {
+    return this.#verdicts;
+  }
+
   /** Lets every monitor look, reports what they say, and gives their values. */
   async look(seen: Seen): Promise<MonitorValues> {
     const values: Record<string, Record<string, number | null>> = {};
@@ -59,6 +68,7 @@ export class Monitors {
         const finding = started ? checkedFinding(brought.item, await started.look(own, memory ?? null)) : {};
         // As it comes back from a checkpoint, so that interrupted runs and others remember the same.
         if (finding.memory !== undefined) this.#memories[name] = JSON.parse(JSON.stringify(finding.memory));
+        if (finding.verdict) this.#verdicts[name] = finding.verdict;
         if (finding.message) this.report(finding.message);
         found = finding.values;
       } catch (error) {
@@ -88,9 +98,14 @@ export function checkedFinding({ values }: Monitor, finding: unknown): Finding {
     const [issue] = result.error.issues;
     throw new Error(`its finding is not as it should be: ${issue?.path.join('.') || 'the whole'}: ${issue?.message}`);
   }
-  const { memory, message, values: given = {} } = result.data;
+  const { memory, message, verdict, values: given = {} } = result.data;
   const unknown = Object.keys(given).find((name) => !values.includes(name));
   if (unknown !== undefined)
     throw new Error(`its value '${unknown}' is none of those that it names: ${values.join(', ')}`);
-  return { values: given, ...(message !== undefined && { message }), ...(memory !== undefined && { memory }) };
+  return {
+    values: given,
+    ...(message !== undefined && { message }),
+    ...(verdict !== undefined && { verdict }),
+    ...(memory !== undefined && { memory }),
+  };
 }

@@ -116,7 +116,8 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
   const totalSteps = options.epochs * stepsPerEpoch(images.length, options.batchSize);
   const position = record ? await readPosition(folder, options, console) : freshPosition(options);
-  await writeRunState(folder.state, { state: 'running', reason: null, savedStep: position.state.step });
+  const verdicts = position.watch?.verdicts ?? {};
+  await writeRunState(folder.state, { state: 'running', reason: null, savedStep: position.state.step, verdicts });
   try {
     const model = createIjepa(size);
     announce(console, options, { images, engine, totalSteps, firstStep: position.state.step });
@@ -125,7 +126,8 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
       position,
     );
     model.dispose();
-    await endRunState(folder.state, result.interrupted ? 'interrupted' : 'done', result.interrupted);
+    const { interrupted } = result;
+    await endRunState(folder.state, interrupted ? 'interrupted' : 'done', interrupted, result.verdicts);
     const { name, version, device, threads } = engine;
     const checkpoint = latestCheckpoint(folder.checkpoints);
     return {

@@ -48,7 +48,7 @@ export class RunWatch {
     const { pixels, images } = await loadWatchImages(run.images, watchImages, imageSize, seed, pixelLimit);
     const together = Math.min(MOST_TOGETHER, microBatchSizeOf(options));
     const facts = { seed, totalSteps, images, width: model.size.encoder.dim };
-    const asked = new Monitors(monitors, facts, memory?.monitors ?? {}, report);
+    const asked = new Monitors(monitors, facts, memory ?? { monitors: {}, verdicts: {} }, report);
     const watch = new RunWatch(model, pixels, together, asked, memory?.first ?? null);
     if (!memory) await watch.look(target, 0, null);
     return watch;
@@ -56,7 +56,8 @@ export class RunWatch {
 
   /** What is remembered from one look to the next; null before the first one. */
   get memory(): WatchMemory | null {
-    return this.first && { first: this.first, monitors: this.monitors.memories };
+    const { memories, verdicts } = this.monitors;
+    return this.first && { first: this.first, monitors: memories, verdicts };
   }
 
   /** Looks after a step, whose loss was the given one; null before the first step. */

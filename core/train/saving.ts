@@ -86,7 +86,10 @@ export class CheckpointSaving {
         step % this.epochSteps === 0 && isKept(epoch, this.options)
           ? { epoch, most: this.options.keepCheckpoints }
           : null,
-      note: { path: statePath, content: runStateText({ state: 'running', reason: null, savedStep: step }) },
+      note: {
+        path: statePath,
+        content: runStateText({ state: 'running', reason: null, savedStep: step, verdicts: watch?.verdicts ?? {} }),
+      },
     });
     this.#savedStep = step;
     this.#savedAt = performance.now();

@@ -1,44 +1,100 @@
 import type { Finding, Monitor, Plugin, Seen } from '../../core/plugin.js';
 
-/** A fall below this part of the best value so far is reported; it is over above `RECOVERED`. */
-const FALLEN = 0.6;
-const RECOVERED = 0.8;
+/** How much the representations of pictures differ; `spread` is `spreadOf` the other two. */
+interface Look {
+  deviation: number;
+  rank: number;
+  spread: number;
+}
 
-/** What is remembered from one look to the next: the best spread so far, and whether a fall was reported. */
+/** What is remembered from one look to the next: the look before the first step, the best so far, and whether a fall was reported. */
 export interface CollapseMemory {
-  best: { deviation: number; rank: number };
+  /** Not there in checkpoints of earlier versions. */
+  first?: Look | undefined;
+  /** The largest of each number so far. */
+  best: Omit<Look, 'spread'> & { spread?: number | undefined };
   warned: boolean;
+}
+
+/** Parts of the best below which numbers are those of a collapse; it is over above twice as much. */
+const LIMITS = { anyway: 0.1, belowStart: 0.25, onLine: 0.25 };
+/** Below this rank, features lie on a line: their mean is one direction, and what differs is less than another. */
+const LINE = 2;
+
+/**
+ * How far representations spread: standard deviation times the effective rank beyond the first direction. It is 0 where
+ * all pictures are the same to the model, and where they differ in one number alone.
+ *
+ * Neither number tells by itself. The deviation shoots up early in many runs that are well and settles at half of that,
+ * while the rank grows; random weights can have a high rank, at a small deviation, or a low one.
+ */
+export function spreadOf({ deviation, rank }: Pick<Seen, 'deviation' | 'rank'>): number {
+  return deviation * Math.max(0, rank - 1);
+}
+
+/**
+ * Whether representations have collapsed: they spread less than a tenth of their best, or less than a quarter and less
+ * than with random weights, or they have come to lie on a line.
+ * @param ease 1, or 2 to tell whether a collapse is over
+ */
+export function hasCollapsed(now: Look, first: Look, best: Look, ease = 1): boolean {
+  const part = best.spread > 0 ? now.spread / best.spread : 1;
+  const onLine = now.rank < LINE && now.rank - 1 < ease * LIMITS.onLine * (best.rank - 1);
+  return part < ease * LIMITS.anyway || (part < ease * LIMITS.belowStart && now.spread < ease * first.spread) || onLine;
 }
 
 /**
  * Compares a look with those before. The loss alone does not tell a collapse: it falls during one, and may rise in a
  * healthy run.
- * @returns what to remember, and a message when the spread has fallen or has come back
+ * @returns what to remember, a verdict, and a message when representations have collapsed or have recovered
  */
 export function judgeSpread(
   { step, deviation, rank }: Pick<Seen, 'step' | 'deviation' | 'rank'>,
   memory: CollapseMemory | null,
 ): Finding<CollapseMemory> {
-  if (!memory) return { memory: { best: { deviation, rank }, warned: false } };
-  const best = { deviation: Math.max(memory.best.deviation, deviation), rank: Math.max(memory.best.rank, rank) };
-  const part = Math.min(deviation / best.deviation, rank / best.rank);
+  const now = { deviation, rank, spread: spreadOf({ deviation, rank }) };
+  if (!memory) return { memory: { first: now, best: now, warned: false } };
+  const before = { ...memory.best, spread: memory.best.spread ?? spreadOf(memory.best) };
+  const best = {
+    deviation: Math.max(before.deviation, deviation),
+    rank: Math.max(before.rank, rank),
+    spread: Math.max(before.spread, now.spread),
+  };
+  const first = memory.first ?? before;
+  const warned = hasCollapsed(now, first, best, memory.warned ? 2 : 1);
   const values = `effective rank ${rank.toFixed(1)} (best so far ${best.rank.toFixed(1)}), standard deviation ${deviation.toFixed(3)} (best ${best.deviation.toFixed(3)})`;
-  if (!memory.warned && part < FALLEN) {
-    const message =
-      `step ${step}: the representations are collapsing, pictures look more and more alike to the model: ${values}. ` +
-      'The loss does not show this. What helps: --regularizer vicreg, a slower target (--ema nearer 1), more data';
-    return { memory: { best, warned: true }, message };
-  }
-  if (memory.warned && part > RECOVERED) {
-    return { memory: { best, warned: false }, message: `step ${step}: the representations have recovered: ${values}` };
-  }
-  return { memory: { best, warned: memory.warned } };
+  const collapsing =
+    `step ${step}: the representations are collapsing, pictures look more and more alike to the model: ${values}. ` +
+    'The loss does not show this. What helps: --regularizer vicreg, a slower target (--ema nearer 1), more data';
+  const recovered = `step ${step}: the representations have recovered: ${values}`;
+  return {
+    memory: { ...memory, best, warned },
+    ...(warned !== memory.warned && { message: warned ? collapsing : recovered }),
+    verdict: { isWell: !warned, text: warned ? collapsedText(now, best, step) : wellText(now, memory.first, step) },
+  };
 }
 
-/** The spread itself is in every run's log; this one says when it falls. */
+function collapsedText(now: Look, best: Look, step: number): string {
+  return (
+    `the representations have collapsed: at step ${step}, pictures look nearly alike to the model, which the loss does ` +
+    `not show (effective rank ${now.rank.toFixed(1)}, at best ${best.rank.toFixed(1)}; standard deviation ` +
+    `${now.deviation.toFixed(3)}, at best ${best.deviation.toFixed(3)})`
+  );
+}
+
+function wellText(now: Look, first: Look | undefined, step: number): string {
+  const none = 'the representations have not collapsed';
+  if (!first || first.spread === 0) return `${none} at step ${step}`;
+  const times = now.spread / first.spread;
+  return times > 1
+    ? `${none}: at step ${step}, pictures differ ${Number(times.toPrecision(2))} times as much to the model as with random weights`
+    : `${none}, but at step ${step} pictures differ no more to the model than with random weights`;
+}
+
+/** The spread itself is in every run's log; this one says when it falls, and in the end whether it has. */
 const collapse: Monitor<CollapseMemory> = {
   name: 'collapse',
-  summary: 'says when representations collapse, and when they have recovered',
+  summary: 'says when representations collapse, when they have recovered, and in the end whether they have collapsed',
   values: [],
   start: () => ({ look: judgeSpread }),
 };
