@@ -13,6 +13,7 @@ export async function benchData(data: readonly string[], flags: BenchFlags): Pro
   };
   const threads = wholeNumber('--threads', flags.threads, 1);
   const images = await openData(data, await configuredDataSets());
+  for (const note of images.notes ?? []) process.stderr.write(`note  ${note}\n`);
   const result = await measureLoader(images, size, threads);
   process.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : `${describe(result, images.description)}\n`);
 }

@@ -32,7 +32,8 @@ export async function runDataPack(
   const amounts = createAmounts(json);
   const onStop = () => amounts.line('stopped; whole shards are kept, go on with the same command');
   return stoppable(async (signal) => {
-    const images = await openForPacking(data, dataSets);
+    const { notes = [], ...images } = await openForPacking(data, dataSets);
+    for (const note of notes) amounts.line(`note       ${note}`);
     const summary = await packShards({ ...settings, ...images, folder: out, amounts, signal });
     tell(amounts.line, summary);
     if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
@@ -70,6 +71,7 @@ interface Packable {
   train: ImageCollection | LabelledImages;
   val: LabelledImages | null;
   classes: readonly string[] | null;
+  notes: readonly string[] | undefined;
 }
 
 /** Both parts of a data set with its classes, or images without any. */
@@ -78,16 +80,21 @@ async function openForPacking(data: readonly string[], dataSets: readonly DataSe
   const dataSet = findDataSet(word, dataSets);
   if (dataSet?.openLabelled && data.length === 1) {
     const { labelled, images } = await openDataSet(dataSet, splitName(word)[1]);
-    if (labelled) return { train: labelled.train, val: labelled.test, classes: labelled.classes };
-    if (images) return { train: images, val: null, classes: null };
+    if (labelled) {
+      const { train, test, classes, notes } = labelled;
+      return { train, val: test.length > 0 ? test : null, classes, notes };
+    }
+    if (images) return { train: images, val: null, classes: null, notes: images.notes };
   }
   if (!dataSet && data.length === 1 && (await areShards(word))) {
-    const { train, test, classes } = await findShards(word);
-    const [first, second] = train.length > 0 ? [train, test] : [test, []];
+    const found = await findShards(word);
+    const [first, second] = found.train.length > 0 ? [found.train, found.test] : [found.test, []];
     const val = second.length > 0 ? await openShards(second, word) : null;
-    return { train: await openShards(first, word), val, classes };
+    const train = await openShards(first, word, {}, found.notes);
+    return { train, val, classes: found.classes, notes: [...(train.notes ?? []), ...(val?.notes ?? [])] };
   }
-  return { train: await openData(data, dataSets), val: null, classes: null };
+  const images = await openData(data, dataSets);
+  return { train: images, val: null, classes: null, notes: images.notes };
 }
 
 function tell(line: (text: string) => void, { folder, splits, skipped }: PackSummary): void {

@@ -26,6 +26,7 @@ export async function runFeatures(checkpoint: string, data: string, flags: Featu
 
   console.line(`network  ${describeNetwork(network)}`);
   console.line(`data     ${count(split.images.length, 'image')}: ${split.images.description}`);
+  for (const note of split.notes) console.warn(`note     ${note}`);
   console.line(`engine   ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}`);
   const options = { ...asked, transform: flags.transform ?? split.transform };
   const { table, computed, seconds } = await timed(flags, (onProgress) =>

@@ -4,7 +4,7 @@ import { fineTune } from '../core/eval/fine-tune.js';
 import { type FineTuneChanges, fineTuneSettings } from '../core/eval/fine-tune-protocols.js';
 import { checkFineTuning } from '../core/eval/fine-tune-settings.js';
 import type { FeatureNetwork } from '../core/eval/network.js';
-import { openLabelled } from '../core/eval/open-labelled.js';
+import { openLabelled, requireTwoClasses } from '../core/eval/open-labelled.js';
 import type { EvaluationResult } from '../core/eval/result.js';
 import { subsetByFile, subsetByFraction } from '../core/eval/subset.js';
 import { fineTuningText } from '../core/report/protocol-text.js';
@@ -62,6 +62,7 @@ async function* openPart(flags: FinetuneFlags, seed: number): AsyncGenerator<Jud
     flags.subset === undefined
       ? subsetByFraction(data.train, data.classes.length, fraction, seed)
       : await subsetByFile(data.train, flags.subset);
+  requireTwoClasses(train.description, train, data.classes);
   yield { dataSet, data: { ...data, train }, kind: 'semi-supervised' };
 }
 

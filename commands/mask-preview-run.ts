@@ -34,6 +34,7 @@ export async function runMaskPreview(
   const ownData = images.length === 0 && options.data.length > 0;
   const dataSets = await dataSetsWith(options.plugins);
   const collection = await openData(images.length > 0 ? images : ownData ? options.data : ['shapes'], dataSets);
+  for (const note of collection.notes ?? []) console.warn(`note: ${note}`);
   refuseOwnInput(out, collection);
   const pictures = ownData
     ? await trainingPictures(collection, options, samples, step)

@@ -8,6 +8,7 @@ import { textOf as coreTextOf } from './text.js';
 export type * from './contract/data-sets.js';
 export type * from './contract/monitors.js';
 export type * from './contract/objectives.js';
+export { bytesOfName, nameFromBytes, shownName, systemPath } from './file-names.js';
 export { parseTrustedJson as parseJson } from './text.js';
 
 /**
@@ -65,12 +66,18 @@ export function textOf(bytes: Uint8Array, path: string): string {
  * @throws PluginError where the use does something that the user can mend
  */
 export async function withShards<T>(use: (shards: typeof import('./data/shards/tools.js')) => Promise<T>): Promise<T> {
-  const shards = await import('./data/shards/tools.js');
-  try {
-    return await use(shards);
-  } catch (error) {
+  return asPluginProblem(use(await import('./data/shards/tools.js')));
+}
+
+/** What the program knows of folders and lists of images, for plugins; throws as `withShards` does. */
+export async function withFiles<T>(use: (files: typeof import('./data/listing/tools.js')) => Promise<T>): Promise<T> {
+  return asPluginProblem(use(await import('./data/listing/tools.js')));
+}
+
+async function asPluginProblem<T>(work: Promise<T>): Promise<T> {
+  return work.catch((error: unknown) => {
     throw asPluginError(error);
-  }
+  });
 }
 
 function asPluginError(error: unknown): unknown {

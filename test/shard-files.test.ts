@@ -88,7 +88,10 @@ test('a sample is what has one key: the first image whose extension is exactly t
     { name: 'b/photo.2020.jpg', content: 'a dot in the name' },
     { name: 'b/._3.jpg', content: 'not an image' },
     { name: 'b/4.txt', content: 'no image' },
-    { name: 'b/5.gif', type: 'SymbolicLink', linkpath: '4.txt' },
+    { name: 'b/5.gif', type: 'SymbolicLink', linkpath: '../4.txt' },
+    { name: 'b/8.heic', content: 'not read' },
+    { name: '__MACOSX/9.jpg', content: 'of the system' },
+    { name: 'c.jpg', type: 'CharacterDevice' },
     { name: '6', content: 'nothing known' },
     { name: '7.tif', content: '' },
     { name: '7.cls', content: '0' },
@@ -96,12 +99,24 @@ test('a sample is what has one key: the first image whose extension is exactly t
   const archive = makeTar(entries);
   t.deepEqual(await contents(archive), [
     ['a/1.JPG', 'first', 3],
-    ['a/2.jpeg', 'no class', -1],
+    ['a/2.jpeg', 'no class', -2],
     ['b/2.webp', 'another folder', -1],
     ['b/photo.2020.jpg', 'a dot in the name', -1],
     ['7.tif', '', 0],
   ]);
-  t.deepEqual((await samplesIn(archive)).passedOver, { count: 2, example: 'a/1.mask.png' });
+  const { leftOut, texts } = await samplesIn(archive);
+  t.deepEqual(texts, ['cat']);
+  t.deepEqual(
+    leftOut.map(({ noun, count, example }) => [noun, count, example]),
+    [
+      ['image', 2, 'a/1.mask.png'],
+      ['image', 1, 'b/._3.jpg'],
+      ['link', 1, 'b/5.gif'],
+      ['picture', 1, 'b/8.heic'],
+      ['image', 1, '__MACOSX/9.jpg'],
+      ['entry', 1, 'c.jpg'],
+    ],
+  );
   t.deepEqual(splitKey('a.b/c.seg.PNG'), ['a.b/c', 'seg.png']);
 });
 

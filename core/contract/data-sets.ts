@@ -46,6 +46,8 @@ export interface ImageCollection {
   readonly length: number;
   /** Changes when the images or their order change; tells a resumed run that it still has its data. */
   readonly fingerprint: string;
+  /** What was left out and why, for people, a line each. */
+  readonly notes?: readonly string[];
   /** Image number `index`, from 0. Reads nothing yet. */
   item(index: number): ImageItem;
   /** The same images, fetched as suits a reader who tells how it will go through them; of those that have to be fetched. */
@@ -66,9 +68,9 @@ export interface ReadingPlan {
 
 /** One image, not yet read. */
 export interface ImageItem {
-  /** What to call it in messages: its path, or a made-up name. */
+  /** What to call it in messages and lists: its path as `shownName` gives it, or a made-up name; in one line. */
   readonly name: string;
-  /** The path of an image file, or a function that gives an image file's bytes (any format that sharp reads, or SVG). */
+  /** The path of an image file (of bytes that are not UTF-8 as `nameFromBytes` gives it), or a function that gives an image file's bytes (any format that sharp reads, or SVG). */
   readonly source: string | (() => Promise<Uint8Array>);
   /** Its path from the root of its data set, with '/': the same on every machine. */
   readonly place?: string;
@@ -81,6 +83,7 @@ export interface LabelledData {
   /** The names of the classes; a class is its place in this list. */
   readonly classes: readonly string[];
   readonly train: LabelledImages;
+  /** May have no image, where those for training can be counted and packed alone; evaluation then refuses the data. */
   readonly test: LabelledImages;
   /** What was left out and why, for people: 'test images with 9 objects (12), a number that training lacks'. */
   readonly notes?: readonly string[];

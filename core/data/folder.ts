@@ -1,22 +1,18 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join, resolve } from 'node:path';
 import { explainSystemError, UserError } from '../errors.js';
+import { shownName, systemPath } from '../file-names.js';
 import type { ImageCollection } from '../plugin.js';
-import { readText } from '../text.js';
 import { createFingerprint } from './fingerprint.js';
 import { FileColumns } from './listing/columns.js';
 import { readListing, writeListing } from './listing/file.js';
-import {
-  byCodeUnits,
-  type FolderRecord,
-  type FolderRecords,
-  IMAGE_EXTENSIONS,
-  isImage,
-  type ScanOptions,
-  scanFolders,
-  sizeNow,
-  sizesOf,
-} from './listing/scan.js';
+import { statNow } from './listing/in-turns.js';
+import { isImage, passedOver, USUAL_EXTENSIONS } from './listing/kinds.js';
+import { LeftOut } from './listing/left-out.js';
+import { byCodeUnits } from './listing/look.js';
+import { readFileList } from './listing/name-list.js';
+import { type FolderRecord, type FolderRecords, namesIn, type ScanOptions, scanFolders } from './listing/scan.js';
+import { kindOf } from './read-file.js';
 
 const LIST_EXTENSIONS = ['.txt', '.lst'];
 /** Files whose sizes are compared with those of a kept listing. */
@@ -38,7 +34,7 @@ export interface ListedImages extends ImageCollection {
 }
 
 /**
- * The images of folders (any depth, symbolic links followed), of lists of files (one path a line, relative to the list)
+ * The images of folders (any depth, symbolic links followed, as `lookInto` sees them), of lists of files (one path a line, relative to the list)
  * and of image files, in the order of their names. What is named or reached twice is taken once.
  *
  * A kept listing is believed of folders whose time of change is the same: whatever is added, removed or renamed changes it.
@@ -50,10 +46,10 @@ export async function openFolders(paths: readonly string[], options: ListingOpti
   const known = options.known ? await readListing(options.known) : new Map<string, FolderRecord>();
   const listing = await listAll(paths, known, options);
   const isStale = known.size > 0 && haveSizesChanged(listing.files);
-  const { files, fingerprint, records } = isStale ? await listAll(paths, new Map(), options) : listing;
+  const { files, fingerprint, records, notes } = isStale ? await listAll(paths, new Map(), options) : listing;
   if (files.length === 0) {
-    throw new UserError(`no images in ${paths.join(', ')}`, {
-      expected: `files that end in ${IMAGE_EXTENSIONS.join(', ')}, in this folder or below it`,
+    throw new UserError([`no images in ${paths.join(', ')}`, ...notes].join('\n    '), {
+      expected: `files that end in ${USUAL_EXTENSIONS.join(', ')}, in this folder or below it`,
       remedy: 'name a folder of images, a list of image files (.txt), or shapes',
     });
   }
@@ -64,8 +60,9 @@ export async function openFolders(paths: readonly string[], options: ListingOpti
     item: (index) => {
       if (!(index >= 0 && index < files.length)) throw new Error(`there is no image ${index} of ${files.length}`);
       const path = pathOf(files, index);
-      return { name: path, source: path, place: files.place(index) };
+      return { name: shownName(path), source: path, place: files.place(index) };
     },
+    notes,
     wasKnown: records.size > 0 && [...records].every(([folder, record]) => known.get(folder) === record),
     keepListing: (path) => writeListing(path, records),
   };
@@ -75,6 +72,8 @@ interface Found {
   files: FileColumns;
   fingerprint: string;
   records: FolderRecords;
+  /** What was not taken, and why. */
+  notes: string[];
 }
 
 async function listAll(paths: readonly string[], known: FolderRecords, options: ListingOptions): Promise<Found> {
@@ -82,6 +81,8 @@ async function listAll(paths: readonly string[], known: FolderRecords, options: 
   const records: FolderRecords = new Map();
   const visited = new Set<string>();
   const fingerprint = createFingerprint();
+  const notes: string[] = [];
+  const leftOut = new LeftOut();
   // Files of one folder are all different; others could be named twice.
   const taken = paths.length > 1 || LIST_EXTENSIONS.includes(extname(paths[0] ?? '')) ? new Set<string>() : null;
   const add: AddFiles = (folder, prefix, names, bytes, from = 0, to = names.length) => {
@@ -89,7 +90,10 @@ async function listAll(paths: readonly string[], known: FolderRecords, options: 
     for (let at = from; at < to; at++) {
       const name = names[at] as string;
       const place = taken && resolve(joined(folder, name));
-      if (place && taken.has(place)) continue;
+      if (place && taken.has(place)) {
+        leftOut.add('name', 'named before', name);
+        continue;
+      }
       if (place) taken.add(place);
       files.add(name, bytes[at] as number);
       fingerprint.add(prefix + name, bytes[at] as number);
@@ -98,9 +102,13 @@ async function listAll(paths: readonly string[], known: FolderRecords, options: 
   for (const path of paths) {
     const tell = options.tell ?? (() => {});
     const before = files.length;
-    await addPath(path, { known, tell: (count) => tell(before + count) }, visited, records, add);
+    notes.push(...(await addPath(path, { known, tell: (count) => tell(before + count) }, visited, records, add)));
   }
-  return { files, fingerprint: fingerprint.value(), records };
+  for (const [folder, record] of records) {
+    for (const { noun, reason, example, count } of record.leftOut)
+      leftOut.add(noun, reason, join(folder, example), count);
+  }
+  return { files, fingerprint: fingerprint.value(), records, notes: [...notes, ...leftOut.notes] };
 }
 
 /**
@@ -116,34 +124,37 @@ type AddFiles = (
   to?: number,
 ) => void;
 
+/** @returns what is to be said of it */
 async function addPath(
   path: string,
   options: ScanOptions,
   visited: Set<string>,
   records: FolderRecords,
   add: AddFiles,
-): Promise<void> {
-  const found = await stat(path).catch((error: unknown) => {
+): Promise<readonly string[]> {
+  const found = await stat(systemPath(path)).catch((error: unknown) => {
     throw dataPathError(path, error);
   });
   if (found.isDirectory()) {
     const scanned = await scanFolders(path, visited, options);
     for (const [folder, record] of scanned) records.set(folder, record);
     if (scanned.size > 0) addFolder(path, '', scanned, add);
-    return;
+    return [];
   }
-  const extension = extname(path).toLowerCase();
-  if (LIST_EXTENSIONS.includes(extension)) {
-    const names = await readList(path);
-    const folder = dirname(path);
-    add(folder, '', names, await sizesOf(names.map((name) => joined(folder, name))));
-  } else if (isImage(path)) {
+  if (LIST_EXTENSIONS.includes(extname(path).toLowerCase())) {
+    const { names, bytes, notes } = await readFileList(path);
+    add(dirname(path), '', names, bytes);
+    return notes;
+  }
+  const kind = kindOf(found);
+  const what = kind === null ? passedOver(path)?.reason : `it is ${kind}`;
+  if (what === undefined && isImage(path)) {
     add(dirname(path), '', [basename(path)], [found.size]);
-  } else {
-    throw new UserError(`${path} is neither a folder, nor an image, nor a list of images`, {
-      expected: `a folder, an image (${IMAGE_EXTENSIONS.join(', ')}), a list (${LIST_EXTENSIONS.join(', ')}) or shapes`,
-    });
+    return [];
   }
+  throw new UserError(`${path} is neither a folder, nor an image, nor a list of images${what ? `: ${what}` : ''}`, {
+    expected: `a folder, an image (${USUAL_EXTENSIONS.join(', ')}), a list (${LIST_EXTENSIONS.join(', ')}) or shapes`,
+  });
 }
 
 /**
@@ -153,8 +164,7 @@ async function addPath(
 function addFolder(folder: string, prefix: string, records: FolderRecords, add: AddFiles): void {
   const record = records.get(folder);
   if (!record) return; // visited before, on another way
-  const names = record.names.toString().split('\0');
-  names.pop();
+  const names = namesIn(record);
   let added = 0;
   for (const below of record.folders.map((name) => `${name}/`).sort(byCodeUnits)) {
     let next = added;
@@ -169,7 +179,7 @@ function addFolder(folder: string, prefix: string, records: FolderRecords, add: 
 function haveSizesChanged(files: FileColumns): boolean {
   const step = Math.max(1, Math.floor(files.length / COMPARED));
   for (let index = 0; index < files.length; index += step) {
-    if (sizeNow(pathOf(files, index)) !== files.bytes(index)) return true;
+    if ((statNow(pathOf(files, index))?.size ?? 0) !== files.bytes(index)) return true;
   }
   return false;
 }
@@ -181,13 +191,6 @@ function pathOf(files: FileColumns, index: number): string {
 /** The names in a list may be absolute. */
 function joined(folder: string, name: string): string {
   return isAbsolute(name) ? name : join(folder, name);
-}
-
-async function readList(list: string): Promise<string[]> {
-  return (await readText(list))
-    .split(/\r?\n/)
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'));
 }
 
 function dataPathError(path: string, error: unknown): unknown {

@@ -42,11 +42,12 @@ export async function describeDataSet(opened: OpenedDataSet, options: InfoOption
   if (!labelled) {
     const ends = images ? [...new Set([0, images.length - 1])] : [];
     const splits = images ? [await describeSplit('all', images, ends, null, options)] : [];
-    return { ...facts, labelled: false, classes: null, splits, notes: [] };
+    return { ...facts, labelled: false, classes: null, splits, notes: images?.notes ?? [] };
   }
   const splits: SplitInfo[] = [];
   for (const split of ['train', 'test'] as const) {
     const part: LabelledImages = labelled[split];
+    if (part.length === 0) continue; // a note says so
     const census: Census = takeCensus(part, labelled.classes.length);
     const perClass = spreadOf(census, labelled.classes);
     splits.push(await describeSplit(split, part, endsOfClasses(census), perClass, options));

@@ -36,6 +36,8 @@ export interface LoaderSettings extends BatchSettings {
 const MOST_AHEAD = 4;
 /** Replacements tried for an unreadable image before it counts as an error of the whole data set. */
 const REPLACEMENTS = 100;
+/** Of them, those that are shown. */
+const SHOWN = 3;
 
 /** Fewer images than this are decoded without threads of their own, which take a tenth of a second to start. */
 const FEW_IMAGES = 256;
@@ -87,16 +89,17 @@ export async function* loadBatches(
   };
   const source = images.forReading?.(plan) ?? images;
   const decoders = openDecoders(settings, (lastStep - firstStep) * batchSize);
-  const waiting: Promise<TrainingCrop[]>[] = [];
+  const waiting: Promise<ReadBatch>[] = [];
   const memory: (Float32Array | undefined)[] = [undefined, undefined];
   try {
     for (let step = firstStep; step < lastStep; step++) {
       for (let next = step + waiting.length; next < Math.min(lastStep, step + 1 + ahead); next++) {
-        const batch = readBatch(source, settings, decoders, unreadable, orderOf, next);
+        const batch = readBatch(source, settings, decoders, orderOf, next);
         batch.catch(() => {}); // reported when its turn comes
         waiting.push(batch);
       }
-      const crops = (await waiting.shift()) as TrainingCrop[];
+      const { crops, failures } = (await waiting.shift()) as ReadBatch;
+      for (const { name, reason } of failures) unreadable.add(name, reason);
       const batch = toNormalised(
         crops.map(({ rgb }) => rgb),
         memory[step % 2],
@@ -138,15 +141,28 @@ export async function cropsOfStep(
   count: number,
 ): Promise<TrainingCrop[]> {
   const orderOf = epochOrders(settings.seed, images.length, settings.shuffleBuffer);
-  return readBatch(
+  const { crops, failures } = await readBatch(
     images,
     settings,
     decodeHere(decoderSettings(settings)),
-    unreadable,
     orderOf,
     step - 1,
     Math.min(count, settings.batchSize),
   );
+  for (const { name, reason } of failures) unreadable.add(name, reason);
+  return crops;
+}
+
+/** An image that cannot be read. */
+interface Failure {
+  name: string;
+  reason: string;
+}
+
+/** The crops of a batch and the images that could not be read, both in the order of its positions. */
+interface ReadBatch {
+  crops: TrainingCrop[];
+  failures: Failure[];
 }
 
 /** The crops of a step, counted from 0. */
@@ -154,20 +170,20 @@ async function readBatch(
   images: ImageCollection,
   settings: BatchSettings,
   decoders: Decoders,
-  unreadable: UnreadableImages,
   orderOf: (epoch: number) => EpochOrder,
   step: number,
   count = settings.batchSize,
-): Promise<TrainingCrop[]> {
+): Promise<ReadBatch> {
   const { batchSize } = settings;
   const steps = stepsPerEpoch(images.length, batchSize);
   const epoch = Math.floor(step / steps);
   const order = orderOf(epoch);
   const first = (step % steps) * batchSize;
   const positions = Array.from({ length: count }, (_, at) => first + at);
-  return Promise.all(
-    positions.map((position) => readPosition(images, settings, decoders, unreadable, epoch, position, order(position))),
+  const read = await Promise.all(
+    positions.map((position) => readPosition(images, settings, decoders, epoch, position, order(position))),
   );
+  return { crops: read.map(({ crop }) => crop), failures: read.flatMap(({ failures }) => failures) };
 }
 
 /** The crop at a position of an epoch; where its image cannot be read, one of another image drawn for this position. */
@@ -175,25 +191,31 @@ async function readPosition(
   images: ImageCollection,
   settings: BatchSettings,
   decoders: Decoders,
-  unreadable: UnreadableImages,
   epoch: number,
   position: number,
   index: number,
-): Promise<TrainingCrop> {
+): Promise<{ crop: TrainingCrop; failures: Failure[] }> {
   const others = new RandomStream(settings.seed, 'replacement', epoch, position);
+  const failures: Failure[] = [];
   let chosen = index;
   for (let attempt = 0; attempt < REPLACEMENTS; attempt++) {
     const item = images.item(chosen);
     try {
-      return { name: item.name, rgb: await decoders.crop(item, [epoch, position, attempt]) };
+      const rgb = await decoders.crop(item, [epoch, position, attempt]);
+      return { crop: { name: item.name, rgb }, failures };
     } catch (error) {
       if (error instanceof DecodersEnded) throw error;
-      unreadable.add(item.name, unreadableReason(error));
+      failures.push({ name: item.name, reason: unreadableReason(error) });
     }
     chosen = others.integer(0, images.length - 1);
   }
-  throw new UserError(`${REPLACEMENTS} images in a row of ${images.description} cannot be read`, {
-    expected: 'images that can be read (JPEG, PNG, WebP, AVIF, GIF, TIFF)',
-    remedy: 'repair or remove those listed in the skipped.txt of the run',
-  });
+  const examples = new Map(failures.map(({ name, reason }) => [name, `${name}: ${reason}`]));
+  const lines = [...examples.values()].slice(0, SHOWN);
+  throw new UserError(
+    `${REPLACEMENTS} images in a row of ${images.description} cannot be read\n    ${lines.join('\n    ')}`,
+    {
+      expected: 'images that can be read (JPEG, PNG, WebP, AVIF, GIF, TIFF)',
+      remedy: 'repair or remove them, or name other data',
+    },
+  );
 }

@@ -1,26 +1,56 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
+import { explainSystemError, UserError } from '../errors.js';
+import { shownName, systemPath } from '../file-names.js';
 
 /** Opening a pipe to which nobody writes returns at once in this way, and does nothing else to a file. */
 const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /**
  * The content of a regular file; nothing else can make a reader wait.
- * @param path bytes where it is not UTF-8
+ * @param path of bytes that are not UTF-8, as `nameFromBytes` gives it
  * @throws Error if it is something else, or the system's error if it cannot be read
  */
-export async function readRegularFile(path: string | Buffer): Promise<Buffer> {
+export async function readRegularFile(path: string): Promise<Buffer> {
+  return withOpenFile(path, (file) => file.readFile());
+}
+
+/**
+ * Uses a regular file that a user has named.
+ * @throws UserError if it is something else or cannot be read
+ */
+export async function withRegularFile<T>(
+  path: string,
+  use: (file: FileHandle, found: Stats) => Promise<T>,
+): Promise<T> {
+  try {
+    return await withOpenFile(path, use);
+  } catch (error) {
+    if (!(error instanceof NotRegular)) throw explainSystemError(error, shownName(path));
+    throw new UserError(`${shownName(path)} is ${error.kind}, no regular file`, { remedy: 'name a file' });
+  }
+}
+
+async function withOpenFile<T>(path: string, use: (file: FileHandle, found: Stats) => Promise<T>): Promise<T> {
   let file: FileHandle;
   try {
-    file = await open(path, FLAGS);
+    file = await open(systemPath(path), FLAGS);
   } catch (error) {
     throw await openError(path, error);
   }
   try {
-    requireRegular(await file.stat());
-    return await file.readFile();
+    const found = await file.stat();
+    requireRegular(found);
+    return await use(file, found);
   } finally {
     await file.close();
+  }
+}
+
+/** What was to be read is something else. */
+class NotRegular extends Error {
+  constructor(readonly kind: string) {
+    super(`it is ${kind}, no regular file`);
   }
 }
 
@@ -28,8 +58,8 @@ export async function readRegularFile(path: string | Buffer): Promise<Buffer> {
  * The same without a promise, in a third of the time: for threads that do nothing else.
  * @throws as `readRegularFile`
  */
-export function readRegularFileSync(path: string | Buffer): Buffer {
-  const file = openSync(path, FLAGS);
+export function readRegularFileSync(path: string): Buffer {
+  const file = openSync(systemPath(path), FLAGS);
   try {
     const found = fstatSync(file);
     requireRegular(found);
@@ -49,7 +79,7 @@ export function readRegularFileSync(path: string | Buffer): Buffer {
 /** @throws Error that says what it is, if it is no regular file */
 export function requireRegular(found: Stats): void {
   const kind = kindOf(found);
-  if (kind !== null) throw new Error(`it is ${kind}, no regular file`);
+  if (kind !== null) throw new NotRegular(kind);
 }
 
 /** What a file is that is not a regular one; null for a regular one. */
@@ -62,8 +92,8 @@ export function kindOf(found: Stats): string | null {
 }
 
 /** A socket cannot even be opened: what it is tells more than the system's error. */
-async function openError(path: string | Buffer, error: unknown): Promise<unknown> {
-  const found = await stat(path).catch(() => null);
+async function openError(path: string, error: unknown): Promise<unknown> {
+  const found = await stat(systemPath(path)).catch(() => null);
   const kind = found && kindOf(found);
-  return kind ? new Error(`it is ${kind}, no regular file`) : error;
+  return kind ? new NotRegular(kind) : error;
 }

@@ -1,5 +1,6 @@
 import { appendFileSync, existsSync } from 'node:fs';
 import { explainSystemError, reasonOf, UserError } from '../errors.js';
+import { shownName } from '../file-names.js';
 import { linesOf } from '../text.js';
 
 /** Images shown in the message when there are too many unreadable ones. */
@@ -23,6 +24,12 @@ export function unreadableReason(error: unknown): string {
 /** Whether an error says that what was asked for is not wanted any more. */
 export function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
+}
+
+/** A line of a list of images that cannot be read: name, tab, reason. A name that has neither tab nor line break stays. */
+export function listedLine(name: string, reason: string): string {
+  const inLine = /[\t\n\r]/.test(name) ? shownName(name) : name;
+  return `${inLine}\t${reason.replaceAll(/\s+/g, ' ')}`;
 }
 
 /**
@@ -57,10 +64,11 @@ export class SkippedImages implements UnreadableImages {
    * Notes an unreadable image.
    * @throws UserError if there are now more than allowed
    */
-  add(name: string, reason: string): void {
+  add(image: string, reason: string): void {
+    const [name = ''] = listedLine(image, '').split('\t');
     if (this.#names.has(name)) return;
     this.#names.add(name);
-    const line = `${name.replaceAll(/[\t\n]/g, ' ')}\t${reason.replaceAll(/\s+/g, ' ')}`;
+    const line = listedLine(image, reason);
     if (this.#examples.length < SHOWN) this.#examples.push(line.replace('\t', ': '));
     try {
       appendFileSync(this.file, `${line}\n`);

@@ -3,6 +3,7 @@ import { dirname, extname } from 'node:path';
 import { writeFileAtomically } from '../atomic.js';
 import { type StoredTensor, writeSafetensors } from '../checkpoint/safetensors.js';
 import { UserError } from '../errors.js';
+import { shownName } from '../file-names.js';
 import type { FeatureKind } from '../plugin.js';
 import { type FeatureTable, featureColumns } from './features.js';
 import { writeNpy } from './npy.js';
@@ -69,7 +70,10 @@ export async function writeFeatures(table: FeatureTable, file: FeaturesFile): Pr
   }
   await writeNpy(file.path, shape, features);
   if (file.classes) await writeNpy(beside.labels, [table.rows], table.labels);
-  await writeFileAtomically(beside.names, table.names.map((name) => `${name.replaceAll('\n', ' ')}\n`).join(''));
+  await writeFileAtomically(
+    beside.names,
+    table.names.map((name) => `${/[\n\r]/.test(name) ? shownName(name) : name}\n`).join(''),
+  );
   return [file.path, ...(file.classes ? [beside.labels] : []), beside.names];
 }
 

@@ -3,7 +3,7 @@ import { openDataSet } from '../data/labelled.js';
 import { findDataSet, splitName } from '../data/open.js';
 import { areShards } from '../data/shards/find.js';
 import { UserError, unknownName } from '../errors.js';
-import type { DataSet, LabelledData } from '../plugin.js';
+import type { DataSet, LabelledData, LabelledImages } from '../plugin.js';
 
 /** Labelled data, and the data set that opened them. */
 export interface OpenedData {
@@ -29,9 +29,39 @@ export async function openLabelled(word: string, dataSets: readonly DataSet[]): 
   }
   const dataSet = named ?? dataSets.find(({ name }) => name === unnamed);
   const opened = dataSet && (await openDataSet(dataSet, named ? splitName(word)[1] : word));
-  if (opened?.labelled) return { dataSet: opened.dataSet, data: opened.labelled };
+  if (opened?.labelled) return { dataSet: opened.dataSet, data: requireClasses(word, opened.labelled) };
   const names = dataSets.filter((known) => known.openLabelled).map(({ name }) => name);
   throw new UserError(`${word} has no labels to evaluate with`, {
     expected: `a folder with train/CLASS and val/CLASS below it, or a data set out of ${names.join(', ')}`,
   });
+}
+
+/**
+ * Labelled data on which a classifier can be trained and judged.
+ * @throws UserError if fewer than two classes have training images, or there are no test images
+ */
+function requireClasses(word: string, data: LabelledData): LabelledData {
+  const { train, test, classes } = data;
+  if (test.length === 0) {
+    throw new UserError(`${word} has no test images to evaluate with`, {
+      expected: 'images for training, and others for validation or testing',
+      remedy: 'set some images of each class apart',
+    });
+  }
+  requireTwoClasses(word, train, classes);
+  return data;
+}
+
+/** @throws UserError if fewer than two classes have images */
+export function requireTwoClasses(what: string, images: LabelledImages, classes: readonly string[]): void {
+  const first = images.classOf(0);
+  for (let index = 1; index < images.length; index++) if (images.classOf(index) !== first) return;
+  const others = classes.length > 1 ? `: the other ${classes.length - 1} have none` : '';
+  throw new UserError(
+    `two classes are needed, and all training images of ${what} are of one, '${classes[first]}'${others}`,
+    {
+      expected: 'training images of two classes or more',
+      remedy: 'add images of another class',
+    },
+  );
 }

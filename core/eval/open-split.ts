@@ -8,6 +8,8 @@ export interface SplitImages {
   images: LabelledImages;
   /** The names of the classes; null where there are no labels, and every class is then -1. */
   classes: readonly string[] | null;
+  /** What was left out and why, for people. */
+  notes: readonly string[];
   /** As the data set's own evaluation sees images. */
   transform: ProbeProtocol['transform'];
 }
@@ -26,7 +28,14 @@ export async function openSplit(
   const transform = dataSet?.protocol?.transform ?? 'crop';
   if (dataSet?.openLabelled) {
     const { labelled } = await openDataSet(dataSet, splitName(word)[1]);
-    if (labelled) return { images: labelled[split ?? 'train'], classes: labelled.classes, transform };
+    if (labelled) {
+      const images = labelled[split ?? 'train'];
+      if (images.length > 0) return { images, classes: labelled.classes, notes: labelled.notes ?? [], transform };
+      throw new UserError(`${word} has no test images`, {
+        expected: 'a part that is there',
+        remedy: 'use --split train',
+      });
+    }
   }
   if (split !== null) {
     throw new UserError(`--split ${split} was asked of ${word}, which has no parts for training and testing`, {
@@ -35,7 +44,7 @@ export async function openSplit(
     });
   }
   const images = await openData([word], dataSets);
-  return { images: withoutLabels(images), classes: null, transform };
+  return { images: withoutLabels(images), classes: null, notes: images.notes ?? [], transform };
 }
 
 function withoutLabels(images: ImageCollection): LabelledImages {

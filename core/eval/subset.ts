@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
+import { readLines } from '../data/listing/name-list.js';
 import { UserError } from '../errors.js';
+import { shownName } from '../file-names.js';
 import type { LabelledImages } from '../plugin.js';
 import { RandomStream } from '../random.js';
-import { readText } from '../text.js';
 
 /** Names shown in messages. */
 const SHOWN = 3;
@@ -105,10 +106,7 @@ function placesOf(images: LabelledImages, wanted: ReadonlySet<string>): Map<stri
 }
 
 async function readNames(listFile: string): Promise<string[]> {
-  const names = (await readText(listFile))
-    .split(/\r?\n/)
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'));
+  const names = (await readLines(listFile)).map(shownName);
   if (names.length > 0) return names;
   throw new UserError(`${listFile} names no image`, { expected: 'one image name a line: n01440764_10029.JPEG' });
 }

@@ -18,6 +18,7 @@ export function announce(
   const microBatchSize = microBatchSizeOf(options);
   const { maskGroup } = options;
   console.line(`data       ${run.images.length} images: ${run.images.description}`);
+  for (const note of run.images.notes ?? []) console.warn(`note       ${note}`);
   console.line(
     `model      encoder ${encoder.dim} x ${encoder.depth}, ${encoder.heads} heads, ${millions(countParameters(encoderShapes(size)))} parameters; ` +
       `predictor ${predictor.dim} x ${predictor.depth}, ${millions(countParameters(predictorShapes(size)))}; ` +

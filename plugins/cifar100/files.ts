@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import * as tar from 'tar';
 import { PluginError } from '../../core/plugin.js';
-import { isFile, readProblem } from '../shared/files.js';
+import { isFile, readBytes } from '../shared/files.js';
 
 /** The published forms: fixed records, or Python pickles. */
 export type FormName = 'binary' | 'python';
@@ -65,9 +64,7 @@ async function readOne(path: string): Promise<Buffer> {
       remedy: 'unpack the archive again',
     });
   }
-  return readFile(path).catch((error: unknown) => {
-    throw readProblem(path, error);
-  });
+  return readBytes(path);
 }
 
 async function readArchive(archive: string, names: readonly string[]): Promise<Map<string, Buffer>> {

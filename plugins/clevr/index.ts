@@ -59,7 +59,7 @@ const distance: DataSet = {
 async function openTraining(dataSet: string, argument: string | null) {
   const folder = await clevrFolder(dataSet, argument);
   const files = toFiles(await readScenes(folder, 'train'), scenesPath(folder, 'train'), () => '');
-  return (await openFiles(files, [''])).images;
+  return openFiles(files, ['']);
 }
 
 /** The folder with scenes and images; CLEVR_v1.0 may lie below the one that was named. */

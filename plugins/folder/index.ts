@@ -13,7 +13,7 @@ const folder: DataSet = {
   argument: 'folder',
   async open(argument): Promise<ImageCollection> {
     const files = await listClassFolders(join(await requireFolder('folder', argument, HOLDS), 'train'));
-    return (await openFiles(files, [...files.keys].sort())).images;
+    return openFiles(files, [...files.keys].sort());
   },
   async openLabelled(argument): Promise<LabelledData> {
     return openClassFolders(await requireFolder('folder', argument, HOLDS));

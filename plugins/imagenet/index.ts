@@ -34,7 +34,7 @@ const imagenet: DataSet = {
   argument: 'folder',
   async open(argument): Promise<ImageCollection> {
     const files = await listClassFolders(join(await requireFolder('imagenet', argument, HOLDS), 'train'));
-    return (await openFiles(files, [...files.keys].sort())).images;
+    return openFiles(files, [...files.keys].sort());
   },
   async openLabelled(argument): Promise<LabelledData> {
     return openClassFolders(await requireFolder('imagenet', argument, HOLDS));

@@ -14,7 +14,7 @@ const inat18: DataSet = {
   argument: 'folder',
   async open(argument): Promise<ImageCollection> {
     const { files } = await readPart(await requireFolder('inat18', argument, HOLDS), 'train');
-    return (await openFiles(files, byNumber(files.keys))).images;
+    return openFiles(files, byNumber(files.keys));
   },
   async openLabelled(argument): Promise<LabelledData> {
     const folder = await requireFolder('inat18', argument, HOLDS);

@@ -19,7 +19,7 @@ const places205: DataSet = {
   async open(argument): Promise<ImageCollection> {
     const folder = await requireFolder('places205', argument, HOLDS);
     const train = (await hasLists(folder)) ? await readPart(folder, 'train') : await trainFolders(folder);
-    return (await openFiles(train, sortedKeys(train))).images;
+    return openFiles(train, sortedKeys(train));
   },
   async openLabelled(argument): Promise<LabelledData> {
     const folder = await requireFolder('places205', argument, HOLDS);

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { PluginError } from '../../core/plugin.js';
+import { nameFromBytes, PluginError } from '../../core/plugin.js';
 import { isFile, readProblem, safePath } from '../shared/files.js';
 import { ImageFiles } from '../shared/image-files.js';
 
@@ -23,7 +23,8 @@ export async function readList(list: string, root: string): Promise<ImageFiles> 
   const lineOf = new Map<string, number>();
   let line = 0;
   try {
-    for await (const text of createInterface({ input: createReadStream(list, 'utf8'), crlfDelay: Infinity })) {
+    for await (const bytes of createInterface({ input: createReadStream(list, 'latin1'), crlfDelay: Infinity })) {
+      const text = nameFromBytes(Buffer.from(bytes, 'latin1')).replace(/^\ufeff/, '');
       line++;
       if (text.trim() === '') continue; // trim takes a byte order mark off, too
       const { path, label } = readLine(text, `${list}, line ${line},`);

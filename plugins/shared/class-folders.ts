@@ -1,11 +1,8 @@
-import type { Dirent } from 'node:fs';
-import { readdir, realpath } from 'node:fs/promises';
-import { extname, join } from 'node:path';
-import { type LabelledData, PluginError } from '../../core/plugin.js';
-import { byName, firstFolder, isFile, isFolder, readProblem } from './files.js';
+import { realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type LabelledData, PluginError, shownName, systemPath, withFiles } from '../../core/plugin.js';
+import { firstFolder, isFile, isFolder, readProblem } from './files.js';
 import { ImageFiles, labelledFiles } from './image-files.js';
-
-const IMAGE_EXTENSIONS = ['.jpg', '.jpeg', '.png', '.webp', '.avif', '.gif', '.tif', '.tiff'];
 
 /** The images of `{train,val|test}/CLASS/...` with the names of the folders as classes, in the order of their names. */
 export async function openClassFolders(
@@ -20,15 +17,47 @@ export async function openClassFolders(
 /** The images of a folder whose subfolders are classes, class by class. */
 export async function listClassFolders(folder: string): Promise<ImageFiles> {
   const files = new ImageFiles(folder, folder);
-  const entries = await list(folder);
-  for (const { name } of entries.filter((entry) => !entry.name.startsWith('.'))) {
-    if (await isFolder(join(folder, name))) await addImages(files, name, name, new Set());
+  const { folders, files: loose, leftOut } = await contentOf(folder);
+  const left: LeftOutHere[] = [[folder, leftOut]];
+  const without: string[] = [];
+  for (const key of folders) {
+    const before = files.length;
+    await addImages(files, key, key, new Set(), left);
+    if (files.length === before) without.push(key);
   }
-  if (files.length > 0) return files;
-  const loose = entries.some(({ name }) => isImage(name));
-  throw new PluginError(`${folder} has ${loose ? 'images, but no folders that tell their classes' : 'no images'}`, {
-    expected: 'a folder for each class, with its images',
-    remedy: loose ? 'sort the images into one folder for each class' : 'check the path, or unpack the images',
+  if (files.length === 0) {
+    const what = loose.length > 0 ? 'images, but no folders that tell their classes' : 'no images';
+    throw new PluginError(
+      [`${shownName(folder)} has ${what}`, ...(await notesOf(left, folder, [], []))].join('\n    '),
+      {
+        expected: 'a folder for each class, with its images',
+        remedy:
+          loose.length > 0 ? 'sort the images into one folder for each class' : 'check the path, or unpack the images',
+      },
+    );
+  }
+  files.notes.push(...(await notesOf(left, folder, loose, without)));
+  return files;
+}
+
+/** What was left out in a folder: its groups give examples by their names there. */
+type LeftOutHere = [folder: string, groups: FolderContent['leftOut']];
+type FolderContent = Awaited<ReturnType<typeof contentOf>>;
+
+async function notesOf(
+  left: readonly LeftOutHere[],
+  root: string,
+  loose: readonly string[],
+  without: readonly string[],
+): Promise<readonly string[]> {
+  return withFiles(async ({ LeftOut }) => {
+    const all = new LeftOut();
+    for (const [folder, groups] of left) {
+      for (const { noun, reason, example, count } of groups) all.add(noun, reason, join(folder, example), count);
+    }
+    for (const name of loose) all.add('picture', 'beside the folders of the classes, not in one', join(root, name));
+    for (const name of without) all.add('folder', 'no picture in it, and so no class', join(root, name));
+    return all.notes;
   });
 }
 
@@ -51,35 +80,36 @@ function testFolders(folder: string): string[] {
 }
 
 /** @param visited folders above and before, by their real paths, so that no link is followed for ever */
-async function addImages(files: ImageFiles, prefix: string, key: string, visited: Set<string>): Promise<void> {
+async function addImages(
+  files: ImageFiles,
+  prefix: string,
+  key: string,
+  visited: Set<string>,
+  left: LeftOutHere[],
+): Promise<void> {
   const folder = join(files.root, prefix);
-  const place = await realpath(folder);
+  const place = (await realpath(systemPath(folder), 'buffer')).toString('latin1');
   if (visited.has(place)) return;
   visited.add(place);
-  for (const entry of await list(folder)) {
-    const name = `${prefix}/${entry.name}`;
-    if (entry.name.startsWith('.')) continue;
-    if (entry.isDirectory() || (entry.isSymbolicLink() && (await isFolder(join(files.root, name))))) {
-      await addImages(files, name, key, visited);
-    } else if (isImage(entry.name)) files.add(name, key);
+  const content = await contentOf(folder);
+  left.push([folder, content.leftOut]);
+  const images = new Set(content.files);
+  for (const name of [...content.files, ...content.folders].sort()) {
+    if (images.has(name)) files.add(`${prefix}/${name}`, key);
+    else await addImages(files, `${prefix}/${name}`, key, visited, left);
   }
 }
 
-async function list(folder: string): Promise<Dirent[]> {
+async function contentOf(folder: string) {
   if (await isFile(folder)) {
-    throw new PluginError(`${folder} is a file`, { expected: 'a folder with a folder for each class' });
+    throw new PluginError(`${shownName(folder)} is a file`, { expected: 'a folder with a folder for each class' });
   }
-  const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
+  return withFiles(({ lookInto }) => lookInto(folder)).catch((error: unknown) => {
     throw error instanceof Error && 'code' in error && error.code === 'ENOENT'
-      ? new PluginError(`${folder} does not exist`, {
+      ? new PluginError(`${shownName(folder)} does not exist`, {
           expected: 'a folder with a folder for each class',
           remedy: 'check the path, or unpack the data set',
         })
       : readProblem(folder, error);
   });
-  return entries.sort(byName);
-}
-
-function isImage(name: string): boolean {
-  return IMAGE_EXTENSIONS.includes(extname(name).toLowerCase());
 }

@@ -1,6 +1,6 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { isAbsolute, join, posix } from 'node:path';
-import { PluginError, textOf } from '../../core/plugin.js';
+import { PluginError, shownName, systemPath, textOf, withFiles } from '../../core/plugin.js';
 
 /** The folder that the user named after a data set's name. */
 export async function requireFolder(dataSet: string, argument: string | null, holds: string): Promise<string> {
@@ -17,10 +17,10 @@ export async function requireFolder(dataSet: string, argument: string | null, ho
   });
 }
 
-/** What lies at a path; null where nothing can be seen. */
+/** What lies at a path; null where nothing can be seen that has content, such as a pipe. */
 export async function kindOf(path: string): Promise<'file' | 'folder' | null> {
-  return stat(path).then(
-    (found) => (found.isDirectory() ? 'folder' : 'file'),
+  return stat(systemPath(path)).then(
+    (found) => (found.isDirectory() ? 'folder' : found.isFile() ? 'file' : null),
     () => null,
   );
 }
@@ -92,16 +92,20 @@ export function safePath(path: string, where: string): string {
 
 /** Reads a text whole, with or without a byte order mark. */
 export async function readText(path: string): Promise<string> {
-  const bytes = await readFile(path).catch((error: unknown) => {
+  return textOf(await readBytes(path), path);
+}
+
+/** Reads a file whole. */
+export async function readBytes(path: string): Promise<Buffer> {
+  return withFiles(({ readRegularFile }) => readRegularFile(path)).catch((error: unknown) => {
     throw readProblem(path, error);
   });
-  return textOf(bytes, path);
 }
 
 /** A failure of the file system, told as one of the data set. */
 export function readProblem(path: string, error: unknown): PluginError {
   const reason = error instanceof Error ? error.message : String(error);
-  return new PluginError(`${path} cannot be read: ${reason}`, {
+  return new PluginError(`${shownName(path)} cannot be read: ${reason}`, {
     expected: 'a readable file',
     remedy: 'check the path and its permissions',
   });

@@ -2,7 +2,14 @@ import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type LabelledData, type LabelledImages, PluginError } from '../../core/plugin.js';
+import {
+  bytesOfName,
+  type LabelledData,
+  type LabelledImages,
+  PluginError,
+  shownName,
+  systemPath,
+} from '../../core/plugin.js';
 import { NameTable } from './name-table.js';
 
 /** Image files of one part of a data set, each with the key of its class. */
@@ -10,6 +17,8 @@ export class ImageFiles {
   readonly names = new NameTable();
   readonly #keys = new Map<string, number>();
   readonly #keyNumbers: number[] = [];
+  /** What was left out and why, for people, a line each. */
+  readonly notes: string[] = [];
 
   /**
    * @param root folder to which the names are relative
@@ -69,18 +78,20 @@ export async function labelledFiles(
   for (const part of [train, test]) {
     const strange = part.keys.find((key) => !known.has(key));
     if (strange === undefined) continue;
-    throw new PluginError(`${part.description} has images of class '${nameOf(strange)}', which training lacks`, {
-      expected: `the ${keys.length} classes of ${train.description}`,
-      remedy,
-    });
+    throw new PluginError(
+      `${part.description} has images of class '${shownName(nameOf(strange))}', which training lacks`,
+      {
+        expected: `the ${keys.length} classes of ${train.description}`,
+        remedy,
+      },
+    );
   }
   const opened = [await openFiles(train, keys), await openFiles(test, keys)] as const;
-  const absent = opened.flatMap(({ note }) => note ?? []);
   return {
-    classes: keys.map(nameOf),
-    train: opened[0].images,
-    test: opened[1].images,
-    notes: [...notes, ...absent],
+    classes: keys.map((key) => shownName(nameOf(key))),
+    train: opened[0],
+    test: opened[1],
+    notes: [...notes, ...opened.flatMap((images) => images.notes ?? [])],
   };
 }
 
@@ -89,10 +100,7 @@ export async function labelledFiles(
  * @param keys of the classes, in order
  * @throws PluginError if there are none, or none is there; single missing ones are noted and left to whoever reads them
  */
-export async function openFiles(
-  files: ImageFiles,
-  keys: readonly string[],
-): Promise<{ images: LabelledImages; note?: string }> {
+export async function openFiles(files: ImageFiles, keys: readonly string[]): Promise<LabelledImages> {
   const { root, names, description } = files;
   const classes = files.classesIn(keys);
   const hash = createHash('sha256').update(JSON.stringify(keys));
@@ -101,32 +109,32 @@ export async function openFiles(
   for (let index = 0; index < names.length; index++) {
     const name = names.at(index);
     const bytes = sizeOf(join(root, name));
-    hash.update(`${name}\0${classes[index]}\0${bytes}\n`);
+    hash.update(bytesOfName(name)).update(`\0${classes[index]}\0${bytes}\n`);
     if (bytes === null && absent++ === 0) missing = name;
     if (index % 1024 === 1023) await nextTurn(); // lets signals and progress through
   }
   if (names.length === 0 || absent === names.length) {
     const which = names.length === 0 ? 'has no images' : `names ${absent} images, and none of them is in ${root}`;
     throw new PluginError(`${description} ${which}`, {
-      expected: names.length === 0 ? 'images with their classes' : `for example ${join(root, missing)}`,
+      expected: names.length === 0 ? 'images with their classes' : `for example ${shownName(join(root, missing))}`,
       remedy: 'fetch or unpack the images, or check the path',
     });
   }
   const item = (index: number) => {
     const place = names.at(index);
     const path = join(root, place);
-    return { name: path, source: path, place, labels: { class: classes[index] as number } };
+    return { name: shownName(path), source: path, place, labels: { class: classes[index] as number } };
   };
   const classOf = (index: number) => classes[index] as number;
-  const images = { description, length: names.length, fingerprint: hash.digest('hex'), item, classOf };
-  if (absent === 0) return { images };
-  return { images, note: `${absent} of ${names.length} images of ${description} are not there, such as ${missing}` };
+  const lost = `${absent} of ${names.length} images of ${description} are not there, such as ${shownName(missing)}`;
+  const notes = absent === 0 ? files.notes : [...files.notes, lost];
+  return { description, length: names.length, fingerprint: hash.digest('hex'), item, classOf, notes };
 }
 
 /** Size in bytes; null for a file that is not there. Asked one by one: for a million files the quickest by far. */
 function sizeOf(path: string): number | null {
   try {
-    const found = statSync(path, { throwIfNoEntry: false });
+    const found = statSync(systemPath(path), { throwIfNoEntry: false });
     return found?.isFile() ? found.size : null;
   } catch {
     return null;

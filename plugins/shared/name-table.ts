@@ -1,3 +1,5 @@
+import { bytesOfName, nameFromBytes } from '../../core/plugin.js';
+
 /** A growing list of names, kept as bytes one after the other: a fraction of what as many strings would take. */
 export class NameTable {
   #bytes = Buffer.alloc(1 << 12);
@@ -9,22 +11,23 @@ export class NameTable {
   }
 
   add(name: string): void {
+    const bytes = bytesOfName(name);
     const start = this.#end(this.#length);
-    const end = start + Buffer.byteLength(name);
+    const end = start + bytes.length;
     while (end > this.#bytes.length) this.#bytes = Buffer.concat([this.#bytes], 2 * this.#bytes.length);
     if (this.#length === this.#ends.length) {
       const longer = new Float64Array(2 * this.#length);
       longer.set(this.#ends);
       this.#ends = longer;
     }
-    this.#bytes.write(name, start);
+    this.#bytes.set(bytes, start);
     this.#ends[this.#length++] = end;
   }
 
   /** Name number `index`, from 0. */
   at(index: number): string {
     if (!(index >= 0 && index < this.#length)) throw new Error(`there is no image ${index} of ${this.#length}`);
-    return this.#bytes.toString('utf8', this.#end(index), this.#end(index + 1));
+    return nameFromBytes(this.#bytes.subarray(this.#end(index), this.#end(index + 1)));
   }
 
   /** Where the first `count` names end. */

@@ -1,3 +1,5 @@
+import { bytesOfName, nameFromBytes } from '../../file-names.js';
+
 /** Files in a fixed order: names in one buffer, sizes in one array, and every folder once, so that millions of them fit. */
 export class FileColumns {
   readonly #folders: { path: string; prefix: string }[] = [];
@@ -31,7 +33,8 @@ export class FileColumns {
       larger.set(this.#names);
       this.#names = larger;
     }
-    this.#starts[at + 1] = start + this.#names.write(name, start);
+    const written = name.isWellFormed() ? this.#names.write(name, start) : bytesOfName(name).copy(this.#names, start);
+    this.#starts[at + 1] = start + written;
     this.#folderOf[at] = this.#folders.length - 1;
     this.#bytes[at] = bytes;
     this.#length++;
@@ -47,7 +50,7 @@ export class FileColumns {
   }
 
   name(index: number): string {
-    return this.#names.toString('utf8', this.#starts[index], this.#starts[index + 1]);
+    return nameFromBytes(this.#names.subarray(this.#starts[index], this.#starts[index + 1]));
   }
 
   bytes(index: number): number {

@@ -5,7 +5,7 @@ import { writeAtomically } from '../../atomic.js';
 import type { FolderRecord, FolderRecords } from './scan.js';
 
 /** Changes whenever the form of the file does. */
-const HEADER = Buffer.from('ijepa listing 1\n');
+const HEADER = Buffer.from('ijepa listing 2\n');
 const HASH_BYTES = 32;
 
 const folderSchema = z.object({
@@ -14,6 +14,7 @@ const folderSchema = z.object({
   folders: z.array(z.string()),
   files: z.int().min(0),
   nameBytes: z.int().min(0),
+  leftOut: z.array(z.object({ noun: z.string(), reason: z.string(), count: z.int(), example: z.string() })),
 });
 const folderListSchema = z.array(folderSchema);
 
@@ -23,12 +24,13 @@ const folderListSchema = z.array(folderSchema);
  * @throws UserError if the file cannot be written
  */
 export async function writeListing(path: string, records: FolderRecords): Promise<void> {
-  const folders = [...records].map(([folder, { changed, folders, names, bytes }]) => ({
+  const folders = [...records].map(([folder, { changed, folders, names, bytes, leftOut }]) => ({
     path: folder,
     changed,
     folders,
     files: bytes.length,
     nameBytes: names.length,
+    leftOut,
   }));
   const document = Buffer.from(JSON.stringify(folders));
   const length = Buffer.alloc(8);
@@ -65,10 +67,10 @@ export async function readListing(path: string): Promise<FolderRecords> {
     return bytes;
   });
   return new Map(
-    folders.data.map(({ path: folder, changed, folders: below, nameBytes }, index): [string, FolderRecord] => {
+    folders.data.map(({ path: folder, changed, folders: below, nameBytes, leftOut }, index): [string, FolderRecord] => {
       const names = content.subarray(at, at + nameBytes);
       at += nameBytes;
-      return [folder, { changed, folders: below, names, bytes: sizes[index] as Float64Array }];
+      return [folder, { changed, folders: below, names, bytes: sizes[index] as Float64Array, leftOut }];
     }),
   );
 }

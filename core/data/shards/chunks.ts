@@ -1,6 +1,7 @@
 import type { ReadingPlan } from '../../plugin.js';
 import type { OpenShard, ReadImage, ShardRows } from './images.js';
 import type { ByteSource } from './source.js';
+import { readPieces } from './tar-files.js';
 
 /**
  * Reads images by whole chunks of neighbours, one request each, and keeps the chunks that were used last.
@@ -16,11 +17,12 @@ export function chunkReader(
   if (neighbours < 2 || 2 * together * rows.meanBytes > bytes) return null;
   const kept = new RecentlyUsed<Promise<Buffer>>(bytes);
   return async (index) => {
-    const { shard, first, end, offset, size } = rows.at(index);
+    const { shard, first, end, offset, size, apart } = rows.at(index);
+    if (apart) return readPieces(sourceOf(shard), size, apart.pieces);
     const chunk = Math.floor(index / neighbours) * neighbours;
     const from = rows.at(Math.max(first, chunk));
     const last = rows.at(Math.min(end, chunk + neighbours) - 1);
-    const length = last.offset + last.size - from.offset;
+    const length = last.offset + last.stored - from.offset;
     const key = Math.max(first, chunk);
     const content = await kept.get(key, length, () => sourceOf(shard).read(from.offset, length));
     return content.subarray(offset - from.offset, offset - from.offset + size);

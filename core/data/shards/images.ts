@@ -1,10 +1,13 @@
 import type { ServedFile } from '../../fetch/range.js';
+import { shownName } from '../../file-names.js';
 import type { LabelledImages, ReadingPlan } from '../../plugin.js';
 import { createFingerprint } from '../fingerprint.js';
+import { LeftOut } from '../listing/left-out.js';
 import { chunkReader } from './chunks.js';
 import type { Network } from './network.js';
-import { NO_CLASS, type ShardSamples } from './samples.js';
+import { type Apart, classText, NO_CLASS, type ShardSamples } from './samples.js';
 import type { ByteSource } from './source.js';
+import { readPieces } from './tar-files.js';
 
 /** A shard whose samples are known. */
 export interface OpenShard {
@@ -17,41 +20,73 @@ export interface OpenShard {
 /** The bytes of image number `index`. */
 export type ReadImage = (index: number) => Promise<Buffer>;
 
+/** Images of which each may have a class that is told as text: its number is then below -1. */
+export interface ShardImages extends LabelledImages {
+  /** The text of the class of image number `index`; undefined where it is a number, or there is none. */
+  textOf(index: number): string | undefined;
+}
+
 /** The images of shards, one after the other, each read when it is asked for. The class of one that has none is -1. */
-export function shardImages(shards: readonly OpenShard[], description: string, network: Network): LabelledImages {
+export function shardImages(
+  shards: readonly OpenShard[],
+  description: string,
+  network: Network,
+  notes: readonly string[],
+): ShardImages {
   const rows = new ShardRows(shards);
   const fingerprint = createFingerprint();
   for (const { samples } of shards) {
     for (let row = 0; row < samples.length; row++) fingerprint.add(samples.nameOf(row), samples.sizes[row] as number);
   }
-  const facts = { description, length: rows.length, fingerprint: fingerprint.value() };
+  const textOf = (index: number) => {
+    const { shard, label } = rows.at(index);
+    return classText(shard.samples, label);
+  };
+  const facts = {
+    description,
+    length: rows.length,
+    fingerprint: fingerprint.value(),
+    notes: [...notes, ...notesOf(shards)],
+    textOf,
+  };
   const classOf = (index: number) => rows.at(index).label;
-  const imagesBy = (read: ReadImage): LabelledImages => ({
+  const imagesBy = (read: ReadImage): ShardImages => ({
     ...facts,
     classOf,
     item(index) {
       const { shard, name, label } = rows.at(index);
       return {
-        name: `${shard.source.name}/${name}`,
+        name: shownName(`${shard.source.name}/${name}`),
         place: name,
         source: () => read(index),
-        ...(label !== NO_CLASS && { labels: { class: label } }),
+        ...(label > NO_CLASS && { labels: { class: label } }),
       };
     },
   });
   const readWith = (sourceOf: (shard: OpenShard) => ByteSource): ReadImage => {
     return async (index) => {
-      const { shard, offset, size } = rows.at(index);
-      return sourceOf(shard).read(offset, size);
+      const { shard, offset, size, apart } = rows.at(index);
+      return apart ? readPieces(sourceOf(shard), size, apart.pieces) : sourceOf(shard).read(offset, size);
     };
   };
-  const forReading = (plan: ReadingPlan): LabelledImages => {
+  const forReading = (plan: ReadingPlan): ShardImages => {
     const way = network.during(plan.signal);
     const sources = new Map(shards.map((shard) => [shard, shard.served ? way.source(shard.served) : shard.source]));
     const sourceOf = (shard: OpenShard) => sources.get(shard) ?? shard.source;
     return imagesBy(chunkReader(rows, sourceOf, plan) ?? readWith(sourceOf));
   };
   return { ...imagesBy(readWith(({ source }) => source)), forReading };
+}
+
+/** What was left out of the shards. */
+function notesOf(shards: readonly OpenShard[]): string[] {
+  const leftOut = new LeftOut();
+  for (const { source, samples } of shards) {
+    for (const { noun, reason, example, count } of samples.leftOut) {
+      leftOut.add(noun, reason, `${source.name}/${example}`, count);
+    }
+  }
+  return leftOut.notes;
 }
 
 /** A row of a table of samples, and the shard in which it lies. */
@@ -63,6 +98,9 @@ export interface ShardRow {
   name: string;
   offset: number;
   size: number;
+  /** Bytes that lie at the offset: as many as its size, but for content that lies elsewhere. */
+  stored: number;
+  apart: Apart | undefined;
   label: number;
 }
 
@@ -102,13 +140,17 @@ export class ShardRows {
     const first = low === 0 ? 0 : (this.#ends[low - 1] as number);
     const { samples } = shard;
     const row = index - first;
+    const apart = samples.apart.get(row);
+    const size = samples.sizes[row] as number;
     return {
       shard,
       first,
       end: this.#ends[low] as number,
       name: samples.nameOf(row),
       offset: samples.offsets[row] as number,
-      size: samples.sizes[row] as number,
+      size,
+      stored: apart?.stored ?? size,
+      apart,
       label: samples.classes[row] as number,
     };
   }

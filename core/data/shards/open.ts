@@ -1,13 +1,12 @@
 import { UserError } from '../../errors.js';
 import type { ServedFile } from '../../fetch/range.js';
 import type { Persistence } from '../../fetch/retry.js';
-import type { LabelledImages } from '../../plugin.js';
 import { inOrder } from '../../pool.js';
 import { createAmounts } from '../../report/amounts.js';
 import { count } from '../../report/console.js';
 import { beside, isAddress, nameOf } from './address.js';
 import { trainingShards } from './find.js';
-import { type OpenShard, shardImages } from './images.js';
+import { type OpenShard, type ShardImages, shardImages } from './images.js';
 import { type PackIndex, readIndexBeside, readShardIndex, shardIndexName } from './index-file.js';
 import { createNetwork, type Network } from './network.js';
 import { readSamples, shardSamples } from './samples.js';
@@ -22,10 +21,16 @@ const SHOWN_AFTER_SECONDS = 2;
  * Opens what a user named for training: shards as they are named, and the training shards of folders.
  * @throws UserError if there are none, or as `openShards` does
  */
-export async function openTrainingShards(words: readonly string[]): Promise<LabelledImages> {
-  const places: string[] = [];
-  for (const word of words) places.push(...(await trainingShards(word)));
-  return openShards(places, words.join(', '));
+export async function openTrainingShards(words: readonly string[]): Promise<ShardImages> {
+  const found = [];
+  for (const word of words) found.push(await trainingShards(word));
+  const places = found.flatMap((some) => some.places);
+  return openShards(
+    places,
+    words.join(', '),
+    {},
+    found.flatMap(({ notes }) => notes),
+  );
 }
 
 /**
@@ -33,13 +38,15 @@ export async function openTrainingShards(words: readonly string[]): Promise<Labe
  * @param places their paths and addresses
  * @param what what to call them all
  * @param persistence towards servers, other than usual
+ * @param notes what is already known to be left out
  * @throws UserError if one cannot be had, is damaged or is not that of its index, or there is no image
  */
 export async function openShards(
   places: readonly string[],
   what: string,
   persistence?: Persistence,
-): Promise<LabelledImages> {
+  notes: readonly string[] = [],
+): Promise<ShardImages> {
   const network = createNetwork(persistence);
   const indexOf = rememberedIndices(network);
   const progress = lateProgress(places.length);
@@ -51,9 +58,9 @@ export async function openShards(
   } finally {
     progress.stop();
   }
-  const images = shardImages(shards, what + passedOverNote(shards), network);
+  const images = shardImages(shards, what, network, notes);
   if (images.length > 0) return images;
-  throw new UserError(`no images in ${what}`, {
+  throw new UserError([`no images in ${what}`, ...(images.notes ?? [])].join('\n    '), {
     expected: 'samples with an image: files that end in .jpg, .png, .webp, ...',
     remedy: 'name other shards, or look into these with: tar tf',
   });
@@ -100,13 +107,6 @@ function rememberedIndices(network: Network): (shard: string) => Promise<PackInd
     indices.set(folder, index);
     return index;
   };
-}
-
-function passedOverNote(shards: readonly OpenShard[]): string {
-  const number = shards.reduce((sum, { samples }) => sum + samples.passedOver.count, 0);
-  const example = shards.find(({ samples }) => samples.passedOver.example)?.samples.passedOver.example;
-  if (number === 0) return '';
-  return ` (without ${count(number, 'more image')} of samples that have one already, such as ${example})`;
 }
 
 /** Progress of reading headers, shown once it takes long. */

@@ -5,6 +5,7 @@ import { makeFolders } from '../../checkpoint/run-folder.js';
 import { explainSystemError, UserError } from '../../errors.js';
 import type { ImageCollection, LabelledImages } from '../../plugin.js';
 import type { Amounts } from '../../report/amounts.js';
+import { listedLine } from '../skipped.js';
 import { hashOf } from './check.js';
 import {
   INDEX_NAME,
@@ -67,7 +68,7 @@ export async function packShards(task: PackTask): Promise<PackSummary> {
     recipe,
   });
   const skipped = [...packed.train.skipped, ...(packed.val?.skipped ?? [])];
-  const lines = skipped.map(({ name, reason }) => `${name.replaceAll(/[\t\n]/g, ' ')}\t${reason}\n`);
+  const lines = skipped.map(({ name, reason }) => `${listedLine(name, reason)}\n`);
   if (lines.length > 0) await writeFileAtomically(join(folder, SKIPPED_NAME), lines.join(''));
   await writeFileAtomically(join(folder, INDEX_NAME), `${JSON.stringify(index, null, 1)}\n`);
   await rm(join(folder, RECIPE_NAME), { force: true });

@@ -1,6 +1,9 @@
-import { IMAGE_EXTENSIONS } from '../listing/scan.js';
+import { IMAGE_EXTENSIONS, passedOver, setAside } from '../listing/kinds.js';
+import { LeftOut, type LeftOutGroup } from '../listing/left-out.js';
 import type { ByteSource } from './source.js';
-import { type TarFile, tarFiles } from './tar-files.js';
+import { readPieces, type TarFile, type TarLink, tarEntries } from './tar-files.js';
+import { followLinks, type LinkTargets } from './tar-links.js';
+import type { Piece } from './tar-sparse.js';
 
 /** The images of a shard, column by column: a fraction of the memory of as many objects. */
 export interface ShardSamples {
@@ -9,10 +12,19 @@ export interface ShardSamples {
   /** Where each begins in the shard, ascending, and its bytes. */
   readonly offsets: Float64Array;
   readonly sizes: Float64Array;
-  /** The class of each; -1 where none is known. */
+  /** Of those whose content lies elsewhere: where, and how many bytes lie where they begin. */
+  readonly apart: ReadonlyMap<number, Apart>;
+  /** The class of each; -1 where none is known; -2, -3, ... for the first, second, ... of the texts. */
   readonly classes: Int32Array;
-  /** Image files of samples that have another image already: how many, and the first one. */
-  readonly passedOver: { count: number; example: string | null };
+  /** Classes that are told as text and not as a number. */
+  readonly texts: readonly string[];
+  readonly leftOut: readonly LeftOutGroup[];
+}
+
+/** Content that does not lie in one piece where it begins: that of links and of files with holes. */
+export interface Apart {
+  pieces: readonly Piece[];
+  stored: number;
 }
 
 export interface ShardColumns {
@@ -25,12 +37,12 @@ export interface ShardColumns {
 /** No class is known. */
 export const NO_CLASS = -1;
 const LARGEST_CLASS = 2 ** 31 - 1;
-/** Longer texts are no class number. */
-const LONGEST_CLASS_TEXT = 64;
+/** Longer texts are no class. */
+const LONGEST_CLASS_TEXT = 256;
 
 export function shardSamples(
   { names, offsets, sizes, classes }: ShardColumns,
-  passedOver: ShardSamples['passedOver'] = { count: 0, example: null },
+  more: Pick<ShardSamples, 'apart' | 'texts' | 'leftOut'> = { apart: new Map(), texts: [], leftOut: [] },
 ): ShardSamples {
   const length = names.length;
   const ends = new Uint32Array(length);
@@ -46,62 +58,117 @@ export function shardSamples(
     offsets: Float64Array.from(offsets),
     sizes: Float64Array.from(sizes),
     classes: Int32Array.from(classes),
-    passedOver,
+    ...more,
   };
 }
 
 /**
  * The samples of a shard by its headers: consecutive files of one key, which is a file's path up to the first dot of its
  * name. A sample's image is its first file whose extension is that of an image ('jpg', not 'mask.png'), or else its first
- * whose name ends like one; its class is the whole number in its file '.cls'. Names that start with a dot are passed over.
+ * whose name ends like one; its class is the whole number, or else the text, in its file '.cls'. Links count as the files to
+ * which they lead. Names that start with a dot are passed over.
  * @param tell is told how far in the shard it is, in bytes
  * @throws UserError if the shard is damaged or cannot be read
  */
 export async function readSamples(source: ByteSource, tell?: (bytes: number) => void): Promise<ShardSamples> {
+  const links: TarLink[] = [];
+  const samples = await collect(
+    source,
+    (link) => {
+      links.push(link);
+      return undefined;
+    },
+    tell,
+  );
+  if (links.length === 0) return samples;
+  const targets: LinkTargets = await followLinks(source, links);
+  return collect(source, ({ name }) => targets.get(name), tell);
+}
+
+/** @param follow gives the file to which a link leads, if it leads to one */
+async function collect(
+  source: ByteSource,
+  follow: (link: TarLink) => TarFile | undefined,
+  tell?: (bytes: number) => void,
+): Promise<ShardSamples> {
   const columns = { names: [] as string[], offsets: [] as number[], sizes: [] as number[], classes: [] as number[] };
-  const passedOver = { count: 0, example: null as string | null };
+  const apart = new Map<number, Apart>();
+  const texts = new Map<string, number>();
+  const leftOut = new LeftOut();
   let sample: OpenSample | undefined;
   const close = () => {
-    if (!sample) return;
-    const image = sample.images.find(({ exact }) => exact) ?? sample.images[0];
-    if (!image) return;
+    const image = sample?.images.find(({ exact }) => exact) ?? sample?.images[0];
+    if (!sample || !image) return;
+    const { file } = image;
+    if (file.pieces) apart.set(columns.names.length, { pieces: file.pieces, stored: file.stored });
     columns.names.push(image.name);
-    columns.offsets.push(image.offset);
-    columns.sizes.push(image.size);
+    columns.offsets.push(file.offset);
+    columns.sizes.push(file.size);
     columns.classes.push(sample.label);
-    const other = sample.images.find((candidate) => candidate !== image);
-    passedOver.count += sample.images.length - 1;
-    passedOver.example ??= other?.name ?? null;
+    const others = sample.images.filter((candidate) => candidate !== image);
+    if (others[0]) leftOut.add('image', 'another image of the same sample is taken', others[0].name, others.length);
   };
-  for await (const file of tarFiles(source)) {
-    tell?.(file.offset + file.size);
-    const name = file.name.replace(/^(?:\.\/)+/, '');
+  for await (const entry of tarEntries(source)) {
+    tell?.(entry.offset);
+    const name = entry.name.replace(/^(?:\.\/)+/, '');
     const [key, extension] = splitKey(name);
-    if (key === null) continue;
+    const isWanted = isImage(lastOf(extension));
+    const aside = asideReason(name);
+    if (aside !== undefined) {
+      if (isWanted) leftOut.add('image', aside, name);
+      continue;
+    }
     if (key !== sample?.key) {
       close();
       sample = { key, images: [], label: NO_CLASS };
     }
-    if (extension === 'cls') sample.label = await readClass(file);
-    else if (isImage(lastOf(extension))) {
-      sample.images.push({ name, offset: file.offset, size: file.size, exact: isImage(extension) });
+    const file =
+      entry.kind === 'file' ? entry : entry.kind === 'link' ? linked(entry, follow(entry), source) : undefined;
+    if (!file) {
+      if (entry.kind === 'other') leftOut.add('entry', entry.reason, name);
+      else leftOut.add('link', 'no such file in the shard', name);
+    } else if (extension === 'cls') {
+      sample.label = await readClass(file, texts, () =>
+        leftOut.add('class', `longer than ${LONGEST_CLASS_TEXT} bytes`, name),
+      );
+    } else if (isWanted) {
+      sample.images.push({ name, file, exact: isImage(extension) });
+    } else {
+      const why = passedOver(name);
+      if (why) leftOut.add(why.noun, why.reason, name);
     }
   }
   close();
-  return shardSamples(columns, passedOver);
+  return shardSamples(columns, { apart, texts: [...texts.keys()], leftOut: leftOut.groups });
 }
 
 interface OpenSample {
   key: string;
-  images: { name: string; offset: number; size: number; exact: boolean }[];
+  images: { name: string; file: TarFile; exact: boolean }[];
   label: number;
 }
 
-/** 'a/b.seg.PNG' -> ['a/b', 'seg.png']; no key where the file's name starts with a dot. */
-export function splitKey(name: string): [key: string | null, extension: string] {
+/** A link as a file whose content is that of another one. */
+function linked({ name, offset }: TarLink, target: TarFile | undefined, source: ByteSource): TarFile | undefined {
+  if (!target) return undefined;
+  const { size } = target;
+  const pieces = target.pieces ?? [{ at: 0, offset: target.offset, bytes: size }];
+  return { kind: 'file', name, offset, stored: 0, size, pieces, content: () => readPieces(source, size, pieces) };
+}
+
+/** Why what is in some folder, or of some name, is not taken; undefined where it is. */
+function asideReason(name: string): string | undefined {
+  const parts = name.split('/').filter((part) => part !== '..' && part !== '.');
+  const base = parts.pop() ?? '';
+  if (base.startsWith('.')) return setAside(base);
+  const reason = parts.map(setAside).find((found) => found !== undefined);
+  return reason && `in a folder that is left out (${reason})`;
+}
+
+/** 'a/b.seg.PNG' -> ['a/b', 'seg.png']; where the file's name starts with a dot, the key is that of its folder. */
+export function splitKey(name: string): [key: string, extension: string] {
   const base = name.lastIndexOf('/') + 1;
   const dot = name.indexOf('.', base);
-  if (dot === base) return [null, ''];
   return dot < 0 ? [name, ''] : [name.slice(0, dot), name.slice(dot + 1).toLowerCase()];
 }
 
@@ -113,9 +180,21 @@ function isImage(extension: string): boolean {
   return IMAGE_EXTENSIONS.includes(`.${extension}`);
 }
 
-async function readClass(file: TarFile): Promise<number> {
-  if (file.size > LONGEST_CLASS_TEXT) return NO_CLASS;
-  const text = (await file.content()).toString().trim();
-  const label = /^\d+$/.test(text) ? Number(text) : NO_CLASS;
-  return label <= LARGEST_CLASS ? label : NO_CLASS;
+/** @param tooLong is told where the file holds more than a class */
+async function readClass({ size, content }: TarFile, texts: Map<string, number>, tooLong: () => void): Promise<number> {
+  if (size > LONGEST_CLASS_TEXT) {
+    tooLong();
+    return NO_CLASS;
+  }
+  const text = (await content()).toString().trim();
+  if (text === '') return NO_CLASS;
+  if (/^\d+$/.test(text) && Number(text) <= LARGEST_CLASS) return Number(text);
+  const place = texts.get(text) ?? texts.size;
+  texts.set(text, place);
+  return NO_CLASS - 1 - place;
+}
+
+/** The text of a class that is told as text; undefined for others. */
+export function classText({ texts }: ShardSamples, label: number): string | undefined {
+  return label < NO_CLASS ? texts[NO_CLASS - 1 - label] : undefined;
 }

@@ -1,6 +1,6 @@
-import { type FileHandle, open } from 'node:fs/promises';
-import { explainSystemError, UserError } from '../../errors.js';
+import type { FileHandle } from 'node:fs/promises';
 import { changedFile } from '../../fetch/range.js';
+import { withRegularFile } from '../read-file.js';
 
 /** Bytes that can be read anywhere: of a file, of a server, of a test. */
 export interface ByteSource {
@@ -26,30 +26,17 @@ const FILE_WINDOW = 8 << 10;
  */
 export async function openFile(path: string): Promise<ByteSource> {
   const { size, window } = await withOpenFile(path, async (source) => source);
-  const read = (offset: number, length: number) => withFile(path, (file) => readExactly(file, path, offset, length));
+  const read = (offset: number, length: number) =>
+    withRegularFile(path, (file) => readExactly(file, path, offset, length));
   return { name: path, size, window, read };
 }
 
 /** Uses a file that is kept open meanwhile, for many small reads. */
 export async function withOpenFile<T>(path: string, use: (source: ByteSource) => Promise<T>): Promise<T> {
-  return withFile(path, async (file) => {
-    const found = await file.stat();
-    if (!found.isFile()) throw new UserError(`${path} is a folder`, { expected: 'a shard: a .tar file' });
+  return withRegularFile(path, async (file, { size }) => {
     const read = (offset: number, length: number) => readExactly(file, path, offset, length);
-    return use({ name: path, size: found.size, window: FILE_WINDOW, read });
+    return use({ name: path, size, window: FILE_WINDOW, read });
   });
-}
-
-async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
-  let file: FileHandle | undefined;
-  try {
-    file = await open(path, 'r');
-    return await use(file);
-  } catch (error) {
-    throw explainSystemError(error, path);
-  } finally {
-    await file?.close();
-  }
 }
 
 async function readExactly(file: FileHandle, path: string, offset: number, length: number): Promise<Buffer> {

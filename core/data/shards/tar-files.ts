@@ -1,75 +1,114 @@
-import { Header, type HeaderData, Pax } from 'tar';
 import { UserError } from '../../errors.js';
 import { FILE_TYPES } from '../../fetch/tar.js';
+import { nameFromBytes, shownName } from '../../file-names.js';
 import { type ByteSource, windowReader } from './source.js';
+import { BLOCK, type PaxRecords, paxRecords, readHeader } from './tar-header.js';
+import { oldSparseMap, type Piece, paxSparseMap } from './tar-sparse.js';
 
 /** A file in a tar archive. */
 export interface TarFile {
+  kind: 'file';
   name: string;
-  /** Where its content begins, in bytes from the start of the archive. */
+  /** Where its own data begin, in bytes from the start of the archive, and how many there are. */
   offset: number;
+  stored: number;
   /** Bytes of its content. */
   size: number;
-  /** Reads its content; to be called before the next file is asked for. */
+  /** Where its content lies, if its own data are something else: of a file with holes. */
+  pieces: readonly Piece[] | null;
+  /** Reads its content; to be called before the next entry is asked for. */
   content(): Promise<Buffer>;
 }
 
-const BLOCK = 512;
+/** A link in a tar archive. */
+export interface TarLink {
+  kind: 'link';
+  name: string;
+  offset: number;
+  /** The name of what it leads to, from where it lies where it is a symbolic one, or else from the root. */
+  target: string;
+  isSymbolic: boolean;
+}
+
+/** Anything else in a tar archive that has a name, but not the content of a file. */
+export interface TarOther {
+  kind: 'other';
+  name: string;
+  offset: number;
+  /** Why it has none. */
+  reason: string;
+}
+
 /** Most bytes of what is said of an entry before it, such as its long name. */
 const LONGEST_NOTE = 1 << 20;
 
 /** Entries that say something of the next one, or of all that follow. */
 const LONG_NAMES = ['NextFileHasLongPath', 'OldGnuLongPath'];
-const NOTES = ['ExtendedHeader', 'OldExtendedHeader', 'GlobalExtendedHeader', ...LONG_NAMES];
+const LONG_LINK_NAME = 'NextFileHasLongLinkpath';
+const PAX_HEADERS = ['ExtendedHeader', 'OldExtendedHeader'];
+const NOTES = [...PAX_HEADERS, 'GlobalExtendedHeader', ...LONG_NAMES, LONG_LINK_NAME];
+/** Entries that are no files of anybody. */
+const NOTHING = ['Directory', 'GNUDumpDir', 'TapeVolumeHeader', 'SolarisACL', 'Inode'];
 
 /**
- * The files of a tar archive (ustar, GNU, pax), by its headers alone: contents are passed over. Folders, links and devices
- * are left out.
+ * What lies in a tar archive (ustar, GNU, pax), by its headers alone: contents are passed over. Folders are left out.
  * @throws UserError that names the byte where the archive is damaged or ends too soon
  */
-export async function* tarFiles(source: ByteSource): AsyncGenerator<TarFile> {
+export async function* tarEntries(source: ByteSource): AsyncGenerator<TarFile | TarLink | TarOther> {
   const read = windowReader(source);
-  let global: HeaderData | undefined;
-  let next: HeaderData | undefined;
+  let next: PaxRecords = [];
   for (let at = 0; ; ) {
     if (at + BLOCK > source.size) throw endsTooSoon(source, at);
-    const header = readHeader(await read(at, BLOCK), next, global);
-    if (header?.nullBlock) return;
-    if (!header?.cksumValid) throw await noHeader(source, at);
-    const { type, size = 0 } = header;
-    const name = String(next?.path ?? header.path); // a long name is not put behind the prefix of the short one
-    const offset = at + BLOCK;
+    const block = await read(at, BLOCK);
+    const header = readHeader(block, next);
+    if (header === 'end') return;
+    if (!header) throw await noHeader(source, at);
+    const { type, name, size, linkName } = header;
     if (!Number.isSafeInteger(size)) throw damaged(source, at, `an entry of ${size} bytes`);
+    const before = type === 'SparseFile' ? await oldSparseMap(block, at + BLOCK, size, read) : null;
+    const offset = at + BLOCK + (before?.mapBytes ?? 0);
     if (offset + size > source.size) {
-      throw damaged(
-        source,
-        at,
-        `${name} has ${size} bytes, of which ${source.size - offset} are there: it was cut off`,
-      );
+      const there = `${source.size - offset} are there: it was cut off`;
+      throw damaged(source, at, `${shownName(name)} has ${size} bytes, of which ${there}`);
     }
     if (NOTES.includes(type)) {
       if (size > LONGEST_NOTE) throw damaged(source, at, `a header of ${size} bytes`);
-      const text = (await read(offset, size)).toString();
-      if (LONG_NAMES.includes(type)) next = { ...next, path: text.replace(/\0.*/s, '') };
-      else if (type === 'GlobalExtendedHeader') global = Pax.parse(text, global, true);
-      else next = Pax.parse(text, next, false);
+      next.push(...noteOf(type, await read(offset, size)));
     } else {
-      next = undefined;
-      if (FILE_TYPES.includes(type)) yield { name, offset, size, content: () => read(offset, size) };
+      const map = type === 'SparseFile' ? (before?.map ?? null) : await paxSparseMap(next, offset, size, read);
+      next = [];
+      const isFile = FILE_TYPES.includes(type) || type === 'SparseFile';
+      if (isFile && map === null) yield { kind: 'other', name, offset, reason: 'a map of holes that makes no sense' };
+      else if (map) {
+        const { pieces } = map;
+        yield { kind: 'file', name, offset, stored: size, content: () => readPieces(source, map.size, pieces), ...map };
+      } else if (isFile) {
+        yield { kind: 'file', name, offset, stored: size, size, pieces: null, content: () => read(offset, size) };
+      } else if (type === 'Link' || type === 'SymbolicLink') {
+        yield { kind: 'link', name, offset, target: linkName, isSymbolic: type === 'SymbolicLink' };
+      } else if (!NOTHING.includes(type)) {
+        yield { kind: 'other', name, offset, reason: 'pipes, devices and parts of files are not read' };
+      }
     }
     at = offset + BLOCK * Math.ceil(size / BLOCK);
   }
 }
 
-/** Null where numbers cannot be read. */
-function readHeader(block: Buffer, next: HeaderData | undefined, global: HeaderData | undefined): Header | null {
-  try {
-    return new Header(block, 0, next, global);
-  } catch {
-    return null;
-  }
+/** The content of a file that lies in pieces. */
+export async function readPieces(source: ByteSource, size: number, pieces: readonly Piece[]): Promise<Buffer> {
+  const content = Buffer.alloc(size);
+  for (const { at, offset, bytes } of pieces) content.set(await source.read(offset, bytes), at);
+  return content;
 }
 
+/** What an entry says of the next one. */
+function noteOf(type: string, bytes: Buffer): PaxRecords {
+  if (PAX_HEADERS.includes(type)) return paxRecords(bytes);
+  if (type === 'GlobalExtendedHeader') return [];
+  const end = bytes.indexOf(0);
+  const name = nameFromBytes(end < 0 ? bytes : bytes.subarray(0, end));
+  return [[type === LONG_LINK_NAME ? 'linkpath' : 'path', name]];
+}
 function endsTooSoon(source: ByteSource, at: number): UserError {
   if (source.size === 0) return damaged(source, 0, 'it is empty');
   if (source.size < BLOCK) return notTar(source, '');

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { Header, Pax } from 'tar';
-import { IMAGE_EXTENSIONS } from '../listing/scan.js';
+import { bytesOfName } from '../../file-names.js';
+import { IMAGE_EXTENSIONS } from '../listing/kinds.js';
 
 const BLOCK = 512;
 /** The same for every entry, so that the same content gives the same bytes. */
@@ -74,12 +75,20 @@ export class SampleNames {
     const base = parts.pop() ?? '';
     const found = extensionOf(base);
     const stem = base.slice(0, base.length - found.length).replaceAll('.', '_') || 'image';
-    const wanted = [...parts, stem].join('/').replaceAll(/\p{Cc}/gu, '_');
+    const wanted = [...parts, stem]
+      .join('/')
+      .replaceAll(/\p{Cc}/gu, '_')
+      .replaceAll(/[\udc80-\udcff]/gu, percent);
     let key = wanted;
     for (let number = 2; this.#keys.has(key); number++) key = `${wanted}-${number}`;
     this.#keys.add(key);
     return { key, extension: extension === null ? found : `.${extension}` };
   }
+}
+
+/** A byte of a name that is not UTF-8, as in an address: readers of shards know names as text only. */
+function percent(byte: string): string {
+  return `%${bytesOfName(byte).toString('hex').toUpperCase()}`;
 }
 
 /** 'a.b.JPG' -> '.JPG'; '' where a name does not end like an image. */

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { writeAtomically } from '../../atomic.js';
 import { availableCores } from '../../engine/threads.js';
+import { shownName } from '../../file-names.js';
 import type { ImageCollection, LabelledImages } from '../../plugin.js';
 import { inOrder } from '../../pool.js';
 import { unreadableReason } from '../skipped.js';
@@ -50,7 +51,7 @@ async function fillShard(archive: TarWriter, index: ShardIndex, task: ShardTask)
     const { number } = prepared;
     const { name, place } = images.item(number);
     if ('reason' in prepared) {
-      index.skipped.push({ name: place ?? name, reason: prepared.reason });
+      index.skipped.push({ name: place === undefined ? name : shownName(place), reason: prepared.reason });
     } else {
       if (isFull(archive.bytes, index, prepared.bytes.length, task)) return;
       const { key, extension } = keys.take(place ?? name, prepared.extension);

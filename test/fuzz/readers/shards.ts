@@ -28,7 +28,17 @@ const entry: fc.Arbitrary<MadeEntry> = fc.record(
       )
       .map((parts) => parts.join('')),
     content: fc.constantFrom('0', '7', '-1', '1e3', '99999999999999999999', 'cat', '', ' 3\n', '0'.repeat(5000), 'ä'),
-    type: fc.constantFrom('File', 'File', 'OldFile', 'Directory', 'SymbolicLink', 'ExtendedHeader', 'GNUDumpDir'),
+    type: fc.constantFrom(
+      'File',
+      'File',
+      'OldFile',
+      'Directory',
+      'SymbolicLink',
+      'Link',
+      'SparseFile',
+      'ExtendedHeader',
+      'GNUDumpDir',
+    ),
     claims: fc.constantFrom(0, 1, 511, 513, 2 ** 20 + 1, 2 ** 33, 2 ** 53 - 1, -1),
   },
   { requiredKeys: ['name', 'content'] },
@@ -36,14 +46,17 @@ const entry: fc.Arbitrary<MadeEntry> = fc.record(
 
 async function readShard(path: string): Promise<void> {
   const { size } = statSync(path);
-  const { length, offsets, sizes, classes } = await withOpenFile(path, (source) => readSamples(source));
+  const { length, offsets, sizes, classes, apart, texts } = await withOpenFile(path, (source) => readSamples(source));
   let end = 0;
   for (let row = 0; row < length; row++) {
     const offset = offsets[row] as number;
     assert(offset >= end, `sample ${row} lies in the one before it`);
-    end = offset + (sizes[row] as number);
+    const content = apart.get(row);
+    end = offset + (content?.stored ?? (sizes[row] as number));
+    for (const piece of content?.pieces ?? [])
+      assert(piece.offset + piece.bytes <= size, `sample ${row} lies beyond its shard`);
     assert(end <= size, `sample ${row} ends beyond its shard`);
-    assert((classes[row] as number) >= -1, `sample ${row} has no class that could be`);
+    assert((classes[row] as number) >= -1 - texts.length, `sample ${row} has no class that could be`);
   }
 }
 
@@ -55,7 +68,7 @@ const indexText = (file: string) =>
 const listing: fc.Arbitrary<Uint8Array> = fc
   .tuple(fc.constantFrom(...EDGES), fc.json(), fc.uint8Array({ maxLength: 80 }))
   .map(([length, json, rest]) =>
-    Buffer.concat([Buffer.from('ijepa listing 1\n'), integerBytes(length, 8), Buffer.from(json), rest]),
+    Buffer.concat([Buffer.from('ijepa listing 2\n'), integerBytes(length, 8), Buffer.from(json), rest]),
   );
 
 const pattern = fc
