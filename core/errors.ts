@@ -106,6 +106,12 @@ export function explainWriteError(error: unknown, path: string): unknown {
   );
 }
 
+/** What the system says of a file that it does not give, after its name; undefined for other errors. */
+export function systemProblem(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return undefined;
+  return SYSTEM_PROBLEMS[String(error.code)]?.says ?? `cannot be read: the system reports ${error.code}`;
+}
+
 /** Turns a failure of the file system into a message for the user; returns anything else as it is. */
 export function explainSystemError(error: unknown, what: string): unknown {
   if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return error;

@@ -203,8 +203,17 @@ test('a shard that is cut, damaged or something else is told with the byte', asy
   const cases: [what: string, bytes: Buffer, message: RegExp][] = [
     ['empty', Buffer.alloc(0), /x\.tar is damaged at byte 0: it is empty/],
     ['text', Buffer.from('hello'), /x\.tar is no tar archive: byte 0/],
+    [
+      'a pointer',
+      Buffer.from('version https://git-lfs.github.com/spec/v1\noid'),
+      /its content is a pointer of Git LFS/,
+    ],
     ['a picture', Buffer.alloc(4000, 7), /x\.tar is no tar archive: byte 0/],
-    ['packed', gzipSync(Buffer.from('x'.repeat(3000)), { level: 0 }), /no tar archive, but packed with gzip/],
+    [
+      'packed',
+      gzipSync(Buffer.from('x'.repeat(3000)), { level: 0 }),
+      /no tar archive: its content is packed with gzip/,
+    ],
     ['a header', flipped, /x\.tar is damaged at byte 1536: what should be a header is none/],
     ['cut in a header', whole.subarray(0, second + 100), /damaged at byte 1536: .*cut off/],
     ['cut in an image', whole.subarray(0, 900), /damaged at byte 0: 1\.jpg has 700 bytes, of which 388 are there/],

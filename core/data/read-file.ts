@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { explainSystemError, UserError } from '../errors.js';
+import { explainSystemError, systemProblem, UserError } from '../errors.js';
 import { shownName, systemPath } from '../file-names.js';
 
 /** Opening a pipe to which nobody writes returns at once in this way, and does nothing else to a file. */
@@ -9,10 +9,15 @@ const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 /**
  * The content of a regular file; nothing else can make a reader wait.
  * @param path of bytes that are not UTF-8, as `nameFromBytes` gives it
- * @throws Error if it is something else, or the system's error if it cannot be read
+ * @throws Error with the reason if it is something else, or cannot be read
  */
 export async function readRegularFile(path: string): Promise<Buffer> {
-  return withOpenFile(path, (file) => file.readFile());
+  try {
+    return await withOpenFile(path, (file) => file.readFile());
+  } catch (error) {
+    const problem = systemProblem(error);
+    throw problem === undefined ? error : new Error(`it ${problem}`, { cause: error });
+  }
 }
 
 /**

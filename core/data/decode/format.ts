@@ -1,4 +1,5 @@
 import sharp from 'sharp';
+import { contentKind } from './other-content.js';
 
 /** The kinds of picture files that are read. */
 export type Format = 'jpeg' | 'png' | 'webp' | 'gif' | 'tiff' | 'avif';
@@ -23,6 +24,8 @@ export function formatOf(bytes: Uint8Array): Format | null {
 /** Why a file of another content is not read. Others could have more files read, or take any time to draw. */
 export async function whatElse(bytes: Uint8Array): Promise<string> {
   if (bytes.length === 0) return 'it is empty';
+  const kind = contentKind(bytes);
+  if (kind !== null) return `its content is ${kind}`;
   const format = await sharp(bytes)
     .metadata()
     .then(

@@ -1,6 +1,7 @@
 import { UserError } from '../../errors.js';
 import { FILE_TYPES } from '../../fetch/tar.js';
 import { nameFromBytes, shownName } from '../../file-names.js';
+import { contentKind } from '../decode/other-content.js';
 import { type ByteSource, windowReader } from './source.js';
 import { BLOCK, type PaxRecords, paxRecords, readHeader } from './tar-header.js';
 import { oldSparseMap, type Piece, paxSparseMap } from './tar-sparse.js';
@@ -58,7 +59,7 @@ export async function* tarEntries(source: ByteSource): AsyncGenerator<TarFile | 
   const read = windowReader(source);
   let next: PaxRecords = [];
   for (let at = 0; ; ) {
-    if (at + BLOCK > source.size) throw endsTooSoon(source, at);
+    if (at + BLOCK > source.size) throw await endsTooSoon(source, at);
     const block = await read(at, BLOCK);
     const header = readHeader(block, next);
     if (header === 'end') return;
@@ -109,23 +110,26 @@ function noteOf(type: string, bytes: Buffer): PaxRecords {
   const name = nameFromBytes(end < 0 ? bytes : bytes.subarray(0, end));
   return [[type === LONG_LINK_NAME ? 'linkpath' : 'path', name]];
 }
-function endsTooSoon(source: ByteSource, at: number): UserError {
+async function endsTooSoon(source: ByteSource, at: number): Promise<UserError> {
   if (source.size === 0) return damaged(source, 0, 'it is empty');
-  if (source.size < BLOCK) return notTar(source, '');
+  if (source.size < BLOCK) return notTar(source, await source.read(0, source.size));
   return damaged(source, Math.min(at, source.size), 'it ends there without the end mark of an archive: it was cut off');
 }
 
 /** @param at where no header is, though one should be */
 async function noHeader(source: ByteSource, at: number): Promise<UserError> {
   if (at > 0) return damaged(source, at, 'what should be a header is none (wrong checksum)');
-  const [first, second] = await source.read(0, 2);
-  return notTar(source, first === 0x1f && second === 0x8b ? ', but packed with gzip' : '');
+  return notTar(source, await source.read(0, BLOCK));
 }
 
-function notTar({ name }: ByteSource, how: string): UserError {
-  return new UserError(`${name} is no tar archive${how}: byte 0 begins no header`, {
+/** @param start how it begins */
+function notTar({ name }: ByteSource, start: Buffer): UserError {
+  const kind = contentKind(start);
+  const isPacked = kind?.startsWith('packed') === true;
+  const how = kind === null ? 'byte 0 begins no header' : `its content is ${kind}`;
+  return new UserError(`${name} is no tar archive: ${how}`, {
     expected: 'a WebDataset shard: a tar archive that is not packed, because images are read out of its middle',
-    remedy: how ? `unpack it: gunzip ${name}` : 'name another file, or get this one anew',
+    remedy: isPacked ? 'unpack it, and name what comes out of it' : 'name another file, or get this one anew',
   });
 }
 

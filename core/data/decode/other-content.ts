@@ -1,0 +1,35 @@
+/** How texts begin that are found in files of pictures' names: what to call them, with what to do where that is known. */
+const TEXTS: readonly [RegExp, string][] = [
+  [
+    /^version https:\/\/git-lfs\.github\.com\/spec\//,
+    'a pointer of Git LFS, not the file itself (fetch it with: git lfs pull)',
+  ],
+  [/^\s*<(?:!doctype html|html|head|body)\b/i, 'HTML: a page that was saved instead of the file'],
+  [/^\s*<\?xml\b(?!.*<svg\b)/s, 'XML: perhaps the answer of a server that did not give the file'],
+  [/^\s*[[{]\s*["{}\]]/, 'JSON: perhaps the answer of a server that did not give the file'],
+];
+/** How other contents begin, in hexadecimal digits. */
+const BYTES: readonly [RegExp, string][] = [
+  [/^424d/, 'BMP'],
+  [/^38425053/, 'of Photoshop'],
+  [/^25504446/, 'PDF'],
+  [/^504b0304/, 'a zip archive'],
+  [/^1f8b/, 'packed with gzip'],
+  [/^425a68/, 'packed with bzip2'],
+  [/^fd377a585a/, 'packed with xz'],
+  [/^28b52ffd/, 'packed with zstd'],
+  [/^ff0a|^0000000c4a584c20/, 'JPEG XL'],
+  [/^0000000c6a502020/, 'JPEG 2000'],
+  [/^(?:00)+$/, 'nothing but bytes of value 0'],
+];
+/** Bytes from which a content is told. */
+const LOOKED_AT = 512;
+
+/** What the content of a file is that is not what its name says; null where that is not known. */
+export function contentKind(bytes: Uint8Array): string | null {
+  const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(LOOKED_AT, bytes.length));
+  const text = start.toString().replace(/^\ufeff/, '');
+  const hex = start.toString('hex');
+  const found = TEXTS.find(([beginning]) => beginning.test(text)) ?? BYTES.find(([beginning]) => beginning.test(hex));
+  return found?.[1] ?? null;
+}
