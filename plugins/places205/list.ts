@@ -24,7 +24,7 @@ export async function readList(list: string, root: string): Promise<ImageFiles> 
   let line = 0;
   try {
     for await (const bytes of createInterface({ input: createReadStream(list, 'latin1'), crlfDelay: Infinity })) {
-      const text = nameFromBytes(Buffer.from(bytes, 'latin1')).replace(/^\ufeff/, '');
+      const text = nameFromBytes(Buffer.from(bytes, 'latin1'));
       line++;
       if (text.trim() === '') continue; // trim takes a byte order mark off, too
       const { path, label } = readLine(text, `${list}, line ${line},`);
