@@ -187,7 +187,7 @@ test('an unreadable image is replaced by the same one every time, counted and li
   const skipped = new SkippedImages(file, 20, 0.1);
   const first = await read(images, skipped, 0, 15); // three epochs
   t.is(skipped.count, 1);
-  t.is(await readFile(file, 'utf8'), 'shapes/3\tthe disk has a hole\n');
+  t.is(await readFile(file, 'utf8'), 'shapes/3\tthe disk has a hole and a crack\n');
   const again = new SkippedImages(file, 20, 0.1);
   t.is(again.count, 1, 'the list is known after an interruption');
   t.deepEqual(await read(images, again, 0, 15), first);
