@@ -2,6 +2,7 @@ import { dirname, join } from 'node:path';
 import { writeFileAtomically } from '../core/atomic.js';
 import { makeFolders } from '../core/checkpoint/run-folder.js';
 import type { Engine } from '../core/engine/contract.js';
+import { outOfMemoryForFeatures } from '../core/engine/memory.js';
 import { startEngine } from '../core/engine/start.js';
 import { explainWriteError, UserError } from '../core/errors.js';
 import {
@@ -104,7 +105,7 @@ export async function runEvaluations(
     return 0;
   } catch (error) {
     progress.stop();
-    if (!stop.received) throw error;
+    if (!stop.received) throw outOfMemoryForFeatures(error, settings.batchSize) ?? error;
     const kept = settings.cache === null ? 'add --out DIR to keep features' : 'what was computed is kept';
     process.stderr.write(`ijepa: ${stop.received}: stopped; ${kept}, and the same command goes on from there\n`);
     return signalExitCode(stop.received);

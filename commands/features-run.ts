@@ -1,3 +1,4 @@
+import { outOfMemoryForFeatures } from '../core/engine/memory.js';
 import { startEngine } from '../core/engine/start.js';
 import { UserError } from '../core/errors.js';
 import { type ExtractOptions, extractFeatures, type FeatureTable } from '../core/eval/features.js';
@@ -30,7 +31,9 @@ export async function runFeatures(checkpoint: string, data: string, flags: Featu
   console.line(`engine   ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}`);
   const options = { ...asked, transform: flags.transform ?? split.transform };
   const { table, computed, seconds } = await timed(flags, (onProgress) =>
-    extractFeatures(engine, network, split.images, { ...options, onProgress }),
+    extractFeatures(engine, network, split.images, { ...options, onProgress }).catch((error: unknown) => {
+      throw outOfMemoryForFeatures(error, options.batchSize) ?? error;
+    }),
   );
   const facts = factsOf(network, split, options, flags);
   const files = await writeFeatures(table, { path: out, kind, classes: split.classes, facts });

@@ -404,7 +404,7 @@ test('settings that make no sense are refused', (t) => {
 });
 
 test('a batch that does not fit into memory is halved until it does', (t) => {
-  const engine = { name: 'onnx', memory: { limit: null, kind: 'planned' } } as const;
+  const engine = { name: 'onnx', memory: { limit: null, kind: 'planned', of: 'machine' } } as const;
   const small = { size: { dim: 384, depth: 12, heads: 6, mlpRatio: 4 }, patchSize: 16, imageSize: 224 };
   const at = (gib: number) => fineTuneMicroBatchSize(engine, small, 256, gib * 2 ** 30);
   t.is(at(1000), 256);

@@ -18,6 +18,7 @@ const row = (step: number): LogRow => ({
   momentum: 1,
   gradientNorm: 1,
   batchDeviation: 1,
+  seconds: 0.25,
   imagesPerSecond: 10,
   waitSeconds: 0,
   skippedImages: 0,

@@ -340,7 +340,7 @@ export const OPTIONS = {
       mayChange: true,
       help: 'memory that training may take; batches are computed in parts that fit',
     }),
-    '60% of what is free',
+    '60% of what is free; of a graphics card, 8 GiB',
   ),
   saveEverySteps: automatic(
     integer({

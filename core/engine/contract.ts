@@ -51,6 +51,8 @@ export interface EngineMemory {
    * - `planned`: whole graphs are compiled, and only what gradients need stays.
    */
   readonly kind: 'stepwise' | 'planned';
+  /** Whose memory holds its tensors: the machine's, or that of a graphics card. */
+  readonly of: 'machine' | 'card';
 }
 
 /** A function that an engine has prepared. */

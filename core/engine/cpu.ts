@@ -13,7 +13,7 @@ export const cpu: EngineStarter = {
       version: tf.version_core,
       device: 'CPU (plain JavaScript)',
       threads: 1,
-      memory: { limit: null, kind: 'stepwise' },
+      memory: { limit: null, kind: 'stepwise', of: 'machine' },
       compile: calledDirectly,
       ...oneLane,
       updateParameter,

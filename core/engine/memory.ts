@@ -1,27 +1,41 @@
 import { UserError } from '../errors.js';
 
-/** What engines say when memory runs out. */
+/** What engines, and the system, say when memory runs out. */
 const SYMPTOMS =
-  /out of memory|\bOOM\b|cannot enlarge memory|memory access out of bounds|allocation failed|failed to allocate|ResourceExhausted/i;
+  /out of memory|OUT_OF_(?:DEVICE_|HOST_)?MEMORY|\bOOM\b|cannot (?:enlarge|allocate) memory|memory access out of bounds|allocation failed|failed to allocate|bad_alloc|bad allocation|ResourceExhausted|ENOMEM/i;
+
+/** What is computed at once, and the option that says how much. */
+export interface AtOnce {
+  images: number;
+  flag: '--micro-batch-size' | '--batch-size';
+  /** What helps where it is one image already. */
+  otherwise: string;
+}
 
 /**
  * The message for the user where an error means that memory ran out; undefined for every other error.
  */
-export function outOfMemory(
-  error: unknown,
-  options: { batchSize: number; microBatchSize: number | null },
-): UserError | undefined {
+export function outOfMemory(error: unknown, { images, flag, otherwise }: AtOnce): UserError | undefined {
   if (!(error instanceof Error) || !SYMPTOMS.test(error.message)) return undefined;
-  const together = Math.min(options.microBatchSize ?? options.batchSize, options.batchSize);
+  const half = Math.ceil(images / 2);
   return new UserError(
-    `the engine ran out of memory with ${together} images at once`,
+    `the engine ran out of memory with ${images} image${images === 1 ? '' : 's'} at once`,
     {
-      expected: 'a step that fits into memory',
+      expected: 'computing that fits into memory',
       remedy:
-        together > 1
-          ? `use --micro-batch-size ${Math.ceil(together / 2)}: the same step, computed in parts; or a smaller model or image size`
-          : 'use a smaller --arch, a smaller --image-size or a larger --patch-size',
+        images > 1
+          ? `use ${flag} ${half}, which gives the same result in smaller parts; or ${otherwise}`
+          : `use ${otherwise}`,
     },
     { cause: error },
   );
+}
+
+/** The same of a network whose features are computed. */
+export function outOfMemoryForFeatures(error: unknown, images: number): UserError | undefined {
+  return outOfMemory(error, {
+    images,
+    flag: '--batch-size',
+    otherwise: 'a smaller --image-size, or a machine with more memory',
+  });
 }

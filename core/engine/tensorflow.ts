@@ -34,7 +34,7 @@ function nativeTensorflow(name: EngineName, packageNames: readonly string[], dev
         version,
         device,
         threads: availableThreads(),
-        memory: { limit: null, kind: 'stepwise' },
+        memory: { limit: null, kind: 'stepwise', of: available ? 'card' : 'machine' },
         compile: calledDirectly,
         ...oneLane,
         updateParameter,

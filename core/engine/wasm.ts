@@ -26,7 +26,7 @@ export const wasm: EngineStarter = {
       version: version_wasm,
       device: `CPU (WebAssembly${simd ? ', SIMD' : ''})`,
       threads: getThreadsCount() > 0 ? getThreadsCount() : 1,
-      memory: { limit: MEMORY_BYTES, kind: 'stepwise' },
+      memory: { limit: MEMORY_BYTES, kind: 'stepwise', of: 'machine' },
       compile: calledDirectly,
       ...oneLane,
       updateParameter,

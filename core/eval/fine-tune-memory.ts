@@ -1,8 +1,8 @@
-import { freemem } from 'node:os';
 import type { Engine } from '../engine/contract.js';
 import { UserError } from '../errors.js';
 import { countParameters, encoderShapes } from '../model/parameters.js';
-import { encoderValues, PROGRAM, SHARE_OF_FREE } from '../train/memory.js';
+import { memoryBudget } from '../train/free-memory.js';
+import { encoderValues, PROGRAM } from '../train/memory.js';
 import type { FeatureNetwork } from './network.js';
 
 const FLOAT = 4;
@@ -20,7 +20,7 @@ export function fineTuneMicroBatchSize(
   { name, memory }: Pick<Engine, 'name' | 'memory'>,
   network: Pick<FeatureNetwork, 'size' | 'patchSize' | 'imageSize'>,
   batchSize: number,
-  free = freemem(),
+  free?: number,
 ): number {
   const { size: encoder, patchSize, imageSize } = network;
   const patches = (imageSize / patchSize) ** 2;
@@ -28,7 +28,7 @@ export function fineTuneMicroBatchSize(
   const batches = 3 * batchSize * imageSize * imageSize * 3; // decoded ahead, normalised, on the engine
   const fixed = PROGRAM + FLOAT * (COPIES[memory.kind] * weights + batches);
   const perImage = FLOAT * encoderValues(memory.kind, encoder, patches);
-  const limit = Math.min(memory.limit ?? Number.POSITIVE_INFINITY, SHARE_OF_FREE * free);
+  const limit = memoryBudget(memory, null, free);
   const fitting = Math.floor((limit - fixed) / perImage);
   if (fitting < 1) {
     const gib = (bytes: number) => (bytes / GIB).toFixed(1);

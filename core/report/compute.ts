@@ -10,8 +10,8 @@ import { type LogRow, readRunLog } from './run-log.js';
 /**
  * What a run took so far, by its log.
  *
- * Device hours are the sum of the steps' times (batch size / images a second), waiting for images and looking at the
- * watch's images included, saving left out. Training operations are those of the networks' matrix products, with each
+ * Device hours are the sum of the steps' seconds, waiting for images and looking at the watch's images included, saving left
+ * out. Training operations are those of the networks' matrix products, with each
  * step's own numbers of tokens; the watch's are left out.
  * @param path the run's folder
  * @param epochs how many of its epochs count, for a checkpoint from the middle of a run; all where it is left out
@@ -38,7 +38,7 @@ export async function runCompute(
   };
   const sum = (value: (row: LogRow) => number) => rows.reduce((total, row) => total + value(row), 0);
   return {
-    deviceHours: sum(({ imagesPerSecond }) => batchSize / imagesPerSecond) / 3600,
+    deviceHours: sum(({ seconds, imagesPerSecond }) => seconds ?? batchSize / imagesPerSecond) / 3600,
     trainingFlops: sum(operations),
   };
 }
@@ -49,8 +49,11 @@ function isWhole(rows: readonly LogRow[]): boolean {
   return (
     rows.length > 0 &&
     rows.every(
-      ({ step, imagesPerSecond, contextPatches, targetPatches }, index) =>
-        step === index + 1 && isPositive(imagesPerSecond) && isPositive(contextPatches) && isPositive(targetPatches),
+      ({ step, seconds, imagesPerSecond, contextPatches, targetPatches }, index) =>
+        step === index + 1 &&
+        isPositive(seconds ?? imagesPerSecond) &&
+        isPositive(contextPatches) &&
+        isPositive(targetPatches),
     )
   );
 }

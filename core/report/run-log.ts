@@ -31,6 +31,8 @@ export interface LogRow {
   /** Mean over features of the standard deviation of the targets over the batch's images. */
   batchDeviation: number;
   imagesPerSecond: number;
+  /** How long the step took, with waiting and looking at the watch's images; null in runs of earlier versions. */
+  seconds: number | null;
   /** How long the step waited for its images. */
   waitSeconds: number;
   /** Unreadable images so far. */
@@ -59,6 +61,7 @@ const COLUMNS = [
   'gradientNorm',
   'batchDeviation',
   'imagesPerSecond',
+  'seconds',
   'waitSeconds',
   'skippedImages',
   'targetDeviation',
@@ -76,6 +79,7 @@ const rowSchema: z.ZodType<LogRow> = z.looseObject({
   ...(Object.fromEntries(COLUMNS.map((column) => [column, measured])) as Record<Column, typeof measured>),
   epoch: z.int().min(1),
   step: z.int().min(1),
+  seconds: looked.default(null),
   targetDeviation: looked,
   targetRank: looked,
   monitors: z.record(z.string(), z.record(z.string(), looked)).nullable().exactOptional(),

@@ -5,6 +5,7 @@ import type { Engine } from '../engine/contract.js';
 import { countParameters, encoderShapes, predictorShapes } from '../model/parameters.js';
 import type { ImageCollection } from '../plugin.js';
 import type { Console } from '../report/console.js';
+import { assumedMemory } from './free-memory.js';
 
 /** Says what a run is about to do: data, model, objective, engine, length. */
 export function announce(
@@ -26,7 +27,8 @@ export function announce(
   );
   console.line(`objective  ${describeObjective(options)}`);
   console.line(
-    `engine     ${run.engine.name} ${run.engine.version}, ${run.engine.device}, threads: ${run.engine.threads}`,
+    `engine     ${run.engine.name} ${run.engine.version}, ${run.engine.device}, threads: ${run.engine.threads}` +
+      (options.microBatchSize === null ? assumedMemory(run.engine.memory, options.memory) : ''),
   );
   console.line(
     `run        ${options.out}, seed ${options.seed}, ${options.epochs} epochs of batches of ${options.batchSize}` +

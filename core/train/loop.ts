@@ -122,7 +122,8 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
       const isWatched = step % options.watchEverySteps === 0 || step === totalSteps;
       const look = isWatched ? await watch.look(state.weights.target, step, taken.loss) : null;
 
-      const imagesPerSecond = (batchSize * 1000) / (performance.now() - asked);
+      const seconds = (performance.now() - asked) / 1000;
+      const imagesPerSecond = batchSize / seconds;
       log.append({
         epoch,
         step,
@@ -135,6 +136,7 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
         gradientNorm: taken.gradientNorm,
         batchDeviation: taken.targetDeviation,
         imagesPerSecond: round(imagesPerSecond, 2),
+        seconds: round(seconds, 4),
         waitSeconds: round(waitSeconds, 4),
         skippedImages: run.skipped.count,
         targetDeviation: look?.spread.deviation ?? null,

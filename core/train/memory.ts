@@ -1,4 +1,3 @@
-import { freemem } from 'node:os';
 import type { Options } from '../config/schema.js';
 import { maskSettings, modelSize } from '../config/settings.js';
 import type { Engine, EngineMemory } from '../engine/contract.js';
@@ -7,6 +6,7 @@ import { masksOfStep } from '../masking/coverage.js';
 import { meanPatches } from '../masking/multiblock.js';
 import { countParameters, encoderShapes, predictorShapes } from '../model/parameters.js';
 import type { VitSize } from '../model/sizes.js';
+import { assumedMemory, memoryBudget } from './free-memory.js';
 import { usableLanes } from './objective.js';
 
 /** What a training step needs, in bytes. */
@@ -26,8 +26,6 @@ const SAMPLED_STEPS = 20;
 export const PROGRAM = 260 * 2 ** 20;
 /** What a thread takes that computes beside the main one, before it has any tensor, in bytes. */
 const LANE = 40 * 2 ** 20;
-/** Part of the free memory that is used where the user names no budget. */
-export const SHARE_OF_FREE = 0.6;
 
 /**
  * Estimates what a step needs.
@@ -89,20 +87,19 @@ export function encoderValues(
 export function chooseMicroBatchSize(options: Options, engine: Engine): number {
   const { name, memory } = engine;
   const lanes = usableLanes(engine, options.regularizer !== 'none');
-  const budget = options.memory === null ? SHARE_OF_FREE * freemem() : options.memory * 2 ** 20;
-  const limit = Math.min(memory.limit ?? Number.POSITIVE_INFINITY, budget);
+  const limit = memoryBudget(memory, options.memory);
   const { fixed, perImage } = estimateStepMemory(options, memory.kind, lanes);
   const fitting = Math.floor((limit - fixed) / perImage);
   if (fitting < 1) {
     const gib = (bytes: number) => (bytes / GIB).toFixed(1);
     throw new UserError(
       `a step of this model needs about ${gib(fixed + perImage)} GiB with one image at once; ` +
-        `the engine ${name} may use ${gib(limit)}`,
+        `the engine ${name} may use ${gib(limit)}${assumedMemory(memory, options.memory)}`,
       {
         expected: 'a step that fits into memory',
         remedy:
-          'use a smaller --arch or --image-size, a larger --patch-size, more --memory where there is some, or ' +
-          '--micro-batch-size 1 to try it all the same',
+          `use a smaller --arch or --image-size, a larger --patch-size, --memory ${Math.ceil((fixed + perImage) / 2 ** 20)} where ` +
+          'there is as much, or --micro-batch-size 1 to try it all the same',
       },
     );
   }

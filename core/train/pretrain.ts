@@ -12,13 +12,13 @@ import { endRunState, writeRunState } from '../checkpoint/run-state.js';
 import { compareWithRun, newRunRecord, type RunRecord, readRunRecord, writeRunRecord } from '../config/record.js';
 import { placeOf, type ResolvedOptions } from '../config/resolve.js';
 import type { Options } from '../config/schema.js';
-import { cropSettings, learningRateSchedule, maskSettings, modelSize } from '../config/settings.js';
+import { cropSettings, learningRateSchedule, maskSettings, microBatchSizeOf, modelSize } from '../config/settings.js';
 import { keepListing, listingFrom } from '../data/listing/kept.js';
 import { cropsOfStep, requireOneBatch, stepsPerEpoch } from '../data/loader.js';
 import { openData } from '../data/open.js';
 import { checkOutside } from '../data/outside.js';
 import { SkippedImages } from '../data/skipped.js';
-import { outOfMemory } from '../engine/memory.js';
+import { type AtOnce, outOfMemory } from '../engine/memory.js';
 import { startEngine } from '../engine/start.js';
 import { reasonOf, UserError } from '../errors.js';
 import type { FileLock } from '../lock.js';
@@ -140,12 +140,17 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
       checkpoint: existsSync(checkpoint) ? checkpoint : null,
     };
   } catch (thrown) {
-    const error = outOfMemory(thrown, options) ?? thrown;
+    const error = outOfMemory(thrown, atOnce(options)) ?? thrown;
     await endRunState(folder.state, 'failed', reasonOf(error)).catch(() => {}); // the disk may be what failed
     throw error;
   } finally {
     await drawCurves({ folder, console });
   }
+}
+
+function atOnce(options: Options): AtOnce {
+  const otherwise = 'a smaller --arch, a smaller --image-size or a larger --patch-size';
+  return { images: microBatchSizeOf(options), flag: '--micro-batch-size', otherwise };
 }
 
 /** The folder of the run. */

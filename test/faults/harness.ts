@@ -27,7 +27,7 @@ const RUN = [...SMALLEST, ...'--epochs 4 --save-every-steps 2 --save-every-epoch
 /** Kills of one run, at most. */
 const MOST_A_RUN = 12;
 /** Columns of logs that tell how long something took. */
-const TIMES = ['imagesPerSecond', 'waitSeconds'];
+const TIMES = ['imagesPerSecond', 'seconds', 'waitSeconds'];
 
 /**
  * Kills real runs with SIGKILL at random moments, goes on with them until they are done, and compares each with a run that

@@ -3,7 +3,7 @@ import { fusedFunctions } from '../differentiable.js';
 import { tf } from '../tf.js';
 import { availableCores } from '../threads.js';
 import { OnnxBackend } from './backend.js';
-import { onnxFunctions } from './fused-functions.js';
+import { functionsOn } from './fused-functions.js';
 import { accumulateOnHost, updateOnHost } from './host-update.js';
 import { registerAllKernels } from './kernels/index.js';
 import { inLanes, inOneLane } from './lanes.js';
@@ -44,7 +44,7 @@ export const onnx: EngineStarter = {
       const sessions = new Sessions(runtime, threads, device);
       if (device === 'webgpu') await sessions.probe();
       registerAllKernels(name);
-      fusedFunctions.set(name, onnxFunctions);
+      fusedFunctions.set(name, functionsOn(device));
       tf.registerBackend(name, () => new OnnxBackend(sessions));
     }
     if (!(await tf.setBackend(name))) throw new Error('the backend of ONNX Runtime did not start');
@@ -54,7 +54,7 @@ export const onnx: EngineStarter = {
       version,
       device: described,
       threads,
-      memory: { limit: null, kind: 'planned' },
+      memory: { limit: null, kind: 'planned', of: device === 'webgpu' ? 'card' : 'machine' },
       compile: (fn) => replayed(backend, fn),
       ...lanesFor(backend, device === 'cpu' ? threads : 1),
       updateParameter: updateOnHost(backend),

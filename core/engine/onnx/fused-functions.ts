@@ -1,10 +1,17 @@
+import type { DeviceName } from '../contract.js';
 import type { TransformerFunctions } from '../differentiable.js';
 import { type Tensor, tf } from '../tf.js';
 
-/** The functions of a transformer in this engine's own kernels (`kernels/fused.ts`). */
-export const onnxFunctions: TransformerFunctions = {
-  cachedNumbers: 1.25e6,
+/** Numbers of a layer that stay in a processor's cache. */
+const CACHED = 1.25e6;
 
+/** The functions of a transformer on a device; a graphics card gains nothing from parts that fit a processor's cache. */
+export function functionsOn(device: DeviceName): TransformerFunctions {
+  return device === 'cpu' ? { ...onnxFunctions, cachedNumbers: CACHED } : onnxFunctions;
+}
+
+/** In this engine's own kernels (`kernels/fused.ts`). */
+const onnxFunctions: TransformerFunctions = {
   linear(save, x, weight, bias) {
     save([x, weight]);
     return {
