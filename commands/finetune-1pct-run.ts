@@ -34,7 +34,7 @@ export async function runFinetune(checkpoint: string, flags: FinetuneFlags): Pro
   const protocol = (task: EvaluationTask, network: FeatureNetwork) => {
     const { protocol, settings } = tuningOf(task, network);
     checkFineTuning(settings, task.data); // before anything is computed
-    return fineTuningText(protocol, settings, task.protocol.transform);
+    return fineTuningText(protocol, settings, task);
   };
   const { protocol: name, ...rest } = flags;
   const headFlags = name === undefined ? rest : { ...rest, protocol: name === 'small' ? ('quick' as const) : name };

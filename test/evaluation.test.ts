@@ -108,7 +108,7 @@ test.serial('finetune-1pct reports the better of fine-tuning and probe', async (
   t.is(code, 0, stderr);
   t.regex(
     stderr,
-    /protocol {3}paper[\s\S]*tuning {5}with changes[\s\S]*learning rate 0.001[\s\S]*rand-m9-mstd0.5-inc1/,
+    /protocol {3}paper[\s\S]*tuning {5}with changes[\s\S]*batches of 12 \(all[^)]*512\), learning rate 2.344e-5 [\s\S]*rand-m9-mstd0.5-inc1/,
   );
   const [result] = JSON.parse(stdout).results as EvaluationResult[];
   t.is(result?.fineTuning?.protocol, 'own');

@@ -236,7 +236,7 @@ const QUICK: FineTuneSettings = {
 };
 
 testOnEngines(test, engines, 'where bars lie is learnt, the frozen encoder stays as it was', async (t, engine) => {
-  const network = networkOf(16, 2, 8, 2);
+  const network = networkOf(16, 2, 8, 4);
   const before = await together(network.encoder);
   const live = tf.memory().numTensors;
   const epochs: (number | null)[] = [];

@@ -32,19 +32,20 @@ export function protocolText({ protocol, protocolName, views, seed }: Evaluation
 export function fineTuningText(
   protocol: FineTuneProtocol,
   settings: FineTuneSettings,
-  transform: ProbeProtocol['transform'],
+  { data, protocol: { transform } }: Pick<EvaluationTask, 'data' | 'protocol'>,
 ): string[] {
   const { epochs, warmupEpochs, finalLearningRate, rateAt, batchSize, layerDecay, weightDecay } = settings;
   const { baseLearningRate, labelSmoothing, randAugment } = settings;
   const names = { paper: 'paper', small: 'small', own: 'with changes of your own' };
+  const batch = Math.min(batchSize, data.train.length);
+  const batches = `batches of ${batch}${batch < batchSize ? ` (all images there are, not ${batchSize})` : ''}`;
   return [
     `tuning     ${names[protocol]}, seed ${settings.seed}`,
     `  network  the whole encoder, and a linear head on its average-pooled, layer-normed patches (first weights of ` +
-      `deviation ${settings.headDeviation}); cross-entropy, label smoothing ${labelSmoothing}`,
-    `  training ADAMW, ${epochs} epochs, batches of ${batchSize} (or all images), learning rate ` +
-      `${rounded(stepRate(settings, batchSize))} (${rounded(baseLearningRate)} for 256 images), ${warmupEpochs} epochs ` +
-      `of warm-up from 0, then along a cosine to ${finalLearningRate}, taken at the ${rateAt} of a step; layer-wise ` +
-      `decay ${layerDecay}, weight decay ${weightDecay}`,
+      `deviation ${rounded(settings.headDeviation)}); cross-entropy, label smoothing ${labelSmoothing}`,
+    `  training ADAMW, ${epochs} epochs, ${batches}, learning rate ${rounded(stepRate(settings, batch))} ` +
+      `(${rounded(baseLearningRate)} for 256 images), ${warmupEpochs} epochs of warm-up from 0, then along a cosine to ` +
+      `${rounded(finalLearningRate)}, taken at the ${rateAt} of a step; layer-wise decay ${layerDecay}, weight decay ${weightDecay}`,
     `  images   training: ${VIEWS[transform].train}, RandAugment: ${randAugment}`,
   ];
 }
@@ -54,6 +55,8 @@ function scheduleText({ schedule }: ProbeProtocol): string {
   return `divided by 10 at epochs ${schedule.atEpochs.map(rounded).join(', ')}`;
 }
 
+/** Four digits; small numbers as 3e-5. */
 function rounded(value: number): string {
-  return String(Number(value.toPrecision(4)));
+  const short = Number(value.toPrecision(4));
+  return short !== 0 && Math.abs(short) < 1e-3 ? short.toExponential() : String(short);
 }
