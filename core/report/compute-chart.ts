@@ -1,7 +1,8 @@
 import type { EvaluationResult } from '../eval/result.js';
 import { type ChartParts, type DrawApi, titleAt, whisker } from './chart-parts.js';
 import { COLOURS } from './colours.js';
-import { archName, groupBy } from './network-rows.js';
+import { archName, groupBy, isPapers } from './network-rows.js';
+import { MARK_WORDS } from './result-table.js';
 
 type Compute = NonNullable<EvaluationResult['compute']>;
 type Measured = EvaluationResult & { compute: Compute };
@@ -55,14 +56,14 @@ export function computePanels(
   }));
   const ranges = QUANTITIES.map(({ of }) => wholeDecades(measured.map(({ compute }) => of(compute))));
   const middles = ranges.map(({ min, max }) => (Math.log10(min) + Math.log10(max)) / 2);
-  const quick = measured.some(({ protocolName }) => protocolName === 'quick');
+  const isMarked = measured.some((result) => !isPapers(result));
   const side = width / QUANTITIES.length;
   const legendTop = top + 40;
   const legendHeight = LEGEND_LINE * tasks.length;
   return {
     title: [
       ...QUANTITIES.map(({ title }, at) =>
-        titleAt(at * side + 24, top + 10, `${title}${quick ? ' († quick protocol)' : ''}`),
+        titleAt(at * side + 24, top + 10, `${title}${isMarked ? ` († ${MARK_WORDS['†']})` : ''}`),
       ),
       ...tasks.map(({ task, colour, random }, at) => ({
         left: 24,
@@ -175,9 +176,10 @@ function taskSeries(
   ];
 }
 
-function pointName({ network, protocolName }: Measured): string {
+function pointName(result: Measured): string {
+  const { network } = result;
   const epochs = network.epochs === null ? '' : `, ${network.epochs} ep.`;
-  return `${archName(network)}${epochs}${protocolName === 'quick' ? '†' : ''}`;
+  return `${archName(network)}${epochs}${isPapers(result) ? '' : '†'}`;
 }
 
 /** A logarithmic axis has no place for 0. */

@@ -4,10 +4,10 @@ import type { EvaluationResult } from '../eval/result.js';
 import { type ChartParts, type DrawApi, joinParts, titleAt, whisker } from './chart-parts.js';
 import { COLOURS } from './colours.js';
 import { computeHeight, computePanels } from './compute-chart.js';
-import { archName, groupBy, methodName, networkRows } from './network-rows.js';
+import { archName, groupBy, isPapers, methodName, networkRows } from './network-rows.js';
 import { paperTask, thousands } from './paper-tasks.js';
 import { FONT, writePicture } from './picture.js';
-import { printable, shown } from './result-table.js';
+import { MARK_WORDS, printable, shown } from './result-table.js';
 
 const WIDTH = 1240;
 const BARS = { left: 400, right: 190, rowHeight: 26 };
@@ -124,10 +124,11 @@ function barIntervals(results: readonly EvaluationResult[]) {
   };
 }
 
-function barName({ network, protocolName }: EvaluationResult): string {
+function barName(result: EvaluationResult): string {
+  const { network } = result;
   const length = network.weights === 'pretrained' && network.epochs !== null ? `, ${network.epochs} epochs` : '';
-  const quick = protocolName === 'quick' ? ' (quick protocol)' : '';
-  return printable(`${methodName(network)} ${archName(network)}${length}${quick}`);
+  const mark = isPapers(result) ? '' : ` (${MARK_WORDS['†']})`;
+  return printable(`${methodName(network)} ${archName(network)}${length}${mark}`);
 }
 
 function render(parts: ChartParts, height: number): string {
