@@ -40,50 +40,56 @@ export function translateY(picture: Picture, part: number, fill: Colour): Pictur
  * An affine transform with bicubic interpolation, in Pillow's arithmetic (Image.transform): the cubic through four points
  * with a = -1, no antialiasing, values cut to whole numbers, the border's pixels repeated.
  */
-function transform({ rgb, width, height }: Picture, [a, b, c, d, e, f]: Matrix, fill: Colour): Picture {
-  const result = new Uint8Array(rgb.length);
+function transform(picture: Picture, [a, b, c, d, e, f]: Matrix, fill: Colour): Picture {
+  const { width, height } = picture;
+  const result = new Uint8Array(picture.rgb.length);
   let out = 0;
   for (let y = 0.5; y < height; y++) {
     for (let x = 0.5; x < width; x++, out += 3) {
       const fromX = a * x + b * y + c;
       const fromY = d * x + e * y + f;
       if (fromX < 0 || fromX >= width || fromY < 0 || fromY >= height) result.set(fill, out);
-      else interpolate(rgb, width, height, fromX - 0.5, fromY - 0.5, result, out);
+      else interpolate(picture, fromX - 0.5, fromY - 0.5, result, out);
     }
   }
   return { rgb: result, width, height };
 }
 
-/** The colour at a point between the centres of pixels. */
-function interpolate(
-  rgb: Uint8Array,
-  width: number,
-  height: number,
-  x: number,
-  y: number,
-  result: Uint8Array,
-  out: number,
-): void {
-  const [left, top] = [Math.floor(x), Math.floor(y)];
-  const [dx, dy] = [x - left, y - top];
-  const at = (offset: number) => 3 * clamp(left + offset, width);
-  const [x0, x1, x2, x3] = [at(-1), at(0), at(1), at(2)];
-  const row = (offset: number, channel: number) => {
-    const start = 3 * width * clamp(top + offset, height) + channel;
-    if (dx === 0) return rgb[start + x1] as number; // exactly, and so it is below
-    return cubic(
-      rgb[start + x0] as number,
-      rgb[start + x1] as number,
-      rgb[start + x2] as number,
-      rgb[start + x3] as number,
-      dx,
-    );
-  };
+/** The colour at a point, in pixels from the centre of the first one. */
+function interpolate({ rgb, width, height }: Picture, x: number, y: number, result: Uint8Array, out: number): void {
+  const left = Math.floor(x);
+  const top = Math.floor(y);
+  const dx = x - left;
+  const dy = y - top;
+  const x0 = 3 * clamp(left - 1, width);
+  const x1 = 3 * clamp(left, width);
+  const x2 = 3 * clamp(left + 1, width);
+  const x3 = 3 * clamp(left + 2, width);
+  const row = 3 * width;
+  const y0 = row * clamp(top - 1, height);
+  const y1 = row * clamp(top, height);
+  const y2 = row * clamp(top + 1, height);
+  const y3 = row * clamp(top + 2, height);
   for (let channel = 0; channel < 3; channel++) {
-    const value =
-      dy === 0 ? row(0, channel) : cubic(row(-1, channel), row(0, channel), row(1, channel), row(2, channel), dy);
+    const value = cubic(
+      alongRow(rgb, y0 + channel, x0, x1, x2, x3, dx),
+      alongRow(rgb, y1 + channel, x0, x1, x2, x3, dx),
+      alongRow(rgb, y2 + channel, x0, x1, x2, x3, dx),
+      alongRow(rgb, y3 + channel, x0, x1, x2, x3, dx),
+      dy,
+    );
     result[out + channel] = value <= 0 ? 0 : value >= 255 ? 255 : value;
   }
+}
+
+function alongRow(rgb: Uint8Array, start: number, x0: number, x1: number, x2: number, x3: number, d: number): number {
+  return cubic(
+    rgb[start + x0] as number,
+    rgb[start + x1] as number,
+    rgb[start + x2] as number,
+    rgb[start + x3] as number,
+    d,
+  );
 }
 
 /** Between v1 (d = 0) and v2 (d = 1). */

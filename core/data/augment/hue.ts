@@ -8,13 +8,14 @@ import type { Picture } from '../picture.js';
 export function hue({ rgb, width, height }: Picture, turn: number): Picture {
   const shift = Math.trunc(turn * 255);
   const result = new Uint8Array(rgb.length);
+  const parts = new Uint8Array(4);
   for (let at = 0; at < rgb.length; at += 3) {
     const [red, green, blue] = [rgb[at] as number, rgb[at + 1] as number, rgb[at + 2] as number];
     const most = Math.max(red, green, blue);
     const range = most - Math.min(red, green, blue);
     const saturation = range === 0 ? 0 : Math.trunc(Math.fround(range / most) * 255);
     const turned = (hueOf(red, green, blue, most, range) + shift) & 0xff;
-    setColour(result, at, turned, saturation, most);
+    setColour(result, at, turned, saturation, most, parts);
   }
   return { rgb: result, width, height };
 }
@@ -29,15 +30,18 @@ function hueOf(red: number, green: number, blue: number, most: number, range: nu
   return Math.trunc(Math.fround((sixth / 6 + 1) % 1) * 255);
 }
 
-function setColour(rgb: Uint8Array, at: number, hue: number, saturation: number, value: number): void {
+/** For each sixth of the circle, which of value, p, q and t (see below) red, green and blue are. */
+const PLACES = [0, 3, 1, 2, 0, 1, 1, 0, 3, 1, 2, 0, 3, 1, 0, 0, 1, 2] as const;
+
+/** @param parts memory for four values */
+function setColour(rgb: Uint8Array, at: number, hue: number, saturation: number, value: number, parts: Uint8Array) {
   const sixth = Math.floor((hue * 6) / 255);
   const part = Math.fround((hue * 6) / 255 - sixth);
   const pale = Math.fround(saturation / 255);
-  const p = Math.round(value * (1 - pale));
-  const q = Math.round(value * (1 - Math.fround(pale * part)));
-  const t = Math.round(value * (1 - pale * (1 - part)));
-  const colours = [value, t, p, q, value, p, p, value, t, p, q, value, t, p, value, value, p, q];
+  parts[0] = value;
+  parts[1] = Math.round(value * (1 - pale));
+  parts[2] = Math.round(value * (1 - Math.fround(pale * part)));
+  parts[3] = Math.round(value * (1 - pale * (1 - part)));
   const from = 3 * (sixth % 6);
-  if (saturation === 0) rgb.fill(value, at, at + 3);
-  else for (let channel = 0; channel < 3; channel++) rgb[at + channel] = colours[from + channel] as number;
+  for (let channel = 0; channel < 3; channel++) rgb[at + channel] = parts[PLACES[from + channel] as number] as number;
 }
