@@ -32,11 +32,15 @@ export function ijepa(args: readonly string[], cwd?: string, started?: (child: C
 }
 
 /** Runs the compiled command to its end, in other circumstances. */
-export function startIjepa(
-  args: readonly string[],
+export function startIjepa(args: readonly string[], options: StartOptions = {}): Promise<Ended> {
+  return startProgram([process.execPath, COMMAND, ...args], options);
+}
+
+/** Runs any program to its end. */
+export function startProgram(
+  command: readonly string[],
   { env, first, started, ...options }: StartOptions = {},
 ): Promise<Ended> {
-  const command = [process.execPath, COMMAND, ...args];
   const [program = '', ...rest] = first === undefined ? command : ['sh', '-c', `${first}; exec "$@"`, 'sh', ...command];
   return new Promise((resolve, reject) => {
     const child = spawn(program, rest, {
