@@ -26,6 +26,7 @@ import { addResults } from '../core/report/results-file.js';
 import { tableCsv, tableLatex, tableMarkdown } from '../core/report/table-formats.js';
 import { tableText } from '../core/report/table-text.js';
 import { evaluationTables } from '../core/report/tables.js';
+import { terminalOf } from '../core/report/terminal.js';
 import { listenForStop, signalExitCode } from '../core/train/interrupt.js';
 import { type EvaluationFlags, type Format, readFormats } from './evaluation-options.js';
 import { numberFrom0, wholeNumber } from './numbers.js';
@@ -182,9 +183,8 @@ async function report(
   const tables = evaluationTables(results).filter(({ groups }) =>
     groups.some(({ rows }) => rows.some(({ source }) => source === 'measured')),
   );
-  const { columns, isTTY } = process.stdout;
-  for (const table of tables)
-    console.line(`\n${tableText(table, isTTY === true && process.env.NO_COLOR === undefined, columns)}`);
+  const { colour, columns } = terminalOf(flags.json ? process.stderr : process.stdout);
+  for (const table of tables) console.line(`\n${tableText(table, colour, columns)}`);
   const files: string[] = [];
   if (flags.out !== undefined && results.length > 0) {
     files.push(join(flags.out, 'results.json'), join(flags.out, 'chart.png'));

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { explainSystemError, UserError } from '../core/errors.js';
+import { terminalOf } from '../core/report/terminal.js';
 import { keepIgnored } from '../core/signals.js';
 import { programVersion } from '../core/version.js';
 import { benchCommand } from './bench.js';
@@ -15,6 +16,8 @@ import { runsCommand } from './runs.js';
 import { tablesCommand } from './tables.js';
 import { transferEvalCommand } from './transfer-eval.js';
 
+/** Characters of a line of help where the width of the terminal is not known. */
+const USUAL_WIDTH = 80;
 /** How the program ends. A run that was stopped by a signal ends with 130 or 143. */
 const EXIT = { done: 0, bug: 1, userError: 2 } as const;
 
@@ -34,7 +37,11 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .version(programVersion())
     .showSuggestionAfterError()
     .showHelpAfterError('(--help lists what there is)')
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'ijepa: ')) })
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, 'ijepa: ')),
+      getOutHelpWidth: () => terminalOf(process.stdout).columns ?? USUAL_WIDTH,
+      getErrHelpWidth: () => terminalOf(process.stderr).columns ?? USUAL_WIDTH,
+    })
     .exitOverride();
   const commands = [
     pretrainCommand(finish),

@@ -8,6 +8,7 @@ import { findResults } from '../core/report/results-search.js';
 import { tableCsv, tableLatex, tableMarkdown } from '../core/report/table-formats.js';
 import { tableText } from '../core/report/table-text.js';
 import { evaluationTables } from '../core/report/tables.js';
+import { terminalOf } from '../core/report/terminal.js';
 import type { TablesFlags } from './tables.js';
 
 /** Prints the tables with the results of files and folders, and draws a chart of them. */
@@ -27,9 +28,8 @@ function formatTables(tables: readonly ResultTable[], format: TablesFlags['forma
   if (format === 'csv') return tables.map(tableCsv).join('\r\n');
   if (format === 'markdown') return tables.map(tableMarkdown).join('\n');
   if (format === 'latex') return tables.map(tableLatex).join('\n');
-  const { stdout, env } = process;
-  const colour = stdout.isTTY === true && env.NO_COLOR === undefined;
-  return `${tables.map((table) => tableText(table, colour, stdout.columns)).join('\n\n')}\n`;
+  const { colour, columns } = terminalOf(process.stdout);
+  return `${tables.map((table) => tableText(table, colour, columns)).join('\n\n')}\n`;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { cp, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import sharp from 'sharp';
@@ -54,6 +54,28 @@ for (const [name, fixture, classes, train, tests] of FORMS) {
     t.deepEqual([data.classes.length, data.train.length, data.test.length], [classes, train, tests]);
   });
 }
+
+test('texts of a data set may begin with a byte order mark; ones in UTF-16 are named', async (t) => {
+  const kinds = new Set<string>();
+  for (const [name, fixture] of FORMS.filter(
+    ([name, fixture]) => name !== 'imagenet' && !fixture.endsWith('archive'),
+  )) {
+    const folder = join(await temporaryFolder(t), fixture);
+    await cp(join(DATA, fixture), folder, { recursive: true });
+    const texts = (await readdir(folder, { recursive: true })).filter((path) => /\.(json|csv|txt)$/.test(path));
+    if (texts.length === 0) continue;
+    kinds.add(name);
+    const plain = await openLabelled(name, folder);
+    const contents = await Promise.all(texts.map((path) => readFile(join(folder, path), 'utf8')));
+    for (const [at, path] of texts.entries()) await writeFile(join(folder, path), `\uFEFF${contents[at]}`);
+    const marked = await openLabelled(name, folder);
+    t.deepEqual([marked.classes, labelsOf(marked.train)], [plain.classes, labelsOf(plain.train)], fixture);
+    for (const [at, path] of texts.entries())
+      await writeFile(join(folder, path), Buffer.from(`\uFEFF${contents[at]}`, 'utf16le'));
+    await t.throwsAsync(() => openLabelled(name, folder), { message: /is a text in UTF-16/ }, fixture);
+  }
+  t.deepEqual([...kinds], ['cifar100', 'places205', 'inat18', 'clevr-count', 'clevr-dist', 'webdataset']);
+});
 
 test('every data set but shapes has a form in the fixtures', (t) => {
   const tried = new Set(FORMS.map(([name]) => name));

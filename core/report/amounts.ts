@@ -1,5 +1,6 @@
 import { MultiBar, Presets } from 'cli-progress';
 import { formatDuration } from './console.js';
+import { terminalOf } from './terminal.js';
 
 /** Speaks of work that is measured in bytes or images: a bar on a terminal, plain lines elsewhere. */
 export interface Amounts {
@@ -33,7 +34,7 @@ export function createAmounts(
     line,
     start(title, unit) {
       const pace = measurePace();
-      if (!stream.isTTY) return plainProgress(line, title, unit, pace);
+      if (!terminalOf(stream).bars) return plainProgress(line, title, unit, pace);
       const running = new MultiBar(
         { format: `${title} {bar} {text}`, barsize: 20, hideCursor: false, stream, gracefulExit: false },
         Presets.shades_classic,

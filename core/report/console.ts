@@ -1,4 +1,5 @@
 import { MultiBar, Presets } from 'cli-progress';
+import { terminalOf } from './terminal.js';
 
 /** Where a command speaks to people. */
 export interface Console {
@@ -38,9 +39,9 @@ export function createConsole(machineOutput: boolean): Console {
   };
   return {
     line,
-    warn: (text) => line(stream.isTTY ? `\x1b[33m${text}\x1b[0m` : text),
+    warn: (text) => line(terminalOf(stream).colour ? `\x1b[33m${text}\x1b[0m` : text),
     progress(totalSteps, epochs, doneSteps) {
-      if (!stream.isTTY) return plainProgress(line, totalSteps, epochs, doneSteps);
+      if (!terminalOf(stream).bars) return plainProgress(line, totalSteps, epochs, doneSteps);
       const format = `epoch {epoch}/${epochs} {bar} step {value}/{total}  loss {loss}  {rate} images/s  {left} left`;
       const running = new MultiBar(
         { format, barsize: 20, hideCursor: false, stream, gracefulExit: false },

@@ -1,5 +1,6 @@
 import { Presets, SingleBar } from 'cli-progress';
 import { formatDuration } from './console.js';
+import { terminalOf } from './terminal.js';
 
 /** Seconds between two plain lines. */
 const PLAIN_INTERVAL = 10;
@@ -13,7 +14,7 @@ export interface RowProgress {
 
 /** A progress bar on a terminal; elsewhere a plain line now and then. */
 export function showRows(stream: NodeJS.WriteStream): RowProgress {
-  const show = stream.isTTY ? showBar(stream) : showLines(stream);
+  const show = terminalOf(stream).bars ? showBar(stream) : showLines(stream);
   let first: { done: number; at: number } | undefined;
   return {
     update(done, total) {

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { nameFromBytes, PluginError } from '../../core/plugin.js';
+import { nameFromBytes, PluginError, textOf } from '../../core/plugin.js';
 import { isFile, readProblem, safePath } from '../shared/files.js';
 import { ImageFiles } from '../shared/image-files.js';
 
@@ -25,7 +25,7 @@ export async function readList(list: string, root: string): Promise<ImageFiles> 
   try {
     for await (const bytes of createInterface({ input: createReadStream(list, 'latin1'), crlfDelay: Infinity })) {
       const text = nameFromBytes(Buffer.from(bytes, 'latin1'));
-      line++;
+      if (line++ === 0) textOf(Buffer.from(bytes.slice(0, 3), 'latin1'), list); // refuses UTF-16
       if (text.trim() === '') continue; // trim takes a byte order mark off, too
       const { path, label } = readLine(text, `${list}, line ${line},`);
       const before = lineOf.get(path);

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { explainSystemError, reasonOf, UserError } from '../../errors.js';
+import { textOf } from '../../text.js';
 import { beside, inside, isAddress } from './address.js';
 import type { Network } from './network.js';
 import { NO_CLASS } from './samples.js';
@@ -133,8 +134,12 @@ export async function readShardIndex(place: string, network: Network): Promise<S
 
 /** A text file; null where there is none. */
 async function readText(place: string, network: Network): Promise<string | null> {
-  if (isAddress(place)) return (await network.readSmall(place, MOST_BYTES))?.toString() ?? null;
-  return readFile(place, 'utf8').catch((error: unknown) => {
+  const bytes = isAddress(place) ? await network.readSmall(place, MOST_BYTES) : await readIfThere(place);
+  return bytes && textOf(bytes, place);
+}
+
+async function readIfThere(place: string): Promise<Buffer | null> {
+  return readFile(place).catch((error: unknown) => {
     if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return null;
     throw explainSystemError(error, place);
   });
