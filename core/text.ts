@@ -1,6 +1,7 @@
 import { constants } from 'node:buffer';
-import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
+import { openRegularSync, withRegularFile } from './data/read-file.js';
 import { explainSystemError, UserError } from './errors.js';
 
 /*
@@ -21,14 +22,13 @@ const DEEPEST = 100;
 export async function readText(path: string, most: number = constants.MAX_STRING_LENGTH): Promise<string> {
   const parts: Buffer[] = [];
   let bytes = 0;
-  try {
-    for await (const part of createReadStream(path, { end: most, highWaterMark: 1 << 18 })) {
+  await withRegularFile(path, async (file) => {
+    const stream = file.createReadStream({ end: most, highWaterMark: 1 << 18, autoClose: false });
+    for await (const part of stream) {
       parts.push(part as Buffer);
       bytes += (part as Buffer).length;
     }
-  } catch (error) {
-    throw explainSystemError(error, path);
-  }
+  });
   if (bytes <= most) return textOf(Buffer.concat(parts), path);
   throw new UserError(`${path} has more than ${most} bytes`, { expected: 'a text of a size that can be read at once' });
 }
@@ -61,7 +61,7 @@ export function* linesOf(path: string): Generator<string> {
   let begun = '';
   let isStart = true;
   try {
-    file = openSync(path, 'r');
+    file = openRegularSync(path);
     for (let bytes = readSync(file, part); bytes > 0; bytes = readSync(file, part)) {
       if (isStart) textOf(part.subarray(0, Math.min(bytes, MARK.length)), path);
       const from = isStart && part.subarray(0, bytes).indexOf(MARK) === 0 ? MARK.length : 0;

@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import test from 'ava';
 import { ByteGate } from '../core/data/byte-gate.js';
 import { type LoaderSettings, loadBatches, stepsPerEpoch } from '../core/data/loader.js';
@@ -192,6 +193,46 @@ test('an unreadable image is replaced by the same one every time, counted and li
   t.is(again.count, 1, 'the list is known after an interruption');
   t.deepEqual(await read(images, again, 0, 15), first);
   t.is((await readFile(file, 'utf8')).split('\n').length, 2);
+});
+
+test('unreadable images are listed in the order of their batches, however long each takes to fail', async (t) => {
+  const images = await generated(24);
+  const folder = await temporaryFolder(t);
+  const lists = [];
+  for (const waits of [(index: number) => index % 5, (index: number) => (7 * index) % 4]) {
+    const item = (index: number) => {
+      const source = async () => {
+        await wait(5 * waits(index));
+        throw new Error(`reason ${index}`);
+      };
+      return index % 3 === 0 ? { ...images.item(index), source } : images.item(index);
+    };
+    const file = join(folder, `skipped-${lists.length}.txt`);
+    await read({ ...images, item }, new SkippedImages(file, 24, 0.5), 0, 6);
+    lists.push(await readFile(file, 'utf8'));
+  }
+  t.is(lists[0]?.trimEnd().split('\n').length, 8);
+  t.is(lists[0], lists[1]);
+});
+
+test('a name with a tab or a line break is one line of the list, and known after an interruption', async (t) => {
+  const file = join(await temporaryFolder(t), 'skipped.txt');
+  const add = (skipped: SkippedImages) => {
+    for (const name of ['a\tb.jpg', 'a b.jpg', 'c\nd.jpg']) skipped.add(name, 'no\nreason');
+  };
+  add(new SkippedImages(file, 100, 0.5));
+  const again = new SkippedImages(file, 100, 0.5);
+  add(again);
+  t.is(again.count, 3);
+  t.is(await readFile(file, 'utf8'), 'a\\tb.jpg\tno reason\na b.jpg\tno reason\nc\\nd.jpg\tno reason\n');
+});
+
+test('where no image can be read, the message names some, with their reasons', async (t) => {
+  const images = withUnreadable(await generated(12), () => true);
+  const skipped = new SkippedImages(join(await temporaryFolder(t), 'skipped.txt'), 12, 1);
+  const error = await t.throwsAsync(read(images, skipped, 0, 2), { instanceOf: UserError });
+  t.regex(error?.message ?? '', /100 images in a row.*\n {4}shapes\/\d+: the disk has a hole and a crack\n {4}shapes/);
+  t.false(error?.report.includes('skipped.txt'));
 });
 
 test('too many unreadable images stop the run with examples and the list', async (t) => {

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
 import { type Place, writeAtomically } from '../atomic.js';
-import { explainSystemError, UserError } from '../errors.js';
+import { withRegularFile } from '../data/read-file.js';
+import { UserError } from '../errors.js';
 import { listOf } from '../list-of.js';
 
 /*
@@ -99,19 +100,7 @@ export async function readSafetensors(
   path: string,
   wanted: (name: string) => boolean = () => true,
 ): Promise<TensorFile> {
-  let file: FileHandle;
-  try {
-    file = await open(path, 'r');
-  } catch (error) {
-    throw explainSystemError(error, path);
-  }
-  try {
-    return await readOpenFile(path, file, wanted);
-  } catch (error) {
-    throw explainSystemError(error, path);
-  } finally {
-    await file.close();
-  }
+  return withRegularFile(path, (file) => readOpenFile(path, file, wanted));
 }
 
 async function readOpenFile(path: string, file: FileHandle, wanted: (name: string) => boolean): Promise<TensorFile> {

@@ -64,10 +64,9 @@ class NotRegular extends Error {
  * @throws as `readRegularFile`
  */
 export function readRegularFileSync(path: string): Buffer {
-  const file = openSync(systemPath(path), FLAGS);
+  const file = openRegularSync(path);
   try {
     const found = fstatSync(file);
-    requireRegular(found);
     const content = Buffer.allocUnsafeSlow(found.size);
     let at = 0;
     while (at < content.length) {
@@ -81,8 +80,23 @@ export function readRegularFileSync(path: string): Buffer {
   }
 }
 
+/**
+ * Opens a regular file for reading, to be closed by the caller.
+ * @throws Error with the reason if it is something else, or the system's error if it cannot be opened
+ */
+export function openRegularSync(path: string): number {
+  const file = openSync(systemPath(path), FLAGS);
+  try {
+    requireRegular(fstatSync(file));
+    return file;
+  } catch (error) {
+    closeSync(file);
+    throw error;
+  }
+}
+
 /** @throws Error that says what it is, if it is no regular file */
-export function requireRegular(found: Stats): void {
+function requireRegular(found: Stats): void {
   const kind = kindOf(found);
   if (kind !== null) throw new NotRegular(kind);
 }

@@ -15,7 +15,7 @@
  * `node dist/test/check-plugin.js ./my-plugin.js my-set:folder` holds it against the contract.
  */
 import { createHash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type DataSet,
@@ -28,6 +28,7 @@ import {
   type PredictionLoss,
   type Regularizer,
   textOf,
+  withFiles,
 } from '../../core/plugin.js';
 
 /** A line of labels.csv. */
@@ -71,7 +72,7 @@ const template: DataSet = {
 async function readEntries(argument: string | null): Promise<Entry[]> {
   const folder = argument ?? '.';
   const list = join(folder, 'labels.csv');
-  const bytes = await readFile(list).catch(() => {
+  const bytes = await withFiles(({ readRegularFile }) => readRegularFile(list)).catch(() => {
     throw new PluginError(`${list} cannot be read`, {
       expected: 'lines of image,class',
       remedy: 'name the folder after a colon: template:photos',

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { writeAtomically } from '../../atomic.js';
+import { readRegularFile } from '../read-file.js';
 import type { FolderRecord, FolderRecords } from './scan.js';
 
 /** Changes whenever the form of the file does. */
@@ -51,7 +51,7 @@ export async function writeListing(path: string, records: FolderRecords): Promis
 
 /** Reads records of folders; none where there is no such file, or it is damaged or of another version. */
 export async function readListing(path: string): Promise<FolderRecords> {
-  const content = await readFile(path).catch(() => Buffer.alloc(0));
+  const content = await readRegularFile(path).catch(() => Buffer.alloc(0));
   const start = HEADER.length + 8;
   const end = content.length - HASH_BYTES;
   if (end < start || !content.subarray(0, HEADER.length).equals(HEADER)) return new Map();

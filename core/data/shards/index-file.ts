@@ -1,7 +1,9 @@
-import { readFile } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { z } from 'zod';
-import { explainSystemError, reasonOf, UserError } from '../../errors.js';
+import { reasonOf, UserError } from '../../errors.js';
+import { systemPath } from '../../file-names.js';
 import { textOf } from '../../text.js';
+import { withRegularFile } from '../read-file.js';
 import { beside, inside, isAddress } from './address.js';
 import type { Network } from './network.js';
 import { NO_CLASS } from './samples.js';
@@ -139,10 +141,8 @@ async function readText(place: string, network: Network): Promise<string | null>
 }
 
 async function readIfThere(place: string): Promise<Buffer | null> {
-  return readFile(place).catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return null;
-    throw explainSystemError(error, place);
-  });
+  const found = await stat(systemPath(place)).catch(() => null);
+  return found?.isFile() ? withRegularFile(place, (file) => file.readFile()) : null;
 }
 
 function parseJson(text: string, where: string): unknown {

@@ -1,10 +1,12 @@
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isUnfinished, writeFileAtomically } from '../../atomic.js';
 import { makeFolders } from '../../checkpoint/run-folder.js';
 import { explainSystemError, UserError } from '../../errors.js';
+import { FileLock } from '../../lock.js';
 import type { ImageCollection, LabelledImages } from '../../plugin.js';
 import type { Amounts } from '../../report/amounts.js';
+import { withRegularFile } from '../read-file.js';
 import { listedLine } from '../skipped.js';
 import { hashOf } from './check.js';
 import {
@@ -47,6 +49,8 @@ export interface PackedSplit {
 
 /** While it is there, the folder is not finished. */
 const RECIPE_NAME = '.ijepa-pack.json';
+/** There while a process packs. */
+const LOCK_NAME = '.ijepa-pack.lock';
 const SKIPPED_NAME = 'skipped.txt';
 /** Images come in their order: where they have to be fetched, one request brings many. */
 const READING = { neighbours: 64, together: 64, bytes: 256e6 };
@@ -58,9 +62,22 @@ const READING = { neighbours: 64, together: 64, bytes: 256e6 };
  * @throws the signal's reason when it aborts; whole shards stay
  */
 export async function packShards(task: PackTask): Promise<PackSummary> {
-  const { folder, train, val, classes } = task;
+  const { folder } = task;
   const recipe = recipeOf(task);
   await prepareFolder(folder, recipe);
+  const lock = new FileLock(join(folder, LOCK_NAME), { thing: `the folder ${folder}`, doing: 'packing into it' });
+  await lock.acquire();
+  try {
+    await prepareFolder(folder, recipe); // another process may have finished meanwhile, or begun something else
+    await writeRecipe(folder, recipe);
+    return await packLocked(task, recipe);
+  } finally {
+    await lock.release();
+  }
+}
+
+async function packLocked(task: PackTask, recipe: Recipe): Promise<PackSummary> {
+  const { folder, train, val, classes } = task;
   const packed = { train: await packSplit('train', train, task), val: val ? await packSplit('val', val, task) : null };
   const index = newPackIndex({
     classes: classes === null ? null : [...classes],
@@ -87,17 +104,11 @@ function recipeOf({ train, val, resize, quality, imagesPerShard, shardBytes }: P
 
 /** Makes the folder, or finds in it what an earlier call with the same images and settings left. */
 async function prepareFolder(folder: string, recipe: Recipe): Promise<void> {
-  const text = JSON.stringify(recipe);
   try {
     await makeFolders(folder);
-    const names = await readdir(folder);
-    if (names.every((name) => isUnfinished(name, RECIPE_NAME))) {
-      return await writeFileAtomically(join(folder, RECIPE_NAME), text);
-    }
-    if ((await recipeIn(folder, names)) === text) {
-      for (const name of names) if (isUnfinished(name)) await rm(join(folder, name));
-      return;
-    }
+    const isOwn = (name: string) => isUnfinished(name, RECIPE_NAME) || name.startsWith(LOCK_NAME);
+    const names = (await readdir(folder)).filter((name) => !isOwn(name));
+    if (names.length === 0 || (await recipeIn(folder, names)) === JSON.stringify(recipe)) return;
   } catch (error) {
     throw explainSystemError(error, folder);
   }
@@ -107,11 +118,28 @@ async function prepareFolder(folder: string, recipe: Recipe): Promise<void> {
   });
 }
 
+/** Says in the folder what it is for, and removes what an earlier call did not finish. */
+async function writeRecipe(folder: string, recipe: Recipe): Promise<void> {
+  try {
+    const names = await readdir(folder);
+    for (const name of names) {
+      if (isUnfinished(name) && !name.startsWith(LOCK_NAME)) await rm(join(folder, name), { force: true });
+    }
+    if (!names.includes(INDEX_NAME)) await writeFileAtomically(join(folder, RECIPE_NAME), JSON.stringify(recipe));
+  } catch (error) {
+    throw explainSystemError(error, folder);
+  }
+}
+
 async function recipeIn(folder: string, names: readonly string[]): Promise<string | null> {
-  if (names.includes(RECIPE_NAME)) return readFile(join(folder, RECIPE_NAME), 'utf8');
+  if (names.includes(RECIPE_NAME)) return readContent(join(folder, RECIPE_NAME));
   if (!names.includes(INDEX_NAME)) return null;
-  const index = parsePackIndex(await readFile(join(folder, INDEX_NAME), 'utf8'), join(folder, INDEX_NAME));
+  const index = parsePackIndex(await readContent(join(folder, INDEX_NAME)), join(folder, INDEX_NAME));
   return index && JSON.stringify(index.recipe);
+}
+
+async function readContent(path: string): Promise<string> {
+  return (await withRegularFile(path, (file) => file.readFile())).toString();
 }
 
 async function packSplit(
@@ -163,7 +191,7 @@ async function keptShard(
 ): Promise<ShardIndex | null> {
   try {
     const place = join(folder, shardIndexName(shard));
-    const index = parseShardIndex(await readFile(place, 'utf8'), place);
+    const index = parseShardIndex(await readContent(place), place);
     const source = await openFile(join(folder, shard));
     if (index.first !== first || source.size !== index.bytes) return null;
     return (await hashOf(source, () => {}, signal)) === index.sha256 ? index : null;
