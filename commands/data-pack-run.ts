@@ -14,7 +14,7 @@ import { stoppable } from './data-run.js';
 import { wholeNumber } from './numbers.js';
 
 const PIXEL_LIMIT = OPTIONS.maxMegapixels.default * 1e6;
-const DEFAULT_QUALITY = 90;
+const DEFAULT_QUALITY = 95;
 const DEFAULT_SHARD_MEGABYTES = 256;
 /** Unreadable images that are named. */
 const SHOWN = 5;

@@ -56,7 +56,7 @@ export function dataCommand(finish: (exitCode: number) => void): Command {
     .argument('<data...>', 'as for pretrain: folders of images, lists, or a data set with its classes: folder:photos')
     .requiredOption('--out <dir>', 'folder for the shards; nothing is written outside it')
     .option('--resize <n>', 'bring the shorter side of larger images to so many pixels', readNumber)
-    .option('--quality <n>', 'quality of their JPEG, 1 to 100 (default: 90)', readNumber)
+    .option('--quality <n>', 'quality of their JPEG, 1 to 100 (default: 95)', readNumber)
     .option('--images-per-shard <n>', 'images of a shard', readNumber)
     .option('--shard-megabytes <n>', 'size of a shard in MB (default: 256)', readNumber)
     .action(async (data: string[], _flags: PackFlags, pack: Command) => {

@@ -23,6 +23,7 @@ import { RunWatch } from './run-watch.js';
 import { CheckpointSaving, isKept } from './saving.js';
 import { prepareTrainStep } from './step.js';
 import { withAdvice } from './step-advice.js';
+import { Waiting } from './waiting.js';
 import type { Spread, Verdicts } from './watch-memory.js';
 
 /** Everything that a run is made of, ready to go. */
@@ -95,6 +96,7 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
   if (missing > 0) console.warn(`log.jsonl was damaged: ${missing} of the first ${firstStep} steps are missing in it`);
   if (firstStep > 0 && firstStep % epochSteps === 0) await keepEpochIfDue(run, firstStep / epochSteps);
   const saving = new CheckpointSaving(folder, run.model.size, options, epochSteps, firstStep);
+  const waiting = new Waiting(options, console.warn);
   const progress = console.progress(totalSteps, epochs, firstStep);
   const started = performance.now();
   let firstLoss: number | null = null;
@@ -124,6 +126,7 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
 
       const seconds = (performance.now() - asked) / 1000;
       const imagesPerSecond = batchSize / seconds;
+      waiting.add(waitSeconds, seconds);
       log.append({
         epoch,
         step,
@@ -145,11 +148,13 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
       });
       progress.step({ epoch, step, loss: taken.loss, imagesPerSecond });
 
+      if (step % epochSteps === 0) waiting.advise();
       await saving.afterStep(state, watch.memory);
       if (performance.now() > nextCurves) nextCurves = await drawCurves(run);
       await setImmediate(); // lets signals in, and images that were decoded meanwhile
     }
     await saving.finish(state, watch.memory);
+    waiting.advise();
   } finally {
     progress.stop();
     await saving.close();

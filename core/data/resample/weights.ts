@@ -15,6 +15,7 @@ export interface Weights {
 
 /** Bits behind the point of a weight (Pillow's for 8-bit pictures). */
 export const PRECISION = 22;
+const ONE = 2 ** PRECISION;
 
 /** The weight of a sample at a distance from the middle of a result, in pixels, and where it becomes 0. */
 const FILTERS: Record<Interpolation, { support: number; weight: (distance: number) => number }> = {
@@ -68,7 +69,7 @@ export function resampleWeights(
       sum += share;
     }
     for (let at = 0; at < end - start; at++) {
-      const share = ((shares[at] as number) / sum) * 2 ** PRECISION;
+      const share = ((shares[at] as number) / sum) * ONE;
       weights.values[result * taps + at] = Math.trunc(share < 0 ? share - 0.5 : share + 0.5);
     }
     used = Math.max(used, end - start);
