@@ -9,7 +9,7 @@ import type { ImageCollection } from '../plugin.js';
 import type { FeatureNetwork } from './network.js';
 
 /** Changes whenever the same network gives the same images other features. */
-const FEATURE_VERSION = 1;
+const FEATURE_VERSION = 2;
 const PIECE = /^rows-\d+-\d+-[0-9a-f]+\.safetensors$/;
 /** The file of an entry that says, for people, what its features are of. */
 const ABOUT = 'about.json';
