@@ -66,6 +66,26 @@ test('the budget is a part of what is free, what the user names, what the engine
   t.is(memoryBudget(card, 24 * 1024, 2 * GIB), 24 * GIB);
 });
 
+test('where masks are cut in groups, whole groups are computed at once, or equal parts of one', (t) => {
+  const memory: EngineMemory = { limit: null, kind: 'planned', of: 'machine' };
+  const chosen = (maskGroup: number | null, fitting: number, lanes: number, regularizer = 'none') => {
+    const engine = { name: 'onnx', memory, lanes } as Pick<Engine, 'name' | 'memory' | 'lanes'> as Engine;
+    const flags = { imageSize: 96, patchSize: 8, arch: 'vit-tiny', batchSize: 100, maskGroup, regularizer };
+    const { fixed, perImage } = estimateStepMemory(resolveOptions({ flags }).options, 'planned', lanes);
+    const megabytes = Math.ceil((fixed + (fitting + 0.1) * perImage) / 2 ** 20);
+    return chooseMicroBatchSize(resolveOptions({ flags: { ...flags, memory: megabytes } }).options, engine);
+  };
+  t.is(chosen(null, 100, 2), 100);
+  t.is(chosen(16, 100, 1), 16);
+  t.is(chosen(16, 100, 2), 32, 'a group in each lane');
+  t.is(chosen(16, 31, 2), 16, 'one, in halves');
+  t.is(chosen(16, 10, 2), 8);
+  t.is(chosen(16, 1, 2), 1);
+  t.is(chosen(1000, 100, 2), 100);
+  t.is(chosen(60, 100, 2), 100);
+  t.is(chosen(16, 100, 1, 'vicreg'), 16);
+});
+
 test('parts of a batch have any size, are as few as can be, and never take more than the budget', (t) => {
   const memory: EngineMemory = { limit: null, kind: 'planned', of: 'machine' };
   const engine = { name: 'onnx', memory, lanes: 2 } as Pick<Engine, 'name' | 'memory' | 'lanes'> as Engine;

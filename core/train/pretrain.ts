@@ -150,7 +150,8 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
 
 function atOnce(options: Options): AtOnce {
   const otherwise = 'a smaller --arch, a smaller --image-size or a larger --patch-size';
-  return { images: microBatchSizeOf(options), flag: '--micro-batch-size', otherwise };
+  const images = Math.min(microBatchSizeOf(options), options.maskGroup ?? options.batchSize);
+  return { images, flag: '--micro-batch-size', otherwise };
 }
 
 /** The folder of the run. */
