@@ -87,7 +87,7 @@ test('help loads no tensor library, no image library and nothing that validates'
   const loaded = loadedWith('commands/program.ts');
   t.true(loaded.has('core/config/schema.ts'));
   t.deepEqual(
-    [...loaded].filter((name) => ['sharp', 'zod', 'echarts', 'yaml', 'core/engine/tf.ts'].includes(name)),
+    [...loaded].filter((name) => ['sharp', 'zod', 'd3-scale', 'yaml', 'core/engine/tf.ts'].includes(name)),
     [],
   );
 });

@@ -1,41 +1,165 @@
+import type { ScaleContinuousNumeric } from 'd3-scale';
 import { COLOURS } from './colours.js';
-import { FONT } from './picture.js';
+import { escapeXml, FONT } from './picture.js';
 
-/** What a panel adds to a chart. */
-export interface ChartParts {
-  title: object[];
-  grid: object[];
-  xAxis: object[];
-  yAxis: object[];
-  series: object[];
+/** Where something stands in a picture, in pixels. */
+export interface Box {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
 }
 
-export function joinParts(parts: readonly ChartParts[]): ChartParts {
-  const all = (name: keyof ChartParts) => parts.flatMap((part) => part[name]);
-  return { title: all('title'), grid: all('grid'), xAxis: all('xAxis'), yAxis: all('yAxis'), series: all('series') };
+export type Scale = ScaleContinuousNumeric<number, number>;
+export type Point = readonly [x: number, y: number];
+
+const AXIS_COLOUR = '#5b5e66';
+const GRID_COLOUR = '#dcdfe5';
+const TEXT_COLOUR = '#222222';
+const TICK = 5;
+/** Width of a letter of the font in the mean, as a part of its size. */
+const LETTER = 0.55;
+
+/** A whole picture on white. */
+export function drawing(width: number, height: number, parts: readonly string[]): string {
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="${FONT}">`,
+    '<rect width="100%" height="100%" fill="#ffffff"/>',
+    ...parts,
+    '</svg>',
+  ].join('\n');
+}
+
+export interface TextStyle {
+  size?: number;
+  anchor?: 'start' | 'middle' | 'end';
+  colour?: string;
+}
+
+/** A line of text, of which `y` is the middle. */
+export function text([x, y]: Point, words: string, style: TextStyle = {}): string {
+  const { size = 12, anchor = 'start', colour = TEXT_COLOUR } = style;
+  const baseline = y + 0.36 * size;
+  return `<text x="${short(x)}" y="${short(baseline)}" font-size="${size}" text-anchor="${anchor}" fill="${colour}">${escapeXml(words)}</text>`;
 }
 
 /** The title of a panel. */
-export function titleAt(left: number, top: number, text: string) {
-  return { left, top, text, textStyle: { fontFamily: FONT, fontSize: 15, fontWeight: 'normal' } };
+export function titleAt(left: number, top: number, words: string): string {
+  return text([left + 5, top + 12], words, { size: 15 });
 }
 
-type Point = readonly [number, number];
+/** About how wide a text is, in pixels. */
+export function widthOf(words: string, size = 12): number {
+  return LETTER * size * words.length;
+}
 
-/** A line from one end of an interval to the other with a bar at each end, in pixels. */
-export function whisker(from: Point, to: Point, colour: string = COLOURS.black): object[] {
+export interface LineStyle {
+  colour?: string;
+  width?: number;
+  dash?: string;
+  opacity?: number;
+}
+
+/** A line from point to point. */
+export function line(
+  points: readonly Point[],
+  { colour = COLOURS.black, width = 1, dash, opacity }: LineStyle = {},
+): string {
+  const path = points.map(([x, y]) => `${short(x)},${short(y)}`).join('L');
+  const more = `${dash ? ` stroke-dasharray="${dash}"` : ''}${opacity ? ` stroke-opacity="${opacity}"` : ''}`;
+  return `<path d="M${path}" fill="none" stroke="${colour}" stroke-width="${width}" stroke-linejoin="round"${more}/>`;
+}
+
+export function dot([x, y]: Point, radius: number, colour: string, fill = colour): string {
+  return `<circle cx="${short(x)}" cy="${short(y)}" r="${radius}" fill="${fill}" stroke="${colour}" stroke-width="1.6"/>`;
+}
+
+/** A line from one end of an interval to the other with a bar at each end. */
+export function whisker(from: Point, to: Point, colour: string = COLOURS.black): string {
   const [acrossX, acrossY] = from[1] === to[1] ? [0, 4] : [4, 0];
-  const line = ([x1, y1]: Point, [x2, y2]: Point) => ({
-    type: 'line',
-    shape: { x1, y1, x2, y2 },
-    style: { stroke: colour, lineWidth: 1.4 },
-  });
-  const end = ([x, y]: Point) => line([x - acrossX, y - acrossY], [x + acrossX, y + acrossY]);
-  return [line(from, to), end(from), end(to)];
+  const end = ([x, y]: Point): Point[] => [
+    [x - acrossX, y - acrossY],
+    [x + acrossX, y + acrossY],
+  ];
+  return [[from, to], end(from), end(to)].map((points) => line(points, { colour, width: 1.4 })).join('');
 }
 
-/** What echarts gives a function that draws a part of a series. */
-export interface DrawApi {
-  /** Pixels of a point. */
-  coord(point: readonly number[]): [number, number];
+export interface Axis {
+  scale: Scale;
+  ticks: readonly number[];
+  format: (value: number) => string;
+  /** Below a horizontal axis. */
+  name?: string;
+}
+
+/** A horizontal axis at the bottom of a panel, with lines across it. */
+export function axisBelow({ left, top, width, height }: Box, { scale, ticks, format, name }: Axis): string {
+  const bottom = top + height;
+  return [
+    ...ticks.flatMap((tick) => {
+      const x = scale(tick);
+      return [
+        line(
+          [
+            [x, top],
+            [x, bottom],
+          ],
+          { colour: GRID_COLOUR },
+        ),
+        line(
+          [
+            [x, bottom],
+            [x, bottom + TICK],
+          ],
+          { colour: AXIS_COLOUR },
+        ),
+        text([x, bottom + 14], format(tick), { anchor: 'middle', colour: AXIS_COLOUR }),
+      ];
+    }),
+    line(
+      [
+        [left, bottom],
+        [left + width, bottom],
+      ],
+      { colour: AXIS_COLOUR },
+    ),
+    ...(name ? [text([left + width / 2, bottom + 32], name, { anchor: 'middle', colour: AXIS_COLOUR })] : []),
+  ].join('\n');
+}
+
+/** A vertical axis at the left of a panel, with lines across it. */
+export function axisLeft({ left, top, width, height }: Box, { scale, ticks, format }: Axis): string {
+  return [
+    ...ticks.flatMap((tick) => {
+      const y = scale(tick);
+      return [
+        line(
+          [
+            [left, y],
+            [left + width, y],
+          ],
+          { colour: GRID_COLOUR },
+        ),
+        line(
+          [
+            [left - TICK, y],
+            [left, y],
+          ],
+          { colour: AXIS_COLOUR },
+        ),
+        text([left - TICK - 3, y], format(tick), { anchor: 'end', colour: AXIS_COLOUR }),
+      ];
+    }),
+    line(
+      [
+        [left, top],
+        [left, top + height],
+      ],
+      { colour: AXIS_COLOUR },
+    ),
+  ].join('\n');
+}
+
+function short(value: number): string {
+  return String(Number(value.toFixed(2)));
 }

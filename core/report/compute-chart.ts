@@ -1,5 +1,18 @@
+import { scaleLinear, scaleLog } from 'd3-scale';
 import type { EvaluationResult } from '../eval/result.js';
-import { type ChartParts, type DrawApi, titleAt, whisker } from './chart-parts.js';
+import {
+  axisBelow,
+  axisLeft,
+  type Box,
+  dot,
+  line,
+  type Point,
+  type Scale,
+  text,
+  titleAt,
+  whisker,
+  widthOf,
+} from './chart-parts.js';
 import { COLOURS } from './colours.js';
 import { archName, groupBy, isPapers } from './network-rows.js';
 import { MARK_WORDS } from './result-table.js';
@@ -22,9 +35,8 @@ const QUANTITIES = [
 const PANEL = { left: 70, top: 80, right: 40, bottom: 64 };
 const LEGEND_LINE = 20;
 
-/** Where the panels stand in the whole chart, and the number of the first axis that is free. */
+/** Where the panels stand in the whole chart. */
 export interface Place {
-  firstAxis: number;
   top: number;
   width: number;
 }
@@ -45,8 +57,8 @@ export function computeHeight(
 export function computePanels(
   results: readonly EvaluationResult[],
   taskOf: (result: EvaluationResult) => string,
-  { firstAxis, top, width }: Place,
-): ChartParts {
+  { top, width }: Place,
+): string {
   const measured = results.filter(hasCompute);
   const tasks = [...groupBy(measured, taskOf)].map(([task, own], at) => ({
     own,
@@ -54,126 +66,102 @@ export function computePanels(
     colour: TASK_COLOURS[at % TASK_COLOURS.length] as string,
     random: results.filter((result) => taskOf(result) === task && result.network.weights === 'random'),
   }));
-  const ranges = QUANTITIES.map(({ of }) => wholeDecades(measured.map(({ compute }) => of(compute))));
-  const middles = ranges.map(({ min, max }) => (Math.log10(min) + Math.log10(max)) / 2);
   const isMarked = measured.some((result) => !isPapers(result));
   const side = width / QUANTITIES.length;
-  const legendTop = top + 40;
   const legendHeight = LEGEND_LINE * tasks.length;
-  return {
-    title: [
-      ...QUANTITIES.map(({ title }, at) =>
+  const percents = aroundPercent(
+    measured,
+    tasks.flatMap(({ random }) => random),
+  );
+  return [
+    ...tasks.flatMap(({ task, colour, random }, at) => {
+      const y = top + 48 + at * LEGEND_LINE;
+      return [
+        dot([30, y], 4.5, colour),
+        text([46, y], `${task}${random.length > 0 ? '; dashed: random initialisation' : ''}`),
+      ];
+    }),
+    ...QUANTITIES.flatMap(({ title, name, of }, at) => {
+      const box: Box = {
+        left: at * side + PANEL.left,
+        top: top + PANEL.top + legendHeight,
+        width: side - PANEL.left - PANEL.right,
+        height: 400 - PANEL.top - PANEL.bottom,
+      };
+      const { min, max } = wholeDecades(measured.map(({ compute }) => of(compute)));
+      const across = scaleLog([min, max], [box.left, box.left + box.width]);
+      const up = scaleLinear([percents.min, percents.max], [box.top + box.height, box.top]);
+      const decades = Array.from({ length: Math.round(Math.log10(max / min)) + 1 }, (_, power) => min * 10 ** power);
+      const tens = Array.from({ length: (percents.max - percents.min) / 10 + 1 }, (_, ten) => percents.min + 10 * ten);
+      return [
         titleAt(at * side + 24, top + 10, `${title}${isMarked ? ` († ${MARK_WORDS['†']})` : ''}`),
-      ),
-      ...tasks.map(({ task, colour, random }, at) => ({
-        left: 24,
-        top: legendTop + at * LEGEND_LINE,
-        text: `{mark|●}  ${task}${random.length > 0 ? '; dashed: random initialisation' : ''}`,
-        textStyle: { fontSize: 12, fontWeight: 'normal', rich: { mark: { color: colour, fontSize: 14 } } },
-      })),
-    ],
-    grid: QUANTITIES.map((_, at) => ({
-      left: at * side + PANEL.left,
-      top: top + PANEL.top + legendHeight,
-      width: side - PANEL.left - PANEL.right,
-      height: 400 - PANEL.top - PANEL.bottom,
-    })),
-    xAxis: QUANTITIES.map(({ name }, at) => ({
-      gridIndex: firstAxis + at,
-      type: 'log',
-      name,
-      nameLocation: 'middle',
-      nameGap: 30,
-      ...ranges[at],
-      axisLabel: { formatter: powerOfTen },
-    })),
-    yAxis: QUANTITIES.map((_, at) => ({
-      gridIndex: firstAxis + at,
-      type: 'value',
-      ...aroundPercent(
-        measured,
-        tasks.flatMap(({ random }) => random),
-      ),
-      interval: 10,
-      axisLabel: { formatter: '{value}%' },
-    })),
-    series: QUANTITIES.flatMap(({ of }, at) =>
-      tasks.flatMap(({ own, colour, random }) =>
-        taskSeries(
-          [...own].sort((a, b) => of(a.compute) - of(b.compute)),
-          of,
-          colour,
-          random,
-          middles[at] as number,
-        ).map((series) => ({
-          ...series,
-          xAxisIndex: firstAxis + at,
-          yAxisIndex: firstAxis + at,
-        })),
-      ),
-    ),
-  };
+        axisBelow(box, { scale: across, ticks: decades, format: powerOfTen, name }),
+        axisLeft(box, { scale: up, ticks: tens, format: (value) => `${value}%` }),
+        ...drawTasks(tasks, (result) => [across(of(result.compute)), up(result.best.top1.value)], up, box),
+      ];
+    }),
+  ].join('\n');
+}
+
+interface Task {
+  own: readonly Measured[];
+  colour: string;
+  random: readonly EvaluationResult[];
 }
 
 /** Points with intervals and names, a thin line along each architecture, a dashed one at the accuracy without training. */
-function taskSeries(
-  own: readonly Measured[],
-  of: (compute: Compute) => number,
-  colour: string,
-  random: readonly EvaluationResult[],
-  middle: number,
-): object[] {
-  const top1 = (at: number) => (own[at] as Measured).best.top1;
-  const x = (at: number) => of((own[at] as Measured).compute);
-  // Names stand on the side where there is more room.
-  const points = own.map((_, at) => ({
-    value: [x(at), top1(at).value],
-    label: { position: Math.log10(x(at)) < middle ? 'right' : 'left' },
-  }));
-  const baseline = {
-    silent: true,
-    symbol: 'none',
-    lineStyle: { color: colour, type: 'dashed', width: 1.2 },
-    label: { show: false },
-    data: random.map(({ best }) => ({ yAxis: best.top1.value })),
-  };
-  const families = groupBy(own, ({ network, protocolName }) => `${archName(network)} ${protocolName}`);
-  return [
-    ...[...families.values()].map((family) => ({
-      type: 'line',
-      color: colour,
-      symbol: 'none',
-      lineStyle: { width: 1, opacity: 0.6 },
-      data: family.map((result) => [of(result.compute), result.best.top1.value]),
-    })),
-    {
-      type: 'scatter',
-      color: colour,
-      symbolSize: 9,
-      data: points,
-      label: {
-        show: true,
-        distance: 7,
-        color: '#222222',
-        formatter: ({ dataIndex }: { dataIndex: number }) => pointName(own[dataIndex] as Measured),
-      },
-      labelLayout: { hideOverlap: true },
-      markLine: baseline,
-    },
-    {
-      type: 'custom',
-      data: own.map((_, at) => [x(at), top1(at).low, top1(at).high]),
-      encode: { x: 0, y: [1, 2] },
-      renderItem: ({ dataIndex }: { dataIndex: number }, api: DrawApi) => ({
-        type: 'group',
-        children: whisker(
-          api.coord([x(dataIndex), top1(dataIndex).low]),
-          api.coord([x(dataIndex), top1(dataIndex).high]),
-          colour,
-        ),
+function drawTasks(tasks: readonly Task[], place: (result: Measured) => Point, up: Scale, box: Box): string[] {
+  const { left, width } = box;
+  const parts = tasks.flatMap(({ own, colour, random }) => {
+    const families = groupBy(own, (result) => `${archName(result.network)} ${result.protocolName}`);
+    return [
+      ...random.map(({ best }) => {
+        const y = up(best.top1.value);
+        return line(
+          [
+            [left, y],
+            [left + width, y],
+          ],
+          { colour, width: 1.2, dash: '4 3' },
+        );
       }),
-    },
-  ];
+      ...[...families.values()].map((family) =>
+        line(
+          family.map(place).sort(([a], [b]) => a - b),
+          { colour, opacity: 0.6 },
+        ),
+      ),
+      ...own.map((result) => {
+        const { low, high } = result.best.top1;
+        const [x, y] = place(result);
+        return whisker([x, up(low)], [x, up(high)], colour) + dot([x, y], 3.7, colour);
+      }),
+    ];
+  });
+  const all = tasks.flatMap(({ own }) => own.map((result) => ({ words: pointName(result), at: place(result) })));
+  return [...parts, ...names(all, box)];
+}
+
+/** Names of points, beside, above or below them where there is room; left out where there is none. */
+function names(points: readonly { words: string; at: Point }[], { left, width }: Box): string[] {
+  const taken = points.map(({ at: [x, y] }): Box => ({ left: x - 5, top: y - 5, width: 10, height: 10 }));
+  return points.flatMap(({ words, at: [x, y] }) => {
+    const size = { width: widthOf(words), height: 13 };
+    const toRight = { left: x + 12, top: y - 6.5, ...size };
+    const toLeft = { left: x - 12 - size.width, top: y - 6.5, ...size };
+    const [above, below] = [-20, 7].map((up) => ({ left: x - size.width / 2, top: y + up, ...size })) as [Box, Box];
+    const sides = x < left + width / 2 ? [toRight, toLeft] : [toLeft, toRight];
+    const place = [...sides, above, below].find(
+      (box) => box.left >= left && box.left + box.width <= left + width && !taken.some((other) => overlap(other, box)),
+    );
+    if (!place) return [];
+    taken.push(place);
+    return [text([place.left + size.width / 2, place.top + 6.5], words, { anchor: 'middle' })];
+  });
+}
+
+function overlap(a: Box, b: Box): boolean {
+  return a.left < b.left + b.width && b.left < a.left + a.width && a.top < b.top + b.height && b.top < a.top + a.height;
 }
 
 function pointName(result: Measured): string {

@@ -1,7 +1,20 @@
-import * as echarts from 'echarts';
+import { scaleLinear, scaleLog } from 'd3-scale';
 import type { RunFolder } from '../checkpoint/run-folder.js';
+import {
+  type Axis,
+  axisBelow,
+  axisLeft,
+  type Box,
+  dot,
+  drawing,
+  line,
+  type Point,
+  text,
+  titleAt,
+  widthOf,
+} from './chart-parts.js';
 import { COLOURS } from './colours.js';
-import { FONT, writePicture } from './picture.js';
+import { writePicture } from './picture.js';
 import { type LogRow, readRunLog } from './run-log.js';
 
 /** One chart: a title, and lines over steps. */
@@ -61,8 +74,11 @@ function monitorPanels(rows: readonly LogRow[]): Panel[] {
 
 const COLUMNS = 2;
 const PANEL = { width: 620, height: 300 };
+const MARGIN = { left: 70, top: 45, right: 30, bottom: 50 };
 /** Most points of a line; of longer runs, every n-th step is drawn. */
 const MOST_POINTS = 4000;
+/** Points of a line so short that each is marked: a single one makes no line. */
+const FEW_POINTS = 30;
 
 /** Draws the curves of a run from its log. */
 export async function writeCurves(folder: RunFolder): Promise<void> {
@@ -70,83 +86,122 @@ export async function writeCurves(folder: RunFolder): Promise<void> {
   if (rows.length > 0) await writePicture(folder.curves, drawCurves(rows));
 }
 
-function drawCurves(rows: readonly LogRow[]): string {
+/** The curves as SVG. */
+export function drawCurves(rows: readonly LogRow[]): string {
   const panels = [...PANELS, ...monitorPanels(rows)];
-  const width = COLUMNS * PANEL.width;
   const height = Math.ceil(panels.length / COLUMNS) * PANEL.height;
-  const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width, height });
-  const place = (index: number) => ({
-    left: (index % COLUMNS) * PANEL.width,
-    top: Math.floor(index / COLUMNS) * PANEL.height,
-  });
-  chart.setOption({
-    animation: false,
-    backgroundColor: '#ffffff',
-    textStyle: { fontFamily: FONT },
-    title: panels.map(({ title }, index) => ({
-      text: title,
-      left: place(index).left + 60,
-      top: place(index).top + 10,
-      textStyle: { fontFamily: FONT, fontSize: 15, fontWeight: 'normal' },
-    })),
-    legend: panels.flatMap(({ lines }, index) =>
-      lines.length > 1
-        ? [
-            {
-              data: lines.map(({ name }) => name),
-              left: place(index).left + 300,
-              top: place(index).top + 12,
-              itemGap: 30,
-              itemWidth: 18,
-              textStyle: { fontFamily: FONT },
-            },
-          ]
-        : [],
-    ),
-    grid: panels.map((_, index) => ({
-      left: place(index).left + 70,
-      top: place(index).top + 45,
-      width: PANEL.width - 100,
-      height: PANEL.height - 95,
-    })),
-    xAxis: panels.map((_, index) => ({
-      gridIndex: index,
-      type: 'value',
-      name: 'step',
-      nameLocation: 'middle',
-      nameGap: 26,
-      min: 1,
-      max: Math.max(2, rows.at(-1)?.step ?? 2),
-    })),
-    yAxis: panels.map(({ logarithmic }, index) => ({
-      gridIndex: index,
-      type: logarithmic ? 'log' : 'value',
-      scale: true,
-      axisLabel: { formatter: (value: number) => String(Number(value.toPrecision(5))) },
-    })),
-    series: panels.flatMap(({ lines }, index) =>
-      lines.map(({ name, colour, value }) => ({
-        name,
-        type: 'line',
-        xAxisIndex: index,
-        yAxisIndex: index,
-        color: colour,
-        lineStyle: { width: 1.6 },
-        ...pointsOf(rows, value),
-      })),
-    ),
-  });
-  const svg = chart.renderToSVGString();
-  chart.dispose();
-  return svg;
+  const parts = panels.map((panel, index) =>
+    drawPanel(panel, rows, (index % COLUMNS) * PANEL.width, Math.floor(index / COLUMNS) * PANEL.height),
+  );
+  return drawing(COLUMNS * PANEL.width, height, parts);
 }
 
-/** The points of a line; few points are marked, because a single one makes no line. */
-function pointsOf(rows: readonly LogRow[], value: (row: LogRow) => number | null) {
-  const points = rows.flatMap((row) => {
+function drawPanel(
+  { title, lines, logarithmic = false }: Panel,
+  rows: readonly LogRow[],
+  left: number,
+  top: number,
+): string {
+  const box: Box = {
+    left: left + MARGIN.left,
+    top: top + MARGIN.top,
+    width: PANEL.width - MARGIN.left - MARGIN.right,
+    height: PANEL.height - MARGIN.top - MARGIN.bottom,
+  };
+  const curves = lines.map(({ value, ...look }) => ({ ...look, points: pointsOf(rows, value, logarithmic) }));
+  const across = stepAxis(rows.at(-1)?.step ?? 1, box);
+  const up = valueAxis(
+    curves.flatMap(({ points }) => points.map(([, y]) => y)),
+    box,
+    logarithmic,
+  );
+  return [
+    titleAt(left + 60, top + 10, title),
+    ...(lines.length > 1 ? [legend(lines, box.left + box.width, top + 19)] : []),
+    axisBelow(box, across),
+    axisLeft(box, up),
+    ...curves.flatMap(({ points, colour }) => {
+      const placed = points.map(([x, y]): Point => [across.scale(x), up.scale(y)]);
+      return [
+        line(placed, { colour, width: 1.6 }),
+        ...(placed.length < FEW_POINTS ? placed.map((point) => dot(point, 2.2, colour, '#ffffff')) : []),
+      ];
+    }),
+  ].join('\n');
+}
+
+/** The names of lines, up to the right edge of a panel. */
+function legend(lines: Panel['lines'], right: number, y: number): string {
+  let left = right - lines.reduce((sum, { name }) => sum + widthOf(name) + 48, -24);
+  return lines
+    .map(({ name, colour }) => {
+      const start = left;
+      left += widthOf(name) + 48;
+      return (
+        line(
+          [
+            [start, y],
+            [start + 18, y],
+          ],
+          { colour, width: 2.4 },
+        ) + text([start + 24, y], name)
+      );
+    })
+    .join('');
+}
+
+/** The points of a line that an axis has a place for. */
+function pointsOf(rows: readonly LogRow[], value: (row: LogRow) => number | null, logarithmic: boolean): Point[] {
+  const points = rows.flatMap((row): Point[] => {
     const y = value(row);
-    return y === null ? [] : [[row.step, y]];
+    return y === null || !Number.isFinite(y) || (logarithmic && y <= 0) ? [] : [[row.step, y]];
   });
   const every = Math.ceil(points.length / MOST_POINTS);
-  return { data: points.filter((_, at) => at % every === 0), showSymbol: points.length < 30, symbolSize: 5 };
+  return points.filter((_, at) => at % every === 0);
+}
+
+/** From the first step to the last one. */
+function stepAxis(last: number, { left, width }: Box): Axis {
+  const scale = scaleLinear([1, Math.max(2, last)], [left, left + width]);
+  const between = scale.ticks(6).filter((tick) => Number.isInteger(tick) && scale(tick) - left > 30);
+  return { scale, ticks: [1, ...between], format: String, name: 'step' };
+}
+
+/** An axis that holds all values, from one round number to another. */
+function valueAxis(values: readonly number[], { top, height }: Box, logarithmic: boolean): Axis {
+  const [lowest, highest] = values.length > 0 ? rangeOf(values) : [0.5, 1];
+  const range = [top + height, top];
+  const format = (value: number) => String(Number(value.toPrecision(5)));
+  if (!logarithmic) {
+    const room = highest > lowest ? 0 : Math.abs(highest) / 10 || 1;
+    const scale = scaleLinear([lowest - room, highest + room], range).nice(6);
+    return { scale, ticks: scale.ticks(6), format };
+  }
+  const steps = roundSteps(lowest, highest);
+  const domain = [steps[0] as number, steps.at(-1) as number];
+  return { scale: scaleLog(domain, range), ticks: steps, format };
+}
+
+function rangeOf(values: readonly number[]): [number, number] {
+  let [lowest, highest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of values) {
+    lowest = Math.min(lowest, value);
+    highest = Math.max(highest, value);
+  }
+  return [lowest, highest];
+}
+
+/** Powers of ten around a range; 1, 2 and 5 times them where there are few. */
+function roundSteps(lowest: number, highest: number): number[] {
+  const [from, to] = [Math.floor(Math.log10(lowest)), Math.ceil(Math.log10(highest)) + 1];
+  const factors = to - from > 4 ? [1] : [1, 2, 5];
+  const steps = Array.from({ length: to - from + 1 }, (_, at) =>
+    factors.map((factor) => Number(`${factor}e${from + at}`)),
+  ).flat();
+  const first = steps.findLastIndex((step) => step <= lowest);
+  const last = Math.max(
+    first + 1,
+    steps.findIndex((step) => step >= highest),
+  );
+  return steps.slice(first, last + 1);
 }

@@ -1,12 +1,12 @@
-import * as echarts from 'echarts';
+import { scaleLinear } from 'd3-scale';
 import { UserError } from '../errors.js';
 import type { EvaluationResult } from '../eval/result.js';
-import { type ChartParts, type DrawApi, joinParts, titleAt, whisker } from './chart-parts.js';
+import { axisBelow, type Box, drawing, line, text, titleAt, whisker, widthOf } from './chart-parts.js';
 import { COLOURS } from './colours.js';
 import { computeHeight, computePanels } from './compute-chart.js';
 import { archName, groupBy, isPapers, methodName, networkRows } from './network-rows.js';
 import { paperTask, thousands } from './paper-tasks.js';
-import { FONT, writePicture } from './picture.js';
+import { writePicture } from './picture.js';
 import { MARK_WORDS, printable, shown } from './result-table.js';
 
 const WIDTH = 1240;
@@ -29,14 +29,14 @@ export async function writeChart(path: string, results: readonly EvaluationResul
   }
   const tasks = [...groupBy(results, taskOf).values()];
   let top = 0;
-  const parts = tasks.map((task, index) => {
-    const panel = barPanel(task, index, top);
+  const parts = tasks.map((task) => {
+    const panel = barPanel(task, top);
     top += HEAD + task.length * BARS.rowHeight + FOOT;
     return panel;
   });
   const forCompute = computeHeight(results, taskOf);
-  if (forCompute > 0) parts.push(computePanels(results, taskOf, { firstAxis: tasks.length, top, width: WIDTH }));
-  await writePicture(path, render(joinParts(parts), top + forCompute));
+  if (forCompute > 0) parts.push(computePanels(results, taskOf, { top, width: WIDTH }));
+  await writePicture(path, drawing(WIDTH, top + forCompute, parts));
 }
 
 /** A task's name for titles and legends; data sets that users bring are told apart by where they lay. */
@@ -52,76 +52,46 @@ function lastPart(text: string): string {
   return text.length <= LONGEST_PLACE ? text : `…${text.slice(1 - LONGEST_PLACE)}`;
 }
 
-/** The bars of one data set: networks, below them their random initialisation. */
-function barPanel(task: readonly EvaluationResult[], index: number, top: number): ChartParts {
+/** The bars of one data set, each with its interval and numbers: networks, below them their random initialisation. */
+function barPanel(task: readonly EvaluationResult[], top: number): string {
   const results = networkRows(task).flatMap((row) => row.results);
   const { classes } = results[0] as EvaluationResult;
-  const axes = { xAxisIndex: index, yAxisIndex: index };
-  return {
-    title: [titleAt(24, top + 14, taskOf(results[0] as EvaluationResult))],
-    grid: [
-      {
-        left: BARS.left,
-        top: top + HEAD,
-        width: WIDTH - BARS.left - BARS.right,
-        height: results.length * BARS.rowHeight,
-      },
-    ],
-    xAxis: [{ gridIndex: index, type: 'value', min: 0, max: 100, axisLabel: { formatter: '{value}%' } }],
-    yAxis: [
-      {
-        gridIndex: index,
-        type: 'category',
-        inverse: true,
-        data: results.map(barName),
-        axisTick: { show: false },
-        axisLabel: { interval: 0, width: BARS.left - 30, overflow: 'truncate', color: '#222222' },
-      },
-    ],
-    series: [
-      {
-        ...axes,
-        type: 'bar',
-        barWidth: '62%',
-        data: results.map(({ best, network }) => ({
-          value: best.top1.value,
-          itemStyle: { color: network.weights === 'random' ? RANDOM_COLOUR : COLOURS.sky },
-        })),
-        markLine: {
-          silent: true,
-          symbol: 'none',
-          lineStyle: { color: COLOURS.vermilion, type: 'dashed', width: 1.4 },
-          label: { formatter: 'chance', color: COLOURS.vermilion, position: 'start', distance: 2, fontSize: 11 },
-          data: [{ xAxis: 100 / classes }],
-        },
-      },
-      { ...axes, ...barIntervals(results) },
-    ],
-  };
+  const { left, right, rowHeight } = BARS;
+  const box: Box = { left, top: top + HEAD, width: WIDTH - left - right, height: results.length * rowHeight };
+  const scale = scaleLinear([0, 100], [left, left + box.width]);
+  const chance = scale(100 / classes);
+  return [
+    titleAt(24, top + 14, taskOf(results[0] as EvaluationResult)),
+    axisBelow(box, { scale, ticks: scale.ticks(5), format: (value) => `${value}%` }),
+    ...results.map((result, at) => bar(result, scale, box.top + (at + 0.5) * rowHeight)),
+    line(
+      [
+        [chance, box.top],
+        [chance, box.top + box.height],
+      ],
+      { colour: COLOURS.vermilion, width: 1.4, dash: '4 3' },
+    ),
+    text([chance, box.top - 8], 'chance', { size: 11, anchor: 'middle', colour: COLOURS.vermilion }),
+  ].join('\n');
 }
 
-/** The interval across each bar, and the numbers at the right of the panel. */
-function barIntervals(results: readonly EvaluationResult[]) {
-  return {
-    type: 'custom',
-    z: 5,
-    clip: false,
-    data: results.map(({ best: { top1 } }, at) => [top1.low, at, top1.high]),
-    encode: { x: [0, 2], y: 1 },
-    renderItem: ({ dataIndex }: { dataIndex: number }, api: DrawApi) => {
-      const { value, low, high } = (results[dataIndex] as EvaluationResult).best.top1;
-      const [from, to] = [api.coord([low, dataIndex]), api.coord([high, dataIndex])];
-      const text = `${shown(value)} [${shown(low)}, ${shown(high)}]`;
-      const place = { x: WIDTH - BARS.right + 24, y: from[1], verticalAlign: 'middle' };
-      return {
-        type: 'group',
-        children: [
-          ...whisker(from, to),
-          { type: 'text', style: { ...place, text, font: `13px ${FONT}`, fill: '#222222' } },
-        ],
-      };
-    },
-  };
+/** A network's name, bar, interval and numbers, around a height. */
+function bar(result: EvaluationResult, scale: (value: number) => number, y: number): string {
+  const { value, low, high } = result.best.top1;
+  const colour = result.network.weights === 'random' ? RANDOM_COLOUR : COLOURS.sky;
+  const height = 0.62 * BARS.rowHeight;
+  const numbers = `${shown(value)} [${shown(low)}, ${shown(high)}]`;
+  return [
+    text([BARS.left - 8, y], cut(barName(result), BARS.left - 30), { anchor: 'end' }),
+    `<rect x="${BARS.left}" y="${y - height / 2}" width="${scale(value) - BARS.left}" height="${height}" fill="${colour}"/>`,
+    whisker([scale(low), y], [scale(high), y]),
+    text([WIDTH - BARS.right + 24, y], numbers, { size: 13 }),
+  ].join('\n');
+}
+
+/** As much of a text as fits. */
+function cut(words: string, width: number): string {
+  return widthOf(words) <= width ? words : `${words.slice(0, Math.floor(width / widthOf('x')) - 1)}…`;
 }
 
 function barName(result: EvaluationResult): string {
@@ -129,12 +99,4 @@ function barName(result: EvaluationResult): string {
   const length = network.weights === 'pretrained' && network.epochs !== null ? `, ${network.epochs} epochs` : '';
   const mark = isPapers(result) ? '' : ` (${MARK_WORDS['†']})`;
   return printable(`${methodName(network)} ${archName(network)}${length}${mark}`);
-}
-
-function render(parts: ChartParts, height: number): string {
-  const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
-  chart.setOption({ animation: false, backgroundColor: '#ffffff', textStyle: { fontFamily: FONT }, ...parts });
-  const svg = chart.renderToSVGString();
-  chart.dispose();
-  return svg;
 }
