@@ -6,11 +6,14 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
+import { downloadDataSet } from '../core/data/download.js';
 import { UserError } from '../core/errors.js';
 import { FileLock } from '../core/lock.js';
 import { judgeOwner, type LockOwner, thisProcess } from '../core/lock-owner.js';
-import { temporaryFolder } from './helpers/command.js';
-import { ROOT } from './helpers/paths.js';
+import { createAmounts } from '../core/report/amounts.js';
+import { ijepa, temporaryFolder } from './helpers/command.js';
+import { FIXTURES, ROOT } from './helpers/paths.js';
+import { toyDataSet } from './helpers/toy-data.js';
 
 const RACER = join(ROOT, 'dist', 'test', 'helpers', 'lock-race.js');
 /** Whether the system tells when processes and itself were started. */
@@ -123,4 +126,36 @@ test.serial('of processes that replace a lock of a dead one at the same moment o
     child.kill('SIGKILL');
     await once(child, 'exit');
   }
+});
+
+test('one process at a time packs into a folder, or fetches into it', async (t) => {
+  const folder = await temporaryFolder(t);
+  const toy = toyDataSet([{ url: 'http://127.0.0.1:9/never-asked.tar' }]);
+  const fetch = () =>
+    downloadDataSet({
+      dataSet: toy,
+      folder,
+      keepArchives: false,
+      amounts: createAmounts(true),
+      signal: AbortSignal.timeout(9000),
+    });
+  const pack = () => ijepa(['data', 'pack', join(FIXTURES, 'data', 'folder', 'train'), '--out', folder]);
+  const hold = async (name: string) => {
+    const lock = lockAt(join(folder, name));
+    await lock.acquire();
+    return lock;
+  };
+  const packing = await hold('.ijepa-pack.lock');
+  const refused = await pack();
+  t.is(refused.code, 2);
+  t.regex(refused.stderr, /^ijepa: .* is in use: process \d+ has been packing into it/);
+  await packing.release();
+  const fetching = await hold('.ijepa-download.lock');
+  await t.throwsAsync(fetch, { instanceOf: UserError, message: /is in use: process \d+ has been fetching into it/ });
+  await fetching.release();
+  t.is((await pack()).code, 0);
+  t.deepEqual(
+    (await readdir(folder)).filter((name) => name.includes('lock')),
+    [],
+  );
 });

@@ -1,10 +1,13 @@
 import { appendFile, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
+import { UserError } from '../core/errors.js';
 import { thisProcess } from '../core/lock-owner.js';
 import { writeResults } from '../core/report/results-file.js';
+import { findRuns } from '../core/report/runs.js';
 import { ijepa, SMALLEST, temporaryFolder } from './helpers/command.js';
 import { evaluationResult } from './helpers/evaluation.js';
+import { COMMAND } from './helpers/paths.js';
 
 interface Listed {
   runs: {
@@ -81,6 +84,7 @@ test('runs are listed with how they stand, by their files alone', async (t) => {
   const wrong = await ijepa(['runs', 'nowhere'], folder);
   t.is(wrong.code, 2);
   t.regex(wrong.stderr, /^ijepa: nowhere does not exist/);
+  await t.throwsAsync(() => findRuns(COMMAND, () => {}), { instanceOf: UserError, message: /is not a folder/ });
 });
 
 async function state(run: string, is: string, reason: string | null): Promise<void> {

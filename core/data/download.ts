@@ -1,11 +1,13 @@
 import { mkdir, rm, statfs } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { UNFINISHED } from '../atomic.js';
+import { makeFolders } from '../checkpoint/run-folder.js';
 import { explainSystemError, explainWriteError, UserError } from '../errors.js';
 import { downloadFile, wrongChecksum } from '../fetch/download.js';
 import { extractArchive, isArchive } from '../fetch/extract.js';
 import { partPath } from '../fetch/part.js';
 import { moveInto } from '../fetch/place.js';
+import { FileLock } from '../lock.js';
 import type { DataSet, OriginFile } from '../plugin.js';
 import { type Amounts, formatBytes } from '../report/amounts.js';
 import { addToRecord, type Fetched, isStillThere, readDownloadRecord, sizeOf } from './download-record.js';
@@ -33,11 +35,13 @@ export interface DownloadSummary {
 
 /** Most entries of an archive: twice the largest data set that is known. */
 const MOST_ENTRIES = 30e6;
+/** There while a process fetches into a folder: what arrives is appended to one file. */
+const LOCK = '.ijepa-download.lock';
 
 /**
  * Fetches the files of a data set, checks and unpacks them. What is there already is not fetched again; what was begun is
- * gone on with.
- * @throws UserError if a file cannot be had, is damaged or does not fit the disk
+ * gone on with. One process at a time fetches into a folder.
+ * @throws UserError if a file cannot be had, is damaged or does not fit the disk, or another process fetches into the folder
  * @throws the signal's reason when it aborts; what has arrived stays
  */
 export async function downloadDataSet(task: DataDownload): Promise<DownloadSummary> {
@@ -53,10 +57,16 @@ export async function downloadDataSet(task: DataDownload): Promise<DownloadSumma
     };
   }
   if (dataSet.origin?.terms) amounts.line(`terms      ${dataSet.origin.terms}`);
-  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+  await makeFolders(folder).catch((error: unknown) => {
     throw explainSystemError(error, folder);
   });
-  for (const file of files) summary.files.push(await obtain(file, task));
+  const lock = new FileLock(join(folder, LOCK), { thing: folder, doing: 'fetching into it' });
+  await lock.acquire();
+  try {
+    for (const file of files) summary.files.push(await obtain(file, task));
+  } finally {
+    await lock.release();
+  }
   return { ...summary, argument: await locate(dataSet, folder) };
 }
 

@@ -1,4 +1,5 @@
-import { rm, stat, writeFile } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
+import { writeFileAtomically } from '../atomic.js';
 import { readText } from '../text.js';
 
 /** A file of a server. */
@@ -55,7 +56,7 @@ export async function readPart(file: RemoteFile, path: string): Promise<Part> {
 }
 
 export async function writeRecord(path: string, record: PartRecord): Promise<void> {
-  await writeFile(recordPath(path), JSON.stringify(record));
+  await writeFileAtomically(recordPath(path), JSON.stringify(record));
 }
 
 export async function removePart(path: string): Promise<void> {

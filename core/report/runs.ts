@@ -6,7 +6,7 @@ import { type RunFolder, runFolder } from '../checkpoint/run-folder.js';
 import { type RunState, readRunState } from '../checkpoint/run-state.js';
 import { type RunRecord, readRunRecord } from '../config/record.js';
 import { stepsPerEpoch } from '../data/loader.js';
-import { UserError } from '../errors.js';
+import { explainSystemError, UserError } from '../errors.js';
 import type { EvaluationResult } from '../eval/result.js';
 import { readHolder } from '../lock.js';
 import { judgeOwner } from '../lock-owner.js';
@@ -49,9 +49,12 @@ export interface RunSummary extends RunStanding {
 /**
  * The runs in a folder and those below it, by name. Only reads, and only the ends of logs; runs may be going on.
  * @param leftOut is told of files that look like those of a run, or of results, and cannot be read
- * @throws UserError if the folder does not exist
+ * @throws UserError if the folder does not exist, or is none
  */
 export async function findRuns(folder: string, leftOut: (reason: string) => void): Promise<RunSummary[]> {
+  await readdir(folder).catch((error: unknown) => {
+    throw explainSystemError(error, folder);
+  });
   const results = await readAll(await findResults([folder]), leftOut);
   const runs: RunSummary[] = [];
   for (const config of await searchFolder(resolve(folder), 'config.yaml', DEPTH)) {

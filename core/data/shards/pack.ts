@@ -6,6 +6,7 @@ import { explainSystemError, UserError } from '../../errors.js';
 import { FileLock } from '../../lock.js';
 import type { ImageCollection, LabelledImages } from '../../plugin.js';
 import type { Amounts } from '../../report/amounts.js';
+import { textOf } from '../../text.js';
 import { withRegularFile } from '../read-file.js';
 import { listedLine } from '../skipped.js';
 import { hashOf } from './check.js';
@@ -139,7 +140,7 @@ async function recipeIn(folder: string, names: readonly string[]): Promise<strin
 }
 
 async function readContent(path: string): Promise<string> {
-  return (await withRegularFile(path, (file) => file.readFile())).toString();
+  return textOf(await withRegularFile(path, (file) => file.readFile()), path);
 }
 
 async function packSplit(
