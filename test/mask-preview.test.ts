@@ -64,5 +64,16 @@ test.serial('a preview does not replace a file, and refuses what is wrong', asyn
   const again = await preview();
   t.is(again.code, 2);
   t.regex(again.stderr, /exists[\s\S]*--force/);
-  t.is((await preview('--force')).code, 0);
+  const { code, stdout } = await preview('--force', '--batch-size', '64', '--mask-group', '8');
+  t.is(code, 0);
+  const told =
+    /a context keeps ([\d.]+) of 64 patches \(\d+%\): of the ([\d.]+) outside its targets, cutting 8 images to their smallest takes (\d+)% away; cutting all 64 together would take (\d+)%/;
+  const [kept, drawn, cut, cutOfAll] = (told.exec(stdout)?.slice(1) ?? []).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  t.is(cut, Math.round(100 * (1 - kept / drawn)));
+  t.true(cutOfAll > cut + 5, `${cut}%, of the whole batch ${cutOfAll}%`);
 });
