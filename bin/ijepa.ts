@@ -1,4 +1,5 @@
 #!/usr/bin/env node
 import { runProgram } from '../commands/program.js';
+import { programArguments } from '../core/arguments.js';
 
-process.exitCode = await runProgram(process.argv);
+process.exitCode = await runProgram(programArguments(process.argv));

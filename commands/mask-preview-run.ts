@@ -9,6 +9,7 @@ import { openData } from '../core/data/open.js';
 import { checkPlace } from '../core/data/outside.js';
 import { unreadableReason } from '../core/data/skipped.js';
 import { UserError } from '../core/errors.js';
+import { systemPath } from '../core/file-names.js';
 import type { ImageCollection } from '../core/plugin.js';
 import { RandomStream } from '../core/random.js';
 import { createConsole } from '../core/report/console.js';
@@ -97,7 +98,7 @@ async function areFiles(images: readonly string[], { length }: ImageCollection):
 }
 
 async function isFile(path: string): Promise<boolean> {
-  return stat(path).then(
+  return stat(systemPath(path)).then(
     (found) => found.isFile(),
     () => false,
   );
@@ -109,7 +110,8 @@ function refuseOwnInput(out: string, images: ImageCollection): void {
   const place = realpathSync(out);
   for (let index = 0; index < images.length; index++) {
     const { source } = images.item(index);
-    if (typeof source !== 'string' || !existsSync(source) || realpathSync(source) !== place) continue;
+    if (typeof source !== 'string' || !existsSync(systemPath(source)) || realpathSync(systemPath(source)) !== place)
+      continue;
     throw new UserError(`${out} is one of the images that are to be shown`, {
       expected: 'another file to write',
       remedy: 'use another --out',

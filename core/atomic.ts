@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { explainWriteError } from './errors.js';
+import { explainWriteError, UserError } from './errors.js';
 
 /** Ends the name of a file that is still being written. One that is found later was left by a process that died. */
 export const UNFINISHED = '.unfinished';
@@ -24,6 +24,7 @@ export async function writeAtomically(
   write: (file: FileHandle) => Promise<void>,
   place: Place = rename,
 ): Promise<void> {
+  requireWritableName(path);
   const temporary = unfinishedName(path);
   try {
     const file = await open(temporary, 'wx');
@@ -44,6 +45,12 @@ export async function writeAtomically(
 /** Writes text or bytes whole or not at all. */
 export async function writeFileAtomically(path: string, content: string | Uint8Array): Promise<void> {
   await writeAtomically(path, (file) => file.writeFile(content));
+}
+
+/** @throws UserError if a path is not UTF-8: such names are read, not made */
+export function requireWritableName(path: string): void {
+  if (path.isWellFormed()) return;
+  throw new UserError(`${path} cannot be written: its name is not UTF-8`, { remedy: 'choose another name' });
 }
 
 /** A name beside `path` that nobody else uses while the file is written. */

@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import { closest, distance } from 'fastest-levenshtein';
+import { shownName } from './file-names.js';
 
 /** Characters of a line of a message and of a reason, so that no file can fill a screen with what it holds. */
 const LONGEST_LINE = 5000;
@@ -38,7 +39,7 @@ export class UserError extends Error {
 /** A line that may quote a file, as it can be shown: control characters, which would steer a terminal, are made visible. */
 export function printable(line: string, longest = LONGEST_LINE): string {
   const shown = line.length <= longest ? line : `${line.slice(0, longest)} ...`;
-  return shown.replaceAll(/\p{Cc}/gu, '?');
+  return shown.replaceAll(/\p{Cc}/gu, '?').replaceAll(/[\ud800-\udfff]/gu, (half) => shownName(half));
 }
 
 /** The error of a name that does not exist: what was given, the nearest name that does, and all the names. */

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
@@ -7,6 +8,7 @@ import { FileColumns } from '../core/data/listing/columns.js';
 import { readPicture } from '../core/data/picture.js';
 import { bytesOfName, nameFromBytes, shownName } from '../core/file-names.js';
 import { temporaryFolder } from './helpers/command.js';
+import { COMMAND } from './helpers/paths.js';
 import { pictureOf } from './helpers/shards.js';
 
 /** Names as a Unix system takes them: any bytes but 0 and '/'. Those of UTF-8 and of its broken pieces come up often. */
@@ -85,4 +87,23 @@ test('pictures and folders of names that are not UTF-8 are listed, read, kept in
     Buffer.concat(names.map((name) => Buffer.concat([bytes(name), Buffer.from('\n')]))),
   );
   t.is((await openFolders([join(folder, 'list.txt')])).length, names.length, 'a list has them as bytes');
+});
+
+test('an argument that is not UTF-8 names its folder; nothing is written under such a name', async (t) => {
+  const folder = await temporaryFolder(t);
+  const data = Buffer.concat([Buffer.from(`${folder}/`), Buffer.from('caf\xe9', 'latin1')]);
+  await mkdir(data);
+  await writeFile(Buffer.concat([data, Buffer.from('/1.jpg')]), await pictureOf('1.jpg', 1));
+  const run = (args: string) => {
+    const script = `name=$(printf 'caf\\351'); exec "${process.execPath}" "${COMMAND}" ${args}`;
+    return spawnSync('sh', ['-c', script], { cwd: folder, encoding: 'utf8' });
+  };
+  const packed = run('data pack "$name" --out packed');
+  t.is(packed.status, 0, packed.stderr);
+  t.regex(packed.stdout, /1 image in 1 shard/);
+  const refused = run('data pack "$name" --out "$name.out"');
+  t.deepEqual(
+    [refused.status, refused.stderr.split('\n')[0]],
+    [2, 'ijepa: caf\\xe9.out cannot be written: its name is not UTF-8'],
+  );
 });

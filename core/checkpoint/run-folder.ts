@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { access, constants, mkdir, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { isUnfinished } from '../atomic.js';
+import { isUnfinished, requireWritableName } from '../atomic.js';
 import { explainSystemError, explainWriteError, UserError } from '../errors.js';
 import { FileLock } from '../lock.js';
 import { isCheckpoint } from './names.js';
@@ -131,6 +131,7 @@ export async function openRunFolder(path: string, lock: FileLock): Promise<RunFo
  * where the system refuses with 'no such file' (under /proc, for one).
  */
 export async function makeFolders(path: string): Promise<void> {
+  requireWritableName(path);
   const missing: string[] = [];
   for (let folder = resolve(path); !existsSync(folder); folder = dirname(folder)) missing.unshift(folder);
   for (const folder of missing) {

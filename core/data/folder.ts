@@ -54,7 +54,7 @@ export async function openFolders(paths: readonly string[], options: ListingOpti
     });
   }
   return {
-    description: paths.join(', '),
+    description: paths.map(shownName).join(', '),
     length: files.length,
     fingerprint,
     item: (index) => {

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { UserError } from '../errors.js';
+import { systemPath } from '../file-names.js';
 import type { DataSet, ImageCollection, LabelledData } from '../plugin.js';
 import { askPlugin, howToGet } from './named.js';
 
@@ -44,7 +45,7 @@ async function argumentOf(dataSet: DataSet, place: string | null): Promise<strin
 }
 
 async function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
+  return stat(systemPath(path)).then(
     () => true,
     () => false,
   );

@@ -1,6 +1,7 @@
 import { realpathSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { UserError } from '../errors.js';
+import { nameFromBytes, systemPath } from '../file-names.js';
 
 /**
  * Refuses an output folder inside a folder of pictures, where pictures that are drawn would be taken for data.
@@ -65,7 +66,7 @@ function realPlace(path: string): string {
 
 function realPath(path: string): string | undefined {
   try {
-    return realpathSync(path);
+    return nameFromBytes(realpathSync(systemPath(path), 'buffer'));
   } catch {
     return undefined;
   }

@@ -3,6 +3,7 @@ import { openDataSet } from '../data/labelled.js';
 import { findDataSet, splitName } from '../data/open.js';
 import { areShards } from '../data/shards/find.js';
 import { UserError, unknownName } from '../errors.js';
+import { systemPath } from '../file-names.js';
 import type { DataSet, LabelledData, LabelledImages } from '../plugin.js';
 
 /** Labelled data, and the data set that opened them. */
@@ -23,7 +24,7 @@ const SHARDS = 'webdataset';
 export async function openLabelled(word: string, dataSets: readonly DataSet[]): Promise<OpenedData> {
   const named = findDataSet(word, dataSets);
   const unnamed = !named && (await areShards(word)) ? SHARDS : FOLDER;
-  if (!named && unnamed === FOLDER && !existsSync(word)) {
+  if (!named && unnamed === FOLDER && !existsSync(systemPath(word))) {
     const names = dataSets.map(({ name }) => name);
     throw unknownName('folder or data set', word, names);
   }

@@ -16,7 +16,7 @@ export async function openClassFolders(
 
 /** The images of a folder whose subfolders are classes, class by class. */
 export async function listClassFolders(folder: string): Promise<ImageFiles> {
-  const files = new ImageFiles(folder, folder);
+  const files = new ImageFiles(folder, shownName(folder));
   const { folders, files: loose, leftOut } = await contentOf(folder);
   const left: LeftOutHere[] = [[folder, leftOut]];
   const without: string[] = [];

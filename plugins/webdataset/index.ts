@@ -1,5 +1,5 @@
 import type { DataSet, ImageCollection, LabelledData, Plugin } from '../../core/plugin.js';
-import { PluginError, withShards } from '../../core/plugin.js';
+import { PluginError, shownName, withShards } from '../../core/plugin.js';
 import { hasClasses, withClasses } from './classes.js';
 
 const HOLDS = 'a folder with train-000000.tar ... and val-000000.tar ..., or names of shards with braces';
@@ -13,16 +13,16 @@ const webdataset: DataSet = {
     const place = requirePlace(argument);
     return withShards(async ({ find, open }) => {
       const { train, notes } = await find(place);
-      return open(train, `training shards of ${place}`, {}, notes);
+      return open(train, `training shards of ${shownName(place)}`, {}, notes);
     });
   },
   async openLabelled(argument): Promise<LabelledData | null> {
     const place = requirePlace(argument);
     return withShards(async ({ find, open }) => {
       const { train: trainShards, test: testShards, classes, notes } = await find(place);
-      const train = await open(trainShards, `training shards of ${place}`, {}, notes);
+      const train = await open(trainShards, `training shards of ${shownName(place)}`, {}, notes);
       if (!hasClasses(train)) return null;
-      const test = testShards.length > 0 ? await open(testShards, `test shards of ${place}`) : null;
+      const test = testShards.length > 0 ? await open(testShards, `test shards of ${shownName(place)}`) : null;
       const named = withClasses(train, test, classes);
       const noTest = test ? [] : ['there are no shards for validation or testing'];
       return { ...named, notes: [...(train.notes ?? []), ...(test?.notes ?? []), ...named.notes, ...noTest] };

@@ -109,7 +109,7 @@ function namesShardFiles(word: string): boolean {
 }
 
 async function isFolder(word: string): Promise<boolean> {
-  return stat(word).then(
+  return stat(systemPath(word)).then(
     (found) => found.isDirectory(),
     () => false,
   );

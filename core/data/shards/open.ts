@@ -1,6 +1,7 @@
 import { UserError } from '../../errors.js';
 import type { ServedFile } from '../../fetch/range.js';
 import type { Persistence } from '../../fetch/retry.js';
+import { shownName } from '../../file-names.js';
 import { inOrder } from '../../pool.js';
 import { createAmounts } from '../../report/amounts.js';
 import { count } from '../../report/console.js';
@@ -27,7 +28,7 @@ export async function openTrainingShards(words: readonly string[]): Promise<Shar
   const places = found.flatMap((some) => some.places);
   return openShards(
     places,
-    words.join(', '),
+    words.map(shownName).join(', '),
     {},
     found.flatMap(({ notes }) => notes),
   );
