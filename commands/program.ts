@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { programArguments } from '../core/arguments.js';
 import { explainSystemError, UserError } from '../core/errors.js';
 import { terminalOf } from '../core/report/terminal.js';
 import { keepIgnored } from '../core/signals.js';
@@ -65,7 +66,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   const output = watchOutput();
   try {
     await addPluginCommands(program, argv[2]);
-    await program.parseAsync([...argv]);
+    await program.parseAsync([...programArguments(argv)]);
   } catch (error) {
     return report(error);
   }
