@@ -18,8 +18,8 @@ export async function runFinetune(checkpoint: string, flags: FinetuneFlags): Pro
   const seed = wholeNumber('--seed', flags.seed, 0) as number;
   const changes = changesOf(flags);
   const microBatchSize = wholeNumber('--micro-batch-size', flags.microBatchSize, 1);
-  const tuningOf = ({ protocolName }: EvaluationTask, { size }: FeatureNetwork) =>
-    fineTuneSettings(protocolName === 'paper' ? 'paper' : 'small', size, changes, seed);
+  const tuningOf = ({ protocolName, data }: EvaluationTask, { size }: FeatureNetwork) =>
+    fineTuneSettings(protocolName === 'paper' ? 'paper' : 'small', size, data.train.length, changes, seed);
   const refine: Refine = async (result, { engine, network, task, settings: extraction }, progress) => {
     progress.stage('fine-tuning the whole encoder');
     const { protocol, settings } = tuningOf(task, network);

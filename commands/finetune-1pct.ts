@@ -18,7 +18,11 @@ export function finetuneCommand(finish: (exitCode: number) => void): Command {
     .optionsGroup('Fine-tuning (default: as in its protocol, paper / small):')
     .option('--epochs <n>', 'of fine-tuning (50 / 50)', readNumber)
     .option('--warmup-epochs <n>', 'of them, in which the learning rate rises from 0 (5 / 5)', readNumber)
-    .option('--train-batch-size <n>', 'images a step; all of them where there are fewer (512 / 256)', readNumber)
+    .option(
+      '--train-batch-size <n>',
+      'images a step; all of them where there are fewer (512 / 256, or a sixteenth of small data)',
+      readNumber,
+    )
     .option('--learning-rate <x>', 'of a step of so many images; in proportion less of fewer (3e-5 / 1e-3)', readNumber)
     .option('--weight-decay <x>', 'of matrices (0.05, from ViT-H on 0.4 / 0.05)', readNumber)
     .option('--layer-decay <x>', 'factor of the learning rate from a layer to the one below (0.75 / 0.75)', readNumber)

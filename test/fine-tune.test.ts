@@ -358,7 +358,7 @@ const UNCHANGED: FineTuneChanges = {
 
 test("the paper's protocol is that of its appendix A.2; what is changed is no longer called so", (t) => {
   const of = (dim: number, changes: Partial<FineTuneChanges> = {}) =>
-    fineTuneSettings('paper', { dim }, { ...UNCHANGED, ...changes }, 7);
+    fineTuneSettings('paper', { dim }, 12_811, { ...UNCHANGED, ...changes }, 7);
   const { protocol, settings } = of(1024);
   t.is(protocol, 'paper');
   t.like(settings, { epochs: 50, batchSize: 512, layerDecay: 0.75, weightDecay: 0.05, labelSmoothing: 0.1, seed: 7 });
@@ -368,7 +368,14 @@ test("the paper's protocol is that of its appendix A.2; what is changed is no lo
     [192, 768, 1280, 1408].map((dim) => of(dim).settings.weightDecay),
     [0.05, 0.05, 0.4, 0.4],
   );
-  t.is(fineTuneSettings('small', { dim: 1280 }, UNCHANGED, 0).protocol, 'small');
+
+  const small = (images: number) => fineTuneSettings('small', { dim: 1280 }, images, UNCHANGED, 0);
+  t.deepEqual(small(4096), { protocol: 'small', settings: SMALL_FINE_TUNING });
+  t.deepEqual(
+    [10, 600, 20_000].map((images) => small(images).settings.batchSize),
+    [16, 37, 256],
+  );
+  t.true(Math.abs(stepRate(small(600).settings, 37) - 1e-3) < 1e-12, 'the rate of a step stays');
 
   t.is(of(1024, { epochs: 50, weightDecay: 0.05, learningRate: 3e-5 }).protocol, 'paper'); // as it is anyway
   const shorter = of(1024, { epochs: 3, learningRate: 0.01, batchSize: 64 });

@@ -31,7 +31,7 @@ export function paperFineTuning({ dim }: Pick<VitSize, 'dim'>): FineTuneSettings
   };
 }
 
-/** For small data and encoders: MAE's learning rate of 1e-3 for 256 images, random crops and flips alone. */
+/** For small encoders: a learning rate of 1e-3 for 256 images, random crops and flips alone. */
 export const SMALL_FINE_TUNING: FineTuneSettings = {
   epochs: 50,
   warmupEpochs: 5,
@@ -47,6 +47,20 @@ export const SMALL_FINE_TUNING: FineTuneSettings = {
   seed: 0,
 };
 
+/** Small data are cut into so many batches at least, of so many images. */
+const BATCHES_PER_EPOCH = 16;
+const SMALLEST_BATCH = 16;
+
+/**
+ * The same, sized to data of fewer than 4,096 images: batches of a sixteenth of them (16 at least) at the same learning rate.
+ * A batch of all images would be a step an epoch, and 50 steps leave an encoder about as it was.
+ */
+export function smallFineTuning(images: number): FineTuneSettings {
+  const { batchSize: largest, baseLearningRate } = SMALL_FINE_TUNING;
+  const batchSize = Math.min(largest, Math.max(SMALLEST_BATCH, Math.floor(images / BATCHES_PER_EPOCH)));
+  return { ...SMALL_FINE_TUNING, batchSize, baseLearningRate: baseRate((baseLearningRate * largest) / 256, batchSize) };
+}
+
 /** What the user says instead of a protocol's settings; null where nothing was said. */
 export interface FineTuneChanges {
   epochs: number | null;
@@ -60,14 +74,18 @@ export interface FineTuneChanges {
   randAugment: string | null;
 }
 
-/** A protocol's settings for an encoder, with changes: those are no longer the protocol's own. */
+/**
+ * A protocol's settings for an encoder and data, with changes: those are no longer the protocol's own.
+ * @param images to train with
+ */
 export function fineTuneSettings(
   name: 'paper' | 'small',
   size: Pick<VitSize, 'dim'>,
+  images: number,
   { learningRate, ...changes }: FineTuneChanges,
   seed: number,
 ): { protocol: FineTuneProtocol; settings: FineTuneSettings } {
-  const own = name === 'paper' ? paperFineTuning(size) : SMALL_FINE_TUNING;
+  const own = name === 'paper' ? paperFineTuning(size) : smallFineTuning(images);
   const said = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== null));
   const settings: FineTuneSettings = { ...own, ...said, seed };
   if (learningRate !== null) settings.baseLearningRate = baseRate(learningRate, settings.batchSize);

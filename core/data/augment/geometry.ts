@@ -7,7 +7,7 @@ type Matrix = readonly [number, number, number, number, number, number];
 
 /** Rotates a picture about its middle. @param degrees counter-clockwise */
 export function rotate(picture: Picture, degrees: number, fill: Colour): Picture {
-  const angle = (-(((degrees % 360) + 360) % 360) * Math.PI) / 180;
+  const angle = -(((degrees % 360) + 360) % 360) * (Math.PI / 180);
   const [cosine, sine] = [Math.cos(angle), Math.sin(angle)].map((value) => Number(value.toFixed(15))) as [
     number,
     number,
