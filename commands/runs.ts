@@ -6,7 +6,8 @@ export function runsCommand(): Command {
     .summary('list runs, with how far they are')
     .description(
       'List the runs in a folder and three levels below it: whether they are running, done, interrupted or failed, how ' +
-        'far they are, and the best accuracy that was measured of them. Only reads; runs may be going on.',
+        'far they are, whether they have collapsed, and the best accuracy that was measured of them. Only reads; runs may be ' +
+        'going on.',
     )
     .argument('[folder]', 'folder to search (default: runs where there is one, or the current folder)')
     .option('--json', 'print one JSON document')

@@ -1,18 +1,19 @@
 import type { Finding, Monitor, Plugin, Seen } from '../../core/plugin.js';
 
-/** How much the representations of pictures differ; `spread` is `spreadOf` the other two. */
+/** How much the representations of pictures differ; `extent` is `extentOf` the other two. */
 interface Look {
   deviation: number;
   rank: number;
-  spread: number;
+  extent: number;
 }
 
-/** What is remembered from one look to the next: the look before the first step, the best so far, and whether a fall was reported. */
+/** What is remembered from one look to the next. */
 export interface CollapseMemory {
-  /** Not there in checkpoints of earlier versions. */
+  /** Before the first step; not there in checkpoints of earlier versions. */
   first?: Look | undefined;
   /** The largest of each number so far. */
-  best: Omit<Look, 'spread'> & { spread?: number | undefined };
+  best: Omit<Look, 'extent'> & { extent?: number | undefined };
+  /** Whether a collapse was reported. */
   warned: boolean;
 }
 
@@ -22,25 +23,26 @@ const LIMITS = { anyway: 0.1, belowStart: 0.25, onLine: 0.25 };
 const LINE = 2;
 
 /**
- * How far representations spread: standard deviation times the effective rank beyond the first direction. It is 0 where
- * all pictures are the same to the model, and where they differ in one number alone.
+ * How far representations spread: standard deviation times the effective rank beyond the first direction, which is that of
+ * their common mean. It is 0 where all pictures are the same to the model.
  *
  * Neither number tells by itself. The deviation shoots up early in many runs that are well and settles at half of that,
  * while the rank grows; random weights can have a high rank, at a small deviation, or a low one.
  */
-export function spreadOf({ deviation, rank }: Pick<Seen, 'deviation' | 'rank'>): number {
+export function extentOf({ deviation, rank }: Pick<Seen, 'deviation' | 'rank'>): number {
   return deviation * Math.max(0, rank - 1);
 }
 
 /**
  * Whether representations have collapsed: they spread less than a tenth of their best, or less than a quarter and less
  * than with random weights, or they have come to lie on a line.
+ * @param start extent with random weights
  * @param ease 1, or 2 to tell whether a collapse is over
  */
-export function hasCollapsed(now: Look, first: Look, best: Look, ease = 1): boolean {
-  const part = best.spread > 0 ? now.spread / best.spread : 1;
+export function hasCollapsed(now: Look, start: number, best: Look, ease = 1): boolean {
+  const part = best.extent > 0 ? now.extent / best.extent : 1;
   const onLine = now.rank < LINE && now.rank - 1 < ease * LIMITS.onLine * (best.rank - 1);
-  return part < ease * LIMITS.anyway || (part < ease * LIMITS.belowStart && now.spread < ease * first.spread) || onLine;
+  return part < ease * LIMITS.anyway || (part < ease * LIMITS.belowStart && now.extent < ease * start) || onLine;
 }
 
 /**
@@ -52,16 +54,15 @@ export function judgeSpread(
   { step, deviation, rank }: Pick<Seen, 'step' | 'deviation' | 'rank'>,
   memory: CollapseMemory | null,
 ): Finding<CollapseMemory> {
-  const now = { deviation, rank, spread: spreadOf({ deviation, rank }) };
+  const now = { deviation, rank, extent: extentOf({ deviation, rank }) };
   if (!memory) return { memory: { first: now, best: now, warned: false } };
-  const before = { ...memory.best, spread: memory.best.spread ?? spreadOf(memory.best) };
+  const before = { ...memory.best, extent: memory.best.extent ?? extentOf(memory.best) };
   const best = {
     deviation: Math.max(before.deviation, deviation),
     rank: Math.max(before.rank, rank),
-    spread: Math.max(before.spread, now.spread),
+    extent: Math.max(before.extent, now.extent),
   };
-  const first = memory.first ?? before;
-  const warned = hasCollapsed(now, first, best, memory.warned ? 2 : 1);
+  const warned = hasCollapsed(now, memory.first?.extent ?? 0, best, memory.warned ? 2 : 1);
   const values = `effective rank ${rank.toFixed(1)} (best so far ${best.rank.toFixed(1)}), standard deviation ${deviation.toFixed(3)} (best ${best.deviation.toFixed(3)})`;
   const collapsing =
     `step ${step}: the representations are collapsing, pictures look more and more alike to the model: ${values}. ` +
@@ -84,10 +85,10 @@ function collapsedText(now: Look, best: Look, step: number): string {
 
 function wellText(now: Look, first: Look | undefined, step: number): string {
   const none = 'the representations have not collapsed';
-  if (!first || first.spread === 0) return `${none} at step ${step}`;
-  const times = now.spread / first.spread;
+  if (!first || first.extent === 0) return `${none} at step ${step}`;
+  const times = now.extent / first.extent;
   return times > 1
-    ? `${none}: at step ${step}, pictures differ ${Number(times.toPrecision(2))} times as much to the model as with random weights`
+    ? `${none}: at step ${step}, pictures differ ${times.toFixed(times < 10 ? 1 : 0)} times as much to the model as with random weights`
     : `${none}, but at step ${step} pictures differ no more to the model than with random weights`;
 }
 
