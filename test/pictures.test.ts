@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 import test from 'ava';
 import sharp from 'sharp';
 import { randomCropBox } from '../core/data/crop.js';
+import { startDecoders } from '../core/data/decoders.js';
 import { openFolders } from '../core/data/folder.js';
 import { randomCrop } from '../core/data/image.js';
 import { type Picture, readPicture } from '../core/data/picture.js';
@@ -148,6 +149,29 @@ test('pictures of all kinds have the pixels that Pillow reads, or are refused by
     }
   }
   t.true(zoo.length > 40);
+});
+
+test('a picture has the same reason every time, however many fail at once and in however many threads', async (t) => {
+  const zoo = Object.entries(json('zoo.json') as Record<string, Golden>);
+  const refused = zoo.flatMap(([name, golden]) =>
+    'refused' in golden ? [{ name, source: join(FOLDER, 'zoo', name) }] : [],
+  );
+  const reasonOf = (reading: Promise<unknown>) =>
+    reading.then(
+      () => 'read',
+      (error: Error) => error.message,
+    );
+  const settings = { imageSize: 16, cropScale: [1, 1], cropAspect: [1, 1], flip: 0, jitter: 0, blur: 0 } as const;
+  const decoders = startDecoders({ ...settings, seed: 0, pixelLimit: LIMIT }, 2);
+  const alone: string[] = [];
+  for (const item of refused) alone.push(await reasonOf(readPicture(item, LIMIT)));
+  t.false(alone.includes('read'));
+  const rounds = Array.from({ length: 4 }, () => [
+    Promise.all(refused.map((item) => reasonOf(readPicture(item, LIMIT)))),
+    Promise.all(refused.map((item) => reasonOf(decoders.crop(item, [0])))),
+  ]);
+  for (const reasons of await Promise.all(rounds.flat())) t.deepEqual(reasons, alone);
+  await decoders.close();
 });
 
 test('what one command reads, all of them read; what one cannot read, all list with the same reason', async (t) => {

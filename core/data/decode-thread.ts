@@ -13,8 +13,8 @@ const port = parentPort;
 const { settings, turns } = workerData as ThreadData;
 joinTurns(turns);
 
-/** Images that may be decoded at the same time: while sharp's threads have one, this thread has another. */
-const AT_ONCE = 3;
+/** Images that are held at the same time: while sharp decodes one, this thread scales another. */
+const AT_ONCE = 2;
 const queue: CropJob[] = [];
 let running = 0;
 let closing = false;

@@ -1,7 +1,7 @@
 import { isMainThread } from 'node:worker_threads';
 import type { ImageItem } from '../plugin.js';
 import { decodePicture } from './decode/decode.js';
-import { explainFailure } from './decode/failure.js';
+import { decodeAgain } from './decode/failure.js';
 import { decodeTogether } from './decode/turns.js';
 import { readRegularFile, readRegularFileSync } from './read-file.js';
 
@@ -35,8 +35,8 @@ export async function decodeBytes(bytes: Uint8Array, ofUser: boolean, pixelLimit
   const ask = { bytes, ofUser, pixelLimit };
   try {
     return await decodeTogether(() => decodePicture(ask));
-  } catch (error) {
-    throw await explainFailure(ask, error);
+  } catch {
+    return decodeAgain(ask);
   }
 }
 

@@ -18,7 +18,7 @@ const BACKGROUND = { r: 255, g: 255, b: 255 };
 
 /**
  * Decodes a picture whole.
- * @throws Error of one or more lines, which may be those of another picture: see `explainFailure`
+ * @throws Error of one or more lines, which may be those of another picture: see `decodeAgain`
  */
 export async function decodePicture({ bytes, ofUser, pixelLimit }: Ask): Promise<Picture> {
   const options: SharpOptions = { autoOrient: true, failOn: 'error', limitInputPixels: pixelLimit, pages: 1 };
@@ -31,7 +31,7 @@ export async function decodePicture({ bytes, ofUser, pixelLimit }: Ask): Promise
   try {
     return await rgbOf(input().flatten({ background: BACKGROUND }));
   } catch (error) {
-    const whole = format === 'jpeg' ? await withEndMark(bytes) : null;
+    const whole = format === 'jpeg' ? withEndMark(bytes) : null;
     if (!whole) throw error;
     return rgbOf(sharp(whole, { ...options, failOn: 'warning' }));
   }

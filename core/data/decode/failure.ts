@@ -1,22 +1,24 @@
 import sharp from 'sharp';
+import type { Picture } from '../picture.js';
 import { type Ask, decodePicture } from './decode.js';
 import { formatOf } from './format.js';
 import { decodeAlone } from './turns.js';
 
 /**
- * The error of a picture that could not be decoded, with its own reason in one line: it is decoded again alone, twice,
- * because the first failure takes along what others left in libvips' buffer.
+ * Decodes a picture again that could not be decoded, alone and twice, because the first failure takes along what others left
+ * in libvips' buffer.
+ * @throws Error with the picture's own reason, in one line
  */
-export async function explainFailure(ask: Ask, failure: unknown): Promise<Error> {
-  if (!(failure instanceof Error)) throw failure;
+export async function decodeAgain(ask: Ask): Promise<Picture> {
   return decodeAlone(async () => {
     await decodePicture(ask).catch(() => {});
-    const again = await decodePicture(ask).then(
-      () => failure, // as when memory was short
-      (error: Error) => error,
-    );
-    const size = /exceeds pixel limit/.test(again.message) ? await sizeOf(ask) : null;
-    return new Error(size ?? reasonIn(again.message, ask), { cause: again });
+    try {
+      return await decodePicture(ask); // as when memory was short before
+    } catch (error) {
+      const reason = reasonIn(error instanceof Error ? error.message : String(error), ask);
+      const isTooLarge = /exceeds pixel limit/.test(reason);
+      throw new Error(isTooLarge ? await sizeOf(ask).catch(() => reason) : reason, { cause: error });
+    }
   });
 }
 
@@ -28,14 +30,18 @@ async function sizeOf({ bytes, pixelLimit }: Ask): Promise<string> {
 /** Before the lines of libvips that tell what is wrong with a header; it may have none. */
 const CORRUPT_HEADER = /^Input (?:buffer|file) has corrupt header:/;
 
+/** What the reader of AVIF leaves where it looks for the end of a file. */
+const PROBING = /^source: bad seek to /;
+
 /** All lines of a message as one, each once. */
 function reasonIn(message: string, { bytes }: Ask): string {
   const lines = message
     .replace(CORRUPT_HEADER, '')
     .split('\n')
-    .map((line) => line.trim());
-  const reason = [...new Set(lines)].filter((line) => line !== '').join('; ');
-  if (!CORRUPT_HEADER.test(message)) return reason;
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !PROBING.test(line));
+  const reason = [...new Set(lines)].join('; ');
+  if (!CORRUPT_HEADER.test(message)) return reason || 'it is damaged';
   const format = formatOf(bytes);
   const size = format === 'png' && bytes.length >= 24 ? ` of a picture of ${pngSize(bytes)} pixels` : '';
   return `its ${format?.toUpperCase() ?? 'file'} header${size} is damaged${reason && `: ${reason}`}`;
