@@ -38,14 +38,15 @@ export function fineTuningText(
   const { baseLearningRate, labelSmoothing, randAugment } = settings;
   const names = { paper: 'paper', small: 'small', own: 'with changes of your own' };
   const batch = Math.min(batchSize, data.train.length);
+  const rate = stepRate(settings, batch);
   const batches = `batches of ${batch}${batch < batchSize ? ` (all images there are, not ${batchSize})` : ''}`;
   return [
     `tuning     ${names[protocol]}, seed ${settings.seed}`,
     `  network  the whole encoder, and a linear head on its average-pooled, layer-normed patches (first weights of ` +
       `deviation ${rounded(settings.headDeviation)}); cross-entropy, label smoothing ${labelSmoothing}`,
-    `  training ADAMW, ${epochs} epochs, ${batches}, learning rate ${rounded(stepRate(settings, batch))} ` +
+    `  training ADAMW, ${epochs} epochs, ${batches}, learning rate ${rounded(rate)} ` +
       `(${rounded(baseLearningRate)} for 256 images), ${warmupEpochs} epochs of warm-up from 0, then along a cosine to ` +
-      `${rounded(finalLearningRate)}, taken at the ${rateAt} of a step; layer-wise decay ${layerDecay}, weight decay ${weightDecay}`,
+      `${rounded(Math.min(rate, finalLearningRate))}, taken at the ${rateAt} of a step; layer-wise decay ${layerDecay}, weight decay ${weightDecay}`,
     `  images   training: ${VIEWS[transform].train}, RandAugment: ${randAugment}`,
   ];
 }
