@@ -1,6 +1,7 @@
 import { constants } from 'node:buffer';
 import { closeSync, readSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
+import { isPointer } from './data/decode/other-content.js';
 import { openRegularSync, withRegularFile } from './data/read-file.js';
 import { explainSystemError, UserError } from './errors.js';
 
@@ -36,7 +37,7 @@ export async function readText(path: string, most: number = constants.MAX_STRING
 /**
  * The text that bytes are, without a byte order mark.
  * @param path where they come from, for messages
- * @throws UserError if they are UTF-16, as some editors of Windows save 'Unicode'
+ * @throws UserError if they are UTF-16, as some editors of Windows save 'Unicode', or stand for a file of Git LFS
  */
 export function textOf(bytes: Uint8Array, path: string): string {
   const [first, second] = bytes;
@@ -45,6 +46,11 @@ export function textOf(bytes: Uint8Array, path: string): string {
     throw new UserError(`${path} is a text in UTF-16`, {
       expected: 'UTF-8',
       remedy: "save it as UTF-8; editors offer that under 'save as' or 'encoding'",
+    });
+  }
+  if (isPointer(bytes)) {
+    throw new UserError(`${path} is a pointer of Git LFS, not the file itself`, {
+      remedy: 'fetch the file with: git lfs pull',
     });
   }
   return new TextDecoder().decode(bytes); // leaves the mark out

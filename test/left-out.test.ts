@@ -19,6 +19,7 @@ import { temporaryFolder } from './helpers/command.js';
 import { pictureOf, writeFiles, writePictures } from './helpers/shards.js';
 
 const [FOLDER] = folderPlugin.dataSets;
+const POINTER = 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n';
 
 async function openClasses(folder: string) {
   const labelled = await FOLDER.openLabelled?.(folder);
@@ -134,11 +135,31 @@ test('lists are read as they come: with labels, marks and ends of lines, in UTF-
   const refused: [string | Buffer, RegExp][] = [
     ['0 a.jpg\n1 b.jpg', /none of the 2 files that .*list\.txt names is there, such as 0 a\.jpg/],
     [Buffer.from([1, 0, 0, 2, 3]), /no list of names: it holds bytes of value 0/],
+    [POINTER, /no list of names: its content is a pointer of Git LFS/],
   ];
   for (const [content, message] of refused) {
     await writeFile(list, content);
     await t.throwsAsync(openFolders([list]), { instanceOf: UserError, message });
   }
+});
+
+test('a pointer of Git LFS, a saved page and an answer of a server are told from the files that they stand for', async (t) => {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, 'file');
+  const contents = {
+    [POINTER]: /a pointer of Git LFS/,
+    '<!doctype HTML>\n<p>': /HTML/,
+    '{"error": 404}': /JSON/,
+    BM6: /BMP/,
+  };
+  for (const [content, message] of Object.entries(contents)) {
+    await writeFile(path, content);
+    await t.throwsAsync(readPicture({ name: 'it', source: path }, 1e6), { message });
+    await t.throwsAsync(openShards([path], 'it'), { instanceOf: UserError, message });
+    if (content !== 'BM6') await t.throwsAsync(readSafetensors(path), { instanceOf: UserError, message });
+  }
+  await writeFile(path, POINTER);
+  await t.throwsAsync(readText(path), { instanceOf: UserError, message: /a pointer of Git LFS/ });
 });
 
 test('no reader waits for a pipe, whoever is to read it', async (t) => {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
 import { type Place, writeAtomically } from '../atomic.js';
+import { LOOKED_AT as KIND_BYTES, textKind } from '../data/decode/other-content.js';
 import { withRegularFile } from '../data/read-file.js';
 import { UserError } from '../errors.js';
 import { listOf } from '../list-of.js';
@@ -108,6 +109,8 @@ async function readOpenFile(path: string, file: FileHandle, wanted: (name: strin
   const lengthBytes = await read(path, file, 0, 8);
   const length = Number(new DataView(lengthBytes).getBigUint64(0, true));
   if (length > LARGEST_HEADER || length + 8 > fileSize) {
+    const kind = textKind(new Uint8Array(await read(path, file, 0, Math.min(fileSize, KIND_BYTES))));
+    if (kind !== null) throw corrupt(path, `its content is ${kind}`);
     throw corrupt(path, `its header is said to be ${length} bytes long, the file is ${fileSize}`);
   }
   const head = await read(path, file, 8, length);

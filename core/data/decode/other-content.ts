@@ -1,9 +1,10 @@
+/** What stands in the place of a large file in a repository of which only the texts were fetched. */
+const POINTER = /^version https:\/\/git-lfs\.github\.com\/spec\//;
+const POINTER_SAYS = 'a pointer of Git LFS, not the file itself (fetch it with: git lfs pull)';
+
 /** How texts begin that are found in files of pictures' names: what to call them, with what to do where that is known. */
 const TEXTS: readonly [RegExp, string][] = [
-  [
-    /^version https:\/\/git-lfs\.github\.com\/spec\//,
-    'a pointer of Git LFS, not the file itself (fetch it with: git lfs pull)',
-  ],
+  [POINTER, POINTER_SAYS],
   [/^\s*<(?:!doctype html|html|head|body)\b/i, 'HTML: a page that was saved instead of the file'],
   [/^\s*<\?xml\b(?!.*<svg\b)/s, 'XML: perhaps the answer of a server that did not give the file'],
   [/^\s*[[{]\s*["{}\]]/, 'JSON: perhaps the answer of a server that did not give the file'],
@@ -23,13 +24,27 @@ const BYTES: readonly [RegExp, string][] = [
   [/^(?:00)+$/, 'nothing but bytes of value 0'],
 ];
 /** Bytes from which a content is told. */
-const LOOKED_AT = 512;
+export const LOOKED_AT = 512;
 
 /** What the content of a file is that is not what its name says; null where that is not known. */
 export function contentKind(bytes: Uint8Array): string | null {
-  const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(LOOKED_AT, bytes.length));
-  const text = start.toString().replace(/^\ufeff/, '');
-  const hex = start.toString('hex');
-  const found = TEXTS.find(([beginning]) => beginning.test(text)) ?? BYTES.find(([beginning]) => beginning.test(hex));
-  return found?.[1] ?? null;
+  const hex = startOf(bytes).toString('hex');
+  return textKind(bytes) ?? BYTES.find(([beginning]) => beginning.test(hex))?.[1] ?? null;
+}
+
+/** The same of a file that should be a text. */
+export function textKind(bytes: Uint8Array): string | null {
+  const text = startOf(bytes)
+    .toString()
+    .replace(/^\ufeff/, '');
+  return TEXTS.find(([beginning]) => beginning.test(text))?.[1] ?? null;
+}
+
+/** Whether a file stands for another one that was not fetched. */
+export function isPointer(bytes: Uint8Array): boolean {
+  return POINTER.test(startOf(bytes).toString());
+}
+
+function startOf({ buffer, byteOffset, length }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, Math.min(LOOKED_AT, length));
 }

@@ -2,6 +2,7 @@ import { isAscii } from 'node:buffer';
 import { dirname, isAbsolute, join } from 'node:path';
 import { UserError } from '../../errors.js';
 import { nameFromBytes, shownName } from '../../file-names.js';
+import { textKind } from '../decode/other-content.js';
 import { kindOf, withRegularFile } from '../read-file.js';
 import { statAll } from './in-turns.js';
 import { IMAGE_EXTENSIONS, isImage } from './kinds.js';
@@ -76,6 +77,9 @@ export async function readLines(list: string): Promise<string[]> {
 }
 
 function textOf(bytes: Buffer, list: string): string {
+  const kind = textKind(bytes);
+  if (kind !== null)
+    throw new UserError(`${list} is no list of names: its content is ${kind}`, { expected: 'a path on each line' });
   const text = decode(bytes);
   if (!text.includes('\0')) return text.replace(/^\ufeff/, '');
   throw new UserError(`${list} is no list of names: it holds bytes of value 0`, {
