@@ -154,6 +154,14 @@ const COLLAPSED: Record<string, [number, number][]> = {
     [0.5, 12],
     [0.01, 1.0],
   ],
+  'a tiny run that comes to lie on a line': [
+    [0.061, 2],
+    [0.079, 2.49],
+    [0.11, 2.67],
+    [0.125, 2.09],
+    [0.15, 1.8],
+    [0.112, 1.52],
+  ],
   'features that have come to lie on a line': [
     [0.07, 3],
     [0.5, 8],

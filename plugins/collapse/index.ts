@@ -18,8 +18,8 @@ export interface CollapseMemory {
 }
 
 /** Parts of the best below which numbers are those of a collapse; it is over above twice as much. */
-const LIMITS = { anyway: 0.1, belowStart: 0.25, onLine: 0.25 };
-/** Below this rank, features lie on a line: their mean is one direction, and what differs is less than another. */
+const LIMITS = { anyway: 0.1, belowStart: 0.25, onLine: 1 / 3 };
+/** Below this rank, features come near to a line: their mean is one direction, and what differs is less than another. */
 const LINE = 2;
 
 /**
