@@ -1,27 +1,14 @@
 #!/usr/bin/env node
 // The command as npm links it. In a fresh clone it builds the program first; in an installed package it is built.
 // It says so where Node is too old, which is why what comes before `start` is written as Node 12 reads it.
-const { engines } = require('../package.json');
+const { complaint } = require('./node-version.cjs');
 
-if (isNewEnough(process.versions.node, engines.node)) {
-  start();
-} else {
-  const lowest = engines.node.replace(/[\^=>]/g, '').replace(' || ', ', ');
-  stop(`Node ${process.versions.node} is too old`, `install Node ${lowest} or later`);
-}
+const problem = complaint();
+if (problem === undefined) start();
+else stop(problem);
 
-/** Whether a version is in ranges such as '^20.19.0 || >=22.12.0'. */
-function isNewEnough(version, ranges) {
-  const [major, minor] = version.split('.').map(Number);
-  return ranges.split('||').some((range) => {
-    const [lowestMajor, lowestMinor] = range.match(/\d+/g).map(Number);
-    if (major === lowestMajor) return minor >= lowestMinor;
-    return major > lowestMajor && !range.includes('^');
-  });
-}
-
-function stop(problem, remedy) {
-  process.stderr.write(`ijepa: ${problem}\n  what to do: ${remedy}\n`);
+function stop(text) {
+  process.stderr.write(text);
   process.exitCode = 2;
 }
 
@@ -46,6 +33,6 @@ function start() {
   if (existsSync(program)) {
     import(pathToFileURL(program).href);
   } else {
-    stop('the program is not built', `run \`npm ci && npm run build\` in ${folder}`);
+    stop(`ijepa: the program is not built\n  what to do: run \`npm ci && npm run build\` in ${folder}\n`);
   }
 }

@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { programArguments } from '../core/arguments.js';
-import { explainSystemError, UserError } from '../core/errors.js';
+import { explainSystemError, reasonOf, UserError } from '../core/errors.js';
 import { terminalOf } from '../core/report/terminal.js';
 import { keepIgnored } from '../core/signals.js';
 import { programVersion } from '../core/version.js';
@@ -84,7 +84,7 @@ async function addPluginCommands(program: Command, word: string | undefined): Pr
 /** Says what went wrong on standard error; a stack only for bugs. */
 function report(thrown: unknown): number {
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.done : EXIT.userError;
-  const error = explainSystemError(thrown, describePath(thrown));
+  const error = explainSystemError(explainSharp(thrown), describePath(thrown));
   if (error instanceof UserError) {
     process.stderr.write(`ijepa: ${error.report}\n`);
     return EXIT.userError;
@@ -92,6 +92,15 @@ function report(thrown: unknown): number {
   const stack = error instanceof Error ? error.stack : String(error);
   process.stderr.write(`ijepa: this is a bug of the program, please report it with the lines below\n${stack}\n`);
   return EXIT.bug;
+}
+
+/** sharp's library is an optional package, of one platform: npm may have been told to leave it out, or to bring another. */
+function explainSharp(error: unknown): unknown {
+  if (!(error instanceof Error) || !error.message.startsWith('Could not load the "sharp" module')) return error;
+  return new UserError(`the library that reads pictures is not installed: ${reasonOf(error)}`, {
+    expected: 'the optional packages of sharp for this machine',
+    remedy: 'install again with optional packages: npm install --include=optional',
+  });
 }
 
 /** The path that a failure of the system is about, where it names one. */

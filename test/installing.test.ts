@@ -10,13 +10,26 @@ import { ROOT } from './helpers/paths.js';
 
 const LAUNCHER = join(ROOT, 'bin', 'start.cjs');
 
-/** The program in a folder of its own, in which everything is a link, so that it finds no ONNX Runtime beside itself. */
-async function withoutRuntime(
+/**
+ * The program in a folder of its own, in which everything is a link, so that it finds no ONNX Runtime beside itself.
+ * @param without packages of such names
+ */
+async function elsewhere(
   t: ExecutionContext,
+  without?: RegExp,
 ): Promise<{ folder: string; run: (args: string[]) => Promise<Ended> }> {
   const folder = await temporaryFolder(t);
-  for (const name of ['dist', 'node_modules', 'fonts', 'package.json'])
-    await symlink(join(ROOT, name), join(folder, name));
+  for (const name of ['bin', 'dist', 'fonts', 'package.json']) await symlink(join(ROOT, name), join(folder, name));
+  const packages = await readdir(join(ROOT, 'node_modules'));
+  const scoped = packages.filter((name) => name.startsWith('@'));
+  for (const scope of scoped) await mkdir(join(folder, 'node_modules', scope), { recursive: true });
+  const own = await Promise.all(
+    scoped.map(async (scope) => (await readdir(join(ROOT, 'node_modules', scope))).map((name) => `${scope}/${name}`)),
+  );
+  for (const name of [...packages, ...own.flat()]) {
+    if (scoped.includes(name) || without?.test(name)) continue;
+    await symlink(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name));
+  }
   const server = createServer((_request, response) => {
     response.statusCode = 404;
     response.end('{}');
@@ -39,7 +52,7 @@ async function withoutRuntime(
 }
 
 test('without ONNX Runtime auto says that it is slow and how to get the fast engine, in one line', async (t) => {
-  const { run } = await withoutRuntime(t);
+  const { run } = await elsewhere(t, /^@tensorflow/);
   const args = SMALLEST.filter((word) => word !== '--engine' && word !== 'wasm');
   const { code, stdout, stderr } = await run(['pretrain', ...args, '--epochs', '1', '--out', 'run']);
   t.is(code, 0, stderr);
@@ -56,7 +69,7 @@ test('without ONNX Runtime auto says that it is slow and how to get the fast eng
 });
 
 test('an installation of ONNX Runtime that fails says why and leaves nothing', async (t) => {
-  const { folder, run } = await withoutRuntime(t);
+  const { folder, run } = await elsewhere(t);
   const missing = await run(['engine', 'install', 'onnx']);
   t.is(missing.code, 2, missing.stderr);
   t.regex(missing.stderr, /npm could not fetch onnxruntime-node@[\d.]+:\n.*404/);
@@ -64,6 +77,16 @@ test('an installation of ONNX Runtime that fails says why and leaves nothing', a
   t.is(unknown.code, 2);
   t.regex(unknown.stderr, /unknown platform 'linux-x46'[\s\S]*did you mean 'linux-x64'/);
   t.deepEqual(await readdir(join(folder, 'vendor')), []);
+});
+
+test('without the optional packages of sharp there is one message', async (t) => {
+  const { run } = await elsewhere(t, /^@img\/sharp/);
+  const { code, stderr } = await run(['data', 'info', 'shapes:8']);
+  t.is(code, 2, stderr);
+  t.regex(
+    stderr,
+    /^ijepa: the library that reads pictures is not installed: .*sharp.*\n {2}expected: .*\n {2}what to do: .*--include=optional\n$/,
+  );
 });
 
 test('a Node that is too old gets one message', async (t) => {

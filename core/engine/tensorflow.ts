@@ -71,10 +71,10 @@ function loadNative(packageName: string): { version: string; available: boolean 
   return { version, available: backend?.isUsingGpuDevice === true };
 }
 
-/** tfjs-node 4.22 calls `util.isNullOrUndefined`, which Node 23 removed. */
+/** tfjs-node 4.22 calls `util.isNullOrUndefined`, of which Node 22 warns and which Node 23 removed. */
 function restoreIsNullOrUndefined(): void {
   const legacy = util as { isNullOrUndefined?: (value: unknown) => boolean };
-  legacy.isNullOrUndefined ??= (value) => value === null || value === undefined;
+  legacy.isNullOrUndefined = (value) => value === null || value === undefined;
 }
 
 function availableThreads(): number {
