@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import { writeFileAtomically } from '../core/atomic.js';
+import { removeLeftOvers, writeFileAtomically } from '../core/atomic.js';
 import { makeFolders } from '../core/checkpoint/run-folder.js';
 import type { Engine } from '../core/engine/contract.js';
 import { outOfMemoryForFeatures } from '../core/engine/memory.js';
@@ -218,6 +218,7 @@ async function extractionSettings(flags: EvaluationFlags): Promise<ExtractionSet
 async function makeFolder(path: string): Promise<void> {
   try {
     await makeFolders(path);
+    await removeLeftOvers(path);
   } catch (error) {
     throw explainWriteError(error, path);
   }

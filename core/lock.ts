@@ -108,7 +108,7 @@ export async function readHolder(path: string): Promise<LockOwner | null | 'none
 async function take(path: string, nonce: string, isOver: typeof isGone): Promise<'taken' | 'again' | LockOwner | null> {
   const temporary = `${path}.${nonce}${UNFINISHED}`;
   try {
-    const { place, holder } = await follow(path, isOver);
+    const { place, holder, links } = await follow(path, isOver);
     if (holder !== 'none' && !isOver(holder)) return holder;
     await writeSynced(temporary, `${JSON.stringify(thisProcess(nonce))}\n`);
     if (!(await nameExclusively(temporary, place))) return 'again';
@@ -119,6 +119,7 @@ async function take(path: string, nonce: string, isOver: typeof isGone): Promise
       return 'again';
     }
     await rename(place, path);
+    for (const link of links) await rm(link, { force: true });
     return 'taken';
   } catch (error) {
     throw explainWriteError(error, path);
@@ -127,23 +128,25 @@ async function take(path: string, nonce: string, isOver: typeof isGone): Promise
   }
 }
 
-/** Follows a chain of locks to its end: who made the last one, and the name of the next. */
+/** Follows a chain of locks to its end: who made the last one, the names of those after the first, and that of the next. */
 async function follow(
   path: string,
   isOver: typeof isGone,
-): Promise<{ place: string; holder: LockOwner | null | 'none' }> {
+): Promise<{ place: string; holder: LockOwner | null | 'none'; links: string[] }> {
   for (;;) {
     const first = await readOwner(path);
     let [place, holder, next] = [path, first, first];
     const seen = new Set<string>();
+    const links: string[] = [];
     while (next !== 'none' && next !== null && !seen.has(next.nonce)) {
       seen.add(next.nonce);
+      if (place !== path) links.push(place);
       holder = next;
       place = `${path}.${next.nonce}`;
       next = isOver(next) ? await readOwner(place) : 'none';
     }
     if (next !== 'none') holder = null; // rubbish, or a circle
-    if (nonceOf(await readOwner(path)) === nonceOf(first)) return { place, holder };
+    if (nonceOf(await readOwner(path)) === nonceOf(first)) return { place, holder, links };
   }
 }
 

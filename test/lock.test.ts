@@ -86,6 +86,41 @@ test('a lock of another machine is not judged: the message says how to remove it
   t.regex(error?.report ?? '', /machine 'not-[\s\S]*cannot be told[\s\S]*remove .*run\.lock/);
 });
 
+test('a lock whose holders died one after the other while they took it is taken, and nothing of them is left', async (t) => {
+  const path = await lockOf(t, { pid: NO_PROCESS });
+  const dead = (nonce: string) => JSON.stringify({ ...thisProcess(nonce), pid: NO_PROCESS });
+  await writeFile(`${path}.abc123`, dead('def'));
+  await writeFile(`${path}.def`, dead('0123'));
+  const lock = lockAt(path);
+  await lock.acquire();
+  t.is(JSON.parse(await readFile(path, 'utf8')).pid, process.pid);
+  t.deepEqual(await readdir(join(path, '..')), ['run.lock']);
+  await lock.release();
+  // A circle, which nobody but a joker makes, is rubbish.
+  await writeFile(path, dead('abc123'));
+  await writeFile(`${path}.abc123`, dead('abc123'));
+  await t.throwsAsync(() => lockAt(path).acquire(), { instanceOf: UserError, message: /cannot be understood/ });
+});
+
+test('a lock that is held for moments is waited for, and one of another machine is void when it is old', async (t) => {
+  const path = join(await temporaryFolder(t), 'results.json.lock');
+  const [first, second] = [lockAt(path), lockAt(path)];
+  await first.acquire(5000);
+  const waiting = second.acquire(5000);
+  await setTimeout(60);
+  await first.release();
+  await waiting;
+  await t.throwsAsync(() => first.acquire(100), { instanceOf: UserError, message: /is in use/ });
+  await second.release();
+  const elsewhere = { ...thisProcess('abc'), host: `not-${hostname()}` };
+  await writeFile(path, JSON.stringify({ ...elsewhere, since: new Date(Date.now() - 3_600_000).toISOString() }));
+  await t.throwsAsync(() => first.acquire(), { message: /cannot be told/ }, 'one that is not held for moments');
+  await first.acquire(100);
+  await first.release();
+  await writeFile(path, JSON.stringify(elsewhere));
+  await t.throwsAsync(() => first.acquire(100), { instanceOf: UserError, message: /machine 'not-/ });
+});
+
 for (const content of ['', 'rubbish', '{"pid":-1}', '\0\0\0']) {
   test(`a lock that holds ${JSON.stringify(content)} is told of, not replaced`, async (t) => {
     const path = join(await temporaryFolder(t), 'run.lock');
