@@ -2,10 +2,12 @@ import { type Command, Option as Flag } from 'commander';
 import { readNumber } from '../core/config/option.js';
 import { DEVICES, type DeviceName, ENGINE_NAMES, type EngineChoice } from '../core/engine/contract.js';
 import { UserError, unknownName } from '../core/errors.js';
+import { SELECTIONS, type Selection } from '../core/eval/selection.js';
 
 /** What the command line of an evaluation said; numbers are not checked yet. */
 export interface EvaluationFlags {
   protocol?: 'paper' | 'quick';
+  select?: Selection;
   views?: unknown;
   encoder: 'target' | 'context';
   imageSize?: unknown;
@@ -36,7 +38,7 @@ export interface ProtocolFlag {
 const HEADS: ProtocolFlag = {
   names: ['paper', 'quick'],
   help:
-    "paper: the paper's schedule to the letter; quick: the same heads, a schedule sized to the data " +
+    "paper: the paper's schedule, by VISSL's rules; quick: the same heads, trained until they converge " +
     '(default: quick below 100,000 training images)',
 };
 
@@ -45,6 +47,13 @@ export function addEvaluationFlags(command: Command, protocol: ProtocolFlag = HE
   return command
     .optionsGroup('Protocol:')
     .addOption(new Flag('--protocol <name>', protocol.help).choices(protocol.names))
+    .addOption(
+      new Flag(
+        '--select <images>',
+        'on what the best head is chosen. validation: a held-out tenth of the training images; test: the test images, as ' +
+          'the paper does (default: test with paper, validation with quick)',
+      ).choices([...SELECTIONS]),
+    )
     .option(
       '--views <n>',
       'random views of each training image, one an epoch in turn; 0: its middle (default: an epoch each with paper, 0 with quick)',

@@ -93,9 +93,9 @@ export async function runEvaluations(
     for await (const judged of opened) {
       const task = taskOf(judged, flags, seed);
       announce(console, task, protocol?.(task, networks[0] as FeatureNetwork) ?? []);
-      const { transform } = task.protocol;
+      const { transform, interpolation = 'bicubic' } = task.protocol;
       progress.stage('nearest neighbours of the raw pixels');
-      const pixels = await pixelNeighbours(engine, task.data, { ...stoppable, transform, seed });
+      const pixels = await pixelNeighbours(engine, task.data, { ...stoppable, transform, interpolation });
       for (const network of networks) {
         results.push(await judge(engine, network, task, stoppable, pixels, progress, console, refine));
         if (flags.out !== undefined) await addResults(join(flags.out, 'results.json'), results.slice(-1));
@@ -161,7 +161,8 @@ function taskOf({ dataSet, data, kind }: Judged, flags: EvaluationFlags, seed: n
   const paper = dataSet.protocol ?? LINEAR_PROTOCOL;
   const protocol = protocolName === 'paper' ? paper : quickProtocol(paper, images, data.classes.length);
   const views = wholeNumber('--views', flags.views, 0) ?? (protocolName === 'paper' ? protocol.epochs : 0);
-  return { kind, dataSet: dataSet.name, data, protocolName, protocol, views, seed };
+  const selection = flags.select ?? (protocolName === 'paper' ? 'test' : 'validation');
+  return { kind, dataSet: dataSet.name, data, protocolName, protocol, views, selection, seed };
 }
 
 function announce(console: Console, task: EvaluationTask, more: readonly string[]): void {

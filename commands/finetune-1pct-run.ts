@@ -29,7 +29,7 @@ export async function runFinetune(checkpoint: string, flags: FinetuneFlags): Pro
       ...(microBatchSize !== null && { microBatchSize }),
       ...(extraction.signal && { signal: extraction.signal }),
     });
-    return withFineTuning(result, { ...accuracies(ranks, seed), curve, protocol, settings });
+    return withFineTuning(result, { ...accuracies(ranks), curve, protocol, settings });
   };
   const protocol = (task: EvaluationTask, network: FeatureNetwork) => {
     const { protocol, settings } = tuningOf(task, network);

@@ -13,11 +13,12 @@ import {
   testLogits,
 } from '../core/eval/head-group.js';
 import { larsStep } from '../core/eval/head-optimisers.js';
-import { type HeadChoice, type HeadTask, headName, type Samples, trainHeads } from '../core/eval/heads.js';
+import { type HeadChoice, type HeadTask, headName, trainHeads } from '../core/eval/heads.js';
 import { nearestNeighbours } from '../core/eval/neighbours.js';
 import { percentWithin } from '../core/eval/ranks.js';
 import { ridgeHead } from '../core/eval/ridge.js';
 import { ridgeSolution, sumsOf } from '../core/eval/ridge-sums.js';
+import type { Samples } from '../core/eval/samples.js';
 import type { HeadNorm, ProbeProtocol } from '../core/plugin.js';
 import { RandomStream } from '../core/random.js';
 import { findEngines, relativeDifference, testOnEngines } from './helpers/engines.js';
@@ -32,8 +33,7 @@ interface GoldenCase {
   optimiser: 'sgd' | 'lars';
   weight: number[];
   bias: number[];
-  mean: number[] | null;
-  variance: number[] | null;
+  norms: Record<'mean' | 'variance' | 'scale' | 'shift', number[]> | null;
   testLogits: number[];
 }
 
@@ -48,6 +48,8 @@ const GOLDEN: {
   labels: number[][];
   weight: number[];
   bias: number[];
+  scale: number[];
+  shift: number[];
   test: number[];
   cases: GoldenCase[];
 } = JSON.parse(readFileSync(join(ROOT, 'fixtures', 'heads', 'golden.json'), 'utf8'));
@@ -126,7 +128,13 @@ for (const norm of ['none', 'batch'] as const) {
         let state: GroupState = {
           weight: { value: twice(GOLDEN.weight), velocity: tf.zeros([2, size]) },
           bias: { value: twice(GOLDEN.bias), velocity: tf.zeros([2, classes]) },
-          ...(norm === 'batch' && { running: { mean: tf.zeros([1, width]), variance: tf.ones([1, width]) } }),
+          ...(norm === 'batch' && {
+            norm: {
+              running: { mean: tf.zeros([1, width]), variance: tf.ones([1, width]) },
+              scale: { value: twice(GOLDEN.scale), velocity: tf.zeros([2, width]) },
+              shift: { value: twice(GOLDEN.shift), velocity: tf.zeros([2, width]) },
+            },
+          }),
         };
         const step = engine.compile((s: GroupState, x: Tensor2D, y: Tensor1D, rates: Tensor) =>
           groupStep(group, { optimiser, nesterov, momentum }, s, x, y, rates),
@@ -144,9 +152,15 @@ for (const norm of ['none', 'batch'] as const) {
           t.true(relativeDifference(biases.slice(head * classes, (head + 1) * classes), expected.bias) < 1e-5);
           const own = await logits.slice([0, head * classes], [rows, classes]).data();
           t.true(relativeDifference(own, expected.testLogits) < 1e-5);
-          if (!state.running) continue;
-          t.true(relativeDifference(await state.running.mean.data(), expected.mean ?? []) < 1e-5);
-          t.true(relativeDifference(await state.running.variance.data(), expected.variance ?? []) < 1e-5);
+          t.is(state.norm !== undefined, expected.norms !== null);
+          if (!state.norm || !expected.norms) continue;
+          const { running, scale, shift } = state.norm;
+          t.true(relativeDifference(await running.mean.data(), expected.norms.mean) < 1e-5);
+          t.true(relativeDifference(await running.variance.data(), expected.norms.variance) < 1e-5);
+          const ofHead = async ({ value }: { value: Tensor }) =>
+            (await value.data()).slice(head * width, (head + 1) * width);
+          t.true(relativeDifference(await ofHead(scale), expected.norms.scale) < 1e-5);
+          t.true(relativeDifference(await ofHead(shift), expected.norms.shift) < 1e-5);
         }
       },
     );

@@ -118,8 +118,10 @@ export interface ProbeProtocol {
   batchSize: number;
   /** For a batch of 256 images; scaled in proportion to the batch. */
   baseLearningRate: number;
-  /** Divided by 10 at these epochs, or along a cosine down to this part of it. */
-  schedule: { kind: 'steps'; atEpochs: readonly number[] } | { kind: 'cosine'; finalPart: number };
+  /** Divided by 10 at these epochs, or along a cosine down to this part of it: by epochs, where it is left out. */
+  schedule:
+    | { kind: 'steps'; atEpochs: readonly number[] }
+    | { kind: 'cosine'; finalPart: number; by?: 'epochs' | 'steps' };
   momentum: number;
   nesterov: boolean;
   /** The grid of heads: all combinations of these. */
@@ -127,6 +129,11 @@ export interface ProbeProtocol {
   learningRateFactors: readonly number[];
   features: readonly FeatureKind[];
   norms: readonly HeadNorm[];
+  /**
+   * Whether features are standardised and decorrelated before the linear layer, by a fixed matrix that the training images
+   * decide. What a head can express stays the same, but few steps suffice.
+   */
+  decorrelated?: boolean;
   /** `crop`: random resized crop and flip / resize and centre crop; `squash`: whole image to a square, and flip. */
   transform: 'crop' | 'squash';
   /** How pictures are resized, with antialiasing; default: bicubic. */

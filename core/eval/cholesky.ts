@@ -31,6 +31,25 @@ export function solvePositive(a: Float64Array, b: Float64Array, size: number): F
   return x;
 }
 
+/** L⁻¹ [D, D] of the lower factor of A = L Lᵀ, or null where A is not positive definite. */
+export function invertedFactor(a: Float64Array, size: number): Float64Array | null {
+  const lower = factorise(a, size);
+  if (!lower) return null;
+  const inverse = new Float64Array(size * size);
+  for (let row = 0; row < size; row++) {
+    inverse[row * size + row] = 1;
+    for (let k = 0; k < row; k++) {
+      const times = lower[row * size + k] as number;
+      for (let c = 0, t = row * size, f = k * size; c <= k; c++, t++, f++) {
+        inverse[t] = (inverse[t] as number) - times * (inverse[f] as number);
+      }
+    }
+    const scale = 1 / (lower[row * size + row] as number);
+    for (let t = row * size; t <= row * (size + 1); t++) inverse[t] = (inverse[t] as number) * scale;
+  }
+  return inverse;
+}
+
 /** L [D, D] with A = L Lᵀ, or null where A is not positive definite. */
 function factorise(a: Float64Array, size: number): Float64Array | null {
   const lower = a.slice();

@@ -3,11 +3,14 @@ import type { LabelledData, ProbeProtocol } from '../plugin.js';
 import { programVersion } from '../version.js';
 import { accuracies } from './accuracy.js';
 import { type ExtractOptions, extractFeatures, type FeatureTable, featureColumns } from './features.js';
-import { type Samples, trainHeads } from './heads.js';
+import { selectHead } from './head-selection.js';
+import { logisticRegression } from './logistic.js';
 import { nearestNeighbours } from './neighbours.js';
 import type { FeatureNetwork } from './network.js';
 import type { Accuracies, EvaluationKind, EvaluationResult, HeadResult } from './result.js';
 import { ridgeHead } from './ridge.js';
+import type { Samples } from './samples.js';
+import type { Selection } from './selection.js';
 
 /** A data set and how networks are judged on it. */
 export interface EvaluationTask {
@@ -21,11 +24,12 @@ export interface EvaluationTask {
    * epoch.
    */
   views: number;
+  selection: Selection;
   seed: number;
 }
 
 /** How images become features. */
-export type ExtractionSettings = Omit<ExtractOptions, 'views' | 'transform' | 'seed' | 'onProgress'>;
+export type ExtractionSettings = Omit<ExtractOptions, 'views' | 'transform' | 'interpolation' | 'seed' | 'onProgress'>;
 
 /** Hears how far an evaluation is. */
 export interface EvaluationProgress {
@@ -33,7 +37,7 @@ export interface EvaluationProgress {
   stage(what: string): void;
   /** Images that are computed, of all of this part. */
   images(done: number, total: number): void;
-  /** The heads have seen all images again. */
+  /** The heads have seen all images again; the best is that of the images on which one is chosen. */
   epoch(epoch: number, epochs: number, bestTop1: number): void;
 }
 
@@ -44,8 +48,9 @@ export type PixelNeighbours = EvaluationResult['pixelNeighbours'];
 export const NEIGHBOURS = [10, 20, 100, 200] as const;
 
 /**
- * Judges a frozen network on a data set: the protocol's grid of linear heads side by side, a closed-form ridge head, and
- * nearest neighbours.
+ * Judges a frozen network on a data set: the protocol's grid of linear heads side by side, of which one is chosen;
+ * logistic regression, a ridge head and nearest neighbours. Nothing but, where it is asked for, that choice looks at the
+ * test images.
  * @throws UserError if images cannot be read or the cache cannot be written
  */
 export async function evaluateNetwork(
@@ -56,13 +61,14 @@ export async function evaluateNetwork(
   pixelNeighbours: PixelNeighbours,
   progress: EvaluationProgress,
 ): Promise<EvaluationResult> {
-  const { data, protocol, seed } = task;
+  const { data, protocol, selection, seed } = task;
   const classes = data.classes.length;
   const extract = (split: 'train' | 'test', what: string, views: 'test' | number, viewSeed = 0) => {
     progress.stage(what);
-    const { transform } = protocol;
+    const { transform, interpolation = 'bicubic' } = protocol;
     const onProgress = progress.images;
-    return extractFeatures(engine, network, data[split], { ...settings, views, transform, seed: viewSeed, onProgress });
+    const seen = { views, transform, interpolation, seed: viewSeed };
+    return extractFeatures(engine, network, data[split], { ...settings, ...seen, onProgress });
   };
   const test = await extract('test', 'features of the test images', 'test');
   const plain = await extract('train', 'features of the training images', 'test');
@@ -73,11 +79,18 @@ export async function evaluateNetwork(
   progress.stage('linear heads');
   const onEpoch = progress.epoch;
   const stop = settings.signal && { signal: settings.signal };
-  const trained = await trainHeads(engine, { train: view, test, classes, protocol, seed, onEpoch, ...stop });
-  const heads = trained.map(({ name, curve, ranks }): HeadResult => ({ name, ...accuracies(ranks, seed), curve }));
-  progress.stage('ridge head and nearest neighbours');
-  const ridge = accuracies(await ridgeHead(engine, plain, test, classes), seed);
-  const neighbours = await neighbourAccuracies(engine, lastLayer(plain), lastLayer(test), classes, seed);
+  const selected = await selectHead(
+    engine,
+    { train: view, test, classes, protocol, seed, onEpoch, ...stop },
+    { selection, plain },
+  );
+  const heads = selected.heads.map(({ name, curve, ranks }): HeadResult => ({ name, ...accuracies(ranks), curve }));
+  const best = { name: selected.best.name, ...accuracies(selected.best.ranks) };
+  progress.stage('logistic regression, ridge head and nearest neighbours');
+  const { ranks, ...chosen } = await logisticRegression(engine, plain, test, classes, settings.signal);
+  const logistic = { ...accuracies(ranks), ...chosen };
+  const ridge = accuracies(await ridgeHead(engine, plain, test, classes));
+  const neighbours = await neighbourAccuracies(engine, lastLayer(plain), lastLayer(test), classes);
 
   const { facts, arch, imageSize } = network;
   const { name, version, device, threads } = engine;
@@ -100,9 +113,11 @@ export async function evaluateNetwork(
     },
     protocolName: task.protocolName,
     protocol,
-    best: bestOf(heads),
+    selection,
+    best,
     heads,
     ridge,
+    logistic,
     neighbours,
     pixelNeighbours,
     fineTuning: null,
@@ -114,23 +129,16 @@ export async function evaluateNetwork(
   };
 }
 
-/** The head with the highest top-1 accuracy; of equal ones the first. */
-export function bestOf(heads: readonly HeadResult[]): Accuracies & { name: string } {
-  const best = heads.reduce((found, head) => (head.top1.value > found.top1.value ? head : found));
-  return { name: best.name, top1: best.top1, top5: best.top5 };
-}
-
 /** Accuracies of nearest neighbours by k; a k above the number of training images is left out. */
 export async function neighbourAccuracies(
   engine: Engine,
   train: { data: Float32Array; width: number; labels: Int32Array },
   test: { data: Float32Array; width: number; labels: Int32Array },
   classes: number,
-  seed: number,
 ): Promise<({ k: number } & Accuracies)[]> {
   const ks = NEIGHBOURS.filter((k) => k <= train.labels.length);
   const ranks = await nearestNeighbours(engine, train, test, classes, ks);
-  return [...ranks].map(([k, found]) => ({ k, ...accuracies(found, seed) }));
+  return [...ranks].map(([k, found]) => ({ k, ...accuracies(found) }));
 }
 
 /** Gives the features to train on in an epoch: the views in turn, of which only the newest is held. */

@@ -5,7 +5,7 @@ import { removeLeftOvers, writeFileAtomically } from '../atomic.js';
 import { makeFolders } from '../checkpoint/run-folder.js';
 import { readSafetensors, writeSafetensors } from '../checkpoint/safetensors.js';
 import { explainWriteError, UserError } from '../errors.js';
-import type { ImageCollection } from '../plugin.js';
+import type { ImageCollection, Interpolation } from '../plugin.js';
 import type { FeatureNetwork } from './network.js';
 
 /** Changes whenever the same network gives the same images other features. */
@@ -25,6 +25,8 @@ export type CachedNetwork = Omit<FeatureNetwork, 'encoder' | 'facts' | 'dispose'
 export interface CacheSettings {
   views: 'test' | number;
   transform: 'crop' | 'squash';
+  /** Default: bicubic. */
+  interpolation?: Interpolation;
   seed: number;
   cacheBytes?: number;
 }
@@ -104,7 +106,11 @@ async function openEntry(entry: string, about: object): Promise<string[]> {
 }
 
 /** Everything that decides features; its JSON names the entry. */
-function describeEntry(network: CachedNetwork, images: ImageCollection, { views, transform, seed }: CacheSettings) {
+function describeEntry(
+  network: CachedNetwork,
+  images: ImageCollection,
+  { views, transform, interpolation = 'bicubic', seed }: CacheSettings,
+) {
   const { arch, size, patchSize, imageSize, trainedImageSize, facts } = network;
   return {
     version: FEATURE_VERSION,
@@ -112,6 +118,7 @@ function describeEntry(network: CachedNetwork, images: ImageCollection, { views,
     images: images.fingerprint,
     imageSize,
     transform,
+    ...(interpolation !== 'bicubic' && { interpolation }),
     views,
     seed: views === 'test' ? null : seed,
   };

@@ -4,7 +4,7 @@ import type { Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { availableCores } from '../engine/threads.js';
 import { patchify, pooledLayers } from '../model/vit.js';
-import type { FeatureKind, LabelledImages } from '../plugin.js';
+import type { FeatureKind, Interpolation, LabelledImages } from '../plugin.js';
 import { inOrder } from '../pool.js';
 import { RandomStream } from '../random.js';
 import { type FeatureCache, openFeatureCache } from './features-cache.js';
@@ -40,6 +40,8 @@ export interface ExtractOptions {
   /** The test view of each image, or so many random training views. */
   views: 'test' | number;
   transform: 'crop' | 'squash';
+  /** How images are resized; default: bicubic. */
+  interpolation?: Interpolation;
   /** Rows that are computed at once. */
   batchSize: number;
   /** Of the random views. */
@@ -183,10 +185,10 @@ async function computeMissing(
 function viewReader(
   network: FeatureNetwork,
   images: LabelledImages,
-  { views, seed, transform, pixelLimit }: ExtractOptions,
+  { views, seed, transform, interpolation = 'bicubic', pixelLimit }: ExtractOptions,
   unreadable: UnreadableShare,
 ): (row: number) => Promise<View> {
-  const settings = { imageSize: network.imageSize, transform, pixelLimit };
+  const settings = { imageSize: network.imageSize, transform, interpolation, pixelLimit };
   return async (row) => {
     const index = views === 'test' ? row : Math.floor(row / views);
     const item = images.item(index);

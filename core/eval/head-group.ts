@@ -2,7 +2,7 @@ import { type Tensor, type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
 import type { FeatureKind, HeadNorm } from '../plugin.js';
 import { RandomStream } from '../random.js';
 import { type HeadChoice, headName } from './head-choices.js';
-import { larsBiasStep, larsStep, type Moving, type OptimiserSettings, sgdStep } from './head-optimisers.js';
+import { larsStep, type Moving, type OptimiserSettings, sgdStep } from './head-optimisers.js';
 
 /*
  * Heads that see the same inputs, side by side: one product gives all their logits, one all their gradients.
@@ -18,6 +18,8 @@ export interface HeadGroup {
   /** D */
   readonly width: number;
   readonly classes: number;
+  /** Decorrelates the features after their normalisation, [D, D]; missing where the protocol does not ask for it. */
+  readonly decorrelation?: Tensor2D;
 }
 
 /** What training changes of a group. */
@@ -26,16 +28,18 @@ export type GroupState = {
   weight: Moving;
   /** [G, C] */
   bias: Moving;
-  /** Running mean and variance of the features, each [1, D]; missing without normalisation. */
-  running?: Statistics;
+  /** Batch norm's parts; missing without normalisation. */
+  norm?: NormState;
 };
+
+/** Running mean and variance of the features, each [1, D]; each head's scale and shift, [G, D]. */
+export type NormState = { running: Statistics; scale: Moving; shift: Moving };
 
 export type Statistics = { mean: Tensor; variance: Tensor };
 
 const EPSILON = 1e-5;
 /** The part of the running statistics that a batch replaces. */
 const RUNNING_MOMENTUM = 0.1;
-const INITIAL_DEVIATION = 0.01;
 
 export function groupHeads(
   choices: readonly HeadChoice[],
@@ -54,18 +58,35 @@ export function groupHeads(
   });
 }
 
-/** Weights from a normal distribution of deviation 0.01, each head's by its name, so that it starts alike in any company. */
+/**
+ * Weights and biases as PyTorch's `nn.Linear` draws them, uniform within ±1/√D; batch norm with scale 1 and shift 0. Each
+ * head's are drawn by its name, so that it starts alike in any company.
+ */
 export function initialGroupState({ heads, width, classes, norm }: HeadGroup, seed: number): GroupState {
   const size = classes * width;
+  const bound = 1 / Math.sqrt(width);
   const weights = new Float32Array(heads.length * size);
+  const biases = new Float32Array(heads.length * classes);
   heads.forEach((head, at) => {
     const stream = new RandomStream(seed, `head: ${headName(head)}`);
-    for (let i = 0; i < size; i++) weights[at * size + i] = INITIAL_DEVIATION * stream.normal();
+    const draw = () => bound * (2 * stream.uniform() - 1);
+    for (let i = 0; i < size; i++) weights[at * size + i] = draw();
+    for (let i = 0; i < classes; i++) biases[at * classes + i] = draw();
   });
+  const resting = (value: Tensor): Moving => ({ value, velocity: tf.zeros(value.shape) });
   return {
-    weight: { value: tf.tensor2d(weights, [heads.length, size]), velocity: tf.zeros([heads.length, size]) },
-    bias: { value: tf.zeros([heads.length, classes]), velocity: tf.zeros([heads.length, classes]) },
-    ...(norm === 'batch' && { running: { mean: tf.zeros([1, width]), variance: tf.ones([1, width]) } }),
+    weight: resting(tf.tensor2d(weights, [heads.length, size])),
+    bias: resting(tf.tensor2d(biases, [heads.length, classes])),
+    ...(norm === 'batch' && { norm: initialNorm(heads.length, width) }),
+  };
+}
+
+function initialNorm(heads: number, width: number): NormState {
+  const shape: [number, number] = [heads, width];
+  return {
+    running: { mean: tf.zeros([1, width]), variance: tf.ones([1, width]) },
+    scale: { value: tf.ones(shape), velocity: tf.zeros(shape) },
+    shift: { value: tf.zeros(shape), velocity: tf.zeros(shape) },
   };
 }
 
@@ -84,44 +105,46 @@ export function groupStep(
   learningRates: Tensor,
 ): GroupState {
   return tf.tidy(() => {
+    const { norm } = state;
     const columns = groupColumns(group, features); // [B, D]
-    const statistics = state.running && batchStatistics(columns);
-    const inputs = statistics ? normalised(columns, statistics) : columns; // [B, D]
+    const statistics = norm && batchStatistics(columns);
+    const inputs = decorrelated(group, statistics ? normalised(columns, statistics) : columns); // [B, D]
     const gradient = groupGradient(group, state, inputs, labels);
     const decays = group.heads.map(({ weightDecay }) => weightDecay);
-    const weightDecays = tf.tensor2d(decays, [decays.length, 1]);
-    const moved = statistics && state.running && movedStatistics(state.running, statistics, features.shape[0]);
-    const running = moved ? { running: moved } : {};
-    if (settings.optimiser === 'lars') {
-      return {
-        weight: larsStep(state.weight, gradient.weight, learningRates, weightDecays, settings),
-        bias: larsBiasStep(state.bias, gradient.bias, learningRates, settings),
-        ...running,
-      };
-    }
-    const used = decays.some((decay) => decay !== 0) ? weightDecays : null;
+    const used = decays.some((decay) => decay !== 0) ? tf.tensor2d(decays, [decays.length, 1]) : null;
+    const stepWeights = settings.optimiser === 'lars' ? larsStep : sgdStep;
+    // As VISSL's `regularize_bn: False`: the scale and shift of batch norm do not decay. On decorrelated features they stay
+    // what they are, because they would have to stand before the decorrelation.
+    const undecayed = (moving: Moving, slope: Tensor | undefined) =>
+      settings.decorrelated ? moving : sgdStep(moving, slope as Tensor, learningRates, null, settings);
     return {
-      weight: sgdStep(state.weight, gradient.weight, learningRates, used, settings),
+      weight: stepWeights(state.weight, gradient.weight, learningRates, used, settings),
       bias: sgdStep(state.bias, gradient.bias, learningRates, used, settings),
-      ...running,
+      ...(norm &&
+        statistics && {
+          norm: {
+            running: movedStatistics(norm.running, statistics, features.shape[0]),
+            scale: undecayed(norm.scale, gradient.scale),
+            shift: undecayed(norm.shift, gradient.shift),
+          },
+        }),
     };
   });
 }
 
+export type GroupGradient = { weight: Tensor; bias: Tensor; scale?: Tensor; shift?: Tensor };
+
 /**
- * Gradient of each head's mean softmax cross-entropy over the batch, derived by hand:
+ * Gradient of each head's mean softmax cross-entropy over the batch, derived by hand. Batch norm's scale s and shift t are
+ * taken into the weights, so that all heads share X: with U = W diag(s) and c = b + W t,
  *
- *   Z = X Wᵀ + b;  ∂L/∂Z = (softmax(Z) - onehot(labels)) / B;  ∂L/∂W = (∂L/∂Z)ᵀ X;  ∂L/∂b = Σ over B of ∂L/∂Z
+ *   Z = X Uᵀ + c;  S = ∂L/∂Z = (softmax(Z) - onehot(labels)) / B;  ∂L/∂U = Sᵀ X;  ∂L/∂c = ∂L/∂b = Σ over B of S
+ *   ∂L/∂W = ∂L/∂U diag(s) + ∂L/∂c tᵀ;  ∂L/∂s = Σ over C of W ∘ ∂L/∂U;  ∂L/∂t = Wᵀ ∂L/∂c
  *
  * @param inputs X [B, D], normalised where the group normalises
- * @returns weight [G, C D], bias [G, C]
+ * @returns weight [G, C D], bias [G, C]; with batch norm scale and shift, each [G, D]
  */
-export function groupGradient(
-  group: HeadGroup,
-  state: GroupState,
-  inputs: Tensor2D,
-  labels: Tensor1D,
-): { weight: Tensor; bias: Tensor } {
+export function groupGradient(group: HeadGroup, state: GroupState, inputs: Tensor2D, labels: Tensor1D): GroupGradient {
   const { classes, heads } = group;
   return tf.tidy(() => {
     const [rows, width] = inputs.shape;
@@ -131,25 +154,45 @@ export function groupGradient(
       .softmax(logits)
       .sub(target)
       .mul(1 / rows)
-      .reshape([rows, heads.length * classes]) as Tensor2D; // [B, G C]
+      .reshape([rows, heads.length * classes]) as Tensor2D; // S [B, G C]
+    const product = tf.matMul(slope, inputs, true, false).reshape([heads.length, classes, width]); // ∂L/∂U
+    const bias = sumOfRows(slope).reshape([heads.length, classes]);
+    if (!state.norm) return { weight: product.reshape([heads.length, classes * width]), bias };
+    const { scale, shift } = state.norm;
+    const weight = state.weight.value.reshape([heads.length, classes, width]);
+    const column = bias.reshape([heads.length, classes, 1]);
     return {
-      weight: tf.matMul(slope, inputs, true, false).reshape([heads.length, classes * width]),
-      bias: sumOfRows(slope).reshape([heads.length, classes]),
+      weight: product
+        .mul(scale.value.expandDims(1))
+        .add(column.mul(shift.value.expandDims(1)))
+        .reshape([heads.length, classes * width]),
+      bias,
+      scale: weight.mul(product).sum(1),
+      shift: weight.mul(column).sum(1),
     };
   });
 }
 
 /** The logits of all heads for normalised inputs [B, D], heads side by side, [B, G C]. */
 export function groupLogits({ heads, classes, width }: HeadGroup, state: GroupState, inputs: Tensor2D): Tensor2D {
-  const weight = state.weight.value.reshape([heads.length * classes, width]) as Tensor2D;
-  return tf.matMul(inputs, weight, false, true).add(state.bias.value.reshape([1, heads.length * classes]));
+  const flat: [number, number] = [heads.length * classes, width];
+  const { norm } = state;
+  if (!norm) {
+    const weight = state.weight.value.reshape(flat) as Tensor2D;
+    return tf.matMul(inputs, weight, false, true).add(state.bias.value.reshape([1, heads.length * classes]));
+  }
+  const weight = state.weight.value.reshape([heads.length, classes, width]);
+  const scaled = weight.mul(norm.scale.value.expandDims(1)).reshape(flat) as Tensor2D; // U
+  const bias = state.bias.value.add(weight.mul(norm.shift.value.expandDims(1)).sum(2)); // c [G, C]
+  return tf.matMul(inputs, scaled, false, true).add(bias.reshape([1, heads.length * classes]));
 }
 
 /** The logits for features [B, layers width] in testing: normalised by the running statistics, [B, G C]. */
 export function testLogits(group: HeadGroup, state: GroupState, features: Tensor2D): Tensor2D {
   return tf.tidy(() => {
     const columns = groupColumns(group, features);
-    return groupLogits(group, state, state.running ? normalised(columns, state.running) : columns);
+    const inputs = decorrelated(group, state.norm ? normalised(columns, state.norm.running) : columns);
+    return groupLogits(group, state, inputs);
   });
 }
 
@@ -159,10 +202,7 @@ function groupColumns({ width }: HeadGroup, features: Tensor2D): Tensor2D {
   return columns === width ? features : features.slice([0, columns - width], [rows, width]);
 }
 
-/**
- * Mean and biased variance over a batch, each [1, D]. No scale and bias follow the normalisation: the linear layer after
- * it has them.
- */
+/** Mean and biased variance over a batch, each [1, D]. */
 function batchStatistics(columns: Tensor2D): Statistics {
   const rows = columns.shape[0];
   const mean = sumOfRows(columns).div(rows);
@@ -171,6 +211,10 @@ function batchStatistics(columns: Tensor2D): Statistics {
 
 function normalised(columns: Tensor2D, { mean, variance }: Statistics): Tensor2D {
   return columns.sub(mean).mul(tf.rsqrt(variance.add(EPSILON)));
+}
+
+function decorrelated({ decorrelation }: HeadGroup, inputs: Tensor2D): Tensor2D {
+  return decorrelation ? tf.matMul(inputs, decorrelation) : inputs;
 }
 
 /** Running statistics after a batch of B rows; as in PyTorch, with the unbiased variance. */

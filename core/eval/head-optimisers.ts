@@ -11,9 +11,9 @@ import type { ProbeProtocol } from '../plugin.js';
 /** A tensor of each head, and the velocity with which it moves. */
 export type Moving = { value: Tensor; velocity: Tensor };
 
-export type OptimiserSettings = Pick<ProbeProtocol, 'optimiser' | 'momentum' | 'nesterov'>;
+export type OptimiserSettings = Pick<ProbeProtocol, 'optimiser' | 'momentum' | 'nesterov' | 'decorrelated'>;
 
-/** How strongly LARS trusts a layer's weights (You et al. 2017, section 5). */
+/** How strongly LARS trusts a layer's weights (You et al. 2017, section 5; VISSL's eta). */
 export const LARS_TRUST = 0.001;
 
 /**
@@ -24,56 +24,53 @@ export const LARS_TRUST = 0.001;
  * PyTorch's velocity is d at the first step, which a velocity of zeros gives as well.
  */
 export function sgdStep(
-  { value, velocity }: Moving,
+  moving: Moving,
   gradient: Tensor,
   learningRates: Tensor,
   weightDecays: Tensor | null,
-  { momentum, nesterov }: OptimiserSettings,
+  settings: OptimiserSettings,
 ): Moving {
-  return tf.tidy(() => {
-    const decayed = weightDecays ? gradient.add(value.mul(weightDecays)) : gradient;
-    const moved = velocity.mul(momentum).add(decayed);
-    const direction = nesterov ? decayed.add(moved.mul(momentum)) : moved;
-    return { value: value.sub(direction.mul(learningRates)), velocity: moved };
-  });
+  return tf.tidy(() => moved(moving, decayed(moving, gradient, weightDecays), learningRates, settings));
 }
 
 /**
- * Layer-wise adaptive rate scaling (You et al. 2017, algorithm 1), every head's tensor a layer of its own:
+ * Layer-wise adaptive rate scaling as VISSL's LARS has it, every head's tensor a layer of its own:
  *
- *   r = 0.001 ‖w‖ / (‖g‖ + λ ‖w‖);  v ← m v + η r (g + λ w);  w ← w - v
+ *   d = g + λ w;  r = 0.001 ‖w‖ / ‖d‖;  v ← m v + r d;  w ← w - η v
  *
- * r is 1 where ‖w‖ or the denominator is 0. Nesterov's momentum is no part of it.
+ * r is 1 where ‖w‖ or ‖d‖ is 0. What You et al. 2017 write divides by ‖g‖ + λ ‖w‖ and keeps η in the velocity, which
+ * differs whenever η changes. Biases and batch norm are not adapted (VISSL's `exclude_bias_and_norm`): they take
+ * `sgdStep`.
  */
 export function larsStep(
-  { value, velocity }: Moving,
+  moving: Moving,
   gradient: Tensor,
   learningRates: Tensor,
-  weightDecays: Tensor,
-  { momentum }: OptimiserSettings,
+  weightDecays: Tensor | null,
+  settings: OptimiserSettings,
 ): Moving {
   return tf.tidy(() => {
-    const weightNorm = norms(value); // [G, 1]
-    const scale = norms(gradient).add(weightNorm.mul(weightDecays)); // [G, 1]
-    const isUsable = weightNorm.greater(0).logicalAnd(scale.greater(0));
-    const ratio = weightNorm.mul(LARS_TRUST).div(tf.where(isUsable, scale, tf.onesLike(scale)));
-    const rates = tf.where(isUsable, ratio, tf.onesLike(ratio)).mul(learningRates); // [G, 1]
-    const moved = velocity.mul(momentum).add(gradient.add(value.mul(weightDecays)).mul(rates));
-    return { value: value.sub(moved), velocity: moved };
+    const direction = decayed(moving, gradient, weightDecays); // [G, P]
+    const [weightNorm, length] = [norms(moving.value), norms(direction)]; // [G, 1]
+    const isUsable = weightNorm.greater(0).logicalAnd(length.greater(0));
+    const ratio = weightNorm.mul(LARS_TRUST).div(tf.where(isUsable, length, tf.onesLike(length)));
+    return moved(moving, direction.mul(tf.where(isUsable, ratio, tf.onesLike(ratio))), learningRates, settings);
   });
 }
 
-/** LARS for biases, which it neither decays nor adapts: v ← m v + η g;  w ← w - v */
-export function larsBiasStep(
+function decayed({ value }: Moving, gradient: Tensor, weightDecays: Tensor | null): Tensor {
+  return weightDecays ? gradient.add(value.mul(weightDecays)) : gradient;
+}
+
+function moved(
   { value, velocity }: Moving,
-  gradient: Tensor,
+  direction: Tensor,
   learningRates: Tensor,
-  { momentum }: OptimiserSettings,
+  { momentum, nesterov }: OptimiserSettings,
 ): Moving {
-  return tf.tidy(() => {
-    const moved = velocity.mul(momentum).add(gradient.mul(learningRates));
-    return { value: value.sub(moved), velocity: moved };
-  });
+  const next = velocity.mul(momentum).add(direction);
+  const step = nesterov ? direction.add(next.mul(momentum)) : next;
+  return { value: value.sub(step.mul(learningRates)), velocity: next };
 }
 
 /** ‖x‖ of each row, [G, P] -> [G, 1] */

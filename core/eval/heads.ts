@@ -3,31 +3,22 @@ import type { Compiled, Engine } from '../engine/contract.js';
 import { type Tensor, type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
 import type { ProbeProtocol } from '../plugin.js';
 import { RandomStream } from '../random.js';
+import { decorrelation } from './decorrelate.js';
 import { type HeadChoice, headChoices, headName } from './head-choices.js';
 import { type GroupState, groupHeads, groupStep, type HeadGroup, initialGroupState, testLogits } from './head-group.js';
 import { learningRateAt, stepsPerEpoch } from './protocols.js';
 import { percentWithin, rankOf } from './ranks.js';
+import { allLayers, checkSamples, pickRows, type Samples } from './samples.js';
+import { type Standardiser, standardised, standardiserOf } from './standardise.js';
 
 export { type HeadChoice, headChoices, headName } from './head-choices.js';
-
-/** Features of labelled images in memory. */
-export interface Samples {
-  readonly rows: number;
-  /** D, of one layer. */
-  readonly width: number;
-  readonly layers: number;
-  /** [rows, layers D]; the last D columns are the last layer's. */
-  readonly data: Float32Array;
-  /** [rows] */
-  readonly labels: Int32Array;
-}
 
 export interface TrainedHead {
   choice: HeadChoice;
   name: string;
-  /** Top-1 on the test images after each epoch, percent. */
+  /** Top-1 on the task's test samples after each epoch, percent. */
   curve: number[];
-  /** For each test image the rank of the right class after the last epoch, from 0. */
+  /** For each test sample the rank of the right class after the last epoch, from 0. */
   ranks: Int32Array;
 }
 
@@ -37,6 +28,8 @@ export interface HeadTask {
   test: Samples;
   classes: number;
   protocol: ProbeProtocol;
+  /** The heads to train; all of the protocol's grid where it is left out. */
+  choices?: readonly HeadChoice[];
   seed: number;
   onEpoch?: (epoch: number, epochs: number, bestTop1: number) => void;
   signal?: AbortSignal;
@@ -54,8 +47,9 @@ const TEST_ROWS = 1024;
 
 /**
  * Trains all heads of a protocol's grid side by side: softmax regression on frozen features. Each epoch takes the samples
- * in a fresh order; those that fill no whole batch are left out of it. Where there are fewer samples than the protocol's
- * batch, they are the batch, and the learning rate is scaled to it.
+ * in a fresh order; the last batch has what is left of them, and is left out only if that is a single sample, which batch
+ * norm cannot learn from. Where there are fewer samples than the protocol's batch, they are the batch, and the learning rate
+ * is scaled to it.
  *
  * What an epoch's `train` gives may differ from epoch to epoch, in other views of the images, but not in its form.
  * @throws the signal's reason if it is aborted
@@ -63,7 +57,10 @@ const TEST_ROWS = 1024;
 export async function trainHeads(engine: Engine, task: HeadTask): Promise<TrainedHead[]> {
   const { test, classes, protocol, seed, signal } = task;
   checkSamples('test', test, classes);
-  const groups = groupHeads(headChoices(protocol), test.width, test.layers, classes);
+  const grid = groupHeads(task.choices ?? headChoices(protocol), test.width, test.layers, classes);
+  const { groups, standardiser } = protocol.decorrelated
+    ? await decorrelatedGroups(engine, grid, await task.train(0))
+    : { groups: grid, standardiser: null };
   const takeSteps: Steps = engine.compile((initial, batches) =>
     tf.tidy(() => {
       let states = initial;
@@ -91,22 +88,37 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
       if (train.width !== test.width || train.layers !== test.layers) {
         throw new Error(`expected ${test.layers} x ${test.width} features, received ${train.layers} x ${train.width}`);
       }
-      states = await trainEpoch(takeSteps, groups, states, train, task, epoch);
-      await rankTest(logitsOf, groups, states, test, heads, signal);
+      states = await trainEpoch(takeSteps, groups, states, { train, standardiser }, task, epoch);
+      await rankTest(logitsOf, groups, states, { test, standardiser }, heads, signal);
       for (const head of heads) head.curve.push(percentWithin(head.ranks, 1));
       task.onEpoch?.(epoch, protocol.epochs, Math.max(...heads.map(({ curve }) => curve[epoch] as number)));
     }
   } finally {
-    tf.dispose(states);
+    tf.dispose([states, groups.map(({ decorrelation }) => decorrelation)]);
   }
   return heads;
+}
+
+/** The groups with their decorrelating matrices, which belong to the caller, and what standardises their features before. */
+async function decorrelatedGroups(
+  engine: Engine,
+  groups: readonly HeadGroup[],
+  train: Samples,
+): Promise<{ groups: HeadGroup[]; standardiser: Standardiser }> {
+  const result: HeadGroup[] = [];
+  for (const group of groups) {
+    const { width, features } = group;
+    const matrix = await decorrelation(engine, train, features);
+    result.push({ ...group, decorrelation: tf.tensor2d(matrix, [width, width]) });
+  }
+  return { groups: result, standardiser: standardiserOf(allLayers(train)) };
 }
 
 async function trainEpoch(
   takeSteps: Steps,
   groups: readonly HeadGroup[],
   initial: GroupState[],
-  train: Samples,
+  { train, standardiser }: { train: Samples; standardiser: Standardiser | null },
   { protocol, seed, signal }: HeadTask,
   epoch: number,
 ): Promise<GroupState[]> {
@@ -120,7 +132,9 @@ async function trainEpoch(
       signal?.throwIfAborted();
       const batches: Batch[] = [];
       for (let at = from; at < Math.min(from + STEPS_AT_ONCE, steps); at++) {
-        const { features, labels } = gather(train, order.subarray(at * batch, (at + 1) * batch));
+        const numbers = order.subarray(at * batch, (at + 1) * batch);
+        if (numbers.length === 1 && steps > 1) continue;
+        const { features, labels } = gather(train, numbers, standardiser);
         const rates = ratesOf(groups, learningRateAt(protocol, epoch * steps + at, steps, batch));
         batches.push({ features, labels, rates });
       }
@@ -150,7 +164,7 @@ async function rankTest(
   logitsOf: Compiled<[GroupState[], Tensor2D], Tensor2D[]>,
   groups: readonly HeadGroup[],
   states: GroupState[],
-  test: Samples,
+  { test, standardiser }: { test: Samples; standardiser: Standardiser | null },
   heads: readonly TrainedHead[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -159,7 +173,8 @@ async function rankTest(
     await setImmediate();
     signal?.throwIfAborted();
     const rows = Math.min(TEST_ROWS, test.rows - start);
-    const features = tf.tensor2d(test.data.subarray(start * columns, (start + rows) * columns), [rows, columns]);
+    const numbers = Uint32Array.from({ length: rows }, (_, at) => start + at);
+    const features = tf.tensor2d(rowsOf(test, numbers, standardiser), [rows, columns]);
     const logits = await logitsOf(states, features);
     let first = 0; // the number of the group's first head
     for (const [at, group] of groups.entries()) {
@@ -179,29 +194,19 @@ async function rankTest(
 
 /** The samples of these numbers as tensors. */
 function gather(
-  { width, layers, data, labels }: Samples,
+  samples: Samples,
   numbers: Uint32Array,
+  standardiser: Standardiser | null,
 ): { features: Tensor2D; labels: Tensor1D } {
-  const columns = width * layers;
-  const features = new Float32Array(numbers.length * columns);
-  const classes = new Int32Array(numbers.length);
-  numbers.forEach((number, at) => {
-    features.set(data.subarray(number * columns, (number + 1) * columns), at * columns);
-    classes[at] = labels[number] as number;
-  });
+  const features = rowsOf(samples, numbers, standardiser);
+  const labels = Int32Array.from(numbers, (number) => samples.labels[number] as number);
   return {
-    features: tf.tensor2d(features, [numbers.length, columns]),
-    labels: tf.tensor1d(classes, 'int32'),
+    features: tf.tensor2d(features, [numbers.length, samples.width * samples.layers]),
+    labels: tf.tensor1d(labels, 'int32'),
   };
 }
 
-function checkSamples(name: string, { rows, width, layers, data, labels }: Samples, classes: number): void {
-  const expected = rows * width * layers;
-  if (rows === 0 || data.length !== expected || labels.length !== rows) {
-    throw new Error(
-      `${name} samples: expected ${rows} > 0 rows, ${expected} numbers and ${rows} labels, received ${data.length} and ${labels.length}`,
-    );
-  }
-  const wrong = labels.find((label) => label < 0 || label >= classes);
-  if (wrong !== undefined) throw new Error(`${name} samples: expected classes below ${classes}, received ${wrong}`);
+/** The features of the samples of these numbers, [numbers, layers D]. */
+function rowsOf(samples: Samples, numbers: Uint32Array, standardiser: Standardiser | null): Float32Array {
+  return standardiser ? standardised(allLayers(samples), standardiser, numbers) : pickRows(samples, numbers).data;
 }

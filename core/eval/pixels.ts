@@ -11,6 +11,12 @@ const SIDE = 32;
 /** Beyond this many training images the first ones have to do; the result says of how many it is. */
 const MOST_IMAGES = 50_000;
 
+/** How images are seen. */
+interface PixelSettings extends Pick<ProbeProtocol, 'transform' | 'interpolation'> {
+  pixelLimit: number;
+  signal?: AbortSignal;
+}
+
 /**
  * Nearest neighbours by the pixels themselves: test views of 32 x 32 pixels, less the mean training picture. What
  * they reach needs no learning, so a network that reaches no more has learned nothing that counts here.
@@ -18,23 +24,19 @@ const MOST_IMAGES = 50_000;
 export async function pixelNeighbours(
   engine: Engine,
   { classes, train, test }: LabelledData,
-  settings: { transform: ProbeProtocol['transform']; pixelLimit: number; seed: number; signal?: AbortSignal },
+  settings: PixelSettings,
 ): Promise<PixelNeighbours> {
   const [known, asked] = [await readPixels(train, settings), await readPixels(test, settings)];
   const mean = meanRow(known.data);
   subtractRow(known.data, mean);
   subtractRow(asked.data, mean);
-  return neighbourAccuracies(engine, known, asked, classes.length, settings.seed);
+  return neighbourAccuracies(engine, known, asked, classes.length);
 }
 
 /** Pixels and classes of the images that can be read, [M, 3072]. */
 async function readPixels(
   images: LabelledImages,
-  {
-    transform,
-    pixelLimit,
-    signal,
-  }: { transform: ProbeProtocol['transform']; pixelLimit: number; signal?: AbortSignal },
+  { transform, interpolation = 'bicubic', pixelLimit, signal }: PixelSettings,
 ): Promise<{ data: Float32Array; width: number; labels: Int32Array }> {
   const width = SIDE * SIDE * 3;
   const count = Math.min(images.length, MOST_IMAGES);
@@ -42,7 +44,7 @@ async function readPixels(
   const labels = new Int32Array(count);
   let rows = 0;
   const read = async (index: number) =>
-    testView(images.item(index), { imageSize: SIDE, transform, pixelLimit }).then(
+    testView(images.item(index), { imageSize: SIDE, transform, interpolation, pixelLimit }).then(
       (rgb) => ({ index, rgb }),
       (error: unknown) => ({ index, rgb: null, reason: unreadableReason(error) }), // the features' extraction reports it
     );

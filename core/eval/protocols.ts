@@ -1,6 +1,10 @@
 import type { ProbeProtocol } from '../plugin.js';
 
-/** Linear evaluation on ImageNet-1K and its 1% subset (paper, appendix A.2; VISSL's configuration for the heads). */
+/**
+ * Linear evaluation on ImageNet-1K and its 1% subset (paper, appendix A.2): the configuration that the authors published
+ * for VISSL. It has one learning rate, 0.1; the paper's text names 0.01, 0.05 and 0.001, which with the factors 1 and 0.1
+ * would make 48 heads.
+ */
 export const LINEAR_PROTOCOL: ProbeProtocol = {
   optimiser: 'lars',
   epochs: 50,
@@ -16,49 +20,50 @@ export const LINEAR_PROTOCOL: ProbeProtocol = {
   transform: 'crop',
 };
 
-/** Steps after which heads on small data have converged, by experience. */
-const LEAST_STEPS = 2000;
+/** Steps after which heads on small data have converged: what twenty times as many bring is within the noise. */
+const LEAST_STEPS = 1000;
 /** More classes have more to learn. */
 const STEPS_PER_CLASS = 20;
 const LARGEST_QUICK_BATCH = 256;
 const SMALLEST_QUICK_BATCH = 16;
 /** Small data are cut into so many batches at least. */
-const BATCHES_PER_EPOCH = 16;
+const BATCHES_PER_EPOCH = 8;
+/** No direction of decorrelated features has a variance above 1, so that a rate of 1 is stable with any number of them. */
+const QUICK_LEARNING_RATE = 1;
 
 /**
- * The same heads and the same shape of schedule, with its length sized to the data: at least 2000 steps, and 20 for each
- * class. More epochs than the protocol's are taken only to reach 2000 steps. Batches are of 256 images at most, and of a
- * sixteenth of the images where there are few (16 at least). The learning rate of a step stays the protocol's: scaled down
- * with the batch, LARS would hardly move weights in so few steps.
+ * The same grid of heads, trained so that they converge in a short time: SGD with Nesterov's momentum on decorrelated
+ * features and a cosine to 0, at least 1000 steps and 20 for each class. More epochs than the protocol's are taken only to
+ * reach 1000 steps. Batches are of 256 images at most, and of an eighth of the images where there are few (16 at least).
  */
 export function quickProtocol(of: ProbeProtocol, trainImages: number, classes: number): ProbeProtocol {
-  const sixteenth = Math.max(SMALLEST_QUICK_BATCH, Math.floor(trainImages / BATCHES_PER_EPOCH));
-  const batchSize = Math.min(of.batchSize, LARGEST_QUICK_BATCH, sixteenth);
+  const eighth = Math.max(SMALLEST_QUICK_BATCH, Math.floor(trainImages / BATCHES_PER_EPOCH));
+  const batchSize = Math.min(of.batchSize, LARGEST_QUICK_BATCH, eighth);
   const steps = stepsPerEpoch(trainImages, batchSize);
   const longest = Math.max(of.epochs, Math.ceil(LEAST_STEPS / steps));
   const epochs = Math.min(longest, Math.ceil(Math.max(LEAST_STEPS, STEPS_PER_CLASS * classes) / steps));
-  const { schedule } = of;
   return {
     ...of,
+    optimiser: 'sgd',
+    momentum: 0.9,
+    nesterov: true,
+    decorrelated: true,
     epochs,
     batchSize,
-    baseLearningRate: (of.baseLearningRate * of.batchSize) / batchSize,
-    schedule:
-      schedule.kind === 'steps'
-        ? { kind: 'steps', atEpochs: schedule.atEpochs.map((epoch) => (epoch * epochs) / of.epochs) }
-        : schedule,
+    baseLearningRate: (QUICK_LEARNING_RATE * 256) / batchSize,
+    schedule: { kind: 'cosine', finalPart: 0, by: 'steps' },
   };
 }
 
-/** Whole batches in an epoch; where there are fewer samples than a batch, they are the batch. */
+/** Batches in an epoch; the last one has what is left. */
 export function stepsPerEpoch(samples: number, batchSize: number): number {
-  return Math.max(1, Math.floor(samples / batchSize));
+  return Math.max(1, Math.ceil(samples / batchSize));
 }
 
 /**
  * Learning rate of a step: the base for 256 images, scaled in proportion to the batch, times the schedule.
  * @param step counted from 0 over all epochs
- * @param batch samples in each step's batch
+ * @param batch samples in the batches of an epoch, the last one aside
  */
 export function learningRateAt(protocol: ProbeProtocol, step: number, stepsPerEpoch: number, batch: number): number {
   const { schedule } = protocol;
@@ -67,6 +72,7 @@ export function learningRateAt(protocol: ProbeProtocol, step: number, stepsPerEp
     const reached = schedule.atEpochs.filter((epoch) => step >= epoch * stepsPerEpoch - 1e-6).length;
     return peak / 10 ** reached;
   }
-  const progress = step / (protocol.epochs * stepsPerEpoch);
+  const passed = schedule.by === 'steps' ? step : step - (step % stepsPerEpoch);
+  const progress = passed / (protocol.epochs * stepsPerEpoch);
   return peak * (schedule.finalPart + (1 - schedule.finalPart) * 0.5 * (1 + Math.cos(Math.PI * progress)));
 }

@@ -1,11 +1,13 @@
 import type { ProbeProtocol } from '../plugin.js';
 import type { FineTuneProtocol } from './fine-tune-protocols.js';
 import type { FineTuneSettings } from './fine-tune-settings.js';
+import type { LogisticChoice } from './logistic.js';
+import type { Selection } from './selection.js';
 
 /** The tables of the paper in which a result can stand. */
 export type EvaluationKind = 'linear' | 'semi-supervised' | 'transfer';
 
-/** Percent of the test images, with a 95% bootstrap interval over them. */
+/** Percent of the images, with a 95% interval over them. */
 export interface Accuracy {
   value: number;
   low: number;
@@ -17,11 +19,11 @@ export interface Accuracies {
   top5: Accuracy;
 }
 
-/** One linear head of a grid. */
+/** One linear head of a grid, judged on the images on which the best one was chosen. */
 export interface HeadResult extends Accuracies {
   /** Its choices in words: 'last, batch norm, lr 1x, wd 0.0005'. */
   name: string;
-  /** Top-1 on the test images after each epoch, percent. */
+  /** Top-1 on these images after each epoch, percent. */
   curve: readonly number[];
 }
 
@@ -49,13 +51,20 @@ export interface EvaluationResult {
     /** Side of the images that it saw, in pixels. */
     imageSize: number;
   };
-  /** `paper`: its schedule to the letter; `quick`: the same heads with a schedule sized to the data. */
+  /** `paper`: its schedule; `quick`: the same grid of heads, trained so that they converge in a short time. */
   protocolName: 'paper' | 'quick';
   protocol: ProbeProtocol;
-  /** The best head: what stands in tables. For semi-supervised results the better of probe and fine-tuning. */
+  /** On which images the best head was chosen: a held-out tenth of the training images, or the test images. */
+  selection: Selection;
+  /**
+   * The chosen head on the test images: what stands in tables. For semi-supervised results the better of probe and
+   * fine-tuning.
+   */
   best: Accuracies & { name: string };
   heads: readonly HeadResult[];
   ridge: Accuracies | null;
+  /** Null in results of the time before it. */
+  logistic: (Accuracies & LogisticChoice) | null;
   /** By k. */
   neighbours: readonly ({ k: number } & Accuracies)[];
   /** Of the raw pixels: what needs no learning at all. */

@@ -24,7 +24,11 @@ const protocol = z.object({
   baseLearningRate: z.number().positive(),
   schedule: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('steps'), atEpochs: z.array(z.int().min(1)) }),
-    z.object({ kind: z.literal('cosine'), finalPart: z.number().min(0).max(1) }),
+    z.object({
+      kind: z.literal('cosine'),
+      finalPart: z.number().min(0).max(1),
+      by: z.enum(['epochs', 'steps']).optional(),
+    }),
   ]),
   momentum: z.number().min(0).lt(1),
   nesterov: z.boolean(),
@@ -32,7 +36,9 @@ const protocol = z.object({
   learningRateFactors: z.array(z.number().positive()).min(1),
   features: z.array(z.enum(['last', 'last-4'])).min(1),
   norms: z.array(z.enum(['none', 'batch'])).min(1),
+  decorrelated: z.boolean().optional(),
   transform: z.enum(['crop', 'squash']),
+  interpolation: z.enum(['bilinear', 'bicubic']).optional(),
 });
 
 const dataSet = z.object({

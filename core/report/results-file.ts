@@ -3,6 +3,7 @@ import { writeFileAtomically } from '../atomic.js';
 import { isMissing, reasonOf, UserError } from '../errors.js';
 import { SMALL_FINE_TUNING } from '../eval/fine-tune-protocols.js';
 import type { EvaluationResult } from '../eval/result.js';
+import { SELECTIONS } from '../eval/selection.js';
 import { listOf } from '../list-of.js';
 import { FileLock } from '../lock.js';
 import { parseJson, readText } from '../text.js';
@@ -28,7 +29,11 @@ const protocol = z.looseObject({
   baseLearningRate: amount,
   schedule: z.union([
     z.looseObject({ kind: z.literal('steps'), atEpochs: listOf(z.number()) }),
-    z.looseObject({ kind: z.literal('cosine'), finalPart: z.number() }),
+    z.looseObject({
+      kind: z.literal('cosine'),
+      finalPart: z.number(),
+      by: z.enum(['epochs', 'steps']).exactOptional(),
+    }),
   ]),
   momentum: z.number(),
   nesterov: z.boolean(),
@@ -37,6 +42,8 @@ const protocol = z.looseObject({
   features: listOf(z.enum(['last', 'last-4'])),
   norms: listOf(z.enum(['none', 'batch'])),
   transform: z.enum(['crop', 'squash']),
+  decorrelated: z.boolean().exactOptional(),
+  interpolation: z.enum(['bilinear', 'bicubic']).exactOptional(),
 });
 
 const evaluation: z.ZodType<EvaluationResult> = z.looseObject({
@@ -58,6 +65,12 @@ const evaluation: z.ZodType<EvaluationResult> = z.looseObject({
   }),
   protocolName: z.enum(['paper', 'quick']),
   protocol,
+  // What results of the time before lack.
+  selection: z.enum(SELECTIONS).default('test'),
+  logistic: z
+    .looseObject({ ...accuracies, features: z.enum(['last', 'last-4']), c: amount })
+    .nullable()
+    .default(null),
   best: z.looseObject({ ...accuracies, name: z.string() }),
   heads: listOf(z.looseObject({ ...accuracies, name: z.string(), curve })),
   ridge: z.looseObject(accuracies).nullable(),
@@ -143,9 +156,9 @@ export function mergeResults(
 }
 
 function resultKey(result: EvaluationResult): string {
-  const { dataSet, dataDescription, kind, protocolName, fineTuning } = result;
+  const { dataSet, dataDescription, kind, protocolName, selection, fineTuning } = result;
   const tuned = fineTuning?.protocol ?? null;
-  return JSON.stringify([networkKey(result), dataSet, dataDescription, kind, protocolName, tuned]);
+  return JSON.stringify([networkKey(result), dataSet, dataDescription, kind, protocolName, selection, tuned]);
 }
 
 function readResult(path: string, entry: unknown, number: number): EvaluationResult {

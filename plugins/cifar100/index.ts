@@ -47,7 +47,7 @@ const cifar100: DataSet = {
       },
     ],
   },
-  protocol: transferProtocol(28, { kind: 'steps', atEpochs: [8, 16, 24] }, 'crop'),
+  protocol: transferProtocol(28, { kind: 'steps', atEpochs: [8, 16, 24] }, 'crop', 'bicubic'),
 };
 
 async function requireForm(argument: string | null): Promise<Form> {

@@ -12,7 +12,7 @@ const origin: Origin = {
   files: [{ url: 'https://dl.fbaipublicfiles.com/clevr/CLEVR_v1.0.zip' }],
 };
 
-const protocol = transferProtocol(50, { kind: 'cosine', finalPart: 0.01 }, 'squash');
+const protocol = transferProtocol(50, { kind: 'cosine', finalPart: 0.01 }, 'squash', 'bilinear');
 
 /** How many objects a scene has. Numbers that training lacks are left out of the test images. */
 const count: DataSet = {

@@ -31,7 +31,7 @@ const inat18: DataSet = {
       url: `https://ml-inat-competition-datasets.s3.amazonaws.com/2018/${name}`,
     })),
   },
-  protocol: transferProtocol(84, { kind: 'steps', atEpochs: [24, 48, 72] }, 'crop'),
+  protocol: transferProtocol(84, { kind: 'steps', atEpochs: [24, 48, 72] }, 'crop', 'bilinear'),
 };
 
 async function readPart(folder: string, part: 'train' | 'val'): Promise<Annotations> {

@@ -39,7 +39,7 @@ const places205: DataSet = {
     terms: 'asks for an e-mail address and consent to its terms (research and education)',
     files: [],
   },
-  protocol: transferProtocol(14, { kind: 'steps', atEpochs: [4, 8, 12] }, 'crop'),
+  protocol: transferProtocol(14, { kind: 'steps', atEpochs: [4, 8, 12] }, 'crop', 'bilinear'),
 };
 
 function listPath(folder: string, part: 'train' | 'val'): string {

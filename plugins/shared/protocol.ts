@@ -1,10 +1,11 @@
 import type { ProbeProtocol } from '../../core/plugin.js';
 
-/** The linear evaluation of transfer (paper, appendix A.3): SGD on a frozen encoder, four heads, best reported. */
+/** The linear evaluation of transfer (paper, appendix A.3; VISSL's configurations): SGD on a frozen encoder, four heads. */
 export function transferProtocol(
   epochs: number,
   schedule: ProbeProtocol['schedule'],
   transform: ProbeProtocol['transform'],
+  interpolation: 'bicubic' | 'bilinear',
 ): ProbeProtocol {
   return {
     optimiser: 'sgd',
@@ -19,5 +20,6 @@ export function transferProtocol(
     features: ['last', 'last-4'],
     norms: ['batch', 'none'],
     transform,
+    interpolation,
   };
 }

@@ -1,7 +1,8 @@
 import type { EngineChoice } from '../../core/engine/contract.js';
 import { startEngine } from '../../core/engine/start.js';
-import { type Samples, trainHeads } from '../../core/eval/heads.js';
+import { trainHeads } from '../../core/eval/heads.js';
 import { nearestNeighbours } from '../../core/eval/neighbours.js';
+import type { Samples } from '../../core/eval/samples.js';
 import type { ProbeProtocol } from '../../core/plugin.js';
 
 /*

@@ -49,7 +49,9 @@ export function evaluationResult({ top1 = 40, network = {}, ...changes }: Change
     },
     best: { ...accuracies(top1), name: 'last, batch norm' },
     heads: [{ ...accuracies(top1), name: 'last, batch norm', curve: [top1 / 2, top1] }],
+    selection: 'test',
     ridge: accuracies(top1 - 2),
+    logistic: { ...accuracies(top1 - 1), features: 'last', c: 10 },
     neighbours: [
       { k: 10, ...accuracies(top1 - 4) },
       { k: 20, ...accuracies(top1 - 5) },
