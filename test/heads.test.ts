@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { Matrix, solve } from 'ml-matrix';
 import type { Engine } from '../core/engine/contract.js';
+import { startEngine } from '../core/engine/start.js';
 import { type Tensor, type Tensor1D, type Tensor2D, tf } from '../core/engine/tf.js';
 import {
   type GroupState,
@@ -10,11 +11,15 @@ import {
   groupHeads,
   groupLogits,
   groupStep,
+  initialGroupState,
   testLogits,
 } from '../core/eval/head-group.js';
 import { larsStep } from '../core/eval/head-optimisers.js';
+import { selectHead } from '../core/eval/head-selection.js';
 import { type HeadChoice, type HeadTask, headName, trainHeads } from '../core/eval/heads.js';
+import { logisticRegression } from '../core/eval/logistic.js';
 import { nearestNeighbours } from '../core/eval/neighbours.js';
+import { quickProtocol } from '../core/eval/protocols.js';
 import { percentWithin } from '../core/eval/ranks.js';
 import { ridgeHead } from '../core/eval/ridge.js';
 import { ridgeSolution, sumsOf } from '../core/eval/ridge-sums.js';
@@ -422,4 +427,93 @@ test('heads are named by their choices', (t) => {
     headName({ features: 'last-4', norm: 'none', learningRateFactor: 0.1, weightDecay: 0 }),
     'last-4, no norm, lr 0.1x, wd 0',
   );
+});
+
+testOnEngines(test, engines, 'on noise, a head chosen on held-out samples is as good as chance', async (t, engine) => {
+  const noise = (rows: number, seed: number): Samples => {
+    const stream = new RandomStream(seed, 'noise');
+    const data = Float32Array.from({ length: rows * 12 }, () => stream.normal());
+    return { rows, width: 6, layers: 2, data, labels: Int32Array.from({ length: rows }, () => stream.integer(0, 3)) };
+  };
+  const above = { validation: 0, test: 0 };
+  for (let seed = 0; seed < 8; seed++) {
+    const [train, test] = [noise(100, seed), noise(60, 100 + seed)];
+    for (const selection of ['validation', 'test'] as const) {
+      const task = { train: async () => train, test, classes: 4, protocol: { ...PROTOCOL, epochs: 2 }, seed };
+      const { heads, best } = await selectHead(engine, task, { selection, plain: train });
+      t.is(heads.length, 16);
+      t.is(heads[0]?.ranks.length, selection === 'validation' ? 10 : 60);
+      above[selection] += (percentWithin(best.ranks, 1) - 25) / 8;
+    }
+  }
+  t.true(above.test > 4, `${above.test}`);
+  t.true(above.validation < above.test - 2.5, `${above.validation}, ${above.test}`);
+});
+
+testOnEngines(test, engines, 'a chosen head is the one that is trained alone on all samples', async (t, engine) => {
+  const [train, test] = [clouds(200, 1.2, 1), clouds(100, 1.2, 2)];
+  const asked: number[] = [];
+  const before = tf.memory().numTensors;
+  const task = {
+    train: async (epoch: number) => {
+      asked.push(epoch);
+      return train;
+    },
+    test,
+    classes: 4,
+    protocol: { ...PROTOCOL, epochs: 2 },
+    seed: 3,
+  };
+  const { heads, best } = await selectHead(engine, task, { selection: 'validation', plain: train });
+  const top = Math.max(...heads.map(({ curve }) => curve[1] as number));
+  t.is(heads.find(({ curve }) => curve[1] === top)?.name, best.name);
+  const [alone] = await trainHeads(engine, { ...task, choices: [best.choice] });
+  t.deepEqual(alone?.ranks, best.ranks);
+  t.deepEqual(asked.slice(0, 4), [0, 1, 0, 1]);
+  // Other test labels change the head that is chosen on the test samples alone.
+  const turned = { ...test, labels: test.labels.map((label) => (label + 1) % 4) };
+  const again = await selectHead(engine, { ...task, test: turned }, { selection: 'validation', plain: train });
+  t.is(again.best.name, best.name);
+  t.is(tf.memory().numTensors, before);
+});
+
+testOnEngines(test, engines, 'the quick protocol converges on features that repeat one another', async (t, engine) => {
+  // Eight columns of two directions: the class lies in their small differences.
+  const repeated = (rows: number, seed: number): Samples => {
+    const { data, labels } = clouds(rows, 0.3, seed, { width: 2, layers: 1 });
+    const stream = new RandomStream(seed, 'repeated');
+    const columns = Float32Array.from({ length: rows * 8 }, () => 0);
+    for (let row = 0; row < rows; row++) {
+      const shared = 4 * stream.normal();
+      for (let at = 0; at < 8; at++)
+        columns[row * 8 + at] = shared + (data[row * 2 + (at % 2)] as number) * (1 + (at % 3));
+    }
+    return { rows, width: 4, layers: 2, data: columns, labels };
+  };
+  const [train, test] = [repeated(400, 1), repeated(200, 2)];
+  const protocol = quickProtocol(PROTOCOL, train.rows, 4);
+  const heads = await trainHeads(engine, { train: async () => train, test, classes: 4, protocol, seed: 0 });
+  const { ranks } = await logisticRegression(engine, train, test, 4);
+  const reached = Math.max(...heads.map(({ curve }) => curve.at(-1) as number));
+  t.true(reached > percentWithin(ranks, 1) - 2, `${reached}, logistic regression ${percentWithin(ranks, 1)}`);
+  t.true(percentWithin(ranks, 1) > 80);
+});
+
+test("heads start as PyTorch's nn.Linear, alike in any company", async (t) => {
+  await startEngine('cpu');
+  const width = 400;
+  const choices = [choice('batch', 0), choice('none', 0)];
+  const [batch, none] = groupHeads(choices, width, 1, 10).map((group) => initialGroupState(group, 5));
+  for (const state of [batch, none]) {
+    if (!state) return t.fail();
+    const weights = (await state.weight.value.data()) as Float32Array;
+    const bound = 1 / Math.sqrt(width); // kaiming_uniform_ with a = √5, and the bias's own rule
+    for (const values of [weights, await state.bias.value.data()])
+      t.true(values.every((value) => Math.abs(value) <= bound));
+    const deviation = Math.sqrt(weights.reduce((sum, value) => sum + value ** 2 / weights.length, 0));
+    t.true(Math.abs(deviation / (bound / Math.sqrt(3)) - 1) < 0.05); // uniform
+  }
+  t.true((await batch?.norm?.scale.value.data())?.every((value) => value === 1));
+  const [alone] = groupHeads(choices.slice(1), width, 1, 10).map((group) => initialGroupState(group, 5));
+  t.deepEqual(await alone?.weight.value.data(), await none?.weight.value.data());
 });

@@ -116,7 +116,7 @@ export function groupStep(
     // As VISSL's `regularize_bn: False`: the scale and shift of batch norm do not decay. On decorrelated features they stay
     // what they are, because they would have to stand before the decorrelation.
     const undecayed = (moving: Moving, slope: Tensor | undefined) =>
-      settings.decorrelated ? moving : sgdStep(moving, slope as Tensor, learningRates, null, settings);
+      settings.decorrelated ? copied(moving) : sgdStep(moving, slope as Tensor, learningRates, null, settings);
     return {
       weight: stepWeights(state.weight, gradient.weight, learningRates, used, settings),
       bias: sgdStep(state.bias, gradient.bias, learningRates, used, settings),
@@ -211,6 +211,10 @@ function batchStatistics(columns: Tensor2D): Statistics {
 
 function normalised(columns: Tensor2D, { mean, variance }: Statistics): Tensor2D {
   return columns.sub(mean).mul(tf.rsqrt(variance.add(EPSILON)));
+}
+
+function copied({ value, velocity }: Moving): Moving {
+  return { value: value.clone(), velocity: velocity.clone() };
 }
 
 function decorrelated({ decorrelation }: HeadGroup, inputs: Tensor2D): Tensor2D {

@@ -71,16 +71,19 @@ export function prepareLoss(engine: Engine) {
       const bias = tf.tensor1d(Float32Array.from(point.subarray(size)));
       const gradient = new Float64Array(point.length);
       let loss = 0;
-      for (const { x, labels } of pieces) {
-        await setImmediate(); // lets timers and interrupts in
-        signal?.throwIfAborted();
-        const result = await compute(x, labels, weight, bias);
-        for (const value of await result.losses.data()) loss += value / rows;
-        addScaled(gradient, 0, await result.weight.data(), 1 / rows);
-        addScaled(gradient, size, await result.bias.data(), 1 / rows);
-        tf.dispose(result);
+      try {
+        for (const { x, labels } of pieces) {
+          await setImmediate(); // lets timers and interrupts in
+          signal?.throwIfAborted();
+          const result = await compute(x, labels, weight, bias);
+          for (const value of await result.losses.data()) loss += value / rows;
+          addScaled(gradient, 0, await result.weight.data(), 1 / rows);
+          addScaled(gradient, size, await result.bias.data(), 1 / rows);
+          tf.dispose(result);
+        }
+      } finally {
+        tf.dispose([weight, bias]);
       }
-      tf.dispose([weight, bias]);
       for (let at = 0; at < size; at++) {
         const value = point[at] as number;
         loss += (regularisation / 2) * value * value;

@@ -1,9 +1,11 @@
 import type { Accuracies, EvaluationResult } from '../eval/result.js';
 import {
   archName,
+  choiceOfHeads,
   describeNetwork,
   groupBy,
   isPapers,
+  logisticNote,
   measuredCell,
   methodName,
   networkRows,
@@ -19,6 +21,7 @@ import {
   printable,
   type ResultRow,
   type ResultTable,
+  type RowGroup,
   textCell,
 } from './result-table.js';
 
@@ -29,11 +32,12 @@ const USUAL_NEIGHBOURS = 20;
 
 const COLUMNS = [
   ...['Method', 'Arch.', 'Epochs'].map((name) => ({ name, kind: 'text' as const })),
-  ...['Top-1', 'Top-5', 'kNN', 'Ridge', 'Pixel kNN'].map((name) => ({ name, kind: 'figure' as const })),
+  ...['Top-1', 'Top-5', 'Logistic', 'Ridge', 'kNN'].map((name) => ({ name, kind: 'figure' as const })),
 ];
-const [TOP1, TOP5, PIXELS] = ['Top-1', 'Top-5', 'Pixel kNN'].map((wanted) =>
-  COLUMNS.findIndex(({ name }) => name === wanted),
-) as [number, number, number];
+const [TOP1, TOP5] = ['Top-1', 'Top-5'].map((wanted) => COLUMNS.findIndex(({ name }) => name === wanted)) as [
+  number,
+  number,
+];
 
 const KIND_NAMES = { linear: 'linear evaluation', 'semi-supervised': 'few labels', transfer: 'linear-probe transfer' };
 
@@ -56,30 +60,33 @@ function dataSetTable(results: readonly EvaluationResult[]): ResultTable {
     }),
   );
   const isOneProtocol = new Set(measured.map(protocolsOf)).size === 1;
-  // The heads of two protocols are not compared; pixels say nothing of a network.
-  const competes = (column: number) =>
-    column === TOP1 || column === TOP5 ? isOneProtocol : column !== PIXELS && column < COLUMNS.length;
+  // The heads of two protocols are not compared.
+  const competes = (column: number) => (column === TOP1 || column === TOP5 ? isOneProtocol : true);
   const images = `${thousands(trainImages)} training and ${thousands(testImages)} test images`;
   return {
     name: `${dataSet}-${kind}`.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-'),
     title: printable(`${dataSet}, ${KIND_NAMES[kind]}: ${classes} classes, ${images}; percent`),
     columns: COLUMNS,
-    groups: markBest([{ title: null, rows }], (_, column) => competes(column)),
+    groups: [
+      ...markBest([{ title: null, rows }], (_, column) => competes(column)),
+      ...pixelRows(measured), // never the best: pixels say nothing of a network
+    ],
     notes: [
       `Not a data set of the paper's tables: ${printable(dataDescription)}. All values were measured by this program.`,
       INTERVAL_NOTE,
       ...protocolNotes(measured),
+      ...choiceNotes(measured),
       ...neighboursNote(measured),
     ],
   };
 }
 
-function protocolsOf({ protocolName, fineTuning }: EvaluationResult): string {
-  return `${protocolName} ${fineTuning?.protocol}`;
+function protocolsOf({ protocolName, selection, fineTuning }: EvaluationResult): string {
+  return `${protocolName} ${selection} ${fineTuning?.protocol}`;
 }
 
 function cellsOf(result: EvaluationResult): Cell[] {
-  const { network, best, ridge } = result;
+  const { network, best, logistic, ridge } = result;
   const epochs = network.weights === 'random' ? 0 : (network.epochs ?? 'unknown');
   const marks: Mark[] = isPapers(result) ? [] : ['†'];
   const top1 = (measured: Accuracies | null | undefined): Cell => (measured ? measuredCell(measured.top1, []) : null);
@@ -89,9 +96,27 @@ function cellsOf(result: EvaluationResult): Cell[] {
     textCell(epochs),
     measuredCell(best.top1, marks),
     measuredCell(best.top5, marks),
-    top1(usualNeighbours(result.neighbours)),
+    top1(logistic),
     top1(ridge),
-    top1(usualNeighbours(result.pixelNeighbours)),
+    top1(usualNeighbours(result.neighbours)),
+  ];
+}
+
+/** A row of what needs no network, where it was measured. */
+function pixelRows(results: readonly EvaluationResult[]): RowGroup[] {
+  const found = results.map((result) => usualNeighbours(result.pixelNeighbours)).find((value) => value !== undefined);
+  if (!found) return [];
+  const cells = COLUMNS.map(({ name }): Cell => (name === 'kNN' ? measuredCell(found.top1, []) : null));
+  return [{ title: null, rows: [{ source: 'measured', cells: [textCell('raw pixels'), ...cells.slice(1)] }] }];
+}
+
+/** How heads and the logistic regression were chosen. */
+function choiceNotes(results: readonly EvaluationResult[]): string[] {
+  const heads = choiceOfHeads(results);
+  const logistic = results.some((result) => result.logistic !== null);
+  return [
+    ...(heads === null ? [] : [`Top-1, top-5: ${heads}`]),
+    ...(logistic ? ['Logistic and ridge: features and regularisation chosen on held-out training images.'] : []),
   ];
 }
 
@@ -106,9 +131,11 @@ function neighboursNote(results: readonly EvaluationResult[]): string[] {
   );
   if (used.length === 0) return [];
   const ks = [...new Set(used)].join(' or ');
-  return [`kNN: k = ${ks} nearest neighbours by their features, without training; pixel kNN: by the raw pixels.`];
+  return [`kNN: k = ${ks} nearest neighbours by their features, without training; those of raw pixels by the pixels.`];
 }
 
 function bestHead(result: EvaluationResult): string {
-  return printable(`; best head: ${result.best.name}${tuningNote(result)}`);
+  const chosen = result.selection === 'test' ? 'the test images' : 'held-out images';
+  const { name } = result.best;
+  return printable(`; best head: ${name}, chosen on ${chosen}${logisticNote(result)}${tuningNote(result)}`);
 }

@@ -72,6 +72,12 @@ function barPanel(task: readonly EvaluationResult[], top: number): string {
       { colour: COLOURS.vermilion, width: 1.4, dash: '4 3' },
     ),
     text([chance, box.top - 8], 'chance', { size: 11, anchor: 'middle', colour: COLOURS.vermilion }),
+    ...(results.some(({ logistic }) => logistic !== null)
+      ? [
+          diamond(box.left + box.width - 6, box.top - 9),
+          text([box.left + box.width - 18, box.top - 8], 'logistic regression', { size: 11, anchor: 'end' }),
+        ]
+      : []),
   ].join('\n');
 }
 
@@ -85,8 +91,14 @@ function bar(result: EvaluationResult, scale: (value: number) => number, y: numb
     text([BARS.left - 8, y], cut(barName(result), BARS.left - 30), { anchor: 'end' }),
     `<rect x="${BARS.left}" y="${y - height / 2}" width="${scale(value) - BARS.left}" height="${height}" fill="${colour}"/>`,
     whisker([scale(low), y], [scale(high), y]),
+    ...(result.logistic ? [diamond(scale(result.logistic.top1.value), y)] : []),
     text([WIDTH - BARS.right + 24, y], numbers, { size: 13 }),
   ].join('\n');
+}
+
+/** Where logistic regression is. */
+function diamond(x: number, y: number): string {
+  return `<path d="M${x} ${y - 6}l6 6l-6 6l-6 -6z" fill="#222222"/>`;
 }
 
 /** As much of a text as fits. */

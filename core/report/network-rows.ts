@@ -1,5 +1,5 @@
 import type { Accuracy, EvaluationResult } from '../eval/result.js';
-import { type FigureCell, type Mark, printable, QUICK_NOTE, TUNING_NOTE } from './result-table.js';
+import { type FigureCell, type Mark, printable, QUICK_NOTE, shown, TUNING_NOTE } from './result-table.js';
 
 /** The results of one network. */
 export interface NetworkRow {
@@ -91,6 +91,24 @@ export function tuningNote({ kind, fineTuning }: EvaluationResult): string {
     small: '; fine-tuned by the protocol for small data',
     own: '; fine-tuned with settings of its own',
   }[fineTuning.protocol];
+}
+
+/** On what the best head was chosen, for a note; null where there is nothing to choose among. */
+export function choiceOfHeads(results: readonly EvaluationResult[]): string | null {
+  const selections = [...new Set(results.map(({ selection }) => selection))];
+  if (selections.length === 0) return null;
+  const words = selections.map((selection) =>
+    selection === 'test'
+      ? 'the best head of the grid was chosen on the test images, as the paper does, which favours it'
+      : 'the best head of the grid was chosen on a held-out tenth of the training images, then trained on all',
+  );
+  return `${words.join('; or ')}${selections.length > 1 ? ' (see the rows)' : ''}.`;
+}
+
+/** Logistic regression and its choices, for a note. */
+export function logisticNote({ dataSet, logistic }: EvaluationResult): string {
+  if (!logistic) return '';
+  return `; logistic regression on ${dataSet} ${shown(logistic.top1.value)} (${logistic.features}, C = ${logistic.c})`;
 }
 
 /** A measured value with its interval. */

@@ -1,16 +1,31 @@
 import type { EvaluationTask } from '../eval/evaluate.js';
 import type { FineTuneProtocol } from '../eval/fine-tune-protocols.js';
 import { type FineTuneSettings, stepRate } from '../eval/fine-tune-settings.js';
+import type { Selection } from '../eval/selection.js';
 import type { ProbeProtocol } from '../plugin.js';
 
 const VIEWS = {
-  crop: { train: 'random resized crop (0.08-1 of the area, bicubic) and flip', test: 'resized, centre crop' },
+  crop: { train: 'random resized crop (0.08-1 of the area) and flip', test: 'resized, centre crop' },
   squash: { train: 'resized to a square, flip', test: 'resized to a square' },
 } as const;
 
+const CHOICES: Readonly<Record<Selection, string>> = {
+  validation: 'the best head on a held-out tenth of the training images, then trained on all of them',
+  test: 'the best head on the test images, as in the paper',
+};
+
 /** A protocol in full, for people: nothing that decides a number is left out. */
-export function protocolText({ protocol, protocolName, views, seed }: EvaluationTask): string[] {
-  const { optimiser, momentum, nesterov, epochs, batchSize, baseLearningRate, transform } = protocol;
+export function protocolText({ protocol, protocolName, views, selection, seed }: EvaluationTask): string[] {
+  const {
+    optimiser,
+    momentum,
+    nesterov,
+    epochs,
+    batchSize,
+    baseLearningRate,
+    transform,
+    interpolation = 'bicubic',
+  } = protocol;
   const inputs = protocol.features.map((kind) => (kind === 'last' ? 'last layer' : 'last four layers side by side'));
   const norms = protocol.norms.map((norm) => (norm === 'batch' ? 'batch norm and linear' : 'linear'));
   const count = inputs.length * norms.length * protocol.learningRateFactors.length * protocol.weightDecays.length;
@@ -19,12 +34,13 @@ export function protocolText({ protocol, protocolName, views, seed }: Evaluation
     `protocol   ${protocolName}, seed ${seed}`,
     `  heads    ${count}, side by side: {${inputs.join('; ')}} x {${norms.join('; ')}}` +
       ` x learning rate {${protocol.learningRateFactors.map((factor) => `${factor}x`).join(', ')}}` +
-      ` x weight decay {${protocol.weightDecays.join(', ')}}; the best is reported`,
-    `  training ${optimiser.toUpperCase()}, momentum ${momentum}${nesterov ? ' (Nesterov)' : ''}, ${epochs} epochs, ` +
+      ` x weight decay {${protocol.weightDecays.join(', ')}}`,
+    `  choice   ${CHOICES[selection]}`,
+    `  training ${protocol.decorrelated ? 'features standardised and decorrelated; ' : ''}${optimiser.toUpperCase()}, momentum ${momentum}${nesterov ? ' (Nesterov)' : ''}, ${epochs} epochs, ` +
       `batches of ${batchSize}, learning rate ${rounded((baseLearningRate * batchSize) / 256)} ` +
       `(${rounded(baseLearningRate)} for 256 images), ${scheduleText(protocol)}`,
     `  images   training: ${views === 0 ? `${seen.test}, the same in every epoch` : `${seen.train}, ${views} views of each`}; ` +
-      `test: ${seen.test}`,
+      `test: ${seen.test}; ${interpolation}`,
   ];
 }
 
@@ -52,7 +68,9 @@ export function fineTuningText(
 }
 
 function scheduleText({ schedule }: ProbeProtocol): string {
-  if (schedule.kind === 'cosine') return `along a cosine down to ${rounded(schedule.finalPart)} of it`;
+  if (schedule.kind === 'cosine') {
+    return `along a cosine down to ${rounded(schedule.finalPart)} of it, by ${schedule.by ?? 'epochs'}`;
+  }
   return `divided by 10 at epochs ${schedule.atEpochs.map(rounded).join(', ')}`;
 }
 

@@ -38,7 +38,7 @@ export interface TextCell {
 /** Percent of the test images. */
 export interface FigureCell {
   value: number;
-  /** 95% bootstrap interval over the test images; null for published values. */
+  /** 95% interval over the test images; null for published values. */
   interval: { low: number; high: number } | null;
   marks: readonly Mark[];
   /** Whether it is the best of its column, among those that may be compared. */
@@ -54,9 +54,9 @@ export const MARK_WORDS: Readonly<Record<Mark, string>> = {
   '‡': 'part of the data set',
 };
 
-export const INTERVAL_NOTE = 'Measured values are followed by their 95% bootstrap interval over the test images.';
+export const INTERVAL_NOTE = "Measured values are followed by their 95% interval over the test images (Wilson's).";
 export const QUICK_NOTE =
-  "† measured with the quick protocol: the paper's heads, but a schedule sized to the data. Not comparable with published values.";
+  "† measured with the quick protocol: the paper's grid of heads, trained otherwise. Not comparable with published values.";
 export const TUNING_NOTE = '† fine-tuned otherwise than the paper did. Not comparable with published values.';
 
 /** The cells of a row as tables show them: the first one with the number of the row's note. */

@@ -2,9 +2,11 @@ import type { EvaluationKind, EvaluationResult } from '../eval/result.js';
 import { dataSetTables } from './data-set-tables.js';
 import {
   archName,
+  choiceOfHeads,
   chooseResult,
   describeNetwork,
   isPapers,
+  logisticNote,
   measuredCell,
   methodName,
   type NetworkRow,
@@ -131,6 +133,7 @@ function paperNotes(
     source,
     INTERVAL_NOTE,
     ...protocolNotes(shown),
+    `Top-1: ${choiceOfHeads(shown)}`,
     ...(parts.length > 0 ? [`‡ measured on a part of the data set (${[...new Set(parts)].join('; ')}).`] : []),
   ];
 }
@@ -141,6 +144,7 @@ function restOfNote({ results, shown }: NetworkRow & { shown: readonly (Evaluati
   const others = results.length - used.length;
   return (
     [...new Set(used.map(tuningNote))].join('') +
+    used.map((result) => `${logisticNote(result)}`).join('') +
     (others > 0 ? `; other results of it that are not shown: ${others}` : '')
   );
 }
