@@ -6,17 +6,15 @@
 
 /** Instructions. */
 export type Code = readonly number[];
-export type ValueType = 'i32' | 'i64' | 'v128';
+export type ValueType = 'i32' | 'v128';
 
-export const TYPES: Record<ValueType, number> = { i32: 0x7f, i64: 0x7e, v128: 0x7b };
+export const TYPES: Record<ValueType, number> = { i32: 0x7f, v128: 0x7b };
 const NO_RESULT = 0x40;
 
 /** A local variable or parameter of a function. */
 export interface Local {
   get: Code;
   set(value: Code): Code;
-  /** Sets it and gives the value. */
-  tee(value: Code): Code;
   /** Adds to an i32. */
   add(amount: Code | number): Code;
 }
@@ -53,7 +51,6 @@ function local(index: number): Local {
   const self: Local = {
     get: [0x20, ...place],
     set: (value) => [...value, 0x21, ...place],
-    tee: (value) => [...value, 0x22, ...place],
     add: (amount) => self.set(i32.add(self.get, typeof amount === 'number' ? i32.const(amount) : amount)),
   };
   return self;
@@ -81,70 +78,33 @@ const storeLane =
   ];
 
 export const i32 = {
-  const: (value: number): Code => [0x41, ...signed(BigInt(value | 0))],
+  const: (value: number): Code => [0x41, ...signed(value | 0)],
   load: load(0x28),
-  load8: load(0x2d),
-  load16: load(0x2f),
   store: store(0x36),
-  isZero: plain(0x45),
-  equal: plain(0x46),
-  lessUnsigned: plain(0x49),
-  less: plain(0x48),
   greater: plain(0x4a),
-  notLess: plain(0x4e),
   add: plain(0x6a),
   sub: plain(0x6b),
   mul: plain(0x6c),
-  and: plain(0x71),
-  or: plain(0x72),
-  xor: plain(0x73),
-  shl: plain(0x74),
-  shr: plain(0x76),
-  /** Keeps the sign. */
-  shrSigned: plain(0x75),
-  rotl: plain(0x77),
-  wrap: plain(0xa7),
-};
-
-export const i64 = {
-  const: (value: bigint): Code => [0x42, ...signed(value)],
-  or: plain(0x84),
-  shl: plain(0x86),
-  shr: plain(0x88),
-  extend: plain(0xad),
 };
 
 export const v128 = {
   load: load(0xfd, 0x00),
-  /** Eight bytes as eight i16. */
-  load8x8: load(0xfd, 0x02),
   /** Four bytes (a 32-bit word) in all lanes. */
   loadSplat: load(0xfd, 0x09),
   store: store(0xfd, 0x0b),
   zero: [0xfd, 0x0c, ...Array<number>(16).fill(0)] as Code,
   shuffle: (a: Code, b: Code, bytes: readonly number[]): Code => [...a, ...b, 0xfd, 0x0d, ...bytes],
-  storeByte: storeLane(0x58),
   /** The first eight bytes; the others are 0. */
   loadDouble: load(0xfd, 0x5d),
   /** The four bytes of a lane. */
   storeLane: storeLane(0x5a),
   /** The first eight bytes. */
   storeDouble: (address: Code, value: Code, offset = 0): Code => storeLane(0x5b)(address, value, 0, offset),
-  /** The i32 in a lane. */
-  lane: (value: Code, lane: number): Code => [...value, 0xfd, 0x1b, lane],
-  xor: vector(0x51),
-  mulInt: vector(0xb5),
-  /** Floats to whole numbers, halves to even ones. */
-  round: (value: Code): Code => vector(0xf8)(vector(0x6a)(value)),
-  splatInt: vector(0x11),
-  toFloat: vector(0xfa),
   add: vector(0xe4),
   sub: vector(0xe5),
   mul: vector(0xe6),
   div: vector(0xe7),
   sqrt: vector(0xe3),
-  widenLow: vector(0xa9),
-  widenHigh: vector(0xaa),
   /** Eight of the bytes as i16. */
   wordsOfLowBytes: vector(0x89),
   wordsOfHighBytes: vector(0x8a),
@@ -159,31 +119,12 @@ export const v128 = {
   narrowBytes: vector(0x66),
 };
 
-/** A float in all four lanes. */
-export function floats(value: number): Code {
-  const bytes = new Uint8Array(Float32Array.of(value, value, value, value).buffer);
-  return [0xfd, 0x0c, ...bytes];
-}
-
 /** An i32 in all four lanes. */
 export function ints(value: number): Code {
   return [0xfd, 0x0c, ...new Uint8Array(Int32Array.of(value, value, value, value).buffer)];
 }
 
 export const sequence = (...parts: Code[]): Code => parts.flat();
-export const call = (index: number, ...operands: Code[]): Code => [...operands.flat(), 0x10, ...unsigned(index)];
-export const give = (value: Code): Code => [...value, 0x0f];
-export const select = (yes: Code, no: Code, condition: Code): Code => [...yes, ...no, ...condition, 0x1b];
-
-export function when(condition: Code, then: Code, otherwise: Code = []): Code {
-  return [...condition, 0x04, NO_RESULT, ...then, ...(otherwise.length > 0 ? [0x05, ...otherwise] : []), 0x0b];
-}
-
-/** Repeats `body` as long as the condition holds, which is asked first. */
-export function whileTrue(condition: Code, body: Code): Code {
-  // block (loop (leave unless condition; body; again))
-  return [0x02, NO_RESULT, 0x03, NO_RESULT, ...condition, 0x45, 0x0d, 1, ...body, 0x0c, 0, 0x0b, 0x0b];
-}
 
 /** Repeats `body` until the condition, which is asked after it, no longer holds. */
 export function doWhile(body: Code, condition: Code): Code {
@@ -202,14 +143,14 @@ export function unsigned(value: number): number[] {
   return bytes;
 }
 
-/** LEB128 of a number with a sign. */
-function signed(value: bigint): number[] {
+/** LEB128 of a number of 32 bits with a sign. */
+function signed(value: number): number[] {
   const bytes: number[] = [];
   let rest = value;
   for (;;) {
-    const low = Number(rest & 0x7fn);
-    rest >>= 7n;
-    const done = (rest === 0n && (low & 0x40) === 0) || (rest === -1n && (low & 0x40) !== 0);
+    const low = rest & 0x7f;
+    rest >>= 7;
+    const done = (rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0);
     bytes.push(done ? low : low | 0x80);
     if (done) return bytes;
   }

@@ -1,20 +1,19 @@
 import { type Code, TYPES, unsigned, type ValueType } from './instructions.js';
 
-/** A function; all of its parameters, and its result where it has one, are i32. */
+/** A function without a result; all of its parameters are i32. */
 export interface WasmFunction {
   name: string;
   parameters: number;
-  result: boolean;
   locals: readonly ValueType[];
   body: Code;
 }
 
 /** Makes the bytes of a module with these functions and a memory, all of them exported. */
 export function assembleModule(functions: readonly WasmFunction[]): Uint8Array<ArrayBuffer> {
-  const types = functions.map(({ parameters, result }) => [
+  const types = functions.map(({ parameters }) => [
     0x60,
     ...list(Array<Code>(parameters).fill([TYPES.i32])),
-    ...list(result ? [[TYPES.i32]] : []),
+    ...list([]),
   ]);
   const exported = functions.map(({ name }, index) => [...text(name), 0x00, ...unsigned(index)]);
   const bodies = functions.map(({ locals, body }) => {

@@ -1,7 +1,5 @@
 /** The part of the WebAssembly interface that is used here; neither the language's nor Node's types have it. */
 declare namespace WebAssembly {
-  /** What a function of a module ends with that does what it must not. */
-  class RuntimeError extends Error {}
   class Module {
     constructor(bytes: Uint8Array);
   }

@@ -21,7 +21,8 @@ const BACKGROUND = { r: 255, g: 255, b: 255 };
  * @throws Error of one or more lines, which may be those of another picture: see `decodeAgain`
  */
 export async function decodePicture({ bytes, ofUser, pixelLimit }: Ask): Promise<Picture> {
-  const options: SharpOptions = { autoOrient: true, failOn: 'error', limitInputPixels: pixelLimit, pages: 1 };
+  const limitInputPixels = Math.max(1, Math.floor(pixelLimit)); // 0 would be no limit
+  const options: SharpOptions = { autoOrient: true, failOn: 'error', limitInputPixels, pages: 1 };
   const format = formatOf(bytes);
   if (ofUser && format === null) throw new Error(await whatElse(bytes));
   const bands = format === 'tiff' ? bandsOf(bytes) : { kind: 'usual' as const };

@@ -20,7 +20,8 @@ export async function floatPicture(
   if ((colours !== 1 && colours !== 3) || channels < colours + Number(alpha)) {
     throw new Error(`it has ${channels} bands of floating-point numbers, not grey or RGB`);
   }
-  const values = new Float32Array(data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength));
+  const aligned = data.byteOffset % 4 === 0 ? data : new Uint8Array(data);
+  const values = new Float32Array(aligned.buffer, aligned.byteOffset, width * height * channels);
   const rgb = new Uint8Array(width * height * 3);
   let [least, most] = [0, 1];
   for (let pixel = 0; pixel < width * height; pixel++) {

@@ -96,7 +96,7 @@ export function acrossRows(): WasmFunction {
     ),
     i32.greater(rows.get, i32.const(0)),
   );
-  return { name: 'acrossRows', parameters: variables.parameters, result: false, locals: variables.locals, body };
+  return { name: 'acrossRows', parameters: variables.parameters, locals: variables.locals, body };
 }
 
 /**
@@ -162,7 +162,7 @@ export function downColumns(): WasmFunction {
       rows.get,
     ),
   );
-  return { name: 'downColumns', parameters: variables.parameters, result: false, locals: variables.locals, body };
+  return { name: 'downColumns', parameters: variables.parameters, locals: variables.locals, body };
 }
 
 /** Adds products of pairs of words. */

@@ -18,7 +18,7 @@ function addKernel(): WasmFunction {
     ),
     groups.get,
   );
-  return { name: 'add', parameters: variables.parameters, result: false, locals: variables.locals, body };
+  return { name: 'add', parameters: variables.parameters, locals: variables.locals, body };
 }
 
 /** Adds arrays of floats with vector instructions, block by block in memory of its own: twice as fast as a loop. */

@@ -64,5 +64,5 @@ export function updateKernel(name: string, hasTarget: boolean): WasmFunction {
     ),
     store(squares.get, sum.get),
   );
-  return { name, parameters: variables.parameters, result: false, locals: variables.locals, body };
+  return { name, parameters: variables.parameters, locals: variables.locals, body };
 }
