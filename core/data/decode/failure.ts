@@ -4,21 +4,29 @@ import { type Ask, decodePicture } from './decode.js';
 import { formatOf } from './format.js';
 import { decodeAlone } from './turns.js';
 
+/** Most times that a failing picture is decoded. */
+const ATTEMPTS = 8;
+/** What sharp says where libvips' buffer was emptied before it could read it. */
+const NO_REASON = 'Unknown error';
+
 /**
- * Decodes a picture again that could not be decoded, alone and twice, because the first failure takes along what others left
- * in libvips' buffer.
+ * Decodes a picture again that could not be decoded, alone, until it fails in the same way twice in a row: a failure takes
+ * along what others left in libvips' buffer, and who writes pictures meanwhile empties it.
  * @throws Error with the picture's own reason, in one line
  */
 export async function decodeAgain(ask: Ask): Promise<Picture> {
   return decodeAlone(async () => {
-    await decodePicture(ask).catch(() => {});
-    try {
-      return await decodePicture(ask); // as when memory was short before
-    } catch (error) {
-      const reason = reasonIn(error instanceof Error ? error.message : String(error), ask);
-      const isTooLarge = /exceeds pixel limit/.test(reason);
-      throw new Error(isTooLarge ? await sizeOf(ask).catch(() => reason) : reason, { cause: error });
+    let reason = '';
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      try {
+        return await decodePicture(ask); // as when memory was short before
+      } catch (error) {
+        const before = reason;
+        reason = reasonIn(error instanceof Error ? error.message : String(error), ask);
+        if (reason === before && reason !== NO_REASON) break;
+      }
     }
+    throw new Error(/exceeds pixel limit/.test(reason) ? await sizeOf(ask).catch(() => reason) : reason);
   });
 }
 

@@ -25,7 +25,7 @@ export function joinTurns(shared: Int32Array<SharedArrayBuffer>): void {
   turns = shared;
 }
 
-/** Decodes while others may, in any thread. */
+/** Decodes, or writes a picture, while others may, in any thread. */
 export async function decodeTogether<T>(decode: () => Promise<T>): Promise<T> {
   const state = sharedTurns();
   for (;;) {

@@ -1,6 +1,7 @@
 import sharp from 'sharp';
 import type { ImageItem } from '../../plugin.js';
 import { formatOf } from '../decode/format.js';
+import { decodeTogether } from '../decode/turns.js';
 import { bytesOf, decodeBytes, isFile, type Picture } from '../picture.js';
 import { resample } from '../resample/resample.js';
 import { extensionOf } from './tar-write.js';
@@ -40,7 +41,7 @@ export async function convertImage(item: ImageItem, settings: ConvertSettings): 
   if (extensionOf(item.place ?? item.name) !== '') return { bytes, isUnchanged: true, extension: null };
   const format = formatOf(bytes);
   if (format !== null) return { bytes, isUnchanged: true, extension: EXTENSIONS[format] };
-  return { bytes: await encode(picture).png().toBuffer(), isUnchanged: false, extension: 'png' };
+  return { bytes: await decodeTogether(() => encode(picture).png().toBuffer()), isUnchanged: false, extension: 'png' };
 }
 
 /** A picture whose shorter side has `shorter` pixels: bicubic with antialiasing. */
@@ -49,9 +50,11 @@ async function smallerJpeg(picture: Picture, shorter: number, quality: number): 
   const longer = Math.max(shorter, Math.round((shorter * Math.max(width, height)) / Math.min(width, height)));
   const size = width <= height ? { width: shorter, height: longer } : { width: longer, height: shorter };
   const rgb = resample(picture, { interpolation: 'bicubic', box: { left: 0, top: 0, width, height }, ...size });
-  return encode({ rgb, ...size })
-    .jpeg({ quality })
-    .toBuffer();
+  return decodeTogether(() =>
+    encode({ rgb, ...size })
+      .jpeg({ quality })
+      .toBuffer(),
+  );
 }
 
 function encode({ rgb, width, height }: Picture) {
