@@ -177,7 +177,7 @@ for (const regularizer of ['none', 'vicreg']) {
         from += count;
       }
       const all: Float32Array[] = [];
-      for (const microBatchSize of [1, 2, 4, 7]) {
+      for (const microBatchSize of [2, 7]) {
         const compute = prepareObjective(engine, model, objectiveOf('l2', regularizer, microBatchSize));
         const { predictionLoss, targetMeans, gradients } = await compute(weights, grouped, 1);
         t.true(relativeDifference(await predictionLoss.data(), [expected]) < 1e-5);
