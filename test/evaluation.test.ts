@@ -78,7 +78,10 @@ test.serial('probe judges a checkpoint beside its random initialisation, and kee
     'tables.md',
     'tables.tex',
   ]);
-  t.regex(stderr, /protocol {3}quick[\s\S]*held-out tenth[\s\S]*decorrelated; SGD, momentum 0.9[\s\S]*random initialisation/);
+  t.regex(
+    stderr,
+    /protocol {3}quick[\s\S]*held-out tenth[\s\S]*decorrelated; SGD, momentum 0.9[\s\S]*random initialisation/,
+  );
   const again = await ijepa(args);
   const second: { results: EvaluationResult[] } = JSON.parse(again.stdout);
   t.deepEqual(
