@@ -16,6 +16,8 @@ import { wholeNumber } from './numbers.js';
 const PIXEL_LIMIT = OPTIONS.maxMegapixels.default * 1e6;
 const DEFAULT_QUALITY = 95;
 const DEFAULT_SHARD_MEGABYTES = 256;
+/** The data set that takes any shards. */
+const SHARDS = 'webdataset';
 /** Unreadable images that are named. */
 const SHOWN = 5;
 
@@ -36,7 +38,7 @@ export async function runDataPack(
     for (const note of notes) amounts.line(`note       ${note}`);
     const summary = await packShards({ ...settings, ...images, folder: out, amounts, signal });
     tell(amounts.line, summary);
-    if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+    if (json) process.stdout.write(`${JSON.stringify({ ...summary, notes })}\n`);
     return 0;
   }, onStop);
 }
@@ -91,6 +93,8 @@ async function openForPacking(data: readonly string[], dataSets: readonly DataSe
     const [first, second] = found.train.length > 0 ? [found.train, found.test] : [found.test, []];
     const val = second.length > 0 ? await openShards(second, word) : null;
     const train = await openShards(first, word, {}, found.notes);
+    const shards = dataSets.find(({ name }) => name === SHARDS);
+    if (train.hasTexts && shards) return openForPacking([`${shards.name}:${word}`], dataSets); // texts become numbers
     return { train, val, classes: found.classes, notes: [...(train.notes ?? []), ...(val?.notes ?? [])] };
   }
   const images = await openData(data, dataSets);

@@ -49,7 +49,18 @@ export async function runFeatures(checkpoint: string, data: string, flags: Featu
   const { unreadable, rows } = table;
   const { name, version, device } = engine;
   const used = { name, version, device, threads: engine.threads };
-  const document = { files, rows, columns, computed, seconds, imagesPerSecond, unreadable, engine: used, ...facts };
+  const document = {
+    files,
+    notes: split.notes,
+    rows,
+    columns,
+    computed,
+    seconds,
+    imagesPerSecond,
+    unreadable,
+    engine: used,
+    ...facts,
+  };
   process.stdout.write(`${JSON.stringify(document)}\n`);
 }
 

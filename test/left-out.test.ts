@@ -62,7 +62,7 @@ test('what a folder holds and is not taken is counted and named once, with the r
     ['1 folder left out: a name that starts with a dot', '.thumbnails'],
     ['1 folder left out: thumbnails of a file server', '@eaDir'],
     ["1 folder left out: the system's own data", '__MACOSX'],
-    ['2 links left out: broken or in a circle', 'dead.jpg'],
+    ['2 links left out: broken, in a circle or not permitted', 'dead.jpg'],
     ['2 pictures left out: HEIC is not read (convert them to JPEG or PNG)', 'g.heic'],
     ['1 picture left out: BMP is not read (convert them to JPEG or PNG)', 'i.bmp'],
     ["1 picture left out: a camera's raw data is not read (convert them to JPEG or PNG)", 'j.cr2'],

@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
+import { runDataPack } from '../commands/data-pack-run.js';
 import { openFolders } from '../core/data/folder.js';
 import { describeDataSet } from '../core/data/info.js';
 import { openDataSet } from '../core/data/labelled.js';
@@ -59,13 +60,14 @@ test('the folder of a shard tells its part before its name does; endings of any 
     'x.tar',
   ];
   await writeFiles(folder, Object.fromEntries(layout.map((name) => [name, shard])));
-  await writeFiles(folder, { 'train/packed.tar.gz': 'x', 'train/._0.tar': 'x' });
+  await writeFiles(folder, { 'train/packed.tar.gz': 'x', 'train/._0.tar': 'x', 'train/deep/a/0.tar': 'x' });
   const { train, test: tests, notes } = await partsOf(folder);
   t.deepEqual(train, ['x.tar', 'train/00000.tar', 'train/deep/val-1.TAR']);
   t.deepEqual(tests, ['val-7.Tar', 'validation/00000.tar']);
   t.deepEqual(notes, [
     `1 file left out: a name that starts with a dot: ${folder}/train/._0.tar`,
     `1 packed shard left out: nothing can be read out of its middle (unpack it): ${folder}/train/packed.tar.gz`,
+    `1 folder left out: shards are looked for 2 levels deep: ${folder}/train/deep/a`,
     '1 shard for testing left out: there are some for validation',
   ]);
   const named = join(folder, '{train,validation}', '00000.tar');
@@ -104,7 +106,8 @@ test('training shards alone are counted and checked; evaluation asks for others'
 });
 
 test('classes that are texts are the classes, in their order; a mixture and a lacking one are refused by name', async (t) => {
-  const folder = await temporaryFolder(t);
+  const root = await temporaryFolder(t);
+  const folder = join(root, 'shards');
   const write = async (train: (string | null)[], val: (string | null)[]) =>
     writeFiles(folder, {
       'train-0.tar': await shardOf(...train.slice(0, 2)),
@@ -117,6 +120,9 @@ test('classes that are texts are the classes, in their order; a mixture and a la
   t.deepEqual([0, 1, 2, 3].map(train.classOf), [1, 0, 2, 0]);
   t.deepEqual([tests.classOf(0), tests.item(0).labels], [2, { class: 2 }]);
   t.deepEqual(notes, []);
+  t.is(await runDataPack([folder], { out: join(root, 'packed') }, webdataset.dataSets), 0);
+  const repacked = await openClasses(join(root, 'packed'));
+  t.deepEqual([repacked.classes, [0, 1, 2, 3].map(repacked.train.classOf)], [classes, [1, 0, 2, 0]]);
   await write(['dog', 'cat', 'cat', 'dog'], ['cow', 'dog']);
   t.deepEqual((await openClasses(folder)).notes, [
     'no training image has a class of 1 that test images have, such as cow',

@@ -84,7 +84,8 @@ async function listAll(paths: readonly string[], known: FolderRecords, options: 
   const notes: string[] = [];
   const leftOut = new LeftOut();
   // Files of one folder are all different; others could be named twice.
-  const taken = paths.length > 1 || LIST_EXTENSIONS.includes(extname(paths[0] ?? '')) ? new Set<string>() : null;
+  const taken =
+    paths.length > 1 || LIST_EXTENSIONS.includes(extname(paths[0] ?? '').toLowerCase()) ? new Set<string>() : null;
   const add: AddFiles = (folder, prefix, names, bytes, from = 0, to = names.length) => {
     files.openFolder(folder, prefix);
     for (let at = from; at < to; at++) {

@@ -54,6 +54,8 @@ export interface PretrainSummary extends LoopResult {
   /** Loss and term against collapse, in words. */
   objective: string;
   images: number;
+  /** What was left out of the data and why. */
+  notes: readonly string[];
   totalSteps: number;
   /** The newest checkpoint; null where none was saved yet. */
   checkpoint: string | null;
@@ -136,6 +138,7 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
       engine: { name, version, device, threads },
       objective: describeObjective(options),
       images: images.length,
+      notes: images.notes ?? [],
       totalSteps,
       checkpoint: existsSync(checkpoint) ? checkpoint : null,
     };

@@ -39,7 +39,7 @@ export async function lookInto(folder: string, wanted: Wanted = IMAGES): Promise
     const found = entry.isSymbolicLink() ? await leadsTo(join(folder, name)) : entry;
     if (!found) {
       hasBrokenLinks = true;
-      leftOut.add('link', 'broken or in a circle', name);
+      leftOut.add('link', 'broken, in a circle or not permitted', name);
     } else if (found.isDirectory()) {
       const reason = setAside(name);
       if (reason === undefined) folders.push(name);

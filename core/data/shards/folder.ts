@@ -37,7 +37,10 @@ export async function shardsIn(folder: string): Promise<{ places: string[]; note
     const { files, folders, leftOut: groups } = await lookInto(place, SHARDS);
     for (const { noun, reason, example, count } of groups) leftOut.add(noun, reason, join(place, example), count);
     places.push(...files.map((name) => join(place, name)));
-    for (const name of level < LEVELS ? folders : []) await visit(join(place, name), level + 1);
+    for (const name of folders) {
+      if (level < LEVELS) await visit(join(place, name), level + 1);
+      else leftOut.add('folder', `shards are looked for ${LEVELS} levels deep`, join(place, name));
+    }
   };
   try {
     await visit(folder, 0);

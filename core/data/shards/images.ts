@@ -24,6 +24,8 @@ export type ReadImage = (index: number) => Promise<Buffer>;
 export interface ShardImages extends LabelledImages {
   /** The text of the class of image number `index`; undefined where it is a number, or there is none. */
   textOf(index: number): string | undefined;
+  /** Whether any of them has one. */
+  readonly hasTexts: boolean;
 }
 
 /** The images of shards, one after the other, each read when it is asked for. The class of one that has none is -1. */
@@ -42,12 +44,14 @@ export function shardImages(
     const { shard, label } = rows.at(index);
     return classText(shard.samples, label);
   };
+  const hasTexts = shards.some(({ samples }) => samples.texts.length > 0);
   const facts = {
     description,
     length: rows.length,
     fingerprint: fingerprint.value(),
     notes: [...notes, ...notesOf(shards)],
     textOf,
+    hasTexts,
   };
   const classOf = (index: number) => rows.at(index).label;
   const imagesBy = (read: ReadImage): ShardImages => ({
