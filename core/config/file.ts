@@ -73,8 +73,8 @@ async function load(path: string): Promise<unknown> {
   const extension = extname(basename(path));
   if (!['', ...READ].includes(extension)) throw notRead(path, extension);
   try {
-    if (/^\.[cm]?[jt]s$/.test(extension)) return await loadModule(path, extension);
     const text = await readText(path, LARGEST_CONFIGURATION);
+    if (/^\.[cm]?[jt]s$/.test(extension)) return await loadModule(path, extension);
     if (text.trim() === '') return undefined;
     if (extension !== '.json') return parseYaml(text);
     const content = parseJson(text);

@@ -16,7 +16,7 @@ export interface AtOnce {
  * The message for the user where an error means that memory ran out; undefined for every other error.
  */
 export function outOfMemory(error: unknown, { images, flag, otherwise }: AtOnce): UserError | undefined {
-  if (!(error instanceof Error) || !SYMPTOMS.test(error.message)) return undefined;
+  if (!(error instanceof Error) || !saysOutOfMemory(error.message)) return undefined;
   const half = Math.ceil(images / 2);
   return new UserError(
     `the engine ran out of memory with ${images} image${images === 1 ? '' : 's'} at once`,
@@ -38,4 +38,8 @@ export function outOfMemoryForFeatures(error: unknown, images: number): UserErro
     flag: '--batch-size',
     otherwise: 'a smaller --image-size, or a machine with more memory',
   });
+}
+
+export function saysOutOfMemory(reason: string): boolean {
+  return SYMPTOMS.test(reason);
 }

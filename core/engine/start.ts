@@ -9,6 +9,7 @@ import {
 } from './contract.js';
 import { cpu } from './cpu.js';
 import { collectEarly } from './heap.js';
+import { saysOutOfMemory } from './memory.js';
 import { onnx } from './onnx/engine.js';
 import { tensorflow, tensorflowGpu } from './tensorflow.js';
 import { wasm } from './wasm.js';
@@ -44,7 +45,9 @@ export async function startEngine(choice: EngineChoice, options: StartOptions = 
   if (status.present) return status.engine;
   throw new UserError(`the engine ${choice} is not available: ${status.reason}`, {
     expected: `an engine that is installed on this machine, out of ${ENGINE_NAMES.join(', ')}`,
-    remedy: 'use --engine auto, which takes the fastest one that is there',
+    remedy: saysOutOfMemory(status.reason)
+      ? 'allow the process more memory; WebAssembly reserves many GB of addresses, which `ulimit -v` must not forbid'
+      : 'use --engine auto, which takes the fastest one that is there',
   });
 }
 
