@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { chooseWheel, type Wheel } from '../core/engine/install/wheel.js';
+import { tf } from '../core/engine/tf.js';
 import { ijepa, SMALLEST, temporaryFolder } from './helpers/command.js';
 import { relativeDifference } from './helpers/engines.js';
 import { ROOT } from './helpers/paths.js';
@@ -23,6 +24,28 @@ test('engine list says of every engine whether it is there, or why not', async (
   for (const row of rows) t.true(row.present ? row.matMulGflops > 0 : (row.reason?.length ?? 0) > 10, row.engine);
   t.is(rows.filter(({ isAuto }) => isAuto).length, 1);
   t.true(rows.find(({ isAuto }) => isAuto)?.present);
+});
+
+test('tf has the gradients and chained methods of the whole of TensorFlow.js', async (t) => {
+  tf.enableProdMode();
+  await tf.setBackend('cpu');
+  const gradient = tf.grad((x) => x.square().mul(2).elu().logSumExp().add(x.mod(2).sum()));
+  const [first, second] = await gradient(tf.tensor([1, 2])).data();
+  // d/dx log(e^(2x^2) + ...) is 4x times the softmax of 2x^2; that of the remainder is 1.
+  const share = 1 / (1 + Math.exp(2 - 8));
+  t.true(Math.abs((first ?? 0) - (4 * (1 - share) + 1)) < 1e-5);
+  t.true(Math.abs((second ?? 0) - (8 * share + 1)) < 1e-5);
+  for (const kernel of [
+    'Conv2D',
+    'MaxPool',
+    'ResizeBilinear',
+    'GatherV2',
+    'LogSoftmax',
+    'Cumsum',
+    'UnsortedSegmentSum',
+  ]) {
+    t.truthy(tf.getGradient(kernel), kernel);
+  }
 });
 
 test('bench prints an array with the figures of each engine', async (t) => {
