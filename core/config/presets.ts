@@ -43,7 +43,7 @@ const SMALL: Partial<Options> = {
 
 export const PRESETS = {
   demo: {
-    summary: 'a small model on generated shapes, half a minute on a laptop',
+    summary: 'a small model on generated shapes, a minute on a laptop',
     options: {
       ...SMALL,
       data: ['shapes:4096'],

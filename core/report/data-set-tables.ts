@@ -116,7 +116,9 @@ function choiceNotes(results: readonly EvaluationResult[]): string[] {
   const logistic = results.some((result) => result.logistic !== null);
   return [
     ...(heads === null ? [] : [`Top-1, top-5: ${heads}`]),
-    ...(logistic ? ['Logistic and ridge: features and regularisation chosen on held-out training images.'] : []),
+    ...(logistic
+      ? ['Logistic: features and C chosen on held-out training images; ridge: its regularisation likewise.']
+      : []),
   ];
 }
 
