@@ -146,10 +146,11 @@ test('a model that claims more blocks, or a larger grid, than there can be is re
 
 test('a checkpoint that says nothing of its watch is read as far as that goes', async (t) => {
   await startEngine('cpu');
-  const sha256 = createHash('sha256').digest('hex'); // of no bytes
-  const path = await made(t, 'x.safetensors', empty({ format: 'ijepa-checkpoint-1', step: '1', sha256 }));
   const vit = { dim: 4, depth: 1, heads: 1, mlpRatio: 1 };
   const size = { imageSize: 4, patchSize: 2, encoder: vit, predictor: vit };
+  const model = JSON.stringify(size);
+  const sha256 = createHash('sha256').digest('hex'); // of no bytes
+  const path = await made(t, 'x.safetensors', empty({ format: 'ijepa-checkpoint-1', step: '1', model, sha256 }));
   await t.throwsAsync(loadCheckpoint(path, size), { instanceOf: UserError, message: /is not there instead of/ });
 });
 
@@ -255,6 +256,6 @@ test('a drawing reads no other file, and is no picture where a file says that it
   t.true(drawn.every((value) => value === 255));
   const path = join(dirname(secret), 'drawing.png');
   await writeFile(path, svg);
-  await t.throwsAsync(centreCrop({ name: path, source: path }, 8, 1000), { message: /its content is svg/ });
+  await t.throwsAsync(centreCrop({ name: path, source: path }, 8, 1000), { message: /its content is SVG/ });
   t.deepEqual(await readFile(path), svg);
 });

@@ -1,7 +1,9 @@
 import { isMainThread } from 'node:worker_threads';
+import { reasonOf } from '../errors.js';
 import type { ImageItem } from '../plugin.js';
 import { decodePicture } from './decode/decode.js';
 import { decodeAgain } from './decode/failure.js';
+import { formatOf, whatElse } from './decode/format.js';
 import { decodeTogether } from './decode/turns.js';
 import { readRegularFile, readRegularFileSync } from './read-file.js';
 
@@ -32,10 +34,13 @@ export async function readPicture(item: ImageItem, pixelLimit: number): Promise<
  * @param ofUser whether it is a file that somebody has, which may be anything, or one that a plugin made
  */
 export async function decodeBytes(bytes: Uint8Array, ofUser: boolean, pixelLimit: number): Promise<Picture> {
-  const ask = { bytes, ofUser, pixelLimit };
+  const isDrawing = formatOf(bytes) === null;
+  if (isDrawing && ofUser) throw new Error(whatElse(bytes));
+  const ask = { bytes, pixelLimit };
   try {
     return await decodeTogether(() => decodePicture(ask));
-  } catch {
+  } catch (error) {
+    if (isDrawing) throw new Error(reasonOf(error), { cause: error }); // a plugin's; it may take long to draw
     return decodeAgain(ask);
   }
 }

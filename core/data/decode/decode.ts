@@ -2,14 +2,12 @@ import sharp, { type Sharp, type SharpOptions } from 'sharp';
 import type { Picture } from '../picture.js';
 import { withEndMark } from './end-mark.js';
 import { floatPicture } from './floats.js';
-import { formatOf, whatElse } from './format.js';
+import { formatOf } from './format.js';
 import { bandsOf } from './tiff.js';
 
 /** A file's content that is to be decoded. */
 export interface Ask {
   bytes: Uint8Array;
-  /** Whether it is a file that somebody has, which may be anything, or one that a plugin made. */
-  ofUser: boolean;
   pixelLimit: number;
 }
 
@@ -20,11 +18,10 @@ const BACKGROUND = { r: 255, g: 255, b: 255 };
  * Decodes a picture whole.
  * @throws Error of one or more lines, which may be those of another picture: see `decodeAgain`
  */
-export async function decodePicture({ bytes, ofUser, pixelLimit }: Ask): Promise<Picture> {
+export async function decodePicture({ bytes, pixelLimit }: Ask): Promise<Picture> {
   const limitInputPixels = Math.max(1, Math.floor(pixelLimit)); // 0 would be no limit
   const options: SharpOptions = { autoOrient: true, failOn: 'error', limitInputPixels, pages: 1 };
   const format = formatOf(bytes);
-  if (ofUser && format === null) throw new Error(await whatElse(bytes));
   const bands = format === 'tiff' ? bandsOf(bytes) : { kind: 'usual' as const };
   const input = () => sharp(bytes, options);
   if (bands.kind === 'float') return floatPicture(input(), bands);

@@ -6,7 +6,8 @@ const POINTER_SAYS = 'a pointer of Git LFS, not the file itself (fetch it with: 
 const TEXTS: readonly [RegExp, string][] = [
   [POINTER, POINTER_SAYS],
   [/^\s*<(?:!doctype html|html|head|body)\b/i, 'HTML: a page that was saved instead of the file'],
-  [/^\s*<\?xml\b(?!.*<svg\b)/s, 'XML: perhaps the answer of a server that did not give the file'],
+  [/^\s*<(?:svg\b|(?:\?xml\b|!doctype svg\b|!--).*<svg\b)/is, 'SVG, a drawing, not a picture'],
+  [/^\s*<\?xml\b/, 'XML: perhaps the answer of a server that did not give the file'],
   [/^\s*[[{]\s*["{}\]]/, 'JSON: perhaps the answer of a server that did not give the file'],
 ];
 /** How other contents begin, in hexadecimal digits. */
