@@ -96,7 +96,7 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
   if (missing > 0) console.warn(`log.jsonl was damaged: ${missing} of the first ${firstStep} steps are missing in it`);
   if (firstStep > 0 && firstStep % epochSteps === 0) await keepEpochIfDue(run, firstStep / epochSteps);
   const saving = new CheckpointSaving(folder, run.model.size, options, epochSteps, firstStep);
-  const waiting = new Waiting(options, console.warn);
+  const waiting = new Waiting(images, options, console.warn);
   const progress = console.progress(totalSteps, epochs, firstStep);
   const started = performance.now();
   let firstLoss: number | null = null;
@@ -148,13 +148,13 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
       });
       progress.step({ epoch, step, loss: taken.loss, imagesPerSecond });
 
-      if (step % epochSteps === 0) waiting.advise();
+      if (step % epochSteps === 0) await waiting.advise();
       await saving.afterStep(state, watch.memory);
       if (performance.now() > nextCurves) nextCurves = await drawCurves(run);
       await setImmediate(); // lets signals in, and images that were decoded meanwhile
     }
     await saving.finish(state, watch.memory);
-    waiting.advise();
+    await waiting.advise();
   } finally {
     progress.stop();
     await saving.close();

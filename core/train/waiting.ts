@@ -1,3 +1,5 @@
+import { readPicture } from '../data/picture.js';
+import type { ImageCollection } from '../plugin.js';
 import { quote } from '../report/console.js';
 
 /** Part of the time that waiting for images may take before something should be done about it. */
@@ -6,6 +8,8 @@ const MOST_SHARE = 0.05;
 const LEAST_SECONDS = 1;
 /** Crops of 224 pixels are cut out of pictures whose shorter side has 256 pixels; of other sizes likewise. */
 const SHORTER_SIDE = 256 / 224;
+/** Images of which the first that can be read tells how large they are. */
+const LOOKED_AT = 8;
 
 /** How much of the time of a session is spent waiting for images, and what to do where it is too much. */
 export class Waiting {
@@ -15,7 +19,8 @@ export class Waiting {
   #isTold = false;
 
   constructor(
-    private readonly options: { data: readonly string[]; imageSize: number },
+    private readonly images: Pick<ImageCollection, 'length' | 'item'>,
+    private readonly options: { data: readonly string[]; imageSize: number; maxMegapixels: number },
     private readonly warn: (text: string) => void,
   ) {}
 
@@ -26,16 +31,26 @@ export class Waiting {
     this.#seconds += seconds;
   }
 
-  /** Says what to do, once, where images do not come fast enough. */
-  advise(): void {
+  /** Says what to do, once, where images do not come fast enough and smaller ones would do. */
+  async advise(): Promise<void> {
     const share = this.#waitSeconds / this.#seconds;
     if (this.#isTold || this.#waitSeconds < LEAST_SECONDS || share <= MOST_SHARE) return;
     this.#isTold = true;
     const { data, imageSize } = this.options;
     const size = Math.ceil(imageSize * SHORTER_SIDE);
+    if (!((await this.#shorterSide()) > size)) return;
     this.warn(
-      `${(100 * share).toFixed(0)}% of the time (${this.#waitSeconds.toFixed(1)} of ${this.#seconds.toFixed(1)} s) went by waiting for images; where they are large, ` +
+      `${(100 * share).toFixed(0)}% of the time (${this.#waitSeconds.toFixed(1)} of ${this.#seconds.toFixed(1)} s) went by waiting for images; ` +
         `smaller copies are read faster: npx ijepa data pack ${data.map(quote).join(' ')} --resize ${size} --out DIR`,
     );
+  }
+
+  /** The shorter side of an image, in pixels; 0 where none can be read. */
+  async #shorterSide(): Promise<number> {
+    for (let index = 0; index < Math.min(LOOKED_AT, this.images.length); index++) {
+      const picture = await readPicture(this.images.item(index), this.options.maxMegapixels * 1e6).catch(() => null);
+      if (picture) return Math.min(picture.width, picture.height);
+    }
+    return 0;
   }
 }
