@@ -1,11 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readdir, realpath, stat } from 'node:fs/promises';
+import { access, constants, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { CosmiconfigResult } from 'cosmiconfig';
 import { explainSystemError, reasonOf, UserError } from '../errors.js';
 import { isModulePath } from '../plugins/place.js';
 import { parseJson, readText } from '../text.js';
+import { explorerOf } from './explorer.js';
 import { withoutRemoved } from './validate.js';
 import { LARGEST_CONFIGURATION, parseYaml } from './yaml.js';
 
@@ -21,7 +23,8 @@ export interface ConfigFile {
   others: readonly string[];
 }
 
-const PACKAGE = 'package.json';
+/** What a file holds that has nothing but null in it, which would otherwise be passed over as if it were not there. */
+const NOTHING = 'null';
 /** Milliseconds that finding a module's error may take. */
 const LONGEST_CHECK = 10_000;
 /** Extensions of the forms that are read, as they are looked for; TypeScript where Node itself reads it. */
@@ -30,7 +33,7 @@ const READ = ['.yaml', '.yml', '.json', '.js', '.mjs', '.cjs', '.ts', '.mts', '.
 const NOT_READ = ['.toml', '.json5', '.jsonc', '.hjson', '.ini', '.xml'];
 /** Where a configuration is looked for in the current folder, the first first. */
 const PLACES = [
-  PACKAGE,
+  'package.json',
   ...[...READ, ...NOT_READ].map((extension) => `ijepa.config${extension}`),
   ...['', ...READ, ...NOT_READ].map((extension) => `.ijeparc${extension}`),
 ];
@@ -43,47 +46,62 @@ const PLACES = [
  * @throws UserError if the file cannot be read, is of a form that is not, or is not an object
  */
 export async function readConfigFile(path: string | undefined): Promise<ConfigFile | undefined> {
-  if (path !== undefined) return configOf(resolve(path), await load(resolve(path)), []);
-  const names = new Set(await readdir('.').catch(() => [])); // where nothing can be listed, nothing is looked for
-  const found = PLACES.filter((name) => names.has(name)).map((name) => resolve(name));
-  for (const [at, file] of found.entries()) {
-    if (!(await stat(file).catch(() => null))?.isFile()) continue;
-    const content = await load(file);
-    if (content !== undefined) return configOf(file, content, found.slice(at + 1));
+  if (path !== undefined) {
+    await load(path); // what cannot be read says so here, before anything waits for a pipe
+    return configOf(await (await explorerOf([], load)).load(path), path, []);
   }
-  return undefined;
+  const names = new Set(await readdir('.').catch(() => [])); // where nothing can be listed, nothing is looked for
+  const places: string[] = [];
+  for (const name of PLACES) {
+    if (names.has(name) && (await stat(name).catch(() => null))?.isFile()) places.push(name);
+  }
+  if (places.length === 0) return undefined;
+  for (const name of places) {
+    await access(name, constants.R_OK).catch((error: unknown) =>
+      Promise.reject(explainSystemError(error, resolve(name))),
+    );
+  }
+  const found = await (await explorerOf(places, load)).search();
+  if (!found) return undefined;
+  return configOf(found, found.filepath, places.slice(places.indexOf(basename(found.filepath)) + 1));
 }
 
-function configOf(path: string, content: unknown, others: readonly string[]): ConfigFile {
+function configOf(found: CosmiconfigResult, path: string, others: readonly string[]): ConfigFile {
+  const file = resolve(path);
+  const content: unknown = found?.config;
   if (content === undefined || content === null || typeof content !== 'object' || Array.isArray(content)) {
-    throw new UserError(`${path} is not a configuration`, {
+    throw new UserError(`${file} is not a configuration`, {
       expected: 'options by name, for example imageSize: 96',
     });
   }
   const { preset, run: _record, ...given } = content as Record<string, unknown>;
   const { options, removed } = withoutRemoved(given);
   if (preset !== undefined && typeof preset !== 'string') {
-    throw new UserError(`preset in ${path} is not a name`, { expected: 'the name of a preset' });
+    throw new UserError(`preset in ${file} is not a name`, { expected: 'the name of a preset' });
   }
-  return { path, preset, options: { ...options, ...pluginsBeside(path, options.plugins) }, removed, others };
+  return {
+    path: file,
+    preset,
+    options: { ...options, ...pluginsBeside(file, options.plugins) },
+    removed,
+    others: others.map((name) => resolve(name)),
+  };
 }
 
-/** What a file holds; undefined for an empty one, and a package.json without `ijepa`. */
+/** What a file holds; undefined for an empty one. */
 async function load(path: string): Promise<unknown> {
   const extension = extname(basename(path));
-  if (!['', ...READ].includes(extension)) throw notRead(path, extension);
+  const file = resolve(path);
+  if (!['', ...READ].includes(extension)) throw notRead(file, extension);
   try {
-    const text = await readText(path, LARGEST_CONFIGURATION);
-    if (/^\.[cm]?[jt]s$/.test(extension)) return await loadModule(path, extension);
+    const text = await readText(file, LARGEST_CONFIGURATION);
+    if (/^\.[cm]?[jt]s$/.test(extension)) return await loadModule(file, extension);
     if (text.trim() === '') return undefined;
-    if (extension !== '.json') return parseYaml(text);
-    const content = parseJson(text);
-    if (basename(path) !== PACKAGE) return content;
-    return content !== null && typeof content === 'object' && 'ijepa' in content ? content.ijepa : undefined;
+    return (extension === '.json' ? parseJson(text) : parseYaml(text)) ?? NOTHING;
   } catch (error) {
-    const explained = explainSystemError(error, path);
+    const explained = explainSystemError(error, file);
     if (explained instanceof UserError || !(error instanceof Error)) throw explained;
-    throw new UserError(`${path} cannot be read as a configuration: ${reasonOf(error)}`, {
+    throw new UserError(`${file} cannot be read as a configuration: ${reasonOf(error)}`, {
       expected: 'YAML, JSON or a module',
       remedy: 'correct the file; `ijepa config` prints a complete one',
     });
@@ -96,7 +114,7 @@ async function loadModule(path: string, extension: string): Promise<unknown> {
   const real = await realpath(path);
   try {
     const { default: content } = (await import(pathToFileURL(real).href)) as { default?: unknown };
-    return content ?? null;
+    return content ?? NOTHING;
   } catch (error) {
     const place = placeIn(real, error);
     throw error instanceof Error && place !== '' ? new Error(reasonOf(error) + place, { cause: error }) : error;
