@@ -13,8 +13,8 @@ const port = parentPort;
 const { settings, turns } = workerData as ThreadData;
 joinTurns(turns);
 
-/** Images that are held at the same time: while sharp decodes one, this thread scales another. */
-const AT_ONCE = 2;
+/** Images that are asked for at the same time: while sharp's pool of four threads decodes, this one scales. */
+const AT_ONCE = 4;
 const queue: CropJob[] = [];
 let running = 0;
 let closing = false;
@@ -31,24 +31,19 @@ function goOn(): void {
     running++;
     crop(queue.shift() as CropJob).then((answer) => {
       running--;
-      port?.postMessage(answer, 'rgb' in answer ? [answer.rgb.buffer] : []);
+      port?.postMessage(answer);
       goOn();
     });
   }
   if (closing && running === 0) port?.close();
 }
 
-async function crop({ id, source, counters }: CropJob): Promise<CropAnswer> {
+async function crop({ id, source, counters, into }: CropJob): Promise<CropAnswer> {
   const item = { name: '', source: typeof source === 'string' ? source : async () => source };
   try {
-    const rgb = await randomCrop(item, settings, new RandomStream(settings.seed, 'crop', ...counters));
-    return { id, rgb: isWhole(rgb) ? rgb : Uint8Array.from(rgb) };
+    into.set(await randomCrop(item, settings, new RandomStream(settings.seed, 'crop', ...counters)));
+    return { id };
   } catch (error) {
     return { id, reason: reasonOf(error) };
   }
-}
-
-/** Whether the memory of a crop holds nothing else and can be handed over. */
-function isWhole(rgb: Uint8Array): rgb is Uint8Array<ArrayBuffer> {
-  return rgb.buffer instanceof ArrayBuffer && rgb.byteLength === rgb.buffer.byteLength;
 }

@@ -12,10 +12,12 @@ export interface Decoders {
   readonly threads: number;
   /**
    * A random crop of an image, drawn from the stream ('crop', ...counters).
-   * @returns RGB, [S, S, 3]
+   * @returns RGB, [S, S, 3], whole until it is handed back to `reuse`
    * @throws Error if the image cannot be read; its message is the reason
    */
   crop(item: ImageItem, counters: readonly number[]): Promise<Uint8Array>;
+  /** Takes a crop back, for the memory of later ones: new memory for each would keep the garbage collector busy. */
+  reuse(rgb: Uint8Array): void;
   /** Ends the threads when what they have begun is done; what was asked and not begun is left undone. */
   close(): Promise<void>;
 }
@@ -36,10 +38,12 @@ export interface CropJob {
   /** A path, or the content of a file. */
   source: string | Uint8Array;
   counters: readonly number[];
+  /** Where the crop goes: [S, S, 3], of shared memory. */
+  into: Uint8Array<SharedArrayBuffer>;
 }
 
-/** What it answers: [S, S, 3], or why there is none. */
-export type CropAnswer = { id: number; rgb: Uint8Array<ArrayBuffer> } | { id: number; reason: string };
+/** What it answers when the crop is there, or why there is none. */
+export type CropAnswer = { id: number; reason?: string };
 
 /** The threads have ended before their work: this tells nothing about an image. */
 export class DecodersEnded extends Error {
@@ -63,6 +67,7 @@ export function decodeHere(settings: DecoderSettings): Decoders {
   return {
     threads: 0,
     crop: (item, counters) => randomCrop(item, settings, new RandomStream(settings.seed, 'crop', ...counters)),
+    reuse: () => {},
     close: async () => {},
   };
 }
@@ -75,6 +80,8 @@ export function decodeHere(settings: DecoderSettings): Decoders {
 export function startDecoders(settings: DecoderSettings, threads: number): Decoders {
   const workers = Array.from({ length: threads }, () => startWorker(settings));
   const gate = new ByteGate(CONTENT_BYTES, READ_AT_ONCE);
+  const cropBytes = settings.imageSize ** 2 * 3;
+  const unused: CropJob['into'][] = [];
   let nextId = 0;
   let isClosed = false;
   const leastBusy = () =>
@@ -82,12 +89,24 @@ export function startDecoders(settings: DecoderSettings, threads: number): Decod
   return {
     threads,
     crop({ source }, counters) {
-      const ask = (content: string | Uint8Array) => leastBusy().ask({ id: nextId++, source: content, counters });
+      const ask = async (content: string | Uint8Array) => {
+        const into = unused.pop() ?? new Uint8Array(new SharedArrayBuffer(cropBytes));
+        try {
+          await leastBusy().ask({ id: nextId++, source: content, counters, into });
+          return into;
+        } catch (error) {
+          unused.push(into);
+          throw error;
+        }
+      };
       if (typeof source === 'string') return ask(source);
       return gate.hold(async () => {
         if (isClosed) throw new DecodersEnded('the threads that decode images have ended');
         return source();
       }, ask);
+    },
+    reuse(rgb) {
+      unused.push(rgb as CropJob['into']);
     },
     async close() {
       isClosed = true;
@@ -97,13 +116,13 @@ export function startDecoders(settings: DecoderSettings, threads: number): Decod
 }
 
 interface Asked {
-  resolve(rgb: Uint8Array): void;
+  resolve(): void;
   reject(error: Error): void;
 }
 
 interface CropWorker {
   waiting: Map<number, Asked>;
-  ask(job: CropJob): Promise<Uint8Array>;
+  ask(job: CropJob): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -120,7 +139,7 @@ function startWorker(settings: DecoderSettings): CropWorker {
     const asked = waiting.get(answer.id);
     waiting.delete(answer.id);
     if (waiting.size === 0 && !closing) worker.unref(); // an idle thread does not keep the program alive
-    if ('rgb' in answer) asked?.resolve(answer.rgb);
+    if (answer.reason === undefined) asked?.resolve();
     else asked?.reject(new Error(answer.reason));
   });
   let closing = false;

@@ -104,6 +104,7 @@ export async function* loadBatches(
         crops.map(({ rgb }) => rgb),
         memory[step % 2],
       );
+      for (const { rgb } of crops) decoders.reuse(rgb);
       memory[step % 2] = batch;
       yield batch; // the batches after it are read meanwhile
     }
