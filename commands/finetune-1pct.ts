@@ -39,7 +39,7 @@ export function finetuneCommand(finish: (exitCode: number) => void): Command {
 const FEW_LABELS: ProtocolFlag = {
   names: ['paper', 'small', 'quick'],
   help:
-    "paper: the paper's heads and fine-tuning (A.2) to the letter; small, or quick: the same heads, trained until they " +
+    "paper: the paper's heads and fine-tuning (A.2); small, or quick: the same heads, trained until they " +
     'converge, and fine-tuning for small data and encoders (default: small below 10,000 training images)',
 };
 

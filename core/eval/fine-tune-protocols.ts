@@ -1,7 +1,7 @@
 import { ARCHITECTURES, type VitSize } from '../model/sizes.js';
 import type { FineTuneSettings } from './fine-tune-settings.js';
 
-/** `paper`: its recipe to the letter; `small`: ours, for small data and encoders; `own`: one of them with changes. */
+/** `paper`: the recipe of its appendix A.2; `small`: ours, for small data and encoders; `own`: one of them with changes. */
 export type FineTuneProtocol = 'paper' | 'small' | 'own';
 
 const HUGE = ARCHITECTURES['vit-huge'].dim;
