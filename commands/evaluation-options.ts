@@ -38,7 +38,7 @@ export interface ProtocolFlag {
 const HEADS: ProtocolFlag = {
   names: ['paper', 'quick'],
   help:
-    "paper: the paper's schedule, by VISSL's rules; quick: the same heads, trained until they converge " +
+    "paper: the paper's schedule, by VISSL's rules; quick: the same heads, trained on decorrelated features in a short time " +
     '(default: quick below 100,000 training images)',
 };
 

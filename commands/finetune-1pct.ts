@@ -39,8 +39,8 @@ export function finetuneCommand(finish: (exitCode: number) => void): Command {
 const FEW_LABELS: ProtocolFlag = {
   names: ['paper', 'small', 'quick'],
   help:
-    "paper: the paper's heads and fine-tuning (A.2); small, or quick: the same heads, trained until they " +
-    'converge, and fine-tuning for small data and encoders (default: small below 10,000 training images)',
+    "paper: the paper's heads and fine-tuning (A.2); small, or quick: the same heads, trained on decorrelated features " +
+    'in a short time, and fine-tuning for small data and encoders (default: small below 10,000 training images)',
 };
 
 export type FinetuneFlags = Omit<EvaluationFlags, 'protocol'> & {

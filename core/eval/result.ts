@@ -51,7 +51,7 @@ export interface EvaluationResult {
     /** Side of the images that it saw, in pixels. */
     imageSize: number;
   };
-  /** `paper`: its schedule; `quick`: the same grid of heads, trained so that they converge in a short time. */
+  /** `paper`: its schedule; `quick`: the same grid of heads, trained so that those of a trained network converge in a short time. */
   protocolName: 'paper' | 'quick';
   protocol: ProbeProtocol;
   /** On which images the best head was chosen: a held-out tenth of the training images, or the test images. */
