@@ -196,7 +196,7 @@ async function readPosition(
   position: number,
   index: number,
 ): Promise<{ crop: TrainingCrop; failures: Failure[] }> {
-  const others = new RandomStream(settings.seed, 'replacement', epoch, position);
+  let others: RandomStream | undefined;
   const failures: Failure[] = [];
   let chosen = index;
   for (let attempt = 0; attempt < REPLACEMENTS; attempt++) {
@@ -208,6 +208,7 @@ async function readPosition(
       if (error instanceof DecodersEnded) throw error;
       failures.push({ name: item.name, reason: unreadableReason(error) });
     }
+    others ??= new RandomStream(settings.seed, 'replacement', epoch, position);
     chosen = others.integer(0, images.length - 1);
   }
   const examples = new Map(failures.map(({ name, reason }) => [name, `${name}: ${reason}`]));

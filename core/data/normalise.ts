@@ -11,27 +11,65 @@ export function toNormalised(images: readonly Uint8Array[], result?: Float32Arra
   return normaliseInto(images, result?.length === length ? result : new Float32Array(length));
 }
 
-/** By colour, what each byte becomes. */
-type Tables = readonly [Float32Array, Float32Array, Float32Array];
-
 function normaliseInto(images: readonly Uint8Array[], result: Float32Array): Float32Array {
   const values = images[0]?.length ?? 0;
-  const tables: Tables = [tableOf(0), tableOf(1), tableOf(2)];
   images.forEach((image, at) => {
-    lookUp(image, tables, result.subarray(at * values, (at + 1) * values));
+    const isPaired = values % 6 === 0 && image.byteOffset % 2 === 0 && result.byteOffset % 8 === 0;
+    const place = result.subarray(at * values, (at + 1) * values);
+    if (isPaired) lookUpPairs(image, pairs(), place);
+    else lookUp(image, tables(), place);
   });
   return result;
 }
 
-function tableOf(colour: 0 | 1 | 2): Float32Array {
-  return Float32Array.from({ length: 256 }, (_, value) => (value / 255 - MEAN[colour]) / DEVIATION[colour]);
-}
+/** By colour, what each byte becomes. */
+type Tables<T> = readonly [red: T, green: T, blue: T];
 
-/** A loop that engines of JavaScript compile well: it counts from 0, in arrays of its own. */
-function lookUp(image: Uint8Array, [red, green, blue]: Tables, result: Float32Array): void {
+function lookUp(image: Uint8Array, [red, green, blue]: Tables<Float32Array>, result: Float32Array): void {
   for (let i = 0; i < image.length; i += 3) {
     result[i] = red[image[i] as number] as number;
     result[i + 1] = green[image[i + 1] as number] as number;
     result[i + 2] = blue[image[i + 2] as number] as number;
   }
+}
+
+/**
+ * The same for two bytes at a time, in a third of the time: two pixels are the pairs red and green, blue and red, green and
+ * blue, and the two numbers of a pair are moved as one of twice their size. No machine that Node runs on begins with the
+ * larger end.
+ */
+function lookUpPairs(image: Uint8Array, [first, second, third]: Tables<Float64Array>, result: Float32Array): void {
+  const bytes = new Uint16Array(image.buffer, image.byteOffset, image.length / 2);
+  const numbers = new Float64Array(result.buffer, result.byteOffset, result.length / 2);
+  for (let i = 0; i < bytes.length; i += 3) {
+    numbers[i] = first[bytes[i] as number] as number;
+    numbers[i + 1] = second[bytes[i + 1] as number] as number;
+    numbers[i + 2] = third[bytes[i + 2] as number] as number;
+  }
+}
+
+let byByte: Tables<Float32Array> | undefined;
+let byPair: Tables<Float64Array> | undefined;
+
+function tables(): Tables<Float32Array> {
+  const tableOf = (colour: 0 | 1 | 2) =>
+    Float32Array.from({ length: 256 }, (_, value) => (value / 255 - MEAN[colour]) / DEVIATION[colour]);
+  byByte ??= [tableOf(0), tableOf(1), tableOf(2)];
+  return byByte;
+}
+
+function pairs(): Tables<Float64Array> {
+  const [red, green, blue] = tables();
+  byPair ??= [pairsOf(red, green), pairsOf(blue, red), pairsOf(green, blue)];
+  return byPair;
+}
+
+/** The two numbers of every pair of bytes, side by side; the first byte is the lower one. */
+function pairsOf(first: Float32Array, second: Float32Array): Float64Array {
+  const numbers = new Float32Array(2 * 65536);
+  for (let pair = 0; pair < 65536; pair++) {
+    numbers[2 * pair] = first[pair & 255] as number;
+    numbers[2 * pair + 1] = second[pair >> 8] as number;
+  }
+  return new Float64Array(numbers.buffer);
 }
