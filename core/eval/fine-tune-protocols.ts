@@ -55,7 +55,7 @@ const SMALLEST_BATCH = 16;
  * The same, sized to data of fewer than 4,096 images: batches of a sixteenth of them (16 at least) at the same learning rate.
  * A batch of all images would be a step an epoch, and 50 steps leave an encoder about as it was.
  */
-export function smallFineTuning(images: number): FineTuneSettings {
+function smallFineTuning(images: number): FineTuneSettings {
   const { batchSize: largest, baseLearningRate } = SMALL_FINE_TUNING;
   const batchSize = Math.min(largest, Math.max(SMALLEST_BATCH, Math.floor(images / BATCHES_PER_EPOCH)));
   return { ...SMALL_FINE_TUNING, batchSize, baseLearningRate: baseRate((baseLearningRate * largest) / 256, batchSize) };

@@ -13,7 +13,7 @@ import { type Standardiser, standardiserOf } from './standardise.js';
  * C to choose from, as in scikit-learn, strongest regularisation first. Weaker ones let the classifier read directions in
  * which the features hardly vary at all, and there a random network tells as much as a trained one.
  */
-export const CS = [1e-3, 1e-2, 0.1, 1, 10, 100] as const;
+const CS = [1e-3, 1e-2, 0.1, 1, 10, 100] as const;
 /** Where there are too few samples to choose; scikit-learn's default. */
 const DEFAULT_C = 1;
 /** The tolerance is one on the gradient of the mean loss; scikit-learn's is 1e-4. */

@@ -4,6 +4,7 @@ import { readPicture } from '../data/picture.js';
 import { resample } from '../data/resample/resample.js';
 import type { ImageItem, Interpolation } from '../plugin.js';
 import type { RandomStream } from '../random.js';
+import { roundHalfToEven } from '../rounding.js';
 
 /** How an evaluated network sees images. */
 export interface ViewSettings {
@@ -67,15 +68,9 @@ export function centreBox(width: number, height: number, imageSize: number): Cro
   const resized = width <= height ? { width: shorter, height: longer } : { width: longer, height: shorter };
   return {
     ...resized,
-    left: halfToEven(resized.width - imageSize),
-    top: halfToEven(resized.height - imageSize),
+    left: roundHalfToEven((resized.width - imageSize) / 2),
+    top: roundHalfToEven((resized.height - imageSize) / 2),
   };
-}
-
-/** Half of a whole number, to the nearest whole number, of two the even one. */
-function halfToEven(value: number): number {
-  const half = Math.floor(value / 2);
-  return value % 2 === 0 || half % 2 === 0 ? half : half + 1;
 }
 
 function wholeOf({ width, height }: { width: number; height: number }): CropBox {

@@ -1,4 +1,5 @@
 import type { RandomStream } from '../random.js';
+import { roundHalfToEven } from '../rounding.js';
 
 /** Most patches along a side: attention over more takes gigabytes a head. */
 export const LARGEST_GRID = 128;
@@ -104,11 +105,4 @@ export function drawCorner(
     top: stream.integer(0, gridSize - height - beyond),
     left: stream.integer(0, gridSize - width - beyond),
   };
-}
-
-/** Python's `round`: halves go to the even neighbour. */
-function roundHalfToEven(x: number): number {
-  const floor = Math.floor(x);
-  if (x - floor !== 0.5) return Math.round(x);
-  return floor % 2 === 0 ? floor : floor + 1;
 }

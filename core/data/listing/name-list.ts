@@ -59,7 +59,7 @@ export async function readFileList(list: string): Promise<ListedFiles> {
 }
 
 /** Where a file lies that a list names. */
-export function pathInList(list: string, name: string): string {
+function pathInList(list: string, name: string): string {
   return isAbsolute(name) ? name : join(dirname(list), name);
 }
 

@@ -35,6 +35,6 @@ function targetOf({ name, target, isSymbolic }: TarLink): string {
 }
 
 /** The same for all ways to write a name. */
-export function cleanName(name: string): string {
+function cleanName(name: string): string {
   return posix.normalize(name).replace(/^\/+/, '');
 }
