@@ -14,7 +14,11 @@ async function saidWhen(
   const svg = Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="${side}" height="${side}"/>`);
   const image = format === 'svg' ? svg : await sharp(svg).png().toBuffer();
   const source = async (index: number) => (index === 0 ? Buffer.from('damaged') : image);
-  const images = { length: 2, item: (index: number) => ({ name: String(index), source: () => source(index) }) };
+  const place = format === 'svg' ? {} : { place: 'a.png' };
+  const images = {
+    length: 2,
+    item: (index: number) => ({ name: String(index), source: () => source(index), ...place }),
+  };
   const waiting = new Waiting(images, options, (text) => said.push(text));
   for (let step = 0; step < steps; step++) {
     waiting.add(step === 0 ? 30 : waitSeconds, 1);

@@ -1,5 +1,4 @@
-import { formatOf } from '../data/decode/format.js';
-import { bytesOf, decodeBytes } from '../data/picture.js';
+import { readPicture } from '../data/picture.js';
 import type { ImageCollection } from '../plugin.js';
 import { quote } from '../report/console.js';
 
@@ -46,12 +45,12 @@ export class Waiting {
     );
   }
 
-  /** The shorter side of an image, in pixels; 0 where none can be read, or all are drawn when they are wanted. */
+  /** The shorter side of an image, in pixels; 0 where none can be read, or none lies in a data set but all are drawn for the run. */
   async #shorterSide(): Promise<number> {
     for (let index = 0; index < Math.min(LOOKED_AT, this.images.length); index++) {
-      const bytes = await bytesOf(this.images.item(index)).catch(() => new Uint8Array());
-      if (formatOf(bytes) === null) continue;
-      const picture = await decodeBytes(bytes, true, this.options.maxMegapixels * 1e6).catch(() => null);
+      const item = this.images.item(index);
+      if (item.place === undefined) continue;
+      const picture = await readPicture(item, this.options.maxMegapixels * 1e6).catch(() => null);
       if (picture) return Math.min(picture.width, picture.height);
     }
     return 0;
