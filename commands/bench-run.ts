@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
+import { UserError, unknownName } from '../core/base/errors.js';
 import { NONE } from '../core/config/option.js';
 import { ENGINE_NAMES, type EngineChoice } from '../core/engine/contract.js';
 import { startEngine } from '../core/engine/start.js';
-import { UserError, unknownName } from '../core/errors.js';
 import { choose } from '../core/plugins/chosen.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
 import type { BenchFlags } from './bench.js';

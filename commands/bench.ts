@@ -1,7 +1,7 @@
 import { Command, Option as Flag } from 'commander';
+import { UserError } from '../core/base/errors.js';
 import { NONE, readNumber } from '../core/config/option.js';
 import { DEVICES, type DeviceName, ENGINE_NAMES } from '../core/engine/contract.js';
-import { UserError } from '../core/errors.js';
 
 /** `ijepa bench` */
 export function benchCommand(): Command {

@@ -1,3 +1,6 @@
+import { count, quote } from '../core/base/console.js';
+import { UserError } from '../core/base/errors.js';
+import { createAmounts, formatBytes } from '../core/base/transfer-progress.js';
 import { OPTIONS } from '../core/config/schema.js';
 import { openDataSet } from '../core/data/labelled.js';
 import { findDataSet, openData, splitName } from '../core/data/open.js';
@@ -5,10 +8,7 @@ import { checkOutside } from '../core/data/outside.js';
 import { areShards, findShards } from '../core/data/shards/find.js';
 import { openShards } from '../core/data/shards/open.js';
 import { type PackSummary, packShards } from '../core/data/shards/pack.js';
-import { UserError } from '../core/errors.js';
 import type { DataSet, ImageCollection, LabelledImages } from '../core/plugin.js';
-import { createAmounts, formatBytes } from '../core/report/amounts.js';
-import { count, quote } from '../core/report/console.js';
 import type { PackFlags } from './data.js';
 import { stoppable } from './data-run.js';
 import { wholeNumber } from './numbers.js';

@@ -1,3 +1,6 @@
+import { quote } from '../core/base/console.js';
+import { UserError } from '../core/base/errors.js';
+import { createAmounts } from '../core/base/transfer-progress.js';
 import { OPTIONS } from '../core/config/schema.js';
 import { type DownloadSummary, downloadDataSet } from '../core/data/download.js';
 import { classExamples, imageExamples } from '../core/data/examples.js';
@@ -6,13 +9,10 @@ import { type OpenedDataSet, openDataSet } from '../core/data/labelled.js';
 import { requireDataSet } from '../core/data/named.js';
 import { splitName } from '../core/data/open.js';
 import { checkPlace } from '../core/data/outside.js';
-import { UserError } from '../core/errors.js';
 import type { DataSet } from '../core/plugin.js';
-import { createAmounts } from '../core/report/amounts.js';
-import { quote } from '../core/report/console.js';
 import { writeContactSheet } from '../core/report/contact-sheet.js';
 import { dataInfoLines } from '../core/report/data-info.js';
-import { listenForStop, signalExitCode } from '../core/train/interrupt.js';
+import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
 import type { DownloadFlags, InfoFlags } from './data.js';
 
 const PIXEL_LIMIT = OPTIONS.maxMegapixels.default * 1e6;

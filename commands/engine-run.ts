@@ -1,11 +1,11 @@
-import { commandName } from '../core/command-name.js';
+import { commandName } from '../core/base/command-name.js';
+import { UserError } from '../core/base/errors.js';
 import { ENGINE_NAMES, type Engine } from '../core/engine/contract.js';
 import { installOnnx, removeOnnx } from '../core/engine/install/onnx.js';
 import { hasRuntime, THIS_PLATFORM } from '../core/engine/install/place.js';
 import { installTensorflow, removeTensorflow } from '../core/engine/install/tensorflow.js';
 import { measureMatMul } from '../core/engine/measure.js';
 import { tryEngine } from '../core/engine/start.js';
-import { UserError } from '../core/errors.js';
 import type { InstallFlags } from './engine.js';
 
 /** What is said of an engine. */

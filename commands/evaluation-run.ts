@@ -1,10 +1,11 @@
 import { dirname, join } from 'node:path';
-import { removeLeftOvers, writeFileAtomically } from '../core/atomic.js';
-import { makeFolders } from '../core/checkpoint/run-folder.js';
+import { removeLeftOvers, writeFileAtomically } from '../core/base/atomic.js';
+import { type Console, createConsole } from '../core/base/console.js';
+import { explainWriteError, UserError } from '../core/base/errors.js';
+import { terminalOf } from '../core/base/terminal.js';
 import type { Engine } from '../core/engine/contract.js';
 import { outOfMemoryForFeatures } from '../core/engine/memory.js';
 import { startEngine } from '../core/engine/start.js';
-import { explainWriteError, UserError } from '../core/errors.js';
 import {
   type EvaluationProgress,
   type EvaluationTask,
@@ -18,7 +19,6 @@ import { pixelNeighbours } from '../core/eval/pixels.js';
 import { LINEAR_PROTOCOL, quickProtocol } from '../core/eval/protocols.js';
 import type { EvaluationKind, EvaluationResult } from '../core/eval/result.js';
 import { runCompute } from '../core/report/compute.js';
-import { type Console, createConsole } from '../core/report/console.js';
 import { writeChart } from '../core/report/evaluation-chart.js';
 import { showEvaluation } from '../core/report/evaluation-progress.js';
 import { protocolText } from '../core/report/protocol-text.js';
@@ -26,8 +26,8 @@ import { addResults } from '../core/report/results-file.js';
 import { tableCsv, tableLatex, tableMarkdown } from '../core/report/table-formats.js';
 import { tableText } from '../core/report/table-text.js';
 import { evaluationTables } from '../core/report/tables.js';
-import { terminalOf } from '../core/report/terminal.js';
-import { listenForStop, signalExitCode } from '../core/train/interrupt.js';
+import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
+import { makeFolders } from '../core/run/run-folder.js';
 import { type EvaluationFlags, type Format, readFormats } from './evaluation-options.js';
 import { numberFrom0, wholeNumber } from './numbers.js';
 

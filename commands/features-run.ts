@@ -1,13 +1,13 @@
+import { count, createConsole, formatDuration } from '../core/base/console.js';
+import { UserError } from '../core/base/errors.js';
+import { programVersion } from '../core/base/version.js';
 import { outOfMemoryForFeatures } from '../core/engine/memory.js';
 import { startEngine } from '../core/engine/start.js';
-import { UserError } from '../core/errors.js';
 import { type ExtractOptions, extractFeatures, type FeatureTable } from '../core/eval/features.js';
 import { checkFeaturesFile, writeFeatures } from '../core/eval/features-file.js';
 import { atImageSize, type FeatureNetwork, loadNetwork } from '../core/eval/network.js';
 import { openSplit, type SplitImages } from '../core/eval/open-split.js';
-import { count, createConsole, formatDuration } from '../core/report/console.js';
 import { showRows } from '../core/report/row-progress.js';
-import { programVersion } from '../core/version.js';
 import type { FeaturesFlags } from './features.js';
 import { numberFrom0, wholeNumber } from './numbers.js';
 import { configuredDataSets } from './plugins.js';

@@ -1,5 +1,9 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { createConsole } from '../core/base/console.js';
+import { UserError } from '../core/base/errors.js';
+import { systemPath } from '../core/base/file-names.js';
+import { RandomStream } from '../core/base/random.js';
 import type { ResolvedOptions } from '../core/config/resolve.js';
 import type { Options } from '../core/config/schema.js';
 import { cropSettings, maskSettings, modelSize } from '../core/config/settings.js';
@@ -8,11 +12,7 @@ import { cropsOfStep, requireOneBatch } from '../core/data/loader.js';
 import { openData } from '../core/data/open.js';
 import { checkPlace } from '../core/data/outside.js';
 import { unreadableReason } from '../core/data/skipped.js';
-import { UserError } from '../core/errors.js';
-import { systemPath } from '../core/file-names.js';
 import type { ImageCollection } from '../core/plugin.js';
-import { RandomStream } from '../core/random.js';
-import { createConsole } from '../core/report/console.js';
 import { describeCut, type PreviewPicture, writeMaskPreview } from '../core/report/mask-preview.js';
 import { dataSetsWith } from './plugins.js';
 

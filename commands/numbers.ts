@@ -1,4 +1,4 @@
-import { UserError } from '../core/errors.js';
+import { UserError } from '../core/base/errors.js';
 
 /** A whole number from `least`; null where none was given. */
 export function wholeNumber(flag: string, value: unknown, least: number): number | null {

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
+import { type Console, count, createConsole, formatDuration, quote } from '../core/base/console.js';
+import { UserError } from '../core/base/errors.js';
 import type { ResolvedOptions } from '../core/config/resolve.js';
-import { UserError } from '../core/errors.js';
-import { type Console, count, createConsole, formatDuration, quote } from '../core/report/console.js';
-import { listenForStop, signalExitCode } from '../core/train/interrupt.js';
-import { type PretrainSummary, pretrain } from '../core/train/pretrain.js';
+import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
+import { type PretrainSummary, pretrain } from '../core/run/pretrain.js';
 import { pluginsWith } from './plugins.js';
 
 /** Trains, tells what was done, and gives the exit code. */

@@ -1,9 +1,9 @@
 import { Command, CommanderError } from 'commander';
-import { programArguments } from '../core/arguments.js';
-import { explainSystemError, reasonOf, UserError } from '../core/errors.js';
-import { terminalOf } from '../core/report/terminal.js';
-import { keepIgnored } from '../core/signals.js';
-import { programVersion } from '../core/version.js';
+import { programArguments } from '../core/base/arguments.js';
+import { explainSystemError, reasonOf, UserError } from '../core/base/errors.js';
+import { keepIgnored } from '../core/base/signals.js';
+import { terminalOf } from '../core/base/terminal.js';
+import { programVersion } from '../core/base/version.js';
 import { benchCommand } from './bench.js';
 import { configCommand } from './config.js';
 import { dataCommand } from './data.js';

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { findRuns } from '../core/report/runs.js';
 import { runsText } from '../core/report/runs-text.js';
+import { findRuns } from '../core/run/runs.js';
 
 /** Where runs are looked for first. */
 const USUAL = 'runs';

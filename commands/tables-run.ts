@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
-import { reasonOf, UserError } from '../core/errors.js';
+import { reasonOf, UserError } from '../core/base/errors.js';
+import { terminalOf } from '../core/base/terminal.js';
 import type { EvaluationResult } from '../core/eval/result.js';
 import { writeChart } from '../core/report/evaluation-chart.js';
 import type { ResultTable } from '../core/report/result-table.js';
@@ -8,7 +9,6 @@ import { findResults } from '../core/report/results-search.js';
 import { tableCsv, tableLatex, tableMarkdown } from '../core/report/table-formats.js';
 import { tableText } from '../core/report/table-text.js';
 import { evaluationTables } from '../core/report/tables.js';
-import { terminalOf } from '../core/report/terminal.js';
 import type { TablesFlags } from './tables.js';
 
 /** Prints the tables with the results of files and folders, and draws a chart of them. */

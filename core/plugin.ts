@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
+import { UserError } from './base/errors.js';
+import { textOf as coreTextOf } from './base/text.js';
 import type { DataSet } from './contract/data-sets.js';
 import type { Monitor } from './contract/monitors.js';
 import type { PredictionLoss, Regularizer } from './contract/objectives.js';
-import { UserError } from './errors.js';
-import { textOf as coreTextOf } from './text.js';
 
+export { bytesOfName, nameFromBytes, shownName, systemPath } from './base/file-names.js';
+export { parseTrustedJson as parseJson } from './base/text.js';
 export type * from './contract/data-sets.js';
 export type * from './contract/monitors.js';
 export type * from './contract/objectives.js';
-export { bytesOfName, nameFromBytes, shownName, systemPath } from './file-names.js';
-export { parseTrustedJson as parseJson } from './text.js';
 
 /**
  * What a plugin may bring to the program; `contract/` says it piece by piece. A plugin is a module whose default export is

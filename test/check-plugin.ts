@@ -5,15 +5,15 @@
  * something is wrong.
  */
 import { stat } from 'node:fs/promises';
+import { count } from '../core/base/console.js';
+import { UserError, unknownName } from '../core/base/errors.js';
 import { ENGINE_NAMES } from '../core/engine/contract.js';
 import { tryEngine } from '../core/engine/start.js';
-import { UserError, unknownName } from '../core/errors.js';
 import { broughtBy, labelOf } from '../core/plugins/brought.js';
 import { findFaults } from '../core/plugins/conformance.js';
 import { findMonitorFaults } from '../core/plugins/conformance-monitors.js';
 import { findTermFaults } from '../core/plugins/conformance-objectives.js';
 import { loadPlugin } from '../core/plugins/load.js';
-import { count } from '../core/report/console.js';
 
 async function check(name: string, trials: readonly string[]): Promise<boolean> {
   const plugin = await loadPlugin(name);

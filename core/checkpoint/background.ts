@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import type { SaveJob } from './save.js';
 import type { SaveFailure } from './save-worker.js';
 

@@ -1,11 +1,11 @@
 import { z } from 'zod';
+import { UserError } from '../base/errors.js';
+import { tryJson } from '../base/text.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import { UserError } from '../errors.js';
-import { encoderShapes, type ParameterShapes, type Parameters, predictorShapes } from '../model/parameters.js';
-import type { ModelSize } from '../model/sizes.js';
-import { tryJson } from '../text.js';
+import { encoderShapes, type ParameterShapes, type Parameters, predictorShapes } from '../nn/parameters.js';
+import type { ModelSize } from '../nn/sizes.js';
+import { type WatchMemory, watchMemorySchema } from '../run/watch-memory.js';
 import type { TrainState } from '../train/step.js';
-import { type WatchMemory, watchMemorySchema } from '../train/watch-memory.js';
 import { FORMAT, requireOwnFormat } from './format.js';
 import { DamagedFile, readSafetensors, type StoredTensor, type TensorFile } from './safetensors.js';
 

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { explainSystemError, UserError } from '../errors.js';
-import type { ModelSize } from '../model/sizes.js';
+import { explainSystemError, UserError } from '../base/errors.js';
+import type { ModelSize } from '../nn/sizes.js';
 import { type Checkpoint, loadCheckpoint } from './checkpoint.js';
 import { checkpointsByAge, latestCheckpoint, setAsideName } from './names.js';
 import { DamagedFile } from './safetensors.js';

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
-import { type Place, writeAtomically } from '../atomic.js';
+import { type Place, writeAtomically } from '../base/atomic.js';
+import { UserError } from '../base/errors.js';
+import { listOf } from '../base/list-of.js';
 import { LOOKED_AT as KIND_BYTES, textKind } from '../data/decode/other-content.js';
 import { withRegularFile } from '../data/read-file.js';
-import { UserError } from '../errors.js';
-import { listOf } from '../list-of.js';
 
 /*
  * The safetensors format: 8 bytes with the length of a JSON header (little-endian), the header, then the tensors' bytes

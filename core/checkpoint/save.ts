@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { copyFile, link, open, readdir, rename, rm } from 'node:fs/promises';
-import { unfinishedName, writeFileAtomically } from '../atomic.js';
-import { explainSystemError } from '../errors.js';
+import { unfinishedName, writeFileAtomically } from '../base/atomic.js';
+import { explainSystemError } from '../base/errors.js';
 import { epochCheckpoint, epochOf, latestCheckpoint, previousCheckpoint } from './names.js';
 import { type StoredTensor, writeSafetensors } from './safetensors.js';
 

@@ -1,11 +1,11 @@
 import { stringify } from 'yaml';
 import { z } from 'zod';
-import { writeFileAtomically } from '../atomic.js';
+import { writeFileAtomically } from '../base/atomic.js';
+import { reasonOf, UserError } from '../base/errors.js';
+import { readText } from '../base/text.js';
+import { programVersion } from '../base/version.js';
 import type { Engine } from '../engine/contract.js';
-import { reasonOf, UserError } from '../errors.js';
 import type { ImageCollection } from '../plugin.js';
-import { readText } from '../text.js';
-import { programVersion } from '../version.js';
 import { AUTO, formatValue, type Option } from './option.js';
 import { isFromPreset, type ResolvedOptions } from './resolve.js';
 import { flagOf, OPTION_NAMES, OPTIONS, type OptionName, type Options, valueBefore } from './schema.js';

@@ -1,4 +1,4 @@
-import { unknownName } from '../errors.js';
+import { unknownName } from '../base/errors.js';
 import type { ConfigFile } from './file.js';
 import { PRESET_NAMES, PRESETS, type Preset, type PresetName } from './presets.js';
 import { OPTION_NAMES, OPTIONS, type OptionName, type Options } from './schema.js';

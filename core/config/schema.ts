@@ -1,7 +1,7 @@
 import { DEVICES, ENGINE_NAMES } from '../engine/contract.js';
-import { MASK_MODES } from '../masking/blocks.js';
-import { ARCHITECTURE_NAMES, INITIALISATIONS } from '../model/sizes.js';
-import { WEIGHT_DECAY_SCHEDULES } from '../train/schedules.js';
+import { MASK_MODES } from '../methods/masks/blocks.js';
+import { ARCHITECTURE_NAMES, INITIALISATIONS } from '../nn/sizes.js';
+import { WEIGHT_DECAY_SCHEDULES } from '../optim/schedules.js';
 import { automatic, choice, integer, interval, list, NONE, named, number, type Option, path } from './option.js';
 
 /** Every option of a run. The order is that of help, tables and the resolved configuration. */

@@ -1,16 +1,16 @@
+import { UserError } from '../base/errors.js';
 import type { CropSettings } from '../data/crop.js';
-import { UserError } from '../errors.js';
-import { LARGEST_GRID, type MaskSettings } from '../masking/blocks.js';
-import { checkMaskSettings } from '../masking/check.js';
-import { ARCHITECTURES, gridSize, type ModelSize } from '../model/sizes.js';
-import type { Objective } from '../train/objective.js';
+import { LARGEST_GRID, type MaskSettings } from '../methods/masks/blocks.js';
+import { checkMaskSettings } from '../methods/masks/check.js';
+import { ARCHITECTURES, gridSize, type ModelSize } from '../nn/sizes.js';
 import {
   type LearningRateSchedule,
   learningRateAt,
   momentumAt,
   type RunLength,
   weightDecayAt,
-} from '../train/schedules.js';
+} from '../optim/schedules.js';
+import type { Objective } from '../train/objective.js';
 import type { StepRates } from '../train/step.js';
 import type { Terms } from '../train/terms.js';
 import { AUTO, type Option } from './option.js';

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { z } from 'zod';
-import { nearestName, UserError, unknownName } from '../errors.js';
+import { nearestName, UserError, unknownName } from '../base/errors.js';
 import { AUTO, allowedValues, type Option, readInterval } from './option.js';
 import { flagOf, OPTION_NAMES, OPTIONS, type OptionName, type Options, REMOVED_OPTIONS } from './schema.js';
 

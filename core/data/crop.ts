@@ -1,4 +1,4 @@
-import type { RandomStream } from '../random.js';
+import type { RandomStream } from '../base/random.js';
 import type { ChangeSettings } from './augment/jitter.js';
 
 /** How training images are cut out and changed. */

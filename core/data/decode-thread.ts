@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { reasonOf } from '../errors.js';
-import { RandomStream } from '../random.js';
+import { reasonOf } from '../base/errors.js';
+import { RandomStream } from '../base/random.js';
 import { joinTurns } from './decode/turns.js';
 import type { CropAnswer, CropJob, ThreadData } from './decoders.js';
 import { randomCrop } from './image.js';

@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeFileAtomically } from '../atomic.js';
-import { isMissing, UserError } from '../errors.js';
-import { listOf } from '../list-of.js';
-import { readText, tryJson } from '../text.js';
+import { writeFileAtomically } from '../base/atomic.js';
+import { isMissing, UserError } from '../base/errors.js';
+import { listOf } from '../base/list-of.js';
+import { readText, tryJson } from '../base/text.js';
 
 /** The file in which a folder remembers what was fetched into it, so that nothing is fetched twice. */
 const NAME = '.ijepa-download.json';

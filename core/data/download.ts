@@ -1,15 +1,15 @@
 import { mkdir, rm, statfs } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { UNFINISHED } from '../atomic.js';
-import { makeFolders } from '../checkpoint/run-folder.js';
-import { explainSystemError, explainWriteError, UserError } from '../errors.js';
+import { UNFINISHED } from '../base/atomic.js';
+import { explainSystemError, explainWriteError, UserError } from '../base/errors.js';
+import { FileLock } from '../base/lock.js';
+import { type Amounts, formatBytes } from '../base/transfer-progress.js';
 import { downloadFile, wrongChecksum } from '../fetch/download.js';
 import { extractArchive, isArchive } from '../fetch/extract.js';
 import { partPath } from '../fetch/part.js';
 import { moveInto } from '../fetch/place.js';
-import { FileLock } from '../lock.js';
 import type { DataSet, OriginFile } from '../plugin.js';
-import { type Amounts, formatBytes } from '../report/amounts.js';
+import { makeFolders } from '../run/run-folder.js';
 import { addToRecord, type Fetched, isStillThere, readDownloadRecord, sizeOf } from './download-record.js';
 import { askPlugin, howToGet } from './named.js';
 

@@ -1,5 +1,5 @@
+import { count } from '../base/console.js';
 import type { ImageCollection, LabelledData } from '../plugin.js';
-import { count } from '../report/console.js';
 import type { SheetRow } from '../report/contact-sheet.js';
 import { takeCensus } from './census.js';
 import { middleOf } from './image.js';

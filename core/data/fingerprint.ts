@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { bytesOfName } from '../file-names.js';
+import { bytesOfName } from '../base/file-names.js';
 
 /** Stands for images by their names and sizes in bytes, in their order: the same wherever and however they are stored. */
 export function createFingerprint(): { add(name: string, bytes: number): void; value(): string } {

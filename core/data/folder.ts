@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join, resolve } from 'node:path';
-import { explainSystemError, UserError } from '../errors.js';
-import { shownName, systemPath } from '../file-names.js';
+import { explainSystemError, UserError } from '../base/errors.js';
+import { shownName, systemPath } from '../base/file-names.js';
 import type { ImageCollection } from '../plugin.js';
 import { createFingerprint } from './fingerprint.js';
 import { FileColumns } from './listing/columns.js';

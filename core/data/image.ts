@@ -1,5 +1,5 @@
+import type { RandomStream } from '../base/random.js';
 import type { ImageItem } from '../plugin.js';
-import type { RandomStream } from '../random.js';
 import { randomChanges } from './augment/jitter.js';
 import { type CropBox, type CropSettings, randomCropBox } from './crop.js';
 import { type Picture, readPicture } from './picture.js';

@@ -1,5 +1,5 @@
+import type { Amounts } from '../base/transfer-progress.js';
 import type { ImageCollection, LabelledImages } from '../plugin.js';
-import type { Amounts } from '../report/amounts.js';
 import { type Census, type ClassSpread, spreadOf, takeCensus } from './census.js';
 import { endsOfClasses, type Inspection, inspectImages } from './inspect.js';
 import type { OpenedDataSet } from './labelled.js';

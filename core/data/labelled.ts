@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
-import { UserError } from '../errors.js';
-import { systemPath } from '../file-names.js';
+import { UserError } from '../base/errors.js';
+import { systemPath } from '../base/file-names.js';
 import type { DataSet, ImageCollection, LabelledData } from '../plugin.js';
 import { askPlugin, howToGet } from './named.js';
 

@@ -1,7 +1,7 @@
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
+import { RandomStream } from '../base/random.js';
 import { linkAbort } from '../fetch/retry.js';
 import type { ImageCollection } from '../plugin.js';
-import { RandomStream } from '../random.js';
 import type { CropSettings } from './crop.js';
 import {
   type DecoderSettings,

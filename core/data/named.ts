@@ -1,6 +1,6 @@
-import { UserError, unknownName } from '../errors.js';
+import { quote } from '../base/console.js';
+import { UserError, unknownName } from '../base/errors.js';
 import { type DataSet, PluginError } from '../plugin.js';
-import { quote } from '../report/console.js';
 
 /**
  * The data set that goes by a name.

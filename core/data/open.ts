@@ -1,4 +1,4 @@
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import type { DataSet, ImageCollection } from '../plugin.js';
 import { type ListingOptions, openFolders } from './folder.js';
 import { askPlugin } from './named.js';

@@ -1,4 +1,4 @@
-import { RandomStream } from '../random.js';
+import { RandomStream } from '../base/random.js';
 
 /** Where an image comes in an epoch: the index, in the data set, of the one at a position. */
 export type EpochOrder = (position: number) => number;

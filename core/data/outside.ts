@@ -1,7 +1,7 @@
 import { realpathSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import { UserError } from '../errors.js';
-import { nameFromBytes, systemPath } from '../file-names.js';
+import { UserError } from '../base/errors.js';
+import { nameFromBytes, systemPath } from '../base/file-names.js';
 
 /**
  * Refuses an output folder inside a folder of pictures, where pictures that are drawn would be taken for data.

@@ -1,5 +1,5 @@
 import { isMainThread } from 'node:worker_threads';
-import { reasonOf } from '../errors.js';
+import { reasonOf } from '../base/errors.js';
 import type { ImageItem } from '../plugin.js';
 import { decodePicture } from './decode/decode.js';
 import { decodeAgain } from './decode/failure.js';

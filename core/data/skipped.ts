@@ -1,7 +1,7 @@
 import { appendFileSync, existsSync } from 'node:fs';
-import { explainSystemError, reasonOf, UserError } from '../errors.js';
-import { shownName } from '../file-names.js';
-import { linesOf } from '../text.js';
+import { explainSystemError, reasonOf, UserError } from '../base/errors.js';
+import { shownName } from '../base/file-names.js';
+import { linesOf } from '../base/text.js';
 
 /** Images shown in the message when there are too many unreadable ones. */
 const SHOWN = 5;

@@ -1,4 +1,4 @@
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 
 /** What engines, and the system, say when memory runs out. */
 const SYMPTOMS =

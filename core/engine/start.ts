@@ -1,4 +1,4 @@
-import { reasonOf, UserError } from '../errors.js';
+import { reasonOf, UserError } from '../base/errors.js';
 import {
   ENGINE_NAMES,
   type Engine,

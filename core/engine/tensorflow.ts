@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import util from 'node:util';
-import { reasonOf } from '../errors.js';
+import { reasonOf } from '../base/errors.js';
 import { calledDirectly, type EngineName, type EngineStarter, oneLane } from './contract.js';
 import { hasNativePart } from './install/place.js';
 import { tf } from './tf.js';

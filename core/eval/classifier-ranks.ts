@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import type { Parameters } from '../model/parameters.js';
+import type { Parameters } from '../nn/parameters.js';
 import { type Classifier, logitsOf } from './classifier.js';
 import type { LabelledBatch } from './labelled-batches.js';
 import { ranksOf } from './ranks.js';

@@ -1,9 +1,9 @@
+import { RandomStream } from '../base/random.js';
 import { linear } from '../engine/functions.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
-import { type Parameters, parameter } from '../model/parameters.js';
-import type { VitSize } from '../model/sizes.js';
-import { encode, patchify } from '../model/vit.js';
-import { RandomStream } from '../random.js';
+import { type Parameters, parameter } from '../nn/parameters.js';
+import type { VitSize } from '../nn/sizes.js';
+import { encode, patchify } from '../nn/vit.js';
 import { type FeatureNetwork, networkPositions } from './network.js';
 
 /** An encoder with a linear head on its average-pooled, layer-normed patches. It has no weights, as `Ijepa`. */

@@ -1,6 +1,6 @@
+import { programVersion } from '../base/version.js';
 import type { Engine } from '../engine/contract.js';
 import type { LabelledData, ProbeProtocol } from '../plugin.js';
-import { programVersion } from '../version.js';
 import { accuracies } from './accuracy.js';
 import { type ExtractOptions, extractFeatures, type FeatureTable, featureColumns } from './features.js';
 import { selectHead } from './head-selection.js';

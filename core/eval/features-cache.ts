@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { removeLeftOvers, writeFileAtomically } from '../atomic.js';
-import { makeFolders } from '../checkpoint/run-folder.js';
+import { removeLeftOvers, writeFileAtomically } from '../base/atomic.js';
+import { explainWriteError, UserError } from '../base/errors.js';
 import { readSafetensors, writeSafetensors } from '../checkpoint/safetensors.js';
-import { explainWriteError, UserError } from '../errors.js';
 import type { ImageCollection, Interpolation } from '../plugin.js';
+import { makeFolders } from '../run/run-folder.js';
 import type { FeatureNetwork } from './network.js';
 
 /** Changes whenever the same network gives the same images other features. */

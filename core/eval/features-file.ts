@@ -1,9 +1,9 @@
 import { statSync } from 'node:fs';
 import { dirname, extname } from 'node:path';
-import { writeFileAtomically } from '../atomic.js';
+import { writeFileAtomically } from '../base/atomic.js';
+import { UserError } from '../base/errors.js';
+import { shownName } from '../base/file-names.js';
 import { type StoredTensor, writeSafetensors } from '../checkpoint/safetensors.js';
-import { UserError } from '../errors.js';
-import { shownName } from '../file-names.js';
 import type { FeatureKind } from '../plugin.js';
 import { type FeatureTable, featureColumns } from './features.js';
 import { writeNpy } from './npy.js';

@@ -1,12 +1,12 @@
+import { inOrder } from '../base/pool.js';
+import { RandomStream } from '../base/random.js';
 import { toNormalised } from '../data/normalise.js';
 import { unreadableReason } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { availableCores } from '../engine/threads.js';
-import { patchify, pooledLayers } from '../model/vit.js';
+import { patchify, pooledLayers } from '../nn/vit.js';
 import type { FeatureKind, Interpolation, LabelledImages } from '../plugin.js';
-import { inOrder } from '../pool.js';
-import { RandomStream } from '../random.js';
 import { type FeatureCache, openFeatureCache } from './features-cache.js';
 import { type FeatureNetwork, networkPositions } from './network.js';
 import { PartialTable } from './partial-table.js';

@@ -1,19 +1,19 @@
 import { setImmediate } from 'node:timers/promises';
+import { UserError } from '../base/errors.js';
+import type { RandomStream } from '../base/random.js';
 import { randAugment, readRandAugment } from '../data/augment/rand-augment.js';
 import { stepsPerEpoch } from '../data/loader.js';
 import type { Picture } from '../data/picture.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
-import { UserError } from '../errors.js';
-import type { Parameters } from '../model/parameters.js';
+import type { Parameters } from '../nn/parameters.js';
+import { layerRates } from '../optim/layer-rates.js';
+import { learningRateAt } from '../optim/schedules.js';
 import type { LabelledImages } from '../plugin.js';
-import type { RandomStream } from '../random.js';
-import { learningRateAt } from '../train/schedules.js';
 import { type Classifier, initialClassifier } from './classifier.js';
 import { type FineTuneSettings, stepRate } from './fine-tune-settings.js';
 import { FineTuningNotFinite, initialFineTuneState, prepareFineTuneStep } from './fine-tune-step.js';
 import { type BatchSettings, trainingBatches } from './labelled-batches.js';
-import { layerRates } from './layer-rates.js';
 import type { UnreadableShare } from './unreadable.js';
 
 /** What an epoch has come to. */

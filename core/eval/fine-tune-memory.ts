@@ -1,6 +1,6 @@
+import { UserError } from '../base/errors.js';
 import type { Engine } from '../engine/contract.js';
-import { UserError } from '../errors.js';
-import { countParameters, encoderShapes } from '../model/parameters.js';
+import { countParameters, encoderShapes } from '../nn/parameters.js';
 import { memoryBudget } from '../train/free-memory.js';
 import { encoderValues, PROGRAM } from '../train/memory.js';
 import type { FeatureNetwork } from './network.js';

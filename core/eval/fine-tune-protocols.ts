@@ -1,4 +1,4 @@
-import { ARCHITECTURES, type VitSize } from '../model/sizes.js';
+import { ARCHITECTURES, type VitSize } from '../nn/sizes.js';
 import type { FineTuneSettings } from './fine-tune-settings.js';
 
 /** `paper`: the recipe of its appendix A.2; `small`: ours, for small data and encoders; `own`: one of them with changes. */

@@ -1,5 +1,5 @@
+import { UserError } from '../base/errors.js';
 import { readRandAugment } from '../data/augment/rand-augment.js';
-import { UserError } from '../errors.js';
 import type { LabelledData } from '../plugin.js';
 
 export interface FineTuneSettings {

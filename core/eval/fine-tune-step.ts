@@ -1,8 +1,8 @@
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import type { AdamSettings, ParameterSlot } from '../engine/update.js';
-import { type Parameters, parameter } from '../model/parameters.js';
-import { type AdamState, initialAdamState, updateRates } from '../train/adamw.js';
+import { type Parameters, parameter } from '../nn/parameters.js';
+import { type AdamState, initialAdamState, updateRates } from '../optim/adamw.js';
 import { valueAndGradients } from '../train/objective.js';
 import { type Classifier, crossEntropy, logitsOf } from './classifier.js';
 import type { LabelledBatch } from './labelled-batches.js';

@@ -1,8 +1,8 @@
+import { RandomStream } from '../base/random.js';
 import { type Tensor, type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
+import { larsStep, type Moving, type OptimiserSettings, sgdStep } from '../optim/head-optimisers.js';
 import type { FeatureKind, HeadNorm } from '../plugin.js';
-import { RandomStream } from '../random.js';
 import { type HeadChoice, headName } from './head-choices.js';
-import { larsStep, type Moving, type OptimiserSettings, sgdStep } from './head-optimisers.js';
 
 /*
  * Heads that see the same inputs, side by side: one product gives all their logits, one all their gradients.

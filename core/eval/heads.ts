@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
+import { RandomStream } from '../base/random.js';
 import type { Compiled, Engine } from '../engine/contract.js';
 import { type Tensor, type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
 import type { ProbeProtocol } from '../plugin.js';
-import { RandomStream } from '../random.js';
 import { decorrelation } from './decorrelate.js';
 import { type HeadChoice, headChoices, headName } from './head-choices.js';
 import { type GroupState, groupHeads, groupStep, type HeadGroup, initialGroupState, testLogits } from './head-group.js';

@@ -1,4 +1,4 @@
-import { RandomStream } from '../random.js';
+import { RandomStream } from '../base/random.js';
 
 /**
  * A random tenth of the training samples, on which choices are made (which head, which regularisation), and the rest:

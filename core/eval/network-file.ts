@@ -1,18 +1,18 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
+import { explainSystemError, UserError } from '../base/errors.js';
+import { tryJson } from '../base/text.js';
 import { requireChecksum } from '../checkpoint/format.js';
 import { checkpointsByAge, latestCheckpoint } from '../checkpoint/names.js';
-import { runFolder } from '../checkpoint/run-folder.js';
 import { DamagedFile, readSafetensors, type StoredTensor, type TensorFile } from '../checkpoint/safetensors.js';
 import { readRunRecord } from '../config/record.js';
 import { modelSize } from '../config/settings.js';
-import { explainSystemError, UserError } from '../errors.js';
-import { LARGEST_GRID } from '../masking/blocks.js';
-import { encoderShapes } from '../model/parameters.js';
-import { sincosTable } from '../model/positions.js';
-import { gridSize, type ModelSize } from '../model/sizes.js';
-import { tryJson } from '../text.js';
+import { LARGEST_GRID } from '../methods/masks/blocks.js';
+import { encoderShapes } from '../nn/parameters.js';
+import { sincosTable } from '../nn/positions.js';
+import { gridSize, type ModelSize } from '../nn/sizes.js';
+import { runFolder } from '../run/run-folder.js';
 
 export type EncoderName = 'target' | 'context';
 

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
+import { UserError } from '../base/errors.js';
 import { type Tensor, type Tensor2D, tf } from '../engine/tf.js';
-import { UserError } from '../errors.js';
-import { encoderShapes, initialValues, type Parameters } from '../model/parameters.js';
-import { interpolatePositions, sincosTable } from '../model/positions.js';
-import { ARCHITECTURES, gridSize, type ModelSize, type VitSize } from '../model/sizes.js';
+import { encoderShapes, initialValues, type Parameters } from '../nn/parameters.js';
+import { interpolatePositions, sincosTable } from '../nn/positions.js';
+import { ARCHITECTURES, gridSize, type ModelSize, type VitSize } from '../nn/sizes.js';
 import { type EncoderName, type EncoderTensors, readEncoder } from './network-file.js';
 
 export type { EncoderName };

@@ -1,4 +1,4 @@
-import { writeAtomically } from '../atomic.js';
+import { writeAtomically } from '../base/atomic.js';
 
 /** NumPy's names of the element types, little-endian. */
 const TYPES = { float32: '<f4', int32: '<i4' } as const;

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
+import { UserError, unknownName } from '../base/errors.js';
+import { systemPath } from '../base/file-names.js';
 import { openDataSet } from '../data/labelled.js';
 import { findDataSet, splitName } from '../data/open.js';
 import { areShards } from '../data/shards/find.js';
-import { UserError, unknownName } from '../errors.js';
-import { systemPath } from '../file-names.js';
 import type { DataSet, LabelledData, LabelledImages } from '../plugin.js';
 
 /** Labelled data, and the data set that opened them. */

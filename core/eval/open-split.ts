@@ -1,6 +1,6 @@
+import { UserError } from '../base/errors.js';
 import { openDataSet } from '../data/labelled.js';
 import { findDataSet, openData, splitName } from '../data/open.js';
-import { UserError } from '../errors.js';
 import type { DataSet, ImageCollection, LabelledImages, ProbeProtocol } from '../plugin.js';
 
 /** The images whose features are asked for. */

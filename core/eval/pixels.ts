@@ -1,8 +1,8 @@
+import { inOrder } from '../base/pool.js';
 import { unreadableReason } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { availableCores } from '../engine/threads.js';
 import type { LabelledData, LabelledImages, ProbeProtocol } from '../plugin.js';
-import { inOrder } from '../pool.js';
 import { neighbourAccuracies, type PixelNeighbours } from './evaluate.js';
 import { testView } from './transform.js';
 

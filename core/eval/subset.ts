@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
+import { UserError } from '../base/errors.js';
+import { shownName } from '../base/file-names.js';
+import { RandomStream } from '../base/random.js';
 import { readLines } from '../data/listing/name-list.js';
-import { UserError } from '../errors.js';
-import { shownName } from '../file-names.js';
 import type { LabelledImages } from '../plugin.js';
-import { RandomStream } from '../random.js';
 
 /** Names shown in messages. */
 const SHOWN = 3;

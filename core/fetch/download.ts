@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, rename, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { explainWriteError, UserError } from '../errors.js';
+import { explainWriteError, UserError } from '../base/errors.js';
 import { type Part, partPath, type RemoteFile, readPart, removePart, removeRecord, writeRecord } from './part.js';
 import { type Delivery, networkReason, PassingFailure, readResponse, requestHeaders } from './response.js';
 import { type Persistence, retry, watchForStall } from './retry.js';

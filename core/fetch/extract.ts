@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { explainSystemError, printable, reasonOf, UserError } from '../errors.js';
+import { explainSystemError, printable, reasonOf, UserError } from '../base/errors.js';
 import { extractTar } from './tar.js';
 import { extractZip } from './zip.js';
 

@@ -1,6 +1,6 @@
 import { rm, stat } from 'node:fs/promises';
-import { writeFileAtomically } from '../atomic.js';
-import { readText } from '../text.js';
+import { writeFileAtomically } from '../base/atomic.js';
+import { readText } from '../base/text.js';
 
 /** A file of a server. */
 export interface RemoteFile {

@@ -1,6 +1,6 @@
 import { lstat, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 
 /**
  * Moves everything in a folder into another one on the same disk. Folders that are there already take in what is new;

@@ -1,4 +1,4 @@
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import { checkStatus, networkReason, PassingFailure, rangeOf } from './response.js';
 import { type Persistence, retry, watchForStall } from './retry.js';
 

@@ -1,4 +1,4 @@
-import { reasonOf, UserError } from '../errors.js';
+import { reasonOf, UserError } from '../base/errors.js';
 import type { Part, RemoteFile } from './part.js';
 
 /** A failure that may pass: the connection broke off, or the server is busy. */

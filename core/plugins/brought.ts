@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { reasonOf, UserError, unknownName } from '../errors.js';
+import { reasonOf, UserError, unknownName } from '../base/errors.js';
 import type { DataSet, Monitor, Plugin, PredictionLoss, Regularizer } from '../plugin.js';
 
 /** What plugins bring under names, by what it is called in messages. */

@@ -1,6 +1,6 @@
+import { UserError } from '../base/errors.js';
 import { NONE } from '../config/option.js';
 import type { OptionName, Options } from '../config/schema.js';
-import { UserError } from '../errors.js';
 import type { Plugin } from '../plugin.js';
 import { type Brought, broughtBy, labelOf, requireBrought } from './brought.js';
 

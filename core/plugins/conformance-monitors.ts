@@ -1,7 +1,7 @@
+import { RandomStream } from '../base/random.js';
 import type { Finding, Monitor, RunFacts, Seen } from '../plugin.js';
-import { RandomStream } from '../random.js';
-import { checkedFinding } from '../train/monitors.js';
-import { meanDeviation, rankMe } from '../train/watch.js';
+import { checkedFinding } from '../run/monitors.js';
+import { meanDeviation, rankMe } from '../run/watch.js';
 import { reasonInPlugin } from './brought.js';
 
 const [ROWS, WIDTH, LOOKS] = [12, 8, 6];

@@ -1,10 +1,10 @@
+import { reasonOf } from '../base/errors.js';
+import { RandomStream } from '../base/random.js';
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
-import { reasonOf } from '../errors.js';
-import { createIjepa, initialWeights } from '../model/ijepa.js';
-import type { ModelSize } from '../model/sizes.js';
-import type { MaskIndices } from '../model/tokens.js';
-import { RandomStream } from '../random.js';
+import { createIjepa, initialWeights } from '../methods/ijepa/model.js';
+import type { ModelSize } from '../nn/sizes.js';
+import type { MaskIndices } from '../nn/tokens.js';
 import { prepareObjective } from '../train/objective.js';
 import { drawNumbers, predictionLoss, regularization, type Terms } from '../train/terms.js';
 import type { Brought } from './brought.js';

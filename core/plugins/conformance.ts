@@ -1,8 +1,8 @@
 import { mkdtemp, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { reasonOf } from '../base/errors.js';
 import { centreCrop } from '../data/image.js';
-import { reasonOf } from '../errors.js';
 import { type DataSet, type ImageCollection, type LabelledData, PluginError } from '../plugin.js';
 import { dataSetProblem } from './contract.js';
 

@@ -1,6 +1,6 @@
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
-import { reasonOf, UserError } from '../errors.js';
+import { reasonOf, UserError } from '../base/errors.js';
 import type { Plugin } from '../plugin.js';
 import { broughtBy, labelOf } from './brought.js';
 import { contractProblem, isPlugin } from './contract.js';

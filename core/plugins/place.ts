@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { extname, isAbsolute, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { textOf } from '../text.js';
+import { textOf } from '../base/text.js';
 
 /** Whether the name of a plugin is a path: ./mine.js, /plugins/mine, mine.mjs. Anything else is a package. */
 export function isModulePath(name: string): boolean {

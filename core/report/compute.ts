@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
-import { runFolder } from '../checkpoint/run-folder.js';
 import { NONE } from '../config/option.js';
 import { readRunRecord } from '../config/record.js';
 import { modelSize } from '../config/settings.js';
 import type { EvaluationResult } from '../eval/result.js';
-import { contextOperations, stepOperations } from '../model/operations.js';
-import { type LogRow, readRunLog } from './run-log.js';
+import { contextOperations, stepOperations } from '../nn/operations.js';
+import { runFolder } from '../run/run-folder.js';
+import { type LogRow, readRunLog } from '../run/run-log.js';
 
 /**
  * What a run took so far, by its log.

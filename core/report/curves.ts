@@ -1,5 +1,6 @@
 import { scaleLinear, scaleLog } from 'd3-scale';
-import type { RunFolder } from '../checkpoint/run-folder.js';
+import type { RunFolder } from '../run/run-folder.js';
+import { type LogRow, readRunLog } from '../run/run-log.js';
 import {
   type Axis,
   axisBelow,
@@ -15,7 +16,6 @@ import {
 } from './chart-parts.js';
 import { COLOURS } from './colours.js';
 import { writePicture } from './picture.js';
-import { type LogRow, readRunLog } from './run-log.js';
 
 /** One chart: a title, and lines over steps. */
 interface Panel {

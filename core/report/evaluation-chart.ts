@@ -1,5 +1,5 @@
 import { scaleLinear } from 'd3-scale';
-import { UserError } from '../errors.js';
+import { UserError } from '../base/errors.js';
 import type { EvaluationResult } from '../eval/result.js';
 import { axisBelow, type Box, drawing, line, text, titleAt, whisker, widthOf } from './chart-parts.js';
 import { COLOURS } from './colours.js';

@@ -1,5 +1,5 @@
+import type { Console } from '../base/console.js';
 import type { EvaluationProgress } from '../eval/evaluate.js';
-import type { Console } from './console.js';
 import { type RowProgress, showRows } from './row-progress.js';
 
 /** Seconds between two lines about the heads. */

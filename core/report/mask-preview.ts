@@ -1,10 +1,10 @@
 import sharp from 'sharp';
 import type { Options } from '../config/schema.js';
 import { maskSettings } from '../config/settings.js';
-import { type Coverage, masksOfStep, measureCoverage } from '../masking/coverage.js';
-import type { GroupMasks } from '../masking/multiblock.js';
-import { gridSize } from '../model/sizes.js';
-import type { MaskIndices } from '../model/tokens.js';
+import { type Coverage, masksOfStep, measureCoverage } from '../methods/masks/coverage.js';
+import type { GroupMasks } from '../methods/masks/multiblock.js';
+import { gridSize } from '../nn/sizes.js';
+import type { MaskIndices } from '../nn/tokens.js';
 import { CONTEXT_COLOUR, TARGET_COLOURS } from './colours.js';
 import { escapeXml, FONT, writePicture } from './picture.js';
 

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
-import { writeFileAtomically } from '../atomic.js';
+import { writeFileAtomically } from '../base/atomic.js';
 
 /** The font of all pictures. It comes with the program, because many servers have none. */
 export const FONT = 'DejaVu Sans';

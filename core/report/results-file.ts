@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { writeFileAtomically } from '../atomic.js';
-import { isMissing, reasonOf, UserError } from '../errors.js';
+import { writeFileAtomically } from '../base/atomic.js';
+import { isMissing, reasonOf, UserError } from '../base/errors.js';
+import { listOf } from '../base/list-of.js';
+import { FileLock } from '../base/lock.js';
+import { parseJson, readText } from '../base/text.js';
 import { SMALL_FINE_TUNING } from '../eval/fine-tune-protocols.js';
 import type { EvaluationResult } from '../eval/result.js';
 import { SELECTIONS } from '../eval/selection.js';
-import { listOf } from '../list-of.js';
-import { FileLock } from '../lock.js';
-import { parseJson, readText } from '../text.js';
 import { networkKey } from './network-rows.js';
 
 const FORMAT = 'ijepa-evaluation-1';

@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { explainSystemError } from '../errors.js';
+import { explainSystemError } from '../base/errors.js';
 
 /** The name of a file of results. */
 export const RESULTS_FILE = 'results.json';

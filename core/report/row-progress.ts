@@ -1,6 +1,6 @@
 import { Presets, SingleBar } from 'cli-progress';
-import { formatDuration } from './console.js';
-import { terminalOf } from './terminal.js';
+import { formatDuration } from '../base/console.js';
+import { terminalOf } from '../base/terminal.js';
 
 /** Seconds between two plain lines. */
 const PLAIN_INTERVAL = 10;

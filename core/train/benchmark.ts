@@ -1,15 +1,15 @@
+import { RandomStream } from '../base/random.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
-import { createIjepa, initialWeights } from '../model/ijepa.js';
-import { stepOperations } from '../model/operations.js';
-import type { ModelSize } from '../model/sizes.js';
-import type { MaskIndices } from '../model/tokens.js';
-import { RandomStream } from '../random.js';
+import { createIjepa, initialWeights } from '../methods/ijepa/model.js';
+import { stepOperations } from '../nn/operations.js';
+import type { ModelSize } from '../nn/sizes.js';
+import type { MaskIndices } from '../nn/tokens.js';
+import { tryTerms } from './check-losses.js';
 import type { TrainBatch } from './micro-batch.js';
 import type { Objective } from './objective.js';
 import { initialTrainState, prepareTrainStep } from './step.js';
 import type { Terms } from './terms.js';
-import { tryTerms } from './trial.js';
 
 /** Sizes of a training step that is timed. */
 interface BenchmarkSize {

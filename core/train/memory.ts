@@ -1,11 +1,11 @@
+import { UserError } from '../base/errors.js';
 import type { Options } from '../config/schema.js';
 import { maskSettings, modelSize } from '../config/settings.js';
 import type { Engine, EngineMemory } from '../engine/contract.js';
-import { UserError } from '../errors.js';
-import { masksOfStep } from '../masking/coverage.js';
-import { meanPatches } from '../masking/multiblock.js';
-import { countParameters, encoderShapes, predictorShapes } from '../model/parameters.js';
-import type { VitSize } from '../model/sizes.js';
+import { masksOfStep } from '../methods/masks/coverage.js';
+import { meanPatches } from '../methods/masks/multiblock.js';
+import { countParameters, encoderShapes, predictorShapes } from '../nn/parameters.js';
+import type { VitSize } from '../nn/sizes.js';
 import { assumedMemory, memoryBudget } from './free-memory.js';
 import { usableLanes } from './objective.js';
 

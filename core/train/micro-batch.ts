@@ -1,7 +1,7 @@
 import { type Tensor, tf } from '../engine/tf.js';
-import type { GroupMasks } from '../masking/multiblock.js';
-import type { Ijepa } from '../model/ijepa.js';
-import { type MaskIndices, type MaskTensors, maskTensors } from '../model/tokens.js';
+import type { Ijepa } from '../methods/ijepa/model.js';
+import type { GroupMasks } from '../methods/masks/multiblock.js';
+import { type MaskIndices, type MaskTensors, maskTensors } from '../nn/tokens.js';
 
 /** What one step learns from. */
 export interface TrainBatch {

@@ -1,7 +1,7 @@
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
-import { encodeContext, encodeTargets, type Ijepa, predictTargets, type Weights } from '../model/ijepa.js';
-import { type Parameters, parameter } from '../model/parameters.js';
+import { encodeContext, encodeTargets, type Ijepa, predictTargets, type Weights } from '../methods/ijepa/model.js';
+import { type Parameters, parameter } from '../nn/parameters.js';
 import { type MicroBatch, microBatches, type TrainBatch } from './micro-batch.js';
 import { type Drawn, drawNumbers, predictionLoss, regularization, type Terms } from './terms.js';
 

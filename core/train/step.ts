@@ -1,8 +1,8 @@
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import type { AdamSettings } from '../engine/update.js';
-import type { Ijepa, Weights } from '../model/ijepa.js';
-import { type AdamState, initialAdamState } from './adamw.js';
+import type { Ijepa, Weights } from '../methods/ijepa/model.js';
+import { type AdamState, initialAdamState } from '../optim/adamw.js';
 import type { TrainBatch } from './micro-batch.js';
 import { type Objective, type ObjectiveGradients, prepareObjective, trainable } from './objective.js';
 import { updateState } from './update.js';

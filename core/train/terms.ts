@@ -1,7 +1,7 @@
+import { UserError } from '../base/errors.js';
+import { RandomStream } from '../base/random.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
-import { UserError } from '../errors.js';
 import { type Brought, failureOf, reasonInPlugin } from '../plugins/brought.js';
-import { RandomStream } from '../random.js';
 
 /** The terms of an objective, which plugins bring. */
 export interface Terms {

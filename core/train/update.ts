@@ -1,8 +1,8 @@
 import type { Engine } from '../engine/contract.js';
 import type { Tensor } from '../engine/tf.js';
 import type { AdamSettings, ParameterSlot } from '../engine/update.js';
-import { type Parameters, parameter } from '../model/parameters.js';
-import { updateRates } from './adamw.js';
+import { type Parameters, parameter } from '../nn/parameters.js';
+import { updateRates } from '../optim/adamw.js';
 import type { StepRates, TrainState } from './step.js';
 
 /**

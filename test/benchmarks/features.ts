@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util';
+import { RandomStream } from '../../core/base/random.js';
 import type { EngineChoice } from '../../core/engine/contract.js';
 import { startEngine } from '../../core/engine/start.js';
 import { prepareFeatures } from '../../core/eval/features.js';
 import { type FeatureNetwork, randomNetwork } from '../../core/eval/network.js';
-import { ARCHITECTURES } from '../../core/model/sizes.js';
-import { RandomStream } from '../../core/random.js';
+import { ARCHITECTURES } from '../../core/nn/sizes.js';
 
 /*
  * Times the features of a ViT-S/16 at 224 pixels on random images and prints one JSON document.

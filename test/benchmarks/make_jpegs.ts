@@ -2,7 +2,7 @@ import { mkdir, readdir } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import sharp, { type Sharp } from 'sharp';
-import { RandomStream } from '../../core/random.js';
+import { RandomStream } from '../../core/base/random.js';
 
 /*
  * Makes JPEGs of photographs' sizes to time loaders on: noise of a photograph's spectrum (every octave as strong as the

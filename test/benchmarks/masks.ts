@@ -1,6 +1,6 @@
 import { resolveOptions } from '../../core/config/resolve.js';
 import { maskSettings } from '../../core/config/settings.js';
-import { masksOfStep } from '../../core/masking/coverage.js';
+import { masksOfStep } from '../../core/methods/masks/coverage.js';
 
 /*
  * Times the drawing of masks with the paper's settings: `npm run bench:masks`.

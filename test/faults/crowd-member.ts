@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { writeFileAtomically } from '../../core/atomic.js';
-import { createRunFolder, runLock } from '../../core/checkpoint/run-folder.js';
-import { UserError } from '../../core/errors.js';
+import { writeFileAtomically } from '../../core/base/atomic.js';
+import { UserError } from '../../core/base/errors.js';
+import type { FileLock } from '../../core/base/lock.js';
 import { openFeatureCache } from '../../core/eval/features-cache.js';
-import type { FileLock } from '../../core/lock.js';
 import { addResults } from '../../core/report/results-file.js';
+import { createRunFolder, runLock } from '../../core/run/run-folder.js';
 import { evaluationResult } from '../helpers/evaluation.js';
 
 // A process of a crowd: at the time that it is told it does in a folder what commands do in theirs, and tells what came of it.

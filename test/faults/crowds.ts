@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { RandomStream } from '../../core/random.js';
+import { RandomStream } from '../../core/base/random.js';
 import { readResults } from '../../core/report/results-file.js';
 import { type Ended, ijepa, SMALLEST } from '../helpers/command.js';
 import { ROOT } from '../helpers/paths.js';

@@ -1,11 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UNFINISHED } from '../../core/atomic.js';
+import { UNFINISHED } from '../../core/base/atomic.js';
+import { RandomStream } from '../../core/base/random.js';
 import { latestCheckpoint, previousCheckpoint } from '../../core/checkpoint/names.js';
-import { type RunFolder, runFolder } from '../../core/checkpoint/run-folder.js';
 import { readSafetensors } from '../../core/checkpoint/safetensors.js';
-import { RandomStream } from '../../core/random.js';
+import { type RunFolder, runFolder } from '../../core/run/run-folder.js';
 import { SMALLEST } from '../helpers/command.js';
 import { planKill, startAndKill } from './kills.js';
 

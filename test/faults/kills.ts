@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { type FSWatcher, watch } from 'node:fs';
-import type { RunFolder } from '../../core/checkpoint/run-folder.js';
-import type { RandomStream } from '../../core/random.js';
+import type { RandomStream } from '../../core/base/random.js';
+import type { RunFolder } from '../../core/run/run-folder.js';
 import { COMMAND } from '../helpers/paths.js';
 
 /** When a process is to be killed. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '../../core/errors.js';
+import { UserError } from '../../core/base/errors.js';
 import { PluginError } from '../../core/plugin.js';
 import type { FuzzedReader } from './reader.js';
 

@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { type StoredTensor, writeSafetensors } from '../../core/checkpoint/safetensors.js';
 import type { ExtractOptions } from '../../core/eval/features.js';
-import { encoderShapes, initialValues } from '../../core/model/parameters.js';
-import type { ModelSize } from '../../core/model/sizes.js';
+import { encoderShapes, initialValues } from '../../core/nn/parameters.js';
+import type { ModelSize } from '../../core/nn/sizes.js';
 import type { LabelledImages } from '../../core/plugin.js';
 import { temporaryFolder } from './command.js';
 

@@ -1,5 +1,5 @@
+import { RandomStream } from '../../core/base/random.js';
 import type { ImageItem, LabelledImages } from '../../core/plugin.js';
-import { RandomStream } from '../../core/random.js';
 
 /** Labelled images with made-up names, which are never read unless `source` gives something to read. */
 export function labelledImages(

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
-import { UserError } from '../../core/errors.js';
-import { FileLock } from '../../core/lock.js';
+import { UserError } from '../../core/base/errors.js';
+import { FileLock } from '../../core/base/lock.js';
 
 // `node lock-race.js LOCK AT`: tries to take a lock at a time, says whether it did, and holds it until it is killed.
 const [path = '', at = '0'] = process.argv.slice(2);

@@ -1,5 +1,5 @@
 import sharp, { type Sharp } from 'sharp';
-import { RandomStream } from '../../core/random.js';
+import { RandomStream } from '../../core/base/random.js';
 
 /** A picture of soft random colours and some noise, always the same for a seed. */
 export function softPicture(width: number, height: number, seed: number): Sharp {

@@ -1,5 +1,5 @@
-import { initialWeights } from '../../core/model/ijepa.js';
-import type { ModelSize } from '../../core/model/sizes.js';
+import { initialWeights } from '../../core/methods/ijepa/model.js';
+import type { ModelSize } from '../../core/nn/sizes.js';
 import { initialTrainState, type TrainState } from '../../core/train/step.js';
 
 const VIT = { dim: 8, depth: 1, heads: 2, mlpRatio: 2 };

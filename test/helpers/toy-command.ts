@@ -1,5 +1,5 @@
 import { runDataDownload, runDataInfo } from '../../commands/data-run.js';
-import { UserError } from '../../core/errors.js';
+import { UserError } from '../../core/base/errors.js';
 import { toyDataSet } from './toy-data.js';
 
 // `node toy-command.js download ORIGIN DIR [MIRROR]`, `... info ORIGIN DIR [SHEET [force]]`: the commands of the program, with a data set of the tests.

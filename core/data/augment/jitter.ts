@@ -1,4 +1,4 @@
-import type { RandomStream } from '../../random.js';
+import type { RandomStream } from '../../base/random.js';
 import type { Picture } from '../picture.js';
 import { greyscale, saturation } from './blend.js';
 import { gaussianBlur } from './blur.js';

@@ -1,5 +1,5 @@
-import { UserError } from '../../errors.js';
-import type { RandomStream } from '../../random.js';
+import { UserError } from '../../base/errors.js';
+import type { RandomStream } from '../../base/random.js';
 import { MEAN } from '../normalise.js';
 import type { Picture } from '../picture.js';
 import { saturation, sharpness } from './blend.js';

@@ -1,4 +1,4 @@
-import { bytesOfName, nameFromBytes } from '../../file-names.js';
+import { bytesOfName, nameFromBytes } from '../../base/file-names.js';
 
 /** Files in a fixed order: names in one buffer, sizes in one array, and every folder once, so that millions of them fit. */
 export class FileColumns {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { writeAtomically } from '../../atomic.js';
+import { writeAtomically } from '../../base/atomic.js';
 import { readRegularFile } from '../read-file.js';
 import type { FolderRecord, FolderRecords } from './scan.js';
 

@@ -1,7 +1,7 @@
 import { type Stats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
-import { systemPath } from '../../file-names.js';
+import { systemPath } from '../../base/file-names.js';
 
 /** Files that are asked for between two turns of the event loop. */
 const AT_ONCE = 512;

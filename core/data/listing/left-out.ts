@@ -1,4 +1,4 @@
-import { shownName } from '../../file-names.js';
+import { shownName } from '../../base/file-names.js';
 
 /** Some things that were found and not taken, for one reason. */
 export interface LeftOutGroup {

@@ -1,7 +1,7 @@
 import type { Dirent, Stats } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { nameFromBytes, systemPath } from '../../file-names.js';
+import { nameFromBytes, systemPath } from '../../base/file-names.js';
 import { isImage, passedOver, setAside } from './kinds.js';
 import { LeftOut, type LeftOutGroup } from './left-out.js';
 

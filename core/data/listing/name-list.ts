@@ -1,7 +1,7 @@
 import { isAscii } from 'node:buffer';
 import { dirname, isAbsolute, join } from 'node:path';
-import { UserError } from '../../errors.js';
-import { nameFromBytes, shownName } from '../../file-names.js';
+import { UserError } from '../../base/errors.js';
+import { nameFromBytes, shownName } from '../../base/file-names.js';
 import { textKind } from '../decode/other-content.js';
 import { kindOf, withRegularFile } from '../read-file.js';
 import { statAll } from './in-turns.js';

@@ -1,7 +1,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { explainSystemError } from '../../errors.js';
-import { bytesOfName, nameFromBytes, shownName, systemPath } from '../../file-names.js';
+import { explainSystemError } from '../../base/errors.js';
+import { bytesOfName, nameFromBytes, shownName, systemPath } from '../../base/file-names.js';
 import { statAll } from './in-turns.js';
 import type { LeftOutGroup } from './left-out.js';
 import { lookInto } from './look.js';

@@ -1,5 +1,5 @@
 import { basename, dirname, join } from 'node:path';
-import { printable, UserError } from '../../errors.js';
+import { printable, UserError } from '../../base/errors.js';
 
 /** Most shards that one word may stand for. */
 const MOST_SHARDS = 1e6;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 import { inside } from './address.js';
 import { readPackIndex } from './index-file.js';
 import { createNetwork } from './network.js';

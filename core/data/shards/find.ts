@@ -1,8 +1,8 @@
 import { opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '../../errors.js';
-import { systemPath } from '../../file-names.js';
-import { count } from '../../report/console.js';
+import { count } from '../../base/console.js';
+import { UserError } from '../../base/errors.js';
+import { systemPath } from '../../base/file-names.js';
 import { isImage, setAside } from '../listing/kinds.js';
 import { expandBraces, inside, isAddress, namesShards, parseAddress } from './address.js';
 import { shardsIn } from './folder.js';

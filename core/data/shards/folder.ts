@@ -1,7 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { explainSystemError, isMissing, UserError } from '../../errors.js';
-import { shownName, systemPath } from '../../file-names.js';
+import { explainSystemError, isMissing, UserError } from '../../base/errors.js';
+import { shownName, systemPath } from '../../base/file-names.js';
 import { isImage } from '../listing/kinds.js';
 import { LeftOut } from '../listing/left-out.js';
 import { lookInto, type Wanted } from '../listing/look.js';

@@ -1,5 +1,5 @@
+import { shownName } from '../../base/file-names.js';
 import type { ServedFile } from '../../fetch/range.js';
-import { shownName } from '../../file-names.js';
 import type { LabelledImages, ReadingPlan } from '../../plugin.js';
 import { createFingerprint } from '../fingerprint.js';
 import { LeftOut } from '../listing/left-out.js';

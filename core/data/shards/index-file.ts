@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { z } from 'zod';
-import { reasonOf, UserError } from '../../errors.js';
-import { systemPath } from '../../file-names.js';
-import { textOf } from '../../text.js';
+import { reasonOf, UserError } from '../../base/errors.js';
+import { systemPath } from '../../base/file-names.js';
+import { textOf } from '../../base/text.js';
 import { withRegularFile } from '../read-file.js';
 import { beside, inside, isAddress } from './address.js';
 import type { Network } from './network.js';

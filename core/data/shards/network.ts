@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
+import { Slots } from '../../base/pool.js';
 import { fetchRange, fetchSmallFile, findServedFile, type ServedFile } from '../../fetch/range.js';
 import { linkAbort, type Persistence } from '../../fetch/retry.js';
-import { Slots } from '../../pool.js';
 import { parseAddress } from './address.js';
 import type { ByteSource } from './source.js';
 

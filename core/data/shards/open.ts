@@ -1,10 +1,10 @@
-import { UserError } from '../../errors.js';
+import { count } from '../../base/console.js';
+import { UserError } from '../../base/errors.js';
+import { shownName } from '../../base/file-names.js';
+import { inOrder } from '../../base/pool.js';
+import { createAmounts } from '../../base/transfer-progress.js';
 import type { ServedFile } from '../../fetch/range.js';
 import type { Persistence } from '../../fetch/retry.js';
-import { shownName } from '../../file-names.js';
-import { inOrder } from '../../pool.js';
-import { createAmounts } from '../../report/amounts.js';
-import { count } from '../../report/console.js';
 import { beside, isAddress, nameOf } from './address.js';
 import { trainingShards } from './find.js';
 import { type OpenShard, type ShardImages, shardImages } from './images.js';

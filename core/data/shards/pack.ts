@@ -1,12 +1,12 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isUnfinished, writeFileAtomically } from '../../atomic.js';
-import { makeFolders } from '../../checkpoint/run-folder.js';
-import { explainSystemError, UserError } from '../../errors.js';
-import { FileLock } from '../../lock.js';
+import { isUnfinished, writeFileAtomically } from '../../base/atomic.js';
+import { explainSystemError, UserError } from '../../base/errors.js';
+import { FileLock } from '../../base/lock.js';
+import { textOf } from '../../base/text.js';
+import type { Amounts } from '../../base/transfer-progress.js';
 import type { ImageCollection, LabelledImages } from '../../plugin.js';
-import type { Amounts } from '../../report/amounts.js';
-import { textOf } from '../../text.js';
+import { makeFolders } from '../../run/run-folder.js';
 import { withRegularFile } from '../read-file.js';
 import { listedLine } from '../skipped.js';
 import { hashOf } from './check.js';

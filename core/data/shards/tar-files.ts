@@ -1,6 +1,6 @@
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
+import { nameFromBytes, shownName } from '../../base/file-names.js';
 import { FILE_TYPES } from '../../fetch/tar.js';
-import { nameFromBytes, shownName } from '../../file-names.js';
 import { contentKind } from '../decode/other-content.js';
 import { type ByteSource, windowReader } from './source.js';
 import { BLOCK, type PaxRecords, paxRecords, readHeader } from './tar-header.js';

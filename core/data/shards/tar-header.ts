@@ -1,5 +1,5 @@
 import { Header } from 'tar';
-import { nameFromBytes } from '../../file-names.js';
+import { nameFromBytes } from '../../base/file-names.js';
 
 /** A header is a block, and all that follows it fills whole blocks. */
 export const BLOCK = 512;

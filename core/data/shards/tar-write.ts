@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { Header, Pax } from 'tar';
-import { bytesOfName } from '../../file-names.js';
+import { bytesOfName } from '../../base/file-names.js';
 import { IMAGE_EXTENSIONS } from '../listing/kinds.js';
 
 const BLOCK = 512;

@@ -1,9 +1,9 @@
 import { rm } from 'node:fs/promises';
-import { writeAtomically } from '../../atomic.js';
+import { writeAtomically } from '../../base/atomic.js';
+import { shownName } from '../../base/file-names.js';
+import { inOrder } from '../../base/pool.js';
 import { availableCores } from '../../engine/threads.js';
-import { shownName } from '../../file-names.js';
 import type { ImageCollection, LabelledImages } from '../../plugin.js';
-import { inOrder } from '../../pool.js';
 import { unreadableReason } from '../skipped.js';
 import { type Converted, type ConvertSettings, convertImage } from './convert.js';
 import { newShardIndex, type ShardIndex } from './index-file.js';

@@ -1,6 +1,6 @@
 import { access, copyFile, cp, mkdir, readdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 import { extractArchive } from '../../fetch/extract.js';
 
 /*

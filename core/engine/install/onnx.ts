@@ -3,7 +3,7 @@ import { createReadStream, existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { explainSystemError, UserError, unknownName } from '../../errors.js';
+import { explainSystemError, UserError, unknownName } from '../../base/errors.js';
 import { extractArchive } from '../../fetch/extract.js';
 import { runNpm } from './npm.js';
 import { hasRuntime, libraryFolder, RUNTIME_FOLDER, RUNTIME_PLATFORMS, RUNTIME_VERSION } from './place.js';

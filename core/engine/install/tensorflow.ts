@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
-import { explainSystemError, UserError } from '../../errors.js';
+import { explainSystemError, UserError } from '../../base/errors.js';
 import { downloadFile } from '../../fetch/download.js';
 import { copyFolder, unpackArchive, unpackWheel } from './library.js';
 import { runNpm, runProgram } from './npm.js';

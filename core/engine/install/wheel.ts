@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { UserError } from '../../errors.js';
+import { UserError } from '../../base/errors.js';
 import { networkReason } from '../../fetch/response.js';
 
 /** The wheel whose libraries the addon is built against; newer ones are larger and bring nothing that it uses. */

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { reasonOf } from '../../errors.js';
+import { reasonOf } from '../../base/errors.js';
 import type { ValueData } from './graph.js';
 import type { LaneAnswer, LaneJob, LaneMessage, LaneProgram } from './lane-job.js';
 import { feedsOf } from './program.js';

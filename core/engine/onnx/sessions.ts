@@ -1,5 +1,5 @@
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-common';
-import { reasonOf } from '../../errors.js';
+import { reasonOf } from '../../base/errors.js';
 import type { DeviceName } from '../contract.js';
 import { encodeModel } from './encode.js';
 import { record, type Shape, Value, type ValueData, type ValueType } from './graph.js';

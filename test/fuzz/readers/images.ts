@@ -3,11 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { deflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import sharp, { type Sharp } from 'sharp';
+import { reasonOf } from '../../../core/base/errors.js';
+import { RandomStream } from '../../../core/base/random.js';
 import { randomCrop } from '../../../core/data/image.js';
 import { readPicture } from '../../../core/data/picture.js';
-import { reasonOf } from '../../../core/errors.js';
 import type { ImageItem } from '../../../core/plugin.js';
-import { RandomStream } from '../../../core/random.js';
 import { EDGES, integerBytes } from '../bytes.js';
 import type { FuzzedReader } from '../reader.js';
 

@@ -11,7 +11,7 @@ import { tf } from '../../../core/engine/tf.js';
 import { openFeatureCache } from '../../../core/eval/features-cache.js';
 import type { FeatureNetwork } from '../../../core/eval/network.js';
 import { readEncoder } from '../../../core/eval/network-file.js';
-import { encoderShapes, type ParameterShapes, predictorShapes } from '../../../core/model/parameters.js';
+import { encoderShapes, type ParameterShapes, predictorShapes } from '../../../core/nn/parameters.js';
 import { integerBytes } from '../bytes.js';
 import { editedJson } from '../json.js';
 import type { FuzzedReader } from '../reader.js';

@@ -1,0 +1,151 @@
+import { constants } from 'node:buffer';
+import { closeSync, readSync } from 'node:fs';
+import { StringDecoder } from 'node:string_decoder';
+import { isPointer } from '../data/decode/other-content.js';
+import { openRegularSync, withRegularFile } from '../data/read-file.js';
+import { explainSystemError, UserError } from './errors.js';
+
+/*
+ * Reading of text that anybody may have written: never more of it than there is room for.
+ */
+
+/** Characters of a line, about; of longer ones the middle is left out. */
+const LONGEST_LINE = 1 << 16;
+/** UTF-8's byte order mark. */
+const MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+/** Nesting of JSON. What goes deeper was made to break those who walk through it. */
+const DEEPEST = 100;
+
+/**
+ * Reads a text whole, with or without a byte order mark.
+ * @throws UserError if it cannot be read, is in UTF-16, or has more than `most` bytes
+ */
+export async function readText(path: string, most: number = constants.MAX_STRING_LENGTH): Promise<string> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  await withRegularFile(path, async (file) => {
+    const stream = file.createReadStream({ end: most, highWaterMark: 1 << 18, autoClose: false });
+    for await (const part of stream) {
+      parts.push(part as Buffer);
+      bytes += (part as Buffer).length;
+    }
+  });
+  if (bytes <= most) return textOf(Buffer.concat(parts), path);
+  throw new UserError(`${path} has more than ${most} bytes`, { expected: 'a text of a size that can be read at once' });
+}
+
+/**
+ * The text that bytes are, without a byte order mark.
+ * @param path where they come from, for messages
+ * @throws UserError if they are UTF-16, as some editors of Windows save 'Unicode', or stand for a file of Git LFS
+ */
+export function textOf(bytes: Uint8Array, path: string): string {
+  const [first, second] = bytes;
+  const isMarked = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
+  if (isMarked || (second !== undefined && (first === 0) !== (second === 0))) {
+    throw new UserError(`${path} is a text in UTF-16`, {
+      expected: 'UTF-8',
+      remedy: "save it as UTF-8; editors offer that under 'save as' or 'encoding'",
+    });
+  }
+  if (isPointer(bytes)) {
+    throw new UserError(`${path} is a pointer of Git LFS, not the file itself`, {
+      remedy: 'fetch the file with: git lfs pull',
+    });
+  }
+  return new TextDecoder().decode(bytes); // leaves the mark out
+}
+
+/**
+ * The lines of a text, one after the other, however large it is; with or without a byte order mark.
+ * @throws UserError if it cannot be read, or is in UTF-16
+ */
+export function* linesOf(path: string): Generator<string> {
+  const part = Buffer.alloc(LONGEST_LINE);
+  const decoder = new StringDecoder('utf8');
+  let file: number | undefined;
+  let begun = '';
+  let isStart = true;
+  try {
+    file = openRegularSync(path);
+    for (let bytes = readSync(file, part); bytes > 0; bytes = readSync(file, part)) {
+      if (isStart) textOf(part.subarray(0, Math.min(bytes, MARK.length)), path);
+      const from = isStart && part.subarray(0, bytes).indexOf(MARK) === 0 ? MARK.length : 0;
+      isStart = false;
+      const lines = (begun + decoder.write(part.subarray(from, bytes))).split('\n');
+      begun = (lines.pop() ?? '').slice(0, LONGEST_LINE);
+      yield* lines;
+    }
+    yield begun + decoder.end();
+  } catch (error) {
+    throw explainSystemError(error, path);
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+/**
+ * Reads JSON that may come from anybody.
+ * @throws Error with the reason if it is none, or nested too deeply
+ */
+export function parseJson(text: string): unknown {
+  const value = parseTrustedJson(text);
+  let level = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > DEEPEST) throw new Error(`it is nested more than ${DEEPEST} deep`);
+    level = level.flatMap((entry) => (entry !== null && typeof entry === 'object' ? Object.values(entry) : []));
+  }
+  return value;
+}
+
+/**
+ * Reads JSON of any size and depth.
+ * @throws Error with the reason, line and column if it is none
+ */
+export function parseTrustedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const said = error instanceof Error ? error.message : String(error);
+    const [reason] = said.split(/, "|,? \.\.\."| in JSON| after JSON| at position/); // the place is told below
+    throw new Error(reason + describePlace(text, errorPosition(text, said)), { cause: error });
+  }
+}
+
+/** ', line 3, column 7', both from 1, of a character of a text. */
+export function describePlace(text: string, position: number): string {
+  const before = text.slice(0, position).split('\n');
+  return `, line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
+}
+
+/** The character at which JSON.parse stopped, by its message; where that tells only which one, by what can be read up to it. */
+function errorPosition(text: string, said: string): number {
+  const position = /at position (\d+)/.exec(said)?.[1];
+  if (position !== undefined) return Number(position);
+  if (!said.startsWith('Unexpected token')) return text.length; // it ended
+  let [good, bad] = [0, text.length];
+  while (bad - good > 1) {
+    const middle = Math.floor((good + bad) / 2);
+    if (stopsAtToken(text.slice(0, middle))) bad = middle;
+    else good = middle;
+  }
+  return good;
+}
+
+function stopsAtToken(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return false;
+  } catch (error) {
+    return error instanceof Error && error.message.startsWith('Unexpected token');
+  }
+}
+
+/** The same, with undefined for what cannot be read. */
+export function tryJson(text: string): unknown {
+  try {
+    return parseJson(text);
+  } catch {
+    return undefined;
+  }
+}

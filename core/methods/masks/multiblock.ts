@@ -1,0 +1,170 @@
+import type { RandomStream } from '../../base/random.js';
+import type { MaskIndices } from '../../nn/tokens.js';
+import { type BlockSize, blockSize, drawCorner, fewestPatches, type MaskSettings } from './blocks.js';
+
+/** The masks of images that lie side by side in a batch and keep the same numbers of patches. */
+export interface GroupMasks {
+  context: MaskIndices;
+  targets: MaskIndices;
+}
+
+/** The masks of a batch. */
+export interface BatchMasks {
+  /** Group after group, in the order of the images. */
+  groups: readonly GroupMasks[];
+  /** Context blocks that kept too few patches and had to be allowed into a target block. */
+  overlapping: number;
+  /** Mean number of patches of a context block before groups are cut to their smallest. */
+  drawnPatches: number;
+}
+
+/** Draws of a context block's position before one target fewer is avoided. */
+const DRAWS = 20;
+/** A context block's aspect ratio. */
+const SQUARE = [1, 1] as const;
+
+/**
+ * Draws the multi-block masks of a batch (paper, section 3; reference code, `MaskCollator`).
+ *
+ * The sizes of target and context blocks are drawn once for the batch, positions for each image and block. Patches of
+ * target blocks are taken out of the context. Where that leaves fewer than `minKeep` patches in 20 draws, the last
+ * target is no longer avoided, then the one before, so that drawing always ends. The images of a group are cut to the
+ * fewest patches that one of them keeps, so that tokens form one tensor.
+ *
+ * A group stands for what lies on one GPU of the reference code. There every process draws sizes of its own, but from
+ * the number of the batch as the seed, so that they are the same on all (but for loading threads that overtake one
+ * another): here they are the batch's.
+ *
+ * Settings must have passed `checkMaskSettings`.
+ */
+export function drawMasks(settings: MaskSettings, images: number, stream: RandomStream): BatchMasks {
+  const { gridSize, contexts } = settings;
+  const sizes = {
+    target: blockSize(gridSize, settings.targetScale, settings.targetAspect, stream.uniform()),
+    context: blockSize(gridSize, settings.contextScale, SQUARE, stream.uniform()),
+  };
+  const groupSize = settings.group ?? images;
+  const groups: GroupMasks[] = [];
+  let overlapping = 0;
+  let drawnPatches = 0;
+  for (let from = 0; from < images; from += groupSize) {
+    const drawn = drawGroup(settings, sizes, Math.min(groupSize, images - from), stream);
+    groups.push(drawn.masks);
+    overlapping += drawn.overlapping;
+    drawnPatches += drawn.contextPatches / (images * contexts);
+  }
+  return { groups, overlapping, drawnPatches };
+}
+
+/** Mean over all images of the patches that a context or target block keeps. */
+export function meanPatches(groups: readonly GroupMasks[], blocks: keyof GroupMasks): number {
+  const images = groups.reduce((sum, group) => sum + group[blocks].images, 0);
+  return groups.reduce((sum, group) => sum + group[blocks].images * group[blocks].tokens, 0) / images;
+}
+
+/** The masks of a group, and how many patches its contexts had before they were cut. */
+function drawGroup(
+  settings: MaskSettings,
+  sizes: Record<'target' | 'context', BlockSize>,
+  images: number,
+  stream: RandomStream,
+): { masks: GroupMasks; overlapping: number; contextPatches: number } {
+  const { targets, contexts } = settings;
+  const targetPatches: Int32Array[][] = [];
+  const contextPatches: Int32Array[][] = [];
+  let overlapping = 0;
+  for (let image = 0; image < images; image++) {
+    const { blocks, covered } = drawTargets(settings, sizes.target, stream);
+    targetPatches.push(blocks);
+    const drawn: Int32Array[] = [];
+    for (let context = 0; context < contexts; context++) {
+      const { patches, avoided } = drawContext(settings, sizes.context, covered, stream);
+      drawn.push(patches);
+      if (avoided < targets) overlapping++;
+    }
+    contextPatches.push(drawn);
+  }
+  const cut = settings.mode === 'reference' ? cutLast : cutRandom(stream);
+  return {
+    masks: { context: collate(contextPatches, contexts, cut), targets: collate(targetPatches, targets, cut) },
+    overlapping,
+    contextPatches: contextPatches.flat().reduce((sum, { length }) => sum + length, 0),
+  };
+}
+
+/** An image's target blocks, and for each patch the number (from 1) of the first block that covers it, or 0. */
+function drawTargets(settings: MaskSettings, size: BlockSize, stream: RandomStream) {
+  const { gridSize, targets } = settings;
+  const covered = new Uint16Array(gridSize * gridSize);
+  const blocks: Int32Array[] = [];
+  for (let target = 1; target <= targets; target++) {
+    const patches = patchesOf(size, drawCorner(settings, size, stream), gridSize);
+    for (const patch of patches) covered[patch] ||= target;
+    blocks.push(patches);
+  }
+  return { blocks, covered };
+}
+
+/** A context block without the patches of the first `avoided` targets. */
+function drawContext(settings: MaskSettings, size: BlockSize, covered: Uint16Array, stream: RandomStream) {
+  const { gridSize, targets } = settings;
+  const fewest = fewestPatches(settings);
+  for (let avoided = targets; avoided >= 0; avoided--) {
+    for (let draw = 0; draw < DRAWS; draw++) {
+      const block = patchesOf(size, drawCorner(settings, size, stream), gridSize);
+      const patches = block.filter((patch) => isFree(covered[patch] as number, avoided));
+      if (patches.length >= fewest) return { patches, avoided };
+    }
+  }
+  throw new Error(`no context block of ${size.height} x ${size.width} keeps ${fewest} patches`);
+}
+
+/** Whether a patch, first covered by target `cover` (0: by none), lies in none of the first `avoided` targets. */
+function isFree(cover: number, avoided: number): boolean {
+  return cover === 0 || cover > avoided;
+}
+
+/** Numbers of the patches of a block, in ascending order. */
+function patchesOf({ height, width }: BlockSize, { top, left }: { top: number; left: number }, gridSize: number) {
+  const patches = new Int32Array(height * width);
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++) {
+      patches[row * width + column] = (top + row) * gridSize + left + column;
+    }
+  }
+  return patches;
+}
+
+/** Takes some patches of a block away, so that `count` are left in ascending order. */
+type Cut = (patches: Int32Array, count: number) => Int32Array;
+
+function cutLast(patches: Int32Array, count: number): Int32Array {
+  return patches.subarray(0, count);
+}
+
+/** Draws which patches are left (the first steps of Fisher-Yates). */
+function cutRandom(stream: RandomStream): Cut {
+  return (patches, count) => {
+    if (patches.length === count) return patches;
+    const shuffled = patches.slice();
+    for (let place = 0; place < count; place++) {
+      const chosen = stream.integer(place, patches.length - 1);
+      const patch = shuffled[place] as number;
+      shuffled[place] = shuffled[chosen] as number;
+      shuffled[chosen] = patch;
+    }
+    return shuffled.subarray(0, count).sort();
+  };
+}
+
+/** Cuts every block to the length of the shortest and lists them mask by mask: [B][M][...] -> [M B K]. */
+function collate(blocks: readonly Int32Array[][], masks: number, cut: Cut): MaskIndices {
+  const tokens = Math.min(...blocks.flat().map((block) => block.length));
+  const indices = new Int32Array(masks * blocks.length * tokens);
+  for (let mask = 0; mask < masks; mask++) {
+    blocks.forEach((image, at) => {
+      indices.set(cut(image[mask] as Int32Array, tokens), (mask * blocks.length + at) * tokens);
+    });
+  }
+  return { masks, images: blocks.length, tokens, indices };
+}

@@ -1,0 +1,222 @@
+import { existsSync } from 'node:fs';
+import type { Console } from '../base/console.js';
+import { reasonOf, UserError } from '../base/errors.js';
+import type { FileLock } from '../base/lock.js';
+import { latestCheckpoint } from '../checkpoint/names.js';
+import { compareWithRun, newRunRecord, type RunRecord, readRunRecord, writeRunRecord } from '../config/record.js';
+import { placeOf, type ResolvedOptions } from '../config/resolve.js';
+import type { Options } from '../config/schema.js';
+import { cropSettings, learningRateSchedule, maskSettings, microBatchSizeOf, modelSize } from '../config/settings.js';
+import { keepListing, listingFrom } from '../data/listing/kept.js';
+import { cropsOfStep, requireOneBatch, stepsPerEpoch } from '../data/loader.js';
+import { openData } from '../data/open.js';
+import { checkOutside } from '../data/outside.js';
+import { SkippedImages } from '../data/skipped.js';
+import { type AtOnce, outOfMemory } from '../engine/memory.js';
+import { startEngine } from '../engine/start.js';
+import { createIjepa } from '../methods/ijepa/model.js';
+import type { DataSet, ImageCollection, Plugin } from '../plugin.js';
+import { type Chosen, choose, recordOf, requireRecorded } from '../plugins/chosen.js';
+import { writeMaskPreview } from '../report/mask-preview.js';
+import { tryTerms } from '../train/check-losses.js';
+import { chooseMicroBatchSize } from '../train/memory.js';
+import { announce, describeObjective } from './announce.js';
+import type { StopSignal } from './interrupt.js';
+import { drawCurves, type LoopResult, runLoop } from './loop.js';
+import { freshPosition, readPosition } from './resume-point.js';
+import { checkFolder, createRunFolder, openRunFolder, type RunFolder, runFolder, runLock } from './run-folder.js';
+import { endRunState, writeRunState } from './run-state.js';
+
+/** What is to be trained, and how the program is to behave about it. */
+export interface PretrainRequest {
+  resolved: ResolvedOptions;
+  /** Go on with the run in the folder. */
+  resume: boolean;
+  /** Delete the run in the folder first. */
+  force: boolean;
+  /** The plugins that there are, with some that are named. */
+  plugins: (names: readonly string[]) => Promise<readonly Plugin[]>;
+  console: Console;
+  stop: StopSignal;
+}
+
+/** What a run did, for people and machines. */
+export interface PretrainSummary extends LoopResult {
+  out: string;
+  engine: { name: string; version: string; device: string; threads: number };
+  /** Loss and term against collapse, in words. */
+  objective: string;
+  images: number;
+  /** What was left out of the data and why. */
+  notes: readonly string[];
+  totalSteps: number;
+  /** The newest checkpoint; null where none was saved yet. */
+  checkpoint: string | null;
+}
+
+/** Pictures in masks.png. */
+const PREVIEWED = 4;
+
+/**
+ * Trains a model, from the beginning or from the newest checkpoint of its run folder.
+ *
+ * Everything that can be wrong with options, data and engine is found before the run folder is made, or an old run in it
+ * deleted.
+ */
+export async function pretrain(request: PretrainRequest): Promise<PretrainSummary> {
+  const out = outOf(request);
+  const lock = runLock(out);
+  try {
+    return await pretrainLocked(request, out, lock);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** @param lock taken as soon as the folder is there */
+async function pretrainLocked(request: PretrainRequest, out: string, lock: FileLock): Promise<PretrainSummary> {
+  const { console } = request;
+  const record = request.resume ? await readRunRecord((await openRunFolder(out, lock)).config) : null;
+  if (!record) await checkNewRun(out, request.force, lock);
+  const asked = record ? compareWithRun(request.resolved, record) : request.resolved.options;
+  const size = modelSize(asked);
+  const masks = maskSettings(asked);
+  learningRateSchedule(asked);
+  const plugins = await request.plugins(asked.plugins);
+  if (record) requireRecorded(record.run.broughtBy, asked, plugins);
+  const recordedIn = record ? runFolder(out).config : '';
+  const chosen = choose(asked, plugins, (name) => placeOf(request.resolved, name) || recordedIn);
+  const dataSets = plugins.flatMap((plugin) => plugin.dataSets ?? []);
+  requireOutside(out, request.resolved.options.data, dataSets);
+  const { listing } = runFolder(out);
+  const images = await openData(asked.data, dataSets, listingFrom(record ? listing : null, console.line));
+  if (record) requireSameImages(images, record, out);
+  requireOneBatch(images, asked.batchSize);
+  const { device, threads } = asked;
+  const engine = await startEngine(asked.engine, { device, ...(threads !== null && { threads }) });
+  await tryTerms(chosen, size.encoder.dim);
+  const microBatchSize = asked.microBatchSize ?? record?.run.microBatchSize ?? chooseMicroBatchSize(asked, engine);
+  const options = { ...asked, microBatchSize: Math.min(microBatchSize, asked.batchSize) };
+
+  const folder = record
+    ? await continueRun(out, asked, record, chosen)
+    : await beginRun(
+        request,
+        out,
+        newRunRecord(asked, options.microBatchSize, engine, images, recordOf(chosen)),
+        images,
+        lock,
+      );
+  await keepListing(images, listing);
+  const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
+  const totalSteps = options.epochs * stepsPerEpoch(images.length, options.batchSize);
+  const position = record ? await readPosition(folder, options, console) : freshPosition(options);
+  const verdicts = position.watch?.verdicts ?? {};
+  await writeRunState(folder.state, { state: 'running', reason: null, savedStep: position.state.step, verdicts });
+  try {
+    const model = createIjepa(size);
+    announce(console, options, { images, engine, totalSteps, firstStep: position.state.step });
+    const result = await runLoop(
+      { ...request, options, chosen, model, masks, images, skipped, folder, engine },
+      position,
+    );
+    model.dispose();
+    const { interrupted } = result;
+    await endRunState(folder.state, interrupted ? 'interrupted' : 'done', interrupted, result.verdicts);
+    const { name, version, device, threads } = engine;
+    const checkpoint = latestCheckpoint(folder.checkpoints);
+    return {
+      ...result,
+      out,
+      engine: { name, version, device, threads },
+      objective: describeObjective(options),
+      images: images.length,
+      notes: images.notes ?? [],
+      totalSteps,
+      checkpoint: existsSync(checkpoint) ? checkpoint : null,
+    };
+  } catch (thrown) {
+    const error = outOfMemory(thrown, atOnce(options)) ?? thrown;
+    await endRunState(folder.state, 'failed', reasonOf(error)).catch(() => {}); // the disk may be what failed
+    throw error;
+  } finally {
+    await drawCurves({ folder, console });
+  }
+}
+
+function atOnce(options: Options): AtOnce {
+  const otherwise = 'a smaller --arch, a smaller --image-size or a larger --patch-size';
+  const images = Math.min(microBatchSizeOf(options), options.maskGroup ?? options.batchSize);
+  return { images, flag: '--micro-batch-size', otherwise };
+}
+
+/** The folder of the run. */
+function outOf({ resolved }: PretrainRequest): string {
+  const { out } = resolved.options;
+  if (out === null) {
+    throw new UserError('no folder for the run was named', {
+      expected: '--out DIR',
+      remedy: 'add --out runs/first, for example',
+    });
+  }
+  return out;
+}
+
+/** The run's folder must lie outside the folders of pictures. */
+function requireOutside(out: string, data: readonly string[], dataSets: readonly DataSet[]): void {
+  const names = dataSets.map(({ name }) => name);
+  checkOutside(out, data, names);
+}
+
+/** Refuses a folder that is not free, or that a run is to be deleted from which is none. */
+async function checkNewRun(out: string, force: boolean, lock: FileLock): Promise<void> {
+  await checkFolder(out, force);
+  await lock.check();
+  const { config } = runFolder(out);
+  if (!existsSync(config)) return;
+  await readRunRecord(config).catch((error: unknown) => {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(`${out} holds files, but no run that --force could delete: ${error.message}`, {
+      expected: 'a folder whose config.yaml was written by ijepa pretrain',
+      remedy: 'choose another --out, or empty the folder yourself',
+    });
+  });
+}
+
+function requireSameImages(images: ImageCollection, { run }: RunRecord, out: string): void {
+  if (run.data.fingerprint === images.fingerprint) return;
+  throw new UserError(`the images in ${images.description} are not those that the run in ${out} was trained on`, {
+    expected: 'the same files, by name and size',
+    remedy: 'put them back as they were, name the folder where they are now, or start a new run',
+  });
+}
+
+/** Makes the folder of a new run, with its record and the masks of the first step on the crops that it learns from. */
+async function beginRun(
+  { force }: PretrainRequest,
+  out: string,
+  record: RunRecord,
+  images: ImageCollection,
+  lock: FileLock,
+): Promise<RunFolder> {
+  const { options } = record;
+  const unreadable: [name: string, reason: string][] = [];
+  const note = { add: (name: string, reason: string) => unreadable.push([name, reason]) };
+  const crops = await cropsOfStep(images, { ...options, ...cropSettings(options) }, note, 1, PREVIEWED);
+  const folder = await createRunFolder(out, force, lock);
+  await writeRunRecord(folder.config, record);
+  const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
+  for (const [name, reason] of unreadable) skipped.add(name, reason);
+  await writeMaskPreview(folder.masks, options, crops, 1);
+  return folder;
+}
+
+/** Records what was given anew: where the images are now, for one. */
+async function continueRun(out: string, options: Options, record: RunRecord, chosen: Chosen): Promise<RunFolder> {
+  const folder = runFolder(out);
+  if (JSON.stringify(options) !== JSON.stringify(record.options)) {
+    const run = { ...record.run, broughtBy: recordOf(chosen) };
+    await writeRunRecord(folder.config, { options, run });
+  }
+  return folder;
+}

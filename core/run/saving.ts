@@ -1,0 +1,103 @@
+import { BackgroundSaver } from '../checkpoint/background.js';
+import { type CheckpointFacts, checkpointMetadata, copyState, type StateCopy } from '../checkpoint/checkpoint.js';
+import type { Options } from '../config/schema.js';
+import type { ModelSize } from '../nn/sizes.js';
+import type { TrainState } from '../train/step.js';
+import type { RunFolder } from './run-folder.js';
+import { runStateText } from './run-state.js';
+
+const MINUTE = 60_000;
+
+type WhenOptions = Pick<
+  Options,
+  'saveEverySteps' | 'saveEveryMinutes' | 'saveEveryEpochs' | 'keepCheckpoints' | 'epochs'
+>;
+
+/**
+ * Decides when a run is saved, and saves it: training waits for a copy of the state alone, which is written in the
+ * background.
+ *
+ * One checkpoint is written at a time. A save that falls due meanwhile is taken after the first step at which the one
+ * before is done; that of an epoch's end waits for it, because every epoch is saved.
+ */
+export class CheckpointSaving {
+  readonly #background = new BackgroundSaver();
+  #copy: StateCopy | null = null;
+  #savedStep: number;
+  #savedAt = performance.now();
+  #isDue = false;
+
+  /** @param firstStep steps that were done, and saved, before */
+  constructor(
+    private readonly folder: RunFolder,
+    private readonly model: ModelSize,
+    private readonly options: WhenOptions,
+    private readonly epochSteps: number,
+    firstStep: number,
+  ) {
+    this.#savedStep = firstStep;
+  }
+
+  /**
+   * Saves after a step, where that is due.
+   * @throws UserError if this or an earlier checkpoint could not be written
+   */
+  async afterStep(state: TrainState, watch: CheckpointFacts['watch']): Promise<void> {
+    this.#background.check();
+    const endsEpoch = state.step % this.epochSteps === 0;
+    this.#isDue ||= endsEpoch || this.#hasComeUp(state.step);
+    if (this.#isDue && (endsEpoch || !this.#background.busy)) await this.#save(state, watch);
+  }
+
+  /** Saves what is not saved yet, and waits until everything is on the disk. */
+  async finish(state: TrainState, watch: CheckpointFacts['watch']): Promise<void> {
+    if (state.step > this.#savedStep) await this.#save(state, watch);
+    await this.settle();
+  }
+
+  /** Waits until nothing is being written. */
+  async settle(): Promise<void> {
+    await this.#background.settle();
+  }
+
+  /** Ends the thread that writes, once it is done. */
+  async close(): Promise<void> {
+    await this.#background.close();
+  }
+
+  #hasComeUp(step: number): boolean {
+    const { saveEverySteps, saveEveryMinutes } = this.options;
+    if (saveEverySteps !== null && step % saveEverySteps === 0) return true;
+    return performance.now() - this.#savedAt >= saveEveryMinutes * MINUTE;
+  }
+
+  async #save(state: TrainState, watch: CheckpointFacts['watch']): Promise<void> {
+    await this.settle(); // the copy's memory is free again
+    this.#copy = await copyState(state, this.#copy);
+    const { step } = state;
+    const epoch = Math.ceil(step / this.epochSteps);
+    const { checkpoints, log, table, state: statePath } = this.folder;
+    this.#background.start({
+      folder: checkpoints,
+      tensors: this.#copy,
+      metadata: checkpointMetadata(step, { epoch, model: this.model, watch }),
+      sync: [log, table], // never a checkpoint whose steps are not in the log
+      keep:
+        step % this.epochSteps === 0 && isKept(epoch, this.options)
+          ? { epoch, most: this.options.keepCheckpoints }
+          : null,
+      note: {
+        path: statePath,
+        content: runStateText({ state: 'running', reason: null, savedStep: step, verdicts: watch?.verdicts ?? {} }),
+      },
+    });
+    this.#savedStep = step;
+    this.#savedAt = performance.now();
+    this.#isDue = false;
+  }
+}
+
+/** Whether the checkpoint of an epoch is kept under its number: now and then, and at the end. */
+export function isKept(epoch: number, { saveEveryEpochs, epochs }: WhenOptions): boolean {
+  return epoch % saveEveryEpochs === 0 || epoch === epochs;
+}

@@ -1,0 +1,127 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import test, { type ExecutionContext } from 'ava';
+import { UserError } from '../../core/base/errors.js';
+import { latestCheckpoint, previousCheckpoint } from '../../core/checkpoint/names.js';
+import { readSafetensors } from '../../core/checkpoint/safetensors.js';
+import { startEngine } from '../../core/engine/start.js';
+import { type RunFolder, runFolder } from '../../core/run/run-folder.js';
+import { readRunState } from '../../core/run/run-state.js';
+import { CheckpointSaving } from '../../core/run/saving.js';
+import type { TrainState } from '../../core/train/step.js';
+import { temporaryFolder } from '../helpers/command.js';
+import { TINY, tinyState } from '../helpers/tiny-state.js';
+
+const WHEN = {
+  saveEverySteps: null as number | null,
+  saveEveryMinutes: 1000,
+  saveEveryEpochs: 2,
+  keepCheckpoints: 3,
+  epochs: 9,
+};
+const EPOCH = 10;
+
+test.before(() => startEngine('cpu'));
+
+async function emptyRun(t: ExecutionContext): Promise<RunFolder> {
+  const folder = runFolder(await temporaryFolder(t));
+  await mkdir(folder.checkpoints);
+  for (const log of [folder.log, folder.table]) await writeFile(log, '');
+  return folder;
+}
+
+/** What saves a run, and its state at a step. Everything ends with the test. */
+function startSaving(t: ExecutionContext, folder: RunFolder, when: Partial<typeof WHEN> = {}) {
+  const saving = new CheckpointSaving(folder, TINY, { ...WHEN, ...when }, EPOCH, 0);
+  const state = tinyState();
+  t.teardown(() => saving.close());
+  const at = (step: number): TrainState => ({ ...state, step });
+  return { saving, at, afterStep: (step: number) => saving.afterStep(at(step), null) };
+}
+
+const stepOf = async (path: string) => Number((await readSafetensors(path)).metadata.step);
+
+test('a run is saved after every epoch, and the two newest checkpoints are kept', async (t) => {
+  const folder = await emptyRun(t);
+  const { saving, afterStep } = startSaving(t, folder);
+  for (let step = 1; step <= 25; step++) await afterStep(step);
+  await saving.close();
+  t.is(await stepOf(latestCheckpoint(folder.checkpoints)), 20);
+  t.is(await stepOf(previousCheckpoint(folder.checkpoints)), 10);
+  t.is(await stepOf(join(folder.checkpoints, 'epoch-0002.safetensors')), 20);
+  t.false(existsSync(join(folder.checkpoints, 'epoch-0001.safetensors')));
+});
+
+test('a run is saved every few steps where that is asked for', async (t) => {
+  const folder = await emptyRun(t);
+  const { saving, afterStep } = startSaving(t, folder, { saveEverySteps: 4 });
+  for (let step = 1; step <= 9; step++) {
+    await afterStep(step);
+    await saving.settle();
+  }
+  t.is(await stepOf(latestCheckpoint(folder.checkpoints)), 8);
+  t.is(await stepOf(previousCheckpoint(folder.checkpoints)), 4);
+});
+
+test('a run is saved when the time is over', async (t) => {
+  const folder = await emptyRun(t);
+  const { saving, afterStep } = startSaving(t, folder, { saveEveryMinutes: 1e-9 });
+  for (const step of [1, 2, 3]) {
+    await afterStep(step);
+    await saving.settle();
+    t.is((await readRunState(folder.state))?.savedStep, step);
+  }
+  t.is(await stepOf(latestCheckpoint(folder.checkpoints)), 3);
+});
+
+test('a save that falls due while one is written is taken as soon as that is done', async (t) => {
+  const folder = await emptyRun(t);
+  const { saving, afterStep } = startSaving(t, folder, { saveEverySteps: 2 });
+  for (const step of [2, 3, 4, 5]) await afterStep(step); // the thread that writes has not even started
+  await saving.settle();
+  t.is(await stepOf(latestCheckpoint(folder.checkpoints)), 2);
+  await afterStep(7);
+  await saving.settle();
+  t.is(await stepOf(latestCheckpoint(folder.checkpoints)), 7);
+  t.is(await stepOf(previousCheckpoint(folder.checkpoints)), 2);
+});
+
+test('a run that ends in the middle of an epoch is saved there', async (t) => {
+  const folder = await emptyRun(t);
+  const { saving, at, afterStep } = startSaving(t, folder);
+  await afterStep(3);
+  t.false(existsSync(latestCheckpoint(folder.checkpoints)));
+  await saving.finish(at(3), null);
+  t.is(await stepOf(latestCheckpoint(folder.checkpoints)), 3);
+});
+
+test('a checkpoint holds the state of its step, whatever becomes of the state while it is written', async (t) => {
+  const folder = await emptyRun(t);
+  const { saving, at, afterStep } = startSaving(t, folder, { saveEverySteps: 1 });
+  const memory = (await at(1).weights.encoder['norm.weight']?.data()) as Float32Array;
+  const expected = Float32Array.from(memory);
+  await afterStep(1);
+  memory.fill(99); // as engines do that update in place
+  await saving.close();
+  const { tensors } = await readSafetensors(latestCheckpoint(folder.checkpoints));
+  t.deepEqual(tensors.get('encoder.norm.weight')?.data, expected);
+});
+
+test('a write that failed in the background ends training at the next step, with one message', async (t) => {
+  const folder = await emptyRun(t);
+  const { saving, afterStep } = startSaving(t, folder, { saveEverySteps: 1 });
+  await afterStep(1);
+  await saving.settle();
+  const good = await readFile(latestCheckpoint(folder.checkpoints));
+  await rm(folder.table);
+  const goOn = async () => {
+    for (let step = 2; ; step++) {
+      await afterStep(step);
+      await setTimeout(5);
+    }
+  };
+  await t.throwsAsync(goOn, { instanceOf: UserError, message: /log\.csv does not exist/ });
+  t.deepEqual(await readFile(latestCheckpoint(folder.checkpoints)), good, 'what was saved stays');
+});

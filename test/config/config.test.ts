@@ -1,0 +1,372 @@
+import { readFileSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import { stringify } from 'yaml';
+import { optionsTable } from '../../commands/options-table.js';
+import { UserError } from '../../core/base/errors.js';
+import { readConfigFile } from '../../core/config/file.js';
+import type { Option } from '../../core/config/option.js';
+import { PRESET_NAMES } from '../../core/config/presets.js';
+import { compareWithRun, describeOptions, readRunRecord, writeRunRecord } from '../../core/config/record.js';
+import { resolveOptions } from '../../core/config/resolve.js';
+import { flagOf, OPTION_NAMES, OPTIONS, type Options, REMOVED_OPTIONS, valueBefore } from '../../core/config/schema.js';
+import { learningRateSchedule, maskSettings, modelSize, ratesAt } from '../../core/config/settings.js';
+import { isOptionName, validateOptions } from '../../core/config/validate.js';
+import { hiddenWidth } from '../../core/nn/sizes.js';
+import { ijepa, temporaryFolder } from '../helpers/command.js';
+import { ROOT } from '../helpers/paths.js';
+
+const defaults = () => resolveOptions({ flags: {} });
+
+test('every default and every preset passes validation, fits a model and can draw masks', (t) => {
+  for (const preset of [undefined, ...PRESET_NAMES]) {
+    const { options } = resolveOptions({ preset, flags: {} });
+    t.notThrows(() => validateOptions(options, 'test'), preset);
+    t.true(modelSize(options).encoder.dim > 0 && maskSettings(options).minKeep > 0, preset);
+  }
+});
+
+test('flags, help and the README agree with the schema', async (t) => {
+  const { stdout } = await ijepa(['pretrain', '--help']);
+  const help = stdout.replaceAll(/\s+/g, ' ');
+  for (const name of OPTION_NAMES) {
+    const option: Option<unknown> = OPTIONS[name];
+    if (option.kind !== 'list') t.true(stdout.includes(`  ${flagOf(name)} `), flagOf(name));
+    if (option.kind !== 'list') t.true(help.includes(option.help), `help of ${name}`);
+  }
+  t.true(
+    readFileSync(join(ROOT, 'README.md'), 'utf8').includes(optionsTable()),
+    'run `npm run docs` to bring the README up to date',
+  );
+});
+
+test('the published configurations are those of the reference code', (t) => {
+  const { options } = resolveOptions({ preset: 'in1k-vith14-ep300', flags: {} });
+  const { encoder, predictor } = modelSize(options);
+  t.deepEqual([encoder.dim, encoder.depth, encoder.heads, predictor.dim, predictor.depth], [1280, 32, 16, 384, 12]);
+  const {
+    learningRate,
+    startLearningRate,
+    finalLearningRate,
+    warmupEpochs,
+    weightDecay,
+    finalWeightDecay,
+    ema,
+    finalEma,
+  } = options;
+  t.deepEqual([startLearningRate, learningRate, finalLearningRate, warmupEpochs], [2e-4, 1e-3, 1e-6, 40]);
+  t.deepEqual(
+    [weightDecay, finalWeightDecay, ema, finalEma, options.batchSize, options.epochs],
+    [0.04, 0.4, 0.996, 1, 2048, 300],
+  );
+  t.deepEqual(
+    [options.loss, options.regularizer, options.maskMode, options.minKeep],
+    ['smooth-l1', 'none', 'reference', null],
+  );
+  t.is(maskSettings(options).minKeep, 10);
+  const released = Object.fromEntries(
+    PRESET_NAMES.filter((preset) => preset.startsWith('in')).map((preset) => {
+      const { options } = resolveOptions({ preset, flags: {} });
+      const { warmupEpochs, startLearningRate, maskGroup, batchSize, weightDecaySchedule } = options;
+      const { depth } = modelSize(options).predictor;
+      return [preset, [warmupEpochs, startLearningRate, maskGroup, batchSize, weightDecaySchedule, depth]];
+    }),
+  );
+  t.deepEqual(released, {
+    'in1k-vith14-ep300': [40, 2e-4, 128, 2048, 'cosine', 12],
+    'in1k-vith16-448-ep300': [40, 2e-4, 16, 2048, 'cosine', 12],
+    'in22k-vith14-ep66': [3, 2e-4, 32, 2048, 'cosine', 12],
+    'in22k-vitg16-ep44': [3, 2e-4, 16, 2048, 'cosine', 16],
+  });
+});
+
+test("the presets of the paper have its schedules: step by step the formulas' values", (t) => {
+  const length = { stepsPerEpoch: 625, epochs: 300, scheduleStretch: 1 };
+  for (const preset of PRESET_NAMES.filter((name) => name.startsWith('paper-'))) {
+    const { options } = resolveOptions({ preset, flags: { epochs: 300 } });
+    const at = (step: number) => ratesAt(step, options, length);
+    const close = (value: number, expected: number) =>
+      t.true(Math.abs(value - expected) < 1e-12, `${preset}: ${value}`);
+    close(at(625 * 7.5).learningRate, (1e-4 + 1e-3) / 2); // halfway through a warm-up of 15 epochs
+    close(at(625 * 15).learningRate, 1e-3);
+    close(at(625 * 157.5).learningRate, (1e-3 + 1e-6) / 2); // halfway down the cosine
+    close(at(625 * 300).learningRate, 1e-6);
+    close(at(625 * 100).weightDecay, 0.16); // a third of the way from 0.04 to 0.4
+    close(at(625 * 300).weightDecay, 0.4);
+    close(at(1).momentum, 0.996);
+    t.is(options.loss, 'l2');
+    t.is(options.batchSize, 2048);
+  }
+  const depths = ['vit-base', 'vit-large', 'vit-huge', 'vit-giant'].map(
+    (arch) => modelSize(resolveOptions({ preset: 'paper-vitb16', flags: { arch } }).options).predictor.depth,
+  );
+  t.deepEqual(depths, [6, 12, 12, 16]);
+});
+
+test('no preset of the paper or the reference has a term against collapse', (t) => {
+  for (const preset of PRESET_NAMES) {
+    const { regularizer } = resolveOptions({ preset, flags: {} }).options;
+    t.is(regularizer, preset === 'demo' || preset === 'cpu-small' ? 'vicreg' : 'none', preset);
+  }
+});
+
+test('flags beat the file, the file beats the preset, the preset beats defaults; each value says where it comes from', (t) => {
+  const file = { path: 'f.yaml', preset: 'demo', options: { depth: 5, epochs: 7 } };
+  const { options, origins } = resolveOptions({ file, flags: { epochs: 9 } });
+  t.deepEqual([options.epochs, options.depth, options.dim, options.targets], [9, 5, 64, 4]);
+  t.deepEqual(
+    [origins.epochs, origins.depth, origins.dim, origins.targets],
+    ['flag', 'f.yaml', 'preset demo', 'default'],
+  );
+  t.is(
+    resolveOptions({ preset: 'cpu-small', file, flags: {} }).origins.dim,
+    'preset cpu-small',
+    'a flag names the preset',
+  );
+});
+
+test('unknown names and impossible values are refused with what would be right', (t) => {
+  const report = (values: object) =>
+    t.throws(() => validateOptions(values as Record<string, unknown>, 'f.yaml'), { instanceOf: UserError })?.report ??
+    '';
+  t.regex(report({ batchsize: 3 }), /unknown option 'batchsize' in f\.yaml[\s\S]*did you mean 'batchSize'/);
+  t.regex(report({ batchSize: 1 }), /batchSize \(--batch-size\) in f\.yaml cannot be 1[\s\S]*whole number from 2/);
+  t.regex(report({ batchSize: 2.5 }), /cannot be 2\.5/);
+  t.regex(report({ learningRate: 'fast' }), /cannot be "fast"/);
+  t.regex(report({ cropScale: [0.9, 0.3] }), /from-to/);
+  t.regex(report({ cropScale: [0, 1] }), /above 0 to 1/);
+  t.regex(report({ maskMode: 'paper' }), /one of inclusive, reference/);
+  t.regex(report({ maskMode: 'referense' }), /did you mean 'reference'/);
+  t.regex(report({ loss: 2 }), /loss \(--loss\) in f\.yaml cannot be 2[\s\S]*the name of a loss/);
+  t.regex(report({ dim: null, depth: 0 }), /depth[\s\S]*or auto/);
+  t.regex(report({ beta2: 1 }), /from 0 to below 1/);
+  t.regex(report({ learningRate: Number.POSITIVE_INFINITY }), /cannot be Infinity/);
+  t.regex(report({ data: 5 }), /data \(DATA\.\.\.\)/);
+  t.throws(() => resolveOptions({ preset: 'dmeo', flags: {} }), { message: /unknown preset 'dmeo'/ });
+});
+
+test('what is left to the program is written auto on the command line and in files', async (t) => {
+  const flags = ['config', '--json', '--preset', 'demo', '--dim', 'auto', '--warmup-epochs', 'auto'];
+  const { options } = JSON.parse((await ijepa(flags)).stdout);
+  t.deepEqual([options.dim, options.warmupEpochs], [null, null]);
+  t.deepEqual(validateOptions({ dim: 'auto', minKeep: 'auto', depth: null }, 'f.yaml'), {
+    dim: null,
+    minKeep: null,
+    depth: null,
+  });
+  t.throws(() => validateOptions({ epochs: 'auto' }, 'f.yaml'), { instanceOf: UserError });
+  t.is(validateOptions({ out: 'auto' }, 'f.yaml').out, 'auto', 'a path has no such word');
+});
+
+test('a warm-up that leads nowhere is refused', (t) => {
+  const report = (flags: object) =>
+    t.throws(() => learningRateSchedule(resolveOptions({ flags }).options), { instanceOf: UserError })?.report ?? '';
+  t.regex(report({ epochs: 2, warmupEpochs: 40 }), /warm-up of 40 epochs[\s\S]*--warmup-epochs auto/);
+  t.regex(report({ startLearningRate: 0.01 }), /--start-learning-rate 0\.01 is more than/);
+  t.regex(report({ learningRate: 1e-7 }), /--final-learning-rate 0\.000001 is more than/);
+  const { startLearningRate, warmupEpochs } = learningRateSchedule(
+    resolveOptions({ flags: { learningRate: 0.01, epochs: 30 } }).options,
+  );
+  t.deepEqual([startLearningRate, warmupEpochs], [0.002, 3]);
+});
+
+test("the giant's predictor has the usual MLP ratio", (t) => {
+  const { encoder, predictor } = modelSize(resolveOptions({ preset: 'in22k-vitg16-ep44', flags: {} }).options);
+  t.deepEqual([hiddenWidth(encoder), hiddenWidth(predictor)], [6144, 1536]);
+});
+
+test('a range can be written as text or as a list', (t) => {
+  for (const value of ['0.3-1', '0.3,1', '0.3..1', [0.3, 1]]) {
+    t.deepEqual(validateOptions({ cropScale: value }, 'f').cropScale, [0.3, 1]);
+  }
+});
+
+test('sizes that do not fit are refused with the nearest that do', (t) => {
+  const report = (flags: object) =>
+    t.throws(() => modelSize(resolveOptions({ flags }).options), { instanceOf: UserError })?.report ?? '';
+  t.regex(report({ imageSize: 100, patchSize: 16 }), /--image-size 96, or --patch-size 20/);
+  t.regex(report({ imageSize: 10, patchSize: 16 }), /--image-size 16, or --patch-size 10/);
+  t.regex(
+    report({ imageSize: 4096, patchSize: 1 }),
+    /at most 128 x 128 patches[\s\S]*--image-size 128, or --patch-size 32/,
+  );
+  t.regex(report({ dim: 50, heads: 3 }), /--dim 50 does not fit 3 heads[\s\S]*--dim 48 or 60/);
+});
+
+test('configuration files are found by name and read as YAML, JSON or modules', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeFile(join(folder, 'a.yaml'), 'preset: demo\nepochs: 3\nrun: {engine: x}\n');
+  await writeFile(join(folder, 'b.json'), '{"epochs": 4}');
+  await writeFile(join(folder, 'c.mjs'), 'export default { epochs: 5 };');
+  t.deepEqual(await readConfigFile(join(folder, 'a.yaml')), {
+    path: join(folder, 'a.yaml'),
+    preset: 'demo',
+    options: { epochs: 3 },
+    removed: [],
+    others: [],
+  });
+  t.deepEqual((await readConfigFile(join(folder, 'b.json')))?.options, { epochs: 4 });
+  t.deepEqual((await readConfigFile(join(folder, 'c.mjs')))?.options, { epochs: 5 });
+  await writeFile(join(folder, 'bad.yaml'), 'a: [1\n b: }');
+  await t.throwsAsync(() => readConfigFile(join(folder, 'bad.yaml')), {
+    instanceOf: UserError,
+    message: /cannot be read as a configuration/,
+  });
+  await t.throwsAsync(() => readConfigFile(join(folder, 'none.yaml')), {
+    instanceOf: UserError,
+    message: /does not exist/,
+  });
+  for (const name of ['ijepa.config.yaml', '.ijeparc', '.ijeparc.json', 'package.json']) {
+    const place = join(folder, name.replaceAll('.', '_'));
+    await mkdir(place);
+    await writeFile(join(place, name), name === 'package.json' ? '{"ijepa": {"epochs": 8}}' : '{"epochs": 8}');
+    const { stdout } = await ijepa(['config', '--json'], place);
+    t.is(JSON.parse(stdout).options.epochs, 8, name);
+  }
+});
+
+test('ijepa config prints a configuration that --config reads, with origins', async (t) => {
+  const folder = await temporaryFolder(t);
+  const { stdout } = await ijepa(['config', '--preset', 'cpu-small', '--epochs', '12'], folder);
+  t.regex(stdout, /epochs: 12 +# flag/);
+  t.regex(stdout, /dim: 128 +# preset cpu-small/);
+  t.regex(stdout, /minKeep: auto +# default: 10, or the smallest block where that is smaller \(here 9\)/);
+  t.regex(stdout, /warmupEpochs: auto +# default: a tenth of the epochs \(here 1\.2\)/);
+  await writeFile(join(folder, 'printed.yaml'), stdout);
+  const again = resolveOptions({ file: await readConfigFile(join(folder, 'printed.yaml')), flags: {} });
+  t.deepEqual(again.options, resolveOptions({ preset: 'cpu-small', flags: { epochs: 12 } }).options);
+  t.is(describeOptions(defaults()).split('\n').length, OPTION_NAMES.length);
+});
+
+test('a run goes on with its own options; only those that may change can be given anew', (t) => {
+  const recorded = { options: resolveOptions({ flags: { epochs: 5, out: 'a' } }).options, lacking: [] };
+  t.is(compareWithRun(resolveOptions({ flags: { out: 'b', keepCheckpoints: 9 } }), recorded).keepCheckpoints, 9);
+  t.is(compareWithRun(defaults(), recorded).epochs, 5);
+  t.notThrows(() => compareWithRun(resolveOptions({ flags: { epochs: 5 } }), recorded));
+  const error = t.throws(() => compareWithRun(resolveOptions({ flags: { epochs: 6 } }), recorded), {
+    instanceOf: UserError,
+  });
+  t.regex(error?.message ?? '', /--epochs cannot change when a run goes on: it was 5, flag says 6/);
+  // Its preset may have learned of an option that is younger than the run.
+  const demo = resolveOptions({ preset: 'demo', flags: {} });
+  const older = { options: { ...demo.options, depth: null }, lacking: ['depth' as const] };
+  t.is(compareWithRun(demo, older).depth, null);
+  t.throws(() => compareWithRun(demo, { ...older, lacking: [] }), { message: /--depth cannot change/ });
+  t.throws(() => compareWithRun(resolveOptions({ flags: { depth: 4 } }), older), { message: /--depth cannot change/ });
+});
+
+test('every option that the record of an older run lacks has the value of the time before there was such an option', async (t) => {
+  const path = join(await temporaryFolder(t), 'config.yaml');
+  const { options } = resolveOptions({ preset: 'demo', flags: { seed: 7 } });
+  const run = { microBatchSize: 16, data: { images: 168, fingerprint: 'abc' }, broughtBy: {} };
+  for (const name of OPTION_NAMES) {
+    const { [name]: _lacking, ...older } = options;
+    await writeRunRecord(path, { options: older as Options, run });
+    const record = await readRunRecord(path);
+    t.deepEqual(record.options, { ...options, [name]: valueBefore(name) }, name);
+    t.deepEqual(record.lacking, [name]);
+    t.deepEqual(Object.keys(record.options), OPTION_NAMES);
+  }
+  t.notThrows(() => validateOptions(Object.fromEntries(OPTION_NAMES.map((name) => [name, valueBefore(name)])), 'test'));
+  await writeFile(path, `${stringify(options)}imagesize: 5\n${stringify({ run })}`);
+  await t.throwsAsync(() => readRunRecord(path), { message: /unknown option 'imagesize'/ });
+  await writeFile(path, stringify(options));
+  await t.throwsAsync(() => readRunRecord(path), {
+    message: /not a whole record of a run: its section run is missing/,
+  });
+});
+
+test('what once was an option is passed over in older records, and noted where a file of the user names it', async (t) => {
+  const folder = await temporaryFolder(t);
+  const removed = Object.keys(REMOVED_OPTIONS);
+  t.deepEqual(removed.filter(isOptionName), []);
+  const file = join(folder, 'older.yaml');
+  const run = { microBatchSize: 16, data: { images: 168, fingerprint: 'abc' } };
+  await writeFile(file, stringify({ ...Object.fromEntries(removed.map((name) => [name, 5])), epochs: 3, run }));
+  t.is((await readRunRecord(file)).options.epochs, 3);
+  const { stdout, stderr, code } = await ijepa(['config', '--json', '--config', file]);
+  t.is(JSON.parse(stdout).options.epochs, 3);
+  t.deepEqual(
+    stderr
+      .split('\n')
+      .map((line) => line.replace(/^note: (\w+) in .*older\.yaml is no option any more and is passed over; .+$/, '$1')),
+    [...removed, ''],
+  );
+  t.is(code, 0);
+});
+
+test('every form of a configuration is read, or named as not read, with or without a byte order mark', async (t) => {
+  const folder = await temporaryFolder(t);
+  const epochsOf = async (name: string, content: string | Buffer) => {
+    await writeFile(join(folder, name), content);
+    return (await readConfigFile(join(folder, name)))?.options.epochs;
+  };
+  for (const mark of ['', '\uFEFF']) {
+    for (const name of ['a.yaml', 'a.yml', 'rc'])
+      t.is(await epochsOf(`${mark.length}${name}`, `${mark}epochs: 8\n`), 8, name);
+    t.is(await epochsOf(`${mark.length}.json`, `${mark}{"epochs": 8}`), 8);
+    t.is(await epochsOf(`${mark.length}.mjs`, `${mark}export default { epochs: 8 };`), 8);
+    t.is(await epochsOf(`${mark.length}.cjs`, `${mark}module.exports = { epochs: 8 };`), 8);
+    t.is(await epochsOf('package.json', `${mark}{"name": "x", "ijepa": {"epochs": 8}}`), 8);
+  }
+  for (const encoding of ['with', 'without']) {
+    const text = Buffer.from(`${encoding === 'with' ? '\uFEFF' : ''}epochs: 8`, 'utf16le');
+    await t.throwsAsync(() => epochsOf('wide.yaml', text), { instanceOf: UserError, message: /a text in UTF-16/ });
+  }
+  const isRead = Boolean((process.features as { typescript?: unknown }).typescript);
+  for (const [name, says] of [
+    ['ijepa.config.ts', /is not read: Node .* does not run TypeScript/],
+    ['ijepa.config.mts', /is not read: Node .* does not run TypeScript/],
+    ['.ijeparc.cts', /is not read: Node .* does not run TypeScript/],
+    ['ijepa.config.toml', /is not read: the form \.toml is not/],
+    ['.ijeparc.json5', /is not read: the form \.json5 is not/],
+  ] as const) {
+    const place = join(folder, `in${name}`);
+    await mkdir(place);
+    await writeFile(
+      join(place, name),
+      name.endsWith('.cts') ? 'export = { epochs: 8 };' : 'export default { epochs: 8 };',
+    );
+    if (name.endsWith('ts') && isRead) {
+      t.is((await readConfigFile(join(place, name)))?.options.epochs, 8);
+      continue;
+    }
+    await t.throwsAsync(() => readConfigFile(join(place, name)), { instanceOf: UserError, message: says });
+    if (name !== 'ijepa.config.toml') continue;
+    const found = await ijepa(['config'], place);
+    t.is(found.code, 2);
+    t.regex(found.stderr, says);
+    await writeFile(join(place, '.ijeparc'), 'epochs: 8\n'); // is looked for later
+    t.is((await ijepa(['config'], place)).code, 2);
+    await writeFile(join(place, 'ijepa.config.yaml'), 'epochs: 9\n');
+    const { code, stdout, stderr } = await ijepa(['config', '--json'], place);
+    t.deepEqual([code, JSON.parse(stdout).options.epochs], [0, 9]);
+    t.regex(
+      stderr,
+      /^note: .*ijepa\.config\.toml is passed over: .*yaml is the configuration that is used\nnote: .*\.ijeparc is/,
+    );
+  }
+});
+
+test('what is wrong in a configuration is told whole, with line and column', async (t) => {
+  const folder = await temporaryFolder(t);
+  for (const [name, content, says] of [
+    ['a.json', '{\n  "imageSize": 96,\n}\n', /configuration: Expected double-quoted property name, line 3, column 1$/],
+    ['b.json', '{\n  "imageSize": x}\n', /Unexpected token 'x', line 2, column 16$/],
+    ['c.json', '{\n  "imageSize": 9', /line 2, column 17$/],
+    ['package.json', '{\n  "name": "x"\n  "ijepa": {}}', /line 3, column 3$/],
+    ['a.yaml', 'epochs: 1\ndata: [a\nseed: 2\n', /line 3, column 1$/],
+    ['a.mjs', 'export default {\n  imageSize: ,\n};', /configuration: Unexpected token ',', line 2, column 14$/],
+    ['b.mjs', '\n throw new Error("no\\ngood reason");', /configuration: no good reason, line 2, column 8$/],
+    [
+      'a.cjs',
+      'module.exports = {\n  imageSize: nothing,\n};',
+      /configuration: nothing is not defined, line 2, column 14$/,
+    ],
+    ['b.cjs', 'module.exports = {\n', /Unexpected end of input, line \d+/],
+  ] as const) {
+    await writeFile(join(folder, name), content);
+    await t.throwsAsync(() => readConfigFile(join(folder, name)), { instanceOf: UserError, message: says }, name);
+  }
+});

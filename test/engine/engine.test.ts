@@ -1,0 +1,169 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { chooseWheel, type Wheel } from '../../core/engine/install/wheel.js';
+import { tf } from '../../core/engine/tf.js';
+import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { relativeDifference } from '../helpers/engines.js';
+import { ROOT } from '../helpers/paths.js';
+
+const PACKAGE = join(ROOT, 'node_modules', '@tensorflow', 'tfjs-node-gpu');
+
+test('engine list says of every engine whether it is there, or why not', async (t) => {
+  const { code, stdout } = await ijepa(['engine', 'list', '--json']);
+  t.is(code, 0);
+  const rows: { engine: string; present: boolean; reason: string | null; isAuto: boolean; matMulGflops: number }[] =
+    JSON.parse(stdout);
+  t.deepEqual(
+    rows.map(({ engine }) => engine),
+    ['tensorflow-gpu', 'onnx', 'tensorflow', 'wasm', 'cpu'],
+  );
+  for (const row of rows) t.true(row.present ? row.matMulGflops > 0 : (row.reason?.length ?? 0) > 10, row.engine);
+  t.is(rows.filter(({ isAuto }) => isAuto).length, 1);
+  t.true(rows.find(({ isAuto }) => isAuto)?.present);
+});
+
+test('tf has the gradients and chained methods of the whole of TensorFlow.js', async (t) => {
+  tf.enableProdMode();
+  await tf.setBackend('cpu');
+  const gradient = tf.grad((x) => x.square().mul(2).elu().logSumExp().add(x.mod(2).sum()));
+  const [first, second] = await gradient(tf.tensor([1, 2])).data();
+  // d/dx log(e^(2x^2) + ...) is 4x times the softmax of 2x^2; that of the remainder is 1.
+  const share = 1 / (1 + Math.exp(2 - 8));
+  t.true(Math.abs((first ?? 0) - (4 * (1 - share) + 1)) < 1e-5);
+  t.true(Math.abs((second ?? 0) - (8 * share + 1)) < 1e-5);
+  for (const kernel of [
+    'Conv2D',
+    'MaxPool',
+    'ResizeBilinear',
+    'GatherV2',
+    'LogSoftmax',
+    'Cumsum',
+    'UnsortedSegmentSum',
+  ]) {
+    t.truthy(tf.getGradient(kernel), kernel);
+  }
+});
+
+test('bench prints an array with the figures of each engine', async (t) => {
+  const { code, stdout, stderr } = await ijepa('bench --engine auto,wasm --config tiny --steps 1 --json'.split(' '));
+  t.is(code, 0, stderr);
+  const results: Record<string, unknown>[] = JSON.parse(stdout);
+  t.is(results.length, 2);
+  t.deepEqual(Object.keys(results[0] ?? {}), [
+    'engine',
+    'version',
+    'device',
+    'config',
+    'threads',
+    'secondsPerStep',
+    'minSeconds',
+    'imagesPerSecond',
+    'firstStepSeconds',
+    'peakMemoryMiB',
+    'gflops',
+  ]);
+  t.is(results[1]?.engine, 'wasm');
+  t.true(results.every(({ secondsPerStep, gflops }) => Number(secondsPerStep) > 0 && Number(gflops) > 0));
+  const wrong = await ijepa(['bench', '--engine', 'onx']);
+  t.is(wrong.code, 2);
+  t.regex(wrong.stderr, /unknown engine 'onx'[\s\S]*did you mean 'onnx'/);
+});
+
+test('of the wheels of an index, the one of the version and platform is taken', (t) => {
+  const wheel = (filename: string): Wheel => ({ filename, url: filename, hashes: { sha256: '' } });
+  const wanted = 'tensorflow_cpu-2.15.1-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl';
+  const others = ['tensorflow_cpu-2.15.1-cp311-cp311-win_amd64.whl', 'tensorflow_cpu-2.9.1-cp39-manylinux_x86_64.whl'];
+  t.is(chooseWheel([...others, wanted].map(wheel))?.filename, wanted);
+  t.is(chooseWheel(others.map(wheel)), undefined);
+});
+
+test.serial('an installation that fails says why and leaves nothing', async (t) => {
+  if (process.platform !== 'linux' || process.arch !== 'x64' || !existsSync(PACKAGE)) {
+    t.log('left out: the command is for Linux on x86-64');
+    t.pass();
+    return;
+  }
+  const folder = await temporaryFolder(t);
+  await mkdir(join(folder, 'empty'));
+  await writeFile(join(folder, 'not.whl'), 'text');
+  await writeFile(join(folder, 'not.tar.gz'), 'text');
+  const name = 'tensorflow_cpu-2.15.1-cp311-cp311-manylinux2014_x86_64.whl';
+  const index = await serve(t, (request, response) => {
+    if (request.url === '/broken/tensorflow-cpu/') response.end('<html>no JSON</html>');
+    else if (request.url === '/none/tensorflow-cpu/') response.end(JSON.stringify({ files: [] }));
+    else if (request.url === '/damaged/tensorflow-cpu/') {
+      response.end(JSON.stringify({ files: [{ filename: name, url: '../wheel', hashes: { sha256: 'other' } }] }));
+    } else if (request.url === '/damaged/wheel') response.end('bytes');
+    else {
+      response.statusCode = 404;
+      response.end();
+    }
+  });
+  const wrong: [string[], RegExp][] = [
+    [['--from', join(folder, 'nowhere')], /nowhere does not exist/],
+    [['--from', join(folder, 'empty')], /libtensorflow is not in/],
+    [['--from', join(folder, 'not.whl')], /not\.whl is not a wheel/],
+    [['--from', join(folder, 'not.tar.gz')], /libtensorflow is not in|cannot be unpacked/],
+    [['--from', 'pypi', '--index', `${index}/missing`], /answers 404/],
+    [['--from', 'pypi', '--index', `${index}/broken`], /does not answer as a package index/],
+    [['--from', 'pypi', '--index', `${index}/none`], /has no wheel of tensorflow-cpu/],
+    [['--from', 'pypi', '--index', `${index}/damaged`], /arrived damaged/],
+    [['--from', 'pypi', '--index', 'http://127.0.0.1:1'], /cannot be reached/],
+  ];
+  for (const [args, message] of wrong) {
+    const { code, stderr } = await ijepa(['engine', 'install', 'tensorflow', ...args]);
+    t.is(code, 2, stderr);
+    t.regex(stderr, message);
+    t.notRegex(stderr, /\n {4}at /);
+    t.false(existsSync(join(PACKAGE, 'unfinished')), args.join(' '));
+  }
+});
+
+async function serve(t: ExecutionContext, listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+  t.teardown(() => server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+test.serial('the device webgpu computes what the processor computes, or says why it cannot', async (t) => {
+  const folder = await temporaryFolder(t);
+  const train = (device: string) =>
+    ijepa([
+      'pretrain',
+      ...SMALLEST,
+      '--epochs',
+      '1',
+      '--engine',
+      'onnx',
+      '--device',
+      device,
+      '--out',
+      join(folder, device),
+    ]);
+  const losses = (device: string): number[] =>
+    readFileSync(join(folder, device, 'log.jsonl'), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line).loss);
+  const { code, stderr } = await train('webgpu');
+  if (code !== 0) {
+    t.is(code, 2, stderr);
+    t.regex(stderr, /the device webgpu is not available: \S.*\n {2}expected: a graphics card/);
+    t.false(existsSync(join(folder, 'webgpu')));
+    t.log('skipped: no adapter');
+    return;
+  }
+  t.is((await train('cpu')).code, 0);
+  t.true(relativeDifference(losses('webgpu'), losses('cpu')) < 1e-4);
+});
+
+test('only the engine onnx takes a device', async (t) => {
+  const { code, stderr } = await ijepa('bench --engine wasm --device webgpu --config tiny --steps 1'.split(' '));
+  t.is(code, 2);
+  t.regex(stderr, /the engine wasm cannot compute on the device webgpu[\s\S]*--engine onnx --device webgpu/);
+});

@@ -1,0 +1,158 @@
+import { Worker } from 'node:worker_threads';
+import test from 'ava';
+import type { Engine } from '../../core/engine/contract.js';
+import { placesOf } from '../../core/engine/onnx/lane.js';
+import { startEngine } from '../../core/engine/start.js';
+import { type Tensor, tf } from '../../core/engine/tf.js';
+import { createIjepa, initialWeights } from '../../core/methods/ijepa/model.js';
+import type { ModelSize } from '../../core/nn/sizes.js';
+import { prepareObjective, trainable } from '../../core/train/objective.js';
+import { findEngines } from '../helpers/engines.js';
+import { objectiveOf } from '../helpers/objective.js';
+
+const engines = await findEngines();
+const isPresent = engines.some(({ name, present }) => name === 'onnx' && present);
+const testOnOnnx = isPresent ? test.serial : test.serial.skip;
+
+/** With two threads there are two lanes, however many cores the machine has. */
+const start = (): Promise<Engine> => startEngine('onnx', { threads: 2 });
+
+/** Rows of a table, times a number, and the rows' numbers as they were given. */
+const compute = ({ table }: { table: Tensor }, { rows, times }: { rows: Tensor; times: number }) =>
+  tf.tidy(() => ({ scaled: tf.gather(table, rows).mul(times), same: rows }));
+
+testOnOnnx('parts that two lanes compute come in their order, as if they were computed one by one', async (t) => {
+  const engine = await start();
+  t.is(engine.lanes, 2);
+  const inLanes = engine.compileParts(compute);
+  const alone = engine.compile(compute);
+  const table = tf.tensor2d([1, 2, 3, 4, 5, 6], [3, 2]);
+  for (const wanted of [
+    [[0], [1]],
+    [
+      [2, 1],
+      [0, 0],
+      [1, 2],
+    ],
+    [[1]],
+    [],
+    [[0], [1, 2], [2], [0, 1]],
+  ]) {
+    const parts = wanted.map((rows, at) => ({ rows: tf.tensor1d(rows, 'int32'), times: at + 1 }));
+    for (const atOnce of [undefined, 1, 2]) {
+      let at = 0;
+      for await (const { scaled, same } of inLanes({ table }, parts, atOnce)) {
+        const part = parts[at++] as (typeof parts)[number];
+        const expected = await alone({ table }, part);
+        t.deepEqual(await scaled.data(), await expected.scaled.data());
+        t.deepEqual(scaled.shape, expected.scaled.shape);
+        t.deepEqual(await same.data(), await part.rows.data());
+      }
+      t.is(at, parts.length);
+    }
+  }
+});
+
+testOnOnnx('what is shared is read anew for every call, and stays as it is', async (t) => {
+  const engine = await start();
+  const inLanes = engine.compileParts((x: Tensor, part: Tensor) => tf.tidy(() => x.add(part)));
+  let x: Tensor = tf.tensor1d([1, 2, 3]);
+  const parts = [tf.tensor1d([10, 10, 10]), tf.tensor1d([20, 20, 20])];
+  const sums = async () => {
+    const found: number[][] = [];
+    for await (const sum of inLanes(x, parts)) found.push([...(await sum.data())]);
+    return found;
+  };
+  t.deepEqual(await sums(), [
+    [11, 12, 13],
+    [21, 22, 23],
+  ]);
+  x = await engine.accumulate(x, tf.tensor1d([100, 100, 100])); // in place
+  t.deepEqual(await sums(), [
+    [111, 112, 113],
+    [121, 122, 123],
+  ]);
+  t.deepEqual([...(await x.data())], [101, 102, 103]);
+});
+
+testOnOnnx('what fails in the second lane fails the call, and the next one works', async (t) => {
+  const engine = await start();
+  const inLanes = engine.compileParts(compute);
+  const table = tf.tensor2d([1, 2, 3, 4], [2, 2]);
+  const parts = (rows: number[]) => rows.map((row) => ({ rows: tf.tensor1d([row], 'int32'), times: 1 }));
+  const first = async (rows: number[]) => {
+    const values: number[] = [];
+    for await (const { scaled } of inLanes({ table }, parts(rows))) values.push((await scaled.data())[0] as number);
+    return values;
+  };
+  await t.throwsAsync(() => first([0, 7]), { message: /indices element out of data bounds/ });
+  t.deepEqual(await first([1, 0]), [3, 1]);
+});
+
+testOnOnnx('a part in the second lane takes along the weights and its own images, not the batch', async (t) => {
+  const engine = await start();
+  const size: ModelSize = {
+    imageSize: 64,
+    patchSize: 16,
+    encoder: { dim: 16, depth: 1, heads: 2, mlpRatio: 4 },
+    predictor: { dim: 8, depth: 1, heads: 2, mlpRatio: 4 },
+  };
+  const model = createIjepa(size);
+  const weights = initialWeights(size, 0, 'scaled');
+  const images = 16;
+  const pixels = 3 * size.imageSize ** 2;
+  const masks = (tokens: number, count: number) => ({
+    masks: 1,
+    images: count,
+    tokens,
+    indices: Int32Array.from({ length: count * tokens }, (_, at) => at % tokens),
+  });
+  const groups = [9, 7].map((count, at) => ({ context: masks(3 + at, count), targets: masks(2, count) }));
+  // A view of a larger buffer, and groups of which each is a part.
+  const batch = {
+    images: new Float32Array(4 * images * pixels).subarray(pixels, (1 + images) * pixels),
+    masks: groups,
+  };
+  const sent: number[] = [];
+  const { postMessage } = Worker.prototype;
+  t.teardown(() => {
+    Worker.prototype.postMessage = postMessage;
+  });
+  Worker.prototype.postMessage = function (message: { kind?: string }, ...rest) {
+    if (message.kind === 'job') sent.push(bytesOf(message));
+    else t.true(bytesOf(message) < 1e5);
+    return postMessage.call(this, message, ...rest);
+  };
+  const compute = prepareObjective(engine, model, objectiveOf('l2', 'none', 32));
+  await compute(weights, batch, 1);
+  const ofWeights = placesOf(
+    [...Object.values(trainable(weights)), ...Object.values(weights.target)].map(({ size }) => size),
+  );
+  t.is(sent.length, 1);
+  const own = (sent[0] as number) - ofWeights.bytes;
+  const ofImages = 4 * 7 * pixels;
+  t.true(own >= ofImages && own < ofImages + 1000, `${own} bytes for images of ${ofImages}`);
+});
+
+/** The bytes of all buffers that a message takes along, moved or cloned. */
+function bytesOf(message: unknown): number {
+  const buffers = new Set<ArrayBufferLike>();
+  const visit = (part: unknown): void => {
+    if (ArrayBuffer.isView(part)) buffers.add(part.buffer);
+    else if (part instanceof ArrayBuffer) buffers.add(part);
+    else if (typeof part === 'object' && part !== null) Object.values(part).forEach(visit);
+  };
+  visit(message);
+  return [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0);
+}
+
+test('arrays of a lane begin at whole steps of 64 bytes', (t) => {
+  t.deepEqual(placesOf([1, 16, 17]), {
+    places: [
+      { offset: 0, length: 1 },
+      { offset: 64, length: 16 },
+      { offset: 128, length: 17 },
+    ],
+    bytes: 256,
+  });
+});

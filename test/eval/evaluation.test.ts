@@ -1,0 +1,197 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import sharp from 'sharp';
+import type { EvaluationResult } from '../../core/eval/result.js';
+import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { FIXTURES } from '../helpers/paths.js';
+
+/** A run of a few steps, for all tests. */
+const RUN = join(await mkdtempOnce(), 'run');
+
+async function mkdtempOnce(): Promise<string> {
+  const { mkdtemp } = await import('node:fs/promises');
+  const { tmpdir } = await import('node:os');
+  return mkdtemp(join(tmpdir(), 'ijepa-evaluation-'));
+}
+
+test.before(async (t) => {
+  const { code, stderr } = await ijepa(['pretrain', ...SMALLEST, '--epochs', '2', '--out', RUN]);
+  t.is(code, 0, stderr);
+});
+
+test.after.always(async () => {
+  const { rm } = await import('node:fs/promises');
+  await rm(join(RUN, '..'), { recursive: true, force: true });
+});
+
+/** Folders of flat pictures: the class is the brightness. */
+async function brightnessFolder(folder: string, classes: readonly string[], count: number): Promise<void> {
+  for (const split of ['train', 'val']) {
+    for (const [at, name] of classes.entries()) {
+      await mkdir(join(folder, split, name), { recursive: true });
+      for (let i = 0; i < count; i++) {
+        const level = Math.round((255 * (at + 0.2 + (0.6 * i) / count)) / classes.length);
+        const image = sharp({
+          create: { width: 20, height: 20, channels: 3, background: { r: level, g: level, b: level } },
+        });
+        await image.png().toFile(join(folder, split, name, `${i}.png`));
+      }
+    }
+  }
+}
+
+test.serial('probe judges a checkpoint beside its random initialisation, and keeps everything in --out', async (t) => {
+  const folder = await temporaryFolder(t);
+  const data = join(folder, 'data');
+  await brightnessFolder(data, ['dark', 'middle', 'light'], 12);
+  const out = join(folder, 'out');
+  const args = ['probe', RUN, '--data', data, '--out', out, '--formats', 'csv,markdown,latex', '--json'];
+  const { code, stdout, stderr } = await ijepa(args);
+  t.is(code, 0, stderr);
+  const { results }: { results: EvaluationResult[] } = JSON.parse(stdout);
+  t.deepEqual(
+    results.map(({ network }) => network.weights),
+    ['pretrained', 'random'],
+  );
+  for (const result of results) {
+    t.is(result.heads.length, 16);
+    t.true(result.best.top1.value > 90, 'brightness is easy for any network');
+    t.true(result.heads.every(({ curve }) => curve.length === result.protocol.epochs));
+    t.deepEqual(
+      result.neighbours.map(({ k }) => k),
+      [10, 20],
+      'more neighbours than training images are left out',
+    );
+    t.true(result.pixelNeighbours.length === 2 && result.ridge !== null);
+    t.is(result.protocolName, 'quick');
+    t.true(result.best.top1.low <= result.best.top1.value && result.best.top1.value <= result.best.top1.high);
+  }
+  t.true((results[0]?.compute?.trainingFlops ?? 0) > 0);
+  t.deepEqual((await readdir(out)).sort(), [
+    'chart.png',
+    'features',
+    'results.json',
+    'tables.csv',
+    'tables.md',
+    'tables.tex',
+  ]);
+  t.regex(
+    stderr,
+    /protocol {3}quick[\s\S]*held-out tenth[\s\S]*decorrelated; SGD, momentum 0.9[\s\S]*random initialisation/,
+  );
+  const again = await ijepa(args);
+  const second: { results: EvaluationResult[] } = JSON.parse(again.stdout);
+  t.deepEqual(
+    second.results.map(({ heads }) => heads),
+    results.map(({ heads }) => heads),
+    'the same features and seed give the same heads',
+  );
+  t.is(JSON.parse(await readFile(join(out, 'results.json'), 'utf8')).length, 2, 'results are replaced, not doubled');
+  const tables = await ijepa(['tables', out]);
+  t.regex(tables.stdout, /Table 1 of the paper[\s\S]*folder, linear evaluation/);
+});
+
+test.serial('finetune-1pct reports the better of fine-tuning and probe', async (t) => {
+  const folder = await temporaryFolder(t);
+  await brightnessFolder(folder, ['dark', 'light'], 12);
+  const { code, stdout, stderr } = await ijepa([
+    'finetune-1pct',
+    RUN,
+    '--data',
+    folder,
+    '--fraction',
+    '0.5',
+    '--no-baseline',
+    '--json',
+    ...['--protocol', 'paper', '--views', '1', '--epochs', '3', '--learning-rate', '0.001'],
+  ]);
+  t.is(code, 0, stderr);
+  t.regex(
+    stderr,
+    /protocol {3}paper[\s\S]*tuning {5}with changes[\s\S]*batches of 12 \(all[^)]*512\), learning rate 2.344e-5 [\s\S]*rand-m9-mstd0.5-inc1/,
+  );
+  const [result] = JSON.parse(stdout).results as EvaluationResult[];
+  t.is(result?.fineTuning?.protocol, 'own');
+  // More than the 12 images there are: all of them are the batch.
+  t.like(result?.fineTuning?.settings, { epochs: 3, warmupEpochs: 2, batchSize: 512, labelSmoothing: 0.1 });
+  t.is(result?.kind, 'semi-supervised');
+  t.is(result?.trainImages, 12);
+  t.is(result?.fineTuning?.curve.length, 3);
+  const probed = Math.max(...(result?.heads ?? []).map(({ top1 }) => top1.value));
+  t.is(result?.best.top1.value, Math.max(probed, result?.fineTuning?.top1.value ?? 0));
+});
+
+test.serial('transfer-eval takes what is there and says how to get the rest', async (t) => {
+  const root = join(FIXTURES, 'data');
+  const args = ['transfer-eval', RUN, '--data-root', root, '--no-baseline', '--json'];
+  const { code, stdout, stderr } = await ijepa([...args, '--datasets', 'cifar100,clevr-count,clevr-dist']);
+  t.is(code, 0, stderr);
+  const { results }: { results: EvaluationResult[] } = JSON.parse(stdout);
+  t.deepEqual(
+    results.map(({ dataSet, kind }) => [dataSet, kind]),
+    [
+      ['cifar100', 'transfer'],
+      ['clevr-count', 'transfer'],
+      ['clevr-dist', 'transfer'],
+    ],
+  );
+  t.is(results[0]?.protocol.optimiser, 'sgd');
+  t.is(results[1]?.protocol.transform, 'squash');
+  const empty = await temporaryFolder(t);
+  const none = await ijepa(['transfer-eval', RUN, '--data-root', empty]);
+  t.is(none.code, 2);
+  t.regex(none.stderr, /cifar100 is not below .*ijepa data download cifar100[\s\S]*none of the data sets/);
+});
+
+test.serial('what cannot be evaluated gets one message', async (t) => {
+  const folder = await temporaryFolder(t);
+  await brightnessFolder(folder, ['dark', 'light'], 4);
+  const cases: [string[], RegExp][] = [
+    [['probe', join(folder, 'none.safetensors'), '--data', folder], /none\.safetensors does not exist/],
+    [['probe', folder, '--data', folder], /expected: |what to do: /],
+    [['probe', RUN, '--data', 'shape'], /unknown folder or data set 'shape'[\s\S]*did you mean 'shapes'/],
+    [['probe', RUN, '--data', folder, '--views', '-1'], /--views cannot be -1/],
+    [['probe', RUN, '--data', folder, '--image-size', '17'], /multiple of 4/],
+    [['probe', RUN, '--data', folder, '--formats', 'csv'], /--out DIR/],
+    [['transfer-eval', RUN, '--data-root', folder, '--datasets', 'cifar10'], /did you mean 'cifar100'/],
+    [['finetune-1pct', RUN, '--data', folder, '--fraction', '2'], /--fraction cannot be 2/],
+    [['finetune-1pct', RUN, '--data', folder, '--label-smoothing', '1'], /a label smoothing of 1\n[\s\S]*below 1/],
+  ];
+  for (const [args, message] of cases) {
+    const { code, stderr } = await ijepa(args);
+    t.is(code, 2, args.join(' '));
+    t.regex(stderr, message, args.join(' '));
+    t.notRegex(stderr, /\n {4}at /);
+  }
+  await writeFile(join(folder, 'val', 'dark', 'broken.png'), 'no picture');
+  const broken = await ijepa(['probe', RUN, '--data', folder]);
+  t.is(broken.code, 2);
+  t.regex(broken.stderr, /broken\.png[\s\S]*--max-unreadable/);
+  await mkdir(join(folder, 'val', 'unknown'));
+  await writeFile(join(folder, 'val', 'unknown', '1.png'), 'x');
+  const unknown = await ijepa(['probe', RUN, '--data', folder]);
+  t.is(unknown.code, 2);
+  t.regex(unknown.stderr, /unknown/);
+});
+
+test.serial('an evaluation that is interrupted goes on with the features that it had', async (t) => {
+  const folder = await temporaryFolder(t);
+  const out = join(folder, 'out');
+  const args = ['probe', RUN, '--data', 'shapes:2000', '--batch-size', '8', '--out', out, '--no-baseline'];
+  const stopped = await ijepa(args, undefined, (child) => {
+    const timer = setInterval(() => {
+      if (!existsSync(join(out, 'features'))) return;
+      setTimeout(() => child.kill('SIGINT'), 300);
+      clearInterval(timer);
+    }, 20);
+    child.on('exit', () => clearInterval(timer));
+  });
+  t.is(stopped.code, 130, stopped.stderr);
+  t.regex(stopped.stderr, /what was computed is kept/);
+  t.false(existsSync(join(out, 'results.json')));
+  const kept = spawnSync('find', [join(out, 'features'), '-type', 'f'], { encoding: 'utf8' }).stdout.split('\n').length;
+  t.true(kept > 1);
+});

@@ -1,0 +1,182 @@
+import { existsSync } from 'node:fs';
+import { appendFile, chmod, mkdir, mkdtemp, readFile, rename, rm, truncate } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import test, { type ExecutionContext } from 'ava';
+import sharp from 'sharp';
+import { readSafetensors } from '../../core/checkpoint/safetensors.js';
+import { runFolder } from '../../core/run/run-folder.js';
+import { readRunState } from '../../core/run/run-state.js';
+import { crowd, crowdOfCommands } from '../faults/crowds.js';
+import { killAndResume } from '../faults/harness.js';
+import { type Ended, SMALLEST, type StartOptions, startIjepa, temporaryFolder } from '../helpers/command.js';
+import { canMount, checkpointsOf, mountSmall, ordinaryUser, whenLogged } from '../helpers/faults.js';
+import { ROOT } from '../helpers/paths.js';
+
+const RUN = [...SMALLEST, '--epochs', '4', '--save-every-steps', '3'];
+const latest = (run: string) => join(run, 'checkpoints', 'latest.safetensors');
+const pretrain = (run: string, options?: StartOptions) => startIjepa(['pretrain', ...RUN, '--out', run], options);
+const resume = (run: string, options?: StartOptions) => startIjepa(['pretrain', '--out', run, '--resume'], options);
+
+/** The last checkpoint of a run that nobody disturbed. */
+let whole: Buffer;
+
+test.before(async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'ijepa-test-'));
+  await pretrain(join(folder, 'whole'));
+  whole = await readFile(latest(join(folder, 'whole')));
+  await rm(folder, { recursive: true });
+});
+
+test.serial('runs that are killed at random moments end in the same bytes', async (t) => {
+  const report = await killAndResume(await temporaryFolder(t), { kills: 5, seed: 1 });
+  t.deepEqual(report.faults, []);
+  t.is(report.kills, 5);
+});
+
+test.serial(
+  'processes that work in one new folder at the same moment lose nothing, even if one is killed',
+  async (t) => {
+    const { faults, kills } = await crowd(await temporaryFolder(t), { rounds: 12, members: 6, seed: 1 });
+    t.deepEqual(faults, []);
+    t.true(kills > 0);
+  },
+);
+
+test.serial('of commands that make the same run at the same moment one makes it, the others are refused', async (t) => {
+  t.deepEqual(await crowdOfCommands(await temporaryFolder(t), 4), []);
+});
+
+test.serial('a second process is kept out of a run that goes on, whatever it wants there', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  const others: Promise<Ended>[] = [];
+  const { code } = await startIjepa(['pretrain', ...RUN, '--epochs', '40', '--out', run], {
+    started: (child) => {
+      whenLogged(run, 2, () => {
+        others.push(resume(run), startIjepa(['pretrain', ...RUN, '--out', run, '--force']));
+        void Promise.all(others).then(() => child.kill('SIGTERM'));
+      });
+    },
+  });
+  t.is(code, 143);
+  t.like(await readRunState(runFolder(run).state), { state: 'interrupted', reason: 'SIGTERM' });
+  for (const other of await Promise.all(others)) oneMessage(t, other, /the run is in use: process \d+[\s\S]*kill \d+/);
+  t.false(existsSync(join(run, 'run.lock')));
+});
+
+(canMount() ? test.serial : test.serial.skip)(
+  'a full disk ends the run with one message; with more room it ends in the same bytes (needs the right to mount)',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    const disk = mountSmall(folder, 280);
+    t.teardown(() => disk?.remove());
+    const run = join(folder, 'run');
+    oneMessage(t, await pretrain(run), /cannot be written: the disk is full[\s\S]*free some space/);
+    await allAreWhole(t, run);
+    disk?.grow(20_000);
+    await endsInTheSameBytes(t, run);
+  },
+);
+
+test.serial('a limit on the size of files ends the run with one message; without it the run goes on', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  const args = ['pretrain', ...RUN, '--dim', '64', '--out', run];
+  const ended = await startIjepa(args, { first: 'ulimit -f 600' }); // 300 kB
+  oneMessage(
+    t,
+    ended,
+    /latest\.safetensors cannot be written: it would be larger than the system allows[\s\S]*ulimit -f/,
+  );
+  t.is((await resume(run)).code, 0);
+});
+
+test.serial('a folder that is moved away in the middle of a run ends it; put back, it goes on', async (t) => {
+  const folder = await temporaryFolder(t);
+  const [run, away] = [join(folder, 'run'), join(folder, 'away')];
+  const ended = await pretrain(run, { started: () => whenLogged(run, 8, () => void rename(run, away)) });
+  oneMessage(t, ended, /run.* (does not exist|cannot be written)/);
+  t.false(existsSync(run), 'nothing is made anew');
+  await rename(away, run);
+  await allAreWhole(t, run);
+  await endsInTheSameBytes(t, run);
+});
+
+test.serial('a folder that becomes read-only in the middle of a run ends it; made writable, it goes on', async (t) => {
+  const folder = await temporaryFolder(t);
+  const user = ordinaryUser(folder);
+  const run = join(folder, 'run');
+  const checkpoints = join(run, 'checkpoints');
+  const started = () => whenLogged(run, 8, () => void chmod(checkpoints, 0o500));
+  oneMessage(t, await pretrain(run, { ...user, started }), /permission denied[\s\S]*change its permissions/);
+  const said = await readRunState(runFolder(run).state);
+  t.is(said?.state, 'failed');
+  t.regex(said?.reason ?? '', /permission denied/);
+  await chmod(checkpoints, 0o755);
+  await allAreWhole(t, run);
+  await endsInTheSameBytes(t, run, user);
+});
+
+test.serial('a clock that jumps back and forth changes nothing', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  const clock = pathToFileURL(join(ROOT, 'dist', 'test', 'helpers', 'jumping-clock.js')).href;
+  const { code, stderr } = await pretrain(run, { env: { NODE_OPTIONS: `--import ${clock}` } });
+  t.is(code, 0, stderr);
+  t.deepEqual(await readFile(latest(run)), whole);
+});
+
+test.serial('a picture that vanishes in the middle of a run counts as unreadable, and the run goes on', async (t) => {
+  const folder = await temporaryFolder(t);
+  const [pictures, run] = [join(folder, 'pictures'), join(folder, 'run')];
+  await mkdir(pictures);
+  for (let i = 0; i < 24; i++) {
+    const background = { r: 10 * i, g: 100, b: 200 };
+    await sharp({ create: { width: 20, height: 20, channels: 3, background } })
+      .png()
+      .toFile(join(pictures, `${i}.png`));
+  }
+  const args = ['pretrain', pictures, ...RUN.slice(1), '--epochs', '6', '--out', run];
+  const started = () => whenLogged(run, 4, () => void rm(join(pictures, '7.png')));
+  const { code, stdout, stderr } = await startIjepa(args, { started });
+  t.is(code, 0, stderr);
+  t.regex(stdout, /1 unreadable image, listed in/);
+  t.regex(await readFile(join(run, 'skipped.txt'), 'utf8'), /7\.png\t[^\n]+\n$/);
+});
+
+test.serial('with logs that were cut and filled with garbage a run goes on and ends in the same bytes', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  await pretrain(run, { started: (child) => whenLogged(run, 14, () => child.kill('SIGKILL')) });
+  for (const name of ['log.jsonl', 'log.csv']) {
+    const path = join(run, name);
+    await truncate(path, (await readFile(path)).length - 40);
+    await appendFile(path, Buffer.from('{"step":3}\n\0\0\xff{"epoch":1,"step":2,"lo', 'latin1'));
+  }
+  await endsInTheSameBytes(t, run);
+  const rows = (await readFile(join(run, 'log.jsonl'), 'utf8')).trimEnd().split('\n');
+  const steps = rows.map((line) => JSON.parse(line).step);
+  t.deepEqual(
+    steps,
+    [...new Set(steps)].sort((a, b) => a - b),
+    'each step once, in order',
+  );
+  t.is(steps.at(-1), 24);
+});
+
+/** Holds that a command ended with exit code 2 and one message without a stack. */
+function oneMessage(t: ExecutionContext, { code, stderr }: Ended, message: RegExp): void {
+  t.is(code, 2, stderr);
+  t.regex(stderr, message);
+  t.notRegex(stderr, /\n {4}at /);
+  t.is(stderr.match(/^ijepa: /gm)?.length, 1, stderr);
+}
+
+async function allAreWhole(t: ExecutionContext, run: string): Promise<void> {
+  for (const path of checkpointsOf(run)) await t.notThrowsAsync(() => readSafetensors(path), path);
+}
+
+async function endsInTheSameBytes(t: ExecutionContext, run: string, options?: StartOptions): Promise<void> {
+  const { code, stderr, stdout } = await resume(run, options);
+  t.is(code, 0, stderr + stdout);
+  t.true((await readFile(latest(run))).equals(whole));
+  t.like(await readRunState(runFolder(run).state), { state: 'done', reason: null, savedStep: 24 });
+}

@@ -1,0 +1,185 @@
+import { join } from 'node:path';
+import test from 'ava';
+import fc from 'fast-check';
+import { checkpointMetadata, copyState, loadCheckpoint } from '../../core/checkpoint/checkpoint.js';
+import { writeSafetensors } from '../../core/checkpoint/safetensors.js';
+import { startEngine } from '../../core/engine/start.js';
+import { initialWeights } from '../../core/methods/ijepa/model.js';
+import type { Monitor, Seen } from '../../core/plugin.js';
+import { broughtBy } from '../../core/plugins/brought.js';
+import { findMonitorFaults } from '../../core/plugins/conformance-monitors.js';
+import { type Memories, Monitors } from '../../core/run/monitors.js';
+import type { Verdicts } from '../../core/run/watch-memory.js';
+import { initialTrainState } from '../../core/train/step.js';
+import template from '../../plugins/_template/index.js';
+import collapse from '../../plugins/collapse/index.js';
+import { BUILT_IN_PLUGINS } from '../../plugins/index.js';
+import { temporaryFolder } from '../helpers/command.js';
+import { SMALL_SIZE } from '../helpers/features.js';
+
+for (const { kind, item } of [...BUILT_IN_PLUGINS, template].flatMap(broughtBy)) {
+  if (kind !== 'monitor') continue;
+  test(`the monitor ${item.name} keeps to the contract of plugins`, async (t) => {
+    t.deepEqual(await findMonitorFaults(item), []);
+  });
+}
+
+const RUN = { seed: 0, totalSteps: 100, images: [{ name: 'a' }, { name: 'b' }], width: 2 };
+
+function seen(step: number, features: number[] = [1, 2, 3, 4]): Seen {
+  return { step, loss: null, features: Float32Array.from(features), deviation: 1, rank: 2 };
+}
+
+/** Monitors of a plugin, and what they report. */
+function start(items: readonly Monitor[], remembered: Memories = {}, verdicts: Verdicts = {}) {
+  const reports: string[] = [];
+  const brought = items.map((item) => ({ kind: 'monitor' as const, plugin: 'mine', item }));
+  return {
+    monitors: new Monitors(brought, RUN, { monitors: remembered, verdicts }, (message) => reports.push(message)),
+    reports,
+  };
+}
+
+/** A monitor that sums up what it saw. */
+const total: Monitor<{ total: number }> = {
+  name: 'total',
+  summary: 'sum of all features so far',
+  values: ['total'],
+  start: () => ({
+    look({ features }, memory) {
+      const sum = features.reduce((a, b) => a + b, memory?.total ?? 0);
+      return { values: { total: sum }, memory: { total: sum } };
+    },
+  }),
+};
+
+/** A monitor that does what a function says. */
+const monitor = (look: (seen: Seen, memory: unknown) => unknown, values = ['value']): Monitor => ({
+  name: 'odd',
+  summary: 'of a test',
+  values,
+  start: () => ({ look: look as ReturnType<Monitor['start']>['look'] }),
+});
+
+test('interrupted wherever it may be, a run goes on to see what it would have seen', async (t) => {
+  const looks = fc.array(fc.array(fc.float({ noNaN: true, min: -10, max: 10 }), { minLength: 4, maxLength: 4 }), {
+    minLength: 1,
+    maxLength: 8,
+  });
+  await fc.assert(
+    fc.asyncProperty(looks, fc.nat(8), async (features, place) => {
+      const follow = async (restartBefore: number) => {
+        let { monitors } = start([total]);
+        const values: unknown[] = [];
+        for (const [at, part] of features.entries()) {
+          if (at === restartBefore) ({ monitors } = start([total], JSON.parse(JSON.stringify(monitors.memories))));
+          values.push(await monitors.look(seen(at, part)));
+        }
+        return values;
+      };
+      t.deepEqual(await follow(place), await follow(-1));
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('a monitor that fails is reported once; the others see what there is, and its memory stays', async (t) => {
+  const fails = monitor(({ step }) => {
+    if (step % 2 === 1) throw new Error('odd step');
+    return { values: { value: step }, memory: step };
+  });
+  const { monitors, reports } = start([fails, total]);
+  const values = [];
+  for (const step of [0, 1, 2, 3]) values.push(await monitors.look(seen(step)));
+  t.deepEqual(
+    values.map(({ odd, total }) => [odd?.value, total?.total]),
+    [
+      [0, 10],
+      [null, 20],
+      [2, 30],
+      [null, 40],
+    ],
+  );
+  t.is(reports.length, 1);
+  t.regex(reports[0] ?? '', /^the monitor 'odd' of the plugin mine failed: odd step \(.*, line \d+\); the run goes on/);
+  t.deepEqual(monitors.memories, { odd: 2, total: { total: 40 } });
+});
+
+test('the last verdict of each monitor of the run stays, also where it goes on', async (t) => {
+  const judges = monitor(({ step }) => (step < 3 ? { verdict: { isWell: step < 2, text: `step ${step}` } } : {}), []);
+  const before = { other: { isWell: true, text: 'of a monitor that does not look any more' } };
+  const { monitors } = start([judges, total], {}, before);
+  t.deepEqual(monitors.verdicts, {});
+  for (const step of [0, 1, 2, 3]) await monitors.look(seen(step));
+  const odd = { isWell: false, text: 'step 2' };
+  t.deepEqual(monitors.verdicts, { odd });
+  t.deepEqual(start([judges], {}, monitors.verdicts).monitors.verdicts, { odd });
+});
+
+test('what a monitor gives is checked', async (t) => {
+  const failure = async (finding: unknown) => {
+    const { monitors, reports } = start([monitor(() => finding)]);
+    t.deepEqual(await monitors.look(seen(0)), { odd: { value: null } });
+    return reports.join('\n');
+  };
+  t.regex(await failure({ values: { value: Number.NaN } }), /values\.value/);
+  t.regex(await failure({ values: { value: Number.POSITIVE_INFINITY } }), /values\.value/);
+  t.regex(await failure({ values: { other: 1 } }), /its value 'other' is none of those that it names: value/);
+  t.regex(await failure({ message: 3 }), /message/);
+  t.regex(await failure({ verdict: { text: 'well' } }), /verdict\.isWell/);
+  t.regex(await failure(undefined), /the whole/);
+  t.regex(await failure({ memory: 1n }), /BigInt/);
+  t.is(await failure({ message: 'all is well' }), 'all is well');
+});
+
+test('no monitor changes what others see, or its memory but by what it returns', async (t) => {
+  const meddles = monitor(({ features }, memory) => {
+    features.fill(0);
+    if (memory) (memory as { count: number }).count++;
+    return memory ? {} : { memory: { count: 1 } };
+  });
+  const { monitors, reports } = start([meddles, total]);
+  await monitors.look(seen(0));
+  const { total: after } = await monitors.look(seen(1));
+  t.is(after?.total, 20);
+  t.like(monitors.memories, { odd: { count: 1 } });
+  t.deepEqual(reports, []);
+});
+
+test('the check of plugins finds state that is lost when a run is interrupted', async (t) => {
+  const counting: Monitor = {
+    ...total,
+    start() {
+      let looks = 0;
+      return { look: () => ({ values: { total: looks++ } }) };
+    },
+  };
+  t.regex((await findMonitorFaults(counting)).join(), /a run that goes on gives other findings/);
+  t.regex((await findMonitorFaults(monitor(() => ({ values: { value: Math.random() } })))).join(), /second time/);
+  t.regex((await findMonitorFaults(monitor(() => ({}), ['a', 'a']))).join(), /names a twice/);
+});
+
+test('checkpoints hold what monitors remember, and those from before there were monitors are read', async (t) => {
+  await startEngine('cpu');
+  const folder = await temporaryFolder(t);
+  const path = join(folder, 'latest.safetensors');
+  const state = initialTrainState(initialWeights(SMALL_SIZE, 0, 'scaled'));
+  const first = { deviation: 0.5, rank: 3 };
+  const verdicts = { total: { isWell: false, text: 'too much' } };
+  const watch = { first, monitors: { total: { total: 7 }, odd: [1, 'two', null] }, verdicts };
+  const tensors = await copyState(state, null);
+  const metadata = checkpointMetadata(0, { epoch: 1, model: SMALL_SIZE, watch });
+  await writeSafetensors(path, tensors, metadata);
+  t.deepEqual((await loadCheckpoint(path, SMALL_SIZE)).watch, watch);
+
+  const old = { first, best: { deviation: 0.6, rank: 9 }, warned: true };
+  await writeSafetensors(path, tensors, { ...metadata, watch: JSON.stringify(old) });
+  const read = (await loadCheckpoint(path, SMALL_SIZE)).watch;
+  t.deepEqual(read, { first, monitors: { collapse: { best: old.best, warned: true } }, verdicts: {} });
+  const unjudged = JSON.stringify({ first, monitors: {} }); // from before there were verdicts
+  await writeSafetensors(path, tensors, { ...metadata, watch: unjudged });
+  t.deepEqual((await loadCheckpoint(path, SMALL_SIZE)).watch, { first, monitors: {}, verdicts: {} });
+  const { monitors, reports } = start(collapse.monitors, read?.monitors);
+  await monitors.look({ ...seen(5), deviation: 0.59, rank: 8.9 });
+  t.regex(reports.join(), /step 5: the representations have recovered/, 'it remembers that it has warned');
+});

@@ -1,0 +1,185 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import sharp from 'sharp';
+import { tryEngine } from '../../core/engine/start.js';
+import type { LogRow } from '../../core/run/run-log.js';
+import { type Ended, ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
+
+/** A plugin with an objective and monitors, as a user would write it. */
+const PLUGIN = `
+export default {
+  name: 'mine',
+  summary: 'objectives and monitors of my own',
+  losses: [
+    { name: 'log-cosh', summary: 'smooth everywhere', compute(tf, p, t) {
+      const d = p.sub(t).abs();
+      return d.add(tf.softplus(d.mul(-2))).sub(Math.LN2).mean();
+    } },
+    { name: 'late-nan', summary: 'no number on real batches', compute: (tf, p, t) =>
+      p.sub(t).square().mean().mul(p.shape[0] > 2 ? NaN : 1) },
+    { name: 'shape', summary: 'no scalar', compute: (tf, p, t) => p.sub(t).square().mean(2) },
+  ],
+  regularizers: [
+    { name: 'projected', summary: 'projections are to vary',
+      draw: (random, width) => ({ a: { shape: [width, 4], values: Float32Array.from({ length: 4 * width }, () => random.normal()) } }),
+      compute: (tf, z, { a }) => tf.moments(tf.matMul(z, a), 0).variance.sub(1).square().mean() },
+  ],
+  monitors: [
+    { name: 'sums', summary: 'sum of all features, and how many looks there were', values: ['sum', 'looks'],
+      start: () => ({
+        look({ step, features }, memory) {
+          const looks = (memory?.looks ?? 0) + 1;
+          const message = 'step ' + step + ': look number ' + looks;
+          return { values: { sum: features.reduce((a, b) => a + b, 0), looks }, memory: { looks }, ...(looks === 2 && { message }) };
+        },
+      }) },
+    { name: 'broken', summary: 'fails', values: ['none'], start: () => ({ look: () => { throw new Error('out of order'); } }) },
+    { name: 'unstartable', summary: 'fails at once', values: [], start: () => { throw new Error('not today'); } },
+  ],
+};`;
+
+const TINY = SMALLEST.slice(0, -2);
+const OBJECTIVE = 'loss: log-cosh\nregularizer: projected\n';
+
+/** A folder with the plugin and a configuration that names it. */
+async function folderWith(t: ExecutionContext, configuration: string): Promise<string> {
+  const folder = await temporaryFolder(t);
+  await writeFile(join(folder, 'mine.mjs'), PLUGIN);
+  await writeFile(join(folder, 'c.yaml'), `plugins: [./mine.mjs]\n${configuration}`);
+  return folder;
+}
+
+const train = (folder: string, run: string, ...more: string[]): Promise<Ended> =>
+  ijepa(['pretrain', ...TINY, '--config', 'c.yaml', '--out', run, ...more], folder);
+
+type Row = Pick<LogRow, 'step' | 'loss' | 'targetRank' | 'monitors'>;
+
+const rowsOf = (folder: string, run: string): Row[] =>
+  readFileSync(join(folder, run, 'log.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
+const latest = (folder: string, run: string) => readFile(join(folder, run, 'checkpoints', 'latest.safetensors'));
+
+const engines = ['wasm', 'onnx'] as const;
+const isPresent = new Map<string, boolean>();
+for (const name of engines) isPresent.set(name, (await tryEngine(name)).present);
+
+for (const engine of engines) {
+  const declare = isPresent.get(engine) ? test.serial : test.serial.skip;
+  declare(
+    `objective and monitor of a user's plugin train, and go on where they were stopped, on ${engine}`,
+    async (t) => {
+      const folder = await folderWith(
+        t,
+        `${OBJECTIVE}monitors: [collapse, broken, sums, unstartable]\nengine: ${engine}\nepochs: 4\n`,
+      );
+      const whole = await train(folder, 'whole', '--micro-batch-size', '3');
+      t.is(whole.code, 0, whole.stderr);
+      t.regex(whole.stdout, /objective {2}log-cosh \+ 0\.3 x projected/);
+      t.regex(whole.stdout, /^step 4: look number 2$/m);
+      t.is(
+        whole.stdout.match(
+          /the monitor 'broken' of the plugin mine failed: out of order \(\/.*mine\.mjs, line \d+\); the run goes on/g,
+        )?.length,
+        1,
+      );
+      t.is(whole.stdout.match(/the monitor 'unstartable' of the plugin mine failed: not today \(/g)?.length, 1);
+
+      const stopped = await ijepa(
+        ['pretrain', ...TINY, '--config', 'c.yaml', '--out', 'stopped', '--micro-batch-size', '3'],
+        folder,
+        (child) => {
+          const log = join(folder, 'stopped', 'log.jsonl');
+          const timer = setInterval(() => {
+            if (!existsSync(log) || readFileSync(log, 'utf8').split('\n').length <= 8) return;
+            child.kill('SIGTERM');
+            clearInterval(timer);
+          }, 5);
+          child.on('exit', () => clearInterval(timer));
+        },
+      );
+      t.is(stopped.code, 143, stopped.stderr);
+      const again = await ijepa(['pretrain', '--out', 'stopped', '--resume'], folder);
+      t.is(again.code, 0, again.stderr);
+      t.deepEqual(await latest(folder, 'stopped'), await latest(folder, 'whole'));
+      const monitored = (run: string) =>
+        rowsOf(folder, run).map(({ step, loss, monitors }) => ({ step, loss, monitors }));
+      t.deepEqual(monitored('stopped'), monitored('whole'));
+
+      const looks = monitored('whole').filter(({ monitors }) => monitors !== null);
+      t.deepEqual(
+        looks.map(({ step }) => step),
+        [4, 8, 12, 16, 20, 24],
+      );
+      const sums = rowsOf(folder, 'whole').at(-1)?.monitors?.sums;
+      t.is(sums?.looks, 7);
+      const table = readFileSync(join(folder, 'whole', 'log.csv'), 'utf8')
+        .trimEnd()
+        .split('\n');
+      t.true(table[0]?.endsWith(',targetDeviation,targetRank,broken.none,sums.sum,sums.looks'));
+      t.true(table.at(-1)?.endsWith(`,,${sums?.sum},7`));
+      const { height } = await sharp(join(folder, 'whole', 'curves.png')).metadata();
+      t.is(height, (await sharp(join(folder, 'stopped', 'curves.png')).metadata()).height);
+      const record = readFileSync(join(folder, 'whole', 'config.yaml'), 'utf8');
+      t.regex(record, /^loss: log-cosh$/m);
+      t.regex(record, /broughtBy:\n {4}loss log-cosh: mine\n {4}regularizer projected: mine/);
+    },
+  );
+}
+
+async function refused(t: ExecutionContext, ended: Promise<Ended>, message: RegExp): Promise<void> {
+  const { code, stderr } = await ended;
+  t.is(code, 2, stderr);
+  t.regex(stderr, message);
+  t.notRegex(stderr, /\n {4}at /, 'a message, not a stack');
+}
+
+test.serial('objectives and monitors that do not exist are refused with the nearest and all names', async (t) => {
+  const folder = await folderWith(t, 'monitors: [sum]\n');
+  const losses =
+    /unknown loss 'logcosh' in the command line[\s\S]*one of l2, smooth-l1, log-cosh, late-nan, shape[\s\S]*did you mean 'log-cosh'/;
+  await refused(t, train(folder, 'run', '--loss', 'logcosh'), losses);
+  const regularizers =
+    /unknown regularizer 'vicregg'[\s\S]*one of none, vicreg, sigreg, projected[\s\S]*did you mean 'vicreg'/;
+  await refused(t, ijepa(['config', '--config', 'c.yaml', '--regularizer', 'vicregg'], folder), regularizers);
+  const monitors =
+    /unknown monitor 'sum' in .*c\.yaml[\s\S]*one of collapse, sums, broken, unstartable[\s\S]*did you mean 'sums'/;
+  await refused(t, train(folder, 'run'), monitors);
+  t.false(existsSync(join(folder, 'run')), 'nothing was made');
+});
+
+test.serial('a loss that cannot work is named with its plugin, before a run is made where that can be', async (t) => {
+  const folder = await folderWith(t, 'engine: wasm\nepochs: 1\n');
+  const shape = /the loss 'shape' of the plugin mine gave a tensor of float32\[2,3\] instead of a scalar/;
+  await refused(t, train(folder, 'shape', '--loss', 'shape'), shape);
+  t.false(existsSync(join(folder, 'shape')));
+  const late =
+    /step 1 did not give finite numbers[\s\S]*what gave none are the numbers of the loss 'late-nan' of the plugin mine/;
+  await refused(t, train(folder, 'late', '--loss', 'late-nan'), late);
+});
+
+test.serial(
+  'a run whose plugin is gone does not go on; with the plugin elsewhere and other monitors it does',
+  async (t) => {
+    const folder = await folderWith(t, `${OBJECTIVE}monitors: []\nengine: wasm\nepochs: 1\n`);
+    t.is((await train(folder, 'run')).code, 0);
+    const rows = rowsOf(folder, 'run');
+    t.false(rows.some((row) => 'monitors' in row));
+    t.true(Number(rows.at(-1)?.targetRank) >= 1, 'the spread is logged without monitors, too');
+    await rename(join(folder, 'mine.mjs'), join(folder, 'moved.mjs'));
+    const resume = (...more: string[]) => ijepa(['pretrain', '--out', 'run', '--resume', ...more], folder);
+    await refused(
+      t,
+      resume(),
+      /was started with the loss log-cosh of the plugin mine, which is not there[\s\S]*mine\.mjs/,
+    );
+    await writeFile(join(folder, 'there.yaml'), 'plugins: [./moved.mjs]\nmonitors: [sums]\n');
+    const again = await resume('--config', 'there.yaml');
+    t.is(again.code, 0, again.stderr);
+    t.regex(readFileSync(join(folder, 'run', 'config.yaml'), 'utf8'), /monitors:\n {2}- sums[\s\S]*monitor sums: mine/);
+  },
+);

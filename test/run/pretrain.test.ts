@@ -1,0 +1,498 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { chmod, mkdir, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import sharp from 'sharp';
+import { parse, stringify } from 'yaml';
+import { readSafetensors } from '../../core/checkpoint/safetensors.js';
+import { OPTION_NAMES, valueBefore } from '../../core/config/schema.js';
+import { runFolder } from '../../core/run/run-folder.js';
+import { type Ended, ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
+
+/** The rows of a run's log.jsonl. */
+function logOf(run: string): { step: number; epoch: number; loss: number; [column: string]: unknown }[] {
+  return readFileSync(join(run, 'log.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+const latest = (run: string) => join(run, 'checkpoints', 'latest.safetensors');
+const pretrain = (run: string, ...more: string[]) => ijepa(['pretrain', ...SMALLEST, '--out', run, ...more]);
+
+/** Starts a run and sends it a signal as soon as its log has so many lines. */
+async function stoppedAfter(steps: number, signal: NodeJS.Signals, run: string, ...more: string[]): Promise<Ended> {
+  return ijepa(['pretrain', ...SMALLEST, '--out', run, ...more], undefined, (child) => {
+    const timer = setInterval(() => {
+      const log = join(run, 'log.jsonl');
+      if (existsSync(log) && readFileSync(log, 'utf8').split('\n').length > steps) {
+        child.kill(signal);
+        clearInterval(timer);
+      }
+    }, 5);
+    child.on('exit', () => clearInterval(timer));
+  });
+}
+
+test.serial('a run leaves a folder with everything in it and says what it did', async (t) => {
+  const run = join(await temporaryFolder(t), 'deep', 'run');
+  const { code, stdout, stderr } = await pretrain(
+    run,
+    '--epochs',
+    '3',
+    '--save-every-epochs',
+    '1',
+    '--keep-checkpoints',
+    '2',
+  );
+  t.is(code, 0, stderr);
+  t.regex(stdout, /no term against collapse/);
+  t.regex(
+    stdout,
+    /done: 18 steps[\s\S]*loss +[\d.]+ -> [\d.]+[\s\S]*effective rank[\s\S]*masks\.png[\s\S]*curves\.png/,
+  );
+  t.deepEqual((await readdir(run)).sort(), [
+    'checkpoints',
+    'config.yaml',
+    'curves.png',
+    'log.csv',
+    'log.jsonl',
+    'masks.png',
+    'state.json',
+  ]);
+  t.deepEqual((await readdir(join(run, 'checkpoints'))).sort(), [
+    'epoch-0002.safetensors',
+    'epoch-0003.safetensors',
+    'latest.safetensors',
+    'previous.safetensors',
+  ]);
+  const log = logOf(run);
+  t.deepEqual(
+    log.map(({ step }) => step),
+    [...Array(18).keys()].map((at) => at + 1),
+  );
+  t.deepEqual([log[0]?.epoch, log[5]?.epoch, log[6]?.epoch, log[17]?.epoch], [1, 1, 2, 3]);
+  t.true(log.every(({ loss, gradientNorm }) => Number.isFinite(loss) && Number(gradientNorm) > 0));
+  t.deepEqual(
+    log.filter(({ targetRank }) => targetRank !== null).map(({ step }) => step),
+    [4, 8, 12, 16, 18],
+  );
+  const table = (await readFile(join(run, 'log.csv'), 'utf8')).trimEnd().split('\n');
+  t.deepEqual(table[0]?.split(','), Object.keys(log[0] ?? {}));
+  t.is(table.length, 19);
+  for (const picture of ['masks.png', 'curves.png']) {
+    const { width, height } = await sharp(join(run, picture)).metadata();
+    t.true(width > 500 && height > 500, picture);
+  }
+  const config = await readFile(join(run, 'config.yaml'), 'utf8');
+  for (const line of [/^epochs: 3$/m, /^imageSize: 16$/m, /name: wasm/, /fingerprint: [0-9a-f]{64}/, /node: \d/])
+    t.regex(config, line);
+  const { metadata, tensors } = await readSafetensors(latest(run));
+  t.is(metadata.step, '18');
+  t.deepEqual(tensors.get('target_encoder.patch_embed.proj.weight')?.shape, [16, 3, 4, 4]);
+});
+
+test.serial('with --json standard output is one document and nothing else', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  const { code, stdout, stderr } = await pretrain(run, '--epochs', '1', '--json', '--regularizer', 'vicreg');
+  t.is(code, 0);
+  const summary = JSON.parse(stdout);
+  t.deepEqual([summary.steps, summary.totalSteps, summary.interrupted, summary.engine.name], [6, 6, null, 'wasm']);
+  t.regex(stderr, /a term against collapse that the paper does not have/);
+  t.regex(stderr, /step 6\/6/);
+});
+
+test.serial('the loss of the plain objective falls on generated pictures', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  await pretrain(run, '--epochs', '8');
+  const losses = logOf(run).map(({ loss }) => loss);
+  const mean = (part: number[]) => part.reduce((sum, loss) => sum + loss, 0) / part.length;
+  t.true(mean(losses.slice(-6)) < 0.8 * mean(losses.slice(0, 6)), `from ${losses[0]} to ${losses.at(-1)}`);
+});
+
+test.serial(
+  'a run that was killed goes on from its last checkpoint and ends in the same bytes, its log without gap or double, even if it is older than most options',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    const [whole, killed] = [join(folder, 'whole'), join(folder, 'killed')];
+    t.is((await pretrain(whole, '--epochs', '4')).code, 0);
+    const { signal } = await stoppedAfter(15, 'SIGKILL', killed, '--epochs', '4');
+    t.is(signal, 'SIGKILL');
+    t.true(logOf(killed).length < 24, 'it was killed in the middle');
+    t.true((await makeOlder(killed)) > OPTION_NAMES.length / 2);
+    const { code, stdout, stderr } = await ijepa(['pretrain', '--out', killed, '--resume']);
+    t.is(code, 0, stderr);
+    t.regex(stdout, /going on after step \d+/);
+    t.deepEqual(
+      logOf(killed).map(({ step }) => step),
+      [...Array(24).keys()].map((at) => at + 1),
+    );
+    t.deepEqual(await readFile(latest(killed)), await readFile(latest(whole)));
+    const values = (run: string) =>
+      logOf(run).map(({ loss, learningRate, momentum, contextPatches, targetRank }) => ({
+        loss,
+        learningRate,
+        momentum,
+        contextPatches,
+        targetRank,
+      }));
+    t.deepEqual(values(killed), values(whole));
+  },
+);
+
+test.serial('a run ends with a sentence on whether representations have collapsed, everywhere', async (t) => {
+  const folder = await temporaryFolder(t);
+  const runs = {
+    collapsed: ['--ema', '0', '--final-ema', '0', '--learning-rate', '0.02'],
+    well: ['--regularizer', 'vicreg', '--learning-rate', '0.003'],
+  };
+  const shown: string[] = [];
+  for (const [name, options] of Object.entries(runs)) {
+    const run = join(folder, name);
+    const { code, stdout, stderr } = await pretrain(run, '--json', '--epochs', '6', ...options);
+    t.is(code, 0, stderr);
+    const { verdicts } = JSON.parse(stdout);
+    t.deepEqual(JSON.parse(await readFile(join(run, 'state.json'), 'utf8')).verdicts, verdicts);
+    t.is(verdicts.collapse.isWell, name === 'well', verdicts.collapse.text);
+    const text: string = verdicts.collapse.text;
+    t.true(stderr.includes(`verdict    ${text}\n`));
+    t.regex(text, name === 'well' ? /have not collapsed.* at step 36/ : /have collapsed: at step 36/);
+    t.is(/representations are collapsing/.test(stderr), name !== 'well');
+    shown.push(text);
+  }
+  const again = await ijepa(['pretrain', '--out', join(folder, 'collapsed'), '--resume']);
+  t.true(again.stdout.includes(shown[0] as string), 'a run that was complete before still says it');
+  const { stdout } = await ijepa(['runs', folder]);
+  t.regex(stdout, /^collapsed +done .* collapse! /m);
+  t.regex(stdout, /^well +done .* no collapse /m);
+  t.true(stdout.endsWith(`\n\ncollapsed: ${shown[0]}\n`));
+});
+
+test.serial(
+  'on the fastest engine, too, a run that was stopped ends in the same bytes, with mask groups',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    const [whole, stopped] = [join(folder, 'whole'), join(folder, 'stopped')];
+    const more = [
+      '--engine',
+      'auto',
+      '--epochs',
+      '4',
+      '--regularizer',
+      'vicreg',
+      '--micro-batch-size',
+      '3',
+      '--mask-group',
+      '5',
+    ];
+    t.is((await pretrain(whole, ...more)).code, 0);
+    t.is((await stoppedAfter(8, 'SIGTERM', stopped, ...more)).code, 143);
+    t.is((await ijepa(['pretrain', '--out', stopped, '--resume'])).code, 0);
+    t.deepEqual(await readFile(latest(stopped)), await readFile(latest(whole)));
+  },
+);
+
+for (const [signal, exitCode] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const) {
+  test.serial(
+    `${signal} finishes the step, saves, says how to go on and exits ${exitCode}; the run then ends in the same bytes`,
+    async (t) => {
+      const folder = await temporaryFolder(t);
+      const [whole, stopped] = [join(folder, 'whole'), join(folder, 'stopped')];
+      t.is((await pretrain(whole, '--epochs', '4', '--seed', '5')).code, 0);
+      const { code, stdout } = await stoppedAfter(8, signal, stopped, '--epochs', '4', '--seed', '5');
+      t.is(code, exitCode);
+      t.regex(stdout, /npx ijepa pretrain --out .*stopped --resume/);
+      const saved = Number((await readSafetensors(latest(stopped))).metadata.step);
+      t.is(logOf(stopped).at(-1)?.step, saved, 'nothing that was done is lost');
+      t.true(saved >= 8 && saved < 24);
+      t.is((await ijepa(['pretrain', '--out', stopped, '--resume'])).code, 0);
+      t.deepEqual(await readFile(latest(stopped)), await readFile(latest(whole)));
+    },
+  );
+}
+
+test.serial('a run that was stopped before its first checkpoint starts over in its folder', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  await stoppedAfter(2, 'SIGKILL', run, '--epochs', '2', '--batch-size', '4');
+  t.false(existsSync(latest(run)));
+  t.is((await ijepa(['pretrain', '--out', run, '--resume'])).code, 0);
+  t.deepEqual(
+    logOf(run).map(({ step }) => step),
+    [...Array(24).keys()].map((at) => at + 1),
+  );
+});
+
+test.serial('a run that is there is neither overwritten nor mixed up', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  await pretrain(run, '--epochs', '1');
+  const before = await readFile(latest(run));
+  await refused(
+    t,
+    ['pretrain', ...SMALLEST, '--out', run, '--epochs', '1'],
+    /already holds a run[\s\S]*--resume[\s\S]*--force/,
+  );
+  await refused(t, ['pretrain', ...SMALLEST, '--out', run, '--resume', '--epochs', '2'], /--epochs cannot change/);
+  await refused(t, ['pretrain', 'shapes:50', '--out', run, '--resume'], /not those that the run/);
+  t.deepEqual(await readFile(latest(run)), before);
+  t.false(existsSync(join(run, 'run.lock')), 'a refusal gives the lock back');
+  const done = await ijepa(['pretrain', '--out', run, '--resume']);
+  t.is(done.code, 0);
+  t.regex(done.stdout, /the run is complete: all 6 steps were done before/);
+  t.is((await pretrain(run, '--epochs', '1', '--seed', '1', '--force')).code, 0);
+  t.notDeepEqual(await readFile(latest(run)), before);
+});
+
+test.serial('a folder that holds something else is never touched, even with --force', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeFile(join(folder, 'thesis.txt'), 'x');
+  await refused(t, ['pretrain', ...SMALLEST, '--out', folder, '--force'], /is not empty and holds no run/);
+  t.deepEqual(await readdir(folder), ['thesis.txt']);
+});
+
+test.serial('a damaged checkpoint and one of another model are refused on resume', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  await pretrain(run, '--epochs', '1');
+  await truncate(latest(run), Math.floor(statSync(latest(run)).size / 2));
+  await refused(t, ['pretrain', '--out', run, '--resume'], /latest\.safetensors is damaged/);
+  t.is(logOf(run).length, 6, 'the log is as it was');
+  const other = join(await temporaryFolder(t), 'other');
+  await pretrain(other, '--epochs', '1');
+  const config = await readFile(join(other, 'config.yaml'), 'utf8');
+  await writeFile(join(other, 'config.yaml'), config.replace('dim: 16', 'dim: 32'));
+  await refused(t, ['pretrain', '--out', other, '--resume'], /is of another model: the tensor encoder\.patch_embed/);
+});
+
+test.serial('unreadable pictures in a folder are skipped, counted and listed once', async (t) => {
+  const folder = await temporaryFolder(t);
+  const pictures = join(folder, 'pictures');
+  await mkdir(pictures);
+  for (let i = 0; i < 30; i++) {
+    await sharp({
+      create: { width: 20 + i, height: 30, channels: 3, background: { r: 8 * i, g: 100, b: 255 - 8 * i } },
+    })
+      .jpeg()
+      .toFile(join(pictures, `${i}.jpg`));
+  }
+  await truncate(join(pictures, '7.jpg'), 200);
+  const args = ['pretrain', pictures, ...SMALLEST.slice(1)];
+  const { code, stdout } = await ijepa([...args, '--out', join(folder, 'run'), '--epochs', '3']);
+  t.is(code, 0);
+  t.regex(stdout, /1 unreadable image, listed in/);
+  t.is((await readFile(join(folder, 'run', 'skipped.txt'), 'utf8')).trimEnd().split('\n').length, 1);
+  await refused(
+    t,
+    [...args, '--out', join(folder, 'strict'), '--max-unreadable', '0.01'],
+    /1 of 30 images cannot be read, more than 1%/,
+  );
+});
+
+test.serial('what the user got wrong ends with exit code 2, one message and nothing written', async (t) => {
+  const folder = await temporaryFolder(t);
+  const out = join(folder, 'run');
+  await mkdir(join(folder, 'empty'));
+  const wrong: [string[], RegExp][] = [
+    [[join(folder, 'nowhere')], /nowhere does not exist/],
+    [[join(folder, 'empty')], /no images in/],
+    [[], /no data was named/],
+    [
+      ['shapes', '--image-size', '30', '--patch-size', '16'],
+      /30 pixels cannot be cut into patches of 16[\s\S]*--image-size 32, or --patch-size 15/,
+    ],
+    [['shapes', '--imge-size', '32'], /unknown option '--imge-size'[\s\S]*--image-size/],
+    [['shapes', '--preset', 'dem'], /unknown preset 'dem'[\s\S]*did you mean 'demo'/],
+    [
+      ['shapes', '--image-size', '32', '--patch-size', '4', '--min-keep', '50'],
+      /masks are impossible[\s\S]*--min-keep 9/,
+    ],
+    [['shapes', '--batch-size', 'many'], /batchSize \(--batch-size\) in the command line cannot be "many"/],
+    [['shapes:10', '--batch-size', '64'], /a batch of 64 images is more than the 10/],
+    [['shapes', '--config', join(folder, 'no.yaml')], /no\.yaml does not exist/],
+    [['shapes', '--engine', 'tensorflow-gpu'], /the engine tensorflow-gpu is not available[\s\S]*--engine auto/],
+    [['shapes', '--resume'], /there is no run to resume/],
+    [['shapes', '--resume', '--force'], /contradict/],
+  ];
+  for (const [args, message] of wrong) {
+    await refused(t, ['pretrain', ...args, '--out', out], message);
+    t.false(existsSync(out), `nothing was written for ${args.join(' ')}`);
+  }
+  await refused(t, ['pretrain', ...SMALLEST], /no folder for the run was named/);
+  await refused(t, ['pretrian'], /unknown command 'pretrian'[\s\S]*pretrain/);
+});
+
+test.serial('an output folder that cannot be written is named', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeFile(join(folder, 'file'), 'x');
+  await refused(
+    t,
+    ['pretrain', ...SMALLEST, '--out', join(folder, 'file', 'run')],
+    /is not a folder, or lies below something that is not/,
+  );
+  const locked = join(folder, 'locked');
+  await mkdir(locked);
+  await chmod(locked, 0o500);
+  if (process.getuid?.() === 0)
+    t.log('as root every folder can be written: the case of missing permission was left out');
+  else await refused(t, ['pretrain', ...SMALLEST, '--out', join(locked, 'run')], /permission denied/);
+});
+
+test.serial('a run does not go inside the folder of its pictures', async (t) => {
+  const folder = await temporaryFolder(t);
+  const args = ['pretrain', folder, ...SMALLEST.slice(1), '--out', join(folder, 'run')];
+  await refused(t, args, /lies inside the data/);
+  t.deepEqual(await readdir(folder), []);
+});
+
+test.serial('a step that gives no finite numbers stops the run and leaves the last good checkpoint', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  await pretrain(run, '--epochs', '1');
+  const good = await readFile(latest(run));
+  const config = await readFile(join(run, 'config.yaml'), 'utf8');
+  await writeFile(
+    join(run, 'config.yaml'),
+    config.replace('epochs: 1', 'epochs: 2').replace(/^learningRate: .*$/m, 'learningRate: 1e30'),
+  );
+  const { stderr } = await refused(
+    t,
+    ['pretrain', '--out', run, '--resume'],
+    /step [78] did not give finite numbers \(loss .*; the last good checkpoint is .*latest\.safetensors/,
+  );
+  t.regex(stderr, /lower --learning-rate/);
+  t.deepEqual(await readFile(latest(run)), good);
+  t.true(logOf(run).every(({ loss }) => Number.isFinite(loss)));
+});
+
+test.serial('--force deletes the files of a run and nothing else, and only where there is a run', async (t) => {
+  const folder = await temporaryFolder(t);
+  const run = join(folder, 'run');
+  await pretrain(run, '--epochs', '1');
+  await writeFile(join(run, 'notes.txt'), 'mine');
+  await writeFile(join(run, 'checkpoints', 'best.safetensors'), 'mine too');
+  await refused(
+    t,
+    ['pretrain', ...SMALLEST, '--out', run, '--force', '--engine', 'tensorflow-gpu'],
+    /tensorflow-gpu is not available/,
+  );
+  t.is(logOf(run).length, 6, 'the old run is there as long as the new one cannot start');
+  t.is((await pretrain(run, '--epochs', '1', '--force')).code, 0);
+  t.is(await readFile(join(run, 'notes.txt'), 'utf8'), 'mine');
+  t.is(await readFile(join(run, 'checkpoints', 'best.safetensors'), 'utf8'), 'mine too');
+
+  const project = join(folder, 'project');
+  await mkdir(join(project, 'checkpoints'), { recursive: true });
+  await writeFile(join(project, 'config.yaml'), 'name: another program\n');
+  await writeFile(join(project, 'checkpoints', 'latest.safetensors'), 'precious');
+  await refused(t, ['pretrain', ...SMALLEST, '--out', project, '--force'], /no run that --force could delete/);
+  t.is(await readFile(join(project, 'checkpoints', 'latest.safetensors'), 'utf8'), 'precious');
+});
+
+test.serial('what a process that died at its start left behind is no obstacle', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  await mkdir(join(run, 'checkpoints'), { recursive: true });
+  await writeFile(join(run, 'config.yaml.unfinished'), 'half');
+  t.is((await pretrain(run, '--epochs', '1')).code, 0);
+  t.false(existsSync(join(run, 'config.yaml.unfinished')));
+});
+
+test.serial('where the newest checkpoint is damaged or missing, a run goes on from the one before it', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  await pretrain(run, '--epochs', '3');
+  const whole = await readFile(latest(run));
+  const aside = join(run, 'checkpoints', 'latest.damaged-1.safetensors');
+  await writeFile(latest(run), 'rubbish');
+  await refused(t, ['features', run, 'shapes:4', '--out', join(run, 'x.npy')], /damaged[\s\S]*previous\.safetensors/);
+  const first = await ijepa(['pretrain', '--out', run, '--resume']);
+  t.is(first.code, 0, first.stderr);
+  t.regex(
+    first.stdout,
+    /latest\.safetensors is damaged[\s\S]*set aside as .*latest\.damaged-1[\s\S]*goes on from previous.*step 12/,
+  );
+  t.is(await readFile(aside, 'utf8'), 'rubbish');
+  t.false((await readdir(join(run, 'checkpoints'))).some((name) => name.endsWith('.unfinished')));
+  t.deepEqual(await readFile(latest(run)), whole);
+
+  await rm(latest(run));
+  await refused(t, ['features', run, 'shapes:4', '--out', join(run, 'x.npy')], /previous\.safetensors/);
+  const second = await ijepa(['pretrain', '--out', run, '--resume']);
+  t.is(second.code, 0, second.stderr);
+  t.regex(second.stdout, /latest\.safetensors is missing[\s\S]*goes on from previous/);
+  t.deepEqual(await readFile(latest(run)), whole);
+  t.deepEqual(
+    logOf(run).map(({ step }) => step),
+    [...Array(18).keys()].map((at) => at + 1),
+  );
+
+  await rm(latest(run));
+  await rm(join(run, 'checkpoints', 'previous.safetensors'));
+  await rm(join(run, 'checkpoints', 'epoch-0003.safetensors'));
+  await refused(t, ['pretrain', '--out', run, '--resume'], /latest\.safetensors is missing/);
+  t.is(logOf(run).length, 18, 'nothing starts over');
+});
+
+test.serial('a checkpoint of a model with other heads is refused, although its shapes fit', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  await pretrain(run, '--epochs', '1');
+  const config = await readFile(join(run, 'config.yaml'), 'utf8');
+  await writeFile(join(run, 'config.yaml'), config.replace('heads: 2', 'heads: 1'));
+  await refused(t, ['pretrain', '--out', run, '--resume'], /is of another model: its sizes are/);
+});
+
+test.serial(
+  'a run goes on where its pictures were moved to, and without the configuration of the folder',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    const run = join(folder, 'run');
+    const pictures = join(folder, 'pictures');
+    await mkdir(pictures);
+    for (let i = 0; i < 8; i++) {
+      const background = { r: 30 * i, g: 100, b: 200 };
+      await sharp({ create: { width: 20, height: 20, channels: 3, background } })
+        .png()
+        .toFile(join(pictures, `${i}.png`));
+    }
+    t.is((await ijepa(['pretrain', pictures, ...SMALLEST.slice(1), '--out', run, '--epochs', '2'])).code, 0);
+    const moved = join(folder, 'moved');
+    await rename(pictures, moved);
+    await writeFile(join(folder, '.ijeparc.yaml'), 'epochs: 99\n');
+    await refused(t, ['pretrain', '--out', run, '--resume'], /pictures does not exist/);
+    const { code, stderr } = await ijepa(['pretrain', moved, '--out', run, '--resume'], folder);
+    t.is(code, 0, stderr);
+    t.regex(await readFile(join(run, 'config.yaml'), 'utf8'), /^data:\n {2}- .*moved$/m);
+  },
+);
+
+test.serial('a reader of standard output that goes away does not stop a run', async (t) => {
+  const run = join(await temporaryFolder(t), 'run');
+  const { code } = await ijepa(['pretrain', ...SMALLEST, '--out', run, '--epochs', '1'], undefined, (child) => {
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+  });
+  t.is(code, 0);
+  t.is(logOf(run).length, 6);
+});
+
+/** Runs a command that must end with exit code 2, one message on standard error and no stack. */
+async function refused(t: ExecutionContext, args: string[], message: RegExp): Promise<Ended> {
+  const ended = await ijepa(args);
+  t.is(ended.code, 2, `${args.join(' ')}\n${ended.stderr}`);
+  t.regex(ended.stderr, message);
+  t.notRegex(ended.stderr, /\n {4}at /);
+  t.is(ended.stderr.match(/^ijepa: /gm)?.length, 1, ended.stderr);
+  return ended;
+}
+
+/** Takes out of a run's record what an older version, without those options, would not have recorded. @returns how many */
+async function makeOlder(run: string): Promise<number> {
+  const path = runFolder(run).config;
+  const record: Record<string, unknown> = parse(await readFile(path, 'utf8'));
+  const younger = OPTION_NAMES.filter((name) => {
+    const value = record[name] === 'auto' ? null : record[name];
+    return JSON.stringify(value) === JSON.stringify(valueBefore(name));
+  });
+  for (const name of younger) delete record[name];
+  await writeFile(path, stringify(record));
+  return younger.length;
+}

@@ -1,0 +1,145 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { UserError } from '../../core/base/errors.js';
+import { resolveOptions } from '../../core/config/resolve.js';
+import type { Engine, EngineMemory } from '../../core/engine/contract.js';
+import { outOfMemory, outOfMemoryForFeatures } from '../../core/engine/memory.js';
+import { functionsOn } from '../../core/engine/onnx/fused-functions.js';
+import { freeMemory, groupMemory, memoryBudget } from '../../core/train/free-memory.js';
+import { chooseMicroBatchSize, estimateStepMemory } from '../../core/train/memory.js';
+import { partLengths } from '../../core/train/micro-batch.js';
+import { temporaryFolder } from '../helpers/command.js';
+
+const GIB = 2 ** 30;
+
+/** Files as a system has them below its root. */
+async function systemWith(t: ExecutionContext, files: Readonly<Record<string, string>>): Promise<string> {
+  const root = await temporaryFolder(t);
+  for (const [name, content] of Object.entries(files)) {
+    await mkdir(dirname(join(root, name)), { recursive: true });
+    await writeFile(join(root, name), content);
+  }
+  return root;
+}
+
+test('free memory is what the machine has, and no more than the control group allows', (t) => {
+  const machine = { free: 20 * GIB, total: 32 * GIB, own: GIB, used: null };
+  for (const limit of [undefined, 0, 64 * GIB, 2 ** 63 - 4096, 18_446_744_073_709_552_000]) {
+    t.is(freeMemory({ ...machine, limit }), 20 * GIB, `${limit} is no limit`);
+  }
+  t.is(freeMemory({ ...machine, limit: 4 * GIB }), 3 * GIB);
+  t.is(freeMemory({ ...machine, limit: 4 * GIB, used: 1.5 * GIB }), 2.5 * GIB);
+  t.is(freeMemory({ ...machine, limit: 30 * GIB }), 20 * GIB);
+  t.is(freeMemory({ ...machine, limit: GIB, used: 2 * GIB }), 0);
+});
+
+test('what a control group has taken is counted without copies of files, in both versions and in containers', async (t) => {
+  const second = {
+    'memory.current': '900\n',
+    'memory.stat': 'anon 100\nfile 500\ninactive_file 300\nactive_file 200\n',
+  };
+  const first = {
+    'memory.usage_in_bytes': '800\n',
+    'memory.stat': 'active_file 1\ntotal_inactive_file 30\ntotal_active_file 20\n',
+  };
+  const below = (folder: string, files: object) =>
+    Object.fromEntries(Object.entries(files).map(([name, content]) => [`${folder}/${name}`, content]));
+  const cases: [Record<string, string>, number | null][] = [
+    [{ 'proc/self/cgroup': '0::/job/7\n', ...below('sys/fs/cgroup/job/7', second) }, 400],
+    [{ 'proc/self/cgroup': '0::/job/of/the/host\n', ...below('sys/fs/cgroup', second) }, 400],
+    [{ 'proc/self/cgroup': '5:cpu:/\n4:memory:/job\n0::/\n', ...below('sys/fs/cgroup/memory/job', first) }, 750],
+    [{ 'proc/self/cgroup': '4:cpuset,memory:/docker/x\n', ...below('sys/fs/cgroup/memory', first) }, 750],
+    [{ 'proc/self/cgroup': '0::/\n' }, null],
+    [{}, null],
+  ];
+  for (const [files, expected] of cases) t.is(groupMemory(await systemWith(t, files)), expected, JSON.stringify(files));
+});
+
+test('the budget is a part of what is free, what the user names, what the engine can, or what is assumed of a card', (t) => {
+  const machine: EngineMemory = { limit: null, kind: 'planned', of: 'machine' };
+  t.is(memoryBudget(machine, null, 10 * GIB), 6 * GIB);
+  t.is(memoryBudget(machine, 2048, 10 * GIB), 2 * GIB);
+  t.is(memoryBudget({ ...machine, limit: GIB }, null, 10 * GIB), GIB);
+  const card: EngineMemory = { ...machine, of: 'card' };
+  t.is(memoryBudget(card, null, 2 * GIB), 8 * GIB, 'the memory of the machine says nothing of a card');
+  t.is(memoryBudget(card, 24 * 1024, 2 * GIB), 24 * GIB);
+});
+
+test('where masks are cut in groups, whole groups are computed at once, or equal parts of one', (t) => {
+  const memory: EngineMemory = { limit: null, kind: 'planned', of: 'machine' };
+  const chosen = (maskGroup: number | null, fitting: number, lanes: number, regularizer = 'none') => {
+    const engine = { name: 'onnx', memory, lanes } as Pick<Engine, 'name' | 'memory' | 'lanes'> as Engine;
+    const flags = { imageSize: 96, patchSize: 8, arch: 'vit-tiny', batchSize: 100, maskGroup, regularizer };
+    const { fixed, perImage } = estimateStepMemory(resolveOptions({ flags }).options, 'planned', lanes);
+    const megabytes = Math.ceil((fixed + (fitting + 0.1) * perImage) / 2 ** 20);
+    return chooseMicroBatchSize(resolveOptions({ flags: { ...flags, memory: megabytes } }).options, engine);
+  };
+  t.is(chosen(null, 100, 2), 100);
+  t.is(chosen(16, 100, 1), 16);
+  t.is(chosen(16, 100, 2), 32, 'a group in each lane');
+  t.is(chosen(16, 31, 2), 16, 'one, in halves');
+  t.is(chosen(16, 10, 2), 8);
+  t.is(chosen(16, 1, 2), 1);
+  t.is(chosen(1000, 100, 2), 100);
+  t.is(chosen(60, 100, 2), 100);
+  t.is(chosen(16, 100, 1, 'vicreg'), 16);
+});
+
+test('parts of a batch have any size, are as few as can be, and never take more than the budget', (t) => {
+  const memory: EngineMemory = { limit: null, kind: 'planned', of: 'machine' };
+  const engine = { name: 'onnx', memory, lanes: 2 } as Pick<Engine, 'name' | 'memory' | 'lanes'> as Engine;
+  const sizes = new Set<number>();
+  for (let megabytes = 330; megabytes < 1500; megabytes += 13) {
+    const { options } = resolveOptions({
+      flags: { imageSize: 96, patchSize: 8, arch: 'vit-tiny', batchSize: 29, memory: megabytes },
+    });
+    const { fixed, perImage } = estimateStepMemory(options, 'planned', 2);
+    if (fixed + perImage > megabytes * 2 ** 20) {
+      t.throws(() => chooseMicroBatchSize(options, engine), { instanceOf: UserError });
+      continue;
+    }
+    const size = chooseMicroBatchSize(options, engine);
+    t.true(fixed + size * perImage <= megabytes * 2 ** 20, `${size} images in ${megabytes} MiB`);
+    const fewer = Math.ceil(29 / (Math.ceil(29 / size) - 1));
+    t.true(size === 29 || fixed + fewer * perImage > megabytes * 2 ** 20, `${size} images in ${megabytes} MiB`);
+    sizes.add(size);
+    // What is computed side by side is no more than that either.
+    const lengths = partLengths([29], size, 2).flat();
+    for (let at = 0; at < lengths.length; at += 2) {
+      t.true((lengths[at] as number) + (lengths[at + 1] ?? 0) <= Math.max(2, size), `${lengths} by ${size}`);
+    }
+  }
+  t.true(
+    [5, 10, 15].every((odd) => sizes.has(odd)),
+    `${[...sizes]}`,
+  );
+});
+
+test('parts that stay in the cache of a processor are made for processors only', (t) => {
+  t.true((functionsOn('cpu').cachedNumbers ?? 0) > 0);
+  t.is(functionsOn('webgpu').cachedNumbers, undefined);
+});
+
+test('whatever says that memory ran out, the message names the option and the value that help', (t) => {
+  for (const said of [
+    'Array buffer allocation failed',
+    'std::bad_alloc',
+    'Non-zero status code: Failed to allocate memory for requested buffer of size 123',
+    'VK_ERROR_OUT_OF_DEVICE_MEMORY',
+    'OOM when allocating tensor with shape[8]',
+    'Cannot allocate memory',
+  ]) {
+    const atOnce = { flag: '--micro-batch-size', otherwise: 'a smaller --arch' } as const;
+    t.regex(
+      outOfMemory(new Error(said), { ...atOnce, images: 25 })?.report ?? '',
+      /with 25 images[\s\S]*--micro-batch-size 13,/,
+    );
+    t.regex(
+      outOfMemory(new Error(said), { ...atOnce, images: 1 })?.report ?? '',
+      /with 1 image at[\s\S]*do: use a smaller --arch/,
+    );
+    t.regex(outOfMemoryForFeatures(new Error(said), 16)?.report ?? '', /--batch-size 8,/);
+  }
+  t.is(outOfMemoryForFeatures(new Error('no such node'), 16), undefined);
+});
