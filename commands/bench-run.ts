@@ -1,9 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import { UserError, unknownName } from '../core/base/errors.js';
 import { NONE } from '../core/config/option.js';
+import { resolveOptions } from '../core/config/resolve.js';
+import { encoderSize, imageShape } from '../core/config/sizes.js';
 import { ENGINE_NAMES, type EngineChoice } from '../core/engine/contract.js';
 import { startEngine } from '../core/engine/start.js';
-import { choose } from '../core/plugins/chosen.js';
+import type { MethodDefinition } from '../core/methods/method.js';
+import { METHODS } from '../core/methods/registry.js';
+import { createVit } from '../core/nn/backbone.js';
+import { selectPlugins } from '../core/plugins/selected.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
 import type { BenchFlags } from './bench.js';
 import { wholeNumber } from './numbers.js';
@@ -21,7 +26,13 @@ export async function bench(flags: BenchFlags): Promise<void> {
   const threads = wholeNumber('--threads', flags.threads, 1);
   const micro = wholeNumber('--micro-batch-size', flags.microBatchSize, 1);
   const { loss, regularizer } = flags;
-  const terms = choose({ loss, regularizer, monitors: [] }, await configuredPlugins());
+  const definition = METHODS[0] as MethodDefinition;
+  const { options: own = {} } = definition.benchmarks?.[flags.config] ?? {};
+  const { options } = resolveOptions({
+    methods: METHODS,
+    flags: { ...BENCHMARKS[flags.config], ...own, loss, regularizer, regularizerWeight: 1, microBatchSize: micro },
+  });
+  const { extensions } = selectPlugins(definition, options, await configuredPlugins());
   const results: BenchmarkResult[] = [];
   for (const name of engines) {
     if (engines.length > 1) results.push(...inOwnProcess(name, flags));
@@ -30,7 +41,9 @@ export async function bench(flags: BenchFlags): Promise<void> {
         device: flags.device,
         ...(threads !== null && { threads }),
       });
-      results.push(await runBenchmark(engine, flags.config, terms, steps, micro));
+      const backbone = createVit({ ...imageShape(options), encoder: encoderSize(options) });
+      const method = definition.create(options, { backbone, extensions });
+      results.push(await runBenchmark(engine, flags.config, definition, method, options, steps));
     }
     if (!flags.json) process.stdout.write(`${describe(results.at(-1) as BenchmarkResult, flags)}\n`);
   }

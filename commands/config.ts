@@ -21,9 +21,14 @@ export function configCommand(): Command {
       return;
     }
     const resolved = await resolveFlags(flags, data);
-    const { checkChosen } = await import('./plugins.js');
-    await checkChosen(resolved);
+    const { checkSelected } = await import('./plugins.js');
+    await checkSelected(resolved);
     const { describeOptions } = await import('../core/config/record.js');
-    process.stdout.write(`${flags.json ? JSON.stringify(resolved) : describeOptions(resolved)}\n`);
+    const { automaticValues } = await import('../core/config/settings.js');
+    const { method, options } = resolved;
+    const automatic = { ...automaticValues(options), ...method.automatic?.(options) };
+    process.stdout.write(
+      `${flags.json ? JSON.stringify({ options, origins: resolved.origins }) : describeOptions(resolved, automatic)}\n`,
+    );
   });
 }

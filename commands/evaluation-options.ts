@@ -9,7 +9,7 @@ export interface EvaluationFlags {
   protocol?: 'paper' | 'quick';
   select?: Selection;
   views?: unknown;
-  encoder: 'target' | 'context';
+  encoder?: string;
   imageSize?: unknown;
   batchSize: unknown;
   seed: unknown;
@@ -59,7 +59,10 @@ export function addEvaluationFlags(command: Command, protocol: ProtocolFlag = HE
       'random views of each training image, one an epoch in turn; 0: its middle (default: an epoch each with paper, 0 with quick)',
       readNumber,
     )
-    .addOption(new Flag('--encoder <name>', 'which encoder is judged').choices(['target', 'context']).default('target'))
+    .option(
+      '--encoder <name>',
+      'which encoder is judged, by its name in the checkpoint (default: the one by which its method is judged)',
+    )
     .option('--image-size <n>', 'side of the images, in pixels (default: as in pretraining)', readNumber)
     .option('--seed <n>', 'seed of heads, views and intervals', readNumber, 0)
     .option('--no-baseline', 'leave out the same network at random initialisation')

@@ -22,7 +22,7 @@ export async function runFeatures(checkpoint: string, data: string, flags: Featu
   checkFeaturesFile(out, flags.force === true);
   const split = await openSplit(data, flags.split ?? null, await configuredDataSets());
   const engine = await startEngine(flags.engine, { ...(threads !== null && { threads }) });
-  const loaded = await loadNetwork(checkpoint, flags.encoder);
+  const loaded = await loadNetwork(checkpoint, flags.encoder ?? null);
   const network = imageSize === null ? loaded : atImageSize(loaded, imageSize);
 
   console.line(`network  ${describeNetwork(network)}`);
@@ -115,7 +115,8 @@ function factsOf(
   const { facts, arch, imageSize } = network;
   return {
     network: arch,
-    encoder: facts.encoder,
+    method: facts.method ?? '',
+    encoder: facts.encoder ?? '',
     checkpoint: facts.checkpoint ?? '',
     fingerprint: facts.fingerprint,
     layers,

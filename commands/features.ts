@@ -13,7 +13,10 @@ export function featuresCommand(): Command {
     .argument('<checkpoint>', 'a checkpoint (.safetensors), or the folder of a run, whose newest one is taken')
     .argument('<data>', 'a data set (NAME or NAME:DIR), or a folder of images without labels')
     .requiredOption('--out <file>', '.safetensors: features, labels and names in one file; .npy: a file for each')
-    .addOption(new Flag('--encoder <name>', 'which encoder').choices(['target', 'context']).default('target'))
+    .option(
+      '--encoder <name>',
+      'which encoder, by its name in the checkpoint (default: the one by which its method is judged)',
+    )
     .addOption(
       new Flag('--layers <name>', 'features of the last layer, or of the last four side by side')
         .choices(['last', 'last-4'])
@@ -53,7 +56,7 @@ export function featuresCommand(): Command {
 /** What the command line said; numbers are not checked yet. */
 export interface FeaturesFlags {
   out: string;
-  encoder: 'target' | 'context';
+  encoder?: string;
   layers: 'last' | 'last-4';
   split?: 'train' | 'test';
   transform?: 'crop' | 'squash';

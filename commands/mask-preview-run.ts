@@ -6,22 +6,27 @@ import { systemPath } from '../core/base/file-names.js';
 import { RandomStream } from '../core/base/random.js';
 import type { ResolvedOptions } from '../core/config/resolve.js';
 import type { Options } from '../core/config/schema.js';
-import { cropSettings, maskSettings, modelSize } from '../core/config/settings.js';
+import { encoderSize, imageShape } from '../core/config/sizes.js';
+import { cropSettings } from '../core/data/crop.js';
 import { centreCrop } from '../core/data/image.js';
 import { cropsOfStep, requireOneBatch } from '../core/data/loader.js';
 import { openData } from '../core/data/open.js';
 import { checkPlace } from '../core/data/outside.js';
 import { unreadableReason } from '../core/data/skipped.js';
+import { startEngine } from '../core/engine/start.js';
+import type { MethodDefinition } from '../core/methods/method.js';
+import { createVit } from '../core/nn/backbone.js';
 import type { ImageCollection } from '../core/plugin.js';
-import { describeCut, type PreviewPicture, writeMaskPreview } from '../core/report/mask-preview.js';
-import { dataSetsWith } from './plugins.js';
+import { selectPlugins } from '../core/plugins/selected.js';
+import { type PreviewPicture, writeMaskPreview } from '../core/report/mask-preview.js';
+import { pluginsWith } from './plugins.js';
 
 /** Most rows of one picture. */
 const MOST_ROWS = 64;
 
 /** Draws the masks of a step on pictures and writes them as PNG. */
 export async function runMaskPreview(
-  { options }: ResolvedOptions,
+  { method: definition, options }: ResolvedOptions<MethodDefinition>,
   images: readonly string[],
   asked: { out: string; samples: unknown; step: unknown; force: boolean },
 ): Promise<void> {
@@ -30,22 +35,23 @@ export async function runMaskPreview(
   const step = wholeNumber('--step', asked.step, Number.MAX_SAFE_INTEGER);
   const { out } = asked;
   checkPlace(out, '--out', asked.force);
-  modelSize(options);
-  const masks = maskSettings(options);
+  definition.automatic?.(options);
+  const shape = { ...imageShape(options), encoder: encoderSize(options) };
   const ownData = images.length === 0 && options.data.length > 0;
-  const dataSets = await dataSetsWith(options.plugins);
+  const plugins = await pluginsWith(options.plugins);
+  const dataSets = plugins.flatMap((plugin) => plugin.dataSets ?? []);
   const collection = await openData(images.length > 0 ? images : ownData ? options.data : ['shapes'], dataSets);
   for (const note of collection.notes ?? []) console.warn(`note: ${note}`);
   refuseOwnInput(out, collection);
   const pictures = ownData
     ? await trainingPictures(collection, options, samples, step)
     : await middlePictures(collection, options, samples, await areFiles(images, collection));
-  const coverage = await writeMaskPreview(out, options, pictures, step);
+  await startEngine('cpu');
+  const { extensions } = selectPlugins(definition, options, plugins);
+  const method = definition.create(options, { backbone: createVit(shape), extensions });
+  await writeMaskPreview(out, method, options, pictures, step);
   console.line(`${out}: masks of step ${step} on ${pictures.length} pictures from ${collection.description}`);
-  console.line(
-    `grid ${masks.gridSize} x ${masks.gridSize}, ${masks.targets} targets, every block keeps at least ${masks.minKeep} patches`,
-  );
-  console.line(describeCut(coverage, options));
+  for (const line of definition.describeMasks?.(options) ?? []) console.line(line);
 }
 
 /** The first crops of the step's batch, as training sees them. */

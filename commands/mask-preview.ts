@@ -1,14 +1,9 @@
 import { Command } from 'commander';
-import { readNumber } from '../core/config/option.js';
-import { OPTION_NAMES, OPTIONS, type OptionName } from '../core/config/schema.js';
+import { type Option, readNumber } from '../core/config/option.js';
 import { addOptionFlags, type Flags, resolveFlags } from './options.js';
 
-/** The options that decide masks and crops. */
-const NAMES = OPTION_NAMES.filter(
-  (name) =>
-    OPTIONS[name].group === 'Masks' ||
-    (['imageSize', 'patchSize', 'batchSize', 'seed', 'cropScale', 'cropAspect'] as OptionName[]).includes(name),
-);
+/** Options beside those of methods that decide masks and crops. */
+const NAMES = ['method', 'imageSize', 'patchSize', 'batchSize', 'seed', 'cropScale', 'cropAspect'];
 
 /** `ijepa mask-preview [images...]` */
 export function maskPreviewCommand(): Command {
@@ -24,7 +19,8 @@ export function maskPreviewCommand(): Command {
     .option('--samples <n>', 'rows; image files are used in turn', '4')
     .option('--step <n>', 'the training step whose masks are shown, from 1', '1')
     .option('--force', 'replace a file that is there');
-  return addOptionFlags(command, NAMES).action(async (images: string[], flags: PreviewFlags) => {
+  const isShown = (name: string, { group }: Option<unknown>) => group === 'Masks' || NAMES.includes(name);
+  return addOptionFlags(command, isShown).action(async (images: string[], flags: PreviewFlags) => {
     const { runMaskPreview } = await import('./mask-preview-run.js');
     const { out, ...options } = flags;
     const asked = {

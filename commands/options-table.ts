@@ -1,30 +1,44 @@
-import { allowedValues, formatValue, GROUPS, type Option } from '../core/config/option.js';
-import { PRESET_NAMES, PRESETS } from '../core/config/presets.js';
-import { flagOf, OPTION_NAMES, OPTIONS } from '../core/config/schema.js';
-import { broughtBy } from '../core/plugins/brought.js';
+import { allowedValues, formatValue, GROUPS } from '../core/config/option.js';
+import { flagOf, OPTIONS, type Schema } from '../core/config/schema.js';
+import { METHODS } from '../core/methods/registry.js';
+import { extensionsOf } from '../core/plugins/extension.js';
 import { BUILT_IN_PLUGINS } from '../plugins/index.js';
 
 /** All options, presets, and what options name, as Markdown tables: the README's. */
 export function optionsTable(): string {
-  const rows = GROUPS.flatMap((group) =>
-    OPTION_NAMES.filter((name) => OPTIONS[name].group === group).map((name) => {
-      const option: Option<unknown> = OPTIONS[name];
-      const allowed = allowedValues(option) + (option.unit ? ` ${option.unit}` : '');
-      return `| ${group} | \`${flagOf(name)}\` | \`${name}\` | ${option.help} | ${allowed} | ${formatValue(option, option.default)} |`;
-    }),
+  const table = (schema: Schema) => [
+    '| group | flag | in a file | what it is | values | default |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...GROUPS.flatMap((group) =>
+      Object.entries(schema)
+        .filter(([, option]) => option.group === group)
+        .map(([name, option]) => {
+          const allowed = allowedValues(option) + (option.unit ? ` ${option.unit}` : '');
+          const usual = formatValue(option, option.default);
+          return `| ${group} | \`${flagOf(name)}\` | \`${name}\` | ${option.help} | ${allowed} | ${usual} |`;
+        }),
+    ),
+    '',
+  ];
+  const ofMethods = METHODS.flatMap(({ name, title, summary, options }) => [
+    `**${title}** (\`--method ${name}\`) ${summary}`,
+    '',
+    ...table(options),
+  ]);
+  const presets = METHODS.flatMap((method) =>
+    Object.entries(method.presets).map(([name, { summary }]) => `| \`${name}\` | ${method.title} | ${summary} |`),
   );
-  const presets = PRESET_NAMES.map((name) => `| \`${name}\` | ${PRESETS[name].summary} |`);
-  const options = { loss: '`--loss`', regularizer: '`--regularizer`', monitor: '`monitors`' };
-  const named = BUILT_IN_PLUGINS.flatMap(broughtBy).flatMap(({ kind, item }) =>
+  const options = { loss: '`--loss`', regularizer: '`--regularizer`', monitor: '`monitors`', method: '`--method`' };
+  const named = BUILT_IN_PLUGINS.flatMap(extensionsOf).flatMap(({ kind, item }) =>
     kind === 'data set' ? [] : [`| ${options[kind]} | \`${item.name}\` | ${item.summary} |`],
   );
   return [
-    '| group | flag | in a file | what it is | values | default |',
-    '| --- | --- | --- | --- | --- | --- |',
-    ...rows,
+    ...ofMethods,
+    '**All methods**',
     '',
-    '| preset | what it is |',
-    '| --- | --- |',
+    ...table({ ...OPTIONS, method: { ...OPTIONS.method, default: METHODS[0]?.name } }),
+    '| preset | method | what it is |',
+    '| --- | --- | --- |',
     ...presets,
     '',
     '| option | name | what it is |',

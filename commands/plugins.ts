@@ -1,8 +1,10 @@
 import { Command } from 'commander';
 import { placeOf, type ResolvedOptions } from '../core/config/resolve.js';
+import type { MethodDefinition } from '../core/methods/method.js';
+import { METHODS } from '../core/methods/registry.js';
 import type { DataSet, Plugin } from '../core/plugin.js';
-import { choose } from '../core/plugins/chosen.js';
 import { loadPlugins } from '../core/plugins/load.js';
+import { selectPlugins } from '../core/plugins/selected.js';
 import { BUILT_IN_PLUGINS } from '../plugins/index.js';
 
 /** The data sets of the built-in plugins and of those that the user named. */
@@ -32,9 +34,9 @@ export async function configuredPlugins(): Promise<readonly Plugin[]> {
  * Sees to it that there is what options name.
  * @throws UserError with the nearest name where there is not
  */
-export async function checkChosen(resolved: ResolvedOptions): Promise<void> {
-  const { options } = resolved;
-  choose(options, await pluginsWith(options.plugins), (name) => placeOf(resolved, name));
+export async function checkSelected(resolved: ResolvedOptions<MethodDefinition>): Promise<void> {
+  const { method, options } = resolved;
+  selectPlugins(method, options, await pluginsWith(options.plugins), (name) => placeOf(resolved, name));
 }
 
 async function configuredNames(): Promise<string[]> {
@@ -53,4 +55,9 @@ export async function pluginsWith(names: readonly string[]): Promise<readonly Pl
   const { plugins, problems } = await loadPlugins(names, BUILT_IN_PLUGINS);
   for (const problem of problems) process.stderr.write(`ijepa: going on without a plugin: ${problem.report}\n`);
   return plugins;
+}
+
+/** The program's own methods and those of plugins. */
+export function methodsOf(plugins: readonly Plugin[]): readonly MethodDefinition[] {
+  return [...METHODS, ...plugins.flatMap(({ methods }) => methods ?? [])];
 }

@@ -2,13 +2,14 @@ import { join } from 'node:path';
 import { type Console, count, createConsole, formatDuration, quote } from '../core/base/console.js';
 import { UserError } from '../core/base/errors.js';
 import type { ResolvedOptions } from '../core/config/resolve.js';
+import type { MethodDefinition } from '../core/methods/method.js';
 import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
 import { type PretrainSummary, pretrain } from '../core/run/pretrain.js';
-import { pluginsWith } from './plugins.js';
+import { methodsOf, pluginsWith } from './plugins.js';
 
 /** Trains, tells what was done, and gives the exit code. */
 export async function runPretrain(
-  resolved: ResolvedOptions,
+  resolved: ResolvedOptions<MethodDefinition>,
   flags: { resume?: boolean; force?: boolean; json?: boolean },
 ): Promise<number> {
   const { resume = false, force = false, json = false } = flags;
@@ -23,7 +24,15 @@ export async function runPretrain(
     console.line(`${signal}: finishing the step and saving; a second signal stops at once`);
   });
   try {
-    const summary = await pretrain({ resolved, resume, force, plugins: pluginsWith, console, stop });
+    const summary = await pretrain({
+      resolved,
+      resume,
+      force,
+      plugins: pluginsWith,
+      methods: methodsOf,
+      console,
+      stop,
+    });
     tell(console, summary);
     if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
     return summary.interrupted ? signalExitCode(summary.interrupted) : 0;
@@ -48,13 +57,13 @@ function tell(console: Console, summary: PretrainSummary): void {
   } else {
     console.line(`done: ${steps} steps, ${formatDuration(seconds)}, ${imagesPerSecond} images/s`);
   }
-  console.line(`objective  ${summary.objective}`);
+  console.line(`method     ${summary.method}: ${summary.objective}`);
   if (firstLoss !== null && lastLoss !== null)
     console.line(`loss       ${firstLoss.toFixed(4)} -> ${lastLoss.toFixed(4)}`);
   if (firstSpread && lastSpread) {
     console.line(
       `collapse   effective rank of the features ${firstSpread.rank.toFixed(1)} -> ${lastSpread.rank.toFixed(1)}, ` +
-        `standard deviation ${firstSpread.deviation.toFixed(3)} -> ${lastSpread.deviation.toFixed(3)} (the loss alone does not tell)`,
+        `standard deviation ${firstSpread.std.toFixed(3)} -> ${lastSpread.std.toFixed(3)} (the loss alone does not tell)`,
     );
   }
   for (const { text } of Object.values(summary.verdicts)) console.line(`verdict    ${text}`);

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { METHODS } from '../core/methods/registry.js';
 import { runsText } from '../core/report/runs-text.js';
 import { findRuns } from '../core/run/runs.js';
 
@@ -8,7 +9,7 @@ const USUAL = 'runs';
 /** Prints the runs in a folder. */
 export async function listRuns(given: string | undefined, json: boolean): Promise<void> {
   const folder = given ?? (existsSync(USUAL) ? USUAL : '.');
-  const runs = await findRuns(folder, (reason) => process.stderr.write(`left out: ${reason}\n`));
+  const runs = await findRuns(folder, METHODS, (reason) => process.stderr.write(`left out: ${reason}\n`));
   if (json) process.stdout.write(`${JSON.stringify({ folder, runs })}\n`);
   else if (runs.length > 0) process.stdout.write(`${runsText(runs)}\n`);
   else process.stderr.write(`there are no runs in ${folder === '.' ? 'the current folder' : folder}\n`);

@@ -1,35 +1,12 @@
-import type { Command } from 'commander';
 import { UserError } from './base/errors.js';
 import { textOf as coreTextOf } from './base/text.js';
-import type { DataSet } from './contract/data-sets.js';
-import type { Monitor } from './contract/monitors.js';
-import type { PredictionLoss, Regularizer } from './contract/objectives.js';
 
 export { bytesOfName, nameFromBytes, shownName, systemPath } from './base/file-names.js';
 export { parseTrustedJson as parseJson } from './base/text.js';
 export type * from './contract/data-sets.js';
 export type * from './contract/monitors.js';
 export type * from './contract/objectives.js';
-
-/**
- * What a plugin may bring to the program; `contract/` says it piece by piece. A plugin is a module whose default export is
- * a `Plugin`; the built-in ones in `plugins/` use nothing else of the program but what this file exports. `plugins: [...]` in a configuration file names others:
- * packages, or paths of modules.
- */
-export interface Plugin {
-  /** Name of the plugin, in lower case. */
-  name: string;
-  /** What it brings, in one line for people. */
-  summary: string;
-  dataSets?: readonly DataSet[];
-  /** What can be trained for: `--loss` and `--regularizer` choose by name. */
-  losses?: readonly PredictionLoss[];
-  regularizers?: readonly Regularizer[];
-  /** What can look at a run: the option `monitors` names them. */
-  monitors?: readonly Monitor[];
-  /** Subcommands of its own, made with `create`; a built-in one of the same name goes before. */
-  commands?: (create: (name: string) => Command) => readonly Command[];
-}
+export type { Plugin } from './plugins/plugin.js';
 
 /** A problem that the user can mend: what is wrong, what was expected, what to do. */
 export class PluginError extends Error {

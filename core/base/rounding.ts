@@ -4,3 +4,8 @@ export function roundHalfToEven(x: number): number {
   if (x - floor !== 0.5) return Math.round(x);
   return floor % 2 === 0 ? floor : floor + 1;
 }
+
+/** To so many digits after the point. */
+export function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}

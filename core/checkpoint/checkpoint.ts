@@ -2,24 +2,37 @@ import { z } from 'zod';
 import { UserError } from '../base/errors.js';
 import { tryJson } from '../base/text.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import { encoderShapes, type ParameterShapes, type Parameters, predictorShapes } from '../nn/parameters.js';
-import type { ModelSize } from '../nn/sizes.js';
-import { type WatchMemory, watchMemorySchema } from '../run/watch-memory.js';
-import type { TrainState } from '../train/step.js';
+import type { Method, Tensors } from '../methods/method.js';
+import type { ParameterShapes } from '../nn/parameters.js';
+import type { StateShapes, TrainState } from '../train/state.js';
 import { FORMAT, requireOwnFormat } from './format.js';
 import { DamagedFile, readSafetensors, type StoredTensor, type TensorFile } from './safetensors.js';
 
 /** What a checkpoint says about its run, beside the tensors. */
 export interface CheckpointFacts {
   epoch: number;
-  /** Names and sizes of the model, for those who read the file without its run. */
-  model: ModelSize;
-  watch: WatchMemory | null;
+  /** What the run learns from, for people. */
+  data: string;
+  model: RecordedModel;
+  /** What the run remembers from one look at the representations to the next, as JSON. */
+  memory: unknown;
+}
+
+/** Method, names and sizes of the networks, for those who read the file without its run. */
+export interface RecordedModel {
+  /** The method's title, as tables write it. */
+  readonly method: string;
+  /** Names that users give encoders, and the networks that they are: { target: 'target_encoder' }; the usual one first. */
+  readonly encoders: Readonly<Record<string, string>>;
+  readonly imageSize: number;
+  readonly patchSize: number;
+  /** By the networks' names; `encoder` is that of all encoders. */
+  readonly sizes: Method['sizes'];
 }
 
 export interface Checkpoint {
   state: TrainState;
-  watch: WatchMemory | null;
+  memory: unknown;
 }
 
 const count = z.coerce.number().pipe(z.int().min(0));
@@ -27,21 +40,22 @@ const count = z.coerce.number().pipe(z.int().min(0));
 const saidSchema = z.object({
   step: count,
   model: z.string().transform(tryJson),
-  watch: z.preprocess((text) => tryJson(String(text)), watchMemorySchema.nullable()).catch(null),
+  memory: z.string().transform(tryJson).catch(null),
 });
 
 /** The tensors of a state by their names in a checkpoint, in memory that threads share. */
 export type StateCopy = ReadonlyMap<string, StoredTensor & { data: Float32Array }>;
 
 /**
- * Copies a state out of the engine. Tensors are named as in the reference code's checkpoints (`encoder.*`,
- * `predictor.*`, `target_encoder.*`); AdamW's moments are `optimizer.first.*` and `optimizer.second.*`.
+ * Copies a state out of the engine. Tensors are named by network and parameter, which is how the reference code's
+ * checkpoints are read (`encoder.*`, `predictor.*`, `target_encoder.*`); what the optimiser keeps is `optimizer.first.*`,
+ * and the method's own state `state.*`.
  * @param before an earlier copy, whose memory is used again
  */
 export async function copyState(state: TrainState, before: StateCopy | null): Promise<StateCopy> {
   const copies = new Map<string, StoredTensor & { data: Float32Array }>();
-  for (const [prefix, parameters] of groups(state)) {
-    for (const [name, tensor] of Object.entries(parameters)) {
+  for (const [prefix, tensors] of groupsOf(state)) {
+    for (const [name, tensor] of Object.entries(tensors)) {
       const numbers = (await tensor.data()) as Float32Array;
       const data = before?.get(prefix + name)?.data ?? new Float32Array(new SharedArrayBuffer(numbers.byteLength));
       data.set(numbers);
@@ -52,75 +66,71 @@ export async function copyState(state: TrainState, before: StateCopy | null): Pr
 }
 
 /** A checkpoint's metadata. */
-export function checkpointMetadata(step: number, { epoch, model, watch }: CheckpointFacts): Record<string, string> {
+export function checkpointMetadata(
+  step: number,
+  { epoch, data, model, memory }: CheckpointFacts,
+): Record<string, string> {
   return {
     format: FORMAT,
     step: String(step),
     epoch: String(epoch),
+    data,
     model: JSON.stringify(model),
-    watch: JSON.stringify(watch),
+    memory: JSON.stringify(memory),
   };
 }
 
 /**
- * Reads a checkpoint for a model of the given size.
+ * Reads the state that a checkpoint holds.
+ * @param shapes of the run's method
  * @throws DamagedFile if it is not as it was written; UserError if it is missing, no checkpoint, or of another model
  */
-export async function loadCheckpoint(path: string, size: ModelSize): Promise<Checkpoint> {
+export async function loadCheckpoint(path: string, model: RecordedModel, shapes: StateShapes): Promise<Checkpoint> {
   const file = await readSafetensors(path);
   requireOwnFormat(path, file);
   const said = saidSchema.safeParse(file.metadata);
   if (!said.success) throw new DamagedFile(`${path} is damaged: it does not say of which step and model it is`);
-  const encoder = encoderShapes(size);
-  const predictor = predictorShapes(size);
-  const moments = { ...prefixed('encoder.', encoder), ...prefixed('predictor.', predictor) };
+  // Before shapes: the number of heads, for one, shows in no shape.
+  if (!isSame(said.data.model, model)) throw otherModel(path, `its model is ${file.metadata.model}`);
+  const read = (prefix: string, group: ParameterShapes) => readGroup(path, file, prefix, group);
+  const readNetworks = (prefix: string, networks: StateShapes['networks']) =>
+    mapEntries(networks, (network, group) => read(`${prefix}${network}.`, group));
   const state = {
     step: said.data.step,
-    weights: {
-      encoder: readGroup(path, file, 'encoder.', encoder),
-      predictor: readGroup(path, file, 'predictor.', predictor),
-      target: readGroup(path, file, 'target_encoder.', encoder),
-    },
-    moments: {
-      first: readGroup(path, file, 'optimizer.first.', moments),
-      second: readGroup(path, file, 'optimizer.second.', moments),
-    },
+    networks: readNetworks('', shapes.networks),
+    slots: mapEntries(shapes.slots, (slot, networks) => readNetworks(`optimizer.${slot}.`, networks)),
+    own: read('state.', shapes.own),
   };
-  // The shapes are the same; the number of heads, for one, shows in no shape.
-  if (!isOfModel(said.data.model, size)) throw otherModel(path, `its sizes are ${file.metadata.model}`);
-  return { state, watch: said.data.watch };
+  return { state, memory: said.data.memory };
 }
 
-function groups({ weights, moments }: TrainState): [string, Parameters][] {
+function groupsOf({ networks, slots, own }: TrainState): [prefix: string, tensors: Tensors][] {
   return [
-    ['encoder.', weights.encoder],
-    ['predictor.', weights.predictor],
-    ['target_encoder.', weights.target],
-    ['optimizer.first.', moments.first],
-    ['optimizer.second.', moments.second],
+    ...Object.entries(networks).map(([network, tensors]): [string, Tensors] => [`${network}.`, tensors]),
+    ...Object.entries(slots).flatMap(([slot, all]) =>
+      Object.entries(all).map(([network, tensors]): [string, Tensors] => [`optimizer.${slot}.${network}.`, tensors]),
+    ),
+    ['state.', own],
   ];
 }
 
-function readGroup(path: string, file: TensorFile, prefix: string, shapes: ParameterShapes): Parameters {
-  const entries = Object.entries(shapes).map(([name, shape]): [string, Tensor] => {
+function readGroup(path: string, file: TensorFile, prefix: string, shapes: ParameterShapes): Tensors {
+  return mapEntries(shapes, (name, shape): Tensor => {
     const stored = file.tensors.get(prefix + name);
     if (!(stored?.data instanceof Float32Array) || stored.shape.join() !== shape.join()) {
       const received = stored ? `[${stored.shape}]` : 'not there';
       throw otherModel(path, `the tensor ${prefix}${name} is ${received} instead of [${shape}]`);
     }
-    return [name, tf.tensor(stored.data, [...shape])];
+    return tf.tensor(stored.data, [...shape]);
   });
-  return Object.fromEntries(entries);
 }
 
-/** Whether what is recorded of a model's sizes is as in `size`. What a record lacks is left to its run's configuration. */
-function isOfModel(recorded: unknown, size: object): boolean {
-  if (recorded === null || typeof recorded !== 'object') return false;
-  const sizes: Readonly<Record<string, unknown>> = { ...size };
-  return Object.entries(recorded).every(([name, value]) => {
-    const part = sizes[name];
-    return part !== null && typeof part === 'object' ? isOfModel(value, part) : part === value;
-  });
+/** Whether two values are the same as JSON has them, whatever the order of names. */
+function isSame(recorded: unknown, expected: unknown): boolean {
+  if (typeof recorded !== 'object' || typeof expected !== 'object' || !recorded || !expected)
+    return recorded === expected;
+  const [a, b] = [Object.entries(recorded), new Map(Object.entries(expected))];
+  return a.length === b.size && a.every(([name, value]) => b.has(name) && isSame(value, b.get(name)));
 }
 
 function otherModel(path: string, difference: string): UserError {
@@ -130,6 +140,9 @@ function otherModel(path: string, difference: string): UserError {
   });
 }
 
-function prefixed(prefix: string, shapes: ParameterShapes): ParameterShapes {
-  return Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [prefix + name, shape]));
+function mapEntries<In, Out>(
+  entries: Readonly<Record<string, In>>,
+  make: (name: string, value: In) => Out,
+): Record<string, Out> {
+  return Object.fromEntries(Object.entries(entries).map(([name, value]) => [name, make(name, value)]));
 }

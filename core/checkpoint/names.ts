@@ -8,6 +8,11 @@ const EPOCH = /^epoch-(\d{4,})\.safetensors$/;
 const SET_ASIDE = /^(?:latest|previous|epoch-\d{4,})\.damaged-\d+\.safetensors$/;
 const ENDING = /\.safetensors$/;
 
+/** The folder of a run's checkpoints. */
+export function checkpointsFolder(run: string): string {
+  return join(run, 'checkpoints');
+}
+
 /** Where the newest checkpoint of a run lies. */
 export function latestCheckpoint(folder: string): string {
   return join(folder, LATEST);

@@ -2,8 +2,7 @@ import { existsSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { explainSystemError, UserError } from '../base/errors.js';
-import type { ModelSize } from '../nn/sizes.js';
-import { type Checkpoint, loadCheckpoint } from './checkpoint.js';
+import type { Checkpoint } from './checkpoint.js';
 import { checkpointsByAge, latestCheckpoint, setAsideName } from './names.js';
 import { DamagedFile } from './safetensors.js';
 import { replaceByLink } from './save.js';
@@ -11,13 +10,14 @@ import { replaceByLink } from './save.js';
 /**
  * The newest whole checkpoint of a run. Where that is not the newest one, damaged ones are set aside under other names,
  * and it takes the newest one's place.
+ * @param load reads one, as `loadCheckpoint` does
  * @param warn is told of each checkpoint that is damaged or missing
  * @returns null where there is none at all
  * @throws UserError if there are some, but none is whole: nothing is changed then
  */
 export async function recoverCheckpoint(
   folder: string,
-  size: ModelSize,
+  load: (path: string) => Promise<Checkpoint>,
   warn: (text: string) => void,
 ): Promise<Checkpoint | null> {
   const latest = latestCheckpoint(folder);
@@ -25,7 +25,7 @@ export async function recoverCheckpoint(
   for (const path of checkpointsByAge(folder)) {
     if (!existsSync(path)) continue;
     try {
-      const checkpoint = await loadCheckpoint(path, size);
+      const checkpoint = await load(path);
       if (path !== latest) {
         if (!existsSync(latest)) warn(`${latest} is missing`);
         for (const { path: bad, problem } of damaged) warn(`${problem}\n  it was set aside as ${await setAside(bad)}`);

@@ -92,19 +92,19 @@ export async function writeSafetensors(
   await writeAtomically(path, write, place);
 }
 
+/** Whether a tensor is wanted, by its name and what the file says of itself. */
+export type Wanted = (name: string, metadata: TensorFile['metadata']) => boolean;
+
 /**
  * Reads a file of tensors, checking everything that its header claims.
- * @param wanted by name, which tensors are kept; the others are read for the checksum only
+ * @param wanted which tensors are kept; the others are read for the checksum only
  * @throws UserError if the file is missing, cut short, or not what its header or checksum says
  */
-export async function readSafetensors(
-  path: string,
-  wanted: (name: string) => boolean = () => true,
-): Promise<TensorFile> {
+export async function readSafetensors(path: string, wanted: Wanted = () => true): Promise<TensorFile> {
   return withRegularFile(path, (file) => readOpenFile(path, file, wanted));
 }
 
-async function readOpenFile(path: string, file: FileHandle, wanted: (name: string) => boolean): Promise<TensorFile> {
+async function readOpenFile(path: string, file: FileHandle, wanted: Wanted): Promise<TensorFile> {
   const { size: fileSize } = await file.stat();
   const lengthBytes = await read(path, file, 0, 8);
   const length = Number(new DataView(lengthBytes).getBigUint64(0, true));
@@ -130,7 +130,7 @@ async function readOpenFile(path: string, file: FileHandle, wanted: (name: strin
     }
     const bytes = await read(path, file, 8 + length + start, end - start);
     checksum?.hash.update(new Uint8Array(bytes));
-    if (wanted(name)) tensors.set(name, { shape, data: new ArrayType(bytes, 0, count) });
+    if (wanted(name, metadata)) tensors.set(name, { shape, data: new ArrayType(bytes, 0, count) });
     expectedStart = end;
   }
   if (8 + length + expectedStart !== fileSize) throw corrupt(path, 'there are bytes that belong to no tensor');

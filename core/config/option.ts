@@ -1,5 +1,5 @@
 /** The parts into which options are sorted in help and tables. */
-export const GROUPS = ['Data', 'Model', 'Masks', 'Objective', 'Optimisation', 'Running'] as const;
+export const GROUPS = ['Method', 'Masks', 'Objective', 'Data', 'Model', 'Optimisation', 'Running'] as const;
 export type Group = (typeof GROUPS)[number];
 
 /** Two numbers, the first not larger than the second. */

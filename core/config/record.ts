@@ -4,12 +4,11 @@ import { writeFileAtomically } from '../base/atomic.js';
 import { reasonOf, UserError } from '../base/errors.js';
 import { readText } from '../base/text.js';
 import { programVersion } from '../base/version.js';
+import type { ImageCollection } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
-import type { ImageCollection } from '../plugin.js';
-import { AUTO, formatValue, type Option } from './option.js';
-import { isFromPreset, type ResolvedOptions } from './resolve.js';
-import { flagOf, OPTION_NAMES, OPTIONS, type OptionName, type Options, valueBefore } from './schema.js';
-import { automaticValues } from './settings.js';
+import { AUTO, formatValue } from './option.js';
+import { findMethod, type ResolvedOptions } from './resolve.js';
+import { flagOf, type MethodOptions, type Options, schemaOf } from './schema.js';
 import { validateOptions, withoutRemoved } from './validate.js';
 import { LARGEST_CONFIGURATION, parseYaml } from './yaml.js';
 
@@ -23,21 +22,21 @@ const runSection = z.looseObject({
 });
 
 /** What a run's config.yaml records. */
-export interface RunRecord {
+export interface RunRecord<M extends MethodOptions = MethodOptions> {
+  method: M;
   options: Options;
-  /** Options that it does not name, because it is older than they are. */
-  lacking: readonly OptionName[];
   run: z.infer<typeof runSection>;
 }
 
 /** The record of a run that starts now. */
-export function newRunRecord(
+export function newRunRecord<M extends MethodOptions>(
+  method: M,
   options: Options,
   microBatchSize: number,
   engine: Engine,
   images: ImageCollection,
   broughtBy: Readonly<Record<string, string>>,
-): RunRecord {
+): RunRecord<M> {
   const { name, version, device, threads } = engine;
   const run = {
     started: new Date().toISOString(),
@@ -47,16 +46,13 @@ export function newRunRecord(
     data: { images: images.length, fingerprint: images.fingerprint },
     broughtBy,
   };
-  return { options, lacking: [], run };
+  return { method, options, run };
 }
 
 /** Writes a run's config.yaml: every option, and how the run came about. */
-export async function writeRunRecord(
-  path: string,
-  { options, run }: Pick<RunRecord, 'options' | 'run'>,
-): Promise<void> {
-  const values = Object.entries(options).map(([name, value]) => {
-    const { automatic }: Option<unknown> = OPTIONS[name as OptionName];
+export async function writeRunRecord(path: string, { method, options, run }: RunRecord): Promise<void> {
+  const values = Object.entries(schemaOf(method)).map(([name, { automatic }]) => {
+    const value = options[name];
     return [name, value === null && automatic !== undefined ? AUTO : value];
   });
   const head = '# Every option of this run. --config with this file gives them to another one.\n';
@@ -64,11 +60,14 @@ export async function writeRunRecord(
 }
 
 /**
- * Reads a run's config.yaml. Options that it lacks have the value that runs had before there were such options; those that
- * there are no more are passed over, for they were removed because they changed nothing.
- * @throws UserError if it is not whole
+ * Reads a run's config.yaml.
+ * @param methods those that there are
+ * @throws UserError if it is not whole, or of a method that is not there
  */
-export async function readRunRecord(path: string): Promise<RunRecord> {
+export async function readRunRecord<M extends MethodOptions>(
+  path: string,
+  methods: readonly M[],
+): Promise<RunRecord<M>> {
   const content = parseRecord(path, await readText(path, LARGEST_CONFIGURATION));
   const { run, ...recorded } = z.record(z.string(), z.unknown()).catch({}).parse(content);
   const section = runSection.safeParse(run); // the last one of the file
@@ -78,11 +77,13 @@ export async function readRunRecord(path: string): Promise<RunRecord> {
       remedy: 'put it back as it was; if this is the file of something else, choose another --out',
     });
   }
-  const given = validateOptions(withoutRemoved(recorded).options, path);
-  const lacking = OPTION_NAMES.filter((name) => given[name] === undefined);
-  const before = Object.fromEntries(lacking.map((name) => [name, valueBefore(name)]));
-  const options = Object.fromEntries(OPTION_NAMES.map((name) => [name, { ...given, ...before }[name]]));
-  return { options: options as unknown as Options, lacking, run: section.data };
+  const method = findMethod(methods, String(recorded.method ?? methods[0]?.name), path);
+  const schema = schemaOf(method);
+  const given = validateOptions(withoutRemoved(recorded).options, path, schema);
+  const options = Object.fromEntries(
+    Object.entries(schema).map(([name, { default: usual }]) => [name, given[name] === undefined ? usual : given[name]]),
+  );
+  return { method, options: options as unknown as Options, run: section.data };
 }
 
 /**
@@ -90,15 +91,12 @@ export async function readRunRecord(path: string): Promise<RunRecord> {
  * @throws UserError for an option that was given another value and may not change
  */
 export function compareWithRun(
-  { options, origins }: ResolvedOptions,
-  { options: recorded, lacking }: Pick<RunRecord, 'options' | 'lacking'>,
+  { options, origins, schema }: Pick<ResolvedOptions, 'options' | 'origins' | 'schema'>,
+  { options: recorded }: Pick<RunRecord, 'options'>,
 ): Options {
   const changed: Record<string, unknown> = {};
-  for (const name of OPTION_NAMES) {
+  for (const [name, option] of Object.entries(schema)) {
     if (origins[name] === 'default' || JSON.stringify(options[name]) === JSON.stringify(recorded[name])) continue;
-    // The preset of a run has learned of the option since.
-    if (lacking.includes(name) && isFromPreset(origins[name])) continue;
-    const option: Option<unknown> = OPTIONS[name];
     if (!option.mayChange) {
       const [was, now] = [formatValue(option, recorded[name]), formatValue(option, options[name])];
       throw new UserError(
@@ -111,14 +109,18 @@ export function compareWithRun(
     }
     changed[name] = options[name];
   }
-  return { ...recorded, ...changed };
+  return { ...recorded, ...changed } as Options;
 }
 
-/** All options as YAML, each with where its value comes from and what `auto` means. */
-export function describeOptions({ options, origins }: ResolvedOptions): string {
-  const chosen = automaticValues(options);
-  const lines = OPTION_NAMES.map((name) => {
-    const { automatic }: Option<unknown> = OPTIONS[name];
+/**
+ * All options as YAML, each with where its value comes from and what `auto` means.
+ * @param chosen what automatic options come to, by name
+ */
+export function describeOptions(
+  { options, origins, schema }: ResolvedOptions,
+  chosen: Readonly<Record<string, number>>,
+): string {
+  const lines = Object.entries(schema).map(([name, { automatic }]) => {
     const isAutomatic = options[name] === null && automatic !== undefined;
     const value = isAutomatic ? AUTO : JSON.stringify(options[name]);
     const choice = chosen[name] === undefined ? '' : ` (here ${chosen[name]})`;

@@ -1,11 +1,21 @@
 import { DEVICES, ENGINE_NAMES } from '../engine/contract.js';
-import { MASK_MODES } from '../methods/masks/blocks.js';
 import { ARCHITECTURE_NAMES, INITIALISATIONS } from '../nn/sizes.js';
 import { WEIGHT_DECAY_SCHEDULES } from '../optim/schedules.js';
-import { automatic, choice, integer, interval, list, NONE, named, number, type Option, path } from './option.js';
+import { automatic, choice, integer, interval, list, named, number, type Option, path } from './option.js';
+import type { Preset } from './presets.js';
 
-/** Every option of a run. The order is that of help, tables and the resolved configuration. */
+/**
+ * The options of every run, whatever its method. The order is that of help, tables and the resolved configuration; those of
+ * the method come before them.
+ */
 export const OPTIONS = {
+  method: named({
+    group: 'Method',
+    default: '', // the first method's name
+    nameOf: 'a method',
+    help: 'self-supervised method',
+  }),
+
   data: list({
     group: 'Data',
     default: [],
@@ -125,80 +135,12 @@ export const OPTIONS = {
     integer({ group: 'Model', default: 0, min: 1, help: 'attention heads of encoders and predictor' }),
     'as arch',
   ),
-  predictorDim: automatic(
-    integer({ group: 'Model', default: 0, min: 4, help: 'width of the predictor; a multiple of 4 and of the heads' }),
-    'as arch',
-  ),
-  predictorDepth: automatic(
-    integer({ group: 'Model', default: 0, min: 1, help: 'blocks of the predictor' }),
-    'as arch',
-  ),
   init: choice({
     group: 'Model',
     default: 'scaled',
     choices: INITIALISATIONS,
     help: "how weights start: with the depth-scaled residual layers of the reference's design, or without, as its code in effect does",
   }),
-
-  targets: integer({ group: 'Masks', default: 4, min: 1, max: 64, help: 'target blocks an image' }),
-  targetScale: interval({
-    group: 'Masks',
-    default: [0.15, 0.2],
-    min: 0,
-    max: 1,
-    open: true,
-    help: 'part of the image that a target block covers',
-  }),
-  targetAspect: interval({
-    group: 'Masks',
-    default: [0.75, 1.5],
-    min: 0,
-    open: true,
-    help: 'height / width of a target block',
-  }),
-  contexts: integer({ group: 'Masks', default: 1, min: 1, max: 16, help: 'context blocks an image' }),
-  contextScale: interval({
-    group: 'Masks',
-    default: [0.85, 1],
-    min: 0,
-    max: 1,
-    open: true,
-    help: 'part of the image that a context block covers, before targets are taken out',
-  }),
-  minKeep: automatic(
-    integer({ group: 'Masks', default: 0, min: 1, unit: 'patches', help: 'patches that every block must keep' }),
-    '10, or the smallest block where that is smaller',
-  ),
-  maskMode: choice({
-    group: 'Masks',
-    default: 'inclusive',
-    choices: MASK_MODES,
-    help: 'how blocks are placed and cut: evenly over the grid, or as in the reference code, whose blocks never reach the last row and column and whose contexts lose the bottom first',
-  }),
-  maskGroup: automatic(
-    integer({
-      group: 'Masks',
-      default: 0,
-      min: 1,
-      unit: 'images',
-      help: 'images of a batch that are cut together to the smallest of their contexts, as those on one GPU of the reference code are; the more, the more is cut away',
-    }),
-    'the whole batch',
-  ),
-
-  loss: named({
-    group: 'Objective',
-    default: 'l2',
-    nameOf: 'a loss',
-    help: "distance of predicted and target representations: l2, the paper's squared distance; smooth-l1, the reference code's; or one of a plugin",
-  }),
-  regularizer: named({
-    group: 'Objective',
-    default: NONE,
-    nameOf: 'a regularizer',
-    help: "term against collapse, on the context encoder's pooled output: vicreg, by variance and covariance; sigreg, by distance from a normal distribution; one of a plugin; or none",
-  }),
-  regularizerWeight: number({ group: 'Objective', default: 0.3, min: 0, help: 'weight of that term' }),
 
   epochs: integer({ group: 'Optimisation', default: 100, min: 1, help: 'passes over the data' }),
   batchSize: integer({ group: 'Optimisation', default: 64, min: 2, unit: 'images', help: 'images a step' }),
@@ -271,20 +213,6 @@ export const OPTIONS = {
     min: 0,
     open: true,
     help: "AdamW's addition to the denominator",
-  }),
-  ema: number({
-    group: 'Optimisation',
-    default: 0.996,
-    min: 0,
-    max: 1,
-    help: "momentum of the target encoder's moving average at the start",
-  }),
-  finalEma: number({
-    group: 'Optimisation',
-    default: 1,
-    min: 0,
-    max: 1,
-    help: 'the same at the end, reached linearly',
   }),
   scheduleStretch: number({
     group: 'Optimisation',
@@ -400,27 +328,47 @@ export const OPTIONS = {
   }),
 } as const satisfies Record<string, Option<never> | Option<unknown>>;
 
-export type OptionName = keyof typeof OPTIONS;
-export const OPTION_NAMES = Object.keys(OPTIONS) as OptionName[];
+/** Options by name: common ones, or those of a method too. */
+export type Schema = Readonly<Record<string, Option<unknown>>>;
 
-/** Options that older runs and configuration files may name: they are passed over. For each, what is used instead. */
-export const REMOVED_OPTIONS: Readonly<Record<string, string>> = {
-  cache: '`ijepa data pack --resize`',
-  cacheMegabytes: '`ijepa data pack --resize`',
-};
+/** What configuration has to know of a method. */
+export interface MethodOptions {
+  readonly name: string;
+  /** As tables write it. */
+  readonly title: string;
+  readonly summary: string;
+  /** Of its own. */
+  readonly options: Schema;
+  /** Defaults that differ from those of common options. */
+  readonly defaults: Readonly<Record<string, unknown>>;
+  readonly presets: Readonly<Record<string, Preset>>;
+}
 
-/** What a run had whose record does not name an option: that run is older than the option. */
-export function valueBefore(name: OptionName): unknown {
-  const option: Option<unknown> = OPTIONS[name];
-  return option.before === undefined ? option.default : option.before;
+/** All options of runs with a method, its own first. */
+export function schemaOf({ name, options, defaults }: MethodOptions): Schema {
+  const common = Object.entries<Option<unknown>>({ ...OPTIONS, method: { ...OPTIONS.method, default: name } });
+  const changed = common.map(([option, about]) => [
+    option,
+    option in defaults ? { ...about, default: defaults[option] } : about,
+  ]);
+  const { method, ...rest } = Object.fromEntries(changed) as Schema & { method: Option<unknown> };
+  return { method, ...options, ...rest };
 }
 
 type ValueOf<O> = O extends Option<infer T> ? T : never;
-/** A value for every option. */
-export type Options = { readonly [Name in OptionName]: ValueOf<(typeof OPTIONS)[Name]> };
+/** A value for every common option, and for those of the method, which it knows the types of. */
+export type Options = { readonly [Name in keyof typeof OPTIONS]: ValueOf<(typeof OPTIONS)[Name]> } & {
+  readonly [own: string]: unknown;
+};
+
+/** Options that older configuration files may name: they are passed over. For each, what is used instead. */
+export const REMOVED_OPTIONS: Readonly<Record<string, string>> = {
+  cache: '`data pack --resize`',
+  cacheMegabytes: '`data pack --resize`',
+};
 
 /** The command-line flag of an option: imageSize -> --image-size. */
-export function flagOf(name: OptionName): string {
+export function flagOf(name: string): string {
   if (name === 'data') return 'DATA...';
   if (name === 'plugins' || name === 'monitors') return 'in a file only';
   return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;

@@ -2,24 +2,24 @@ import { inspect } from 'node:util';
 import { z } from 'zod';
 import { nearestName, UserError, unknownName } from '../base/errors.js';
 import { AUTO, allowedValues, type Option, readInterval } from './option.js';
-import { flagOf, OPTION_NAMES, OPTIONS, type OptionName, type Options, REMOVED_OPTIONS } from './schema.js';
+import { flagOf, REMOVED_OPTIONS, type Schema } from './schema.js';
 
 /** Characters of a value that are shown. */
 const LONGEST_VALUE = 200;
 
 /** Values that were given for some options. */
-export type GivenOptions = Partial<Record<OptionName, unknown>>;
+export type GivenOptions = Readonly<Record<string, unknown>>;
 
 /**
  * Checks the names and values of options.
  * @param where where they were given, for messages: a file, or 'the command line'
  * @throws UserError for the first name or value that is wrong
  */
-export function validateOptions(given: Readonly<Record<string, unknown>>, where: string): Partial<Options> {
+export function validateOptions(given: GivenOptions, where: string, schema: Schema): GivenOptions {
   const checked: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(given)) {
-    if (!isOptionName(name)) throw unknownName('option', name, OPTION_NAMES, where);
-    const option: Option<unknown> = OPTIONS[name];
+    const option = Object.hasOwn(schema, name) ? schema[name] : undefined;
+    if (!option) throw unknownName('option', name, Object.keys(schema), where);
     const result = typeOf(option).safeParse(option.automatic !== undefined && value === AUTO ? null : value);
     if (!result.success) {
       const meant = option.choices && typeof value === 'string' ? nearestName(value, option.choices) : undefined;
@@ -38,13 +38,9 @@ export function withoutRemoved(given: Readonly<Record<string, unknown>>): {
   options: Readonly<Record<string, unknown>>;
   removed: readonly string[];
 } {
-  const isRemoved = (name: string) => Object.hasOwn(REMOVED_OPTIONS, name) && !isOptionName(name);
+  const isRemoved = (name: string) => Object.hasOwn(REMOVED_OPTIONS, name);
   const removed = Object.keys(given).filter(isRemoved);
   return { options: Object.fromEntries(Object.entries(given).filter(([name]) => !isRemoved(name))), removed };
-}
-
-export function isOptionName(name: string): name is OptionName {
-  return Object.hasOwn(OPTIONS, name);
 }
 
 /** A value about as it was written, as far as that helps: it may be as large, deep or circular as its file made it. */

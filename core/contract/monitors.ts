@@ -1,6 +1,6 @@
 import type { ImageItem } from './data-sets.js';
 
-/** Looks at a run before its first step and every `watchEverySteps`, and says what it sees. */
+/** Observes a run before its first step and every `watchEverySteps`, and reports on it. */
 export interface Monitor<Memory = unknown> {
   name: string;
   summary: string;
@@ -9,10 +9,10 @@ export interface Monitor<Memory = unknown> {
   /** Called once when a run starts or goes on; what it gives keeps no state of its own. */
   start(run: RunFacts): {
     /**
-     * @param memory what the look before wanted remembered, as JSON has it; null at the first look. Checkpoints hold it, so
-     *   that a run that was interrupted sees what it would have seen.
+     * @param memory what the last observation wanted remembered, as JSON has it; null at the first. Checkpoints hold it, so
+     *   that a run that was interrupted goes on as if it had not been.
      */
-    look(seen: Seen, memory: Memory | null): Finding<Memory> | Promise<Finding<Memory>>;
+    observe(input: MonitorInput, memory: Memory | null): MonitorReport<Memory> | Promise<MonitorReport<Memory>>;
   };
 }
 
@@ -25,27 +25,27 @@ export interface RunFacts {
   width: number;
 }
 
-export interface Seen {
+export interface MonitorInput {
   /** Steps done. */
   step: number;
   /** Loss of the last one; null before the first. */
   loss: number | null;
-  /** Outputs of the target encoder for the watched images, averaged over patches, row by row, [n, D]. */
+  /** Outputs of the encoder that is judged for the watched images, averaged over patches, row by row, [n, D]. */
   features: Float32Array;
   /** Their standard deviation over images, as a mean over features. */
-  deviation: number;
+  std: number;
   /** Their effective number of directions (RankMe), from 1 to n. */
   rank: number;
 }
 
-export interface Finding<Memory = unknown> {
+export interface MonitorReport<Memory = unknown> {
   /** Finite numbers; one that is left out is empty in the log. */
   values?: Readonly<Record<string, number>>;
   /** For people, where there is something to say. */
   message?: string;
-  /** What the run comes to so far. That of the last look is told when the run ends, and by `ijepa runs`. */
+  /** What the run comes to so far. The last one is told when the run ends, and by `ijepa runs`. */
   verdict?: Verdict;
-  /** For the next look; plain data. */
+  /** For the next observation; plain data. */
   memory?: Memory;
 }
 

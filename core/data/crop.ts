@@ -13,6 +13,12 @@ export interface CropSettings extends ChangeSettings {
   pixelLimit: number;
 }
 
+/** How a run's options say that images are cut out and changed. */
+export function cropSettings(options: Omit<CropSettings, 'pixelLimit'> & { maxMegapixels: number }): CropSettings {
+  const { imageSize, cropScale, cropAspect, flip, jitter, blur, maxMegapixels } = options;
+  return { imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit: Math.floor(maxMegapixels * 1e6) };
+}
+
 /** A part of an image, in whole pixels. */
 export interface CropBox {
   left: number;

@@ -33,7 +33,7 @@ export interface Engine {
    */
   compile<Inputs extends unknown[], Result>(fn: (...inputs: Inputs) => Result): Compiled<Inputs, Result>;
   /** How many parts of a batch it computes at the same time. */
-  readonly lanes: number;
+  readonly concurrency: number;
   /** Prepares a function of what all parts of a batch share and of one part, as `compile` does. */
   compileParts<Shared, Part, Result>(fn: (shared: Shared, part: Part) => Result): CompiledParts<Shared, Part, Result>;
   /** The optimiser's step of one parameter. */
@@ -60,12 +60,12 @@ export type Compiled<Inputs extends unknown[], Result> = (...inputs: Inputs) => 
 
 /**
  * A function that an engine has prepared for parts of a batch: their results in the parts' order, each computed when it
- * is asked for or with those before it. `atOnce` is the most that are computed at the same time; default `lanes`.
+ * is asked for or with those before it. `concurrency` is the most that are computed at the same time; default: as many as the engine can.
  */
 export type CompiledParts<Shared, Part, Result> = (
   shared: Shared,
   parts: readonly Part[],
-  atOnce?: number,
+  concurrency?: number,
 ) => AsyncGenerator<Result, void, void>;
 
 /** Every engine, fastest first: the order in which `auto` looks for one. */
@@ -99,7 +99,7 @@ export function calledDirectly<Inputs extends unknown[], Result>(
 }
 
 /** What engines give that compute one part after the other. */
-export const oneLane: Pick<Engine, 'lanes' | 'compileParts'> = { lanes: 1, compileParts: oneByOne };
+export const oneAtATime: Pick<Engine, 'concurrency' | 'compileParts'> = { concurrency: 1, compileParts: oneByOne };
 
 /** `compileParts` by a function that is called for one part after the other. */
 export function oneByOne<Shared, Part, Result>(

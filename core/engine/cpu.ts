@@ -1,4 +1,4 @@
-import { calledDirectly, type EngineStarter, oneLane } from './contract.js';
+import { calledDirectly, type EngineStarter, oneAtATime } from './contract.js';
 import { tf } from './tf.js';
 import { accumulate, updateParameter } from './update.js';
 
@@ -15,7 +15,7 @@ export const cpu: EngineStarter = {
       threads: 1,
       memory: { limit: null, kind: 'stepwise', of: 'machine' },
       compile: calledDirectly,
-      ...oneLane,
+      ...oneAtATime,
       updateParameter,
       accumulate,
     };

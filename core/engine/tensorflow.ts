@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import util from 'node:util';
 import { reasonOf } from '../base/errors.js';
-import { calledDirectly, type EngineName, type EngineStarter, oneLane } from './contract.js';
+import { calledDirectly, type EngineName, type EngineStarter, oneAtATime } from './contract.js';
 import { hasNativePart } from './install/place.js';
 import { tf } from './tf.js';
 import { accumulate, updateParameter } from './update.js';
@@ -36,7 +36,7 @@ function nativeTensorflow(name: EngineName, packageNames: readonly string[], dev
         threads: availableThreads(),
         memory: { limit: null, kind: 'stepwise', of: available ? 'card' : 'machine' },
         compile: calledDirectly,
-        ...oneLane,
+        ...oneAtATime,
         updateParameter,
         accumulate,
       };

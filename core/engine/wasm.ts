@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { calledDirectly, type EngineStarter, oneLane } from './contract.js';
+import { calledDirectly, type EngineStarter, oneAtATime } from './contract.js';
 import { tf } from './tf.js';
 import { accumulate, updateParameter } from './update.js';
 import { installFastMatMul } from './wasm-matmul.js';
@@ -28,7 +28,7 @@ export const wasm: EngineStarter = {
       threads: getThreadsCount() > 0 ? getThreadsCount() : 1,
       memory: { limit: MEMORY_BYTES, kind: 'stepwise', of: 'machine' },
       compile: calledDirectly,
-      ...oneLane,
+      ...oneAtATime,
       updateParameter,
       accumulate,
     };

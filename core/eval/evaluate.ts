@@ -104,7 +104,8 @@ export async function evaluateNetwork(
     testImages: test.rows,
     network: {
       weights: facts.weights,
-      encoder: facts.encoder,
+      method: facts.method,
+      encoder: facts.isUsualEncoder ? null : facts.encoder,
       arch,
       epochs: facts.epochs,
       pretrainedOn: facts.pretrainedOn,

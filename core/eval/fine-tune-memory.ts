@@ -2,7 +2,7 @@ import { UserError } from '../base/errors.js';
 import type { Engine } from '../engine/contract.js';
 import { countParameters, encoderShapes } from '../nn/parameters.js';
 import { memoryBudget } from '../train/free-memory.js';
-import { encoderValues, PROGRAM } from '../train/memory.js';
+import { PROGRAM_BYTES, passValues } from '../train/memory.js';
 import type { FeatureNetwork } from './network.js';
 
 const FLOAT = 4;
@@ -26,8 +26,9 @@ export function fineTuneMicroBatchSize(
   const patches = (imageSize / patchSize) ** 2;
   const weights = countParameters(encoderShapes({ encoder, patchSize }));
   const batches = 3 * batchSize * imageSize * imageSize * 3; // decoded ahead, normalised, on the engine
-  const fixed = PROGRAM + FLOAT * (COPIES[memory.kind] * weights + batches);
-  const perImage = FLOAT * encoderValues(memory.kind, encoder, patches);
+  const fixed = PROGRAM_BYTES + FLOAT * (COPIES[memory.kind] * weights + batches);
+  const perImage =
+    FLOAT * passValues(memory.kind, { size: encoder, rows: 1, tokens: patches, trained: true, projections: [] });
   const limit = memoryBudget(memory, null, free);
   const fitting = Math.floor((limit - fixed) / perImage);
   if (fitting < 1) {

@@ -2,8 +2,7 @@ import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import type { AdamSettings, ParameterSlot } from '../engine/update.js';
 import { type Parameters, parameter } from '../nn/parameters.js';
-import { type AdamState, initialAdamState, updateRates } from '../optim/adamw.js';
-import { valueAndGradients } from '../train/objective.js';
+import { differentiate } from '../train/gradients.js';
 import { type Classifier, crossEntropy, logitsOf } from './classifier.js';
 import type { LabelledBatch } from './labelled-batches.js';
 
@@ -85,8 +84,8 @@ export function prepareFineTuneStep(
 export function prepareClassifierGradients(engine: Engine, classifier: Classifier, settings: LossSettings) {
   const computePart = engine.compile((weights: Parameters, part: Part) =>
     tf.tidy(() =>
-      valueAndGradients(weights, (parameters) => {
-        const logits = logitsOf(classifier, parameters, part.images);
+      differentiate({ weights }, ({ weights: parameters }) => {
+        const logits = logitsOf(classifier, parameters as Parameters, part.images);
         return crossEntropy(logits, part.targets).mul(part.share) as Scalar;
       }),
     ),
@@ -94,7 +93,8 @@ export function prepareClassifierGradients(engine: Engine, classifier: Classifie
   return async (weights: Parameters, batch: LabelledBatch): Promise<{ loss: number; gradients: Parameters }> => {
     let sum: { loss: number; gradients: Parameters } | null = null;
     for (const part of partsOf(classifier, batch, settings)) {
-      const { value, gradients } = await computePart(weights, part);
+      const { value, gradients: computed } = await computePart(weights, part);
+      const gradients = computed.weights as Parameters;
       const loss = (await value.data())[0] as number;
       tf.dispose([value, part]);
       sum = sum
@@ -180,4 +180,25 @@ async function updateState(
     moments: { first: collect('first'), second: collect('second') },
   };
   return { state, weightNorm: Math.sqrt(sum) };
+}
+
+type AdamState = { first: Parameters; second: Parameters };
+
+function initialAdamState(parameters: Parameters): AdamState {
+  const zeros = () =>
+    Object.fromEntries(Object.entries(parameters).map(([name, tensor]) => [name, tf.zeros(tensor.shape)]));
+  return { first: zeros(), second: zeros() };
+}
+
+function updateRates(
+  step: number,
+  { beta1, beta2 }: AdamSettings,
+  rates: { learningRate: number; weightDecay: number; momentum: number },
+) {
+  return {
+    keep: 1 - rates.learningRate * rates.weightDecay,
+    stepSize: rates.learningRate / (1 - beta1 ** step),
+    rootCorrection: Math.sqrt(1 - beta2 ** step),
+    momentum: rates.momentum,
+  };
 }

@@ -1,29 +1,40 @@
 import { existsSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
-import { explainSystemError, UserError } from '../base/errors.js';
+import { explainSystemError, UserError, unknownName } from '../base/errors.js';
+import { PROGRAM } from '../base/program.js';
 import { tryJson } from '../base/text.js';
 import { requireChecksum } from '../checkpoint/format.js';
-import { checkpointsByAge, latestCheckpoint } from '../checkpoint/names.js';
-import { DamagedFile, readSafetensors, type StoredTensor, type TensorFile } from '../checkpoint/safetensors.js';
-import { readRunRecord } from '../config/record.js';
-import { modelSize } from '../config/settings.js';
-import { LARGEST_GRID } from '../methods/masks/blocks.js';
+import { checkpointsByAge, checkpointsFolder, latestCheckpoint } from '../checkpoint/names.js';
+import {
+  DamagedFile,
+  readSafetensors,
+  type StoredTensor,
+  type TensorFile,
+  type Wanted,
+} from '../checkpoint/safetensors.js';
 import { encoderShapes } from '../nn/parameters.js';
 import { sincosTable } from '../nn/positions.js';
-import { gridSize, type ModelSize } from '../nn/sizes.js';
-import { runFolder } from '../run/run-folder.js';
-
-export type EncoderName = 'target' | 'context';
+import { gridSize, type ImageShape, LARGEST_GRID, type VitSize } from '../nn/sizes.js';
 
 /** The weights of an encoder by the reference code's names, without a prefix. */
 export type EncoderTensors = ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>;
+
+/** Sizes of an encoder, and of the images that it was trained on. */
+export interface EncoderShape extends ImageShape {
+  readonly encoder: VitSize;
+}
 
 /** What a checkpoint holds of one of its encoders. */
 export interface EncoderFile {
   /** The file that was read. */
   path: string;
-  size: ModelSize;
+  /** The title of the method that trained it. */
+  method: string;
+  /** The name that users give it: 'target'. */
+  encoder: string;
+  /** Whether it is the one that the method is judged by. */
+  isUsual: boolean;
+  size: EncoderShape;
   tensors: EncoderTensors;
   /** Epochs of pretraining, and on what; null where that is not known. */
   epochs: number | null;
@@ -32,35 +43,59 @@ export interface EncoderFile {
 
 /** The reference code's name of its fixed positions, which its checkpoints hold. */
 const POSITIONS = 'pos_embed';
-const PREFIX: Record<EncoderName, string> = { target: 'target_encoder.', context: 'encoder.' };
 
 const side = z.int().min(1);
-const vitSchema = z.object({ dim: side, depth: side, heads: side, mlpRatio: z.number().positive() });
-/** What a checkpoint's metadata says of the sizes of its model. */
-const sizeSchema = z
-  .object({ imageSize: side, patchSize: side, encoder: vitSchema, predictor: vitSchema })
+const vitSchema = z.looseObject({ dim: side, depth: side, heads: side, mlpRatio: z.number().positive() });
+/** What a checkpoint's metadata says of its model. */
+const modelSchema = z
+  .object({
+    method: z.string(),
+    encoders: z.record(z.string(), z.string()),
+    imageSize: side,
+    patchSize: side,
+    sizes: z.looseObject({ encoder: vitSchema }),
+  })
   .refine(({ imageSize, patchSize }) => imageSize % patchSize === 0 && imageSize / patchSize <= LARGEST_GRID)
-  .refine(({ encoder }) => encoder.dim % 4 === 0 && encoder.dim % encoder.heads === 0);
+  .refine(({ sizes: { encoder } }) => encoder.dim % 4 === 0 && encoder.dim % encoder.heads === 0);
 
 /**
  * Reads one of a checkpoint's encoders, from a .safetensors file or the newest one of a run's folder.
+ * @param encoder the name that users give it; null for the one that the method is judged by
  * @throws UserError if it is missing, damaged, no checkpoint, or its tensors are of another model than it says
  */
-export async function readEncoder(checkpoint: string, encoder: EncoderName): Promise<EncoderFile> {
+export async function readEncoder(checkpoint: string, encoder: string | null): Promise<EncoderFile> {
   const path = checkpointFile(checkpoint);
-  const file = await readChecked(path, (name) => name.startsWith(PREFIX[encoder])).catch((error: unknown) => {
+  let prefix = '';
+  const choose = (metadata: TensorFile['metadata']) => {
+    const model = readModel(path, metadata.model);
+    const names = Object.keys(model.encoders);
+    const name = encoder ?? (names[0] as string);
+    const network = model.encoders[name];
+    if (network === undefined) throw unknownName('encoder', name, names, path);
+    prefix = `${network}.`;
+    return { model, name, isUsual: name === names[0] };
+  };
+  const file = await readChecked(path, (name, metadata) => {
+    if (prefix === '') choose(metadata);
+    return name.startsWith(prefix);
+  }).catch((error: unknown) => {
     throw path !== checkpoint && error instanceof DamagedFile ? withOlder(error, checkpoint) : error;
   });
-  const size = readSize(path, file.metadata.model);
-  const tensors = readTensors(path, file, encoder, size);
-  const epochs = z
-    .string()
-    .pipe(z.coerce.number())
-    .pipe(z.int().min(0))
-    .nullable()
-    .catch(null)
-    .parse(file.metadata.epoch);
-  return { path, size, tensors, epochs, pretrainedOn: await dataOfRun(path, size) };
+  const { model, name, isUsual } = choose(file.metadata);
+  const { imageSize, patchSize, sizes } = model;
+  const size = { imageSize, patchSize, encoder: sizes.encoder as VitSize };
+  const text = z.string().nullable().catch(null);
+  const epochs = z.string().pipe(z.coerce.number()).pipe(z.int().min(0)).nullable().catch(null);
+  return {
+    path,
+    method: model.method,
+    encoder: name,
+    isUsual,
+    size,
+    tensors: readTensors(path, file, prefix, size),
+    epochs: epochs.parse(file.metadata.epoch),
+    pretrainedOn: text.parse(file.metadata.data ?? null),
+  };
 }
 
 /** The file that was named, or the newest checkpoint of the run that was. */
@@ -70,7 +105,7 @@ function checkpointFile(checkpoint: string): string {
   } catch (error) {
     throw explainSystemError(error, checkpoint);
   }
-  const latest = latestCheckpoint(runFolder(checkpoint).checkpoints);
+  const latest = latestCheckpoint(checkpointsFolder(checkpoint));
   if (statSync(latest, { throwIfNoEntry: false })?.isFile()) return latest;
   const none = new UserError(`there is no checkpoint in the folder ${checkpoint} that is called latest`, {
     expected: 'a checkpoint (.safetensors), or the folder of a run that has saved one',
@@ -80,7 +115,7 @@ function checkpointFile(checkpoint: string): string {
 }
 
 /** Reads a file's tensors; a checkpoint of this program must have its checksum. */
-async function readChecked(path: string, wanted: (name: string) => boolean): Promise<TensorFile> {
+async function readChecked(path: string, wanted: Wanted): Promise<TensorFile> {
   const file = await readSafetensors(path, wanted);
   requireChecksum(path, file);
   return file;
@@ -88,30 +123,24 @@ async function readChecked(path: string, wanted: (name: string) => boolean): Pro
 
 /** An error about a run's newest checkpoint, with the one before it as the remedy where there is one. */
 function withOlder(error: UserError, run: string): UserError {
-  const { checkpoints } = runFolder(run);
+  const checkpoints = checkpointsFolder(run);
   const older = existsSync(checkpoints) ? checkpointsByAge(checkpoints)[1] : undefined;
   if (older === undefined) return error;
   const remedy = `name the one before it, ${older}, or go on with the run, which starts from that`;
   return new UserError(error.message, { ...error.advice, remedy }, { cause: error });
 }
 
-function readSize(path: string, text: string | undefined): ModelSize {
-  const size = sizeSchema.safeParse(text === undefined ? undefined : tryJson(text));
-  if (size.success) return size.data;
-  throw new UserError(`${path} is not a checkpoint: its metadata has no sizes of a model`, {
-    expected: "a file that `ijepa pretrain` wrote, or one with the same entry 'model' in its metadata",
+function readModel(path: string, text: string | undefined): z.infer<typeof modelSchema> {
+  const model = modelSchema.safeParse(text === undefined ? undefined : tryJson(text));
+  if (model.success) return model.data;
+  throw new UserError(`${path} is not a checkpoint: its metadata does not describe a model`, {
+    expected: `a file that \`${PROGRAM} pretrain\` wrote, or one with the same entry 'model' in its metadata`,
     remedy: 'name a checkpoint of pretraining, or the folder of its run',
   });
 }
 
-function readTensors(path: string, file: TensorFile, encoder: EncoderName, size: ModelSize): EncoderTensors {
-  const prefix = PREFIX[encoder];
-  if (file.tensors.size === 0) {
-    throw new UserError(`${path} has no ${encoder} encoder`, {
-      expected: `tensors whose names start with ${prefix}`,
-      remedy: `use --encoder ${encoder === 'target' ? 'context' : 'target'}, or another checkpoint`,
-    });
-  }
+function readTensors(path: string, file: TensorFile, prefix: string, size: EncoderShape): EncoderTensors {
+  if (file.tensors.size === 0) throw otherArchitecture(path, `there is no tensor whose name starts with ${prefix}`);
   const { depth } = size.encoder;
   // Before anything is made for each block that is claimed.
   if (depth > file.tensors.size) throw otherArchitecture(path, `${file.tensors.size} tensors make no ${depth} blocks`);
@@ -131,7 +160,7 @@ function readTensors(path: string, file: TensorFile, encoder: EncoderName, size:
 }
 
 /** Positions are computed; where the reference code has stored its own, they must be the same. */
-function checkPositions(path: string, stored: StoredTensor | undefined, size: ModelSize): void {
+function checkPositions(path: string, stored: StoredTensor | undefined, size: EncoderShape): void {
   if (!stored) return;
   const table = sincosTable(gridSize(size), size.encoder.dim);
   const same =
@@ -146,21 +175,7 @@ function describeTensor(stored: StoredTensor | undefined): string {
 
 function otherArchitecture(path: string, difference: string): UserError {
   return new UserError(`${path} is of another architecture than its metadata says: ${difference}`, {
-    expected: 'the encoder of a vision transformer without class token, as `ijepa pretrain` writes it',
+    expected: `an encoder as \`${PROGRAM} pretrain\` writes it`,
     remedy: 'name a checkpoint of pretraining',
   });
-}
-
-/** The data that the run of a checkpoint in a run's folder learned from, or null where that cannot be told. */
-async function dataOfRun(path: string, size: ModelSize): Promise<string | null> {
-  const place = dirname(resolve(path));
-  const folder = runFolder(dirname(place));
-  if (folder.checkpoints !== place) return null;
-  try {
-    const { options } = await readRunRecord(folder.config);
-    return JSON.stringify(modelSize(options)) === JSON.stringify(size) ? options.data.join(', ') : null;
-  } catch (error) {
-    if (error instanceof UserError) return null;
-    throw error;
-  }
 }

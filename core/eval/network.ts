@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { UserError } from '../base/errors.js';
+import { RandomStream } from '../base/random.js';
 import { type Tensor, type Tensor2D, tf } from '../engine/tf.js';
-import { encoderShapes, initialValues, type Parameters } from '../nn/parameters.js';
+import { initialValue } from '../nn/init.js';
+import { encoderShapes, type Parameters } from '../nn/parameters.js';
 import { interpolatePositions, sincosTable } from '../nn/positions.js';
-import { ARCHITECTURES, gridSize, type ModelSize, type VitSize } from '../nn/sizes.js';
-import { type EncoderName, type EncoderTensors, readEncoder } from './network-file.js';
-
-export type { EncoderName };
+import { ARCHITECTURES, gridSize, type VitSize } from '../nn/sizes.js';
+import { type EncoderShape, type EncoderTensors, readEncoder } from './network-file.js';
 
 /** A frozen encoder that turns images into features. */
 export interface FeatureNetwork {
@@ -26,7 +26,12 @@ export interface FeatureNetwork {
 /** Where a network's weights come from. */
 export interface NetworkFacts {
   readonly weights: 'pretrained' | 'random';
-  readonly encoder: EncoderName;
+  /** The title of the method that trained it; null for random weights. */
+  readonly method: string | null;
+  /** The name of the encoder in its checkpoint: 'target'; null for random weights. */
+  readonly encoder: string | null;
+  /** Whether that is the one by which the method is judged. */
+  readonly isUsualEncoder: boolean;
   /** Of pretraining; null where it is not known. */
   readonly epochs: number | null;
   /** What it was pretrained on, for people; null for random weights, or where it is not known. */
@@ -47,17 +52,29 @@ const SHORT_NAMES: Record<keyof typeof ARCHITECTURES, string> = {
 };
 
 /**
- * Reads one of a checkpoint's two encoders.
+ * Reads one of a checkpoint's encoders.
  * @param checkpoint a .safetensors file whose metadata has the sizes of the model, as `pretrain` writes it, or a run's
  *   folder, of which the newest checkpoint is taken
+ * @param encoder its name; default: the one by which the method is judged
  * @throws UserError if it is missing, damaged, no checkpoint, or its tensors are of another model than it says
  */
-export async function loadNetwork(checkpoint: string, encoder: EncoderName): Promise<FeatureNetwork> {
-  const { path, size, tensors, epochs, pretrainedOn } = await readEncoder(checkpoint, encoder);
+export async function loadNetwork(checkpoint: string, encoder: string | null = null): Promise<FeatureNetwork> {
+  const {
+    path,
+    method,
+    encoder: name,
+    isUsual,
+    size,
+    tensors,
+    epochs,
+    pretrainedOn,
+  } = await readEncoder(checkpoint, encoder);
   const fingerprint = fingerprintOf(tensors);
   return networkOf(tensors, size, {
     weights: 'pretrained',
-    encoder,
+    method,
+    encoder: name,
+    isUsualEncoder: isUsual,
     epochs,
     pretrainedOn,
     checkpoint: path,
@@ -69,10 +86,18 @@ export async function loadNetwork(checkpoint: string, encoder: EncoderName): Pro
 export function randomNetwork(like: FeatureNetwork, seed: number): FeatureNetwork {
   const { size: encoder, patchSize, trainedImageSize } = like;
   const size = { imageSize: trainedImageSize, patchSize, encoder };
-  const tensors = initialValues(encoderShapes(size), seed, 'encoder', 'scaled');
+  const stream = new RandomStream(seed, 'init/encoder');
+  const tensors = new Map(
+    Object.entries(encoderShapes(size)).map(([name, shape]) => [
+      name,
+      { shape, data: initialValue(name, shape, stream) },
+    ]),
+  );
   const network = networkOf(tensors, size, {
     weights: 'random',
-    encoder: like.facts.encoder,
+    method: null,
+    encoder: null,
+    isUsualEncoder: true,
     epochs: null,
     pretrainedOn: null,
     checkpoint: null,
@@ -110,7 +135,7 @@ export function networkPositions(network: FeatureNetwork): Tensor2D {
 
 function networkOf(
   tensors: EncoderTensors,
-  { encoder: size, patchSize, imageSize }: Omit<ModelSize, 'predictor'>,
+  { encoder: size, patchSize, imageSize }: EncoderShape,
   facts: NetworkFacts,
 ): FeatureNetwork {
   const entries = [...tensors].map(([name, { shape, data }]): [string, Tensor] => [name, tf.tensor(data, [...shape])]);

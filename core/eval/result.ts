@@ -40,7 +40,10 @@ export interface EvaluationResult {
   network: {
     /** `pretrained`, or the same network at random initialisation. */
     weights: 'pretrained' | 'random';
-    encoder: 'target' | 'context';
+    /** The title of the method that trained it; null for random weights. */
+    method: string | null;
+    /** The name of the encoder, where it is not the one by which the method is judged. */
+    encoder: string | null;
     /** As in the paper's tables: 'ViT-S/16'; other sizes as 'ViT 96x4/8'. */
     arch: string;
     /** Of pretraining; null where it is not known. */

@@ -2,7 +2,7 @@ import { inParts } from '../engine/functions.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { type Parameters, parameter } from './parameters.js';
 import { hiddenWidth, type VitSize } from './sizes.js';
-import { keepPositions, type MaskTensors } from './tokens.js';
+import { keepPositions, type MaskTensors, repeatMasks } from './tokens.js';
 import { norm, project, transformerBlocks } from './vit.js';
 
 /**
@@ -25,10 +25,10 @@ export function predict(
   contextMask: MaskTensors,
   targetMask: MaskTensors,
 ): Tensor {
-  const contextRows = contextMask.masks * contextMask.images;
-  if (context.shape[0] !== contextRows || context.shape[1] !== contextMask.tokens) {
+  const contextRows = contextMask.maskCount * contextMask.imageCount;
+  if (context.shape[0] !== contextRows || context.shape[1] !== contextMask.tokenCount) {
     throw new Error(
-      `predict expected a context of [${contextRows}, ${contextMask.tokens}, D], received [${context.shape}]`,
+      `predict expected a context of [${contextRows}, ${contextMask.tokenCount}, D], received [${context.shape}]`,
     );
   }
   const visible = project(parameters, 'predictor_embed', context).add(keepPositions(positions, contextMask)); // [C B, K, E]
@@ -36,25 +36,13 @@ export function predict(
 
   const tokens = tf.concat(
     [
-      tf.tile(visible, [targetMask.masks, 1, 1]), // [T C B, K, E]
-      repeatMasks(maskTokens, targetMask, contextMask.masks), // [T C B, J, E]
+      tf.tile(visible, [targetMask.maskCount, 1, 1]), // [T C B, K, E]
+      repeatMasks(maskTokens, targetMask, contextMask.maskCount), // [T C B, J, E]
     ],
     1,
   ); // [T C B, K + J, E]
   return inParts(tokens, (positions.shape[0] as number) * hiddenWidth(size), (rows) => {
-    const atMasks = transformerBlocks(parameters, 'predictor_blocks', size, rows, contextMask.tokens); // [., J, E]
+    const atMasks = transformerBlocks(parameters, 'predictor_blocks', size, rows, contextMask.tokenCount); // [., J, E]
     return project(parameters, 'predictor_proj', norm(parameters, 'predictor_norm', atMasks));
   });
-}
-
-/**
- * Repeats the rows of each mask: [T B, J, D] -> [T R B, J, D], every mask's B rows R times in a row.
- * One target mask is predicted from each of the R context masks.
- */
-export function repeatMasks(tokens: Tensor, mask: MaskTensors, times: number): Tensor {
-  if (times === 1) return tokens;
-  const width = tokens.shape[2] as number;
-  return tf
-    .tile(tokens.reshape([mask.masks, 1, mask.images * mask.tokens * width]), [1, times, 1]) // [T, R, B J D]
-    .reshape([mask.masks * times * mask.images, mask.tokens, width]);
 }

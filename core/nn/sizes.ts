@@ -23,19 +23,19 @@ export const ARCHITECTURES = {
 export type ArchitectureName = keyof typeof ARCHITECTURES;
 export const ARCHITECTURE_NAMES = Object.keys(ARCHITECTURES) as ArchitectureName[];
 
-/** Everything that decides the shapes of a model's parameters and tokens. */
-export interface ModelSize {
+/** Most patches along a side: attention over more takes gigabytes a head. */
+export const LARGEST_GRID = 128;
+
+/** An image and the patches that it is cut into. */
+export interface ImageShape {
   /** Side of a square image, in pixels. */
-  imageSize: number;
+  readonly imageSize: number;
   /** Side of a square patch, in pixels; divides the image's. */
-  patchSize: number;
-  encoder: VitSize;
-  /** The predictor has as many heads as the encoder. */
-  predictor: VitSize;
+  readonly patchSize: number;
 }
 
 /** Side of the patch grid. */
-export function gridSize(size: Pick<ModelSize, 'imageSize' | 'patchSize'>): number {
+export function gridSize(size: ImageShape): number {
   return size.imageSize / size.patchSize;
 }
 

@@ -3,24 +3,26 @@ import { type Tensor, tf } from '../engine/tf.js';
 /**
  * Masks as one list of patch indices: mask after mask, image after image.
  *
- * Letters: M masks an image, B images, K patches a mask; every mask of a batch keeps the same number.
+ * Letters: M masks an image, B images, K patches a mask, N patches of an image; every mask keeps the same number.
  */
-export interface MaskIndices {
-  /** Masks an image, M. */
-  masks: number;
-  /** Images, B. */
-  images: number;
-  /** Patches that each mask keeps, K. */
-  tokens: number;
+export interface TokenIndices {
+  /** M */
+  readonly maskCount: number;
+  /** B */
+  readonly imageCount: number;
+  /** K */
+  readonly tokenCount: number;
+  /** N */
+  readonly patchCount: number;
   /** Patch numbers in the grid, [M B K]. */
-  indices: Int32Array;
+  readonly indices: Int32Array;
 }
 
 /** Masks whose indices are on the engine, as rows of [B N, ...] and as rows of [N, ...]. */
 export type MaskTensors = {
-  masks: number;
-  images: number;
-  tokens: number;
+  maskCount: number;
+  imageCount: number;
+  tokenCount: number;
   /** Row of each kept patch among all patches of all images, [M B K]. */
   rows: Tensor;
   /** Number of each kept patch in its grid, [M B K]. */
@@ -28,13 +30,29 @@ export type MaskTensors = {
 };
 
 /** Puts masks on the engine; the caller owns the two tensors. */
-export function maskTensors(mask: MaskIndices, patchCount: number): MaskTensors {
-  const { masks, images, tokens, indices } = mask;
-  if (indices.length !== masks * images * tokens) {
-    throw new Error(`a mask expected ${masks} x ${images} x ${tokens} indices, received ${indices.length}`);
+export function maskTensors({ maskCount, imageCount, tokenCount, patchCount, indices }: TokenIndices): MaskTensors {
+  if (indices.length !== maskCount * imageCount * tokenCount) {
+    throw new Error(`a mask expected ${maskCount} x ${imageCount} x ${tokenCount} indices, received ${indices.length}`);
   }
-  const rows = indices.map((patch, at) => (Math.floor(at / tokens) % images) * patchCount + patch);
-  return { masks, images, tokens, rows: tf.tensor1d(rows, 'int32'), patches: tf.tensor1d(indices, 'int32') };
+  const rows = indices.map((patch, at) => (Math.floor(at / tokenCount) % imageCount) * patchCount + patch);
+  return {
+    maskCount,
+    imageCount,
+    tokenCount,
+    rows: tf.tensor1d(rows, 'int32'),
+    patches: tf.tensor1d(indices, 'int32'),
+  };
+}
+
+/** The masks of images `from` up to `to`. */
+export function masksOfImages(masks: TokenIndices, from: number, to: number): TokenIndices {
+  const { maskCount, imageCount, tokenCount } = masks;
+  const indices = new Int32Array(maskCount * (to - from) * tokenCount);
+  for (let mask = 0; mask < maskCount; mask++) {
+    const row = masks.indices.subarray((mask * imageCount + from) * tokenCount, (mask * imageCount + to) * tokenCount);
+    indices.set(row, mask * row.length);
+  }
+  return { ...masks, imageCount: to - from, indices };
 }
 
 /**
@@ -46,15 +64,27 @@ export function maskTensors(mask: MaskIndices, patchCount: number): MaskTensors 
  */
 export function keepTokens(tokens: Tensor, mask: MaskTensors): Tensor {
   const [images, patches, width] = tokens.shape as [number, number, number];
-  if (images !== mask.images) throw new Error(`a mask of ${mask.images} images was given ${images}`);
+  if (images !== mask.imageCount) throw new Error(`a mask of ${mask.imageCount} images was given ${images}`);
   return tf
     .gather(tokens.reshape([images * patches, width]), mask.rows) // [M B K, D]
-    .reshape([mask.masks * images, mask.tokens, width]);
+    .reshape([mask.maskCount * images, mask.tokenCount, width]);
 }
 
 /** The positions of kept tokens: [N, D] -> [M B, K, D]. */
 export function keepPositions(positions: Tensor, mask: MaskTensors): Tensor {
   return tf
     .gather(positions, mask.patches)
-    .reshape([mask.masks * mask.images, mask.tokens, positions.shape[1] as number]);
+    .reshape([mask.maskCount * mask.imageCount, mask.tokenCount, positions.shape[1] as number]);
+}
+
+/**
+ * Repeats the rows of each mask: [T B, J, D] -> [T R B, J, D], every mask's B rows R times in a row.
+ * One target mask is predicted from each of the R context masks.
+ */
+export function repeatMasks(tokens: Tensor, mask: MaskTensors, times: number): Tensor {
+  if (times === 1) return tokens;
+  const width = tokens.shape[2] as number;
+  return tf
+    .tile(tokens.reshape([mask.maskCount, 1, mask.imageCount * mask.tokenCount * width]), [1, times, 1]) // [T, R, B J D]
+    .reshape([mask.maskCount * times * mask.imageCount, mask.tokenCount, width]);
 }

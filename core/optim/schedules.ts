@@ -50,14 +50,6 @@ export function weightDecayAt(step: number, schedule: WeightDecaySchedule, lengt
   return weightDecaySchedule === 'linear' ? start + progress * (final - start) : cosine(start, final, progress);
 }
 
-/**
- * Momentum of the moving average at a step, counted from 1: linear from `start`, which step 1 has, towards `final` at
- * stepsPerEpoch * epochs * scheduleStretch.
- */
-export function momentumAt(step: number, start: number, final: number, length: RunLength): number {
-  return start + ((step - 1) * (final - start)) / (length.stepsPerEpoch * length.epochs * length.scheduleStretch);
-}
-
 function cosine(from: number, to: number, progress: number): number {
   return to + (from - to) * 0.5 * (1 + Math.cos(Math.PI * progress));
 }

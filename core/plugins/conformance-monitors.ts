@@ -1,8 +1,8 @@
 import { RandomStream } from '../base/random.js';
-import type { Finding, Monitor, RunFacts, Seen } from '../plugin.js';
-import { checkedFinding } from '../run/monitors.js';
-import { meanDeviation, rankMe } from '../run/watch.js';
-import { reasonInPlugin } from './brought.js';
+import { reasonInPlugin } from '../contract/extension.js';
+import type { Monitor, MonitorInput, MonitorReport, RunFacts } from '../contract/monitors.js';
+import { checkedReport } from '../run/monitors.js';
+import { meanStd, rankMe } from '../run/watch.js';
 
 const [ROWS, WIDTH, LOOKS] = [12, 8, 6];
 const RUN: RunFacts = {
@@ -34,13 +34,13 @@ export async function findMonitorFaults(monitor: Monitor): Promise<string[]> {
 }
 
 /** What a monitor finds, as text, where it is started anew before the look of the given number. */
-async function findingsOf(monitor: Monitor, seen: readonly Seen[], restart: number): Promise<string> {
-  const findings: Finding[] = [];
+async function findingsOf(monitor: Monitor, seen: readonly MonitorInput[], restart: number): Promise<string> {
+  const findings: MonitorReport[] = [];
   let memory: unknown = null;
   let started = monitor.start(RUN);
   for (const [at, one] of seen.entries()) {
     if (at === restart) started = monitor.start(RUN);
-    const finding = checkedFinding(monitor, await started.look({ ...one, features: one.features.slice() }, memory));
+    const finding = checkedReport(monitor, await started.observe({ ...one, features: one.features.slice() }, memory));
     if (finding.memory !== undefined) memory = JSON.parse(JSON.stringify(finding.memory));
     findings.push(finding);
   }
@@ -48,7 +48,7 @@ async function findingsOf(monitor: Monitor, seen: readonly Seen[], restart: numb
 }
 
 /** The features of a look: all images are alike in the middle of the run. */
-function look(at: number): Seen {
+function look(at: number): MonitorInput {
   const spread = Math.abs(at - LOOKS / 2);
   const stream = new RandomStream(0, 'conformance monitor', at);
   const features = Float32Array.from(
@@ -59,7 +59,7 @@ function look(at: number): Seen {
     step: 10 * at,
     loss: at === 0 ? null : 1 / at,
     features,
-    deviation: meanDeviation(features, ROWS),
+    std: meanStd(features, ROWS),
     rank: rankMe(features, ROWS),
   };
 }

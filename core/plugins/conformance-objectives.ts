@@ -1,13 +1,9 @@
 import { reasonOf } from '../base/errors.js';
 import { RandomStream } from '../base/random.js';
-import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
-import { createIjepa, initialWeights } from '../methods/ijepa/model.js';
-import type { ModelSize } from '../nn/sizes.js';
-import type { MaskIndices } from '../nn/tokens.js';
-import { prepareObjective } from '../train/objective.js';
-import { drawNumbers, predictionLoss, regularization, type Terms } from '../train/terms.js';
-import type { Brought } from './brought.js';
+import { predictionTerm, regularizerTerm } from '../methods/losses.js';
+import type { Part } from '../methods/method.js';
+import type { Extension } from './extension.js';
 
 /** Blocks, patches and features of what a loss is tried on; rows of what a regularizer is tried on. */
 const [BLOCKS, PATCHES, WIDTH, ROWS] = [6, 5, 16, 12];
@@ -19,19 +15,21 @@ const DIFFERENCE = { step: 3e-3, tolerance: 0.02, scales: [0.5, 1, 2] };
  * Holds a loss or a regularizer against the contract of plugins, on random numbers and on a small model.
  * @returns what it does wrong, one line each; nothing where it conforms
  */
-export async function findTermFaults(engine: Engine, term: Brought<'loss' | 'regularizer'>): Promise<string[]> {
+export async function findTermFaults(term: Extension<'loss' | 'regularizer'>): Promise<string[]> {
   tf.engine().startScope();
   try {
-    return term.kind === 'loss' ? await findLossFaults(engine, term) : await findRegularizerFaults(engine, term);
+    return term.kind === 'loss' ? await findLossFaults(term) : await findRegularizerFaults(term);
   } finally {
     tf.engine().endScope();
   }
 }
 
-async function findLossFaults(engine: Engine, loss: Brought<'loss'>): Promise<string[]> {
+async function findLossFaults(loss: Extension<'loss'>): Promise<string[]> {
   const random = randomTensors('loss');
   const [predicted, target] = [random(BLOCKS, PATCHES, WIDTH), random(BLOCKS, PATCHES, WIDTH)];
-  const compute = (x: Tensor) => predictionLoss(loss, x, target);
+  const term = predictionTerm<Tensor, Tensor>(loss, (outputs, targets) => [outputs, targets]);
+  const distance = (x: Tensor, y: Tensor) => term.compute(x, y, {} as Part);
+  const compute = (x: Tensor) => distance(x, target);
   return collect({
     value: () => valueFaults(compute, predicted),
     gradient: () => gradientFaults(compute, predicted, random(BLOCKS, PATCHES, WIDTH)),
@@ -39,20 +37,26 @@ async function findLossFaults(engine: Engine, loss: Brought<'loss'>): Promise<st
     'blocks taken apart': async () => {
       const part = (x: Tensor, from: number, count: number) => tf.slice(x, [from, 0, 0], [count, PATCHES, WIDTH]);
       const partial = (from: number, count: number) =>
-        numberOf(predictionLoss(loss, part(predicted, from, count), part(target, from, count)));
+        numberOf(distance(part(predicted, from, count), part(target, from, count)));
       const whole = await numberOf(compute(predicted));
       const mean = (2 * (await partial(0, 2)) + 4 * (await partial(2, 4))) / BLOCKS;
       return isNear(whole, mean) ? [] : [`is no mean over blocks: ${whole}, of parts ${mean}`];
     },
-    'a batch in parts': () => partsFaults(engine, { loss, regularizer: null }),
   });
 }
 
-async function findRegularizerFaults(engine: Engine, regularizer: Brought<'regularizer'>): Promise<string[]> {
+async function findRegularizerFaults(regularizer: Extension<'regularizer'>): Promise<string[]> {
   const random = randomTensors('regularizer');
   const pooled = random(ROWS, WIDTH);
-  const drawn = (step: number) => drawNumbers(regularizer, 0, step, WIDTH);
-  const compute = (x: Tensor) => regularization(regularizer, x, drawn(1));
+  const term = regularizerTerm<Tensor, Tensor>(regularizer, 1, (outputs) => outputs, WIDTH);
+  const drawn = (step: number) =>
+    Object.fromEntries(
+      Object.entries(term.draw?.(new RandomStream(0, 'regularizer', step)) ?? {}).map(([name, { shape, values }]) => [
+        name,
+        tf.tensor(values, [...shape]),
+      ]),
+    );
+  const compute = (x: Tensor) => term.compute(x, drawn(1));
   return collect({
     draw: async () => {
       const [first, again] = [drawn(1), drawn(1)];
@@ -68,7 +72,6 @@ async function findRegularizerFaults(engine: Engine, regularizer: Brought<'regul
       const [here, reversed] = [await numberOf(compute(pooled)), await numberOf(compute(tf.reverse(pooled, 0)))];
       return isNear(here, reversed) ? [] : [`matters: ${here}, the other way round ${reversed}`];
     },
-    'a batch in parts': () => partsFaults(engine, { loss: NO_LOSS, regularizer }),
   });
 }
 
@@ -114,55 +117,6 @@ async function gradientFaults(compute: (x: Tensor) => Scalar, given: Tensor, dir
     seen.push(`${expected.toPrecision(3)}, by finite differences ${numeric.toPrecision(3)}`);
   }
   return [`is ${seen.join('; elsewhere ')}`];
-}
-
-const SIZE: ModelSize = {
-  imageSize: 8,
-  patchSize: 4,
-  encoder: { dim: 8, depth: 1, heads: 2, mlpRatio: 4 },
-  predictor: { dim: 8, depth: 1, heads: 2, mlpRatio: 4 },
-};
-const IMAGES = 5;
-
-/** Stands for the loss where a regularizer is tried. */
-const NO_LOSS: Brought<'loss'> = {
-  kind: 'loss',
-  plugin: 'none',
-  item: { name: 'none', summary: 'nothing', compute: (_tf, predicted) => predicted.mul(0).mean() },
-};
-
-/** Trains on a batch at once and in parts, in two steps; what is computed may not tell. */
-async function partsFaults(engine: Engine, terms: Terms): Promise<string[]> {
-  const model = createIjepa(SIZE);
-  const weights = initialWeights(SIZE, 0, 'scaled');
-  const stream = new RandomStream(0, 'conformance');
-  const masks = (tokens: number): MaskIndices => ({
-    masks: 1,
-    images: IMAGES,
-    tokens,
-    indices: Int32Array.from({ length: IMAGES * tokens }, (_, at) => (tokens === 1 ? 3 : at % tokens)),
-  });
-  const pixels = IMAGES * SIZE.imageSize ** 2 * 3;
-  const batch = () => ({
-    images: Float32Array.from({ length: pixels }, () => stream.normal()),
-    masks: [{ context: masks(2), targets: masks(1) }],
-  });
-  const prepare = (microBatchSize: number) =>
-    prepareObjective(engine, model, { ...terms, regularizerWeight: 1, seed: 0, microBatchSize });
-  const [whole, parts] = [prepare(IMAGES), prepare(2)];
-  for (const step of [1, 2]) {
-    const given = batch();
-    const [a, b] = [await whole(weights, given, step), await parts(weights, given, step)];
-    const [valueA, valueB] = [await numberOf(a.loss), await numberOf(b.loss)];
-    if (!isNear(valueA, valueB)) return [`give ${valueB}, at once ${valueA}`];
-    for (const [name, gradient] of Object.entries(a.gradients)) {
-      const [x, y] = [await gradient.data(), (await b.gradients[name]?.data()) ?? []];
-      const scale = Math.max(1, ...x.map(Math.abs));
-      if (!x.every((value, at) => Math.abs(value - Number(y[at])) <= TOLERANCE * scale))
-        return [`give another gradient than at once (${name})`];
-    }
-  }
-  return [];
 }
 
 function randomTensors(name: string): (...shape: number[]) => Tensor {

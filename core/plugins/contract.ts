@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { NONE } from '../config/option.js';
-import type { Plugin } from '../plugin.js';
+import type { Plugin } from './plugin.js';
 
 const callable = z.custom<(...args: never[]) => unknown>((value) => typeof value === 'function', 'not a function');
 const text = z.string().min(1);
@@ -60,6 +60,20 @@ const regularizer = z.object({
   draw: callable.optional(),
   compute: callable,
 });
+const method = z.object({
+  name,
+  title: text,
+  summary: text,
+  options: z.record(z.string(), z.looseObject({ kind: text, group: text, help: text })),
+  defaults: z.record(z.string(), z.unknown()),
+  presets: z.record(z.string(), z.object({ summary: text, options: z.record(z.string(), z.unknown()) })),
+  extensions: callable.optional(),
+  create: callable,
+  automatic: callable.optional(),
+  describe: callable,
+  passes: callable,
+  describeMasks: callable.optional(),
+});
 const monitor = z.object({
   name,
   summary: text,
@@ -73,6 +87,7 @@ const plugin = z.object({
   dataSets: z.array(dataSet).optional(),
   losses: z.array(loss).optional(),
   regularizers: z.array(regularizer).optional(),
+  methods: z.array(method).optional(),
   monitors: z.array(monitor).optional(),
   commands: callable.optional(),
 });

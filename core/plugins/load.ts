@@ -1,10 +1,11 @@
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { reasonOf, UserError } from '../base/errors.js';
-import type { Plugin } from '../plugin.js';
-import { broughtBy, labelOf } from './brought.js';
+import { labelOf } from '../contract/extension.js';
 import { contractProblem, isPlugin } from './contract.js';
+import { extensionsOf } from './extension.js';
 import { placeOf } from './place.js';
+import type { Plugin } from './plugin.js';
 
 /** The plugins that can be used, and what is wrong with the others. */
 export interface LoadedPlugins {
@@ -69,7 +70,7 @@ const defaultExport = z.object({ default: z.unknown() });
 function refuseSameNames(loaded: readonly { plugin: Plugin; from: string }[]): void {
   const brought = new Map<string, string>();
   for (const { plugin, from } of loaded) {
-    const names = [`plugin ${plugin.name}`, ...broughtBy(plugin).map(labelOf)];
+    const names = [`plugin ${plugin.name}`, ...extensionsOf(plugin).map(labelOf)];
     for (const name of names) {
       const other = brought.get(name);
       if (other !== undefined) {

@@ -1,10 +1,7 @@
 import sharp from 'sharp';
-import type { Options } from '../config/schema.js';
-import { maskSettings } from '../config/settings.js';
-import { type Coverage, masksOfStep, measureCoverage } from '../methods/masks/coverage.js';
-import type { GroupMasks } from '../methods/masks/multiblock.js';
-import { gridSize } from '../nn/sizes.js';
-import type { MaskIndices } from '../nn/tokens.js';
+import { RandomStream } from '../base/random.js';
+import type { DrawnGroup, Method } from '../methods/method.js';
+import { gridSize, type ImageShape } from '../nn/sizes.js';
 import { CONTEXT_COLOUR, TARGET_COLOURS } from './colours.js';
 import { escapeXml, FONT, writePicture } from './picture.js';
 
@@ -22,81 +19,100 @@ const LABEL = 24;
 const HEADER = 76;
 /** The edge of a picture, which may be white. */
 const FRAME = `<rect width="${CELL}" height="${CELL}" fill="none" stroke="#cccccc" stroke-width="0.75"/>`;
-/** Images over which the heat maps count, in whole batches. */
-const COUNTED = 1000;
+/** Images over which the heat maps count, in whole batches, and the fewest batches. */
+const COUNTED = { images: 1000, steps: 8 };
 /** Opacity of what the encoder does not see. */
 const HIDDEN = 0.12;
 
+/** How masks are drawn. */
+export interface MaskDrawing extends ImageShape {
+  batchSize: number;
+  seed: number;
+}
+
 /**
- * Draws the masks of a training step: for each picture a row with the picture, its context and each target block; below,
- * how often each patch is context or target.
+ * Draws the masks of a training step: for each picture a row with the picture and each of its masks; below, how often each
+ * patch is in a mask of each kind.
  *
  * Picture number i has the masks of image i of the step's batch, cut with its group as in training.
- * @returns what the masks of more steps come to
  */
 export async function writeMaskPreview(
   path: string,
-  options: Options,
+  method: Pick<Method, 'draw' | 'masks'>,
+  drawing: MaskDrawing,
   pictures: readonly PreviewPicture[],
   step: number,
-): Promise<Coverage> {
-  const settings = maskSettings(options);
-  const batchSize = Math.max(options.batchSize, pictures.length);
-  const { groups } = masksOfStep(settings, batchSize, options.seed, step);
-  const masks = groups.flatMap(masksByImage);
-  const coverage = measureCoverage(settings, options.batchSize, options.seed, COUNTED);
-  const grid = gridSize(options);
-  const columns = 1 + settings.contexts + settings.targets;
-  const width = Math.max(GAP + columns * (CELL + GAP), 3 * (2 * CELL));
+): Promise<void> {
+  const draw = (number: number, images: number) =>
+    method.draw?.(new RandomStream(drawing.seed, 'masks', number), images).groups ?? [];
+  const batchSize = Math.max(drawing.batchSize, pictures.length);
+  const groups = draw(step, batchSize);
+  const cells = groups.flatMap((group) => cellsByImage(method.masks, group));
+  const grid = gridSize(drawing);
+  const columns = 1 + (cells[0]?.length ?? 0);
+  const maps = coverageOf(method.masks, drawing, grid ** 2, draw);
+  const width = Math.max(GAP + columns * (CELL + GAP), maps.length * (2 * CELL + 120));
   const rows = await Promise.all(
-    pictures.map(async (picture, image) => {
-      const top = HEADER + image * (CELL + LABEL + GAP);
-      const { contexts, targets } = masks[image] as ReturnType<typeof masksByImage>[number];
-      const cells = [
-        ...contexts.map((patches) => ({ title: `context: ${patches.size} patches`, colour: CONTEXT_COLOUR, patches })),
-        ...targets.map((patches, at) => ({
-          title: `target ${at + 1}: ${patches.size} patches`,
-          colour: TARGET_COLOURS[at % TARGET_COLOURS.length] as string,
-          patches,
-        })),
-      ];
-      return drawRow(picture, image, options.imageSize, grid, cells, top);
-    }),
+    pictures.map((picture, image) =>
+      drawRow(picture, image, drawing.imageSize, grid, cells[image] ?? [], HEADER + image * (CELL + LABEL + GAP)),
+    ),
   );
   const bottom = HEADER + pictures.length * (CELL + LABEL + GAP);
   const height = bottom + 2 * CELL + 90;
-  const title = `Masks of step ${step}, seed ${options.seed}: grid ${grid} x ${grid}, ${describeGroups(batchSize, settings.group)}`;
+  const title = `Masks of step ${step}, seed ${drawing.seed}: grid ${grid} x ${grid}, ${describeGroups(groups)}`;
   await writePicture(
     path,
     `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="${width}" height="${height}" ` +
       `font-family="${FONT}" font-size="12"><rect width="100%" height="100%" fill="white"/>` +
-      `<text x="${GAP}" y="26" font-size="17">${escapeXml(title)}</text>${drawLegend(settings.targets)}` +
-      `${rows.join('')}${drawCoverage(coverage, grid, bottom + 20)}</svg>`,
-  );
-  return coverage;
-}
-
-/** What a context block keeps of the patches that were drawn, and what cutting costs, for people. */
-export function describeCut({ contextPatches }: Coverage, options: Options): string {
-  const { drawn, kept, keptOfBatch } = contextPatches;
-  const { batchSize, maskGroup } = options;
-  const percent = (part: number) => `${(100 * part).toFixed(0)}%`;
-  const cut = (left: number) => percent(1 - left / drawn);
-  const group = Math.min(maskGroup ?? batchSize, batchSize);
-  return (
-    `a context keeps ${kept.toFixed(1)} of ${gridSize(options) ** 2} patches (${percent(kept / gridSize(options) ** 2)}): ` +
-    `of the ${drawn.toFixed(1)} outside its targets, cutting ${group} images to their smallest takes ${cut(kept)} away` +
-    (group < batchSize ? `; cutting all ${batchSize} together would take ${cut(keptOfBatch)}` : '')
+      `<text x="${GAP}" y="26" font-size="17">${escapeXml(title)}</text>${drawLegend(cells[0] ?? [])}` +
+      `${rows.join('')}${drawCoverage(maps, grid, bottom + 20)}</svg>`,
   );
 }
 
-function describeGroups(batchSize: number, group: number | null): string {
-  return `batch of ${batchSize}${group !== null && group < batchSize ? ` cut in groups of ${group}` : ''}`;
+function describeGroups(groups: readonly DrawnGroup[]): string {
+  const images = groups.map(({ imageCount }) => imageCount);
+  const total = images.reduce((sum, count) => sum + count, 0);
+  return `batch of ${total}${groups.length > 1 ? ` cut in groups of ${Math.max(...images)}` : ''}`;
+}
+
+/** How often each patch is in a mask of a kind. */
+interface CoverageMap {
+  title: string;
+  /** Mean number of masks an image that hold the patch, row by row over the grid. */
+  values: Float64Array;
+}
+
+/** Counts over the first images of training, batch by batch from step 1. */
+function coverageOf(
+  masks: Method['masks'],
+  { batchSize }: MaskDrawing,
+  patches: number,
+  draw: (step: number, images: number) => readonly DrawnGroup[],
+): CoverageMap[] {
+  const steps = Math.max(COUNTED.steps, Math.ceil(COUNTED.images / batchSize));
+  const images = steps * batchSize;
+  const maps = Object.entries(masks).map(([name, { title }]) => {
+    return {
+      name,
+      title: `masks '${title}' that hold the patch, an image, of ${images}`,
+      values: new Float64Array(patches),
+    };
+  });
+  for (let step = 1; step <= steps; step++) {
+    for (const group of draw(step, batchSize)) {
+      for (const { name, values } of maps) {
+        for (const patch of group.masks[name]?.indices ?? []) values[patch] = (values[patch] as number) + 1 / images;
+      }
+    }
+  }
+  return maps;
 }
 
 /** One masked view of a picture. */
 interface Cell {
   title: string;
+  /** For the legend. */
+  legend: string;
   colour: string;
   patches: ReadonlySet<number>;
 }
@@ -150,37 +166,26 @@ function outlineOf(patches: ReadonlySet<number>, grid: number, side: number): st
   return edges.join('');
 }
 
-function drawLegend(targets: number): string {
-  const entries = [
-    { text: 'what the context encoder sees', colour: CONTEXT_COLOUR },
-    ...Array.from({ length: Math.min(targets, TARGET_COLOURS.length) }, (_, at) => ({
-      text: `target block ${at + 1}`,
-      colour: TARGET_COLOURS[at] as string,
-    })),
-  ];
+function drawLegend(cells: readonly Cell[]): string {
   let x = GAP;
-  const parts = entries.map(({ text, colour }) => {
-    const part = `<rect x="${x}" y="44" width="14" height="14" fill="${colour}"/><text x="${x + 20}" y="56">${text}</text>`;
-    x += 40 + text.length * 7.2;
+  const parts = cells.slice(0, 1 + TARGET_COLOURS.length).map(({ legend, colour }) => {
+    const part = `<rect x="${x}" y="44" width="14" height="14" fill="${colour}"/><text x="${x + 20}" y="56">${escapeXml(legend)}</text>`;
+    x += 40 + legend.length * 7.2;
     return part;
   });
   return parts.join('');
 }
 
-/** Two heat maps side by side with a scale each. */
-function drawCoverage(coverage: Coverage, grid: number, top: number): string {
+/** Heat maps side by side with a scale each. */
+function drawCoverage(maps: readonly CoverageMap[], grid: number, top: number): string {
   const side = 2 * CELL;
-  const maps = [
-    { title: `patch is in the context, of ${coverage.images} images`, values: coverage.context },
-    { title: `target blocks that hold the patch, an image`, values: coverage.targets },
-  ];
   return maps
     .map(({ title, values }, at) => {
       const largest = Math.max(...values, Number.MIN_VALUE);
       const cells = [...values].map((value, patch) => square(patch, grid, side / grid, heat(value / largest))).join('');
       const left = GAP + at * (side + 120);
       return (
-        `<g transform="translate(${left} ${top + 20})"><text y="-8" font-size="13">${title}</text>${cells}` +
+        `<g transform="translate(${left} ${top + 20})"><text y="-8" font-size="13">${escapeXml(title)}</text>${cells}` +
         `${drawScale(side, Math.min(...values), largest)}</g>`
       );
     })
@@ -234,15 +239,24 @@ function shorten(name: string): string {
   return short.length <= 22 ? short : `…${short.slice(-21)}`;
 }
 
-/** The patches of each mask, image by image. */
-function masksByImage({ context, targets }: GroupMasks): Record<'contexts' | 'targets', Set<number>[]>[] {
-  const of = ({ masks, images, tokens, indices }: MaskIndices, image: number) =>
-    Array.from({ length: masks }, (_, mask) => {
-      const start = (mask * images + image) * tokens;
-      return new Set(indices.subarray(start, start + tokens));
+/** The masks of each image of a group. */
+function cellsByImage(masks: Method['masks'], group: DrawnGroup): Cell[][] {
+  return Array.from({ length: group.imageCount }, (_, image) => {
+    let predicted = 0;
+    return Object.entries(masks).flatMap(([name, { title, role }]) => {
+      const mask = group.masks[name];
+      if (!mask) return [];
+      const { maskCount, imageCount, tokenCount, indices } = mask;
+      return Array.from({ length: maskCount }, (_, number): Cell => {
+        const start = (number * imageCount + image) * tokenCount;
+        const label = maskCount > 1 ? `${title} ${number + 1}` : title;
+        return {
+          title: `${label}: ${tokenCount} patches`,
+          legend: role === 'visible' ? `${label}: what the encoder sees` : label,
+          colour: role === 'visible' ? CONTEXT_COLOUR : (TARGET_COLOURS[predicted++ % TARGET_COLOURS.length] as string),
+          patches: new Set(indices.subarray(start, start + tokenCount)),
+        };
+      });
     });
-  return Array.from({ length: context.images }, (_, image) => ({
-    contexts: of(context, image),
-    targets: of(targets, image),
-  }));
+  });
 }

@@ -28,9 +28,9 @@ export function networkRows(results: readonly EvaluationResult[]): NetworkRow[] 
 
 /** What tells networks apart. Random ones differ by seed. */
 export function networkKey({ network, seed }: EvaluationResult): string {
-  const { weights, encoder, arch, imageSize, epochs, pretrainedOn, checkpoint } = network;
+  const { weights, method, encoder, arch, imageSize, epochs, pretrainedOn, checkpoint } = network;
   if (weights === 'random') return JSON.stringify([weights, arch, imageSize, seed]);
-  return JSON.stringify([weights, encoder, arch, imageSize, epochs, pretrainedOn, checkpoint]);
+  return JSON.stringify([weights, method, encoder, arch, imageSize, epochs, pretrainedOn, checkpoint]);
 }
 
 /** The architecture with its image size where that is not 224, as the paper writes 'ViT-H/16-448'. */
@@ -38,9 +38,9 @@ export function archName({ arch, imageSize }: EvaluationResult['network']): stri
   return printable(imageSize === USUAL_IMAGE_SIZE ? arch : `${arch}-${imageSize}`);
 }
 
-export function methodName({ weights, encoder }: EvaluationResult['network']): string {
-  if (weights === 'random') return 'random initialisation';
-  return encoder === 'target' ? 'I-JEPA' : 'I-JEPA (context encoder)';
+export function methodName({ method, encoder }: EvaluationResult['network']): string {
+  if (method === null) return 'random initialisation';
+  return encoder === null ? method : `${method} (${encoder} encoder)`;
 }
 
 /** How a network came about, for a note. */

@@ -56,7 +56,8 @@ const evaluation: z.ZodType<EvaluationResult> = z.looseObject({
   testImages: z.int().min(1),
   network: z.looseObject({
     weights: z.enum(['pretrained', 'random']),
-    encoder: z.enum(['target', 'context']),
+    method: z.string().nullable(),
+    encoder: z.string().nullable(),
     arch: z.string().min(1),
     epochs: amount.nullable(),
     pretrainedOn: z.string().nullable(),

@@ -1,46 +1,48 @@
 import type { Console } from '../base/console.js';
-import { NONE } from '../config/option.js';
 import type { Options } from '../config/schema.js';
-import { microBatchSizeOf, modelSize } from '../config/settings.js';
+import { microBatchSizeOf } from '../config/settings.js';
+import type { ImageCollection } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
-import { countParameters, encoderShapes, predictorShapes } from '../nn/parameters.js';
-import type { ImageCollection } from '../plugin.js';
+import type { Method, MethodDefinition } from '../methods/method.js';
+import { countParameters } from '../nn/parameters.js';
 import { assumedMemory } from '../train/free-memory.js';
+import { groupSize } from '../train/memory.js';
 
 /** Says what a run is about to do: data, model, objective, engine, length. */
 export function announce(
   console: Console,
   options: Options,
-  run: { images: ImageCollection; engine: Engine; totalSteps: number; firstStep: number },
+  run: {
+    definition: MethodDefinition;
+    method: Method;
+    images: ImageCollection;
+    engine: Engine;
+    totalSteps: number;
+    firstStep: number;
+  },
 ): void {
-  const size = modelSize(options);
-  const { encoder, predictor } = size;
+  const { definition, method, images, engine, totalSteps, firstStep } = run;
   const millions = (count: number) => `${(count / 1e6).toFixed(count < 1e7 ? 2 : 0)} M`;
+  const networks = Object.entries(method.networks).filter(([, { role }]) => role.by === 'gradient');
+  const described = networks.map(([name, { shapes }]) => {
+    const size = method.sizes[name];
+    const vit = size ? ` ${size.dim} x ${size.depth}, ${size.heads} heads` : '';
+    return `${name}${vit}, ${millions(countParameters(shapes))} parameters`;
+  });
   const microBatchSize = microBatchSizeOf(options);
-  const { maskGroup } = options;
-  console.line(`data       ${run.images.length} images: ${run.images.description}`);
-  for (const note of run.images.notes ?? []) console.warn(`note       ${note}`);
+  const group = groupSize(method, options.batchSize);
+  console.line(`data       ${images.length} images: ${images.description}`);
+  for (const note of images.notes ?? []) console.warn(`note       ${note}`);
+  console.line(`method     ${definition.title}: ${definition.describe(options)}`);
+  console.line(`model      ${described.join('; ')}; ${options.imageSize} px in patches of ${options.patchSize}`);
   console.line(
-    `model      encoder ${encoder.dim} x ${encoder.depth}, ${encoder.heads} heads, ${millions(countParameters(encoderShapes(size)))} parameters; ` +
-      `predictor ${predictor.dim} x ${predictor.depth}, ${millions(countParameters(predictorShapes(size)))}; ` +
-      `${size.imageSize} px in patches of ${size.patchSize}`,
-  );
-  console.line(`objective  ${describeObjective(options)}`);
-  console.line(
-    `engine     ${run.engine.name} ${run.engine.version}, ${run.engine.device}, threads: ${run.engine.threads}` +
-      (options.microBatchSize === null ? assumedMemory(run.engine.memory, options.memory) : ''),
+    `engine     ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}` +
+      (options.microBatchSize === null ? assumedMemory(engine.memory, options.memory) : ''),
   );
   console.line(
     `run        ${options.out}, seed ${options.seed}, ${options.epochs} epochs of batches of ${options.batchSize}` +
       `${microBatchSize < options.batchSize ? ` computed ${microBatchSize} at a time` : ''}` +
-      `${maskGroup !== null && maskGroup < options.batchSize ? `, masks cut in groups of ${maskGroup}` : ''}, ${run.totalSteps} steps` +
-      `${run.firstStep > 0 ? `, going on after step ${run.firstStep}` : ''}`,
+      `${group < options.batchSize ? `, masks cut in groups of ${group}` : ''}, ${totalSteps} steps` +
+      `${firstStep > 0 ? `, going on after step ${firstStep}` : ''}`,
   );
-}
-
-/** The loss, and whether there is a term against collapse. */
-export function describeObjective({ loss, regularizer, regularizerWeight }: Options): string {
-  return regularizer === NONE
-    ? `${loss}, no term against collapse`
-    : `${loss} + ${regularizerWeight} x ${regularizer}, a term against collapse that the paper does not have`;
 }

@@ -1,38 +1,49 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Console } from '../base/console.js';
 import { reasonOf } from '../base/errors.js';
+import { RandomStream } from '../base/random.js';
+import { round } from '../base/rounding.js';
+import type { RecordedModel } from '../checkpoint/checkpoint.js';
 import { keepEpoch } from '../checkpoint/save.js';
 import type { Options } from '../config/schema.js';
-import { cropSettings, objectiveOf, ratesAt } from '../config/settings.js';
+import { microBatchSizeOf, ratesAt } from '../config/settings.js';
+import type { ImageCollection } from '../contract/data-sets.js';
+import { cropSettings } from '../data/crop.js';
 import { type LoaderSettings, loadBatches, stepsPerEpoch } from '../data/loader.js';
 import { isAbort, type SkippedImages } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
-import type { Ijepa } from '../methods/ijepa/model.js';
-import type { MaskSettings } from '../methods/masks/blocks.js';
-import { masksOfStep } from '../methods/masks/coverage.js';
-import { meanPatches } from '../methods/masks/multiblock.js';
-import type { ImageCollection } from '../plugin.js';
-import type { Chosen } from '../plugins/chosen.js';
-import { writeCurves } from '../report/curves.js';
-import { prepareTrainStep } from '../train/step.js';
+import type { BatchDraw, Method, MethodDefinition } from '../methods/method.js';
+import type { Backbone } from '../nn/backbone.js';
+import { stepOperations } from '../nn/cost.js';
+import type { Parameters } from '../nn/parameters.js';
+import type { Optimiser } from '../optim/optimiser.js';
+import type { RunLength } from '../optim/schedules.js';
+import type { Extension } from '../plugins/extension.js';
+import type { SelectedPlugins } from '../plugins/selected.js';
+import type { TrainState } from '../train/state.js';
+import { prepareStep, type StepRates } from '../train/step.js';
+import { writeCurves } from './curves.js';
 import type { StopSignal, StopSignalName } from './interrupt.js';
-import type { RunPosition } from './resume-point.js';
+import type { Verdicts } from './monitors.js';
+import type { ResumePoint } from './resume-point.js';
 import type { RunFolder } from './run-folder.js';
-import { type MonitorColumns, openRunLog } from './run-log.js';
-import { RunWatch } from './run-watch.js';
+import { type LogColumns, type MonitorColumns, openRunLog } from './run-log.js';
+import { RunWatch, type Spread } from './run-watch.js';
 import { CheckpointSaving, isKept } from './saving.js';
 import { withAdvice } from './step-advice.js';
 import { Waiting } from './waiting.js';
-import type { Spread, Verdicts } from './watch-memory.js';
 
 /** Everything that a run is made of, ready to go. */
 export interface Run {
   options: Options;
-  /** What the options name of what plugins bring. */
-  chosen: Chosen;
-  model: Ijepa;
-  masks: MaskSettings;
+  definition: MethodDefinition;
+  method: Method;
+  backbone: Backbone;
+  optimiser: Optimiser;
+  model: RecordedModel;
+  monitors: readonly Extension<'monitor'>[];
+  extensions: SelectedPlugins['extensions'];
   images: ImageCollection;
   skipped: SkippedImages;
   folder: RunFolder;
@@ -49,7 +60,7 @@ export interface LoopResult {
   /** Losses of the first and the last step of this session; null where there was none. */
   firstLoss: number | null;
   lastLoss: number | null;
-  /** Spread of the target features before the first step of the run, and at the last look. */
+  /** Spread of the target features before the first step of the run, and at the last observation. */
   firstSpread: Spread | null;
   lastSpread: Spread | null;
   /** What monitors make of the run, by their names. */
@@ -65,22 +76,25 @@ const CURVES_SHARE = 0.02;
 
 /**
  * Trains until the last step or until asked to stop, saving now and then, after every epoch and when stopped.
- * @throws UserError where the loss is no longer a number, memory runs out, or the disk is full; what was saved stays
+ * @throws UserError where the loss is NaN, memory runs out, or the disk is full; what was saved stays
  */
-export async function runLoop(run: Run, position: RunPosition): Promise<LoopResult> {
-  const { options, chosen, images, folder, console, stop } = run;
+export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult> {
+  const { options, definition, method, images, folder, console, stop } = run;
   const { batchSize, seed, epochs } = options;
   const epochSteps = stepsPerEpoch(images.length, batchSize);
   const length = { stepsPerEpoch: epochSteps, epochs, scheduleStretch: options.scheduleStretch };
   const totalSteps = epochs * epochSteps;
-  const firstStep = position.state.step;
-  let { state } = position;
+  const firstStep = start.state.step;
+  let { state } = start;
 
-  const { monitors } = chosen;
-  const watched = { ...run, totalSteps };
-  const watch = await RunWatch.start(watched, monitors, state.weights.target, position.watch, console.warn);
-  const plainStep = prepareTrainStep(run.engine, run.model, objectiveOf(options, chosen), options);
-  const takeStep = withAdvice(plainStep, chosen, options.learningRate, folder.checkpoints);
+  const encoder = encoderOf(run);
+  const watch = await RunWatch.start({ ...run, totalSteps }, run.monitors, encoder(state), start.watch, console.warn);
+  const takeStep = withAdvice(
+    prepareStep(run.engine, method, run.optimiser, stepSettings(run)),
+    run.extensions,
+    options,
+    folder.checkpoints,
+  );
   const loading: LoaderSettings = {
     ...cropSettings(options),
     seed,
@@ -91,11 +105,11 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
     signal: stop.aborted,
   };
   const batches = loadBatches(images, loading, run.skipped, firstStep, totalSteps);
-  const columns = columnsOf(monitors);
-  const { log, missing } = await openRunLog(folder, firstStep, columns);
+  const monitors = columnsOf(run.monitors);
+  const { log, missing } = await openRunLog(folder, firstStep, logColumns(method, draw(run, 1)), monitors);
   if (missing > 0) console.warn(`log.jsonl was damaged: ${missing} of the first ${firstStep} steps are missing in it`);
   if (firstStep > 0 && firstStep % epochSteps === 0) await keepEpochIfDue(run, firstStep / epochSteps);
-  const saving = new CheckpointSaving(folder, run.model.size, options, epochSteps, firstStep);
+  const saving = new CheckpointSaving(folder, run.model, options, epochSteps, firstStep);
   const waiting = new Waiting(images, options, console.warn);
   const progress = console.progress(totalSteps, epochs, firstStep);
   const started = performance.now();
@@ -114,15 +128,15 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
 
       const step = state.step + 1;
       const epoch = Math.ceil(step / epochSteps);
-      const { groups, overlapping } = masksOfStep(run.masks, batchSize, seed, step);
-      const rates = ratesAt(step, options, length);
-      const taken = await takeStep(state, { images: pixels, masks: groups }, rates);
+      const drawn = draw(run, step);
+      const rates = stepRates(step, run, length);
+      const taken = await takeStep(state, { views: { image: pixels }, groups: drawn.groups }, rates);
       state = taken.state;
       firstLoss ??= taken.loss;
       lastLoss = taken.loss;
 
       const isWatched = step % options.watchEverySteps === 0 || step === totalSteps;
-      const look = isWatched ? await watch.look(state.weights.target, step, taken.loss) : null;
+      const observed = isWatched ? await watch.observe(encoder(state), step, taken.loss) : null;
 
       const seconds = (performance.now() - asked) / 1000;
       const imagesPerSecond = batchSize / seconds;
@@ -131,20 +145,18 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
         epoch,
         step,
         loss: taken.loss,
-        predictionLoss: taken.predictionLoss,
-        contextPatches: meanPatches(groups, 'context'),
-        targetPatches: meanPatches(groups, 'targets'),
-        overlappingContexts: overlapping,
-        ...rates,
+        terms: taken.terms,
+        method: { ...drawn.logs, ...taken.logs },
+        rates,
         gradientNorm: taken.gradientNorm,
-        batchDeviation: taken.targetDeviation,
+        operations: batchSize * stepOperations(definition.passes(options, drawn.logs)),
         imagesPerSecond: round(imagesPerSecond, 2),
         seconds: round(seconds, 4),
         waitSeconds: round(waitSeconds, 4),
         skippedImages: run.skipped.count,
-        targetDeviation: look?.spread.deviation ?? null,
-        targetRank: look?.spread.rank ?? null,
-        ...(columns.length > 0 && { monitors: look?.monitors ?? null }),
+        featureStd: observed?.spread.std ?? null,
+        featureRank: observed?.spread.rank ?? null,
+        ...(monitors.length > 0 && { monitors: observed?.monitors ?? null }),
       });
       progress.step({ epoch, step, loss: taken.loss, imagesPerSecond });
 
@@ -170,15 +182,46 @@ export async function runLoop(run: Run, position: RunPosition): Promise<LoopResu
     lastLoss,
     firstSpread: watch.memory?.first ?? null,
     lastSpread: watch.latest,
-    verdicts: watch.memory?.verdicts ?? {},
+    verdicts: watch.verdicts,
     seconds: round(seconds, 2),
     imagesPerSecond: round(((state.step - firstStep) * batchSize) / seconds, 2),
     skippedImages: run.skipped.count,
   };
 }
 
+/** The network that is observed: the one that is judged downstream. */
+function encoderOf({ method }: Run): (state: TrainState) => Parameters {
+  const [network] = Object.values(method.encoders);
+  return ({ networks }) => networks[network as string] as Parameters;
+}
+
+function stepSettings({ method, options }: Run) {
+  const sides = Object.fromEntries(method.views.map(({ name, crop }) => [name, crop?.imageSize ?? options.imageSize]));
+  return { sides, microBatchSize: microBatchSizeOf(options), seed: options.seed };
+}
+
+/** What a method draws for a step, counted from 1, from the step's own stream. */
+export function draw({ method, options }: Pick<Run, 'method' | 'options'>, step: number): BatchDraw {
+  const { batchSize, seed } = options;
+  if (!method.draw) return { groups: [{ imageCount: batchSize, masks: {} }], logs: {} };
+  return method.draw(new RandomStream(seed, 'masks', step), batchSize);
+}
+
+function stepRates(step: number, { method, options }: Run, length: RunLength): StepRates {
+  const own = Object.entries(method.rates).map(([name, rate]) => [name, rate(step, length)]);
+  return { ...ratesAt(step, options, length), ...Object.fromEntries(own) };
+}
+
+function logColumns({ terms, logs, rates }: Method, drawn: BatchDraw): LogColumns {
+  return {
+    terms: terms.map(({ name }) => name),
+    method: [...Object.keys(drawn.logs), ...logs.map(({ name }) => name)],
+    rates: ['learningRate', 'weightDecay', ...Object.keys(rates)],
+  };
+}
+
 /** The monitors that have values, for the log. */
-function columnsOf(monitors: Chosen['monitors']): MonitorColumns[] {
+function columnsOf(monitors: Run['monitors']): MonitorColumns[] {
   return monitors.map(({ item }) => item).filter(({ values }) => values.length > 0);
 }
 
@@ -206,8 +249,4 @@ export async function drawCurves({ folder, console }: Pick<Run, 'folder' | 'cons
   await writeCurves(folder).catch((error: unknown) => console.warn(`curves.png was not drawn: ${reasonOf(error)}`));
   const now = performance.now();
   return now + Math.max(CURVES_INTERVAL, (now - started) / CURVES_SHARE);
-}
-
-function round(value: number, digits: number): number {
-  return Number(value.toFixed(digits));
 }

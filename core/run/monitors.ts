@@ -1,14 +1,19 @@
 import { z } from 'zod';
-import type { Finding, Monitor, RunFacts, Seen, Verdict } from '../plugin.js';
-import { type Brought, describeBrought, reasonInPlugin } from '../plugins/brought.js';
-import { type Verdicts, verdictSchema, type WatchMemory } from './watch-memory.js';
+import { describeExtension, reasonInPlugin } from '../contract/extension.js';
+import type { Monitor, MonitorInput, MonitorReport, RunFacts, Verdict } from '../contract/monitors.js';
+import type { Extension } from '../plugins/extension.js';
 
-/** What monitors remember from one look to the next, by their names. */
-export type Memories = Readonly<Record<string, unknown>>;
-/** The values of a look, by the names of monitors and of their values; null where one gave none. */
+const verdictSchema: z.ZodType<Verdict> = z.object({ isWell: z.boolean(), text: z.string() });
+export const verdictsSchema = z.record(z.string(), verdictSchema);
+
+/** The last verdicts of those monitors that give some, by their names. */
+export type Verdicts = Readonly<Record<string, Verdict>>;
+/** What monitors remember from one observation to the next, by their names. */
+type Memories = Record<string, unknown>;
+/** The values of an observation, by the names of monitors and of their values; null where one gave none. */
 export type MonitorValues = Readonly<Record<string, Readonly<Record<string, number | null>>>>;
 
-const findingSchema = z.object({
+const reportSchema = z.object({
   values: z.record(z.string(), z.number()).optional(),
   message: z.string().optional(),
   verdict: verdictSchema.optional(),
@@ -16,11 +21,11 @@ const findingSchema = z.object({
 });
 
 /**
- * Asks the monitors of a run what they see. One that fails is named once, and the run goes on: its values are empty, and
+ * Lets the monitors of a run observe it. One that fails is named once, and the run goes on: its values are empty, and
  * what it remembers stays as it was.
  */
 export class Monitors {
-  readonly #monitors: { brought: Brought<'monitor'>; started: ReturnType<Monitor['start']> | null }[];
+  readonly #monitors: { extension: Extension<'monitor'>; started: ReturnType<Monitor['start']> | null }[];
   readonly #reported = new Set<string>();
   readonly #memories: Record<string, unknown>;
   readonly #verdicts: Record<string, Verdict>;
@@ -30,20 +35,20 @@ export class Monitors {
    * @param report takes what people should read
    */
   constructor(
-    monitors: readonly Brought<'monitor'>[],
+    monitors: readonly Extension<'monitor'>[],
     run: RunFacts,
-    remembered: Pick<WatchMemory, 'monitors' | 'verdicts'>,
+    remembered: { monitors: Readonly<Memories>; verdicts: Verdicts },
     private readonly report: (message: string) => void,
   ) {
     this.#memories = { ...remembered.monitors };
-    const names = monitors.map(({ item }) => item.name); // others may have looked before
+    const names = monitors.map(({ item }) => item.name); // others may have observed before
     this.#verdicts = Object.fromEntries(Object.entries(remembered.verdicts).filter(([name]) => names.includes(name)));
-    this.#monitors = monitors.map((brought) => {
+    this.#monitors = monitors.map((extension) => {
       try {
-        return { brought, started: brought.item.start(run) };
+        return { extension, started: extension.item.start(run) };
       } catch (error) {
-        this.#reportFailure(brought, error);
-        return { brought, started: null };
+        this.#reportFailure(extension, error);
+        return { extension, started: null };
       }
     });
   }
@@ -56,47 +61,47 @@ export class Monitors {
     return this.#verdicts;
   }
 
-  /** Lets every monitor look, reports what they say, and gives their values. */
-  async look(seen: Seen): Promise<MonitorValues> {
+  /** Lets every monitor observe, reports what they say, and gives their values. */
+  async observe(input: MonitorInput): Promise<MonitorValues> {
     const values: Record<string, Record<string, number | null>> = {};
-    for (const { brought, started } of this.#monitors) {
-      const { name, values: names } = brought.item;
-      let found: Finding['values'];
+    for (const { extension, started } of this.#monitors) {
+      const { name, values: names } = extension.item;
+      let found: MonitorReport['values'];
       try {
         // Copies: no monitor changes what others see, or what it remembers, but by what it returns.
-        const [own, memory] = [{ ...seen, features: seen.features.slice() }, structuredClone(this.#memories[name])];
-        const finding = started ? checkedFinding(brought.item, await started.look(own, memory ?? null)) : {};
+        const [own, memory] = [{ ...input, features: input.features.slice() }, structuredClone(this.#memories[name])];
+        const report = started ? checkedReport(extension.item, await started.observe(own, memory ?? null)) : {};
         // As it comes back from a checkpoint, so that interrupted runs and others remember the same.
-        if (finding.memory !== undefined) this.#memories[name] = JSON.parse(JSON.stringify(finding.memory));
-        if (finding.verdict) this.#verdicts[name] = finding.verdict;
-        if (finding.message) this.report(finding.message);
-        found = finding.values;
+        if (report.memory !== undefined) this.#memories[name] = JSON.parse(JSON.stringify(report.memory));
+        if (report.verdict) this.#verdicts[name] = report.verdict;
+        if (report.message) this.report(report.message);
+        found = report.values;
       } catch (error) {
-        this.#reportFailure(brought, error);
+        this.#reportFailure(extension, error);
       }
       if (names.length > 0) values[name] = Object.fromEntries(names.map((value) => [value, found?.[value] ?? null]));
     }
     return values;
   }
 
-  #reportFailure(brought: Brought<'monitor'>, error: unknown): void {
-    if (this.#reported.has(brought.item.name)) return;
-    this.#reported.add(brought.item.name);
+  #reportFailure(extension: Extension<'monitor'>, error: unknown): void {
+    if (this.#reported.has(extension.item.name)) return;
+    this.#reported.add(extension.item.name);
     this.report(
-      `${describeBrought(brought)} failed: ${reasonInPlugin(error)}; the run goes on, and this is not told again`,
+      `${describeExtension(extension)} failed: ${reasonInPlugin(error)}; the run goes on, and this is not told again`,
     );
   }
 }
 
 /**
- * What a monitor found, where it is as the contract of plugins says.
+ * What a monitor reports, where it is as the contract of plugins says.
  * @throws Error that says what is wrong with it
  */
-export function checkedFinding({ values }: Monitor, finding: unknown): Finding {
-  const result = findingSchema.safeParse(finding);
+export function checkedReport({ values }: Monitor, report: unknown): MonitorReport {
+  const result = reportSchema.safeParse(report);
   if (!result.success) {
     const [issue] = result.error.issues;
-    throw new Error(`its finding is not as it should be: ${issue?.path.join('.') || 'the whole'}: ${issue?.message}`);
+    throw new Error(`its report is not as it should be: ${issue?.path.join('.') || 'the whole'}: ${issue?.message}`);
   }
   const { memory, message, verdict, values: given = {} } = result.data;
   const unknown = Object.keys(given).find((name) => !values.includes(name));

@@ -2,11 +2,16 @@ import { existsSync } from 'node:fs';
 import type { Console } from '../base/console.js';
 import { reasonOf, UserError } from '../base/errors.js';
 import type { FileLock } from '../base/lock.js';
+import { PROGRAM } from '../base/program.js';
+import type { RecordedModel } from '../checkpoint/checkpoint.js';
 import { latestCheckpoint } from '../checkpoint/names.js';
 import { compareWithRun, newRunRecord, type RunRecord, readRunRecord, writeRunRecord } from '../config/record.js';
 import { placeOf, type ResolvedOptions } from '../config/resolve.js';
 import type { Options } from '../config/schema.js';
-import { cropSettings, learningRateSchedule, maskSettings, microBatchSizeOf, modelSize } from '../config/settings.js';
+import { learningRateSchedule, microBatchSizeOf } from '../config/settings.js';
+import { encoderSize, imageShape } from '../config/sizes.js';
+import type { DataSet, ImageCollection } from '../contract/data-sets.js';
+import { cropSettings } from '../data/crop.js';
 import { keepListing, listingFrom } from '../data/listing/kept.js';
 import { cropsOfStep, requireOneBatch, stepsPerEpoch } from '../data/loader.js';
 import { openData } from '../data/open.js';
@@ -14,28 +19,31 @@ import { checkOutside } from '../data/outside.js';
 import { SkippedImages } from '../data/skipped.js';
 import { type AtOnce, outOfMemory } from '../engine/memory.js';
 import { startEngine } from '../engine/start.js';
-import { createIjepa } from '../methods/ijepa/model.js';
-import type { DataSet, ImageCollection, Plugin } from '../plugin.js';
-import { type Chosen, choose, recordOf, requireRecorded } from '../plugins/chosen.js';
+import type { Method, MethodDefinition } from '../methods/method.js';
+import { createVit } from '../nn/backbone.js';
+import { adamw } from '../optim/optimiser.js';
+import type { Plugin } from '../plugins/plugin.js';
+import { recordOf, requireRecorded, type SelectedPlugins, selectPlugins } from '../plugins/selected.js';
 import { writeMaskPreview } from '../report/mask-preview.js';
-import { tryTerms } from '../train/check-losses.js';
-import { chooseMicroBatchSize } from '../train/memory.js';
-import { announce, describeObjective } from './announce.js';
+import { chooseMicroBatchSize, groupSize } from '../train/memory.js';
+import { announce } from './announce.js';
 import type { StopSignal } from './interrupt.js';
 import { drawCurves, type LoopResult, runLoop } from './loop.js';
-import { freshPosition, readPosition } from './resume-point.js';
+import { freshStart, readResumePoint } from './resume-point.js';
 import { checkFolder, createRunFolder, openRunFolder, type RunFolder, runFolder, runLock } from './run-folder.js';
 import { endRunState, writeRunState } from './run-state.js';
 
 /** What is to be trained, and how the program is to behave about it. */
 export interface PretrainRequest {
-  resolved: ResolvedOptions;
+  resolved: ResolvedOptions<MethodDefinition>;
   /** Go on with the run in the folder. */
   resume: boolean;
   /** Delete the run in the folder first. */
   force: boolean;
   /** The plugins that there are, with some that are named. */
   plugins: (names: readonly string[]) => Promise<readonly Plugin[]>;
+  /** The methods that there are with some plugins. */
+  methods: (plugins: readonly Plugin[]) => readonly MethodDefinition[];
   console: Console;
   stop: StopSignal;
 }
@@ -44,7 +52,8 @@ export interface PretrainRequest {
 export interface PretrainSummary extends LoopResult {
   out: string;
   engine: { name: string; version: string; device: string; threads: number };
-  /** Loss and term against collapse, in words. */
+  method: string;
+  /** What is trained for, in words. */
   objective: string;
   images: number;
   /** What was left out of the data and why. */
@@ -75,52 +84,71 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
 
 /** @param lock taken as soon as the folder is there */
 async function pretrainLocked(request: PretrainRequest, out: string, lock: FileLock): Promise<PretrainSummary> {
-  const { console } = request;
-  const record = request.resume ? await readRunRecord((await openRunFolder(out, lock)).config) : null;
-  if (!record) await checkNewRun(out, request.force, lock);
-  const asked = record ? compareWithRun(request.resolved, record) : request.resolved.options;
-  const size = modelSize(asked);
-  const masks = maskSettings(asked);
+  const { console, resolved } = request;
+  const known = request.methods(await request.plugins(resolved.options.plugins));
+  const record = request.resume ? await readRunRecord((await openRunFolder(out, lock)).config, known) : null;
+  if (!record) await checkNewRun(out, request.force, lock, known);
+  const definition = record?.method ?? resolved.method;
+  const asked = record ? compareWithRun(resolved, record) : resolved.options;
   learningRateSchedule(asked);
   const plugins = await request.plugins(asked.plugins);
-  if (record) requireRecorded(record.run.broughtBy, asked, plugins);
+  if (record) requireRecorded(record.run.broughtBy, definition, asked, plugins);
   const recordedIn = record ? runFolder(out).config : '';
-  const chosen = choose(asked, plugins, (name) => placeOf(request.resolved, name) || recordedIn);
+  const selected = selectPlugins(definition, asked, plugins, (name) => placeOf(resolved, name) || recordedIn);
+  definition.automatic?.(asked); // checks what can be checked before data is opened
+  const shape = { ...imageShape(asked), encoder: encoderSize(asked) };
   const dataSets = plugins.flatMap((plugin) => plugin.dataSets ?? []);
-  requireOutside(out, request.resolved.options.data, dataSets);
+  requireOutside(out, resolved.options.data, dataSets);
   const { listing } = runFolder(out);
   const images = await openData(asked.data, dataSets, listingFrom(record ? listing : null, console.line));
   if (record) requireSameImages(images, record, out);
   requireOneBatch(images, asked.batchSize);
   const { device, threads } = asked;
   const engine = await startEngine(asked.engine, { device, ...(threads !== null && { threads }) });
-  await tryTerms(chosen, size.encoder.dim);
-  const microBatchSize = asked.microBatchSize ?? record?.run.microBatchSize ?? chooseMicroBatchSize(asked, engine);
-  const options = { ...asked, microBatchSize: Math.min(microBatchSize, asked.batchSize) };
+  const backbone = createVit(shape);
+  const method = definition.create(asked, { backbone, extensions: selected.extensions });
+  await method.check?.();
+  const microBatchSize =
+    asked.microBatchSize ?? record?.run.microBatchSize ?? chooseMicroBatchSize(definition, method, asked, engine);
+  const options: Options = { ...asked, microBatchSize: Math.min(microBatchSize, asked.batchSize) };
 
+  const newRecord = () =>
+    newRunRecord(definition, asked, microBatchSizeOf(options), engine, images, recordOf(selected));
   const folder = record
-    ? await continueRun(out, asked, record, chosen)
-    : await beginRun(
-        request,
-        out,
-        newRunRecord(asked, options.microBatchSize, engine, images, recordOf(chosen)),
-        images,
-        lock,
-      );
+    ? await continueRun(out, asked, record, selected)
+    : await beginRun(request, out, newRecord(), images, lock, method);
   await keepListing(images, listing);
   const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
   const totalSteps = options.epochs * stepsPerEpoch(images.length, options.batchSize);
-  const position = record ? await readPosition(folder, options, console) : freshPosition(options);
-  const verdicts = position.watch?.verdicts ?? {};
-  await writeRunState(folder.state, { state: 'running', reason: null, savedStep: position.state.step, verdicts });
+  const optimiser = adamw(engine, options);
+  const model = recordedModel(definition, method, options);
+  const trained = { method, optimiser, model, seed: options.seed };
+  const start = record ? await readResumePoint(folder, trained, console) : freshStart(trained);
+  const verdicts = start.watch?.verdicts ?? {};
+  await writeRunState(folder.state, { state: 'running', reason: null, savedStep: start.state.step, verdicts });
   try {
-    const model = createIjepa(size);
-    announce(console, options, { images, engine, totalSteps, firstStep: position.state.step });
+    announce(console, options, { definition, method, images, engine, totalSteps, firstStep: start.state.step });
+    const { monitors, extensions } = selected;
     const result = await runLoop(
-      { ...request, options, chosen, model, masks, images, skipped, folder, engine },
-      position,
+      {
+        ...request,
+        options,
+        definition,
+        method,
+        backbone,
+        optimiser,
+        model,
+        monitors,
+        extensions,
+        images,
+        skipped,
+        folder,
+        engine,
+      },
+      start,
     );
-    model.dispose();
+    method.dispose();
+    backbone.dispose();
     const { interrupted } = result;
     await endRunState(folder.state, interrupted ? 'interrupted' : 'done', interrupted, result.verdicts);
     const { name, version, device, threads } = engine;
@@ -129,14 +157,15 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
       ...result,
       out,
       engine: { name, version, device, threads },
-      objective: describeObjective(options),
+      method: definition.title,
+      objective: definition.describe(options),
       images: images.length,
       notes: images.notes ?? [],
       totalSteps,
       checkpoint: existsSync(checkpoint) ? checkpoint : null,
     };
   } catch (thrown) {
-    const error = outOfMemory(thrown, atOnce(options)) ?? thrown;
+    const error = outOfMemory(thrown, atOnce(options, method)) ?? thrown;
     await endRunState(folder.state, 'failed', reasonOf(error)).catch(() => {}); // the disk may be what failed
     throw error;
   } finally {
@@ -144,9 +173,15 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   }
 }
 
-function atOnce(options: Options): AtOnce {
+/** What checkpoints say of the model. */
+function recordedModel({ title }: MethodDefinition, { encoders, sizes }: Method, options: Options): RecordedModel {
+  const { imageSize, patchSize } = options;
+  return { method: title, encoders, imageSize, patchSize, sizes };
+}
+
+function atOnce(options: Options, method: Method): AtOnce {
   const otherwise = 'a smaller --arch, a smaller --image-size or a larger --patch-size';
-  const images = Math.min(microBatchSizeOf(options), options.maskGroup ?? options.batchSize);
+  const images = Math.min(microBatchSizeOf(options), groupSize(method, options.batchSize));
   return { images, flag: '--micro-batch-size', otherwise };
 }
 
@@ -169,15 +204,20 @@ function requireOutside(out: string, data: readonly string[], dataSets: readonly
 }
 
 /** Refuses a folder that is not free, or that a run is to be deleted from which is none. */
-async function checkNewRun(out: string, force: boolean, lock: FileLock): Promise<void> {
+async function checkNewRun(
+  out: string,
+  force: boolean,
+  lock: FileLock,
+  methods: readonly MethodDefinition[],
+): Promise<void> {
   await checkFolder(out, force);
   await lock.check();
   const { config } = runFolder(out);
   if (!existsSync(config)) return;
-  await readRunRecord(config).catch((error: unknown) => {
+  await readRunRecord(config, methods).catch((error: unknown) => {
     if (!(error instanceof UserError)) throw error;
     throw new UserError(`${out} holds files, but no run that --force could delete: ${error.message}`, {
-      expected: 'a folder whose config.yaml was written by ijepa pretrain',
+      expected: `a folder whose config.yaml was written by ${PROGRAM} pretrain`,
       remedy: 'choose another --out, or empty the folder yourself',
     });
   });
@@ -198,6 +238,7 @@ async function beginRun(
   record: RunRecord,
   images: ImageCollection,
   lock: FileLock,
+  method: Method,
 ): Promise<RunFolder> {
   const { options } = record;
   const unreadable: [name: string, reason: string][] = [];
@@ -207,16 +248,20 @@ async function beginRun(
   await writeRunRecord(folder.config, record);
   const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
   for (const [name, reason] of unreadable) skipped.add(name, reason);
-  await writeMaskPreview(folder.masks, options, crops, 1);
+  await writeMaskPreview(folder.masks, method, options, crops, 1);
   return folder;
 }
 
 /** Records what was given anew: where the images are now, for one. */
-async function continueRun(out: string, options: Options, record: RunRecord, chosen: Chosen): Promise<RunFolder> {
+async function continueRun(
+  out: string,
+  options: Options,
+  { method, run, options: recorded }: RunRecord,
+  selected: SelectedPlugins,
+): Promise<RunFolder> {
   const folder = runFolder(out);
-  if (JSON.stringify(options) !== JSON.stringify(record.options)) {
-    const run = { ...record.run, broughtBy: recordOf(chosen) };
-    await writeRunRecord(folder.config, { options, run });
+  if (JSON.stringify(options) !== JSON.stringify(recorded)) {
+    await writeRunRecord(folder.config, { method, options, run: { ...run, broughtBy: recordOf(selected) } });
   }
   return folder;
 }

@@ -4,86 +4,72 @@ import { z } from 'zod';
 import { writeFileAtomically } from '../base/atomic.js';
 import { explainSystemError } from '../base/errors.js';
 import { linesOf, tryJson } from '../base/text.js';
-import type { Monitor } from '../plugin.js';
+import type { Monitor } from '../contract/monitors.js';
 import type { MonitorValues } from './monitors.js';
 import type { RunFolder } from './run-folder.js';
 
-/** What is logged of each step; every field is a column. */
+/** What is logged of each step. */
 export interface LogRow {
   /** From 1. */
   epoch: number;
   /** From 1, over the whole run. */
   step: number;
-  /** The whole objective. */
+  /** The weighted sum of all terms. */
   loss: number;
-  /** Without the regularizer. */
-  predictionLoss: number;
-  /** Patches that context and target blocks kept, as means over the images. */
-  contextPatches: number;
-  targetPatches: number;
-  /** Context blocks of the batch that had to be allowed into a target. */
-  overlappingContexts: number;
-  learningRate: number;
-  weightDecay: number;
-  /** Of the target encoder's moving average. */
-  momentum: number;
+  /** Each term without its weight, by name. */
+  terms: Numbers;
+  /** What the method logs of its outputs and draws, by name. */
+  method: Numbers;
+  /** Learning rate, weight decay, and the method's own rates. */
+  rates: Numbers;
   gradientNorm: number;
-  /** Mean over features of the standard deviation of the targets over the batch's images. */
-  batchDeviation: number;
+  /** Floating-point operations of the step's matrix products. */
+  operations: number;
   imagesPerSecond: number;
-  /** How long the step took, with waiting and looking at the watch's images; null in runs of earlier versions. */
-  seconds: number | null;
+  /** How long the step took, with waiting and observing the watch's images. */
+  seconds: number;
   /** How long the step waited for its images. */
   waitSeconds: number;
   /** Unreadable images so far. */
   skippedImages: number;
-  /** Spread of the target features of the watch's fixed images; null on steps at which it did not look. */
-  targetDeviation: number | null;
-  targetRank: number | null;
-  /** By monitor and value; null on steps at which they did not look, left out where no monitor has values. */
+  /** Spread of the features of the watch's fixed images; null on steps at which they were not observed. */
+  featureStd: number | null;
+  featureRank: number | null;
+  /** By monitor and value; null on steps at which they did not observe, left out where no monitor has values. */
   monitors?: MonitorValues | null;
 }
+type Numbers = Readonly<Record<string, number>>;
 
-/** A monitor's name, and those of its values: columns 'name.value' of log.csv. */
+/** A monitor's name, and those of its values. */
 export type MonitorColumns = Pick<Monitor, 'name' | 'values'>;
 
-const COLUMNS = [
-  'epoch',
-  'step',
-  'loss',
-  'predictionLoss',
-  'contextPatches',
-  'targetPatches',
-  'overlappingContexts',
-  'learningRate',
-  'weightDecay',
-  'momentum',
-  'gradientNorm',
-  'batchDeviation',
-  'imagesPerSecond',
-  'seconds',
-  'waitSeconds',
-  'skippedImages',
-  'targetDeviation',
-  'targetRank',
-] as const satisfies readonly Column[];
-type Column = Exclude<keyof LogRow, 'monitors'>;
-
-/** JSON knows no number that is none: it stands as null. */
+/** JSON has no NaN: it stands as null. */
 const measured = z
   .number()
   .nullable()
   .transform((value) => value ?? Number.NaN);
-const looked = z.number().nullable();
-const rowSchema: z.ZodType<LogRow> = z.looseObject({
-  ...(Object.fromEntries(COLUMNS.map((column) => [column, measured])) as Record<Column, typeof measured>),
+const numbers = z.record(z.string(), measured);
+const observed = z.number().nullable();
+const rowSchema: z.ZodType<LogRow> = z.object({
   epoch: z.int().min(1),
   step: z.int().min(1),
-  seconds: looked.default(null),
-  targetDeviation: looked,
-  targetRank: looked,
-  monitors: z.record(z.string(), z.record(z.string(), looked)).nullable().exactOptional(),
+  loss: measured,
+  terms: numbers,
+  method: numbers,
+  rates: numbers,
+  gradientNorm: measured,
+  operations: measured,
+  imagesPerSecond: measured,
+  seconds: measured,
+  waitSeconds: measured,
+  skippedImages: measured,
+  featureStd: observed,
+  featureRank: observed,
+  monitors: z.record(z.string(), z.record(z.string(), observed)).nullable().exactOptional(),
 });
+
+/** The names of a method's numbers in the log. */
+export type LogColumns = Readonly<Record<'terms' | 'method' | 'rates', readonly string[]>>;
 
 /** Appends rows to `log.jsonl` and `log.csv`. */
 export interface RunLog {
@@ -93,16 +79,18 @@ export interface RunLog {
 
 /**
  * Opens the logs of a run, cut to the steps up to `lastStep`: what a resumed run does again is not logged twice.
+ * @param columns the names of terms, rates and the method's numbers
  * @param monitors those whose values are columns of the table
  * @returns the log, and how many of those steps it lacks because its file was damaged
  */
 export async function openRunLog(
   folder: RunFolder,
   lastStep: number,
+  columns: LogColumns,
   monitors: readonly MonitorColumns[] = [],
 ): Promise<{ log: RunLog; missing: number }> {
-  const csvLine = (row: LogRow) => csvLineOf(row, monitors);
-  const head = [...COLUMNS, ...monitors.flatMap(({ name, values }) => values.map((value) => `${name}.${value}`))];
+  const head = columnNames(columns, monitors);
+  const csvLine = (row: LogRow) => csvLineOf(row, head);
   const rows = readRunLog(folder).filter(({ step }) => step <= lastStep);
   await writeFileAtomically(folder.log, rows.map(jsonLine).join(''));
   await writeFileAtomically(folder.table, [`${head.join(',')}\n`, ...rows.map(csvLine)].join(''));
@@ -162,8 +150,26 @@ function jsonLine(row: LogRow): string {
   return `${JSON.stringify(row)}\n`;
 }
 
-function csvLineOf(row: LogRow, monitors: readonly MonitorColumns[]): string {
-  const own = COLUMNS.map((column) => row[column]);
-  const watched = monitors.flatMap(({ name, values }) => values.map((value) => row.monitors?.[name]?.[value]));
-  return `${[...own, ...watched].map((value) => value ?? '').join(',')}\n`;
+/** Columns of the table: 'terms.prediction', 'rates.learningRate', 'monitors.NAME.VALUE'. */
+function columnNames({ terms, method, rates }: LogColumns, monitors: readonly MonitorColumns[]): string[] {
+  const within = (group: string, names: readonly string[]) => names.map((name) => `${group}.${name}`);
+  return [
+    'epoch',
+    'step',
+    'loss',
+    ...within('terms', terms),
+    ...within('method', method),
+    ...within('rates', rates),
+    ...['gradientNorm', 'operations', 'imagesPerSecond', 'seconds', 'waitSeconds', 'skippedImages'],
+    ...['featureStd', 'featureRank'],
+    ...monitors.flatMap(({ name, values }) => within(`monitors.${name}`, values)),
+  ];
+}
+
+function csvLineOf(row: LogRow, head: readonly string[]): string {
+  const valueAt = (path: string) =>
+    path
+      .split('.')
+      .reduce<unknown>((value, name) => (value as Record<string, unknown> | null | undefined)?.[name], row);
+  return `${head.map((path) => valueAt(path) ?? '').join(',')}\n`;
 }

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { writeFileAtomically } from '../base/atomic.js';
+import { PROGRAM } from '../base/program.js';
 import { readText } from '../base/text.js';
-import { type Verdicts, verdictsSchema } from './watch-memory.js';
+import { type Verdicts, verdictsSchema } from './monitors.js';
 
-const FORMAT = 'ijepa-run-state-1';
+const FORMAT = `${PROGRAM}-run-state-1`;
 /** Most bytes of it. */
 const LARGEST = 2 ** 20;
 
@@ -14,7 +15,7 @@ const stateSchema = z.object({
   reason: z.string().nullable(),
   /** Step of the newest checkpoint. */
   savedStep: z.int().min(0),
-  /** What monitors make of it, by their names: of the last look before that step, or before it ended. */
+  /** What monitors make of it, by their names: of the last observation before that step, or before it ended. */
   verdicts: verdictsSchema.default({}),
 });
 

@@ -6,6 +6,7 @@ import { readHolder } from '../base/lock.js';
 import { judgeOwner } from '../base/lock-owner.js';
 import { latestCheckpoint } from '../checkpoint/names.js';
 import { type RunRecord, readRunRecord } from '../config/record.js';
+import type { MethodOptions } from '../config/schema.js';
 import { stepsPerEpoch } from '../data/loader.js';
 import type { EvaluationResult } from '../eval/result.js';
 import { readResults } from '../report/results-file.js';
@@ -51,7 +52,11 @@ export interface RunSummary extends RunStanding {
  * @param leftOut is told of files that look like those of a run, or of results, and cannot be read
  * @throws UserError if the folder does not exist, or is none
  */
-export async function findRuns(folder: string, leftOut: (reason: string) => void): Promise<RunSummary[]> {
+export async function findRuns(
+  folder: string,
+  methods: readonly MethodOptions[],
+  leftOut: (reason: string) => void,
+): Promise<RunSummary[]> {
   await readdir(folder).catch((error: unknown) => {
     throw explainSystemError(error, folder);
   });
@@ -61,7 +66,7 @@ export async function findRuns(folder: string, leftOut: (reason: string) => void
     const files = runFolder(dirname(config));
     if (!existsSync(files.checkpoints)) continue; // another program's
     try {
-      runs.push(await summarise(resolve(folder), files, results));
+      runs.push(await summarise(resolve(folder), files, methods, results));
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       leftOut(error.message);
@@ -70,8 +75,13 @@ export async function findRuns(folder: string, leftOut: (reason: string) => void
   return runs;
 }
 
-async function summarise(searched: string, files: RunFolder, results: readonly Found[]): Promise<RunSummary> {
-  const record = await readRunRecord(files.config);
+async function summarise(
+  searched: string,
+  files: RunFolder,
+  methods: readonly MethodOptions[],
+  results: readonly Found[],
+): Promise<RunSummary> {
+  const record = await readRunRecord(files.config, methods);
   const { epochs } = record.options;
   const totalSteps = totalStepsOf(record);
   const row = await readLastRow(files);

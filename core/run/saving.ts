@@ -1,16 +1,16 @@
 import { BackgroundSaver } from '../checkpoint/background.js';
 import { type CheckpointFacts, checkpointMetadata, copyState, type StateCopy } from '../checkpoint/checkpoint.js';
 import type { Options } from '../config/schema.js';
-import type { ModelSize } from '../nn/sizes.js';
-import type { TrainState } from '../train/step.js';
+import type { TrainState } from '../train/state.js';
 import type { RunFolder } from './run-folder.js';
 import { runStateText } from './run-state.js';
+import type { WatchMemory } from './run-watch.js';
 
 const MINUTE = 60_000;
 
 type WhenOptions = Pick<
   Options,
-  'saveEverySteps' | 'saveEveryMinutes' | 'saveEveryEpochs' | 'keepCheckpoints' | 'epochs'
+  'data' | 'saveEverySteps' | 'saveEveryMinutes' | 'saveEveryEpochs' | 'keepCheckpoints' | 'epochs'
 >;
 
 /**
@@ -30,7 +30,7 @@ export class CheckpointSaving {
   /** @param firstStep steps that were done, and saved, before */
   constructor(
     private readonly folder: RunFolder,
-    private readonly model: ModelSize,
+    private readonly model: CheckpointFacts['model'],
     private readonly options: WhenOptions,
     private readonly epochSteps: number,
     firstStep: number,
@@ -42,7 +42,7 @@ export class CheckpointSaving {
    * Saves after a step, where that is due.
    * @throws UserError if this or an earlier checkpoint could not be written
    */
-  async afterStep(state: TrainState, watch: CheckpointFacts['watch']): Promise<void> {
+  async afterStep(state: TrainState, watch: WatchMemory | null): Promise<void> {
     this.#background.check();
     const endsEpoch = state.step % this.epochSteps === 0;
     this.#isDue ||= endsEpoch || this.#hasComeUp(state.step);
@@ -50,7 +50,7 @@ export class CheckpointSaving {
   }
 
   /** Saves what is not saved yet, and waits until everything is on the disk. */
-  async finish(state: TrainState, watch: CheckpointFacts['watch']): Promise<void> {
+  async finish(state: TrainState, watch: WatchMemory | null): Promise<void> {
     if (state.step > this.#savedStep) await this.#save(state, watch);
     await this.settle();
   }
@@ -71,7 +71,7 @@ export class CheckpointSaving {
     return performance.now() - this.#savedAt >= saveEveryMinutes * MINUTE;
   }
 
-  async #save(state: TrainState, watch: CheckpointFacts['watch']): Promise<void> {
+  async #save(state: TrainState, watch: WatchMemory | null): Promise<void> {
     await this.settle(); // the copy's memory is free again
     this.#copy = await copyState(state, this.#copy);
     const { step } = state;
@@ -80,7 +80,12 @@ export class CheckpointSaving {
     this.#background.start({
       folder: checkpoints,
       tensors: this.#copy,
-      metadata: checkpointMetadata(step, { epoch, model: this.model, watch }),
+      metadata: checkpointMetadata(step, {
+        epoch,
+        data: this.options.data.join(', '),
+        model: this.model,
+        memory: watch,
+      }),
       sync: [log, table], // never a checkpoint whose steps are not in the log
       keep:
         step % this.epochSteps === 0 && isKept(epoch, this.options)

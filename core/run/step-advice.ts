@@ -1,42 +1,57 @@
 import { existsSync } from 'node:fs';
 import { UserError } from '../base/errors.js';
 import { latestCheckpoint } from '../checkpoint/names.js';
-import { type Brought, describeBrought } from '../plugins/brought.js';
+import type { Options } from '../config/schema.js';
+import { describeExtension } from '../contract/extension.js';
+import { TERM_NAMES } from '../methods/losses.js';
+import type { SelectedPlugins } from '../plugins/selected.js';
 import { NotFinite, type TrainStep } from '../train/step.js';
-import type { Terms } from '../train/terms.js';
 
 /**
  * A training step that says what to do where it did not give finite numbers.
- * @param terms of what is trained for
+ * @param extensions the losses and regularizers that plugins brought to the method
  * @param checkpoints the run's folder of checkpoints
  */
-export function withAdvice(step: TrainStep, terms: Terms, learningRate: number, checkpoints: string): TrainStep {
+export function withAdvice(
+  step: TrainStep,
+  extensions: SelectedPlugins['extensions'],
+  { learningRate }: Options,
+  checkpoints: string,
+): TrainStep {
   return async (state, batch, rates) => {
     try {
       return await step(state, batch, rates);
     } catch (error) {
-      throw error instanceof NotFinite ? adviceOn(error, terms, learningRate, checkpoints) : error;
+      throw error instanceof NotFinite ? adviceOn(error, extensions, learningRate, checkpoints) : error;
     }
   };
 }
 
-function adviceOn(error: NotFinite, terms: Terms, learningRate: number, checkpoints: string): UserError {
+function adviceOn(
+  error: NotFinite,
+  extensions: SelectedPlugins['extensions'],
+  learningRate: number,
+  checkpoints: string,
+): UserError {
   const { loss, gradientNorm, weightNorm } = error.numbers;
   const latest = latestCheckpoint(checkpoints);
   const saved = existsSync(latest) ? `the last good checkpoint is ${latest}` : 'no checkpoint was saved before';
   const weights = weightNorm === undefined ? '' : `, of the new weights ${weightNorm}`;
   return new UserError(`${error.message} (loss ${loss}, norm of the gradients ${gradientNorm}${weights}); ${saved}`, {
-    expected: `a finite loss and finite weights${origin(error.numbers, terms)}`,
+    expected: `a finite loss and finite weights${origin(error.numbers, extensions)}`,
     remedy: `start a new run with a lower --learning-rate (here ${learningRate}) or a longer --warmup-epochs`,
   });
 }
 
-/** Which term gave no number, as the end of a sentence; empty where the weights are to blame. */
-function origin({ loss, predictionLoss, weightNorm }: NotFinite['numbers'], terms: Terms): string {
+/** Which terms are not finite, as the end of a sentence; empty where the weights are to blame. */
+function origin({ loss, terms, weightNorm }: NotFinite['numbers'], extensions: SelectedPlugins['extensions']): string {
   if (weightNorm !== undefined) return '';
-  const suspects: Brought[] = [];
-  if (!Number.isFinite(predictionLoss) || Number.isFinite(loss)) suspects.push(terms.loss);
-  if (Number.isFinite(predictionLoss) && terms.regularizer) suspects.push(terms.regularizer);
-  const what = Number.isFinite(loss) ? 'gradients' : 'numbers';
-  return `; what gave none are the ${what} of ${suspects.map(describeBrought).join(' or ')}`;
+  const names = Object.keys(terms);
+  const suspects = Number.isFinite(loss) ? names : names.filter((name) => !Number.isFinite(terms[name]));
+  const what = Number.isFinite(loss) ? 'gradients' : 'values';
+  const described = suspects.map((name) => {
+    const extension = Object.values(extensions).find((each) => each && TERM_NAMES[each.kind] === name);
+    return extension ? describeExtension(extension) : `the term '${name}'`;
+  });
+  return `; not finite are the ${what} of ${described.join(' or ')}`;
 }

@@ -1,13 +1,13 @@
 import { Matrix, SingularValueDecomposition } from 'ml-matrix';
 import { UserError } from '../base/errors.js';
 import { RandomStream } from '../base/random.js';
+import type { ImageCollection, ImageItem } from '../contract/data-sets.js';
 import { centreCrop } from '../data/image.js';
 import { toNormalised } from '../data/normalise.js';
 import { unreadableReason } from '../data/skipped.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import { encodeImages, type Ijepa } from '../methods/ijepa/model.js';
+import type { Backbone } from '../nn/backbone.js';
 import type { Parameters } from '../nn/parameters.js';
-import type { ImageCollection, ImageItem } from '../plugin.js';
 
 /**
  * RankMe (Garrido et al. 2023): exp(-Σ pₖ ln pₖ) with pₖ = σₖ / Σ σ, the singular values of the features.
@@ -31,7 +31,7 @@ export function rankMe(features: Float32Array, rows: number): number {
 }
 
 /** Mean over features of their standard deviation over rows; features row by row, [n, D]. */
-export function meanDeviation(features: Float32Array, rows: number): number {
+export function meanStd(features: Float32Array, rows: number): number {
   const width = features.length / rows;
   let sum = 0;
   for (let column = 0; column < width; column++) {
@@ -76,27 +76,26 @@ export async function loadWatchImages(
 }
 
 /**
- * The target encoder's average-pooled features, row by row, [n, D].
+ * An encoder's average-pooled features, row by row, [n, D].
  * @param images [n, S, S, 3]
  * @param together images that are encoded at once
  */
 export async function pooledFeatures(
-  model: Ijepa,
-  target: Parameters,
+  { imageSize: side, encoder: { dim }, forward }: Backbone,
+  encoder: Parameters,
   images: Float32Array,
   together: number,
 ): Promise<Float32Array> {
-  const side = model.size.imageSize;
   const pixels = side * side * 3;
   const rows = images.length / pixels;
-  const features = new Float32Array(rows * model.size.encoder.dim);
+  const features = new Float32Array(rows * dim);
   for (let from = 0; from < rows; from += together) {
     const to = Math.min(rows, from + together);
     const pooled: Tensor = tf.tidy(() => {
       const part = tf.tensor4d(images.subarray(from * pixels, to * pixels), [to - from, side, side, 3]);
-      return encodeImages(model, target, part).mean(1); // [n, D]
+      return forward(encoder, part).mean(1); // [n, D]
     });
-    features.set(await pooled.data(), from * model.size.encoder.dim);
+    features.set(await pooled.data(), from * dim);
     pooled.dispose();
   }
   return features;

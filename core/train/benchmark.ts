@@ -1,75 +1,26 @@
 import { RandomStream } from '../base/random.js';
+import { round } from '../base/rounding.js';
+import type { Options } from '../config/schema.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
-import { createIjepa, initialWeights } from '../methods/ijepa/model.js';
-import { stepOperations } from '../nn/operations.js';
-import type { ModelSize } from '../nn/sizes.js';
-import type { MaskIndices } from '../nn/tokens.js';
-import { tryTerms } from './check-losses.js';
-import type { TrainBatch } from './micro-batch.js';
-import type { Objective } from './objective.js';
-import { initialTrainState, prepareTrainStep } from './step.js';
-import type { Terms } from './terms.js';
+import type { DrawnGroup, Method, MethodDefinition } from '../methods/method.js';
+import { stepOperations } from '../nn/cost.js';
+import type { TokenIndices } from '../nn/tokens.js';
+import { adamw } from '../optim/optimiser.js';
+import type { TrainBatch } from './parts.js';
+import { initialState } from './state.js';
+import { prepareStep } from './step.js';
 
-/** Sizes of a training step that is timed. */
-interface BenchmarkSize {
-  imageSize: number;
-  patchSize: number;
-  dim: number;
-  depth: number;
-  heads: number;
-  predictorDim: number;
-  predictorDepth: number;
-  batchSize: number;
-  /** Patches of the context, and of each of the four targets. */
-  context: number;
-  target: number;
-}
-
-/** A ViT-S/16 at 224 pixels, a ViT-Ti/8 at 96, and one that a laptop trains in minutes. */
+/** Options of steps that are timed: a ViT-S/16 at 224 pixels, a ViT-Ti/8 at 96, and one that a laptop trains in minutes. */
 export const BENCHMARKS = {
-  a: {
-    imageSize: 224,
-    patchSize: 16,
-    dim: 384,
-    depth: 12,
-    heads: 6,
-    predictorDim: 192,
-    predictorDepth: 6,
-    batchSize: 16,
-    context: 80,
-    target: 36,
-  },
-  b: {
-    imageSize: 96,
-    patchSize: 8,
-    dim: 192,
-    depth: 12,
-    heads: 3,
-    predictorDim: 96,
-    predictorDepth: 4,
-    batchSize: 32,
-    context: 60,
-    target: 25,
-  },
-  tiny: {
-    imageSize: 64,
-    patchSize: 8,
-    dim: 96,
-    depth: 4,
-    heads: 3,
-    predictorDim: 48,
-    predictorDepth: 2,
-    batchSize: 16,
-    context: 30,
-    target: 10,
-  },
-} as const satisfies Record<string, BenchmarkSize>;
+  a: { arch: 'vit-small', imageSize: 224, patchSize: 16, batchSize: 16 },
+  b: { arch: 'vit-tiny', imageSize: 96, patchSize: 8, batchSize: 32 },
+  tiny: { arch: 'vit-tiny', imageSize: 64, patchSize: 8, dim: 96, depth: 4, heads: 3, batchSize: 16 },
+} as const;
 export type BenchmarkName = keyof typeof BENCHMARKS;
 
-const TARGETS = 4;
-const RATES = { learningRate: 1e-3, weightDecay: 0.04, momentum: 0.996 };
 const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+const LENGTH = { stepsPerEpoch: 100, epochs: 1, scheduleStretch: 1 };
 /** Steps before the clock is started; the first one is timed by itself. */
 const WARM_UP = 2;
 
@@ -78,6 +29,7 @@ export interface BenchmarkResult {
   engine: string;
   version: string;
   device: string;
+  method: string;
   config: BenchmarkName;
   threads: number;
   /** Median. */
@@ -93,91 +45,83 @@ export interface BenchmarkResult {
 }
 
 /**
- * Times the whole training step on random data: both encoders, predictor, objective, gradients, AdamW, moving average.
+ * Times the whole training step of a method on random data.
+ * @param options of the method, with the sizes of the benchmark
  * @param afterStep is called after every step
  */
 export async function runBenchmark(
   engine: Engine,
   config: BenchmarkName,
-  terms: Terms,
+  definition: MethodDefinition,
+  method: Method,
+  options: Options,
   steps: number,
-  microBatchSize: number | null = null,
   afterStep: () => void = () => {},
 ): Promise<BenchmarkResult> {
-  const sizes: BenchmarkSize = BENCHMARKS[config];
-  const size = modelSizeOf(sizes);
-  const model = createIjepa(size);
-  const objective: Objective = {
-    ...terms,
-    regularizerWeight: 1,
-    seed: 0,
-    microBatchSize: microBatchSize ?? sizes.batchSize,
+  await method.check?.();
+  const { batchSize, imageSize } = options;
+  const optimiser = adamw(engine, ADAM);
+  const sides = Object.fromEntries(method.views.map(({ name, crop }) => [name, crop?.imageSize ?? imageSize]));
+  const microBatchSize = Math.min(options.microBatchSize ?? batchSize, batchSize);
+  const takeStep = prepareStep(engine, method, optimiser, { sides, microBatchSize, seed: 0 });
+  const { batch, logs } = randomBatch(definition, method, config, options, sides);
+  const rates = {
+    learningRate: 1e-3,
+    weightDecay: 0.04,
+    ...Object.fromEntries(Object.entries(method.rates).map(([name, rate]) => [name, rate(1, LENGTH)])),
   };
-  await tryTerms(terms, sizes.dim);
-  const takeStep = prepareTrainStep(engine, model, objective, ADAM);
-  const batch = randomBatch(sizes);
-  let state = initialTrainState(initialWeights(size, 0, 'scaled'));
+  let state = initialState(method, optimiser.slotNames, 0);
   const seconds: number[] = [];
   for (let step = 0; step < steps + WARM_UP; step++) {
     const started = performance.now();
-    ({ state } = await takeStep(state, batch, RATES));
+    ({ state } = await takeStep(state, batch, rates));
     seconds.push((performance.now() - started) / 1000);
     afterStep();
   }
   tf.dispose(state);
-  model.dispose();
   const timed = seconds.slice(WARM_UP).sort((x, y) => x - y);
   const median = timed[Math.floor(timed.length / 2)] as number;
   return {
     engine: engine.name,
     version: engine.version,
     device: engine.device,
+    method: definition.name,
     config,
     threads: engine.threads,
     secondsPerStep: round(median, 4),
     minSeconds: round(timed[0] as number, 4),
-    imagesPerSecond: round(sizes.batchSize / median, 2),
+    imagesPerSecond: round(batchSize / median, 2),
     firstStepSeconds: round(seconds[0] as number, 2),
     peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
-    gflops: round(countOperations(sizes) / median / 1e9, 1),
+    gflops: round((batchSize * stepOperations(definition.passes(options, logs))) / median / 1e9, 1),
   };
 }
 
-function modelSizeOf(sizes: BenchmarkSize): ModelSize {
-  const { imageSize, patchSize, dim, depth, heads, predictorDim, predictorDepth } = sizes;
-  return {
-    imageSize,
-    patchSize,
-    encoder: { dim, depth, heads, mlpRatio: 4 },
-    predictor: { dim: predictorDim, depth: predictorDepth, heads, mlpRatio: 4 },
-  };
-}
-
-function randomBatch({ imageSize, patchSize, batchSize, context, target }: BenchmarkSize): TrainBatch {
+/** A batch of noise, with the masks of the benchmark, or drawn ones. */
+function randomBatch(
+  { benchmarks }: MethodDefinition,
+  method: Method,
+  config: BenchmarkName,
+  { batchSize, imageSize, patchSize }: Options,
+  sides: Readonly<Record<string, number>>,
+): { batch: TrainBatch; logs: Readonly<Record<string, number>> } {
   const stream = new RandomStream(0, 'benchmark');
-  const patches = (imageSize / patchSize) ** 2;
-  const draw = (masks: number, tokens: number): MaskIndices => ({
-    masks,
-    images: batchSize,
-    tokens,
-    indices: Int32Array.from(
-      Array.from({ length: masks * batchSize }, () => [
-        ...stream.permutation(patches).subarray(0, tokens).sort(),
-      ]).flat(),
-    ),
+  const fixed = benchmarks?.[config];
+  const patchCount = (imageSize / patchSize) ** 2;
+  const drawn = method.draw?.(new RandomStream(0, 'masks', 1), batchSize) ?? { groups: [], logs: {} };
+  const views = Object.fromEntries(
+    method.views.map(({ name, count }) => {
+      const values = batchSize * count * (sides[name] as number) ** 2 * 3;
+      return [name, Float32Array.from({ length: values }, () => stream.normal())];
+    }),
+  );
+  if (!fixed) return { batch: { views, groups: drawn.groups }, logs: drawn.logs };
+  const masks = Object.entries(fixed.masks).map(([name, [maskCount, tokenCount]]): [string, TokenIndices] => {
+    const rows = Array.from({ length: maskCount * batchSize }, () => [
+      ...stream.permutation(patchCount).subarray(0, tokenCount).sort(),
+    ]);
+    return [name, { maskCount, imageCount: batchSize, tokenCount, patchCount, indices: Int32Array.from(rows.flat()) }];
   });
-  return {
-    images: Float32Array.from({ length: batchSize * imageSize ** 2 * 3 }, () => stream.normal()),
-    masks: [{ context: draw(1, context), targets: draw(TARGETS, target) }],
-  };
-}
-
-/** Operations of the matrix products of a step. */
-function countOperations(sizes: BenchmarkSize): number {
-  const tokens = { contexts: 1, contextPatches: sizes.context, targets: TARGETS, targetPatches: sizes.target };
-  return sizes.batchSize * stepOperations(modelSizeOf(sizes), tokens);
-}
-
-function round(value: number, digits: number): number {
-  return Number(value.toFixed(digits));
+  const group: DrawnGroup = { imageCount: batchSize, masks: Object.fromEntries(masks) };
+  return { batch: { views, groups: [group] }, logs: fixed.logs };
 }

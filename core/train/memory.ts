@@ -1,13 +1,12 @@
 import { UserError } from '../base/errors.js';
+import { RandomStream } from '../base/random.js';
 import type { Options } from '../config/schema.js';
-import { maskSettings, modelSize } from '../config/settings.js';
 import type { Engine, EngineMemory } from '../engine/contract.js';
-import { masksOfStep } from '../methods/masks/coverage.js';
-import { meanPatches } from '../methods/masks/multiblock.js';
-import { countParameters, encoderShapes, predictorShapes } from '../nn/parameters.js';
-import type { VitSize } from '../nn/sizes.js';
+import type { Method, MethodDefinition } from '../methods/method.js';
+import type { Pass } from '../nn/cost.js';
+import { countParameters } from '../nn/parameters.js';
 import { assumedMemory, memoryBudget } from './free-memory.js';
-import { usableLanes } from './objective.js';
+import { usableConcurrency } from './gradients.js';
 
 /** What a training step needs, in bytes. */
 export interface StepMemory {
@@ -19,76 +18,89 @@ export interface StepMemory {
 
 const FLOAT = 4;
 const GIB = 2 ** 30;
-/** Images over which the largest token counts are taken, each of a step with sizes of its own and cut by no other. */
+/** Images over which the largest token counts are taken, each of a step with draws of its own and cut by no other. */
 const SAMPLED_STEPS = 20;
 
 /** What a process takes before it has any tensor, in bytes. */
-export const PROGRAM = 260 * 2 ** 20;
+export const PROGRAM_BYTES = 260 * 2 ** 20;
 /** What a thread takes that computes beside the main one, before it has any tensor, in bytes. */
-const LANE = 40 * 2 ** 20;
+const WORKER_BYTES = 40 * 2 ** 20;
+
+/** The largest numbers that a method's draws log for one image, over some steps. */
+export function largestDraws({ draw }: Pick<Method, 'draw'>, seed: number): Readonly<Record<string, number>> {
+  const largest: Record<string, number> = {};
+  for (let step = 1; draw && step <= SAMPLED_STEPS; step++) {
+    const { logs } = draw(new RandomStream(seed, 'masks', step), 1);
+    for (const [name, value] of Object.entries(logs)) largest[name] = Math.max(value, largest[name] ?? 0);
+  }
+  return largest;
+}
 
 /**
  * Estimates what a step needs.
  *
  * The factors of stepwise engines were fitted to the measured peak of eleven models from 64 x 6 to 384 x 3 wide and deep,
- * on 32 to 224 pixels; the estimates lie within 10% of the measurements. Planned engines keep, for each token of a block,
- * 13 rows of its width (inputs of two norms and three linear layers, queries, keys and values, the hidden layer before
- * GELU) and the attention weights; every lane beyond the first has weights and gradients of its own.
- * Letters: K and J patches of a context and a target block, N of the image; D and L width and depth of the encoder, E and
- * M of the predictor; h heads; R rows of the predictor an image.
+ * on 32 to 224 pixels; the estimates lie within 10% of the measurements. Planned engines have the weights of all networks,
+ * and gradients, once more for each part of a batch that is computed beside the first.
  */
-export function estimateStepMemory(options: Options, kind: EngineMemory['kind'], lanes = 1): StepMemory {
-  const size = modelSize(options);
-  const settings = maskSettings(options);
-  const { dim: D, heads: h } = size.encoder;
-  const { dim: E, depth: M } = size.predictor;
-  const drawn = Array.from({ length: SAMPLED_STEPS }, (_, step) => masksOfStep(settings, 1, options.seed, step + 1));
-  const K = Math.max(...drawn.map(({ groups }) => meanPatches(groups, 'context')));
-  const J = Math.max(...drawn.map(({ groups }) => meanPatches(groups, 'targets')));
-  const N = settings.gridSize ** 2;
-  const C = settings.contexts;
-  const R = settings.targets * C;
-  const encoder = countParameters(encoderShapes(size));
-  const trained = encoder + countParameters(predictorShapes(size));
-  const saved = 3 * trained + encoder; // the copy that is written while training goes on
-  if (kind === 'planned') {
-    const perImage =
-      C * encoderValues(kind, size.encoder, K) + M * R * (K + J) * (13 * E + h * (K + J)) + N * (14 * D + h * N);
-    const beside = (lanes - 1) * (LANE + FLOAT * (2 * trained + encoder)); // weights of both encoders, gradients
-    return { fixed: PROGRAM + FLOAT * (5 * trained + encoder + saved) + beside, perImage: FLOAT * perImage };
-  }
-  const perImage =
-    C * encoderValues(kind, size.encoder, K) +
-    180 * R * (K + J) * E * M +
-    2.3 * h * R * (K + J) ** 2 * M +
-    84 * N * D +
-    3 * h * N * N; // the target encoder's attention, one block at a time
-  return { fixed: FLOAT * (8 * trained + 2 * encoder + saved), perImage: FLOAT * perImage };
+export function estimateStepMemory(
+  networks: Method['networks'],
+  passes: readonly Pass[],
+  kind: EngineMemory['kind'],
+  concurrency = 1,
+): StepMemory {
+  const count = (roles: readonly string[]) =>
+    Object.values(networks).reduce(
+      (sum, { shapes, role }) => sum + (roles.includes(role.by) ? countParameters(shapes) : 0),
+      0,
+    );
+  const trained = count(['gradient']);
+  const others = count(['ema', 'fixed']);
+  const saved = 3 * trained + others; // the copy that is written while training goes on
+  const perImage = FLOAT * passes.reduce((sum, pass) => sum + passValues(kind, pass), 0);
+  if (kind === 'stepwise') return { fixed: FLOAT * (8 * trained + 2 * others + saved), perImage };
+  const beside = (concurrency - 1) * (WORKER_BYTES + FLOAT * (2 * trained + others));
+  return { fixed: PROGRAM_BYTES + FLOAT * (5 * trained + others + saved) + beside, perImage };
 }
 
-/** The numbers that the encoder keeps for the gradients of an image of which it sees so many patches. */
-export function encoderValues(
+/**
+ * The numbers that a pass keeps for gradients, of one image.
+ *
+ * Planned engines keep, for each token of a block, 13 rows of its width (inputs of two norms and three linear layers,
+ * queries, keys and values, the hidden layer before GELU) and the attention weights. Without gradients, one block at a
+ * time is kept. Letters: R sequences of N tokens, D and L width and depth, h heads.
+ */
+export function passValues(
   kind: EngineMemory['kind'],
-  { dim: D, depth: L, heads: h, mlpRatio }: VitSize,
-  patches: number,
+  { size, rows: R, tokens: N, trained, queryOffset }: Pass,
 ): number {
+  const { dim: D, depth: L, heads: h, mlpRatio } = size;
   const wide = mlpRatio / 4;
-  return kind === 'planned'
-    ? L * patches * (13 * wide * D + h * patches)
-    : L * patches * (110 * wide * D + 2.3 * h * patches);
+  if (kind === 'planned') {
+    return R * N * (trained ? L * (13 * wide * D + h * N) : 14 * D + h * N);
+  }
+  // Of predictors, whose rows are copied for each target, more is held.
+  const perToken = queryOffset === undefined ? 110 : 180;
+  return R * N * (trained ? L * (perToken * wide * D + 2.3 * h * N) : 84 * D + 3 * h * N);
 }
 
 /**
  * How many images are computed at once where that is left to the program: the whole batch, or as many as fit into the
  * engine's memory and the user's budget. Where masks are cut in groups, which are computed one by one, that is a group in
- * each lane, or a part of one.
+ * each part that is computed at the same time, or a fraction of one.
  * @throws UserError if not even one fits
  */
-export function chooseMicroBatchSize(options: Options, engine: Engine): number {
+export function chooseMicroBatchSize(
+  definition: Pick<MethodDefinition, 'passes'>,
+  method: Method,
+  options: Options,
+  engine: Engine,
+): number {
   const { name, memory } = engine;
-  const lanes = usableLanes(engine, options.regularizer !== 'none');
+  const concurrency = usableConcurrency(engine, method);
   const limit = memoryBudget(memory, options.memory);
-  const { fixed, perImage } = estimateStepMemory(options, memory.kind, lanes);
+  const passes = definition.passes(options, largestDraws(method, options.seed));
+  const { fixed, perImage } = estimateStepMemory(method.networks, passes, memory.kind, concurrency);
   const fitting = Math.floor((limit - fixed) / perImage);
   if (fitting < 1) {
     const gib = (bytes: number) => (bytes / GIB).toFixed(1);
@@ -104,9 +116,15 @@ export function chooseMicroBatchSize(options: Options, engine: Engine): number {
     );
   }
   const { batchSize } = options;
-  const group = Math.min(options.maskGroup ?? batchSize, batchSize);
-  const together = Math.min(lanes * group, batchSize);
+  const group = groupSize(method, batchSize);
+  const together = Math.min(concurrency * group, batchSize);
   if (fitting >= together) return together;
   const parts = Math.ceil(group / fitting);
   return Math.ceil(group / parts);
+}
+
+/** Images of a batch that a method draws masks for together. */
+export function groupSize({ draw }: Pick<Method, 'draw'>, batchSize: number): number {
+  if (!draw) return batchSize;
+  return Math.max(...draw(new RandomStream(0, 'masks', 1), batchSize).groups.map(({ imageCount }) => imageCount));
 }

@@ -1,39 +1,26 @@
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
-import type { AdamSettings } from '../engine/update.js';
-import type { Ijepa, Weights } from '../methods/ijepa/model.js';
-import { type AdamState, initialAdamState } from '../optim/adamw.js';
-import type { TrainBatch } from './micro-batch.js';
-import { type Objective, type ObjectiveGradients, prepareObjective, trainable } from './objective.js';
-import { updateState } from './update.js';
+import type { Method, Tensors } from '../methods/method.js';
+import type { Optimiser } from '../optim/optimiser.js';
+import { type Communicator, LOCAL } from './communicator.js';
+import { type Gradients, prepareGradients, usableConcurrency } from './gradients.js';
+import { splitBatch, type TrainBatch } from './parts.js';
+import { type TrainState, tensorsOf } from './state.js';
+import { type StepRates, updateNetworks } from './update.js';
 
-/** Everything that a step changes. */
-export type TrainState = {
-  /** Steps done. */
-  step: number;
-  weights: Weights;
-  /** Of the context encoder and the predictor, by names such as 'encoder.norm.weight'. */
-  moments: AdamState;
-};
-
-/** The scheduled values of one step. */
-export interface StepRates {
-  learningRate: number;
-  weightDecay: number;
-  /** Of the moving average. */
-  momentum: number;
-}
+export type { StepRates };
 
 /** What a step says of itself. */
-export type StepNumbers = {
-  /** The whole objective: prediction loss plus weighted regularizer. */
-  loss: number;
-  predictionLoss: number;
-  /** Mean over features of the standard deviation, over the batch's images, of each image's average target. */
-  targetDeviation: number;
+export interface StepNumbers {
+  /** The weighted sum of all terms. */
+  readonly loss: number;
+  /** Each term without its weight, by name. */
+  readonly terms: Readonly<Record<string, number>>;
+  /** What the method logs, by name. */
+  readonly logs: Readonly<Record<string, number>>;
   /** Norm of all gradients together. */
-  gradientNorm: number;
-};
+  readonly gradientNorm: number;
+}
 
 /** Of a step whose loss, gradients or weights are not finite numbers. */
 export class NotFinite extends Error {
@@ -47,8 +34,7 @@ export class NotFinite extends Error {
 }
 
 /**
- * One training step of I-JEPA (paper, section 3): targets from the whole image, context, prediction, loss, gradients,
- * AdamW, moving average. The given state is disposed of; the next one is the caller's.
+ * One training step. The given state is disposed of; the next one is the caller's.
  *
  * Throws NotFinite. Where loss or gradients are to blame, the given state is still whole.
  */
@@ -58,43 +44,79 @@ export type TrainStep = (
   rates: StepRates,
 ) => Promise<{ state: TrainState } & StepNumbers>;
 
-export function initialTrainState(weights: Weights): TrainState {
-  return { step: 0, weights, moments: initialAdamState(trainable(weights)) };
+export interface StepSettings {
+  /** Sides of the views' images in pixels, by name. */
+  readonly sides: Readonly<Record<string, number>>;
+  /** Images computed at once; the gradients of a larger batch are accumulated, with the same result. */
+  readonly microBatchSize: number;
+  /** Fixes what terms draw. */
+  readonly seed: number;
 }
 
-/** Prepares the training step for an engine. */
-export function prepareTrainStep(engine: Engine, model: Ijepa, objective: Objective, adam: AdamSettings): TrainStep {
-  const compute = prepareObjective(engine, model, objective);
-  const summarise = engine.compile(summary);
+/** Prepares the training step of a method for an engine. */
+export function prepareStep(
+  engine: Engine,
+  method: Method,
+  optimiser: Optimiser,
+  { sides, microBatchSize, seed }: StepSettings,
+  communicator: Communicator = LOCAL,
+): TrainStep {
+  const concurrency = Math.min(usableConcurrency(engine, method), microBatchSize);
+  const gradientsOf = prepareGradients(engine, method, seed, concurrency);
+  const summarise = engine.compile((result: Gradients) => summary(method, result));
+  const nextOwn = engine.compile((own: Tensors, statistics: Tensors) =>
+    tf.tidy(() => method.state?.next(own, statistics) ?? {}),
+  );
   return async (state, batch, rates) => {
-    const result = await compute(state.weights, batch, state.step + 1);
-    const numbers = await readScalars(await summarise(result));
-    if (!Object.values(numbers).every(Number.isFinite)) {
+    const step = state.step + 1;
+    const context = { state: state.own, rates: scalarsOf(method, rates) };
+    const parts = splitBatch(method.views, sides, batch, context, microBatchSize, concurrency);
+    const { gradients, statistics, ...rest } = await gradientsOf(state.networks, parts, step);
+    tf.dispose([parts.map(({ state: _, ...own }) => own)]);
+    const result = {
+      ...rest,
+      statistics: await communicator.allReduceSum(statistics),
+      gradients: await communicator.allReduceSum(gradients),
+    };
+    const numbers = await readNumbers(await summarise(result));
+    if (!areFinite(numbers)) {
       tf.dispose(result);
-      throw new NotFinite(state.step + 1, numbers);
+      throw new NotFinite(step, numbers);
     }
-    const { state: next, weightNorm } = await updateState(engine, adam, state, result.gradients, rates);
+    const { weightNorm, ...updated } = await updateNetworks(method, optimiser, state, result.gradients, rates);
+    const own = method.state ? await nextOwn(state.own, result.statistics) : state.own;
+    if (method.state) tf.dispose(state.own);
     tf.dispose(result);
+    const next = { step, ...updated, own };
     if (!Number.isFinite(weightNorm)) {
       tf.dispose(next);
-      throw new NotFinite(next.step, { ...numbers, weightNorm });
+      throw new NotFinite(step, { ...numbers, weightNorm });
     }
     return { state: next, ...numbers };
   };
 }
 
-/** What is logged of an objective's gradients. */
-function summary({
-  loss,
-  predictionLoss,
-  targetMeans,
-  gradients,
-}: ObjectiveGradients): Record<keyof StepNumbers, Scalar> {
+/** The method's rates that are not decays of moving averages, as scalars: those that its functions may need. */
+function scalarsOf({ networks, rates: specs }: Method, rates: StepRates): Tensors {
+  const decays = Object.values(networks).map(({ role }) => role.by === 'ema' && role.decay);
+  const names = Object.keys(specs).filter((name) => !decays.includes(name));
+  return Object.fromEntries(names.map((name) => [name, tf.scalar(rates[name] as number)]));
+}
+
+type Summary = {
+  loss: Scalar;
+  gradientNorm: Scalar;
+  terms: Readonly<Record<string, Scalar>>;
+  logs: Record<string, Scalar>;
+};
+
+/** What is logged of a step. */
+function summary(method: Method, { loss, terms, rows, gradients }: Gradients): Summary {
   return tf.tidy(() => ({
     loss: loss.clone(),
-    predictionLoss: predictionLoss.clone(),
-    targetDeviation: tf.moments(targetMeans, 0).variance.sqrt().mean() as Scalar,
-    gradientNorm: globalNorm(Object.values(gradients)),
+    gradientNorm: globalNorm([...tensorsOf(gradients)].map(([, , tensor]) => tensor)),
+    terms: Object.fromEntries(Object.entries(terms).map(([name, term]) => [name, term.clone()])),
+    logs: Object.fromEntries(method.logs.map((log) => [log.name, log.compute(rows[log.name] as Tensor)])),
   }));
 }
 
@@ -104,9 +126,22 @@ function globalNorm(tensors: readonly Tensor[]): Scalar {
 }
 
 /** The values of scalars, which are disposed of. */
-async function readScalars<Name extends string>(scalars: Record<Name, Scalar>): Promise<Record<Name, number>> {
-  const entries = Object.entries<Scalar>(scalars).map(async ([name, scalar]) => [name, (await scalar.data())[0]]);
-  const values = Object.fromEntries(await Promise.all(entries));
-  tf.dispose(scalars);
-  return values;
+async function readNumbers({ loss, gradientNorm, terms, logs }: Summary): Promise<StepNumbers> {
+  const read = async (scalar: Scalar) => (await scalar.data())[0] as number;
+  const readAll = async (scalars: Readonly<Record<string, Scalar>>) =>
+    Object.fromEntries(
+      await Promise.all(Object.entries(scalars).map(async ([name, scalar]) => [name, await read(scalar)] as const)),
+    );
+  const numbers = {
+    loss: await read(loss),
+    gradientNorm: await read(gradientNorm),
+    terms: await readAll(terms),
+    logs: await readAll(logs),
+  };
+  tf.dispose([loss, gradientNorm, terms, logs]);
+  return numbers;
+}
+
+function areFinite({ loss, gradientNorm, terms, logs }: StepNumbers): boolean {
+  return [loss, gradientNorm, ...Object.values(terms), ...Object.values(logs)].every(Number.isFinite);
 }

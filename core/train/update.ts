@@ -1,61 +1,71 @@
-import type { Engine } from '../engine/contract.js';
 import type { Tensor } from '../engine/tf.js';
-import type { AdamSettings, ParameterSlot } from '../engine/update.js';
-import { type Parameters, parameter } from '../nn/parameters.js';
-import { updateRates } from '../optim/adamw.js';
-import type { StepRates, TrainState } from './step.js';
+import type { Method, Networks } from '../methods/method.js';
+import type { Optimiser } from '../optim/optimiser.js';
+import { decaysMatrices } from '../optim/policy.js';
+import { type TrainState, tensorsOf } from './state.js';
+
+/** The scheduled numbers of one step: learning rate, weight decay, and the method's own by name. */
+export interface StepRates {
+  readonly learningRate: number;
+  readonly weightDecay: number;
+  readonly [own: string]: number;
+}
 
 /**
- * Updates weights, moments and target encoder, one parameter after the other, so that hardly more than one state is ever
- * held: the given state is used up.
- * @returns the state after, and the norm of the new weights, which tells whether they are still numbers
+ * Updates trained networks and the moving averages that follow them, one parameter after the other, so that hardly more
+ * than one state is ever held: the given state is used up. Engines do both in one pass over memory.
+ * @returns networks and slots after, and the norm of the new weights, which tells whether they are still finite
  */
-export async function updateState(
-  engine: Engine,
-  adam: AdamSettings,
-  state: TrainState,
-  gradients: Parameters,
+export async function updateNetworks(
+  method: Pick<Method, 'networks'>,
+  optimiser: Optimiser,
+  { step, networks, slots }: Pick<TrainState, 'step' | 'networks' | 'slots'>,
+  gradients: Networks,
   rates: StepRates,
-): Promise<{ state: TrainState; weightNorm: number }> {
-  const step = state.step + 1;
-  const numbers = updateRates(step, adam, rates);
-  const slots: Record<string, ParameterSlot> = {};
+): Promise<Pick<TrainState, 'networks' | 'slots'> & { weightNorm: number }> {
+  const next: Record<string, Record<string, Tensor>> = mapValues(networks, (parameters) => ({ ...parameters }));
+  const nextSlots = mapValues(slots, (all) => mapValues(all, (parameters) => ({ ...parameters })));
   let sum = 0;
-  for (const [name, gradient] of Object.entries(gradients)) {
-    const { slot, squares } = await engine.updateParameter(slotOf(state, name), gradient, numbers, adam);
-    slots[name] = slot;
-    sum += squares;
-  }
-  return { state: stateOf(step, slots), weightNorm: Math.sqrt(sum) };
-}
-
-/** A parameter's slot in a state, by a name such as 'encoder.norm.weight'. */
-function slotOf({ weights, moments }: TrainState, name: string): ParameterSlot {
-  const network = name.startsWith('encoder.') ? 'encoder' : 'predictor';
-  const short = name.slice(network.length + 1);
-  return {
-    value: parameter(weights[network], short),
-    first: parameter(moments.first, name),
-    second: parameter(moments.second, name),
-    ...(network === 'encoder' && { target: parameter(weights.target, short) }),
-  };
-}
-
-/** The state of which these are the slots. */
-function stateOf(step: number, slots: Readonly<Record<string, ParameterSlot>>): TrainState {
-  const collect = (part: keyof ParameterSlot, prefix = ''): Parameters =>
-    Object.fromEntries(
-      Object.entries(slots)
-        .filter(([name]) => name.startsWith(prefix))
-        .map(([name, slot]) => [name.slice(prefix.length), slot[part] as Tensor]),
+  for (const [network, name, gradient] of tensorsOf(gradients)) {
+    const policy = policyOf(method, network);
+    const followers = followersOf(method, network).filter(({ name: follower }) => networks[follower]?.[name]);
+    const value = networks[network]?.[name] as Tensor;
+    const updated = await optimiser.update(
+      {
+        value,
+        slots: mapValues(slots, (all) => all[network]?.[name] as Tensor),
+        averages: followers.map((follower) => networks[follower.name]?.[name] as Tensor),
+      },
+      gradient,
+      {
+        step: step + 1,
+        learningRate: rates.learningRate * (policy.learningRateFactor?.(name) ?? 1),
+        weightDecay: (policy.isDecayed ?? decaysMatrices)(name, value.shape) ? rates.weightDecay : 0,
+        emaDecays: followers.map(({ decay }) => rates[decay] as number),
+      },
     );
-  return {
-    step,
-    weights: {
-      encoder: collect('value', 'encoder.'),
-      predictor: collect('value', 'predictor.'),
-      target: collect('target', 'encoder.'),
-    },
-    moments: { first: collect('first'), second: collect('second') },
-  };
+    (next[network] as Record<string, Tensor>)[name] = updated.value;
+    for (const [slot, tensor] of Object.entries(updated.slots))
+      (nextSlots[slot]?.[network] as Record<string, Tensor>)[name] = tensor;
+    for (const [at, follower] of followers.entries())
+      (next[follower.name] as Record<string, Tensor>)[name] = updated.averages[at] as Tensor;
+    sum += updated.squares;
+  }
+  return { networks: next, slots: nextSlots, weightNorm: Math.sqrt(sum) };
+}
+
+function policyOf({ networks }: Pick<Method, 'networks'>, network: string) {
+  const role = networks[network]?.role;
+  return (role?.by === 'gradient' && role.policy) || {};
+}
+
+/** The networks that follow another one as moving averages. */
+function followersOf({ networks }: Pick<Method, 'networks'>, network: string): { name: string; decay: string }[] {
+  return Object.entries(networks).flatMap(([name, { role }]) =>
+    role.by === 'ema' && role.of === network ? [{ name, decay: role.decay }] : [],
+  );
+}
+
+function mapValues<In, Out>(entries: Readonly<Record<string, In>>, make: (value: In) => Out): Record<string, Out> {
+  return Object.fromEntries(Object.entries(entries).map(([name, value]) => [name, make(value)]));
 }

@@ -156,11 +156,11 @@ const projectedVariance: Regularizer<'directions'> = {
 
 const length: Monitor<{ first: number }> = {
   name: 'length',
-  summary: 'mean length of the features, and how it has grown since the first look',
+  summary: 'mean length of the features, and how it has grown since the first observation',
   values: ['mean', 'growth'],
   start: ({ images, width }) => ({
-    // What has to be known at the next look is handed back as `memory`, and kept in checkpoints.
-    look({ step, features }, memory) {
+    // What has to be known at the next observation is handed back as `memory`, and kept in checkpoints.
+    observe({ step, features }, memory) {
       const lengths = images.map((_, row) => Math.hypot(...features.subarray(row * width, (row + 1) * width)));
       const mean = lengths.reduce((sum, value) => sum + value, 0) / lengths.length;
       const first = memory?.first ?? mean;

@@ -1,8 +1,8 @@
-import type { Finding, Monitor, Plugin, Seen } from '../../core/plugin.js';
+import type { Monitor, MonitorInput, MonitorReport, Plugin } from '../../core/plugin.js';
 
 /** How much the representations of pictures differ; `extent` is `extentOf` the other two. */
 interface Look {
-  deviation: number;
+  std: number;
   rank: number;
   extent: number;
 }
@@ -29,8 +29,8 @@ const LINE = 2;
  * Neither number tells by itself. The deviation shoots up early in many runs that are well and settles at half of that,
  * while the rank grows; random weights can have a high rank, at a small deviation, or a low one.
  */
-export function extentOf({ deviation, rank }: Pick<Seen, 'deviation' | 'rank'>): number {
-  return deviation * Math.max(0, rank - 1);
+export function extentOf({ std, rank }: Pick<MonitorInput, 'std' | 'rank'>): number {
+  return std * Math.max(0, rank - 1);
 }
 
 /**
@@ -51,19 +51,19 @@ export function hasCollapsed(now: Look, start: number, best: Look, ease = 1): bo
  * @returns what to remember, a verdict, and a message when representations have collapsed or have recovered
  */
 export function judgeSpread(
-  { step, deviation, rank }: Pick<Seen, 'step' | 'deviation' | 'rank'>,
+  { step, std, rank }: Pick<MonitorInput, 'step' | 'std' | 'rank'>,
   memory: CollapseMemory | null,
-): Finding<CollapseMemory> {
-  const now = { deviation, rank, extent: extentOf({ deviation, rank }) };
+): MonitorReport<CollapseMemory> {
+  const now = { std, rank, extent: extentOf({ std, rank }) };
   if (!memory) return { memory: { first: now, best: now, warned: false } };
   const before = { ...memory.best, extent: memory.best.extent ?? extentOf(memory.best) };
   const best = {
-    deviation: Math.max(before.deviation, deviation),
+    std: Math.max(before.std, std),
     rank: Math.max(before.rank, rank),
     extent: Math.max(before.extent, now.extent),
   };
   const warned = hasCollapsed(now, memory.first?.extent ?? 0, best, memory.warned ? 2 : 1);
-  const values = `effective rank ${rank.toFixed(1)} (best so far ${best.rank.toFixed(1)}), standard deviation ${deviation.toFixed(3)} (best ${best.deviation.toFixed(3)})`;
+  const values = `effective rank ${rank.toFixed(1)} (best so far ${best.rank.toFixed(1)}), standard deviation ${std.toFixed(3)} (best ${best.std.toFixed(3)})`;
   const collapsing =
     `step ${step}: the representations are collapsing, pictures look more and more alike to the model: ${values}. ` +
     'The loss does not show this. What helps: --regularizer vicreg, a slower target (--ema nearer 1), more data';
@@ -79,7 +79,7 @@ function collapsedText(now: Look, best: Look, step: number): string {
   return (
     `the representations have collapsed: at step ${step}, pictures look nearly alike to the model, which the loss does ` +
     `not show (effective rank ${now.rank.toFixed(1)}, at best ${best.rank.toFixed(1)}; standard deviation ` +
-    `${now.deviation.toFixed(3)}, at best ${best.deviation.toFixed(3)})`
+    `${now.std.toFixed(3)}, at best ${best.std.toFixed(3)})`
   );
 }
 
@@ -97,7 +97,7 @@ const collapse: Monitor<CollapseMemory> = {
   name: 'collapse',
   summary: 'says when representations collapse, when they have recovered, and in the end whether they have collapsed',
   values: [],
-  start: () => ({ look: judgeSpread }),
+  start: () => ({ observe: judgeSpread }),
 };
 
 const plugin = {

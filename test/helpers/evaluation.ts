@@ -24,7 +24,8 @@ export function evaluationResult({ top1 = 40, network = {}, ...changes }: Change
     testImages: 10_000,
     network: {
       weights: 'pretrained',
-      encoder: 'target',
+      method: isRandom ? null : 'I-JEPA',
+      encoder: null,
       arch: 'ViT-S/16',
       epochs: isRandom ? null : 100,
       pretrainedOn: isRandom ? null : 'folder of photographs',

@@ -1,18 +1,18 @@
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
+import { RandomStream } from '../../core/base/random.js';
 import { type StoredTensor, writeSafetensors } from '../../core/checkpoint/safetensors.js';
 import type { ExtractOptions } from '../../core/eval/features.js';
-import { encoderShapes, initialValues } from '../../core/nn/parameters.js';
-import type { ModelSize } from '../../core/nn/sizes.js';
+import { initialValue } from '../../core/nn/init.js';
+import { encoderShapes } from '../../core/nn/parameters.js';
 import type { LabelledImages } from '../../core/plugin.js';
 import { temporaryFolder } from './command.js';
 
 /** A network of five blocks that takes milliseconds. */
-export const SMALL_SIZE: ModelSize = {
+export const SMALL_SIZE = {
   imageSize: 16,
   patchSize: 4,
   encoder: { dim: 16, depth: 5, heads: 2, mlpRatio: 4 },
-  predictor: { dim: 8, depth: 1, heads: 2, mlpRatio: 4 },
 };
 
 export const EXTRACTION: ExtractOptions = {
@@ -24,20 +24,27 @@ export const EXTRACTION: ExtractOptions = {
   pixelLimit: 1e6,
 };
 
+/** What a checkpoint says of a network of I-JEPA. */
+export function smallModel({ imageSize, patchSize, encoder } = SMALL_SIZE) {
+  const encoders = { target: 'target_encoder', context: 'encoder' };
+  return { method: 'I-JEPA', encoders, imageSize, patchSize, sizes: { encoder } };
+}
+
 /** A checkpoint with two encoders of random weights, as pretraining writes it but for the rest of its tensors. */
 export async function smallCheckpoint(t: ExecutionContext, size = SMALL_SIZE, seed = 0): Promise<string> {
   const tensors = new Map<string, StoredTensor>();
   for (const prefix of ['encoder.', 'target_encoder.']) {
-    for (const [name, value] of initialValues(encoderShapes(size), seed, prefix, 'scaled')) {
+    const stream = new RandomStream(seed, `init/${prefix}`);
+    for (const [name, shape] of Object.entries(encoderShapes(size))) {
       // Biases and scales that are not all alike, so that none can be left out unnoticed.
-      const data = value.data.map((weight, at) =>
-        value.shape.length === 1 ? weight + 0.1 * Math.sin(at) : 5 * weight,
+      const data = initialValue(name, shape, stream).map((weight, at) =>
+        shape.length === 1 ? weight + 0.1 * Math.sin(at) : 5 * weight,
       );
-      tensors.set(prefix + name, { shape: value.shape, data });
+      tensors.set(prefix + name, { shape, data });
     }
   }
   const path = join(await temporaryFolder(t), 'checkpoint.safetensors');
-  await writeSafetensors(path, tensors, { model: JSON.stringify(size), epoch: '3' });
+  await writeSafetensors(path, tensors, { model: JSON.stringify(smallModel(size)), epoch: '3' });
   return path;
 }
 

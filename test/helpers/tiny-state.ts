@@ -1,12 +1,26 @@
-import { initialWeights } from '../../core/methods/ijepa/model.js';
-import type { ModelSize } from '../../core/nn/sizes.js';
-import { initialTrainState, type TrainState } from '../../core/train/step.js';
+import type { RecordedModel } from '../../core/checkpoint/checkpoint.js';
+import { initialState, type StateShapes, stateShapes, type TrainState } from '../../core/train/state.js';
+import { methodOf, TINY } from './method.js';
 
-const VIT = { dim: 8, depth: 1, heads: 2, mlpRatio: 2 };
-/** A model of a few thousand weights. */
-export const TINY: ModelSize = { imageSize: 8, patchSize: 4, encoder: VIT, predictor: VIT };
+const SLOTS = ['first', 'second'];
+
+/** What checkpoints of the tiny model say. */
+export const TINY_MODEL: RecordedModel = {
+  method: 'I-JEPA',
+  encoders: { target: 'target_encoder', context: 'encoder' },
+  imageSize: TINY.imageSize,
+  patchSize: TINY.patchSize,
+  sizes: {
+    encoder: { dim: 8, depth: 1, heads: 2, mlpRatio: 4 },
+    predictor: { dim: 8, depth: 1, heads: 2, mlpRatio: 4 },
+  },
+};
 
 /** Its state before the first step. */
 export function tinyState(): TrainState {
-  return initialTrainState(initialWeights(TINY, 0, 'scaled'));
+  return initialState(methodOf(TINY).method, SLOTS, 0);
+}
+
+export function tinyShapes(): StateShapes {
+  return stateShapes(methodOf(TINY).method, SLOTS);
 }

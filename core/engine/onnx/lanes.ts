@@ -24,16 +24,16 @@ interface Ready {
 }
 
 /** Parts side by side, on so many threads in all. */
-export function inLanes(backend: OnnxBackend, threads: number): Pick<Engine, 'lanes' | 'compileParts'> {
+export function inLanes(backend: OnnxBackend, threads: number): Pick<Engine, 'concurrency' | 'compileParts'> {
   const lane = new Lane(Math.floor(threads / LANES));
   const sessions = backend.sessions.beside(Math.ceil(threads / LANES));
   const graphs = new Map<string, number>();
-  return { lanes: LANES, compileParts: (fn) => inTwoLanes(backend, sessions, lane, graphs, fn) };
+  return { concurrency: LANES, compileParts: (fn) => inTwoLanes(backend, sessions, lane, graphs, fn) };
 }
 
 /** Parts one after the other, each on all cores. */
-export function inOneLane(backend: OnnxBackend): Pick<Engine, 'lanes' | 'compileParts'> {
-  return { lanes: 1, compileParts: (fn) => oneByOne(replayed(backend, fn)) };
+export function inOneLane(backend: OnnxBackend): Pick<Engine, 'concurrency' | 'compileParts'> {
+  return { concurrency: 1, compileParts: (fn) => oneByOne(replayed(backend, fn)) };
 }
 
 function inTwoLanes<Shared, Part, Result>(
@@ -57,8 +57,8 @@ function inTwoLanes<Shared, Part, Result>(
   };
   const traced = new Traced(backend, fn, prepare, ({ program }) => lane.forget(program));
 
-  return async function* (shared, parts, atOnce = LANES) {
-    if (atOnce < LANES || parts.length < LANES) return yield* alone(shared, parts);
+  return async function* (shared, parts, concurrency = LANES) {
+    if (concurrency < LANES || parts.length < LANES) return yield* alone(shared, parts);
     const sharedCount = tensorsIn(shared).length;
     for (let first = 0; first < parts.length; first += LANES) {
       const [here, there] = parts.slice(first, first + LANES) as [Part, Part?];

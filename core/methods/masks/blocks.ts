@@ -1,9 +1,6 @@
 import type { RandomStream } from '../../base/random.js';
 import { roundHalfToEven } from '../../base/rounding.js';
 
-/** Most patches along a side: attention over more takes gigabytes a head. */
-export const LARGEST_GRID = 128;
-
 /** A range of numbers, both ends included. */
 export type Interval = readonly [number, number];
 
@@ -18,13 +15,13 @@ export interface MaskSettings {
   /** Side of the patch grid. */
   gridSize: number;
   /** Target blocks an image. */
-  targets: number;
+  targetBlocks: number;
   /** Part of the grid that a target block covers. */
   targetScale: Interval;
   /** Height / width of a target block. */
   targetAspect: Interval;
   /** Context blocks an image. */
-  contexts: number;
+  contextBlocks: number;
   /** Part of the grid that a context block covers before targets are taken out. */
   contextScale: Interval;
   /** Patches that a block must keep. */

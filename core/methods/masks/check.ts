@@ -1,6 +1,7 @@
 import { UserError } from '../../base/errors.js';
 import { RandomStream } from '../../base/random.js';
-import { blockSize, fewestPatches, LARGEST_GRID, type MaskSettings, possibleSizes } from './blocks.js';
+import { LARGEST_GRID } from '../../nn/sizes.js';
+import { blockSize, fewestPatches, type MaskSettings, possibleSizes } from './blocks.js';
 import { drawMasks } from './multiblock.js';
 
 /** Settings of masks whose `minKeep` may be left to the program. */
@@ -45,16 +46,16 @@ export function checkMaskSettings(wishes: MaskWishes, patch: { imageSize: number
  */
 function requireFreeContext(settings: MaskSettings): void {
   if (leavesContext(settings)) return;
-  const { targets, targetScale, minKeep } = settings;
-  const fewer = Array.from({ length: targets - 1 }, (_, at) => targets - 1 - at).find((count) =>
-    leavesContext({ ...settings, targets: count }),
+  const { targetBlocks, targetScale, minKeep } = settings;
+  const fewer = Array.from({ length: targetBlocks - 1 }, (_, at) => targetBlocks - 1 - at).find((count) =>
+    leavesContext({ ...settings, targetBlocks: count }),
   );
   throw new UserError(
-    `masks are impossible: ${targets} targets of ${targetScale.join(' to ')} of the image leave no context of at ` +
+    `masks are impossible: ${targetBlocks} targets of ${targetScale.join(' to ')} of the image leave no context of at ` +
       `least ${minKeep} patches outside them, in any of ${TRIED_IMAGES} draws`,
     {
       expected: 'targets that leave room for a context',
-      remedy: `use ${fewer === undefined ? '' : `--targets ${fewer}, or `}a smaller --target-scale (the paper has 0.15-0.2)`,
+      remedy: `use ${fewer === undefined ? '' : `--target-blocks ${fewer}, or `}a smaller --target-scale (the paper has 0.15-0.2)`,
     },
   );
 }
@@ -62,7 +63,7 @@ function requireFreeContext(settings: MaskSettings): void {
 /** Whether at least one of some images has a context outside all its targets. */
 function leavesContext(settings: MaskSettings): boolean {
   const { overlapping } = drawMasks(settings, TRIED_IMAGES, new RandomStream(0, 'check'));
-  return overlapping < TRIED_IMAGES * settings.contexts;
+  return overlapping < TRIED_IMAGES * settings.contextBlocks;
 }
 
 /** Whether every block that can be drawn has room in the grid and enough patches. */

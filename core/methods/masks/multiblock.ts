@@ -1,11 +1,11 @@
 import type { RandomStream } from '../../base/random.js';
-import type { MaskIndices } from '../../nn/tokens.js';
+import type { TokenIndices } from '../../nn/tokens.js';
 import { type BlockSize, blockSize, drawCorner, fewestPatches, type MaskSettings } from './blocks.js';
 
 /** The masks of images that lie side by side in a batch and keep the same numbers of patches. */
 export interface GroupMasks {
-  context: MaskIndices;
-  targets: MaskIndices;
+  context: TokenIndices;
+  targets: TokenIndices;
 }
 
 /** The masks of a batch. */
@@ -38,10 +38,10 @@ const SQUARE = [1, 1] as const;
  * Settings must have passed `checkMaskSettings`.
  */
 export function drawMasks(settings: MaskSettings, images: number, stream: RandomStream): BatchMasks {
-  const { gridSize, contexts } = settings;
+  const { contextBlocks } = settings;
   const sizes = {
-    target: blockSize(gridSize, settings.targetScale, settings.targetAspect, stream.uniform()),
-    context: blockSize(gridSize, settings.contextScale, SQUARE, stream.uniform()),
+    target: blockSize(settings.gridSize, settings.targetScale, settings.targetAspect, stream.uniform()),
+    context: blockSize(settings.gridSize, settings.contextScale, SQUARE, stream.uniform()),
   };
   const groupSize = settings.group ?? images;
   const groups: GroupMasks[] = [];
@@ -51,15 +51,15 @@ export function drawMasks(settings: MaskSettings, images: number, stream: Random
     const drawn = drawGroup(settings, sizes, Math.min(groupSize, images - from), stream);
     groups.push(drawn.masks);
     overlapping += drawn.overlapping;
-    drawnPatches += drawn.contextPatches / (images * contexts);
+    drawnPatches += drawn.contextPatches / (images * contextBlocks);
   }
   return { groups, overlapping, drawnPatches };
 }
 
 /** Mean over all images of the patches that a context or target block keeps. */
 export function meanPatches(groups: readonly GroupMasks[], blocks: keyof GroupMasks): number {
-  const images = groups.reduce((sum, group) => sum + group[blocks].images, 0);
-  return groups.reduce((sum, group) => sum + group[blocks].images * group[blocks].tokens, 0) / images;
+  const images = groups.reduce((sum, group) => sum + group[blocks].imageCount, 0);
+  return groups.reduce((sum, group) => sum + group[blocks].imageCount * group[blocks].tokenCount, 0) / images;
 }
 
 /** The masks of a group, and how many patches its contexts had before they were cut. */
@@ -69,7 +69,8 @@ function drawGroup(
   images: number,
   stream: RandomStream,
 ): { masks: GroupMasks; overlapping: number; contextPatches: number } {
-  const { targets, contexts } = settings;
+  const { gridSize, targetBlocks, contextBlocks } = settings;
+  const patchCount = gridSize ** 2;
   const targetPatches: Int32Array[][] = [];
   const contextPatches: Int32Array[][] = [];
   let overlapping = 0;
@@ -77,16 +78,19 @@ function drawGroup(
     const { blocks, covered } = drawTargets(settings, sizes.target, stream);
     targetPatches.push(blocks);
     const drawn: Int32Array[] = [];
-    for (let context = 0; context < contexts; context++) {
+    for (let context = 0; context < contextBlocks; context++) {
       const { patches, avoided } = drawContext(settings, sizes.context, covered, stream);
       drawn.push(patches);
-      if (avoided < targets) overlapping++;
+      if (avoided < targetBlocks) overlapping++;
     }
     contextPatches.push(drawn);
   }
   const cut = settings.mode === 'reference' ? cutLast : cutRandom(stream);
   return {
-    masks: { context: collate(contextPatches, contexts, cut), targets: collate(targetPatches, targets, cut) },
+    masks: {
+      context: collate(contextPatches, contextBlocks, patchCount, cut),
+      targets: collate(targetPatches, targetBlocks, patchCount, cut),
+    },
     overlapping,
     contextPatches: contextPatches.flat().reduce((sum, { length }) => sum + length, 0),
   };
@@ -94,10 +98,10 @@ function drawGroup(
 
 /** An image's target blocks, and for each patch the number (from 1) of the first block that covers it, or 0. */
 function drawTargets(settings: MaskSettings, size: BlockSize, stream: RandomStream) {
-  const { gridSize, targets } = settings;
+  const { gridSize, targetBlocks } = settings;
   const covered = new Uint16Array(gridSize * gridSize);
   const blocks: Int32Array[] = [];
-  for (let target = 1; target <= targets; target++) {
+  for (let target = 1; target <= targetBlocks; target++) {
     const patches = patchesOf(size, drawCorner(settings, size, stream), gridSize);
     for (const patch of patches) covered[patch] ||= target;
     blocks.push(patches);
@@ -107,9 +111,9 @@ function drawTargets(settings: MaskSettings, size: BlockSize, stream: RandomStre
 
 /** A context block without the patches of the first `avoided` targets. */
 function drawContext(settings: MaskSettings, size: BlockSize, covered: Uint16Array, stream: RandomStream) {
-  const { gridSize, targets } = settings;
+  const { gridSize, targetBlocks } = settings;
   const fewest = fewestPatches(settings);
-  for (let avoided = targets; avoided >= 0; avoided--) {
+  for (let avoided = targetBlocks; avoided >= 0; avoided--) {
     for (let draw = 0; draw < DRAWS; draw++) {
       const block = patchesOf(size, drawCorner(settings, size, stream), gridSize);
       const patches = block.filter((patch) => isFree(covered[patch] as number, avoided));
@@ -158,13 +162,14 @@ function cutRandom(stream: RandomStream): Cut {
 }
 
 /** Cuts every block to the length of the shortest and lists them mask by mask: [B][M][...] -> [M B K]. */
-function collate(blocks: readonly Int32Array[][], masks: number, cut: Cut): MaskIndices {
-  const tokens = Math.min(...blocks.flat().map((block) => block.length));
-  const indices = new Int32Array(masks * blocks.length * tokens);
-  for (let mask = 0; mask < masks; mask++) {
+function collate(blocks: readonly Int32Array[][], maskCount: number, patchCount: number, cut: Cut): TokenIndices {
+  const tokenCount = Math.min(...blocks.flat().map((block) => block.length));
+  const imageCount = blocks.length;
+  const indices = new Int32Array(maskCount * imageCount * tokenCount);
+  for (let mask = 0; mask < maskCount; mask++) {
     blocks.forEach((image, at) => {
-      indices.set(cut(image[mask] as Int32Array, tokens), (mask * blocks.length + at) * tokens);
+      indices.set(cut(image[mask] as Int32Array, tokenCount), (mask * imageCount + at) * tokenCount);
     });
   }
-  return { masks, images: blocks.length, tokens, indices };
+  return { maskCount, imageCount, tokenCount, patchCount, indices };
 }

@@ -1,6 +1,4 @@
 import { scaleLinear, scaleLog } from 'd3-scale';
-import type { RunFolder } from '../run/run-folder.js';
-import { type LogRow, readRunLog } from '../run/run-log.js';
 import {
   type Axis,
   axisBelow,
@@ -13,9 +11,11 @@ import {
   text,
   titleAt,
   widthOf,
-} from './chart-parts.js';
-import { COLOURS } from './colours.js';
-import { writePicture } from './picture.js';
+} from '../report/chart-parts.js';
+import { COLOURS } from '../report/colours.js';
+import { writePicture } from '../report/picture.js';
+import type { RunFolder } from './run-folder.js';
+import { type LogRow, readRunLog } from './run-log.js';
 
 /** One chart: a title, and lines over steps. */
 interface Panel {
@@ -24,38 +24,58 @@ interface Panel {
   logarithmic?: boolean;
 }
 
-const PANELS: readonly Panel[] = [
-  {
-    title: 'Loss',
-    lines: [
-      { name: 'whole objective', colour: COLOURS.black, value: (row) => row.loss },
-      { name: 'prediction loss', colour: COLOURS.blue, value: (row) => row.predictionLoss },
-    ],
-  },
-  {
-    title: 'Collapse: effective rank (RankMe), fixed images',
-    lines: [{ name: 'rank', colour: COLOURS.vermilion, value: (row) => row.targetRank }],
-  },
-  {
-    title: 'Collapse: standard deviation',
-    lines: [
-      { name: 'targets of a batch', colour: COLOURS.sky, value: (row) => row.batchDeviation },
-      { name: 'fixed images', colour: COLOURS.green, value: (row) => row.targetDeviation },
-    ],
-  },
-  {
-    title: 'Gradient norm',
-    lines: [{ name: 'norm', colour: COLOURS.purple, value: (row) => row.gradientNorm }],
-    logarithmic: true,
-  },
-  { title: 'Learning rate', lines: [{ name: 'rate', colour: COLOURS.orange, value: (row) => row.learningRate }] },
-  { title: 'Weight decay', lines: [{ name: 'decay', colour: COLOURS.sky, value: (row) => row.weightDecay }] },
-  {
-    title: 'Momentum of the moving average',
-    lines: [{ name: 'momentum', colour: COLOURS.black, value: (row) => row.momentum }],
-  },
-  { title: 'Images per second', lines: [{ name: 'rate', colour: COLOURS.blue, value: (row) => row.imagesPerSecond }] },
-];
+const PALETTE = [COLOURS.blue, COLOURS.vermilion, COLOURS.green, COLOURS.purple, COLOURS.orange, COLOURS.sky] as const;
+
+/** The panels of a log: what every method has, and a panel for each number of its own. */
+function panelsOf(rows: readonly LogRow[]): Panel[] {
+  const first = rows[0] as LogRow;
+  const own = (group: 'method' | 'rates') =>
+    Object.keys(first[group]).map(
+      (name, at): Panel => ({
+        title: titleOf(name),
+        lines: [{ name, colour: PALETTE[at % PALETTE.length] as string, value: (row) => row[group][name] ?? null }],
+      }),
+    );
+  return [
+    {
+      title: 'Loss and its terms',
+      lines: [
+        { name: 'loss', colour: COLOURS.black, value: (row) => row.loss },
+        ...Object.keys(first.terms).map((name, at) => ({
+          name,
+          colour: PALETTE[at % PALETTE.length] as string,
+          value: (row: LogRow) => row.terms[name] ?? null,
+        })),
+      ],
+    },
+    {
+      title: 'Collapse: effective rank (RankMe), fixed images',
+      lines: [{ name: 'rank', colour: COLOURS.vermilion, value: (row) => row.featureRank }],
+    },
+    {
+      title: 'Collapse: standard deviation, fixed images',
+      lines: [{ name: 'std', colour: COLOURS.green, value: (row) => row.featureStd }],
+    },
+    {
+      title: 'Gradient norm',
+      lines: [{ name: 'norm', colour: COLOURS.purple, value: (row) => row.gradientNorm }],
+      logarithmic: true,
+    },
+    ...own('rates'),
+    ...own('method'),
+    {
+      title: 'Images per second',
+      lines: [{ name: 'rate', colour: COLOURS.blue, value: (row) => row.imagesPerSecond }],
+    },
+    ...monitorPanels(rows),
+  ];
+}
+
+/** 'contextPatches' -> 'Context patches' */
+function titleOf(name: string): string {
+  const words = name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
 
 /** A panel for each value of each monitor. */
 function monitorPanels(rows: readonly LogRow[]): Panel[] {
@@ -76,7 +96,7 @@ const COLUMNS = 2;
 const PANEL = { width: 620, height: 300 };
 const MARGIN = { left: 70, top: 45, right: 30, bottom: 50 };
 /** Most points of a line; of longer runs, every n-th step is drawn. */
-const MOST_POINTS = 4000;
+const MAX_POINTS = 4000;
 /** Points of a line so short that each is marked: a single one makes no line. */
 const FEW_POINTS = 30;
 
@@ -88,7 +108,7 @@ export async function writeCurves(folder: RunFolder): Promise<void> {
 
 /** The curves as SVG. */
 export function drawCurves(rows: readonly LogRow[]): string {
-  const panels = [...PANELS, ...monitorPanels(rows)];
+  const panels = panelsOf(rows);
   const height = Math.ceil(panels.length / COLUMNS) * PANEL.height;
   const parts = panels.map((panel, index) =>
     drawPanel(panel, rows, (index % COLUMNS) * PANEL.width, Math.floor(index / COLUMNS) * PANEL.height),
@@ -156,7 +176,7 @@ function pointsOf(rows: readonly LogRow[], value: (row: LogRow) => number | null
     const y = value(row);
     return y === null || !Number.isFinite(y) || (logarithmic && y <= 0) ? [] : [[row.step, y]];
   });
-  const every = Math.ceil(points.length / MOST_POINTS);
+  const every = Math.ceil(points.length / MAX_POINTS);
   return points.filter((_, at) => at % every === 0);
 }
 

@@ -1,0 +1,2 @@
+/** The name of the program, in messages, file formats and paths. */
+export const PROGRAM = 'ijepa';

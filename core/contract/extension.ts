@@ -1,0 +1,51 @@
+import { fileURLToPath } from 'node:url';
+import { reasonOf, UserError } from '../base/errors.js';
+
+/** Something that a plugin brought under a name. */
+export interface ExtensionOf<Kind extends string, Item extends { name: string }> {
+  readonly kind: Kind;
+  readonly item: Item;
+  /** The plugin's name. */
+  readonly plugin: string;
+}
+type AnyExtension = ExtensionOf<string, { name: string }>;
+
+/** A name for it that nothing else has. */
+export function labelOf({ kind, item }: AnyExtension): string {
+  return `${kind} ${item.name}`;
+}
+
+/** What it is, for people. */
+export function describeExtension({ kind, item, plugin }: AnyExtension): string {
+  return `the ${kind} '${item.name}' of the plugin ${plugin}`;
+}
+
+/** Where the program's own code lies, in the lines of a stack. */
+const PROGRAM = ['core/', 'commands/', 'bin/'].map((folder) => new URL(`../../${folder}`, import.meta.url).href);
+
+/** What went wrong in a plugin and, where its stack tells, where in its code; in one line. */
+export function reasonInPlugin(error: unknown): string {
+  const stack = error instanceof Error ? (error.stack ?? '').split('\n') : [];
+  const frames = stack.map((line) => /([^\s()]+):(\d+):\d+\)?$/.exec(line) ?? []);
+  const [, file, row] = frames.find(([, file]) => file !== undefined && isOfPlugin(file)) ?? [];
+  return file === undefined
+    ? reasonOf(error)
+    : `${reasonOf(error)} (${file.startsWith('file:') ? fileURLToPath(file) : file}, line ${row})`;
+}
+
+/** Whether a file is neither of the program, nor of a package, nor of Node. */
+function isOfPlugin(file: string): boolean {
+  return !PROGRAM.some((folder) => file.startsWith(folder)) && !/^node:|[\\/]node_modules[\\/]/.test(file);
+}
+
+/** The error of something that does not do what the contract of plugins says. */
+export function failureOf(extension: AnyExtension, problem: string, cause?: unknown): UserError {
+  return new UserError(
+    `${describeExtension(extension)} ${problem}`,
+    {
+      expected: 'what core/plugin.ts describes',
+      remedy: `correct the plugin, or choose another ${extension.kind}`,
+    },
+    { cause },
+  );
+}

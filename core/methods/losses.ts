@@ -1,0 +1,136 @@
+import { UserError } from '../base/errors.js';
+import { RandomStream } from '../base/random.js';
+import { failureOf, reasonInPlugin } from '../contract/extension.js';
+import { type Scalar, type Tensor, tf } from '../engine/tf.js';
+import type { MethodExtension, Term } from './method.js';
+
+/** Losses and regularizers that plugins bring, as terms of a method. */
+/** The names of their terms, in logs. */
+export const TERM_NAMES = { loss: 'prediction', regularizer: 'regularizer' } as const;
+
+type LossExtension = Extract<MethodExtension, { kind: 'loss' }>;
+type RegularizerExtension = Extract<MethodExtension, { kind: 'regularizer' }>;
+type ImageTerm<Outputs, Targets> = Extract<Term<Outputs, Targets>, { over: 'images' }>;
+type BatchTerm<Outputs, Targets> = Extract<Term<Outputs, Targets>, { over: 'batch' }>;
+
+/**
+ * The distance between predicted and target representations, both [M, J, D].
+ * @param pick what is predicted, and the target
+ */
+export function predictionTerm<O, T>(
+  loss: LossExtension,
+  pick: (outputs: O, targets: T) => readonly [predicted: Tensor, target: Tensor],
+): ImageTerm<O, T> {
+  return {
+    name: TERM_NAMES.loss,
+    weight: 1,
+    over: 'images',
+    compute: (outputs, targets) => predictionLoss(loss, ...pick(outputs, targets)),
+  };
+}
+
+/**
+ * A term against collapse, on a row for each context of the whole batch.
+ * @param rows [n, D]
+ * @param width D
+ */
+export function regularizerTerm<O, T>(
+  regularizer: RegularizerExtension,
+  weight: number,
+  rows: (outputs: O) => Tensor,
+  width: number,
+): BatchTerm<O, T> {
+  return {
+    name: TERM_NAMES.regularizer,
+    weight,
+    over: 'batch',
+    rows,
+    draw: (stream) => drawNumbers(regularizer, stream, width),
+    compute: (pooled, drawn) => askForScalar(regularizer, () => regularizer.item.compute(tf, pooled, drawn)),
+  };
+}
+
+function predictionLoss(loss: LossExtension, predicted: Tensor, target: Tensor): Scalar {
+  if (predicted.shape.join() !== target.shape.join()) {
+    throw new Error(`the loss expected predictions of [${target.shape}], received [${predicted.shape}]`);
+  }
+  return askForScalar(loss, () => loss.item.compute(tf, predicted, target));
+}
+
+function drawNumbers(regularizer: RegularizerExtension, stream: RandomStream, width: number) {
+  const numbers = ask(regularizer, () => regularizer.item.draw?.(stream, width) ?? {});
+  for (const [name, { shape, values }] of Object.entries(numbers)) {
+    const size = shape.reduce((product, side) => product * side, 1);
+    if (values instanceof Float32Array && values.length === size) continue;
+    throw failureOf(regularizer, `drew ${values?.length} numbers as '${name}' of shape [${shape}], not a Float32Array`);
+  }
+  return numbers;
+}
+
+/** Blocks, patches of each, and rows of a trial: small, but with axes that cannot be mixed up. */
+const [BLOCKS, PATCHES, ROWS] = [2, 3, 5];
+
+/**
+ * Computes losses and regularizers once with their gradients, on a few random numbers.
+ * @param width D
+ * @throws UserError that names the plugin
+ */
+export async function tryExtensions(extensions: readonly (MethodExtension | null)[], width: number): Promise<void> {
+  const stream = new RandomStream(0, 'trial');
+  const random = (...shape: number[]) => {
+    const size = shape.reduce((product, side) => product * side, 1);
+    return tf.tensor(
+      Float32Array.from({ length: size }, () => stream.normal()),
+      shape,
+    );
+  };
+  for (const extension of extensions) {
+    if (extension?.kind === 'loss') {
+      const [predicted, target] = [random(BLOCKS, PATCHES, width), random(BLOCKS, PATCHES, width)];
+      await tryOne(extension, predicted, (x) => predictionLoss(extension, x, target));
+      tf.dispose([predicted, target]);
+    } else if (extension) {
+      const numbers = drawNumbers(extension, new RandomStream(0, 'regularizer', 1), width);
+      const drawn = Object.fromEntries(
+        Object.entries(numbers).map(([name, { shape, values }]) => [name, tf.tensor(values, [...shape])]),
+      );
+      const pooled = random(ROWS, width);
+      await tryOne(extension, pooled, (x) => askForScalar(extension, () => extension.item.compute(tf, x, drawn)));
+      tf.dispose([pooled, drawn]);
+    }
+  }
+}
+
+async function tryOne(extension: MethodExtension, x: Tensor, compute: (x: Tensor) => Scalar): Promise<void> {
+  try {
+    const { value, grad } = tf.valueAndGrad(compute)(x);
+    const [[number = Number.NaN], gradient] = [await value.data(), await grad.data()];
+    tf.dispose([value, grad]);
+    if (!Number.isFinite(number)) throw failureOf(extension, `gave ${number} on normal random numbers`);
+    if (!gradient.every(Number.isFinite)) throw failureOf(extension, 'has a gradient of NaN on random numbers');
+  } catch (error) {
+    throw error instanceof UserError ? error : failureOf(extension, `failed: ${reasonInPlugin(error)}`, error);
+  }
+}
+
+/** What a plugin gives; what it throws is told with its name. */
+function ask<T>(extension: MethodExtension, compute: () => T): T {
+  try {
+    return compute();
+  } catch (error) {
+    throw error instanceof UserError ? error : failureOf(extension, `failed: ${reasonInPlugin(error)}`, error);
+  }
+}
+
+function askForScalar(extension: MethodExtension, compute: () => Scalar): Scalar {
+  const value: unknown = ask(extension, compute);
+  if (value instanceof tf.Tensor && value.rank === 0 && value.dtype === 'float32') return value as Scalar;
+  throw failureOf(extension, `gave ${describe(value)} instead of a scalar of tf`);
+}
+
+function describe(value: unknown): string {
+  if (value instanceof tf.Tensor) return `a tensor of ${value.dtype}[${value.shape}]`;
+  if (value instanceof Promise) return 'a promise';
+  if (value === null || typeof value !== 'object') return String(value);
+  return `an object of ${value.constructor?.name ?? 'no'} class`;
+}

@@ -1,0 +1,234 @@
+import type { RandomStream } from '../base/random.js';
+import type { Option } from '../config/option.js';
+import type { Preset } from '../config/presets.js';
+import type { Options } from '../config/schema.js';
+import type { ExtensionOf } from '../contract/extension.js';
+import type { DrawnNumbers, PredictionLoss, Regularizer } from '../contract/objectives.js';
+import type { CropSettings } from '../data/crop.js';
+import type { Scalar, Tensor } from '../engine/tf.js';
+import type { Backbone } from '../nn/backbone.js';
+import type { Pass } from '../nn/cost.js';
+import type { ParameterShapes, Parameters } from '../nn/parameters.js';
+import type { VitSize } from '../nn/sizes.js';
+import type { MaskTensors, TokenIndices } from '../nn/tokens.js';
+import type { ParameterPolicy } from '../optim/policy.js';
+import type { RunLength } from '../optim/schedules.js';
+
+/** Tensors by name. */
+export type Tensors = Readonly<Record<string, Tensor>>;
+/** The weights of every network by its name: { encoder, predictor, target_encoder }. */
+export type Networks = Readonly<Record<string, Parameters>>;
+
+/**
+ * A self-supervised method: what the trainer has to know of it. It holds no weights; every function takes those it needs.
+ *
+ * A step of the trainer: draw, targets (without gradient), outputs (with gradient), terms, gradients, optimiser's update,
+ * moving averages, next state. A batch may be computed in parts: `Part` is what a function sees.
+ *
+ * `targets`, `outputs`, terms and logs use operations of `tf` and the functions of `core/nn`; they read no tensor. They are
+ * not called in every step: an engine may record what they do and repeat that with other data. So every number that
+ * changes from step to step has to come in a tensor of `part`.
+ */
+export interface Method<Outputs extends Tensors = Tensors, Targets extends Tensors = Tensors> {
+  readonly networks: Readonly<Record<string, NetworkSpec>>;
+  /** The images that it wants to see. */
+  readonly views: readonly ViewSpec[];
+  /** Networks that can be judged downstream, by the names that users give them; the first is the usual one: { target: 'target_encoder' }. */
+  readonly encoders: Readonly<Record<string, string>>;
+  /** Sizes of its networks, which a checkpoint records beside image and patch size: { encoder, predictor }. */
+  readonly sizes: Readonly<Record<string, VitSize>>;
+  /** What is random in a step beside crops: masks and the like, for the whole batch over all ranks, from the step's own stream. */
+  draw?(stream: RandomStream, imageCount: number): BatchDraw;
+  /** What `draw` gives, for previews: by name, what a mask's patches are to the method. */
+  readonly masks: Readonly<Record<string, MaskInfo>>;
+  /** What is to be predicted. No gradient is taken. */
+  targets(networks: Networks, part: Part): Targets;
+  /** What is predicted. */
+  outputs(networks: Networks, part: Part): Outputs;
+  /** The loss is their weighted sum. */
+  readonly terms: readonly Term<Outputs, Targets>[];
+  /** State beside weights: a centre, running statistics. */
+  readonly state?: MethodState<Outputs, Targets>;
+  /** Scheduled numbers beside learning rate and weight decay, by name: the decay of a moving average, a temperature. */
+  readonly rates: Readonly<Record<string, Rate>>;
+  /** What it logs beside its terms, and what of its draws. */
+  readonly logs: readonly LogColumn<Outputs, Targets>[];
+  /**
+   * Tries what plugins bring on a few random numbers, so that what cannot work is found before a run begins.
+   * @throws UserError that names the plugin
+   */
+  check?(): Promise<void>;
+  dispose(): void;
+}
+
+/** A network's parameters and how they come about. */
+export interface NetworkSpec {
+  readonly shapes: ParameterShapes;
+  readonly role: Role;
+  /** First values of a parameter; default: `initialValue` of `core/nn/init.ts`. Those of a moving average are copies. */
+  init?(name: string, shape: readonly number[], stream: RandomStream): Float32Array;
+}
+
+export type Role =
+  /** Trained. The policy names parameters without weight decay, and layer-wise learning rates. */
+  | { readonly by: 'gradient'; readonly policy?: ParameterPolicy }
+  /** Follows the parameters of the same names of another network: θ̄ ← μ θ̄ + (1 - μ) θ. `decay` names the rate that is μ. */
+  | { readonly by: 'ema'; readonly of: string; readonly decay: string }
+  /** Stays as it is. */
+  | { readonly by: 'fixed' };
+
+/** Crops of each image: `count` squares. What it leaves out is as in the run's options. */
+export interface ViewSpec {
+  readonly name: string;
+  readonly count: number;
+  readonly crop?: Partial<CropSettings>;
+}
+
+/** What was drawn for a batch. */
+export interface BatchDraw {
+  /** Images that lie side by side and keep the same numbers of patches, in the order of the batch. */
+  readonly groups: readonly DrawnGroup[];
+  /** Numbers of the step for the log. */
+  readonly logs: Readonly<Record<string, number>>;
+}
+
+export interface DrawnGroup {
+  readonly imageCount: number;
+  readonly masks: Readonly<Record<string, TokenIndices>>;
+  /** Numbers of each image, [B, ...], image by image. */
+  readonly values?: Readonly<Record<string, DrawnNumbers>>;
+}
+
+/** A part of a batch on the engine. Letters: b its images. */
+export type Part = {
+  /** Of each view [count b, S, S, 3]: the views of an image side by side. */
+  views: Tensors;
+  masks: Readonly<Record<string, MaskTensors>>;
+  /** [b, ...] */
+  values: Tensors;
+  /** The method's own state, and its rates, as scalars. */
+  state: Tensors;
+  rates: Tensors;
+  /** Its fraction of the batch's images; the parts' sum is 1. */
+  fraction: number;
+};
+
+/** A term of the loss. */
+export type Term<Outputs, Targets> = {
+  /** Column of the log. */
+  readonly name: string;
+  readonly weight: number;
+} & (
+  | {
+      /** A mean over images: parts of a batch add up to it. */
+      readonly over: 'images';
+      compute(outputs: Outputs, targets: Targets, part: Part): Scalar;
+    }
+  | {
+      /** Has to see what belongs to it of the whole batch; where that is computed in parts, by the gradient cache. */
+      readonly over: 'batch';
+      /** A row for each image, view or context: small. */
+      rows(outputs: Outputs): Tensor;
+      /** Random numbers of the step, by name. */
+      draw?(stream: RandomStream): Readonly<Record<string, DrawnNumbers>>;
+      compute(rows: Tensor, drawn: Tensors): Scalar;
+    }
+);
+
+/** State that a method carries from step to step, the same on all ranks. */
+export interface MethodState<Outputs, Targets> {
+  readonly initial: Readonly<Record<string, DrawnNumbers>>;
+  /** Of a part; summed over parts and ranks. Means are to be multiplied by `part.fraction`. */
+  statistics(outputs: Outputs, targets: Targets, part: Part): Tensors;
+  next(state: Tensors, statistics: Tensors): Tensors;
+}
+
+/** A number of each step, counted from 1. */
+export type Rate = (step: number, length: RunLength) => number;
+
+/** A number that is logged of each step. */
+export interface LogColumn<Outputs, Targets> {
+  readonly name: string;
+  /** Computed from rows of the whole batch. */
+  rows(outputs: Outputs, targets: Targets, part: Part): Tensor;
+  compute(rows: Tensor): Scalar;
+}
+
+/** What the patches of a mask are. */
+export interface MaskInfo {
+  /** For captions: 'context', 'target'. */
+  readonly title: string;
+  /** Whether the trained encoder sees these patches, or has to predict them. */
+  readonly role: 'visible' | 'predicted';
+}
+
+/** Own options as `options` of a definition describes them. */
+export type OwnOptions<Table> = { readonly [Name in keyof Table]: Table[Name] extends Option<infer T> ? T : never };
+
+/** A method as users choose it: `--method NAME`. */
+export interface MethodDefinition<Own = Readonly<Record<string, unknown>>> {
+  /** In lower case. */
+  readonly name: string;
+  /** As tables write it. */
+  readonly title: string;
+  /** One line for people, with its source. */
+  readonly summary: string;
+  /** Options of its own: flags, help, files, validation and the record of a run come from here. */
+  readonly options: { readonly [Name in keyof Own]: Option<Own[Name]> };
+  /** Defaults that differ from those of the common options. */
+  readonly defaults: Partial<Options>;
+  readonly presets: Readonly<Record<string, Preset>>;
+  /** What plugins bring that the options name; null for none. */
+  extensions?(options: Options & Own): Readonly<Record<string, ExtensionRequest | null>>;
+  /**
+   * @throws UserError where options do not fit one another
+   */
+  create(options: Options & Own, context: MethodContext): Method;
+  /** What automatic options come to. */
+  automatic?(options: Options & Own): Readonly<Record<string, number>>;
+  /** The objective in words. */
+  describe(options: Options & Own): string;
+  /**
+   * The passes of a step through transformers, for one image: memory and operations come from here.
+   * @param drawn means of what `draw` logs
+   */
+  passes(options: Options & Own, drawn: Readonly<Record<string, number>>): readonly Pass[];
+  /** What masks come to over many steps, in lines for people. */
+  describeMasks?(options: Options & Own): readonly string[];
+  /** What a benchmark of a size uses instead of drawn masks, so that it can be compared with others. */
+  readonly benchmarks?: Readonly<Record<string, BenchmarkMasks>>;
+}
+
+/** Masks of a benchmark: how many an image and how many patches of each, and what `draw` would log. */
+export interface BenchmarkMasks {
+  /** Own options of that size. */
+  readonly options?: Readonly<Record<string, unknown>>;
+  readonly masks: Readonly<Record<string, readonly [maskCount: number, tokenCount: number]>>;
+  readonly logs: Readonly<Record<string, number>>;
+}
+
+/** What plugins may bring to a method. */
+export type MethodExtension = ExtensionOf<'loss', PredictionLoss> | ExtensionOf<'regularizer', Regularizer>;
+
+/** Something that plugins bring under a name, and the option that names it. */
+export interface ExtensionRequest {
+  readonly kind: MethodExtension['kind'];
+  readonly name: string;
+  readonly option: string;
+  /** Whether there may be none. */
+  readonly none?: boolean;
+}
+
+/** What a method is made from. */
+export interface MethodContext {
+  readonly backbone: Backbone;
+  /** By the names of `extensions`. */
+  readonly extensions: Readonly<Record<string, MethodExtension | null>>;
+}
+
+/** Keeps the types of a definition's own options while they are written, and forgets them for the registry. */
+export function defineMethod<Table extends Readonly<Record<string, Option<never> | Option<unknown>>>>(
+  definition: Omit<MethodDefinition<OwnOptions<Table>>, 'options'> & { readonly options: Table },
+): MethodDefinition {
+  return definition as unknown as MethodDefinition;
+}

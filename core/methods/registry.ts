@@ -1,0 +1,5 @@
+import ijepa from './ijepa/index.js';
+import type { MethodDefinition } from './method.js';
+
+/** The methods that come with the program; the first is the usual one. */
+export const METHODS: readonly MethodDefinition[] = [ijepa];

@@ -1,0 +1,54 @@
+import { hiddenWidth, type VitSize } from './sizes.js';
+
+/** One network's share in a training step, for one image. */
+export interface Pass {
+  readonly size: VitSize;
+  /** Sequences an image, and tokens of each. */
+  readonly rows: number;
+  readonly tokens: number;
+  /** First tokens that have no query in the last block. */
+  readonly queryOffset?: number;
+  /** Whether gradients are taken. */
+  readonly trained: boolean;
+  /** Linear layers before and after the blocks: how many tokens go through each, its inputs and outputs. */
+  readonly projections: readonly Projection[];
+}
+
+export interface Projection {
+  readonly tokens: number;
+  readonly inputs: number;
+  readonly outputs: number;
+  /** Whether nobody needs the gradient by its inputs, as with pixels. */
+  readonly ofConstants?: boolean;
+}
+
+/**
+ * Floating-point operations of a step's matrix products for one image. A product [a, b] [b, c] takes 2 a b c; gradients by
+ * inputs and by weights take as many as the value each.
+ */
+export function stepOperations(passes: readonly Pass[]): number {
+  return passes.reduce((sum, pass) => {
+    const blocks = pass.rows * blockOperations(pass.size, pass.tokens, pass.queryOffset);
+    const times = pass.trained ? 3 : 1;
+    const projections = pass.projections.reduce(
+      (total, { tokens, inputs, outputs, ofConstants = false }) =>
+        total + 2 * tokens * inputs * outputs * (pass.trained && ofConstants ? 2 : times),
+      0,
+    );
+    return sum + times * blocks + projections;
+  }, 0);
+}
+
+/** Operations of the values alone. */
+export function forwardOperations(passes: readonly Pass[]): number {
+  return stepOperations(passes.map((pass) => ({ ...pass, trained: false })));
+}
+
+function blockOperations(size: VitSize, tokens: number, queryOffset = 0): number {
+  const { dim, depth } = size;
+  const queriesKeysValues = 2 * tokens * dim * 3 * dim;
+  const attention = 2 * (2 * tokens * dim); // of a token: its query by all keys, its weights by all values
+  const projectionAndMlp = 2 * dim * dim + 2 * (2 * dim * hiddenWidth(size));
+  const ofToken = attention + projectionAndMlp;
+  return depth * (queriesKeysValues + tokens * ofToken) - queryOffset * ofToken;
+}

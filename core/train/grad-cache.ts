@@ -1,0 +1,80 @@
+import type { Engine } from '../engine/contract.js';
+import { type Scalar, type Tensor, tf } from '../engine/tf.js';
+import type { Method, Networks, Part, Tensors, Term } from '../methods/method.js';
+
+/*
+ * The gradient cache (Gao et al. 2021, GradCache) for terms over the whole batch.
+ *
+ * Such a term's R is no mean over parts. Where a batch is computed in several, the rows z of all parts are computed first
+ * without gradient, then R(z) and G = ∂R/∂z; each part adds ⟨G, z(θ)⟩, whose gradient is that of R itself, and its share of
+ * R - ⟨G, z⟩, which brings the sum of the parts to R. Where there is one part, it computes R itself.
+ */
+
+/** What stands for terms over the whole batch in a part of it: what they drew, or G and the share of R - ⟨G, z⟩. */
+export type CachedTerms = Readonly<Record<string, { drawn: Tensors } | { grad: Tensor; correction: Tensor }>>;
+
+/** One `CachedTerms` for each part; the caller's to dispose. What was drawn is used up. */
+export type GradCache = (
+  networks: Networks,
+  parts: readonly Part[],
+  drawn: Readonly<Record<string, Tensors>>,
+) => Promise<CachedTerms[]>;
+
+type BatchTerm = Extract<Term<Tensors, Tensors>, { over: 'batch' }>;
+
+/** Prepares the cache for an engine. */
+export function prepareGradCache(engine: Engine, method: Method): GradCache {
+  const terms = method.terms.filter((term): term is BatchTerm => term.over === 'batch');
+  const rowsOf = engine.compile((networks: Networks, part: Part) =>
+    tf.tidy(() => {
+      const outputs = method.outputs(networks, part);
+      return Object.fromEntries(terms.map((term) => [term.name, term.rows(outputs)]));
+    }),
+  );
+  const cachedGradients = engine.compile((rows: Tensors[], drawn: Readonly<Record<string, Tensors>>) =>
+    tf.tidy((): CachedTerms[] => {
+      const byTerm = terms.map((term) => {
+        const own = rows.map((part) => part[term.name] as Tensor);
+        return cachedTerm(term, own, drawn[term.name] as Tensors);
+      });
+      return rows.map((_, part) =>
+        Object.fromEntries(terms.map(({ name }, at) => [name, byTerm[at]?.[part]])),
+      ) as CachedTerms[];
+    }),
+  );
+  return async (networks, parts, drawn) => {
+    if (parts.length === 1 || terms.length === 0) {
+      return parts.map(() => Object.fromEntries(terms.map(({ name }) => [name, { drawn: drawn[name] as Tensors }])));
+    }
+    const rows: Tensors[] = [];
+    for (const part of parts) rows.push(await rowsOf(networks, part));
+    const cached = await cachedGradients(rows, drawn);
+    tf.dispose([rows, drawn]);
+    return cached;
+  };
+}
+
+/** G and the share of R - ⟨G, z⟩ of each part. */
+function cachedTerm(term: BatchTerm, rows: readonly Tensor[], drawn: Tensors) {
+  const z = tf.concat([...rows], 0);
+  const { value, grad } = tf.valueAndGrad((x: Tensor) => term.compute(x, drawn))(z);
+  const correction = value.sub(grad.mul(z).sum()).div(rows.length);
+  const sizes = rows.map((part) => part.shape[0] as number);
+  return tf.split(grad, sizes, 0).map((own) => ({ grad: own, correction: correction.clone() }));
+}
+
+/** A term's value of a part: parts add up to that of the batch. */
+export function termOfPart(
+  term: Term<Tensors, Tensors>,
+  outputs: Tensors,
+  targets: Tensors,
+  part: Part,
+  cached: CachedTerms,
+): Scalar {
+  if (term.over === 'images') return term.compute(outputs, targets, part).mul(part.fraction);
+  const known = cached[term.name];
+  if (!known) throw new Error(`nothing was prepared for the term '${term.name}'`);
+  const rows = term.rows(outputs);
+  if ('drawn' in known) return term.compute(rows, known.drawn);
+  return rows.mul(known.grad).sum().add(known.correction);
+}

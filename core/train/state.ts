@@ -1,0 +1,92 @@
+import { RandomStream } from '../base/random.js';
+import { type Tensor, tf } from '../engine/tf.js';
+import type { Method, Networks, Tensors } from '../methods/method.js';
+import { initialValue } from '../nn/init.js';
+import type { ParameterShapes, Parameters } from '../nn/parameters.js';
+
+/** Everything that a step changes. */
+export type TrainState = {
+  /** Steps done. */
+  step: number;
+  networks: Networks;
+  /** What the optimiser keeps of each trained parameter, by name: { first, second }. */
+  slots: Readonly<Record<string, Networks>>;
+  /** The method's own. */
+  own: Tensors;
+};
+
+/** The shapes of a state. */
+export interface StateShapes {
+  readonly networks: Readonly<Record<string, ParameterShapes>>;
+  readonly slots: Readonly<Record<string, Readonly<Record<string, ParameterShapes>>>>;
+  readonly own: ParameterShapes;
+}
+
+export function stateShapes({ networks: specs, state }: Method, slotNames: readonly string[]): StateShapes {
+  const networks = mapEntries(specs, (_, { shapes }) => shapes);
+  const trained = Object.fromEntries(Object.entries(networks).filter(([name]) => specs[name]?.role.by === 'gradient'));
+  return {
+    networks,
+    slots: Object.fromEntries(slotNames.map((slot) => [slot, trained])),
+    own: mapEntries(state?.initial ?? {}, (_, { shape }) => shape),
+  };
+}
+
+/** The state before the first step; moving averages start as copies. */
+export function initialState(method: Method, slotNames: readonly string[], seed: number): TrainState {
+  const networks = initialNetworks(method, seed);
+  return {
+    step: 0,
+    networks,
+    slots: Object.fromEntries(slotNames.map((slot) => [slot, mapNetworks(trainedOf(method, networks), zerosLike)])),
+    own: Object.fromEntries(
+      Object.entries(method.state?.initial ?? {}).map(([name, { shape, values }]) => [
+        name,
+        tf.tensor(values, [...shape]),
+      ]),
+    ),
+  };
+}
+
+/** Fresh weights: each network draws from a stream of its own. */
+export function initialNetworks({ networks }: Pick<Method, 'networks'>, seed: number): Networks {
+  const made: Record<string, Parameters> = {};
+  for (const [name, { shapes, role, init = initialValue }] of Object.entries(networks)) {
+    if (role.by === 'ema') continue;
+    const stream = new RandomStream(seed, `init/${name}`);
+    made[name] = mapEntries(shapes, (parameter, shape) => tf.tensor(init(parameter, shape, stream), [...shape]));
+  }
+  for (const [name, { shapes, role }] of Object.entries(networks)) {
+    if (role.by !== 'ema') continue;
+    const followed = made[role.of] as Parameters;
+    made[name] = mapEntries(shapes, (parameter) => (followed[parameter] as Tensor).clone());
+  }
+  return made;
+}
+
+/** The networks that gradients reach. */
+export function trainedOf({ networks: specs }: Pick<Method, 'networks'>, networks: Networks): Networks {
+  return Object.fromEntries(Object.entries(networks).filter(([name]) => specs[name]?.role.by === 'gradient'));
+}
+
+/** Every tensor of some networks by network and name, in the networks' order. */
+export function* tensorsOf(networks: Networks): Generator<[network: string, name: string, tensor: Tensor]> {
+  for (const [network, parameters] of Object.entries(networks)) {
+    for (const [name, tensor] of Object.entries(parameters)) yield [network, name, tensor];
+  }
+}
+
+export function mapNetworks(networks: Networks, make: (tensor: Tensor) => Tensor): Networks {
+  return mapEntries(networks, (_, parameters) => mapEntries(parameters, (_, tensor) => make(tensor)));
+}
+
+function zerosLike(tensor: Tensor): Tensor {
+  return tf.zeros(tensor.shape);
+}
+
+function mapEntries<In, Out>(
+  entries: Readonly<Record<string, In>>,
+  make: (name: string, value: In) => Out,
+): Record<string, Out> {
+  return Object.fromEntries(Object.entries(entries).map(([name, value]) => [name, make(name, value)]));
+}
