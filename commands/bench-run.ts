@@ -2,12 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { UserError, unknownName } from '../core/base/errors.js';
 import { NONE } from '../core/config/option.js';
 import { resolveOptions } from '../core/config/resolve.js';
-import { encoderSize, imageShape } from '../core/config/sizes.js';
 import { ENGINE_NAMES, type EngineChoice } from '../core/engine/contract.js';
 import { startEngine } from '../core/engine/start.js';
+import { createMethod } from '../core/methods/create.js';
 import type { MethodDefinition } from '../core/methods/method.js';
 import { METHODS } from '../core/methods/registry.js';
-import { createVit } from '../core/nn/backbone.js';
 import { selectPlugins } from '../core/plugins/selected.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
 import type { BenchFlags } from './bench.js';
@@ -41,8 +40,7 @@ export async function bench(flags: BenchFlags): Promise<void> {
         device: flags.device,
         ...(threads !== null && { threads }),
       });
-      const backbone = createVit({ ...imageShape(options), encoder: encoderSize(options) });
-      const method = definition.create(options, { backbone, extensions });
+      const { method } = createMethod(definition, options, extensions);
       results.push(await runBenchmark(engine, flags.config, definition, method, options, steps));
     }
     if (!flags.json) process.stdout.write(`${describe(results.at(-1) as BenchmarkResult, flags)}\n`);

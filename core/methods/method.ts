@@ -39,7 +39,7 @@ export interface Method<Outputs extends Tensors = Tensors, Targets extends Tenso
   readonly sizes: Readonly<Record<string, VitSize>>;
   /** What is random in a step beside crops: masks and the like, for the whole batch over all ranks, from the step's own stream. */
   draw?(stream: RandomStream, imageCount: number): BatchDraw;
-  /** What `draw` gives, for previews: by name, what a mask's patches are to the method. */
+  /** For previews: what the patches are of the masks that `draw` gives, or of values [B, N, 1] that are not 0, by name. */
   readonly masks: Readonly<Record<string, MaskInfo>>;
   /** What is to be predicted. No gradient is taken. */
   targets(networks: Networks, part: Part): Targets;
@@ -178,6 +178,8 @@ export interface MethodDefinition<Own = Readonly<Record<string, unknown>>> {
   /** Defaults that differ from those of the common options. */
   readonly defaults: Partial<Options>;
   readonly presets: Readonly<Record<string, Preset>>;
+  /** What its encoder has beside what the common options say: a class token, for one. */
+  architecture?(options: Options & Own): Partial<VitSize>;
   /** What plugins bring that the options name; null for none. */
   extensions?(options: Options & Own): Readonly<Record<string, ExtensionRequest | null>>;
   /**

@@ -101,7 +101,11 @@ function coverageOf(
   for (let step = 1; step <= steps; step++) {
     for (const group of draw(step, batchSize)) {
       for (const { name, values } of maps) {
-        for (const patch of group.masks[name]?.indices ?? []) values[patch] = (values[patch] as number) + 1 / images;
+        for (let image = 0; image < group.imageCount; image++) {
+          for (const mask of masksOfImage(group, name, image)) {
+            for (const patch of mask) values[patch] = (values[patch] as number) + 1 / images;
+          }
+        }
       }
     }
   }
@@ -244,19 +248,31 @@ function cellsByImage(masks: Method['masks'], group: DrawnGroup): Cell[][] {
   return Array.from({ length: group.imageCount }, (_, image) => {
     let predicted = 0;
     return Object.entries(masks).flatMap(([name, { title, role }]) => {
-      const mask = group.masks[name];
-      if (!mask) return [];
-      const { maskCount, imageCount, tokenCount, indices } = mask;
-      return Array.from({ length: maskCount }, (_, number): Cell => {
-        const start = (number * imageCount + image) * tokenCount;
-        const label = maskCount > 1 ? `${title} ${number + 1}` : title;
+      const sets = masksOfImage(group, name, image);
+      return sets.map((patches, number): Cell => {
+        const label = sets.length > 1 ? `${title} ${number + 1}` : title;
         return {
-          title: `${label}: ${tokenCount} patches`,
+          title: `${label}: ${patches.size} patches`,
           legend: role === 'visible' ? `${label}: what the encoder sees` : label,
           colour: role === 'visible' ? CONTEXT_COLOUR : (TARGET_COLOURS[predicted++ % TARGET_COLOURS.length] as string),
-          patches: new Set(indices.subarray(start, start + tokenCount)),
+          patches,
         };
       });
     });
   });
+}
+
+/** The patches of an image's masks of a name: lists of indices, or values [B, N, 1] that are not 0. */
+function masksOfImage({ masks, values, imageCount }: DrawnGroup, name: string, image: number): Set<number>[] {
+  const mask = masks[name];
+  if (mask) {
+    return Array.from({ length: mask.maskCount }, (_, number) => {
+      const start = (number * imageCount + image) * mask.tokenCount;
+      return new Set(mask.indices.subarray(start, start + mask.tokenCount));
+    });
+  }
+  const numbers = values?.[name]?.values ?? new Float32Array();
+  const patchCount = numbers.length / imageCount;
+  const own = numbers.subarray(image * patchCount, (image + 1) * patchCount);
+  return [new Set([...own.keys()].filter((patch) => own[patch] !== 0))];
 }

@@ -9,7 +9,6 @@ import { compareWithRun, newRunRecord, type RunRecord, readRunRecord, writeRunRe
 import { placeOf, type ResolvedOptions } from '../config/resolve.js';
 import type { Options } from '../config/schema.js';
 import { learningRateSchedule, microBatchSizeOf } from '../config/settings.js';
-import { encoderSize, imageShape } from '../config/sizes.js';
 import type { DataSet, ImageCollection } from '../contract/data-sets.js';
 import { cropSettings } from '../data/crop.js';
 import { keepListing, listingFrom } from '../data/listing/kept.js';
@@ -19,8 +18,8 @@ import { checkOutside } from '../data/outside.js';
 import { SkippedImages } from '../data/skipped.js';
 import { type AtOnce, outOfMemory } from '../engine/memory.js';
 import { startEngine } from '../engine/start.js';
+import { checkMethodOptions, createMethod } from '../methods/create.js';
 import type { Method, MethodDefinition } from '../methods/method.js';
-import { createVit } from '../nn/backbone.js';
 import { adamw } from '../optim/optimiser.js';
 import type { Plugin } from '../plugins/plugin.js';
 import { recordOf, requireRecorded, type SelectedPlugins, selectPlugins } from '../plugins/selected.js';
@@ -95,8 +94,7 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   if (record) requireRecorded(record.run.broughtBy, definition, asked, plugins);
   const recordedIn = record ? runFolder(out).config : '';
   const selected = selectPlugins(definition, asked, plugins, (name) => placeOf(resolved, name) || recordedIn);
-  definition.automatic?.(asked); // checks what can be checked before data is opened
-  const shape = { ...imageShape(asked), encoder: encoderSize(asked) };
+  checkMethodOptions(definition, asked);
   const dataSets = plugins.flatMap((plugin) => plugin.dataSets ?? []);
   requireOutside(out, resolved.options.data, dataSets);
   const { listing } = runFolder(out);
@@ -105,8 +103,7 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   requireOneBatch(images, asked.batchSize);
   const { device, threads } = asked;
   const engine = await startEngine(asked.engine, { device, ...(threads !== null && { threads }) });
-  const backbone = createVit(shape);
-  const method = definition.create(asked, { backbone, extensions: selected.extensions });
+  const { method, backbone } = createMethod(definition, asked, selected.extensions);
   await method.check?.();
   const microBatchSize =
     asked.microBatchSize ?? record?.run.microBatchSize ?? chooseMicroBatchSize(definition, method, asked, engine);
@@ -148,7 +145,6 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
       start,
     );
     method.dispose();
-    backbone.dispose();
     const { interrupted } = result;
     await endRunState(folder.state, interrupted ? 'interrupted' : 'done', interrupted, result.verdicts);
     const { name, version, device, threads } = engine;

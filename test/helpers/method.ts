@@ -1,7 +1,6 @@
 import { resolveOptions } from '../../core/config/resolve.js';
-import { encoderSize, imageShape } from '../../core/config/sizes.js';
+import { createMethod } from '../../core/methods/create.js';
 import { METHODS } from '../../core/methods/registry.js';
-import { createVit } from '../../core/nn/backbone.js';
 import { selectPlugins } from '../../core/plugins/selected.js';
 import { BUILT_IN_PLUGINS } from '../../plugins/index.js';
 
@@ -22,8 +21,6 @@ export const TINY = {
 export function methodOf(flags: Readonly<Record<string, unknown>>) {
   const resolved = resolveOptions({ methods: METHODS, flags });
   const { method: definition, options } = resolved;
-  const backbone = createVit({ ...imageShape(options), encoder: encoderSize(options) });
   const { extensions } = selectPlugins(definition, options, BUILT_IN_PLUGINS);
-  const method = definition.create(options, { backbone, extensions });
-  return { definition, options, backbone, method };
+  return { definition, options, ...createMethod(definition, options, extensions) };
 }
