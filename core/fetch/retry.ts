@@ -48,7 +48,11 @@ export async function retry<T>(
 }
 
 /** A signal that aborts when nothing has arrived for some time, or when the caller's does. */
-export function watchForStall({ signal, stallSeconds = DEFAULTS.stallSeconds }: Persistence) {
+export function watchForStall({ signal, stallSeconds = DEFAULTS.stallSeconds }: Persistence): {
+  signal: AbortSignal;
+  alive(): void;
+  end(): void;
+} {
   const stalled = new AbortController();
   const timer = setTimeout(() => {
     stalled.abort(new PassingFailure(`nothing arrived for ${stallSeconds} seconds`));
@@ -56,7 +60,7 @@ export function watchForStall({ signal, stallSeconds = DEFAULTS.stallSeconds }: 
   const unlink = signal && linkAbort(signal, stalled);
   return {
     signal: stalled.signal,
-    alive: () => timer.refresh(),
+    alive: () => void timer.refresh(),
     end: () => {
       clearTimeout(timer);
       unlink?.();
