@@ -1,6 +1,6 @@
 // Builds the program into dist, and fetches ONNX Runtime into vendor where it is not there.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +16,7 @@ const PLATFORMS = ['linux-x64', 'linux-arm64', 'darwin-arm64'];
 rmSync(DIST, { recursive: true, force: true });
 compile();
 bundleTensors();
+copyTensorTypes();
 fetchRuntime();
 
 function compile() {
@@ -36,11 +37,31 @@ function bundleTensors() {
     target: 'node20',
     logLevel: 'warning',
   });
-  rmSync(join(ENGINE, 'tfjs.js'));
+  for (const name of ['tfjs.js', 'tfjs.js.map', 'tfjs.d.ts']) rmSync(join(ENGINE, name));
   const binaries = join(dirname(require.resolve('@tensorflow/tfjs-backend-wasm/package.json')), 'wasm-out');
   for (const name of readdirSync(binaries)) {
     if (name.endsWith('.wasm')) copyFileSync(join(binaries, name), join(ENGINE, name));
   }
+}
+
+/** The types of TensorFlow.js, of which those of the library are made: nobody else brings them to its users. */
+function copyTensorTypes() {
+  const into = join(ENGINE, 'tfjs-core');
+  const isType = (path) => /(?<!_test)\.d\.ts$/.test(path);
+  cpSync(join(dirname(require.resolve('@tensorflow/tfjs-core/package.json')), 'dist'), into, {
+    recursive: true,
+    filter: (path) => statSync(path).isDirectory() || isType(path),
+  });
+  // Their imports have no extensions, as CommonJS allows, and two of them name types of WebGPU that nobody has.
+  writeFileSync(join(into, 'package.json'), '{ "type": "commonjs" }\n');
+  for (const name of ['types.d.ts', 'tensor.d.ts']) edit(join(into, name), /^\/\/\/ <reference types="@webgpu.*$/m, '');
+  edit(join(ENGINE, 'tf.d.ts'), /'@tensorflow\/tfjs-core'/g, "'./tfjs-core/index.js'");
+  const chained = 'public/chained_ops/register_all_chained_ops.js';
+  edit(join(ENGINE, 'tf.d.ts'), /^/, `import type {} from './tfjs-core/${chained}';\n`);
+}
+
+function edit(path, pattern, replacement) {
+  writeFileSync(path, readFileSync(path, 'utf8').replace(pattern, replacement));
 }
 
 /** The program goes on without it, with a slower engine. */

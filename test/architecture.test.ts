@@ -6,6 +6,7 @@ import { ROOT } from './helpers/paths.js';
 /** A source file with what it imports: paths from the repository's root for its own files, names for packages. */
 interface Source {
   path: string;
+  text: string;
   lines: number;
   /** Imported when the file is, types left out. */
   imports: string[];
@@ -22,11 +23,12 @@ const SOURCES = FOLDERS.flatMap((folder) =>
 
 function readSource(path: string): Source {
   const text = readFileSync(join(ROOT, path), 'utf8');
-  const place = (name: string) =>
+  const locate = (name: string) =>
     name.startsWith('.') ? relative(ROOT, resolve(ROOT, path, '..', name)).replace(/\.js$/, '.ts') : name;
-  const find = (pattern: RegExp) => [...text.matchAll(pattern)].map((match) => place(match[1] as string));
+  const find = (pattern: RegExp) => [...text.matchAll(pattern)].map((match) => locate(match[1] as string));
   return {
     path,
+    text,
     lines: text.split('\n').length,
     imports: find(/^(?:import|export)\s(?!type\b)[^;]*?from\s+'([^']+)'/gm),
     mentions: find(/(?:from\s+|import\(|import\s+|require\()'([^']+)'/g),
@@ -43,18 +45,105 @@ function loadedWith(path: string, seen = new Set<string>()): Set<string> {
 
 const isIn = (path: string, folder: string) => path.startsWith(`${folder}/`);
 
-test('imports go one way: bin, commands, core; plugins know the contract alone', (t) => {
-  t.true(SOURCES.length > 50);
+/** From low to high: a file imports from its own floor and from those below. */
+const FLOORS = [
+  'core/base',
+  'core/wasm',
+  'core/fetch',
+  'core/engine',
+  'core/nn',
+  'core/optim',
+  'core/contract',
+  'core/config',
+  'core/data',
+  'core/methods',
+  'core/plugins',
+  'core/train',
+  'core/checkpoint',
+  'core/eval',
+  'core/report',
+  'core/run',
+  'core/plugin.ts',
+  'plugins',
+  'core/index.ts',
+  'commands',
+  'bin',
+  'test',
+];
+const ROOMS = FLOORS.filter((floor) => floor.startsWith('core/') && !floor.endsWith('.ts'));
+
+/** Number of the floor on which a file lies; -1 for a package. */
+function floorOf(path: string): number {
+  return FLOORS.findIndex((floor) => path === floor || isIn(path, floor));
+}
+
+test('every import goes down the floors or stays on one, those of types too', (t) => {
+  t.deepEqual(
+    SOURCES.filter(({ path }) => floorOf(path) < 0).map(({ path }) => path),
+    [],
+    'files that are on no floor',
+  );
+  const upward = SOURCES.flatMap(({ path, mentions }) =>
+    mentions.filter((name) => floorOf(name) > floorOf(path)).map((name) => `${path} imports ${name}`),
+  );
+  t.deepEqual(upward, []);
+});
+
+test('a plugin uses core/plugin.ts alone, and the command line the program alone', (t) => {
   for (const { path, mentions } of SOURCES) {
-    for (const name of mentions) {
+    for (const name of mentions.filter((name) => floorOf(name) >= 0)) {
       const complaint = `${path} imports ${name}`;
-      if (isIn(path, 'core')) t.false(isIn(name, 'commands') || isIn(name, 'plugins') || isIn(name, 'bin'), complaint);
-      if (isIn(path, 'commands')) t.false(isIn(name, 'bin'), complaint);
-      if (isIn(path, 'bin') && FOLDERS.some((folder) => isIn(name, folder))) t.true(isIn(name, 'commands'), complaint);
-      if (isIn(path, 'plugins') && FOLDERS.some((folder) => isIn(name, folder)))
-        t.true(isIn(name, 'plugins') || name === 'core/plugin.ts', complaint);
-      if (!isIn(path, 'test')) t.false(isIn(name, 'test'), complaint);
+      if (isIn(path, 'plugins')) t.true(isIn(name, 'plugins') || name === 'core/plugin.ts', complaint);
+      if (isIn(path, 'bin')) t.true(isIn(name, 'commands'), complaint);
+      if (name === 'core/index.ts') t.true(isIn(path, 'test'), complaint);
     }
+  }
+});
+
+test('no file imports itself by way of others, not even for types', (t) => {
+  const circle = findCircle(new Map(SOURCES.map(({ path, mentions }) => [path, mentions])));
+  t.deepEqual(circle, []);
+});
+
+/** Files each of which imports the next one, and the last the first; none where there are no such files. */
+function findCircle(imports: ReadonlyMap<string, readonly string[]>): string[] {
+  const done = new Set<string>();
+  const visit = (path: string, way: readonly string[]): string[] => {
+    if (way.includes(path)) return way.slice(way.indexOf(path));
+    if (done.has(path)) return [];
+    for (const next of imports.get(path) ?? []) {
+      const circle = visit(next, [...way, path]);
+      if (circle.length > 0) return circle;
+    }
+    done.add(path);
+    return [];
+  };
+  for (const path of imports.keys()) {
+    const circle = visit(path, []);
+    if (circle.length > 0) return circle;
+  }
+  return [];
+}
+
+test('what trains, stores and reports knows no method by name', (t) => {
+  const rooms = ['data', 'train', 'optim', 'run', 'checkpoint', 'report', 'config'].map((room) => `core/${room}`);
+  const found = SOURCES.filter(({ path, text }) => rooms.some((room) => isIn(path, room)) && /jepa/i.test(text));
+  t.deepEqual(
+    found.map(({ path }) => path),
+    [],
+  );
+});
+
+test('a test of a room lies in the test folder of the same name', (t) => {
+  const tests = SOURCES.filter(({ path }) => path.endsWith('.test.ts') && path.split('/').length > 2);
+  for (const { path, mentions } of tests) {
+    const room = path.split('/')[1] as string;
+    if (['commands', 'plugins'].includes(room)) continue;
+    t.true(ROOMS.includes(`core/${room}`), `${path}: there is no core/${room}`);
+    t.true(
+      mentions.some((name) => isIn(name, `core/${room}`)),
+      `${path} uses nothing of core/${room}`,
+    );
   }
 });
 

@@ -1,12 +1,13 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Ended, startProgram } from './helpers/command.js';
+import { type Ended, SMALLEST, startProgram } from './helpers/command.js';
+import { examplesOf, typeComplaints } from './helpers/examples.js';
 import { ROOT } from './helpers/paths.js';
 
 /*
- * Installs the program, built, as users do, into temporary folders, and looks whether the fast engine is there:
- * `npm run test:packed`. Install scripts of dependencies run as npm has it by default, whatever host they reach.
+ * Installs the program, built, as users do, into temporary folders, and looks whether the fast engine is there and the
+ * examples of core/README.md run: `npm run test:packed`. Install scripts of dependencies run as npm has it by default, whatever host they reach.
  */
 const LARGEST_MEGABYTES = 250;
 const WAYS: { title: string; folder: string; args: string[]; command: string[] }[] = [
@@ -24,6 +25,7 @@ try {
   if (packed.code !== 0 || archive === undefined) throw new Error(packed.stderr);
   say(`${archive}: ${megabytes(statSync(join(folder, archive)).size)}`);
   for (const way of WAYS) await tryWay(way, join(folder, archive));
+  await tryLibrary(join(folder, 'plain'));
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
@@ -43,6 +45,21 @@ async function tryWay({ title, folder: name, args, command }: (typeof WAYS)[numb
   const largest = args.includes('--ignore-scripts') ? Number.POSITIVE_INFINITY : LARGEST_MEGABYTES * 1e6;
   const bytes = sizeOf(own);
   count(bytes < largest, `${title}: ${megabytes(bytes)} installed`, `over ${LARGEST_MEGABYTES} MB`);
+}
+
+/** Runs the examples of core/README.md in a folder where the program is installed, and has TypeScript check them. */
+async function tryLibrary(own: string): Promise<void> {
+  const training = ['npx', 'ijepa', 'pretrain', ...SMALLEST, '--epochs', '1', '--out', 'runs/demo'];
+  const trained = await startProgram(training, { cwd: own });
+  count(trained.code === 0, 'a run for the examples', trained.stderr);
+  const examples = Object.fromEntries(examplesOf('core/README.md').map((text, at) => [`example-${at}`, text]));
+  for (const [name, text] of Object.entries(examples)) {
+    writeFileSync(join(own, `${name}.mjs`), text);
+    const { code, stdout, stderr } = await startProgram(['node', `${name}.mjs`], { cwd: own });
+    count(code === 0 && stdout !== '', `${name} of core/README.md runs`, stdout + stderr);
+  }
+  const complaints = typeComplaints(own, examples);
+  count(complaints === '', 'the examples are right as TypeScript', complaints);
 }
 
 function npm(args: readonly string[], cwd: string): Promise<Ended> {

@@ -47,7 +47,8 @@ export async function openSplit(
   return { images: withoutLabels(images), classes: null, notes: images.notes ?? [], transform };
 }
 
-function withoutLabels(images: ImageCollection): LabelledImages {
+/** Images whose classes nobody asks for. */
+export function withoutLabels(images: ImageCollection): LabelledImages {
   const { description, length, fingerprint } = images;
   return { description, length, fingerprint, item: (index) => images.item(index), classOf: () => -1 };
 }

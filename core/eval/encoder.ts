@@ -1,0 +1,132 @@
+import { shownName } from '../base/file-names.js';
+import type { DataSet, FeatureKind, ImageCollection, Interpolation } from '../contract/index.js';
+import type { Engine, EngineChoice } from '../engine/contract.js';
+import { startEngine } from '../engine/start.js';
+import { tf } from '../engine/tf.js';
+import { extractFeatures, featureColumns } from './features.js';
+import { atImageSize, type EncoderName, type FeatureNetwork, loadNetwork } from './network.js';
+import { openSplit, type SplitImages, withoutLabels } from './open-split.js';
+import type { UnreadableImage } from './unreadable.js';
+
+/** A frozen encoder and the engine that computes it. */
+export interface Encoder extends FeatureNetwork {
+  readonly engine: Engine;
+  /** The engine's name in TensorFlow.js. */
+  readonly backend: string;
+}
+
+export interface EncoderOptions {
+  /** Which of a checkpoint's encoders; default: 'target'. */
+  encoder?: EncoderName;
+  /** What computes; default: the fastest engine that is there. */
+  engine?: EngineChoice;
+  /** Threads that compute; default: the cores that may be used. */
+  threads?: number;
+  /** Side S of the images that it is given, a multiple of its patches; default: as in pretraining. */
+  imageSize?: number;
+}
+
+/**
+ * Loads an encoder, for `extractFeatures`; `dispose` of it when done.
+ * @param checkpoint a .safetensors file of `ijepa pretrain`, or the folder of a run, whose newest one is taken
+ * @throws UserError if there is no such checkpoint or engine, or patches do not divide the image size
+ */
+export async function loadEncoder(checkpoint: string, options: EncoderOptions = {}): Promise<Encoder> {
+  const { encoder = 'target', threads, imageSize } = options;
+  const engine = await startEngine(options.engine ?? 'auto', { ...(threads !== undefined && { threads }) });
+  const network = await loadNetwork(checkpoint, encoder);
+  const sized = imageSize === undefined ? network : atImageSize(network, imageSize);
+  return { ...sized, engine, backend: tf.getBackend() };
+}
+
+/**
+ * What features are computed of: image files by their paths or bytes (in any format that sharp reads); images that were
+ * opened; or a word for everything else: a folder, a list of files, shards, a data set (`shapes:200`, `cifar100:DIR`).
+ */
+export type Images = string | readonly (string | Uint8Array)[] | ImageCollection;
+
+export interface FeatureOptions {
+  /** Of the last layer, D numbers; or of the last four side by side, 4 D. Default: 'last'. */
+  layers?: FeatureKind;
+  /** Part of a labelled data set; default: 'train'. */
+  split?: 'train' | 'test';
+  /** How an image becomes a square: its middle, or all of it. Default: as the data set has it, or 'crop'. */
+  transform?: 'crop' | 'squash';
+  /** Default: 'bicubic'. */
+  interpolation?: Interpolation;
+  /** Images computed at once; default: 16. */
+  batchSize?: number;
+  /** Fraction of the images that may be unreadable; they get no row. Default: 0. */
+  maxUnreadable?: number;
+  /** Data sets that a word may name; default: those of the program. */
+  dataSets?: readonly DataSet[];
+  /** Rows that are there, of all. */
+  onProgress?: (done: number, total: number) => void;
+  /** Ends the work after the batch that is being computed. */
+  signal?: AbortSignal;
+}
+
+/** Features of M images. */
+export interface Features {
+  /** Average-pooled patch tokens of each image, M rows; parts of one array. */
+  readonly rows: readonly Float32Array[];
+  /** Name of each row's image, M. */
+  readonly names: readonly string[];
+  /** Class of each row, M, as a place in `classes`; both null where there are no labels. */
+  readonly labels: Int32Array | null;
+  readonly classes: readonly string[] | null;
+  /** Images that have no row. */
+  readonly unreadable: readonly UnreadableImage[];
+}
+
+/** Images of more pixels than this count as unreadable. */
+const PIXEL_LIMIT = 1e8;
+
+/**
+ * Computes the features of images, in their order. Encoders on different engines take turns, not at the same time.
+ * @throws UserError if there are no such images, or more than allowed cannot be read
+ */
+export async function featuresOf(encoder: Encoder, images: Images, options: FeatureOptions = {}): Promise<Features> {
+  const { layers = 'last', split, dataSets = [], batchSize = 16, ...given } = options;
+  if (tf.getBackend() !== encoder.backend) await tf.setBackend(encoder.backend); // one is active in a process
+  const opened = typeof images === 'string' ? await openSplit(images, split ?? null, dataSets) : asSplit(images);
+  const table = await extractFeatures(encoder.engine, encoder, opened.images, {
+    transform: opened.transform,
+    ...given,
+    batchSize,
+    views: 'test',
+    seed: 0,
+    cache: null,
+    pixelLimit: PIXEL_LIMIT,
+  });
+  const data = featureColumns(table, layers);
+  const width = data.length / Math.max(1, table.rows);
+  return {
+    rows: Array.from({ length: table.rows }, (_, row) => data.subarray(row * width, (row + 1) * width)),
+    names: table.names,
+    labels: opened.classes && table.labels,
+    classes: opened.classes,
+    unreadable: table.unreadable,
+  };
+}
+
+function asSplit(images: Exclude<Images, string>): SplitImages {
+  const collection = 'item' in images ? images : collectionOf(images);
+  return { images: withoutLabels(collection), classes: null, notes: [], transform: 'crop' };
+}
+
+/** Image files that were named, or whose bytes were given. */
+function collectionOf(images: readonly (string | Uint8Array)[]): ImageCollection {
+  return {
+    description: `${images.length} images`,
+    length: images.length,
+    fingerprint: '', // nothing is kept of them
+    item(index) {
+      const image = images[index];
+      if (image === undefined) throw new Error(`there is no image ${index} of ${images.length}`);
+      return typeof image === 'string'
+        ? { name: shownName(image), source: image }
+        : { name: `image ${index}`, source: async () => image };
+    },
+  };
+}

@@ -1,0 +1,41 @@
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import { ijepa, SMALLEST, startProgram, temporaryFolder } from './helpers/command.js';
+import { examplesOf, typeComplaints } from './helpers/examples.js';
+import { ROOT } from './helpers/paths.js';
+
+const README = 'core/README.md';
+
+test('the examples of the library run as JavaScript and are right as TypeScript', async (t) => {
+  const folder = await temporaryFolder(t);
+  await mkdir(join(folder, 'node_modules'));
+  await symlink(ROOT, join(folder, 'node_modules', 'ijepa'));
+  const trained = await ijepa(['pretrain', ...SMALLEST, '--epochs', '1', '--out', 'runs/demo'], folder);
+  t.is(trained.code, 0, trained.stderr);
+  const examples = examplesOf(README);
+  t.true(examples.length > 0);
+  for (const [at, example] of examples.entries()) {
+    await writeFile(join(folder, `example-${at}.mjs`), example);
+    const { code, stdout, stderr } = await startProgram([process.execPath, `example-${at}.mjs`], { cwd: folder });
+    t.is(code, 0, stderr);
+    t.not(stdout, '');
+  }
+  t.is(typeComplaints(folder, Object.fromEntries(examples.map((text, at) => [`example-${at}`, text]))), '');
+});
+
+test('types of the library are those of the program: misuse does not compile', async (t) => {
+  const folder = await temporaryFolder(t);
+  await mkdir(join(folder, 'node_modules'));
+  await symlink(ROOT, join(folder, 'node_modules', 'ijepa'));
+  const misuse = `
+    import { extractFeatures, loadEncoder } from 'ijepa';
+    const encoder = await loadEncoder('runs/demo', { engine: 'abacus' });
+    const { rows } = await extractFeatures(encoder, 'shapes:5', { layers: 'all' });
+    const text: string = rows[0];
+    const weight: string = encoder.encoder['norm.weight'].square();
+    encoder.encoder['norm.weight'].squareRoot();
+  `;
+  const complaints = typeComplaints(folder, { misuse });
+  for (const line of [3, 4, 5, 6, 7]) t.regex(complaints, new RegExp(`^misuse\\.mts\\(${line},`, 'm'), complaints);
+});
