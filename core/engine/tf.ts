@@ -3,8 +3,16 @@ import type {} from '@tensorflow/tfjs-core/dist/public/chained_ops/register_all_
 
 const require = createRequire(import.meta.url);
 
-/** TensorFlow.js, with every gradient and chained method registered. */
-export const tf: typeof import('@tensorflow/tfjs-core') = require('./tfjs.cjs');
+type TensorFlow = typeof import('@tensorflow/tfjs-core');
+let loaded: TensorFlow | undefined;
+
+/** TensorFlow.js, with every gradient and chained method registered; loaded when it is first used, so that help does without. */
+export const tf: TensorFlow = new Proxy({} as TensorFlow, {
+  get(_, name) {
+    loaded ??= require('./tfjs.cjs') as TensorFlow;
+    return loaded[name as keyof TensorFlow];
+  },
+});
 
 export type {
   BackendValues,

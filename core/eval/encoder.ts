@@ -4,7 +4,7 @@ import type { Engine, EngineChoice } from '../engine/contract.js';
 import { startEngine } from '../engine/start.js';
 import { tf } from '../engine/tf.js';
 import { extractFeatures, featureColumns } from './features.js';
-import { atImageSize, type EncoderName, type FeatureNetwork, loadNetwork } from './network.js';
+import { atImageSize, type FeatureNetwork, loadNetwork } from './network.js';
 import { openSplit, type SplitImages, withoutLabels } from './open-split.js';
 import type { UnreadableImage } from './unreadable.js';
 
@@ -16,8 +16,8 @@ export interface Encoder extends FeatureNetwork {
 }
 
 export interface EncoderOptions {
-  /** Which of a checkpoint's encoders; default: 'target'. */
-  encoder?: EncoderName;
+  /** Which of a checkpoint's encoders; default: the one by which its method is judged. */
+  encoder?: string;
   /** What computes; default: the fastest engine that is there. */
   engine?: EngineChoice;
   /** Threads that compute; default: the cores that may be used. */
@@ -32,7 +32,7 @@ export interface EncoderOptions {
  * @throws UserError if there is no such checkpoint or engine, or patches do not divide the image size
  */
 export async function loadEncoder(checkpoint: string, options: EncoderOptions = {}): Promise<Encoder> {
-  const { encoder = 'target', threads, imageSize } = options;
+  const { encoder = null, threads, imageSize } = options;
   const engine = await startEngine(options.engine ?? 'auto', { ...(threads !== undefined && { threads }) });
   const network = await loadNetwork(checkpoint, encoder);
   const sized = imageSize === undefined ? network : atImageSize(network, imageSize);

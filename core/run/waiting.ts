@@ -1,6 +1,7 @@
 import { quote } from '../base/console.js';
+import { PROGRAM } from '../base/program.js';
+import type { ImageCollection } from '../contract/data-sets.js';
 import { readPicture } from '../data/picture.js';
-import type { ImageCollection } from '../plugin.js';
 
 /** Part of the time that waiting for images may take before something should be done about it. */
 const MOST_SHARE = 0.05;
@@ -41,7 +42,7 @@ export class Waiting {
     if (!((await this.#shorterSide()) > size)) return;
     this.warn(
       `${(100 * share).toFixed(0)}% of the time (${this.#waitSeconds.toFixed(1)} of ${this.#seconds.toFixed(1)} s) went by waiting for images; ` +
-        `smaller copies are read faster: npx ijepa data pack ${data.map(quote).join(' ')} --resize ${size} --out DIR`,
+        `smaller copies are read faster: npx ${PROGRAM} data pack ${data.map(quote).join(' ')} --resize ${size} --out DIR`,
     );
   }
 
