@@ -90,7 +90,7 @@ const UNFINISHED = {
   ],
   circles: ['core/data/', 'core/fetch/', 'commands/'],
   rooms: ['core/config', 'core/data', 'core/report'],
-  long: ['core/report/mask-preview.ts', 'core/run/loop.ts'],
+  long: ['core/report/mask-preview.ts', 'core/run/loop.ts', 'core/run/pretrain.ts'],
 };
 
 /** Number of the floor on which a file lies; -1 for a package. */
@@ -227,9 +227,11 @@ test('help loads no tensor library, no image library and nothing that validates'
 test('source files are of a size that can be read at once', (t) => {
   // Long for a reason: the schema is one list of all options.
   const reasons = ['core/config/schema.ts', 'test/', ...UNFINISHED.long];
-  for (const { path, lines } of SOURCES) {
-    if (!reasons.some((start) => path.startsWith(start))) t.true(lines <= 250, `${path} has ${lines} lines`);
-  }
+  const long = SOURCES.filter(({ path, lines }) => lines > 250 && !reasons.some((start) => path.startsWith(start)));
+  t.deepEqual(
+    long.map(({ path, lines }) => `${path} has ${lines} lines`),
+    [],
+  );
 });
 
 test('the README has no gap, and every file that it shows is there', (t) => {
