@@ -29,8 +29,11 @@ export interface TransformerFunctions {
    * x [M, D], the layers' weights [H, D] and [D, H], their biases [H] and [D] -> [M, D]
    */
   mlp?(save: Save, x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor): Differentiable;
-  /** qkv [B, N, 3D] -> [B, N - S, D]: of all tokens but the first S = `skipped`, which attend to all */
-  attention(save: Save, qkv: Tensor, heads: number, skipped: number): Differentiable;
+  /**
+   * qkv [B, N, 3D] -> [B, N - S, D]: of all tokens but the first S = `queryOffset`, which attend to all. Gradients of qkv
+   * and, where it is given, of the scores' bias [h, N - S, N].
+   */
+  attention(save: Save, qkv: Tensor, heads: number, queryOffset: number, bias?: Tensor): Differentiable;
 }
 
 /** Fused versions by the name of the TensorFlow.js backend that has them. */

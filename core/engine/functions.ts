@@ -88,42 +88,58 @@ export interface LinearParameters {
 }
 
 /**
- * softmax(Q Kᵀ / √d) V for every head, heads side by side again at the end.
+ * softmax(Q Kᵀ / √d + b) V for every head, heads side by side again at the end.
  *
  * Letters: B images, N tokens, D width, h heads, d = D / h.
  * @param qkv [B, N, 3D]: queries, keys and values of all heads, in this order (Vaswani et al. 2017, section 3.2)
- * @param skipped the first tokens, S, whose own results nobody needs; the others attend to them all the same
+ * @param queryOffset the first tokens, S, whose own results nobody needs; the others attend to them all the same
+ * @param bias b, [h, N - S, N], the same for all images; default: none
  * @returns [B, N - S, D]
  */
-export function attention(qkv: Tensor, heads: number, skipped = 0): Tensor {
+export function attention(qkv: Tensor, heads: number, queryOffset = 0, bias?: Tensor): Tensor {
   const width = last(qkv) / 3;
   if (!Number.isInteger(width / heads)) {
     throw shapeError('attention', `a width of 3 x ${heads} x whole number`, qkv.shape);
   }
-  return withGradient([qkv], (save) => active().attention(save, qkv, heads, skipped));
+  const tokens = qkv.shape[1] as number;
+  const pairs = [heads, tokens - queryOffset, tokens];
+  if (bias && bias.shape.join() !== pairs.join()) throw shapeError('attention', `a bias of [${pairs}]`, bias.shape);
+  return withGradient(bias ? [qkv, bias] : [qkv], (save) => active().attention(save, qkv, heads, queryOffset, bias));
 }
 
-/** Most parts of a batch: each is a part of the graph, and large graphs take long to compile. */
-const MOST_PARTS = 4;
+/** Each tile of a batch is a part of the graph, and large graphs take long to compile. */
+const MAX_TILES = 4;
 
 /**
  * Applies a function that treats each image of a batch by itself: to all at once, or to some images after the others
  * where the engine is faster so.
- * @param x [B, ...]
- * @param numbersPerImage of the widest layer. Only this and B decide on the parts, which engines may compile: it should
+ * @param inputs [B, ...] each
+ * @param numbersPerImage of the widest layer. Only this and B decide on the tiles, which engines may compile: it should
  *   not follow what varies from batch to batch
- * @returns [B, ...]
+ * @param apply of some images of all inputs
+ * @returns what it gives for all images, [B, ...] each
  */
-export function inParts(x: Tensor, numbersPerImage: number, apply: (part: Tensor) => Tensor): Tensor {
-  const images = x.shape[0] as number;
+export function tileBatch(
+  inputs: readonly Tensor[],
+  numbersPerImage: number,
+  apply: (tile: readonly Tensor[]) => Tensor[],
+): Tensor[] {
+  const images = inputs[0]?.shape[0] ?? 0;
   const { cachedNumbers = Number.POSITIVE_INFINITY } = active();
-  const parts = Math.min(MOST_PARTS, images, Math.ceil((images * numbersPerImage) / cachedNumbers));
-  if (parts <= 1) return apply(x);
-  const sizes = Array.from(
-    { length: parts },
-    (_, part) => Math.floor(((part + 1) * images) / parts) - Math.floor((part * images) / parts),
-  );
-  return tf.tidy(() => tf.concat(tf.split(x, sizes, 0).map(apply), 0));
+  const tiles = Math.min(MAX_TILES, images, Math.ceil((images * numbersPerImage) / cachedNumbers));
+  if (tiles <= 1) return apply(inputs);
+  const start = (tile: number) => Math.floor((tile * images) / tiles);
+  const sizes = Array.from({ length: tiles }, (_, tile) => start(tile + 1) - start(tile));
+  return tf.tidy(() => {
+    const pieces = inputs.map((input) => tf.split(input, sizes, 0));
+    const results = sizes.map((_, tile) => apply(pieces.map((piece) => piece[tile] as Tensor)));
+    return (results[0] as Tensor[]).map((_, at) =>
+      tf.concat(
+        results.map((result) => result[at] as Tensor),
+        0,
+      ),
+    );
+  });
 }
 
 /** The functions of the engine that is active. */

@@ -2,7 +2,7 @@ import type { TransformerFunctions } from './differentiable.js';
 import { type Tensor, tf } from './tf.js';
 
 /*
- * Letters: M rows, I inputs, O outputs, D width, B images, N tokens, S skipped ones, h heads, d = D / h.
+ * Letters: M rows, I inputs, O outputs, D width, B images, N tokens, S of them without query, h heads, d = D / h.
  */
 
 /** The functions made of plain operations, for every engine. */
@@ -52,38 +52,49 @@ export const plainFunctions: TransformerFunctions = {
     };
   },
 
-  attention(save, qkv, heads, skipped) {
+  attention(save, qkv, heads, queryOffset, bias) {
     const [images, tokens, width3] = qkv.shape as [number, number, number];
     const headWidth = width3 / 3 / heads;
     const scale = 1 / Math.sqrt(headWidth);
     const [every, k, v] = splitHeads(qkv, heads); // each [B h, N, d]
-    const q = skipped === 0 ? every : tf.slice(every, [0, skipped, 0], [-1, -1, -1]); // [B h, N - S, d]
-    const weights = tf.softmax(tf.matMul(q, k, false, true).mul(scale)); // [B h, N - S, N]
+    const q = queryOffset === 0 ? every : tf.slice(every, [0, queryOffset, 0], [-1, -1, -1]); // [B h, N - S, d]
+    const products = tf.matMul(q, k, false, true).mul(scale); // [B h, N - S, N]
+    const weights = tf.softmax(bias ? addToImages(products, bias) : products); // [B h, N - S, N]
     save([q, k, v, weights]);
     return {
       value: mergeHeads(tf.matMul(weights, v), images), // [B, N - S, D]
       gradFunc: (dy, saved) => {
         const [q0, k0, v0, p] = saved as [Tensor, Tensor, Tensor, Tensor];
-        const dOut = moveHeadsOut(dy, heads).reshape([images * heads, tokens - skipped, headWidth]); // [B h, N - S, d]
+        const dOut = moveHeadsOut(dy, heads).reshape([images * heads, tokens - queryOffset, headWidth]); // [B h, N - S, d]
         const dP = tf.matMul(dOut, v0, false, true); // [B h, N - S, N]
-        const dScores = p.mul(dP.sub(dP.mul(p).sum(-1, true))).mul(scale); // [B h, N - S, N]
-        const slope = tf.matMul(dScores, k0); // [B h, N - S, d]
+        const dScores = p.mul(dP.sub(dP.mul(p).sum(-1, true))); // [B h, N - S, N]
+        const dProducts = dScores.mul(scale);
+        const grad = tf.matMul(dProducts, k0); // [B h, N - S, d]
         const dQ =
-          skipped === 0
-            ? slope
-            : tf.pad(slope, [
+          queryOffset === 0
+            ? grad
+            : tf.pad(grad, [
                 [0, 0],
-                [skipped, 0],
+                [queryOffset, 0],
                 [0, 0],
               ]); // [B h, N, d]
-        const dK = tf.matMul(dScores, q0, true, false); // [B h, N, d]
+        const dK = tf.matMul(dProducts, q0, true, false); // [B h, N, d]
         const dV = tf.matMul(p, dOut, true, false); // [B h, N, d]
         const parts = [dQ, dK, dV].map((part) => part.reshape([images, -1])); // 3 x [B, h N d]
-        return [mergeHeads(tf.concat(parts, 1).reshape([-1, tokens, headWidth]), images)]; // [B, N, 3D]
+        const dQkv = mergeHeads(tf.concat(parts, 1).reshape([-1, tokens, headWidth]), images); // [B, N, 3D]
+        return bias ? [dQkv, sumRows(dScores.reshape([images, bias.size])).reshape(bias.shape)] : [dQkv];
       },
     };
   },
 };
+
+/** [B h, ...] + [h, ...] */
+function addToImages(scores: Tensor, bias: Tensor): Tensor {
+  return scores
+    .reshape([-1, ...bias.shape])
+    .add(bias)
+    .reshape(scores.shape);
+}
 
 /** Queries, keys and values, each [B h, N, d]: split where the parts lie in one piece, which copies fastest. */
 function splitHeads(qkv: Tensor, heads: number): [Tensor, Tensor, Tensor] {

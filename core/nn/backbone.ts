@@ -1,47 +1,118 @@
-import { inParts } from '../engine/functions.js';
+import { tileBatch } from '../engine/functions.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import { encoderShapes, type ParameterShapes, type Parameters } from './parameters.js';
-import { sincosPositions } from './positions.js';
+import { encoderShapes, type ParameterShapes, type Parameters, parameter, RELATIVE_TABLE } from './parameters.js';
+import { interpolatePositions, sincosTable } from './positions.js';
+import { axisDifferences, relativeBias } from './relative-positions.js';
 import { gridSize, hiddenWidth, type ImageShape, type VitSize } from './sizes.js';
 import { keepPositions, keepTokens, type MaskTensors } from './tokens.js';
-import { encode, patchify } from './vit.js';
+import { embedPatches, norm, patchify, tokensFrom, transformerBlocks } from './vit.js';
 
-/** An encoder of images: sizes and fixed positions. It has no weights; every function takes those it needs. */
+/**
+ * An encoder of images: sizes and fixed positions. It has no weights; every function takes those it needs.
+ *
+ * Letters: B images, S their side, N patches, D width. Tokens are the patches, row by row over the grid, after the class
+ * token where there is one: N' = N or 1 + N.
+ */
 export interface Backbone extends ImageShape {
   readonly encoder: VitSize;
   /** Patches of an image, N. */
   readonly patchCount: number;
   readonly shapes: ParameterShapes;
   /**
-   * Representations of patches: images [B, S, S, 3] -> [B, N, D], or [M B, K, D] of those that a mask keeps: the others are
-   * left out before they are embedded.
+   * Representations of images [B, S, S, 3], after the last LayerNorm: [B, N', D], or, of the patches that a mask keeps,
+   * [M B, K', D].
    */
-  forward(parameters: Parameters, images: Tensor, keep?: MaskTensors): Tensor;
+  forward(parameters: Parameters, images: Tensor, options?: ForwardOptions): Tensor;
+  /** Outputs of the last `count` blocks before the last LayerNorm, in their order: images -> `count` times [B, N', D]. */
+  blockOutputs(parameters: Parameters, images: Tensor, count: number): Tensor[];
+  /**
+   * Average-pooled features of the last L = `layers` blocks side by side: each block's output through the last LayerNorm,
+   * then the mean over patches, without the class token: images -> [B, L D]. The last D columns are those of the last block.
+   */
+  features(parameters: Parameters, images: Tensor, layers: number): Tensor;
   dispose(): void;
 }
 
-/** A vision transformer with fixed sine-cosine positions. */
-export function createVit(size: ImageShape & { encoder: VitSize }): Backbone {
-  const { imageSize, patchSize, encoder } = size;
+/** What an encoder sees in the place of all patches. */
+export type ForwardOptions =
+  /** Some patches: the others are left out before they are embedded. */
+  | { keep?: MaskTensors; replace?: never }
+  /** All patches, some of them as a learned vector instead of what is embedded of them. */
+  | { keep?: never; replace: Replacement };
+
+export interface Replacement {
+  /** [1, 1, D] */
+  by: Tensor;
+  /** 1 for the patches that are replaced, 0 for the others: [B, N, 1]. */
+  where: Tensor;
+}
+
+/**
+ * A vision transformer (Dosovitskiy et al. 2021): patch embeddings, fixed sine-cosine positions (a class token's are zeros)
+ * or learned relative ones, pre-norm blocks, LayerNorm.
+ * @param size `trainedImageSize`: side of the images that the weights were trained on, where it is another one: positions
+ *   are interpolated
+ */
+export function createVit(size: ImageShape & { encoder: VitSize; trainedImageSize?: number }): Backbone {
+  const { imageSize, patchSize, encoder, trainedImageSize = imageSize } = size;
+  const { dim, classToken = false, relativePositions = false } = encoder;
   const grid = gridSize(size);
   const patchCount = grid * grid;
-  const positions = sincosPositions(grid, encoder.dim); // [N, D]
+  const trainedGrid = gridSize({ imageSize: trainedImageSize, patchSize });
+  const differences = relativePositions ? axisDifferences(grid, trainedGrid) : null;
+  const table = () => interpolatePositions(sincosTable(trainedGrid, dim), trainedGrid, grid);
+  const positions = relativePositions ? null : tf.tensor2d(table(), [patchCount, dim]); // [N, D]
+
+  /** Embedded patches with a class token before them: [B, N, D] -> [B, N', D]. */
+  function withClassToken(parameters: Parameters, patches: Tensor): Tensor {
+    if (!classToken) return patches;
+    const first = tf.zeros([patches.shape[0] as number, 1, dim]).add(parameter(parameters, 'cls_token'));
+    return tf.concat([first, patches], 1);
+  }
+
+  /** The tokens of whole images before the blocks, [B, N', D]. */
+  function embed(parameters: Parameters, images: Tensor, by?: Tensor, where?: Tensor): Tensor {
+    const seen = embedPatches(parameters, patchify(images, patchSize)); // [B, N, D]
+    const patches = by && where ? seen.mul(tf.sub(1, where)).add(by.mul(where)) : seen;
+    return withClassToken(parameters, positions ? patches.add(positions.expandDims(0)) : patches);
+  }
+
+  /** Whole images through the blocks; `finish` makes what is wanted of the outputs of the last ones. */
+  function encode(
+    parameters: Parameters,
+    images: Tensor,
+    taps: number,
+    finish: (outputs: Tensor[]) => Tensor[],
+    replace?: Replacement,
+  ): Tensor[] {
+    const bias = differences ? relativeBias(parameter(parameters, RELATIVE_TABLE), differences) : undefined; // [h, N', N']
+    const inputs = replace ? [images, replace.where] : [images];
+    return tileBatch(inputs, patchCount * hiddenWidth(encoder), ([tile, where]) => {
+      const tokens = embed(parameters, tile as Tensor, replace?.by, where);
+      return finish(transformerBlocks(parameters, 'blocks', encoder, tokens, { bias, taps }));
+    });
+  }
+
   return {
     imageSize,
     patchSize,
     encoder,
     patchCount,
-    shapes: encoderShapes(size),
-    forward(parameters, images, keep) {
-      if (keep) {
-        const visible = keepTokens(patchify(images, patchSize), keep); // [M B, K, P]
-        return encode(parameters, encoder, visible, keepPositions(positions, keep));
-      }
-      const everywhere = positions.expandDims(0); // [1, N, D]
-      return inParts(images, patchCount * hiddenWidth(encoder), (part) =>
-        encode(parameters, encoder, patchify(part, patchSize), everywhere),
-      );
+    shapes: encoderShapes({ imageSize: trainedImageSize, patchSize, encoder }),
+    forward(parameters, images, { keep, replace } = {}) {
+      const finish = (outputs: Tensor[]) => outputs.map((x) => norm(parameters, 'norm', x));
+      if (!keep) return encode(parameters, images, 1, finish, replace)[0] as Tensor;
+      if (!positions) throw new Error('an encoder with relative positions sees all patches: none can be left out');
+      const visible = keepTokens(patchify(images, patchSize), keep); // [M B, K, p p 3]
+      const tokens = embedPatches(parameters, visible).add(keepPositions(positions, keep)); // [M B, K, D]
+      return finish(transformerBlocks(parameters, 'blocks', encoder, withClassToken(parameters, tokens)))[0] as Tensor;
     },
-    dispose: () => tf.dispose(positions),
+    blockOutputs: (parameters, images, count) => encode(parameters, images, count, (outputs) => outputs),
+    features(parameters, images, layers) {
+      const pool = (x: Tensor) => tf.tidy(() => tokensFrom(norm(parameters, 'norm', x), classToken ? 1 : 0).mean(1)); // [B, D]
+      const [pooled] = encode(parameters, images, layers, (outputs) => [tf.concat(outputs.map(pool), 1)]);
+      return pooled as Tensor;
+    },
+    dispose: () => tf.dispose([positions, differences].filter((tensor) => tensor !== null)),
   };
 }

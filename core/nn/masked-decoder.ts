@@ -1,4 +1,4 @@
-import { inParts } from '../engine/functions.js';
+import { tileBatch } from '../engine/functions.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { type Parameters, parameter } from './parameters.js';
 import { hiddenWidth, type VitSize } from './sizes.js';
@@ -13,7 +13,7 @@ import { norm, project, transformerBlocks } from './vit.js';
  *
  * Letters: B images, C context masks, T target masks, K and J patches that they keep, N patches, D encoder's width,
  * E predictor's width.
- * @param context what the context encoder gave, [C B, K, D]
+ * @param context what the context encoder gave, [C B, K', D]: K' = K, or 1 + K with a class token, whose position is zeros
  * @param positions the predictor's positions, [N, E]
  * @returns [T C B, J, D]: target mask by target mask, within one context mask by context mask
  */
@@ -25,24 +25,35 @@ export function predict(
   contextMask: MaskTensors,
   targetMask: MaskTensors,
 ): Tensor {
+  const { tokenCount } = contextMask;
   const contextRows = contextMask.maskCount * contextMask.imageCount;
-  if (context.shape[0] !== contextRows || context.shape[1] !== contextMask.tokenCount) {
-    throw new Error(
-      `predict expected a context of [${contextRows}, ${contextMask.tokenCount}, D], received [${context.shape}]`,
-    );
+  const classTokens = (context.shape[1] as number) - tokenCount;
+  if (context.shape[0] !== contextRows || (classTokens !== 0 && classTokens !== 1)) {
+    throw new Error(`predict expected a context of [${contextRows}, ${tokenCount}, D], received [${context.shape}]`);
   }
-  const visible = project(parameters, 'predictor_embed', context).add(keepPositions(positions, contextMask)); // [C B, K, E]
+  const patchPositions = keepPositions(positions, contextMask); // [C B, K, E]
+  const places =
+    classTokens === 0
+      ? patchPositions
+      : tf.pad(patchPositions, [
+          [0, 0],
+          [1, 0],
+          [0, 0],
+        ]); // [C B, K', E]
+  const visible = project(parameters, 'predictor_embed', context).add(places); // [C B, K', E]
   const maskTokens = keepPositions(positions, targetMask).add(parameter(parameters, 'mask_token')); // [T B, J, E]
 
   const tokens = tf.concat(
     [
-      tf.tile(visible, [targetMask.maskCount, 1, 1]), // [T C B, K, E]
+      tf.tile(visible, [targetMask.maskCount, 1, 1]), // [T C B, K', E]
       repeatMasks(maskTokens, targetMask, contextMask.maskCount), // [T C B, J, E]
     ],
     1,
-  ); // [T C B, K + J, E]
-  return inParts(tokens, (positions.shape[0] as number) * hiddenWidth(size), (rows) => {
-    const atMasks = transformerBlocks(parameters, 'predictor_blocks', size, rows, contextMask.tokenCount); // [., J, E]
-    return project(parameters, 'predictor_proj', norm(parameters, 'predictor_norm', atMasks));
+  ); // [T C B, K' + J, E]
+  const queryOffset = visible.shape[1] as number;
+  const [predicted] = tileBatch([tokens], (positions.shape[0] as number) * hiddenWidth(size), ([tile]) => {
+    const blocks = transformerBlocks(parameters, 'predictor_blocks', size, tile as Tensor, { queryOffset }); // [., J, E]
+    return blocks.map((x) => project(parameters, 'predictor_proj', norm(parameters, 'predictor_norm', x)));
   });
+  return predicted as Tensor;
 }

@@ -1,5 +1,5 @@
 import type { Tensor } from '../engine/tf.js';
-import { hiddenWidth, type VitSize } from './sizes.js';
+import { gridSize, hiddenWidth, type ImageShape, type VitSize } from './sizes.js';
 
 /**
  * The weights of one network by name. Names and shapes are those of the reference code's PyTorch modules: a linear
@@ -10,10 +10,20 @@ export type Parameters = Readonly<Record<string, Tensor>>;
 /** Name and shape of every parameter, in the order in which they are made and stored. */
 export type ParameterShapes = Readonly<Record<string, readonly number[]>>;
 
-export function encoderShapes({ encoder, patchSize }: { encoder: VitSize; patchSize: number }): ParameterShapes {
+/** Biases of attention for relative positions; see `relative-positions.ts`. */
+export const RELATIVE_TABLE = 'rel_pos_bias.relative_position_bias_table';
+
+/** Rows of that table for pairs with a class token: class and patch, patch and class, class and class. */
+export const CLASS_PAIRS = 3;
+
+export function encoderShapes(size: ImageShape & { encoder: VitSize }): ParameterShapes {
+  const { encoder, patchSize } = size;
+  const { classToken = false, relativePositions = false } = encoder;
   return {
+    ...(classToken && { cls_token: [1, 1, encoder.dim] }),
     'patch_embed.proj.weight': [encoder.dim, 3, patchSize, patchSize],
     'patch_embed.proj.bias': [encoder.dim],
+    ...(relativePositions && { [RELATIVE_TABLE]: relativeTableShape(size) }),
     ...blockShapes('blocks', encoder),
     ...normShapes('norm', encoder.dim),
   };
@@ -35,12 +45,6 @@ export function countParameters(shapes: ParameterShapes): number {
   return Object.values(shapes).reduce((sum, shape) => sum + shape.reduce((product, side) => product * side, 1), 0);
 }
 
-/** The parameters of block `index` under their short names: 'attn.qkv.weight' for 'blocks.3.attn.qkv.weight'. */
-export function blockParameters(parameters: Parameters, blocks: string, index: number): Parameters {
-  const prefix = `${blocks}.${index}.`;
-  return Object.fromEntries(Object.keys(blockShape(1, 1)).map((name) => [name, parameter(parameters, prefix + name)]));
-}
-
 /** One parameter; a missing name is a bug and says which. */
 export function parameter(parameters: Parameters, name: string): Tensor {
   const tensor = parameters[name];
@@ -48,18 +52,27 @@ export function parameter(parameters: Parameters, name: string): Tensor {
   return tensor;
 }
 
+/** A row for each difference of rows and of columns of the grid, and those for a class token. */
+function relativeTableShape(size: ImageShape & { encoder: VitSize }): [number, number] {
+  const { heads, classToken = false } = size.encoder;
+  return [(2 * gridSize(size) - 1) ** 2 + (classToken ? CLASS_PAIRS : 0), heads];
+}
+
 function blockShapes(blocks: string, size: VitSize): ParameterShapes {
   const shapes: Record<string, readonly number[]> = {};
   for (let index = 0; index < size.depth; index++) {
-    for (const [name, shape] of Object.entries(blockShape(size.dim, hiddenWidth(size)))) {
+    for (const [name, shape] of Object.entries(blockShape(size))) {
       shapes[`${blocks}.${index}.${name}`] = shape;
     }
   }
   return shapes;
 }
 
-function blockShape(dim: number, hidden: number): ParameterShapes {
+function blockShape(size: VitSize): ParameterShapes {
+  const { dim, layerScale = false } = size;
+  const hidden = hiddenWidth(size);
   return {
+    ...(layerScale && { gamma_1: [dim], gamma_2: [dim] }),
     ...normShapes('norm1', dim),
     ...linearShapes('attn.qkv', dim, 3 * dim),
     ...linearShapes('attn.proj', dim, dim),

@@ -49,6 +49,13 @@ export function interpolatePositions(table: Float32Array, from: number, to: numb
   return scaleAxis(alongRows, 1, from, to, to * dim); // [T, T, D]
 }
 
+/** The same along one axis, as a matrix [to, from]: `matrix` x values. The unit matrix where the lengths are the same. */
+export function interpolationMatrix(from: number, to: number): Float32Array {
+  const unit = new Float32Array(from * from);
+  for (let i = 0; i < from; i++) unit[i * from + i] = 1;
+  return from === to ? unit : scaleAxis(unit, 1, from, to, from);
+}
+
 /** Scales the middle axis: [outer, from, inner] -> [outer, to, inner]. */
 function scaleAxis(values: Float32Array, outer: number, from: number, to: number, inner: number): Float32Array {
   const result = new Float32Array(outer * to * inner);

@@ -8,6 +8,12 @@ export interface VitSize {
   heads: number;
   /** Width of a block's hidden layer, in units of D. */
   mlpRatio: number;
+  /** Whether a learned token that belongs to no patch goes before all others (Dosovitskiy et al. 2021). */
+  classToken?: boolean;
+  /** Whether learned vectors scale both branches of every block (Touvron et al. 2021, LayerScale). */
+  layerScale?: boolean;
+  /** Whether positions are learned biases of attention, the same in all blocks, instead of vectors added to patches. */
+  relativePositions?: boolean;
 }
 
 /** The named encoders (Dosovitskiy et al. 2021, table 1; Zhai et al. 2022 for giant) with the predictor that goes with each. */

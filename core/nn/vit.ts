@@ -1,6 +1,6 @@
 import { attention, type LinearParameters, layerNorm, linear, mlp } from '../engine/functions.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import { blockParameters, type Parameters, parameter } from './parameters.js';
+import { type Parameters, parameter } from './parameters.js';
 import type { VitSize } from './sizes.js';
 
 /** Added to variances inside the networks (the reference's LayerNorm). */
@@ -25,51 +25,21 @@ export function patchify(images: Tensor, patchSize: number): Tensor {
     .reshape([count, grid * grid, patchSize * patchSize * 3]);
 }
 
-/**
- * The vision transformer without class token (Dosovitskiy et al. 2021): patch embedding + positions, pre-norm blocks,
- * LayerNorm.
- *
- * Context and target encoder are this function with different weights. Patches that are masked are left out before, so
- * that only visible ones are embedded.
- * Letters: B images, N patches given, P = p p 3, D width.
- * @param patches [B, N, P]
- * @param positions [B, N, D] or [1, N, D]
- * @returns [B, N, D]
- */
-export function encode(parameters: Parameters, size: VitSize, patches: Tensor, positions: Tensor): Tensor {
-  const embedded = embedPatches(parameters, patches).add(positions); // [B, N, D]
-  const tokens = transformerBlocks(parameters, 'blocks', size, embedded);
-  return norm(parameters, 'norm', tokens);
+/** The reference's strided convolution as a product: patches [B, N, p p 3] -> [B, N, D]. */
+export function embedPatches(parameters: Parameters, patches: Tensor): Tensor {
+  const kernel = parameter(parameters, 'patch_embed.proj.weight'); // [D, 3, p, p]
+  const weight = tf.transpose(kernel, [0, 2, 3, 1]).reshape([kernel.shape[0] as number, -1]); // [D, p p 3]
+  return linear(patches, weight, parameter(parameters, 'patch_embed.proj.bias'));
 }
 
-/**
- * Average-pooled features of the last blocks side by side: each block's output through the encoder's final LayerNorm,
- * then the mean over patches. No gradient can be taken, because every block's tokens are freed after the next one.
- *
- * Letters: B images, N patches, P = p p 3, D width, L layers.
- * @param patches [B, N, P]
- * @param positions [1, N, D]
- * @param layers L, not more than there are blocks
- * @returns [B, L D]; the last D columns are the mean of what `encode` gives
- */
-export function pooledLayers(
-  parameters: Parameters,
-  size: VitSize,
-  patches: Tensor,
-  positions: Tensor,
-  layers: number,
-): Tensor {
-  let x: Tensor = tf.tidy(() => embedPatches(parameters, patches).add(positions)); // [B, N, D]
-  const pooled: Tensor[] = [];
-  for (let index = 0; index < size.depth; index++) {
-    const before = x;
-    x = tf.tidy(() => transformerBlock(blockParameters(parameters, 'blocks', index), size.heads, before, 0));
-    before.dispose();
-    if (index >= size.depth - layers) pooled.push(tf.tidy(() => norm(parameters, 'norm', x).mean(1))); // [B, D]
-  }
-  const features = tf.concat(pooled, 1); // [B, L D]
-  tf.dispose([x, pooled]);
-  return features;
+/** How the blocks of a transformer are to be applied. */
+export interface BlockOptions {
+  /** How many of the first tokens, S, nobody needs in the end: the last block computes the others only. Default: 0. */
+  queryOffset?: number;
+  /** Added to the attention scores of every block, [h, N, N]; not together with `queryOffset`. */
+  bias?: Tensor | undefined;
+  /** How many of the last blocks' outputs are wanted. Default: 1. */
+  taps?: number;
 }
 
 /**
@@ -77,35 +47,65 @@ export function pooledLayers(
  * is freed at once.
  * @param blocks name of the list of blocks in `parameters`
  * @param tokens [B, N, D]
- * @param skipped how many of the first tokens, S, nobody needs in the end; the last block computes the others only
- * @returns [B, N - S, D]
+ * @returns outputs of the last blocks, in their order: [B, N, D] each, [B, N - S, D] of the last one
  */
 export function transformerBlocks(
   parameters: Parameters,
   blocks: string,
-  size: VitSize,
+  { heads, depth }: VitSize,
   tokens: Tensor,
-  skipped = 0,
-): Tensor {
+  { queryOffset = 0, bias, taps = 1 }: BlockOptions = {},
+): Tensor[] {
+  const outputs: Tensor[] = [];
   let x = tokens;
-  for (let index = 0; index < size.depth; index++) {
-    const first = index === size.depth - 1 ? skipped : 0;
-    x = transformerBlock(blockParameters(parameters, blocks, index), size.heads, x, first);
+  for (let index = 0; index < depth; index++) {
+    const isLast = index === depth - 1;
+    const before = x;
+    x = transformerBlock(parameters, `${blocks}.${index}`, heads, before, isLast ? queryOffset : 0, bias);
+    if (before !== tokens && before !== outputs.at(-1)) before.dispose();
+    if (index >= depth - taps) outputs.push(x);
   }
-  return x;
+  return outputs;
 }
 
-/** One block; see `transformerBlocks`. Only the tokens after the first `skipped` ones are computed. */
-function transformerBlock(block: Parameters, heads: number, x: Tensor, skipped: number): Tensor {
-  const attended = tf.tidy(() => {
-    const mixed = attention(project(block, 'attn.qkv', norm(block, 'norm1', x)), heads, skipped);
-    return tokensFrom(x, skipped).add(project(block, 'attn.proj', mixed));
+/** One block; see `transformerBlocks`. Only the tokens after the first ones are computed. */
+function transformerBlock(
+  parameters: Parameters,
+  block: string,
+  heads: number,
+  x: Tensor,
+  queryOffset: number,
+  bias: Tensor | undefined,
+): Tensor {
+  return tf.tidy(() => {
+    const attended = tf.tidy(() => {
+      const mixed = attention(attentionInputs(parameters, block, x), heads, queryOffset, bias);
+      const branch = project(parameters, `${block}.attn.proj`, mixed);
+      return tokensFrom(x, queryOffset).add(scaled(parameters, `${block}.gamma_1`, branch));
+    });
+    const hidden = norm(parameters, `${block}.norm2`, attended);
+    const branch = mlp(
+      hidden,
+      linearParameters(parameters, `${block}.mlp.fc1`),
+      linearParameters(parameters, `${block}.mlp.fc2`),
+    );
+    return attended.add(scaled(parameters, `${block}.gamma_2`, branch));
   });
-  return tf.tidy(() => attended.add(feedForward(block, norm(block, 'norm2', attended))));
+}
+
+/** Queries, keys and values of normed tokens, [B, N, 3D]. */
+function attentionInputs(parameters: Parameters, block: string, x: Tensor): Tensor {
+  return project(parameters, `${block}.attn.qkv`, norm(parameters, `${block}.norm1`, x));
+}
+
+/** A branch by its layer scale, where the network has one. */
+function scaled(parameters: Parameters, name: string, branch: Tensor): Tensor {
+  const scale = parameters[name];
+  return scale ? branch.mul(scale) : branch;
 }
 
 /** All tokens but the first ones: [B, N, D] -> [B, N - first, D]. */
-function tokensFrom(x: Tensor, first: number): Tensor {
+export function tokensFrom(x: Tensor, first: number): Tensor {
   return first === 0 ? x : tf.slice(x, [0, first, 0], [-1, -1, -1]);
 }
 
@@ -122,15 +122,4 @@ export function project(parameters: Parameters, name: string, x: Tensor): Tensor
 
 function linearParameters(parameters: Parameters, name: string): LinearParameters {
   return { weight: parameter(parameters, `${name}.weight`), bias: parameter(parameters, `${name}.bias`) };
-}
-
-function feedForward(block: Parameters, x: Tensor): Tensor {
-  return mlp(x, linearParameters(block, 'mlp.fc1'), linearParameters(block, 'mlp.fc2'));
-}
-
-/** The reference's strided convolution as a product: [B, N, P] -> [B, N, D]. */
-function embedPatches(parameters: Parameters, patches: Tensor): Tensor {
-  const kernel = parameter(parameters, 'patch_embed.proj.weight'); // [D, 3, p, p]
-  const weight = tf.transpose(kernel, [0, 2, 3, 1]).reshape([kernel.shape[0] as number, -1]); // [D, P]
-  return linear(patches, weight, parameter(parameters, 'patch_embed.proj.bias'));
 }

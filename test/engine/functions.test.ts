@@ -81,6 +81,25 @@ const SUBJECTS: Subject[] = [
     fused: (qkv) => attention(qkv as Tensor, 2, 2),
     plain: (qkv) => tf.slice(plainAttention(qkv as Tensor, 2), [0, 2, 0], [-1, -1, -1]),
   },
+  {
+    name: 'attention with a bias',
+    shapes: [
+      [3, 5, 24],
+      [2, 5, 5],
+    ],
+    fused: (qkv, bias) => attention(qkv as Tensor, 2, 0, bias),
+    plain: (qkv, bias) => plainAttention(qkv as Tensor, 2, bias),
+  },
+  {
+    name: 'attention of all tokens but the first one, with a bias',
+    shapes: [
+      [3, 5, 24],
+      [2, 4, 5],
+    ],
+    fused: (qkv, bias) => attention(qkv as Tensor, 2, 1, bias),
+    plain: (qkv, bias) =>
+      tf.slice(plainAttention(qkv as Tensor, 2, tf.concat([tf.zeros([2, 1, 5]), bias as Tensor], 1)), [0, 1, 0]),
+  },
 ];
 
 for (const { name, shapes, fused, plain } of SUBJECTS) {
@@ -145,6 +164,8 @@ test('a function says what shape it expected and what it received', async (t) =>
   const [x, w, b] = randomTensors('wrong', [[2, 3], [4, 5], [4]]) as [Tensor, Tensor, Tensor];
   t.throws(() => linear(x, w, b), { message: /linear expected x of width 5, received \[2, 3\]/ });
   t.throws(() => attention(x, 2), { message: /attention expected/ });
+  const bias = tf.zeros([2, 3, 4]);
+  t.throws(() => attention(tf.zeros([1, 4, 24]), 2, 0, bias), { message: /a bias of \[2,4,4\], received \[2, 3, 4\]/ });
 });
 
 function timesMatrix(row: number[], matrix: number[][]): number[] {
@@ -154,7 +175,7 @@ function timesMatrix(row: number[], matrix: number[][]): number[] {
   );
 }
 
-function plainAttention(qkv: Tensor, heads: number): Tensor {
+function plainAttention(qkv: Tensor, heads: number, bias: Tensor = tf.scalar(0)): Tensor {
   const [images, tokens, width3] = qkv.shape as [number, number, number];
   const d = width3 / 3 / heads;
   const parts = [0, 1, 2].map((part) =>
@@ -164,7 +185,7 @@ function plainAttention(qkv: Tensor, heads: number): Tensor {
       .transpose([0, 2, 1, 3]),
   );
   const [q, k, v] = parts as [Tensor, Tensor, Tensor];
-  const weights = tf.softmax(tf.matMul(q, k, false, true).div(Math.sqrt(d)));
+  const weights = tf.softmax(tf.matMul(q, k, false, true).div(Math.sqrt(d)).add(bias));
   return tf
     .matMul(weights, v)
     .transpose([0, 2, 1, 3])

@@ -61,14 +61,15 @@ const onnxFunctions: TransformerFunctions = {
     };
   },
 
-  attention(save, qkv, heads, skipped) {
-    const [value, ...parts] = all('Attention', { qkv }, { heads, skipped }) as [Tensor, ...Tensor[]];
+  attention(save, qkv, heads, queryOffset, bias) {
+    const inputs: Record<string, Tensor> = bias ? { qkv, bias } : { qkv };
+    const [value, ...parts] = all('Attention', inputs, { heads, queryOffset }) as [Tensor, ...Tensor[]];
     save(parts);
     return {
       value,
       gradFunc: (dy, saved) => {
         const [q, k, v, weights, attended] = saved as [Tensor, Tensor, Tensor, Tensor, Tensor];
-        return [one('AttentionGradient', { dy, q, k, v, weights, attended })];
+        return all('AttentionGradient', { dy, q, k, v, weights, attended }, { hasBias: bias !== undefined });
       },
     };
   },

@@ -73,7 +73,7 @@ export function ijepa(backbone: Backbone, settings: IjepaSettings): Method<Outpu
         return { target: repeatMasks(blocks, targets, context.maskCount) };
       }),
     outputs(networks, { views, masks: { context: visible, targets } }) {
-      const context = backbone.forward(networks.encoder, views.image, visible);
+      const context = backbone.forward(networks.encoder, views.image, { keep: visible });
       return { context, predicted: predict(networks.predictor, predictor, context, positions, visible, targets) };
     },
     terms,

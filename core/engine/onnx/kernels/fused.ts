@@ -1,4 +1,4 @@
-import { filled, flattened, MICROSOFT, recordAll, reshaped, scalarConstant, type Value } from '../graph.js';
+import { filled, flattened, MICROSOFT, recordAll, reshaped, scalarConstant, sizeOf, type Value } from '../graph.js';
 import { add, multiply, subtract, unary } from './elementwise.js';
 import { batchMatMul, gemm, linear } from './matmul.js';
 import { reduce } from './reduce.js';
@@ -9,7 +9,7 @@ import type { Call, KernelTable } from './table.js';
  * Kernels of this engine's own: the functions of a transformer and their gradients, with the operators that ONNX Runtime
  * has for them.
  *
- * Letters: M rows, D width, B images, N tokens, S skipped ones, h heads, d = D / h.
+ * Letters: M rows, D width, B images, N tokens, S of them without query, h heads, d = D / h.
  */
 
 /**
@@ -98,14 +98,14 @@ function mlpGradient({ values }: Call): Value[] {
 }
 
 /** [B, N, 3D] -> queries [B, h, N - S, d], keys and values, each [B, h, N, d] */
-function splitHeads(qkv: Value, heads: number, skipped: number): [Value, Value, Value] {
+function splitHeads(qkv: Value, heads: number, queryOffset: number): [Value, Value, Value] {
   const [images, tokens, width3] = qkv.shape as [number, number, number];
   const rows = reshaped(qkv, [images * tokens * 3 * heads, width3 / 3 / heads]);
   const queries = rowNumbers([images, tokens, 3 * heads], [0, 2, 1], heads); // [B, h, N]
   const keys = add(queries, scalarConstant(heads, 'int32'));
   const values = add(keys, scalarConstant(heads, 'int32'));
-  const asking = skipped === 0 ? queries : withoutFirst(queries, skipped, 2);
-  return [gatherRows(rows, asking), gatherRows(rows, keys), gatherRows(rows, values)];
+  const asked = queryOffset === 0 ? queries : withoutFirst(queries, queryOffset, 2);
+  return [gatherRows(rows, asked), gatherRows(rows, keys), gatherRows(rows, values)];
 }
 
 /** [B, N, h, d] -> [B, h, N, d], and back, as the shape's meaning is. */
@@ -113,35 +113,41 @@ function exchangeMiddleAxes(x: Value): Value {
   return gatherRows(x, rowNumbers(x.shape.slice(0, 3), [0, 2, 1]));
 }
 
-function attention({ value, attributes }: Call<{ heads: number; skipped: number }>): Value[] {
+function attention({ value, optional, attributes }: Call<{ heads: number; queryOffset: number }>): Value[] {
   const qkv = value('qkv');
-  const { heads, skipped } = attributes;
+  const bias = optional('bias'); // [h, N - S, N]
+  const { heads, queryOffset } = attributes;
   const [images, tokens, width3] = qkv.shape as [number, number, number];
-  const [q, k, v] = splitHeads(qkv, heads, skipped);
+  const [q, k, v] = splitHeads(qkv, heads, queryOffset);
   const alpha = 1 / Math.sqrt(q.shape[3] as number);
-  const weights = unary('Softmax', batchMatMul(q, k, { transposeB: true, alpha }), { axis: 3 }); // [B, h, N - S, N]
+  const products = batchMatMul(q, k, { transposeB: true, alpha }); // [B, h, N - S, N]
+  const weights = unary('Softmax', bias ? add(products, bias) : products, { axis: 3 }); // [B, h, N - S, N]
   const attended = batchMatMul(weights, v); // [B, h, N - S, d]
-  const merged = reshaped(exchangeMiddleAxes(attended), [images, tokens - skipped, width3 / 3]);
+  const merged = reshaped(exchangeMiddleAxes(attended), [images, tokens - queryOffset, width3 / 3]);
   return [merged, q, k, v, weights, attended];
 }
 
-function attentionGradient({ values }: Call): Value {
+/** @returns gradients of qkv, and of the bias where there is one */
+function attentionGradient({ values, attributes }: Call<{ hasBias: boolean }>): Value[] {
   const { dy, q, k, v, weights, attended } = values('dy', 'q', 'k', 'v', 'weights', 'attended');
   const [images, heads, tokens, headWidth] = k.shape as [number, number, number, number];
-  const asking = q.shape[2] as number; // N - S
+  const queries = q.shape[2] as number; // N - S
   const alpha = 1 / Math.sqrt(headWidth);
-  const slope = exchangeMiddleAxes(reshaped(dy, [images, asking, heads, headWidth])); // [B, h, N - S, d]
-  const along = reduce('ReduceSum', multiply(slope, attended), [3], true); // [B, h, N - S, 1]
-  const scores = multiply(weights, subtract(batchMatMul(slope, v, { transposeB: true }), along)); // [B, h, N - S, N]
+  const grad = exchangeMiddleAxes(reshaped(dy, [images, queries, heads, headWidth])); // [B, h, N - S, d]
+  const along = reduce('ReduceSum', multiply(grad, attended), [3], true); // [B, h, N - S, 1]
+  const scores = multiply(weights, subtract(batchMatMul(grad, v, { transposeB: true }), along)); // [B, h, N - S, N]
   const ofQueries = batchMatMul(scores, k, { alpha });
   const parts = [
-    asking === tokens ? ofQueries : concat([filled([images, heads, tokens - asking, headWidth], 0), ofQueries], 2),
+    queries === tokens ? ofQueries : concat([filled([images, heads, tokens - queries, headWidth], 0), ofQueries], 2),
     batchMatMul(scores, q, { transposeA: true, alpha }),
-    batchMatMul(weights, slope, { transposeA: true }),
+    batchMatMul(weights, grad, { transposeA: true }),
   ]; // [B, h, N, d] each
   const numbers = rowNumbers([3, images, heads, tokens], [1, 3, 0, 2]); // [B, N, 3, h]
   const together = gatherRows(concat(parts, 0), numbers); // [3B, h, N, d] -> [B, N, 3, h, d]
-  return reshaped(together, [images, tokens, 3 * heads * headWidth]);
+  const ofQkv = reshaped(together, [images, tokens, 3 * heads * headWidth]);
+  if (!attributes.hasBias) return [ofQkv];
+  const pairs = [heads, queries, tokens];
+  return [ofQkv, reshaped(sumRows(reshaped(scores, [images, sizeOf(pairs)])), pairs)];
 }
 
 export const FUSED: KernelTable = {
