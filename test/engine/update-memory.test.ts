@@ -30,8 +30,8 @@ function expected(slot: Record<'value' | 'first' | 'second' | 'target', number[]
 function placed(memory: UpdateMemory, length: number, stream: RandomStream) {
   const draw = (from: number) => Float32Array.from({ length }, () => stream.uniform(from, 1));
   const drawn = { value: draw(-1), first: draw(-1), second: draw(0), target: draw(-1) };
-  const room = memory.roomFor(Object.values(drawn));
-  const [value, first, second, target] = Object.values(drawn).map((data) => room.copy(data)) as [
+  const arena = memory.arenaFor(Object.values(drawn));
+  const [value, first, second, target] = Object.values(drawn).map((data) => arena.copy(data)) as [
     Float32Array,
     Float32Array,
     Float32Array,
@@ -84,9 +84,9 @@ test('a parameter without a target changes nothing but itself and its moments', 
 test('arrays that lie in different places are brought together, those that lie together stay', (t) => {
   const memory = new UpdateMemory();
   const { value, first } = placed(memory, 4, new RandomStream(0, 'update'));
-  t.true(memory.roomFor([value, first]).holds(value));
+  t.true(memory.arenaFor([value, first]).owns(value));
   const elsewhere = new Float32Array(4);
-  const room = memory.roomFor([elsewhere, first]);
-  t.false(room.holds(elsewhere));
-  t.deepEqual([...room.copy(first)], [...first]);
+  const arena = memory.arenaFor([elsewhere, first]);
+  t.false(arena.owns(elsewhere));
+  t.deepEqual([...arena.copy(first)], [...first]);
 });

@@ -4,27 +4,27 @@ import { reshaped, type Shape, typedArray, Value, valueType } from './graph.js';
 import type { Sessions } from './sessions.js';
 import { analyse } from './structure.js';
 
-/** What a tensor holds: several tensors may share it. */
-interface Holding {
+/** The value of a tensor's data id, and how many tensors share the id. */
+interface TensorEntry {
   value: Value;
   references: number;
 }
 
-/** A piece of memory in which data can lie. */
-export interface Room {
-  holds(data: Float32Array): boolean;
-  /** Copies data into it. */
+/** Where data may lie. */
+export interface BufferAllocator {
+  owns(data: Float32Array): boolean;
+  /** Copies data into memory of its own. */
   copy(data: Float32Array): Float32Array;
 }
 
-const ANYWHERE: Room = { holds: () => true, copy: (data) => data.slice() };
+const ANYWHERE: BufferAllocator = { owns: () => true, copy: (data) => data.slice() };
 
 /**
  * The part of TensorFlow.js that owns tensors. Values are recorded by kernels and computed when they are read.
  */
 export class OnnxBackend extends tf.KernelBackend {
-  readonly #holdings = new tf.DataStorage<Holding>(this, tf.engine());
-  /** Values that tensors hold and that are not computed yet, in the order of their recording. */
+  readonly #entries = new tf.DataStorage<TensorEntry>(this, tf.engine());
+  /** Values of tensors that are not computed yet, in the order of their recording. */
   readonly #awaited = new Set<Value>();
   /** The computation that is under way; they follow one another. */
   #computing: Promise<void> = Promise.resolve();
@@ -42,7 +42,7 @@ export class OnnxBackend extends tf.KernelBackend {
   }
 
   override numDataIds(): number {
-    return this.#holdings.numDataIds();
+    return this.#entries.numDataIds();
   }
 
   override write(values: BackendValues, shape: number[], dtype: DataType): DataId {
@@ -55,29 +55,29 @@ export class OnnxBackend extends tf.KernelBackend {
     const type = valueType(dtype);
     const data = ArrayBuffer.isView(values) ? (values as Float32Array) : typedArray(type, values as Iterable<number>);
     const value = new Value(shape, type, { data });
-    value.holders = 1;
-    this.#holdings.set(id, { value, references });
+    value.users = 1;
+    this.#entries.set(id, { value, references });
   }
 
   override refCount(id: DataId): number {
-    return this.#holdings.has(id) ? this.#holdings.get(id).references : 0;
+    return this.#entries.has(id) ? this.#entries.get(id).references : 0;
   }
 
   override incRef(id: DataId): void {
-    this.#holdings.get(id).references++;
+    this.#entries.get(id).references++;
   }
 
   decRef(id: DataId): void {
-    if (this.#holdings.has(id)) this.#holdings.get(id).references--;
+    if (this.#entries.has(id)) this.#entries.get(id).references--;
   }
 
   override disposeData(id: DataId, force = false): boolean {
-    if (!this.#holdings.has(id)) return true;
-    const holding = this.#holdings.get(id);
-    holding.references--;
-    if (!force && holding.references > 0) return false;
-    if (--holding.value.holders === 0) this.#awaited.delete(holding.value);
-    this.#holdings.delete(id);
+    if (!this.#entries.has(id)) return true;
+    const entry = this.#entries.get(id);
+    entry.references--;
+    if (!force && entry.references > 0) return false;
+    if (--entry.value.users === 0) this.#awaited.delete(entry.value);
+    this.#entries.delete(id);
     return true;
   }
 
@@ -98,36 +98,40 @@ export class OnnxBackend extends tf.KernelBackend {
 
   /** The value of a tensor as it was recorded, whatever the tensor's shape. */
   recorded({ dataId }: TensorInfo): Value {
-    return this.#holdings.get(dataId).value;
+    return this.#entries.get(dataId).value;
   }
 
   /**
    * The data of a computed tensor, to be changed in place. Where other tensors share them, a copy is made, in a tensor
    * that takes the place of the given one.
-   * @param room where the data are to lie; they are moved there
+   * @param allocator of the memory in which the data are to lie; they are moved there
    */
-  ownData(tensor: Tensor, room: Room = ANYWHERE): { tensor: Tensor; data: Float32Array } {
-    const { value, references } = this.#holdings.get(tensor.dataId);
-    const known = value.known as Float32Array;
-    const isOwn = value.data !== null && references === 1 && value.holders === 1;
-    if (isOwn && room.holds(known)) return { tensor, data: known };
-    const data = room.copy(known);
+  ownData(tensor: Tensor, allocator = ANYWHERE): { tensor: Tensor; data: Float32Array } {
+    const { value, references } = this.#entries.get(tensor.dataId);
+    const shared = value.data as Float32Array;
+    const isOwn = value.source === null && references === 1 && value.users === 1;
+    if (isOwn && allocator.owns(shared)) return { tensor, data: shared };
+    const data = allocator.copy(shared);
     if (isOwn) {
       value.data = data;
       return { tensor, data };
     }
-    const copy = new Value(tensor.shape, value.type, { data });
-    const own = tf.engine().makeTensorFromTensorInfo(this.hold(copy));
+    const own = this.makeTensor(new Value(tensor.shape, value.type, { data }));
     tensor.dispose();
     return { tensor: own, data };
   }
 
   /** A tensor for a value; the shape may be another one of as many elements. */
-  hold(value: Value, shape: Shape = value.shape): TensorInfo {
+  makeTensor(value: Value, shape: Shape = value.shape): Tensor {
+    return tf.engine().makeTensorFromTensorInfo(this.register(value, shape));
+  }
+
+  /** The same for a kernel, whose results TensorFlow.js makes tensors of. */
+  register(value: Value, shape: Shape = value.shape): TensorInfo {
     const id = {};
-    value.holders++;
-    if (value.source) value.source.holders++; // it may never be changed in place from now on
-    this.#holdings.set(id, { value, references: 1 });
+    value.users++;
+    if (value.source) value.source.users++; // it may never be changed in place from now on
+    this.#entries.set(id, { value, references: 1 });
     if (value.node) this.#awaited.add(value);
     return { dataId: id, shape: [...shape], dtype: value.type as DataType };
   }
@@ -139,19 +143,19 @@ export class OnnxBackend extends tf.KernelBackend {
   }
 
   override readSync(id: DataId): BackendValues {
-    const { known } = this.#holdings.get(id).value;
-    if (!known)
+    const { data } = this.#entries.get(id).value;
+    if (!data)
       throw new Error('the engine onnx computes when tensors are read with `await tensor.data()`, not dataSync()');
-    return known as Float32Array;
+    return data as Float32Array;
   }
 
   override async read(id: DataId): Promise<BackendValues> {
-    const { value } = this.#holdings.get(id);
-    if (!value.known) await this.computeAwaited();
-    return value.known as Float32Array;
+    const { value } = this.#entries.get(id);
+    if (!value.data) await this.computeAwaited();
+    return value.data as Float32Array;
   }
 
-  /** Computes every value that a tensor holds. */
+  /** Computes every value that a tensor has. */
   async computeAwaited(): Promise<void> {
     await this.inTurn(async () => {
       const outputs = [...this.#awaited];
@@ -179,7 +183,7 @@ export class OnnxBackend extends tf.KernelBackend {
       name: structure.names.get(value) as string,
       type: value.type,
       shape: value.shape,
-      data: value.known as Float32Array,
+      data: value.data as Float32Array,
     }));
     const results = await this.sessions.run(compiled, feeds);
     structure.outputs.forEach((value, at) => {

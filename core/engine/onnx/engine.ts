@@ -6,7 +6,7 @@ import { OnnxBackend } from './backend.js';
 import { functionsOn } from './fused-functions.js';
 import { accumulateOnHost, updateOnHost } from './host-update.js';
 import { registerAllKernels } from './kernels/index.js';
-import { inLanes, inOneLane } from './lanes.js';
+import { partsOn } from './parts.js';
 import { replayed } from './replay.js';
 import { loadRuntime } from './runtime.js';
 import { Sessions } from './sessions.js';
@@ -25,7 +25,7 @@ import { Sessions } from './sessions.js';
  * model, so that another number of tokens is no new structure. `encode.ts` writes ONNX's file format.
  *
  * Recording a training step takes some milliseconds as well. `compile` records it once and then only exchanges the data
- * (`replay.ts`). Parts of a batch are computed two at a time, each on half of the cores (`lanes.ts`).
+ * (`replay.ts`). Parts of a batch are computed two at a time, each on half of the cores (`parts.ts`).
  */
 /** The backends' names in TensorFlow.js, and what they compute on, for people. */
 const BACKENDS = {
@@ -56,21 +56,21 @@ export const onnx: EngineStarter = {
       threads,
       memory: { limit: null, kind: 'planned', of: device === 'webgpu' ? 'card' : 'machine' },
       compile: (fn) => replayed(backend, fn),
-      ...lanesFor(backend, device === 'cpu' ? threads : 1),
+      ...partsFor(backend, device === 'cpu' ? threads : 1),
       updateParameter: updateOnHost(backend),
       accumulate: accumulateOnHost(backend),
     };
   },
 };
 
-type Lanes = ReturnType<typeof inLanes>;
-const started = new WeakMap<OnnxBackend, Map<number, Lanes>>();
+type Parts = ReturnType<typeof partsOn>;
+const started = new WeakMap<OnnxBackend, Map<number, Parts>>();
 
-/** The lanes of a backend on so many threads, made once. */
-function lanesFor(backend: OnnxBackend, threads: number): Lanes {
-  const known = started.get(backend) ?? new Map<number, Lanes>();
+/** What computes parts on so many threads, made once for a backend. */
+function partsFor(backend: OnnxBackend, threads: number): Parts {
+  const known = started.get(backend) ?? new Map<number, Parts>();
   started.set(backend, known);
-  const lanes = known.get(threads) ?? (threads > 1 ? inLanes(backend, threads) : inOneLane(backend));
-  known.set(threads, lanes);
-  return lanes;
+  const parts = known.get(threads) ?? partsOn(backend, threads);
+  known.set(threads, parts);
+  return parts;
 }

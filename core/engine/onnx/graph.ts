@@ -13,29 +13,34 @@ export type Attributes = Readonly<Record<string, Attribute>>;
  * Shapes are known when values are recorded. They are no part of a graph's structure, so that one session serves all.
  */
 export class Value {
-  data: ValueData | null = null;
+  #data: ValueData | null;
   /** What computes it; null once it is computed, and for inputs and constants. */
-  node: Node | null = null;
+  node: Node | null;
   /** Baked into the graph: part of its structure. */
-  readonly constant: { data: ValueData; dims: Shape } | null = null;
+  readonly constant: { data: ValueData; dims: Shape } | null;
   /** The value whose data it shows in another shape. */
-  source: Value | null = null;
-  /** Tensors that hold it. */
-  holders = 0;
+  readonly source: Value | null;
+  /** Data ids of tensors that it stands for. */
+  users = 0;
 
   constructor(
     readonly shape: Shape,
     readonly type: ValueType,
-    origin: { data?: ValueData; node?: Node; constant?: { data: ValueData; dims: Shape } } = {},
+    origin: { data: ValueData } | { node: Node } | { constant: Value['constant'] } | { source: Value },
   ) {
-    this.data = origin.data ?? null;
-    this.node = origin.node ?? null;
-    this.constant = origin.constant ?? null;
+    this.#data = 'data' in origin ? origin.data : null;
+    this.node = 'node' in origin ? origin.node : null;
+    this.constant = 'constant' in origin ? origin.constant : null;
+    this.source = 'source' in origin ? origin.source : null;
   }
 
-  /** Its data, or those of the value that it shows in another shape. */
-  get known(): ValueData | null {
-    return this.data ?? this.source?.data ?? null;
+  /** Its data, or those of the value that it shows in another shape; null before they are computed. */
+  get data(): ValueData | null {
+    return this.source ? this.source.data : this.#data;
+  }
+
+  set data(data: ValueData) {
+    this.#data = data;
   }
 }
 
@@ -113,11 +118,7 @@ export function scalarConstant(value: number, type: 'float32' | 'int32' | 'bool'
 export function reshaped(value: Value, shape: Shape): Value {
   if (sameShape(value.shape, shape)) return value;
   if (value.node?.operator === 'Reshape') return reshaped(value.node.inputs[0] as Value, shape);
-  if (value.known) {
-    const shown = new Value([...shape], value.type);
-    shown.source = value.source ?? value;
-    return shown;
-  }
+  if (value.data) return new Value([...shape], value.type, { source: value.source ?? value });
   return record('Reshape', [value, shapeInput(shape)], [...shape], value.type, { allowzero: 1 });
 }
 

@@ -11,16 +11,16 @@ import { UpdateMemory } from './update-memory.js';
 export function updateOnHost(backend: OnnxBackend): UpdateParameter {
   const memory = new UpdateMemory();
   return async (slot, gradient, rates, { beta1, beta2, epsilon }) => {
-    const slope = (await backend.read(gradient.dataId)) as Float32Array;
-    const tensors = Object.values(slot).map((tensor) => backend.recorded(tensor).known as Float32Array);
-    const room = memory.roomFor(tensors);
-    const value = backend.ownData(slot.value, room);
-    const first = backend.ownData(slot.first, room);
-    const second = backend.ownData(slot.second, room);
-    const target = slot.target && backend.ownData(slot.target, room);
+    const grad = (await backend.read(gradient.dataId)) as Float32Array;
+    const tensors = Object.values(slot).map((tensor) => backend.recorded(tensor).data as Float32Array);
+    const arena = memory.arenaFor(tensors);
+    const value = backend.ownData(slot.value, arena);
+    const first = backend.ownData(slot.first, arena);
+    const second = backend.ownData(slot.second, arena);
+    const target = slot.target && backend.ownData(slot.target, arena);
     const squares = memory.update(
       { value: value.data, first: first.data, second: second.data, target: target?.data },
-      slope,
+      grad,
       {
         beta1,
         restOfBeta1: 1 - beta1,

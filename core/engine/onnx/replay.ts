@@ -1,11 +1,29 @@
 import { type Tensor, tf } from '../tf.js';
 import type { OnnxBackend } from './backend.js';
-import { type Shape, type Value, type ValueData, Value as ValueOf, type ValueType } from './graph.js';
-import { dataOf, feedsOf, type Program, type ProgramCall, type ProgramInput, type Source } from './program.js';
+import { type Shape, Value, type ValueData, type ValueType } from './graph.js';
+import { dataOf, feedsOf, type ProgramInput, type Source } from './program.js';
 import { analyse, type Structure } from './structure.js';
 
 /** Programs that are kept for one function; the oldest goes first. Each takes a fifth of a kilobyte for every input. */
-const MOST_PROGRAMS = 128;
+const MAX_PROGRAMS = 128;
+
+/** A function's graph for tensors of certain shapes. */
+export interface Program<Ready> {
+  /** What has been prepared for running the graph. */
+  ready: Ready;
+  inputs: readonly ProgramInput[];
+  outputs: { shape: Shape; type: ValueType }[];
+  /** What each tensor of the result is: an output of the graph, an argument, or data that never change. */
+  results: { shape: Shape; type: ValueType; from: { output: number } | Source }[];
+  /** Builds the result from its tensors. */
+  assemble(tensors: readonly Tensor[]): unknown;
+}
+
+/** What a program is called with: the data of its arguments. */
+export interface ProgramCall<Ready> {
+  program: Program<Ready>;
+  data: readonly ValueData[];
+}
 
 /**
  * A function of tensors that is traced once for each combination of shapes and then replayed with new data, so that a
@@ -20,7 +38,7 @@ export function replayed<Inputs extends unknown[], Result>(
   fn: (...inputs: Inputs) => Result,
 ): (...inputs: Inputs) => Promise<Result> {
   const { sessions } = backend;
-  const traced = new Traced(backend, fn, (structure) => backend.inTurn(() => sessions.compile(structure)));
+  const traced = new TracedFunction(backend, fn, (structure) => backend.inTurn(() => sessions.compile(structure)));
   return async (...inputs) => {
     const call = await traced.call(inputs);
     const outputs = await backend.inTurn(() =>
@@ -31,7 +49,7 @@ export function replayed<Inputs extends unknown[], Result>(
 }
 
 /** The programs of a function. */
-export class Traced<Inputs extends unknown[], Result, Ready> {
+export class TracedFunction<Inputs extends unknown[], Result, Ready> {
   readonly #programs = new Map<string, Program<Ready>>();
 
   /**
@@ -60,14 +78,13 @@ export class Traced<Inputs extends unknown[], Result, Ready> {
     if (!program) {
       program = await trace(backend, this.fn, this.prepare, inputs, given);
       this.#programs.set(key, program);
-      if (this.#programs.size > MOST_PROGRAMS) this.#drop(this.#programs.keys().next().value as string);
+      const [oldest] = this.#programs;
+      if (oldest && this.#programs.size > MAX_PROGRAMS) {
+        this.forget(oldest[1].ready);
+        this.#programs.delete(oldest[0]);
+      }
     }
     return { program, data };
-  }
-
-  #drop(key: string): void {
-    this.forget((this.#programs.get(key) as Program<Ready>).ready);
-    this.#programs.delete(key);
   }
 }
 
@@ -78,16 +95,13 @@ export function resultOf(
   outputs: readonly ValueData[],
 ): unknown {
   // Tensors of one output share it; what was given or never changes is copied, because results may be changed in place.
-  const values = outputs.map((data, at) => {
-    const { shape, type } = program.outputs[at] as { shape: Shape; type: ValueType };
-    return new ValueOf(shape, type, { data });
-  });
+  const values = program.outputs.map(
+    ({ shape, type }, at) => new Value(shape, type, { data: outputs[at] as ValueData }),
+  );
   const tensors = program.results.map(({ shape, type, from }) => {
     const value =
-      'output' in from
-        ? (values[from.output] as Value)
-        : new ValueOf(shape, type, { data: dataOf(from, given).slice() });
-    return tensorOf(backend, value, shape);
+      'output' in from ? values[from.output] : new Value(shape, type, { data: dataOf(from, given).slice() });
+    return backend.makeTensor(value as Value, shape);
   });
   return program.assemble(tensors);
 }
@@ -106,24 +120,19 @@ async function trace<Inputs extends unknown[], Result, Ready>(
   try {
     // The same tensor given twice has two stand-ins, because another call may give two tensors.
     const stood = given.map((tensor, at) => {
-      const data = backend.recorded(tensor).known as ValueData;
-      const value = new ValueOf(tensor.shape, tensor.dtype as ValueType, { data });
+      const data = backend.recorded(tensor).data as ValueData;
+      const value = new Value(tensor.shape, tensor.dtype as ValueType, { data });
       standIns.set(value, at);
-      return tensorOf(backend, value, tensor.shape);
+      return backend.makeTensor(value);
     });
-    let next = 0;
-    const result = fn(...(mapTensors(inputs, () => stood[next++] as Tensor) as Inputs));
-    const tensors: Tensor[] = [];
-    const skeleton = mapTensors(result, (tensor) => {
-      tensors.push(tensor);
-      return new Place(tensors.length - 1);
-    });
+    const result = fn(...(replaceTensors(inputs, stood) as Inputs));
+    const tensors = tensorsIn(result);
     const values = tensors.map((tensor) => backend.recorded(tensor));
     const structure = analyse([...new Set(values.filter((value) => value.node))]);
     const sourceOf = (value: Value): Source => {
       const root = value.source ?? value;
       const argument = standIns.get(root);
-      return argument === undefined ? { data: root.known as ValueData } : { argument };
+      return argument === undefined ? { data: root.data as ValueData } : { argument };
     };
     const programInputs = structure.inputs.map((value) => ({
       name: structure.names.get(value) as string,
@@ -140,40 +149,23 @@ async function trace<Inputs extends unknown[], Result, Ready>(
         const from = value.node ? { output: structure.outputs.indexOf(value) } : sourceOf(value);
         return { shape: tensor.shape, type: value.type, from };
       }),
-      assemble: (made) => mapPlaces(skeleton, made),
+      assemble: (made) => replaceTensors(result, made),
     };
   } finally {
     scope.endScope();
   }
 }
 
-/** Stands for a tensor in a result that is to be assembled. */
-class Place {
-  constructor(readonly index: number) {}
-}
-
-function tensorOf(backend: OnnxBackend, value: Value, shape: Shape): Tensor {
-  return tf.engine().makeTensorFromTensorInfo(backend.hold(value, shape));
-}
-
 /** The tensors of nested lists and objects, in the order in which a call takes them. */
 export function tensorsIn(part: unknown): Tensor[] {
-  const tensors: Tensor[] = [];
-  mapTensors(part, (tensor) => tensors.push(tensor));
-  return tensors;
+  if (part instanceof tf.Tensor) return [part];
+  return part === null || typeof part !== 'object' ? [] : Object.values(part).flatMap(tensorsIn);
 }
 
-/** A copy of nested lists and objects in which every tensor is replaced. */
-function mapTensors(part: unknown, replace: (tensor: Tensor) => unknown): unknown {
-  if (part instanceof tf.Tensor) return replace(part);
-  if (Array.isArray(part)) return part.map((item) => mapTensors(item, replace));
+/** A copy of nested lists and objects with other tensors, in that order. */
+function replaceTensors(part: unknown, tensors: readonly Tensor[], next = { index: 0 }): unknown {
+  if (part instanceof tf.Tensor) return tensors[next.index++];
+  if (Array.isArray(part)) return part.map((item) => replaceTensors(item, tensors, next));
   if (part === null || typeof part !== 'object') return part;
-  return Object.fromEntries(Object.entries(part).map(([name, item]) => [name, mapTensors(item, replace)]));
-}
-
-function mapPlaces(part: unknown, tensors: readonly Tensor[]): unknown {
-  if (part instanceof Place) return tensors[part.index];
-  if (Array.isArray(part)) return part.map((item) => mapPlaces(item, tensors));
-  if (part === null || typeof part !== 'object') return part;
-  return Object.fromEntries(Object.entries(part).map(([name, item]) => [name, mapPlaces(item, tensors)]));
+  return Object.fromEntries(Object.entries(part).map(([name, item]) => [name, replaceTensors(item, tensors, next)]));
 }

@@ -57,14 +57,11 @@ export class Sessions {
     }
   }
 
-  /**
-   * The session of a structure: an earlier one, or a new one.
-   * @param model the structure's, where it has been made already
-   */
-  async compile(structure: Structure, model?: Uint8Array): Promise<CompiledGraph> {
+  /** The session of a structure: an earlier one, or a new one. */
+  async compile(structure: Structure): Promise<CompiledGraph> {
     const known = this.#compiled.get(structure.key);
     if (known) return known;
-    const session = await compileModel(this.runtime, model ?? modelOf(structure), this.threads, this.device);
+    const session = await compileModel(this.runtime, modelOf(structure), this.threads, this.device);
     this.count.built++;
     const compiled = { session, outputNames: outputNamesOf(structure) };
     this.#compiled.set(structure.key, compiled);
@@ -77,8 +74,16 @@ export class Sessions {
   }
 }
 
-/** A structure as an ONNX model. */
-export function modelOf({ nodes, inputs, constants, outputs, names }: Structure): Uint8Array {
+const models = new WeakMap<Structure, Uint8Array>();
+
+/** A structure as an ONNX model, which is written once. */
+export function modelOf(structure: Structure): Uint8Array {
+  const model = models.get(structure) ?? writeModel(structure);
+  models.set(structure, model);
+  return model;
+}
+
+function writeModel({ nodes, inputs, constants, outputs, names }: Structure): Uint8Array {
   const nameOf = (value: Value | null) => (value ? (names.get(value) as string) : '');
   const declared = (value: Value) => ({ name: nameOf(value), type: value.type });
   return encodeModel({

@@ -1,9 +1,9 @@
 import { assembleModule } from '../../wasm/module.js';
-import type { Room } from './backend.js';
+import type { BufferAllocator } from './backend.js';
 import { LANES, NUMBERS, updateKernel } from './update-kernel.js';
 
-/** Bytes of a piece of memory; the system gives them when they are written. */
-const PIECE = 2 ** 29;
+/** Bytes of an arena; the system gives them when they are written. */
+const ARENA = 2 ** 29;
 const PAGE = 2 ** 16;
 /** Floats of a gradient that are copied next to the parameters at once: few enough to stay in the processor's cache. */
 const BLOCK = 2 ** 14;
@@ -11,7 +11,7 @@ const BLOCK = 2 ** 14;
 /** The numbers of an update by name. */
 export type UpdateNumbers = Readonly<Record<(typeof NUMBERS)[number], number>>;
 
-/** A parameter's values, moments and target, all in one piece of memory. */
+/** A parameter's values, moments and target, all in one arena. */
 export interface SlotData {
   value: Float32Array;
   first: Float32Array;
@@ -23,36 +23,36 @@ type Kernel = (...parameters: number[]) => void;
 
 /** WebAssembly memory in which parameters and their moments lie, so that vector instructions reach them. */
 export class UpdateMemory {
-  #newest: Piece | null = null;
-  /** The piece of a buffer. Pieces are freed with the last tensor that lies in them. */
-  readonly #pieces = new WeakMap<ArrayBufferLike, Piece>();
+  #newest: Arena | null = null;
+  /** The arena of a buffer. Arenas are freed with the last tensor that lies in them. */
+  readonly #arenas = new WeakMap<ArrayBufferLike, Arena>();
 
-  /** The room in which these arrays lie together; where they do not, a room that has space for all. */
-  roomFor(arrays: readonly Float32Array[]): Room {
+  /** The arena in which these arrays lie together; where they do not, one that has space for all. */
+  arenaFor(arrays: readonly Float32Array[]): BufferAllocator {
     const [first] = arrays as [Float32Array];
-    const piece = this.#pieces.get(first.buffer);
-    if (piece && arrays.every((array) => piece.holds(array))) return piece;
+    const arena = this.#arenas.get(first.buffer);
+    if (arena && arrays.every((array) => arena.owns(array))) return arena;
     const bytes = arrays.reduce((sum, array) => sum + paddedBytes(array.length), 0);
     if (!this.#newest?.hasSpaceFor(bytes)) {
-      this.#newest = new Piece(bytes);
-      this.#pieces.set(this.#newest.buffer, this.#newest);
+      this.#newest = new Arena(bytes);
+      this.#arenas.set(this.#newest.buffer, this.#newest);
     }
     return this.#newest;
   }
 
   /**
-   * Updates a parameter that lies in a room.
+   * Updates a parameter that lies in an arena.
    * @returns Σ θ² of the new values
    */
   update(slot: SlotData, gradient: Float32Array, numbers: UpdateNumbers): number {
-    const piece = this.#pieces.get(slot.value.buffer);
-    if (!piece) throw new Error('the parameter lies in no room of this memory');
-    return piece.update(slot, gradient, numbers);
+    const arena = this.#arenas.get(slot.value.buffer);
+    if (!arena) throw new Error('the parameter lies in no arena of this memory');
+    return arena.update(slot, gradient, numbers);
   }
 }
 
 /** A memory of its own with the kernels that work on it. */
-class Piece implements Room {
+class Arena implements BufferAllocator {
   readonly buffer: ArrayBufferLike;
   readonly #kernels: { plain: Kernel; withTarget: Kernel };
   readonly #numbers: Float32Array;
@@ -68,7 +68,7 @@ class Piece implements Room {
     const { exports } = new WebAssembly.Instance(module);
     const memory = exports.memory as WebAssembly.Memory;
     const own = paddedBytes(NUMBERS.length) + paddedBytes(LANES) + paddedBytes(BLOCK);
-    memory.grow(Math.ceil(Math.max(PIECE, own + bytes) / PAGE));
+    memory.grow(Math.ceil(Math.max(ARENA, own + bytes) / PAGE));
     this.buffer = memory.buffer;
     this.#kernels = { plain: exports.plain as Kernel, withTarget: exports.withTarget as Kernel };
     this.#numbers = this.#take(NUMBERS.length);
@@ -80,7 +80,7 @@ class Piece implements Room {
     return this.#used + bytes <= this.buffer.byteLength;
   }
 
-  holds(data: Float32Array): boolean {
+  owns(data: Float32Array): boolean {
     return data.buffer === this.buffer;
   }
 

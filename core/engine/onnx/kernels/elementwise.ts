@@ -26,7 +26,7 @@ const ofTwo =
     if (!sameShape(a.shape, b.shape)) return binary(operator, value('a'), value('b'));
     const [x, y] = [backend.recorded(a), backend.recorded(b)];
     const { shape } = x.shape.length < y.shape.length ? x : y;
-    return backend.hold(binary(operator, reshaped(x, shape), reshaped(y, shape)), a.shape);
+    return backend.register(binary(operator, reshaped(x, shape), reshaped(y, shape)), a.shape);
   };
 
 const comparison =

@@ -36,8 +36,8 @@ export function registerKernels(backendName: string, table: KernelTable): void {
         const values = <Name extends string>(...names: Name[]) =>
           Object.fromEntries(names.map((name) => [name, value(name)])) as Record<Name, Value>;
         const result = kernel({ backend, tensors, attributes: attrs ?? {}, value, values, optional });
-        if (Array.isArray(result)) return result.map((one) => backend.hold(one));
-        return 'dataId' in result ? result : backend.hold(result);
+        if (Array.isArray(result)) return result.map((one) => backend.register(one));
+        return 'dataId' in result ? result : backend.register(result);
       },
     });
   }
