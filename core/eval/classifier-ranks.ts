@@ -15,7 +15,8 @@ export type ComputeRanks = (
 
 /** Prepares a classifier's test for an engine. */
 export function prepareRanks(engine: Engine, classifier: Classifier): ComputeRanks {
-  const { imageSize, classes } = classifier;
+  const { backbone, classes } = classifier;
+  const { imageSize } = backbone;
   const compute = engine.compile((weights: Parameters, images: Tensor) =>
     tf.tidy(() => logitsOf(classifier, weights, images)),
   );

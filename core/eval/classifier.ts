@@ -1,28 +1,21 @@
 import { RandomStream } from '../base/random.js';
 import { linear } from '../engine/functions.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
+import type { Backbone } from '../nn/backbone.js';
 import { type Parameters, parameter } from '../nn/parameters.js';
-import type { VitSize } from '../nn/sizes.js';
-import { encode, patchify } from '../nn/vit.js';
-import { type FeatureNetwork, networkPositions } from './network.js';
+import { type FeatureNetwork, networkBackbone } from './network.js';
 
 /** An encoder with a linear head on its average-pooled, layer-normed patches. It has no weights, as `Ijepa`. */
 export interface Classifier {
-  readonly size: VitSize;
-  /** Side of a patch and of an image, in pixels. */
-  readonly patchSize: number;
-  readonly imageSize: number;
+  readonly backbone: Backbone;
   readonly classes: number;
-  /** [1, N, D] */
-  readonly positions: Tensor;
   dispose(): void;
 }
 
 /** The classifier for a network's weights and image size. */
 export function createClassifier(network: FeatureNetwork, classes: number): Classifier {
-  const { size, patchSize, imageSize } = network;
-  const positions = tf.tidy(() => networkPositions(network).expandDims(0));
-  return { size, patchSize, imageSize, classes, positions, dispose: () => positions.dispose() };
+  const backbone = networkBackbone(network);
+  return { backbone, classes, dispose: () => backbone.dispose() };
 }
 
 /**
@@ -33,17 +26,18 @@ export function createClassifier(network: FeatureNetwork, classes: number): Clas
  * @returns the encoder's names, `head.weight` [C, D] and `head.bias` [C]; the caller's to dispose
  */
 export function initialClassifier(
-  { size, classes }: Classifier,
+  { backbone, classes }: Classifier,
   encoder: Parameters,
   headDeviation: number,
   seed: number,
 ): Parameters {
+  const { dim } = backbone.encoder;
   const stream = new RandomStream(seed, 'fine-tune/head');
-  const weight = Float32Array.from({ length: classes * size.dim }, () => headDeviation * stream.normal());
+  const weight = Float32Array.from({ length: classes * dim }, () => headDeviation * stream.normal());
   const copies = Object.entries(encoder).map(([name, tensor]) => [name, tensor.clone()]);
   return {
     ...Object.fromEntries(copies),
-    'head.weight': tf.tensor2d(weight, [classes, size.dim]),
+    'head.weight': tf.tensor2d(weight, [classes, dim]),
     'head.bias': tf.zeros([classes]),
   };
 }
@@ -56,12 +50,12 @@ export function initialClassifier(
  * @returns [B, C]
  */
 export function logitsOf(classifier: Classifier, parameters: Parameters, images: Tensor): Tensor {
-  const { size, patchSize, imageSize, positions } = classifier;
+  const { backbone } = classifier;
+  const { imageSize } = backbone;
   if (images.shape[1] !== imageSize) {
     throw new Error(`the classifier expected images of ${imageSize} px, received [${images.shape}]`);
   }
-  const tokens = encode(parameters, size, patchify(images, patchSize), positions); // [B, N, D]
-  const pooled = tokens.mean(1); // [B, D]
+  const pooled = backbone.features(parameters, images, 1); // [B, D]
   return linear(pooled, parameter(parameters, 'head.weight'), parameter(parameters, 'head.bias'));
 }
 

@@ -5,10 +5,9 @@ import { unreadableReason } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { availableCores } from '../engine/threads.js';
-import { patchify, pooledLayers } from '../nn/vit.js';
 import type { FeatureKind, Interpolation, LabelledImages } from '../plugin.js';
 import { type FeatureCache, openFeatureCache } from './features-cache.js';
-import { type FeatureNetwork, networkPositions } from './network.js';
+import { type FeatureNetwork, networkBackbone } from './network.js';
 import { PartialTable } from './partial-table.js';
 import { testView, trainView } from './transform.js';
 import { type UnreadableImage, UnreadableShare } from './unreadable.js';
@@ -125,12 +124,10 @@ export function prepareFeatures(
   engine: Engine,
   network: FeatureNetwork,
 ): { compute: ComputeFeatures; dispose: () => void } {
-  const { encoder, size, patchSize, imageSize } = network;
+  const { encoder, imageSize } = network;
   const layers = featureLayers(network);
-  const positions = tf.tidy(() => networkPositions(network).expandDims(0)); // [1, N, D]
-  const forward = engine.compile((images: Tensor) =>
-    tf.tidy(() => pooledLayers(encoder, size, patchify(images, patchSize), positions, layers)),
-  );
+  const backbone = networkBackbone(network);
+  const forward = engine.compile((images: Tensor) => tf.tidy(() => backbone.features(encoder, images, layers)));
   const compute: ComputeFeatures = async (images) => {
     const input = tf.tensor4d(images, [images.length / (imageSize * imageSize * 3), imageSize, imageSize, 3]);
     const features = await forward(input);
@@ -139,7 +136,7 @@ export function prepareFeatures(
     features.dispose();
     return values;
   };
-  return { compute, dispose: () => positions.dispose() };
+  return { compute, dispose: () => backbone.dispose() };
 }
 
 /** A row's picture, or null where it cannot be read. */

@@ -60,7 +60,7 @@ export async function* fineTunedEpochs(
     labelSmoothing,
   });
   let state = initialFineTuneState(initialClassifier(classifier, encoder, headDeviation, seed));
-  const factors = layerRates(Object.keys(state.weights), classifier.size.depth, layerDecay);
+  const factors = layerRates(Object.keys(state.weights), classifier.backbone.encoder.depth, layerDecay);
   const augment = readRandAugment(settings.randAugment);
   const change = augment && ((picture: Picture, stream: RandomStream) => randAugment(picture, augment, stream));
   let step = 0;

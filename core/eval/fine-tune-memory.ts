@@ -24,7 +24,7 @@ export function fineTuneMicroBatchSize(
 ): number {
   const { size: encoder, patchSize, imageSize } = network;
   const patches = (imageSize / patchSize) ** 2;
-  const weights = countParameters(encoderShapes({ encoder, patchSize }));
+  const weights = countParameters(encoderShapes({ encoder, patchSize, imageSize }));
   const batches = 3 * batchSize * imageSize * imageSize * 3; // decoded ahead, normalised, on the engine
   const fixed = PROGRAM_BYTES + FLOAT * (COPIES[memory.kind] * weights + batches);
   const perImage =

@@ -118,7 +118,7 @@ type Part = {
 
 /** Puts a batch on the engine, part by part. */
 function* partsOf(
-  { imageSize, classes }: Classifier,
+  { backbone: { imageSize }, classes }: Classifier,
   { images, labels }: LabelledBatch,
   { microBatchSize, labelSmoothing }: LossSettings,
 ): Generator<Part> {

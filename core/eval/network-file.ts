@@ -45,7 +45,11 @@ export interface EncoderFile {
 const POSITIONS = 'pos_embed';
 
 const side = z.int().min(1);
-const vitSchema = z.looseObject({ dim: side, depth: side, heads: side, mlpRatio: z.number().positive() });
+const flag = z.boolean().optional();
+const vitSchema = z.looseObject({
+  ...{ dim: side, depth: side, heads: side, mlpRatio: z.number().positive() },
+  ...{ classToken: flag, layerScale: flag, relativePositions: flag },
+});
 /** What a checkpoint's metadata says of its model. */
 const modelSchema = z
   .object({

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { UserError } from '../base/errors.js';
 import { RandomStream } from '../base/random.js';
-import { type Tensor, type Tensor2D, tf } from '../engine/tf.js';
+import { type Tensor, tf } from '../engine/tf.js';
+import { type Backbone, createVit } from '../nn/backbone.js';
 import { initialValue } from '../nn/init.js';
 import { encoderShapes, type Parameters } from '../nn/parameters.js';
-import { interpolatePositions, sincosTable } from '../nn/positions.js';
-import { ARCHITECTURES, gridSize, type VitSize } from '../nn/sizes.js';
+import { ARCHITECTURES, type VitSize } from '../nn/sizes.js';
 import { type EncoderShape, type EncoderTensors, readEncoder } from './network-file.js';
 
 /** A frozen encoder that turns images into features. */
@@ -121,16 +121,9 @@ export function atImageSize(network: FeatureNetwork, imageSize: number): Feature
   });
 }
 
-/**
- * The positions of a network's patches at its image size, [N, D]: those that it was trained with, interpolated where the
- * grid is another one. The caller's to dispose.
- */
-export function networkPositions(network: FeatureNetwork): Tensor2D {
-  const { imageSize, trainedImageSize, patchSize, size } = network;
-  const trained = gridSize({ imageSize: trainedImageSize, patchSize });
-  const grid = gridSize({ imageSize, patchSize });
-  const table = interpolatePositions(sincosTable(trained, size.dim), trained, grid);
-  return tf.tensor2d(table, [grid * grid, size.dim]);
+/** A network at its image size, for its weights: positions that it was not trained at are interpolated. */
+export function networkBackbone(network: FeatureNetwork): Backbone {
+  return createVit({ ...network, encoder: network.size });
 }
 
 function networkOf(
