@@ -4,11 +4,10 @@ import type { Engine } from '../../core/engine/contract.js';
 import { placesOf } from '../../core/engine/onnx/lane.js';
 import { startEngine } from '../../core/engine/start.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
-import { createIjepa, initialWeights } from '../../core/methods/ijepa/model.js';
-import type { ModelSize } from '../../core/nn/sizes.js';
-import { prepareObjective, trainable } from '../../core/train/objective.js';
+import { initialNetworks, tensorsOf } from '../../core/train/state.js';
 import { findEngines } from '../helpers/engines.js';
-import { objectiveOf } from '../helpers/objective.js';
+import { methodOf } from '../helpers/method.js';
+import { prepareBatchGradients } from '../helpers/training.js';
 
 const engines = await findEngines();
 const isPresent = engines.some(({ name, present }) => name === 'onnx' && present);
@@ -23,7 +22,7 @@ const compute = ({ table }: { table: Tensor }, { rows, times }: { rows: Tensor; 
 
 testOnOnnx('parts that two lanes compute come in their order, as if they were computed one by one', async (t) => {
   const engine = await start();
-  t.is(engine.lanes, 2);
+  t.is(engine.concurrency, 2);
   const inLanes = engine.compileParts(compute);
   const alone = engine.compile(compute);
   const table = tf.tensor2d([1, 2, 3, 4, 5, 6], [3, 2]);
@@ -39,9 +38,9 @@ testOnOnnx('parts that two lanes compute come in their order, as if they were co
     [[0], [1, 2], [2], [0, 1]],
   ]) {
     const parts = wanted.map((rows, at) => ({ rows: tf.tensor1d(rows, 'int32'), times: at + 1 }));
-    for (const atOnce of [undefined, 1, 2]) {
+    for (const concurrency of [undefined, 1, 2]) {
       let at = 0;
-      for await (const { scaled, same } of inLanes({ table }, parts, atOnce)) {
+      for await (const { scaled, same } of inLanes({ table }, parts, concurrency)) {
         const part = parts[at++] as (typeof parts)[number];
         const expected = await alone({ table }, part);
         t.deepEqual(await scaled.data(), await expected.scaled.data());
@@ -91,28 +90,25 @@ testOnOnnx('what fails in the second lane fails the call, and the next one works
 
 testOnOnnx('a part in the second lane takes along the weights and its own images, not the batch', async (t) => {
   const engine = await start();
-  const size: ModelSize = {
-    imageSize: 64,
-    patchSize: 16,
-    encoder: { dim: 16, depth: 1, heads: 2, mlpRatio: 4 },
-    predictor: { dim: 8, depth: 1, heads: 2, mlpRatio: 4 },
-  };
-  const model = createIjepa(size);
-  const weights = initialWeights(size, 0, 'scaled');
+  const side = 64;
+  const size = { dim: 16, depth: 1, heads: 2, predictorDim: 8, predictorDepth: 1 };
+  const made = methodOf({ ...size, imageSize: side, patchSize: 16 });
+  const networks = initialNetworks(made.method, 0);
   const images = 16;
-  const pixels = 3 * size.imageSize ** 2;
-  const masks = (tokens: number, count: number) => ({
-    masks: 1,
-    images: count,
-    tokens,
-    indices: Int32Array.from({ length: count * tokens }, (_, at) => at % tokens),
+  const pixels = 3 * side ** 2;
+  const masks = (tokenCount: number, imageCount: number) => ({
+    maskCount: 1,
+    imageCount,
+    tokenCount,
+    patchCount: made.backbone.patchCount,
+    indices: Int32Array.from({ length: imageCount * tokenCount }, (_, at) => at % tokenCount),
   });
-  const groups = [9, 7].map((count, at) => ({ context: masks(3 + at, count), targets: masks(2, count) }));
+  const groups = [9, 7].map((imageCount, at) => ({
+    imageCount,
+    masks: { context: masks(3 + at, imageCount), targets: masks(2, imageCount) },
+  }));
   // A view of a larger buffer, and groups of which each is a part.
-  const batch = {
-    images: new Float32Array(4 * images * pixels).subarray(pixels, (1 + images) * pixels),
-    masks: groups,
-  };
+  const image = new Float32Array(4 * images * pixels).subarray(pixels, (1 + images) * pixels);
   const sent: number[] = [];
   const { postMessage } = Worker.prototype;
   t.teardown(() => {
@@ -123,11 +119,8 @@ testOnOnnx('a part in the second lane takes along the weights and its own images
     else t.true(bytesOf(message) < 1e5);
     return postMessage.call(this, message, ...rest);
   };
-  const compute = prepareObjective(engine, model, objectiveOf('l2', 'none', 32));
-  await compute(weights, batch, 1);
-  const ofWeights = placesOf(
-    [...Object.values(trainable(weights)), ...Object.values(weights.target)].map(({ size }) => size),
-  );
+  await prepareBatchGradients(engine, made, 32)(networks, { views: { image }, groups });
+  const ofWeights = placesOf([...tensorsOf(networks)].map(([, , { size }]) => size));
   t.is(sent.length, 1);
   const own = (sent[0] as number) - ofWeights.bytes;
   const ofImages = 4 * 7 * pixels;

@@ -1,16 +1,12 @@
 import test from 'ava';
-import { RandomStream } from '../../core/base/random.js';
 import type { Engine } from '../../core/engine/contract.js';
 import type { OnnxBackend } from '../../core/engine/onnx/backend.js';
 import { startEngine } from '../../core/engine/start.js';
 import { type Scalar, type Tensor, tf } from '../../core/engine/tf.js';
-import { createIjepa, initialWeights } from '../../core/methods/ijepa/model.js';
-import { checkMaskSettings } from '../../core/methods/masks/check.js';
-import { masksOfStep } from '../../core/methods/masks/coverage.js';
-import type { ModelSize } from '../../core/nn/sizes.js';
-import { initialTrainState, prepareTrainStep } from '../../core/train/step.js';
+import { initialState } from '../../core/train/state.js';
 import { findEngines } from '../helpers/engines.js';
-import { objectiveOf } from '../helpers/objective.js';
+import { methodOf } from '../helpers/method.js';
+import { noiseBatch, prepareTestStep } from '../helpers/training.js';
 
 const engines = await findEngines();
 const isPresent = engines.some(({ name, present }) => name === 'onnx' && present);
@@ -87,44 +83,23 @@ testOnOnnx('a tensor whose data others share is copied before it is changed in p
   t.deepEqual([...(await copy.data())], [1, 2]);
 });
 
-const SIZE: ModelSize = {
-  imageSize: 32,
-  patchSize: 4,
-  encoder: { dim: 16, depth: 2, heads: 2, mlpRatio: 4 },
-  predictor: { dim: 8, depth: 1, heads: 2, mlpRatio: 4 },
-};
-const MASKS = checkMaskSettings(
-  {
-    gridSize: 8,
-    targets: 4,
-    targetScale: [0.15, 0.2],
-    targetAspect: [0.75, 1.5],
-    contexts: 1,
-    contextScale: [0.85, 1],
-    minKeep: null,
-    mode: 'inclusive',
-    group: null,
-  },
-  SIZE,
-);
+const SIZE = { imageSize: 32, patchSize: 4, dim: 16, depth: 2, heads: 2, predictorDim: 8, predictorDepth: 1 };
 
 testOnOnnx('30 steps with different numbers of tokens need one session for each part of the step', async (t) => {
   const engine = await start();
-  const model = createIjepa(SIZE);
-  const objective = objectiveOf('l2', 'none', 8);
-  const takeStep = prepareTrainStep(engine, model, objective, { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 });
-  const stream = new RandomStream(0, 'pictures');
-  const images = Float32Array.from({ length: 4 * 32 * 32 * 3 }, () => stream.normal());
-  let state = initialTrainState(initialWeights(SIZE, 0, 'scaled'));
+  const made = methodOf(SIZE);
+  const takeStep = prepareTestStep(engine, made, 8);
+  let state = initialState(made.method, ['first', 'second'], 0);
   const counts = new Set<string>();
   const { built } = backend().sessions;
   for (let step = 1; step <= 30; step++) {
-    const { groups: masks } = masksOfStep(MASKS, 4, 0, step);
-    counts.add(`${masks[0]?.context.tokens} ${masks[0]?.targets.tokens}`);
-    ({ state } = await takeStep(state, { images, masks }, { learningRate: 1e-3, weightDecay: 0.04, momentum: 0.99 }));
+    const batch = noiseBatch(made, 4, step);
+    const { context, targets } = batch.groups[0]?.masks ?? {};
+    counts.add(`${context?.tokenCount} ${targets?.tokenCount}`);
+    ({ state } = await takeStep(state, batch, { learningRate: 1e-3, weightDecay: 0.04, ema: 0.99 }));
   }
   t.true(counts.size > 8, `${counts.size} combinations`);
-  const expected = engine.lanes > 1 ? 3 : 2;
+  const expected = engine.concurrency > 1 ? 3 : 2;
   t.is(backend().sessions.built, built + expected, 'the gradients, what joins the lanes, and what is logged of them');
 });
 

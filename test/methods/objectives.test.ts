@@ -2,44 +2,57 @@ import test from 'ava';
 import fc from 'fast-check';
 import { UserError } from '../../core/base/errors.js';
 import { RandomStream } from '../../core/base/random.js';
+import { resolveOptions } from '../../core/config/resolve.js';
+import { labelOf } from '../../core/contract/extension.js';
 import { startEngine } from '../../core/engine/start.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
-import { createIjepa, initialWeights } from '../../core/methods/ijepa/model.js';
-import { type Brought, broughtBy, labelOf, requireBrought } from '../../core/plugins/brought.js';
+import { predictionTerm, regularizerTerm, tryExtensions } from '../../core/methods/losses.js';
+import type { Part, Tensors } from '../../core/methods/method.js';
+import { METHODS } from '../../core/methods/registry.js';
 import { findTermFaults } from '../../core/plugins/conformance-objectives.js';
+import { type Extension, extensionsOf, findExtension } from '../../core/plugins/extension.js';
 import { withAdvice } from '../../core/run/step-advice.js';
-import { tryTerms } from '../../core/train/check-losses.js';
-import { prepareObjective } from '../../core/train/objective.js';
+import { initialNetworks } from '../../core/train/state.js';
 import { NotFinite } from '../../core/train/step.js';
-import { drawNumbers, predictionLoss, regularization } from '../../core/train/terms.js';
 import template from '../../plugins/_template/index.js';
 import { BUILT_IN_PLUGINS } from '../../plugins/index.js';
 import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
-import { SMALL_SIZE } from '../helpers/features.js';
-import { objectiveOf } from '../helpers/objective.js';
+import { methodOf } from '../helpers/method.js';
+import { noiseBatch, numberOf, prepareBatchGradients } from '../helpers/training.js';
 
 const engines = await findEngines();
 const PLUGINS = [...BUILT_IN_PLUGINS, template];
-const TERMS = PLUGINS.flatMap(broughtBy).filter((one) => one.kind === 'loss' || one.kind === 'regularizer');
+const TERMS = PLUGINS.flatMap(extensionsOf).filter((one) => one.kind === 'loss' || one.kind === 'regularizer');
 
 for (const term of TERMS) {
-  testOnEngines(test, engines, `the ${labelOf(term)} keeps to the contract of plugins`, async (t, engine) => {
-    t.deepEqual(await findTermFaults(engine, term), []);
+  testOnEngines(test, engines, `the ${labelOf(term)} keeps to the contract of plugins`, async (t) => {
+    t.deepEqual(await findTermFaults(term), []);
   });
 }
 
 async function lossOf(name: string, predicted: number[], target: number[]): Promise<number> {
   const shape = [1, 1, predicted.length];
-  const loss = requireBrought('loss', name, PLUGINS);
-  return (await predictionLoss(loss, tf.tensor(predicted, shape), tf.tensor(target, shape)).data())[0] as number;
+  const term = predictionTerm<Tensor, Tensor>(findExtension('loss', name, PLUGINS), (x, y) => [x, y]);
+  return numberOf(term.compute(tf.tensor(predicted, shape), tf.tensor(target, shape), {} as Part));
 }
 
-async function regularizerOf(name: string, rows: Tensor, step = 1): Promise<number> {
-  const regularizer = requireBrought('regularizer', name, PLUGINS);
-  const drawn = drawNumbers(regularizer, 0, step, rows.shape[1] as number);
-  return (await regularization(regularizer, rows, drawn).data())[0] as number;
+/** The term of a regularizer on rows of some width, and what it draws. */
+function regularizerOf(name: string, width: number) {
+  const term = regularizerTerm<Tensor, Tensor>(findExtension('regularizer', name, PLUGINS), 1, (rows) => rows, width);
+  const draw = (step = 1, seed = 0): Tensors => {
+    const numbers = term.draw?.(new RandomStream(seed, term.name, step)) ?? {};
+    const tensors = Object.entries(numbers).map(([own, { shape, values }]) => [own, tf.tensor(values, [...shape])]);
+    return Object.fromEntries(tensors);
+  };
+  return { compute: term.compute, draw };
 }
 
+function regularization(name: string, rows: Tensor, step = 1): Promise<number> {
+  const { compute, draw } = regularizerOf(name, rows.shape[1] as number);
+  return numberOf(compute(rows, draw(step)));
+}
+
+const SIZE = { imageSize: 16, patchSize: 4, dim: 16, depth: 5, heads: 2, predictorDim: 16, predictorDepth: 1 };
 const lossesOnEngines: number[][] = [];
 
 testOnEngines(test, engines, 'losses of a few numbers are what is found by hand', async (t) => {
@@ -55,9 +68,9 @@ testOnEngines(test, engines, 'VICReg of two rows is what is found by hand', asyn
     [2, 5],
   ]);
   const expected = (0.04 / 2) * 2 * 4 ** 2;
-  t.true(Math.abs((await regularizerOf('vicreg', rows)) - expected) < 1e-5);
+  t.true(Math.abs((await regularization('vicreg', rows)) - expected) < 1e-5);
   // Of rows that are all alike only the hinge is left, at √(1e-4) below 1.
-  t.true(Math.abs((await regularizerOf('vicreg', tf.ones([4, 3]))) - 0.99) < 1e-5);
+  t.true(Math.abs((await regularization('vicreg', tf.ones([4, 3]))) - 0.99) < 1e-5);
 });
 
 /**
@@ -77,8 +90,7 @@ testOnEngines(test, engines, 'SIGReg is the mean over directions of the integral
   const [rows, width] = [7, 3];
   const stream = new RandomStream(0, 'rows');
   const z = Array.from({ length: rows }, () => Array.from({ length: width }, () => 0.3 + 0.8 * stream.normal()));
-  const drawn = drawNumbers(requireBrought('regularizer', 'sigreg', PLUGINS), 0, 1, width);
-  const directions = (await drawn.directions?.array()) as number[][];
+  const directions = (await regularizerOf('sigreg', width).draw().directions?.array()) as number[][];
   const count = directions[0]?.length ?? 0;
   let expected = 0;
   for (let at = 0; at < count; at++) {
@@ -87,7 +99,7 @@ testOnEngines(test, engines, 'SIGReg is the mean over directions of the integral
     expected +=
       eppsPulley(z.map((row) => row.reduce((sum, value, j) => sum + value * (column[j] as number), 0))) / count;
   }
-  const value = await regularizerOf('sigreg', tf.tensor2d(z));
+  const value = await regularization('sigreg', tf.tensor2d(z));
   t.true(Math.abs(value - expected) < 1e-4 * expected, `${value}, in closed form ${expected}`);
 });
 
@@ -100,34 +112,34 @@ testOnEngines(test, engines, 'SIGReg of normal rows is near its expectation, of 
       Float32Array.from({ length: rows * width }, () => stream.normal()),
       [rows, width],
     );
-    mean += (await regularizerOf('sigreg', z, sample)) / samples;
+    mean += (await regularization('sigreg', z, sample)) / samples;
   }
   const expected = Math.sqrt(2 * Math.PI) - Math.sqrt((2 * Math.PI) / 3); // 1.06
   t.true(Math.abs(mean - expected) < 0.1, `${mean}`);
   const collapsed = Math.sqrt(2 * Math.PI) - 2 * Math.sqrt(Math.PI) + Math.sqrt((2 * Math.PI) / 3); // 0.409
-  const value = await regularizerOf('sigreg', tf.zeros([rows, width]));
+  const value = await regularization('sigreg', tf.zeros([rows, width]));
   t.true(Math.abs(value - rows * collapsed) < 1e-3 * value, `${value}`);
 });
 
 testOnEngines(test, engines, 'descending SIGReg drives rows that are nearly alike apart', async (t) => {
   const [rows, width] = [16, 2];
   const stream = new RandomStream(0, 'nearly alike');
-  const regularizer = requireBrought('regularizer', 'sigreg', PLUGINS);
+  const { compute, draw } = regularizerOf('sigreg', width);
   let z: Tensor = tf.tensor2d(
     Float32Array.from({ length: rows * width }, () => 0.01 * stream.normal()),
     [rows, width],
   );
   for (let step = 1; step <= 60; step++) {
-    const drawn = drawNumbers(regularizer, 0, step, width);
+    const drawn = draw(step);
     z = z.sub(
       tf
-        .grad((x) => regularization(regularizer, x, drawn))(z)
+        .grad((x) => compute(x, drawn))(z)
         .mul(0.5),
     );
     await z.data();
   }
-  const deviation = (await tf.moments(z, 0).variance.sqrt().mean().data())[0] as number;
-  t.true(deviation > 0.7 && deviation < 1.3, `${deviation}`);
+  const std = await numberOf(tf.moments(z, 0).variance.sqrt().mean());
+  t.true(std > 0.7 && std < 1.3, `${std}`);
 });
 
 testOnEngines(
@@ -135,18 +147,12 @@ testOnEngines(
   engines,
   'every step has random numbers of its own, the same on every engine',
   async (t, engine) => {
-    const model = createIjepa(SMALL_SIZE);
-    const weights = initialWeights(SMALL_SIZE, 0, 'scaled');
-    const compute = prepareObjective(engine, model, objectiveOf('l2', 'sigreg', 8));
-    const stream = new RandomStream(0, 'pictures');
-    const masks = (indices: number[]) => ({ masks: 1, images: 4, tokens: 2, indices: Int32Array.from(indices) });
-    const batch = {
-      images: Float32Array.from({ length: 4 * SMALL_SIZE.imageSize ** 2 * 3 }, () => stream.normal()),
-      masks: [{ context: masks([0, 1, 0, 1, 0, 1, 0, 1]), targets: masks([2, 3, 2, 3, 2, 3, 2, 3]) }],
-    };
+    const made = methodOf({ ...SIZE, regularizer: 'sigreg' });
+    const networks = initialNetworks(made.method, 0);
+    const compute = prepareBatchGradients(engine, made);
+    const batch = noiseBatch(made, 4);
     const losses: number[] = [];
-    for (const step of [1, 2, 3, 1])
-      losses.push((await (await compute(weights, batch, step)).loss.data())[0] as number);
+    for (const step of [1, 2, 3, 1]) losses.push(await numberOf((await compute(networks, batch, step)).loss));
     t.is(new Set(losses).size, 3, 'a step of which the graph was recorded sees new numbers');
     t.is(losses[0], losses[3]);
     lossesOnEngines.push(losses);
@@ -155,10 +161,10 @@ testOnEngines(
 );
 
 test('what is drawn depends on seed and step alone', async (t) => {
-  const regularizer = requireBrought('regularizer', 'sigreg', PLUGINS);
+  const { draw } = regularizerOf('sigreg', 4);
   await fc.assert(
     fc.asyncProperty(fc.nat(1e6), fc.integer({ min: 1, max: 1e6 }), async (seed, step) => {
-      const values = async (at: number) => (await drawNumbers(regularizer, seed, at, 4).directions?.data()) ?? [];
+      const values = async (at: number) => (await draw(at, seed).directions?.data()) ?? [];
       t.deepEqual(await values(step), await values(step));
       t.notDeepEqual(await values(step), await values(step + 1));
     }),
@@ -168,20 +174,20 @@ test('what is drawn depends on seed and step alone', async (t) => {
 
 const NAMED = { name: 'a-loss', summary: 'of a test' };
 const loss = (compute: (...args: never[]) => unknown) =>
-  ({ kind: 'loss', plugin: 'mine', item: { ...NAMED, compute } }) as Brought<'loss'>;
+  ({ kind: 'loss', plugin: 'mine', item: { ...NAMED, compute } }) as Extension<'loss'>;
 const regularizer = (compute: (...args: never[]) => unknown, draw?: () => unknown) =>
   ({
     kind: 'regularizer',
     plugin: 'mine',
     item: { ...NAMED, compute, ...(draw && { draw }) },
-  }) as Brought<'regularizer'>;
+  }) as Extension<'regularizer'>;
 
 const fails = () => {
   throw new Error('out of order');
 };
 
 /** What plugins do wrong, and what is said of it. */
-const WRONG: [what: string, term: Brought<'loss' | 'regularizer'>, fault: RegExp][] = [
+const WRONG: [what: string, term: Extension<'loss' | 'regularizer'>, fault: RegExp][] = [
   ['throws', loss(fails), /the loss 'a-loss' of the plugin mine failed: out of order/],
   ['gives no scalar', loss((_: never, p: Tensor) => p.square()), /gave a tensor of float32\[.*\] instead of a scalar/],
   ['gives a promise', loss(async () => tf.scalar(1)), /gave a promise instead of a scalar/],
@@ -204,18 +210,14 @@ const WRONG: [what: string, term: Brought<'loss' | 'regularizer'>, fault: RegExp
 ];
 
 for (const [what, term, fault] of WRONG) {
-  testOnEngines(test, engines, `a term that ${what} is named before a run begins`, async (t, engine) => {
-    const terms =
-      term.kind === 'loss'
-        ? { loss: term, regularizer: null }
-        : { loss: requireBrought('loss', 'l2', PLUGINS), regularizer: term };
-    await t.throwsAsync(tryTerms(terms, 8), { name: 'UserError', message: fault });
-    t.regex((await findTermFaults(engine, term)).join('\n'), fault);
+  testOnEngines(test, engines, `a term that ${what} is named before a run begins`, async (t) => {
+    await t.throwsAsync(tryExtensions([term], 8), { name: 'UserError', message: fault });
+    t.regex((await findTermFaults(term)).join('\n'), fault);
   });
 }
 
 /** What a trial does not show, but the check of plugins does. */
-const CARELESS: [what: string, term: Brought<'loss' | 'regularizer'>, fault: RegExp][] = [
+const CARELESS: [what: string, term: Extension<'loss' | 'regularizer'>, fault: RegExp][] = [
   [
     'a loss that sums over blocks',
     loss((_: never, p: Tensor, t: Tensor) => p.sub(t).square().sum()),
@@ -255,30 +257,40 @@ const CARELESS: [what: string, term: Brought<'loss' | 'regularizer'>, fault: Reg
 
 for (const [what, term, fault] of CARELESS) {
   test.serial(`the check of plugins finds ${what}`, async (t) => {
-    t.regex((await findTermFaults(await startEngine('cpu'), term)).join('\n'), fault);
+    await startEngine('cpu');
+    t.regex((await findTermFaults(term)).join('\n'), fault);
   });
 }
 
 test('where a step gives no numbers, the term that gave none is named', async (t) => {
-  const terms = { loss: loss(fails), regularizer: regularizer(fails) };
-  const numbers = { loss: 1, predictionLoss: 1, targetDeviation: 1, gradientNorm: 1 };
-  const expected = async (given: Partial<typeof numbers> & { weightNorm?: number }) => {
-    const step = withAdvice(() => Promise.reject(new NotFinite(3, { ...numbers, ...given })), terms, 0.1, 'nowhere');
-    const batch = { images: new Float32Array(), masks: [] };
-    const state = { step: 2, weights: { encoder: {}, predictor: {}, target: {} }, moments: { first: {}, second: {} } };
-    const error = await t.throwsAsync(step(state, batch, { learningRate: 0.1, weightDecay: 0, momentum: 1 }), {
-      instanceOf: UserError,
-    });
+  const extensions = { loss: loss(fails), regularizer: regularizer(fails) };
+  const terms = { prediction: 1, regularizer: 1, other: 1 };
+  const numbers = { loss: 1, terms, logs: {}, gradientNorm: 1 };
+  const { options } = resolveOptions({ methods: METHODS, flags: { learningRate: 0.1 } });
+  const expected = async (given: Partial<NotFinite['numbers']>) => {
+    const failing = () => Promise.reject(new NotFinite(3, { ...numbers, ...given }));
+    const step = withAdvice(failing, extensions, options, 'nowhere');
+    const state = { step: 2, networks: {}, slots: {}, own: {} };
+    const error = await t.throwsAsync(
+      step(state, { views: {}, groups: [] }, { learningRate: 0.1, weightDecay: 0, ema: 1 }),
+      { instanceOf: UserError },
+    );
+    t.regex(error?.advice.remedy ?? '', /a lower --learning-rate \(here 0\.1\)/);
     return error?.advice.expected ?? '';
   };
+  const none = { loss: Number.NaN };
   t.regex(
-    await expected({ loss: Number.NaN, predictionLoss: Number.NaN }),
-    /numbers of the loss 'a-loss' of the plugin mine$/,
+    await expected({ ...none, terms: { ...terms, prediction: Number.NaN } }),
+    /values of the loss 'a-loss' of the plugin mine$/,
   );
-  t.regex(await expected({ loss: Number.NaN }), /numbers of the regularizer 'a-loss' of the plugin mine$/);
+  t.regex(
+    await expected({ ...none, terms: { ...terms, regularizer: Number.NaN } }),
+    /values of the regularizer 'a-loss' of the plugin mine$/,
+  );
+  t.regex(await expected({ ...none, terms: { ...terms, other: Number.NaN } }), /values of the term 'other'$/);
   t.regex(
     await expected({ gradientNorm: Number.NaN }),
-    /gradients of the loss .* or the regularizer .* of the plugin mine$/,
+    /gradients of the loss .* or the regularizer .* of the plugin mine or the term 'other'$/,
   );
   t.is(await expected({ weightNorm: Number.NaN }), 'a finite loss and finite weights');
 });

@@ -2,28 +2,18 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { readSafetensors, type TensorFile } from '../../core/checkpoint/safetensors.js';
+import { ratesAt } from '../../core/config/settings.js';
 import type { Engine } from '../../core/engine/contract.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
-import {
-  createIjepa,
-  encodeContext,
-  encodeImages,
-  encodeTargets,
-  type Ijepa,
-  predictTargets,
-  type Weights,
-} from '../../core/methods/ijepa/model.js';
-import type { GroupMasks } from '../../core/methods/masks/multiblock.js';
-import { encoderShapes, type ParameterShapes, type Parameters, predictorShapes } from '../../core/nn/parameters.js';
-import type { ModelSize } from '../../core/nn/sizes.js';
-import { type MaskIndices, maskTensors } from '../../core/nn/tokens.js';
-import { learningRateAt, momentumAt, weightDecayAt } from '../../core/optim/schedules.js';
-import type { TrainBatch } from '../../core/train/micro-batch.js';
-import { prepareObjective } from '../../core/train/objective.js';
-import { initialTrainState, prepareTrainStep, type TrainState } from '../../core/train/step.js';
+import type { Networks, Part } from '../../core/methods/method.js';
+import type { TokenIndices } from '../../core/nn/tokens.js';
+import { adamw } from '../../core/optim/optimiser.js';
+import type { TrainBatch } from '../../core/train/parts.js';
+import { initialState, tensorsOf } from '../../core/train/state.js';
 import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
-import { objectiveOf } from '../helpers/objective.js';
+import { methodOf } from '../helpers/method.js';
 import { FIXTURES } from '../helpers/paths.js';
+import { partsOf, prepareBatchGradients, prepareTestStep } from '../helpers/training.js';
 
 /*
  * Holds this program against values that were computed once with the reference training code (PyTorch 1.13, CPU,
@@ -31,7 +21,6 @@ import { FIXTURES } from '../helpers/paths.js';
  */
 const REFERENCE = process.env.IJEPA_REFERENCE ?? join(FIXTURES, 'reference');
 const TOLERANCE = { forward: 1e-5, gradient: 1e-4, weightsAfter: 1e-4 };
-const OBJECTIVE = objectiveOf('smooth-l1', 'none', 1024);
 
 interface CaseConfig {
   image_size: number;
@@ -60,8 +49,8 @@ interface CaseConfig {
 
 interface Case {
   config: CaseConfig;
-  model: Ijepa;
-  weights: Weights;
+  ijepa: ReturnType<typeof methodOf>;
+  networks: Networks;
   expected: TensorFile;
 }
 
@@ -84,128 +73,117 @@ for (const name of cases) {
   }
 }
 
-async function checkForward(t: ExecutionContext, { model, weights, expected }: Case, engine: Engine) {
-  const batch = batchOf(expected, '');
-  const [masks] = batch.masks as [GroupMasks];
-  const images = imagesTensor(model, batch.images);
-  const context = maskTensors(masks.context, model.patchCount);
-  const targets = maskTensors(masks.targets, model.patchCount);
-  const contextTokens = encodeContext(model, weights.encoder, images, context);
-  await near(t, encodeImages(model, weights.encoder, images), expected, 'encoder.features', TOLERANCE.forward);
-  await near(t, contextTokens, expected, 'encoder.context', TOLERANCE.forward);
-  const wanted = encodeTargets(model, weights.target, images, targets, context.masks);
-  await near(t, wanted, expected, 'targets', TOLERANCE.forward);
-  const predicted = predictTargets(model, weights.predictor, contextTokens, context, targets);
+async function checkForward(t: ExecutionContext, { ijepa, networks, expected }: Case, engine: Engine) {
+  const { backbone, method } = ijepa;
+  const batch = batchOf(expected, '', backbone.patchCount);
+  const [part] = partsOf(ijepa, batch) as [Part];
+  const features = backbone.forward(networks.encoder, part.views.image as Tensor);
+  await near(t, features, expected, 'encoder.features', TOLERANCE.forward);
+  const { context, predicted } = method.outputs(networks, part) as { context: Tensor; predicted: Tensor };
+  await near(t, context, expected, 'encoder.context', TOLERANCE.forward);
+  await near(t, method.targets(networks, part).target as Tensor, expected, 'targets', TOLERANCE.forward);
   await near(t, predicted, expected, 'predictions', TOLERANCE.forward);
-  const { loss } = await prepareObjective(engine, model, OBJECTIVE)(weights, batch, 1);
+  const { loss } = await prepareBatchGradients(engine, ijepa)(networks, batch);
   await near(t, loss, expected, 'loss', TOLERANCE.forward);
 }
 
-async function checkGradients(t: ExecutionContext, { model, weights, expected }: Case, engine: Engine) {
-  const { gradients } = await prepareObjective(engine, model, OBJECTIVE)(weights, batchOf(expected, ''), 1);
-  for (const [name, gradient] of Object.entries(gradients)) {
-    await near(t, gradient, expected, `grad.${name}`, TOLERANCE.gradient);
+async function checkGradients(t: ExecutionContext, { ijepa, networks, expected }: Case, engine: Engine) {
+  const batch = batchOf(expected, '', ijepa.backbone.patchCount);
+  const { gradients } = await prepareBatchGradients(engine, ijepa)(networks, batch);
+  t.deepEqual(Object.keys(gradients), ['encoder', 'predictor']);
+  for (const [network, name, gradient] of tensorsOf(gradients)) {
+    await near(t, gradient, expected, `grad.${network}.${name}`, TOLERANCE.gradient);
   }
 }
 
-async function checkTraining(t: ExecutionContext, { config, model, weights, expected }: Case, engine: Engine) {
+async function checkTraining(t: ExecutionContext, { config, ijepa, networks, expected }: Case, engine: Engine) {
   const { hyper } = config;
+  const { method, options, backbone } = ijepa;
   const length = {
     stepsPerEpoch: hyper.iterations_per_epoch,
     epochs: hyper.num_epochs,
     scheduleStretch: hyper.ipe_scale,
   };
-  const learningRates = {
-    startLearningRate: hyper.start_lr,
-    learningRate: hyper.ref_lr,
-    finalLearningRate: hyper.final_lr,
-    warmupEpochs: hyper.warmup,
-  };
-  const weightDecay = {
-    weightDecay: hyper.wd,
-    finalWeightDecay: hyper.final_wd,
-    weightDecaySchedule: 'cosine',
-  } as const;
-  const adam = { beta1: hyper.betas[0], beta2: hyper.betas[1], epsilon: hyper.eps };
-  const trainStep = prepareTrainStep(engine, model, OBJECTIVE, adam);
-  let state: TrainState = initialTrainState(weights);
+  const trainStep = prepareTestStep(engine, ijepa, undefined, options);
+  let state = { ...initialState(method, adamw(engine, options).slotNames, 0), networks };
   for (const want of config.steps) {
     const step = want.step + 1;
-    const rates = {
-      learningRate: learningRateAt(step, learningRates, length),
-      weightDecay: weightDecayAt(step, weightDecay, length),
-      momentum: momentumAt(step, hyper.ema[0], hyper.ema[1], length),
-    };
+    const rates = { ...ratesAt(step, options, length), ema: method.rates.ema?.(step, length) ?? Number.NaN };
     closeNumber(t, rates.learningRate, want.lr, 1e-12, `learning rate of step ${step}`);
     closeNumber(t, rates.weightDecay, want.weight_decay, 1e-12, `weight decay of step ${step}`);
-    closeNumber(t, rates.momentum, want.momentum, 1e-12, `momentum of step ${step}`);
-    const result = await trainStep(state, batchOf(expected, `step${want.step}.`), rates);
+    closeNumber(t, rates.ema, want.momentum, 1e-12, `decay of the moving average of step ${step}`);
+    const result = await trainStep(state, batchOf(expected, `step${want.step}.`, backbone.patchCount), rates);
     closeNumber(t, result.loss, want.loss, 1e-4, `loss of step ${step}`);
     state = result.state;
   }
-  const { encoder, predictor, target } = state.weights;
-  for (const [prefix, parameters] of Object.entries({ encoder, predictor, target_encoder: target })) {
-    for (const [name, tensor] of Object.entries(parameters)) {
-      await near(t, tensor, expected, `after.${prefix}.${name}`, TOLERANCE.weightsAfter);
-    }
+  for (const [network, name, tensor] of tensorsOf(state.networks)) {
+    await near(t, tensor, expected, `after.${network}.${name}`, TOLERANCE.weightsAfter);
   }
 }
 
 async function readCase(name: string): Promise<Case> {
   const config: CaseConfig = JSON.parse(readFileSync(join(REFERENCE, name, 'config.json'), 'utf8'));
-  const heads = config.num_heads;
-  const size: ModelSize = {
+  const { hyper } = config;
+  const ijepa = methodOf({
     imageSize: config.image_size,
     patchSize: config.patch_size,
-    encoder: { dim: config.embed_dim, depth: config.depth, heads, mlpRatio: 4 },
-    predictor: { dim: config.predictor_embed_dim, depth: config.predictor_depth, heads, mlpRatio: 4 },
-  };
+    dim: config.embed_dim,
+    depth: config.depth,
+    heads: config.num_heads,
+    predictorDim: config.predictor_embed_dim,
+    predictorDepth: config.predictor_depth,
+    loss: 'smooth-l1',
+    epochs: hyper.num_epochs,
+    startLearningRate: hyper.start_lr,
+    learningRate: hyper.ref_lr,
+    finalLearningRate: hyper.final_lr,
+    warmupEpochs: hyper.warmup,
+    weightDecay: hyper.wd,
+    finalWeightDecay: hyper.final_wd,
+    ema: hyper.ema[0],
+    finalEma: hyper.ema[1],
+    beta1: hyper.betas[0],
+    beta2: hyper.betas[1],
+    epsilon: hyper.eps,
+  });
   const stored = await readSafetensors(join(REFERENCE, name, 'weights.safetensors'));
-  return {
-    config,
-    model: createIjepa(size),
-    weights: {
-      encoder: parametersOf(stored, 'encoder.', encoderShapes(size)),
-      predictor: parametersOf(stored, 'predictor.', predictorShapes(size)),
-      target: parametersOf(stored, 'target_encoder.', encoderShapes(size)),
-    },
-    expected: await readSafetensors(join(REFERENCE, name, 'expected.safetensors')),
-  };
-}
-
-function parametersOf(file: TensorFile, prefix: string, shapes: ParameterShapes): Parameters {
-  return Object.fromEntries(
-    Object.entries(shapes).map(([name, shape]) => [name, tf.tensor(floats(file, prefix + name), [...shape])]),
+  const parametersOf = (network: string, shapes: Readonly<Record<string, readonly number[]>>) =>
+    Object.fromEntries(
+      Object.entries(shapes).map(([own, shape]) => [own, tf.tensor(floats(stored, `${network}.${own}`), [...shape])]),
+    );
+  const networks = Object.fromEntries(
+    Object.entries(ijepa.method.networks).map(([network, { shapes }]) => [network, parametersOf(network, shapes)]),
   );
+  return { config, ijepa, networks, expected: await readSafetensors(join(REFERENCE, name, 'expected.safetensors')) };
 }
 
-function batchOf(file: TensorFile, prefix: string): TrainBatch {
+function batchOf(file: TensorFile, prefix: string, patchCount: number): TrainBatch {
   const stored = file.tensors.get(`${prefix}images`);
   if (!stored) throw new Error(`the case has no ${prefix}images`);
-  const [count, , side] = stored.shape as [number, number, number];
+  const [imageCount, , side] = stored.shape as [number, number, number];
   const planes = floats(file, `${prefix}images`); // [B, 3, S, S]
-  const images = new Float32Array(planes.length); // [B, S, S, 3]
+  const image = new Float32Array(planes.length); // [B, S, S, 3]
   const area = side * side;
-  for (let image = 0; image < count; image++) {
+  for (let at = 0; at < imageCount; at++) {
     for (let pixel = 0; pixel < area; pixel++) {
       for (let colour = 0; colour < 3; colour++) {
-        images[(image * area + pixel) * 3 + colour] = planes[(image * 3 + colour) * area + pixel] as number;
+        image[(at * area + pixel) * 3 + colour] = planes[(at * 3 + colour) * area + pixel] as number;
       }
     }
   }
-  const masks = { context: mask(file, `${prefix}masks_enc`), targets: mask(file, `${prefix}masks_pred`) };
-  return { images, masks: [masks] };
+  const masks = {
+    context: mask(file, `${prefix}masks_enc`, patchCount),
+    targets: mask(file, `${prefix}masks_pred`, patchCount),
+  };
+  return { views: { image }, groups: [{ imageCount, masks }] };
 }
 
-function mask(file: TensorFile, name: string): MaskIndices {
+function mask(file: TensorFile, name: string, patchCount: number): TokenIndices {
   const stored = file.tensors.get(name);
   if (!stored) throw new Error(`the case has no ${name}`);
-  const [masks, images, tokens] = stored.shape as [number, number, number];
-  return { masks, images, tokens, indices: Int32Array.from(stored.data as BigInt64Array, Number) };
-}
-
-function imagesTensor({ size: { imageSize: side } }: Ijepa, images: Float32Array): Tensor {
-  return tf.tensor4d(images, [images.length / (3 * side ** 2), side, side, 3]);
+  const [maskCount, imageCount, tokenCount] = stored.shape as [number, number, number];
+  const indices = Int32Array.from(stored.data as BigInt64Array, Number);
+  return { maskCount, imageCount, tokenCount, patchCount, indices };
 }
 
 function floats(file: TensorFile, name: string): Float32Array {

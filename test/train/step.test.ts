@@ -2,75 +2,63 @@ import test from 'ava';
 import fc from 'fast-check';
 import { RandomStream } from '../../core/base/random.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
-import { createIjepa, initialWeights } from '../../core/methods/ijepa/model.js';
-import { checkMaskSettings } from '../../core/methods/masks/check.js';
-import { masksOfStep } from '../../core/methods/masks/coverage.js';
-import type { Parameters } from '../../core/nn/parameters.js';
-import type { ModelSize } from '../../core/nn/sizes.js';
-import { updateRates } from '../../core/optim/adamw.js';
-import { partLengths, type TrainBatch } from '../../core/train/micro-batch.js';
-import { prepareObjective, trainable } from '../../core/train/objective.js';
-import { initialTrainState, NotFinite, prepareTrainStep, type TrainState } from '../../core/train/step.js';
+import type { Networks } from '../../core/methods/method.js';
+import { adamw } from '../../core/optim/optimiser.js';
+import { partLengths } from '../../core/train/parts.js';
+import {
+  initialNetworks,
+  initialState,
+  mapNetworks,
+  type TrainState,
+  tensorsOf,
+  trainedOf,
+} from '../../core/train/state.js';
+import { NotFinite } from '../../core/train/step.js';
+import { updateNetworks } from '../../core/train/update.js';
 import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
-import { objectiveOf } from '../helpers/objective.js';
+import { methodOf } from '../helpers/method.js';
+import { ADAM, noiseBatch, numberOf, numbersOf, prepareBatchGradients, prepareTestStep } from '../helpers/training.js';
 
 const engines = await findEngines();
-const SIZE: ModelSize = {
+const SIZE = {
   imageSize: 16,
   patchSize: 4,
-  encoder: { dim: 16, depth: 2, heads: 2, mlpRatio: 4 },
-  predictor: { dim: 8, depth: 1, heads: 2, mlpRatio: 4 },
+  dim: 16,
+  depth: 2,
+  heads: 2,
+  predictorDim: 8,
+  predictorDepth: 1,
+  contextBlocks: 2,
 };
-const OBJECTIVE = objectiveOf('l2', 'none', 64);
-const RATES = { learningRate: 1e-3, weightDecay: 0.05, momentum: 0.99 };
-const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-const MASKS = checkMaskSettings(
-  {
-    gridSize: 4,
-    targets: 4,
-    targetScale: [0.15, 0.2],
-    targetAspect: [0.75, 1.5],
-    contexts: 2,
-    contextScale: [0.85, 1],
-    minKeep: null,
-    mode: 'inclusive',
-    group: null,
-  },
-  SIZE,
-);
-
-function batch(images: number, step = 1, group: number | null = null): TrainBatch {
-  const stream = new RandomStream(0, 'pictures', step);
-  return {
-    images: Float32Array.from({ length: images * SIZE.imageSize ** 2 * 3 }, () => stream.normal()),
-    masks: masksOfStep({ ...MASKS, group }, images, 0, step).groups,
-  };
-}
+const RATES = { learningRate: 1e-3, weightDecay: 0.05, ema: 0.99 };
+const ijepa = (flags: Readonly<Record<string, unknown>> = {}) => methodOf({ ...SIZE, ...flags });
+const stateOf = ({ method }: ReturnType<typeof ijepa>, seed = 0): TrainState =>
+  initialState(method, ['first', 'second'], seed);
 
 testOnEngines(test, engines, 'a step leaves the number of live tensors as it found it, 50 times', async (t, engine) => {
-  const model = createIjepa(SIZE);
-  const takeStep = prepareTrainStep(engine, model, objectiveOf('l2', 'sigreg', 3), ADAM);
-  let state: TrainState = initialTrainState(initialWeights(SIZE, 0, 'scaled'));
+  const made = ijepa({ regularizer: 'sigreg' });
+  const takeStep = prepareTestStep(engine, made, 3);
+  let state = stateOf(made);
   const counts = new Set<number>();
   for (let step = 1; step <= 50; step++) {
-    const taken = await takeStep(state, batch(4, step), RATES);
+    const taken = await takeStep(state, noiseBatch(made, 4, step), RATES);
     state = taken.state;
-    t.true(taken.loss > 0 && taken.gradientNorm > 0 && taken.targetDeviation > 0);
+    t.true(taken.loss > 0 && taken.gradientNorm > 0 && (taken.logs.targetStd ?? 0) > 0);
     counts.add(tf.memory().numTensors);
   }
   t.is(counts.size, 1, `live tensors: ${[...counts].join(', ')}`);
 });
 
 testOnEngines(test, engines, 'a step that gives no numbers is refused, whatever is to blame', async (t, engine) => {
-  const model = createIjepa(SIZE);
-  const takeStep = prepareTrainStep(engine, model, OBJECTIVE, ADAM);
-  const state = initialTrainState(initialWeights(SIZE, 0, 'scaled'));
-  const broken = batch(4);
-  broken.images[7] = Number.NaN;
+  const made = ijepa();
+  const takeStep = prepareTestStep(engine, made, 64);
+  const state = stateOf(made);
+  const broken = noiseBatch(made, 4);
+  (broken.views.image as Float32Array)[7] = Number.NaN;
   await t.throwsAsync(() => takeStep(state, broken, RATES), { instanceOf: NotFinite });
-  const { state: whole, loss } = await takeStep(state, batch(4), RATES); // the state outlives gradients that are none
+  const { state: whole, loss } = await takeStep(state, noiseBatch(made, 4), RATES); // the state outlives gradients that are none
   t.true(Number.isFinite(loss));
-  const error = await t.throwsAsync(() => takeStep(whole, batch(4), { ...RATES, learningRate: 1e40 }), {
+  const error = await t.throwsAsync(() => takeStep(whole, noiseBatch(made, 4), { ...RATES, learningRate: 1e40 }), {
     instanceOf: NotFinite,
   });
   t.false(Number.isFinite(error?.numbers.weightNorm));
@@ -83,21 +71,20 @@ for (const loss of ['l2', 'smooth-l1']) {
       engines,
       `a batch in parts gives the gradients of the whole batch (${loss}, ${regularizer})`,
       async (t, engine) => {
-        const model = createIjepa(SIZE);
-        const weights = initialWeights(SIZE, 0, 'scaled');
-        const objective = objectiveOf(loss, regularizer, 64);
-        const whole = await prepareObjective(engine, model, objective)(weights, batch(7), 1);
-        const inParts = prepareObjective(engine, model, { ...objective, microBatchSize: 3 });
-        const parts = await inParts(weights, batch(7), 1); // 3 + 3 + 1
+        const made = ijepa({ loss, regularizer });
+        const networks = initialNetworks(made.method, 0);
+        const whole = await prepareBatchGradients(engine, made)(networks, noiseBatch(made, 7));
+        const parts = await prepareBatchGradients(engine, made, 3)(networks, noiseBatch(made, 7)); // 3 + 3 + 1
         t.true(relativeDifference(await parts.loss.data(), await whole.loss.data()) < 1e-5);
-        t.true(relativeDifference(await parts.predictionLoss.data(), await whole.predictionLoss.data()) < 1e-5);
-        t.true(relativeDifference(await parts.targetMeans.data(), await whole.targetMeans.data()) < 1e-5);
+        t.deepEqual(Object.keys(whole.terms), ['prediction', ...(regularizer === 'none' ? [] : ['regularizer'])]);
+        for (const [name, term] of Object.entries(whole.terms)) {
+          t.true(relativeDifference((await parts.terms[name]?.data()) ?? [], await term.data()) < 1e-5, name);
+        }
+        const [stdRows, wholeRows] = [parts.rows.targetStd as Tensor, whole.rows.targetStd as Tensor];
+        t.true(relativeDifference(await stdRows.data(), await wholeRows.data()) < 1e-5);
         // All gradients together: some are sums that nearly cancel, of which float32 leaves few digits.
-        const names = Object.keys(whole.gradients);
-        t.deepEqual(Object.keys(parts.gradients), names);
-        const together = (gradients: Parameters) =>
-          tf.concat(names.map((name) => (gradients[name] as Tensor).flatten())).data();
-        t.true(relativeDifference(await together(parts.gradients), await together(whole.gradients)) < 1e-5);
+        t.deepEqual(namesOf(parts.gradients), namesOf(whole.gradients));
+        t.true(relativeDifference(await numbersOf(parts.gradients), await numbersOf(whole.gradients)) < 1e-5);
       },
     );
 
@@ -106,46 +93,30 @@ for (const loss of ['l2', 'smooth-l1']) {
       engines,
       `the gradient of the whole objective agrees with finite differences (${loss}, ${regularizer})`,
       async (t, engine) => {
-        const model = createIjepa(SIZE);
-        const weights = initialWeights(SIZE, 0, 'scaled');
-        const objective = objectiveOf(loss, regularizer, 64);
-        const compute = prepareObjective(engine, model, objective);
-        const { gradients } = await compute(weights, batch(4), 1);
+        const made = ijepa({ loss, regularizer });
+        const networks = initialNetworks(made.method, 0);
+        const compute = prepareBatchGradients(engine, made);
+        const { gradients } = await compute(networks, noiseBatch(made, 4));
         const stream = new RandomStream(0, 'direction');
         // Along a random direction scaled like the weights, so that float32 resolves the difference.
-        const direction = Object.fromEntries(
-          Object.entries(trainable(weights)).map(([name, { shape, size }]) => [
-            name,
-            tf.tensor(
-              Float32Array.from({ length: size }, () => 0.02 * stream.normal()),
-              shape,
-            ),
-          ]),
+        const direction = mapNetworks(trainedOf(made.method, networks), ({ shape, size }) =>
+          tf.tensor(
+            Float32Array.from({ length: size }, () => 0.02 * stream.normal()),
+            shape,
+          ),
         );
         const lossAt = async (h: number) => {
-          const move = (prefix: string, group: Record<string, Tensor>) =>
-            Object.fromEntries(
-              Object.entries(group).map(([name, x]) => [name, x.add((direction[prefix + name] as Tensor).mul(h))]),
-            );
-          const moved = {
-            ...weights,
-            encoder: move('encoder.', weights.encoder),
-            predictor: move('predictor.', weights.predictor),
-          };
-          const { loss } = await compute(moved, batch(4), 1);
-          return (await loss.data())[0] as number;
+          const moved = mapNetworks(direction, (by) => by.mul(h));
+          for (const [network, name, by] of tensorsOf(moved)) {
+            const from = networks[network]?.[name] as Tensor;
+            Object.assign(moved[network] ?? {}, { [name]: from.add(by) });
+          }
+          return numberOf((await compute({ ...networks, ...moved }, noiseBatch(made, 4))).loss);
         };
         const h = 0.05;
         const numeric = ((await lossAt(h)) - (await lossAt(-h))) / (2 * h);
-        let expected = 0;
-        for (const [name, gradient] of Object.entries(gradients)) {
-          expected += (
-            await gradient
-              .mul(direction[name] as Tensor)
-              .sum()
-              .data()
-          )[0] as number;
-        }
+        const [slopes, moves] = [await numbersOf(gradients), await numbersOf(direction)];
+        const expected = slopes.reduce((sum, slope, at) => sum + slope * (moves[at] as number), 0);
         t.true(
           Math.abs(numeric - expected) < 0.02 * Math.abs(expected) + 1e-4,
           `numeric ${numeric}, analytic ${expected}`,
@@ -161,35 +132,36 @@ for (const regularizer of ['none', 'vicreg']) {
     engines,
     `mask groups with different numbers of patches weigh as much as they have images, in parts of any size (${regularizer})`,
     async (t, engine) => {
-      const model = createIjepa(SIZE);
-      const weights = initialWeights(SIZE, 0, 'scaled');
+      const plain = ijepa();
+      const networks = initialNetworks(plain.method, 0);
       const images = 7;
-      const grouped = batch(images, 1, 3); // 3 + 3 + 1
-      t.true(new Set(grouped.masks.map(({ context }) => context.tokens)).size > 1);
-      const plain = prepareObjective(engine, model, objectiveOf('l2', 'none', images));
+      const made = ijepa({ regularizer, maskGroup: 3 });
+      const grouped = noiseBatch(made, images); // 3 + 3 + 1
+      t.true(new Set(grouped.groups.map(({ masks }) => masks.context?.tokenCount)).size > 1);
+      const alone = prepareBatchGradients(engine, plain);
       let expected = 0;
       let from = 0;
-      for (const masks of grouped.masks) {
-        const count = masks.context.images;
+      for (const group of grouped.groups) {
+        const count = group.imageCount;
         const pixels = SIZE.imageSize ** 2 * 3;
-        const alone = { images: grouped.images.subarray(from * pixels, (from + count) * pixels), masks: [masks] };
-        expected += (count / images) * ((await (await plain(weights, alone, 1)).loss.data())[0] as number);
+        const image = (grouped.views.image as Float32Array).subarray(from * pixels, (from + count) * pixels);
+        const { loss } = await alone(networks, { views: { image }, groups: [group] });
+        expected += (count / images) * (await numberOf(loss));
         from += count;
       }
       const all: Float32Array[] = [];
       for (const microBatchSize of [2, 7]) {
-        const compute = prepareObjective(engine, model, objectiveOf('l2', regularizer, microBatchSize));
-        const { predictionLoss, targetMeans, gradients } = await compute(weights, grouped, 1);
-        t.true(relativeDifference(await predictionLoss.data(), [expected]) < 1e-5);
-        t.deepEqual(targetMeans.shape, [images, SIZE.encoder.dim]);
-        all.push((await tf.concat(Object.values(gradients).map((x) => x.flatten())).data()) as Float32Array);
+        const { terms, rows, gradients } = await prepareBatchGradients(engine, made, microBatchSize)(networks, grouped);
+        t.true(relativeDifference([await numberOf(terms.prediction as Tensor)], [expected]) < 1e-5);
+        t.deepEqual(rows.targetStd?.shape, [images, SIZE.dim]);
+        all.push(await numbersOf(gradients));
       }
       for (const one of all) t.true(relativeDifference(one, all[0] as Float32Array) < 1e-5);
     },
   );
 }
 
-test('parts never hold images of two mask groups, and those that lanes compute at once are within bounds', (t) => {
+test('parts never hold images of two mask groups, and those that are computed at once are within bounds', (t) => {
   t.deepEqual(partLengths([64], 64, 1), [[64]]);
   t.deepEqual(partLengths([7], 7, 2), [[4, 3]]);
   t.deepEqual(partLengths([11], 5, 2), [[3, 2, 3, 2, 1]]);
@@ -201,12 +173,12 @@ test('parts never hold images of two mask groups, and those that lanes compute a
     fc.integer({ min: 1, max: 90 }),
     fc.integer({ min: 1, max: 80 }),
     fc.constantFrom(1, 2),
-    (images, group, most, lanesThere) => {
+    (images, group, most, available) => {
       const groups = Array.from({ length: Math.ceil(images / group) }, (_, at) => Math.min(group, images - at * group));
-      const lanes = Math.min(lanesThere, most);
-      const lengths = partLengths(groups, most, lanes);
+      const concurrency = Math.min(available, most);
+      const lengths = partLengths(groups, most, concurrency);
       const parts = lengths.flat();
-      const sums = parts.map((_, at) => parts.slice(at, at + lanes).reduce((sum, length) => sum + length, 0));
+      const sums = parts.map((_, at) => parts.slice(at, at + concurrency).reduce((sum, length) => sum + length, 0));
       return (
         lengths.every((own, at) => own.reduce((sum, length) => sum + length, 0) === groups[at]) &&
         parts.every((length) => length > 0) &&
@@ -219,12 +191,11 @@ test('parts never hold images of two mask groups, and those that lanes compute a
 
 testOnEngines(test, engines, 'the same steps give the same bits', async (t, engine) => {
   const train = async () => {
-    const model = createIjepa(SIZE);
-    const takeStep = prepareTrainStep(engine, model, OBJECTIVE, ADAM);
-    let state = initialTrainState(initialWeights(SIZE, 5, 'scaled'));
-    for (let step = 1; step <= 3; step++) ({ state } = await takeStep(state, batch(4, step), RATES));
-    const values = await Promise.all(Object.values(state.weights.target).map((tensor) => tensor.data()));
-    return values.map((data) => Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64')).join();
+    const made = ijepa();
+    const takeStep = prepareTestStep(engine, made);
+    let state = stateOf(made, 5);
+    for (let step = 1; step <= 3; step++) ({ state } = await takeStep(state, noiseBatch(made, 4, step), RATES));
+    return Buffer.from(Float32Array.from(await numbersOf(state.networks)).buffer).toString('base64');
   };
   t.is(await train(), await train());
 });
@@ -234,26 +205,39 @@ testOnEngines(
   engines,
   'the target encoder follows the context encoder by the moving average and by nothing else',
   async (t, engine) => {
-    const model = createIjepa(SIZE);
-    const takeStep = prepareTrainStep(engine, model, OBJECTIVE, ADAM);
-    const fresh = () => initialTrainState(initialWeights(SIZE, 0, 'scaled'));
-    const before = fresh().weights.target;
-    const still = (await takeStep(fresh(), batch(4), { ...RATES, momentum: 1 })).state.weights;
-    const following = (await takeStep(fresh(), batch(4), { ...RATES, momentum: 0 })).state.weights;
-    for (const [name, old] of Object.entries(before)) {
-      t.deepEqual(await still.target[name]?.data(), await old.data(), name);
-      t.deepEqual(await following.target[name]?.data(), await following.encoder[name]?.data(), name);
-    }
+    const made = ijepa();
+    const takeStep = prepareTestStep(engine, made);
+    const before = initialNetworks(made.method, 0);
+    const after = async (ema: number) => (await takeStep(stateOf(made), noiseBatch(made, 4), { ...RATES, ema })).state;
+    const [still, following] = [(await after(1)).networks, (await after(0)).networks];
+    const of = (networks: Networks, network: string) => numbersOf({ [network]: networks[network] ?? {} });
+    t.deepEqual(await of(still, 'target_encoder'), await of(before, 'target_encoder'));
+    t.deepEqual(await of(following, 'target_encoder'), await of(following, 'encoder'));
+    t.notDeepEqual(await of(following, 'encoder'), await of(before, 'encoder'));
   },
 );
 
 testOnEngines(test, engines, 'weight decay shrinks matrices and leaves biases and scales alone', async (t, engine) => {
-  const rates = updateRates(1, ADAM, { learningRate: 0.1, weightDecay: 0.5, momentum: 1 });
-  const after = async (shape: number[]) => {
-    const slot = { value: tf.ones(shape), first: tf.zeros(shape), second: tf.zeros(shape) };
-    const updated = await engine.updateParameter(slot, tf.zeros(shape), rates, ADAM);
-    return updated.slot.value.data();
-  };
-  t.true(relativeDifference(await after([2, 2]), [0.95, 0.95, 0.95, 0.95]) < 1e-6);
-  t.true(relativeDifference(await after([2]), [1, 1]) < 1e-6);
+  const made = ijepa();
+  const trained = trainedOf(made.method, initialNetworks(made.method, 0));
+  const optimiser = adamw(engine, ADAM);
+  const { networks } = await updateNetworks(
+    made.method,
+    optimiser,
+    { step: 0, networks: mapNetworks(trained, ({ shape }) => tf.ones(shape)), slots: stateOf(made).slots },
+    mapNetworks(trained, ({ shape }) => tf.zeros(shape)),
+    { learningRate: 0.1, weightDecay: 0.5 },
+  );
+  for (const [network, name, tensor] of tensorsOf(networks)) {
+    const expected = tensor.shape.length > 1 ? 0.95 : 1;
+    const values = await tensor.data();
+    t.true(
+      values.every((value) => Math.abs(value - expected) < 1e-6),
+      `${network}.${name}`,
+    );
+  }
 });
+
+function namesOf(networks: Networks): string[] {
+  return Object.entries(networks).flatMap(([network, own]) => Object.keys(own).map((name) => `${network}.${name}`));
+}
