@@ -100,7 +100,7 @@ testOnOnnx('30 steps with different numbers of tokens need one session for each 
   }
   t.true(counts.size > 8, `${counts.size} combinations`);
   const expected = engine.concurrency > 1 ? 3 : 2;
-  t.is(backend().sessions.built, built + expected, 'the gradients, what joins the lanes, and what is logged of them');
+  t.is(backend().sessions.built, built + expected, 'the gradients, what joins the parts, and what is logged of them');
 });
 
 testOnOnnx('an operation without kernel fails with its name and the place where it would go', async (t) => {

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import test from 'ava';
 import type { Engine } from '../../core/engine/contract.js';
-import { placesOf } from '../../core/engine/onnx/lane.js';
+import { layOut } from '../../core/engine/onnx/compute-worker.js';
 import { startEngine } from '../../core/engine/start.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
 import { initialNetworks, tensorsOf } from '../../core/train/state.js';
@@ -13,17 +13,17 @@ const engines = await findEngines();
 const isPresent = engines.some(({ name, present }) => name === 'onnx' && present);
 const testOnOnnx = isPresent ? test.serial : test.serial.skip;
 
-/** With two threads there are two lanes, however many cores the machine has. */
+/** With two threads two parts are computed at once, however many cores the machine has. */
 const start = (): Promise<Engine> => startEngine('onnx', { threads: 2 });
 
 /** Rows of a table, times a number, and the rows' numbers as they were given. */
 const compute = ({ table }: { table: Tensor }, { rows, times }: { rows: Tensor; times: number }) =>
   tf.tidy(() => ({ scaled: tf.gather(table, rows).mul(times), same: rows }));
 
-testOnOnnx('parts that two lanes compute come in their order, as if they were computed one by one', async (t) => {
+testOnOnnx('parts that two threads compute come in their order, as if they were computed one by one', async (t) => {
   const engine = await start();
   t.is(engine.concurrency, 2);
-  const inLanes = engine.compileParts(compute);
+  const inParts = engine.compileParts(compute);
   const alone = engine.compile(compute);
   const table = tf.tensor2d([1, 2, 3, 4, 5, 6], [3, 2]);
   for (const wanted of [
@@ -40,7 +40,7 @@ testOnOnnx('parts that two lanes compute come in their order, as if they were co
     const parts = wanted.map((rows, at) => ({ rows: tf.tensor1d(rows, 'int32'), times: at + 1 }));
     for (const concurrency of [undefined, 1, 2]) {
       let at = 0;
-      for await (const { scaled, same } of inLanes({ table }, parts, concurrency)) {
+      for await (const { scaled, same } of inParts({ table }, parts, concurrency)) {
         const part = parts[at++] as (typeof parts)[number];
         const expected = await alone({ table }, part);
         t.deepEqual(await scaled.data(), await expected.scaled.data());
@@ -54,12 +54,12 @@ testOnOnnx('parts that two lanes compute come in their order, as if they were co
 
 testOnOnnx('what is shared is read anew for every call, and stays as it is', async (t) => {
   const engine = await start();
-  const inLanes = engine.compileParts((x: Tensor, part: Tensor) => tf.tidy(() => x.add(part)));
+  const inParts = engine.compileParts((x: Tensor, part: Tensor) => tf.tidy(() => x.add(part)));
   let x: Tensor = tf.tensor1d([1, 2, 3]);
   const parts = [tf.tensor1d([10, 10, 10]), tf.tensor1d([20, 20, 20])];
   const sums = async () => {
     const found: number[][] = [];
-    for await (const sum of inLanes(x, parts)) found.push([...(await sum.data())]);
+    for await (const sum of inParts(x, parts)) found.push([...(await sum.data())]);
     return found;
   };
   t.deepEqual(await sums(), [
@@ -74,21 +74,21 @@ testOnOnnx('what is shared is read anew for every call, and stays as it is', asy
   t.deepEqual([...(await x.data())], [101, 102, 103]);
 });
 
-testOnOnnx('what fails in the second lane fails the call, and the next one works', async (t) => {
+testOnOnnx('what fails in the second thread fails the call, and the next one works', async (t) => {
   const engine = await start();
-  const inLanes = engine.compileParts(compute);
+  const inParts = engine.compileParts(compute);
   const table = tf.tensor2d([1, 2, 3, 4], [2, 2]);
   const parts = (rows: number[]) => rows.map((row) => ({ rows: tf.tensor1d([row], 'int32'), times: 1 }));
   const first = async (rows: number[]) => {
     const values: number[] = [];
-    for await (const { scaled } of inLanes({ table }, parts(rows))) values.push((await scaled.data())[0] as number);
+    for await (const { scaled } of inParts({ table }, parts(rows))) values.push((await scaled.data())[0] as number);
     return values;
   };
   await t.throwsAsync(() => first([0, 7]), { message: /indices element out of data bounds/ });
   t.deepEqual(await first([1, 0]), [3, 1]);
 });
 
-testOnOnnx('a part in the second lane takes along the weights and its own images, not the batch', async (t) => {
+testOnOnnx('a part in the second thread takes along the weights and its own images, not the batch', async (t) => {
   const engine = await start();
   const side = 64;
   const size = { dim: 16, depth: 1, heads: 2, predictorDim: 8, predictorDepth: 1 };
@@ -115,12 +115,12 @@ testOnOnnx('a part in the second lane takes along the weights and its own images
     Worker.prototype.postMessage = postMessage;
   });
   Worker.prototype.postMessage = function (message: { kind?: string }, ...rest) {
-    if (message.kind === 'job') sent.push(bytesOf(message));
+    if (message.kind === 'run') sent.push(bytesOf(message));
     else t.true(bytesOf(message) < 1e5);
     return postMessage.call(this, message, ...rest);
   };
   await prepareBatchGradients(engine, made, 32)(networks, { views: { image }, groups });
-  const ofWeights = placesOf([...tensorsOf(networks)].map(([, , { size }]) => size));
+  const ofWeights = layOut([...tensorsOf(networks)].map(([, , { size }]) => size));
   t.is(sent.length, 1);
   const own = (sent[0] as number) - ofWeights.bytes;
   const ofImages = 4 * 7 * pixels;
@@ -139,9 +139,9 @@ function bytesOf(message: unknown): number {
   return [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
-test('arrays of a lane begin at whole steps of 64 bytes', (t) => {
-  t.deepEqual(placesOf([1, 16, 17]), {
-    places: [
+test('arrays of a compute worker begin at whole steps of 64 bytes', (t) => {
+  t.deepEqual(layOut([1, 16, 17]), {
+    arrays: [
       { offset: 0, length: 1 },
       { offset: 64, length: 16 },
       { offset: 128, length: 17 },
