@@ -1,5 +1,4 @@
 import type { Tensor } from './tf.js';
-import type { UpdateParameter } from './update.js';
 
 /**
  * The contract between the program and what computes.
@@ -41,6 +40,52 @@ export interface Engine {
   /** The sum of two tensors of one shape, both of which are used up. */
   accumulate(sum: Tensor, addend: Tensor): Promise<Tensor>;
 }
+
+/** A parameter, the moving averages of its gradient and of the gradient's square, and its own. */
+export type ParameterSlot = { value: Tensor; first: Tensor; second: Tensor; target?: Tensor };
+
+/** What a step's number t, learning rate η and weight decay λ come to. */
+export interface UpdateRates {
+  /** 1 - η λ; 1 for parameters that do not decay. */
+  decayFactor: number;
+  /** η / (1 - β₁ᵗ) */
+  stepSize: number;
+  /** √(1 - β₂ᵗ) */
+  sqrtBiasCorrection2: number;
+  /** μ of the moving average. */
+  emaDecay: number;
+}
+
+/** What stays the same over a run. */
+export interface AdamSettings {
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+}
+
+export interface UpdatedParameter {
+  slot: ParameterSlot;
+  /** Σ θ² of the new values. */
+  squares: number;
+}
+
+/**
+ * One step of Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2; PyTorch's AdamW), and of the
+ * parameter's moving average θ̄ where there is one:
+ *
+ *   θ ← θ (1 - η λ);  m ← β₁ m + (1 - β₁) g;  v ← β₂ v + (1 - β₂) g²
+ *   θ ← θ - η / (1 - β₁ᵗ) · m / (√v / √(1 - β₂ᵗ) + ε)
+ *   θ̄ ← μ θ̄ + (1 - μ) θ
+ *
+ * The old tensors are disposed of, or have the new values: only those that are given back may be used. The gradient stays
+ * the caller's.
+ */
+export type UpdateParameter = (
+  slot: ParameterSlot,
+  gradient: Tensor,
+  rates: UpdateRates,
+  adam: AdamSettings,
+) => Promise<UpdatedParameter>;
 
 /** How an engine deals with memory. */
 export interface EngineMemory {
@@ -90,16 +135,6 @@ export interface StartOptions {
   /** Threads that compute at the same time; engines that cannot choose pass it over. */
   threads?: number;
 }
-
-/** `compile` of engines that compute at once: the function itself. */
-export function calledDirectly<Inputs extends unknown[], Result>(
-  fn: (...inputs: Inputs) => Result,
-): Compiled<Inputs, Result> {
-  return async (...inputs) => fn(...inputs);
-}
-
-/** What engines give that compute one part after the other. */
-export const oneAtATime: Pick<Engine, 'concurrency' | 'compileParts'> = { concurrency: 1, compileParts: oneByOne };
 
 /** `compileParts` by a function that is called for one part after the other. */
 export function oneByOne<Shared, Part, Result>(

@@ -1,11 +1,12 @@
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import util from 'node:util';
 import { reasonOf } from '../base/errors.js';
-import { calledDirectly, type EngineName, type EngineStarter, oneAtATime } from './contract.js';
+import type { EngineName, EngineStarter } from './contract.js';
 import { hasNativePart } from './install/place.js';
+import { stepwise } from './stepwise.js';
 import { tf } from './tf.js';
-import { accumulate, updateParameter } from './update.js';
 
 const require = createRequire(import.meta.url);
 
@@ -33,12 +34,9 @@ function nativeTensorflow(name: EngineName, packageNames: readonly string[], dev
         name,
         version,
         device,
-        threads: availableThreads(),
+        threads: availableParallelism(),
         memory: { limit: null, kind: 'stepwise', of: available ? 'card' : 'machine' },
-        compile: calledDirectly,
-        ...oneAtATime,
-        updateParameter,
-        accumulate,
+        ...stepwise,
       };
     },
   };
@@ -75,9 +73,4 @@ function loadNative(packageName: string): { version: string; available: boolean 
 function restoreIsNullOrUndefined(): void {
   const legacy = util as { isNullOrUndefined?: (value: unknown) => boolean };
   legacy.isNullOrUndefined = (value) => value === null || value === undefined;
-}
-
-function availableThreads(): number {
-  const { availableParallelism }: typeof import('node:os') = require('node:os');
-  return availableParallelism();
 }

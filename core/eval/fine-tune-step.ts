@@ -1,7 +1,7 @@
-import type { Engine } from '../engine/contract.js';
+import type { AdamSettings, Engine, ParameterSlot } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
-import type { AdamSettings, ParameterSlot } from '../engine/update.js';
 import { type Parameters, parameter } from '../nn/parameters.js';
+import { decaysMatrices } from '../optim/policy.js';
 import { differentiate } from '../train/gradients.js';
 import { type Classifier, crossEntropy, logitsOf } from './classifier.js';
 import type { LabelledBatch } from './labelled-batches.js';
@@ -162,7 +162,8 @@ async function updateState(
   for (const [name, gradient] of Object.entries(gradients)) {
     const factor = factors[name];
     if (factor === undefined) throw new Error(`there is no learning rate for the parameter '${name}'`);
-    const rates = updateRates(step + 1, adam, { learningRate: factor * learningRate, weightDecay, momentum: 1 });
+    const decay = decaysMatrices(name, parameter(weights, name).shape) ? weightDecay : 0;
+    const rates = updateRates(step + 1, adam, { learningRate: factor * learningRate, weightDecay: decay });
     const slot = {
       value: parameter(weights, name),
       first: parameter(moments.first, name),
@@ -193,12 +194,12 @@ function initialAdamState(parameters: Parameters): AdamState {
 function updateRates(
   step: number,
   { beta1, beta2 }: AdamSettings,
-  rates: { learningRate: number; weightDecay: number; momentum: number },
+  rates: { learningRate: number; weightDecay: number },
 ) {
   return {
-    keep: 1 - rates.learningRate * rates.weightDecay,
+    decayFactor: 1 - rates.learningRate * rates.weightDecay,
     stepSize: rates.learningRate / (1 - beta1 ** step),
-    rootCorrection: Math.sqrt(1 - beta2 ** step),
-    momentum: rates.momentum,
+    sqrtBiasCorrection2: Math.sqrt(1 - beta2 ** step),
+    emaDecay: 1,
   };
 }

@@ -1,6 +1,5 @@
-import type { Engine } from '../engine/contract.js';
+import type { AdamSettings, Engine } from '../engine/contract.js';
 import type { Tensor } from '../engine/tf.js';
-import type { AdamSettings } from '../engine/update.js';
 
 /** A trained parameter: its value, what the optimiser keeps of it, and the moving averages that follow it. */
 export interface ParameterState {
@@ -44,10 +43,10 @@ export function adamw(engine: Pick<Engine, 'updateParameter'>, settings: AdamSet
         { value, first, second, ...(target && { target }) },
         gradient,
         {
-          keep: 1 - learningRate * weightDecay,
+          decayFactor: 1 - learningRate * weightDecay,
           stepSize: learningRate / (1 - beta1 ** step),
-          rootCorrection: Math.sqrt(1 - beta2 ** step),
-          momentum: emaDecays[0] ?? 1,
+          sqrtBiasCorrection2: Math.sqrt(1 - beta2 ** step),
+          emaDecay: emaDecays[0] ?? 1,
         },
         settings,
       );

@@ -3,27 +3,27 @@ import { RandomStream } from '../../core/base/random.js';
 import { UpdateMemory } from '../../core/engine/onnx/update-memory.js';
 import { relativeDifference } from '../helpers/engines.js';
 
-const BETA = { beta1: 0.9, restOfBeta1: 1 - 0.9, beta2: 0.99, restOfBeta2: 1 - 0.99 };
+const BETA = { beta1: 0.9, oneMinusBeta1: 1 - 0.9, beta2: 0.99, oneMinusBeta2: 1 - 0.99 };
 const NUMBERS = {
   ...BETA,
-  keep: 0.98,
+  decayFactor: 0.98,
   stepSize: 0.02,
-  inverseCorrection: 1.5,
+  inverseSqrtBiasCorrection2: 1.5,
   epsilon: 1e-8,
-  momentum: 0.75,
-  restOfMomentum: 0.25,
+  emaDecay: 0.75,
+  oneMinusEmaDecay: 0.25,
 };
 
 /** The update as `UpdateParameter` writes it, in double precision. */
 function expected(slot: Record<'value' | 'first' | 'second' | 'target', number[]>, gradient: Float32Array) {
   const { value, first, second, target } = slot;
   gradient.forEach((g, i) => {
-    const m = NUMBERS.beta1 * (first[i] as number) + NUMBERS.restOfBeta1 * g;
-    const v = NUMBERS.beta2 * (second[i] as number) + NUMBERS.restOfBeta2 * g * g;
-    const direction = m / (Math.sqrt(v) * NUMBERS.inverseCorrection + NUMBERS.epsilon);
-    const moved = NUMBERS.keep * (value[i] as number) - NUMBERS.stepSize * direction;
+    const m = NUMBERS.beta1 * (first[i] as number) + NUMBERS.oneMinusBeta1 * g;
+    const v = NUMBERS.beta2 * (second[i] as number) + NUMBERS.oneMinusBeta2 * g * g;
+    const direction = m / (Math.sqrt(v) * NUMBERS.inverseSqrtBiasCorrection2 + NUMBERS.epsilon);
+    const moved = NUMBERS.decayFactor * (value[i] as number) - NUMBERS.stepSize * direction;
     [first[i], second[i], value[i]] = [m, v, moved];
-    target[i] = NUMBERS.momentum * (target[i] as number) + NUMBERS.restOfMomentum * moved;
+    target[i] = NUMBERS.emaDecay * (target[i] as number) + NUMBERS.oneMinusEmaDecay * moved;
   });
 }
 

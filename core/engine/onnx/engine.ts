@@ -4,7 +4,7 @@ import { tf } from '../tf.js';
 import { availableCores } from '../threads.js';
 import { OnnxBackend } from './backend.js';
 import { functionsOn } from './fused-functions.js';
-import { accumulateOnHost, updateOnHost } from './host-update.js';
+import { updatesOnHost } from './host-update.js';
 import { registerAllKernels } from './kernels/index.js';
 import { partsOn } from './parts.js';
 import { replayed } from './replay.js';
@@ -57,8 +57,7 @@ export const onnx: EngineStarter = {
       memory: { limit: null, kind: 'planned', of: device === 'webgpu' ? 'card' : 'machine' },
       compile: (fn) => replayed(backend, fn),
       ...partsFor(backend, device === 'cpu' ? threads : 1),
-      updateParameter: updateOnHost(backend),
-      accumulate: accumulateOnHost(backend),
+      ...updatesOnHost(backend),
     };
   },
 };
