@@ -1,5 +1,5 @@
 import { normalise } from '../../engine/functions.js';
-import { type Scalar, type Tensor, tf } from '../../engine/tf.js';
+import { type Tensor, tf } from '../../engine/tf.js';
 import type { Backbone } from '../../nn/backbone.js';
 import { initialValue } from '../../nn/init.js';
 import { predict } from '../../nn/masked-decoder.js';
@@ -10,6 +10,7 @@ import { keepTokens, repeatMasks } from '../../nn/tokens.js';
 import type { MaskSettings } from '../masks/blocks.js';
 import { drawMasks, meanPatches } from '../masks/multiblock.js';
 import type { Method, NetworkSpec, Rate, Term } from '../method.js';
+import { targetStd } from '../target-std.js';
 
 /** What is predicted, [T C B, J, D], and what the context encoder gives, [C B, K, D]. */
 export type Outputs = { predicted: Tensor; context: Tensor };
@@ -79,16 +80,11 @@ export function ijepa(backbone: Backbone, settings: IjepaSettings): Method<Outpu
     terms,
     rates: { ema: emaDecay },
     logs: [
-      {
-        /** Mean over features of the standard deviation, over the batch's images, of each image's average target. */
-        name: 'targetStd',
-        rows(_outputs, { target }, { fraction: _, views }) {
-          const [rows, patches, width] = target.shape as [number, number, number];
-          const images = (views.image as Tensor).shape[0] as number;
-          return target.reshape([rows / images, images, patches, width]).mean([0, 2]); // [b, D]
-        },
-        compute: (rows) => tf.moments(rows, 0).variance.sqrt().mean() as Scalar,
-      },
+      targetStd((_outputs, { target }, { views }) => {
+        const [rows, patches, width] = target.shape as [number, number, number];
+        const images = (views.image as Tensor).shape[0] as number;
+        return target.reshape([rows / images, images, patches, width]).mean([0, 2]); // [b, D]
+      }),
     ],
     dispose: () => tf.dispose(positions),
   };
