@@ -18,6 +18,14 @@ export interface TokenIndices {
   readonly indices: Int32Array;
 }
 
+/** Puts lists of patches, all of one length, together: mask by mask, image by image, [M][B][K] -> [M B K]. */
+export function tokenIndices(masks: readonly (readonly ArrayLike<number>[])[], patchCount: number): TokenIndices {
+  const [maskCount, imageCount, tokenCount] = [masks.length, masks[0]?.length ?? 0, masks[0]?.[0]?.length ?? 0];
+  const indices = new Int32Array(maskCount * imageCount * tokenCount);
+  for (const [at, patches] of masks.flat().entries()) indices.set(patches, at * tokenCount);
+  return { maskCount, imageCount, tokenCount, patchCount, indices };
+}
+
 /** Masks whose indices are on the engine, as rows of [B N, ...] and as rows of [N, ...]. */
 export type MaskTensors = {
   maskCount: number;

@@ -1,5 +1,5 @@
 import type { RandomStream } from '../../base/random.js';
-import type { TokenIndices } from '../../nn/tokens.js';
+import { type TokenIndices, tokenIndices } from '../../nn/tokens.js';
 import { type BlockSize, blockSize, drawCorner, fewestPatches, type MaskSettings } from './blocks.js';
 
 /** The masks of images that lie side by side in a batch and keep the same numbers of patches. */
@@ -164,12 +164,8 @@ function cutRandom(stream: RandomStream): Cut {
 /** Cuts every block to the length of the shortest and lists them mask by mask: [B][M][...] -> [M B K]. */
 function collate(blocks: readonly Int32Array[][], maskCount: number, patchCount: number, cut: Cut): TokenIndices {
   const tokenCount = Math.min(...blocks.flat().map((block) => block.length));
-  const imageCount = blocks.length;
-  const indices = new Int32Array(maskCount * imageCount * tokenCount);
-  for (let mask = 0; mask < maskCount; mask++) {
-    blocks.forEach((image, at) => {
-      indices.set(cut(image[mask] as Int32Array, tokenCount), (mask * imageCount + at) * tokenCount);
-    });
-  }
-  return { maskCount, imageCount, tokenCount, patchCount, indices };
+  const masks = Array.from({ length: maskCount }, (_, mask) =>
+    blocks.map((image) => cut(image[mask] as Int32Array, tokenCount)),
+  );
+  return tokenIndices(masks, patchCount);
 }
