@@ -1,5 +1,6 @@
 import ijepa from './ijepa/index.js';
+import mae from './mae/index.js';
 import type { MethodDefinition } from './method.js';
 
 /** The methods that come with the program; the first is the usual one. */
-export const METHODS: readonly MethodDefinition[] = [ijepa];
+export const METHODS: readonly MethodDefinition[] = [ijepa, mae];

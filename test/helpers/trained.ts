@@ -1,0 +1,104 @@
+import type { ExecutionContext } from 'ava';
+import type { Engine } from '../../core/engine/contract.js';
+import { type Tensor, tf } from '../../core/engine/tf.js';
+import type { Method, Networks } from '../../core/methods/method.js';
+import { adamw } from '../../core/optim/optimiser.js';
+import { prepareGradients } from '../../core/train/gradients.js';
+import { splitBatch, type TrainBatch } from '../../core/train/parts.js';
+import { initialState } from '../../core/train/state.js';
+import { prepareStep } from '../../core/train/step.js';
+import { relativeDifference } from './engines.js';
+import type { Golden } from './golden.js';
+
+/** A method with weights that another program started from, and what that learned from in each step. */
+export interface Trained {
+  method: Method;
+  networks: Networks;
+  batch: TrainBatch;
+  imageSize: number;
+  /** Where a golden file has a parameter: under this name, after a prefix. */
+  nameOf(network: string, parameter: string): string;
+}
+
+const FORWARD = 2e-6;
+const GRADIENT = 2e-5;
+const WEIGHT = 1e-5;
+
+/**
+ * The method's loss and gradients, at once and in two uneven parts, are those of a golden file.
+ * @param prefix of the gradients in the file
+ */
+export async function checkGradients<S>(
+  t: ExecutionContext,
+  engine: Engine,
+  golden: Golden<S>,
+  { method, networks, batch, imageSize, nameOf }: Trained,
+  loss: number,
+  prefix: string,
+): Promise<void> {
+  for (const microBatchSize of [3, 2]) {
+    const parts = splitBatch(method.views, { image: imageSize }, batch, { state: {}, rates: {} }, microBatchSize, 1);
+    const result = await prepareGradients(engine, method, 0, 1)(networks, parts, 1);
+    const [value = Number.NaN] = await result.loss.data();
+    t.true(Math.abs(value - loss) <= FORWARD * loss, `loss ${value}, expected ${loss}`);
+    for (const [network, gradients] of Object.entries(result.gradients)) {
+      for (const [name, gradient] of Object.entries(gradients)) {
+        await nearParameter(t, golden, gradient, prefix + nameOf(network, name), GRADIENT);
+      }
+    }
+  }
+}
+
+/**
+ * Some steps of the trainer give the losses and, in the end, the weights of a golden file.
+ * @param rates of every step
+ * @param prefixOf of a network's weights in the file
+ */
+export async function checkSteps<S>(
+  t: ExecutionContext,
+  engine: Engine,
+  golden: Golden<S>,
+  { method, networks, batch, imageSize, nameOf }: Trained,
+  losses: readonly number[],
+  adam: { beta1: number; beta2: number; epsilon: number },
+  rates: { learningRate: number; weightDecay: number; [own: string]: number },
+  prefixOf: (network: string) => string,
+): Promise<void> {
+  const optimiser = adamw(engine, adam);
+  const settings = { sides: { image: imageSize }, microBatchSize: 3, seed: 0 };
+  const takeStep = prepareStep(engine, method, optimiser, settings);
+  let state = { ...initialState(method, optimiser.slotNames, 0), networks };
+  for (const loss of losses) {
+    const taken = await takeStep(state, batch, rates);
+    state = taken.state;
+    t.true(Math.abs(taken.loss - loss) <= WEIGHT * loss, `step ${state.step}: loss ${taken.loss}, expected ${loss}`);
+  }
+  for (const [network, parameters] of Object.entries(state.networks)) {
+    for (const [name, tensor] of Object.entries(parameters)) {
+      await nearParameter(t, golden, tensor, prefixOf(network) + nameOf(network, name), WEIGHT);
+    }
+  }
+}
+
+/**
+ * Compares a parameter or its gradient. The gradient of keys' biases is 0, as attention does not change with them: what is
+ * there is rounding, which Adam magnifies, so that they are left out.
+ */
+async function nearParameter<S>(
+  t: ExecutionContext,
+  golden: Golden<S>,
+  actual: Tensor,
+  name: string,
+  tolerance: number,
+): Promise<void> {
+  if (!name.endsWith('attn.qkv.bias')) return golden.near(t, actual, name, tolerance);
+  const ofQueriesAndValues = async (bias: Tensor) => {
+    const values = await bias.data();
+    const third = values.length / 3;
+    return [...values].filter((_, at) => at < third || at >= 2 * third);
+  };
+  const expected = golden.tensor(name);
+  const difference = relativeDifference(await ofQueriesAndValues(actual), await ofQueriesAndValues(expected));
+  t.true(difference <= tolerance, `${name}: off by ${difference}, allowed ${tolerance}`);
+  tf.dispose(expected);
+}
