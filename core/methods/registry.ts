@@ -1,6 +1,7 @@
+import data2vec from './data2vec/index.js';
 import ijepa from './ijepa/index.js';
 import mae from './mae/index.js';
 import type { MethodDefinition } from './method.js';
 
 /** The methods that come with the program; the first is the usual one. */
-export const METHODS: readonly MethodDefinition[] = [ijepa, mae];
+export const METHODS: readonly MethodDefinition[] = [ijepa, mae, data2vec];

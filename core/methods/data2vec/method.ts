@@ -1,0 +1,121 @@
+import type { RandomStream } from '../../base/random.js';
+import { linear, normalise } from '../../engine/functions.js';
+import { type Tensor, tf } from '../../engine/tf.js';
+import type { Backbone } from '../../nn/backbone.js';
+import { parameter } from '../../nn/parameters.js';
+import { type BlockwiseSettings, drawBlockwiseMask } from '../masks/blockwise.js';
+import type { Method, NetworkSpec, Rate } from '../method.js';
+import { targetStd } from '../target-std.js';
+
+export interface Data2vecSettings {
+  masks: BlockwiseSettings;
+  /** How many of the teacher's last blocks the targets are averaged over, K. */
+  topLayers: number;
+  /** From squared to linear distance, β of the smooth L1 loss. */
+  beta: number;
+  /** First value of layer scale. */
+  layerScale: number;
+  emaDecay: Rate;
+}
+
+/** Added to variances where targets are normalised. */
+const TARGET_EPSILON = 1e-5;
+
+/**
+ * data2vec for images (Baevski et al. 2022): a student that sees a masked image gives, at the masked patches, what its
+ * teacher, a moving average of it, makes of the whole image: the mean of the teacher's last K blocks.
+ *
+ * Letters: B images, N patches, D width.
+ */
+export function data2vec(
+  backbone: Backbone,
+  { masks, topLayers, beta, layerScale, emaDecay }: Data2vecSettings,
+): Method<{ predicted: Tensor }, { target: Tensor }> {
+  const { encoder, shapes, patchCount } = backbone;
+  const { dim } = encoder;
+  const init: NetworkSpec['init'] = (name, shape, stream) => initialValue(name, shape, stream, layerScale);
+  const head = { mask_token: [1, 1, dim], 'lm_head.weight': [dim, dim], 'lm_head.bias': [dim] };
+  const isDecayed = (name: string, shape: readonly number[]) => shape.length > 1 && name !== 'cls_token';
+  return {
+    networks: {
+      encoder: { shapes, role: { by: 'gradient', policy: { isDecayed } }, init },
+      head: { shapes: head, role: { by: 'gradient' }, init },
+      teacher: { shapes, role: { by: 'ema', of: 'encoder', decay: 'emaDecay' } },
+    },
+    views: [{ name: 'image', count: 1 }],
+    encoders: { student: 'encoder', teacher: 'teacher' },
+    sizes: { encoder },
+    masks: { masked: { title: 'masked', role: 'predicted' } },
+    draw(stream, imageCount) {
+      const masked = new Float32Array(imageCount * patchCount);
+      for (let image = 0; image < imageCount; image++) {
+        masked.set(drawBlockwiseMask(masks, stream), image * patchCount);
+      }
+      const mean = masked.reduce((sum, value) => sum + value, 0) / imageCount;
+      // Images have different numbers of masked patches; the loss is a mean over all of the batch.
+      const weight = masked.map((value) => value / mean);
+      const shape = [imageCount, patchCount, 1];
+      const values = { masked: { shape, values: masked }, weight: { shape, values: weight } };
+      return { groups: [{ imageCount, masks: {}, values }], logs: { maskedPatches: mean } };
+    },
+    /** Each block's output without the class token, normalised over its features; their mean, normalised once more. */
+    targets: (networks, { views }) =>
+      tf.tidy(() => {
+        const blocks = backbone.blockOutputs(networks.teacher, views.image, topLayers); // K times [B, 1 + N, D]
+        const normalised = blocks.map((block) => normalise(patchesOf(block), TARGET_EPSILON)); // K times [B, N, D]
+        return { target: normalise(tf.addN(normalised).div(topLayers), TARGET_EPSILON) };
+      }),
+    outputs({ encoder: student, head }, { views, values }) {
+      const replace = { by: parameter(head, 'mask_token'), where: values.masked };
+      const tokens = patchesOf(backbone.forward(student, views.image, { replace })); // [B, N, D]
+      return { predicted: linear(tokens, parameter(head, 'lm_head.weight'), parameter(head, 'lm_head.bias')) };
+    },
+    terms: [
+      {
+        name: 'regression',
+        weight: 1,
+        over: 'images',
+        compute: ({ predicted }, { target }, { values }) =>
+          smoothL1(predicted.sub(target), beta).mean(2, true).mul(values.weight).sum().div(predicted.shape[0]),
+      },
+    ],
+    rates: { emaDecay },
+    logs: [targetStd((_outputs, { target }) => target.mean(1))],
+    dispose() {},
+  };
+}
+
+/** d² / 2β below β, |d| - β / 2 above. */
+function smoothL1(difference: Tensor, beta: number): Tensor {
+  const distance = difference.abs();
+  const near = tf.minimum(distance, beta);
+  return near
+    .square()
+    .div(2 * beta)
+    .add(distance.sub(near));
+}
+
+/** Without the class token: [B, 1 + N, D] -> [B, N, D]. */
+function patchesOf(tokens: Tensor): Tensor {
+  return tf.slice(tokens, [0, 1, 0], [-1, -1, -1]);
+}
+
+/**
+ * First values as in the official code: normal with a standard deviation of 0.02, cut at one deviation; the second layers of
+ * block i (from 1) divided by √(2i), biases and relative positions 0, scales 1.
+ */
+function initialValue(name: string, shape: readonly number[], stream: RandomStream, layerScale: number): Float32Array {
+  const data = new Float32Array(shape.reduce((product, side) => product * side, 1));
+  if (name.endsWith('bias') || name.endsWith('bias_table')) return data;
+  if (/gamma_[12]$/.test(name)) return data.fill(layerScale);
+  if (shape.length === 1) return data.fill(1);
+  const block = /blocks\.(\d+)\.(attn\.proj|mlp\.fc2)\.weight$/.exec(name);
+  const std = 0.02 / (block ? Math.sqrt(2 * (Number(block[1]) + 1)) : 1);
+  return data.map(() => std * cutNormal(stream));
+}
+
+/** A standard normal number within ±1. */
+function cutNormal(stream: RandomStream): number {
+  const value = stream.normal();
+  return Math.abs(value) <= 1 ? value : cutNormal(stream);
+}
