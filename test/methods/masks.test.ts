@@ -5,18 +5,20 @@ import fc from 'fast-check';
 import { UserError } from '../../core/base/errors.js';
 import { RandomStream } from '../../core/base/random.js';
 import { resolveOptions } from '../../core/config/resolve.js';
-import { maskSettings } from '../../core/config/settings.js';
+import type { Options } from '../../core/config/schema.js';
 import { blockSize, type MaskSettings, possibleSizes } from '../../core/methods/masks/blocks.js';
 import { checkMaskSettings } from '../../core/methods/masks/check.js';
-import { masksOfStep, measureCoverage } from '../../core/methods/masks/coverage.js';
-import { drawMasks, type GroupMasks, meanPatches } from '../../core/methods/masks/multiblock.js';
+import { describeCut } from '../../core/methods/masks/coverage.js';
+import { type BatchMasks, drawMasks, type GroupMasks, meanPatches } from '../../core/methods/masks/multiblock.js';
+import { type MultiblockOptions, multiblockSettings } from '../../core/methods/masks/options.js';
+import { METHODS } from '../../core/methods/registry.js';
 import { FIXTURES } from '../helpers/paths.js';
 
 const PAPER = {
-  targets: 4,
+  targetBlocks: 4,
   targetScale: [0.15, 0.2],
   targetAspect: [0.75, 1.5],
-  contexts: 1,
+  contextBlocks: 1,
   contextScale: [0.85, 1],
   minKeep: null,
   mode: 'inclusive',
@@ -27,25 +29,47 @@ function settings(gridSize: number, change: Partial<MaskSettings> = {}): MaskSet
   return checkMaskSettings({ ...PAPER, gridSize, ...change }, { imageSize: gridSize * 8, patchSize: 8 });
 }
 
+/** The masks of a training step, counted from 1. */
+function masksOfStep(mask: MaskSettings, imageCount: number, seed: number, step: number): BatchMasks {
+  return drawMasks(mask, imageCount, new RandomStream(seed, 'masks', step));
+}
+
+/** How often each patch of the grid lay in a context and in a target block, as parts of at least so many images. */
+function measureCoverage(mask: MaskSettings, batchSize: number, images: number) {
+  const [context, targets] = [new Float64Array(mask.gridSize ** 2), new Float64Array(mask.gridSize ** 2)];
+  const steps = Math.ceil(images / batchSize);
+  const count = (into: Float64Array, patches: Int32Array) => {
+    for (const patch of patches) into[patch] = (into[patch] as number) + 1 / (steps * batchSize);
+  };
+  for (let step = 1; step <= steps; step++) {
+    for (const group of masksOfStep(mask, batchSize, 0, step).groups) {
+      count(context, group.context.indices);
+      count(targets, group.targets.indices);
+    }
+  }
+  return { context, targets };
+}
+
 /** Patches of mask `mask` of image `image`. */
-function patches({ masks, images, tokens, indices }: GroupMasks['context'], mask: number, image: number): number[] {
-  if (mask >= masks) throw new Error('no such mask');
-  const start = (mask * images + image) * tokens;
-  return [...indices.subarray(start, start + tokens)];
+function patches(masks: GroupMasks['context'], mask: number, image: number): number[] {
+  const { maskCount, imageCount, tokenCount, indices } = masks;
+  if (mask >= maskCount) throw new Error('no such mask');
+  const start = (mask * imageCount + image) * tokenCount;
+  return [...indices.subarray(start, start + tokenCount)];
 }
 
 const anySettings = fc
   .record({
     gridSize: fc.integer({ min: 6, max: 20 }),
-    targets: fc.integer({ min: 1, max: 6 }),
-    contexts: fc.integer({ min: 1, max: 3 }),
+    targetBlocks: fc.integer({ min: 1, max: 6 }),
+    contextBlocks: fc.integer({ min: 1, max: 3 }),
     mode: fc.constantFrom('inclusive' as const, 'reference' as const),
     low: fc.double({ min: 0.1, max: 0.3, noNaN: true }),
     wide: fc.double({ min: 0, max: 0.2, noNaN: true }),
   })
-  .map(({ gridSize, targets, contexts, mode, low, wide }) => {
+  .map(({ gridSize, targetBlocks, contextBlocks, mode, low, wide }) => {
     try {
-      return settings(gridSize, { targets, contexts, mode, targetScale: [low, low + wide] });
+      return settings(gridSize, { targetBlocks, contextBlocks, mode, targetScale: [low, low + wide] });
     } catch (error) {
       if (error instanceof UserError) return null; // targets that leave no context
       throw error;
@@ -65,17 +89,20 @@ test('masks keep their laws for any settings and seed', (t) => {
     const { context, targets, overlapping } = wholeBatch(mask, images, seed);
     const cells = mask.gridSize ** 2;
     for (const part of [context, targets]) {
-      if (part.indices.length !== part.masks * images * part.tokens || part.tokens < mask.minKeep) return false;
-      for (let at = 0; at < part.indices.length; at += part.tokens) {
-        const block = [...part.indices.subarray(at, at + part.tokens)];
+      if (part.indices.length !== part.maskCount * images * part.tokenCount || part.tokenCount < mask.minKeep)
+        return false;
+      for (let at = 0; at < part.indices.length; at += part.tokenCount) {
+        const block = [...part.indices.subarray(at, at + part.tokenCount)];
         const ascending = block.every((patch, i) => i === 0 || patch > (block[i - 1] as number));
         if (!ascending || !block.every((patch) => patch >= 0 && patch < cells)) return false;
       }
     }
     if (overlapping > 0) return true;
     return Array.from({ length: images }).every((_, image) => {
-      const predicted = new Set(Array.from({ length: mask.targets }, (_, at) => patches(targets, at, image)).flat());
-      return Array.from({ length: mask.contexts }, (_, at) => patches(context, at, image))
+      const predicted = new Set(
+        Array.from({ length: mask.targetBlocks }, (_, at) => patches(targets, at, image)).flat(),
+      );
+      return Array.from({ length: mask.contextBlocks }, (_, at) => patches(context, at, image))
         .flat()
         .every((patch) => !predicted.has(patch));
     });
@@ -134,10 +161,10 @@ test('the possible sizes of blocks are all that can be drawn, whatever the setti
 });
 
 test('inclusive blocks reach every patch; reference blocks never reach the last row and column', (t) => {
-  const inclusive = measureCoverage(settings(10), 32, 0, 3000);
+  const inclusive = measureCoverage(settings(10), 32, 3000);
   t.true(inclusive.context.every((part) => part > 0));
   t.true(inclusive.targets.every((part) => part > 0));
-  const reference = measureCoverage(settings(10, { mode: 'reference' }), 32, 0, 3000);
+  const reference = measureCoverage(settings(10, { mode: 'reference' }), 32, 3000);
   reference.targets.forEach((part, patch) => {
     const isLast = patch % 10 === 9 || patch >= 90;
     t.is(part > 0, !isLast, `patch ${patch}`);
@@ -146,13 +173,13 @@ test('inclusive blocks reach every patch; reference blocks never reach the last 
 
 test('what a context loses to the cut is spread over the grid, but in reference mode it is the bottom', (t) => {
   const rowMeans = (mode: MaskSettings['mode']) => {
-    const { context } = measureCoverage(settings(8, { mode }), 64, 0, 5000);
+    const { context } = measureCoverage(settings(8, { mode }), 64, 5000);
     const mean = (row: number) => context.subarray(row * 8, row * 8 + 8).reduce((sum, part) => sum + part / 8, 0);
     return { top: mean(0) + mean(1), bottom: mean(5) + mean(6) }; // reference blocks never reach row 7
   };
   const reference = rowMeans('reference');
   t.true(reference.bottom < 0.2 * reference.top, `reference: ${JSON.stringify(reference)}`);
-  const { context } = measureCoverage(settings(8), 64, 0, 5000);
+  const { context } = measureCoverage(settings(8), 64, 5000);
   const row = (at: number) => context.subarray(at * 8, at * 8 + 8).reduce((sum, part) => sum + part, 0);
   t.true(Math.abs(row(0) / row(7) - 1) < 0.15, `first row ${row(0)}, last row ${row(7)}`);
 });
@@ -172,15 +199,15 @@ test('every group of a batch is cut to its own smallest context, and has the blo
     fc.integer({ min: 1, max: 12 }),
     (mask, seed, images, group) => {
       const { groups, drawnPatches } = masksOfStep({ ...mask, group }, images, seed, 1);
-      const counts = groups.map(({ context }) => context.images);
+      const counts = groups.map(({ context }) => context.imageCount);
       const expected = Array.from({ length: Math.ceil(images / group) }, (_, at) =>
         Math.min(group, images - at * group),
       );
-      const sameTargets = new Set(groups.map(({ targets }) => targets.tokens)).size === 1;
+      const sameTargets = new Set(groups.map(({ targets }) => targets.tokenCount)).size === 1;
       const alone = masksOfStep({ ...mask, group: 1 }, images, seed, 1).drawnPatches;
       const isWhole = group < images || JSON.stringify(groups) === JSON.stringify([onlyMasks(mask, images, seed)]);
       const kept = meanPatches(groups, 'context');
-      const cutsNothing = group > 1 || mask.contexts > 1 || Math.abs(kept - drawnPatches) < 1e-9;
+      const cutsNothing = group > 1 || mask.contextBlocks > 1 || Math.abs(kept - drawnPatches) < 1e-9;
       return (
         counts.join() === expected.join() &&
         sameTargets &&
@@ -208,8 +235,15 @@ for (const [preset, steps] of [
   ['in1k-vith16-448-ep300', 4],
 ] as const) {
   test(`${preset} keeps as much context as the reference code, and cutting the whole batch at once much less`, (t) => {
-    const { options } = resolveOptions({ preset, flags: {} });
-    const { drawn, kept, keptOfBatch } = measureCoverage(maskSettings(options), 2048, 0, steps * 2048).contextPatches;
+    const { options } = resolveOptions({ methods: METHODS, preset, flags: {} });
+    const mask = multiblockSettings(options as Options & MultiblockOptions);
+    let [drawn, kept, keptOfBatch] = [0, 0, 0];
+    for (let step = 1; step <= steps; step++) {
+      const { groups, drawnPatches } = masksOfStep(mask, 2048, 0, step);
+      drawn += drawnPatches / steps;
+      kept += meanPatches(groups, 'context') / steps;
+      keptOfBatch += Math.min(...groups.map(({ context }) => context.tokenCount)) / steps;
+    }
     const golden = GOLDEN[preset] as Golden;
     const near = (value: number, { mean, deviation }: { mean: number; deviation: number }) => {
       const error = deviation * Math.sqrt(1 / steps + 1 / golden.steps);
@@ -221,11 +255,38 @@ for (const [preset, steps] of [
   });
 }
 
+test('people are told what a context keeps of the patches, and what cutting costs', (t) => {
+  const mask = settings(14, { group: 16 });
+  const parts =
+    /^a context keeps ([\d.]+) of 196 patches \((\d+)%\): of the ([\d.]+) outside its targets, cutting 16 images to their smallest takes (\d+)% away; cutting all 64 together would take (\d+)%$/;
+  const [, kept, keptPercent, drawn, cut, cutOfBatch] = (parts.exec(describeCut(mask, 64, 0)) ?? []).map(Number);
+  const [steps, batchSize] = [16, 64]; // 1000 images in whole batches
+  let [expectedKept, expectedDrawn, expectedOfBatch] = [0, 0, 0];
+  for (let step = 1; step <= steps; step++) {
+    const { groups, drawnPatches } = masksOfStep(mask, batchSize, 0, step);
+    expectedDrawn += drawnPatches / steps;
+    expectedKept += meanPatches(groups, 'context') / steps;
+    expectedOfBatch += Math.min(...groups.map(({ context }) => context.tokenCount)) / steps;
+  }
+  const percent = (fraction: number) => Number((100 * fraction).toFixed(0));
+  t.deepEqual(
+    [kept, keptPercent, drawn, cut, cutOfBatch],
+    [
+      Number(expectedKept.toFixed(1)),
+      percent(expectedKept / 196),
+      Number(expectedDrawn.toFixed(1)),
+      percent(1 - expectedKept / expectedDrawn),
+      percent(1 - expectedOfBatch / expectedDrawn),
+    ],
+  );
+  t.regex(describeCut(settings(14), 64, 0), /cutting 64 images to their smallest takes \d+% away$/);
+});
+
 test('drawing ends where no context can avoid all targets, and says how many overlap', (t) => {
-  const crowded = { ...settings(6, { minKeep: 4 }), targets: 40 };
+  const crowded = { ...settings(6, { minKeep: 4 }), targetBlocks: 40 };
   const { groups, overlapping } = drawMasks(crowded, 8, new RandomStream(0, 'masks', 1));
   t.true(overlapping > 0);
-  t.true((groups[0]?.context.tokens ?? 0) >= 4);
+  t.true((groups[0]?.context.tokenCount ?? 0) >= 4);
 });
 
 test('min-keep left to the program is 10, or the smallest block where that is smaller', (t) => {
@@ -248,11 +309,11 @@ test('settings that cannot work are refused with the numbers and with a setting 
   t.notThrows(() => settings(3));
   t.regex(refusal(1, {}), /1x1 patches/);
   t.regex(
-    refusal(14, { targets: 64, minKeep: 25 }),
-    /64 targets of 0\.15 to 0\.2 .* leave no context[\s\S]*use --targets \d+, or a smaller/,
+    refusal(14, { targetBlocks: 64, minKeep: 25 }),
+    /64 targets of 0\.15 to 0\.2 .* leave no context[\s\S]*use --target-blocks \d+, or a smaller/,
   );
   t.regex(
-    refusal(14, { targets: 1, targetScale: [0.95, 1], minKeep: 30 }),
+    refusal(14, { targetBlocks: 1, targetScale: [0.95, 1], minKeep: 30 }),
     /leave no context[\s\S]*use a smaller --target-scale/,
   );
 });

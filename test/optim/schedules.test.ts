@@ -1,16 +1,12 @@
 import test from 'ava';
 import fc from 'fast-check';
-import {
-  learningRateAt,
-  momentumAt,
-  scheduleSteps,
-  WEIGHT_DECAY_SCHEDULES,
-  weightDecayAt,
-} from '../../core/optim/schedules.js';
+import { emaDecay } from '../../core/methods/ema-options.js';
+import { learningRateAt, scheduleSteps, WEIGHT_DECAY_SCHEDULES, weightDecayAt } from '../../core/optim/schedules.js';
 
 const LENGTH = { stepsPerEpoch: 10, epochs: 20, scheduleStretch: 1 };
 const RATES = { startLearningRate: 2e-4, learningRate: 1e-3, finalLearningRate: 1e-6, warmupEpochs: 4 };
 const DECAY = { weightDecay: 0.04, finalWeightDecay: 0.4, weightDecaySchedule: 'cosine' } as const;
+const EMA = emaDecay({ ema: 0.996, finalEma: 1 });
 const STEPS = scheduleSteps(LENGTH);
 const close = (a: number, b: number) => Math.abs(a - b) < 1e-12;
 
@@ -21,7 +17,7 @@ test('the learning rate climbs linearly, peaks at the end of the warm-up and end
   t.true(close(learningRateAt(STEPS, RATES, LENGTH), 1e-6));
 });
 
-test('weight decay and momentum go from their first to their last value', (t) => {
+test('weight decay and the decay of the moving average go from their first to their last value', (t) => {
   for (const weightDecaySchedule of WEIGHT_DECAY_SCHEDULES) {
     const rising = { ...DECAY, weightDecaySchedule };
     t.true(close(weightDecayAt(STEPS, rising, LENGTH), 0.4));
@@ -31,8 +27,8 @@ test('weight decay and momentum go from their first to their last value', (t) =>
   // A quarter of the way: 0.4 - 0.36 (1 + cos 45 deg) / 2, and 0.04 + 0.36 / 4.
   t.true(close(weightDecayAt(STEPS / 4, DECAY, LENGTH), 0.09272077938642144));
   t.true(close(weightDecayAt(STEPS / 4, { ...DECAY, weightDecaySchedule: 'linear' }, LENGTH), 0.13));
-  t.is(momentumAt(1, 0.996, 1, LENGTH), 0.996);
-  t.true(close(momentumAt(STEPS + 1, 0.996, 1, LENGTH), 1));
+  t.is(EMA(1, LENGTH), 0.996);
+  t.true(close(EMA(STEPS + 1, LENGTH), 1));
 });
 
 test('schedules never leave the range of their ends, whatever the length', (t) => {
@@ -49,14 +45,14 @@ test('schedules never leave the range of their ends, whatever the length', (t) =
       return Array.from({ length: length.stepsPerEpoch * length.epochs }, (_, i) => i + 1).every((step) => {
         const learningRate = learningRateAt(step, rates, length);
         const weightDecay = weightDecayAt(step, { ...DECAY, weightDecaySchedule }, length);
-        const momentum = momentumAt(step, 0.996, 1, length);
+        const ema = EMA(step, length);
         return (
           learningRate >= 1e-6 &&
           learningRate <= 1e-3 + 1e-12 &&
           weightDecay >= 0.04 &&
           weightDecay <= 0.4 &&
-          momentum >= 0.996 &&
-          momentum <= 1
+          ema >= 0.996 &&
+          ema <= 1
         );
       });
     },

@@ -2,16 +2,60 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { UserError } from '../../core/base/errors.js';
-import { resolveOptions } from '../../core/config/resolve.js';
 import type { Engine, EngineMemory } from '../../core/engine/contract.js';
 import { outOfMemory, outOfMemoryForFeatures } from '../../core/engine/memory.js';
 import { functionsOn } from '../../core/engine/onnx/fused-functions.js';
+import { startEngine } from '../../core/engine/start.js';
 import { freeMemory, groupMemory, memoryBudget } from '../../core/train/free-memory.js';
-import { chooseMicroBatchSize, estimateStepMemory } from '../../core/train/memory.js';
-import { partLengths } from '../../core/train/micro-batch.js';
+import { chooseMicroBatchSize, estimateStepMemory, largestDraws, type StepMemory } from '../../core/train/memory.js';
+import { partLengths } from '../../core/train/parts.js';
 import { temporaryFolder } from '../helpers/command.js';
+import { methodOf } from '../helpers/method.js';
 
 const GIB = 2 ** 30;
+
+const MACHINE: EngineMemory = { limit: null, kind: 'planned', of: 'machine' };
+
+test.before(() => startEngine('cpu'));
+
+/** An engine of which this asks no more than how it deals with memory. */
+function engineOf(concurrency: number, memory = MACHINE): Engine {
+  return { name: 'onnx', memory, concurrency } as Pick<Engine, 'name' | 'memory' | 'concurrency'> as Engine;
+}
+
+/** What a step of a model needs, and how many of its images are computed at once. */
+function plan(flags: Readonly<Record<string, unknown>>, concurrency = 1, kind: EngineMemory['kind'] = 'planned') {
+  const { definition, method, options } = methodOf(flags);
+  const passes = definition.passes(options, largestDraws(method, options.seed));
+  const needed = estimateStepMemory(method.networks, passes, kind, concurrency);
+  const choose = (megabytes: number) =>
+    chooseMicroBatchSize(definition, method, { ...options, memory: megabytes }, engineOf(concurrency));
+  return { needed, choose };
+}
+
+const TWO_CONTEXTS = { arch: 'vit-tiny', imageSize: 96, patchSize: 8, contextBlocks: 2 };
+const GIANT = { arch: 'vit-giant', patchSize: 14 };
+
+/** Estimates of the formula that was fitted to measured peaks, in bytes. */
+const FITTED: [what: string, flags: object, kind: EngineMemory['kind'], concurrency: number, StepMemory][] = [
+  ['the usual sizes', {}, 'planned', 1, { fixed: 1_226_384_384, perImage: 79_411_968 }],
+  ['the usual sizes', {}, 'planned', 2, { fixed: 1_549_945_344, perImage: 79_411_968 }],
+  ['the usual sizes', {}, 'stepwise', 1, { fixed: 1_333_002_240, perImage: 748_249_689.6 }],
+  ['two contexts', TWO_CONTEXTS, 'planned', 1, { fixed: 503_175_680, perImage: 43_444_128 }],
+  ['two contexts', TWO_CONTEXTS, 'planned', 2, { fixed: 613_506_816, perImage: 43_444_128 }],
+  ['two contexts', TWO_CONTEXTS, 'stepwise', 1, { fixed: 322_376_448, perImage: 416_861_270.4 }],
+  ['wide hidden layers', GIANT, 'planned', 1, { fixed: 41_649_419_264, perImage: 900_139_520 }],
+  ['wide hidden layers', GIANT, 'planned', 2, { fixed: 54_057_238_016, perImage: 900_139_520 }],
+  ['wide hidden layers', GIANT, 'stepwise', 1, { fixed: 57_903_924_736, perImage: 7_643_474_483.2 }],
+];
+
+for (const [what, flags, kind, concurrency, expected] of FITTED) {
+  test(`a step's memory is estimated as it was fitted to measurements: ${what}, ${kind}, ${concurrency} at once`, (t) => {
+    const { fixed, perImage } = plan({ ...flags }, concurrency, kind).needed;
+    t.is(fixed, expected.fixed);
+    t.true(Math.abs(perImage - expected.perImage) < 1, `${perImage}`);
+  });
+}
 
 /** Files as a system has them below its root. */
 async function systemWith(t: ExecutionContext, files: Readonly<Record<string, string>>): Promise<string> {
@@ -57,27 +101,23 @@ test('what a control group has taken is counted without copies of files, in both
 });
 
 test('the budget is a part of what is free, what the user names, what the engine can, or what is assumed of a card', (t) => {
-  const machine: EngineMemory = { limit: null, kind: 'planned', of: 'machine' };
-  t.is(memoryBudget(machine, null, 10 * GIB), 6 * GIB);
-  t.is(memoryBudget(machine, 2048, 10 * GIB), 2 * GIB);
-  t.is(memoryBudget({ ...machine, limit: GIB }, null, 10 * GIB), GIB);
-  const card: EngineMemory = { ...machine, of: 'card' };
+  t.is(memoryBudget(MACHINE, null, 10 * GIB), 6 * GIB);
+  t.is(memoryBudget(MACHINE, 2048, 10 * GIB), 2 * GIB);
+  t.is(memoryBudget({ ...MACHINE, limit: GIB }, null, 10 * GIB), GIB);
+  const card: EngineMemory = { ...MACHINE, of: 'card' };
   t.is(memoryBudget(card, null, 2 * GIB), 8 * GIB, 'the memory of the machine says nothing of a card');
   t.is(memoryBudget(card, 24 * 1024, 2 * GIB), 24 * GIB);
 });
 
 test('where masks are cut in groups, whole groups are computed at once, or equal parts of one', (t) => {
-  const memory: EngineMemory = { limit: null, kind: 'planned', of: 'machine' };
-  const chosen = (maskGroup: number | null, fitting: number, lanes: number, regularizer = 'none') => {
-    const engine = { name: 'onnx', memory, lanes } as Pick<Engine, 'name' | 'memory' | 'lanes'> as Engine;
+  const chosen = (maskGroup: number | null, fitting: number, concurrency: number, regularizer = 'none') => {
     const flags = { imageSize: 96, patchSize: 8, arch: 'vit-tiny', batchSize: 100, maskGroup, regularizer };
-    const { fixed, perImage } = estimateStepMemory(resolveOptions({ flags }).options, 'planned', lanes);
-    const megabytes = Math.ceil((fixed + (fitting + 0.1) * perImage) / 2 ** 20);
-    return chooseMicroBatchSize(resolveOptions({ flags: { ...flags, memory: megabytes } }).options, engine);
+    const { needed, choose } = plan(flags, concurrency);
+    return choose(Math.ceil((needed.fixed + (fitting + 0.1) * needed.perImage) / 2 ** 20));
   };
   t.is(chosen(null, 100, 2), 100);
   t.is(chosen(16, 100, 1), 16);
-  t.is(chosen(16, 100, 2), 32, 'a group in each lane');
+  t.is(chosen(16, 100, 2), 32, 'a group in each part that is computed at the same time');
   t.is(chosen(16, 31, 2), 16, 'one, in halves');
   t.is(chosen(16, 10, 2), 8);
   t.is(chosen(16, 1, 2), 1);
@@ -87,19 +127,15 @@ test('where masks are cut in groups, whole groups are computed at once, or equal
 });
 
 test('parts of a batch have any size, are as few as can be, and never take more than the budget', (t) => {
-  const memory: EngineMemory = { limit: null, kind: 'planned', of: 'machine' };
-  const engine = { name: 'onnx', memory, lanes: 2 } as Pick<Engine, 'name' | 'memory' | 'lanes'> as Engine;
+  const { needed, choose } = plan({ imageSize: 96, patchSize: 8, arch: 'vit-tiny', batchSize: 29 }, 2);
+  const { fixed, perImage } = needed;
   const sizes = new Set<number>();
   for (let megabytes = 330; megabytes < 1500; megabytes += 13) {
-    const { options } = resolveOptions({
-      flags: { imageSize: 96, patchSize: 8, arch: 'vit-tiny', batchSize: 29, memory: megabytes },
-    });
-    const { fixed, perImage } = estimateStepMemory(options, 'planned', 2);
     if (fixed + perImage > megabytes * 2 ** 20) {
-      t.throws(() => chooseMicroBatchSize(options, engine), { instanceOf: UserError });
+      t.throws(() => choose(megabytes), { instanceOf: UserError });
       continue;
     }
-    const size = chooseMicroBatchSize(options, engine);
+    const size = choose(megabytes);
     t.true(fixed + size * perImage <= megabytes * 2 ** 20, `${size} images in ${megabytes} MiB`);
     const fewer = Math.ceil(29 / (Math.ceil(29 / size) - 1));
     t.true(size === 29 || fixed + fewer * perImage > megabytes * 2 ** 20, `${size} images in ${megabytes} MiB`);
