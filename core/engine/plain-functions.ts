@@ -23,8 +23,8 @@ export const plainFunctions: TransformerFunctions = {
   },
 
   layerNorm(save, x, scale, bias, epsilon) {
-    const { normalised, inverseDeviation } = standardise(x, epsilon); // [M, D], [M, 1]
-    save([normalised, inverseDeviation, scale]);
+    const { normalised, inverseStd } = standardise(x, epsilon); // [M, D], [M, 1]
+    save([normalised, inverseStd, scale]);
     return {
       value: normalised.mul(scale).add(bias), // [M, D]
       gradFunc: (dy, saved) => {
@@ -120,10 +120,10 @@ function mergeHeads(x: Tensor, images: number): Tensor {
     .reshape([images, tokens, heads * headWidth]);
 }
 
-function standardise(rows: Tensor, epsilon: number): { normalised: Tensor; inverseDeviation: Tensor } {
+function standardise(rows: Tensor, epsilon: number): { normalised: Tensor; inverseStd: Tensor } {
   const centred = rows.sub(rows.mean(-1, true)); // [M, D]
-  const inverseDeviation = tf.rsqrt(centred.square().mean(-1, true).add(epsilon)); // [M, 1]
-  return { normalised: centred.mul(inverseDeviation), inverseDeviation };
+  const inverseStd = tf.rsqrt(centred.square().mean(-1, true).add(epsilon)); // [M, 1]
+  return { normalised: centred.mul(inverseStd), inverseStd };
 }
 
 /** Sum over rows, [M, D] -> [D], as a product with ones: many times faster than a reduction along the first axis. */

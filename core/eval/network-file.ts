@@ -47,8 +47,13 @@ const POSITIONS = 'pos_embed';
 const side = z.int().min(1);
 const flag = z.boolean().optional();
 const vitSchema = z.looseObject({
-  ...{ dim: side, depth: side, heads: side, mlpRatio: z.number().positive() },
-  ...{ classToken: flag, layerScale: flag, relativePositions: flag },
+  dim: side,
+  depth: side,
+  heads: side,
+  mlpRatio: z.number().positive(),
+  classToken: flag,
+  layerScale: flag,
+  relativePositions: flag,
 });
 /** What a checkpoint's metadata says of its model. */
 const modelSchema = z

@@ -23,7 +23,7 @@ function residualDivisor(name: string): number {
   return match ? Math.sqrt(2 * (Number(match[1]) + 1)) : 1;
 }
 
-/** A standard normal number cut at ±100 deviations: the reference cuts 0.02-wide weights at an absolute ±2. */
+/** A standard normal number cut at ±100 standard deviations: the reference cuts 0.02-wide weights at an absolute ±2. */
 function truncatedNormal(stream: RandomStream): number {
   const value = stream.normal();
   return Math.abs(value) <= 100 ? value : truncatedNormal(stream);

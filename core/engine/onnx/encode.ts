@@ -12,58 +12,32 @@ const IR_VERSION = 10;
 /** Kinds of attributes (AttributeProto.AttributeType). */
 const ATTRIBUTE = { FLOAT: 1, INT: 2, STRING: 3, INTS: 7 } as const;
 
-const field = (id: number, type: string, rule?: 'repeated') => ({ id, type, ...(rule && { rule }) });
+/** Fields of each message: name, type (with * where there may be several) and number. */
+const MESSAGES = {
+  ModelProto: 'ir_version int64 1, graph GraphProto 7, opset_import OperatorSetIdProto* 8',
+  OperatorSetIdProto: 'domain string 1, version int64 2',
+  GraphProto:
+    'node NodeProto* 1, name string 2, initializer TensorProto* 5, input ValueInfoProto* 11, output ValueInfoProto* 12',
+  NodeProto:
+    'input string* 1, output string* 2, name string 3, op_type string 4, attribute AttributeProto* 5, domain string 7',
+  AttributeProto: 'name string 1, f float 2, i int64 3, s bytes 4, ints int64* 8, type int32 20',
+  TensorProto: 'dims int64* 1, data_type int32 2, name string 8, raw_data bytes 9',
+  ValueInfoProto: 'name string 1, type TypeProto 2',
+  TypeProto: 'tensor_type TensorTypeProto 1',
+  TensorTypeProto: 'elem_type int32 1',
+};
+
+function fieldsOf(message: string) {
+  const fields = message.split(', ').map((field) => {
+    const [name, type, id] = field.split(' ') as [string, string, string];
+    const rule = type.endsWith('*') && { rule: 'repeated' };
+    return [name, { id: Number(id), type: type.replace('*', ''), ...rule }];
+  });
+  return { fields: Object.fromEntries(fields) };
+}
+
 const ModelProto = protobuf.Root.fromJSON({
-  nested: {
-    ModelProto: {
-      fields: {
-        ir_version: field(1, 'int64'),
-        graph: field(7, 'GraphProto'),
-        opset_import: field(8, 'OperatorSetIdProto', 'repeated'),
-      },
-    },
-    OperatorSetIdProto: { fields: { domain: field(1, 'string'), version: field(2, 'int64') } },
-    GraphProto: {
-      fields: {
-        node: field(1, 'NodeProto', 'repeated'),
-        name: field(2, 'string'),
-        initializer: field(5, 'TensorProto', 'repeated'),
-        input: field(11, 'ValueInfoProto', 'repeated'),
-        output: field(12, 'ValueInfoProto', 'repeated'),
-      },
-    },
-    NodeProto: {
-      fields: {
-        input: field(1, 'string', 'repeated'),
-        output: field(2, 'string', 'repeated'),
-        name: field(3, 'string'),
-        op_type: field(4, 'string'),
-        attribute: field(5, 'AttributeProto', 'repeated'),
-        domain: field(7, 'string'),
-      },
-    },
-    AttributeProto: {
-      fields: {
-        name: field(1, 'string'),
-        f: field(2, 'float'),
-        i: field(3, 'int64'),
-        s: field(4, 'bytes'),
-        ints: field(8, 'int64', 'repeated'),
-        type: field(20, 'int32'),
-      },
-    },
-    TensorProto: {
-      fields: {
-        dims: field(1, 'int64', 'repeated'),
-        data_type: field(2, 'int32'),
-        name: field(8, 'string'),
-        raw_data: field(9, 'bytes'),
-      },
-    },
-    ValueInfoProto: { fields: { name: field(1, 'string'), type: field(2, 'TypeProto') } },
-    TypeProto: { fields: { tensor_type: field(1, 'TensorTypeProto') } },
-    TensorTypeProto: { fields: { elem_type: field(1, 'int32') } },
-  },
+  nested: Object.fromEntries(Object.entries(MESSAGES).map(([name, message]) => [name, fieldsOf(message)])),
 }).lookupType('ModelProto');
 
 /** A graph with names for its values. */

@@ -1,84 +1,73 @@
 import type { DeviceName } from '../contract.js';
-import type { TransformerFunctions } from '../differentiable.js';
+import type { Differentiable, Save, TransformerFunctions } from '../differentiable.js';
 import { type Tensor, tf } from '../tf.js';
 
 /** Numbers of a layer that stay in a processor's cache. */
 const CACHED = 1.25e6;
 
-/** The functions of a transformer on a device; a graphics card gains nothing from parts that fit a processor's cache. */
+/** The functions of a transformer on a device; a graphics card gains nothing from tiles that fit a processor's cache. */
 export function functionsOn(device: DeviceName): TransformerFunctions {
   return device === 'cpu' ? { ...onnxFunctions, cachedNumbers: CACHED } : onnxFunctions;
 }
 
+type NamedTensors = Readonly<Record<string, Tensor>>;
+
 /** In this engine's own kernels (`kernels/fused.ts`). */
 const onnxFunctions: TransformerFunctions = {
-  linear(save, x, weight, bias) {
-    save([x, weight]);
-    return {
-      value: one('Linear', { x, weight, bias }),
-      gradFunc: (dy, saved) => {
-        const [x0, w0] = saved as [Tensor, Tensor];
-        return all('LinearGradient', { dy, x: x0, weight: w0 });
-      },
-    };
-  },
-
-  layerNorm(save, x, scale, bias, epsilon) {
-    const [value, mean, inverseDeviation] = all('LayerNorm', { x, scale, bias }, { epsilon }) as [
-      Tensor,
-      Tensor,
-      Tensor,
-    ];
-    save([x, scale, mean, inverseDeviation]);
-    return {
-      value,
-      gradFunc: (dy, saved) => {
-        const [x0, s, m, r] = saved as [Tensor, Tensor, Tensor, Tensor];
-        return all('LayerNormGradient', { dy, x: x0, scale: s, mean: m, inverseDeviation: r });
-      },
-    };
-  },
-
-  normalise: (x, epsilon) => all('LayerNorm', { x }, { epsilon })[0] as Tensor,
-
-  gelu(save, x) {
-    save([x]);
-    return {
-      value: one('Gelu', { x }),
-      gradFunc: (dy, saved) => [one('GeluGradient', { dy, x: saved[0] as Tensor })],
-    };
-  },
-
-  mlp(save, x, weight1, bias1, weight2, bias2) {
-    const [value, hidden] = all('Mlp', { x, weight1, bias1, weight2, bias2 }) as [Tensor, Tensor];
-    save([x, weight1, weight2, hidden]);
-    return {
-      value,
-      gradFunc: (dy, saved) => {
-        const [x0, w1, w2, h] = saved as [Tensor, Tensor, Tensor, Tensor];
-        return all('MlpGradient', { dy, x: x0, weight1: w1, weight2: w2, hidden: h });
-      },
-    };
-  },
-
-  attention(save, qkv, heads, queryOffset, bias) {
-    const inputs: Record<string, Tensor> = bias ? { qkv, bias } : { qkv };
-    const [value, ...parts] = all('Attention', inputs, { heads, queryOffset }) as [Tensor, ...Tensor[]];
-    save(parts);
-    return {
-      value,
-      gradFunc: (dy, saved) => {
-        const [q, k, v, weights, attended] = saved as [Tensor, Tensor, Tensor, Tensor, Tensor];
-        return all('AttentionGradient', { dy, q, k, v, weights, attended }, { hasBias: bias !== undefined });
-      },
-    };
-  },
+  linear: (save, x, weight, bias) => fused(save, 'Linear', { x, weight, bias }, () => ({ x, weight })),
+  layerNorm: (save, x, scale, bias, epsilon) =>
+    fused(
+      save,
+      'LayerNorm',
+      { x, scale, bias },
+      ([mean, inverseStd]) => ({ x, scale, mean, inverseStd }) as NamedTensors,
+      { epsilon },
+    ),
+  normalise: (x, epsilon) => run('LayerNorm', { x }, { epsilon })[0] as Tensor,
+  gelu: (save, x) => fused(save, 'Gelu', { x }, () => ({ x })),
+  mlp: (save, x, weight1, bias1, weight2, bias2) =>
+    fused(
+      save,
+      'Mlp',
+      { x, weight1, bias1, weight2, bias2 },
+      ([hidden]) => ({ x, weight1, weight2, hidden }) as NamedTensors,
+    ),
+  attention: (save, qkv, heads, queryOffset, bias) =>
+    fused(
+      save,
+      'Attention',
+      bias ? { qkv, bias } : { qkv },
+      ([q, k, v, weights, attended]) => ({ q, k, v, weights, attended }) as NamedTensors,
+      { heads, queryOffset },
+      { hasBias: bias !== undefined },
+    ),
 };
 
-function one(kernel: string, inputs: Record<string, Tensor>, attributes = {}): Tensor {
-  return tf.engine().runKernel(kernel, inputs, attributes) as Tensor;
+/**
+ * A function by two kernels, `kernel` and `kernel`Gradient. The first one's first output is the value.
+ * @param keep what the gradient needs besides that of the value, of inputs and other outputs
+ */
+function fused(
+  save: Save,
+  kernel: string,
+  inputs: NamedTensors,
+  keep: (others: Tensor[]) => NamedTensors,
+  attributes: object = {},
+  gradientAttributes: object = {},
+): Differentiable {
+  const [value, ...others] = run(kernel, inputs, attributes) as [Tensor, ...Tensor[]];
+  const kept = keep(others);
+  const names = Object.keys(kept);
+  save(Object.values(kept));
+  return {
+    value,
+    gradFunc(dy, saved) {
+      const tensors = Object.fromEntries(names.map((name, at) => [name, saved[at] as Tensor]));
+      return run(`${kernel}Gradient`, { dy, ...tensors }, gradientAttributes);
+    },
+  };
 }
 
-function all(kernel: string, inputs: Record<string, Tensor>, attributes = {}): Tensor[] {
-  return tf.engine().runKernel(kernel, inputs, attributes) as Tensor[];
+function run(kernel: string, inputs: NamedTensors, attributes: object): Tensor[] {
+  return tf.engine().runKernel(kernel, inputs, { ...attributes }) as Tensor[];
 }

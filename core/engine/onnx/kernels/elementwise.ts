@@ -34,10 +34,23 @@ const comparison =
   ({ value }: Call) =>
     binary(operator, value('a'), value('b'), 'bool');
 
-const ofOne =
-  (operator: string): Kernel =>
-  ({ value }: Call) =>
-    unary(operator, value('x'));
+/** Operators of one input that ONNX calls as TensorFlow.js does, and which keep the element type. */
+const OF_ONE =
+  'Abs Neg Sqrt Reciprocal Exp Log Erf Tanh Sigmoid Softplus Sin Cos Tan Sinh Cosh Asin Acos Atan Floor Ceil Round Sign Elu Selu';
+/** Operators of two inputs by their names in TensorFlow.js, and in ONNX. */
+const OF_TWO = { Add: 'Add', Sub: 'Sub', Multiply: 'Mul', Pow: 'Pow', Maximum: 'Max', Minimum: 'Min' };
+const COMPARISONS = {
+  Equal: 'Equal',
+  Greater: 'Greater',
+  GreaterEqual: 'GreaterOrEqual',
+  Less: 'Less',
+  LessEqual: 'LessOrEqual',
+  LogicalAnd: 'And',
+  LogicalOr: 'Or',
+};
+
+const tableOf = (operators: Readonly<Record<string, string>>, make: (operator: string) => Kernel): KernelTable =>
+  Object.fromEntries(Object.entries(operators).map(([name, operator]) => [name, make(operator)]));
 
 /** ⌊a / b⌋; whole numbers are divided as such and moved down where the signs differ and something is left. */
 function floorDivide(a: Value, b: Value): Value {
@@ -50,7 +63,7 @@ function squared(x: Value): Value {
   return multiply(x, x);
 }
 
-/** 1 above zero, `alpha` below and at it, no number where x is none. */
+/** 1 above zero, `alpha` below and at it, NaN where x is NaN. */
 function step({ value, attributes }: Call<{ alpha: number }>): Value {
   const x = value('x');
   const stepped = select(
@@ -66,82 +79,43 @@ export function select(condition: Value, chosen: Value, other: Value): Value {
   return record('Where', [condition, chosen, other], shape, chosen.type);
 }
 
-/** max(x, 0), no number where x is none. */
+/** max(x, 0), NaN where x is NaN. */
 function relu(x: Value): Value {
   return binary('Max', x, scalarConstant(0, x.type as 'float32'));
 }
 
 export const ELEMENTWISE: KernelTable = {
-  Add: ofTwo('Add'),
-  Sub: ofTwo('Sub'),
-  Multiply: ofTwo('Mul'),
+  ...tableOf(OF_TWO, ofTwo),
+  ...tableOf(COMPARISONS, comparison),
+  ...Object.fromEntries(
+    OF_ONE.split(' ').map((name): [string, Kernel] => [name, ({ value }) => unary(name, value('x'))]),
+  ),
   RealDiv: ({ value }) => divide(cast(value('a'), 'float32'), cast(value('b'), 'float32')),
   FloorDiv: ({ value }) => floorDivide(value('a'), value('b')),
   Mod: ({ value }) => {
     const [a, b] = [value('a'), value('b')];
     return a.type === 'int32' ? binary('Mod', a, b) : subtract(a, multiply(b, floorDivide(a, b)));
   },
-  Pow: ofTwo('Pow'),
-  Maximum: ofTwo('Max'),
-  Minimum: ofTwo('Min'),
   SquaredDifference: ({ value }) => squared(subtract(value('a'), value('b'))),
   AddN: ({ backend, tensors }) =>
     Object.values(tensors)
       .map((tensor) => backend.valueFor(tensor))
       .reduce(add),
-  Equal: comparison('Equal'),
-  NotEqual: ({ value }) =>
-    record(
-      'Not',
-      [binary('Equal', value('a'), value('b'), 'bool')],
-      broadcast(value('a').shape, value('b').shape),
-      'bool',
-    ),
-  Greater: comparison('Greater'),
-  GreaterEqual: comparison('GreaterOrEqual'),
-  Less: comparison('Less'),
-  LessEqual: comparison('LessOrEqual'),
-  LogicalAnd: comparison('And'),
-  LogicalOr: comparison('Or'),
+  NotEqual: ({ value }) => unary('Not', binary('Equal', value('a'), value('b'), 'bool')),
   LogicalNot: ({ value }) => unary('Not', value('x')),
-  Abs: ofOne('Abs'),
-  Neg: ofOne('Neg'),
-  Sqrt: ofOne('Sqrt'),
   Rsqrt: ({ value }) => unary('Reciprocal', unary('Sqrt', value('x'))),
-  Reciprocal: ofOne('Reciprocal'),
   Square: ({ value }) => squared(value('x')),
-  Exp: ofOne('Exp'),
   Expm1: ({ value }) => subtract(unary('Exp', value('x')), scalarConstant(1)),
-  Log: ofOne('Log'),
   Log1p: ({ value }) => unary('Log', add(value('x'), scalarConstant(1))),
-  Erf: ofOne('Erf'),
-  Tanh: ofOne('Tanh'),
-  Sigmoid: ofOne('Sigmoid'),
-  Softplus: ofOne('Softplus'),
-  Sin: ofOne('Sin'),
-  Cos: ofOne('Cos'),
-  Tan: ofOne('Tan'),
-  Sinh: ofOne('Sinh'),
-  Cosh: ofOne('Cosh'),
-  Asin: ofOne('Asin'),
-  Acos: ofOne('Acos'),
-  Atan: ofOne('Atan'),
-  Floor: ofOne('Floor'),
-  Ceil: ofOne('Ceil'),
-  Round: ofOne('Round'),
-  Sign: ofOne('Sign'),
   IsNan: ({ value }) => record('IsNaN', [value('x')], value('x').shape, 'bool'),
   IsInf: ({ value }) => record('IsInf', [value('x')], value('x').shape, 'bool'),
   IsFinite: ({ value }) => {
-    const x = value('x');
-    const nothing = multiply(x, scalarConstant(0)); // 0, or no number where x is none or infinite
-    return record('Equal', [nothing, scalarConstant(0)], x.shape, 'bool');
+    const nothing = multiply(value('x'), scalarConstant(0)); // 0, or NaN where x is NaN or infinite
+    return binary('Equal', nothing, scalarConstant(0), 'bool');
   },
   Relu: ({ value }) => relu(value('x')),
   Relu6: ({ value }) => binary('Min', relu(value('x')), scalarConstant(6)),
   LeakyRelu: ({ value, attributes }) => unary('LeakyRelu', value('x'), { alpha: { float: attributes.alpha } }),
-  Elu: ofOne('Elu'),
-  Selu: ofOne('Selu'),
   Step: step,
   ClipByValue: ({ value, attributes }) => {
     const x = value('x');

@@ -47,26 +47,26 @@ function layerNorm({ value, optional, attributes }: Call<{ epsilon: number }>): 
 }
 
 function layerNormGradient({ values }: Call): Value[] {
-  const { dy, x, scale, mean, inverseDeviation } = values('dy', 'x', 'scale', 'mean', 'inverseDeviation');
+  const { dy, x, scale, mean, inverseStd } = values('dy', 'x', 'scale', 'mean', 'inverseStd');
   const [rows, width] = x.shape as [number, number];
-  const normalised = multiply(subtract(x, mean), inverseDeviation); // [M, D]
+  const normalised = multiply(subtract(x, mean), inverseStd); // [M, D]
   const product = multiply(dy, normalised); // [M, D]
   // Means over a row of dy scale and of dy n scale, as products with scale / D.
-  const share = flattened(multiply(scale, scalarConstant(1 / width)), [-1, 1]); // [D, 1]
-  const meanSlope = batchMatMul(dy, share); // [M, 1]
-  const meanProduct = batchMatMul(product, share); // [M, 1]
-  const inner = subtract(subtract(multiply(dy, scale), meanSlope), multiply(normalised, meanProduct)); // [M, D]
+  const weights = flattened(multiply(scale, scalarConstant(1 / width)), [-1, 1]); // [D, 1]
+  const meanGrad = batchMatMul(dy, weights); // [M, 1]
+  const meanProduct = batchMatMul(product, weights); // [M, 1]
+  const inner = subtract(subtract(multiply(dy, scale), meanGrad), multiply(normalised, meanProduct)); // [M, D]
   const ones = filled([1, rows], 1);
-  return [multiply(inner, inverseDeviation), sumRows(product, ones), sumRows(dy, ones)];
+  return [multiply(inner, inverseStd), sumRows(product, ones), sumRows(dy, ones)];
 }
 
 /** Φ(x) and Φ(x) + x Φ'(x); with u = x / √2: Φ(x) = (1 + erf u) / 2, x Φ'(x) = u exp(-u²) / √π = u exp(-ln √π - u²) */
-function geluParts(x: Value): { cumulative: Value; slope: Value } {
+function geluParts(x: Value): { cumulative: Value; grad: Value } {
   const u = multiply(x, scalarConstant(Math.SQRT1_2));
   const half = { alpha: { float: 0.5 }, beta: { float: 0.5 } };
   const cumulative = unary('HardSigmoid', unary('Erf', u), half);
   const density = unary('Exp', subtract(scalarConstant(-Math.log(Math.PI) / 2), multiply(u, u)));
-  return { cumulative, slope: add(cumulative, multiply(u, density)) };
+  return { cumulative, grad: add(cumulative, multiply(u, density)) };
 }
 
 const gelu = (x: Value) => unary('Gelu', x, {}, MICROSOFT);
@@ -84,8 +84,8 @@ function mlp({ values }: Call): Value[] {
 /** @returns gradients of x, W₁, b₁, W₂ and b₂ */
 function mlpGradient({ values }: Call): Value[] {
   const { dy, x, weight1, weight2, hidden } = values('dy', 'x', 'weight1', 'weight2', 'hidden');
-  const { cumulative, slope } = geluParts(hidden);
-  const dh = multiply(gemm(dy, weight2), slope); // [M, H]
+  const { cumulative, grad } = geluParts(hidden);
+  const dh = multiply(gemm(dy, weight2), grad); // [M, H]
   const activated = multiply(hidden, cumulative); // [M, H]
   const ones = filled([1, x.shape[0] as number], 1);
   return [
@@ -151,15 +151,15 @@ function attentionGradient({ values, attributes }: Call<{ hasBias: boolean }>): 
 }
 
 export const FUSED: KernelTable = {
-  Linear: ({ value, optional }) => linear(value('x'), value('weight'), optional('bias')),
+  Linear: ({ value }) => [linear(value('x'), value('weight'), value('bias'))],
   LinearGradient: ({ values }) => {
     const { dy, x, weight } = values('dy', 'x', 'weight');
     return [gemm(dy, weight), weightGradient(dy, x), sumRows(dy)];
   },
   LayerNorm: layerNorm,
   LayerNormGradient: layerNormGradient,
-  Gelu: ({ value }) => gelu(value('x')),
-  GeluGradient: ({ value }) => multiply(value('dy'), geluParts(value('x')).slope),
+  Gelu: ({ value }) => [gelu(value('x'))],
+  GeluGradient: ({ value }) => [multiply(value('dy'), geluParts(value('x')).grad)],
   Mlp: mlp,
   MlpGradient: mlpGradient,
   Attention: attention,

@@ -27,10 +27,10 @@ export function gemm(a: Value, b: Value): Value {
   return record('Gemm', [a, b], [a.shape[0] as number, b.shape[1] as number]);
 }
 
-/** x Wᵀ + b of rows, or x Wᵀ: x [M, I], weight [O, I], bias [O] -> [M, O] */
-export function linear(x: Value, weight: Value, bias: Value | null): Value {
+/** x Wᵀ + b of rows: x [M, I], weight [O, I], bias [O] -> [M, O] */
+export function linear(x: Value, weight: Value, bias: Value): Value {
   const shape = [x.shape[0] as number, weight.shape[0] as number];
-  return record('Gemm', bias ? [x, weight, bias] : [x, weight], shape, 'float32', { transB: 1 });
+  return record('Gemm', [x, weight, bias], shape, 'float32', { transB: 1 });
 }
 
 function matMul({ value, attributes }: Call<{ transposeA: boolean; transposeB: boolean }>): Value {

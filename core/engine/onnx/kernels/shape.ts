@@ -12,7 +12,7 @@ import {
   sizeOf,
   Value,
 } from '../graph.js';
-import { add, select } from './elementwise.js';
+import { add, multiply, select } from './elementwise.js';
 import { axisOf, type Call, type KernelTable } from './table.js';
 
 /** Operators that move elements without changing them. */
@@ -80,51 +80,6 @@ function slice({ value, tensors, attributes }: Call<{ begin: number[]; size: num
   return record('Slice', [x, shapeInput(begin), shapeInput(end)], size, x.type);
 }
 
-function stridedSlice({ value, backend, tensors, attributes }: Call<StridedSliceAttributes>): Value | TensorInfo {
-  const x = value('x');
-  const { begin, end, strides, beginMask, endMask, ellipsisMask, newAxisMask, shrinkAxisMask } = attributes;
-  const {
-    finalShape,
-    isIdentity,
-    begin: from,
-    end: to,
-    strides: by,
-  } = tf.slice_util.sliceInfo(
-    [...x.shape],
-    begin,
-    end,
-    strides,
-    beginMask,
-    endMask,
-    ellipsisMask,
-    newAxisMask,
-    shrinkAxisMask,
-  );
-  if (isIdentity) return backend.share(tensors.x as TensorInfo, finalShape);
-  const axes = from.map((_, axis) => axis);
-  // An end before the first element is written so far below zero that ONNX does not count it from the other side.
-  const ends = to.map((place, axis) => (place < 0 && (by[axis] as number) < 0 ? -1e9 : place));
-  const shape = tf.slice_util.computeOutShape(from, to, by);
-  const sliced = record(
-    'Slice',
-    [x, shapeInput(from), shapeInput(ends), axesConstant(axes), shapeInput(by)],
-    shape,
-    x.type,
-  );
-  return reshaped(sliced, finalShape);
-}
-
-interface StridedSliceAttributes {
-  begin: number[];
-  end: number[];
-  strides: number[];
-  beginMask: number;
-  endMask: number;
-  ellipsisMask: number;
-  newAxisMask: number;
-  shrinkAxisMask: number;
-}
-
 export const SHAPE: KernelTable = {
   Identity: (call) => reshapeTo(call, 'x', call.tensors.x?.shape ?? []),
   Reshape: (call) => {
@@ -163,7 +118,27 @@ export const SHAPE: KernelTable = {
     return split(x, tf.backend_util.prepareSplitSize(tensors.x as never, attributes.numOrSizeSplits, axis), axis);
   },
   Slice: slice,
-  StridedSlice: stridedSlice,
+  StridedSlice: ({ value, backend, tensors, attributes: given }) => {
+    const x = value('x');
+    const { finalShape, isIdentity, begin, end, strides } = tf.slice_util.sliceInfo(
+      [...x.shape],
+      given.begin,
+      given.end,
+      given.strides,
+      given.beginMask,
+      given.endMask,
+      given.ellipsisMask,
+      given.newAxisMask,
+      given.shrinkAxisMask,
+    );
+    if (isIdentity) return backend.share(tensors.x as TensorInfo, finalShape);
+    const axes = begin.map((_, axis) => axis);
+    // An end before the first element is written so far below zero that ONNX does not count it from the other side.
+    const ends = end.map((place, axis) => (place < 0 && (strides[axis] as number) < 0 ? -1e9 : place));
+    const shape = tf.slice_util.computeOutShape(begin, end, strides);
+    const inputs = [x, shapeInput(begin), shapeInput(ends), axesConstant(axes), shapeInput(strides)];
+    return reshaped(record('Slice', inputs, shape, x.type), finalShape);
+  },
   Tile: ({ value, attributes }) => {
     const x = value('x');
     const shape = x.shape.map((side, axis) => side * attributes.reps[axis]);
@@ -211,18 +186,13 @@ export const SHAPE: KernelTable = {
       [depth],
       'int32',
     );
-    const isPlace = record('Equal', [reshaped(indices, [...indices.shape, 1]), places], shape, 'bool');
-    return select(isPlace, scalarConstant(onValue, dtype), scalarConstant(offValue, dtype));
+    const isChosen = record('Equal', [reshaped(indices, [...indices.shape, 1]), places], shape, 'bool');
+    return select(isChosen, scalarConstant(onValue, dtype), scalarConstant(offValue, dtype));
   },
   Range: ({ attributes }) => {
     const { start, stop, step, dtype } = attributes;
     const length = Math.max(0, Math.ceil((stop - start) / step));
     const places = record('Range', [scalarConstant(0), scalarConstant(length), scalarConstant(1)], [length]);
-    const scaled = record(
-      'Add',
-      [record('Mul', [places, scalarConstant(step)], [length]), scalarConstant(start)],
-      [length],
-    );
-    return cast(scaled, dtype ?? 'float32');
+    return cast(add(multiply(places, scalarConstant(step)), scalarConstant(start)), dtype ?? 'float32');
   },
 };
