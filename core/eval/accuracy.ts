@@ -1,30 +1,62 @@
-import { percentWithin } from './ranks.js';
 import type { Accuracies, Accuracy } from './result.js';
 
 /** 97.5% of a standard normal distribution lie below. */
 const Z = 1.959964;
 
 /**
- * Top-1 and top-5 accuracy in percent, with 95% intervals over the images.
- * @param ranks for each image, how many classes were put before the right one
+ * How many other classes a row of scores does not put below the right one: 0 where it is alone at the top. A tie counts
+ * against the model, and so does NaN.
+ * @param scores a list in which the row's scores lie side by side from `start`
  */
+export function rankOf(scores: ArrayLike<number>, start: number, classes: number, right: number): number {
+  if (!(right >= 0 && right < classes)) {
+    throw new Error(`rankOf expected a class from 0 to ${classes - 1}, received ${right}`);
+  }
+  const score = scores[start + right] as number;
+  let rank = 0;
+  for (let other = 0; other < classes; other++) {
+    if (other !== right && !((scores[start + other] as number) < score)) rank++;
+  }
+  return rank;
+}
+
+/**
+ * The rank of the right class of each image, from 0.
+ *
+ * Letters: M images, C classes.
+ * @param logits [M, C]
+ * @param labels the right classes, [M]
+ * @returns [M]
+ */
+export function ranksOf(logits: ArrayLike<number>, labels: Int32Array, classes: number): Int32Array {
+  if (logits.length !== labels.length * classes) {
+    throw new Error(`ranksOf expected ${labels.length} x ${classes} logits, received ${logits.length}`);
+  }
+  return labels.map((label, image) => rankOf(logits, image * classes, classes, label));
+}
+
+/** Ranks below `within`, in percent: 1 for top-1. */
+export function percentWithin(ranks: Int32Array, within: number): number {
+  return ranks.length === 0 ? 0 : (100 * ranks.reduce((hits, rank) => hits + Number(rank < within), 0)) / ranks.length;
+}
+
+/** Top-1 and top-5 accuracy in percent, with 95% intervals over the images. */
 export function accuracies(ranks: Int32Array): Accuracies {
   return { top1: accuracyWithin(ranks, 1), top5: accuracyWithin(ranks, 5) };
 }
 
 /**
- * Wilson's score interval (1927) of a share p of n images, which is no point where p is 0 or 1:
+ * Wilson's score interval (1927) of a fraction p of n images, which is no point where p is 0 or 1:
  *
  *   (p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n)
  */
 function accuracyWithin(ranks: Int32Array, within: number): Accuracy {
   const value = percentWithin(ranks, within);
-  const images = ranks.length;
-  if (images === 0) return { value, low: 0, high: 100 };
-  const share = value / 100;
-  const part = Z ** 2 / images;
-  const middle = (share + part / 2) / (1 + part);
-  const reach = Math.sqrt(share * (1 - share) * part + part ** 2 / 4) / (1 + part);
+  if (ranks.length === 0) return { value, low: 0, high: 100 };
+  const fraction = value / 100;
+  const part = Z ** 2 / ranks.length;
+  const middle = (fraction + part / 2) / (1 + part);
+  const reach = Math.sqrt(fraction * (1 - fraction) * part + part ** 2 / 4) / (1 + part);
   // Rounding errors must not put the value outside.
   return {
     value,

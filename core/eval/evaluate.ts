@@ -1,16 +1,16 @@
 import { programVersion } from '../base/version.js';
+import type { LabelledData, ProbeProtocol } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
-import type { LabelledData, ProbeProtocol } from '../plugin.js';
 import { accuracies } from './accuracy.js';
-import { type ExtractOptions, extractFeatures, type FeatureTable, featureColumns } from './features.js';
-import { selectHead } from './head-selection.js';
+import { type ExtractOptions, extractFeatures } from './features.js';
+import { selectHead } from './heads.js';
 import { logisticRegression } from './logistic.js';
 import { nearestNeighbours } from './neighbours.js';
 import type { FeatureNetwork } from './network.js';
-import type { Accuracies, EvaluationKind, EvaluationResult, HeadResult } from './result.js';
+import type { Selection } from './protocols.js';
+import { type EvaluationKind, type EvaluationResult, FORMAT } from './result.js';
 import { ridgeHead } from './ridge.js';
 import type { Samples } from './samples.js';
-import type { Selection } from './selection.js';
 
 /** A data set and how networks are judged on it. */
 export interface EvaluationTask {
@@ -45,7 +45,7 @@ export interface EvaluationProgress {
 export type PixelNeighbours = EvaluationResult['pixelNeighbours'];
 
 /** Neighbours that vote (protocol of the field; DINO's weights). */
-export const NEIGHBOURS = [10, 20, 100, 200] as const;
+const NEIGHBOURS = [10, 20, 100, 200] as const;
 
 /**
  * Judges a frozen network on a data set: the protocol's grid of linear heads side by side, of which one is chosen;
@@ -62,64 +62,47 @@ export async function evaluateNetwork(
   progress: EvaluationProgress,
 ): Promise<EvaluationResult> {
   const { data, protocol, selection, seed } = task;
+  const { signal } = settings;
   const classes = data.classes.length;
   const extract = (split: 'train' | 'test', what: string, views: 'test' | number, viewSeed = 0) => {
     progress.stage(what);
     const { transform, interpolation = 'bicubic' } = protocol;
-    const onProgress = progress.images;
-    const seen = { views, transform, interpolation, seed: viewSeed };
-    return extractFeatures(engine, network, data[split], { ...settings, ...seen, onProgress });
+    const asked = { views, transform, interpolation, seed: viewSeed, onProgress: progress.images };
+    return extractFeatures(engine, network, data[split], { ...settings, ...asked });
   };
   const test = await extract('test', 'features of the test images', 'test');
   const plain = await extract('train', 'features of the training images', 'test');
-  const view = viewsOf(task, plain, (number) =>
-    extract('train', `features of view ${number + 1} of ${task.views} of the training images`, 1, seed + number),
+  const train = viewsInTurn(task.views, plain, (view) =>
+    extract('train', `features of view ${view + 1} of ${task.views} of the training images`, 1, seed + view),
   );
 
   progress.stage('linear heads');
-  const onEpoch = progress.epoch;
-  const stop = settings.signal && { signal: settings.signal };
-  const selected = await selectHead(
-    engine,
-    { train: view, test, classes, protocol, seed, onEpoch, ...stop },
-    { selection, plain },
-  );
-  const heads = selected.heads.map(({ name, curve, ranks }): HeadResult => ({ name, ...accuracies(ranks), curve }));
-  const best = { name: selected.best.name, ...accuracies(selected.best.ranks) };
+  const heads = { train, test, classes, protocol, seed, onEpoch: progress.epoch, signal };
+  const selected = await selectHead(engine, heads, { selection, plain });
   progress.stage('logistic regression, ridge head and nearest neighbours');
-  const { ranks, ...chosen } = await logisticRegression(engine, plain, test, classes, settings.signal);
-  const logistic = { ...accuracies(ranks), ...chosen };
-  const ridge = accuracies(await ridgeHead(engine, plain, test, classes));
-  const neighbours = await neighbourAccuracies(engine, lastLayer(plain), lastLayer(test), classes);
+  const { ranks, ...chosen } = await logisticRegression(engine, plain, test, classes, signal);
 
   const { facts, arch, imageSize } = network;
+  const { weights, method, epochs, pretrainedOn, checkpoint } = facts;
+  const encoder = facts.isUsualEncoder ? null : facts.encoder;
   const { name, version, device, threads } = engine;
   return {
-    format: 'ijepa-evaluation-1',
+    format: FORMAT,
     kind: task.kind,
     dataSet: task.dataSet,
     dataDescription: `${data.train.description}; ${data.test.description}`,
     classes,
     trainImages: plain.rows,
     testImages: test.rows,
-    network: {
-      weights: facts.weights,
-      method: facts.method,
-      encoder: facts.isUsualEncoder ? null : facts.encoder,
-      arch,
-      epochs: facts.epochs,
-      pretrainedOn: facts.pretrainedOn,
-      checkpoint: facts.checkpoint,
-      imageSize,
-    },
+    network: { weights, method, encoder, arch, epochs, pretrainedOn, checkpoint, imageSize },
     protocolName: task.protocolName,
     protocol,
     selection,
-    best,
-    heads,
-    ridge,
-    logistic,
-    neighbours,
+    best: { name: selected.best.name, ...accuracies(selected.best.ranks) },
+    heads: selected.heads.map((head) => ({ name: head.name, ...accuracies(head.ranks), curve: head.curve })),
+    ridge: accuracies(await ridgeHead(engine, plain, test, classes)),
+    logistic: { ...accuracies(ranks), ...chosen },
+    neighbours: await neighbourAccuracies(engine, plain, test, classes),
     pixelNeighbours,
     fineTuning: null,
     compute: null,
@@ -133,33 +116,28 @@ export async function evaluateNetwork(
 /** Accuracies of nearest neighbours by k; a k above the number of training images is left out. */
 export async function neighbourAccuracies(
   engine: Engine,
-  train: { data: Float32Array; width: number; labels: Int32Array },
-  test: { data: Float32Array; width: number; labels: Int32Array },
+  train: Samples,
+  test: Samples,
   classes: number,
-): Promise<({ k: number } & Accuracies)[]> {
-  const ks = NEIGHBOURS.filter((k) => k <= train.labels.length);
-  const ranks = await nearestNeighbours(engine, train, test, classes, ks);
+): Promise<EvaluationResult['neighbours']> {
+  const ranks = await nearestNeighbours(engine, train, test, classes, NEIGHBOURS);
   return [...ranks].map(([k, found]) => ({ k, ...accuracies(found) }));
 }
 
 /** Gives the features to train on in an epoch: the views in turn, of which only the newest is held. */
-function viewsOf(
-  { views }: EvaluationTask,
-  plain: FeatureTable,
-  extractView: (number: number) => Promise<FeatureTable>,
+function viewsInTurn(
+  views: number,
+  plain: Samples,
+  extractView: (view: number) => Promise<Samples>,
 ): (epoch: number) => Promise<Samples> {
-  let held: { number: number; table: FeatureTable } | undefined;
+  let held: { view: number; samples: Samples } | undefined;
   return async (epoch) => {
     if (views === 0) return plain;
-    const number = epoch % views;
-    if (held?.number !== number) {
+    const view = epoch % views;
+    if (held?.view !== view) {
       held = undefined; // makes room before the next one is computed
-      held = { number, table: await extractView(number) };
+      held = { view, samples: await extractView(view) };
     }
-    return held.table;
+    return held.samples;
   };
-}
-
-function lastLayer(table: FeatureTable): { data: Float32Array; width: number; labels: Int32Array } {
-  return { data: featureColumns(table, 'last'), width: table.width, labels: table.labels };
 }

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { removeLeftOvers, writeFileAtomically } from '../base/atomic.js';
+import { makeFolders, removeLeftOvers, writeFileAtomically } from '../base/atomic.js';
 import { explainWriteError, UserError } from '../base/errors.js';
 import { readSafetensors, writeSafetensors } from '../checkpoint/safetensors.js';
-import type { ImageCollection, Interpolation } from '../plugin.js';
-import { makeFolders } from '../run/run-folder.js';
+import type { ImageCollection } from '../contract/data-sets.js';
+import type { ExtractOptions } from './features.js';
 import type { FeatureNetwork } from './network.js';
 
 /** Changes whenever the same network gives the same images other features. */
@@ -22,14 +22,7 @@ export type CachedNetwork = Omit<FeatureNetwork, 'encoder' | 'facts' | 'dispose'
 };
 
 /** What decides the features of a collection of images, beside the network and the images. */
-export interface CacheSettings {
-  views: 'test' | number;
-  transform: 'crop' | 'squash';
-  /** Default: bicubic. */
-  interpolation?: Interpolation;
-  seed: number;
-  cacheBytes?: number;
-}
+export type CacheSettings = Pick<ExtractOptions, 'views' | 'transform' | 'interpolation' | 'seed' | 'cacheBytes'>;
 
 /** Some rows of a feature table. */
 export interface FeaturePiece {
@@ -75,17 +68,14 @@ export async function openFeatureCache(
       }
     },
     async store({ rows, features }) {
-      const bytes = rows.byteLength + features.byteLength + HEADER_BYTES;
-      if (used + bytes > limit) return;
+      if (used + rows.byteLength + features.byteLength + HEADER_BYTES > limit) return;
       // Processes that compute the same rows at the same time write the same file; other rows go to another one.
       const hash = createHash('sha256').update(rows).digest('hex').slice(0, 12);
-      const name = `rows-${rows[0]}-${rows.at(-1)}-${hash}.safetensors`;
-      const shape = [rows.length, features.length / rows.length];
+      const path = join(entry, `rows-${rows[0]}-${rows.at(-1)}-${hash}.safetensors`);
       const tensors = new Map([
         ['rows', { shape: [rows.length], data: rows }],
-        ['features', { shape, data: features }],
+        ['features', { shape: [rows.length, features.length / rows.length], data: features }],
       ]);
-      const path = join(entry, name);
       await writeSafetensors(path, tensors, {});
       used += (await stat(path)).size;
     },
@@ -107,11 +97,10 @@ async function openEntry(entry: string, about: object): Promise<string[]> {
 
 /** Everything that decides features; its JSON names the entry. */
 function describeEntry(
-  network: CachedNetwork,
+  { arch, size, patchSize, imageSize, trainedImageSize, facts }: CachedNetwork,
   images: ImageCollection,
   { views, transform, interpolation = 'bicubic', seed }: CacheSettings,
 ) {
-  const { arch, size, patchSize, imageSize, trainedImageSize, facts } = network;
   return {
     version: FEATURE_VERSION,
     network: { fingerprint: facts.fingerprint, arch, size, patchSize, trainedImageSize },
@@ -130,8 +119,7 @@ async function readPiece(path: string, rows: number, columns: number): Promise<F
     const { checksum, tensors } = await readSafetensors(path);
     const numbers = tensors.get('rows')?.data;
     const features = tensors.get('features')?.data;
-    if (checksum === null) return null;
-    if (!(numbers instanceof Int32Array && features instanceof Float32Array)) return null;
+    if (checksum === null || !(numbers instanceof Int32Array && features instanceof Float32Array)) return null;
     if (features.length !== numbers.length * columns) return null;
     return numbers.every((row) => row >= 0 && row < rows) ? { rows: numbers, features } : null;
   } catch (error) {

@@ -1,12 +1,12 @@
 import { statSync } from 'node:fs';
 import { dirname, extname } from 'node:path';
-import { writeFileAtomically } from '../base/atomic.js';
+import { writeAtomically, writeFileAtomically } from '../base/atomic.js';
 import { UserError } from '../base/errors.js';
 import { shownName } from '../base/file-names.js';
 import { type StoredTensor, writeSafetensors } from '../checkpoint/safetensors.js';
-import type { FeatureKind } from '../plugin.js';
-import { type FeatureTable, featureColumns } from './features.js';
-import { writeNpy } from './npy.js';
+import type { FeatureKind } from '../contract/data-sets.js';
+import type { FeatureTable } from './features.js';
+import { inputRows, inputWidth, range } from './samples.js';
 
 /** Where features are written, and how. */
 export interface FeaturesFile {
@@ -36,10 +36,8 @@ export function checkFeaturesFile(path: string, force: boolean): void {
     const found = statSync(file, { throwIfNoEntry: false });
     if (found?.isDirectory()) throw new UserError(`${file} is a folder`, { expected: 'the name of a file' });
     if (!found || force) continue;
-    throw new UserError(`${file} exists`, {
-      expected: 'a new file',
-      remedy: 'use --force to replace it, or another --out',
-    });
+    const remedy = 'use --force to replace it, or another --out';
+    throw new UserError(`${file} exists`, { expected: 'a new file', remedy });
   }
   if (statSync(dirname(path), { throwIfNoEntry: false })?.isDirectory()) return;
   throw new UserError(`${path} cannot be written: there is no folder ${dirname(path)}`, {
@@ -54,27 +52,27 @@ export function checkFeaturesFile(path: string, force: boolean): void {
  * @returns the files that were written
  */
 export async function writeFeatures(table: FeatureTable, file: FeaturesFile): Promise<string[]> {
-  const features = featureColumns(table, file.kind);
-  const shape = [table.rows, features.length / Math.max(1, table.rows)];
-  const beside = companions(file.path);
+  const { path, kind, classes } = file;
+  const inputs = { samples: table, features: kind, standardiser: null };
+  const features = { shape: [table.rows, inputWidth(inputs)], data: inputRows(inputs, range(0, table.rows)) };
+  const labels = { shape: [table.rows], data: table.labels };
+  const beside = companions(path);
   if (!beside) {
-    const tensors = new Map<string, StoredTensor>([['features', { shape, data: features }]]);
-    if (file.classes) tensors.set('labels', { shape: [table.rows], data: table.labels });
-    await writeSafetensors(file.path, tensors, {
+    const tensors = new Map<string, StoredTensor>([['features', features]]);
+    if (classes) tensors.set('labels', labels);
+    await writeSafetensors(path, tensors, {
       format: 'ijepa-features-1',
       ...file.facts,
       names: JSON.stringify(table.names),
-      ...(file.classes && { classes: JSON.stringify(file.classes) }),
+      ...(classes && { classes: JSON.stringify(classes) }),
     });
-    return [file.path];
+    return [path];
   }
-  await writeNpy(file.path, shape, features);
-  if (file.classes) await writeNpy(beside.labels, [table.rows], table.labels);
-  await writeFileAtomically(
-    beside.names,
-    table.names.map((name) => `${/[\n\r]/.test(name) ? shownName(name) : name}\n`).join(''),
-  );
-  return [file.path, ...(file.classes ? [beside.labels] : []), beside.names];
+  await writeNpy(path, features);
+  if (classes) await writeNpy(beside.labels, labels);
+  const lines = table.names.map((name) => `${/[\n\r]/.test(name) ? shownName(name) : name}\n`);
+  await writeFileAtomically(beside.names, lines.join(''));
+  return [path, ...(classes ? [beside.labels] : []), beside.names];
 }
 
 /** The files of labels and names beside a NumPy file of features; null for other formats, which hold them. */
@@ -82,4 +80,30 @@ function companions(path: string): { labels: string; names: string } | null {
   if (extname(path) !== '.npy') return null;
   const stem = path.slice(0, -'.npy'.length);
   return { labels: `${stem}.labels.npy`, names: `${stem}.names.txt` };
+}
+
+/** NumPy's header and data start at multiples of this. */
+const ALIGNMENT = 64;
+
+/**
+ * Writes an array as a .npy file of version 1.0, whole or not at all: a magic string, the version, the header's length
+ * and the header, a Python dictionary filled up with spaces, then the values row by row, little-endian.
+ */
+async function writeNpy(
+  path: string,
+  { shape, data }: { shape: readonly number[]; data: Float32Array | Int32Array },
+): Promise<void> {
+  const type = data instanceof Float32Array ? '<f4' : '<i4';
+  const dictionary = `{'descr': '${type}', 'fortran_order': False, 'shape': (${shape.join(', ')}${shape.length === 1 ? ',' : ''}), }`;
+  const before = 10;
+  const length = Math.ceil((before + dictionary.length + 1) / ALIGNMENT) * ALIGNMENT - before;
+  const header = Buffer.alloc(before + length, ' ');
+  header.write('\x93NUMPY\x01\x00', 'latin1');
+  header.writeUInt16LE(length, 8);
+  header.write(dictionary, before, 'latin1');
+  header.write('\n', before + length - 1, 'latin1');
+  await writeAtomically(path, async (file) => {
+    await file.appendFile(header);
+    await file.appendFile(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  });
 }

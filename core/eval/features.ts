@@ -1,34 +1,22 @@
 import { inOrder } from '../base/pool.js';
 import { RandomStream } from '../base/random.js';
+import type { Interpolation, LabelledImages } from '../contract/data-sets.js';
 import { toNormalised } from '../data/normalise.js';
 import { unreadableReason } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { availableCores } from '../engine/threads.js';
-import type { FeatureKind, Interpolation, LabelledImages } from '../plugin.js';
-import { type FeatureCache, openFeatureCache } from './features-cache.js';
+import { openFeatureCache } from './features-cache.js';
 import { type FeatureNetwork, networkBackbone } from './network.js';
-import { PartialTable } from './partial-table.js';
+import { pickSamples, type Samples } from './samples.js';
 import { testView, trainView } from './transform.js';
 import { type UnreadableImage, UnreadableShare } from './unreadable.js';
 
 /**
- * Features of labelled images: average-pooled patch tokens of the last layers side by side, each through the encoder's
- * final LayerNorm.
- *
- * Letters: M rows, L layers (the last four, or all where there are fewer), D width.
+ * Features of labelled images, image by image and view by view: average-pooled patch tokens of the last four layers (of all
+ * where there are fewer) side by side, each through the encoder's final LayerNorm.
  */
-export interface FeatureTable {
-  /** M: image by image, view by view. */
-  readonly rows: number;
-  /** D */
-  readonly width: number;
-  /** L */
-  readonly layers: number;
-  /** [M, L D]; the last layer's are the last D columns. */
-  readonly data: Float32Array;
-  /** [M] */
-  readonly labels: Int32Array;
+export interface FeatureTable extends Samples {
   /** The names of the images, M. */
   readonly names: readonly string[];
   /** Images that could not be read and have no rows. */
@@ -53,7 +41,7 @@ export interface ExtractOptions {
   workers?: number;
   /** Images of more pixels than this cannot be read. */
   pixelLimit: number;
-  /** Part of the images that may be unreadable; default: 0. */
+  /** Fraction of the images that may be unreadable; default: 0. */
   maxUnreadable?: number;
   /** Rows that are there, of all. */
   onProgress?: (done: number, total: number) => void;
@@ -61,12 +49,11 @@ export interface ExtractOptions {
   signal?: AbortSignal;
 }
 
-/** Most layers of a feature table. */
-const LAYERS = 4;
+const MAX_LAYERS = 4;
 
 /** How many of the last layers a network's features have, L. */
-export function featureLayers(network: FeatureNetwork): number {
-  return Math.min(LAYERS, network.size.depth);
+function featureLayers(network: FeatureNetwork): number {
+  return Math.min(MAX_LAYERS, network.size.depth);
 }
 
 /**
@@ -83,60 +70,86 @@ export async function extractFeatures(
   images: LabelledImages,
   options: ExtractOptions,
 ): Promise<FeatureTable> {
+  const { batchSize, signal, onProgress } = options;
   const views = options.views === 'test' ? 1 : options.views;
-  const layers = featureLayers(network);
-  const table = new PartialTable(images.length * views, layers * network.size.dim);
+  const table = emptyTable(images, views, network);
+  const columns = table.layers * table.width;
+  const isPresent = new Uint8Array(table.rows);
+  let done = 0;
+  const add = (rows: Int32Array, features: Float32Array) => {
+    rows.forEach((row, at) => {
+      table.data.set(features.subarray(at * columns, (at + 1) * columns), row * columns);
+      done += 1 - (isPresent[row] as number);
+      isPresent[row] = 1;
+    });
+  };
   const cache = options.cache === null ? null : await openFeatureCache(options.cache, network, images, options);
-  for await (const piece of cache?.pieces(table.rows, table.columns) ?? []) table.add(piece.rows, piece.features);
-  options.onProgress?.(table.done, table.rows);
+  for await (const piece of cache?.pieces(table.rows, columns) ?? []) add(piece.rows, piece.features);
+  onProgress?.(done, table.rows);
 
   const unreadable = new UnreadableShare(images.length, options.maxUnreadable ?? 0);
-  if (table.done < table.rows) await computeMissing(engine, network, images, options, table, unreadable, cache);
-
-  const rows = table.presentRows();
-  return {
-    rows: rows.length,
-    width: network.size.dim,
-    layers,
-    data: table.only(rows),
-    labels: Int32Array.from(rows, (row) => images.classOf(Math.floor(row / views))),
-    names: Array.from(rows, (row) => images.item(Math.floor(row / views)).name),
-    unreadable: unreadable.images,
-  };
-}
-
-/** The last layer's features, [M, D], or those of all layers, [M, L D]. */
-export function featureColumns({ rows, width, layers, data }: FeatureTable, kind: FeatureKind): Float32Array {
-  if (kind === 'last-4' || layers === 1) return data;
-  const columns = layers * width;
-  const last = new Float32Array(rows * width);
-  for (let row = 0; row < rows; row++) {
-    last.set(data.subarray((row + 1) * columns - width, (row + 1) * columns), row * width);
+  const missing = [...isPresent.keys()].filter((row) => isPresent[row] === 0);
+  if (missing.length > 0) {
+    const limits = { atOnce: options.workers ?? 2 * availableCores(), ahead: 2 * batchSize };
+    const pictures = inOrder(missing, viewReader(network, images, options, unreadable), limits);
+    const { compute, dispose } = prepareFeatures(engine, network);
+    try {
+      signal?.throwIfAborted();
+      for await (const batch of batchesOf(pictures, batchSize)) {
+        const readable = batch.filter((view): view is View & { rgb: Uint8Array } => view.rgb !== null);
+        if (readable.length > 0) {
+          const rows = Int32Array.from(readable, ({ row }) => row);
+          const features = await compute(toNormalised(readable.map(({ rgb }) => rgb)));
+          add(rows, features);
+          await cache?.store({ rows, features });
+        }
+        onProgress?.(done, table.rows);
+        signal?.throwIfAborted();
+      }
+    } finally {
+      dispose();
+    }
   }
-  return last;
+  if (done === table.rows) return { ...table, unreadable: unreadable.images };
+  const present = Uint32Array.from(isPresent.keys()).filter((row) => isPresent[row] === 1);
+  const names = Array.from(present, (row) => table.names[row] as string);
+  return { ...pickSamples(table, present), names, unreadable: unreadable.images };
 }
 
-/** Computes a batch of features, [B, L D], of normalised images, [B, S, S, 3]. */
-export type ComputeFeatures = (images: Float32Array) => Promise<Float32Array>;
-
-/** Prepares a network for an engine; `dispose` when done. */
+/** Prepares a network for an engine: features [B, L D] of normalised images [B, S, S, 3]; `dispose` when done. */
 export function prepareFeatures(
   engine: Engine,
   network: FeatureNetwork,
-): { compute: ComputeFeatures; dispose: () => void } {
+): { compute: (images: Float32Array) => Promise<Float32Array>; dispose: () => void } {
   const { encoder, imageSize } = network;
   const layers = featureLayers(network);
   const backbone = networkBackbone(network);
   const forward = engine.compile((images: Tensor) => tf.tidy(() => backbone.features(encoder, images, layers)));
-  const compute: ComputeFeatures = async (images) => {
-    const input = tf.tensor4d(images, [images.length / (imageSize * imageSize * 3), imageSize, imageSize, 3]);
-    const features = await forward(input);
-    input.dispose();
-    const values = (await features.data()) as Float32Array;
-    features.dispose();
-    return values;
+  return {
+    async compute(images) {
+      const input = tf.tensor4d(images, [images.length / (imageSize * imageSize * 3), imageSize, imageSize, 3]);
+      const features = await forward(input);
+      input.dispose();
+      const values = (await features.data()) as Float32Array;
+      features.dispose();
+      return values;
+    },
+    dispose: () => backbone.dispose(),
   };
-  return { compute, dispose: () => backbone.dispose() };
+}
+
+/** A table of zeros for all views of all images. */
+function emptyTable(images: LabelledImages, views: number, network: FeatureNetwork): Samples & { names: string[] } {
+  const [rows, width, layers] = [images.length * views, network.size.dim, featureLayers(network)];
+  const imageOf = (row: number) => Math.floor(row / views);
+  return {
+    rows,
+    width,
+    layers,
+    data: new Float32Array(rows * layers * width),
+    labels: Int32Array.from({ length: rows }, (_, row) => images.classOf(imageOf(row))),
+    names: Array.from({ length: rows }, (_, row) => images.item(imageOf(row)).name),
+  };
 }
 
 /** A row's picture, or null where it cannot be read. */
@@ -146,46 +159,14 @@ interface View {
   rgb: Uint8Array | null;
 }
 
-/** Decodes and computes the rows that a table lacks, and stores them in the cache. */
-async function computeMissing(
-  engine: Engine,
-  network: FeatureNetwork,
-  images: LabelledImages,
-  options: ExtractOptions,
-  table: PartialTable,
-  unreadable: UnreadableShare,
-  cache: FeatureCache | null,
-): Promise<void> {
-  const { batchSize, signal, onProgress } = options;
-  const read = viewReader(network, images, options, unreadable);
-  const { compute, dispose } = prepareFeatures(engine, network);
-  const limits = { atOnce: options.workers ?? 2 * availableCores(), ahead: 2 * batchSize };
-  try {
-    signal?.throwIfAborted();
-    for await (const batch of batches(inOrder(table.missingRows(), read, limits), batchSize)) {
-      const readable = batch.filter((view): view is View & { rgb: Uint8Array } => view.rgb !== null);
-      if (readable.length > 0) {
-        const rows = Int32Array.from(readable, ({ row }) => row);
-        const features = await compute(toNormalised(readable.map(({ rgb }) => rgb)));
-        table.add(rows, features);
-        await cache?.store({ rows, features });
-      }
-      onProgress?.(table.done, table.rows);
-      signal?.throwIfAborted();
-    }
-  } finally {
-    dispose();
-  }
-}
-
 /** What reads the view of a row: the test view, or one that the seed, the image and the view's number decide. */
 function viewReader(
-  network: FeatureNetwork,
+  { imageSize }: FeatureNetwork,
   images: LabelledImages,
   { views, seed, transform, interpolation = 'bicubic', pixelLimit }: ExtractOptions,
   unreadable: UnreadableShare,
 ): (row: number) => Promise<View> {
-  const settings = { imageSize: network.imageSize, transform, interpolation, pixelLimit };
+  const settings = { imageSize, transform, interpolation, pixelLimit };
   return async (row) => {
     const index = views === 'test' ? row : Math.floor(row / views);
     const item = images.item(index);
@@ -199,7 +180,7 @@ function viewReader(
   };
 }
 
-async function* batches<Item>(items: AsyncIterable<Item>, size: number): AsyncGenerator<Item[]> {
+async function* batchesOf<Item>(items: AsyncIterable<Item>, size: number): AsyncGenerator<Item[]> {
   let batch: Item[] = [];
   for await (const item of items) {
     batch.push(item);

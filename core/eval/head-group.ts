@@ -1,8 +1,8 @@
 import { RandomStream } from '../base/random.js';
+import type { FeatureKind, HeadNorm } from '../contract/data-sets.js';
 import { type Tensor, type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
 import { larsStep, type Moving, type OptimiserSettings, sgdStep } from '../optim/head-optimisers.js';
-import type { FeatureKind, HeadNorm } from '../plugin.js';
-import { type HeadChoice, headName } from './head-choices.js';
+import { type HeadChoice, headName } from './protocols.js';
 
 /*
  * Heads that see the same inputs, side by side: one product gives all their logits, one all their gradients.
@@ -28,14 +28,12 @@ export type GroupState = {
   weight: Moving;
   /** [G, C] */
   bias: Moving;
-  /** Batch norm's parts; missing without normalisation. */
-  norm?: NormState;
+  /** Batch norm's statistics, and each head's scale and shift, [G, D]; missing without normalisation. */
+  norm?: { running: Statistics; scale: Moving; shift: Moving };
 };
 
-/** Running mean and variance of the features, each [1, D]; each head's scale and shift, [G, D]. */
-export type NormState = { running: Statistics; scale: Moving; shift: Moving };
-
-export type Statistics = { mean: Tensor; variance: Tensor };
+/** Mean and variance of the features, each [1, D]. */
+type Statistics = { mean: Tensor; variance: Tensor };
 
 const EPSILON = 1e-5;
 /** The part of the running statistics that a batch replaces. */
@@ -74,20 +72,14 @@ export function initialGroupState({ heads, width, classes, norm }: HeadGroup, se
     for (let i = 0; i < classes; i++) biases[at * classes + i] = draw();
   });
   const resting = (value: Tensor): Moving => ({ value, velocity: tf.zeros(value.shape) });
-  return {
+  const linear = {
     weight: resting(tf.tensor2d(weights, [heads.length, size])),
     bias: resting(tf.tensor2d(biases, [heads.length, classes])),
-    ...(norm === 'batch' && { norm: initialNorm(heads.length, width) }),
   };
-}
-
-function initialNorm(heads: number, width: number): NormState {
-  const shape: [number, number] = [heads, width];
-  return {
-    running: { mean: tf.zeros([1, width]), variance: tf.ones([1, width]) },
-    scale: { value: tf.ones(shape), velocity: tf.zeros(shape) },
-    shift: { value: tf.zeros(shape), velocity: tf.zeros(shape) },
-  };
+  if (norm === 'none') return linear;
+  const running = { mean: tf.zeros([1, width]), variance: tf.ones([1, width]) };
+  const [scale, shift] = [tf.ones([heads.length, width]), tf.zeros([heads.length, width])];
+  return { ...linear, norm: { running, scale: resting(scale), shift: resting(shift) } };
 }
 
 /**
@@ -108,31 +100,27 @@ export function groupStep(
     const { norm } = state;
     const columns = groupColumns(group, features); // [B, D]
     const statistics = norm && batchStatistics(columns);
-    const inputs = decorrelated(group, statistics ? normalised(columns, statistics) : columns); // [B, D]
-    const gradient = groupGradient(group, state, inputs, labels);
+    const gradient = groupGradient(group, state, inputsOf(group, columns, statistics), labels);
     const decays = group.heads.map(({ weightDecay }) => weightDecay);
     const used = decays.some((decay) => decay !== 0) ? tf.tensor2d(decays, [decays.length, 1]) : null;
     const stepWeights = settings.optimiser === 'lars' ? larsStep : sgdStep;
-    // As VISSL's `regularize_bn: False`: the scale and shift of batch norm do not decay. On decorrelated features they stay
-    // what they are, because they would have to stand before the decorrelation.
-    const undecayed = (moving: Moving, slope: Tensor | undefined) =>
-      settings.decorrelated ? copied(moving) : sgdStep(moving, slope as Tensor, learningRates, null, settings);
-    return {
+    const linear = {
       weight: stepWeights(state.weight, gradient.weight, learningRates, used, settings),
       bias: sgdStep(state.bias, gradient.bias, learningRates, used, settings),
-      ...(norm &&
-        statistics && {
-          norm: {
-            running: movedStatistics(norm.running, statistics, features.shape[0]),
-            scale: undecayed(norm.scale, gradient.scale),
-            shift: undecayed(norm.shift, gradient.shift),
-          },
-        }),
     };
+    if (!norm || !statistics) return linear;
+    // As VISSL's `regularize_bn: False`: the scale and shift of batch norm do not decay. On decorrelated features they stay
+    // what they are, because they would have to stand before the decorrelation.
+    const affine = (name: 'scale' | 'shift'): Moving =>
+      settings.decorrelated
+        ? { value: norm[name].value.clone(), velocity: norm[name].velocity.clone() }
+        : sgdStep(norm[name], gradient[name] as Tensor, learningRates, null, settings);
+    const running = movedStatistics(norm.running, statistics, features.shape[0]);
+    return { ...linear, norm: { running, scale: affine('scale'), shift: affine('shift') } };
   });
 }
 
-export type GroupGradient = { weight: Tensor; bias: Tensor; scale?: Tensor; shift?: Tensor };
+type GroupGradient = { weight: Tensor; bias: Tensor; scale?: Tensor; shift?: Tensor };
 
 /**
  * Gradient of each head's mean softmax cross-entropy over the batch, derived by hand. Batch norm's scale s and shift t are
@@ -150,13 +138,13 @@ export function groupGradient(group: HeadGroup, state: GroupState, inputs: Tenso
     const [rows, width] = inputs.shape;
     const logits = groupLogits(group, state, inputs).reshape([rows, heads.length, classes]);
     const target = tf.oneHot(labels, classes).cast('float32').reshape([rows, 1, classes]);
-    const slope = tf
+    const grad = tf
       .softmax(logits)
       .sub(target)
       .mul(1 / rows)
       .reshape([rows, heads.length * classes]) as Tensor2D; // S [B, G C]
-    const product = tf.matMul(slope, inputs, true, false).reshape([heads.length, classes, width]); // ∂L/∂U
-    const bias = sumOfRows(slope).reshape([heads.length, classes]);
+    const product = tf.matMul(grad, inputs, true, false).reshape([heads.length, classes, width]); // ∂L/∂U
+    const bias = sumOfRows(grad).reshape([heads.length, classes]);
     if (!state.norm) return { weight: product.reshape([heads.length, classes * width]), bias };
     const { scale, shift } = state.norm;
     const weight = state.weight.value.reshape([heads.length, classes, width]);
@@ -191,8 +179,7 @@ export function groupLogits({ heads, classes, width }: HeadGroup, state: GroupSt
 export function testLogits(group: HeadGroup, state: GroupState, features: Tensor2D): Tensor2D {
   return tf.tidy(() => {
     const columns = groupColumns(group, features);
-    const inputs = decorrelated(group, state.norm ? normalised(columns, state.norm.running) : columns);
-    return groupLogits(group, state, inputs);
+    return groupLogits(group, state, inputsOf(group, columns, state.norm?.running));
   });
 }
 
@@ -209,15 +196,11 @@ function batchStatistics(columns: Tensor2D): Statistics {
   return { mean, variance: sumOfRows(columns.sub(mean).square() as Tensor2D).div(rows) };
 }
 
-function normalised(columns: Tensor2D, { mean, variance }: Statistics): Tensor2D {
-  return columns.sub(mean).mul(tf.rsqrt(variance.add(EPSILON)));
-}
-
-function copied({ value, velocity }: Moving): Moving {
-  return { value: value.clone(), velocity: velocity.clone() };
-}
-
-function decorrelated({ decorrelation }: HeadGroup, inputs: Tensor2D): Tensor2D {
+/** Normalised by the statistics, where there are some, and decorrelated. */
+function inputsOf({ decorrelation }: HeadGroup, columns: Tensor2D, statistics: Statistics | undefined): Tensor2D {
+  const inputs = statistics
+    ? (columns.sub(statistics.mean).mul(tf.rsqrt(statistics.variance.add(EPSILON))) as Tensor2D)
+    : columns;
   return decorrelation ? tf.matMul(inputs, decorrelation) : inputs;
 }
 

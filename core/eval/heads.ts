@@ -1,17 +1,24 @@
 import { setImmediate } from 'node:timers/promises';
 import { RandomStream } from '../base/random.js';
+import type { ProbeProtocol } from '../contract/data-sets.js';
 import type { Compiled, Engine } from '../engine/contract.js';
 import { type Tensor, type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
-import type { ProbeProtocol } from '../plugin.js';
-import { decorrelation } from './decorrelate.js';
-import { type HeadChoice, headChoices, headName } from './head-choices.js';
+import { percentWithin, rankOf } from './accuracy.js';
 import { type GroupState, groupHeads, groupStep, type HeadGroup, initialGroupState, testLogits } from './head-group.js';
-import { learningRateAt, stepsPerEpoch } from './protocols.js';
-import { percentWithin, rankOf } from './ranks.js';
-import { allLayers, checkSamples, pickRows, type Samples } from './samples.js';
-import { type Standardiser, standardised, standardiserOf } from './standardise.js';
-
-export { type HeadChoice, headChoices, headName } from './head-choices.js';
+import { decorrelation } from './linear.js';
+import { type HeadChoice, headChoices, headName, learningRateAt, type Selection, stepsPerEpoch } from './protocols.js';
+import {
+  checkSamples,
+  holdOut,
+  type Inputs,
+  inputRows,
+  labelsOf,
+  piecesOf,
+  pickSamples,
+  range,
+  type Samples,
+  standardise,
+} from './samples.js';
 
 export interface TrainedHead {
   choice: HeadChoice;
@@ -32,12 +39,17 @@ export interface HeadTask {
   choices?: readonly HeadChoice[];
   seed: number;
   onEpoch?: (epoch: number, epochs: number, bestTop1: number) => void;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
-/** What a step learns from: features [B, layers D], labels [B], learning rates [G, 1] of each group. */
+/** What a step learns from: features [B, L D], labels [B], learning rates [G, 1] of each group. */
 type Batch = { features: Tensor2D; labels: Tensor1D; rates: Tensor[] };
-type Steps = Compiled<[GroupState[], Batch[]], GroupState[]>;
+
+/** What is computed of all groups of heads. */
+interface Compute {
+  steps: Compiled<[GroupState[], Batch[]], GroupState[]>;
+  logits: Compiled<[GroupState[], Tensor2D], Tensor2D[]>;
+}
 
 /** Steps that are computed in one go: the weights of all heads leave the engine once for all of them. */
 const STEPS_AT_ONCE = 8;
@@ -58,23 +70,11 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
   const { test, classes, protocol, seed, signal } = task;
   checkSamples('test', test, classes);
   const grid = groupHeads(task.choices ?? headChoices(protocol), test.width, test.layers, classes);
-  const { groups, standardiser } = protocol.decorrelated
-    ? await decorrelatedGroups(engine, grid, await task.train(0))
-    : { groups: grid, standardiser: null };
-  const takeSteps: Steps = engine.compile((initial, batches) =>
-    tf.tidy(() => {
-      let states = initial;
-      for (const { features, labels, rates } of batches) {
-        states = groups.map((group, at) =>
-          groupStep(group, protocol, states[at] as GroupState, features, labels, rates[at] as Tensor),
-        );
-      }
-      return states;
-    }),
-  );
-  const logitsOf = engine.compile((states: GroupState[], features: Tensor2D) =>
-    groups.map((group, at) => testLogits(group, states[at] as GroupState, features)),
-  );
+  const first = protocol.decorrelated ? await task.train(0) : null;
+  const standardiser = first && standardise(first, 'last-4').standardiser;
+  const inputsOf = (samples: Samples): Inputs => ({ samples, features: 'last-4', standardiser });
+  const groups = first ? await decorrelatedGroups(engine, grid, first) : grid;
+  const compute = prepareHeads(engine, groups, protocol);
   const heads = groups.flatMap((group) =>
     group.heads.map(
       (choice): TrainedHead => ({ choice, name: headName(choice), curve: [], ranks: new Int32Array(test.rows) }),
@@ -88,8 +88,8 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
       if (train.width !== test.width || train.layers !== test.layers) {
         throw new Error(`expected ${test.layers} x ${test.width} features, received ${train.layers} x ${train.width}`);
       }
-      states = await trainEpoch(takeSteps, groups, states, { train, standardiser }, task, epoch);
-      await rankTest(logitsOf, groups, states, { test, standardiser }, heads, signal);
+      states = await trainEpoch(compute, groups, states, inputsOf(train), task, epoch);
+      await rankTest(compute, groups, states, inputsOf(test), heads, signal);
       for (const head of heads) head.curve.push(percentWithin(head.ranks, 1));
       task.onEpoch?.(epoch, protocol.epochs, Math.max(...heads.map(({ curve }) => curve[epoch] as number)));
     }
@@ -99,32 +99,82 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
   return heads;
 }
 
-/** The groups with their decorrelating matrices, which belong to the caller, and what standardises their features before. */
-async function decorrelatedGroups(
+export interface SelectedHead {
+  /** The grid, judged on the images on which the choice was made; none where there were too few to hold any out. */
+  heads: readonly TrainedHead[];
+  /** The chosen head, trained on all training images and judged on the test images. */
+  best: TrainedHead;
+}
+
+/**
+ * Trains the heads of a protocol's grid and chooses the one with the highest top-1 accuracy, of equal ones the first.
+ * @throws the signal's reason if it is aborted
+ */
+export async function selectHead(
   engine: Engine,
-  groups: readonly HeadGroup[],
-  train: Samples,
-): Promise<{ groups: HeadGroup[]; standardiser: Standardiser }> {
+  task: Omit<HeadTask, 'choices'>,
+  { selection, plain }: { selection: Selection; plain: Samples },
+): Promise<SelectedHead> {
+  if (selection === 'test') {
+    const heads = await trainHeads(engine, task);
+    return { heads, best: bestOf(heads) };
+  }
+  const { held, rest } = holdOut(plain.rows);
+  const train = async (epoch: number) => pickSamples(await task.train(epoch), rest);
+  const heads =
+    held.length === 0 ? [] : await trainHeads(engine, { ...task, train, test: pickSamples(plain, held) });
+  const choice = heads.length > 0 ? bestOf(heads).choice : headChoices(task.protocol)[0];
+  if (!choice) throw new Error('a protocol without heads');
+  const { onEpoch: _, ...alone } = task;
+  return { heads, best: bestOf(await trainHeads(engine, { ...alone, choices: [choice] })) };
+}
+
+function bestOf(heads: readonly TrainedHead[]): TrainedHead {
+  const top1 = ({ curve }: TrainedHead) => curve.at(-1) ?? 0;
+  return heads.reduce((found, head) => (top1(head) > top1(found) ? head : found));
+}
+
+/** The groups with their decorrelating matrices, which belong to the caller. */
+async function decorrelatedGroups(engine: Engine, groups: readonly HeadGroup[], train: Samples): Promise<HeadGroup[]> {
   const result: HeadGroup[] = [];
   for (const group of groups) {
-    const { width, features } = group;
-    const matrix = await decorrelation(engine, train, features);
-    result.push({ ...group, decorrelation: tf.tensor2d(matrix, [width, width]) });
+    const matrix = await decorrelation(engine, standardise(train, group.features));
+    result.push({ ...group, decorrelation: tf.tensor2d(matrix, [group.width, group.width]) });
   }
-  return { groups: result, standardiser: standardiserOf(allLayers(train)) };
+  return result;
+}
+
+function prepareHeads(engine: Engine, groups: readonly HeadGroup[], protocol: ProbeProtocol): Compute {
+  return {
+    steps: engine.compile((initial, batches) =>
+      tf.tidy(() => {
+        let states = initial;
+        for (const { features, labels, rates } of batches) {
+          states = groups.map((group, at) =>
+            groupStep(group, protocol, states[at] as GroupState, features, labels, rates[at] as Tensor),
+          );
+        }
+        return states;
+      }),
+    ),
+    logits: engine.compile((states, features) =>
+      groups.map((group, at) => testLogits(group, states[at] as GroupState, features)),
+    ),
+  };
 }
 
 async function trainEpoch(
-  takeSteps: Steps,
+  compute: Compute,
   groups: readonly HeadGroup[],
   initial: GroupState[],
-  { train, standardiser }: { train: Samples; standardiser: Standardiser | null },
+  train: Inputs,
   { protocol, seed, signal }: HeadTask,
   epoch: number,
 ): Promise<GroupState[]> {
-  const order = new RandomStream(seed, 'head order', epoch).permutation(train.rows);
-  const batch = Math.min(protocol.batchSize, train.rows);
-  const steps = stepsPerEpoch(train.rows, batch);
+  const { rows } = train.samples;
+  const order = new RandomStream(seed, 'head order', epoch).permutation(rows);
+  const batch = Math.min(protocol.batchSize, rows);
+  const steps = stepsPerEpoch(rows, batch);
   let states = initial;
   try {
     for (let from = 0; from < steps; from += STEPS_AT_ONCE) {
@@ -134,11 +184,14 @@ async function trainEpoch(
       for (let at = from; at < Math.min(from + STEPS_AT_ONCE, steps); at++) {
         const numbers = order.subarray(at * batch, (at + 1) * batch);
         if (numbers.length === 1 && steps > 1) continue;
-        const { features, labels } = gather(train, numbers, standardiser);
-        const rates = ratesOf(groups, learningRateAt(protocol, epoch * steps + at, steps, batch));
-        batches.push({ features, labels, rates });
+        const learningRate = learningRateAt(protocol, epoch * steps + at, steps, batch);
+        batches.push({
+          features: featuresOf(train, numbers),
+          labels: tf.tensor1d(labelsOf(train.samples, numbers), 'int32'),
+          rates: groups.map(({ heads }) => tf.tensor2d(heads.map((head) => [learningRate * head.learningRateFactor]))),
+        });
       }
-      const next = await takeSteps(states, batches);
+      const next = await compute.steps(states, batches);
       tf.dispose([states, batches]);
       states = next;
     }
@@ -149,41 +202,29 @@ async function trainEpoch(
   }
 }
 
-/** The learning rate of each head, [G, 1] for each group. */
-function ratesOf(groups: readonly HeadGroup[], learningRate: number): Tensor2D[] {
-  return groups.map(({ heads }) =>
-    tf.tensor2d(
-      heads.map(({ learningRateFactor }) => learningRate * learningRateFactor),
-      [heads.length, 1],
-    ),
-  );
-}
-
 /** Writes each test sample's rank into each head's list. */
 async function rankTest(
-  logitsOf: Compiled<[GroupState[], Tensor2D], Tensor2D[]>,
+  compute: Compute,
   groups: readonly HeadGroup[],
   states: GroupState[],
-  { test, standardiser }: { test: Samples; standardiser: Standardiser | null },
+  test: Inputs,
   heads: readonly TrainedHead[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const columns = test.layers * test.width;
-  for (let start = 0; start < test.rows; start += TEST_ROWS) {
+  const { rows, labels } = test.samples;
+  for (const { start, piece } of piecesOf(range(0, rows), TEST_ROWS)) {
     await setImmediate();
     signal?.throwIfAborted();
-    const rows = Math.min(TEST_ROWS, test.rows - start);
-    const numbers = Uint32Array.from({ length: rows }, (_, at) => start + at);
-    const features = tf.tensor2d(rowsOf(test, numbers, standardiser), [rows, columns]);
-    const logits = await logitsOf(states, features);
+    const features = featuresOf(test, piece);
+    const logits = await compute.logits(states, features);
     let first = 0; // the number of the group's first head
     for (const [at, group] of groups.entries()) {
       const scores = await (logits[at] as Tensor2D).data();
       group.heads.forEach((_, head) => {
         const { ranks } = heads[first + head] as TrainedHead;
-        for (let row = 0; row < rows; row++) {
+        for (let row = 0; row < piece.length; row++) {
           const place = (row * group.heads.length + head) * group.classes;
-          ranks[start + row] = rankOf(scores, place, group.classes, test.labels[start + row] as number);
+          ranks[start + row] = rankOf(scores, place, group.classes, labels[start + row] as number);
         }
       });
       first += group.heads.length;
@@ -192,21 +233,8 @@ async function rankTest(
   }
 }
 
-/** The samples of these numbers as tensors. */
-function gather(
-  samples: Samples,
-  numbers: Uint32Array,
-  standardiser: Standardiser | null,
-): { features: Tensor2D; labels: Tensor1D } {
-  const features = rowsOf(samples, numbers, standardiser);
-  const labels = Int32Array.from(numbers, (number) => samples.labels[number] as number);
-  return {
-    features: tf.tensor2d(features, [numbers.length, samples.width * samples.layers]),
-    labels: tf.tensor1d(labels, 'int32'),
-  };
-}
-
-/** The features of the samples of these numbers, [numbers, layers D]. */
-function rowsOf(samples: Samples, numbers: Uint32Array, standardiser: Standardiser | null): Float32Array {
-  return standardiser ? standardised(allLayers(samples), standardiser, numbers) : pickRows(samples, numbers).data;
+/** [numbers, L D] */
+function featuresOf(inputs: Inputs, numbers: Uint32Array): Tensor2D {
+  const { layers, width } = inputs.samples;
+  return tf.tensor2d(inputRows(inputs, numbers), [numbers.length, layers * width]);
 }

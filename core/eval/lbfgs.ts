@@ -1,3 +1,5 @@
+import { addScaled } from './linear.js';
+
 /** A point's loss and gradient. */
 export interface Evaluation {
   loss: number;
@@ -8,7 +10,7 @@ export interface Evaluation {
 export interface MinimiserSettings {
   /** Ends when no part of the gradient is larger. */
   tolerance: number;
-  mostIterations: number;
+  maxIterations: number;
 }
 
 export interface Minimum extends Evaluation {
@@ -17,9 +19,12 @@ export interface Minimum extends Evaluation {
   iterations: number;
 }
 
+/** Multiplies a vector [P] by a fixed, positive definite guess at the inverse Hessian. */
+export type Precondition = (vector: Float64Array) => Float64Array;
+
 /** Steps that are remembered. */
 const MEMORY = 10;
-/** The part of the slope's promise that a step has to keep (Armijo). */
+/** The part of the decrease that the gradient promises which a step has to keep (Armijo). */
 const SUFFICIENT = 1e-4;
 /** Differences of a loss that are rounding errors of single precision. */
 const ROUNDING = 1e-7;
@@ -29,38 +34,40 @@ const SMALLEST_STEP = 1e-6;
  * Minimises a smooth convex function by L-BFGS (Nocedal and Wright 2006, algorithm 7.5) with a preconditioner: the inverse
  * Hessian that steps are corrected from is `precondition`, scaled so that it agrees with the last step.
  * @param start [P]
- * @param precondition multiplies a vector [P] by a fixed, positive definite guess at the inverse Hessian
  */
 export async function minimise(
   evaluate: (point: Float64Array) => Promise<Evaluation>,
   start: Float64Array,
-  precondition: (vector: Float64Array) => Promise<Float64Array>,
-  { tolerance, mostIterations }: MinimiserSettings,
+  precondition: Precondition,
+  { tolerance, maxIterations }: MinimiserSettings,
 ): Promise<Minimum> {
   const history: Correction[] = [];
-  let point = start;
-  let { loss, gradient } = await evaluate(point);
+  let current = { point: start, ...(await evaluate(start)) };
   let iterations = 0;
-  while (iterations < mostIterations && largest(gradient) > tolerance) {
+  while (iterations < maxIterations && largest(current.gradient) > tolerance) {
     iterations++;
-    const direction = await descentDirection(gradient, history, precondition);
-    const slope = dot(direction, gradient);
+    const { point, loss, gradient } = current;
+    const direction = descentDirection(gradient, history, precondition);
+    const decrease = dot(direction, gradient);
+    const evaluateAt = async (length: number) => {
+      const moved = sum(point, direction, length);
+      return { point: moved, ...(await evaluate(moved)) };
+    };
     let size = 1;
     let next = await evaluateAt(size);
-    while (!(next.loss <= loss + SUFFICIENT * size * slope + ROUNDING * Math.abs(loss)) && size > SMALLEST_STEP) {
+    while (!(next.loss <= loss + SUFFICIENT * size * decrease + ROUNDING * Math.abs(loss)) && size > SMALLEST_STEP) {
       size /= 2;
       next = await evaluateAt(size);
     }
     if (!(size > SMALLEST_STEP)) break; // nothing but rounding errors is left
-    remember(history, minus(next.point, point), minus(next.gradient, gradient));
-    ({ point, loss, gradient } = next);
-
-    async function evaluateAt(length: number) {
-      const moved = point.map((value, at) => value + length * (direction[at] as number));
-      return { point: moved, ...(await evaluate(moved)) };
-    }
+    const [step, change] = [sum(next.point, point, -1), sum(next.gradient, gradient, -1)];
+    const curvature = dot(step, change);
+    // Rounding errors can make it negative, although the function is convex.
+    if (curvature > 0) history.push({ step, change, rho: 1 / curvature });
+    if (history.length > MEMORY) history.shift();
+    current = next;
   }
-  return { point, loss, gradient, iterations };
+  return { ...current, iterations };
 }
 
 /** A step s and the change y of the gradient over it; rho is 1 / sᵀy. */
@@ -71,50 +78,39 @@ interface Correction {
 }
 
 /** -H g by the two loops over the remembered steps. */
-async function descentDirection(
+function descentDirection(
   gradient: Float64Array,
   history: readonly Correction[],
-  precondition: (vector: Float64Array) => Promise<Float64Array>,
-): Promise<Float64Array> {
+  precondition: Precondition,
+): Float64Array {
   let vector: Float64Array = gradient.slice();
   const factors: number[] = [];
   for (const { step, change, rho } of history.toReversed()) {
     const factor = rho * dot(step, vector);
     factors.push(factor);
-    addTo(vector, change, -factor);
+    addScaled(vector, change, -factor);
   }
-  vector = await precondition(vector);
+  vector = precondition(vector);
   const last = history.at(-1);
   if (last) {
-    const scale = 1 / (last.rho * dot(last.change, await precondition(last.change)));
+    const scale = 1 / (last.rho * dot(last.change, precondition(last.change)));
     vector = vector.map((value) => value * scale);
   }
   for (const { step, change, rho } of history) {
-    const factor = (factors.pop() as number) - rho * dot(change, vector);
-    addTo(vector, step, factor);
+    addScaled(vector, step, (factors.pop() as number) - rho * dot(change, vector));
   }
   return vector.map((value) => -value);
 }
 
-function remember(history: Correction[], step: Float64Array, change: Float64Array): void {
-  const curvature = dot(step, change);
-  if (!(curvature > 0)) return; // rounding errors of a convex function
-  history.push({ step, change, rho: 1 / curvature });
-  if (history.length > MEMORY) history.shift();
-}
-
 function dot(a: Float64Array, b: Float64Array): number {
-  let sum = 0;
-  for (let at = 0; at < a.length; at++) sum += (a[at] as number) * (b[at] as number);
-  return sum;
+  let total = 0;
+  for (let at = 0; at < a.length; at++) total += (a[at] as number) * (b[at] as number);
+  return total;
 }
 
-function minus(a: Float64Array, b: Float64Array): Float64Array {
-  return a.map((value, at) => value - (b[at] as number));
-}
-
-function addTo(sum: Float64Array, addend: Float64Array, times: number): void {
-  for (let at = 0; at < sum.length; at++) sum[at] = (sum[at] as number) + times * (addend[at] as number);
+/** a + factor b */
+function sum(a: Float64Array, b: Float64Array, factor: number): Float64Array {
+  return a.map((value, at) => value + factor * (b[at] as number));
 }
 
 function largest(vector: Float64Array): number {

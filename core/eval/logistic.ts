@@ -1,29 +1,56 @@
+import { setImmediate } from 'node:timers/promises';
+import type { FeatureKind } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
-import type { FeatureKind } from '../plugin.js';
-import { holdOut } from './held-out.js';
-import { minimise } from './lbfgs.js';
-import { type LinearClassifier, linearRanks } from './linear-ranks.js';
-import { fittedSamples, preconditioner, prepareLoss } from './logistic-loss.js';
-import { percentWithin } from './ranks.js';
-import { sumsOf, transpose } from './ridge-sums.js';
-import { type Samples, samplesOf } from './samples.js';
-import { type Standardiser, standardiserOf } from './standardise.js';
+import { type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
+import { solvePositive } from './cholesky.js';
+import { minimise, type Precondition } from './lbfgs.js';
+import { addScaled, bestChoice, type LinearClassifier, linearRanks, notFinite, productsOf } from './linear.js';
+import {
+  holdOut,
+  type Inputs,
+  inputRows,
+  inputWidth,
+  labelsOf,
+  piecesOf,
+  range,
+  type Samples,
+  standardise,
+} from './samples.js';
+
+/*
+ * Multinomial logistic regression.
+ *
+ * Letters: M samples, K width of the inputs, C classes; X inputs, W weights, b intercepts; λ regularisation.
+ */
 
 /**
  * C to choose from, as in scikit-learn, strongest regularisation first. Weaker ones let the classifier read directions in
  * which the features hardly vary at all, and there a random network tells as much as a trained one.
  */
 const CS = [1e-3, 1e-2, 0.1, 1, 10, 100] as const;
-/** Where there are too few samples to choose; scikit-learn's default. */
-const DEFAULT_C = 1;
+/** Where there are too few samples to choose; scikit-learn's default of C. */
+const DEFAULT_CHOICE: LogisticChoice = { features: 'last', c: 1 };
 /** The tolerance is one on the gradient of the mean loss; scikit-learn's is 1e-4. */
-const STOP = { tolerance: 1e-5, mostIterations: 300 };
+const STOP = { tolerance: 1e-5, maxIterations: 300 };
+const PIECE_ROWS = 4096;
+/** Columns whose products a block of the preconditioner knows: inverting more takes too long. */
+const BLOCK = 512;
+/** Of the covariance's largest eigenvalue, which the number of features bounds. */
+const PRODUCT_ROUNDING = 1e-7;
 
 /** What was chosen on held-out samples. */
 export interface LogisticChoice {
   features: FeatureKind;
   /** What the squared weights are divided by: scikit-learn's C. */
   c: number;
+}
+
+export interface LogisticFit extends LinearClassifier {
+  inputs: Inputs;
+  choice: LogisticChoice;
+  /** Mean cross-entropy + ‖W‖² / (2 C M) */
+  loss: number;
+  iterations: number;
 }
 
 /**
@@ -43,62 +70,133 @@ export async function logisticRegression(
   const fits = prepareFits(engine, classes, signal);
   const kinds: FeatureKind[] = train.layers === 1 ? ['last'] : ['last', 'last-4'];
   const { held, rest } = holdOut(train.rows);
-  let best = { features: 'last' as FeatureKind, c: DEFAULT_C as number, top1: -1 };
-  for (const features of held.length === 0 ? [] : kinds) {
-    const samples = samplesOf(train, features);
-    const standardiser = standardiserOf(samples);
-    for await (const fit of fits(samples, standardiser, rest, CS)) {
-      const top1 = percentWithin(await linearRanks(engine, fit, samples, standardiser, held, classes), 1);
-      if (top1 > best.top1) best = { features, c: fit.c, top1 };
-    }
+  async function* candidates() {
+    for (const features of kinds) yield* fits(standardise(train, features), rest, CS);
   }
-  const { features, c } = best;
-  const samples = samplesOf(train, features);
-  const standardiser = standardiserOf(samples);
-  for await (const fit of fits(samples, standardiser, numbersBelow(train.rows), [c])) {
-    const asked = samplesOf(test, features);
-    const ranks = await linearRanks(engine, fit, asked, standardiser, numbersBelow(test.rows), classes);
-    return { features, c, ranks };
+  const choice = await bestChoice<LogisticChoice>(engine, candidates(), held, DEFAULT_CHOICE);
+  const inputs = standardise(train, choice.features);
+  for await (const fit of fits(inputs, range(0, train.rows), [choice.c])) {
+    return { ...choice, ranks: await linearRanks(engine, fit, { ...inputs, samples: test }, range(0, test.rows)) };
   }
   throw new Error('nothing was fitted');
 }
 
-export interface LogisticFit extends LinearClassifier {
-  c: number;
-  /** Mean cross-entropy + ‖W‖² / (2 C M) */
-  loss: number;
-  iterations: number;
-}
-
 /** Prepares fits for an engine: of samples with one C after the other, each going on from the one before. */
 export function prepareFits(engine: Engine, classes: number, signal?: AbortSignal) {
-  const lossOf = prepareLoss(engine);
-  return async function* fits(
-    samples: Samples,
-    standardiser: Standardiser,
-    numbers: Uint32Array,
-    cs: readonly number[],
-  ): AsyncGenerator<LogisticFit> {
-    const { width } = samples;
-    const { products } = await sumsOf(engine, samples, standardiser, numbers, classes);
-    const fitted = fittedSamples(samples, standardiser, numbers, classes);
+  const computePiece = engine.compile((x: Tensor2D, labels: Tensor1D, weight: Tensor2D, bias: Tensor1D) =>
+    tf.tidy(() => {
+      const logits = tf.matMul(x, weight, false, true).add(bias.reshape([1, classes])); // [B, C]
+      const target = tf.oneHot(labels, classes).cast('float32');
+      const losses = tf.logSoftmax(logits).mul(target).sum(1).neg(); // [B]
+      const grad = tf.softmax(logits).sub(target) as Tensor2D; // [B, C]
+      const ones = tf.ones([1, x.shape[0]]) as Tensor2D;
+      return { losses, weight: tf.matMul(grad, x, true, false), bias: tf.matMul(ones, grad) };
+    }),
+  );
+
+  /**
+   * L = -1/M Σ log softmax(X Wᵀ + b)[y] + λ/2 ‖W‖², the intercepts not regularised. A point is W [C, K], then b [C].
+   * Products are of single precision, their sums over pieces of double.
+   */
+  async function evaluate(pieces: readonly Piece[], rows: number, regularisation: number, point: Float64Array) {
+    const size = point.length - classes;
+    const weight = tf.tensor2d(Float32Array.from(point.subarray(0, size)), [classes, size / classes]);
+    const bias = tf.tensor1d(Float32Array.from(point.subarray(size)));
+    const gradient = new Float64Array(point.length);
+    let loss = 0;
     try {
-      let point = new Float64Array(classes * width + classes);
-      for (const c of cs) {
-        const regularisation = 1 / (c * numbers.length);
-        const precondition = preconditioner(products, fitted, regularisation);
-        const minimum = await minimise(lossOf(fitted, regularisation, signal), point, precondition, STOP);
-        point = minimum.point as Float64Array<ArrayBuffer>;
-        const { loss, iterations } = minimum;
-        const weight = Float32Array.from(transpose(point.subarray(0, classes * width), classes, width));
-        yield { weight, bias: point.slice(classes * width), c, loss, iterations };
+      for (const { x, labels } of pieces) {
+        await setImmediate(); // lets timers and interrupts in
+        signal?.throwIfAborted();
+        const result = await computePiece(x, labels, weight, bias);
+        for (const value of await result.losses.data()) loss += value / rows;
+        addScaled(gradient, await result.weight.data(), 1 / rows);
+        addScaled(gradient, await result.bias.data(), 1 / rows, size);
+        tf.dispose(result);
       }
     } finally {
-      fitted.dispose();
+      tf.dispose([weight, bias]);
+    }
+    for (let at = 0; at < size; at++) {
+      const value = point[at] as number;
+      loss += (regularisation / 2) * value * value;
+      gradient[at] = (gradient[at] as number) + regularisation * value;
+    }
+    return { loss, gradient };
+  }
+
+  return async function* fits(inputs: Inputs, numbers: Uint32Array, cs: readonly number[]): AsyncGenerator<LogisticFit> {
+    const width = inputWidth(inputs);
+    const rows = numbers.length;
+    const products = await productsOf(engine, inputs, numbers);
+    const pieces = Array.from(piecesOf(numbers, PIECE_ROWS), ({ piece }) => ({
+      x: tf.tensor2d(inputRows(inputs, piece), [piece.length, width]),
+      labels: tf.tensor1d(labelsOf(inputs.samples, piece), 'int32'),
+    }));
+    try {
+      let point: Float64Array = new Float64Array(classes * width + classes);
+      for (const c of cs) {
+        const regularisation = 1 / (c * rows);
+        const precondition = preconditioner(products, rows, classes, regularisation);
+        const minimum = await minimise((at) => evaluate(pieces, rows, regularisation, at), point, precondition, STOP);
+        point = minimum.point;
+        const weight = Float32Array.from({ length: classes * width }, (_, at) => {
+          return minimum.point[(at % classes) * width + Math.floor(at / classes)] as number; // [C, K] -> [K, C]
+        });
+        const { loss, iterations } = minimum;
+        const choice = { features: inputs.features, c };
+        yield { inputs, choice, weight, bias: point.slice(classes * width), loss, iterations };
+      }
+    } finally {
+      tf.dispose(pieces);
     }
   };
 }
 
-function numbersBelow(count: number): Uint32Array {
-  return Uint32Array.from({ length: count }, (_, at) => at);
+/** Samples to fit: [B, K], [B] */
+type Piece = { x: Tensor2D; labels: Tensor1D };
+
+/**
+ * A guess at the inverse Hessian: (h Σ + λ I)⁻¹ for the weights of every class, with the features' covariance Σ in blocks of
+ * 512 columns, and 1/h for the intercepts. h = (C - 1)/C² is the curvature of the softmax where all classes are alike.
+ * Without it, features that nearly repeat one another, as a network's do, take thousands of steps.
+ * @param products Σ x xᵀ over the fitted, standardised samples [K, K]
+ */
+function preconditioner(
+  products: Float64Array,
+  rows: number,
+  classes: number,
+  regularisation: number,
+): Precondition {
+  const width = Math.sqrt(products.length);
+  const curvature = (classes - 1) / classes ** 2;
+  // The covariance's own rounding errors, in single precision, must not be taken for directions.
+  const damping = Math.max(regularisation, PRODUCT_ROUNDING * curvature * width);
+  const blocks = Array.from({ length: Math.ceil(width / BLOCK) }, (_, block) => {
+    const start = block * BLOCK;
+    const size = Math.min(BLOCK, width - start);
+    const isDiagonal = (at: number) => at % (size + 1) === 0;
+    const matrix = Float64Array.from({ length: size * size }, (_, at) => {
+      const product = products[(start + Math.floor(at / size)) * width + start + (at % size)] as number;
+      return (curvature * product) / rows + (isDiagonal(at) ? damping : 0);
+    });
+    const inverse = solvePositive(matrix, Float64Array.from(matrix, (_, at) => Number(isDiagonal(at))), size);
+    if (!inverse) throw notFinite();
+    return { start, size, inverse };
+  });
+  return (vector) => {
+    const result = vector.map((value) => value / curvature); // right for the intercepts
+    for (let first = 0; first < classes * width; first += width) {
+      for (const { start, size, inverse } of blocks) {
+        for (let row = 0; row < size; row++) {
+          let sum = 0;
+          for (let at = 0, m = row * size; at < size; at++, m++) {
+            sum += (vector[first + start + at] as number) * (inverse[m] as number);
+          }
+          result[first + start + row] = sum;
+        }
+      }
+    }
+    return result;
+  };
 }

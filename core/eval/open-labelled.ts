@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { UserError, unknownName } from '../base/errors.js';
 import { systemPath } from '../base/file-names.js';
+import type { DataSet, LabelledData, LabelledImages, ProbeProtocol } from '../contract/data-sets.js';
 import { openDataSet } from '../data/labelled.js';
-import { findDataSet, splitName } from '../data/open.js';
+import { findDataSet, openData, splitName } from '../data/open.js';
 import { areShards } from '../data/shards/find.js';
-import type { DataSet, LabelledData, LabelledImages } from '../plugin.js';
 
 /** Labelled data, and the data set that opened them. */
 export interface OpenedData {
@@ -19,7 +19,8 @@ const SHARDS = 'webdataset';
 /**
  * Opens labelled data by the name of a data set (`shapes`, `cifar100:DIR`), or as a folder: with
  * `{train,val}/CLASS/image` below it, or of shards.
- * @throws UserError if there is no such thing, it has no labels, or it is damaged
+ * @throws UserError if there is no such thing, it is damaged or has no labels, fewer than two classes have training images,
+ *   or there are no test images
  */
 export async function openLabelled(word: string, dataSets: readonly DataSet[]): Promise<OpenedData> {
   const named = findDataSet(word, dataSets);
@@ -30,19 +31,12 @@ export async function openLabelled(word: string, dataSets: readonly DataSet[]): 
   }
   const dataSet = named ?? dataSets.find(({ name }) => name === unnamed);
   const opened = dataSet && (await openDataSet(dataSet, named ? splitName(word)[1] : word));
-  if (opened?.labelled) return { dataSet: opened.dataSet, data: requireClasses(word, opened.labelled) };
-  const names = dataSets.filter((known) => known.openLabelled).map(({ name }) => name);
-  throw new UserError(`${word} has no labels to evaluate with`, {
-    expected: `a folder with train/CLASS and val/CLASS below it, or a data set out of ${names.join(', ')}`,
-  });
-}
-
-/**
- * Labelled data on which a classifier can be trained and judged.
- * @throws UserError if fewer than two classes have training images, or there are no test images
- */
-function requireClasses(word: string, data: LabelledData): LabelledData {
-  const { train, test, classes } = data;
+  if (!opened?.labelled) {
+    throw new UserError(`${word} has no labels to evaluate with`, {
+      expected: `a folder with train/CLASS and val/CLASS below it, or ${namesOfLabelled(dataSets)}`,
+    });
+  }
+  const { train, test, classes } = opened.labelled;
   if (test.length === 0) {
     throw new UserError(`${word} has no test images to evaluate with`, {
       expected: 'images for training, and others for validation or testing',
@@ -50,7 +44,7 @@ function requireClasses(word: string, data: LabelledData): LabelledData {
     });
   }
   requireTwoClasses(word, train, classes);
-  return data;
+  return { dataSet: opened.dataSet, data: opened.labelled };
 }
 
 /** @throws UserError if fewer than two classes have images */
@@ -60,9 +54,53 @@ export function requireTwoClasses(what: string, images: LabelledImages, classes:
   const others = classes.length > 1 ? `: the other ${classes.length - 1} have none` : '';
   throw new UserError(
     `two classes are needed, and all training images of ${what} are of one, '${classes[first]}'${others}`,
-    {
-      expected: 'training images of two classes or more',
-      remedy: 'add images of another class',
-    },
+    { expected: 'training images of two classes or more', remedy: 'add images of another class' },
   );
+}
+
+/** The images whose features are asked for. */
+export interface SplitImages {
+  images: LabelledImages;
+  /** The names of the classes; null where there are no labels, and every class is then -1. */
+  classes: readonly string[] | null;
+  /** What was left out and why, for people. */
+  notes: readonly string[];
+  /** As the data set's own evaluation sees images. */
+  transform: ProbeProtocol['transform'];
+}
+
+/**
+ * Opens one part of a labelled data set (NAME or NAME:ARGUMENT), or images without labels: a data set that has none, a
+ * folder, a list, a file.
+ * @throws UserError if there is no such thing, or a test part is asked of data that have none
+ */
+export async function openSplit(
+  word: string,
+  split: 'train' | 'test' | null,
+  dataSets: readonly DataSet[],
+): Promise<SplitImages> {
+  const dataSet = findDataSet(word, dataSets);
+  const transform = dataSet?.protocol?.transform ?? 'crop';
+  const labelled = dataSet?.openLabelled && (await openDataSet(dataSet, splitName(word)[1])).labelled;
+  if (labelled) {
+    const images = labelled[split ?? 'train'];
+    if (images.length > 0) return { images, classes: labelled.classes, notes: labelled.notes ?? [], transform };
+    const advice = { expected: 'a part that is there', remedy: 'use --split train' };
+    throw new UserError(`${word} has no test images`, advice);
+  }
+  if (split !== null) {
+    throw new UserError(`--split ${split} was asked of ${word}, which has no parts for training and testing`, {
+      expected: namesOfLabelled(dataSets),
+      remedy: 'leave --split out, or name such a data set',
+    });
+  }
+  const images = await openData([word], dataSets);
+  const { description, length, fingerprint, notes = [] } = images;
+  const unlabelled = { description, length, fingerprint, item: (at: number) => images.item(at), classOf: () => -1 };
+  return { images: unlabelled, classes: null, notes, transform };
+}
+
+function namesOfLabelled(dataSets: readonly DataSet[]): string {
+  const names = dataSets.filter(({ openLabelled }) => openLabelled).map(({ name }) => name);
+  return `a labelled data set, out of ${names.join(', ')}`;
 }

@@ -1,15 +1,17 @@
 import { inOrder } from '../base/pool.js';
+import type { LabelledData, LabelledImages, ProbeProtocol } from '../contract/data-sets.js';
 import { unreadableReason } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { availableCores } from '../engine/threads.js';
-import type { LabelledData, LabelledImages, ProbeProtocol } from '../plugin.js';
 import { neighbourAccuracies, type PixelNeighbours } from './evaluate.js';
+import type { Samples } from './samples.js';
 import { testView } from './transform.js';
 
 /** Side of the pictures that are compared, in pixels. */
 const SIDE = 32;
+const WIDTH = SIDE * SIDE * 3;
 /** Beyond this many training images the first ones have to do; the result says of how many it is. */
-const MOST_IMAGES = 50_000;
+const MAX_IMAGES = 50_000;
 
 /** How images are seen. */
 interface PixelSettings extends Pick<ProbeProtocol, 'transform' | 'interpolation'> {
@@ -27,24 +29,25 @@ export async function pixelNeighbours(
   settings: PixelSettings,
 ): Promise<PixelNeighbours> {
   const [known, asked] = [await readPixels(train, settings), await readPixels(test, settings)];
-  const mean = meanRow(known.data);
-  subtractRow(known.data, mean);
-  subtractRow(asked.data, mean);
+  const sum = new Float64Array(WIDTH);
+  known.data.forEach((value, at) => {
+    sum[at % WIDTH] = (sum[at % WIDTH] as number) + value;
+  });
+  const mean = Float32Array.from(sum, (value) => value / Math.max(1, known.rows));
+  for (const { data } of [known, asked]) {
+    for (let at = 0; at < data.length; at++) data[at] = (data[at] as number) - (mean[at % WIDTH] as number);
+  }
   return neighbourAccuracies(engine, known, asked, classes.length);
 }
 
-/** Pixels and classes of the images that can be read, [M, 3072]. */
-async function readPixels(
-  images: LabelledImages,
-  { transform, interpolation = 'bicubic', pixelLimit, signal }: PixelSettings,
-): Promise<{ data: Float32Array; width: number; labels: Int32Array }> {
-  const width = SIDE * SIDE * 3;
-  const count = Math.min(images.length, MOST_IMAGES);
-  const data = new Float32Array(count * width);
+/** Pixels and classes of the images that can be read. */
+async function readPixels(images: LabelledImages, { signal, ...settings }: PixelSettings): Promise<Samples> {
+  const count = Math.min(images.length, MAX_IMAGES);
+  const data = new Float32Array(count * WIDTH);
   const labels = new Int32Array(count);
   let rows = 0;
-  const read = async (index: number) =>
-    testView(images.item(index), { imageSize: SIDE, transform, interpolation, pixelLimit }).then(
+  const read = (index: number) =>
+    testView(images.item(index), { imageSize: SIDE, ...settings }).then(
       (rgb) => ({ index, rgb }),
       (error: unknown) => ({ index, rgb: null, reason: unreadableReason(error) }), // the features' extraction reports it
     );
@@ -52,20 +55,8 @@ async function readPixels(
   for await (const { index, rgb } of inOrder(Array(count).keys(), read, { atOnce, ahead: 4 * atOnce })) {
     signal?.throwIfAborted();
     if (rgb === null) continue;
-    data.set(rgb, rows * width);
+    data.set(rgb, rows * WIDTH);
     labels[rows++] = images.classOf(index);
   }
-  return { data: data.subarray(0, rows * width), width, labels: labels.subarray(0, rows) };
-}
-
-function meanRow(data: Float32Array): Float32Array {
-  const width = SIDE * SIDE * 3;
-  const sum = new Float64Array(width);
-  for (let i = 0; i < data.length; i++) sum[i % width] = (sum[i % width] as number) + (data[i] as number);
-  const rows = Math.max(1, data.length / width);
-  return Float32Array.from(sum, (value) => value / rows);
-}
-
-function subtractRow(data: Float32Array, row: Float32Array): void {
-  for (let i = 0; i < data.length; i++) data[i] = (data[i] as number) - (row[i % row.length] as number);
+  return { rows, width: WIDTH, layers: 1, data: data.subarray(0, rows * WIDTH), labels: labels.subarray(0, rows) };
 }

@@ -1,4 +1,4 @@
-import type { ProbeProtocol } from '../plugin.js';
+import type { FeatureKind, HeadNorm, ProbeProtocol } from '../contract/data-sets.js';
 
 /**
  * Linear evaluation on ImageNet-1K and its 1% subset (paper, appendix A.2): the configuration that the authors published
@@ -21,37 +21,70 @@ export const LINEAR_PROTOCOL: ProbeProtocol = {
 };
 
 /**
+ * On which images the best head of a grid is chosen. `validation`: a held-out tenth of the training images, after which
+ * the chosen head alone is trained again on all of them, and nothing of the test images plays a part. `test`: the test
+ * images themselves, as the paper does; of 16 heads on noise that alone is worth points.
+ */
+export const SELECTIONS = ['validation', 'test'] as const;
+export type Selection = (typeof SELECTIONS)[number];
+
+/** What tells a linear head from the others of a grid. */
+export interface HeadChoice {
+  features: FeatureKind;
+  norm: HeadNorm;
+  /** Multiplies the protocol's learning rate. */
+  learningRateFactor: number;
+  weightDecay: number;
+}
+
+/** All combinations of a protocol's grid. */
+export function headChoices(protocol: ProbeProtocol): HeadChoice[] {
+  return protocol.features.flatMap((features) =>
+    protocol.norms.flatMap((norm) =>
+      protocol.learningRateFactors.flatMap((learningRateFactor) =>
+        protocol.weightDecays.map((weightDecay) => ({ features, norm, learningRateFactor, weightDecay })),
+      ),
+    ),
+  );
+}
+
+/** A head in words: 'last, batch norm, lr 1x, wd 0.0005'. */
+export function headName({ features, norm, learningRateFactor, weightDecay }: HeadChoice): string {
+  return `${features}, ${norm === 'batch' ? 'batch norm' : 'no norm'}, lr ${learningRateFactor}x, wd ${weightDecay}`;
+}
+
+/**
  * Steps after which the heads of trained networks have converged on small data: twenty times as many leave their accuracy
  * as it is. Those on the last four layers of random weights go on to gain, from what hardly varies between these layers.
  */
-const LEAST_STEPS = 1000;
+const MIN_STEPS = 1000;
 /** More classes have more to learn. */
 const STEPS_PER_CLASS = 20;
-const LARGEST_QUICK_BATCH = 256;
-const SMALLEST_QUICK_BATCH = 16;
+const MAX_QUICK_BATCH = 256;
+const MIN_QUICK_BATCH = 16;
 /** Small data are cut into so many batches at least. */
 const BATCHES_PER_EPOCH = 8;
 /** No direction of decorrelated features has a variance above 1, so that a rate of 1 is stable with any number of them. */
 const QUICK_LEARNING_RATE = 1;
 
 /**
- * The same grid of heads, trained so that those of a trained network converge in a short time: SGD with Nesterov's momentum on decorrelated
- * features and a cosine to 0, at least 1000 steps and 20 for each class. More epochs than the protocol's are taken only to
- * reach 1000 steps. Batches are of 256 images at most, and of an eighth of the images where there are few (16 at least).
+ * The same grid of heads, trained so that those of a trained network converge in a short time: SGD with Nesterov's momentum
+ * on decorrelated features and a cosine to 0, at least 1000 steps and 20 for each class. More epochs than the protocol's
+ * are taken only to reach 1000 steps. Batches are of 256 images at most, and of an eighth of the images where there are few
+ * (16 at least).
  */
 export function quickProtocol(of: ProbeProtocol, trainImages: number, classes: number): ProbeProtocol {
-  const eighth = Math.max(SMALLEST_QUICK_BATCH, Math.floor(trainImages / BATCHES_PER_EPOCH));
-  const batchSize = Math.min(of.batchSize, LARGEST_QUICK_BATCH, eighth);
+  const eighth = Math.max(MIN_QUICK_BATCH, Math.floor(trainImages / BATCHES_PER_EPOCH));
+  const batchSize = Math.min(of.batchSize, MAX_QUICK_BATCH, eighth);
   const steps = stepsPerEpoch(trainImages, batchSize);
-  const longest = Math.max(of.epochs, Math.ceil(LEAST_STEPS / steps));
-  const epochs = Math.min(longest, Math.ceil(Math.max(LEAST_STEPS, STEPS_PER_CLASS * classes) / steps));
+  const longest = Math.max(of.epochs, Math.ceil(MIN_STEPS / steps));
   return {
     ...of,
     optimiser: 'sgd',
     momentum: 0.9,
     nesterov: true,
     decorrelated: true,
-    epochs,
+    epochs: Math.min(longest, Math.ceil(Math.max(MIN_STEPS, STEPS_PER_CLASS * classes) / steps)),
     batchSize,
     baseLearningRate: (QUICK_LEARNING_RATE * 256) / batchSize,
     schedule: { kind: 'cosine', finalPart: 0, by: 'steps' },

@@ -1,13 +1,37 @@
 import type { Engine } from '../engine/contract.js';
-import { holdOut } from './held-out.js';
-import { linearRanks } from './linear-ranks.js';
-import { percentWithin } from './ranks.js';
-import { ridgeSolution, sumsOf, together } from './ridge-sums.js';
-import type { Samples } from './samples.js';
-import { standardiserOf } from './standardise.js';
+import { solvePositive } from './cholesky.js';
+import { addScaled, bestChoice, type LinearClassifier, linearRanks, notFinite, productsOf } from './linear.js';
+import {
+  holdOut,
+  type Inputs,
+  inputRows,
+  inputWidth,
+  piecesOf,
+  range,
+  type Samples,
+  standardise,
+} from './samples.js';
+
+/*
+ * Letters: M samples, K width of the inputs, C classes.
+ */
+
+/** Sums over samples, in double precision. */
+export interface Sums {
+  readonly rows: number;
+  /** Σ x xᵀ [K, K] */
+  readonly products: Float64Array;
+  /** Σ x [K] */
+  readonly features: Float64Array;
+  /** Σ x yᵀ for one-hot y, [K, C] */
+  readonly byClass: Float64Array;
+  /** Σ y [C] */
+  readonly counts: Float64Array;
+}
+
 
 /** Regularisation to choose from, in units of the features' variance, which is 1; strongest first. */
-export const REGULARISATIONS = [1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001] as const;
+const REGULARISATIONS = [1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001] as const;
 /** Where there are too few samples to choose. */
 const DEFAULT_REGULARISATION = 0.1;
 
@@ -21,19 +45,78 @@ const DEFAULT_REGULARISATION = 0.1;
  */
 export async function ridgeHead(engine: Engine, train: Samples, test: Samples, classes: number): Promise<Int32Array> {
   if (train.width !== test.width) throw new Error(`expected features of width ${train.width}, received ${test.width}`);
-  const standardiser = standardiserOf(train);
+  const inputs = standardise(train, 'last');
   const { held, rest } = holdOut(train.rows);
-  const fitted = await sumsOf(engine, train, standardiser, rest, classes);
-  const heldSums = await sumsOf(engine, train, standardiser, held, classes);
-  let best = { regularisation: DEFAULT_REGULARISATION, top1: -1 };
-  for (const regularisation of held.length > 0 ? REGULARISATIONS : []) {
-    const classifier = ridgeSolution(fitted, regularisation);
-    if (!classifier) continue;
-    const top1 = percentWithin(await linearRanks(engine, classifier, train, standardiser, held, classes), 1);
-    if (top1 > best.top1) best = { regularisation, top1 };
+  const fitted = await sumsOf(engine, inputs, rest, classes);
+  async function* candidates() {
+    for (const choice of REGULARISATIONS) {
+      const classifier = ridgeSolution(fitted, choice);
+      if (classifier) yield { inputs, choice, ...classifier };
+    }
   }
-  const classifier = ridgeSolution(together(fitted, heldSums), best.regularisation);
-  if (!classifier) throw new Error('the features of the training samples are not finite numbers');
-  const all = Uint32Array.from({ length: test.rows }, (_, index) => index);
-  return linearRanks(engine, classifier, test, standardiser, all, classes);
+  const regularisation = await bestChoice<number>(engine, candidates(), held, DEFAULT_REGULARISATION);
+  const all = together(fitted, await sumsOf(engine, inputs, held, classes));
+  const classifier = ridgeSolution(all, regularisation);
+  if (!classifier) throw notFinite();
+  return linearRanks(engine, classifier, { ...inputs, samples: test }, range(0, test.rows));
+}
+
+/**
+ * Ridge regression onto one-hot classes, with an intercept that is not regularised:
+ *
+ *   W = (Σ (x - x̄)(x - x̄)ᵀ / M + λ I)⁻¹ Σ (x - x̄)(y - ȳ)ᵀ / M;  b = ȳ - x̄ W
+ *
+ * @returns null where the matrix is not positive definite in double precision
+ */
+export function ridgeSolution(sums: Sums, regularisation: number): LinearClassifier | null {
+  const { rows, products, features, byClass, counts } = sums;
+  const [width, classes] = [features.length, counts.length];
+  const mean = features.map((sum) => sum / rows); // x̄
+  const fractions = counts.map((count) => count / rows); // ȳ
+  const meanAt = (at: number, columns: number) => mean[Math.floor(at / columns)] as number;
+  const matrix = products.map((sum, at) => {
+    const covariance = sum / rows - meanAt(at, width) * (mean[at % width] as number);
+    return at % (width + 1) === 0 ? covariance + regularisation : covariance;
+  });
+  const right = byClass.map((sum, at) => sum / rows - meanAt(at, classes) * (fractions[at % classes] as number));
+  const weight = solvePositive(matrix, right, width);
+  if (!weight) return null;
+  const bias = fractions.slice();
+  weight.forEach((value, at) => {
+    bias[at % classes] = (bias[at % classes] as number) - meanAt(at, classes) * value;
+  });
+  return { weight: Float32Array.from(weight), bias };
+}
+
+export async function sumsOf(engine: Engine, inputs: Inputs, numbers: Uint32Array, classes: number): Promise<Sums> {
+  const width = inputWidth(inputs);
+  const features = new Float64Array(width);
+  const byClass = new Float64Array(width * classes);
+  const counts = new Float64Array(classes);
+  for (const { piece } of piecesOf(numbers, 4096)) {
+    const rows = inputRows(inputs, piece);
+    piece.forEach((number, row) => {
+      const x = rows.subarray(row * width, (row + 1) * width);
+      const label = inputs.samples.labels[number] as number;
+      counts[label] = (counts[label] as number) + 1;
+      addScaled(features, x);
+      x.forEach((value, column) => {
+        byClass[column * classes + label] = (byClass[column * classes + label] as number) + value;
+      });
+    });
+  }
+  return { rows: numbers.length, products: await productsOf(engine, inputs, numbers), features, byClass, counts };
+}
+
+/** The sums over two sets of samples together. */
+function together(a: Sums, b: Sums): Sums {
+  const plus = (name: 'products' | 'features' | 'byClass' | 'counts') =>
+    a[name].map((value, at) => value + (b[name][at] as number));
+  return {
+    rows: a.rows + b.rows,
+    products: plus('products'),
+    features: plus('features'),
+    byClass: plus('byClass'),
+    counts: plus('counts'),
+  };
 }

@@ -1,40 +1,125 @@
-import type { FeatureKind } from '../plugin.js';
+import { RandomStream } from '../base/random.js';
+import type { FeatureKind } from '../contract/data-sets.js';
 
-/** Features of labelled images in memory. */
+/*
+ * Features of labelled images, and what classifiers see of them.
+ *
+ * Letters: M samples, L layers, D width of a layer, K width of the features that are seen: D, or L D.
+ */
+
 export interface Samples {
+  /** M */
   readonly rows: number;
-  /** D, of one layer. */
+  /** D */
   readonly width: number;
+  /** L */
   readonly layers: number;
-  /** [rows, layers D]; the last D columns are the last layer's. */
+  /** [M, L D]; the last D columns are the last layer's. */
   readonly data: Float32Array;
-  /** [rows] */
+  /** [M] */
   readonly labels: Int32Array;
 }
 
-/** The samples with all of their columns as one layer's. */
-export function allLayers(samples: Samples): Samples {
-  return { ...samples, width: samples.width * samples.layers, layers: 1 };
+/** What a classifier sees of samples: the columns of a kind of features, standardised where a standardiser says how. */
+export interface Inputs {
+  readonly samples: Samples;
+  readonly features: FeatureKind;
+  readonly standardiser: Standardiser | null;
 }
 
-/** The samples, of which readers of one layer see the columns of this kind. */
-export function samplesOf(samples: Samples, features: FeatureKind): Samples {
-  return features === 'last' ? samples : allLayers(samples);
+/** How features are standardised: (x - mean) * scale, each [K]. */
+export interface Standardiser {
+  readonly mean: Float64Array;
+  /** 1 / standard deviation; 0 for features that do not vary. */
+  readonly scale: Float64Array;
+}
+
+/** K */
+export function inputWidth({ samples: { width, layers }, features }: Inputs): number {
+  return features === 'last' ? width : layers * width;
+}
+
+/** The inputs of the samples of these numbers, [numbers, K]. */
+export function inputRows(inputs: Inputs, numbers: Uint32Array): Float32Array {
+  const { samples, standardiser } = inputs;
+  const width = inputWidth(inputs);
+  const columns = samples.layers * samples.width;
+  const rows = new Float32Array(numbers.length * width);
+  numbers.forEach((number, at) => {
+    const end = (number + 1) * columns;
+    rows.set(samples.data.subarray(end - width, end), at * width);
+  });
+  if (!standardiser) return rows;
+  const { mean, scale } = standardiser;
+  for (let start = 0; start < rows.length; start += width) {
+    for (let column = 0; column < width; column++) {
+      rows[start + column] = ((rows[start + column] as number) - (mean[column] as number)) * (scale[column] as number);
+    }
+  }
+  return rows;
+}
+
+/** The features of samples standardised to mean 0 and variance 1. */
+export function standardise(samples: Samples, features: FeatureKind): Inputs {
+  const raw: Inputs = { samples, features, standardiser: null };
+  const { rows, data } = samples;
+  const width = inputWidth(raw);
+  const columns = samples.layers * samples.width;
+  const mean = new Float64Array(width);
+  const squares = new Float64Array(width);
+  const eachValue = (act: (value: number, column: number) => void) => {
+    for (let end = columns; end <= rows * columns; end += columns) {
+      for (let column = 0; column < width; column++) act(data[end - width + column] as number, column);
+    }
+  };
+  eachValue((value, column) => {
+    mean[column] = (mean[column] as number) + value / rows;
+  });
+  eachValue((value, column) => {
+    squares[column] = (squares[column] as number) + (value - (mean[column] as number)) ** 2;
+  });
+  // A standard deviation of rounding errors alone is none.
+  const scale = squares.map((sum, column) => {
+    const std = Math.sqrt(sum / rows);
+    return std > 1e-6 * Math.abs(mean[column] as number) ? 1 / std : 0;
+  });
+  return { ...raw, standardiser: { mean, scale } };
 }
 
 /** The samples of these numbers. */
-export function pickRows(samples: Samples, numbers: Uint32Array): Samples {
-  const columns = samples.width * samples.layers;
-  const data = new Float32Array(numbers.length * columns);
-  const labels = new Int32Array(numbers.length);
-  numbers.forEach((number, at) => {
-    data.set(samples.data.subarray(number * columns, (number + 1) * columns), at * columns);
-    labels[at] = samples.labels[number] as number;
-  });
-  return { ...samples, rows: numbers.length, data, labels };
+export function pickSamples(samples: Samples, numbers: Uint32Array): Samples {
+  const data = inputRows({ samples, features: 'last-4', standardiser: null }, numbers);
+  return { ...samples, rows: numbers.length, data, labels: labelsOf(samples, numbers) };
 }
 
-/** @throws Error if samples are none, or not what they say */
+/** The classes of the samples of these numbers. */
+export function labelsOf({ labels }: Samples, numbers: Uint32Array): Int32Array {
+  return Int32Array.from(numbers, (number) => labels[number] as number);
+}
+
+/** The numbers from `start` up to `end`. */
+export function range(start: number, end: number): Uint32Array {
+  return Uint32Array.from({ length: end - start }, (_, at) => start + at);
+}
+
+/** Numbers in pieces of at most `size`, each with the place of its first one. */
+export function* piecesOf(numbers: Uint32Array, size: number): Generator<{ start: number; piece: Uint32Array }> {
+  for (let start = 0; start < numbers.length; start += size) {
+    yield { start, piece: numbers.subarray(start, start + size) };
+  }
+}
+
+/**
+ * A random tenth of the training samples, on which choices are made (which head, which regularisation), and the rest:
+ * the same for everything that is chosen. None is held out where there are fewer than ten.
+ */
+export function holdOut(rows: number): { held: Uint32Array; rest: Uint32Array } {
+  const order = new RandomStream(0, 'held out').permutation(rows);
+  const count = Math.floor(rows / 10);
+  return { held: order.slice(0, count), rest: order.slice(count) };
+}
+
+/** @throws Error if there are no samples, or they are not what they say */
 export function checkSamples(name: string, { rows, width, layers, data, labels }: Samples, classes: number): void {
   const expected = rows * width * layers;
   if (rows === 0 || data.length !== expected || labels.length !== rows) {
