@@ -2,7 +2,7 @@ import { type Command, Option as Flag } from 'commander';
 import { UserError, unknownName } from '../core/base/errors.js';
 import { readNumber } from '../core/config/option.js';
 import { DEVICES, type DeviceName, ENGINE_NAMES, type EngineChoice } from '../core/engine/contract.js';
-import { SELECTIONS, type Selection } from '../core/eval/selection.js';
+import { SELECTIONS, type Selection } from '../core/eval/protocols.js';
 
 /** What the command line of an evaluation said; numbers are not checked yet. */
 export interface EvaluationFlags {

@@ -6,7 +6,7 @@ import { startEngine } from '../core/engine/start.js';
 import { type ExtractOptions, extractFeatures, type FeatureTable } from '../core/eval/features.js';
 import { checkFeaturesFile, writeFeatures } from '../core/eval/features-file.js';
 import { atImageSize, type FeatureNetwork, loadNetwork } from '../core/eval/network.js';
-import { openSplit, type SplitImages } from '../core/eval/open-split.js';
+import { openSplit, type SplitImages } from '../core/eval/open-labelled.js';
 import { showRows } from '../core/report/row-progress.js';
 import type { FeaturesFlags } from './features.js';
 import { numberFrom0, wholeNumber } from './numbers.js';

@@ -2,9 +2,9 @@ import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import type { Parameters } from '../nn/parameters.js';
+import { ranksOf } from './accuracy.js';
 import { type Classifier, logitsOf } from './classifier.js';
 import type { LabelledBatch } from './labelled-batches.js';
-import { ranksOf } from './ranks.js';
 
 /** For each image of the batches the rank of the right class, from 0. */
 export type ComputeRanks = (

@@ -3,9 +3,10 @@ import type { DataSet, FeatureKind, ImageCollection, Interpolation } from '../co
 import type { Engine, EngineChoice } from '../engine/contract.js';
 import { startEngine } from '../engine/start.js';
 import { tf } from '../engine/tf.js';
-import { extractFeatures, featureColumns } from './features.js';
+import { extractFeatures } from './features.js';
 import { atImageSize, type FeatureNetwork, loadNetwork } from './network.js';
-import { openSplit, type SplitImages, withoutLabels } from './open-split.js';
+import { openSplit, type SplitImages, withoutLabels } from './open-labelled.js';
+import { featureColumns } from './samples.js';
 import type { UnreadableImage } from './unreadable.js';
 
 /** A frozen encoder and the engine that computes it. */

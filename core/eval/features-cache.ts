@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeFolders, removeLeftOvers, writeFileAtomically } from '../base/atomic.js';
+import { removeLeftOvers, writeFileAtomically } from '../base/atomic.js';
 import { explainWriteError, UserError } from '../base/errors.js';
 import { readSafetensors, writeSafetensors } from '../checkpoint/safetensors.js';
 import type { ImageCollection } from '../contract/data-sets.js';
+import { makeFolders } from '../run/run-folder.js';
 import type { ExtractOptions } from './features.js';
 import type { FeatureNetwork } from './network.js';
 

@@ -6,7 +6,7 @@ import { shownName } from '../base/file-names.js';
 import { type StoredTensor, writeSafetensors } from '../checkpoint/safetensors.js';
 import type { FeatureKind } from '../contract/data-sets.js';
 import type { FeatureTable } from './features.js';
-import { inputRows, inputWidth, range } from './samples.js';
+import { featureColumns } from './samples.js';
 
 /** Where features are written, and how. */
 export interface FeaturesFile {
@@ -53,8 +53,8 @@ export function checkFeaturesFile(path: string, force: boolean): void {
  */
 export async function writeFeatures(table: FeatureTable, file: FeaturesFile): Promise<string[]> {
   const { path, kind, classes } = file;
-  const inputs = { samples: table, features: kind, standardiser: null };
-  const features = { shape: [table.rows, inputWidth(inputs)], data: inputRows(inputs, range(0, table.rows)) };
+  const data = featureColumns(table, kind);
+  const features = { shape: [table.rows, data.length / Math.max(1, table.rows)], data };
   const labels = { shape: [table.rows], data: table.labels };
   const beside = companions(path);
   if (!beside) {

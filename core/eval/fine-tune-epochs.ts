@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { UserError } from '../base/errors.js';
 import type { RandomStream } from '../base/random.js';
+import type { LabelledImages } from '../contract/data-sets.js';
 import { randAugment, readRandAugment } from '../data/augment/rand-augment.js';
 import { stepsPerEpoch } from '../data/loader.js';
 import type { Picture } from '../data/picture.js';
@@ -9,7 +10,6 @@ import { tf } from '../engine/tf.js';
 import type { Parameters } from '../nn/parameters.js';
 import { layerRates } from '../optim/layer-rates.js';
 import { learningRateAt } from '../optim/schedules.js';
-import type { LabelledImages } from '../plugin.js';
 import { type Classifier, initialClassifier } from './classifier.js';
 import { type FineTuneSettings, stepRate } from './fine-tune-settings.js';
 import { FineTuningNotFinite, initialFineTuneState, prepareFineTuneStep } from './fine-tune-step.js';

@@ -1,6 +1,6 @@
 import { UserError } from '../base/errors.js';
+import type { LabelledData } from '../contract/data-sets.js';
 import { readRandAugment } from '../data/augment/rand-augment.js';
-import type { LabelledData } from '../plugin.js';
 
 export interface FineTuneSettings {
   epochs: number;

@@ -1,6 +1,7 @@
+import type { LabelledData } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
 import { availableCores } from '../engine/threads.js';
-import type { LabelledData } from '../plugin.js';
+import { percentWithin } from './accuracy.js';
 import { createClassifier } from './classifier.js';
 import { prepareRanks } from './classifier-ranks.js';
 import { type FineTuneReading, fineTunedEpochs } from './fine-tune-epochs.js';
@@ -8,7 +9,6 @@ import { fineTuneMicroBatchSize } from './fine-tune-memory.js';
 import { checkFineTuning, type FineTuneSettings, testedEpochs } from './fine-tune-settings.js';
 import { testBatches } from './labelled-batches.js';
 import type { FeatureNetwork } from './network.js';
-import { percentWithin } from './ranks.js';
 import { type UnreadableImage, UnreadableShare } from './unreadable.js';
 
 export type { FineTuneSettings } from './fine-tune-settings.js';

@@ -13,8 +13,8 @@ import {
   type Inputs,
   inputRows,
   labelsOf,
-  piecesOf,
   pickSamples,
+  piecesOf,
   range,
   type Samples,
   standardise,
@@ -121,8 +121,7 @@ export async function selectHead(
   }
   const { held, rest } = holdOut(plain.rows);
   const train = async (epoch: number) => pickSamples(await task.train(epoch), rest);
-  const heads =
-    held.length === 0 ? [] : await trainHeads(engine, { ...task, train, test: pickSamples(plain, held) });
+  const heads = held.length === 0 ? [] : await trainHeads(engine, { ...task, train, test: pickSamples(plain, held) });
   const choice = heads.length > 0 ? bestOf(heads).choice : headChoices(task.protocol)[0];
   if (!choice) throw new Error('a protocol without heads');
   const { onEpoch: _, ...alone } = task;

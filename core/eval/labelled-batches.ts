@@ -1,11 +1,11 @@
 import { inOrder } from '../base/pool.js';
 import { RandomStream } from '../base/random.js';
+import type { LabelledImages } from '../contract/data-sets.js';
 import { stepsPerEpoch } from '../data/loader.js';
 import { toNormalised } from '../data/normalise.js';
 import { epochOrders } from '../data/order.js';
 import type { Picture } from '../data/picture.js';
 import { unreadableReason } from '../data/skipped.js';
-import type { LabelledImages } from '../plugin.js';
 import { testView, trainView, type ViewSettings } from './transform.js';
 import type { UnreadableShare } from './unreadable.js';
 

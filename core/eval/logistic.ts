@@ -125,7 +125,11 @@ export function prepareFits(engine: Engine, classes: number, signal?: AbortSigna
     return { loss, gradient };
   }
 
-  return async function* fits(inputs: Inputs, numbers: Uint32Array, cs: readonly number[]): AsyncGenerator<LogisticFit> {
+  return async function* fits(
+    inputs: Inputs,
+    numbers: Uint32Array,
+    cs: readonly number[],
+  ): AsyncGenerator<LogisticFit> {
     const width = inputWidth(inputs);
     const rows = numbers.length;
     const products = await productsOf(engine, inputs, numbers);
@@ -162,12 +166,7 @@ type Piece = { x: Tensor2D; labels: Tensor1D };
  * Without it, features that nearly repeat one another, as a network's do, take thousands of steps.
  * @param products Σ x xᵀ over the fitted, standardised samples [K, K]
  */
-function preconditioner(
-  products: Float64Array,
-  rows: number,
-  classes: number,
-  regularisation: number,
-): Precondition {
+function preconditioner(products: Float64Array, rows: number, classes: number, regularisation: number): Precondition {
   const width = Math.sqrt(products.length);
   const curvature = (classes - 1) / classes ** 2;
   // The covariance's own rounding errors, in single precision, must not be taken for directions.
@@ -180,7 +179,11 @@ function preconditioner(
       const product = products[(start + Math.floor(at / size)) * width + start + (at % size)] as number;
       return (curvature * product) / rows + (isDiagonal(at) ? damping : 0);
     });
-    const inverse = solvePositive(matrix, Float64Array.from(matrix, (_, at) => Number(isDiagonal(at))), size);
+    const inverse = solvePositive(
+      matrix,
+      Float64Array.from(matrix, (_, at) => Number(isDiagonal(at))),
+      size,
+    );
     if (!inverse) throw notFinite();
     return { start, size, inverse };
   });

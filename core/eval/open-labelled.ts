@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { UserError, unknownName } from '../base/errors.js';
 import { systemPath } from '../base/file-names.js';
-import type { DataSet, LabelledData, LabelledImages, ProbeProtocol } from '../contract/data-sets.js';
+import type { DataSet, ImageCollection, LabelledData, LabelledImages, ProbeProtocol } from '../contract/data-sets.js';
 import { openDataSet } from '../data/labelled.js';
 import { findDataSet, openData, splitName } from '../data/open.js';
 import { areShards } from '../data/shards/find.js';
@@ -95,9 +95,13 @@ export async function openSplit(
     });
   }
   const images = await openData([word], dataSets);
-  const { description, length, fingerprint, notes = [] } = images;
-  const unlabelled = { description, length, fingerprint, item: (at: number) => images.item(at), classOf: () => -1 };
-  return { images: unlabelled, classes: null, notes, transform };
+  return { images: withoutLabels(images), classes: null, notes: images.notes ?? [], transform };
+}
+
+/** Images whose classes nobody asks for. */
+export function withoutLabels(images: ImageCollection): LabelledImages {
+  const { description, length, fingerprint } = images;
+  return { description, length, fingerprint, item: (index) => images.item(index), classOf: () => -1 };
 }
 
 function namesOfLabelled(dataSets: readonly DataSet[]): string {

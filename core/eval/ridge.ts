@@ -1,16 +1,7 @@
 import type { Engine } from '../engine/contract.js';
 import { solvePositive } from './cholesky.js';
 import { addScaled, bestChoice, type LinearClassifier, linearRanks, notFinite, productsOf } from './linear.js';
-import {
-  holdOut,
-  type Inputs,
-  inputRows,
-  inputWidth,
-  piecesOf,
-  range,
-  type Samples,
-  standardise,
-} from './samples.js';
+import { holdOut, type Inputs, inputRows, inputWidth, piecesOf, range, type Samples, standardise } from './samples.js';
 
 /*
  * Letters: M samples, K width of the inputs, C classes.
@@ -28,7 +19,6 @@ export interface Sums {
   /** Σ y [C] */
   readonly counts: Float64Array;
 }
-
 
 /** Regularisation to choose from, in units of the features' variance, which is 1; strongest first. */
 const REGULARISATIONS = [1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001] as const;

@@ -59,6 +59,12 @@ export function inputRows(inputs: Inputs, numbers: Uint32Array): Float32Array {
   return rows;
 }
 
+/** The features of a kind of all samples, [M, K]; not copied where they are all columns. */
+export function featureColumns(samples: Samples, features: FeatureKind): Float32Array {
+  if (features === 'last-4' || samples.layers === 1) return samples.data;
+  return inputRows({ samples, features, standardiser: null }, range(0, samples.rows));
+}
+
 /** The features of samples standardised to mean 0 and variance 1. */
 export function standardise(samples: Samples, features: FeatureKind): Inputs {
   const raw: Inputs = { samples, features, standardiser: null };

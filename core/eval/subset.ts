@@ -3,11 +3,12 @@ import { posix } from 'node:path';
 import { UserError } from '../base/errors.js';
 import { shownName } from '../base/file-names.js';
 import { RandomStream } from '../base/random.js';
+import type { LabelledImages } from '../contract/data-sets.js';
+import { takeCensus } from '../data/census.js';
 import { readLines } from '../data/listing/name-list.js';
-import type { LabelledImages } from '../plugin.js';
 
 /** Names shown in messages. */
-const SHOWN = 3;
+const MAX_SHOWN = 3;
 
 /**
  * The images that a list names, in their own order. The list is a text file with one name a line, such as
@@ -35,8 +36,7 @@ export async function subsetByFile(images: LabelledImages, listFile: string): Pr
       { expected: 'names that only one image has', remedy: 'rename the images, or draw a part of them by its size' },
     );
   }
-  const chosen = [...new Set([...places.values()].flat())].sort((a, b) => a - b);
-  return pick(images, chosen, listFile);
+  return pick(images, [...places.values()].flat(), listFile);
 }
 
 /**
@@ -57,17 +57,17 @@ export function subsetByFraction(
       expected: 'a number above 0, up to 1: 0.01 is 1%',
     });
   }
-  const chosen = membersOf(images, classes).flatMap((members, label) => {
+  const chosen = takeCensus(images, classes).members.flatMap((members, label) => {
     const count = Math.min(members.length, Math.max(1, Math.round(fraction * members.length)));
     const order = new RandomStream(seed, 'subset', label).permutation(members.length);
     return Array.from(order.subarray(0, count), (at) => members[at] as number);
   });
-  chosen.sort((a, b) => a - b);
   return pick(images, chosen, `${Number((100 * fraction).toPrecision(6))}% of each class, seed ${seed}`);
 }
 
-/** The images with these numbers, in ascending order. */
-function pick(images: LabelledImages, chosen: readonly number[], how: string): LabelledImages {
+/** The images with these numbers, in their own order. */
+function pick(images: LabelledImages, numbers: readonly number[], how: string): LabelledImages {
+  const chosen = numbers.toSorted((a, b) => a - b);
   const place = (index: number): number => {
     const found = chosen[index];
     if (found === undefined) throw new Error(`there is no image ${index} of ${chosen.length}`);
@@ -81,18 +81,6 @@ function pick(images: LabelledImages, chosen: readonly number[], how: string): L
     item: (index) => images.item(place(index)),
     classOf: (index) => images.classOf(place(index)),
   };
-}
-
-/** The numbers of the images of each class. */
-function membersOf(images: LabelledImages, classes: number): number[][] {
-  const members = Array.from({ length: classes }, (): number[] => []);
-  for (let index = 0; index < images.length; index++) {
-    const label = images.classOf(index);
-    const list = members[label];
-    if (!list) throw new Error(`image ${index} of ${images.description} is of class ${label} of ${classes}`);
-    list.push(index);
-  }
-  return members;
 }
 
 /** Where each of the wanted names is found. */
@@ -123,5 +111,5 @@ function stem(name: string): string {
 }
 
 function first(names: readonly string[]): string {
-  return names.slice(0, SHOWN).join(', ') + (names.length > SHOWN ? ', ...' : '');
+  return names.slice(0, MAX_SHOWN).join(', ') + (names.length > MAX_SHOWN ? ', ...' : '');
 }

@@ -1,10 +1,10 @@
 import type { RandomStream } from '../base/random.js';
 import { roundHalfToEven } from '../base/rounding.js';
+import type { ImageItem, Interpolation } from '../contract/data-sets.js';
 import { flip } from '../data/augment/flip.js';
 import { type CropBox, randomCropBox } from '../data/crop.js';
 import { readPicture } from '../data/picture.js';
 import { resample } from '../data/resample/resample.js';
-import type { ImageItem, Interpolation } from '../plugin.js';
 
 /** How an evaluated network sees images. */
 export interface ViewSettings {

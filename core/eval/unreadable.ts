@@ -7,19 +7,19 @@ export interface UnreadableImage {
 }
 
 /** Examples in the message when there are too many. */
-const SHOWN = 5;
+const MAX_SHOWN = 5;
 
-/** The images that could not be read, each once, up to a part of all. */
+/** The images that could not be read, each once, up to a fraction of all. */
 export class UnreadableShare {
   readonly #images = new Map<number, UnreadableImage>();
 
   /**
    * @param total images of the data set
-   * @param allowedShare part of them that may be unreadable
+   * @param allowedFraction fraction of them that may be unreadable
    */
   constructor(
     private readonly total: number,
-    private readonly allowedShare: number,
+    private readonly allowedFraction: number,
   ) {}
 
   /** In the order of the data set. */
@@ -34,14 +34,14 @@ export class UnreadableShare {
   add(index: number, image: UnreadableImage): void {
     this.#images.set(index, image);
     const count = this.#images.size;
-    if (count <= this.allowedShare * this.total) return;
-    const lines = this.images.slice(0, SHOWN).map(({ name, reason }) => `${name}: ${reason}`);
+    if (count <= this.allowedFraction * this.total) return;
+    const lines = this.images.slice(0, MAX_SHOWN).map(({ name, reason }) => `${name}: ${reason}`);
     const problem =
       count === 1
         ? `an image cannot be read: ${lines[0]}`
         : `${count} of ${this.total} images cannot be read\n    ${lines.join('\n    ')}`;
     throw new UserError(problem, {
-      expected: `at most ${Number((100 * this.allowedShare).toFixed(2))}% of the images unreadable`,
+      expected: `at most ${Number((100 * this.allowedFraction).toFixed(2))}% of the images unreadable`,
       remedy: 'repair or remove them, or raise --max-unreadable',
     });
   }

@@ -2,7 +2,7 @@ import type { ProbeProtocol } from '../contract/data-sets.js';
 import type { EvaluationTask } from '../eval/evaluate.js';
 import type { FineTuneProtocol } from '../eval/fine-tune-protocols.js';
 import { type FineTuneSettings, stepRate } from '../eval/fine-tune-settings.js';
-import type { Selection } from '../eval/selection.js';
+import type { Selection } from '../eval/protocols.js';
 
 const VIEWS = {
   crop: { train: 'random resized crop (0.08-1 of the area) and flip', test: 'resized, centre crop' },

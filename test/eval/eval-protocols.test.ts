@@ -1,9 +1,13 @@
 import test from 'ava';
 import { RandomStream } from '../../core/base/random.js';
-import { accuracies } from '../../core/eval/accuracy.js';
-import { headChoices } from '../../core/eval/heads.js';
-import { LINEAR_PROTOCOL, learningRateAt, quickProtocol, stepsPerEpoch } from '../../core/eval/protocols.js';
-import { rankOf } from '../../core/eval/ranks.js';
+import { accuracies, rankOf } from '../../core/eval/accuracy.js';
+import {
+  headChoices,
+  LINEAR_PROTOCOL,
+  learningRateAt,
+  quickProtocol,
+  stepsPerEpoch,
+} from '../../core/eval/protocols.js';
 import type { ProbeProtocol } from '../../core/plugin.js';
 
 const COSINE: ProbeProtocol = {

@@ -6,6 +6,7 @@ import { RandomStream } from '../../core/base/random.js';
 import type { Engine } from '../../core/engine/contract.js';
 import { startEngine } from '../../core/engine/start.js';
 import { type Tensor, type Tensor1D, type Tensor2D, tf } from '../../core/engine/tf.js';
+import { percentWithin } from '../../core/eval/accuracy.js';
 import {
   type GroupState,
   groupGradient,
@@ -15,14 +16,11 @@ import {
   initialGroupState,
   testLogits,
 } from '../../core/eval/head-group.js';
-import { selectHead } from '../../core/eval/head-selection.js';
-import { type HeadChoice, type HeadTask, headName, trainHeads } from '../../core/eval/heads.js';
+import { type HeadTask, selectHead, trainHeads } from '../../core/eval/heads.js';
 import { logisticRegression } from '../../core/eval/logistic.js';
 import { nearestNeighbours } from '../../core/eval/neighbours.js';
-import { quickProtocol } from '../../core/eval/protocols.js';
-import { percentWithin } from '../../core/eval/ranks.js';
-import { ridgeHead } from '../../core/eval/ridge.js';
-import { ridgeSolution, sumsOf } from '../../core/eval/ridge-sums.js';
+import { type HeadChoice, headName, quickProtocol } from '../../core/eval/protocols.js';
+import { ridgeHead, ridgeSolution, sumsOf } from '../../core/eval/ridge.js';
 import type { Samples } from '../../core/eval/samples.js';
 import { larsStep } from '../../core/optim/head-optimisers.js';
 import type { HeadNorm, ProbeProtocol } from '../../core/plugin.js';
@@ -345,9 +343,9 @@ testOnEngines(test, engines, 'ridge regression solves the normal equations', asy
   const [rows, width, classes] = [150, 6, 4];
   const samples = clouds(rows, 0.8, 1);
   const last = (row: number) => [...samples.data.subarray((2 * row + 1) * width, (2 * row + 2) * width)];
-  const identity = { mean: new Float64Array(width), scale: new Float64Array(width).fill(1) };
+  const inputs = { samples, features: 'last', standardiser: null } as const;
   const all = Uint32Array.from({ length: rows }, (_, at) => at);
-  const solution = ridgeSolution(await sumsOf(engine, samples, identity, all, classes), 0.05);
+  const solution = ridgeSolution(await sumsOf(engine, inputs, all, classes), 0.05);
   const x = new Matrix(all.length, width);
   const y = new Matrix(all.length, classes);
   for (const row of all) {

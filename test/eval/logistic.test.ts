@@ -3,12 +3,11 @@ import { join } from 'node:path';
 import test from 'ava';
 import { RandomStream } from '../../core/base/random.js';
 import { tf } from '../../core/engine/tf.js';
+import { percentWithin } from '../../core/eval/accuracy.js';
 import { minimise } from '../../core/eval/lbfgs.js';
-import { linearRanks } from '../../core/eval/linear-ranks.js';
+import { linearRanks } from '../../core/eval/linear.js';
 import { logisticRegression, prepareFits } from '../../core/eval/logistic.js';
-import { percentWithin } from '../../core/eval/ranks.js';
-import type { Samples } from '../../core/eval/samples.js';
-import { standardiserOf } from '../../core/eval/standardise.js';
+import { range, type Samples, standardise } from '../../core/eval/samples.js';
 import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
 import { ROOT } from '../helpers/paths.js';
 
@@ -31,7 +30,6 @@ function samplesOf(data: readonly number[], labels: readonly number[], width = G
 
 const TRAIN = samplesOf(GOLDEN.train, GOLDEN.labels);
 const TEST = samplesOf(GOLDEN.test, GOLDEN.testLabels);
-const numbers = (rows: number) => Uint32Array.from({ length: rows }, (_, at) => at);
 
 testOnEngines(
   test,
@@ -40,10 +38,11 @@ testOnEngines(
   async (t, engine) => {
     const { classes, width, cases } = GOLDEN;
     const before = tf.memory().numTensors;
-    const standardiser = standardiserOf(TRAIN);
+    const inputs = standardise(TRAIN, 'last');
     const fits = prepareFits(engine, classes);
     const cs = cases.map(({ c }) => c);
-    for await (const { weight, bias, c, loss } of fits(TRAIN, standardiser, numbers(TRAIN.rows), cs)) {
+    for await (const { weight, bias, choice, loss } of fits(inputs, range(0, TRAIN.rows), cs)) {
+      const { c } = choice;
       const expected = cases.find((one) => one.c === c);
       if (!expected) return t.fail();
       t.true(Math.abs(loss - expected.loss) < 2e-6, `C ${c}: ${loss}, ${expected.loss}`);
@@ -59,7 +58,7 @@ testOnEngines(
         ) < 2e-3,
         `C ${c}`,
       );
-      const ranks = await linearRanks(engine, { weight, bias }, TEST, standardiser, numbers(TEST.rows), classes);
+      const ranks = await linearRanks(engine, { weight, bias }, { ...inputs, samples: TEST }, range(0, TEST.rows));
       t.true(Math.abs(percentWithin(ranks, 1) - expected.top1) < 1e-9);
     }
     t.is(tf.memory().numTensors, before);
@@ -106,15 +105,15 @@ test('L-BFGS finds the minimum of a long narrow valley', async (t) => {
     loss: scales.reduce((sum, scale, at) => sum + Math.cosh(0.3 * ((point[at] as number) - at)) * scale, 0),
     gradient: Float64Array.from(scales, (scale, at) => 0.3 * scale * Math.sinh(0.3 * ((point[at] as number) - at))),
   });
-  const still = async (vector: Float64Array) => vector;
-  const settings = { tolerance: 1e-8, mostIterations: 200 };
+  const still = (vector: Float64Array) => vector;
+  const settings = { tolerance: 1e-8, maxIterations: 200 };
   const { point, iterations } = await minimise(evaluate, new Float64Array(5), still, settings);
   t.true(
     point.every((value, at) => Math.abs(value - at) < 1e-6),
     [...point].join(),
   );
   t.true(iterations < 100, `${iterations}`);
-  const known = async (vector: Float64Array) => vector.map((value, at) => value / (0.09 * (scales[at] as number)));
+  const known = (vector: Float64Array) => vector.map((value, at) => value / (0.09 * (scales[at] as number)));
   const guided = await minimise(evaluate, new Float64Array(5), known, settings);
   t.true(guided.iterations < iterations / 2, `${guided.iterations} of ${iterations}`);
 });

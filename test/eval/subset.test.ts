@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
 import { UserError } from '../../core/base/errors.js';
-import { percentWithin, ranksOf } from '../../core/eval/ranks.js';
+import { percentWithin, ranksOf } from '../../core/eval/accuracy.js';
 import { subsetByFile, subsetByFraction } from '../../core/eval/subset.js';
 import type { LabelledImages } from '../../core/plugin.js';
 import { temporaryFolder } from '../helpers/command.js';

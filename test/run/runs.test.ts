@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { UserError } from '../../core/base/errors.js';
 import { thisProcess } from '../../core/base/lock-owner.js';
-import { writeResults } from '../../core/report/results-file.js';
+import { writeResults } from '../../core/eval/results-file.js';
 import { findRuns } from '../../core/run/runs.js';
 import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { evaluationResult } from '../helpers/evaluation.js';
