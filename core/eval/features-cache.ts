@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import { removeLeftOvers, writeFileAtomically } from '../base/atomic.js';
 import { explainWriteError, UserError } from '../base/errors.js';
 import { readSafetensors, writeSafetensors } from '../checkpoint/safetensors.js';
-import type { ImageCollection } from '../contract/data-sets.js';
+import type { ImageCollection, Interpolation } from '../contract/data-sets.js';
 import { makeFolders } from '../run/run-folder.js';
-import type { ExtractOptions } from './features.js';
 import type { FeatureNetwork } from './network.js';
 
 /** Changes whenever the same network gives the same images other features. */
@@ -23,7 +22,17 @@ export type CachedNetwork = Omit<FeatureNetwork, 'encoder' | 'facts' | 'dispose'
 };
 
 /** What decides the features of a collection of images, beside the network and the images. */
-export type CacheSettings = Pick<ExtractOptions, 'views' | 'transform' | 'interpolation' | 'seed' | 'cacheBytes'>;
+export interface CacheSettings {
+  /** The test view of each image, or so many random training views. */
+  views: 'test' | number;
+  transform: 'crop' | 'squash';
+  /** How images are resized; default: bicubic. */
+  interpolation?: Interpolation;
+  /** Of the random views. */
+  seed: number;
+  /** Bytes that the whole folder may take; what is beyond is computed each time. Default: no limit. */
+  cacheBytes?: number;
+}
 
 /** Some rows of a feature table. */
 export interface FeaturePiece {

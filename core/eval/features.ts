@@ -1,12 +1,12 @@
 import { inOrder } from '../base/pool.js';
 import { RandomStream } from '../base/random.js';
-import type { Interpolation, LabelledImages } from '../contract/data-sets.js';
+import type { LabelledImages } from '../contract/data-sets.js';
 import { toNormalised } from '../data/normalise.js';
 import { unreadableReason } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { availableCores } from '../engine/threads.js';
-import { openFeatureCache } from './features-cache.js';
+import { type CacheSettings, openFeatureCache } from './features-cache.js';
 import { type FeatureNetwork, networkBackbone } from './network.js';
 import { pickSamples, type Samples } from './samples.js';
 import { testView, trainView } from './transform.js';
@@ -23,20 +23,11 @@ export interface FeatureTable extends Samples {
   readonly unreadable: readonly UnreadableImage[];
 }
 
-export interface ExtractOptions {
-  /** The test view of each image, or so many random training views. */
-  views: 'test' | number;
-  transform: 'crop' | 'squash';
-  /** How images are resized; default: bicubic. */
-  interpolation?: Interpolation;
+export interface ExtractOptions extends CacheSettings {
   /** Rows that are computed at once. */
   batchSize: number;
-  /** Of the random views. */
-  seed: number;
   /** Folder in which features are kept for the next time; null: none. */
   cache: string | null;
-  /** Bytes that the whole folder may take; what is beyond is computed each time. Default: no limit. */
-  cacheBytes?: number;
   /** Images that are decoded at the same time; default: twice the cores. */
   workers?: number;
   /** Images of more pixels than this cannot be read. */

@@ -1,5 +1,5 @@
-import type { ProbeProtocol } from '../contract/data-sets.js';
 import { type Tensor, tf } from '../engine/tf.js';
+import type { ProbeProtocol } from '../plugin.js';
 
 /*
  * Optimisers of heads that are trained side by side.

@@ -2,11 +2,10 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { UserError } from '../../core/base/errors.js';
-import { SMALL_FINE_TUNING } from '../../core/eval/fine-tune-protocols.js';
 import { addResults, mergeResults, readResults, writeResults } from '../../core/eval/results-file.js';
 import { findResults } from '../../core/report/results-search.js';
 import { temporaryFolder } from '../helpers/command.js';
-import { accuracies, evaluationResult } from '../helpers/evaluation.js';
+import { evaluationResult } from '../helpers/evaluation.js';
 
 test('results that are written are read again as they were, and nothing is left beside them', async (t) => {
   const folder = await temporaryFolder(t);
@@ -15,17 +14,6 @@ test('results that are written are read again as they were, and nothing is left 
   await writeResults(path, results);
   t.deepEqual(await readResults(path), results);
   t.deepEqual(await readdir(folder), ['results.json']);
-});
-
-test('fine-tuning of the time before its protocols had names is the one for small data', async (t) => {
-  const path = join(await temporaryFolder(t), 'results.json');
-  const settings = { epochs: 50, warmupEpochs: 5, baseLearningRate: 1e-3, batchSize: 256 };
-  const old = { ...settings, layerDecay: 0.75, weightDecay: 0.05, seed: 0 };
-  const fineTuning = { ...accuracies(50), curve: [50], settings: old };
-  await writeFile(path, JSON.stringify([{ ...evaluationResult(), fineTuning }]));
-  const [read] = await readResults(path);
-  t.is(read?.fineTuning?.protocol, 'small');
-  t.deepEqual(read?.fineTuning?.settings, SMALL_FINE_TUNING);
 });
 
 test('a damaged field is named', async (t) => {
