@@ -11,6 +11,7 @@ import { engineCommand } from './engine.js';
 import { featuresCommand } from './features.js';
 import { finetuneCommand } from './finetune-1pct.js';
 import { maskPreviewCommand } from './mask-preview.js';
+import { pluginCommand } from './plugin.js';
 import { pretrainCommand } from './pretrain.js';
 import { probeCommand } from './probe.js';
 import { runsCommand } from './runs.js';
@@ -56,6 +57,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     maskPreviewCommand(),
     configCommand(),
     engineCommand(),
+    pluginCommand(finish),
     benchCommand(),
   ];
   for (const command of commands) {

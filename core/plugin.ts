@@ -1,28 +1,40 @@
 import { UserError } from './base/errors.js';
 import { textOf as coreTextOf } from './base/text.js';
+import { PluginError } from './contract/plugin-error.js';
+import type { Plugin } from './plugins/plugin.js';
 
+// What every plugin may need.
 export { bytesOfName, nameFromBytes, shownName, systemPath } from './base/file-names.js';
+// What a method is made of.
+export type { RandomStream } from './base/random.js';
 export { parseTrustedJson as parseJson } from './base/text.js';
+export { automatic, choice, integer, interval, list, NONE, named, number, type Option } from './config/option.js';
+export type { Options } from './config/schema.js';
+export { checkWidth, encoderSize } from './config/sizes.js';
 export type * from './contract/data-sets.js';
 export type * from './contract/monitors.js';
 export type * from './contract/objectives.js';
+export { PluginError } from './contract/plugin-error.js';
+export { attention, gelu, layerNorm, linear, mlp, normalise } from './engine/functions.js';
+export { tf } from './engine/tf.js';
+export { type EmaOptions, emaDecay, emaOptions } from './methods/ema-options.js';
+export { predictionTerm, regularizerTerm, tryExtensions } from './methods/losses.js';
+export { drawMasks } from './methods/masks/multiblock.js';
+export { MULTIBLOCK_OPTIONS, multiblockSettings } from './methods/masks/options.js';
+export * from './methods/method.js';
+export { type Backbone, createVit } from './nn/backbone.js';
+export { initialValue } from './nn/init.js';
+export { predict } from './nn/masked-decoder.js';
+export { decoderShapes, encoderShapes, type ParameterShapes, type Parameters, parameter } from './nn/parameters.js';
+export { sincosPositions } from './nn/positions.js';
+export { gridSize, type ImageShape, type VitSize } from './nn/sizes.js';
+export { keepPositions, keepTokens, type MaskTensors, repeatMasks, type TokenIndices } from './nn/tokens.js';
+export { norm, patchify, project, transformerBlocks } from './nn/vit.js';
 export type { Plugin } from './plugins/plugin.js';
 
-/** A problem that the user can mend: what is wrong, what was expected, what to do. */
-export class PluginError extends Error {
-  override readonly name = 'PluginError';
-
-  /** A plugin may bring a copy of this class: the name tells. */
-  static override [Symbol.hasInstance](value: unknown): boolean {
-    return value instanceof Error && value.name === 'PluginError';
-  }
-
-  constructor(
-    problem: string,
-    readonly advice: { expected?: string; remedy?: string } = {},
-  ) {
-    super(problem);
-  }
+/** Keeps the type of a plugin while it is written. */
+export function definePlugin<const P extends Plugin>(plugin: P): P {
+  return plugin;
 }
 
 /**

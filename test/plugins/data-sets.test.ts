@@ -2,8 +2,8 @@ import { cp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import sharp from 'sharp';
+import { findDataSetFaults } from '../../core/check/data-set.js';
 import { type DataSet, type LabelledData, PluginError } from '../../core/plugin.js';
-import { findFaults } from '../../core/plugins/conformance.js';
 import template from '../../plugins/_template/index.js';
 import { distanceClass } from '../../plugins/clevr/scenes.js';
 import { indicesOfList } from '../../plugins/imagenet/index.js';
@@ -49,7 +49,7 @@ const labelsOf = ({ length, classOf }: LabelledData['train']) => Array.from({ le
 for (const [name, fixture, classes, train, tests] of FORMS) {
   test(`${name} in ${fixture} keeps to the contract, with all its images and classes`, async (t) => {
     const folder = join(DATA, fixture);
-    t.deepEqual(await findFaults(dataSet(name), { argument: folder, folder }), []);
+    t.deepEqual(await findDataSetFaults(dataSet(name), { argument: folder, folder }), []);
     const data = await openLabelled(name, folder);
     t.deepEqual([data.classes.length, data.train.length, data.test.length], [classes, train, tests]);
   });
@@ -86,7 +86,7 @@ test('every data set but shapes has a form in the fixtures', (t) => {
 });
 
 test('shapes keep to the contract; test scenes are none of the training scenes', async (t) => {
-  t.deepEqual(await findFaults(dataSet('shapes'), { argument: '200', decoded: 3 }), []);
+  t.deepEqual(await findDataSetFaults(dataSet('shapes'), { argument: '200', decoded: 3 }), []);
   const { train, test: tests } = await openLabelled('shapes', '400');
   t.deepEqual([train.length, tests.length, (await openLabelled('shapes', '20')).test.length], [400, 100, 64]);
 });
@@ -104,7 +104,7 @@ test('a class tree that has no test images of its own is found faulty by the con
     },
     protocol: { ...(dataSet('cifar100').protocol as NonNullable<DataSet['protocol']>), epochs: 20 },
   };
-  const faults = (await findFaults(broken, { argument: join(DATA, 'folder') })).join('\n');
+  const faults = (await findDataSetFaults(broken, { argument: join(DATA, 'folder') })).join('\n');
   for (const fault of [/two classes of one name/, /same fingerprint/, /both a training and a test/, /steps at/]) {
     t.regex(faults, fault);
   }
@@ -120,7 +120,7 @@ test('the template keeps to the contract', async (t) => {
     lines.push(`${number}.png,${number % 2 === 0 ? 'even' : 'odd'}`);
   }
   await writeFile(join(folder, 'labels.csv'), lines.join('\n'));
-  t.deepEqual(await findFaults(template.dataSets[0], { argument: folder, folder }), []);
+  t.deepEqual(await findDataSetFaults(template.dataSets[0], { argument: folder, folder }), []);
 });
 
 test('all forms of CIFAR-100 give the same pictures, in their right colours', async (t) => {

@@ -2,9 +2,10 @@ import { mkdtemp, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { reasonOf } from '../base/errors.js';
+import type { DataSet, ImageCollection, LabelledData } from '../contract/data-sets.js';
+import { PluginError } from '../contract/plugin-error.js';
 import { centreCrop } from '../data/image.js';
-import { type DataSet, type ImageCollection, type LabelledData, PluginError } from '../plugin.js';
-import { dataSetProblem } from './contract.js';
+import { dataSetProblem } from '../plugins/contract.js';
 
 /** What a data set is tried on. */
 export interface Trial {
@@ -23,7 +24,10 @@ const PIXEL_LIMIT = 1e8;
  * Holds a data set against the contract of plugins, on data that is whole.
  * @returns what it does wrong, one line each; nothing where it conforms
  */
-export async function findFaults(dataSet: DataSet, { argument, folder, decoded = 64 }: Trial): Promise<string[]> {
+export async function findDataSetFaults(
+  dataSet: DataSet,
+  { argument, folder, decoded = 64 }: Trial,
+): Promise<string[]> {
   const problem = dataSetProblem(dataSet);
   if (problem !== null) return [problem];
   const faults: string[] = [];

@@ -1,0 +1,75 @@
+import { reasonOf } from '../base/errors.js';
+import { RandomStream } from '../base/random.js';
+import { type Scalar, type Tensor, tf } from '../engine/tf.js';
+
+/** Fraction by which two ways to compute one number may differ in float32; finite differences are coarser. */
+const TOLERANCE = 1e-4;
+const SLOPE_TOLERANCE = 0.02;
+/** How far finite differences go to each side. */
+const STEP = 3e-3;
+
+/** What is looked for, and what is wrong with it, one line each. */
+export type Checks = Readonly<Record<string, () => Promise<readonly string[]> | readonly string[]>>;
+
+/**
+ * Runs checks one after the other, up to one that throws: what cannot be computed cannot be checked further. Tensors that
+ * they make are disposed of.
+ */
+export async function runChecks(checks: Checks): Promise<string[]> {
+  const faults: string[] = [];
+  tf.engine().startScope();
+  try {
+    for (const [what, check] of Object.entries(checks)) {
+      try {
+        for (const fault of await check()) faults.push(`${what}: ${fault}`);
+      } catch (error) {
+        return [...faults, `${what}: ${reasonOf(error)}`];
+      }
+    }
+  } finally {
+    tf.engine().endScope();
+  }
+  return faults;
+}
+
+/** Normal random numbers, the same for each name. */
+export function randomNumbers(name: string): (length: number) => Float32Array {
+  const stream = new RandomStream(0, `check ${name}`);
+  return (length) => Float32Array.from({ length }, () => stream.normal());
+}
+
+/** The same as tensors. */
+export function randomTensors(name: string): (...shape: number[]) => Tensor {
+  const numbers = randomNumbers(name);
+  return (...shape) => tf.tensor(numbers(shape.reduce((product, side) => product * side, 1)), shape);
+}
+
+export function isNear(a: number, b: number, tolerance = TOLERANCE): boolean {
+  return Math.abs(a - b) <= tolerance * Math.max(1e-2, Math.abs(a), Math.abs(b));
+}
+
+/** Whether all numbers are near, measured by the largest. */
+export function areNear(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+  const largest = Array.from(a).reduce((most, value) => Math.max(most, Math.abs(value)), 1e-2);
+  return (
+    a.length === b.length && Array.from(a).every((value, at) => Math.abs(value - Number(b[at])) <= TOLERANCE * largest)
+  );
+}
+
+/**
+ * Holds a derivative along a line against what the value does there.
+ * @param valueAt the value at a distance along the line
+ * @returns null where both agree
+ */
+export async function slopeFault(
+  valueAt: (distance: number) => Promise<number>,
+  derivative: number,
+): Promise<string | null> {
+  const numeric = ((await valueAt(STEP)) - (await valueAt(-STEP))) / (2 * STEP);
+  if (isNear(numeric, derivative, SLOPE_TOLERANCE)) return null;
+  return `${derivative.toPrecision(3)}, by finite differences ${numeric.toPrecision(3)}`;
+}
+
+export async function numberOf(scalar: Scalar): Promise<number> {
+  return (await scalar.data())[0] as number;
+}
