@@ -11,6 +11,7 @@ import { selectPlugins } from '../plugins/selected.js';
 import { type Gradients, prepareGradients } from '../train/gradients.js';
 import { splitBatch } from '../train/parts.js';
 import { initialState, mapNetworks, tensorsOf } from '../train/state.js';
+import { drawFaults, networkFaults, rateFaults } from './declarations.js';
 import { areNear, type Checks, isNear, numberOf, randomNumbers, runChecks, slopeFault } from './numbers.js';
 
 /** The sizes in which a method is tried: 16 patches. */
@@ -38,7 +39,7 @@ export async function findMethodFaults(
     return size ? [[name, size[1]]] : [];
   });
   return runChecks({
-    presets: () => presetFaults(definition),
+    options: () => presetFaults(definition),
     'a small model': async () => {
       const { options } = resolveOptions({ methods: [definition], flags: { ...TINY, ...Object.fromEntries(own) } });
       const { extensions } = selectPlugins(definition, options, plugins);
@@ -57,12 +58,16 @@ export async function findMethodFaults(
   });
 }
 
-/** What is wrong with options under a name. */
+/** What is wrong with options under a name, and with the method's defaults. */
 function presetFaults(definition: MethodDefinition): string[] {
-  for (const preset of Object.keys(definition.presets)) {
-    const { options } = resolveOptions({ methods: [definition], preset, flags: {} });
+  const given = Object.entries(definition.presets).map(([name, { options }]) => ({
+    path: `the preset ${name}`,
+    options,
+  }));
+  for (const file of [{ path: 'the defaults', options: definition.defaults }, ...given]) {
+    const { options } = resolveOptions({ methods: [definition], file: { preset: undefined, ...file }, flags: {} });
     checkMethodOptions(definition, options);
-    if (!definition.describe(options)) return [`${preset}: describe gives no text`];
+    if (!definition.describe(options)) return [`${file.path}: describe gives no text`];
   }
   return [];
 }
@@ -75,8 +80,8 @@ function modelChecks(engine: Engine, method: Method, patchCount: number): Checks
   const lossOf = async (weights: Networks, step: number) => numberOf((await wholeOf(weights, step)).loss);
   return {
     networks: () => networkFaults(method),
-    rates: () => rateFaults(method),
-    draw: () => drawFaults(method, patchCount),
+    rates: () => rateFaults(method, STEPS, LENGTH),
+    draw: () => drawFaults(() => drawOf(method), TINY.batchSize, patchCount),
     loss: async () => {
       const [first, again] = [await lossOf(networks, 1), await lossOf(networks, 1)];
       if (!Number.isFinite(first)) throw new Error(`is ${first}`);
@@ -110,32 +115,6 @@ function modelChecks(engine: Engine, method: Method, patchCount: number): Checks
   };
 }
 
-function networkFaults({ networks, encoders, rates, terms, logs, views }: Method): string[] {
-  const faults: string[] = [];
-  for (const [name, { role, shapes }] of Object.entries(networks)) {
-    if (role.by !== 'ema') continue;
-    const followed = networks[role.of];
-    if (followed?.role.by !== 'gradient') faults.push(`${name} follows ${role.of}, which is not trained`);
-    else if (Object.keys(shapes).some((parameter) => followed.shapes[parameter]?.join() !== shapes[parameter]?.join()))
-      faults.push(`${name} has parameters that ${role.of}, which it follows, has not`);
-    if (!rates[role.decay]) faults.push(`${name}: there is no rate '${role.decay}'`);
-  }
-  const absent = Object.values(encoders).find((network) => !networks[network]);
-  if (absent !== undefined) faults.push(`the encoder ${absent} is none of them`);
-  if (Object.keys(encoders).length === 0) faults.push('none is an encoder that can be evaluated');
-  for (const [what, items] of Object.entries({ terms, logs, views })) {
-    const names = items.map(({ name }) => name);
-    if (new Set(names).size < names.length) faults.push(`two ${what} have one name`);
-  }
-  return faults;
-}
-
-function rateFaults({ rates }: Method): string[] {
-  return Object.entries(rates)
-    .filter(([, rate]) => !STEPS.every((step) => Number.isFinite(rate(step, LENGTH))))
-    .map(([name]) => `${name} is not always a number`);
-}
-
 function drawOf({ draw }: Method, step = 1): BatchDraw {
   return (
     draw?.(new RandomStream(0, 'masks', step), TINY.batchSize) ?? {
@@ -143,25 +122,6 @@ function drawOf({ draw }: Method, step = 1): BatchDraw {
       logs: {},
     }
   );
-}
-
-function drawFaults(method: Method, patchCount: number): string[] {
-  const [first, again] = [drawOf(method), drawOf(method)];
-  if (JSON.stringify(first) !== JSON.stringify(again))
-    return ['the same random numbers give other masks the second time'];
-  const images = first.groups.reduce((sum, { imageCount }) => sum + imageCount, 0);
-  const faults = images === TINY.batchSize ? [] : [`groups have ${images} images, the batch ${TINY.batchSize}`];
-  for (const [name, mask] of first.groups.flatMap(({ masks }) => Object.entries(masks))) {
-    if (mask.patchCount !== patchCount)
-      faults.push(`${name}: an image has ${patchCount} patches, not ${mask.patchCount}`);
-    for (let from = 0; from < mask.indices.length; from += mask.tokenCount) {
-      const patches = mask.indices.subarray(from, from + mask.tokenCount);
-      if (patches.some((patch) => patch < 0 || patch >= patchCount))
-        faults.push(`${name}: a patch is outside the grid`);
-      if (new Set(patches).size < patches.length) faults.push(`${name}: a patch comes twice`);
-    }
-  }
-  return [...new Set(faults)];
 }
 
 /** Random images with what is drawn for them, in parts of at most so many. */

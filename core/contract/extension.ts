@@ -20,17 +20,20 @@ export function describeExtension({ kind, item, plugin }: AnyExtension): string 
   return `the ${kind} '${item.name}' of the plugin ${plugin}`;
 }
 
-/** Where the program's own code lies, in the lines of a stack. */
-const PROGRAM = ['core/', 'commands/', 'bin/'].map((folder) => new URL(`../../${folder}`, import.meta.url).href);
+/** Where the program's own code lies, in the lines of a stack: compiled, or as source where there are source maps. */
+const PROGRAM = ['../..', '../../..'].flatMap((root) =>
+  ['core', 'commands', 'bin'].map((folder) => fileURLToPath(new URL(`${root}/${folder}/`, import.meta.url))),
+);
 
 /** What went wrong in a plugin and, where its stack tells, where in its code; in one line. */
 export function reasonInPlugin(error: unknown): string {
   const stack = error instanceof Error ? (error.stack ?? '').split('\n') : [];
-  const frames = stack.map((line) => /([^\s()]+):(\d+):\d+\)?$/.exec(line) ?? []);
-  const [, file, row] = frames.find(([, file]) => file !== undefined && isOfPlugin(file)) ?? [];
-  return file === undefined
-    ? reasonOf(error)
-    : `${reasonOf(error)} (${file.startsWith('file:') ? fileURLToPath(file) : file}, line ${row})`;
+  for (const line of stack) {
+    const [, place = '', row] = /([^\s()]+):(\d+):\d+\)?$/.exec(line) ?? [];
+    const file = place.startsWith('file:') ? fileURLToPath(place) : place;
+    if (file !== '' && isOfPlugin(file)) return `${reasonOf(error)} (${file}, line ${row})`;
+  }
+  return reasonOf(error);
 }
 
 /** Whether a file is neither of the program, nor of a package, nor of Node. */

@@ -1,14 +1,10 @@
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cp, mkdir, realpath, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { UserError } from '../../core/base/errors.js';
+import { checkPlugin } from '../../core/check/plugin.js';
 import { readConfigFile } from '../../core/config/file.js';
-import { startEngine } from '../../core/engine/start.js';
-import { broughtBy } from '../../core/plugins/brought.js';
-import { findMonitorFaults } from '../../core/plugins/conformance-monitors.js';
-import { findTermFaults } from '../../core/plugins/conformance-objectives.js';
 import { loadPlugin, loadPlugins } from '../../core/plugins/load.js';
 import { isModulePath } from '../../core/plugins/place.js';
 import { BUILT_IN_PLUGINS } from '../../plugins/index.js';
@@ -178,36 +174,40 @@ test.serial("what a user's plugin refuses is told without a stack", async (t) =>
   t.regex(stderr, /no number\n {2}expected: a number/);
 });
 
-test.serial('the check of plugins passes a whole one and lists the faults of another', async (t) => {
+test.serial('plugin check passes a whole plugin and lists the faults of another', async (t) => {
   const folder = await folderWith(t, {
     'good.mjs': SQUARES(),
     'bad.mjs': SQUARES()
       .replace("'squares/' + index", "'squares'")
       .replace("'squares/' + argument", 'String(Math.random())'),
   });
-  const check = (...args: string[]) => {
-    const script = join(ROOT, 'dist', 'test', 'check-plugin.js');
-    return spawnSync(process.execPath, [script, ...args], { cwd: folder, encoding: 'utf8' });
-  };
-  const good = check('./good.mjs', 'squares:6');
-  t.is(good.status, 0, good.stdout + good.stderr);
-  t.regex(good.stdout, /keeps to the contract/);
-  const bad = check('./bad.mjs', 'squares:6');
-  t.is(bad.status, 1, bad.stderr);
+  const check = (...args: string[]) => ijepa(['plugin', 'check', ...args], folder);
+  const good = await check('./good.mjs', 'squares:6');
+  t.is(good.code, 0, good.stdout + good.stderr);
+  t.regex(good.stdout, /squares:6: keeps to the contract/);
+  const bad = await check('./bad.mjs', 'squares:6');
+  t.is(bad.code, 2, bad.stderr);
   t.regex(bad.stdout, /two images named squares[\s\S]*another fingerprint/);
-  t.is(check('./none.mjs').status, 2);
+  const json = await check('./bad.mjs', 'squares:6', '--json');
+  t.is(json.code, 2);
+  const { plugin, results } = JSON.parse(json.stdout);
+  t.is(plugin, 'squares');
+  t.like(results, [{ subject: 'squares:6', engine: null }]);
+  t.regex(results[0].faults.join(), /two images named squares/);
+  t.regex((await check('./none.mjs')).stderr, /cannot be loaded/);
+  t.regex((await check('./good.mjs', 'square:6')).stderr, /unknown data set 'square'[\s\S]*did you mean 'squares'/);
 });
 
 test("the README's plugin keeps to the contract", async (t) => {
   const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
   const code = /```js\n(export default [\s\S]*?)```/.exec(readme)?.[1] ?? '';
   const plugin = await loadPlugin('./my-plugin.mjs', await folderWith(t, { 'my-plugin.mjs': code }));
-  const engine = await startEngine('cpu');
-  const faults = broughtBy(plugin).map((one) => {
-    if (one.kind === 'data set') throw new Error('it has no data set');
-    return one.kind === 'monitor' ? findMonitorFaults(one.item) : findTermFaults(engine, one);
-  });
-  t.deepEqual(await Promise.all(faults), [[], []]);
+  const subjects = new Set<string>();
+  for await (const { subject, faults } of checkPlugin(plugin, [], BUILT_IN_PLUGINS)) {
+    t.deepEqual(faults, [], subject);
+    subjects.add(subject);
+  }
+  t.is(subjects.size, 2);
 });
 
 test('a plugin brings a subcommand of its own', async (t) => {

@@ -6,23 +6,12 @@ import { writeSafetensors } from '../../core/checkpoint/safetensors.js';
 import { startEngine } from '../../core/engine/start.js';
 import { initialWeights } from '../../core/methods/ijepa/model.js';
 import type { Monitor, Seen } from '../../core/plugin.js';
-import { broughtBy } from '../../core/plugins/brought.js';
-import { findMonitorFaults } from '../../core/plugins/conformance-monitors.js';
 import { type Memories, Monitors } from '../../core/run/monitors.js';
 import type { Verdicts } from '../../core/run/watch-memory.js';
 import { initialTrainState } from '../../core/train/step.js';
-import template from '../../plugins/_template/index.js';
 import collapse from '../../plugins/collapse/index.js';
-import { BUILT_IN_PLUGINS } from '../../plugins/index.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { SMALL_SIZE } from '../helpers/features.js';
-
-for (const { kind, item } of [...BUILT_IN_PLUGINS, template].flatMap(broughtBy)) {
-  if (kind !== 'monitor') continue;
-  test(`the monitor ${item.name} keeps to the contract of plugins`, async (t) => {
-    t.deepEqual(await findMonitorFaults(item), []);
-  });
-}
 
 const RUN = { seed: 0, totalSteps: 100, images: [{ name: 'a' }, { name: 'b' }], width: 2 };
 
@@ -144,19 +133,6 @@ test('no monitor changes what others see, or its memory but by what it returns',
   t.is(after?.total, 20);
   t.like(monitors.memories, { odd: { count: 1 } });
   t.deepEqual(reports, []);
-});
-
-test('the check of plugins finds state that is lost when a run is interrupted', async (t) => {
-  const counting: Monitor = {
-    ...total,
-    start() {
-      let looks = 0;
-      return { look: () => ({ values: { total: looks++ } }) };
-    },
-  };
-  t.regex((await findMonitorFaults(counting)).join(), /a run that goes on gives other findings/);
-  t.regex((await findMonitorFaults(monitor(() => ({ values: { value: Math.random() } })))).join(), /second time/);
-  t.regex((await findMonitorFaults(monitor(() => ({}), ['a', 'a']))).join(), /names a twice/);
 });
 
 test('checkpoints hold what monitors remember, and those from before there were monitors are read', async (t) => {
