@@ -92,7 +92,7 @@ export interface LinearParameters {
  *
  * Letters: B images, N tokens, D width, h heads, d = D / h.
  * @param qkv [B, N, 3D]: queries, keys and values of all heads, in this order (Vaswani et al. 2017, section 3.2)
- * @param queryOffset the first tokens, S, whose own results nobody needs; the others attend to them all the same
+ * @param queryOffset the first tokens, S, whose own results are not needed; the others attend to them all the same
  * @param bias b, [h, N - S, N], the same for all images; default: none
  * @returns [B, N - S, D]
  */

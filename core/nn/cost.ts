@@ -1,6 +1,6 @@
 import { hiddenWidth, type VitSize } from './sizes.js';
 
-/** One network's share in a training step, for one image. */
+/** One network's part in a training step, for one image. */
 export interface Pass {
   readonly size: VitSize;
   /** Sequences an image, and tokens of each. */
@@ -18,7 +18,7 @@ export interface Projection {
   readonly tokens: number;
   readonly inputs: number;
   readonly outputs: number;
-  /** Whether nobody needs the gradient by its inputs, as with pixels. */
+  /** Whether the gradient by its inputs is not needed, as with pixels. */
   readonly ofConstants?: boolean;
 }
 

@@ -34,7 +34,7 @@ export function embedPatches(parameters: Parameters, patches: Tensor): Tensor {
 
 /** How the blocks of a transformer are to be applied. */
 export interface BlockOptions {
-  /** How many of the first tokens, S, nobody needs in the end: the last block computes the others only. Default: 0. */
+  /** How many of the first tokens, S, are not needed in the end: the last block computes the others only. Default: 0. */
   queryOffset?: number;
   /** Added to the attention scores of every block, [h, N, N]; not together with `queryOffset`. */
   bias?: Tensor | undefined;

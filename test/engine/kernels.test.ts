@@ -4,11 +4,11 @@ import { type Tensor, tf } from '../../core/engine/tf.js';
 import { findEngines, testOnEngines } from '../helpers/engines.js';
 
 /*
- * What TensorFlow.js documents of its operations, on every engine: broadcasting, element types, numbers that are none,
+ * What TensorFlow.js documents of its operations, on every engine: broadcasting, element types, NaN,
  * negative axes, empty tensors.
  */
 const engines = await findEngines();
-const { NaN: none, POSITIVE_INFINITY: infinite } = Number;
+const { NaN: nan, POSITIVE_INFINITY: infinite } = Number;
 
 interface Case {
   name: string;
@@ -43,7 +43,7 @@ const CASES: Case[] = [
     values: [1.5, 2.5],
   },
   { name: 'sub', compute: () => tf.sub(1, [1, 2]), shape: [2], values: [0, -1] },
-  { name: 'div by zero', compute: () => tf.div([1, -1, 0], 0), shape: [3], values: [infinite, -infinite, none] },
+  { name: 'div by zero', compute: () => tf.div([1, -1, 0], 0), shape: [3], values: [infinite, -infinite, nan] },
   {
     name: 'div of int32 floors',
     compute: () => ints(7, -7, 6).div(ints(2, 2, 3)),
@@ -66,14 +66,14 @@ const CASES: Case[] = [
   },
   { name: 'pow', compute: () => tf.pow([2, 3, 4], [3, 2, 0.5]), shape: [3], values: [8, 9, 2] },
   {
-    name: 'maximum keeps what is no number',
-    compute: () => tf.maximum([1, none, 3], [2, 0, none]),
+    name: 'maximum keeps NaN',
+    compute: () => tf.maximum([1, nan, 3], [2, 0, nan]),
     shape: [3],
-    values: [2, none, none],
+    values: [2, nan, nan],
   },
   { name: 'minimum', compute: () => tf.minimum([1, 5], [2, 3]), shape: [2], values: [1, 3] },
   { name: 'squaredDifference', compute: () => tf.squaredDifference([1, 5], [3, 2]), shape: [2], values: [4, 9] },
-  { name: 'equal', compute: () => tf.equal([1, 2, none], [1, 3, none]), shape: [3], values: [1, 0, 0], dtype: 'bool' },
+  { name: 'equal', compute: () => tf.equal([1, 2, nan], [1, 3, nan]), shape: [3], values: [1, 0, 0], dtype: 'bool' },
   { name: 'notEqual', compute: () => tf.notEqual([1, 2], [1, 3]), shape: [2], values: [0, 1], dtype: 'bool' },
   {
     name: 'greater, less',
@@ -97,11 +97,11 @@ const CASES: Case[] = [
     values: [1, 4],
   },
   { name: 'abs, neg', compute: () => tf.abs(tf.neg([1, -2])), shape: [2], values: [1, 2] },
-  { name: 'sqrt of a negative number', compute: () => tf.sqrt([4, -1]), shape: [2], values: [2, none] },
+  { name: 'sqrt of a negative number', compute: () => tf.sqrt([4, -1]), shape: [2], values: [2, nan] },
   { name: 'rsqrt', compute: () => tf.rsqrt([4, 0]), shape: [2], values: [0.5, infinite] },
   { name: 'square of int32', compute: () => tf.square(ints(3, -4)), shape: [2], values: [9, 16], dtype: 'int32' },
   { name: 'exp, log', compute: () => tf.log(tf.exp([0, 1, -2])), shape: [3], values: [0, 1, -2] },
-  { name: 'log of zero and below', compute: () => tf.log([0, -1]), shape: [2], values: [-infinite, none] },
+  { name: 'log of zero and below', compute: () => tf.log([0, -1]), shape: [2], values: [-infinite, nan] },
   { name: 'erf', compute: () => tf.erf([0, 1, -0.5]), shape: [3], values: [0, 0.8427008, -0.5204999] },
   { name: 'tanh, sigmoid', compute: () => tf.tanh([0, 100]).add(tf.sigmoid([0, 0])), shape: [2], values: [0.5, 1.5] },
   { name: 'floor, ceil', compute: () => tf.floor([1.5, -1.5]).add(tf.ceil([0.5, -0.5])), shape: [2], values: [2, -2] },
@@ -111,7 +111,7 @@ const CASES: Case[] = [
     shape: [4],
     values: [0, 2, 2, 0],
   },
-  { name: 'relu keeps what is no number', compute: () => tf.relu([-1, 2, none]), shape: [3], values: [0, 2, none] },
+  { name: 'relu keeps NaN', compute: () => tf.relu([-1, 2, nan]), shape: [3], values: [0, 2, nan] },
   { name: 'step', compute: () => tf.step([-1, 0, 2]), shape: [3], values: [0, 0, 1] },
   { name: 'clipByValue', compute: () => tf.clipByValue([-5, 0.5, 5], -1, 1), shape: [3], values: [-1, 0.5, 1] },
   {
@@ -255,7 +255,7 @@ const CASES: Case[] = [
 ];
 
 /** What the WebAssembly backend of TensorFlow.js does not do as documented; the project does not use it. */
-const FAULTS_OF_WASM = ['maximum keeps what is no number', 'cast to bool', 'unsortedSegmentSum'];
+const FAULTS_OF_WASM = ['maximum keeps NaN', 'cast to bool', 'unsortedSegmentSum'];
 
 for (const { name, compute, shape, values, dtype = 'float32' } of CASES) {
   const sound = engines.filter((engine) => engine.name !== 'wasm' || !FAULTS_OF_WASM.includes(name));

@@ -16,7 +16,7 @@ const backend = () => tf.backend() as OnnxBackend;
 const start = (): Promise<Engine> => startEngine('onnx');
 const value = async (tensor: Tensor) => (await tensor.data())[0] as number;
 
-testOnOnnx('nothing is computed before it is read, and what nobody holds never is', async (t) => {
+testOnOnnx('nothing is computed before it is read, and what no tensor stands for never is', async (t) => {
   await start();
   const { built } = backend().sessions;
   const x = tf.tensor1d([1, 2, 3]);

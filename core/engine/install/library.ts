@@ -1,6 +1,7 @@
-import { access, copyFile, cp, mkdir, readdir, symlink } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { copyFile, cp, mkdir, readdir, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '../../base/errors.js';
+import { explainSystemError, UserError } from '../../base/errors.js';
 import { extractArchive } from '../../fetch/extract.js';
 
 /*
@@ -12,25 +13,24 @@ import { extractArchive } from '../../fetch/extract.js';
 const IN_WHEEL =
   /^tensorflow\/(?:libtensorflow_(?:cc|framework)\.so\.2|include\/(?:tensorflow\/(?:c|tsl|core\/platform)|tsl)\/.*[^/])$/;
 
-/** Takes libraries and headers out of a wheel. */
-export async function unpackWheel(wheel: string, folder: string): Promise<void> {
+/**
+ * Takes libraries and headers from a libtensorflow folder, which stays as it is, from an archive of one (.tar.gz), or from a
+ * wheel.
+ */
+export async function takeLibrary(source: string, folder: string): Promise<void> {
+  const found = await stat(source).catch((error: unknown) => {
+    throw explainSystemError(error, source);
+  });
+  if (found.isDirectory()) return arrange(join(source, 'lib'), source, folder);
   const unpacked = join(folder, 'unpacked');
   await mkdir(unpacked, { recursive: true });
-  await extractArchive(wheel, unpacked, { selects: (name) => IN_WHEEL.test(name), what: 'a wheel' });
-  await arrange(join(unpacked, 'tensorflow'), join(unpacked, 'tensorflow'), folder);
-}
-
-/** Unpacks an archive of libtensorflow (.tar.gz) and takes libraries and headers from it. */
-export async function unpackArchive(archive: string, folder: string): Promise<void> {
-  const unpacked = join(folder, 'unpacked');
-  await mkdir(unpacked, { recursive: true });
-  await extractArchive(archive, unpacked, { what: 'a libtensorflow archive (.tar.gz)' });
-  await arrange(join(unpacked, 'lib'), unpacked, folder);
-}
-
-/** Takes libraries and headers from a libtensorflow folder, which stays as it is. */
-export async function copyFolder(from: string, folder: string): Promise<void> {
-  await arrange(join(from, 'lib'), from, folder);
+  if (!source.endsWith('.whl')) {
+    await extractArchive(source, unpacked, { what: 'a libtensorflow archive (.tar.gz)' });
+    return arrange(join(unpacked, 'lib'), unpacked, folder);
+  }
+  await extractArchive(source, unpacked, { selects: (name) => IN_WHEEL.test(name), what: 'a wheel' });
+  const root = join(unpacked, 'tensorflow');
+  return arrange(root, root, folder);
 }
 
 /**
@@ -42,16 +42,11 @@ async function arrange(libraries: string, headers: string, folder: string): Prom
   const names = await readdir(libraries).catch(() => []);
   const library = newest(names, /^libtensorflow(?:_cc)?\.so[.\d]*$/);
   const framework = newest(names, /^libtensorflow_framework\.so[.\d]*$/);
-  const hasHeader = await access(join(include, 'tensorflow', 'c', 'c_api.h')).then(
-    () => true,
-    () => false,
-  );
-  if (!library || !framework || !hasHeader) {
-    const missing = !library
-      ? 'libtensorflow'
-      : !framework
-        ? 'libtensorflow_framework'
-        : 'the header tensorflow/c/c_api.h';
+  const missing =
+    (!library && 'libtensorflow') ||
+    (!framework && 'libtensorflow_framework') ||
+    (!existsSync(join(include, 'tensorflow', 'c', 'c_api.h')) && 'the header tensorflow/c/c_api.h');
+  if (!library || !framework || missing) {
     throw new UserError(`${missing} is not in ${libraries} or ${include}`, {
       expected: 'TensorFlow 2 for this machine: lib/libtensorflow.so, lib/libtensorflow_framework.so and include/',
     });

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { explainSystemError, UserError } from '../../base/errors.js';
 import { downloadFile } from '../../fetch/download.js';
-import { copyFolder, unpackArchive, unpackWheel } from './library.js';
+import { takeLibrary } from './library.js';
 import { runNpm, runProgram } from './npm.js';
 import { DEFAULT_INDEX, findWheel } from './wheel.js';
 
@@ -95,14 +95,10 @@ async function placeLibrary(from: string, index: string, staging: string, say: (
       onRetry: (reason, seconds) => say(`  ${reason}; trying again in ${seconds} s`),
     });
     say('taking libraries and headers out of it');
-    return unpackWheel(path, staging);
+    return takeLibrary(path, staging);
   }
-  const found = await stat(from).catch((error: unknown) => {
-    throw explainSystemError(error, from);
-  });
   say(`taking libraries and headers from ${from}`);
-  if (found.isDirectory()) return copyFolder(resolve(from), staging);
-  return from.endsWith('.whl') ? unpackWheel(from, staging) : unpackArchive(from, staging);
+  return takeLibrary(from, staging);
 }
 
 /** Builds the addon from the package's sources, in the staging folder. */

@@ -25,7 +25,17 @@ export type Wheel = z.infer<typeof wheelSchema>;
  */
 export async function findWheel(index: string): Promise<Wheel> {
   const address = `${index.replace(/\/$/, '')}/${PROJECT}/`;
-  const response = await request(address, { accept: 'application/vnd.pypi.simple.v1+json' });
+  const headers = { accept: 'application/vnd.pypi.simple.v1+json' };
+  const response = await fetch(address, { headers }).catch((error: unknown) => {
+    throw new UserError(`${address} cannot be reached: ${networkReason(error)}`, {
+      remedy: 'check the network, name another index with --index, or a libtensorflow folder or archive with --from',
+    });
+  });
+  if (!response.ok) {
+    throw new UserError(`${address} answers ${response.status} ${response.statusText}`, {
+      remedy: 'name another index with --index',
+    });
+  }
   const listed = z.object({ files: z.array(wheelSchema) }).safeParse(await response.json().catch(() => null));
   if (!listed.success) {
     throw new UserError(`${address} does not answer as a package index`, {
@@ -47,19 +57,4 @@ export function chooseWheel(files: readonly Wheel[]): Wheel | undefined {
     .filter(({ filename }) => filename.startsWith(start) && PLATFORM.test(filename))
     .sort((a, b) => (a.filename < b.filename ? -1 : 1))
     .at(-1);
-}
-
-async function request(address: string, headers: Record<string, string> = {}): Promise<Response> {
-  let response: Response;
-  try {
-    response = await fetch(address, { headers });
-  } catch (error) {
-    throw new UserError(`${address} cannot be reached: ${networkReason(error)}`, {
-      remedy: 'check the network, name another index with --index, or a libtensorflow folder or archive with --from',
-    });
-  }
-  if (response.ok) return response;
-  throw new UserError(`${address} answers ${response.status} ${response.statusText}`, {
-    remedy: 'name another index with --index',
-  });
 }

@@ -37,10 +37,6 @@ export class OnnxBackend extends tf.KernelBackend {
     return 32;
   }
 
-  override epsilon(): number {
-    return super.epsilon();
-  }
-
   override numDataIds(): number {
     return this.#entries.numDataIds();
   }
@@ -65,10 +61,6 @@ export class OnnxBackend extends tf.KernelBackend {
 
   override incRef(id: DataId): void {
     this.#entries.get(id).references++;
-  }
-
-  decRef(id: DataId): void {
-    if (this.#entries.has(id)) this.#entries.get(id).references--;
   }
 
   override disposeData(id: DataId, force = false): boolean {

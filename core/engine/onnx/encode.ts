@@ -1,5 +1,6 @@
 import protobuf from 'protobufjs/light.js';
-import { type Attribute, ELEMENT_TYPES, type Node, type ValueData, type ValueType } from './graph.js';
+import { type Attribute, ELEMENT_TYPES, MICROSOFT, type Value, type ValueType } from './graph.js';
+import type { Structure } from './structure.js';
 
 /*
  * Writes a graph in ONNX's file format. The message types are those parts of onnx.proto (ONNX IR version 10) that a graph
@@ -40,40 +41,33 @@ const ModelProto = protobuf.Root.fromJSON({
   nested: Object.fromEntries(Object.entries(MESSAGES).map(([name, message]) => [name, fieldsOf(message)])),
 }).lookupType('ModelProto');
 
-/** A graph with names for its values. */
-export interface NamedGraph {
-  nodes: readonly { node: Node; inputs: readonly string[]; outputs: readonly string[] }[];
-  constants: readonly { name: string; type: ValueType; dims: readonly number[]; data: ValueData }[];
-  inputs: readonly { name: string; type: ValueType }[];
-  outputs: readonly { name: string; type: ValueType }[];
-}
-
-/** The bytes of an ONNX model. */
-export function encodeModel({ nodes, constants, inputs, outputs }: NamedGraph): Uint8Array {
+/** The bytes of an ONNX model of a structure. */
+export function encodeModel({ nodes, inputs, constants, outputs, names }: Structure): Uint8Array {
+  const nameOf = (value: Value | null) => (value ? (names.get(value) as string) : '');
+  const declare = (value: Value) => declaration(nameOf(value), value.type);
   const model = {
     ir_version: IR_VERSION,
     opset_import: [
       { domain: '', version: OPERATOR_SET },
-      { domain: 'com.microsoft', version: MICROSOFT_OPERATOR_SET },
+      { domain: MICROSOFT, version: MICROSOFT_OPERATOR_SET },
     ],
     graph: {
       name: 'step',
-      node: nodes.map(({ node, inputs: from, outputs: to }, index) => ({
-        input: from,
-        output: to,
-        name: `${node.operator}_${index}`,
-        op_type: node.operator,
-        domain: node.domain,
-        attribute: Object.entries(node.attributes).map(([name, value]) => ({ name, ...encodeAttribute(value) })),
+      node: nodes.map(({ operator, domain, attributes, inputs: from, outputs: to }, index) => ({
+        input: from.map(nameOf),
+        output: to.map(nameOf),
+        name: `${operator}_${index}`,
+        op_type: operator,
+        domain,
+        attribute: Object.entries(attributes).map(([name, value]) => ({ name, ...encodeAttribute(value) })),
       })),
-      initializer: constants.map(({ name, type, dims, data }) => ({
-        name,
-        dims,
-        data_type: ELEMENT_TYPES[type],
-        raw_data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-      })),
-      input: inputs.map(declaration),
-      output: outputs.map(declaration),
+      initializer: constants.map((value) => {
+        const { data, dims } = value.constant as NonNullable<Value['constant']>;
+        const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+        return { name: nameOf(value), dims, data_type: ELEMENT_TYPES[value.type], raw_data: bytes };
+      }),
+      input: inputs.map(declare),
+      output: outputs.map(declare),
     },
   };
   return ModelProto.encode(model as unknown as protobuf.Message).finish();
@@ -83,7 +77,7 @@ export function encodeModel({ nodes, constants, inputs, outputs }: NamedGraph): 
  * An input or output, of any shape. Shapes with names for their sides would be compared with one another wherever memory
  * is planned, which takes a time that grows with the square of the graph and finds nothing.
  */
-function declaration({ name, type }: { name: string; type: ValueType }): object {
+function declaration(name: string, type: ValueType): object {
   return { name, type: { tensor_type: { elem_type: ELEMENT_TYPES[type] } } };
 }
 

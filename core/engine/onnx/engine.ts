@@ -16,9 +16,9 @@ import { Sessions } from './sessions.js';
  *
  * Operations of TensorFlow.js call kernels, and a backend brings the kernels. Those of other backends compute; these
  * (`kernels/`) append a node to a graph and return a tensor that knows its shape but has no data (`graph.ts`). When
- * `await tensor.data()` asks for data (`backend.ts`), everything that tensors still hold becomes the output of one ONNX
+ * `await tensor.data()` asks for data (`backend.ts`), everything that tensors still stand for becomes the output of one ONNX
  * model, which ONNX Runtime compiles and runs as a whole: fused, on all cores, with memory that is planned in advance.
- * What nobody holds any more is never computed.
+ * What no tensor stands for any more is never computed.
  *
  * Compiling takes a good part of a second, so it is done once for each structure: operators, their order and their
  * constants, but neither shapes nor data (`structure.ts`, `sessions.ts`). Shapes that operators need are inputs of the

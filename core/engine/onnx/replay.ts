@@ -76,7 +76,7 @@ export class TracedFunction<Inputs extends unknown[], Result, Ready> {
     const data = await Promise.all(given.map(async (tensor) => (await backend.read(tensor.dataId)) as ValueData));
     let program = this.#programs.get(key);
     if (!program) {
-      program = await trace(backend, this.fn, this.prepare, inputs, given);
+      program = await this.#trace(inputs, given);
       this.#programs.set(key, program);
       const [oldest] = this.#programs;
       if (oldest && this.#programs.size > MAX_PROGRAMS) {
@@ -85,6 +85,50 @@ export class TracedFunction<Inputs extends unknown[], Result, Ready> {
       }
     }
     return { program, data };
+  }
+
+  /** Runs the function on stand-ins for its tensors, and keeps the graph that it records. */
+  async #trace(inputs: Inputs, given: readonly Tensor[]): Promise<Program<Ready>> {
+    const { backend } = this;
+    const standIns = new Map<Value, number>();
+    const scope = tf.engine();
+    scope.startScope('trace');
+    try {
+      // The same tensor given twice has two stand-ins, because another call may give two tensors.
+      const stood = given.map((tensor, at) => {
+        const data = backend.recorded(tensor).data as ValueData;
+        const value = new Value(tensor.shape, tensor.dtype as ValueType, { data });
+        standIns.set(value, at);
+        return backend.makeTensor(value);
+      });
+      const result = this.fn(...(replaceTensors(inputs, stood) as Inputs));
+      const tensors = tensorsIn(result);
+      const values = tensors.map((tensor) => backend.recorded(tensor));
+      const structure = analyse([...new Set(values.filter((value) => value.node))]);
+      const sourceOf = (value: Value): Source => {
+        const argument = standIns.get(value.source ?? value);
+        return argument === undefined ? { data: value.data as ValueData } : { argument };
+      };
+      const programInputs = structure.inputs.map((value) => ({
+        name: structure.names.get(value) as string,
+        type: value.type,
+        shape: value.shape,
+        source: sourceOf(value),
+      }));
+      return {
+        ready: await this.prepare(structure, programInputs),
+        inputs: programInputs,
+        outputs: structure.outputs.map(({ shape, type }) => ({ shape, type })),
+        results: tensors.map((tensor, at) => {
+          const value = values[at] as Value;
+          const from = value.node ? { output: structure.outputs.indexOf(value) } : sourceOf(value);
+          return { shape: tensor.shape, type: value.type, from };
+        }),
+        assemble: (made) => replaceTensors(result, made),
+      };
+    } finally {
+      scope.endScope();
+    }
   }
 }
 
@@ -104,56 +148,6 @@ export function resultOf(
     return backend.makeTensor(value as Value, shape);
   });
   return program.assemble(tensors);
-}
-
-/** Runs the function on stand-ins for its tensors, and keeps the graph that it records. */
-async function trace<Inputs extends unknown[], Result, Ready>(
-  backend: OnnxBackend,
-  fn: (...inputs: Inputs) => Result,
-  prepare: (structure: Structure, inputs: readonly ProgramInput[]) => Promise<Ready>,
-  inputs: Inputs,
-  given: readonly Tensor[],
-): Promise<Program<Ready>> {
-  const standIns = new Map<Value, number>();
-  const scope = tf.engine();
-  scope.startScope('trace');
-  try {
-    // The same tensor given twice has two stand-ins, because another call may give two tensors.
-    const stood = given.map((tensor, at) => {
-      const data = backend.recorded(tensor).data as ValueData;
-      const value = new Value(tensor.shape, tensor.dtype as ValueType, { data });
-      standIns.set(value, at);
-      return backend.makeTensor(value);
-    });
-    const result = fn(...(replaceTensors(inputs, stood) as Inputs));
-    const tensors = tensorsIn(result);
-    const values = tensors.map((tensor) => backend.recorded(tensor));
-    const structure = analyse([...new Set(values.filter((value) => value.node))]);
-    const sourceOf = (value: Value): Source => {
-      const root = value.source ?? value;
-      const argument = standIns.get(root);
-      return argument === undefined ? { data: root.data as ValueData } : { argument };
-    };
-    const programInputs = structure.inputs.map((value) => ({
-      name: structure.names.get(value) as string,
-      type: value.type,
-      shape: value.shape,
-      source: sourceOf(value),
-    }));
-    return {
-      ready: await prepare(structure, programInputs),
-      inputs: programInputs,
-      outputs: structure.outputs.map(({ shape, type }) => ({ shape, type })),
-      results: tensors.map((tensor, at) => {
-        const value = values[at] as Value;
-        const from = value.node ? { output: structure.outputs.indexOf(value) } : sourceOf(value);
-        return { shape: tensor.shape, type: value.type, from };
-      }),
-      assemble: (made) => replaceTensors(result, made),
-    };
-  } finally {
-    scope.endScope();
-  }
 }
 
 /** The tensors of nested lists and objects, in the order in which a call takes them. */

@@ -78,23 +78,9 @@ const models = new WeakMap<Structure, Uint8Array>();
 
 /** A structure as an ONNX model, which is written once. */
 export function modelOf(structure: Structure): Uint8Array {
-  const model = models.get(structure) ?? writeModel(structure);
+  const model = models.get(structure) ?? encodeModel(structure);
   models.set(structure, model);
   return model;
-}
-
-function writeModel({ nodes, inputs, constants, outputs, names }: Structure): Uint8Array {
-  const nameOf = (value: Value | null) => (value ? (names.get(value) as string) : '');
-  const declared = (value: Value) => ({ name: nameOf(value), type: value.type });
-  return encodeModel({
-    nodes: nodes.map((node) => ({ node, inputs: node.inputs.map(nameOf), outputs: node.outputs.map(nameOf) })),
-    constants: constants.map((value) => {
-      const { data, dims } = value.constant as NonNullable<Value['constant']>;
-      return { ...declared(value), dims, data };
-    }),
-    inputs: inputs.map(declared),
-    outputs: outputs.map(declared),
-  });
 }
 
 export function outputNamesOf({ outputs, names }: Structure): string[] {
