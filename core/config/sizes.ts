@@ -28,8 +28,25 @@ export function encoderSize(options: Pick<Options, 'arch' | 'dim' | 'depth' | 'h
   return size;
 }
 
+/**
+ * The size of a predictor or decoder, whose hidden layers have the usual ratio whatever the encoder's.
+ * @param given what options say; null for what is usual
+ * @param flag of its width, for messages
+ * @throws UserError if its width does not fit its heads
+ */
+export function decoderSize(
+  given: { readonly [Name in 'dim' | 'depth' | 'heads']: number | null },
+  usual: Pick<VitSize, 'dim' | 'depth' | 'heads'>,
+  flag: string,
+): VitSize {
+  const heads = given.heads ?? usual.heads;
+  const dim = given.dim ?? usual.dim;
+  checkWidth(flag, dim, heads);
+  return { dim, depth: given.depth ?? usual.depth, heads, mlpRatio: 4 };
+}
+
 /** @throws UserError if a width does not fit its heads, with the nearest that do */
-export function checkWidth(flag: string, dim: number, heads: number): void {
+function checkWidth(flag: string, dim: number, heads: number): void {
   const unit = leastCommonMultiple(4, heads);
   if (dim % unit === 0) return;
   const lower = Math.floor(dim / unit) * unit;

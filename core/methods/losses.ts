@@ -1,10 +1,10 @@
 import { UserError } from '../base/errors.js';
 import { RandomStream } from '../base/random.js';
+import { NONE, named, number } from '../config/option.js';
 import { failureOf, reasonInPlugin } from '../contract/extension.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
-import type { MethodExtension, Term } from './method.js';
+import type { ExtensionRequest, MethodContext, MethodExtension, OwnOptions, Term } from './method.js';
 
-/** Losses and regularizers that plugins bring, as terms of a method. */
 /** The names of their terms, in logs. */
 export const TERM_NAMES = { loss: 'prediction', regularizer: 'regularizer' } as const;
 
@@ -13,10 +13,62 @@ type RegularizerExtension = Extract<MethodExtension, { kind: 'regularizer' }>;
 type ImageTerm<Outputs, Targets> = Extract<Term<Outputs, Targets>, { over: 'images' }>;
 type BatchTerm<Outputs, Targets> = Extract<Term<Outputs, Targets>, { over: 'batch' }>;
 
+/** Options of a distance between representations, and of a term against their collapse, which plugins bring. */
+export const LOSS_OPTIONS = {
+  loss: named({
+    group: 'Objective',
+    default: 'l2',
+    nameOf: 'a loss',
+    help: "distance of predicted and target representations: l2, the paper's squared distance; smooth-l1, the reference code's; or one of a plugin",
+  }),
+  regularizer: named({
+    group: 'Objective',
+    default: NONE,
+    nameOf: 'a regularizer',
+    help: "term against collapse, on the encoder's pooled output: vicreg, by variance and covariance; sigreg, by distance from a normal distribution; one of a plugin; or none",
+  }),
+  regularizerWeight: number({ group: 'Objective', default: 0.3, min: 0, help: 'weight of that term' }),
+};
+export type LossOptions = OwnOptions<typeof LOSS_OPTIONS>;
+
+/** What these options name of what plugins bring. */
+export function lossRequests({ loss, regularizer }: LossOptions): Readonly<Record<string, ExtensionRequest | null>> {
+  return {
+    loss: { kind: 'loss', name: loss, option: 'loss' },
+    regularizer:
+      regularizer === NONE ? null : { kind: 'regularizer', name: regularizer, option: 'regularizer', none: true },
+  };
+}
+
+/** In words. */
+export function describeLosses({ loss, regularizer, regularizerWeight }: LossOptions): string {
+  return regularizer === NONE
+    ? `${loss}, no term against collapse`
+    : `${loss} + ${regularizerWeight} x ${regularizer}, a term against collapse that the paper does not have`;
+}
+
 /**
- * The distance between predicted and target representations, both [M, J, D].
+ * The terms, and what tries them before a run: a distance of predictions and targets, both [M, J, D], and one against collapse that looks at a row for each
+ * context of the whole batch, [n, D].
  * @param pick what is predicted, and the target
+ * @param width D
  */
+export function lossTerms<O, T>(
+  { extensions: { loss, regularizer = null } }: Pick<MethodContext, 'extensions'>,
+  { regularizerWeight }: LossOptions,
+  pick: (outputs: O, targets: T) => readonly [predicted: Tensor, target: Tensor],
+  rows: (outputs: O) => Tensor,
+  width: number,
+): { terms: Term<O, T>[]; check: () => Promise<void> } {
+  if (loss?.kind !== 'loss') throw new Error('no loss was found');
+  const terms: Term<O, T>[] = [predictionTerm(loss, pick)];
+  if (regularizer?.kind === 'regularizer' && regularizerWeight > 0) {
+    terms.push(regularizerTerm(regularizer, regularizerWeight, rows, width));
+  }
+  return { terms, check: () => tryExtensions([loss, regularizer], width) };
+}
+
+/** The distance between predictions and targets, both [M, J, D]. */
 export function predictionTerm<O, T>(
   loss: LossExtension,
   pick: (outputs: O, targets: T) => readonly [predicted: Tensor, target: Tensor],
@@ -29,11 +81,7 @@ export function predictionTerm<O, T>(
   };
 }
 
-/**
- * A term against collapse, on a row for each context of the whole batch.
- * @param rows [n, D]
- * @param width D
- */
+/** A term against collapse, on rows [n, D]. */
 export function regularizerTerm<O, T>(
   regularizer: RegularizerExtension,
   weight: number,

@@ -88,8 +88,8 @@ export interface ViewSpec {
 export interface BatchDraw {
   /** Images that lie side by side and keep the same numbers of patches, in the order of the batch. */
   readonly groups: readonly DrawnGroup[];
-  /** Numbers of the step for the log. */
-  readonly logs: Readonly<Record<string, number>>;
+  /** Numbers of the step for the log, beside the patches of each mask. */
+  readonly logs?: Readonly<Record<string, number>>;
 }
 
 export interface DrawnGroup {
@@ -192,21 +192,20 @@ export interface MethodDefinition<Own = Readonly<Record<string, unknown>>> {
   describe(options: Options & Own): string;
   /**
    * The passes of a step through transformers, for one image: memory and operations come from here.
-   * @param drawn means of what `draw` logs
+   * @param patches of each mask, as means over the images
    */
-  passes(options: Options & Own, drawn: Readonly<Record<string, number>>): readonly Pass[];
+  passes(options: Options & Own, patches: Readonly<Record<string, number>>): readonly Pass[];
   /** What masks come to over many steps, in lines for people. */
   describeMasks?(options: Options & Own): readonly string[];
   /** What a benchmark of a size uses instead of drawn masks, so that it can be compared with others. */
   readonly benchmarks?: Readonly<Record<string, BenchmarkMasks>>;
 }
 
-/** Masks of a benchmark: how many an image and how many patches of each, and what `draw` would log. */
+/** Masks of a benchmark: how many an image and how many patches of each. */
 export interface BenchmarkMasks {
   /** Own options of that size. */
   readonly options?: Readonly<Record<string, unknown>>;
   readonly masks: Readonly<Record<string, readonly [maskCount: number, tokenCount: number]>>;
-  readonly logs: Readonly<Record<string, number>>;
 }
 
 /** What plugins may bring to a method. */

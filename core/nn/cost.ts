@@ -22,6 +22,45 @@ export interface Projection {
   readonly ofConstants?: boolean;
 }
 
+/** An encoder of images that sees some of their patches. `rows`: masks an image. */
+export function encoderPass(
+  size: VitSize,
+  patchSize: number,
+  { rows = 1, patches, trained }: { rows?: number; patches: number; trained: boolean },
+): Pass {
+  const embedding = { tokens: rows * patches, inputs: 3 * patchSize ** 2, outputs: size.dim, ofConstants: true };
+  return { size, rows, tokens: patches + (size.classToken ? 1 : 0), trained, projections: [embedding] };
+}
+
+/** A predictor or decoder (`core/nn/masked-decoder.ts`) that gives `outputs` numbers at each of some masked patches. */
+export function decoderPass(
+  encoder: VitSize,
+  size: VitSize,
+  { rows = 1, contexts = 1, visible, masked, outputs }: DecoderTokens,
+): Pass {
+  const seen = visible + (encoder.classToken ? 1 : 0);
+  return {
+    size,
+    rows,
+    tokens: seen + masked,
+    queryOffset: seen,
+    trained: true,
+    projections: [
+      { tokens: contexts * seen, inputs: encoder.dim, outputs: size.dim },
+      { tokens: rows * masked, inputs: size.dim, outputs },
+    ],
+  };
+}
+
+interface DecoderTokens {
+  /** Sequences an image, and contexts among them. */
+  rows?: number;
+  contexts?: number;
+  visible: number;
+  masked: number;
+  outputs: number;
+}
+
 /**
  * Floating-point operations of a step's matrix products for one image. A product [a, b] [b, c] takes 2 a b c; gradients by
  * inputs and by weights take as many as the value each.

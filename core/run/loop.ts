@@ -1,7 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Console } from '../base/console.js';
 import { reasonOf } from '../base/errors.js';
-import { RandomStream } from '../base/random.js';
 import { round } from '../base/rounding.js';
 import type { RecordedModel } from '../checkpoint/checkpoint.js';
 import { keepEpoch } from '../checkpoint/save.js';
@@ -21,6 +20,7 @@ import type { Optimiser } from '../optim/optimiser.js';
 import type { RunLength } from '../optim/schedules.js';
 import type { Extension } from '../plugins/extension.js';
 import type { SelectedPlugins } from '../plugins/selected.js';
+import { drawBatch, meanPatches } from '../train/parts.js';
 import type { TrainState } from '../train/state.js';
 import { prepareStep, type StepRates } from '../train/step.js';
 import { writeCurves } from './curves.js';
@@ -106,7 +106,12 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
   };
   const batches = loadBatches(images, loading, run.skipped, firstStep, totalSteps);
   const monitors = columnsOf(run.monitors);
-  const { log, missing } = await openRunLog(folder, firstStep, logColumns(method, draw(run, 1)), monitors);
+  const { log, missing } = await openRunLog(
+    folder,
+    firstStep,
+    logColumns(method, numbersOf(drawBatch(method, seed, 1, batchSize))),
+    monitors,
+  );
   if (missing > 0) console.warn(`log.jsonl was damaged: ${missing} of the first ${firstStep} steps are missing in it`);
   if (firstStep > 0 && firstStep % epochSteps === 0) await keepEpochIfDue(run, firstStep / epochSteps);
   const saving = new CheckpointSaving(folder, run.model, options, epochSteps, firstStep);
@@ -128,7 +133,7 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
 
       const step = state.step + 1;
       const epoch = Math.ceil(step / epochSteps);
-      const drawn = draw(run, step);
+      const drawn = drawBatch(method, seed, step, batchSize);
       const rates = stepRates(step, run, length);
       const taken = await takeStep(state, { views: { image: pixels }, groups: drawn.groups }, rates);
       state = taken.state;
@@ -146,10 +151,10 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
         step,
         loss: taken.loss,
         terms: taken.terms,
-        method: { ...drawn.logs, ...taken.logs },
+        method: { ...numbersOf(drawn), ...taken.logs },
         rates,
         gradientNorm: taken.gradientNorm,
-        operations: batchSize * stepOperations(definition.passes(options, drawn.logs)),
+        operations: batchSize * stepOperations(definition.passes(options, meanPatches(drawn.groups))),
         imagesPerSecond: round(imagesPerSecond, 2),
         seconds: round(seconds, 4),
         waitSeconds: round(waitSeconds, 4),
@@ -200,22 +205,21 @@ function stepSettings({ method, options }: Run) {
   return { sides, microBatchSize: microBatchSizeOf(options), seed: options.seed };
 }
 
-/** What a method draws for a step, counted from 1, from the step's own stream. */
-export function draw({ method, options }: Pick<Run, 'method' | 'options'>, step: number): BatchDraw {
-  const { batchSize, seed } = options;
-  if (!method.draw) return { groups: [{ imageCount: batchSize, masks: {} }], logs: {} };
-  return method.draw(new RandomStream(seed, 'masks', step), batchSize);
-}
-
 function stepRates(step: number, { method, options }: Run, length: RunLength): StepRates {
   const own = Object.entries(method.rates).map(([name, rate]) => [name, rate(step, length)]);
   return { ...ratesAt(step, options, length), ...Object.fromEntries(own) };
 }
 
-function logColumns({ terms, logs, rates }: Method, drawn: BatchDraw): LogColumns {
+/** What is logged of a draw: 'contextPatches' of the mask `context`, and what the method adds. */
+function numbersOf({ groups, logs }: BatchDraw): Readonly<Record<string, number>> {
+  const patches = Object.entries(meanPatches(groups)).map(([name, count]) => [`${name}Patches`, count]);
+  return { ...Object.fromEntries(patches), ...logs };
+}
+
+function logColumns({ terms, logs, rates }: Method, drawn: Readonly<Record<string, number>>): LogColumns {
   return {
     terms: terms.map(({ name }) => name),
-    method: [...Object.keys(drawn.logs), ...logs.map(({ name }) => name)],
+    method: [...Object.keys(drawn), ...logs.map(({ name }) => name)],
     rates: ['learningRate', 'weightDecay', ...Object.keys(rates)],
   };
 }

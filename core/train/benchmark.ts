@@ -7,7 +7,7 @@ import type { DrawnGroup, Method, MethodDefinition } from '../methods/method.js'
 import { stepOperations } from '../nn/cost.js';
 import type { TokenIndices } from '../nn/tokens.js';
 import { adamw } from '../optim/optimiser.js';
-import type { TrainBatch } from './parts.js';
+import { drawBatch, meanPatches, type TrainBatch } from './parts.js';
 import { initialState } from './state.js';
 import { prepareStep } from './step.js';
 
@@ -64,7 +64,7 @@ export async function runBenchmark(
   const sides = Object.fromEntries(method.views.map(({ name, crop }) => [name, crop?.imageSize ?? imageSize]));
   const microBatchSize = Math.min(options.microBatchSize ?? batchSize, batchSize);
   const takeStep = prepareStep(engine, method, optimiser, { sides, microBatchSize, seed: 0 });
-  const { batch, logs } = randomBatch(definition, method, config, options, sides);
+  const batch = randomBatch(definition, method, config, options, sides);
   const rates = {
     learningRate: 1e-3,
     weightDecay: 0.04,
@@ -93,7 +93,10 @@ export async function runBenchmark(
     imagesPerSecond: round(batchSize / median, 2),
     firstStepSeconds: round(seconds[0] as number, 2),
     peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
-    gflops: round((batchSize * stepOperations(definition.passes(options, logs))) / median / 1e9, 1),
+    gflops: round(
+      (batchSize * stepOperations(definition.passes(options, meanPatches(batch.groups)))) / median / 1e9,
+      1,
+    ),
   };
 }
 
@@ -104,18 +107,17 @@ function randomBatch(
   config: BenchmarkName,
   { batchSize, imageSize, patchSize }: Options,
   sides: Readonly<Record<string, number>>,
-): { batch: TrainBatch; logs: Readonly<Record<string, number>> } {
+): TrainBatch {
   const stream = new RandomStream(0, 'benchmark');
   const fixed = benchmarks?.[config];
   const patchCount = (imageSize / patchSize) ** 2;
-  const drawn = method.draw?.(new RandomStream(0, 'masks', 1), batchSize) ?? { groups: [], logs: {} };
   const views = Object.fromEntries(
     method.views.map(({ name, count }) => {
       const values = batchSize * count * (sides[name] as number) ** 2 * 3;
       return [name, Float32Array.from({ length: values }, () => stream.normal())];
     }),
   );
-  if (!fixed) return { batch: { views, groups: drawn.groups }, logs: drawn.logs };
+  if (!fixed) return { views, groups: drawBatch(method, 0, 1, batchSize).groups };
   const masks = Object.entries(fixed.masks).map(([name, [maskCount, tokenCount]]): [string, TokenIndices] => {
     const rows = Array.from({ length: maskCount * batchSize }, () => [
       ...stream.permutation(patchCount).subarray(0, tokenCount).sort(),
@@ -123,5 +125,5 @@ function randomBatch(
     return [name, { maskCount, imageCount: batchSize, tokenCount, patchCount, indices: Int32Array.from(rows.flat()) }];
   });
   const group: DrawnGroup = { imageCount: batchSize, masks: Object.fromEntries(masks) };
-  return { batch: { views, groups: [group] }, logs: fixed.logs };
+  return { views, groups: [group] };
 }

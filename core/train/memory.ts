@@ -1,5 +1,4 @@
 import { UserError } from '../base/errors.js';
-import { RandomStream } from '../base/random.js';
 import type { Options } from '../config/schema.js';
 import type { Engine, EngineMemory } from '../engine/contract.js';
 import type { Method, MethodDefinition } from '../methods/method.js';
@@ -7,6 +6,7 @@ import type { Pass } from '../nn/cost.js';
 import { countParameters } from '../nn/parameters.js';
 import { assumedMemory, memoryBudget } from './free-memory.js';
 import { usableConcurrency } from './gradients.js';
+import { drawBatch, meanPatches } from './parts.js';
 
 /** What a training step needs, in bytes. */
 export interface StepMemory {
@@ -26,12 +26,12 @@ export const PROGRAM_BYTES = 260 * 2 ** 20;
 /** What a thread takes that computes beside the main one, before it has any tensor, in bytes. */
 const WORKER_BYTES = 40 * 2 ** 20;
 
-/** The largest numbers that a method's draws log for one image, over some steps. */
-export function largestDraws({ draw }: Pick<Method, 'draw'>, seed: number): Readonly<Record<string, number>> {
+/** The most patches that each mask keeps of one image, over some steps. */
+export function largestMasks({ draw }: Pick<Method, 'draw'>, seed: number): Readonly<Record<string, number>> {
   const largest: Record<string, number> = {};
   for (let step = 1; draw && step <= SAMPLED_STEPS; step++) {
-    const { logs } = draw(new RandomStream(seed, 'masks', step), 1);
-    for (const [name, value] of Object.entries(logs)) largest[name] = Math.max(value, largest[name] ?? 0);
+    const patches = meanPatches(drawBatch({ draw }, seed, step, 1).groups);
+    for (const [name, count] of Object.entries(patches)) largest[name] = Math.max(count, largest[name] ?? 0);
   }
   return largest;
 }
@@ -99,7 +99,7 @@ export function chooseMicroBatchSize(
   const { name, memory } = engine;
   const concurrency = usableConcurrency(engine, method);
   const limit = memoryBudget(memory, options.memory);
-  const passes = definition.passes(options, largestDraws(method, options.seed));
+  const passes = definition.passes(options, largestMasks(method, options.seed));
   const { fixed, perImage } = estimateStepMemory(method.networks, passes, memory.kind, concurrency);
   const fitting = Math.floor((limit - fixed) / perImage);
   if (fitting < 1) {
@@ -124,7 +124,6 @@ export function chooseMicroBatchSize(
 }
 
 /** Images of a batch that a method draws masks for together. */
-export function groupSize({ draw }: Pick<Method, 'draw'>, batchSize: number): number {
-  if (!draw) return batchSize;
-  return Math.max(...draw(new RandomStream(0, 'masks', 1), batchSize).groups.map(({ imageCount }) => imageCount));
+export function groupSize(method: Pick<Method, 'draw'>, batchSize: number): number {
+  return Math.max(...drawBatch(method, 0, 1, batchSize).groups.map(({ imageCount }) => imageCount));
 }

@@ -94,8 +94,8 @@ testOnOnnx('30 steps with different numbers of tokens need one session for each 
   const { built } = backend().sessions;
   for (let step = 1; step <= 30; step++) {
     const batch = noiseBatch(made, 4, step);
-    const { context, targets } = batch.groups[0]?.masks ?? {};
-    counts.add(`${context?.tokenCount} ${targets?.tokenCount}`);
+    const { context, target } = batch.groups[0]?.masks ?? {};
+    counts.add(`${context?.tokenCount} ${target?.tokenCount}`);
     ({ state } = await takeStep(state, batch, { learningRate: 1e-3, weightDecay: 0.04, ema: 0.99 }));
   }
   t.true(counts.size > 8, `${counts.size} combinations`);

@@ -105,7 +105,7 @@ testOnOnnx('a part in the second thread takes along the weights and its own imag
   });
   const groups = [9, 7].map((imageCount, at) => ({
     imageCount,
-    masks: { context: masks(3 + at, imageCount), targets: masks(2, imageCount) },
+    masks: { context: masks(3 + at, imageCount), target: masks(2, imageCount) },
   }));
   // A view of a larger buffer, and groups of which each is a part.
   const image = new Float32Array(4 * images * pixels).subarray(pixels, (1 + images) * pixels);

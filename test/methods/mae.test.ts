@@ -1,8 +1,7 @@
 import test from 'ava';
-import { RandomStream } from '../../core/base/random.js';
 import type { Tensor } from '../../core/engine/tf.js';
 import type { Part } from '../../core/methods/method.js';
-import { splitBatch } from '../../core/train/parts.js';
+import { drawBatch, splitBatch } from '../../core/train/parts.js';
 import { findEngines, testOnEngines } from '../helpers/engines.js';
 import { type Golden, readGolden } from '../helpers/golden.js';
 import { methodOf } from '../helpers/method.js';
@@ -65,8 +64,8 @@ test('MAE shows as many patches of every image as the official code, and hides a
     heads: 2,
     maskRatio: 0.9,
   });
-  const { groups, logs } = method.draw?.(new RandomStream(0, 'masks', 1), 5) ?? { groups: [], logs: {} };
-  t.is(logs.visiblePatches, 9); // 100 (1 - 0.9) is less than 10 in floating point
+  const { groups } = drawBatch(method, 0, 1, 5);
+  t.is(groups[0]?.masks.visible?.tokenCount, 9); // 100 (1 - 0.9) is less than 10 in floating point
   for (const { masks } of groups) {
     for (let image = 0; image < 5; image++) {
       const of = (name: string) => {

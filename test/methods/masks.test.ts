@@ -44,7 +44,7 @@ function measureCoverage(mask: MaskSettings, batchSize: number, images: number) 
   for (let step = 1; step <= steps; step++) {
     for (const group of masksOfStep(mask, batchSize, 0, step).groups) {
       count(context, group.context.indices);
-      count(targets, group.targets.indices);
+      count(targets, group.target.indices);
     }
   }
   return { context, targets };
@@ -86,7 +86,7 @@ function wholeBatch(mask: MaskSettings, images: number, seed: number): GroupMask
 
 test('masks keep their laws for any settings and seed', (t) => {
   const law = fc.property(anySettings, fc.nat(), fc.integer({ min: 1, max: 6 }), (mask, seed, images) => {
-    const { context, targets, overlapping } = wholeBatch(mask, images, seed);
+    const { context, target: targets, overlapping } = wholeBatch(mask, images, seed);
     const cells = mask.gridSize ** 2;
     for (const part of [context, targets]) {
       if (part.indices.length !== part.maskCount * images * part.tokenCount || part.tokenCount < mask.minKeep)
@@ -113,7 +113,7 @@ test('masks keep their laws for any settings and seed', (t) => {
 
 test('target blocks are whole rectangles of one size in a batch', (t) => {
   const law = fc.property(fc.nat(), fc.integer({ min: 5, max: 16 }), (seed, gridSize) => {
-    const { targets } = wholeBatch(settings(gridSize), 4, seed);
+    const { target: targets } = wholeBatch(settings(gridSize), 4, seed);
     const shapes = new Set<string>();
     for (let image = 0; image < 4; image++) {
       for (let mask = 0; mask < 4; mask++) {
@@ -203,7 +203,7 @@ test('every group of a batch is cut to its own smallest context, and has the blo
       const expected = Array.from({ length: Math.ceil(images / group) }, (_, at) =>
         Math.min(group, images - at * group),
       );
-      const sameTargets = new Set(groups.map(({ targets }) => targets.tokenCount)).size === 1;
+      const sameTargets = new Set(groups.map(({ target }) => target.tokenCount)).size === 1;
       const alone = masksOfStep({ ...mask, group: 1 }, images, seed, 1).drawnPatches;
       const isWhole = group < images || JSON.stringify(groups) === JSON.stringify([onlyMasks(mask, images, seed)]);
       const kept = meanPatches(groups, 'context');
@@ -223,8 +223,8 @@ test('every group of a batch is cut to its own smallest context, and has the blo
 });
 
 function onlyMasks(mask: MaskSettings, images: number, seed: number): GroupMasks {
-  const { context, targets } = wholeBatch(mask, images, seed);
-  return { context, targets };
+  const { context, target } = wholeBatch(mask, images, seed);
+  return { context, target };
 }
 
 const GOLDEN: Record<string, Golden> = JSON.parse(readFileSync(join(FIXTURES, 'masks', 'golden.json'), 'utf8'));

@@ -173,7 +173,7 @@ function batchOf(file: TensorFile, prefix: string, patchCount: number): TrainBat
   }
   const masks = {
     context: mask(file, `${prefix}masks_enc`, patchCount),
-    targets: mask(file, `${prefix}masks_pred`, patchCount),
+    target: mask(file, `${prefix}masks_pred`, patchCount),
   };
   return { views: { image }, groups: [{ imageCount, masks }] };
 }

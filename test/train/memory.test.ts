@@ -7,7 +7,7 @@ import { outOfMemory, outOfMemoryForFeatures } from '../../core/engine/memory.js
 import { functionsOn } from '../../core/engine/onnx/fused-functions.js';
 import { startEngine } from '../../core/engine/start.js';
 import { freeMemory, groupMemory, memoryBudget } from '../../core/train/free-memory.js';
-import { chooseMicroBatchSize, estimateStepMemory, largestDraws, type StepMemory } from '../../core/train/memory.js';
+import { chooseMicroBatchSize, estimateStepMemory, largestMasks, type StepMemory } from '../../core/train/memory.js';
 import { partLengths } from '../../core/train/parts.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { methodOf } from '../helpers/method.js';
@@ -26,7 +26,7 @@ function engineOf(concurrency: number, memory = MACHINE): Engine {
 /** What a step of a model needs, and how many of its images are computed at once. */
 function plan(flags: Readonly<Record<string, unknown>>, concurrency = 1, kind: EngineMemory['kind'] = 'planned') {
   const { definition, method, options } = methodOf(flags);
-  const passes = definition.passes(options, largestDraws(method, options.seed));
+  const passes = definition.passes(options, largestMasks(method, options.seed));
   const needed = estimateStepMemory(method.networks, passes, kind, concurrency);
   const choose = (megabytes: number) =>
     chooseMicroBatchSize(definition, method, { ...options, memory: megabytes }, engineOf(concurrency));

@@ -1,6 +1,7 @@
 import { automatic, integer, number } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
 import { encoderSize } from '../../config/sizes.js';
+import { encoderPass } from '../../nn/cost.js';
 import { type EmaOptions, emaDecay, emaOptions } from '../ema-options.js';
 import { defineMethod, type OwnOptions } from '../method.js';
 import { data2vec } from './method.js';
@@ -97,13 +98,13 @@ export default defineMethod({
   describe: (options) => `smooth L1 at masked patches, targets of the teacher's last ${topLayers(options)} blocks`,
   passes(options) {
     const { imageSize, patchSize } = options;
-    const size = encoderSize(options);
-    const N = (imageSize / patchSize) ** 2;
-    const embedding = { tokens: N, inputs: 3 * patchSize ** 2, outputs: size.dim, ofConstants: true };
-    const head = { tokens: N, inputs: size.dim, outputs: size.dim };
+    const size = { ...encoderSize(options), classToken: true };
+    const patches = (imageSize / patchSize) ** 2;
+    const student = encoderPass(size, patchSize, { patches, trained: true });
+    const head = { tokens: patches, inputs: size.dim, outputs: size.dim };
     return [
-      { size, rows: 1, tokens: 1 + N, trained: false, projections: [embedding] },
-      { size, rows: 1, tokens: 1 + N, trained: true, projections: [embedding, head] },
+      encoderPass(size, patchSize, { patches, trained: false }),
+      { ...student, projections: [...student.projections, head] },
     ];
   },
 });

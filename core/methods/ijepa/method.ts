@@ -8,7 +8,7 @@ import { sincosPositions } from '../../nn/positions.js';
 import { gridSize, type Initialisation, type VitSize } from '../../nn/sizes.js';
 import { keepTokens, repeatMasks } from '../../nn/tokens.js';
 import type { MaskSettings } from '../masks/blocks.js';
-import { drawMasks, meanPatches } from '../masks/multiblock.js';
+import { drawMasks } from '../masks/multiblock.js';
 import type { Method, NetworkSpec, Rate, Term } from '../method.js';
 import { targetStd } from '../target-std.js';
 
@@ -34,8 +34,10 @@ const TARGET_EPSILON = 1e-5;
  *
  * Letters: B images, C context and T target blocks of each, of K and J patches, N patches of an image, D width.
  */
-export function ijepa(backbone: Backbone, settings: IjepaSettings): Method<Outputs, Targets> {
-  const { predictor, masks, initialisation, emaDecay, terms } = settings;
+export function ijepa(
+  backbone: Backbone,
+  { predictor, masks, initialisation, emaDecay, terms }: IjepaSettings,
+): Method<Outputs, Targets> {
   const { encoder, shapes } = backbone;
   const positions = sincosPositions(gridSize(backbone), predictor.dim); // [N, E]
   const init: NetworkSpec['init'] = (name, shape, stream) => initialValue(name, shape, stream, initialisation);
@@ -48,34 +50,24 @@ export function ijepa(backbone: Backbone, settings: IjepaSettings): Method<Outpu
     views: [{ name: 'image', count: 1 }],
     encoders: { target: 'target_encoder', context: 'encoder' },
     sizes: { encoder, predictor },
-    masks: {
-      context: { title: 'context', role: 'visible' },
-      targets: { title: 'target', role: 'predicted' },
-    },
+    masks: { context: { title: 'context', role: 'visible' }, target: { title: 'target', role: 'predicted' } },
     draw(stream, imageCount) {
       const { groups, overlapping } = drawMasks(masks, imageCount, stream);
       return {
-        groups: groups.map(({ context, targets }) => ({
-          imageCount: context.imageCount,
-          masks: { context, targets },
-        })),
-        logs: {
-          contextPatches: meanPatches(groups, 'context'),
-          targetPatches: meanPatches(groups, 'targets'),
-          overlappingContexts: overlapping,
-        },
+        groups: groups.map((masks) => ({ imageCount: masks.context.imageCount, masks: { ...masks } })),
+        logs: { overlappingContexts: overlapping },
       };
     },
     /** The whole image; layer norm over the features without scale and bias, then the target blocks (`forward_target`). */
-    targets: (networks, { views, masks: { context, targets } }) =>
+    targets: (networks, { views, masks: { context, target } }) =>
       tf.tidy(() => {
         const whole = backbone.forward(networks.target_encoder, views.image); // [B, N, D]
-        const blocks = keepTokens(normalise(whole, TARGET_EPSILON), targets); // [T B, J, D]
-        return { target: repeatMasks(blocks, targets, context.maskCount) };
+        const blocks = keepTokens(normalise(whole, TARGET_EPSILON), target); // [T B, J, D]
+        return { target: repeatMasks(blocks, target, context.maskCount) };
       }),
-    outputs(networks, { views, masks: { context: visible, targets } }) {
+    outputs(networks, { views, masks: { context: visible, target } }) {
       const context = backbone.forward(networks.encoder, views.image, { keep: visible });
-      return { context, predicted: predict(networks.predictor, predictor, context, positions, visible, targets) };
+      return { context, predicted: predict(networks.predictor, predictor, context, positions, visible, target) };
     },
     terms,
     rates: { ema: emaDecay },

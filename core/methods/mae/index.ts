@@ -1,6 +1,7 @@
 import { automatic, choice, integer, number } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
-import { checkWidth, encoderSize } from '../../config/sizes.js';
+import { decoderSize, encoderSize } from '../../config/sizes.js';
+import { decoderPass, encoderPass } from '../../nn/cost.js';
 import type { VitSize } from '../../nn/sizes.js';
 import { defineMethod, type OwnOptions } from '../method.js';
 import { keptPatches, mae } from './method.js';
@@ -74,58 +75,36 @@ export default defineMethod({
   architecture: () => ({ classToken: true }),
   create: (options, { backbone }) =>
     mae(backbone, {
-      decoder: decoderSize(options),
+      decoder: sizeOfDecoder(options),
       maskRatio: options.maskRatio,
       normalisePixels: options.pixelTargets === 'normalised',
     }),
   automatic(options) {
-    const { dim, depth, heads } = decoderSize(options);
+    const { dim, depth, heads } = sizeOfDecoder(options);
     return { decoderDim: dim, decoderDepth: depth, decoderHeads: heads };
   },
   describe: ({ maskRatio, pixelTargets }) =>
     `squared distance of ${pixelTargets} pixels, ${Math.round(100 * maskRatio)}% of the patches masked`,
   passes(options) {
     const { imageSize, patchSize, maskRatio } = options;
-    const encoder = encoderSize(options);
-    const decoder = decoderSize(options);
-    const N = (imageSize / patchSize) ** 2;
-    const K = keptPatches(N, maskRatio);
-    const values = 3 * patchSize ** 2;
+    const encoder = { ...encoderSize(options), classToken: true };
+    const patches = (imageSize / patchSize) ** 2;
+    const visible = keptPatches(patches, maskRatio);
+    const decoder = { visible, masked: patches - visible, outputs: 3 * patchSize ** 2 };
     return [
-      {
-        size: encoder,
-        rows: 1,
-        tokens: 1 + K,
-        trained: true,
-        projections: [{ tokens: K, inputs: values, outputs: encoder.dim, ofConstants: true }],
-      },
-      {
-        size: decoder,
-        rows: 1,
-        tokens: 1 + N,
-        queryOffset: 1 + K,
-        trained: true,
-        projections: [
-          { tokens: 1 + K, inputs: encoder.dim, outputs: decoder.dim },
-          { tokens: N - K, inputs: decoder.dim, outputs: values },
-        ],
-      },
+      encoderPass(encoder, patchSize, { patches: visible, trained: true }),
+      decoderPass(encoder, sizeOfDecoder(options), decoder),
     ];
   },
 });
 
-function decoderSize(options: Own): VitSize {
+function sizeOfDecoder(options: Own): VitSize {
   const encoder = encoderSize(options);
   const isPapers = encoder.dim >= PAPER_WIDTH;
-  const heads = options.decoderHeads ?? (isPapers ? 16 : encoder.heads);
-  const size = {
-    dim: options.decoderDim ?? (isPapers ? 512 : roundUp(encoder.dim / 2, heads)),
-    depth: options.decoderDepth ?? (isPapers ? 8 : Math.min(4, encoder.depth)),
-    heads,
-    mlpRatio: 4,
-  };
-  checkWidth('--decoder-dim', size.dim, heads);
-  return size;
+  const { decoderDim: dim, decoderDepth: depth, decoderHeads: heads } = options;
+  const small = { dim: roundUp(encoder.dim / 2, heads ?? encoder.heads), depth: Math.min(4, encoder.depth) };
+  const usual = isPapers ? { dim: 512, depth: 8, heads: 16 } : { ...small, heads: encoder.heads };
+  return decoderSize({ dim, depth, heads }, usual, '--decoder-dim');
 }
 
 /** The next width that 4 and the heads divide. */

@@ -52,7 +52,7 @@ export function mae(
       const orders = Array.from({ length: imageCount }, () => stream.permutation(patchCount));
       const visible = tokenIndices([orders.map((order) => order.slice(0, kept).sort())], patchCount);
       const masked = tokenIndices([orders.map((order) => order.slice(kept).sort())], patchCount);
-      return { groups: [{ imageCount, masks: { visible, masked } }], logs: { visiblePatches: kept } };
+      return { groups: [{ imageCount, masks: { visible, masked } }] };
     },
     targets(_networks, { views, masks }) {
       const pixels = keepTokens(patchify(views.image, patchSize), masks.masked); // [B, J, P]

@@ -5,7 +5,7 @@ import { type BlockSize, blockSize, drawCorner, fewestPatches, type MaskSettings
 /** The masks of images that lie side by side in a batch and keep the same numbers of patches. */
 export interface GroupMasks {
   context: TokenIndices;
-  targets: TokenIndices;
+  target: TokenIndices;
 }
 
 /** The masks of a batch. */
@@ -89,7 +89,7 @@ function drawGroup(
   return {
     masks: {
       context: collate(contextPatches, contextBlocks, patchCount, cut),
-      targets: collate(targetPatches, targetBlocks, patchCount, cut),
+      target: collate(targetPatches, targetBlocks, patchCount, cut),
     },
     overlapping,
     contextPatches: contextPatches.flat().reduce((sum, { length }) => sum + length, 0),

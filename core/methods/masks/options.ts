@@ -3,6 +3,7 @@ import type { Options } from '../../config/schema.js';
 import type { OwnOptions } from '../method.js';
 import { MASK_MODES, type MaskSettings } from './blocks.js';
 import { checkMaskSettings } from './check.js';
+import { describeCut } from './coverage.js';
 
 const group = 'Masks';
 
@@ -65,4 +66,13 @@ export function multiblockSettings(options: Options & MultiblockOptions): MaskSe
   const { maskMode: mode, maskGroup: group, imageSize, patchSize } = options;
   const blocks = { targetBlocks, targetScale, targetAspect, contextBlocks, contextScale, minKeep };
   return checkMaskSettings({ ...blocks, mode, group, gridSize: imageSize / patchSize }, { imageSize, patchSize });
+}
+
+/** What masks come to over many steps, in lines for people. */
+export function describeMultiblock(options: Options & MultiblockOptions): string[] {
+  const masks = multiblockSettings(options);
+  return [
+    `${masks.targetBlocks} targets, every block keeps at least ${masks.minKeep} patches`,
+    describeCut(masks, options.batchSize, options.seed),
+  ];
 }
