@@ -10,11 +10,20 @@ import { recoverCheckpoint } from '../../core/checkpoint/recover.js';
 import { type SaveJob, saveFiles } from '../../core/checkpoint/save.js';
 import { startEngine } from '../../core/engine/start.js';
 import { tf } from '../../core/engine/tf.js';
+import { decoderShapes, encoderShapes } from '../../core/nn/parameters.js';
+import { type StateShapes, tensorsOf } from '../../core/train/state.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { FIXTURES } from '../helpers/paths.js';
-import { TINY, tinyState } from '../helpers/tiny-state.js';
+import { TINY_MODEL, tinyShapes, tinyState } from '../helpers/tiny-state.js';
+import { numberOf } from '../helpers/training.js';
 
-test.before(() => startEngine('cpu'));
+let SHAPES: StateShapes;
+const load = (path: string) => loadCheckpoint(path, TINY_MODEL, SHAPES);
+
+test.before(async () => {
+  await startEngine('cpu');
+  SHAPES = tinyShapes();
+});
 
 /** Saves checkpoints of these steps, one after the other; those of `kept` steps under that number, as epochs, too. */
 async function save(folder: string, steps: readonly number[], kept: readonly number[] = []): Promise<void> {
@@ -26,7 +35,7 @@ async function save(folder: string, steps: readonly number[], kept: readonly num
     const job: SaveJob = {
       folder,
       tensors,
-      metadata: checkpointMetadata(step, { epoch: step, model: TINY, watch: null }),
+      metadata: checkpointMetadata(step, { epoch: step, data: 'shapes', model: TINY_MODEL, memory: null }),
       sync: [],
       keep: kept.includes(step) ? { epoch: step, most: 9 } : null,
       note: { path: join(folder, 'note'), content: '' },
@@ -38,7 +47,7 @@ async function save(folder: string, steps: readonly number[], kept: readonly num
 /** What recovery comes to: the step, and what was said. Every tensor is disposed of. */
 async function recover(folder: string): Promise<{ step: number | null; said: string }> {
   const said: string[] = [];
-  const found = await recoverCheckpoint(folder, TINY, (text) => said.push(text));
+  const found = await recoverCheckpoint(folder, load, (text) => said.push(text));
   tf.dispose(found?.state);
   return { step: found ? found.state.step : null, said: said.join('\n') };
 }
@@ -96,11 +105,7 @@ test('all metadata is under the checksum', async (t) => {
     const damaged = Buffer.from(whole);
     damaged.writeUInt8(damaged.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
     await replace(latest, damaged);
-    await t.throwsAsync(
-      () => loadCheckpoint(latest, TINY),
-      { instanceOf: UserError, message: /damaged|not a/ },
-      `${bit}`,
-    );
+    await t.throwsAsync(() => load(latest), { instanceOf: UserError, message: /damaged|not a/ }, `${bit}`);
   }
 });
 
@@ -145,22 +150,62 @@ test('where none is whole nothing is touched', async (t) => {
 test('a whole checkpoint of another model is not damaged: it is refused, not set aside', async (t) => {
   const folder = await temporaryFolder(t);
   await save(folder, [1, 2]);
-  const other = { ...TINY, encoder: { ...TINY.encoder, heads: 1 } };
-  await t.throwsAsync(() => recoverCheckpoint(folder, other, () => {}), { message: /of another model/ });
+  const sizes = { ...TINY_MODEL.sizes, predictor: { dim: 8, depth: 1, heads: 1, mlpRatio: 4 } };
+  const shapes = { ...SHAPES, networks: { ...SHAPES.networks, encoder: { 'norm.weight': [9] } } };
+  const others = [
+    {
+      model: { ...TINY_MODEL, sizes },
+      shapes: SHAPES,
+      difference: /of another model: its model is \{"method":"I-JEPA"/,
+    },
+    { model: { ...TINY_MODEL, method: 'MAE' }, shapes: SHAPES, difference: /of another model: its model is/ },
+    {
+      model: TINY_MODEL,
+      shapes,
+      difference: /of another model: the tensor encoder\.norm\.weight is \[8\] instead of \[9\]/,
+    },
+    {
+      model: TINY_MODEL,
+      shapes: { ...SHAPES, own: { centre: [4] } },
+      difference: /state\.centre is not there instead/,
+    },
+  ];
+  for (const { model, shapes: expected, difference } of others) {
+    const loadOther = (path: string) => loadCheckpoint(path, model, expected);
+    await t.throwsAsync(() => recoverCheckpoint(folder, loadOther, () => {}), { message: difference });
+  }
   t.deepEqual((await readdir(folder)).sort(), ['latest.safetensors', 'note', 'previous.safetensors']);
 });
 
-test('a checkpoint of the first format, whose checksum is over its tensors alone, can be read', async (t) => {
+test('a checkpoint that was written once can be read, and refused where it is damaged', async (t) => {
   const folder = await temporaryFolder(t);
-  const old = await readFile(join(FIXTURES, 'checkpoints', 'first-format.safetensors'));
-  await writeFile(latestCheckpoint(folder), old);
-  t.is((await recover(folder)).step, 7);
-  const damaged = Buffer.from(old);
-  damaged.writeUInt8(damaged.readUInt8(old.length - 9) ^ 1, old.length - 9);
-  await replace(latestCheckpoint(folder), damaged);
-  await t.throwsAsync(() => recover(folder), { message: /checksum/ });
-  const unnamed = Buffer.from(old);
-  unnamed.write('"sha255"', old.indexOf('"sha256"'));
-  await replace(latestCheckpoint(folder), unnamed);
-  await t.throwsAsync(() => recover(folder), { message: /damaged/ });
+  const stored = await readFile(join(FIXTURES, 'checkpoints', 'tiny.safetensors'));
+  const size = { dim: 8, depth: 1, heads: 2, mlpRatio: 2 };
+  const trained = {
+    encoder: encoderShapes({ encoder: size, imageSize: 8, patchSize: 4 }),
+    predictor: decoderShapes(8, size, 8),
+  };
+  const shapes: StateShapes = {
+    networks: { ...trained, target_encoder: trained.encoder },
+    slots: { first: trained, second: trained },
+    own: {},
+  };
+  const model = { ...TINY_MODEL, sizes: { encoder: size, predictor: size } };
+  const recoverStored = (content: Buffer) => {
+    const loadStored = (path: string) => loadCheckpoint(path, model, shapes);
+    return replace(latestCheckpoint(folder), content).then(() => recoverCheckpoint(folder, loadStored, () => {}));
+  };
+  const found = await recoverStored(stored);
+  t.is(found?.state.step, 7);
+  const { networks, slots } = found?.state ?? { networks: {}, slots: {} };
+  const all = [networks, ...Object.values(slots)].flatMap((own) => [...tensorsOf(own)].map(([, , tensor]) => tensor));
+  t.true(Math.abs((await numberOf(tf.addN(all.map((tensor) => tensor.sum())))) - 69.9052) < 1e-3);
+  tf.dispose(found?.state);
+
+  const flipped = Buffer.from(stored);
+  flipped.writeUInt8(flipped.readUInt8(stored.length - 9) ^ 1, stored.length - 9);
+  await t.throwsAsync(() => recoverStored(flipped), { message: /checksum/ });
+  const unnamed = Buffer.from(stored);
+  unnamed.write('"sha255_file"', stored.indexOf('"sha256_file"'));
+  await t.throwsAsync(() => recoverStored(unnamed), { message: /damaged/ });
 });

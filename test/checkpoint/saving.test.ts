@@ -10,11 +10,12 @@ import { startEngine } from '../../core/engine/start.js';
 import { type RunFolder, runFolder } from '../../core/run/run-folder.js';
 import { readRunState } from '../../core/run/run-state.js';
 import { CheckpointSaving } from '../../core/run/saving.js';
-import type { TrainState } from '../../core/train/step.js';
+import type { TrainState } from '../../core/train/state.js';
 import { temporaryFolder } from '../helpers/command.js';
-import { TINY, tinyState } from '../helpers/tiny-state.js';
+import { TINY_MODEL, tinyState } from '../helpers/tiny-state.js';
 
 const WHEN = {
+  data: ['shapes:4', 'more'],
   saveEverySteps: null as number | null,
   saveEveryMinutes: 1000,
   saveEveryEpochs: 2,
@@ -34,7 +35,7 @@ async function emptyRun(t: ExecutionContext): Promise<RunFolder> {
 
 /** What saves a run, and its state at a step. Everything ends with the test. */
 function startSaving(t: ExecutionContext, folder: RunFolder, when: Partial<typeof WHEN> = {}) {
-  const saving = new CheckpointSaving(folder, TINY, { ...WHEN, ...when }, EPOCH, 0);
+  const saving = new CheckpointSaving(folder, TINY_MODEL, { ...WHEN, ...when }, EPOCH, 0);
   const state = tinyState();
   t.teardown(() => saving.close());
   const at = (step: number): TrainState => ({ ...state, step });
@@ -100,12 +101,19 @@ test('a run that ends in the middle of an epoch is saved there', async (t) => {
 test('a checkpoint holds the state of its step, whatever becomes of the state while it is written', async (t) => {
   const folder = await emptyRun(t);
   const { saving, at, afterStep } = startSaving(t, folder, { saveEverySteps: 1 });
-  const memory = (await at(1).weights.encoder['norm.weight']?.data()) as Float32Array;
+  const memory = (await at(1).networks.encoder?.['norm.weight']?.data()) as Float32Array;
   const expected = Float32Array.from(memory);
   await afterStep(1);
   memory.fill(99); // as engines do that update in place
   await saving.close();
-  const { tensors } = await readSafetensors(latestCheckpoint(folder.checkpoints));
+  const { tensors, metadata } = await readSafetensors(latestCheckpoint(folder.checkpoints));
+  t.like(metadata, {
+    step: '1',
+    epoch: '1',
+    data: 'shapes:4, more',
+    model: JSON.stringify(TINY_MODEL),
+    memory: 'null',
+  });
   t.deepEqual(tensors.get('encoder.norm.weight')?.data, expected);
 });
 

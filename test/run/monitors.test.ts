@@ -4,38 +4,36 @@ import fc from 'fast-check';
 import { checkpointMetadata, copyState, loadCheckpoint } from '../../core/checkpoint/checkpoint.js';
 import { writeSafetensors } from '../../core/checkpoint/safetensors.js';
 import { startEngine } from '../../core/engine/start.js';
-import { initialWeights } from '../../core/methods/ijepa/model.js';
-import type { Monitor, Seen } from '../../core/plugin.js';
-import { type Memories, Monitors } from '../../core/run/monitors.js';
-import type { Verdicts } from '../../core/run/watch-memory.js';
-import { initialTrainState } from '../../core/train/step.js';
+import type { Monitor, MonitorInput } from '../../core/plugin.js';
+import { Monitors, type Verdicts } from '../../core/run/monitors.js';
+import { parseWatchMemory } from '../../core/run/run-watch.js';
 import collapse from '../../plugins/collapse/index.js';
 import { temporaryFolder } from '../helpers/command.js';
-import { SMALL_SIZE } from '../helpers/features.js';
+import { TINY_MODEL, tinyShapes, tinyState } from '../helpers/tiny-state.js';
 
 const RUN = { seed: 0, totalSteps: 100, images: [{ name: 'a' }, { name: 'b' }], width: 2 };
 
-function seen(step: number, features: number[] = [1, 2, 3, 4]): Seen {
-  return { step, loss: null, features: Float32Array.from(features), deviation: 1, rank: 2 };
+function input(step: number, features: number[] = [1, 2, 3, 4]): MonitorInput {
+  return { step, loss: null, features: Float32Array.from(features), std: 1, rank: 2 };
 }
 
 /** Monitors of a plugin, and what they report. */
-function start(items: readonly Monitor[], remembered: Memories = {}, verdicts: Verdicts = {}) {
+function start(items: readonly Monitor[], remembered: Record<string, unknown> = {}, verdicts: Verdicts = {}) {
   const reports: string[] = [];
-  const brought = items.map((item) => ({ kind: 'monitor' as const, plugin: 'mine', item }));
+  const extensions = items.map((item) => ({ kind: 'monitor' as const, plugin: 'mine', item }));
   return {
-    monitors: new Monitors(brought, RUN, { monitors: remembered, verdicts }, (message) => reports.push(message)),
+    monitors: new Monitors(extensions, RUN, { monitors: remembered, verdicts }, (message) => reports.push(message)),
     reports,
   };
 }
 
-/** A monitor that sums up what it saw. */
+/** A monitor that sums up what it observed. */
 const total: Monitor<{ total: number }> = {
   name: 'total',
   summary: 'sum of all features so far',
   values: ['total'],
   start: () => ({
-    look({ features }, memory) {
+    observe({ features }, memory) {
       const sum = features.reduce((a, b) => a + b, memory?.total ?? 0);
       return { values: { total: sum }, memory: { total: sum } };
     },
@@ -43,26 +41,29 @@ const total: Monitor<{ total: number }> = {
 };
 
 /** A monitor that does what a function says. */
-const monitor = (look: (seen: Seen, memory: unknown) => unknown, values = ['value']): Monitor => ({
+const monitor = (observe: (input: MonitorInput, memory: unknown) => unknown, values = ['value']): Monitor => ({
   name: 'odd',
   summary: 'of a test',
   values,
-  start: () => ({ look: look as ReturnType<Monitor['start']>['look'] }),
+  start: () => ({ observe: observe as ReturnType<Monitor['start']>['observe'] }),
 });
 
 test('interrupted wherever it may be, a run goes on to see what it would have seen', async (t) => {
-  const looks = fc.array(fc.array(fc.float({ noNaN: true, min: -10, max: 10 }), { minLength: 4, maxLength: 4 }), {
-    minLength: 1,
-    maxLength: 8,
-  });
+  const observations = fc.array(
+    fc.array(fc.float({ noNaN: true, min: -10, max: 10 }), { minLength: 4, maxLength: 4 }),
+    {
+      minLength: 1,
+      maxLength: 8,
+    },
+  );
   await fc.assert(
-    fc.asyncProperty(looks, fc.nat(8), async (features, place) => {
+    fc.asyncProperty(observations, fc.nat(8), async (features, place) => {
       const follow = async (restartBefore: number) => {
         let { monitors } = start([total]);
         const values: unknown[] = [];
         for (const [at, part] of features.entries()) {
           if (at === restartBefore) ({ monitors } = start([total], JSON.parse(JSON.stringify(monitors.memories))));
-          values.push(await monitors.look(seen(at, part)));
+          values.push(await monitors.observe(input(at, part)));
         }
         return values;
       };
@@ -79,7 +80,7 @@ test('a monitor that fails is reported once; the others see what there is, and i
   });
   const { monitors, reports } = start([fails, total]);
   const values = [];
-  for (const step of [0, 1, 2, 3]) values.push(await monitors.look(seen(step)));
+  for (const step of [0, 1, 2, 3]) values.push(await monitors.observe(input(step)));
   t.deepEqual(
     values.map(({ odd, total }) => [odd?.value, total?.total]),
     [
@@ -96,19 +97,19 @@ test('a monitor that fails is reported once; the others see what there is, and i
 
 test('the last verdict of each monitor of the run stays, also where it goes on', async (t) => {
   const judges = monitor(({ step }) => (step < 3 ? { verdict: { isWell: step < 2, text: `step ${step}` } } : {}), []);
-  const before = { other: { isWell: true, text: 'of a monitor that does not look any more' } };
+  const before = { other: { isWell: true, text: 'of a monitor that does not observe any more' } };
   const { monitors } = start([judges, total], {}, before);
   t.deepEqual(monitors.verdicts, {});
-  for (const step of [0, 1, 2, 3]) await monitors.look(seen(step));
+  for (const step of [0, 1, 2, 3]) await monitors.observe(input(step));
   const odd = { isWell: false, text: 'step 2' };
   t.deepEqual(monitors.verdicts, { odd });
   t.deepEqual(start([judges], {}, monitors.verdicts).monitors.verdicts, { odd });
 });
 
 test('what a monitor gives is checked', async (t) => {
-  const failure = async (finding: unknown) => {
-    const { monitors, reports } = start([monitor(() => finding)]);
-    t.deepEqual(await monitors.look(seen(0)), { odd: { value: null } });
+  const failure = async (report: unknown) => {
+    const { monitors, reports } = start([monitor(() => report)]);
+    t.deepEqual(await monitors.observe(input(0)), { odd: { value: null } });
     return reports.join('\n');
   };
   t.regex(await failure({ values: { value: Number.NaN } }), /values\.value/);
@@ -128,34 +129,32 @@ test('no monitor changes what others see, or its memory but by what it returns',
     return memory ? {} : { memory: { count: 1 } };
   });
   const { monitors, reports } = start([meddles, total]);
-  await monitors.look(seen(0));
-  const { total: after } = await monitors.look(seen(1));
+  await monitors.observe(input(0));
+  const { total: after } = await monitors.observe(input(1));
   t.is(after?.total, 20);
   t.like(monitors.memories, { odd: { count: 1 } });
   t.deepEqual(reports, []);
 });
 
-test('checkpoints hold what monitors remember, and those from before there were monitors are read', async (t) => {
+test('checkpoints hold what monitors remember, and what is none is passed over', async (t) => {
   await startEngine('cpu');
-  const folder = await temporaryFolder(t);
-  const path = join(folder, 'latest.safetensors');
-  const state = initialTrainState(initialWeights(SMALL_SIZE, 0, 'scaled'));
-  const first = { deviation: 0.5, rank: 3 };
+  const path = join(await temporaryFolder(t), 'latest.safetensors');
+  const first = { std: 0.5, rank: 3 };
   const verdicts = { total: { isWell: false, text: 'too much' } };
-  const watch = { first, monitors: { total: { total: 7 }, odd: [1, 'two', null] }, verdicts };
-  const tensors = await copyState(state, null);
-  const metadata = checkpointMetadata(0, { epoch: 1, model: SMALL_SIZE, watch });
-  await writeSafetensors(path, tensors, metadata);
-  t.deepEqual((await loadCheckpoint(path, SMALL_SIZE)).watch, watch);
-
-  const old = { first, best: { deviation: 0.6, rank: 9 }, warned: true };
-  await writeSafetensors(path, tensors, { ...metadata, watch: JSON.stringify(old) });
-  const read = (await loadCheckpoint(path, SMALL_SIZE)).watch;
-  t.deepEqual(read, { first, monitors: { collapse: { best: old.best, warned: true } }, verdicts: {} });
-  const unjudged = JSON.stringify({ first, monitors: {} }); // from before there were verdicts
-  await writeSafetensors(path, tensors, { ...metadata, watch: unjudged });
-  t.deepEqual((await loadCheckpoint(path, SMALL_SIZE)).watch, { first, monitors: {}, verdicts: {} });
-  const { monitors, reports } = start(collapse.monitors, read?.monitors);
-  await monitors.look({ ...seen(5), deviation: 0.59, rank: 8.9 });
+  const before = start(collapse.monitors);
+  for (const [step, rank] of [10, 12, 1.1].entries()) await before.monitors.observe({ ...input(step), rank });
+  t.regex(before.reports.join(), /step 2: the representations are collapsing/);
+  const memory = { first, monitors: { ...before.monitors.memories, odd: [1, 'two', null] }, verdicts };
+  const tensors = await copyState(tinyState(), null);
+  const facts = { epoch: 1, data: 'shapes', model: TINY_MODEL };
+  const remembered = async (what: unknown) => {
+    await writeSafetensors(path, tensors, checkpointMetadata(0, { ...facts, memory: what }));
+    return parseWatchMemory((await loadCheckpoint(path, TINY_MODEL, tinyShapes())).memory);
+  };
+  t.deepEqual(await remembered(memory), memory);
+  for (const none of [null, 7, { first }, { ...memory, first: { std: 'x', rank: 1 } }])
+    t.is(await remembered(none), null);
+  const { monitors, reports } = start(collapse.monitors, (await remembered(memory))?.monitors);
+  await monitors.observe({ ...input(5), rank: 11 });
   t.regex(reports.join(), /step 5: the representations have recovered/, 'it remembers that it has warned');
 });

@@ -4,6 +4,7 @@ import test from 'ava';
 import { UserError } from '../../core/base/errors.js';
 import { thisProcess } from '../../core/base/lock-owner.js';
 import { writeResults } from '../../core/eval/results-file.js';
+import { METHODS } from '../../core/methods/registry.js';
 import { findRuns } from '../../core/run/runs.js';
 import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { evaluationResult } from '../helpers/evaluation.js';
@@ -84,7 +85,10 @@ test('runs are listed with how they stand, by their files alone', async (t) => {
   const wrong = await ijepa(['runs', 'nowhere'], folder);
   t.is(wrong.code, 2);
   t.regex(wrong.stderr, /^ijepa: nowhere does not exist/);
-  await t.throwsAsync(() => findRuns(COMMAND, () => {}), { instanceOf: UserError, message: /is not a folder/ });
+  await t.throwsAsync(() => findRuns(COMMAND, METHODS, () => {}), {
+    instanceOf: UserError,
+    message: /is not a folder/,
+  });
 });
 
 async function state(run: string, is: string, reason: string | null): Promise<void> {

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { RandomStream } from '../../core/base/random.js';
 import type { Verdict } from '../../core/plugin.js';
-import { meanDeviation, rankMe } from '../../core/run/watch.js';
+import { meanStd, rankMe } from '../../core/run/watch.js';
 import { type CollapseMemory, judgeSpread } from '../../plugins/collapse/index.js';
 
 /** Features [rows, width], row by row. */
@@ -38,18 +38,18 @@ test('RankMe lies between 1 and the number of rows or columns', (t) => {
   }
 });
 
-test('the deviation is the mean over features of their deviation over images', (t) => {
-  // Columns 0, 0 and 1, 3 over two rows: deviations 0 and 1.
-  t.is(meanDeviation(Float32Array.of(0, 1, 0, 3), 2), 0.5);
+test('the standard deviation is the mean over features of that over images', (t) => {
+  // Columns 0, 0 and 1, 3 over two rows: 0 and 1.
+  t.is(meanStd(Float32Array.of(0, 1, 0, 3), 2), 0.5);
 });
 
-/** What the monitor says of a run of these looks, (deviation, rank) each; the first is before the first step. */
-function follow(story: readonly (readonly [deviation: number, rank: number])[]) {
+/** What the monitor says of a run of these observations, (std, rank) each; the first is before the first step. */
+function follow(story: readonly (readonly [std: number, rank: number])[]) {
   let memory: CollapseMemory | null = null;
   let verdict: Verdict | undefined;
   const messages: string[] = [];
-  story.forEach(([deviation, rank], step) => {
-    const judged = judgeSpread({ deviation, rank, step }, memory);
+  story.forEach(([std, rank], step) => {
+    const judged = judgeSpread({ std, rank, step }, memory);
     memory = JSON.parse(JSON.stringify(judged.memory));
     if (judged.message) messages.push(judged.message);
     verdict = judged.verdict;
@@ -57,7 +57,7 @@ function follow(story: readonly (readonly [deviation: number, rank: number])[]) 
   return { messages, verdict };
 }
 
-// Looks at real runs, (deviation, rank) each.
+// Observations of real runs, (std, rank) each.
 const WELL: Record<string, [number, number][]> = {
   'the demo': [
     [0.073, 3],
@@ -90,7 +90,7 @@ const WELL: Record<string, [number, number][]> = {
     [0.04, 1.7],
     [0.044, 1.8],
   ],
-  'a deviation that falls from an overshoot': [
+  'a standard deviation that falls from an overshoot': [
     [0.1, 3],
     [0.5, 4],
     [1, 6],
