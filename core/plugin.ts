@@ -10,7 +10,7 @@ export type { RandomStream } from './base/random.js';
 export { parseTrustedJson as parseJson } from './base/text.js';
 export { automatic, choice, integer, interval, list, NONE, named, number, type Option } from './config/option.js';
 export type { Options } from './config/schema.js';
-export { checkWidth, encoderSize } from './config/sizes.js';
+export { decoderSize, encoderSize } from './config/sizes.js';
 export type * from './contract/data-sets.js';
 export type * from './contract/monitors.js';
 export type * from './contract/objectives.js';

@@ -47,7 +47,7 @@ export async function findMethodFaults(
       try {
         await method.check?.();
         const faults = await runChecks(modelChecks(engine, method, backbone.patchCount));
-        const { logs } = drawOf(method);
+        const { logs = {} } = drawOf(method);
         const passes = definition.passes(options, logs);
         if (!passes.some(({ trained }) => trained)) faults.push('passes: none is trained');
         return faults;
