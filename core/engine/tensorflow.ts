@@ -1,10 +1,10 @@
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import util from 'node:util';
 import { reasonOf } from '../base/errors.js';
 import type { EngineName, EngineStarter } from './contract.js';
+import { hasNativePart } from './install/place.js';
 import { stepwise } from './stepwise.js';
 import { tf } from './tf.js';
 
@@ -55,7 +55,7 @@ function isInstalled(packageName: string): boolean {
 function loadNative(packageName: string): { version: string; available: boolean } {
   const packagePath = require.resolve(`${packageName}/package.json`);
   const { version } = require(packagePath) as { version: string };
-  if (!existsSync(join(dirname(packagePath), 'lib'))) {
+  if (!hasNativePart(dirname(packagePath))) {
     throw new Error(`the native part of ${packageName} is not installed`);
   }
   tf.enableProdMode(); // the package loads tfjs-core again, which would say so

@@ -57,6 +57,7 @@ test('bench prints an array with the figures of each engine', async (t) => {
     'engine',
     'version',
     'device',
+    'method',
     'config',
     'threads',
     'secondsPerStep',
