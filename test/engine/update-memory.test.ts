@@ -57,7 +57,7 @@ for (const length of [1, 3, 4, 5, 16_383, 16_384, 16_385, 40_001]) {
     };
     for (let step = 0; step < 3; step++) {
       const gradient = Float32Array.from({ length }, () => stream.normal());
-      const squares = memory.update(slot, gradient, NUMBERS);
+      const squares = memory.arenaFor(Object.values(slot)).update(slot, gradient, NUMBERS);
       expected(byHand, gradient);
       for (const name of ['value', 'first', 'second', 'target'] as const) {
         t.true(relativeDifference(slot[name], byHand[name]) < 2e-6, name);
@@ -76,7 +76,7 @@ test('a parameter without a target changes nothing but itself and its moments', 
   const memory = new UpdateMemory();
   const { target, ...slot } = placed(memory, 10, new RandomStream(0, 'update'));
   const [old, targets] = [[...slot.value], [...target]];
-  memory.update(slot, new Float32Array(10).fill(1), NUMBERS);
+  memory.arenaFor(Object.values(slot)).update(slot, new Float32Array(10).fill(1), NUMBERS);
   t.notDeepEqual([...slot.value], old);
   t.deepEqual([...target], targets);
 });

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { ValueData } from './graph.js';
 import type { ArrayLocation, ProgramInput, WorkerAnswer, WorkerMessage } from './program.js';
-import { modelOf, outputNamesOf } from './sessions.js';
+import { modelOf } from './sessions.js';
 import type { Structure } from './structure.js';
 
 /** Bytes between which arrays begin in a worker's memory. */
@@ -39,7 +39,7 @@ export class ComputeWorker {
     if (graph === undefined) {
       graph = this.#graphs.size;
       this.#graphs.set(structure.key, graph);
-      this.#post({ kind: 'graph', graph, model: tight(modelOf(structure)), outputNames: outputNamesOf(structure) });
+      this.#post({ kind: 'graph', graph, model: tight(modelOf(structure)), outputNames: structure.outputNames });
     }
     const sent = inputs.map((input) =>
       'data' in input.source ? { ...input, source: { data: tight(input.source.data) } } : input,

@@ -19,7 +19,7 @@ export function updatesOnHost(backend: OnnxBackend): Pick<Engine, 'updateParamet
       const second = backend.ownData(slot.second, arena);
       const target = slot.target && backend.ownData(slot.target, arena);
       const { decayFactor, stepSize, sqrtBiasCorrection2, emaDecay } = rates;
-      const squares = memory.update(
+      const squares = arena.update(
         { value: value.data, first: first.data, second: second.data, target: target?.data },
         grad,
         {

@@ -61,16 +61,33 @@ export class Sessions {
   async compile(structure: Structure): Promise<CompiledGraph> {
     const known = this.#compiled.get(structure.key);
     if (known) return known;
-    const session = await compileModel(this.runtime, modelOf(structure), this.threads, this.device);
-    this.count.built++;
-    const compiled = { session, outputNames: outputNamesOf(structure) };
+    const compiled = await this.build(modelOf(structure), structure.outputNames);
     this.#compiled.set(structure.key, compiled);
     return compiled;
   }
 
+  /** Compiles a model, for one operator after the other. */
+  async build(model: Uint8Array, outputNames: readonly string[]): Promise<CompiledGraph> {
+    const session = await this.runtime.InferenceSession.create(model, {
+      executionProviders: [this.device], // operators that a graphics card has no kernel for run on the processor
+      intraOpNumThreads: this.threads,
+      executionMode: 'sequential',
+      graphOptimizationLevel: 'disabled', // optimising takes a fifth of a second for a large step and makes it no faster
+      enableCpuMemArena: true, // without it a step takes half as long again
+      enableMemPattern: false, // takes much memory and saves no time
+      logSeverityLevel: 3,
+    });
+    this.count.built++;
+    return { session, outputNames };
+  }
+
   /** Runs a compiled graph; gives the data of its outputs, in their order. */
-  run(compiled: CompiledGraph, feeds: readonly Feed[]): Promise<ValueData[]> {
-    return runGraph(this.runtime, compiled, feeds);
+  async run({ session, outputNames }: CompiledGraph, feeds: readonly Feed[]): Promise<ValueData[]> {
+    const { Tensor } = this.runtime;
+    const fed: Record<string, OrtTensor> = {};
+    for (const { name, type, shape, data } of feeds) fed[name] = new Tensor(type, data as never, shape);
+    const results = await session.run(fed, [...outputNames]);
+    return outputNames.map((name) => (results[name] as OrtTensor).data as unknown as ValueData);
   }
 }
 
@@ -81,37 +98,4 @@ export function modelOf(structure: Structure): Uint8Array {
   const model = models.get(structure) ?? encodeModel(structure);
   models.set(structure, model);
   return model;
-}
-
-export function outputNamesOf({ outputs, names }: Structure): string[] {
-  return outputs.map((value) => names.get(value) as string);
-}
-
-/** Compiles a model, for one operator after the other on so many threads. */
-export function compileModel(
-  runtime: Runtime,
-  model: Uint8Array,
-  threads: number,
-  device: DeviceName = 'cpu',
-): Promise<InferenceSession> {
-  return runtime.InferenceSession.create(model, {
-    executionProviders: [device], // operators that a graphics card has no kernel for run on the processor
-    intraOpNumThreads: threads,
-    executionMode: 'sequential',
-    graphOptimizationLevel: 'disabled', // optimising takes a fifth of a second for a large step and makes it no faster
-    enableCpuMemArena: true, // without it a step takes half as long again
-    enableMemPattern: false, // takes much memory and saves no time
-    logSeverityLevel: 3,
-  });
-}
-
-export async function runGraph(
-  { Tensor }: Runtime,
-  { session, outputNames }: CompiledGraph,
-  feeds: readonly Feed[],
-): Promise<ValueData[]> {
-  const fed: Record<string, OrtTensor> = {};
-  for (const { name, type, shape, data } of feeds) fed[name] = new Tensor(type, data as never, shape);
-  const results = await session.run(fed, [...outputNames]);
-  return outputNames.map((name) => (results[name] as OrtTensor).data as unknown as ValueData);
 }

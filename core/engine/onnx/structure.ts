@@ -9,6 +9,7 @@ export interface Structure {
   inputs: Value[];
   constants: Value[];
   outputs: Value[];
+  outputNames: string[];
   /** The name of each value: its number in the order of appearance. */
   names: ReadonlyMap<Value, string>;
 }
@@ -40,8 +41,9 @@ export function analyse(outputs: readonly Value[]): Structure {
     const attributes = Object.keys(node.attributes).length > 0 ? JSON.stringify(node.attributes) : '';
     parts.push(`${node.operator}${attributes}(${from})${node.outputs.map(nameOf).join()}`);
   }
-  parts.push(`>${outputs.map(nameOf).join()}`);
-  return { key: parts.join(';'), nodes, inputs, constants, outputs: [...outputs], names };
+  const outputNames = outputs.map(nameOf);
+  parts.push(`>${outputNames.join()}`);
+  return { key: parts.join(';'), nodes, inputs, constants, outputs: [...outputs], outputNames, names };
 }
 
 /** Nodes that are still to run, each after those whose outputs it needs. */

@@ -24,7 +24,7 @@ export class UpdateMemory {
   readonly #arenas = new WeakMap<ArrayBufferLike, Arena>();
 
   /** The arena in which these arrays lie together; where they do not, one that has space for all. */
-  arenaFor(arrays: readonly Float32Array[]): BufferAllocator {
+  arenaFor(arrays: readonly Float32Array[]): Arena {
     const [first] = arrays as [Float32Array];
     const arena = this.#arenas.get(first.buffer);
     if (arena && arrays.every((array) => arena.owns(array))) return arena;
@@ -34,16 +34,6 @@ export class UpdateMemory {
       this.#arenas.set(this.#newest.buffer, this.#newest);
     }
     return this.#newest;
-  }
-
-  /**
-   * Updates a parameter that lies in an arena.
-   * @returns Σ θ² of the new values
-   */
-  update(slot: SlotData, gradient: Float32Array, numbers: UpdateNumbers): number {
-    const arena = this.#arenas.get(slot.value.buffer);
-    if (!arena) throw new Error('the parameter lies in no arena of this memory');
-    return arena.update(slot, gradient, numbers);
   }
 }
 
@@ -82,6 +72,10 @@ class Arena implements BufferAllocator {
     return copy;
   }
 
+  /**
+   * Updates a parameter that lies in it.
+   * @returns Σ θ² of the new values
+   */
   update({ value, first, second, target }: SlotData, gradient: Float32Array, numbers: UpdateNumbers): number {
     this.#numbers.set(NUMBERS.map((name) => numbers[name]));
     const kernel = target ? this.#kernels.updateWithTarget : this.#kernels.update;

@@ -3,21 +3,20 @@ import { reasonOf } from '../../base/errors.js';
 import type { ValueData } from './graph.js';
 import { feedsOf, type ProgramInput, type WorkerAnswer, type WorkerMessage, type WorkerRun } from './program.js';
 import { loadRuntime } from './runtime.js';
-import { type CompiledGraph, compileModel, runGraph } from './sessions.js';
+import { type CompiledGraph, Sessions } from './sessions.js';
 
 /*
  * A thread that runs graphs beside the main one (`compute-worker.ts`), with an ONNX Runtime session of its own for each.
  */
 const port = parentPort as NonNullable<typeof parentPort>;
-const { runtime } = loadRuntime();
-const { threads } = workerData as { threads: number };
+const sessions = new Sessions(loadRuntime().runtime, (workerData as { threads: number }).threads);
 const graphs = new Map<number, Promise<CompiledGraph>>();
 const programs = new Map<number, { graph: number; inputs: readonly ProgramInput[] }>();
 
 port.on('message', (message: WorkerMessage) => {
   switch (message.kind) {
     case 'graph': {
-      const compiled = compile(message.model, message.outputNames);
+      const compiled = sessions.build(message.model, message.outputNames);
       compiled.catch(() => {}); // the run that needs it reports the failure
       graphs.set(message.graph, compiled);
       return;
@@ -33,10 +32,6 @@ port.on('message', (message: WorkerMessage) => {
   }
 });
 
-async function compile(model: Uint8Array, outputNames: readonly string[]): Promise<CompiledGraph> {
-  return { session: await compileModel(runtime, model, threads), outputNames };
-}
-
 async function answer(message: WorkerRun): Promise<void> {
   const { memory } = message;
   try {
@@ -51,5 +46,5 @@ async function answer(message: WorkerRun): Promise<void> {
 async function run({ program, memory, arrays, own }: WorkerRun): Promise<ValueData[]> {
   const { graph, inputs } = programs.get(program) as { graph: number; inputs: readonly ProgramInput[] };
   const shared = arrays.map(({ offset, length }) => new Float32Array(memory, offset, length));
-  return runGraph(runtime, (await graphs.get(graph)) as CompiledGraph, feedsOf(inputs, [...shared, ...own]));
+  return sessions.run((await graphs.get(graph)) as CompiledGraph, feedsOf(inputs, [...shared, ...own]));
 }
