@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { METHODS } from '../core/methods/registry.js';
-import { runsText } from '../core/report/runs-text.js';
 import { findRuns } from '../core/run/runs.js';
+import { runsText } from '../core/run/runs-text.js';
 
 /** Where runs are looked for first. */
 const USUAL = 'runs';

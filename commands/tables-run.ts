@@ -3,12 +3,13 @@ import { reasonOf, UserError } from '../core/base/errors.js';
 import { terminalOf } from '../core/base/terminal.js';
 import type { EvaluationResult } from '../core/eval/result.js';
 import { readResults } from '../core/eval/results-file.js';
+import { PUBLISHED } from '../core/methods/ijepa/published.js';
 import { writeChart } from '../core/report/evaluation-chart.js';
 import type { ResultTable } from '../core/report/result-table.js';
-import { findResults } from '../core/report/results-search.js';
 import { tableCsv, tableLatex, tableMarkdown } from '../core/report/table-formats.js';
 import { tableText } from '../core/report/table-text.js';
 import { evaluationTables } from '../core/report/tables.js';
+import { findResults } from '../core/run/results-search.js';
 import type { TablesFlags } from './tables.js';
 
 /** Prints the tables with the results of files and folders, and draws a chart of them. */
@@ -19,7 +20,7 @@ export async function showTables(places: readonly string[], flags: TablesFlags):
     await writeChart(flags.chart, results);
     process.stderr.write(`wrote ${flags.chart}\n`);
   }
-  const tables = evaluationTables(results);
+  const tables = evaluationTables(results, PUBLISHED);
   process.stdout.write(flags.json ? `${JSON.stringify({ tables })}\n` : formatTables(tables, flags.format));
   if (results.length === 0) process.stderr.write('no results of your own were found: all values are published ones\n');
 }

@@ -64,7 +64,7 @@ export function mergeResults(
   return [...merged.values()];
 }
 
-function resultKey(result: EvaluationResult): string {
+export function resultKey(result: EvaluationResult): string {
   const { dataSet, dataDescription, kind, protocolName, selection, fineTuning } = result;
   const tuned = fineTuning?.protocol ?? null;
   return JSON.stringify([networkKey(result), dataSet, dataDescription, kind, protocolName, selection, tuned]);

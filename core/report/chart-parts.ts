@@ -13,8 +13,8 @@ export interface Box {
 export type Scale = ScaleContinuousNumeric<number, number>;
 export type Point = readonly [x: number, y: number];
 
-const AXIS_COLOUR = '#5b5e66';
-const GRID_COLOUR = '#dcdfe5';
+const AXIS = { colour: '#5b5e66' };
+const GRID = { colour: '#dcdfe5' };
 const TEXT_COLOUR = '#222222';
 const TICK = 5;
 /** Width of a letter of the font in the mean, as a part of its size. */
@@ -74,14 +74,23 @@ export function dot([x, y]: Point, radius: number, colour: string, fill = colour
   return `<circle cx="${short(x)}" cy="${short(y)}" r="${radius}" fill="${fill}" stroke="${colour}" stroke-width="1.6"/>`;
 }
 
+/** A straight line. */
+export function segment(x1: number, y1: number, x2: number, y2: number, style: LineStyle = {}): string {
+  return line(
+    [
+      [x1, y1],
+      [x2, y2],
+    ],
+    style,
+  );
+}
+
 /** A line from one end of an interval to the other with a bar at each end. */
-export function whisker(from: Point, to: Point, colour: string = COLOURS.black): string {
-  const [acrossX, acrossY] = from[1] === to[1] ? [0, 4] : [4, 0];
-  const end = ([x, y]: Point): Point[] => [
-    [x - acrossX, y - acrossY],
-    [x + acrossX, y + acrossY],
-  ];
-  return [[from, to], end(from), end(to)].map((points) => line(points, { colour, width: 1.4 })).join('');
+export function whisker([x1, y1]: Point, [x2, y2]: Point, colour: string = COLOURS.black): string {
+  const [acrossX, acrossY] = y1 === y2 ? [0, 4] : [4, 0];
+  const style = { colour, width: 1.4 };
+  const end = (x: number, y: number) => segment(x - acrossX, y - acrossY, x + acrossX, y + acrossY, style);
+  return segment(x1, y1, x2, y2, style) + end(x1, y1) + end(x2, y2);
 }
 
 export interface Axis {
@@ -95,35 +104,18 @@ export interface Axis {
 /** A horizontal axis at the bottom of a panel, with lines across it. */
 export function axisBelow({ left, top, width, height }: Box, { scale, ticks, format, name }: Axis): string {
   const bottom = top + height;
+  const label = { anchor: 'middle', colour: AXIS.colour } as const;
   return [
     ...ticks.flatMap((tick) => {
       const x = scale(tick);
       return [
-        line(
-          [
-            [x, top],
-            [x, bottom],
-          ],
-          { colour: GRID_COLOUR },
-        ),
-        line(
-          [
-            [x, bottom],
-            [x, bottom + TICK],
-          ],
-          { colour: AXIS_COLOUR },
-        ),
-        text([x, bottom + 14], format(tick), { anchor: 'middle', colour: AXIS_COLOUR }),
+        segment(x, top, x, bottom, GRID),
+        segment(x, bottom, x, bottom + TICK, AXIS),
+        text([x, bottom + 14], format(tick), label),
       ];
     }),
-    line(
-      [
-        [left, bottom],
-        [left + width, bottom],
-      ],
-      { colour: AXIS_COLOUR },
-    ),
-    ...(name ? [text([left + width / 2, bottom + 32], name, { anchor: 'middle', colour: AXIS_COLOUR })] : []),
+    segment(left, bottom, left + width, bottom, AXIS),
+    ...(name ? [text([left + width / 2, bottom + 32], name, label)] : []),
   ].join('\n');
 }
 
@@ -133,30 +125,12 @@ export function axisLeft({ left, top, width, height }: Box, { scale, ticks, form
     ...ticks.flatMap((tick) => {
       const y = scale(tick);
       return [
-        line(
-          [
-            [left, y],
-            [left + width, y],
-          ],
-          { colour: GRID_COLOUR },
-        ),
-        line(
-          [
-            [left - TICK, y],
-            [left, y],
-          ],
-          { colour: AXIS_COLOUR },
-        ),
-        text([left - TICK - 3, y], format(tick), { anchor: 'end', colour: AXIS_COLOUR }),
+        segment(left, y, left + width, y, GRID),
+        segment(left - TICK, y, left, y, AXIS),
+        text([left - TICK - 3, y], format(tick), { anchor: 'end', colour: AXIS.colour }),
       ];
     }),
-    line(
-      [
-        [left, top],
-        [left, top + height],
-      ],
-      { colour: AXIS_COLOUR },
-    ),
+    segment(left, top, left, top + height, AXIS),
   ].join('\n');
 }
 

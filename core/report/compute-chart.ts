@@ -8,20 +8,35 @@ import {
   line,
   type Point,
   type Scale,
+  segment,
   text,
   titleAt,
   whisker,
   widthOf,
 } from './chart-parts.js';
 import { COLOURS } from './colours.js';
-import { archName, groupBy, isPapers } from './network-rows.js';
+import { archName, groupBy, isPapers, methodName } from './network-rows.js';
 import { MARK_WORDS } from './result-table.js';
 
 type Compute = NonNullable<EvaluationResult['compute']>;
 type Measured = EvaluationResult & { compute: Compute };
 
-/** Of data sets in turn. */
-const TASK_COLOURS = [COLOURS.blue, COLOURS.orange, COLOURS.green, COLOURS.vermilion, COLOURS.purple, COLOURS.sky];
+/** What was measured of one task. */
+interface Task {
+  task: string;
+  results: readonly EvaluationResult[];
+}
+
+/** A task's results that tell what pretraining took, its colour, and its results without pretraining. */
+interface Series {
+  task: string;
+  measured: readonly Measured[];
+  random: readonly EvaluationResult[];
+  colour: string;
+}
+
+/** Of tasks in turn. */
+const SERIES_COLOURS = [COLOURS.blue, COLOURS.orange, COLOURS.green, COLOURS.vermilion, COLOURS.purple, COLOURS.sky];
 
 const QUANTITIES = [
   { title: 'Top-1 by device hours of pretraining', name: 'device hours', of: (of: Compute) => of.deviceHours },
@@ -32,98 +47,68 @@ const QUANTITIES = [
   },
 ] as const;
 
+/** Without its legend. */
+const HEIGHT = 400;
 const PANEL = { left: 70, top: 80, right: 40, bottom: 64 };
 const LEGEND_LINE = 20;
 
-/** Where the panels stand in the whole chart. */
-export interface Place {
-  top: number;
-  width: number;
-}
-
-/** The height of the panels; 0 where no result tells what pretraining took. */
-export function computeHeight(
-  results: readonly EvaluationResult[],
-  taskOf: (result: EvaluationResult) => string,
-): number {
-  const measured = results.filter(hasCompute);
-  return measured.length === 0 ? 0 : 400 + LEGEND_LINE * groupBy(measured, taskOf).size;
-}
-
 /**
- * Accuracy against what pretraining took, on logarithmic axes side by side: a colour for each data set, a dashed line at
+ * Accuracy against what pretraining took, on logarithmic axes side by side: a colour for each task, a dashed line at
  * its accuracy at random initialisation.
+ * @returns null where no result tells what pretraining took
  */
 export function computePanels(
-  results: readonly EvaluationResult[],
-  taskOf: (result: EvaluationResult) => string,
-  { top, width }: Place,
-): string {
-  const measured = results.filter(hasCompute);
-  const tasks = [...groupBy(measured, taskOf)].map(([task, own], at) => ({
-    own,
-    task,
-    colour: TASK_COLOURS[at % TASK_COLOURS.length] as string,
-    random: results.filter((result) => taskOf(result) === task && result.network.weights === 'random'),
-  }));
-  const isMarked = measured.some((result) => !isPapers(result));
+  tasks: readonly Task[],
+  { top, width }: { top: number; width: number },
+): { drawn: string; height: number } | null {
+  const series = tasks
+    .map(({ task, results }) => ({
+      task,
+      measured: results.filter(hasCompute),
+      random: results.filter(({ network }) => network.weights === 'random'),
+    }))
+    .filter(({ measured }) => measured.length > 0)
+    .map((one, at): Series => ({ ...one, colour: SERIES_COLOURS[at % SERIES_COLOURS.length] as string }));
+  if (series.length === 0) return null;
+  const all = series.flatMap(({ measured }) => measured);
+  const percents = aroundPercent([...all, ...series.flatMap(({ random }) => random)]);
+  const mark = all.every(isPapers) ? '' : ` († ${MARK_WORDS['†']})`;
   const side = width / QUANTITIES.length;
-  const legendHeight = LEGEND_LINE * tasks.length;
-  const percents = aroundPercent(
-    measured,
-    tasks.flatMap(({ random }) => random),
-  );
-  return [
-    ...tasks.flatMap(({ task, colour, random }, at) => {
-      const y = top + 48 + at * LEGEND_LINE;
-      return [
-        dot([30, y], 4.5, colour),
-        text([46, y], `${task}${random.length > 0 ? '; dashed: random initialisation' : ''}`),
-      ];
-    }),
-    ...QUANTITIES.flatMap(({ title, name, of }, at) => {
-      const box: Box = {
-        left: at * side + PANEL.left,
-        top: top + PANEL.top + legendHeight,
-        width: side - PANEL.left - PANEL.right,
-        height: 400 - PANEL.top - PANEL.bottom,
-      };
-      const { min, max } = wholeDecades(measured.map(({ compute }) => of(compute)));
-      const across = scaleLog([min, max], [box.left, box.left + box.width]);
-      const up = scaleLinear([percents.min, percents.max], [box.top + box.height, box.top]);
-      const decades = Array.from({ length: Math.round(Math.log10(max / min)) + 1 }, (_, power) => min * 10 ** power);
-      const tens = Array.from({ length: (percents.max - percents.min) / 10 + 1 }, (_, ten) => percents.min + 10 * ten);
-      return [
-        titleAt(at * side + 24, top + 10, `${title}${isMarked ? ` († ${MARK_WORDS['†']})` : ''}`),
-        axisBelow(box, { scale: across, ticks: decades, format: powerOfTen, name }),
-        axisLeft(box, { scale: up, ticks: tens, format: (value) => `${value}%` }),
-        ...drawTasks(tasks, (result) => [across(of(result.compute)), up(result.best.top1.value)], up, box),
-      ];
-    }),
-  ].join('\n');
+  const legend = series.flatMap(({ task, colour, random }, at) => {
+    const y = top + 48 + at * LEGEND_LINE;
+    const words = `${task}${random.length > 0 ? '; dashed: random initialisation' : ''}`;
+    return [dot([30, y], 4.5, colour), text([46, y], words)];
+  });
+  const panels = QUANTITIES.flatMap(({ title, name, of }, at) => {
+    const box: Box = {
+      left: at * side + PANEL.left,
+      top: top + PANEL.top + LEGEND_LINE * series.length,
+      width: side - PANEL.left - PANEL.right,
+      height: HEIGHT - PANEL.top - PANEL.bottom,
+    };
+    const decades = wholeDecades(all.map(({ compute }) => of(compute)));
+    const across = scaleLog([decades[0] as number, decades.at(-1) as number], [box.left, box.left + box.width]);
+    const up = scaleLinear([percents[0] as number, percents.at(-1) as number], [box.top + box.height, box.top]);
+    return [
+      titleAt(at * side + 24, top + 10, title + mark),
+      axisBelow(box, { scale: across, ticks: decades, format: powerOfTen, name }),
+      axisLeft(box, { scale: up, ticks: percents, format: (value) => `${value}%` }),
+      ...drawSeries(series, (result) => [across(of(result.compute)), up(result.best.top1.value)], up, box),
+    ];
+  });
+  return { drawn: [...legend, ...panels].join('\n'), height: HEIGHT + LEGEND_LINE * series.length };
 }
 
-interface Task {
-  own: readonly Measured[];
-  colour: string;
-  random: readonly EvaluationResult[];
-}
-
-/** Points with intervals and names, a thin line along each architecture, a dashed one at the accuracy without training. */
-function drawTasks(tasks: readonly Task[], place: (result: Measured) => Point, up: Scale, box: Box): string[] {
-  const { left, width } = box;
-  const parts = tasks.flatMap(({ own, colour, random }) => {
-    const families = groupBy(own, (result) => `${archName(result.network)} ${result.protocolName}`);
+/** Points with intervals and names, a thin line along each method's networks, a dashed one at the accuracy without training. */
+function drawSeries(series: readonly Series[], place: (result: Measured) => Point, up: Scale, box: Box): string[] {
+  const parts = series.flatMap(({ measured, colour, random }) => {
+    const families = groupBy(measured, ({ network, protocolName }) =>
+      [methodName(network), archName(network), protocolName].join(' '),
+    );
     return [
       ...random.map(({ best }) => {
         const y = up(best.top1.value);
-        return line(
-          [
-            [left, y],
-            [left + width, y],
-          ],
-          { colour, width: 1.2, dash: '4 3' },
-        );
+        return segment(box.left, y, box.left + box.width, y, { colour, width: 1.2, dash: '4 3' });
       }),
       ...[...families.values()].map((family) =>
         line(
@@ -131,15 +116,17 @@ function drawTasks(tasks: readonly Task[], place: (result: Measured) => Point, u
           { colour, opacity: 0.6 },
         ),
       ),
-      ...own.map((result) => {
+      ...measured.map((result) => {
         const { low, high } = result.best.top1;
         const [x, y] = place(result);
         return whisker([x, up(low)], [x, up(high)], colour) + dot([x, y], 3.7, colour);
       }),
     ];
   });
-  const all = tasks.flatMap(({ own }) => own.map((result) => ({ words: pointName(result), at: place(result) })));
-  return [...parts, ...names(all, box)];
+  const all = series.flatMap(({ measured }) => measured.map((result) => ({ result, at: place(result) })));
+  const isOneMethod = new Set(all.map(({ result }) => methodName(result.network))).size === 1;
+  const points = all.map(({ result, at }) => ({ at, words: pointName(result, isOneMethod) }));
+  return [...parts, ...names(points, box)];
 }
 
 /** Names of points, beside, above or below them where there is room; left out where there is none. */
@@ -164,10 +151,12 @@ function overlap(a: Box, b: Box): boolean {
   return a.left < b.left + b.width && b.left < a.left + a.width && a.top < b.top + b.height && b.top < a.top + a.height;
 }
 
-function pointName(result: Measured): string {
+/** A network in short, with its method where there are several. */
+function pointName(result: Measured, isOneMethod: boolean): string {
   const { network } = result;
+  const method = isOneMethod ? '' : `${methodName(network)} `;
   const epochs = network.epochs === null ? '' : `, ${network.epochs} ep.`;
-  return `${archName(network)}${epochs}${isPapers(result) ? '' : '†'}`;
+  return `${method}${archName(network)}${epochs}${isPapers(result) ? '' : '†'}`;
 }
 
 /** A logarithmic axis has no place for 0. */
@@ -175,25 +164,21 @@ function hasCompute(result: EvaluationResult): result is Measured {
   return result.compute !== null && QUANTITIES.every(({ of }) => of(result.compute as Compute) > 0);
 }
 
-/** An axis of percent, from ten to ten, that holds all intervals. */
-function aroundPercent(
-  measured: readonly Measured[],
-  random: readonly EvaluationResult[],
-): { min: number; max: number } {
-  const all = [...measured, ...random].map(({ best }) => best.top1);
+/** Percent, from ten to ten, around all intervals. */
+function aroundPercent(results: readonly EvaluationResult[]): number[] {
+  const all = results.map(({ best }) => best.top1);
   const lowest = Math.min(...all.map(({ low, value }) => Math.min(low, value)));
   const highest = Math.max(...all.map(({ high, value }) => Math.max(high, value)));
-  return {
-    min: Math.max(0, 10 * Math.floor((lowest - 2) / 10)),
-    max: Math.min(100, 10 * Math.ceil((highest + 2) / 10)),
-  };
+  const from = Math.max(0, 10 * Math.floor((lowest - 2) / 10));
+  const to = Math.min(100, 10 * Math.ceil((highest + 2) / 10));
+  return Array.from({ length: (to - from) / 10 + 1 }, (_, ten) => from + 10 * ten);
 }
 
-/** An axis from a power of ten to another one. */
-function wholeDecades(values: readonly number[]): { min: number; max: number } {
+/** Powers of ten around all values: two at least. */
+function wholeDecades(values: readonly number[]): number[] {
   const lowest = Math.floor(Math.log10(Math.min(...values)));
-  const highest = Math.log10(Math.max(...values));
-  return { min: 10 ** lowest, max: 10 ** Math.max(lowest + 1, Math.ceil(highest)) };
+  const highest = Math.max(lowest + 1, Math.ceil(Math.log10(Math.max(...values))));
+  return Array.from({ length: highest - lowest + 1 }, (_, power) => 10 ** lowest * 10 ** power);
 }
 
 const SUPERSCRIPTS = '⁰¹²³⁴⁵⁶⁷⁸⁹';

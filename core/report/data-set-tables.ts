@@ -1,25 +1,24 @@
-import type { Accuracies, EvaluationResult } from '../eval/result.js';
+import type { EvaluationResult } from '../eval/result.js';
+import { thousands } from './benchmarks.js';
 import {
   archName,
-  choiceOfHeads,
+  choiceNotes,
   describeNetwork,
+  epochsOf,
   groupBy,
-  isPapers,
   logisticNote,
-  measuredCell,
   methodName,
   networkRows,
+  protocolMarks,
   protocolNotes,
   tuningNote,
 } from './network-rows.js';
-import { thousands } from './paper-tasks.js';
 import {
   type Cell,
+  figureCell,
   INTERVAL_NOTE,
-  type Mark,
   markBest,
   printable,
-  type ResultRow,
   type ResultTable,
   type RowGroup,
   textCell,
@@ -30,14 +29,9 @@ type Neighbours = EvaluationResult['neighbours'];
 /** The number of neighbours that is shown where it was measured (Caron et al. 2021). */
 const USUAL_NEIGHBOURS = 20;
 
-const COLUMNS = [
-  ...['Method', 'Arch.', 'Epochs'].map((name) => ({ name, kind: 'text' as const })),
-  ...['Top-1', 'Top-5', 'Logistic', 'Ridge', 'kNN'].map((name) => ({ name, kind: 'figure' as const })),
-];
-const [TOP1, TOP5] = ['Top-1', 'Top-5'].map((wanted) => COLUMNS.findIndex(({ name }) => name === wanted)) as [
-  number,
-  number,
-];
+const FACTS = ['Method', 'Arch.', 'Epochs'];
+/** The first two are of the best head. */
+const FIGURES = ['Top-1', 'Top-5', 'Logistic', 'Ridge', 'kNN'];
 
 const KIND_NAMES = { linear: 'linear evaluation', 'semi-supervised': 'few labels', transfer: 'linear-probe transfer' };
 
@@ -52,53 +46,47 @@ export function dataSetTables(results: readonly EvaluationResult[]): ResultTable
 function dataSetTable(results: readonly EvaluationResult[]): ResultTable {
   const { kind, dataSet, dataDescription, classes, trainImages, testImages } = results[0] as EvaluationResult;
   const measured = networkRows(results).flatMap((row) => row.results);
-  const rows = measured.map(
-    (result, index): ResultRow => ({
-      source: 'measured',
-      cells: cellsOf(result),
-      note: { number: index + 1, text: `${describeNetwork(result.network)}${bestHead(result)}.` },
-    }),
+  const rows = measured.map((result, at) => ({
+    source: 'measured' as const,
+    cells: cellsOf(result),
+    note: { number: at + 1, text: `${describeNetwork(result.network)}${bestHead(result)}.` },
+  }));
+  const protocols = measured.map(
+    ({ protocolName, selection, fineTuning }) => `${protocolName} ${selection} ${fineTuning?.protocol}`,
   );
-  const isOneProtocol = new Set(measured.map(protocolsOf)).size === 1;
   // The heads of two protocols are not compared.
-  const competes = (column: number) => (column === TOP1 || column === TOP5 ? isOneProtocol : true);
+  const firstCompared = new Set(protocols).size === 1 ? 0 : FACTS.length + 2;
   const images = `${thousands(trainImages)} training and ${thousands(testImages)} test images`;
   return {
     name: `${dataSet}-${kind}`.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-'),
     title: printable(`${dataSet}, ${KIND_NAMES[kind]}: ${classes} classes, ${images}; percent`),
-    columns: COLUMNS,
+    columns: [
+      ...FACTS.map((name) => ({ name, kind: 'text' as const })),
+      ...FIGURES.map((name) => ({ name, kind: 'figure' as const })),
+    ],
     groups: [
-      ...markBest([{ title: null, rows }], (_, column) => competes(column)),
+      ...markBest([{ title: null, rows }], (_, column) => column >= firstCompared),
       ...pixelRows(measured), // never the best: pixels say nothing of a network
     ],
     notes: [
       `Not a data set of the paper's tables: ${printable(dataDescription)}. All values were measured by this program.`,
       INTERVAL_NOTE,
       ...protocolNotes(measured),
-      ...choiceNotes(measured),
+      ...choiceNotes('Top-1, top-5', measured),
+      ...(measured.some(({ logistic }) => logistic !== null)
+        ? ['Logistic: features and C chosen on held-out training images; ridge: its regularisation likewise.']
+        : []),
       ...neighboursNote(measured),
     ],
   };
 }
 
-function protocolsOf({ protocolName, selection, fineTuning }: EvaluationResult): string {
-  return `${protocolName} ${selection} ${fineTuning?.protocol}`;
-}
-
 function cellsOf(result: EvaluationResult): Cell[] {
   const { network, best, logistic, ridge } = result;
-  const epochs = network.weights === 'random' ? 0 : (network.epochs ?? 'unknown');
-  const marks: Mark[] = isPapers(result) ? [] : ['†'];
-  const top1 = (measured: Accuracies | null | undefined): Cell => (measured ? measuredCell(measured.top1, []) : null);
   return [
-    textCell(methodName(network)),
-    textCell(archName(network)),
-    textCell(epochs),
-    measuredCell(best.top1, marks),
-    measuredCell(best.top5, marks),
-    top1(logistic),
-    top1(ridge),
-    top1(usualNeighbours(result.neighbours)),
+    ...[methodName(network), archName(network), epochsOf(network)].map(textCell),
+    ...[best.top1, best.top5].map((accuracy) => figureCell(accuracy, protocolMarks(result))),
+    ...[logistic, ridge, usualNeighbours(result.neighbours)].map((found) => (found ? figureCell(found.top1) : null)),
   ];
 }
 
@@ -106,20 +94,9 @@ function cellsOf(result: EvaluationResult): Cell[] {
 function pixelRows(results: readonly EvaluationResult[]): RowGroup[] {
   const found = results.map((result) => usualNeighbours(result.pixelNeighbours)).find((value) => value !== undefined);
   if (!found) return [];
-  const cells = COLUMNS.map(({ name }): Cell => (name === 'kNN' ? measuredCell(found.top1, []) : null));
-  return [{ title: null, rows: [{ source: 'measured', cells: [textCell('raw pixels'), ...cells.slice(1)] }] }];
-}
-
-/** How heads and the logistic regression were chosen. */
-function choiceNotes(results: readonly EvaluationResult[]): string[] {
-  const heads = choiceOfHeads(results);
-  const logistic = results.some((result) => result.logistic !== null);
-  return [
-    ...(heads === null ? [] : [`Top-1, top-5: ${heads}`]),
-    ...(logistic
-      ? ['Logistic: features and C chosen on held-out training images; ridge: its regularisation likewise.']
-      : []),
-  ];
+  const empty = Array<Cell>(FACTS.length + FIGURES.length - 2).fill(null);
+  const cells = [textCell('raw pixels'), ...empty, figureCell(found.top1)];
+  return [{ title: null, rows: [{ source: 'measured', cells }] }];
 }
 
 /** One k for all: which of them happens to be best on the test images plays no part. */

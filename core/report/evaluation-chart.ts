@@ -1,11 +1,11 @@
 import { scaleLinear } from 'd3-scale';
 import { UserError } from '../base/errors.js';
 import type { EvaluationResult } from '../eval/result.js';
-import { axisBelow, type Box, drawing, line, text, titleAt, whisker, widthOf } from './chart-parts.js';
+import { benchmarkOf, thousands } from './benchmarks.js';
+import { axisBelow, type Box, drawing, segment, text, titleAt, whisker, widthOf } from './chart-parts.js';
 import { COLOURS } from './colours.js';
-import { computeHeight, computePanels } from './compute-chart.js';
+import { computePanels } from './compute-chart.js';
 import { archName, groupBy, isPapers, methodName, networkRows } from './network-rows.js';
-import { paperTask, thousands } from './paper-tasks.js';
 import { writePicture } from './picture.js';
 import { MARK_WORDS, printable, shown } from './result-table.js';
 
@@ -15,7 +15,7 @@ const BARS = { left: 400, right: 190, rowHeight: 26 };
 const HEAD = 54;
 const FOOT = 44;
 /** Letters of where a data set lay. */
-const LONGEST_PLACE = 50;
+const MAX_PLACE = 50;
 const RANDOM_COLOUR = '#9a9a9a';
 
 /**
@@ -27,55 +27,50 @@ export async function writeChart(path: string, results: readonly EvaluationResul
   if (results.length === 0) {
     throw new UserError('there are no results to draw', { expected: 'results of an evaluation' });
   }
-  const tasks = [...groupBy(results, taskOf).values()];
   let top = 0;
+  const tasks = [...groupBy(results, taskName)].map(([task, own]) => ({
+    task,
+    results: networkRows(own).flatMap((row) => row.results),
+  }));
   const parts = tasks.map((task) => {
-    const panel = barPanel(task, top);
-    top += HEAD + task.length * BARS.rowHeight + FOOT;
+    const panel = barPanel(task.task, task.results, top);
+    top += HEAD + task.results.length * BARS.rowHeight + FOOT;
     return panel;
   });
-  const forCompute = computeHeight(results, taskOf);
-  if (forCompute > 0) parts.push(computePanels(results, taskOf, { top, width: WIDTH }));
-  await writePicture(path, drawing(WIDTH, top + forCompute, parts));
+  const compute = computePanels(tasks, { top, width: WIDTH });
+  if (compute) parts.push(compute.drawn);
+  await writePicture(path, drawing(WIDTH, top + (compute?.height ?? 0), parts));
 }
 
 /** A task's name for titles and legends; data sets that users bring are told apart by where they lay. */
-function taskOf(result: EvaluationResult): string {
+function taskName(result: EvaluationResult): string {
   const { dataSet, dataDescription, kind, classes, trainImages, testImages } = result;
-  const place = paperTask(result) === null && dataDescription !== '' ? `: ${lastPart(dataDescription)}` : '';
+  const isLong = dataDescription.length > MAX_PLACE;
+  const end = isLong ? `…${dataDescription.slice(1 - MAX_PLACE)}` : dataDescription;
+  const place = benchmarkOf(result) === null && dataDescription !== '' ? `: ${end}` : '';
   const images = `${thousands(trainImages)} training, ${thousands(testImages)} test images`;
   return printable(`${dataSet}${place} (${kind}; ${classes} classes; ${images})`);
 }
 
-/** The end of a long text. */
-function lastPart(text: string): string {
-  return text.length <= LONGEST_PLACE ? text : `…${text.slice(1 - LONGEST_PLACE)}`;
-}
-
 /** The bars of one data set, each with its interval and numbers: networks, below them their random initialisation. */
-function barPanel(task: readonly EvaluationResult[], top: number): string {
-  const results = networkRows(task).flatMap((row) => row.results);
+function barPanel(task: string, results: readonly EvaluationResult[], top: number): string {
   const { classes } = results[0] as EvaluationResult;
   const { left, right, rowHeight } = BARS;
   const box: Box = { left, top: top + HEAD, width: WIDTH - left - right, height: results.length * rowHeight };
-  const scale = scaleLinear([0, 100], [left, left + box.width]);
+  const end = box.left + box.width;
+  const scale = scaleLinear([0, 100], [left, end]);
   const chance = scale(100 / classes);
+  const vermilion = { colour: COLOURS.vermilion };
   return [
-    titleAt(24, top + 14, taskOf(results[0] as EvaluationResult)),
+    titleAt(24, top + 14, task),
     axisBelow(box, { scale, ticks: scale.ticks(5), format: (value) => `${value}%` }),
     ...results.map((result, at) => bar(result, scale, box.top + (at + 0.5) * rowHeight)),
-    line(
-      [
-        [chance, box.top],
-        [chance, box.top + box.height],
-      ],
-      { colour: COLOURS.vermilion, width: 1.4, dash: '4 3' },
-    ),
-    text([chance, box.top - 8], 'chance', { size: 11, anchor: 'middle', colour: COLOURS.vermilion }),
+    segment(chance, box.top, chance, box.top + box.height, { ...vermilion, width: 1.4, dash: '4 3' }),
+    text([chance, box.top - 8], 'chance', { ...vermilion, size: 11, anchor: 'middle' }),
     ...(results.some(({ logistic }) => logistic !== null)
       ? [
-          diamond(box.left + box.width - 6, box.top - 9),
-          text([box.left + box.width - 18, box.top - 8], 'logistic regression', { size: 11, anchor: 'end' }),
+          diamond(end - 6, box.top - 9),
+          text([end - 18, box.top - 8], 'logistic regression', { size: 11, anchor: 'end' }),
         ]
       : []),
   ].join('\n');
@@ -86,13 +81,12 @@ function bar(result: EvaluationResult, scale: (value: number) => number, y: numb
   const { value, low, high } = result.best.top1;
   const colour = result.network.weights === 'random' ? RANDOM_COLOUR : COLOURS.sky;
   const height = 0.62 * BARS.rowHeight;
-  const numbers = `${shown(value)} [${shown(low)}, ${shown(high)}]`;
   return [
     text([BARS.left - 8, y], cut(barName(result), BARS.left - 30), { anchor: 'end' }),
     `<rect x="${BARS.left}" y="${y - height / 2}" width="${scale(value) - BARS.left}" height="${height}" fill="${colour}"/>`,
     whisker([scale(low), y], [scale(high), y]),
     ...(result.logistic ? [diamond(scale(result.logistic.top1.value), y)] : []),
-    text([WIDTH - BARS.right + 24, y], numbers, { size: 13 }),
+    text([WIDTH - BARS.right + 24, y], `${shown(value)} [${shown(low)}, ${shown(high)}]`, { size: 13 }),
   ].join('\n');
 }
 

@@ -1,5 +1,6 @@
-import type { Accuracy, EvaluationResult } from '../eval/result.js';
-import { type FigureCell, type Mark, printable, QUICK_NOTE, shown, TUNING_NOTE } from './result-table.js';
+import type { EvaluationResult } from '../eval/result.js';
+import { networkKey, resultKey } from '../eval/results-file.js';
+import { type Mark, printable, QUICK_NOTE, shown, TUNING_NOTE } from './result-table.js';
 
 /** The results of one network. */
 export interface NetworkRow {
@@ -12,25 +13,23 @@ const USUAL_IMAGE_SIZE = 224;
 
 /**
  * Puts results of the same network together. Networks of one architecture stand together in the order in which they came;
- * below them stands the same architecture at random initialisation.
+ * below them stands the same architecture at random initialisation, each of its results once: it is measured beside every
+ * network.
  */
 export function networkRows(results: readonly EvaluationResult[]): NetworkRow[] {
-  const rows = [...groupBy(results, networkKey).values()].map((own) => ({
+  const isRandom = (network: EvaluationResult['network']) => network.weights === 'random';
+  const random = results.filter(({ network }) => isRandom(network));
+  random.sort((a, b) => Date.parse(a.measuredAt) - Date.parse(b.measuredAt));
+  const newest = new Map(random.map((result) => [resultKey(result), result]));
+  const once = results.filter((result) => !isRandom(result.network) || newest.get(resultKey(result)) === result);
+  const rows = [...groupBy(once, networkKey).values()].map((own) => ({
     network: (own[0] as EvaluationResult).network,
     results: own,
   }));
-  const families = groupBy(rows, ({ network }) => archName(network));
-  return [...families.values()].flatMap((family) => [
-    ...family.filter(({ network }) => network.weights === 'pretrained'),
-    ...family.filter(({ network }) => network.weights === 'random'),
+  return [...groupBy(rows, ({ network }) => archName(network)).values()].flatMap((family) => [
+    ...family.filter(({ network }) => !isRandom(network)),
+    ...family.filter(({ network }) => isRandom(network)),
   ]);
-}
-
-/** What tells networks apart. Random ones differ by seed. */
-export function networkKey({ network, seed }: EvaluationResult): string {
-  const { weights, method, encoder, arch, imageSize, epochs, pretrainedOn, checkpoint } = network;
-  if (weights === 'random') return JSON.stringify([weights, arch, imageSize, seed]);
-  return JSON.stringify([weights, method, encoder, arch, imageSize, epochs, pretrainedOn, checkpoint]);
 }
 
 /** The architecture with its image size where that is not 224, as the paper writes 'ViT-H/16-448'. */
@@ -40,18 +39,22 @@ export function archName({ arch, imageSize }: EvaluationResult['network']): stri
 
 export function methodName({ method, encoder }: EvaluationResult['network']): string {
   if (method === null) return 'random initialisation';
-  return encoder === null ? method : `${method} (${encoder} encoder)`;
+  return printable(encoder === null ? method : `${method} (${encoder} encoder)`);
+}
+
+/** Of pretraining, for a cell. */
+export function epochsOf({ weights, epochs }: EvaluationResult['network']): string {
+  return weights === 'random' ? '0' : String(epochs ?? 'unknown');
 }
 
 /** How a network came about, for a note. */
 export function describeNetwork(network: EvaluationResult['network']): string {
   const name = `${methodName(network)} ${archName(network)}`;
-  if (network.weights === 'random') return `${name}: fresh weights of that architecture, without any training`;
-  const source = network.pretrainedOn === null ? 'pretrained on unknown data' : `pretrained on ${network.pretrainedOn}`;
-  const length = network.epochs === null ? 'for an unknown time' : `for ${network.epochs} epochs`;
-  return printable(
-    `${name}: ${source} ${length}${network.checkpoint === null ? '' : `, checkpoint ${network.checkpoint}`}`,
-  );
+  const { weights, pretrainedOn, epochs, checkpoint } = network;
+  if (weights === 'random') return `${name}: fresh weights of that architecture, without any training`;
+  const length = epochs === null ? 'for an unknown time' : `for ${epochs} epochs`;
+  const file = checkpoint === null ? '' : `, checkpoint ${checkpoint}`;
+  return printable(`${name}: pretrained on ${pretrainedOn ?? 'unknown data'} ${length}${file}`);
 }
 
 /**
@@ -59,7 +62,7 @@ export function describeNetwork(network: EvaluationResult['network']): string {
  * more images before fewer, newer before older. Which is the better one plays no part.
  */
 export function chooseResult(results: readonly EvaluationResult[]): EvaluationResult | null {
-  const [first] = [...results].sort(
+  const [first] = results.toSorted(
     (a, b) =>
       Number(isPapers(b)) - Number(isPapers(a)) ||
       Number(b.protocolName === 'paper') - Number(a.protocolName === 'paper') ||
@@ -73,6 +76,11 @@ export function chooseResult(results: readonly EvaluationResult[]): EvaluationRe
 /** Whether heads and fine-tuning followed the paper, so that the value may be compared with published ones. */
 export function isPapers({ protocolName, fineTuning }: EvaluationResult): boolean {
   return protocolName === 'paper' && (fineTuning === null || fineTuning.protocol === 'paper');
+}
+
+/** † where they did not. */
+export function protocolMarks(result: EvaluationResult): Mark[] {
+  return isPapers(result) ? [] : ['†'];
 }
 
 /** What † means for such results. */
@@ -93,27 +101,23 @@ export function tuningNote({ kind, fineTuning }: EvaluationResult): string {
   }[fineTuning.protocol];
 }
 
-/** On what the best head was chosen, for a note; null where there is nothing to choose among. */
-export function choiceOfHeads(results: readonly EvaluationResult[]): string | null {
+const CHOICES = {
+  test: 'the best head of the grid was chosen on the test images, as the paper does, which favours it',
+  validation: 'the best head of the grid was chosen on a held-out tenth of the training images, then trained on all',
+} as const;
+
+/** On what the best head was chosen, for a note; none where there is nothing to choose among. */
+export function choiceNotes(columns: string, results: readonly EvaluationResult[]): string[] {
   const selections = [...new Set(results.map(({ selection }) => selection))];
-  if (selections.length === 0) return null;
-  const words = selections.map((selection) =>
-    selection === 'test'
-      ? 'the best head of the grid was chosen on the test images, as the paper does, which favours it'
-      : 'the best head of the grid was chosen on a held-out tenth of the training images, then trained on all',
-  );
-  return `${words.join('; or ')}${selections.length > 1 ? ' (see the rows)' : ''}.`;
+  if (selections.length === 0) return [];
+  const words = selections.map((selection) => CHOICES[selection]).join('; or ');
+  return [`${columns}: ${words}${selections.length > 1 ? ' (see the rows)' : ''}.`];
 }
 
 /** Logistic regression and its choices, for a note. */
 export function logisticNote({ dataSet, logistic }: EvaluationResult): string {
   if (!logistic) return '';
   return `; logistic regression on ${dataSet} ${shown(logistic.top1.value)} (${logistic.features}, C = ${logistic.c})`;
-}
-
-/** A measured value with its interval. */
-export function measuredCell({ value, low, high }: Accuracy, marks: readonly Mark[]): FigureCell {
-  return { value, interval: { low, high }, marks, best: false };
 }
 
 export function groupBy<Item>(items: readonly Item[], key: (item: Item) => string): Map<string, Item[]> {

@@ -1,3 +1,5 @@
+import type { Accuracy } from '../eval/result.js';
+
 /** A table of results, ready to be written in any form. */
 export interface ResultTable {
   /** For file names and machines: 'linear-imagenet', 'shapes-linear'. */
@@ -61,9 +63,21 @@ export const TUNING_NOTE = '† fine-tuned otherwise than the paper did. Not com
 
 /** The cells of a row as tables show them: the first one with the number of the row's note. */
 export function cellsWithNote({ cells, note }: ResultRow): readonly Cell[] {
-  return cells.map((cell, at) =>
-    note && at === 0 && cell !== null && !isFigure(cell) ? { text: `${cell.text} [${note.number}]` } : cell,
-  );
+  const [first = null, ...others] = cells;
+  return note && first && !isFigure(first) ? [{ text: `${first.text} [${note.number}]` }, ...others] : cells;
+}
+
+/** A cell in one line: '61.2†* [59.7, 62.5]'. */
+export function cellWords(cell: Cell): string {
+  if (cell === null) return '–';
+  if (!isFigure(cell)) return cell.text;
+  const { interval } = cell;
+  return figureWords(cell) + (interval === null ? '' : ` [${shown(interval.low)}, ${shown(interval.high)}]`);
+}
+
+/** '61.2†*' */
+export function figureWords({ value, marks, best }: FigureCell): string {
+  return `${shown(value)}${marks.join('')}${best ? '*' : ''}`;
 }
 
 /** All notes of a table, those of its rows included. */
@@ -86,6 +100,12 @@ export function textCell(text: string | number): TextCell {
 /** Text in one line, without control characters. */
 export function printable(text: string): string {
   return text.replaceAll(/\p{Cc}|\p{Cs}|[\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, '?');
+}
+
+/** A published value, or a measured one with its interval. */
+export function figureCell(of: number | Accuracy, marks: readonly Mark[] = []): FigureCell {
+  if (typeof of === 'number') return { value: of, interval: null, marks, best: false };
+  return { value: of.value, interval: { low: of.low, high: of.high }, marks, best: false };
 }
 
 /**

@@ -1,12 +1,11 @@
 import {
   allNotes,
-  type Cell,
   cellsWithNote,
+  cellWords,
   isFigure,
   MARK_WORDS,
   type ResultRow,
   type ResultTable,
-  shown,
 } from './result-table.js';
 
 /**
@@ -29,7 +28,7 @@ export function tableCsv({ title, columns, groups }: ResultTable): string {
     group.rows.map((row) => [title, group.title ?? '', row.source, ...valuesOf(row), row.note?.text ?? '']),
   );
   return [['Table', 'Group', 'Source', ...headings, 'Note'], ...lines]
-    .map((line) => `${line.map((field) => escapeCsv(String(field))).join(',')}\r\n`)
+    .map((line) => `${line.map(escapeCsv).join(',')}\r\n`)
     .join('');
 }
 
@@ -82,15 +81,8 @@ export function tableLatex(table: ResultTable): string {
   ].join('\n');
 }
 
-function cellWords(cell: Cell): string {
-  if (cell === null) return '–';
-  if (!isFigure(cell)) return cell.text;
-  const { value, marks, best, interval } = cell;
-  const range = interval === null ? '' : ` [${shown(interval.low)}, ${shown(interval.high)}]`;
-  return `${shown(value)}${marks.join('')}${best ? '*' : ''}${range}`;
-}
-
-function escapeCsv(field: string): string {
+function escapeCsv(value: string | number): string {
+  const field = String(value);
   return /[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
 }
 

@@ -3,6 +3,8 @@ import {
   allNotes,
   type Cell,
   cellsWithNote,
+  cellWords,
+  figureWords,
   isFigure,
   type ResultRow,
   type ResultTable,
@@ -62,25 +64,20 @@ function drawTable({ columns, groups }: ResultTable, colour: boolean, form: Form
 }
 
 function rowWords(row: ResultRow, colour: boolean, form: Form): string[] {
-  const words = cellsWithNote(row).map((cell) => cellWords(cell, form));
+  const words = cellsWithNote(row).map((cell) => wordsIn(form, cell));
   if (!colour) return words;
+  const on = row.source === 'published' ? '\x1b[2m' : '\x1b[1m';
   // Each line of a cell by itself, because borders stand between them.
-  const [on, off] = row.source === 'published' ? ['\x1b[2m', '\x1b[22m'] : ['\x1b[1m', '\x1b[22m'];
-  return words.map((word) =>
-    word
-      .split('\n')
-      .map((line) => `${on}${line}${off}`)
-      .join('\n'),
-  );
+  return words.map((word) => word.replaceAll(/^.*$/gm, `${on}$&\x1b[22m`));
 }
 
-function cellWords(cell: Cell, form: Form): string {
-  if (cell === null) return '–';
-  if (!isFigure(cell)) return form === 'one line' ? cell.text : wrap(cell.text, NARROW_TEXT);
-  const value = `${shown(cell.value)}${cell.marks.join('')}${cell.best ? '*' : ''}`;
-  if (cell.interval === null || form === 'no interval') return value;
-  const { low, high } = cell.interval;
-  return form === 'one line' ? `${value} [${shown(low)}, ${shown(high)}]` : `${value}\n${shown(low)}–${shown(high)}`;
+/** A cell in a form of table. */
+function wordsIn(form: Form, cell: Cell): string {
+  if (form === 'one line' || cell === null) return cellWords(cell);
+  if (!isFigure(cell)) return wrap(cell.text, NARROW_TEXT);
+  const { interval } = cell;
+  const below = interval === null || form === 'no interval' ? '' : `\n${shown(interval.low)}–${shown(interval.high)}`;
+  return figureWords(cell) + below;
 }
 
 /** Every row as a heading and a line for each value. */
@@ -90,13 +87,11 @@ function drawLists({ columns, groups }: ResultTable, width: number): string {
       ...(title === null ? [] : [`${title}:`]),
       ...rows.map((row) => {
         const cells = cellsWithNote(row);
-        const facts = columns.flatMap(({ kind, name }, at) => {
-          const words = cellWords(cells[at] ?? null, 'one line');
-          return kind === 'text' ? [name === 'Epochs' ? `${words} epochs` : words] : [];
-        });
-        const values = columns.flatMap(({ kind, name }, at) =>
-          kind === 'figure' ? [`  ${name}: ${cellWords(cells[at] ?? null, 'one line')}`] : [],
-        );
+        const words = columns.map(({ kind, name }, at) => ({ kind, name, text: cellWords(cells[at] ?? null) }));
+        const facts = words
+          .filter(({ kind }) => kind === 'text')
+          .map(({ name, text }) => (name === 'Epochs' ? `${text} epochs` : text));
+        const values = words.filter(({ kind }) => kind === 'figure').map(({ name, text }) => `  ${name}: ${text}`);
         return [wrap(`${facts.join(', ')} (${row.source})`, width), ...values].join('\n');
       }),
     ])

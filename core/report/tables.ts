@@ -1,150 +1,131 @@
-import type { EvaluationKind, EvaluationResult } from '../eval/result.js';
+import type { BenchmarkName, FactName, PublishedResults, PublishedTable } from '../contract/published.js';
+import type { EvaluationResult } from '../eval/result.js';
+import { benchmarkHeading, benchmarkOf, missingPart } from './benchmarks.js';
 import { dataSetTables } from './data-set-tables.js';
 import {
   archName,
-  choiceOfHeads,
+  choiceNotes,
   chooseResult,
   describeNetwork,
-  isPapers,
+  epochsOf,
   logisticNote,
-  measuredCell,
   methodName,
-  type NetworkRow,
   networkRows,
+  protocolMarks,
   protocolNotes,
   tuningNote,
 } from './network-rows.js';
-import { missingPart, PAPER_TASKS, paperTask } from './paper-tasks.js';
-import {
-  type FactName,
-  PUBLISHED_SOURCE,
-  PUBLISHED_TABLES,
-  type PublishedGroup,
-  type PublishedTable,
-  type TaskName,
-} from './published.js';
-import {
-  type Cell,
-  INTERVAL_NOTE,
-  type Mark,
-  markBest,
-  type ResultRow,
-  type ResultTable,
-  textCell,
-} from './result-table.js';
+import { figureCell, INTERVAL_NOTE, markBest, type ResultRow, type ResultTable, textCell } from './result-table.js';
 
-const FACT_HEADINGS: Readonly<Record<FactName, string>> = {
-  method: 'Method',
-  arch: 'Arch.',
-  epochs: 'Epochs',
-  pretrain: 'Pretrain',
+type Network = EvaluationResult['network'];
+
+/** A column of text: its heading, and what stands there of a measured network. */
+const FACTS: Readonly<Record<FactName, { heading: string; of: (network: Network) => string }>> = {
+  method: { heading: 'Method', of: methodName },
+  arch: { heading: 'Arch.', of: archName },
+  epochs: { heading: 'Epochs', of: epochsOf },
+  pretrain: {
+    heading: 'Pretrain',
+    of: ({ weights, pretrainedOn }) =>
+      weights === 'random' ? 'none (random initialisation)' : (pretrainedOn ?? 'unknown'),
+  },
 };
 
+/** The results of a network that a table shows, and what they lack of their benchmarks' images. */
+interface ShownRow {
+  network: Network;
+  cells: readonly { result: EvaluationResult | null; missing: string | null }[];
+  /** Results of the table's benchmarks, shown or not. */
+  results: readonly EvaluationResult[];
+}
+
 /**
- * The paper's tables with own results as rows of them, then a table for each other data set.
+ * A paper's tables with own results as rows of them, then a table for each other data set.
  *
  * A result stands in a column of the paper only if it is of the same data set with the same classes. Results of the quick
  * protocol or on a part of the data set are marked, and never compete for the best of a column.
- * @param kinds the kinds of tables that are wanted; all where it is left out
  */
-export function evaluationTables(
-  results: readonly EvaluationResult[],
-  kinds: readonly EvaluationKind[] = ['linear', 'semi-supervised', 'transfer'],
-): ResultTable[] {
-  const wanted = results.filter(({ kind }) => kinds.includes(kind));
-  const published = PUBLISHED_TABLES.filter(({ kind }) => kinds.includes(kind));
+export function evaluationTables(results: readonly EvaluationResult[], published: PublishedResults): ResultTable[] {
   return [
-    ...published.map((table) => paperTable(table, wanted)),
-    ...dataSetTables(wanted.filter((result) => paperTask(result) === null)),
+    ...published.tables.map((table) => paperTable(table, published.source, results)),
+    ...dataSetTables(results.filter((result) => benchmarkOf(result) === null)),
   ];
 }
 
-function paperTable(table: PublishedTable, results: readonly EvaluationResult[]): ResultTable {
-  const { facts, tasks } = table;
-  const isOfTable = (result: EvaluationResult) => tasks.some((task) => task === paperTask(result));
-  const own = networkRows(results.filter(isOfTable)).map((row) => ({ ...row, shown: shownResults(row, tasks) }));
+function paperTable(table: PublishedTable, source: string, results: readonly EvaluationResult[]): ResultTable {
+  const { facts, benchmarks } = table;
+  const own = shownRows(benchmarks, results);
   const measured = own.map(
-    (row, index): ResultRow => ({
+    (row, at): ResultRow => ({
       source: 'measured',
       cells: [
-        ...facts.map((name) => textCell(ownFact(row.network, name))),
-        ...tasks.map((task, at) => ownCell(task, row.shown[at])),
+        ...facts.map((fact) => textCell(FACTS[fact].of(row.network))),
+        ...row.cells.map(({ result, missing }) => {
+          const marks = result ? [...protocolMarks(result), ...(missing ? (['‡'] as const) : [])] : [];
+          return result && figureCell(result.best.top1, marks);
+        }),
       ],
-      note: { number: index + 1, text: `${describeNetwork(row.network)}${restOfNote(row)}.` },
+      note: { number: at + 1, text: `${describeNetwork(row.network)}${restOfNote(row)}.` },
     }),
   );
-  const groups = table.groups.map((group, at) => ({
-    title: group.title,
-    rows: [...publishedRows(group, facts.length), ...(at === table.ownGroup ? measured : [])],
+  const groups = table.groups.map(({ title, rows }, at) => ({
+    title,
+    rows: [
+      ...rows.map(
+        (row): ResultRow => ({
+          source: 'published',
+          cells: row.map((value, column) => (column < facts.length ? textCell(value) : figureCell(Number(value)))),
+        }),
+      ),
+      ...(at === 0 ? measured : []),
+    ],
   }));
   return {
     name: table.name,
     title: `Table ${table.number} of the paper: ${table.title}; percent top-1`,
     columns: [
-      ...facts.map((fact) => ({ name: FACT_HEADINGS[fact], kind: 'text' as const })),
-      ...tasks.map((task) => ({ name: PAPER_TASKS[task].heading, kind: 'figure' as const })),
+      ...facts.map((fact) => ({ name: FACTS[fact].heading, kind: 'text' as const })),
+      ...benchmarks.map((name) => ({ name: benchmarkHeading(name), kind: 'figure' as const })),
     ],
     groups: markBest(groups, ({ marks }) => marks.length === 0),
-    notes: paperNotes(tasks, own),
+    notes: [
+      `Published values are those of ${source}; this program did not measure them.`,
+      ...(own.length > 0 ? ownNotes(own) : []),
+    ],
   };
 }
 
-/** The result of a row for each task. */
-function shownResults({ results }: NetworkRow, tasks: readonly TaskName[]): (EvaluationResult | null)[] {
-  return tasks.map((task) => chooseResult(results.filter((result) => paperTask(result) === task)));
-}
-
-function publishedRows({ rows }: PublishedGroup, facts: number): ResultRow[] {
-  const cell = (value: string | number, at: number): Cell =>
-    at < facts ? textCell(value) : { value: Number(value), interval: null, marks: [], best: false };
-  return rows.map((row) => ({ source: 'published', cells: row.map(cell) }));
-}
-
-function ownFact(network: EvaluationResult['network'], fact: FactName): string {
-  if (fact === 'method') return methodName(network);
-  if (fact === 'arch') return archName(network);
-  const isRandom = network.weights === 'random';
-  if (fact === 'epochs') return isRandom ? '0' : String(network.epochs ?? 'unknown');
-  return isRandom ? 'none (random initialisation)' : (network.pretrainedOn ?? 'unknown');
-}
-
-function ownCell(task: TaskName, result: EvaluationResult | null | undefined): Cell {
-  if (!result) return null;
-  const marks: Mark[] = [];
-  if (!isPapers(result)) marks.push('†');
-  if (missingPart(task, result) !== null) marks.push('‡');
-  return measuredCell(result.best.top1, marks);
-}
-
-function paperNotes(
-  tasks: readonly TaskName[],
-  own: readonly (NetworkRow & { shown: readonly (EvaluationResult | null)[] })[],
-): string[] {
-  const source = `Published values are those of ${PUBLISHED_SOURCE}; this program did not measure them.`;
-  if (own.length === 0) return [source];
-  const shown = own.flatMap((row) => row.shown).filter((result) => result !== null);
-  const parts = tasks.flatMap((task, at) =>
-    own.flatMap((row) => {
-      const result = row.shown[at];
-      return result ? (missingPart(task, result) ?? []) : [];
+/** A row for each network that has results on some of the benchmarks. */
+function shownRows(benchmarks: readonly BenchmarkName[], results: readonly EvaluationResult[]): ShownRow[] {
+  const ofTable = results.filter((result) => benchmarks.some((name) => name === benchmarkOf(result)));
+  return networkRows(ofTable).map((row) => ({
+    ...row,
+    cells: benchmarks.map((name) => {
+      const result = chooseResult(row.results.filter((one) => benchmarkOf(one) === name));
+      return { result, missing: result && missingPart(name, result) };
     }),
+  }));
+}
+
+function ownNotes(own: readonly ShownRow[]): string[] {
+  const shown = own.flatMap(({ cells }) => cells.map(({ result }) => result)).filter((result) => result !== null);
+  const parts = new Set(
+    own.flatMap(({ cells }) => cells.map(({ missing }) => missing)).filter((part) => part !== null),
   );
   return [
-    source,
     INTERVAL_NOTE,
     ...protocolNotes(shown),
-    `Top-1: ${choiceOfHeads(shown)}`,
-    ...(parts.length > 0 ? [`‡ measured on a part of the data set (${[...new Set(parts)].join('; ')}).`] : []),
+    ...choiceNotes('Top-1', shown),
+    ...(parts.size > 0 ? [`‡ measured on a part of the data set (${[...parts].join('; ')}).`] : []),
   ];
 }
 
 /** What else has to be known of a network's row. */
-function restOfNote({ results, shown }: NetworkRow & { shown: readonly (EvaluationResult | null)[] }): string {
-  const used = shown.filter((result) => result !== null);
+function restOfNote({ results, cells }: ShownRow): string {
+  const used = cells.map(({ result }) => result).filter((result) => result !== null);
   const others = results.length - used.length;
   return (
-    [...new Set(used.map(tuningNote))].join('') +
-    used.map((result) => `${logisticNote(result)}`).join('') +
+    [...new Set(used.map(tuningNote)), ...used.map(logisticNote)].join('') +
     (others > 0 ? `; other results of it that are not shown: ${others}` : '')
   );
 }

@@ -10,7 +10,7 @@ import type { MethodOptions } from '../config/schema.js';
 import { stepsPerEpoch } from '../data/loader.js';
 import type { EvaluationResult } from '../eval/result.js';
 import { readResults } from '../eval/results-file.js';
-import { findResults, searchFolder } from '../report/results-search.js';
+import { findResults, searchFolder } from './results-search.js';
 import { type RunFolder, runFolder } from './run-folder.js';
 import { readLastRow } from './run-log.js';
 import { type RunState, readRunState } from './run-state.js';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { UserError } from '../../core/base/errors.js';
 import { addResults, mergeResults, readResults, writeResults } from '../../core/eval/results-file.js';
-import { findResults } from '../../core/report/results-search.js';
+import { findResults } from '../../core/run/results-search.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { evaluationResult } from '../helpers/evaluation.js';
 

@@ -6,8 +6,8 @@ import { UserError } from '../../core/base/errors.js';
 import { type FineTuneProtocol, SMALL_FINE_TUNING } from '../../core/eval/fine-tune-protocols.js';
 import type { EvaluationResult } from '../../core/eval/result.js';
 import { writeResults } from '../../core/eval/results-file.js';
+import { PUBLISHED } from '../../core/methods/ijepa/published.js';
 import { writeChart } from '../../core/report/evaluation-chart.js';
-import { PUBLISHED_TABLES } from '../../core/report/published.js';
 import { allNotes, isFigure, type ResultRow, type ResultTable } from '../../core/report/result-table.js';
 import { tableCsv, tableLatex, tableMarkdown } from '../../core/report/table-formats.js';
 import { tableText } from '../../core/report/table-text.js';
@@ -24,7 +24,7 @@ function words({ cells }: ResultRow): string[] {
 }
 
 function tableOf(results: readonly EvaluationResult[], name: string): ResultTable {
-  const table = evaluationTables(results).find((one) => one.name === name);
+  const table = evaluationTables(results, PUBLISHED).find((one) => one.name === name);
   if (!table) throw new Error(`there is no table ${name}`);
   return table;
 }
@@ -42,7 +42,7 @@ const SHAPES = {
 } as const;
 
 test('without results there are the five tables of the paper, and nothing in them is measured', (t) => {
-  const tables = evaluationTables([]);
+  const tables = evaluationTables([], PUBLISHED);
   t.is(tables.length, 5);
   t.deepEqual(
     tables.map((table) => rowsOf(table).length),
@@ -53,14 +53,10 @@ test('without results there are the five tables of the paper, and nothing in the
     t.true(rowsOf(table).every(({ cells }) => cells.length === table.columns.length));
     t.true(rowsOf(table).every(({ cells }) => cells.filter(isFigure).every(({ interval }) => interval === null)));
   }
-  t.deepEqual(
-    evaluationTables([], ['semi-supervised']).map(({ name }) => name),
-    ['semi-supervised-imagenet'],
-  );
 });
 
 test('tables of the paper that show the same values agree', (t) => {
-  const row = (name: string, at: number) => PUBLISHED_TABLES.find((table) => table.name === name)?.groups[0]?.rows[at];
+  const row = (name: string, at: number) => PUBLISHED.tables.find((table) => table.name === name)?.groups[0]?.rows[at];
   const scale = row('pretraining-scale', 0);
   t.deepEqual(
     [...(row('transfer-classification', 2) ?? []).slice(2), ...(row('transfer-low-level', 2) ?? []).slice(2)],
@@ -88,6 +84,35 @@ test("a network's data sets are one row, its random initialisation the row below
   t.deepEqual(words(measured(tableOf(results, 'pretraining-scale'))[0] as ResultRow), [
     ...['folder of photographs', 'ViT-S/16', '61', '33', '', '', '44'],
   ]);
+});
+
+test('networks of all methods and their random initialisation, which is shown once, are rows of one table', (t) => {
+  const network = { arch: 'ViT-S/16' };
+  const results = ['I-JEPA', 'MAE', 'data2vec'].flatMap((method, at) => [
+    evaluationResult({ top1: 50 + at, network: { ...network, method, checkpoint: `runs/${method}` } }),
+    evaluationResult({
+      top1: 10 + at,
+      network: { ...network, weights: 'random' },
+      measuredAt: `2026-01-0${9 - at}T00:00:00.000Z`,
+    }),
+  ]);
+  const context = { ...network, encoder: 'context', checkpoint: 'runs/I-JEPA' };
+  const table = tableOf([...results, evaluationResult({ top1: 49, network: context })], 'transfer-classification');
+  t.deepEqual(
+    measured(table).map((row) => words(row).slice(0, 3)),
+    [
+      ['I-JEPA', 'ViT-S/16', '50'],
+      ['MAE', 'ViT-S/16', '51'],
+      ['data2vec', 'ViT-S/16', '52'],
+      ['I-JEPA (context encoder)', 'ViT-S/16', '49'],
+      ['random initialisation', 'ViT-S/16', '10'], // the newest
+    ],
+  );
+  const shapes = results.map((result) => ({ ...result, ...SHAPES }));
+  t.deepEqual(
+    measured(tableOf(shapes, 'shapes-linear')).map((row) => words(row)[0]),
+    ['I-JEPA', 'MAE', 'data2vec', 'random initialisation', 'raw pixels'],
+  );
 });
 
 test('by the whole protocol an own result can be the best of its column, and a worse one is not', (t) => {
@@ -128,7 +153,7 @@ test('other data sets, other classes and more labels never stand in a column of 
       testImages: 50_000,
     }),
   ];
-  const tables = evaluationTables(others);
+  const tables = evaluationTables(others, PUBLISHED);
   t.is(tables.length, 5 + others.length);
   for (const table of tables.slice(0, 5)) t.is(measured(table).length, 0, table.name);
   for (const table of tables.slice(5)) {
@@ -194,10 +219,13 @@ test('a data set of its own has a column for each classifier, and a row for the 
 });
 
 test('data sets of the same name in other places are not compared', (t) => {
-  const names = evaluationTables([
-    evaluationResult({ ...SHAPES, dataSet: 'folder', dataDescription: 'stamps' }),
-    evaluationResult({ ...SHAPES, dataSet: 'folder', dataDescription: 'coins' }),
-  ]).map(({ name }) => name);
+  const names = evaluationTables(
+    [
+      evaluationResult({ ...SHAPES, dataSet: 'folder', dataDescription: 'stamps' }),
+      evaluationResult({ ...SHAPES, dataSet: 'folder', dataDescription: 'coins' }),
+    ],
+    PUBLISHED,
+  ).map(({ name }) => name);
   t.is(names.filter((name) => name === 'folder-linear').length, 2);
 });
 
@@ -248,7 +276,7 @@ test('text fits the terminal, says where rows come from, and keeps every value',
     evaluationResult({ top1: 61.24 }),
     evaluationResult({ top1: 98, dataSet: 'inat18', classes: 8142, trainImages: 5000, testImages: 500 }),
   ];
-  for (const table of evaluationTables(results)) {
+  for (const table of evaluationTables(results, PUBLISHED)) {
     for (const width of [40, 80, 100, 200]) {
       const text = tableText(table, false, width);
       // A path is not broken.
@@ -308,7 +336,7 @@ test('CSV has a line for each row with all fields, values unrounded, and remarks
 });
 
 test('LaTeX has as many cells in every row as columns', (t) => {
-  for (const table of evaluationTables([evaluationResult(), evaluationResult({ ...SHAPES })])) {
+  for (const table of evaluationTables([evaluationResult(), evaluationResult({ ...SHAPES })], PUBLISHED)) {
     const latex = tableLatex(table);
     const [, columns = ''] = latex.match(/begin\{tabular\}\{([lr]+)\}/) ?? [];
     const rows = latex.split('\n').filter((line) => line.endsWith('\\\\') && !line.includes('multicolumn'));

@@ -1,5 +1,5 @@
 import { formatBytes } from '../base/transfer-progress.js';
-import type { RunSummary } from '../run/runs.js';
+import type { RunSummary } from './runs.js';
 
 const HEADINGS = ['run', 'state', 'epoch', 'step', '', 'loss', 'verdict', 'best top-1', 'on disk', 'last change'];
 /** Columns of text; the rest are figures, which end at the same place. */
