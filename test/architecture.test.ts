@@ -82,13 +82,11 @@ const UNFINISHED = {
     'core/data -> core/plugin.ts',
     'core/data -> core/run',
     'core/data -> core/report',
-    'core/eval -> core/plugin.ts',
     'core/eval -> core/run',
     'core/optim -> core/plugin.ts',
-    'core/report -> core/run',
   ],
   circles: ['core/data/', 'core/fetch/', 'commands/'],
-  rooms: ['core/config', 'core/data', 'core/report'],
+  rooms: ['core/config', 'core/data'],
   long: ['core/report/mask-preview.ts', 'core/run/loop.ts', 'core/run/pretrain.ts'],
 };
 
