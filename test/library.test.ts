@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { ijepa, SMALLEST, startProgram, temporaryFolder } from './helpers/command.js';
 import { examplesOf, typeComplaints } from './helpers/examples.js';
-import { ROOT } from './helpers/paths.js';
+import { COMMAND, ROOT } from './helpers/paths.js';
 
 const README = 'core/README.md';
 
@@ -14,14 +14,15 @@ test('the examples of the library run as JavaScript and are right as TypeScript'
   const trained = await ijepa(['pretrain', ...SMALLEST, '--epochs', '1', '--out', 'runs/demo'], folder);
   t.is(trained.code, 0, trained.stderr);
   const examples = examplesOf(README);
-  t.true(examples.length > 0);
-  for (const [at, example] of examples.entries()) {
-    await writeFile(join(folder, `example-${at}.mjs`), example);
-    const { code, stdout, stderr } = await startProgram([process.execPath, `example-${at}.mjs`], { cwd: folder });
-    t.is(code, 0, stderr);
+  t.true(examples.some(({ isRun }) => isRun) && examples.some(({ isRun }) => !isRun));
+  for (const { name, text, isRun } of examples) {
+    await writeFile(join(folder, `${name}.mjs`), text);
+    const command = isRun ? [`${name}.mjs`] : [COMMAND, 'plugin', 'check', `./${name}.mjs`];
+    const { code, stdout, stderr } = await startProgram([process.execPath, ...command], { cwd: folder });
+    t.is(code, 0, stdout + stderr);
     t.not(stdout, '');
   }
-  t.is(typeComplaints(folder, Object.fromEntries(examples.map((text, at) => [`example-${at}`, text]))), '');
+  t.is(typeComplaints(folder, examples), '');
 });
 
 test('types of the library are those of the program: misuse does not compile', async (t) => {
@@ -29,13 +30,16 @@ test('types of the library are those of the program: misuse does not compile', a
   await mkdir(join(folder, 'node_modules'));
   await symlink(ROOT, join(folder, 'node_modules', 'ijepa'));
   const misuse = `
-    import { extractFeatures, loadEncoder } from 'ijepa';
+    import { defineMethod, extractFeatures, loadEncoder, number } from 'ijepa';
     const encoder = await loadEncoder('runs/demo', { engine: 'abacus' });
     const { rows } = await extractFeatures(encoder, 'shapes:5', { layers: 'all' });
     const text: string = rows[0];
     const weight: string = encoder.encoder['norm.weight'].square();
     encoder.encoder['norm.weight'].squareRoot();
+    number({ group: 'Nowhere', default: 1, help: 'nothing' });
+    defineMethod({ name: 'half' });
   `;
-  const complaints = typeComplaints(folder, { misuse });
-  for (const line of [3, 4, 5, 6, 7]) t.regex(complaints, new RegExp(`^misuse\\.mts\\(${line},`, 'm'), complaints);
+  const complaints = typeComplaints(folder, [{ name: 'misuse', text: misuse }]);
+  for (const line of [3, 4, 5, 6, 7, 8, 9])
+    t.regex(complaints, new RegExp(`^misuse\\.mts\\(${line},`, 'm'), complaints);
 });

@@ -52,10 +52,11 @@ async function tryLibrary(own: string): Promise<void> {
   const training = ['npx', 'ijepa', 'pretrain', ...SMALLEST, '--epochs', '1', '--out', 'runs/demo'];
   const trained = await startProgram(training, { cwd: own });
   count(trained.code === 0, 'a run for the examples', trained.stderr);
-  const examples = Object.fromEntries(examplesOf('core/README.md').map((text, at) => [`example-${at}`, text]));
-  for (const [name, text] of Object.entries(examples)) {
+  const examples = examplesOf('core/README.md');
+  for (const { name, text, isRun } of examples) {
     writeFileSync(join(own, `${name}.mjs`), text);
-    const { code, stdout, stderr } = await startProgram(['node', `${name}.mjs`], { cwd: own });
+    const command = isRun ? ['node', `${name}.mjs`] : ['npx', 'ijepa', 'plugin', 'check', `./${name}.mjs`];
+    const { code, stdout, stderr } = await startProgram(command, { cwd: own });
     count(code === 0 && stdout !== '', `${name} of core/README.md runs`, stdout + stderr);
   }
   const complaints = typeComplaints(own, examples);

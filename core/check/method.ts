@@ -15,7 +15,7 @@ import { drawFaults, networkFaults, rateFaults } from './declarations.js';
 import { areNear, type Checks, isNear, numberOf, randomNumbers, runChecks, slopeFault } from './numbers.js';
 
 /** The sizes in which a method is tried: 16 patches. */
-const TINY = { imageSize: 16, patchSize: 4, dim: 16, depth: 2, heads: 2, batchSize: 8 };
+const TINY = { imageSize: 16, patchSize: 4, dim: 16, depth: 1, heads: 2, batchSize: 8 };
 /** What a method's own options are set to whose names end so: they say how large its networks are. */
 const TINY_OWN = { Dim: 16, Depth: 1, Heads: 2 };
 /** Images of the smaller parts into which the batch is cut. */
