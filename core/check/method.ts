@@ -1,15 +1,14 @@
-import { RandomStream } from '../base/random.js';
 import { resolveOptions } from '../config/resolve.js';
 import type { DrawnNumbers } from '../contract/objectives.js';
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { checkMethodOptions, createMethod } from '../methods/create.js';
-import type { BatchDraw, Method, MethodDefinition, Networks, Part, Tensors } from '../methods/method.js';
+import type { Method, MethodDefinition, Networks, Part, Tensors } from '../methods/method.js';
 import type { RunLength } from '../optim/schedules.js';
 import type { Plugin } from '../plugins/plugin.js';
 import { selectPlugins } from '../plugins/selected.js';
 import { type Gradients, prepareGradients } from '../train/gradients.js';
-import { splitBatch } from '../train/parts.js';
+import { drawBatch, meanPatches, splitBatch } from '../train/parts.js';
 import { initialState, mapNetworks, tensorsOf } from '../train/state.js';
 import { drawFaults, networkFaults, rateFaults } from './declarations.js';
 import { areNear, type Checks, isNear, numberOf, randomNumbers, runChecks, slopeFault } from './numbers.js';
@@ -47,8 +46,7 @@ export async function findMethodFaults(
       try {
         await method.check?.();
         const faults = await runChecks(modelChecks(engine, method, backbone.patchCount));
-        const { logs = {} } = drawOf(method);
-        const passes = definition.passes(options, logs);
+        const passes = definition.passes(options, meanPatches(drawBatch(method, 0, 1, TINY.batchSize).groups));
         if (!passes.some(({ trained }) => trained)) faults.push('passes: none is trained');
         return faults;
       } finally {
@@ -81,7 +79,7 @@ function modelChecks(engine: Engine, method: Method, patchCount: number): Checks
   return {
     networks: () => networkFaults(method),
     rates: () => rateFaults(method, STEPS, LENGTH),
-    draw: () => drawFaults(() => drawOf(method), TINY.batchSize, patchCount),
+    draw: () => drawFaults(() => drawBatch(method, 0, 1, TINY.batchSize), TINY.batchSize, patchCount),
     loss: async () => {
       const [first, again] = [await lossOf(networks, 1), await lossOf(networks, 1)];
       if (!Number.isFinite(first)) throw new Error(`is ${first}`);
@@ -115,15 +113,6 @@ function modelChecks(engine: Engine, method: Method, patchCount: number): Checks
   };
 }
 
-function drawOf({ draw }: Method, step = 1): BatchDraw {
-  return (
-    draw?.(new RandomStream(0, 'masks', step), TINY.batchSize) ?? {
-      groups: [{ imageCount: TINY.batchSize, masks: {} }],
-      logs: {},
-    }
-  );
-}
-
 /** Random images with what is drawn for them, in parts of at most so many. */
 function batchInParts(method: Method, state: Tensors, step: number, microBatchSize: number): Part[] {
   const numbers = randomNumbers(`images ${step}`);
@@ -133,7 +122,7 @@ function batchInParts(method: Method, state: Tensors, step: number, microBatchSi
     return [name, numbers(TINY.batchSize * count * (sides[name] as number) ** 2 * 3)];
   });
   const rates = Object.entries(method.rates).map(([name, rate]) => [name, tf.scalar(rate(step, LENGTH))]);
-  const batch = { views: Object.fromEntries(views), groups: drawOf(method, step).groups };
+  const batch = { views: Object.fromEntries(views), groups: drawBatch(method, 0, step, TINY.batchSize).groups };
   const context = { state, rates: Object.fromEntries(rates) };
   return splitBatch(method.views, sides, batch, context, microBatchSize, 1);
 }

@@ -1,4 +1,4 @@
-import { defineMethod, encoderSize, number, patchify, project } from '../../core/plugin.js';
+import { defineMethod, encoderPass, encoderSize, number, patchify, project } from '../../core/plugin.js';
 
 /**
  * SimMIM (Xie et al. 2022): hidden patches are replaced by a learned vector, and one linear layer predicts their pixels.
@@ -41,7 +41,7 @@ export const simmim = defineMethod({
             values[image * patchCount + patch] = 1;
         }
         const hidden = { shape: [imageCount, patchCount, 1], values };
-        return { groups: [{ imageCount, masks: {}, values: { hidden } }], logs: {} };
+        return { groups: [{ imageCount, masks: {}, values: { hidden } }] };
       },
       masks: { hidden: { title: 'hidden', role: 'predicted' } },
       targets: (_networks, { views }) => ({ pixels: patchify(views.image, patchSize) }), // [b, N, P]
@@ -70,13 +70,7 @@ export const simmim = defineMethod({
   describe: () => 'mean distance of pixels',
   // What memory and speed are estimated from: an image's way through each network.
   passes(options) {
-    const size = encoderSize(options);
-    const tokens = (options.imageSize / options.patchSize) ** 2;
-    const pixels = 3 * options.patchSize ** 2;
-    const projections = [
-      { tokens, inputs: pixels, outputs: size.dim, ofConstants: true },
-      { tokens, inputs: size.dim, outputs: pixels },
-    ];
-    return [{ size, rows: 1, tokens, trained: true, projections }];
+    const { imageSize, patchSize } = options;
+    return [encoderPass(encoderSize(options), patchSize, { patches: (imageSize / patchSize) ** 2, trained: true })];
   },
 });

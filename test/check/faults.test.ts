@@ -120,7 +120,7 @@ function withTerm(compute: (value: Tensor, outputs: Tensors, part: Part) => Tens
 function withMask(patches: readonly number[], patchCount = 16) {
   return spoiled(({ draw }) => ({
     draw(stream, imageCount) {
-      const drawn = draw?.(stream, imageCount) ?? { groups: [], logs: {} };
+      const drawn = draw?.(stream, imageCount) ?? { groups: [] };
       const indices = Int32Array.from(Array(imageCount).fill(patches).flat());
       const mask = { maskCount: 1, imageCount, tokenCount: patches.length, patchCount, indices };
       return { ...drawn, groups: drawn.groups.map((group) => ({ ...group, masks: { odd: mask } })) };
@@ -175,7 +175,7 @@ const METHODS: [what: string, method: MethodDefinition, fault: RegExp | null][] 
   ['masks of another grid', withMask([3], 9), /draw: odd: an image has 16 patches, not 9/],
   [
     'too few images in groups',
-    spoiled(({ draw }) => ({ draw: (stream, count) => draw?.(stream, count - 1) ?? { groups: [], logs: {} } })),
+    spoiled(({ draw }) => ({ draw: (stream, count) => draw?.(stream, count - 1) ?? { groups: [] } })),
     /draw: groups have 7 images, the batch 8/,
   ],
   [
