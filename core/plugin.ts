@@ -30,7 +30,14 @@ export { predict } from './nn/masked-decoder.js';
 export { decoderShapes, encoderShapes, type ParameterShapes, type Parameters, parameter } from './nn/parameters.js';
 export { sincosPositions } from './nn/positions.js';
 export { gridSize, type ImageShape, type VitSize } from './nn/sizes.js';
-export { keepPositions, keepTokens, type MaskTensors, repeatMasks, type TokenIndices } from './nn/tokens.js';
+export {
+  keepPositions,
+  keepTokens,
+  type MaskTensors,
+  repeatMasks,
+  type TokenIndices,
+  tokenIndices,
+} from './nn/tokens.js';
 export { norm, patchify, project, transformerBlocks } from './nn/vit.js';
 export type { Plugin } from './plugins/plugin.js';
 
