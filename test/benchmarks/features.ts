@@ -36,7 +36,9 @@ const sizes: FeatureNetwork = {
   arch: 'ViT-S/16',
   facts: {
     weights: 'random',
-    encoder: 'target',
+    method: null,
+    encoder: null,
+    isUsualEncoder: true,
     epochs: null,
     pretrainedOn: null,
     checkpoint: null,

@@ -1,6 +1,9 @@
+import { RandomStream } from '../../core/base/random.js';
 import { resolveOptions } from '../../core/config/resolve.js';
-import { maskSettings } from '../../core/config/settings.js';
-import { masksOfStep } from '../../core/methods/masks/coverage.js';
+import type { Options } from '../../core/config/schema.js';
+import { drawMasks } from '../../core/methods/masks/multiblock.js';
+import { type MultiblockOptions, multiblockSettings } from '../../core/methods/masks/options.js';
+import { METHODS } from '../../core/methods/registry.js';
 
 /*
  * Times the drawing of masks with the paper's settings: `npm run bench:masks`.
@@ -14,11 +17,11 @@ for (const [imageSize, patchSize] of [
   [224, 16],
   [224, 14],
 ] as const) {
-  const { options } = resolveOptions({ flags: { imageSize, patchSize } });
-  const settings = maskSettings(options);
+  const { options } = resolveOptions({ methods: METHODS, flags: { imageSize, patchSize } });
+  const settings = multiblockSettings(options as Options & MultiblockOptions);
   const rounds = Array.from({ length: ROUNDS }, (_, round) => {
     const start = performance.now();
-    for (let step = 1; step <= STEPS; step++) masksOfStep(settings, BATCH, round, step);
+    for (let step = 1; step <= STEPS; step++) drawMasks(settings, BATCH, new RandomStream(round, 'masks', step));
     return ((performance.now() - start) * 1000) / (STEPS * BATCH);
   }).sort((a, b) => a - b);
   const grid = `${settings.gridSize} x ${settings.gridSize}`;

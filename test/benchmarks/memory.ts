@@ -1,7 +1,7 @@
 import { startEngine } from '../../core/engine/start.js';
 import { tf } from '../../core/engine/tf.js';
-import { runBenchmark } from '../../core/train/benchmark.js';
-import { objectiveOf } from '../helpers/objective.js';
+import { BENCHMARKS, runBenchmark } from '../../core/train/benchmark.js';
+import { methodOf } from '../helpers/method.js';
 
 /*
  * The memory of a long run, of which nothing may grow: `npm run bench:memory`. Prints the process's resident memory and the
@@ -19,7 +19,13 @@ const describe = (from: number): { median: number; line: string } => {
 };
 
 const engine = await startEngine('onnx');
-await runBenchmark(engine, 'tiny', objectiveOf('smooth-l1', 'none', 1), STEPS, null, () => {
+const { definition, method, options } = methodOf({
+  ...BENCHMARKS.tiny,
+  predictorDim: 48,
+  predictorDepth: 2,
+  loss: 'smooth-l1',
+});
+await runBenchmark(engine, 'tiny', definition, method, options, STEPS, () => {
   memories.push(process.memoryUsage.rss() / 2 ** 20);
   tensors.add(tf.memory().numTensors);
 });
