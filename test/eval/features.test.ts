@@ -5,13 +5,13 @@ import { UserError } from '../../core/base/errors.js';
 import { RandomStream } from '../../core/base/random.js';
 import { readSafetensors, writeSafetensors } from '../../core/checkpoint/safetensors.js';
 import { tf } from '../../core/engine/tf.js';
-import { extractFeatures, featureColumns, prepareFeatures } from '../../core/eval/features.js';
+import { extractFeatures, prepareFeatures } from '../../core/eval/features.js';
 import { atImageSize, type FeatureNetwork, loadNetwork } from '../../core/eval/network.js';
-import { createIjepa, encodeImages } from '../../core/methods/ijepa/model.js';
-import type { ModelSize } from '../../core/nn/sizes.js';
+import { featureColumns } from '../../core/eval/samples.js';
+import { createVit } from '../../core/nn/backbone.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
-import { EXTRACTION, SMALL_SIZE, smallCheckpoint, someImages } from '../helpers/features.js';
+import { EXTRACTION, SMALL_SIZE, smallCheckpoint, smallModel, someImages } from '../helpers/features.js';
 import { FIXTURES } from '../helpers/paths.js';
 
 const REFERENCE = process.env.IJEPA_REFERENCE ?? join(FIXTURES, 'reference');
@@ -51,9 +51,9 @@ testOnEngines(
     t.is(features.length, 3 * 4 * dim);
     for (let layer = 0; layer < 4; layer++) {
       const encoder = { ...SMALL_SIZE.encoder, depth: depth - 3 + layer };
-      const model = createIjepa({ ...SMALL_SIZE, encoder });
+      const model = createVit({ ...SMALL_SIZE, encoder });
       const input = tf.tensor4d(pixels, [3, SMALL_SIZE.imageSize, SMALL_SIZE.imageSize, 3]);
-      const pooled = tf.tidy(() => encodeImages(model, network.encoder, input).mean(1)); // [3, D]
+      const pooled = tf.tidy(() => model.forward(network.encoder, input).mean(1)); // [3, D]
       const columns = [0, 1, 2].flatMap((row) => [
         ...features.subarray((row * 4 + layer) * dim, (row * 4 + layer + 1) * dim),
       ]);
@@ -162,13 +162,11 @@ async function referenceCase(
   name: string,
 ): Promise<{ network: FeatureNetwork; images: Float32Array; expected: number[][] }> {
   const config = JSON.parse(readFileSync(join(REFERENCE, name, 'config.json'), 'utf8'));
-  const heads = config.num_heads;
-  const model: ModelSize = {
+  const model = smallModel({
     imageSize: config.image_size,
     patchSize: config.patch_size,
-    encoder: { dim: config.embed_dim, depth: config.depth, heads, mlpRatio: 4 },
-    predictor: { dim: config.predictor_embed_dim, depth: config.predictor_depth, heads, mlpRatio: 4 },
-  };
+    encoder: { dim: config.embed_dim, depth: config.depth, heads: config.num_heads, mlpRatio: 4 },
+  });
   const { tensors } = await readSafetensors(join(REFERENCE, name, 'weights.safetensors'));
   const path = join(await temporaryFolder(t), 'weights.safetensors');
   await writeSafetensors(path, tensors, { model: JSON.stringify(model) });

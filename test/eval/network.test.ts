@@ -6,10 +6,10 @@ import { startEngine } from '../../core/engine/start.js';
 import { loadNetwork, randomNetwork } from '../../core/eval/network.js';
 import { encoderShapes } from '../../core/nn/parameters.js';
 import { interpolatePositions, sincosTable } from '../../core/nn/positions.js';
-import { ARCHITECTURES, type ModelSize } from '../../core/nn/sizes.js';
+import { ARCHITECTURES } from '../../core/nn/sizes.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { relativeDifference } from '../helpers/engines.js';
-import { SMALL_SIZE, smallCheckpoint } from '../helpers/features.js';
+import { SMALL_SIZE, smallCheckpoint, smallModel } from '../helpers/features.js';
 import { FIXTURES } from '../helpers/paths.js';
 
 test.before(async () => {
@@ -26,14 +26,14 @@ test('the fingerprint tells weights apart, and nothing else', async (t) => {
   const random = randomNetwork(network, 1);
   t.is(randomNetwork(network, 1).facts.fingerprint, random.facts.fingerprint);
   t.not(randomNetwork(network, 2).facts.fingerprint, random.facts.fingerprint);
-  t.like(random.facts, { weights: 'random', encoder: 'target', epochs: null, checkpoint: null });
+  t.like(random.facts, { weights: 'random', method: null, encoder: null, epochs: null, checkpoint: null });
   t.is(random.arch, network.arch);
 });
 
 test('networks have the names of the paper where they have one', async (t) => {
   const network = await loadNetwork(await smallCheckpoint(t), 'target');
   t.is(network.arch, 'ViT 16x5/4');
-  t.like(network.facts, { weights: 'pretrained', encoder: 'target', epochs: 3, pretrainedOn: null });
+  t.like(network.facts, { weights: 'pretrained', method: 'I-JEPA', encoder: 'target', epochs: 3, pretrainedOn: null });
   const encoder = ARCHITECTURES['vit-tiny'];
   t.is((await loadNetwork(await emptyCheckpoint(t, { ...SMALL_SIZE, encoder }), 'target')).arch, 'ViT-Ti/4');
 });
@@ -48,24 +48,37 @@ test('what is no checkpoint, or of another architecture, is refused with one mes
     await writeSafetensors(join(folder, name), kept, model === undefined ? {} : { ...metadata, model });
     return join(folder, name);
   };
-  const heads = JSON.stringify({ ...SMALL_SIZE, encoder: { ...SMALL_SIZE.encoder, depth: 4 } });
+  const shallow = JSON.stringify(smallModel({ ...SMALL_SIZE, encoder: { ...SMALL_SIZE.encoder, depth: 4 } }));
   const positions = { shape: [1, 16, 16], data: new Float32Array(256) };
   const cases: [string, RegExp][] = [
     [join(folder, 'missing.safetensors'), /does not exist/],
     [folder, /there is no checkpoint in the folder/],
     [join(FIXTURES, 'README.md'), /not a safetensors file/],
-    [await write('none.safetensors', undefined), /no sizes of a model/],
-    [await write('shallow.safetensors', heads), /no place for the tensor target_encoder\.blocks\.4/],
+    [await write('none.safetensors', undefined), /its metadata does not describe a model/],
+    [await write('shallow.safetensors', shallow), /no place for the tensor target_encoder\.blocks\.4/],
     [await write('wide.safetensors', metadata.model?.replaceAll(':16', ':32')), /instead of/],
     [
       await write('learned.safetensors', metadata.model, '-', positions),
       /positions are not the fixed sine-cosine ones/,
     ],
-    [await write('context.safetensors', metadata.model, 'target_encoder'), /no target encoder/],
+    [
+      await write('context.safetensors', metadata.model, 'target_encoder'),
+      /there is no tensor whose name starts with target_encoder\./,
+    ],
   ];
   for (const [file, message] of cases) {
     await t.throwsAsync(loadNetwork(file, 'target'), { instanceOf: UserError, message }, file);
   }
+});
+
+test('the encoder that is not named is the one by which the method is judged; a wrong name gets those that there are', async (t) => {
+  const path = await smallCheckpoint(t);
+  t.like((await loadNetwork(path)).facts, { encoder: 'target', isUsualEncoder: true });
+  t.like((await loadNetwork(path, 'context')).facts, { encoder: 'context', isUsualEncoder: false });
+  await t.throwsAsync(loadNetwork(path, 'contexts'), {
+    instanceOf: UserError,
+    message: /unknown encoder 'contexts'.*checkpoint\.safetensors/,
+  });
 });
 
 test('interpolated positions are the table itself at the size of training', (t) => {
@@ -106,12 +119,12 @@ test('features of several columns are interpolated each by itself', (t) => {
 });
 
 /** A checkpoint whose weights are all zero. */
-async function emptyCheckpoint(t: ExecutionContext, size: ModelSize): Promise<string> {
+async function emptyCheckpoint(t: ExecutionContext, size: typeof SMALL_SIZE): Promise<string> {
   const tensors = Object.entries(encoderShapes(size)).map(([name, shape]): [string, StoredTensor] => [
     `target_encoder.${name}`,
     { shape, data: new Float32Array(shape.reduce((product, side) => product * side, 1)) },
   ]);
   const path = join(await temporaryFolder(t), 'empty.safetensors');
-  await writeSafetensors(path, new Map(tensors), { model: JSON.stringify(size) });
+  await writeSafetensors(path, new Map(tensors), { model: JSON.stringify(smallModel(size)) });
   return path;
 }

@@ -5,50 +5,38 @@ import fc from 'fast-check';
 import { readConfigFile } from '../../../core/config/file.js';
 import { readRunRecord } from '../../../core/config/record.js';
 import { resolveOptions } from '../../../core/config/resolve.js';
-import { OPTION_NAMES } from '../../../core/config/schema.js';
-import { cropSettings } from '../../../core/config/settings.js';
+import { schemaOf } from '../../../core/config/schema.js';
+import { cropSettings } from '../../../core/data/crop.js';
 import { isStillThere, readDownloadRecord } from '../../../core/data/download-record.js';
 import { SkippedImages } from '../../../core/data/skipped.js';
 import { mergeResults, readResults, writeResults } from '../../../core/eval/results-file.js';
 import { type RemoteFile, readPart } from '../../../core/fetch/part.js';
-import { runCompute } from '../../../core/report/compute.js';
+import { checkMethodOptions } from '../../../core/methods/create.js';
+import { METHODS } from '../../../core/methods/registry.js';
+import { runCompute } from '../../../core/run/compute.js';
 import { runFolder } from '../../../core/run/run-folder.js';
-import { openRunLog, readRunLog } from '../../../core/run/run-log.js';
+import { type LogRow, openRunLog, readLastRow, readRunLog } from '../../../core/run/run-log.js';
 import { evaluationResult } from '../../helpers/evaluation.js';
+import { logRow } from '../../helpers/log-row.js';
 import { editedJson } from '../json.js';
 import { editedLines } from '../lines.js';
 import type { FuzzedReader } from '../reader.js';
 
 const asFile = (text: fc.Arbitrary<string>) => text.map((content) => Buffer.from(content));
 
-const RUN = {
-  ...resolveOptions({ flags: { epochs: 2 } }).options,
+/** The record of a run of each method. */
+const RUNS = METHODS.map(({ name }) => ({
+  ...resolveOptions({ methods: METHODS, flags: { method: name, epochs: 2 } }).options,
   run: {
     started: '2026-01-01',
     microBatchSize: 16,
     data: { images: 168, fingerprint: 'abc' },
     engine: { name: 'onnx' },
+    broughtBy: { 'loss l2': 'objectives' },
   },
-};
-const ROW = {
-  epoch: 1,
-  step: 1,
-  loss: 1.5,
-  predictionLoss: 1.25,
-  contextPatches: 20,
-  targetPatches: 8,
-  overlappingContexts: 0,
-  learningRate: 0.001,
-  weightDecay: 0.04,
-  momentum: 0.996,
-  gradientNorm: 2,
-  batchDeviation: 0.5,
-  imagesPerSecond: 100,
-  waitSeconds: 0.01,
-  skippedImages: 0,
-  targetDeviation: null,
-  targetRank: 3.5,
-};
+}));
+const ROW = logRow(1, { featureRank: 3.5, monitors: { collapse: { value: 1, none: null } } });
+const COLUMNS = { terms: ['prediction'], method: ['targetStd'], rates: ['learningRate', 'ema'] };
 
 /** What YAML can do beyond JSON. */
 const YAML = [
@@ -114,7 +102,7 @@ const YAML = [
   ],
 ];
 const yaml = fc.oneof(
-  { weight: 2, arbitrary: editedJson(fc.constant(RUN)) },
+  { weight: 2, arbitrary: editedJson(fc.constantFrom(...RUNS)) },
   {
     weight: 1,
     arbitrary: fc
@@ -126,8 +114,9 @@ const yaml = fc.oneof(
 /** What a command does with a configuration file that it was given. */
 async function configure(path: string): Promise<void> {
   const file = await readConfigFile(path);
-  const { options } = resolveOptions({ file, flags: {} });
+  const { method, options } = resolveOptions({ methods: METHODS, file, flags: {} });
   cropSettings(options);
+  checkMethodOptions(method, options);
 }
 
 export const recordReaders: readonly FuzzedReader[] = [
@@ -135,7 +124,7 @@ export const recordReaders: readonly FuzzedReader[] = [
   {
     name: 'configuration-json',
     file: 'x.json',
-    inputs: asFile(editedJson(fc.constant({ preset: 'demo', ...RUN }))),
+    inputs: asFile(editedJson(fc.constantFrom(...RUNS.map((run) => ({ preset: 'demo', ...run }))))),
     read: configure,
   },
   {
@@ -143,8 +132,8 @@ export const recordReaders: readonly FuzzedReader[] = [
     file: 'config.yaml',
     inputs: asFile(yaml),
     async read(path) {
-      const { options } = await readRunRecord(path);
-      assert(OPTION_NAMES.every((name) => options[name] !== undefined));
+      const { method, options } = await readRunRecord(path, METHODS);
+      assert(Object.keys(schemaOf(method)).every((name) => options[name] !== undefined));
     },
   },
   {
@@ -161,8 +150,9 @@ export const recordReaders: readonly FuzzedReader[] = [
     async read(path) {
       const folder = runFolder(dirname(path));
       for (const row of readRunLog(folder)) checkRow(row);
-      await runCompute(folder.path);
-      (await openRunLog(folder, 3)).log.close();
+      runCompute(folder.path);
+      await readLastRow(folder);
+      (await openRunLog(folder, 3, COLUMNS)).log.close();
     },
   },
   {
@@ -212,8 +202,9 @@ export const recordReaders: readonly FuzzedReader[] = [
   },
 ];
 
-function checkRow(row: Readonly<Record<keyof typeof ROW, unknown>>): void {
-  for (const name of Object.keys(ROW) as (keyof typeof ROW)[]) {
-    assert(row[name] === null || typeof row[name] === 'number', `${name} is ${typeof row[name]}`);
+function checkRow({ terms, method, rates, monitors, ...numbers }: LogRow): void {
+  const all = [numbers, terms, method, rates, ...Object.values(monitors ?? {})].flatMap((own) => Object.entries(own));
+  for (const [name, value] of all) {
+    assert(value === null || typeof value === 'number', `${name} is ${typeof value}`);
   }
 }

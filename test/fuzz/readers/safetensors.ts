@@ -4,24 +4,36 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
-import { loadCheckpoint } from '../../../core/checkpoint/checkpoint.js';
+import { loadCheckpoint, type RecordedModel } from '../../../core/checkpoint/checkpoint.js';
 import { readSafetensors, writeSafetensors } from '../../../core/checkpoint/safetensors.js';
 import { startEngine } from '../../../core/engine/start.js';
 import { tf } from '../../../core/engine/tf.js';
 import { openFeatureCache } from '../../../core/eval/features-cache.js';
 import type { FeatureNetwork } from '../../../core/eval/network.js';
 import { readEncoder } from '../../../core/eval/network-file.js';
-import { encoderShapes, type ParameterShapes, predictorShapes } from '../../../core/nn/parameters.js';
+import { decoderShapes, encoderShapes, type ParameterShapes } from '../../../core/nn/parameters.js';
+import { parseWatchMemory } from '../../../core/run/run-watch.js';
+import type { StateShapes } from '../../../core/train/state.js';
 import { integerBytes } from '../bytes.js';
 import { editedJson } from '../json.js';
 import type { FuzzedReader } from '../reader.js';
 
 /** A model with few weights. */
-const MODEL = {
+const ENCODER = { dim: 4, depth: 1, heads: 1, mlpRatio: 1 };
+const MODEL: RecordedModel = {
+  method: 'I-JEPA',
+  encoders: { target: 'target_encoder', context: 'encoder' },
   imageSize: 4,
   patchSize: 2,
-  encoder: { dim: 4, depth: 1, heads: 1, mlpRatio: 1 },
-  predictor: { dim: 4, depth: 1, heads: 1, mlpRatio: 1 },
+  sizes: { encoder: ENCODER, predictor: ENCODER },
+};
+const ENCODER_SHAPES = encoderShapes({ imageSize: 4, patchSize: 2, encoder: ENCODER });
+const TRAINED_SHAPES = { encoder: ENCODER_SHAPES, predictor: decoderShapes(4, ENCODER, 4) };
+/** Of a method that has a state of its own, too. */
+const SHAPES: StateShapes = {
+  networks: { ...TRAINED_SHAPES, target_encoder: ENCODER_SHAPES },
+  slots: { first: TRAINED_SHAPES, second: TRAINED_SHAPES },
+  own: { centre: [4] },
 };
 
 type Entries = Record<string, { dtype: string; shape: readonly number[] }>;
@@ -36,18 +48,23 @@ const ANY: Entries = {
   whole: { dtype: 'I64', shape: [2] },
   bytes: { dtype: 'U8', shape: [3] },
 };
-const ENCODERS = { ...floats(encoderShapes(MODEL), 'encoder.'), ...floats(encoderShapes(MODEL), 'target_encoder.') };
-const TRAINED = { ...floats(encoderShapes(MODEL), 'encoder.'), ...floats(predictorShapes(MODEL), 'predictor.') };
-const MOMENTS = Object.entries(TRAINED).flatMap(([name, entry]) =>
-  ['optimizer.first.', 'optimizer.second.'].map((prefix) => [prefix + name, entry] as const),
+const ENCODERS = { ...floats(ENCODER_SHAPES, 'encoder.'), ...floats(ENCODER_SHAPES, 'target_encoder.') };
+const SLOTS = Object.entries(SHAPES.slots).flatMap(([slot, networks]) =>
+  Object.entries(networks).flatMap(([network, own]) => Object.entries(floats(own, `optimizer.${slot}.${network}.`))),
 );
-const CHECKPOINT = { ...ENCODERS, ...TRAINED, ...Object.fromEntries(MOMENTS) };
+const CHECKPOINT = {
+  ...ENCODERS,
+  ...floats(TRAINED_SHAPES.predictor, 'predictor.'),
+  ...Object.fromEntries(SLOTS),
+  ...floats(SHAPES.own, 'state.'),
+};
 const SAID = {
-  format: 'ijepa-checkpoint-1',
+  format: 'ijepa-checkpoint-3',
   step: '3',
   epoch: '1',
+  data: 'shapes:16',
   model: JSON.stringify(MODEL),
-  watch: JSON.stringify({ first: { deviation: 1, rank: 2 }, best: { deviation: 1, rank: 2 }, warned: false }),
+  memory: JSON.stringify({ first: { std: 1, rank: 2 }, monitors: { collapse: { best: 1 } }, verdicts: {} }),
 };
 
 /** The header and the bytes of tensors. */
@@ -59,13 +76,23 @@ function layOut(entries: Entries, metadata: Record<string, string>) {
     return [name, { dtype, shape, data_offsets: [start, end] }];
   });
   const data = Uint8Array.from({ length: end }, (_, at) => (at % 4 === 3 ? 0x3f : at));
-  const sha256 = createHash('sha256').update(data).digest('hex');
-  return { header: { __metadata__: { ...metadata, sha256 }, ...Object.fromEntries(header) }, data };
+  const checksum = metadata.format === undefined ? {} : { sha256_file: BLANK };
+  return { header: { __metadata__: { ...checksum, ...metadata }, ...Object.fromEntries(header) }, data };
 }
 
+/** Stands for the checksum of a file while that is computed. */
+const BLANK = '0'.repeat(64);
+const BEFORE_CHECKSUM = '{"__metadata__":{"sha256_file":"';
+
+/** A file with a header and tensors; its checksum, where it has one, is right whatever the header says. */
 function file(header: string, data: Uint8Array): Uint8Array {
   const text = Buffer.from(header);
-  return Buffer.concat([integerBytes(text.length, 8), text, data]);
+  const length = integerBytes(text.length, 8);
+  if (header.startsWith(BEFORE_CHECKSUM + BLANK)) {
+    const hash = createHash('sha256').update(length).update(text).update(data);
+    text.write(hash.digest('hex'), BEFORE_CHECKSUM.length);
+  }
+  return Buffer.concat([length, text, data]);
 }
 
 /** Files whose headers are right or edited. */
@@ -85,14 +112,16 @@ function filesOfSizes(entries: Entries): fc.Arbitrary<Uint8Array> {
 /** What names an entry of the cache. */
 const NETWORK: FeatureNetwork = {
   encoder: {},
-  size: MODEL.encoder,
+  size: ENCODER,
   patchSize: MODEL.patchSize,
   imageSize: MODEL.imageSize,
   trainedImageSize: MODEL.imageSize,
   arch: 'ViT',
   facts: {
     weights: 'random',
-    encoder: 'context',
+    method: null,
+    encoder: null,
+    isUsualEncoder: true,
     epochs: null,
     pretrainedOn: null,
     checkpoint: null,
@@ -173,7 +202,8 @@ const readers: readonly FuzzedReader[] = [
     async read(path) {
       tf.engine().startScope();
       try {
-        const { state } = await loadCheckpoint(path, MODEL);
+        const { state, memory } = await loadCheckpoint(path, MODEL, SHAPES);
+        parseWatchMemory(memory);
         assert(Number.isSafeInteger(state.step) && state.step >= 0);
       } finally {
         tf.engine().endScope();
@@ -185,6 +215,7 @@ const readers: readonly FuzzedReader[] = [
     file: 'x.safetensors',
     inputs: fc.oneof(
       files(ENCODERS, SAID),
+      files(ENCODERS, { model: SAID.model }), // of other programs, without a checksum
       filesOfSizes(ENCODERS),
       filesOfSizes({ ...ENCODERS, 'encoder.pos_embed': { dtype: 'F32', shape: [1, 4, 4] } }),
     ),
