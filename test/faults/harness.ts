@@ -23,7 +23,8 @@ export interface KillReport {
 }
 
 /** Steps enough for a run to be killed many times, and saves so often that much of its time goes into them. */
-const RUN = [...SMALLEST, ...'--epochs 4 --save-every-steps 2 --save-every-epochs 1 --mask-group 3'.split(' ')];
+const OFTEN = '--epochs 4 --save-every-steps 2 --save-every-epochs 1'.split(' ');
+const RUN = [...SMALLEST, '--mask-group', '3'];
 /** Kills of one run, at most. */
 const MOST_A_RUN = 12;
 /** Columns of logs that tell how long something took. */
@@ -32,14 +33,15 @@ const TIMES = ['imagesPerSecond', 'seconds', 'waitSeconds'];
 /**
  * Kills real runs with SIGKILL at random moments, goes on with them until they are done, and compares each with a run that
  * nobody disturbed: the last checkpoint byte for byte, the logs line by line.
+ * @param of the arguments of `pretrain`: data and model
  * @param said is told of each kill
  */
 export async function killAndResume(
   folder: string,
-  { kills, seed, engine = 'wasm' }: { kills: number; seed: number; engine?: string },
+  { kills, seed, engine = 'wasm', of = RUN }: { kills: number; seed: number; engine?: string; of?: readonly string[] },
   said: (text: string) => void = () => {},
 ): Promise<KillReport> {
-  const args = ['pretrain', ...RUN, '--engine', engine];
+  const args = ['pretrain', ...of, ...OFTEN, '--engine', engine];
   const whole = runFolder(join(folder, 'whole'));
   const report: KillReport = { kills: 0, resumes: 0, runs: 0, hits: {}, faults: [] };
   const undisturbed = await startAndKill([...args, '--out', whole.path], whole, null);

@@ -69,9 +69,16 @@ export async function temporaryFolder(t: ExecutionContext): Promise<string> {
   return folder;
 }
 
-/** A model and data so small that a step takes milliseconds. */
-export const SMALLEST = [
+const TINY_RUN = [
   'shapes:48',
-  ...'--image-size 16 --patch-size 4 --dim 16 --depth 1 --heads 2 --predictor-dim 8 --predictor-depth 1'.split(' '),
+  ...'--image-size 16 --patch-size 4 --dim 16 --depth 1 --heads 2'.split(' '),
   ...'--batch-size 8 --watch-images 8 --watch-every-steps 4 --engine wasm'.split(' '),
 ];
+
+/** For each method a model and data so small that a step takes milliseconds. */
+export const SMALLEST_OF = {
+  ijepa: [...TINY_RUN, ...'--predictor-dim 8 --predictor-depth 1'.split(' ')],
+  mae: [...TINY_RUN, ...'--method mae --decoder-dim 8 --decoder-depth 1'.split(' ')],
+  data2vec: [...TINY_RUN, ...'--method data2vec --layer-scale 0.1'.split(' ')],
+};
+export const SMALLEST = SMALLEST_OF.ijepa;
