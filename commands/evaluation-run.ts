@@ -19,7 +19,7 @@ import { pixelNeighbours } from '../core/eval/pixels.js';
 import { LINEAR_PROTOCOL, quickProtocol } from '../core/eval/protocols.js';
 import type { EvaluationKind, EvaluationResult } from '../core/eval/result.js';
 import { addResults } from '../core/eval/results-file.js';
-import { PUBLISHED } from '../core/methods/ijepa/published.js';
+import { PUBLISHED } from '../core/methods/published.js';
 import { writeChart } from '../core/report/evaluation-chart.js';
 import { showEvaluation } from '../core/report/evaluation-progress.js';
 import { protocolText } from '../core/report/protocol-text.js';

@@ -3,7 +3,7 @@ import { reasonOf, UserError } from '../core/base/errors.js';
 import { terminalOf } from '../core/base/terminal.js';
 import type { EvaluationResult } from '../core/eval/result.js';
 import { readResults } from '../core/eval/results-file.js';
-import { PUBLISHED } from '../core/methods/ijepa/published.js';
+import { PUBLISHED } from '../core/methods/published.js';
 import { writeChart } from '../core/report/evaluation-chart.js';
 import type { ResultTable } from '../core/report/result-table.js';
 import { tableCsv, tableLatex, tableMarkdown } from '../core/report/table-formats.js';

@@ -6,7 +6,7 @@ import { UserError } from '../../core/base/errors.js';
 import { type FineTuneProtocol, SMALL_FINE_TUNING } from '../../core/eval/fine-tune-protocols.js';
 import type { EvaluationResult } from '../../core/eval/result.js';
 import { writeResults } from '../../core/eval/results-file.js';
-import { PUBLISHED } from '../../core/methods/ijepa/published.js';
+import { PUBLISHED } from '../../core/methods/published.js';
 import { writeChart } from '../../core/report/evaluation-chart.js';
 import { allNotes, isFigure, type ResultRow, type ResultTable } from '../../core/report/result-table.js';
 import { tableCsv, tableLatex, tableMarkdown } from '../../core/report/table-formats.js';

@@ -1,4 +1,4 @@
-import type { PublishedResults } from '../../contract/published.js';
+import type { PublishedResults } from '../contract/published.js';
 
 const WITHOUT = 'Methods without view augmentations';
 const WITH = 'Methods with view augmentations';
