@@ -1,7 +1,7 @@
 import { allowedValues, formatValue, GROUPS } from '../core/config/option.js';
 import { flagOf, OPTIONS, type Schema } from '../core/config/schema.js';
 import { METHODS } from '../core/methods/registry.js';
-import { extensionsOf } from '../core/plugins/extension.js';
+import { extensionsOf } from '../core/plugins/plugin.js';
 import { BUILT_IN_PLUGINS } from '../plugins/index.js';
 
 /** All options, presets, and what options name, as Markdown tables: the README's. */

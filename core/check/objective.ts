@@ -2,7 +2,7 @@ import { RandomStream } from '../base/random.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { predictionTerm, regularizerTerm } from '../methods/losses.js';
 import type { Part } from '../methods/method.js';
-import type { Extension } from '../plugins/extension.js';
+import type { Extension } from '../plugins/plugin.js';
 import { type Checks, isNear, numberOf, randomTensors, runChecks, slopeFault } from './numbers.js';
 
 /** Blocks, patches and features of what a loss is tried on; rows of what a regularizer is tried on. */

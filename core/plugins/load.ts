@@ -3,9 +3,8 @@ import { z } from 'zod';
 import { reasonOf, UserError } from '../base/errors.js';
 import { labelOf } from '../contract/extension.js';
 import { contractProblem, isPlugin } from './contract.js';
-import { extensionsOf } from './extension.js';
 import { placeOf } from './place.js';
-import type { Plugin } from './plugin.js';
+import { extensionsOf, type Plugin } from './plugin.js';
 
 /** The plugins that can be used, and what is wrong with the others. */
 export interface LoadedPlugins {

@@ -3,8 +3,7 @@ import { NONE } from '../config/option.js';
 import type { Options } from '../config/schema.js';
 import { labelOf } from '../contract/extension.js';
 import type { MethodDefinition, MethodExtension } from '../methods/method.js';
-import { type Extension, extensionsOf, findExtension } from './extension.js';
-import type { Plugin } from './plugin.js';
+import { type Extension, extensionsOf, findExtension, type Plugin } from './plugin.js';
 
 /** What the options of a run name of what plugins bring. */
 export interface SelectedPlugins {

@@ -18,7 +18,7 @@ import { stepOperations } from '../nn/cost.js';
 import type { Parameters } from '../nn/parameters.js';
 import type { Optimiser } from '../optim/optimiser.js';
 import type { RunLength } from '../optim/schedules.js';
-import type { Extension } from '../plugins/extension.js';
+import type { Extension } from '../plugins/plugin.js';
 import type { SelectedPlugins } from '../plugins/selected.js';
 import { drawBatch, meanPatches } from '../train/parts.js';
 import type { TrainState } from '../train/state.js';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { describeExtension, reasonInPlugin } from '../contract/extension.js';
 import type { Monitor, MonitorInput, MonitorReport, RunFacts, Verdict } from '../contract/monitors.js';
-import type { Extension } from '../plugins/extension.js';
+import type { Extension } from '../plugins/plugin.js';
 
 const verdictSchema: z.ZodType<Verdict> = z.object({ isWell: z.boolean(), text: z.string() });
 export const verdictsSchema = z.record(z.string(), verdictSchema);

@@ -6,7 +6,7 @@ import type { Verdict } from '../contract/monitors.js';
 import { cropSettings } from '../data/crop.js';
 import type { Backbone } from '../nn/backbone.js';
 import type { Parameters } from '../nn/parameters.js';
-import type { Extension } from '../plugins/extension.js';
+import type { Extension } from '../plugins/plugin.js';
 import { Monitors, type MonitorValues, verdictsSchema } from './monitors.js';
 import { loadWatchImages, meanStd, pooledFeatures, rankMe } from './watch.js';
 

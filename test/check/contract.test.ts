@@ -3,7 +3,7 @@ import { findMonitorFaults } from '../../core/check/monitor.js';
 import { findFaultsOn } from '../../core/check/plugin.js';
 import { labelOf } from '../../core/contract/extension.js';
 import { METHODS } from '../../core/methods/registry.js';
-import { extensionsOf } from '../../core/plugins/extension.js';
+import { extensionsOf } from '../../core/plugins/plugin.js';
 import template from '../../plugins/_template/index.js';
 import { BUILT_IN_PLUGINS } from '../../plugins/index.js';
 import { findEngines, testOnEngines } from '../helpers/engines.js';

@@ -6,7 +6,7 @@ import { startEngine } from '../../core/engine/start.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
 import type { Method, MethodDefinition, Part, Tensors } from '../../core/methods/method.js';
 import type { Monitor } from '../../core/plugin.js';
-import type { Extension } from '../../core/plugins/extension.js';
+import type { Extension } from '../../core/plugins/plugin.js';
 import template from '../../plugins/_template/index.js';
 import { BUILT_IN_PLUGINS } from '../../plugins/index.js';
 

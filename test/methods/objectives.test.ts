@@ -7,7 +7,7 @@ import { type Tensor, tf } from '../../core/engine/tf.js';
 import { predictionTerm, regularizerTerm, tryExtensions } from '../../core/methods/losses.js';
 import type { Part, Tensors } from '../../core/methods/method.js';
 import { METHODS } from '../../core/methods/registry.js';
-import { type Extension, findExtension } from '../../core/plugins/extension.js';
+import { type Extension, findExtension } from '../../core/plugins/plugin.js';
 import { withAdvice } from '../../core/run/step-advice.js';
 import { initialNetworks } from '../../core/train/state.js';
 import { NotFinite } from '../../core/train/step.js';
