@@ -21,7 +21,7 @@ import { type PreviewPicture, writeMaskPreview } from '../core/report/mask-previ
 import { pluginsWith } from './plugins.js';
 
 /** Most rows of one picture. */
-const MOST_ROWS = 64;
+const MAX_ROWS = 64;
 
 /** Draws the masks of a step on pictures and writes them as PNG. */
 export async function runMaskPreview(
@@ -30,7 +30,7 @@ export async function runMaskPreview(
   asked: { out: string; samples: unknown; step: unknown; force: boolean },
 ): Promise<void> {
   const console = createConsole(false);
-  const samples = wholeNumber('--samples', asked.samples, MOST_ROWS);
+  const samples = wholeNumber('--samples', asked.samples, MAX_ROWS);
   const step = wholeNumber('--step', asked.step, Number.MAX_SAFE_INTEGER);
   const { out } = asked;
   checkPlace(out, '--out', asked.force);
@@ -75,7 +75,7 @@ async function middlePictures(
   fileByFile: boolean,
 ): Promise<PreviewPicture[]> {
   const { pixelLimit } = cropSettings(options);
-  const rows = fileByFile ? Math.min(MOST_ROWS, Math.max(samples, collection.length)) : samples;
+  const rows = fileByFile ? Math.min(MAX_ROWS, Math.max(samples, collection.length)) : samples;
   const order = new RandomStream(options.seed, 'preview').permutation(collection.length);
   const tries = fileByFile ? rows : collection.length;
   const pictures: PreviewPicture[] = [];

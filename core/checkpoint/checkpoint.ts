@@ -14,7 +14,7 @@ export interface CheckpointFacts {
   /** What the run learns from, for people. */
   data: string;
   model: RecordedModel;
-  /** What the run remembers from one look at the representations to the next, as JSON. */
+  /** What the run remembers from one observation to the next, as JSON. */
   memory: unknown;
 }
 

@@ -22,7 +22,7 @@ export interface Plugin {
   regularizers?: readonly Regularizer[];
   /** Self-supervised methods: `--method` chooses by name. */
   methods?: readonly MethodDefinition[];
-  /** What can look at a run: the option `monitors` names them. */
+  /** What can observe a run: the option `monitors` names them. */
   monitors?: readonly Monitor[];
   /** Subcommands of its own, made with `create`; a built-in one of the same name goes before. */
   commands?: (create: (name: string) => Command) => readonly Command[];

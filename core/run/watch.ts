@@ -45,7 +45,7 @@ export function meanStd(features: Float32Array, rows: number): number {
 }
 
 /**
- * The fixed images that a run looks at: chosen by the seed, the middle square of each.
+ * The fixed images that a run observes: chosen by the seed, the middle square of each.
  * @returns the images, and their normalised pixels, [n, S, S, 3]
  */
 export async function loadWatchImages(

@@ -1,18 +1,18 @@
 import type { Monitor, MonitorInput, MonitorReport, Plugin } from '../../core/plugin.js';
 
 /** How much the representations of pictures differ; `extent` is `extentOf` the other two. */
-interface Look {
+interface Observation {
   std: number;
   rank: number;
   extent: number;
 }
 
-/** What is remembered from one look to the next. */
+/** What is remembered from one observation to the next. */
 export interface CollapseMemory {
   /** Before the first step; not there in checkpoints of earlier versions. */
-  first?: Look | undefined;
+  first?: Observation | undefined;
   /** The largest of each number so far. */
-  best: Omit<Look, 'extent'> & { extent?: number | undefined };
+  best: Omit<Observation, 'extent'> & { extent?: number | undefined };
   /** Whether a collapse was reported. */
   warned: boolean;
 }
@@ -39,14 +39,14 @@ export function extentOf({ std, rank }: Pick<MonitorInput, 'std' | 'rank'>): num
  * @param start extent with random weights
  * @param ease 1, or 2 to tell whether a collapse is over
  */
-export function hasCollapsed(now: Look, start: number, best: Look, ease = 1): boolean {
+export function hasCollapsed(now: Observation, start: number, best: Observation, ease = 1): boolean {
   const part = best.extent > 0 ? now.extent / best.extent : 1;
   const onLine = now.rank < LINE && now.rank - 1 < ease * LIMITS.onLine * (best.rank - 1);
   return part < ease * LIMITS.anyway || (part < ease * LIMITS.belowStart && now.extent < ease * start) || onLine;
 }
 
 /**
- * Compares a look with those before. The loss alone does not tell a collapse: it falls during one, and may rise in a
+ * Compares an observation with those before. The loss alone does not tell a collapse: it falls during one, and may rise in a
  * healthy run.
  * @returns what to remember, a verdict, and a message when representations have collapsed or have recovered
  */
@@ -75,7 +75,7 @@ export function judgeSpread(
   };
 }
 
-function collapsedText(now: Look, best: Look, step: number): string {
+function collapsedText(now: Observation, best: Observation, step: number): string {
   return (
     `the representations have collapsed: at step ${step}, pictures look nearly alike to the model, which the loss does ` +
     `not show (effective rank ${now.rank.toFixed(1)}, at best ${best.rank.toFixed(1)}; standard deviation ` +
@@ -83,7 +83,7 @@ function collapsedText(now: Look, best: Look, step: number): string {
   );
 }
 
-function wellText(now: Look, first: Look | undefined, step: number): string {
+function wellText(now: Observation, first: Observation | undefined, step: number): string {
   const none = 'the representations have not collapsed';
   if (!first || first.extent === 0) return `${none} at step ${step}`;
   const times = now.extent / first.extent;

@@ -71,7 +71,7 @@ export function possibleSizes(gridSize: number, scale: Interval, aspect: Interva
   const bounds = [0, 1];
   const addBound = (value: number, [from, to]: Interval) => {
     const u = (value - from) / (to - from);
-    if (u > 0 && u < 1) bounds.push(u); // not where from equals to: u is then infinite or no number
+    if (u > 0 && u < 1) bounds.push(u); // not where from equals to: u is then infinite or NaN
   };
   for (let keep = Math.floor(cells * scale[0]); keep <= Math.ceil(cells * scale[1]); keep++) {
     addBound(keep / cells, scale);

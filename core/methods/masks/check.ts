@@ -5,7 +5,7 @@ import { blockSize, fewestPatches, type MaskSettings, possibleSizes } from './bl
 import { drawMasks } from './multiblock.js';
 
 /** Settings of masks whose `minKeep` may be left to the program. */
-export type MaskWishes = Omit<MaskSettings, 'minKeep'> & { minKeep: number | null };
+export type MaskRequest = Omit<MaskSettings, 'minKeep'> & { minKeep: number | null };
 
 /** Images whose masks are drawn to see whether contexts are left. */
 const TRIED_IMAGES = 64;
@@ -19,21 +19,21 @@ const REFERENCE_MIN_KEEP = 10;
  * @param patch the image and patch size that gave the grid, for the message
  * @throws UserError that names the numbers and the nearest setting that works
  */
-export function checkMaskSettings(wishes: MaskWishes, patch: { imageSize: number; patchSize: number }): MaskSettings {
-  const smallest = smallestBlock(wishes);
-  const minKeep = wishes.minKeep ?? Math.min(REFERENCE_MIN_KEEP, Math.max(1, largestMinKeep(wishes)));
-  const settings = { ...wishes, minKeep };
+export function checkMaskSettings(request: MaskRequest, patch: { imageSize: number; patchSize: number }): MaskSettings {
+  const smallest = smallestBlock(request);
+  const minKeep = request.minKeep ?? Math.min(REFERENCE_MIN_KEEP, Math.max(1, largestMinKeep(request)));
+  const settings = { ...request, minKeep };
   if (works(settings)) {
     requireFreeContext(settings);
     return settings;
   }
-  const grid = `${wishes.gridSize}x${wishes.gridSize} patches`;
+  const grid = `${request.gridSize}x${request.gridSize} patches`;
   const problem =
     smallest < 1
       ? `masks are impossible on a grid of ${grid} (${patch.imageSize} px images, ${patch.patchSize} px patches): ` +
         `a target or context block can come out empty`
       : `masks are impossible: every block must keep ${fewestPatches(settings)} patches (min-keep ${minKeep}, mode ` +
-        `${wishes.mode}), but on a grid of ${grid} the smallest block has ${smallest}`;
+        `${request.mode}), but on a grid of ${grid} the smallest block has ${smallest}`;
   throw new UserError(problem, {
     expected: 'every block that can be drawn lies inside the grid and keeps at least min-keep patches',
     remedy: nearestThatWorks(settings, patch),
@@ -91,8 +91,8 @@ function smallestBlock({ gridSize, targetScale, targetAspect, contextScale }: Bl
 function nearestThatWorks(settings: MaskSettings, patch: { imageSize: number; patchSize: number }): string {
   const largest = largestMinKeep(settings);
   if (largest >= 1) return `use --min-keep ${largest} or less`;
-  const automatic = (wishes: BlockSettings) =>
-    wishes.gridSize <= LARGEST_GRID && hasNoEmptyEnd(wishes) && largestMinKeep({ ...settings, ...wishes }) >= 1;
+  const automatic = (request: BlockSettings) =>
+    request.gridSize <= LARGEST_GRID && hasNoEmptyEnd(request) && largestMinKeep({ ...settings, ...request }) >= 1;
   for (let patchSize = patch.patchSize - 1; patchSize >= 1; patchSize--) {
     if (patch.imageSize % patchSize !== 0) continue;
     if (automatic({ ...settings, gridSize: patch.imageSize / patchSize })) {
@@ -112,7 +112,7 @@ function hasNoEmptyEnd({ gridSize, targetScale, targetAspect, contextScale }: Bl
   return blocks.every(({ height, width }) => height >= 1 && width >= 1);
 }
 
-function nearestGrid(settings: MaskSettings, possible: (wishes: BlockSettings) => boolean): number {
+function nearestGrid(settings: MaskSettings, possible: (request: BlockSettings) => boolean): number {
   for (let gridSize = settings.gridSize + 1; gridSize <= LARGEST_GRID; gridSize++) {
     if (possible({ ...settings, gridSize })) return gridSize;
   }
