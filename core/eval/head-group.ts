@@ -36,8 +36,8 @@ export type GroupState = {
 type Statistics = { mean: Tensor; variance: Tensor };
 
 const EPSILON = 1e-5;
-/** The part of the running statistics that a batch replaces. */
-const RUNNING_MOMENTUM = 0.1;
+/** The fraction of the running statistics that a batch replaces. */
+const REPLACED = 0.1;
 
 export function groupHeads(
   choices: readonly HeadChoice[],
@@ -206,7 +206,7 @@ function inputsOf({ decorrelation }: HeadGroup, columns: Tensor2D, statistics: S
 
 /** Running statistics after a batch of B rows; as in PyTorch, with the unbiased variance. */
 function movedStatistics(running: Statistics, batch: Statistics, rows: number): Statistics {
-  const move = (old: Tensor, seen: Tensor) => old.mul(1 - RUNNING_MOMENTUM).add(seen.mul(RUNNING_MOMENTUM));
+  const move = (old: Tensor, now: Tensor) => old.mul(1 - REPLACED).add(now.mul(REPLACED));
   return {
     mean: move(running.mean, batch.mean),
     variance: move(running.variance, batch.variance.mul(rows / Math.max(1, rows - 1))),

@@ -45,11 +45,8 @@ export interface HeadTask {
 /** What a step learns from: features [B, L D], labels [B], learning rates [G, 1] of each group. */
 type Batch = { features: Tensor2D; labels: Tensor1D; rates: Tensor[] };
 
-/** What is computed of all groups of heads. */
-interface Compute {
-  steps: Compiled<[GroupState[], Batch[]], GroupState[]>;
-  logits: Compiled<[GroupState[], Tensor2D], Tensor2D[]>;
-}
+/** The logits of all groups' heads for features [B, L D]. */
+type LogitsOf = Compiled<[GroupState[], Tensor2D], Tensor2D[]>;
 
 /** Steps that are computed in one go: the weights of all heads leave the engine once for all of them. */
 const STEPS_AT_ONCE = 8;
@@ -74,7 +71,20 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
   const standardiser = first && standardise(first, 'last-4').standardiser;
   const inputsOf = (samples: Samples): Inputs => ({ samples, features: 'last-4', standardiser });
   const groups = first ? await decorrelatedGroups(engine, grid, first) : grid;
-  const compute = prepareHeads(engine, groups, protocol);
+  const takeSteps = engine.compile((initial: GroupState[], batches: Batch[]) =>
+    tf.tidy(() => {
+      let states = initial;
+      for (const { features, labels, rates } of batches) {
+        states = groups.map((group, at) =>
+          groupStep(group, protocol, states[at] as GroupState, features, labels, rates[at] as Tensor),
+        );
+      }
+      return states;
+    }),
+  );
+  const logitsOf: LogitsOf = engine.compile((states, features) =>
+    groups.map((group, at) => testLogits(group, states[at] as GroupState, features)),
+  );
   const heads = groups.flatMap((group) =>
     group.heads.map(
       (choice): TrainedHead => ({ choice, name: headName(choice), curve: [], ranks: new Int32Array(test.rows) }),
@@ -88,8 +98,13 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
       if (train.width !== test.width || train.layers !== test.layers) {
         throw new Error(`expected ${test.layers} x ${test.width} features, received ${train.layers} x ${train.width}`);
       }
-      states = await trainEpoch(compute, groups, states, inputsOf(train), task, epoch);
-      await rankTest(compute, groups, states, inputsOf(test), heads, signal);
+      for (const batches of batchesOf(inputsOf(train), groups, task, epoch)) {
+        const next = await takeSteps(states, batches);
+        tf.dispose([states, batches]);
+        states = next;
+        await letIn(signal);
+      }
+      await rankTest(logitsOf, groups, states, inputsOf(test), heads, signal);
       for (const head of heads) head.curve.push(percentWithin(head.ranks, 1));
       task.onEpoch?.(epoch, protocol.epochs, Math.max(...heads.map(({ curve }) => curve[epoch] as number)));
     }
@@ -143,67 +158,35 @@ async function decorrelatedGroups(engine: Engine, groups: readonly HeadGroup[], 
   return result;
 }
 
-function prepareHeads(engine: Engine, groups: readonly HeadGroup[], protocol: ProbeProtocol): Compute {
-  return {
-    steps: engine.compile((initial, batches) =>
-      tf.tidy(() => {
-        let states = initial;
-        for (const { features, labels, rates } of batches) {
-          states = groups.map((group, at) =>
-            groupStep(group, protocol, states[at] as GroupState, features, labels, rates[at] as Tensor),
-          );
-        }
-        return states;
-      }),
-    ),
-    logits: engine.compile((states, features) =>
-      groups.map((group, at) => testLogits(group, states[at] as GroupState, features)),
-    ),
-  };
-}
-
-async function trainEpoch(
-  compute: Compute,
-  groups: readonly HeadGroup[],
-  initial: GroupState[],
+/** An epoch's batches in a fresh order, so many together as are computed in one go. */
+function* batchesOf(
   train: Inputs,
-  { protocol, seed, signal }: HeadTask,
+  groups: readonly HeadGroup[],
+  { protocol, seed }: HeadTask,
   epoch: number,
-): Promise<GroupState[]> {
+): Generator<Batch[]> {
   const { rows } = train.samples;
-  const order = new RandomStream(seed, 'head order', epoch).permutation(rows);
-  const batch = Math.min(protocol.batchSize, rows);
-  const steps = stepsPerEpoch(rows, batch);
-  let states = initial;
-  try {
-    for (let from = 0; from < steps; from += STEPS_AT_ONCE) {
-      await setImmediate(); // some engines compute without ever letting timers and interrupts in
-      signal?.throwIfAborted();
-      const batches: Batch[] = [];
-      for (let at = from; at < Math.min(from + STEPS_AT_ONCE, steps); at++) {
-        const numbers = order.subarray(at * batch, (at + 1) * batch);
-        if (numbers.length === 1 && steps > 1) continue;
-        const learningRate = learningRateAt(protocol, epoch * steps + at, steps, batch);
-        batches.push({
-          features: featuresOf(train, numbers),
-          labels: tf.tensor1d(labelsOf(train.samples, numbers), 'int32'),
-          rates: groups.map(({ heads }) => tf.tensor2d(heads.map((head) => [learningRate * head.learningRateFactor]))),
-        });
-      }
-      const next = await compute.steps(states, batches);
-      tf.dispose([states, batches]);
-      states = next;
-    }
-    return states;
-  } catch (error) {
-    tf.dispose(states);
-    throw error;
+  const size = Math.min(protocol.batchSize, rows);
+  const steps = stepsPerEpoch(rows, size);
+  let batches: Batch[] = [];
+  for (const { start, piece } of piecesOf(new RandomStream(seed, 'head order', epoch).permutation(rows), size)) {
+    if (piece.length === 1 && steps > 1) break; // the last one
+    const learningRate = learningRateAt(protocol, epoch * steps + start / size, steps, size);
+    batches.push({
+      features: featuresOf(train, piece),
+      labels: tf.tensor1d(labelsOf(train.samples, piece), 'int32'),
+      rates: groups.map(({ heads }) => tf.tensor2d(heads.map((head) => [learningRate * head.learningRateFactor]))),
+    });
+    if (batches.length < STEPS_AT_ONCE) continue;
+    yield batches;
+    batches = [];
   }
+  if (batches.length > 0) yield batches;
 }
 
 /** Writes each test sample's rank into each head's list. */
 async function rankTest(
-  compute: Compute,
+  logitsOf: LogitsOf,
   groups: readonly HeadGroup[],
   states: GroupState[],
   test: Inputs,
@@ -212,10 +195,9 @@ async function rankTest(
 ): Promise<void> {
   const { rows, labels } = test.samples;
   for (const { start, piece } of piecesOf(range(0, rows), TEST_ROWS)) {
-    await setImmediate();
-    signal?.throwIfAborted();
+    await letIn(signal);
     const features = featuresOf(test, piece);
-    const logits = await compute.logits(states, features);
+    const logits = await logitsOf(states, features);
     let first = 0; // the number of the group's first head
     for (const [at, group] of groups.entries()) {
       const scores = await (logits[at] as Tensor2D).data();
@@ -230,6 +212,12 @@ async function rankTest(
     }
     tf.dispose([features, logits]);
   }
+}
+
+/** Lets timers and interrupts in: some engines compute without ever doing so. */
+async function letIn(signal: AbortSignal | undefined): Promise<void> {
+  await setImmediate();
+  signal?.throwIfAborted();
 }
 
 /** [numbers, L D] */

@@ -28,7 +28,7 @@ const MEMORY = 10;
 const SUFFICIENT = 1e-4;
 /** Differences of a loss that are rounding errors of single precision. */
 const ROUNDING = 1e-7;
-const SMALLEST_STEP = 1e-6;
+const MIN_STEP = 1e-6;
 
 /**
  * Minimises a smooth convex function by L-BFGS (Nocedal and Wright 2006, algorithm 7.5) with a preconditioner: the inverse
@@ -55,11 +55,11 @@ export async function minimise(
     };
     let size = 1;
     let next = await evaluateAt(size);
-    while (!(next.loss <= loss + SUFFICIENT * size * decrease + ROUNDING * Math.abs(loss)) && size > SMALLEST_STEP) {
+    while (!(next.loss <= loss + SUFFICIENT * size * decrease + ROUNDING * Math.abs(loss)) && size > MIN_STEP) {
       size /= 2;
       next = await evaluateAt(size);
     }
-    if (!(size > SMALLEST_STEP)) break; // nothing but rounding errors is left
+    if (!(size > MIN_STEP)) break; // nothing but rounding errors is left
     const [step, change] = [sum(next.point, point, -1), sum(next.gradient, gradient, -1)];
     const curvature = dot(step, change);
     // Rounding errors can make it negative, although the function is convex.
