@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import Table from 'cli-table3';
 import {
   allNotes,
@@ -31,8 +32,8 @@ type Form = (typeof FORMS)[number];
 
 /**
  * A table for a terminal. The best of each column has a star. With colour, published rows are dim and own rows bold;
- * without, a column says which they are where there are both. Where the terminal is narrow, borders go and intervals stand below their values; where it is
- * narrower still, they are left out, and at last every row is a list.
+ * without, a column says which they are where there are both. Where the terminal is narrow, borders go and intervals stand
+ * below their values; where it is narrower still, they are left out, and at last every row is a list.
  * @param width columns of the terminal
  */
 export function tableText(table: ResultTable, colour: boolean, width = USUAL_WIDTH): string {
@@ -100,8 +101,7 @@ function drawLists({ columns, groups }: ResultTable, width: number): string {
 
 /** Length without the codes of colours. */
 function visibleLength(line: string): number {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  return line.replaceAll(/\x1b\[[0-9;]*m/g, '').length;
+  return stripVTControlCharacters(line).length;
 }
 
 /** Breaks a text into lines at its spaces; words that are too long stay whole. */
