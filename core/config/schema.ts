@@ -1,6 +1,7 @@
 import { DEVICES, ENGINE_NAMES } from '../engine/contract.js';
 import { ARCHITECTURE_NAMES, INITIALISATIONS } from '../nn/sizes.js';
-import { WEIGHT_DECAY_SCHEDULES } from '../optim/schedules.js';
+import { OPTIMISER_NAMES } from '../optim/optimiser.js';
+import { SCHEDULE_NAMES } from '../optim/schedules.js';
 import { automatic, choice, integer, interval, list, named, number, type Option, path } from './option.js';
 import type { Preset } from './presets.js';
 
@@ -190,8 +191,21 @@ export const OPTIONS = {
   weightDecaySchedule: choice({
     group: 'Optimisation',
     default: 'cosine',
-    choices: WEIGHT_DECAY_SCHEDULES,
-    help: "how weight decay gets there: by half a cosine, as in the reference code, or linearly, as in the paper's text",
+    choices: SCHEDULE_NAMES,
+    help: "how weight decay gets there: by half a cosine, as in the reference code, linearly, as in the paper's text, or not at all",
+  }),
+  optimiser: choice({
+    group: 'Optimisation',
+    default: OPTIMISER_NAMES[0],
+    choices: OPTIMISER_NAMES,
+    help: 'what updates weights: AdamW, SGD or LARS; the last two add weight decay to the gradient and need larger learning rates',
+  }),
+  momentum: number({
+    group: 'Optimisation',
+    default: 0.9,
+    min: 0,
+    below: 1,
+    help: 'momentum of SGD and LARS',
   }),
   beta1: number({
     group: 'Optimisation',

@@ -1,7 +1,8 @@
 import { RandomStream } from '../base/random.js';
-import type { FeatureKind, HeadNorm } from '../contract/data-sets.js';
+import type { FeatureKind, HeadNorm, ProbeProtocol } from '../contract/data-sets.js';
 import { type Tensor, type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
-import { larsStep, type Moving, type OptimiserSettings, sgdStep } from '../optim/head-optimisers.js';
+import { larsStep } from '../optim/lars.js';
+import { type Moving, sgdStep } from '../optim/sgd.js';
 import { type HeadChoice, headName } from './protocols.js';
 
 /*
@@ -90,7 +91,7 @@ export function initialGroupState({ heads, width, classes, norm }: HeadGroup, se
  */
 export function groupStep(
   group: HeadGroup,
-  settings: OptimiserSettings,
+  settings: Pick<ProbeProtocol, 'optimiser' | 'momentum' | 'nesterov' | 'decorrelated'>,
   state: GroupState,
   features: Tensor2D,
   labels: Tensor1D,

@@ -1,4 +1,5 @@
 import { number } from '../config/option.js';
+import { linear } from '../optim/schedules.js';
 import type { OwnOptions, Rate } from './method.js';
 
 /** Options of a moving average whose decay rises linearly. */
@@ -25,5 +26,5 @@ export type EmaOptions = OwnOptions<ReturnType<typeof emaOptions>>;
 /** Decay of the moving average: linear from `ema`, which step 1 has, towards `finalEma` where the schedules end. */
 export function emaDecay({ ema, finalEma }: EmaOptions): Rate {
   return (step, { stepsPerEpoch, epochs, scheduleStretch }) =>
-    ema + ((step - 1) * (finalEma - ema)) / (stepsPerEpoch * epochs * scheduleStretch);
+    linear(ema, finalEma, (step - 1) / (stepsPerEpoch * epochs * scheduleStretch));
 }

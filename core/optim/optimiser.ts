@@ -1,12 +1,15 @@
-import type { AdamSettings, Engine } from '../engine/contract.js';
-import type { Tensor } from '../engine/tf.js';
+import { type Tensor, tf } from '../engine/tf.js';
+
+/** The optimisers that there are; the first is the usual one. */
+export const OPTIMISER_NAMES = ['adamw', 'sgd', 'lars'] as const;
+export type OptimiserName = (typeof OPTIMISER_NAMES)[number];
 
 /** A trained parameter: its value, what the optimiser keeps of it, and the moving averages that follow it. */
-export interface ParameterState {
+export type ParameterState = {
   readonly value: Tensor;
   readonly slots: Readonly<Record<string, Tensor>>;
   readonly averages: readonly Tensor[];
-}
+};
 
 /** With what a parameter takes a step, counted from 1. */
 export interface ParameterRates {
@@ -19,43 +22,21 @@ export interface ParameterRates {
 
 /** Pure: state in, state out. The given tensors are used up, but for the gradient. */
 export interface Optimiser {
-  readonly name: string;
+  readonly name: OptimiserName;
   /** What it keeps of each parameter between steps; zeros before the first one. */
   readonly slotNames: readonly string[];
   /** @returns the state after, and Σ θ² of the new values */
   update(state: ParameterState, gradient: Tensor, rates: ParameterRates): Promise<ParameterState & { squares: number }>;
 }
 
-/**
- * Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2; PyTorch's AdamW), with the engine's own
- * kernel, which moves the first moving average in the same pass.
- */
-export function adamw(engine: Pick<Engine, 'updateParameter'>, settings: AdamSettings): Optimiser {
-  const { beta1, beta2 } = settings;
-  return {
-    name: 'adamw',
-    slotNames: ['first', 'second'],
-    async update({ value, slots, averages }, gradient, { step, learningRate, weightDecay, emaDecays }) {
-      const [target, ...others] = averages;
-      if (others.length > 0) throw new Error('two moving averages of one network');
-      const { first, second } = slots as { first: Tensor; second: Tensor };
-      const { slot, squares } = await engine.updateParameter(
-        { value, first, second, ...(target && { target }) },
-        gradient,
-        {
-          decayFactor: 1 - learningRate * weightDecay,
-          stepSize: learningRate / (1 - beta1 ** step),
-          sqrtBiasCorrection2: Math.sqrt(1 - beta2 ** step),
-          emaDecay: emaDecays[0] ?? 1,
-        },
-        settings,
-      );
-      return {
-        value: slot.value,
-        slots: { first: slot.first, second: slot.second },
-        averages: slot.target ? [slot.target] : [],
-        squares,
-      };
-    },
-  };
+/** μ and 1 - μ of a moving average as scalars: the difference is taken before it is rounded. */
+export type EmaWeights = { readonly kept: Tensor; readonly added: Tensor };
+
+export function emaWeights(decay: number): EmaWeights {
+  return { kept: tf.scalar(decay), added: tf.scalar(1 - decay) };
+}
+
+/** A moving average after a step, by plain operations: μ θ̄ + (1 - μ) θ. */
+export function movingAverage(average: Tensor, value: Tensor, { kept, added }: EmaWeights): Tensor {
+  return average.mul(kept).add(value.mul(added));
 }

@@ -20,7 +20,7 @@ import { type AtOnce, outOfMemory } from '../engine/memory.js';
 import { startEngine } from '../engine/start.js';
 import { checkMethodOptions, createMethod } from '../methods/create.js';
 import type { Method, MethodDefinition } from '../methods/method.js';
-import { adamw } from '../optim/optimiser.js';
+import { createOptimiser } from '../optim/create.js';
 import type { Plugin } from '../plugins/plugin.js';
 import { recordOf, requireRecorded, type SelectedPlugins, selectPlugins } from '../plugins/selected.js';
 import { writeMaskPreview } from '../report/mask-preview.js';
@@ -117,7 +117,7 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   await keepListing(images, listing);
   const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
   const totalSteps = options.epochs * stepsPerEpoch(images.length, options.batchSize);
-  const optimiser = adamw(engine, options);
+  const optimiser = createOptimiser(engine, options);
   const model = recordedModel(definition, method, options);
   const trained = { method, optimiser, model, seed: options.seed };
   const start = record ? await readResumePoint(folder, trained, console) : freshStart(trained);

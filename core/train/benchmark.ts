@@ -6,7 +6,7 @@ import { tf } from '../engine/tf.js';
 import type { DrawnGroup, Method, MethodDefinition } from '../methods/method.js';
 import { stepOperations } from '../nn/cost.js';
 import type { TokenIndices } from '../nn/tokens.js';
-import { adamw } from '../optim/optimiser.js';
+import { createOptimiser } from '../optim/create.js';
 import { drawBatch, meanPatches, type TrainBatch } from './parts.js';
 import { initialState } from './state.js';
 import { prepareStep } from './step.js';
@@ -19,7 +19,6 @@ export const BENCHMARKS = {
 } as const;
 export type BenchmarkName = keyof typeof BENCHMARKS;
 
-const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 const LENGTH = { stepsPerEpoch: 100, epochs: 1, scheduleStretch: 1 };
 /** Steps before the clock is started; the first one is timed by itself. */
 const WARM_UP = 2;
@@ -60,7 +59,7 @@ export async function runBenchmark(
 ): Promise<BenchmarkResult> {
   await method.check?.();
   const { batchSize, imageSize } = options;
-  const optimiser = adamw(engine, ADAM);
+  const optimiser = createOptimiser(engine, options);
   const sides = Object.fromEntries(method.views.map(({ name, crop }) => [name, crop?.imageSize ?? imageSize]));
   const microBatchSize = Math.min(options.microBatchSize ?? batchSize, batchSize);
   const takeStep = prepareStep(engine, method, optimiser, { sides, microBatchSize, seed: 0 });

@@ -45,7 +45,7 @@ export function ijepa(
     networks: {
       encoder: { shapes, role: { by: 'gradient' }, init },
       predictor: { shapes: decoderShapes(encoder.dim, predictor, encoder.dim), role: { by: 'gradient' }, init },
-      target_encoder: { shapes, role: { by: 'ema', of: 'encoder', decay: 'ema' } },
+      target_encoder: { shapes, role: { by: 'ema', of: 'encoder', decay: 'emaDecay' } },
     },
     views: [{ name: 'image', count: 1 }],
     encoders: { target: 'target_encoder', context: 'encoder' },
@@ -70,7 +70,7 @@ export function ijepa(
       return { context, predicted: predict(networks.predictor, predictor, context, positions, visible, target) };
     },
     terms,
-    rates: { ema: emaDecay },
+    rates: { emaDecay },
     logs: [
       targetStd((_outputs, { target }, { views }) => {
         const [rows, patches, width] = target.shape as [number, number, number];

@@ -1,0 +1,39 @@
+import type { AdamSettings, Engine } from '../engine/contract.js';
+import { type Tensor, tf } from '../engine/tf.js';
+import { emaWeights, movingAverage, type Optimiser } from './optimiser.js';
+
+/**
+ * Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2; PyTorch's AdamW), with the engine's own
+ * kernel, which moves the first moving average in the same pass. It keeps the averages m of gradients and v of their
+ * squares, `first` and `second`.
+ */
+export function adamw(engine: Pick<Engine, 'updateParameter' | 'compile'>, settings: AdamSettings): Optimiser {
+  const { beta1, beta2 } = settings;
+  const follow = engine.compile(movingAverage);
+  return {
+    name: 'adamw',
+    slotNames: ['first', 'second'],
+    async update({ value, slots, averages }, gradient, { step, learningRate, weightDecay, emaDecays }) {
+      const [target, ...others] = averages;
+      const { first, second } = slots as { first: Tensor; second: Tensor };
+      const { slot, squares } = await engine.updateParameter(
+        { value, first, second, ...(target && { target }) },
+        gradient,
+        {
+          decayFactor: 1 - learningRate * weightDecay,
+          stepSize: learningRate / (1 - beta1 ** step),
+          sqrtBiasCorrection2: Math.sqrt(1 - beta2 ** step),
+          emaDecay: emaDecays[0] ?? 1,
+        },
+        settings,
+      );
+      const moved = slot.target ? [slot.target] : [];
+      for (const [at, average] of others.entries()) {
+        const weights = emaWeights(emaDecays[at + 1] as number);
+        moved.push(await follow(average, slot.value, weights));
+        tf.dispose([average, weights]);
+      }
+      return { value: slot.value, slots: { first: slot.first, second: slot.second }, averages: moved, squares };
+    },
+  };
+}

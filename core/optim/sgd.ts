@@ -1,0 +1,101 @@
+import type { Engine } from '../engine/contract.js';
+import { type Tensor, tf } from '../engine/tf.js';
+import { emaWeights, movingAverage, type Optimiser, type OptimiserName, type ParameterState } from './optimiser.js';
+
+/*
+ * Letters: w value, v velocity, g gradient; η learning rate, λ weight decay, m momentum. Values, velocities and gradients
+ * are rows [G, P], each with a rate of its own, [G, 1], or one for all, []: a parameter of a network is one row of P
+ * numbers, and heads that are trained side by side are G rows.
+ */
+
+/** Rows, and the velocity with which each moves. */
+export type Moving = { value: Tensor; velocity: Tensor };
+
+export interface MomentumSettings {
+  readonly momentum: number;
+  readonly nesterov: boolean;
+}
+
+/** @param weightDecays null for none */
+export type MomentumStep = (
+  moving: Moving,
+  gradient: Tensor,
+  learningRates: Tensor,
+  weightDecays: Tensor | null,
+  settings: MomentumSettings,
+) => Moving;
+
+/**
+ * Stochastic gradient descent with momentum, as PyTorch's SGD defines it (dampening 0):
+ *
+ *   d = g + λ w;  v ← m v + d;  w ← w - η (d + m v) with Nesterov's momentum, w ← w - η v without
+ *
+ * PyTorch's velocity is d at the first step, which a velocity of zeros gives as well.
+ */
+export const sgdStep: MomentumStep = (moving, gradient, learningRates, weightDecays, settings) =>
+  tf.tidy(() => descend(moving, withDecay(moving, gradient, weightDecays), learningRates, settings));
+
+/** SGD of networks. It keeps each parameter's velocity. */
+export function sgd(engine: Pick<Engine, 'compile'>, settings: MomentumSettings): Optimiser {
+  return withMomentum(engine, 'sgd', () => sgdStep, settings);
+}
+
+/** d = g + λ w */
+export function withDecay({ value }: Moving, gradient: Tensor, weightDecays: Tensor | null): Tensor {
+  return weightDecays ? gradient.add(value.mul(weightDecays)) : gradient;
+}
+
+/** The step along d. */
+export function descend(
+  { value, velocity }: Moving,
+  direction: Tensor,
+  learningRates: Tensor,
+  { momentum, nesterov }: MomentumSettings,
+): Moving {
+  const next = velocity.mul(momentum).add(direction);
+  const step = nesterov ? direction.add(next.mul(momentum)) : next;
+  return { value: value.sub(step.mul(learningRates)), velocity: next };
+}
+
+/**
+ * An optimiser of networks by plain operations.
+ * @param stepOf what moves a parameter of some shape
+ */
+export function withMomentum(
+  engine: Pick<Engine, 'compile'>,
+  name: OptimiserName,
+  stepOf: (shape: readonly number[]) => MomentumStep,
+  settings: MomentumSettings,
+): Optimiser {
+  const compute = engine.compile(({ value, slots, averages }: ParameterState, gradient: Tensor, rates: RateTensors) =>
+    tf.tidy(() => {
+      const [row, { shape }] = [(x: Tensor) => x.reshape([1, x.size]), value];
+      const moving = { value: row(value), velocity: row(slots.velocity as Tensor) };
+      const moved = stepOf(shape)(moving, row(gradient), rates.learningRate, rates.weightDecay, settings);
+      const next = moved.value.reshape(shape);
+      return {
+        value: next,
+        slots: { velocity: moved.velocity.reshape(shape) },
+        averages: averages.map((average, at) => movingAverage(average, next, rates.emas[at] as RateTensors['emas'][0])),
+        squares: next.square().sum(),
+      };
+    }),
+  );
+  return {
+    name,
+    slotNames: ['velocity'],
+    async update(state, gradient, { learningRate, weightDecay, emaDecays }) {
+      const rates: RateTensors = {
+        learningRate: tf.scalar(learningRate),
+        weightDecay: tf.scalar(weightDecay),
+        emas: emaDecays.map(emaWeights),
+      };
+      const { squares, ...next } = await compute(state, gradient, rates);
+      const [sum] = await squares.data();
+      tf.dispose([state, rates, squares]);
+      return { ...next, squares: sum as number };
+    },
+  };
+}
+
+type RateTensors = { learningRate: Tensor; weightDecay: Tensor; emas: ReturnType<typeof emaWeights>[] };
