@@ -26,7 +26,7 @@ export function paperFineTuning({ dim }: Pick<VitSize, 'dim'>): FineTuneSettings
     weightDecay: dim < HUGE ? WEIGHT_DECAYS.large : WEIGHT_DECAYS.huge,
     labelSmoothing: 0.1,
     randAugment: 'rand-m9-mstd0.5-inc1',
-    headDeviation: 2e-5,
+    headStd: 2e-5,
     seed: 0,
   };
 }
@@ -43,7 +43,7 @@ export const SMALL_FINE_TUNING: FineTuneSettings = {
   weightDecay: 0.05,
   labelSmoothing: 0,
   randAugment: 'none',
-  headDeviation: 0.01,
+  headStd: 0.01,
   seed: 0,
 };
 

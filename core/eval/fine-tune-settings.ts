@@ -1,6 +1,7 @@
 import { UserError } from '../base/errors.js';
 import type { LabelledData } from '../contract/data-sets.js';
 import { readRandAugment } from '../data/augment/rand-augment.js';
+import { learningRateAt } from '../optim/schedules.js';
 
 export interface FineTuneSettings {
   epochs: number;
@@ -18,12 +19,12 @@ export interface FineTuneSettings {
   layerDecay: number;
   /** Of matrices and kernels, not of biases and norms. */
   weightDecay: number;
-  /** Part of the target that is spread evenly over all classes. */
+  /** Fraction of the target that is spread evenly over all classes. */
   labelSmoothing: number;
   /** timm's name of RandAugment, as 'rand-m9-mstd0.5-inc1', or 'none'. */
   randAugment: string;
   /** Standard deviation of the head's first weights. */
-  headDeviation: number;
+  headStd: number;
   seed: number;
 }
 
@@ -32,24 +33,26 @@ export function stepRate({ baseLearningRate }: FineTuneSettings, batchSize: numb
   return (baseLearningRate * batchSize) / 256;
 }
 
-/** A step takes about three times as long as looking at a test image: forward once, backward twice. */
-const TESTS_PER_STEP = 3;
-
-/**
- * The epochs, counted from 1, after which the test images are looked at: every one, or every few where testing would take
- * longer than training; always the last.
- */
-export function testedEpochs(epochs: number, { train, test }: LabelledData): ReadonlySet<number> {
-  const every = Math.max(1, Math.ceil(test.length / (TESTS_PER_STEP * train.length)));
-  const all = Array.from({ length: epochs }, (_, at) => at + 1);
-  return new Set(all.filter((epoch) => (epochs - epoch) % every === 0));
+/** The learning rate of a step, counted from 1: linear from 0, then half a cosine (MAE, `lr_sched.py`). */
+export function learningRates(
+  settings: FineTuneSettings,
+  batchSize: number,
+  stepsPerEpoch: number,
+): (step: number) => number {
+  const { epochs, warmupEpochs, rateAt } = settings;
+  const learningRate = stepRate(settings, batchSize);
+  const finalLearningRate = Math.min(learningRate, settings.finalLearningRate);
+  const schedule = { startLearningRate: 0, learningRate, finalLearningRate, warmupEpochs };
+  const length = { stepsPerEpoch, epochs, scheduleStretch: 1 };
+  return (step) => learningRateAt(rateAt === 'beginning' ? step - 1 : step - 0.5, schedule, length);
 }
 
 /** @throws UserError where fine-tuning with these settings makes no sense */
 export function checkFineTuning(settings: FineTuneSettings, { classes, train, test }: LabelledData): void {
   const { epochs, warmupEpochs, baseLearningRate, batchSize, layerDecay, weightDecay, labelSmoothing } = settings;
+  const isCount = (value: number) => Number.isInteger(value) && value >= 1;
   const laws: [holds: boolean, problem: string, expected: string][] = [
-    [Number.isInteger(epochs) && epochs >= 1, `fine-tuning for ${epochs} epochs`, 'a whole number of epochs from 1'],
+    [isCount(epochs), `fine-tuning for ${epochs} epochs`, 'a whole number of epochs from 1'],
     [
       warmupEpochs >= 0 && warmupEpochs < epochs,
       `a warm-up of ${warmupEpochs} of ${epochs} epochs`,
@@ -60,7 +63,7 @@ export function checkFineTuning(settings: FineTuneSettings, { classes, train, te
       `a learning rate of ${baseLearningRate} for 256 images`,
       'a learning rate above 0',
     ],
-    [Number.isInteger(batchSize) && batchSize >= 1, `batches of ${batchSize} images`, 'a whole number from 1'],
+    [isCount(batchSize), `batches of ${batchSize} images`, 'a whole number from 1'],
     [layerDecay > 0 && layerDecay <= 1, `a layer-wise decay of ${layerDecay}`, 'a number above 0, up to 1'],
     [weightDecay >= 0 && Number.isFinite(weightDecay), `a weight decay of ${weightDecay}`, 'a number from 0'],
     [

@@ -1,17 +1,26 @@
+import { setImmediate } from 'node:timers/promises';
+import { UserError } from '../base/errors.js';
+import { RandomStream } from '../base/random.js';
 import type { LabelledData } from '../contract/data-sets.js';
-import type { Engine } from '../engine/contract.js';
+import { readRandAugment } from '../data/augment/rand-augment.js';
+import { stepsPerEpoch } from '../data/loader.js';
+import type { Compiled, Engine } from '../engine/contract.js';
+import { type Tensor, tf } from '../engine/tf.js';
 import { availableCores } from '../engine/threads.js';
-import { percentWithin } from './accuracy.js';
-import { createClassifier } from './classifier.js';
-import { prepareRanks } from './classifier-ranks.js';
-import { type FineTuneReading, fineTunedEpochs } from './fine-tune-epochs.js';
-import { fineTuneMicroBatchSize } from './fine-tune-memory.js';
-import { checkFineTuning, type FineTuneSettings, testedEpochs } from './fine-tune-settings.js';
-import { testBatches } from './labelled-batches.js';
-import type { FeatureNetwork } from './network.js';
+import { fineTuning, labelledGroup, logitsOf } from '../methods/fine-tune/method.js';
+import type { Method, Networks } from '../methods/method.js';
+import type { Backbone } from '../nn/backbone.js';
+import { adamw } from '../optim/adamw.js';
+import { memoryBudget } from '../train/free-memory.js';
+import { usableConcurrency } from '../train/gradients.js';
+import { estimateStepMemory, fittingImages } from '../train/memory.js';
+import { initialState } from '../train/state.js';
+import { NotFinite, prepareStep } from '../train/step.js';
+import { percentWithin, ranksOf } from './accuracy.js';
+import { checkFineTuning, type FineTuneSettings, learningRates } from './fine-tune-settings.js';
+import { type LabelledBatch, testBatches, trainingBatches } from './labelled-batches.js';
+import { type FeatureNetwork, networkBackbone } from './network.js';
 import { type UnreadableImage, UnreadableShare } from './unreadable.js';
-
-export type { FineTuneSettings } from './fine-tune-settings.js';
 
 export interface FineTuneOptions {
   transform: 'crop' | 'squash';
@@ -19,7 +28,7 @@ export interface FineTuneOptions {
   workers?: number;
   /** Images of more pixels than this cannot be read. */
   pixelLimit: number;
-  /** Part of the images that may be unreadable, and are left out; default: 0. */
+  /** Fraction of the images that may be unreadable, and are left out; default: 0. */
   maxUnreadable?: number;
   /** Images computed at once; default: as many as fit into memory. */
   microBatchSize?: number;
@@ -43,6 +52,9 @@ export interface FineTuneResult {
   unreadable: UnreadableImage[];
 }
 
+/** Betas and epsilon of PyTorch's AdamW, which MAE fine-tunes with. */
+const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
+
 /**
  * Trains a copy of the encoder and a linear head on its average-pooled, layer-normed patches: AdamW, cosine with linear
  * warm-up, layer-wise learning rate decay, random crops, flips and RandAugment, softmax cross-entropy of smoothed labels
@@ -59,44 +71,172 @@ export async function fineTune(
   options: FineTuneOptions,
 ): Promise<FineTuneResult> {
   checkFineTuning(settings, data);
-  const { train, test } = data;
-  const { workers = 2 * availableCores(), maxUnreadable = 0, transform, pixelLimit, onStep, signal } = options;
+  const backbone = networkBackbone(network);
+  try {
+    return await tuneClassifier(engine, network, backbone, data, settings, options);
+  } catch (error) {
+    throw error instanceof NotFinite ? adviceOn(error, settings) : error;
+  } finally {
+    backbone.dispose();
+  }
+}
+
+async function tuneClassifier(
+  engine: Engine,
+  network: FeatureNetwork,
+  backbone: Backbone,
+  { classes, train, test }: LabelledData,
+  settings: FineTuneSettings,
+  options: FineTuneOptions,
+): Promise<FineTuneResult> {
+  const { epochs, seed, weightDecay, labelSmoothing } = settings;
+  const { workers = 2 * availableCores(), maxUnreadable = 0, transform, pixelLimit, signal } = options;
+  const { imageSize } = backbone;
   const batchSize = Math.min(settings.batchSize, train.length);
-  const microBatchSize = options.microBatchSize ?? fineTuneMicroBatchSize(engine, network, batchSize);
-  const views = { imageSize: network.imageSize, transform, pixelLimit, workers };
-  const unreadable = {
+  const method = fineTuning(backbone, classes.length, settings.layerDecay);
+  const microBatchSize = options.microBatchSize ?? fineTuneMicroBatchSize(engine, method, backbone, batchSize);
+  const views = { imageSize, transform, pixelLimit, workers };
+  const missing = {
     train: new UnreadableShare(train.length, maxUnreadable),
     test: new UnreadableShare(test.length, maxUnreadable),
   };
-  const reading: FineTuneReading = {
-    ...views,
-    images: train,
-    batchSize,
-    microBatchSize,
-    unreadable: unreadable.train,
-    ...(onStep && { onStep }),
-    ...(signal && { signal }),
+  const optimiser = adamw(engine, ADAM);
+  const takeStep = prepareStep(engine, method, optimiser, { sides: { image: imageSize }, microBatchSize, seed });
+  const computeLogits = engine.compile((networks: Networks, images: Tensor) =>
+    tf.tidy(() => logitsOf(backbone, networks, images)),
+  );
+  const epochSteps = stepsPerEpoch(train.length, batchSize);
+  const rateAt = learningRates(settings, batchSize, epochSteps);
+  const tested = testedEpochs(epochs, { train, test });
+  const augment = readRandAugment(settings.randAugment);
+  const reading = { ...views, batchSize, seed, epochs, augment };
+  const result = {
+    ranks: new Int32Array(),
+    curve: [] as number[],
+    curveEpochs: [] as number[],
+    losses: [] as number[],
   };
-  const classifier = createClassifier(network, data.classes.length);
-  const rank = prepareRanks(engine, classifier);
-  const tested = testedEpochs(settings.epochs, data);
-  const [curve, curveEpochs, losses]: [number[], number[], number[]] = [[], [], []];
-  let ranks: Int32Array = new Int32Array();
+  let state = initialState(method, optimiser.slotNames, seed, initialNetworks(network, classes.length, settings));
+  let step = 0;
+  let lossSum = 0;
   try {
-    for await (const epoch of fineTunedEpochs(engine, classifier, network.encoder, settings, reading)) {
-      losses.push(epoch.loss);
-      const isTested = tested.has(epoch.epoch);
-      if (isTested) {
-        const batches = testBatches(test, { ...views, batchSize: microBatchSize }, unreadable.test);
-        ranks = await rank(epoch.weights, batches, signal);
-        curve.push(percentWithin(ranks, 1));
-        curveEpochs.push(epoch.epoch);
+    for await (const { images, labels } of trainingBatches(train, reading, missing.train)) {
+      signal?.throwIfAborted();
+      step++;
+      if (labels.length > 0) {
+        const groups = [labelledGroup(labels, classes.length, labelSmoothing)];
+        const batch = { views: { image: images }, groups };
+        const taken = await takeStep(state, batch, { learningRate: rateAt(step), weightDecay });
+        state = taken.state;
+        lossSum += taken.loss;
+        options.onStep?.(step, epochs * epochSteps, taken.loss);
       }
-      options.onEpoch?.(epoch.epoch, settings.epochs, isTested ? percentWithin(ranks, 1) : null);
+      await setImmediate(); // lets signals in, and images that were decoded meanwhile
+      if (step % epochSteps !== 0) continue;
+      const epoch = step / epochSteps;
+      result.losses.push(lossSum / epochSteps);
+      lossSum = 0;
+      if (tested.has(epoch)) {
+        const batches = testBatches(test, { ...views, batchSize: microBatchSize }, missing.test);
+        result.ranks = await testRanks(computeLogits, state.networks, batches, backbone, classes.length, signal);
+        result.curve.push(percentWithin(result.ranks, 1));
+        result.curveEpochs.push(epoch);
+      }
+      options.onEpoch?.(epoch, epochs, tested.has(epoch) ? (result.curve.at(-1) as number) : null);
     }
   } finally {
-    classifier.dispose();
+    tf.dispose(state);
   }
-  const left = [...unreadable.train.images, ...unreadable.test.images];
-  return { ranks, curve, curveEpochs, losses, microBatchSize, unreadable: left };
+  return { ...result, microBatchSize, unreadable: [...missing.train.images, ...missing.test.images] };
+}
+
+/** From where fine-tuning starts: a copy of the encoder, and a head of normal weights and no bias. */
+function initialNetworks(
+  { encoder, size: { dim } }: FeatureNetwork,
+  classes: number,
+  { headStd, seed }: FineTuneSettings,
+): Networks {
+  const stream = new RandomStream(seed, 'fine-tune/head');
+  const weight = Float32Array.from({ length: classes * dim }, () => headStd * stream.normal());
+  return {
+    encoder: Object.fromEntries(Object.entries(encoder).map(([name, tensor]) => [name, tensor.clone()])),
+    head: { weight: tf.tensor2d(weight, [classes, dim]), bias: tf.zeros([classes]) },
+  };
+}
+
+/** For each image of the batches the rank of the right class, from 0. */
+async function testRanks(
+  computeLogits: Compiled<[Networks, Tensor], Tensor>,
+  networks: Networks,
+  batches: AsyncIterable<LabelledBatch>,
+  { imageSize }: Backbone,
+  classes: number,
+  signal: AbortSignal | undefined,
+): Promise<Int32Array<ArrayBuffer>> {
+  const ranks: number[] = [];
+  for await (const { images, labels } of batches) {
+    signal?.throwIfAborted();
+    if (labels.length === 0) continue;
+    const pixels = tf.tensor4d(images, [labels.length, imageSize, imageSize, 3]);
+    const logits = await computeLogits(networks, pixels); // [B, C]
+    ranks.push(...ranksOf((await logits.data()) as Float32Array, labels, classes));
+    tf.dispose([pixels, logits]);
+    await setImmediate();
+  }
+  return Int32Array.from(ranks);
+}
+
+/** A step takes about three times as long as looking at a test image: forward once, backward twice. */
+const TESTS_PER_STEP = 3;
+
+/**
+ * The epochs, counted from 1, after which the test images are looked at: every one, or every few where testing would take
+ * longer than training; always the last.
+ */
+export function testedEpochs(epochs: number, { train, test }: Pick<LabelledData, 'train' | 'test'>): Set<number> {
+  const every = Math.max(1, Math.ceil(test.length / (TESTS_PER_STEP * train.length)));
+  const all = Array.from({ length: epochs }, (_, at) => at + 1);
+  return new Set(all.filter((epoch) => (epochs - epoch) % every === 0));
+}
+
+/**
+ * How many images of a batch are computed at once: the whole batch, or half of it as often as it takes to fit into the
+ * memory of the engine and of the machine. Halves, so that small differences of free memory seldom give other bits.
+ * @param free bytes of memory that are free
+ * @throws UserError if not even one image fits
+ */
+export function fineTuneMicroBatchSize(
+  engine: Pick<Engine, 'name' | 'memory' | 'concurrency'>,
+  method: Method<{ logits: Tensor }>,
+  { encoder, shapes, patchCount, imageSize }: Backbone,
+  batchSize: number,
+  free?: number,
+): number {
+  const { memory } = engine;
+  const networks = { ...method.networks, frozen: { shapes, role: { by: 'fixed' } } } as const;
+  const pass = { size: encoder, rows: 1, tokens: patchCount, trained: true, projections: [] };
+  const { fixed, perImage } = estimateStepMemory(
+    networks,
+    [pass],
+    memory.kind,
+    usableConcurrency(engine, method),
+    false,
+  );
+  const batches = 4 * 3 * batchSize * imageSize * imageSize * 3; // decoded ahead, normalised, on the engine
+  const remedy = () => 'free some memory, use another engine, or evaluate with the linear probe alone';
+  const needed = { fixed: fixed + batches, perImage };
+  const fitting = fittingImages(engine, needed, memoryBudget(memory, null, free), remedy);
+  let together = batchSize;
+  while (together > fitting) together = Math.ceil(together / 2);
+  return together;
+}
+
+function adviceOn({ message, numbers: { loss, weightNorm } }: NotFinite, settings: FineTuneSettings): UserError {
+  const weights = weightNorm === undefined ? '' : `, norm of the new weights ${weightNorm}`;
+  return new UserError(`fine-tuning: ${message} (loss ${loss}${weights})`, {
+    expected: 'a finite loss and finite weights',
+    remedy:
+      `use a lower learning rate (here ${settings.baseLearningRate} for 256 images) or a longer warm-up ` +
+      `(${settings.warmupEpochs} epochs); where the first step fails, the checkpoint itself may be broken`,
+  });
 }

@@ -1,10 +1,10 @@
 import { inOrder } from '../base/pool.js';
 import { RandomStream } from '../base/random.js';
 import type { LabelledImages } from '../contract/data-sets.js';
+import { type RandAugmentSettings, randAugment } from '../data/augment/rand-augment.js';
 import { stepsPerEpoch } from '../data/loader.js';
 import { toNormalised } from '../data/normalise.js';
 import { epochOrders } from '../data/order.js';
-import type { Picture } from '../data/picture.js';
 import { unreadableReason } from '../data/skipped.js';
 import { testView, trainView, type ViewSettings } from './transform.js';
 import type { UnreadableShare } from './unreadable.js';
@@ -17,17 +17,17 @@ export interface LabelledBatch {
   labels: Int32Array;
 }
 
-export interface BatchSettings extends ViewSettings {
+interface BatchSettings extends ViewSettings {
   batchSize: number;
   /** Images that are decoded at the same time. */
   workers: number;
 }
 
-interface TrainingSettings {
+interface TrainingSettings extends BatchSettings {
   seed: number;
   epochs: number;
   /** What is done to a view beside crop and flip; null for nothing. */
-  change: ((picture: Picture, stream: RandomStream) => Picture) | null;
+  augment: RandAugmentSettings | null;
 }
 
 /**
@@ -38,26 +38,19 @@ interface TrainingSettings {
  */
 export function trainingBatches(
   images: LabelledImages,
-  settings: BatchSettings & TrainingSettings,
+  settings: TrainingSettings,
   unreadable: UnreadableShare,
 ): AsyncGenerator<LabelledBatch> {
-  const { batchSize, imageSize, seed, epochs, change } = settings;
+  const { batchSize, imageSize, seed, epochs, augment } = settings;
   const epochImages = stepsPerEpoch(images.length, batchSize) * batchSize;
   const orderOf = epochOrders(seed, images.length);
-  function* places(): Generator<Place> {
-    for (let epoch = 0; epoch < epochs; epoch++) {
-      const order = orderOf(epoch);
-      for (let position = 0; position < epochImages; position++) yield { epoch, position, index: order(position) };
-    }
-  }
-  return batchesOf(images, places(), settings, unreadable, async ({ epoch, position, index }) => {
-    const rgb = await trainView(
-      images.item(index),
-      settings,
-      new RandomStream(seed, 'fine-tune/view', epoch, position),
-    );
-    const picture = { rgb, width: imageSize, height: imageSize };
-    return change ? change(picture, new RandomStream(seed, 'fine-tune/change', epoch, position)).rgb : rgb;
+  const imageAt = (turn: number) => orderOf(Math.floor(turn / epochImages))(turn % epochImages);
+  return batchesOf(images, epochs * epochImages, imageAt, settings, unreadable, async (index, turn) => {
+    const stream = (name: string) =>
+      new RandomStream(seed, `fine-tune/${name}`, Math.floor(turn / epochImages), turn % epochImages);
+    const rgb = await trainView(images.item(index), settings, stream('view'));
+    if (!augment) return rgb;
+    return randAugment({ rgb, width: imageSize, height: imageSize }, augment, stream('change')).rgb;
   });
 }
 
@@ -67,55 +60,38 @@ export function testBatches(
   settings: BatchSettings,
   unreadable: UnreadableShare,
 ): AsyncGenerator<LabelledBatch> {
-  const places = Array.from({ length: images.length }, (_, index) => ({ epoch: 0, position: index, index }));
-  return batchesOf(images, places, settings, unreadable, ({ index }) => testView(images.item(index), settings));
+  const viewOf = (index: number) => testView(images.item(index), settings);
+  return batchesOf(images, images.length, (turn) => turn, settings, unreadable, viewOf);
 }
 
-/** An image in its turn. */
-interface Place {
-  epoch: number;
-  /** In the epoch's order. */
-  position: number;
-  /** In the data set. */
-  index: number;
-}
-
+/**
+ * @param count images of all batches together, whose turns are counted from 0
+ * @param imageAt which image has a turn
+ */
 async function* batchesOf(
   images: LabelledImages,
-  places: Iterable<Place>,
+  count: number,
+  imageAt: (turn: number) => number,
   { batchSize, workers }: BatchSettings,
   unreadable: UnreadableShare,
-  viewOf: (place: Place) => Promise<Uint8Array>,
+  viewOf: (index: number, turn: number) => Promise<Uint8Array>,
 ): AsyncGenerator<LabelledBatch> {
-  const read = async (place: Place): Promise<LabelledView> => {
-    const { index } = place;
+  const read = async (turn: number): Promise<{ label: number; rgb: Uint8Array }[]> => {
+    const index = imageAt(turn);
     try {
-      return { label: images.classOf(index), rgb: await viewOf(place) };
+      return [{ label: images.classOf(index), rgb: await viewOf(index, turn) }];
     } catch (error) {
       unreadable.add(index, { name: images.item(index).name, reason: unreadableReason(error) });
-      return { label: images.classOf(index), rgb: null };
+      return [];
     }
   };
-  let views: LabelledView[] = [];
-  for await (const view of inOrder(places, read, { atOnce: workers, ahead: 2 * batchSize })) {
-    views.push(view);
-    if (views.length < batchSize) continue;
-    yield batchOf(views);
+  let views: Awaited<ReturnType<typeof read>> = [];
+  let turn = 0;
+  for await (const view of inOrder(Array(count).keys(), read, { atOnce: workers, ahead: 2 * batchSize })) {
+    views.push(...view);
+    if (++turn % batchSize !== 0 && turn < count) continue;
+    const labels = Int32Array.from(views, ({ label }) => label);
+    yield { images: toNormalised(views.map(({ rgb }) => rgb)), labels };
     views = [];
   }
-  if (views.length > 0) yield batchOf(views);
-}
-
-/** An image's class, and its view, [S, S, 3], or null where it cannot be read. */
-interface LabelledView {
-  label: number;
-  rgb: Uint8Array | null;
-}
-
-function batchOf(views: readonly LabelledView[]): LabelledBatch {
-  const readable = views.filter((view): view is LabelledView & { rgb: Uint8Array } => view.rgb !== null);
-  return {
-    images: toNormalised(readable.map(({ rgb }) => rgb)),
-    labels: Int32Array.from(readable, ({ label }) => label),
-  };
 }

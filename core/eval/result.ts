@@ -76,7 +76,7 @@ const fineTuneSettings: z.ZodType<FineTuneSettings> = z.object({
   weightDecay: z.number(),
   labelSmoothing: z.number(),
   randAugment: z.string(),
-  headDeviation: z.number(),
+  headStd: z.number(),
   seed: z.number(),
 });
 

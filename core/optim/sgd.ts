@@ -92,7 +92,7 @@ export function withMomentum(
       };
       const { squares, ...next } = await compute(state, gradient, rates);
       const [sum] = await squares.data();
-      tf.dispose([state, rates, squares]);
+      tf.dispose([state.value, state.slots, [...state.averages], rates, squares]);
       return { ...next, squares: sum as number };
     },
   };

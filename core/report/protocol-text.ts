@@ -59,7 +59,7 @@ export function fineTuningText(
   return [
     `tuning     ${names[protocol]}, seed ${settings.seed}`,
     `  network  the whole encoder, and a linear head on its average-pooled, layer-normed patches (first weights of ` +
-      `deviation ${rounded(settings.headDeviation)}); cross-entropy, label smoothing ${labelSmoothing}`,
+      `standard deviation ${rounded(settings.headStd)}); cross-entropy, label smoothing ${labelSmoothing}`,
     `  training ADAMW, ${epochs} epochs, ${batches}, learning rate ${rounded(rate)} ` +
       `(${rounded(baseLearningRate)} for 256 images), ${warmupEpochs} epochs of warm-up from 0, then along a cosine to ` +
       `${rounded(Math.min(rate, finalLearningRate))}, taken at the ${rateAt} of a step; layer-wise decay ${layerDecay}, weight decay ${weightDecay}`,

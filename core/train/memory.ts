@@ -48,6 +48,7 @@ export function estimateStepMemory(
   passes: readonly Pass[],
   kind: EngineMemory['kind'],
   concurrency = 1,
+  isSaved = true,
 ): StepMemory {
   const count = (roles: readonly string[]) =>
     Object.values(networks).reduce(
@@ -56,7 +57,7 @@ export function estimateStepMemory(
     );
   const trained = count(['gradient']);
   const others = count(['ema', 'fixed']);
-  const saved = 3 * trained + others; // the copy that is written while training goes on
+  const saved = isSaved ? 3 * trained + others : 0; // the copy that is written while training goes on
   const perImage = FLOAT * passes.reduce((sum, pass) => sum + passValues(kind, pass), 0);
   if (kind === 'stepwise') return { fixed: FLOAT * (8 * trained + 2 * others + saved), perImage };
   const beside = (concurrency - 1) * (WORKER_BYTES + FLOAT * (2 * trained + others));
@@ -96,31 +97,44 @@ export function chooseMicroBatchSize(
   options: Options,
   engine: Engine,
 ): number {
-  const { name, memory } = engine;
+  const { memory } = engine;
   const concurrency = usableConcurrency(engine, method);
   const limit = memoryBudget(memory, options.memory);
   const passes = definition.passes(options, largestMasks(method, options.seed));
-  const { fixed, perImage } = estimateStepMemory(method.networks, passes, memory.kind, concurrency);
-  const fitting = Math.floor((limit - fixed) / perImage);
-  if (fitting < 1) {
-    const gib = (bytes: number) => (bytes / GIB).toFixed(1);
-    throw new UserError(
-      `a step of this model needs about ${gib(fixed + perImage)} GiB with one image at once; ` +
-        `the engine ${name} may use ${gib(limit)}${assumedMemory(memory, options.memory)}`,
-      {
-        expected: 'a step that fits into memory',
-        remedy:
-          `use a smaller --arch or --image-size, a larger --patch-size, --memory ${Math.ceil((fixed + perImage) / 2 ** 20)} where ` +
-          'there is as much, or --micro-batch-size 1 to try it all the same',
-      },
-    );
-  }
+  const needed = estimateStepMemory(method.networks, passes, memory.kind, concurrency);
+  const remedy = (bytes: number) =>
+    `use a smaller --arch or --image-size, a larger --patch-size, --memory ${Math.ceil(bytes / 2 ** 20)} where ` +
+    'there is as much, or --micro-batch-size 1 to try it all the same';
+  const fitting = fittingImages(engine, needed, limit, remedy, assumedMemory(memory, options.memory));
   const { batchSize } = options;
   const group = groupSize(method, batchSize);
   const together = Math.min(concurrency * group, batchSize);
   if (fitting >= together) return together;
   const parts = Math.ceil(group / fitting);
   return Math.ceil(group / parts);
+}
+
+/**
+ * How many images can be computed at once.
+ * @param limit bytes that the engine may use
+ * @param remedy what to do where one image needs so many bytes and they are not there
+ * @throws UserError if not even one fits
+ */
+export function fittingImages(
+  { name }: Pick<Engine, 'name'>,
+  { fixed, perImage }: StepMemory,
+  limit: number,
+  remedy: (bytes: number) => string,
+  assumed = '',
+): number {
+  const fitting = Math.floor((limit - fixed) / perImage);
+  if (fitting >= 1) return fitting;
+  const gib = (bytes: number) => (bytes / GIB).toFixed(1);
+  throw new UserError(
+    `a step of this model needs about ${gib(fixed + perImage)} GiB with one image at once; ` +
+      `the engine ${name} may use ${gib(limit)}${assumed}`,
+    { expected: 'a step that fits into memory', remedy: remedy(fixed + perImage) },
+  );
 }
 
 /** Images of a batch that a method draws masks for together. */

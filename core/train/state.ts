@@ -32,9 +32,16 @@ export function stateShapes({ networks: specs, state }: Method, slotNames: reado
   };
 }
 
-/** The state before the first step; moving averages start as copies. */
-export function initialState(method: Method, slotNames: readonly string[], seed: number): TrainState {
-  const networks = initialNetworks(method, seed);
+/**
+ * The state before the first step.
+ * @param networks the weights from which training starts, which are used up; default: fresh ones
+ */
+export function initialState(
+  method: Method,
+  slotNames: readonly string[],
+  seed: number,
+  networks: Networks = initialNetworks(method, seed),
+): TrainState {
   return {
     step: 0,
     networks,
@@ -48,7 +55,7 @@ export function initialState(method: Method, slotNames: readonly string[], seed:
   };
 }
 
-/** Fresh weights: each network draws from a stream of its own. */
+/** Fresh weights: each network draws from a stream of its own; moving averages start as copies. */
 export function initialNetworks({ networks }: Pick<Method, 'networks'>, seed: number): Networks {
   const made: Record<string, Parameters> = {};
   for (const [name, { shapes, role, init = initialValue }] of Object.entries(networks)) {

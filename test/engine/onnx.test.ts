@@ -96,7 +96,7 @@ testOnOnnx('30 steps with different numbers of tokens need one session for each 
     const batch = noiseBatch(made, 4, step);
     const { context, target } = batch.groups[0]?.masks ?? {};
     counts.add(`${context?.tokenCount} ${target?.tokenCount}`);
-    ({ state } = await takeStep(state, batch, { learningRate: 1e-3, weightDecay: 0.04, ema: 0.99 }));
+    ({ state } = await takeStep(state, batch, { learningRate: 1e-3, weightDecay: 0.04, emaDecay: 0.99 }));
   }
   t.true(counts.size > 8, `${counts.size} combinations`);
   const expected = engine.concurrency > 1 ? 3 : 2;

@@ -4,28 +4,28 @@ import test, { type ExecutionContext } from 'ava';
 import { UserError } from '../../core/base/errors.js';
 import { RandomStream } from '../../core/base/random.js';
 import type { Engine } from '../../core/engine/contract.js';
+import { startEngine } from '../../core/engine/start.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
-import { type Classifier, createClassifier, initialClassifier } from '../../core/eval/classifier.js';
-import { type FineTuneSettings, fineTune } from '../../core/eval/fine-tune.js';
-import { learningRates } from '../../core/eval/fine-tune-epochs.js';
-import { fineTuneMicroBatchSize } from '../../core/eval/fine-tune-memory.js';
+import { fineTune, fineTuneMicroBatchSize, testedEpochs } from '../../core/eval/fine-tune.js';
 import {
   type FineTuneChanges,
   fineTuneSettings,
   paperFineTuning,
   SMALL_FINE_TUNING,
 } from '../../core/eval/fine-tune-protocols.js';
-import { checkFineTuning, stepRate, testedEpochs } from '../../core/eval/fine-tune-settings.js';
-import {
-  initialFineTuneState,
-  prepareClassifierGradients,
-  prepareFineTuneStep,
-} from '../../core/eval/fine-tune-step.js';
-import type { LabelledBatch } from '../../core/eval/labelled-batches.js';
+import { checkFineTuning, type FineTuneSettings, learningRates, stepRate } from '../../core/eval/fine-tune-settings.js';
 import type { FeatureNetwork } from '../../core/eval/network.js';
-import { encoderShapes, initialise, type Parameters } from '../../core/nn/parameters.js';
-import { layerRates } from '../../core/optim/layer-rates.js';
+import { fineTuning, labelledGroup } from '../../core/methods/fine-tune/method.js';
+import type { Method, Networks } from '../../core/methods/method.js';
+import { createVit } from '../../core/nn/backbone.js';
+import { encoderShapes } from '../../core/nn/parameters.js';
+import { adamw } from '../../core/optim/adamw.js';
+import { layerWiseRates } from '../../core/optim/layer-rates.js';
 import type { LabelledData, LabelledImages } from '../../core/plugin.js';
+import { prepareGradients } from '../../core/train/gradients.js';
+import { splitBatch, type TrainBatch } from '../../core/train/parts.js';
+import { initialNetworks, initialState, tensorsOf } from '../../core/train/state.js';
+import { prepareStep } from '../../core/train/step.js';
 import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
 import { barredImages, labelledImages } from '../helpers/labelled.js';
 import { FIXTURES } from '../helpers/paths.js';
@@ -62,9 +62,10 @@ const golden: Golden = JSON.parse(readFileSync(join(FIXTURES, 'fine-tune', 'gold
 /** A network with fresh weights. */
 function networkOf(dim: number, depth: number, imageSize: number, patchSize: number): FeatureNetwork {
   const size = { dim, depth, heads: 2, mlpRatio: 4 };
-  const encoder = initialise(encoderShapes({ encoder: size, patchSize }), 3, 'encoder', 'scaled');
+  const shapes = encoderShapes({ encoder: size, patchSize, imageSize });
+  const { encoder } = initialNetworks({ networks: { encoder: { shapes, role: { by: 'gradient' } } } }, 3);
   return {
-    encoder,
+    encoder: encoder as FeatureNetwork['encoder'],
     size,
     patchSize,
     imageSize,
@@ -72,42 +73,52 @@ function networkOf(dim: number, depth: number, imageSize: number, patchSize: num
     arch: `ViT ${dim}x${depth}/${patchSize}`,
     facts: {
       weights: 'random',
+      method: null,
       encoder: 'target',
+      isUsualEncoder: true,
       epochs: null,
       pretrainedOn: null,
       checkpoint: null,
       fingerprint: 'none',
     },
-    dispose: () => tf.dispose(encoder),
+    dispose: () => tf.dispose(encoder as FeatureNetwork['encoder']),
   };
 }
 
-function pictures({ imageSize }: Classifier, labels: readonly number[]): LabelledBatch {
+/** The method for a tiny encoder on images of 8 pixels. */
+function tinyMethod(classes: number, layerDecay: number): Method<{ logits: Tensor }> {
+  const encoder = { dim: 8, depth: 2, heads: 2, mlpRatio: 4 };
+  return fineTuning(createVit({ imageSize: 8, patchSize: 4, encoder }), classes, layerDecay);
+}
+
+/** The gradients of a batch of noise. */
+async function gradientsOf(
+  engine: Engine,
+  networks: Networks,
+  { labels, smoothing, microBatchSize }: { labels: readonly number[]; smoothing: number; microBatchSize: number },
+): Promise<{ loss: number; gradients: Networks }> {
+  const method = tinyMethod(3, 1);
   const stream = new RandomStream(0, 'pictures');
-  const images = Float32Array.from({ length: labels.length * imageSize ** 2 * 3 }, () => stream.normal());
-  return { images, labels: Int32Array.from(labels) };
+  const image = Float32Array.from({ length: labels.length * 8 * 8 * 3 }, () => stream.normal());
+  const batch: TrainBatch = { views: { image }, groups: [labelledGroup(Int32Array.from(labels), 3, smoothing)] };
+  const parts = splitBatch(method.views, { image: 8 }, batch, { state: {}, rates: {} }, microBatchSize, 1);
+  const { loss, gradients } = await prepareGradients(engine, method, 0, 1)(networks, parts, 1);
+  return { loss: (await loss.data())[0] as number, gradients };
 }
 
 function bars(train: number, test: number): LabelledData {
   return { classes: ['above', 'below', 'upright'], train: barredImages(train, 1), test: barredImages(test, 2) };
 }
 
-const together = (parameters: Parameters) => tf.concat(Object.values(parameters).map((x) => x.flatten())).data();
+const together = (networks: Networks) => tf.concat([...tensorsOf(networks)].map(([, , x]) => x.flatten())).data();
 
-test('the embedding learns slowest, the norm and the head with the whole rate', (t) => {
-  const names = ['patch_embed.proj.bias', 'blocks.0.norm1.weight', 'blocks.1.mlp.fc2.bias', 'norm.bias', 'head.weight'];
-  t.deepEqual(Object.values(layerRates(names, 2, 0.5)), [0.125, 0.25, 0.5, 1, 1]);
-  t.deepEqual(Object.values(layerRates(names, 2, 1)), [1, 1, 1, 1, 1]);
-  t.is(layerRates(['blocks.11.norm1.bias'], 12, 0.75)['blocks.11.norm1.bias'], 0.75);
-  t.throws(() => layerRates(['blocks.2.norm1.weight'], 2, 0.5));
-  t.throws(() => layerRates(['pos_embed'], 2, 0.5));
-});
-
-test("layer-wise rates are those of MAE's grouping, and so are the rates of its steps", (t) => {
-  for (const { after, layerDecay, layerScales } of Object.values(golden.cases)) {
-    const rates = layerRates(Object.keys(after), golden.depth, layerDecay);
-    t.deepEqual(Object.keys(rates), Object.keys(layerScales));
-    for (const [name, scale] of Object.entries(layerScales)) t.true(Math.abs((rates[name] as number) - scale) < 1e-12);
+test("the rates of layers and of steps are those of MAE's fine-tuning", (t) => {
+  for (const { layerDecay, layerScales } of Object.values(golden.cases)) {
+    const factorOf = layerWiseRates(golden.depth, layerDecay).learningRateFactor;
+    for (const [name, scale] of Object.entries(layerScales)) {
+      const factor = name.startsWith('head.') ? 1 : (factorOf?.(name) as number);
+      t.true(Math.abs(factor - scale) < 1e-12, name);
+    }
   }
   const { schedule, learningRates: expected } = golden.cases.mae as GoldenCase;
   const { peak, final, warmup, epochs, epoch_steps } = schedule as NonNullable<GoldenCase['schedule']>;
@@ -125,54 +136,46 @@ for (const [name, title] of Object.entries(titles)) {
 }
 
 async function holdAgainst(t: ExecutionContext, engine: Engine, expected: GoldenCase): Promise<void> {
-  const { width, depth, imageSize, patchSize, classes, labels } = golden;
+  const { width, imageSize, classes, labels } = golden;
   const { layerDecay, weightDecay, labelSmoothing } = expected;
-  const network = networkOf(width, depth, imageSize, patchSize);
-  const classifier = createClassifier(network, classes);
-  const shapes = Object.entries(initialClassifier(classifier, network.encoder, 1, 0)).map(
-    ([name, { shape }]) => [name, shape] as const,
-  );
-  let k = 0;
-  const before = shapes.map(([name, shape]): [string, Float32Array, number[]] => {
-    const base = name.includes('norm') && name.endsWith('weight') ? 1 : 0;
-    const size = shape.reduce((product, side) => product * side, 1);
-    const first = k;
-    k += size;
-    return [
-      name,
-      Float32Array.from({ length: size }, (_, at) => base + 0.3 * Math.sin((first + at) ** 2 / 7 + 1)),
-      shape,
-    ];
-  });
+  const method = tinyMethod(classes, layerDecay);
+  const { encoder, head } = method.networks;
   t.deepEqual(
-    before.map(([name]) => name),
+    [...Object.keys(encoder?.shapes ?? {}), ...Object.keys(head?.shapes ?? {}).map((name) => `head.${name}`)],
     Object.keys(expected.after),
   );
-  const weights = Object.fromEntries(before.map(([name, values, shape]) => [name, tf.tensor(values.slice(), shape)]));
-  const takeStep = prepareFineTuneStep(engine, classifier, ADAM, { microBatchSize: 2, labelSmoothing }); // 2 + 2 + 1
-  const factors = layerRates(Object.keys(weights), depth, layerDecay);
-  let state = initialFineTuneState(weights);
+  let k = 0;
+  const sines = (name: string, shape: readonly number[]) => {
+    const size = shape.reduce((product, side) => product * side, 1);
+    const [first, base] = [k, name.includes('norm') && name.endsWith('weight') ? 1 : 0];
+    k += size;
+    return Float32Array.from({ length: size }, (_, at) => base + 0.3 * Math.sin((first + at) ** 2 / 7 + 1));
+  };
+  const starting = Object.entries(method.networks).map(([name, spec]) => [name, { ...spec, init: sines }]);
+  const start = Object.fromEntries(starting) as Method['networks'];
+  const optimiser = adamw(engine, ADAM);
+  const settings = { sides: { image: imageSize }, microBatchSize: 2, seed: 0 }; // 2 + 2 + 1
+  const takeStep = prepareStep(engine, method, optimiser, settings);
+  let state = initialState(method, optimiser.slotNames, 0, initialNetworks({ networks: start }, 0));
+  const before: Record<string, ArrayLike<number>> = {};
+  for (const [network, name, tensor] of tensorsOf(state.networks))
+    before[network === 'head' ? `head.${name}` : name] = (await tensor.data()).slice();
+  const groups = [labelledGroup(Int32Array.from(labels), classes, labelSmoothing)];
   for (const [step, learningRate] of expected.learningRates.entries()) {
     const pixels = labels.length * imageSize ** 2 * 3;
-    const images = Float32Array.from({ length: pixels }, (_, at) => Math.sin(at ** 2 / 11 + step));
-    const taken = await takeStep(
-      state,
-      { images, labels: Int32Array.from(labels) },
-      { learningRate, weightDecay, factors },
-    );
+    const image = Float32Array.from({ length: pixels }, (_, at) => Math.sin(at ** 2 / 11 + step));
+    const taken = await takeStep(state, { views: { image }, groups }, { learningRate, weightDecay });
     state = taken.state;
     t.true(Math.abs(taken.loss - (expected.losses[step] as number)) < 1e-5, `loss of step ${step + 1}: ${taken.loss}`);
   }
-  for (const [name, start] of before) {
+  for (const [network, own, tensor] of tensorsOf(state.networks)) {
+    const name = network === 'head' ? `head.${own}` : own;
     const moved = (values: ArrayLike<number>) => {
-      const change = Array.from(values, (value, at) => value - (start[at] as number));
+      const change = Array.from(values, (value, at) => value - (before[name]?.[at] as number));
       // Keys' biases have no gradient but rounding errors, which AdamW makes as large as all others.
       return name.endsWith('qkv.bias') ? [...change.slice(0, width), ...change.slice(2 * width)] : change;
     };
-    const difference = relativeDifference(
-      moved(await (state.weights[name] as Tensor).data()),
-      moved(expected.after[name] as number[]),
-    );
+    const difference = relativeDifference(moved(await tensor.data()), moved(expected.after[name] as number[]));
     t.true(difference < 2e-3, `${name} moved otherwise by ${difference}`);
   }
 }
@@ -182,51 +185,42 @@ testOnEngines(
   engines,
   'the gradient of the cross-entropy of smoothed labels agrees with finite differences',
   async (t, engine) => {
-    const network = networkOf(8, 2, 8, 4);
-    const classifier = createClassifier(network, 3);
-    const batch = pictures(classifier, [0, 1, 2, 2]);
-    const compute = prepareClassifierGradients(engine, classifier, { microBatchSize: 4, labelSmoothing: 0.3 });
     const stream = new RandomStream(0, 'direction');
-    const random = (scale: number, shape: number[], size: number) =>
+    const random = (scale: number, { shape, size }: Pick<Tensor, 'shape' | 'size'>) =>
       tf.tensor(
         Float32Array.from({ length: size }, () => scale * stream.normal()),
         shape,
       );
+    const { encoder = {}, head = {} } = initialNetworks(tinyMethod(3, 1), 3);
     // A head that is not small, so that gradients reach every layer.
-    const weights = { ...initialClassifier(classifier, network.encoder, 1, 0), 'head.weight': random(1, [3, 8], 24) };
-    const { gradients } = await compute(weights, batch);
-    t.deepEqual(Object.keys(gradients), Object.keys(weights));
-    for (const part of ['patch_embed.', 'blocks.0.', 'blocks.1.', 'norm.', 'head.']) {
-      const names = Object.keys(weights).filter((name) => name.startsWith(part));
-      const direction = names.map((name) => {
-        const { shape, size } = (weights as Parameters)[name] as Tensor;
-        return [name, random(0.05, shape, size)] as const;
-      });
+    const networks = { encoder, head: { ...head, weight: random(1, { shape: [3, 8], size: 24 }) } };
+    const batch = { labels: [0, 1, 2, 2], smoothing: 0.3, microBatchSize: 4 };
+    const { gradients } = await gradientsOf(engine, networks, batch);
+    const directions = ['patch_embed.', 'blocks.0.', 'blocks.1.', 'norm.'].map((part) => ['encoder', part] as const);
+    for (const [network, part] of [...directions, ['head', ''] as const]) {
+      const own: Networks[string] = networks[network];
+      const direction = Object.entries(own)
+        .filter(([name]) => name.startsWith(part))
+        .map(([name, tensor]) => [name, random(0.05, tensor)] as const);
       const lossAt = async (h: number) => {
-        const moved = direction.map(([name, by]) => [name, ((weights as Parameters)[name] as Tensor).add(by.mul(h))]);
-        return (await compute({ ...weights, ...Object.fromEntries(moved) }, batch)).loss;
+        const moved = direction.map(([name, by]) => [name, (own[name] as Tensor).add(by.mul(h))]);
+        return (await gradientsOf(engine, { ...networks, [network]: { ...own, ...Object.fromEntries(moved) } }, batch))
+          .loss;
       };
       const numeric = ((await lossAt(0.1)) - (await lossAt(-0.1))) / 0.2;
-      const slopes = direction.map(([name, by]) => by.mul(gradients[name] as Tensor).sum());
-      const analytic = (await tf.addN(slopes).data())[0] as number;
+      const products = direction.map(([name, by]) => by.mul(gradients[network]?.[name] as Tensor).sum());
+      const analytic = (await tf.addN(products).data())[0] as number;
       t.true(Math.abs(numeric - analytic) < 0.02 * Math.abs(analytic) + 2e-5, `${part} ${numeric}, ${analytic}`);
     }
   },
 );
 
 testOnEngines(test, engines, 'a batch in parts gives the gradients of the whole batch', async (t, engine) => {
-  const network = networkOf(8, 2, 8, 4);
-  const classifier = createClassifier(network, 3);
-  const weights = initialClassifier(classifier, network.encoder, 0.01, 0);
-  const batch = pictures(classifier, [0, 1, 2, 2, 0]);
-  const whole = await prepareClassifierGradients(engine, classifier, { microBatchSize: 5, labelSmoothing: 0.1 })(
-    weights,
-    batch,
-  );
-  const parts = await prepareClassifierGradients(engine, classifier, { microBatchSize: 2, labelSmoothing: 0.1 })(
-    weights,
-    batch,
-  );
+  const networks = initialNetworks(tinyMethod(3, 1), 3);
+  const [whole, parts] = [
+    await gradientsOf(engine, networks, { labels: [0, 1, 2, 2, 0], smoothing: 0.1, microBatchSize: 5 }),
+    await gradientsOf(engine, networks, { labels: [0, 1, 2, 2, 0], smoothing: 0.1, microBatchSize: 2 }),
+  ];
   t.true(Math.abs(whole.loss - parts.loss) < 1e-6);
   t.true(relativeDifference(await together(parts.gradients), await together(whole.gradients)) < 1e-5);
 });
@@ -241,7 +235,7 @@ const QUICK: FineTuneSettings = {
 
 testOnEngines(test, engines, 'where bars lie is learnt, the frozen encoder stays as it was', async (t, engine) => {
   const network = networkOf(16, 2, 8, 4);
-  const before = await together(network.encoder);
+  const before = await together({ encoder: network.encoder });
   const live = tf.memory().numTensors;
   const epochs: (number | null)[] = [];
   const data = bars(96, 24);
@@ -250,7 +244,7 @@ testOnEngines(test, engines, 'where bars lie is learnt, the frozen encoder stays
     onEpoch: (_, __, top1) => epochs.push(top1),
   });
   t.is(tf.memory().numTensors, live);
-  t.deepEqual(await together(network.encoder), before);
+  t.deepEqual(await together({ encoder: network.encoder }), before);
   t.is(ranks.length, 24);
   t.deepEqual(curve, epochs);
   t.is(curveEpochs.at(-1), 12);
@@ -414,13 +408,24 @@ test('settings that make no sense are refused', (t) => {
   t.throws(() => checkFineTuning(SMALL_FINE_TUNING, bars(6, 0)), { instanceOf: UserError, message: /test images/ });
 });
 
-test('a batch that does not fit into memory is halved until it does', (t) => {
-  const engine = { name: 'onnx', memory: { limit: null, kind: 'planned', of: 'machine' } } as const;
-  const small = { size: { dim: 384, depth: 12, heads: 6, mlpRatio: 4 }, patchSize: 16, imageSize: 224 };
-  const at = (gib: number) => fineTuneMicroBatchSize(engine, small, 256, gib * 2 ** 30);
+test.serial('a batch that does not fit into memory is halved until it does', async (t) => {
+  await startEngine('cpu');
+  const engine = {
+    name: 'onnx',
+    concurrency: 1,
+    memory: { limit: null, kind: 'planned', of: 'machine' },
+  } as const;
+  const backbone = createVit({
+    imageSize: 224,
+    patchSize: 16,
+    encoder: { dim: 384, depth: 12, heads: 6, mlpRatio: 4 },
+  });
+  const method = fineTuning(backbone, 1000, 0.75);
+  const at = (gib: number) => fineTuneMicroBatchSize(engine, method, backbone, 256, gib * 2 ** 30);
   t.is(at(1000), 256);
   t.true(at(8) < 256 && at(8) >= 32);
   t.true(256 % at(8) === 0);
   t.is(at(7.9), at(8));
   t.throws(() => at(1), { instanceOf: UserError, message: /GiB with one image at once/ });
+  backbone.dispose();
 });

@@ -2,7 +2,7 @@ import type { ExecutionContext } from 'ava';
 import type { Engine } from '../../core/engine/contract.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
 import type { Method, Networks } from '../../core/methods/method.js';
-import { adamw } from '../../core/optim/optimiser.js';
+import { adamw } from '../../core/optim/adamw.js';
 import { prepareGradients } from '../../core/train/gradients.js';
 import { splitBatch, type TrainBatch } from '../../core/train/parts.js';
 import { initialState } from '../../core/train/state.js';

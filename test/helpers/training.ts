@@ -2,7 +2,7 @@ import { RandomStream } from '../../core/base/random.js';
 import type { Engine } from '../../core/engine/contract.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
 import type { Method, Networks, Part } from '../../core/methods/method.js';
-import { adamw } from '../../core/optim/optimiser.js';
+import { adamw } from '../../core/optim/adamw.js';
 import { prepareGradients, usableConcurrency } from '../../core/train/gradients.js';
 import { type PartContext, splitBatch, type TrainBatch } from '../../core/train/parts.js';
 import { tensorsOf } from '../../core/train/state.js';

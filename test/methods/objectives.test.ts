@@ -215,7 +215,7 @@ test('where a step gives no numbers, the term that gave none is named', async (t
     const step = withAdvice(failing, extensions, options, 'nowhere');
     const state = { step: 2, networks: {}, slots: {}, own: {} };
     const error = await t.throwsAsync(
-      step(state, { views: {}, groups: [] }, { learningRate: 0.1, weightDecay: 0, ema: 1 }),
+      step(state, { views: {}, groups: [] }, { learningRate: 0.1, weightDecay: 0, emaDecay: 1 }),
       { instanceOf: UserError },
     );
     t.regex(error?.advice.remedy ?? '', /a lower --learning-rate \(here 0\.1\)/);

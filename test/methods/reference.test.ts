@@ -7,7 +7,7 @@ import type { Engine } from '../../core/engine/contract.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
 import type { Networks, Part } from '../../core/methods/method.js';
 import type { TokenIndices } from '../../core/nn/tokens.js';
-import { adamw } from '../../core/optim/optimiser.js';
+import { adamw } from '../../core/optim/adamw.js';
 import type { TrainBatch } from '../../core/train/parts.js';
 import { initialState, tensorsOf } from '../../core/train/state.js';
 import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
@@ -108,10 +108,10 @@ async function checkTraining(t: ExecutionContext, { config, ijepa, networks, exp
   let state = { ...initialState(method, adamw(engine, options).slotNames, 0), networks };
   for (const want of config.steps) {
     const step = want.step + 1;
-    const rates = { ...ratesAt(step, options, length), ema: method.rates.ema?.(step, length) ?? Number.NaN };
+    const rates = { ...ratesAt(step, options, length), emaDecay: method.rates.emaDecay?.(step, length) ?? Number.NaN };
     closeNumber(t, rates.learningRate, want.lr, 1e-12, `learning rate of step ${step}`);
     closeNumber(t, rates.weightDecay, want.weight_decay, 1e-12, `weight decay of step ${step}`);
-    closeNumber(t, rates.ema, want.momentum, 1e-12, `decay of the moving average of step ${step}`);
+    closeNumber(t, rates.emaDecay, want.momentum, 1e-12, `decay of the moving average of step ${step}`);
     const result = await trainStep(state, batchOf(expected, `step${want.step}.`, backbone.patchCount), rates);
     closeNumber(t, result.loss, want.loss, 1e-4, `loss of step ${step}`);
     state = result.state;

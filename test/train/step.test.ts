@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { RandomStream } from '../../core/base/random.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
 import type { Networks } from '../../core/methods/method.js';
-import { adamw } from '../../core/optim/optimiser.js';
+import { adamw } from '../../core/optim/adamw.js';
 import { partLengths } from '../../core/train/parts.js';
 import {
   initialNetworks,
@@ -30,7 +30,7 @@ const SIZE = {
   predictorDepth: 1,
   contextBlocks: 2,
 };
-const RATES = { learningRate: 1e-3, weightDecay: 0.05, ema: 0.99 };
+const RATES = { learningRate: 1e-3, weightDecay: 0.05, emaDecay: 0.99 };
 const ijepa = (flags: Readonly<Record<string, unknown>> = {}) => methodOf({ ...SIZE, ...flags });
 const stateOf = ({ method }: ReturnType<typeof ijepa>, seed = 0): TrainState =>
   initialState(method, ['first', 'second'], seed);
@@ -208,7 +208,8 @@ testOnEngines(
     const made = ijepa();
     const takeStep = prepareTestStep(engine, made);
     const before = initialNetworks(made.method, 0);
-    const after = async (ema: number) => (await takeStep(stateOf(made), noiseBatch(made, 4), { ...RATES, ema })).state;
+    const after = async (emaDecay: number) =>
+      (await takeStep(stateOf(made), noiseBatch(made, 4), { ...RATES, emaDecay })).state;
     const [still, following] = [(await after(1)).networks, (await after(0)).networks];
     const of = (networks: Networks, network: string) => numbersOf({ [network]: networks[network] ?? {} });
     t.deepEqual(await of(still, 'target_encoder'), await of(before, 'target_encoder'));
