@@ -41,7 +41,7 @@ export async function updateNetworks(
         step: step + 1,
         learningRate: rates.learningRate * (policy.learningRateFactor?.(name) ?? 1),
         weightDecay: (policy.isDecayed ?? decaysMatrices)(name, value.shape) ? rates.weightDecay : 0,
-        emaDecays: followers.map(({ decay }) => rates[decay] as number),
+        emaDecays: followers.map(({ decay }) => rateOf(rates, decay)),
       },
     );
     (next[network] as Record<string, Tensor>)[name] = updated.value;
@@ -52,6 +52,12 @@ export async function updateNetworks(
     sum += updated.squares;
   }
   return { networks: next, slots: nextSlots, weightNorm: Math.sqrt(sum) };
+}
+
+function rateOf(rates: StepRates, name: string): number {
+  const rate = rates[name];
+  if (rate === undefined) throw new Error(`a step received no rate '${name}'`);
+  return rate;
 }
 
 function policyOf({ networks }: Pick<Method, 'networks'>, network: string) {
