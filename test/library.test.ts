@@ -36,7 +36,7 @@ test('types of the library are those of the program: misuse does not compile', a
     const text: string = rows[0];
     const weight: string = encoder.encoder['norm.weight'].square();
     encoder.encoder['norm.weight'].squareRoot();
-    number({ group: 'Nowhere', default: 1, help: 'nothing' });
+    number({ group: 'Masks', default: 'one', help: 'nothing' });
     defineMethod({ name: 'half' });
   `;
   const complaints = typeComplaints(folder, [{ name: 'misuse', text: misuse }]);

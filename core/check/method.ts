@@ -56,13 +56,15 @@ export async function findMethodFaults(
   });
 }
 
-/** What is wrong with options under a name, and with the method's defaults. */
+/** What is wrong with defaults, of its own options and of common ones, and with presets. */
 function presetFaults(definition: MethodDefinition): string[] {
+  const own = Object.entries(definition.options).map(([name, option]) => [name, option.default]);
+  const defaults = { ...Object.fromEntries(own), ...definition.defaults };
   const given = Object.entries(definition.presets).map(([name, { options }]) => ({
     path: `the preset ${name}`,
     options,
   }));
-  for (const file of [{ path: 'the defaults', options: definition.defaults }, ...given]) {
+  for (const file of [{ path: 'the defaults', options: defaults }, ...given]) {
     const { options } = resolveOptions({ methods: [definition], file: { preset: undefined, ...file }, flags: {} });
     checkMethodOptions(definition, options);
     if (!definition.describe(options)) return [`${file.path}: describe gives no text`];

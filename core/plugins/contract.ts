@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { NONE } from '../config/option.js';
+import { OPTIONS } from '../config/schema.js';
 import type { Plugin } from './plugin.js';
 
 const callable = z.custom<(...args: never[]) => unknown>((value) => typeof value === 'function', 'not a function');
@@ -60,11 +61,19 @@ const regularizer = z.object({
   draw: callable.optional(),
   compute: callable,
 });
+/** An option of a method; its name may not be that of a common one. */
+const options = z.record(
+  z
+    .string()
+    .regex(/^[a-z][A-Za-z0-9]*$/, "not a name as in 'hiddenFraction'")
+    .refine((word) => !Object.hasOwn(OPTIONS, word), 'the name of an option of every method'),
+  z.looseObject({ kind: text, help: text }),
+);
 const method = z.object({
   name,
   title: text,
   summary: text,
-  options: z.record(z.string(), z.looseObject({ kind: text, group: text, help: text })),
+  options,
   defaults: z.record(z.string(), z.unknown()),
   presets: z.record(z.string(), z.object({ summary: text, options: z.record(z.string(), z.unknown()) })),
   extensions: callable.optional(),
@@ -110,5 +119,6 @@ function problemOf(form: z.ZodType, value: unknown, whole: string): string | nul
   const result = form.safeParse(value);
   if (result.success) return null;
   const issue = result.error.issues[0];
-  return `${issue?.path.join('.') || whole}: ${issue?.message ?? 'not as it should be'}`;
+  const { message = 'not as it should be' } = (issue?.code === 'invalid_key' ? issue.issues[0] : issue) ?? {};
+  return `${issue?.path.join('.') || whole}: ${message}`;
 }

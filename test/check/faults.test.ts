@@ -215,6 +215,11 @@ const METHODS: [what: string, method: MethodDefinition, fault: RegExp | null][] 
     spoiled(() => ({}), { presets: { odd: { summary: 's', options: { hidenFraction: 1 } } } }),
     /options: unknown option 'hidenFraction' in the preset odd/,
   ],
+  [
+    'a default that its own option does not allow',
+    spoiled(() => ({}), { options: { hiddenFraction: { ...simmim.options.hiddenFraction, default: 2 } } as never }),
+    /options: hiddenFraction .* in the defaults cannot be 2/,
+  ],
   ['passes of which none is trained', spoiled(() => ({}), { passes: () => [] }), /passes: none is trained/],
 ];
 

@@ -76,6 +76,9 @@ test('a plugin that cannot be used is named, with what is wrong with it; the oth
     'empty.mjs': 'export const x = 1',
     'nameless.mjs': SQUARES('Big Name'),
     'closed.mjs': SQUARES('closed').replace('async open(', 'async opens('),
+    'own.mjs': BRINGS(
+      "methods: [{ name: 'm', title: 'M', summary: 's', options: { imageSize: { kind: 'integer', help: 'h' } } }]",
+    ),
     'protocol.mjs': SQUARES('protocol').replace(
       "summary: 'squares of",
       "protocol: { optimiser: 'adam' }, summary: 'squares of",
@@ -92,6 +95,10 @@ test('a plugin that cannot be used is named, with what is wrong with it; the oth
     ['./empty.mjs', /empty\.mjs does not keep to the contract: the default export/],
     ['./nameless.mjs', /nameless\.mjs does not keep to the contract: name: not a name/],
     ['./closed.mjs', /closed\.mjs does not keep to the contract: dataSets\.0\.open: not a function/],
+    [
+      './own.mjs',
+      /own\.mjs does not keep to the contract: methods\.0\.options\.imageSize: the name of an option of every/,
+    ],
     ['./protocol.mjs', /protocol\.mjs does not keep to the contract: dataSets\.0\.protocol\.optimiser/],
   ];
   const names = [...cases.map(([name]) => name), './good.mjs'];
