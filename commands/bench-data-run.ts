@@ -1,21 +1,14 @@
 import { type LoaderMeasurement, measureLoader } from '../core/data/measure.js';
 import { openData } from '../core/data/open.js';
-import type { BenchFlags } from './bench.js';
-import { wholeNumber } from './numbers.js';
+import type { BenchOptions } from './options/runs.js';
 import { configuredDataSets } from './plugins.js';
 
 /** Times loading images, without a model. */
-export async function benchData(data: readonly string[], flags: BenchFlags): Promise<void> {
-  const size = {
-    batchSize: wholeNumber('--batch-size', flags.batchSize, 1) ?? 64,
-    imageSize: wholeNumber('--image-size', flags.imageSize, 1) ?? 224,
-    batches: wholeNumber('--batches', flags.batches, 1) ?? 30,
-  };
-  const threads = wholeNumber('--threads', flags.threads, 1);
+export async function benchData({ data, threads, json, ...size }: BenchOptions): Promise<void> {
   const images = await openData(data, await configuredDataSets());
   for (const note of images.notes ?? []) process.stderr.write(`note  ${note}\n`);
   const result = await measureLoader(images, size, threads);
-  process.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : `${describe(result, images.description)}\n`);
+  process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${describe(result, images.description)}\n`);
 }
 
 function describe(result: LoaderMeasurement, description: string): string {

@@ -1,77 +1,84 @@
 import { spawnSync } from 'node:child_process';
-import { UserError, unknownName } from '../core/base/errors.js';
-import { NONE } from '../core/config/option.js';
+import { UserError } from '../core/base/errors.js';
+import { findMethod } from '../core/config/choose-method.js';
+import { flagOf, formatValue, type Option } from '../core/config/option.js';
 import { resolveOptions } from '../core/config/resolve.js';
-import { ENGINE_NAMES, type EngineChoice } from '../core/engine/contract.js';
 import { startEngine } from '../core/engine/start.js';
 import { createMethod } from '../core/methods/create.js';
-import type { MethodDefinition } from '../core/methods/method.js';
-import { METHODS } from '../core/methods/registry.js';
 import { selectPlugins } from '../core/plugins/selected.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
-import type { BenchFlags } from './bench.js';
-import { wholeNumber } from './numbers.js';
-import { configuredPlugins } from './plugins.js';
+import { BENCH_OPTIONS, type BenchOptions } from './options/runs.js';
+import { configuredPlugins, methodsOf } from './plugins.js';
+import type { ResolvedRun } from './run-sources.js';
 
 /** Times the engines, each in a process of its own, so that none inherits another one's memory. */
-export async function bench(flags: BenchFlags): Promise<void> {
-  const engines = flags.engine.split(',').map((name) => name.trim());
-  for (const name of engines) {
-    if (name !== 'auto' && !(ENGINE_NAMES as readonly string[]).includes(name)) {
-      throw unknownName('engine', name, [...ENGINE_NAMES, 'auto']);
-    }
-  }
-  const steps = wholeNumber('--steps', flags.steps, 1) ?? 7;
-  const threads = wholeNumber('--threads', flags.threads, 1);
-  const micro = wholeNumber('--micro-batch-size', flags.microBatchSize, 1);
-  const { loss, regularizer } = flags;
-  const definition = METHODS[0] as MethodDefinition;
-  const { options: own = {} } = definition.benchmarks?.[flags.config] ?? {};
-  const { options } = resolveOptions({
-    methods: METHODS,
-    flags: { ...BENCHMARKS[flags.config], ...own, loss, regularizer, regularizerWeight: 1, microBatchSize: micro },
-  });
-  const { extensions } = selectPlugins(definition, options, await configuredPlugins());
+export async function bench(asked: BenchOptions): Promise<void> {
+  const { engine: names, config, device, threads, steps, json } = asked;
+  const plugins = await configuredPlugins();
+  const resolved = optionsOf(asked, methodsOf(plugins));
+  const { method: definition, options } = resolved;
+  const { extensions } = selectPlugins(definition, options, plugins);
   const results: BenchmarkResult[] = [];
-  for (const name of engines) {
-    if (engines.length > 1) results.push(...inOwnProcess(name, flags));
+  for (const name of names) {
+    if (names.length > 1) results.push(...inOwnProcess({ ...asked, engine: [name], json: true }));
     else {
-      const engine = await startEngine(name as EngineChoice, {
-        device: flags.device,
-        ...(threads !== null && { threads }),
-      });
+      const engine = await startEngine(name, { device, ...(threads !== null && { threads }) });
       const { method } = createMethod(definition, options, extensions);
-      results.push(await runBenchmark(engine, flags.config, definition, method, options, steps));
+      results.push(await runBenchmark(engine, config, definition, method, options, steps));
     }
-    if (!flags.json) process.stdout.write(`${describe(results.at(-1) as BenchmarkResult, flags)}\n`);
+    if (!json) process.stdout.write(`${describe(results.at(-1) as BenchmarkResult, resolved)}\n`);
   }
-  if (flags.json) process.stdout.write(`${JSON.stringify(results)}\n`);
+  if (json) process.stdout.write(`${JSON.stringify(results)}\n`);
 }
 
-function inOwnProcess(
-  engine: string,
-  { config, device, loss, regularizer, steps, threads, microBatchSize }: BenchFlags,
-): BenchmarkResult[] {
-  const given = { engine, config, device, loss, regularizer, steps, threads, 'micro-batch-size': microBatchSize };
-  const args = ['bench', '--json'];
-  for (const [name, value] of Object.entries(given)) if (value !== undefined) args.push(`--${name}`, String(value));
-  const { status, stdout, stderr } = spawnSync(process.execPath, [process.argv[1] as string, ...args], {
+/** The options of the run whose step is timed: those of the benchmark, what its method has for it, and what was set. */
+function optionsOf(
+  { method, config, set, loss, regularizer, microBatchSize }: BenchOptions,
+  methods: readonly ResolvedRun['method'][],
+) {
+  const { options = {} } = findMethod(methods, method, '').benchmarks?.[config] ?? {};
+  const given = { method, ...(loss !== null && { loss }), ...(regularizer !== null && { regularizer }) };
+  const flags = {
+    ...BENCHMARKS[config],
+    ...options,
+    microBatchSize,
+    ...given,
+    ...Object.fromEntries(set.map(readSetting)),
+  };
+  return resolveOptions({ methods, flags });
+}
+
+/** 'name=value' */
+function readSetting(word: string): [string, string] {
+  const at = word.indexOf('=');
+  if (at > 0) return [word.slice(0, at), word.slice(at + 1)];
+  throw new UserError(`--set cannot be '${word}'`, {
+    expected: 'NAME=VALUE, with the name that the option has in files',
+  });
+}
+
+function inOwnProcess(asked: BenchOptions): BenchmarkResult[] {
+  const args = Object.entries<Option<unknown>>(BENCH_OPTIONS).flatMap(([name, option]) => {
+    const value = asked[name as keyof BenchOptions];
+    if (JSON.stringify(value) === JSON.stringify(option.default)) return [];
+    return option.kind === 'flag' ? [flagOf(name, option)] : [flagOf(name, option), formatValue(option, value)];
+  });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [process.argv[1] as string, 'bench', ...args], {
     encoding: 'utf8',
     maxBuffer: 1e8,
   });
   if (status !== 0) {
     const said = stderr.trim().replace(/^ijepa: /, '') || `the process ended with ${status}`;
-    throw new UserError(`the benchmark of ${engine} failed: ${said}`);
+    throw new UserError(`the benchmark of ${asked.engine.join()} failed: ${said}`);
   }
   return JSON.parse(stdout) as BenchmarkResult[];
 }
 
-function describe(result: BenchmarkResult, { loss, regularizer }: BenchFlags): string {
-  const { batchSize } = BENCHMARKS[result.config];
-  const objective = regularizer === NONE ? loss : `${loss} + ${regularizer}`;
+function describe(result: BenchmarkResult, { method, options }: ResolvedRun): string {
+  const { engine, version, device, threads, config } = result;
   return (
-    `${result.engine} ${result.version}, ${result.device}, threads: ${result.threads}; ` +
-    `config ${result.config}, batches of ${batchSize}, ${objective}\n` +
+    `${engine} ${version}, ${device}, threads: ${threads}; ` +
+    `config ${config}, batches of ${options.batchSize}, ${method.title}: ${method.describe(options)}\n` +
     `  step        ${result.secondsPerStep} s median, ${result.minSeconds} s fastest, ${result.imagesPerSecond} images/s\n` +
     `  first step  ${result.firstStepSeconds} s, with everything that is compiled once\n` +
     `  memory      ${result.peakMemoryMiB} MiB at its peak\n` +

@@ -9,9 +9,8 @@ import { areShards, findShards } from '../core/data/shards/find.js';
 import { openShards } from '../core/data/shards/open.js';
 import { type PackSummary, packShards } from '../core/data/shards/pack.js';
 import type { DataSet, ImageCollection, LabelledImages } from '../core/plugin.js';
-import type { PackFlags } from './data.js';
 import { stoppable } from './data-run.js';
-import { wholeNumber } from './numbers.js';
+import type { PackOptions } from './options/data.js';
 
 const PIXEL_LIMIT = OPTIONS.maxMegapixels.default * 1e6;
 const DEFAULT_QUALITY = 95;
@@ -22,13 +21,9 @@ const SHARDS = 'webdataset';
 const SHOWN = 5;
 
 /** Packs images into shards, and gives the exit code. */
-export async function runDataPack(
-  data: readonly string[],
-  flags: PackFlags,
-  dataSets: readonly DataSet[],
-): Promise<number> {
-  const { out, json = false } = flags;
-  const settings = settingsOf(flags);
+export async function runDataPack(options: PackOptions, dataSets: readonly DataSet[]): Promise<number> {
+  const { data, out, json } = options;
+  const settings = settingsOf(options);
   const names = dataSets.map(({ name }) => name);
   checkOutside(out, data, names, 'the folder for shards');
   const amounts = createAmounts(json);
@@ -43,20 +38,13 @@ export async function runDataPack(
   }, onStop);
 }
 
-function settingsOf(flags: PackFlags) {
-  const resize = wholeNumber('--resize', flags.resize, 1);
-  const quality = wholeNumber('--quality', flags.quality, 1);
-  const imagesPerShard = wholeNumber('--images-per-shard', flags.imagesPerShard, 1);
-  const megabytes = wholeNumber('--shard-megabytes', flags.shardMegabytes, 1);
-  if (quality !== null && quality > 100) {
-    throw new UserError(`--quality cannot be ${quality}`, { expected: 'a whole number from 1 to 100' });
-  }
+function settingsOf({ resize, quality, imagesPerShard, shardMegabytes }: PackOptions) {
   if (quality !== null && resize === null) {
     throw new UserError('--quality says nothing without --resize', {
       expected: 'both, or neither: images that are not made smaller keep their bytes',
     });
   }
-  if (imagesPerShard !== null && megabytes !== null) {
+  if (imagesPerShard !== null && shardMegabytes !== null) {
     throw new UserError('--images-per-shard and --shard-megabytes contradict one another', { expected: 'one of them' });
   }
   const isCounted = imagesPerShard !== null;
@@ -64,7 +52,7 @@ function settingsOf(flags: PackFlags) {
     resize,
     quality: quality ?? DEFAULT_QUALITY,
     imagesPerShard,
-    shardBytes: isCounted ? null : (megabytes ?? DEFAULT_SHARD_MEGABYTES) * 1e6,
+    shardBytes: isCounted ? null : (shardMegabytes ?? DEFAULT_SHARD_MEGABYTES) * 1e6,
     pixelLimit: PIXEL_LIMIT,
   };
 }

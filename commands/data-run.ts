@@ -13,7 +13,7 @@ import type { DataSet } from '../core/plugin.js';
 import { writeContactSheet } from '../core/report/contact-sheet.js';
 import { dataInfoLines } from '../core/report/data-info.js';
 import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
-import type { DownloadFlags, InfoFlags } from './data.js';
+import type { DownloadOptions, InfoOptions } from './options/data.js';
 
 const PIXEL_LIMIT = OPTIONS.maxMegapixels.default * 1e6;
 /** Some image cannot be read, or a file is damaged: something that the user can mend. */
@@ -46,27 +46,24 @@ export function listDataSets(json: boolean, dataSets: readonly DataSet[]): void 
 }
 
 /**
- * Counts and checks a data set, and gives the exit code.
- * @param word its name, which may be followed by a colon and where it lies, as for pretrain
+ * Counts and checks a data set, whose name may be followed by a colon and where it lies, as for pretrain; gives the exit code.
  */
 export async function runDataInfo(
-  word: string,
-  dir: string | null,
-  { json = false, sheet, force = false, checkAll = false }: InfoFlags,
+  { name: word, dir, json, sheet, force, checkAll }: InfoOptions,
   dataSets: readonly DataSet[],
 ): Promise<number> {
   const amounts = createAmounts(json);
-  if (sheet !== undefined) checkPlace(sheet, '--sheet', force);
+  if (sheet !== null) checkPlace(sheet, '--sheet', force);
   return stoppable(async (signal) => {
     const [name, argument] = splitName(word);
     const opened = await openDataSet(requireDataSet(name, dataSets), dir ?? argument);
     const info = await describeDataSet(opened, { checkAll, pixelLimit: PIXEL_LIMIT, amounts, signal });
     for (const line of dataInfoLines(info)) amounts.line(line);
-    if (sheet !== undefined) {
+    if (sheet !== null) {
       await drawSheet(sheet, opened, info);
       amounts.line(`look at    ${sheet}`);
     }
-    if (json) process.stdout.write(`${JSON.stringify({ ...info, sheet: sheet ?? null })}\n`);
+    if (json) process.stdout.write(`${JSON.stringify({ ...info, sheet })}\n`);
     const isWhole = info.splits.every(({ unreadable }) => unreadable.length === 0) && !info.damaged?.length;
     return isWhole ? 0 : UNREADABLE_EXIT;
   });
@@ -74,17 +71,22 @@ export async function runDataInfo(
 
 /** Fetches a data set, and gives the exit code. */
 export async function runDataDownload(
-  name: string,
-  folder: string,
-  { mirror, keepArchives = false, json = false }: DownloadFlags,
+  { name, dir: folder, mirror, keepArchives, json }: DownloadOptions,
   dataSets: readonly DataSet[],
 ): Promise<number> {
   const amounts = createAmounts(json);
   const dataSet = requireDataSet(name, dataSets);
-  const goOn = `npx ijepa data download ${name} ${quote(folder)}${mirror === undefined ? '' : ` --mirror ${quote(mirror)}`}`;
+  const goOn = `npx ijepa data download ${name} ${quote(folder)}${mirror === null ? '' : ` --mirror ${quote(mirror)}`}`;
   return stoppable(
     async (signal) => {
-      const summary = await downloadDataSet({ dataSet, folder, mirror, keepArchives, amounts, signal });
+      const summary = await downloadDataSet({
+        dataSet,
+        folder,
+        mirror: mirror ?? undefined,
+        keepArchives,
+        amounts,
+        signal,
+      });
       tell(amounts.line, dataSet, summary);
       if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
       return 0;

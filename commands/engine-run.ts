@@ -6,7 +6,7 @@ import { hasRuntime, THIS_PLATFORM } from '../core/engine/install/place.js';
 import { installTensorflow, removeTensorflow } from '../core/engine/install/tensorflow.js';
 import { measureMatMul } from '../core/engine/measure.js';
 import { tryEngine } from '../core/engine/start.js';
-import type { InstallFlags } from './engine.js';
+import type { EngineInstallOptions } from './options/others.js';
 
 /** What is said of an engine. */
 interface Row {
@@ -40,10 +40,10 @@ export async function listEngines(json: boolean): Promise<void> {
 }
 
 /** Installs an engine and starts it, to see that it works. */
-export async function installEngine(engine: string, { from, index, platform, ifAbsent }: InstallFlags): Promise<void> {
-  if (engine === 'onnx') return installFast(platform ?? [THIS_PLATFORM], ifAbsent ?? false);
+export async function installEngine({ engine, from, index, platform, ifAbsent }: EngineInstallOptions): Promise<void> {
+  if (engine === 'onnx') return installFast(platform.length > 0 ? platform : [THIS_PLATFORM], ifAbsent);
   const source = index ?? process.env.PIP_INDEX_URL;
-  await installTensorflow({ from, ...(source !== undefined && { index: source }) }, say);
+  await installTensorflow({ from: from ?? 'own', ...(source !== undefined && { index: source }) }, say);
   const status = await tryEngine('tensorflow');
   if (!status.present) {
     await removeTensorflow();

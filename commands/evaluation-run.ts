@@ -29,8 +29,8 @@ import { evaluationTables } from '../core/report/tables.js';
 import { runCompute } from '../core/run/compute.js';
 import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
 import { makeFolders } from '../core/run/run-folder.js';
-import { type EvaluationFlags, type Format, readFormats } from './evaluation-options.js';
-import { numberFrom0, wholeNumber } from './numbers.js';
+import { extractionSettings } from './extraction.js';
+import type { EvaluationOptions, Format } from './options/evaluation.js';
 
 /** Data on which networks are to be judged. */
 export interface Judged extends OpenedData {
@@ -73,37 +73,39 @@ const FILES: Record<Format, { name: string; write: typeof tableCsv }> = {
 export async function runEvaluations(
   checkpoints: readonly string[],
   opened: AsyncIterable<Judged>,
-  flags: EvaluationFlags,
+  options: EvaluationOptions,
   { refine, protocol, more = {} }: EvaluationExtras = {},
 ): Promise<number> {
-  const console = createConsole(flags.json === true);
-  const formats = readFormats(flags);
-  const settings = await extractionSettings(flags);
-  const threads = wholeNumber('--threads', flags.threads, 1);
-  const seed = wholeNumber('--seed', flags.seed, 0) as number;
-  const engine = await startEngine(flags.engine, { device: flags.device, ...(threads !== null && { threads }) });
-  const networks = await openNetworks(checkpoints, flags, seed);
+  const { out, json, device, threads } = options;
+  const console = createConsole(json);
+  if (options.formats.length > 0 && out === null) {
+    throw new UserError('--formats names files, but no folder for them was named', { remedy: 'add --out DIR' });
+  }
+  const settings = extractionSettings(options, options.cache ?? (out === null ? null : join(out, 'features')));
+  if (out !== null) await makeFolder(out);
+  const engine = await startEngine(options.engine, { device, ...(threads !== null && { threads }) });
+  const networks = await openNetworks(checkpoints, options);
   console.line(`engine     ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}`);
 
   const abort = new AbortController();
   const stop = listenForStop((signal) => abort.abort(new UserError(`${signal}: stopped`)));
   const stoppable = { ...settings, signal: abort.signal };
-  const progress = showEvaluation(console, flags.json === true);
+  const progress = showEvaluation(console, json);
   const results: EvaluationResult[] = [];
   try {
     for await (const judged of opened) {
-      const task = taskOf(judged, flags, seed);
+      const task = taskOf(judged, options);
       announce(console, task, protocol?.(task, networks[0] as FeatureNetwork) ?? []);
       const { transform, interpolation = 'bicubic' } = task.protocol;
       progress.stage('nearest neighbours of the raw pixels');
       const pixels = await pixelNeighbours(engine, task.data, { ...stoppable, transform, interpolation });
       for (const network of networks) {
         results.push(await judge(engine, network, task, stoppable, pixels, progress, console, refine));
-        if (flags.out !== undefined) await addResults(join(flags.out, 'results.json'), results.slice(-1));
+        if (out !== null) await addResults(join(out, 'results.json'), results.slice(-1));
       }
     }
     progress.stop();
-    await report(results, flags, formats, console, more);
+    await report(results, options, console, more);
     return 0;
   } catch (error) {
     progress.stop();
@@ -120,14 +122,12 @@ export async function runEvaluations(
 /** The networks of the checkpoints, then random ones of the same sizes, each size once. */
 async function openNetworks(
   checkpoints: readonly string[],
-  flags: EvaluationFlags,
-  seed: number,
+  { imageSize, encoder, baseline, seed }: EvaluationOptions,
 ): Promise<FeatureNetwork[]> {
-  const imageSize = wholeNumber('--image-size', flags.imageSize, 1);
   const atSize = (network: FeatureNetwork) => (imageSize === null ? network : atImageSize(network, imageSize));
   const pretrained: FeatureNetwork[] = [];
-  for (const checkpoint of checkpoints) pretrained.push(atSize(await loadNetwork(checkpoint, flags.encoder ?? null)));
-  if (!flags.baseline) return pretrained;
+  for (const checkpoint of checkpoints) pretrained.push(atSize(await loadNetwork(checkpoint, encoder)));
+  if (!baseline) return pretrained;
   const sizes = new Map<string, FeatureNetwork>();
   for (const network of pretrained) sizes.set(JSON.stringify([network.arch, network.trainedImageSize]), network);
   return [...pretrained, ...[...sizes.values()].map((network) => atSize(randomNetwork(network, seed)))];
@@ -156,14 +156,14 @@ async function judge(
   return { ...result, compute: run === null ? null : await runCompute(run, epochs ?? undefined) };
 }
 
-function taskOf({ dataSet, data, kind }: Judged, flags: EvaluationFlags, seed: number): EvaluationTask {
+function taskOf({ dataSet, data, kind }: Judged, options: EvaluationOptions): EvaluationTask {
   const images = data.train.length;
-  const protocolName = flags.protocol ?? (images < SMALL_DATA[kind] ? 'quick' : 'paper');
+  const protocolName = options.protocol ?? (images < SMALL_DATA[kind] ? 'quick' : 'paper');
   const paper = dataSet.protocol ?? LINEAR_PROTOCOL;
   const protocol = protocolName === 'paper' ? paper : quickProtocol(paper, images, data.classes.length);
-  const views = wholeNumber('--views', flags.views, 0) ?? (protocolName === 'paper' ? protocol.epochs : 0);
-  const selection = flags.select ?? (protocolName === 'paper' ? 'test' : 'validation');
-  return { kind, dataSet: dataSet.name, data, protocolName, protocol, views, selection, seed };
+  const views = options.views ?? (protocolName === 'paper' ? protocol.epochs : 0);
+  const selection = options.select ?? (protocolName === 'paper' ? 'test' : 'validation');
+  return { kind, dataSet: dataSet.name, data, protocolName, protocol, views, selection, seed: options.seed };
 }
 
 function announce(console: Console, task: EvaluationTask, more: readonly string[]): void {
@@ -177,44 +177,27 @@ function announce(console: Console, task: EvaluationTask, more: readonly string[
 
 async function report(
   results: readonly EvaluationResult[],
-  flags: EvaluationFlags,
-  formats: readonly Format[],
+  { out, formats, json }: EvaluationOptions,
   console: Console,
   more: Record<string, unknown>,
 ): Promise<void> {
   const tables = evaluationTables(results, PUBLISHED).filter(({ groups }) =>
     groups.some(({ rows }) => rows.some(({ source }) => source === 'measured')),
   );
-  const { colour, columns } = terminalOf(flags.json ? process.stderr : process.stdout);
+  const { colour, columns } = terminalOf(json ? process.stderr : process.stdout);
   for (const table of tables) console.line(`\n${tableText(table, colour, columns)}`);
   const files: string[] = [];
-  if (flags.out !== undefined && results.length > 0) {
-    files.push(join(flags.out, 'results.json'), join(flags.out, 'chart.png'));
-    await writeChart(join(flags.out, 'chart.png'), results);
+  if (out !== null && results.length > 0) {
+    files.push(join(out, 'results.json'), join(out, 'chart.png'));
+    await writeChart(join(out, 'chart.png'), results);
     for (const format of formats) {
       const { name, write } = FILES[format];
-      await writeFileAtomically(join(flags.out, name), tables.map(write).join('\n'));
-      files.push(join(flags.out, name));
+      await writeFileAtomically(join(out, name), tables.map(write).join('\n'));
+      files.push(join(out, name));
     }
     console.line(`\nfiles      ${files.join(', ')}`);
   }
-  if (flags.json) process.stdout.write(`${JSON.stringify({ results, files, ...more })}\n`);
-}
-
-async function extractionSettings(flags: EvaluationFlags): Promise<ExtractionSettings> {
-  const megabytes = numberFrom0('--cache-limit', flags.cacheLimit);
-  const cache = flags.cache ?? (flags.out === undefined ? null : join(flags.out, 'features'));
-  if (megabytes !== null && cache === null) {
-    throw new UserError('--cache-limit limits nothing without a cache', { remedy: 'add --cache DIR or --out DIR' });
-  }
-  if (flags.out !== undefined) await makeFolder(flags.out);
-  return {
-    batchSize: wholeNumber('--batch-size', flags.batchSize, 1) as number,
-    cache,
-    ...(megabytes !== null && { cacheBytes: megabytes * 1e6 }),
-    pixelLimit: Math.floor((numberFrom0('--max-megapixels', flags.maxMegapixels) as number) * 1e6),
-    maxUnreadable: numberFrom0('--max-unreadable', flags.maxUnreadable, 1) as number,
-  };
+  if (json) process.stdout.write(`${JSON.stringify({ results, files, ...more })}\n`);
 }
 
 async function makeFolder(path: string): Promise<void> {

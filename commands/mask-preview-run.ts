@@ -4,7 +4,6 @@ import { createConsole } from '../core/base/console.js';
 import { UserError } from '../core/base/errors.js';
 import { systemPath } from '../core/base/file-names.js';
 import { RandomStream } from '../core/base/random.js';
-import type { ResolvedOptions } from '../core/config/resolve.js';
 import type { Options } from '../core/config/schema.js';
 import { cropSettings } from '../core/data/crop.js';
 import { centreCrop } from '../core/data/image.js';
@@ -14,26 +13,23 @@ import { checkPlace } from '../core/data/outside.js';
 import { unreadableReason } from '../core/data/skipped.js';
 import { startEngine } from '../core/engine/start.js';
 import { checkMethodOptions, createMethod } from '../core/methods/create.js';
-import type { MethodDefinition } from '../core/methods/method.js';
 import type { ImageCollection } from '../core/plugin.js';
 import { selectPlugins } from '../core/plugins/selected.js';
 import { type PreviewPicture, writeMaskPreview } from '../core/report/mask-preview.js';
+import { MASK_PREVIEW_OPTIONS, type MaskPreviewOptions } from './options/runs.js';
 import { pluginsWith } from './plugins.js';
+import type { ResolvedRun } from './run-sources.js';
 
 /** Most rows of one picture. */
-const MAX_ROWS = 64;
+const MAX_ROWS = MASK_PREVIEW_OPTIONS.samples.max ?? 1;
 
 /** Draws the masks of a step on pictures and writes them as PNG. */
 export async function runMaskPreview(
-  { method: definition, options }: ResolvedOptions<MethodDefinition>,
-  images: readonly string[],
-  asked: { out: string; samples: unknown; step: unknown; force: boolean },
+  { method: definition, options }: ResolvedRun,
+  { images, out, samples, step, force }: MaskPreviewOptions,
 ): Promise<void> {
   const console = createConsole(false);
-  const samples = wholeNumber('--samples', asked.samples, MAX_ROWS);
-  const step = wholeNumber('--step', asked.step, Number.MAX_SAFE_INTEGER);
-  const { out } = asked;
-  checkPlace(out, '--out', asked.force);
+  checkPlace(out, '--out', force);
   checkMethodOptions(definition, options);
   const ownData = images.length === 0 && options.data.length > 0;
   const plugins = await pluginsWith(options.plugins);
@@ -121,11 +117,4 @@ function refuseOwnInput(out: string, images: ImageCollection): void {
       remedy: 'use another --out',
     });
   }
-}
-
-function wholeNumber(flag: string, value: unknown, most: number): number {
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most) return value;
-  throw new UserError(`${flag} cannot be ${value}`, {
-    expected: `a whole number from 1${most < 1e6 ? ` to ${most}` : ''}`,
-  });
 }

@@ -1,49 +1,59 @@
-import { allowedValues, formatValue, GROUPS } from '../core/config/option.js';
-import { flagOf, OPTIONS, type Schema } from '../core/config/schema.js';
+import { allowedValues, flagOf, formatValue, type OptionTable } from '../core/config/option.js';
+import { OPTIONS, schemaOf } from '../core/config/schema.js';
+import type { MethodDefinition } from '../core/methods/method.js';
 import { METHODS } from '../core/methods/registry.js';
 import { extensionsOf } from '../core/plugins/plugin.js';
 import { BUILT_IN_PLUGINS } from '../plugins/index.js';
 
-/** All options, presets, and what options name, as Markdown tables: the README's. */
+/** All options, presets, and what options name, as Markdown. */
 export function optionsTable(): string {
-  const table = (schema: Schema) => [
-    '| group | flag | in a file | what it is | values | default |',
-    '| --- | --- | --- | --- | --- | --- |',
-    ...GROUPS.flatMap((group) =>
-      Object.entries(schema)
-        .filter(([, option]) => option.group === group)
-        .map(([name, option]) => {
-          const allowed = allowedValues(option) + (option.unit ? ` ${option.unit}` : '');
-          const usual = formatValue(option, option.default);
-          return `| ${group} | \`${flagOf(name)}\` | \`${name}\` | ${option.help} | ${allowed} | ${usual} |`;
-        }),
-    ),
-    '',
+  const usual = schemaOf(METHODS[0] as MethodDefinition);
+  const common = Object.fromEntries(Object.keys(OPTIONS).map((name) => [name, usual[name] as OptionTable[string]]));
+  const parts = [
+    ...METHODS.map(methodTable),
+    `**All methods**\n\n${rowsOf(common)}`,
+    presetsTable(METHODS),
+    namesTable(),
   ];
-  const ofMethods = METHODS.flatMap(({ name, title, summary, options }) => [
-    `**${title}** (\`--method ${name}\`) ${summary}`,
-    '',
-    ...table(options),
-  ]);
-  const presets = METHODS.flatMap((method) =>
-    Object.entries(method.presets).map(([name, { summary }]) => `| \`${name}\` | ${method.title} | ${summary} |`),
+  return parts.join('\n');
+}
+
+/** The options of a method, and how its defaults of common options differ. */
+export function methodTable({ name, title, summary, options, defaults }: MethodDefinition): string {
+  const changed = Object.entries<unknown>(defaults).map(([option, value]) => {
+    const about = OPTIONS[option as keyof typeof OPTIONS];
+    return `\`${flagOf(option, about)} ${formatValue(about, value)}\``;
+  });
+  const more = changed.length > 0 ? `\nOther defaults of common options: ${changed.join(', ')}.\n` : '';
+  return `**${title}** (\`--method ${name}\`) ${summary}\n\n${rowsOf(options)}${more}`;
+}
+
+export function presetsTable(methods: readonly MethodDefinition[]): string {
+  const rows = methods.flatMap(({ title, presets }) =>
+    Object.entries(presets).map(([name, { summary }]) => [`\`${name}\``, title, summary]),
   );
-  const options = { loss: '`--loss`', regularizer: '`--regularizer`', monitor: '`monitors`', method: '`--method`' };
-  const named = BUILT_IN_PLUGINS.flatMap(extensionsOf).flatMap(({ kind, item }) =>
-    kind === 'data set' ? [] : [`| ${options[kind]} | \`${item.name}\` | ${item.summary} |`],
+  return markdownTable(['preset', 'method', 'what it is'], rows);
+}
+
+/** What the built-in plugins bring for options to name. */
+function namesTable(): string {
+  const options = { loss: '`--loss`', regularizer: '`--regularizer`', monitor: '`--monitors`', method: '`--method`' };
+  const rows = BUILT_IN_PLUGINS.flatMap(extensionsOf).flatMap(({ kind, item }) =>
+    kind === 'data set' ? [] : [[options[kind], `\`${item.name}\``, item.summary]],
   );
-  return [
-    ...ofMethods,
-    '**All methods**',
-    '',
-    ...table({ ...OPTIONS, method: { ...OPTIONS.method, default: METHODS[0]?.name } }),
-    '| preset | method | what it is |',
-    '| --- | --- | --- |',
-    ...presets,
-    '',
-    '| option | name | what it is |',
-    '| --- | --- | --- |',
-    ...named,
-    '',
-  ].join('\n');
+  return markdownTable(['option', 'name', 'what it is'], rows);
+}
+
+function rowsOf(table: OptionTable): string {
+  const rows = Object.entries(table).map(([name, option]) => {
+    const { group = '', help, unit, default: usual } = option;
+    const allowed = allowedValues(option) + (unit ? ` ${unit}` : '');
+    return [group, `\`${flagOf(name, option)}\``, `\`${name}\``, help, allowed, formatValue(option, usual)];
+  });
+  return markdownTable(['group', 'flag', 'in a file', 'what it is', 'values', 'default'], rows);
+}
+
+function markdownTable(columns: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |\n`;
+  return [columns, columns.map(() => '---'), ...rows].map(line).join('');
 }

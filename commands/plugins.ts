@@ -3,7 +3,7 @@ import { placeOf, type ResolvedOptions } from '../core/config/resolve.js';
 import type { MethodDefinition } from '../core/methods/method.js';
 import { METHODS } from '../core/methods/registry.js';
 import type { DataSet, Plugin } from '../core/plugin.js';
-import { loadPlugins } from '../core/plugins/load.js';
+import { type LoadedPlugins, loadPlugins } from '../core/plugins/load.js';
 import { selectPlugins } from '../core/plugins/selected.js';
 import { BUILT_IN_PLUGINS } from '../plugins/index.js';
 
@@ -27,7 +27,8 @@ export async function configuredDataSets(): Promise<readonly DataSet[]> {
 
 /** The built-in plugins and those that the configuration of the current folder names. */
 export async function configuredPlugins(): Promise<readonly Plugin[]> {
-  return pluginsWith(await configuredNames());
+  const { readConfigFile } = await import('../core/config/file.js');
+  return pluginsWith(pluginNames((await readConfigFile(undefined))?.options.plugins));
 }
 
 /**
@@ -39,21 +40,26 @@ export async function checkSelected(resolved: ResolvedOptions<MethodDefinition>)
   selectPlugins(method, options, await pluginsWith(options.plugins), (name) => placeOf(resolved, name));
 }
 
-async function configuredNames(): Promise<string[]> {
-  const { readConfigFile } = await import('../core/config/file.js');
-  const names = (await readConfigFile(undefined))?.options.plugins;
-  return Array.isArray(names) ? names.filter((name) => typeof name === 'string') : [];
+/** The names of plugins in a value of the option `plugins` that is not yet checked. */
+export function pluginNames(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.filter((name) => typeof name === 'string') : [];
 }
 
+const loaded = new Map<string, Promise<LoadedPlugins>>();
+
 /**
- * The built-in plugins and those that the user named. One that cannot be used is told on standard error, and the program
- * goes on without it.
+ * The built-in plugins and those that the user named. One that cannot be used is told on standard error, once, and the
+ * program goes on without it.
  * @param names the option `plugins`
  * @throws UserError if two of them bring the same name
  */
 export async function pluginsWith(names: readonly string[]): Promise<readonly Plugin[]> {
-  const { plugins, problems } = await loadPlugins(names, BUILT_IN_PLUGINS);
-  for (const problem of problems) process.stderr.write(`ijepa: going on without a plugin: ${problem.report}\n`);
+  const key = names.join('\0');
+  const known = loaded.get(key);
+  const loading = known ?? loadPlugins(names, BUILT_IN_PLUGINS);
+  loaded.set(key, loading);
+  const { plugins, problems } = await loading;
+  for (const { report } of known ? [] : problems) process.stderr.write(`ijepa: going on without a plugin: ${report}\n`);
   return plugins;
 }
 

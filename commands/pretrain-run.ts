@@ -1,18 +1,14 @@
 import { join } from 'node:path';
 import { type Console, count, createConsole, formatDuration, quote } from '../core/base/console.js';
 import { UserError } from '../core/base/errors.js';
-import type { ResolvedOptions } from '../core/config/resolve.js';
-import type { MethodDefinition } from '../core/methods/method.js';
 import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
 import { type PretrainSummary, pretrain } from '../core/run/pretrain.js';
+import type { PretrainOptions } from './options/runs.js';
 import { methodsOf, pluginsWith } from './plugins.js';
+import type { ResolvedRun } from './run-sources.js';
 
 /** Trains, tells what was done, and gives the exit code. */
-export async function runPretrain(
-  resolved: ResolvedOptions<MethodDefinition>,
-  flags: { resume?: boolean; force?: boolean; json?: boolean },
-): Promise<number> {
-  const { resume = false, force = false, json = false } = flags;
+export async function runPretrain(resolved: ResolvedRun, { resume, force, json }: PretrainOptions): Promise<number> {
   if (resume && force) {
     throw new UserError('--resume and --force contradict one another', {
       expected: 'one of them',

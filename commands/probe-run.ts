@@ -1,11 +1,11 @@
 import { openLabelled } from '../core/eval/open-labelled.js';
-import type { EvaluationFlags } from './evaluation-options.js';
 import { type Judged, runEvaluations } from './evaluation-run.js';
+import type { ProbeOptions } from './options/evaluation.js';
 import { configuredDataSets } from './plugins.js';
 
 /** Judges the encoder of a checkpoint on one data set. */
-export async function runProbe(checkpoint: string, flags: EvaluationFlags & { data: string }): Promise<number> {
-  return runEvaluations([checkpoint], openOne(flags.data), flags);
+export async function runProbe(options: ProbeOptions): Promise<number> {
+  return runEvaluations([options.checkpoint], openOne(options.data), options);
 }
 
 async function* openOne(word: string): AsyncGenerator<Judged> {

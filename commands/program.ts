@@ -4,19 +4,9 @@ import { explainSystemError, reasonOf, UserError } from '../core/base/errors.js'
 import { keepIgnored } from '../core/base/signals.js';
 import { terminalOf } from '../core/base/terminal.js';
 import { programVersion } from '../core/base/version.js';
-import { benchCommand } from './bench.js';
-import { configCommand } from './config.js';
-import { dataCommand } from './data.js';
-import { engineCommand } from './engine.js';
-import { featuresCommand } from './features.js';
-import { finetuneCommand } from './finetune-1pct.js';
-import { maskPreviewCommand } from './mask-preview.js';
-import { pluginCommand } from './plugin.js';
-import { pretrainCommand } from './pretrain.js';
-import { probeCommand } from './probe.js';
-import { runsCommand } from './runs.js';
-import { tablesCommand } from './tables.js';
-import { transferEvalCommand } from './transfer-eval.js';
+import { createCommand } from './command.js';
+import { COMMANDS } from './index.js';
+import { OWN_SOURCES, type RunSources, readSources } from './run-sources.js';
 
 /** Characters of a line of help where the width of the terminal is not known. */
 const USUAL_WIDTH = 80;
@@ -33,9 +23,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     exitCode = code;
   };
   const program = new Command('ijepa')
-    .description(
-      'Self-supervised learning from images with I-JEPA: predict the representations of parts of a picture from the rest of it.',
-    )
+    .description('Self-supervised learning from images, with I-JEPA and other methods.')
     .version(programVersion())
     .showSuggestionAfterError()
     .showHelpAfterError('(--help lists what there is)')
@@ -45,34 +33,35 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
       getErrHelpWidth: () => terminalOf(process.stderr).columns ?? USUAL_WIDTH,
     })
     .exitOverride();
-  const commands = [
-    pretrainCommand(finish),
-    probeCommand(finish),
-    finetuneCommand(finish),
-    transferEvalCommand(finish),
-    featuresCommand(),
-    runsCommand(),
-    tablesCommand(),
-    dataCommand(finish),
-    maskPreviewCommand(),
-    configCommand(),
-    engineCommand(),
-    pluginCommand(finish),
-    benchCommand(),
-  ];
-  for (const command of commands) {
-    program.addCommand(command.copyInheritedSettings(program));
-    for (const subcommand of command.commands) subcommand.copyInheritedSettings(program);
-  }
   keepIgnored();
   const output = watchOutput();
   try {
+    const words = programArguments(argv);
+    const sources = await sourcesOf(words.slice(2));
+    for (const definition of COMMANDS) program.addCommand(inherit(createCommand(definition, sources, finish), program));
     await addPluginCommands(program, argv[2]);
-    await program.parseAsync([...programArguments(argv)]);
+    await program.parseAsync([...words]);
   } catch (error) {
     return report(error);
   }
   return exitCode === EXIT.done && output.failed ? EXIT.userError : exitCode; // a later failure sets it itself
+}
+
+/** A command with the settings of the program, its subcommands too. */
+function inherit(command: Command, program: Command): Command {
+  for (const subcommand of command.commands) inherit(subcommand as Command, program);
+  return command.copyInheritedSettings(program);
+}
+
+/** What options of runs come from, where a command has some; for help, as far as that can be read. */
+async function sourcesOf(words: readonly string[]): Promise<RunSources> {
+  const name = words[0] === 'help' ? words[1] : words[0];
+  if (!COMMANDS.some((command) => command.name === name && command.hasRunOption)) return OWN_SOURCES;
+  const isHelp = words.some((word) => ['help', '--help', '-h'].includes(word));
+  return readSources(words).catch((error: unknown) => {
+    if (isHelp) return OWN_SOURCES;
+    throw error;
+  });
 }
 
 /** Adds the subcommands of plugins where a word was given that is none of the program's own. */
@@ -80,7 +69,7 @@ async function addPluginCommands(program: Command, word: string | undefined): Pr
   const known = [...program.commands.map((command) => command.name()), 'help'];
   if (word === undefined || word.startsWith('-') || known.includes(word)) return;
   const { pluginCommands } = await import('./plugins.js');
-  for (const command of await pluginCommands()) program.addCommand(command.copyInheritedSettings(program));
+  for (const command of await pluginCommands()) program.addCommand(inherit(command, program));
 }
 
 /** Says what went wrong on standard error; a stack only for bugs. */

@@ -7,7 +7,7 @@ import { runsText } from '../core/run/runs-text.js';
 const USUAL = 'runs';
 
 /** Prints the runs in a folder. */
-export async function listRuns(given: string | undefined, json: boolean): Promise<void> {
+export async function listRuns(given: string | null, json: boolean): Promise<void> {
   const folder = given ?? (existsSync(USUAL) ? USUAL : '.');
   const runs = await findRuns(folder, METHODS, (reason) => process.stderr.write(`left out: ${reason}\n`));
   if (json) process.stdout.write(`${JSON.stringify({ folder, runs })}\n`);

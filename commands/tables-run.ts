@@ -10,22 +10,26 @@ import { tableCsv, tableLatex, tableMarkdown } from '../core/report/table-format
 import { tableText } from '../core/report/table-text.js';
 import { evaluationTables } from '../core/report/tables.js';
 import { findResults } from '../core/run/results-search.js';
-import type { TablesFlags } from './tables.js';
+import type { TablesOptions } from './options/others.js';
 
 /** Prints the tables with the results of files and folders, and draws a chart of them. */
-export async function showTables(places: readonly string[], flags: TablesFlags): Promise<void> {
-  if (flags.chart !== undefined) checkChart(flags.chart, flags.force === true);
+export async function showTables(options: TablesOptions): Promise<void> {
+  const { results: places, format, chart, force, json } = options;
+  if (json && format !== 'text') {
+    throw new UserError('--json and --format contradict one another', { expected: 'one of them' });
+  }
+  if (chart !== null) checkChart(chart, force);
   const results = await readPlaces(places.length > 0 ? places : ['.']);
-  if (flags.chart !== undefined) {
-    await writeChart(flags.chart, results);
-    process.stderr.write(`wrote ${flags.chart}\n`);
+  if (chart !== null) {
+    await writeChart(chart, results);
+    process.stderr.write(`wrote ${chart}\n`);
   }
   const tables = evaluationTables(results, PUBLISHED);
-  process.stdout.write(flags.json ? `${JSON.stringify({ tables })}\n` : formatTables(tables, flags.format));
+  process.stdout.write(json ? `${JSON.stringify({ tables })}\n` : formatTables(tables, format));
   if (results.length === 0) process.stderr.write('no results of your own were found: all values are published ones\n');
 }
 
-function formatTables(tables: readonly ResultTable[], format: TablesFlags['format']): string {
+function formatTables(tables: readonly ResultTable[], format: TablesOptions['format']): string {
   if (format === 'csv') return tables.map(tableCsv).join('\r\n');
   if (format === 'markdown') return tables.map(tableMarkdown).join('\n');
   if (format === 'latex') return tables.map(tableLatex).join('\n');

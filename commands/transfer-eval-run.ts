@@ -4,8 +4,8 @@ import { requireDataSet } from '../core/data/named.js';
 import { openLabelled } from '../core/eval/open-labelled.js';
 import type { DataSet } from '../core/plugin.js';
 import { type Judged, runEvaluations } from './evaluation-run.js';
+import type { TransferOptions } from './options/evaluation.js';
 import { configuredDataSets } from './plugins.js';
-import type { TransferFlags } from './transfer-eval.js';
 
 /** A data set that was asked for and is not there. */
 interface Missing {
@@ -17,15 +17,15 @@ interface Missing {
 }
 
 /** Judges encoders on every data set that is found. */
-export async function runTransferEval(checkpoints: readonly string[], flags: TransferFlags): Promise<number> {
-  const root = flags.dataRoot;
+export async function runTransferEval(options: TransferOptions): Promise<number> {
+  const { checkpoints, dataRoot: root, datasets } = options;
   const dataSets = await configuredDataSets();
   await stat(root).catch((error: unknown) => {
     throw explainSystemError(error, root);
   });
   const found: { dataSet: DataSet; place: string }[] = [];
   const missing: Missing[] = [];
-  for (const dataSet of namedDataSets(flags.datasets, dataSets)) {
+  for (const dataSet of namedDataSets(datasets, dataSets)) {
     const place = (await dataSet.locate?.(root)) ?? null;
     if (place === null) missing.push(missingOf(dataSet, root));
     else found.push({ dataSet, place });
@@ -35,12 +35,12 @@ export async function runTransferEval(checkpoints: readonly string[], flags: Tra
     process.stderr.write(`${dataSet} is not below ${root}${how && `: ${how}`}\n`);
   }
   if (found.length === 0) {
-    throw new UserError(`none of the data sets ${flags.datasets} is below ${root}`, {
+    throw new UserError(`none of the data sets ${datasets.join(', ')} is below ${root}`, {
       expected: 'at least one of them, in the form in which it is published',
       remedy: `npx ijepa data lists what there is, and where to get it`,
     });
   }
-  return runEvaluations(checkpoints, openEach(found, dataSets), flags, { more: { missing } });
+  return runEvaluations(checkpoints, openEach(found, dataSets), options, { more: { missing } });
 }
 
 async function* openEach(
@@ -52,9 +52,9 @@ async function* openEach(
   }
 }
 
-function namedDataSets(words: string, dataSets: readonly DataSet[]): DataSet[] {
+function namedDataSets(names: readonly string[], dataSets: readonly DataSet[]): DataSet[] {
   const known = dataSets.filter(({ openLabelled, locate }) => openLabelled && locate);
-  return words.split(',').map((word) => requireDataSet(word.trim(), known));
+  return names.map((name) => requireDataSet(name, known));
 }
 
 function missingOf({ name, origin }: DataSet, root: string): Missing {

@@ -8,7 +8,19 @@ export { bytesOfName, nameFromBytes, shownName, systemPath } from './base/file-n
 // What a method is made of.
 export type { RandomStream } from './base/random.js';
 export { parseTrustedJson as parseJson } from './base/text.js';
-export { automatic, choice, integer, interval, list, NONE, named, number, type Option } from './config/option.js';
+export {
+  automatic,
+  choice,
+  flag,
+  integer,
+  interval,
+  NONE,
+  named,
+  number,
+  type Option,
+  text,
+  words,
+} from './config/option.js';
 export type { Options } from './config/schema.js';
 export { decoderSize, encoderSize } from './config/sizes.js';
 export type * from './contract/data-sets.js';

@@ -78,15 +78,14 @@ const ROOMS = FLOORS.filter((floor) => floor.startsWith('core/') && !floor.endsW
 const UNFINISHED = {
   imports: [
     'core/base -> core/data',
-    'core/config -> core/plugins',
     'core/data -> core/plugin.ts',
     'core/data -> core/run',
     'core/data -> core/report',
     'core/eval -> core/run',
     'core/optim -> core/plugin.ts',
   ],
-  circles: ['core/data/', 'core/fetch/', 'commands/'],
-  rooms: ['core/config', 'core/data'],
+  circles: ['core/data/', 'core/fetch/'],
+  rooms: ['core/data'],
   long: ['core/report/mask-preview.ts', 'core/run/loop.ts', 'core/run/pretrain.ts'],
 };
 

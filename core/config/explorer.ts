@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { PublicExplorer } from 'cosmiconfig';
+import { PROGRAM } from '../base/program.js';
 
 /** Extensions for which cosmiconfig is given the loader; it takes 'noExt' for none and 'default' for others. */
 const ALL = ['.json', '.yaml', '.yml', '.js', '.mjs', '.cjs', '.ts', 'noExt', 'default'];
@@ -22,7 +23,7 @@ export async function explorerOf(
   const here = process.cwd();
   process.chdir(OWN_FOLDER);
   try {
-    return cosmiconfig('ijepa', { searchPlaces, loaders, cache: false });
+    return cosmiconfig(PROGRAM, { searchPlaces, loaders, cache: false });
   } finally {
     process.chdir(here);
   }

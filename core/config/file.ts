@@ -1,14 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { access, constants, readdir, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, extname, resolve } from 'node:path';
+import { basename, dirname, extname, isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { CosmiconfigResult } from 'cosmiconfig';
 import { explainSystemError, reasonOf, UserError } from '../base/errors.js';
+import { PROGRAM } from '../base/program.js';
 import { parseJson, readText } from '../base/text.js';
-import { isModulePath } from '../plugins/place.js';
 import { explorerOf } from './explorer.js';
-import { withoutRemoved } from './validate.js';
+import { readWords } from './option.js';
 import { LARGEST_CONFIGURATION, parseYaml } from './yaml.js';
 
 /** A configuration file that was found or named. */
@@ -17,8 +17,6 @@ export interface ConfigFile {
   preset: string | undefined;
   /** Its other entries, not yet checked. */
   options: Readonly<Record<string, unknown>>;
-  /** What it names that once was an option; it is passed over. */
-  removed: readonly string[];
   /** Other files that could be meant, which are passed over for this one. */
   others: readonly string[];
 }
@@ -34,13 +32,13 @@ const NOT_READ = ['.toml', '.json5', '.jsonc', '.hjson', '.ini', '.xml'];
 /** Where a configuration is looked for in the current folder, the first first. */
 const PLACES = [
   'package.json',
-  ...[...READ, ...NOT_READ].map((extension) => `ijepa.config${extension}`),
-  ...['', ...READ, ...NOT_READ].map((extension) => `.ijeparc${extension}`),
+  ...[...READ, ...NOT_READ].map((extension) => `${PROGRAM}.config${extension}`),
+  ...['', ...READ, ...NOT_READ].map((extension) => `.${PROGRAM}rc${extension}`),
 ];
 
 /**
- * Reads the configuration file that was named, or the one that lies in the current folder: `ijepa.config.*`,
- * `.ijeparc*`, or `ijepa` in package.json.
+ * Reads the configuration file that was named, or the one that lies in the current folder: `NAME.config.*`, `.NAMErc*`, or
+ * `NAME` in package.json, where NAME is the program's.
  *
  * A run's own config.yaml can be named: its section `run`, which records how the run came about, is passed over.
  * @throws UserError if the file cannot be read, is of a form that is not, or is not an object
@@ -74,8 +72,7 @@ function configOf(found: CosmiconfigResult, path: string, others: readonly strin
       expected: 'options by name, for example imageSize: 96',
     });
   }
-  const { preset, run: _record, ...given } = content as Record<string, unknown>;
-  const { options, removed } = withoutRemoved(given);
+  const { preset, run: _record, ...options } = content as Record<string, unknown>;
   if (preset !== undefined && typeof preset !== 'string') {
     throw new UserError(`preset in ${file} is not a name`, { expected: 'the name of a preset' });
   }
@@ -83,7 +80,6 @@ function configOf(found: CosmiconfigResult, path: string, others: readonly strin
     path: file,
     preset,
     options: { ...options, ...pluginsBeside(file, options.plugins) },
-    removed,
     others: others.map((name) => resolve(name)),
   };
 }
@@ -103,7 +99,7 @@ async function load(path: string): Promise<unknown> {
     if (explained instanceof UserError || !(error instanceof Error)) throw explained;
     throw new UserError(`${file} cannot be read as a configuration: ${reasonOf(error)}`, {
       expected: 'YAML, JSON or a module',
-      remedy: 'correct the file; `ijepa config` prints a complete one',
+      remedy: `correct the file; \`${PROGRAM} config\` prints a complete one`,
     });
   }
 }
@@ -144,21 +140,29 @@ function notRead(path: string, extension: string): UserError {
   const why = isTypeScript ? `Node ${process.versions.node} does not run TypeScript` : `the form ${extension} is not`;
   return new UserError(`${path} is not read: ${why}`, {
     expected:
-      'YAML (.yaml, .yml, .ijeparc), JSON (.json) or a module (.js, .mjs, .cjs; .ts, .mts, .cts from Node 22.18 on)',
+      'YAML (.yaml, .yml, or none), JSON (.json) or a module (.js, .mjs, .cjs; .ts, .mts, .cts from Node 22.18 on)',
     remedy: isTypeScript
       ? `rename it to ${extension.replace('t', 'j')} and leave types out, or use a later Node`
-      : 'write it in one of them: `ijepa config` prints a complete one in YAML',
+      : `write it in one of them: \`${PROGRAM} config\` prints a complete one in YAML`,
   });
 }
 
 /** Paths of plugins in a file are relative to its folder; where nothing lies there, to the current one. */
-function pluginsBeside(file: string, plugins: unknown): { plugins?: unknown } {
-  if (plugins === undefined) return {};
-  const place = (word: unknown) => (typeof word === 'string' && isModulePath(word) ? beside(file, word) : word);
-  return { plugins: Array.isArray(plugins) ? plugins.map(place) : place(plugins) };
+function pluginsBeside(file: string, given: unknown): { plugins?: unknown } {
+  if (given === undefined) return {};
+  const plugins = typeof given === 'string' ? readWords(given) : given;
+  if (!Array.isArray(plugins)) return { plugins };
+  return { plugins: plugins.map((word) => (typeof word === 'string' ? pathBeside(dirname(file), word) : word)) };
 }
 
-function beside(file: string, path: string): string {
-  const place = resolve(dirname(file), path);
-  return existsSync(place) ? place : resolve(path);
+/** The path of a module as seen from a folder, or from the current one where nothing lies there; other names stay. */
+export function pathBeside(folder: string, name: string): string {
+  if (!isModulePath(name)) return name;
+  const path = resolve(folder, name);
+  return existsSync(path) ? path : resolve(name);
+}
+
+/** Whether the name of a plugin is a path: ./mine.js, /plugins/mine, mine.mjs. Anything else is a package. */
+export function isModulePath(name: string): boolean {
+  return /^\.{1,2}(?:[\\/]|$)/.test(name) || isAbsolute(name) || ['.js', '.mjs', '.cjs'].includes(extname(name));
 }

@@ -2,14 +2,16 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import { writeFileAtomically } from '../base/atomic.js';
 import { reasonOf, UserError } from '../base/errors.js';
+import { PROGRAM } from '../base/program.js';
 import { readText } from '../base/text.js';
 import { programVersion } from '../base/version.js';
 import type { ImageCollection } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
-import { AUTO, formatValue } from './option.js';
-import { findMethod, type ResolvedOptions } from './resolve.js';
-import { flagOf, type MethodOptions, type Options, schemaOf } from './schema.js';
-import { validateOptions, withoutRemoved } from './validate.js';
+import { findMethod } from './choose-method.js';
+import { AUTO, flagOf, formatValue } from './option.js';
+import type { ResolvedOptions } from './resolve.js';
+import { type MethodOptions, type Options, schemaOf } from './schema.js';
+import { validateOptions, withDefaults } from './validate.js';
 import { LARGEST_CONFIGURATION, parseYaml } from './yaml.js';
 
 /** What a run's config.yaml says of how the run came about. */
@@ -40,7 +42,7 @@ export function newRunRecord<M extends MethodOptions>(
   const { name, version, device, threads } = engine;
   const run = {
     started: new Date().toISOString(),
-    versions: { ijepa: programVersion(), node: process.versions.node, engine: version },
+    versions: { [PROGRAM]: programVersion(), node: process.versions.node, engine: version },
     engine: { name, device, threads },
     microBatchSize,
     data: { images: images.length, fingerprint: images.fingerprint },
@@ -61,12 +63,12 @@ export async function writeRunRecord(path: string, { method, options, run }: Run
 
 /**
  * Reads a run's config.yaml.
- * @param methods those that there are
+ * @param methodsWith the methods that there are with some plugins
  * @throws UserError if it is not whole, or of a method that is not there
  */
 export async function readRunRecord<M extends MethodOptions>(
   path: string,
-  methods: readonly M[],
+  methodsWith: (plugins: readonly string[]) => Promise<readonly M[]>,
 ): Promise<RunRecord<M>> {
   const content = parseRecord(path, await readText(path, LARGEST_CONFIGURATION));
   const { run, ...recorded } = z.record(z.string(), z.unknown()).catch({}).parse(content);
@@ -77,13 +79,11 @@ export async function readRunRecord<M extends MethodOptions>(
       remedy: 'put it back as it was; if this is the file of something else, choose another --out',
     });
   }
-  const method = findMethod(methods, String(recorded.method ?? methods[0]?.name), path);
+  const plugins = z.array(z.string()).catch([]).parse(recorded.plugins);
+  const method = findMethod(await methodsWith(plugins), String(recorded.method), path);
   const schema = schemaOf(method);
-  const given = validateOptions(withoutRemoved(recorded).options, path, schema);
-  const options = Object.fromEntries(
-    Object.entries(schema).map(([name, { default: usual }]) => [name, given[name] === undefined ? usual : given[name]]),
-  );
-  return { method, options: options as unknown as Options, run: section.data };
+  const given = validateOptions(recorded, path, schema);
+  return { method, options: withDefaults(schema, given) as unknown as Options, run: section.data };
 }
 
 /**
@@ -100,10 +100,10 @@ export function compareWithRun(
     if (!option.mayChange) {
       const [was, now] = [formatValue(option, recorded[name]), formatValue(option, options[name])];
       throw new UserError(
-        `${flagOf(name)} cannot change when a run goes on: it was ${was}, ${origins[name]} says ${now}`,
+        `${flagOf(name, option)} cannot change when a run goes on: it was ${was}, ${origins[name]} says ${now}`,
         {
           expected: 'the options that the run was started with',
-          remedy: `leave ${flagOf(name)} out, or start a new run with another --out`,
+          remedy: `leave ${flagOf(name, option)} out, or start a new run with another --out`,
         },
       );
     }

@@ -1,54 +1,33 @@
-import { unknownName } from '../base/errors.js';
-import type { ConfigFile } from './file.js';
-import { parseValue } from './option.js';
-import { type MethodOptions, type Options, type Schema, schemaOf } from './schema.js';
-import { type GivenOptions, validateOptions } from './validate.js';
+import { UserError } from '../base/errors.js';
+import { chooseMethod, type FoundPreset, findPreset, type OptionSources } from './choose-method.js';
+import { flagOf, type Option, type OptionTable } from './option.js';
+import { type MethodOptions, type Options, schemaOf } from './schema.js';
+import { type GivenOptions, validateFlags, validateOptions } from './validate.js';
 
 /** Options with a value each, and where each value comes from, for people. */
 export interface ResolvedOptions<M extends MethodOptions = MethodOptions> {
   method: M;
-  schema: Schema;
+  schema: OptionTable;
   options: Options;
   origins: Readonly<Record<string, string>>;
 }
 
-const COMMAND_LINE = 'the command line';
-const PRESET = 'preset ';
-
-/** What can give options, from weakest to strongest. */
-export interface OptionSources<M extends MethodOptions = MethodOptions> {
-  /** The first is the usual one. */
-  methods: readonly M[];
-  preset?: string | undefined;
-  file?: Pick<ConfigFile, 'path' | 'preset' | 'options'> | undefined;
-  flags: GivenOptions;
-}
-
 /**
- * Resolves every option: defaults, then those of the method, the preset, the configuration file, flags. The method is the
- * one that is named, or that of the preset.
- * @throws UserError for an unknown method, preset or option, or a value that is not allowed
+ * Resolves every option: defaults, then those of the method, the preset, the configuration file, flags.
+ * @throws UserError for an unknown method, preset or option, an option of another method, or a value that is not allowed
  */
-export function resolveOptions<M extends MethodOptions>({
-  methods,
-  preset,
-  file,
-  flags,
-}: OptionSources<M>): ResolvedOptions<M> {
-  const presetName = preset ?? file?.preset;
-  const presetPlace = preset === undefined && file ? file.path : '';
-  const brought = presetName === undefined ? null : findPreset(methods, presetName, presetPlace);
-  const named = [
-    { value: flags.method, where: '' },
-    { value: file?.options.method, where: file?.path ?? '' },
-  ].find(({ value }) => value !== undefined);
-  const method = named ? findMethod(methods, String(named.value), named.where) : (brought?.method ?? (methods[0] as M));
+export function resolveOptions<M extends MethodOptions>(sources: OptionSources<M>): ResolvedOptions<M> {
+  const { methods, file, flags } = sources;
+  const method = chooseMethod(sources);
   const schema = schemaOf(method);
+  const preset = findPreset(sources);
+  refuseOthers(flags, '', method, methods);
+  if (file) refuseOthers(file.options, file.path, method, methods);
 
   const layers: { origin: string; values: GivenOptions }[] = [];
-  if (brought) layers.push({ origin: PRESET + presetName, values: fitting(brought, method, schema) });
+  if (preset) layers.push({ origin: `preset ${preset.name}`, values: fitting(preset, method, schema) });
   if (file) layers.push({ origin: file.path, values: validateOptions(file.options, file.path, schema) });
-  layers.push({ origin: 'flag', values: validateOptions(parsed(flags, schema), COMMAND_LINE, schema) });
+  layers.push({ origin: 'flag', values: validateFlags(flags, schema) });
 
   const options: Record<string, unknown> = {};
   const origins: Record<string, string> = {};
@@ -60,57 +39,41 @@ export function resolveOptions<M extends MethodOptions>({
   return { method, schema, options: { ...options, method: method.name } as unknown as Options, origins };
 }
 
-/** Flags are words; numbers and intervals are read from them. */
-function parsed(flags: GivenOptions, schema: Schema): GivenOptions {
-  const read = ([name, value]: [string, unknown]) => {
-    const option = schema[name];
-    return [name, option && typeof value === 'string' ? parseValue(option, value) : value];
-  };
-  return Object.fromEntries(Object.entries(flags).map(read));
-}
-
 /** Where an option's value was given, for messages; empty where it is the default. */
 export function placeOf({ origins }: Pick<ResolvedOptions, 'origins'>, name: string): string {
   const origin = origins[name];
   if (origin === undefined || origin === 'default') return '';
-  return origin === 'flag' ? COMMAND_LINE : origin;
-}
-
-/** @throws UserError with the nearest name where there is none */
-export function findMethod<M extends MethodOptions>(methods: readonly M[], name: string, where: string): M {
-  const found = methods.find((method) => method.name === name);
-  if (found) return found;
-  throw unknownName(
-    'method',
-    name,
-    methods.map((method) => method.name),
-    where,
-  );
-}
-
-interface BroughtPreset<M> {
-  method: M;
-  values: GivenOptions;
-}
-
-function findPreset<M extends MethodOptions>(methods: readonly M[], name: string, where: string): BroughtPreset<M> {
-  const method = methods.find(({ presets }) => Object.hasOwn(presets, name));
-  const preset = method?.presets[name];
-  if (method && preset) return { method, values: preset.options };
-  throw unknownName(
-    'preset',
-    name,
-    methods.flatMap(({ presets }) => Object.keys(presets)),
-    where,
-  );
+  return origin === 'flag' ? 'the command line' : origin;
 }
 
 /** What a preset says of the options that there are: those of another method have none of its own. */
-function fitting<M extends MethodOptions>(
-  { method, values }: BroughtPreset<M>,
-  chosen: M,
-  schema: Schema,
-): GivenOptions {
+function fitting<M extends MethodOptions>(preset: FoundPreset<M>, chosen: M, schema: OptionTable): GivenOptions {
+  const { method, values } = preset;
   if (method === chosen) return values;
   return Object.fromEntries(Object.entries(values).filter(([name]) => name in schema && !(name in method.options)));
+}
+
+/** Options that the run's method does not have, but others do. */
+function refuseOthers(
+  given: GivenOptions,
+  where: string,
+  chosen: MethodOptions,
+  methods: readonly MethodOptions[],
+): void {
+  const schema = schemaOf(chosen);
+  for (const name of Object.keys(given).filter((name) => !Object.hasOwn(schema, name))) {
+    const others = methods.filter(({ options }) => Object.hasOwn(options, name));
+    const [other] = others;
+    if (!other) continue;
+    const flag = flagOf(name, other.options[name] as Option<unknown>);
+    const names = others.map((method) => method.name).join(', ');
+    throw new UserError(
+      `${where === '' ? flag : `${name} (${flag}) in ${where}`} is an option of the ` +
+        `method${others.length > 1 ? 's' : ''} ${names}; this run's method is ${chosen.name}`,
+      {
+        expected: `options of ${chosen.name}: ${Object.keys(chosen.options).join(', ')}; and those of all methods`,
+        remedy: `leave it out, or choose the method: --method ${other.name}`,
+      },
+    );
+  }
 }

@@ -2,348 +2,325 @@ import { DEVICES, ENGINE_NAMES } from '../engine/contract.js';
 import { ARCHITECTURE_NAMES, INITIALISATIONS } from '../nn/sizes.js';
 import { OPTIMISER_NAMES } from '../optim/optimiser.js';
 import { SCHEDULE_NAMES } from '../optim/schedules.js';
-import { automatic, choice, integer, interval, list, named, number, type Option, path } from './option.js';
-import type { Preset } from './presets.js';
+import {
+  automatic,
+  choice,
+  grouped,
+  integer,
+  interval,
+  named,
+  number,
+  type Option,
+  type OptionTable,
+  positional,
+  text,
+  type ValuesOf,
+  words,
+} from './option.js';
 
 /**
  * The options of every run, whatever its method. The order is that of help, tables and the resolved configuration; those of
  * the method come before them.
  */
 export const OPTIONS = {
-  method: named({
-    group: 'Method',
-    default: '', // the first method's name
-    nameOf: 'a method',
-    help: 'self-supervised method',
-  }),
-
-  data: list({
-    group: 'Data',
-    default: [],
-    mayChange: true,
-    help: 'folders of images (any depth), lists of image files (.txt), shards (.tar, of a server too), or the name of a data set',
-  }),
-  plugins: list({
-    group: 'Data',
-    default: [],
-    mayChange: true,
-    help: 'plugins that bring data sets, objectives, monitors: packages installed here, or modules beside the configuration file (./mine.js)',
-  }),
-  shuffleBuffer: automatic(
-    integer({
-      group: 'Data',
-      default: 0,
-      min: 2,
-      unit: 'images',
-      help: 'images that are shuffled among themselves, for data that are quick only where neighbours are read together, such as shards of a server',
+  ...grouped('Method', {
+    method: named({
+      default: '', // the first method's name
+      nameOf: 'a method',
+      help: 'self-supervised method',
     }),
-    'the whole data set',
-  ),
-  imageSize: integer({
-    group: 'Data',
-    default: 224,
-    min: 1,
-    max: 4096,
-    unit: 'pixels',
-    help: 'side of the square that the model sees',
   }),
-  cropScale: interval({
-    group: 'Data',
-    default: [0.3, 1],
-    min: 0,
-    max: 1,
-    open: true,
-    help: "part of the picture's area that a random crop covers",
-  }),
-  cropAspect: interval({
-    group: 'Data',
-    default: [3 / 4, 4 / 3],
-    min: 0,
-    open: true,
-    help: 'width / height of a random crop',
-  }),
-  flip: number({ group: 'Data', default: 0, min: 0, max: 1, help: 'probability of a left-right flip' }),
-  jitter: number({
-    group: 'Data',
-    default: 0,
-    min: 0,
-    max: 1,
-    help: 'strength of changes of colour, in 80% of the crops; 20% become grey',
-  }),
-  blur: number({
-    group: 'Data',
-    default: 0,
-    min: 0,
-    max: 1,
-    help: 'probability of a Gaussian blur, by 0.1 to 2 pixels',
-  }),
-  maxUnreadable: number({
-    group: 'Data',
-    default: 0.05,
-    min: 0,
-    max: 1,
-    mayChange: true,
-    help: 'part of the images that may be unreadable before training stops',
-  }),
-  maxMegapixels: number({
-    group: 'Data',
-    default: 100,
-    min: 0,
-    max: 10_000,
-    open: true,
-    unit: 'million pixels',
-    help: 'larger images count as unreadable',
-  }),
-  aheadMegabytes: number({
-    group: 'Data',
-    default: 256,
-    min: 0,
-    unit: 'MB',
-    mayChange: true,
-    help: 'memory for images that are decoded ahead of their step (never less than one batch); as much again for parts of shards that are fetched with a shuffle buffer',
-  }),
-  decodeThreads: automatic(
-    integer({
-      group: 'Data',
-      default: 0,
+  ...grouped('Data', {
+    data: positional(
+      words({
+        default: [],
+        mayChange: true,
+        help: 'folders of images (any depth), lists of image files (.txt), shards (.tar, of a server too), or the name of a data set',
+      }),
+    ),
+    plugins: words({
+      default: [],
+      mayChange: true,
+      help: 'plugins that bring data sets, objectives, methods, monitors: packages installed here, or modules (./mine.js), which a file names as seen from its own folder',
+    }),
+    shuffleBuffer: automatic(
+      integer({
+        default: 0,
+        min: 2,
+        unit: 'images',
+        help: 'images that are shuffled among themselves, for data that are quick only where neighbours are read together, such as shards of a server',
+      }),
+      'the whole data set',
+    ),
+    imageSize: integer({
+      default: 224,
       min: 1,
-      max: 64,
-      mayChange: true,
-      help: 'threads that decode images; batches are the same with any number',
+      max: 4096,
+      unit: 'pixels',
+      help: 'side of the square that the model sees',
     }),
-    'the cores that the process may use, up to 8',
-  ),
-
-  arch: choice({
-    group: 'Model',
-    default: 'vit-small',
-    choices: ARCHITECTURE_NAMES,
-    help: 'size of the encoders and the predictor',
-  }),
-  patchSize: integer({
-    group: 'Model',
-    default: 16,
-    min: 1,
-    unit: 'pixels',
-    help: 'side of a patch; divides the image size',
-  }),
-  dim: automatic(
-    integer({ group: 'Model', default: 0, min: 4, help: 'width of the encoders; a multiple of 4 and of the heads' }),
-    'as arch',
-  ),
-  depth: automatic(integer({ group: 'Model', default: 0, min: 1, help: 'blocks of the encoders' }), 'as arch'),
-  heads: automatic(
-    integer({ group: 'Model', default: 0, min: 1, help: 'attention heads of encoders and predictor' }),
-    'as arch',
-  ),
-  init: choice({
-    group: 'Model',
-    default: 'scaled',
-    choices: INITIALISATIONS,
-    help: "how weights start: with the depth-scaled residual layers of the reference's design, or without, as its code in effect does",
-  }),
-
-  epochs: integer({ group: 'Optimisation', default: 100, min: 1, help: 'passes over the data' }),
-  batchSize: integer({ group: 'Optimisation', default: 64, min: 2, unit: 'images', help: 'images a step' }),
-  microBatchSize: automatic(
-    integer({
-      group: 'Optimisation',
+    cropScale: interval({
+      default: [0.3, 1],
+      min: 0,
+      max: 1,
+      open: true,
+      help: "part of the picture's area that a random crop covers",
+    }),
+    cropAspect: interval({
+      default: [3 / 4, 4 / 3],
+      min: 0,
+      open: true,
+      help: 'width / height of a random crop',
+    }),
+    flip: number({ default: 0, min: 0, max: 1, help: 'probability of a left-right flip' }),
+    jitter: number({
       default: 0,
+      min: 0,
+      max: 1,
+      help: 'strength of changes of colour, in 80% of the crops; 20% become grey',
+    }),
+    blur: number({
+      default: 0,
+      min: 0,
+      max: 1,
+      help: 'probability of a Gaussian blur, by 0.1 to 2 pixels',
+    }),
+    maxUnreadable: number({
+      default: 0.05,
+      min: 0,
+      max: 1,
+      mayChange: true,
+      help: 'part of the images that may be unreadable before training stops',
+    }),
+    maxMegapixels: number({
+      default: 100,
+      min: 0,
+      max: 10_000,
+      open: true,
+      unit: 'million pixels',
+      help: 'larger images count as unreadable',
+    }),
+    aheadMegabytes: number({
+      default: 256,
+      min: 0,
+      unit: 'MB',
+      mayChange: true,
+      help: 'memory for images that are decoded ahead of their step (never less than one batch); as much again for parts of shards that are fetched with a shuffle buffer',
+    }),
+    decodeThreads: automatic(
+      integer({
+        default: 0,
+        min: 1,
+        max: 64,
+        mayChange: true,
+        help: 'threads that decode images; batches are the same with any number',
+      }),
+      'the cores that the process may use, up to 8',
+    ),
+  }),
+  ...grouped('Model', {
+    arch: choice({
+      default: 'vit-small',
+      choices: ARCHITECTURE_NAMES,
+      help: 'size of the encoders and the predictor',
+    }),
+    patchSize: integer({
+      default: 16,
       min: 1,
-      unit: 'images',
-      mayChange: true,
-      help: 'images computed at once; less takes less memory and gives the same step',
+      unit: 'pixels',
+      help: 'side of a patch; divides the image size',
     }),
-    'the whole batch, or as many as fit into the memory of the engine',
-  ),
-  learningRate: number({
-    group: 'Optimisation',
-    default: 1e-3,
-    min: 0,
-    help: 'largest learning rate, at the end of the warm-up',
+    dim: automatic(
+      integer({ default: 0, min: 4, help: 'width of the encoders; a multiple of 4 and of the heads' }),
+      'as arch',
+    ),
+    depth: automatic(integer({ default: 0, min: 1, help: 'blocks of the encoders' }), 'as arch'),
+    heads: automatic(integer({ default: 0, min: 1, help: 'attention heads of encoders and predictor' }), 'as arch'),
+    init: choice({
+      default: 'scaled',
+      choices: INITIALISATIONS,
+      help: "how weights start: with the depth-scaled residual layers of the reference's design, or without, as its code in effect does",
+    }),
   }),
-  startLearningRate: automatic(
-    number({ group: 'Optimisation', default: 0, min: 0, help: 'learning rate at the start of the warm-up' }),
-    'a fifth of the largest',
-  ),
-  finalLearningRate: number({
-    group: 'Optimisation',
-    default: 1e-6,
-    min: 0,
-    help: 'learning rate at the end of its cosine',
-  }),
-  warmupEpochs: automatic(
-    number({ group: 'Optimisation', default: 0, min: 0, unit: 'epochs', help: 'length of the warm-up' }),
-    'a tenth of the epochs',
-  ),
-  weightDecay: number({
-    group: 'Optimisation',
-    default: 0.04,
-    min: 0,
-    help: 'weight decay at the start of the run',
-  }),
-  finalWeightDecay: number({
-    group: 'Optimisation',
-    default: 0.4,
-    min: 0,
-    help: 'weight decay at the end of its schedule',
-  }),
-  weightDecaySchedule: choice({
-    group: 'Optimisation',
-    default: 'cosine',
-    choices: SCHEDULE_NAMES,
-    help: "how weight decay gets there: by half a cosine, as in the reference code, linearly, as in the paper's text, or not at all",
-  }),
-  optimiser: choice({
-    group: 'Optimisation',
-    default: OPTIMISER_NAMES[0],
-    choices: OPTIMISER_NAMES,
-    help: 'what updates weights: AdamW, SGD or LARS; the last two add weight decay to the gradient and need larger learning rates',
-  }),
-  momentum: number({
-    group: 'Optimisation',
-    default: 0.9,
-    min: 0,
-    below: 1,
-    help: 'momentum of SGD and LARS',
-  }),
-  beta1: number({
-    group: 'Optimisation',
-    default: 0.9,
-    min: 0,
-    below: 1,
-    help: "AdamW's decay of the gradients' average",
-  }),
-  beta2: number({
-    group: 'Optimisation',
-    default: 0.999,
-    min: 0,
-    below: 1,
-    help: "AdamW's decay of their squares' average",
-  }),
-  epsilon: number({
-    group: 'Optimisation',
-    default: 1e-8,
-    min: 0,
-    open: true,
-    help: "AdamW's addition to the denominator",
-  }),
-  scheduleStretch: number({
-    group: 'Optimisation',
-    default: 1,
-    min: 1,
-    help: 'lets all schedules end so many times later than the run (ipe_scale)',
-  }),
-
-  out: path({
-    group: 'Running',
-    default: null,
-    mayChange: true,
-    help: 'folder for the run: checkpoints, logs and pictures',
-  }),
-  seed: integer({
-    group: 'Running',
-    default: 0,
-    min: 0,
-    max: 2 ** 31 - 1,
-    help: 'fixes everything random: weights, order, crops, masks',
-  }),
-  engine: choice({
-    group: 'Running',
-    default: 'auto',
-    choices: ['auto', ...ENGINE_NAMES],
-    mayChange: true,
-    help: 'what computes; auto takes the fastest that is there',
-  }),
-  device: choice({
-    group: 'Running',
-    default: 'cpu',
-    choices: DEVICES,
-    mayChange: true,
-    help: 'what the engine onnx computes on: the processor, or a graphics card by WebGPU',
-  }),
-  threads: automatic(
-    integer({
-      group: 'Running',
-      default: 0,
+  ...grouped('Optimisation', {
+    epochs: integer({ default: 100, min: 1, help: 'passes over the data' }),
+    batchSize: integer({ default: 64, min: 2, unit: 'images', help: 'images a step' }),
+    microBatchSize: automatic(
+      integer({
+        default: 0,
+        min: 1,
+        unit: 'images',
+        mayChange: true,
+        help: 'images computed at once; less takes less memory and gives the same step',
+      }),
+      'the whole batch, or as many as fit into the memory of the engine',
+    ),
+    learningRate: number({
+      default: 1e-3,
+      min: 0,
+      help: 'largest learning rate, at the end of the warm-up',
+    }),
+    startLearningRate: automatic(
+      number({ default: 0, min: 0, help: 'learning rate at the start of the warm-up' }),
+      'a fifth of the largest',
+    ),
+    finalLearningRate: number({
+      default: 1e-6,
+      min: 0,
+      help: 'learning rate at the end of its cosine',
+    }),
+    warmupEpochs: automatic(
+      number({ default: 0, min: 0, unit: 'epochs', help: 'length of the warm-up' }),
+      'a tenth of the epochs',
+    ),
+    weightDecay: number({
+      default: 0.04,
+      min: 0,
+      help: 'weight decay at the start of the run',
+    }),
+    finalWeightDecay: number({
+      default: 0.4,
+      min: 0,
+      help: 'weight decay at the end of its schedule',
+    }),
+    weightDecaySchedule: choice({
+      default: 'cosine',
+      choices: SCHEDULE_NAMES,
+      help: "how weight decay gets there: by half a cosine, as in the reference code, linearly, as in the paper's text, or not at all",
+    }),
+    optimiser: choice({
+      default: OPTIMISER_NAMES[0],
+      choices: OPTIMISER_NAMES,
+      help: 'what updates weights: AdamW, SGD or LARS; the last two add weight decay to the gradient and need larger learning rates',
+    }),
+    momentum: number({ default: 0.9, min: 0, below: 1, help: 'momentum of SGD and LARS' }),
+    beta1: number({
+      default: 0.9,
+      min: 0,
+      below: 1,
+      help: "AdamW's decay of the gradients' average",
+    }),
+    beta2: number({
+      default: 0.999,
+      min: 0,
+      below: 1,
+      help: "AdamW's decay of their squares' average",
+    }),
+    epsilon: number({
+      default: 1e-8,
+      min: 0,
+      open: true,
+      help: "AdamW's addition to the denominator",
+    }),
+    scheduleStretch: number({
+      default: 1,
       min: 1,
-      max: 1024,
-      mayChange: true,
-      help: 'threads that compute at the same time, on engines that can choose',
+      help: 'lets all schedules end so many times later than the run (ipe_scale)',
     }),
-    'the cores that the process may use',
-  ),
-  memory: automatic(
-    integer({
-      group: 'Running',
-      default: 0,
-      min: 64,
-      unit: 'MiB',
+  }),
+  ...grouped('Running', {
+    out: text({
+      what: 'folder',
       mayChange: true,
-      help: 'memory that training may take; batches are computed in parts that fit',
+      help: 'where the run is kept: checkpoints, logs and pictures',
     }),
-    '60% of what is free; of a graphics card, 8 GiB',
-  ),
-  saveEverySteps: automatic(
-    integer({
-      group: 'Running',
+    seed: integer({
       default: 0,
+      min: 0,
+      max: 2 ** 31 - 1,
+      help: 'fixes everything random: weights, order, crops, masks',
+    }),
+    engine: choice({
+      default: 'auto',
+      choices: ['auto', ...ENGINE_NAMES],
+      mayChange: true,
+      help: 'what computes; auto takes the fastest that is there',
+    }),
+    device: choice({
+      default: 'cpu',
+      choices: DEVICES,
+      mayChange: true,
+      help: 'what the engine onnx computes on: the processor, or a graphics card by WebGPU',
+    }),
+    threads: automatic(
+      integer({
+        default: 0,
+        min: 1,
+        max: 1024,
+        mayChange: true,
+        help: 'threads that compute at the same time, on engines that can choose',
+      }),
+      'the cores that the process may use',
+    ),
+    memory: automatic(
+      integer({
+        default: 0,
+        min: 64,
+        unit: 'MiB',
+        mayChange: true,
+        help: 'memory that training may take; batches are computed in parts that fit',
+      }),
+      '60% of what is free; of a graphics card, 8 GiB',
+    ),
+    saveEverySteps: automatic(
+      integer({
+        default: 0,
+        min: 1,
+        unit: 'steps',
+        mayChange: true,
+        help: 'how often the latest checkpoint is written, beside after every epoch',
+      }),
+      'by time alone',
+    ),
+    saveEveryMinutes: number({
+      default: 30,
+      min: 0,
+      open: true,
+      unit: 'minutes',
+      mayChange: true,
+      help: 'longest time without a checkpoint being written',
+    }),
+    saveEveryEpochs: integer({
+      default: 10,
+      min: 1,
+      unit: 'epochs',
+      mayChange: true,
+      help: 'how often the checkpoint of an epoch is kept under its number',
+    }),
+    keepCheckpoints: integer({
+      default: 3,
+      min: 0,
+      mayChange: true,
+      help: 'how many of those are kept, the newest ones',
+    }),
+    watchEverySteps: integer({
+      default: 50,
       min: 1,
       unit: 'steps',
-      mayChange: true,
-      help: 'how often the latest checkpoint is written, beside after every epoch',
+      help: 'how often monitors look at the representations',
     }),
-    'by time alone',
-  ),
-  saveEveryMinutes: number({
-    group: 'Running',
-    default: 30,
-    min: 0,
-    open: true,
-    unit: 'minutes',
-    mayChange: true,
-    help: 'longest time without a checkpoint being written',
+    watchImages: integer({
+      default: 64,
+      min: 2,
+      max: 1024,
+      unit: 'images',
+      help: 'images at whose representations they look',
+    }),
+    monitors: words({
+      default: ['collapse'],
+      mayChange: true,
+      help: 'what looks at the representations: collapse, which says when they collapse, and monitors of plugins',
+    }),
   }),
-  saveEveryEpochs: integer({
-    group: 'Running',
-    default: 10,
-    min: 1,
-    unit: 'epochs',
-    mayChange: true,
-    help: 'how often the checkpoint of an epoch is kept under its number',
-  }),
-  keepCheckpoints: integer({
-    group: 'Running',
-    default: 3,
-    min: 0,
-    mayChange: true,
-    help: 'how many of those are kept, the newest ones',
-  }),
-  watchEverySteps: integer({
-    group: 'Running',
-    default: 50,
-    min: 1,
-    unit: 'steps',
-    help: 'how often monitors look at the representations',
-  }),
-  watchImages: integer({
-    group: 'Running',
-    default: 64,
-    min: 2,
-    max: 1024,
-    unit: 'images',
-    help: 'images at whose representations they look',
-  }),
-  monitors: list({
-    group: 'Running',
-    default: ['collapse'],
-    mayChange: true,
-    help: 'what looks at the representations: collapse, which says when they collapse, and monitors of plugins',
-  }),
-} as const satisfies Record<string, Option<never> | Option<unknown>>;
+} as const;
 
-/** Options by name: common ones, or those of a method too. */
-export type Schema = Readonly<Record<string, Option<unknown>>>;
+/** Options under a name. */
+export interface Preset {
+  /** What it is, in one line for people. */
+  summary: string;
+  /** Common options, and those of the method that brings the preset. */
+  options: Readonly<Record<string, unknown>>;
+}
 
 /** What configuration has to know of a method. */
 export interface MethodOptions {
@@ -352,38 +329,22 @@ export interface MethodOptions {
   readonly title: string;
   readonly summary: string;
   /** Of its own. */
-  readonly options: Schema;
+  readonly options: OptionTable;
   /** Defaults that differ from those of common options. */
   readonly defaults: Readonly<Record<string, unknown>>;
   readonly presets: Readonly<Record<string, Preset>>;
 }
 
 /** All options of runs with a method, its own first. */
-export function schemaOf({ name, options, defaults }: MethodOptions): Schema {
-  const common = Object.entries<Option<unknown>>({ ...OPTIONS, method: { ...OPTIONS.method, default: name } });
-  const changed = common.map(([option, about]) => [
+export function schemaOf({ name, options, defaults }: MethodOptions): OptionTable {
+  const changed = { ...defaults, method: name };
+  const common = Object.entries<Option<unknown>>(OPTIONS).map(([option, about]): [string, Option<unknown>] => [
     option,
-    option in defaults ? { ...about, default: defaults[option] } : about,
+    Object.hasOwn(changed, option) ? { ...about, default: changed[option as 'method'] } : about,
   ]);
-  const { method, ...rest } = Object.fromEntries(changed) as Schema & { method: Option<unknown> };
+  const { method, ...rest } = Object.fromEntries(common) as OptionTable & { method: Option<unknown> };
   return { method, ...options, ...rest };
 }
 
-type ValueOf<O> = O extends Option<infer T> ? T : never;
 /** A value for every common option, and for those of the method, which it knows the types of. */
-export type Options = { readonly [Name in keyof typeof OPTIONS]: ValueOf<(typeof OPTIONS)[Name]> } & {
-  readonly [own: string]: unknown;
-};
-
-/** Options that older configuration files may name: they are passed over. For each, what is used instead. */
-export const REMOVED_OPTIONS: Readonly<Record<string, string>> = {
-  cache: '`data pack --resize`',
-  cacheMegabytes: '`data pack --resize`',
-};
-
-/** The command-line flag of an option: imageSize -> --image-size. */
-export function flagOf(name: string): string {
-  if (name === 'data') return 'DATA...';
-  if (name === 'plugins' || name === 'monitors') return 'in a file only';
-  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-}
+export type Options = ValuesOf<typeof OPTIONS> & { readonly [own: string]: unknown };

@@ -1,8 +1,18 @@
 import { inspect } from 'node:util';
 import { z } from 'zod';
 import { nearestName, UserError, unknownName } from '../base/errors.js';
-import { AUTO, allowedValues, type Option, readInterval } from './option.js';
-import { flagOf, REMOVED_OPTIONS, type Schema } from './schema.js';
+import {
+  AUTO,
+  allowedValues,
+  flagOf,
+  type Option,
+  type OptionTable,
+  parseValue,
+  readInterval,
+  readWords,
+  takesAuto,
+  type ValuesOf,
+} from './option.js';
 
 /** Characters of a value that are shown. */
 const LONGEST_VALUE = 200;
@@ -12,35 +22,49 @@ export type GivenOptions = Readonly<Record<string, unknown>>;
 
 /**
  * Checks the names and values of options.
- * @param where where they were given, for messages: a file, or 'the command line'
+ * @param where in which file they were given, for messages; empty for the command line
  * @throws UserError for the first name or value that is wrong
  */
-export function validateOptions(given: GivenOptions, where: string, schema: Schema): GivenOptions {
+export function validateOptions(given: GivenOptions, where: string, table: OptionTable): GivenOptions {
   const checked: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(given)) {
-    const option = Object.hasOwn(schema, name) ? schema[name] : undefined;
-    if (!option) throw unknownName('option', name, Object.keys(schema), where);
-    const result = typeOf(option).safeParse(option.automatic !== undefined && value === AUTO ? null : value);
-    if (!result.success) {
-      const meant = option.choices && typeof value === 'string' ? nearestName(value, option.choices) : undefined;
-      throw new UserError(`${name} (${flagOf(name)}) in ${where} cannot be ${describeValue(value)}`, {
-        expected: allowedValues(option),
-        remedy: meant ? `did you mean '${meant}'?` : `correct the value of ${name}: ${option.help}`,
-      });
-    }
+    const option = Object.hasOwn(table, name) ? table[name] : undefined;
+    if (!option) throw unknownName('option', name, Object.keys(table), where);
+    const result = typeOf(option).safeParse(takesAuto(option) && value === AUTO ? null : value);
+    if (!result.success) throw refusal(name, option, value, where);
     checked[name] = result.data;
   }
   return checked;
 }
 
-/** Takes out what older versions had as options. @returns the other options, and the names of those that were there */
-export function withoutRemoved(given: Readonly<Record<string, unknown>>): {
-  options: Readonly<Record<string, unknown>>;
-  removed: readonly string[];
-} {
-  const isRemoved = (name: string) => Object.hasOwn(REMOVED_OPTIONS, name);
-  const removed = Object.keys(given).filter(isRemoved);
-  return { options: Object.fromEntries(Object.entries(given).filter(([name]) => !isRemoved(name))), removed };
+/** Reads what a command line said, words for the most part, and checks it. */
+export function validateFlags(given: GivenOptions, table: OptionTable): GivenOptions {
+  const read = Object.entries(given).map(([name, value]) => {
+    const option = table[name];
+    return [name, option ? parseValue(option, value) : value];
+  });
+  return validateOptions(Object.fromEntries(read), '', table);
+}
+
+/** A value for every option of a table: what was given, or the default. */
+export function withDefaults<Table extends OptionTable>(table: Table, given: GivenOptions): ValuesOf<Table> {
+  const values = Object.entries(table).map(([name, { default: usual }]) => [
+    name,
+    given[name] === undefined ? usual : given[name],
+  ]);
+  return Object.fromEntries(values);
+}
+
+function refusal(name: string, option: Option<unknown>, value: unknown, where: string): UserError {
+  const flag = flagOf(name, option);
+  const { choices } = option;
+  const wrong = [value].flat().find((word) => typeof word === 'string' && !choices?.includes(word));
+  const meant = choices && wrong !== undefined ? nearestName(String(wrong), choices) : undefined;
+  const what = where === '' ? flag : `${name} (${flag}) in ${where}`;
+  return new UserError(`${what} cannot be ${describeValue(value)}`, {
+    expected: allowedValues(option),
+    remedy: meant ? `did you mean '${meant}'?` : `correct the value of ${where === '' ? flag : name}: ${option.help}`,
+  });
 }
 
 /** A value about as it was written, as far as that helps: it may be as large, deep or circular as its file made it. */
@@ -79,8 +103,13 @@ function requiredTypeOf(option: Option<unknown>): z.ZodType {
     case 'name':
     case 'text':
       return z.string().min(1);
-    case 'list':
-      return z.preprocess((value) => (typeof value === 'string' ? [value] : value), z.array(z.string().min(1)));
+    case 'words': {
+      const word = option.choices ? z.enum(option.choices as [string, ...string[]]) : z.string().min(1);
+      const split = (value: string) => (option.spaced ? [value] : readWords(value));
+      return z.preprocess((value) => (typeof value === 'string' ? split(value) : value), z.array(word));
+    }
+    case 'flag':
+      return z.boolean();
   }
 }
 

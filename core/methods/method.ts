@@ -1,7 +1,6 @@
 import type { RandomStream } from '../base/random.js';
 import type { Option } from '../config/option.js';
-import type { Preset } from '../config/presets.js';
-import type { Options } from '../config/schema.js';
+import type { Options, Preset } from '../config/schema.js';
 import type { ExtensionOf } from '../contract/extension.js';
 import type { DrawnNumbers, PredictionLoss, Regularizer } from '../contract/objectives.js';
 import type { CropSettings } from '../data/crop.js';

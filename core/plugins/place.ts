@@ -1,13 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { extname, isAbsolute, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { textOf } from '../base/text.js';
-
-/** Whether the name of a plugin is a path: ./mine.js, /plugins/mine, mine.mjs. Anything else is a package. */
-export function isModulePath(name: string): boolean {
-  return /^\.{1,2}(?:[\\/]|$)/.test(name) || isAbsolute(name) || ['.js', '.mjs', '.cjs'].includes(extname(name));
-}
+import { isModulePath } from '../config/file.js';
 
 /**
  * The file of a plugin: a module's path, or the entry of a package as seen from a folder.

@@ -84,7 +84,8 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
 /** @param lock taken as soon as the folder is there */
 async function pretrainLocked(request: PretrainRequest, out: string, lock: FileLock): Promise<PretrainSummary> {
   const { console, resolved } = request;
-  const known = request.methods(await request.plugins(resolved.options.plugins));
+  const known = async (recorded: readonly string[]) =>
+    request.methods(await request.plugins(placeOf(resolved, 'plugins') ? resolved.options.plugins : recorded));
   const record = request.resume ? await readRunRecord((await openRunFolder(out, lock)).config, known) : null;
   if (!record) await checkNewRun(out, request.force, lock, known);
   const definition = record?.method ?? resolved.method;
@@ -204,13 +205,13 @@ async function checkNewRun(
   out: string,
   force: boolean,
   lock: FileLock,
-  methods: readonly MethodDefinition[],
+  methodsWith: (plugins: readonly string[]) => Promise<readonly MethodDefinition[]>,
 ): Promise<void> {
   await checkFolder(out, force);
   await lock.check();
   const { config } = runFolder(out);
   if (!existsSync(config)) return;
-  await readRunRecord(config, methods).catch((error: unknown) => {
+  await readRunRecord(config, methodsWith).catch((error: unknown) => {
     if (!(error instanceof UserError)) throw error;
     throw new UserError(`${out} holds files, but no run that --force could delete: ${error.message}`, {
       expected: `a folder whose config.yaml was written by ${PROGRAM} pretrain`,

@@ -81,7 +81,7 @@ async function summarise(
   methods: readonly MethodOptions[],
   results: readonly Found[],
 ): Promise<RunSummary> {
-  const record = await readRunRecord(files.config, methods);
+  const record = await readRunRecord(files.config, async () => methods);
   const { epochs } = record.options;
   const totalSteps = totalStepsOf(record);
   const row = await readLastRow(files);

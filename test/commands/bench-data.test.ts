@@ -33,7 +33,7 @@ test('what makes no sense is refused with what to do', async (t) => {
     [['--batches', '5'], /--batches needs --data/],
     [['--data', folder, '--steps', '3'], /--steps is about the training step/],
     [['--data', folder, '--batches', '0'], /--batches cannot be 0/],
-    [['--data', folder, '--batch-size', 'many'], /--batch-size cannot be many/],
+    [['--data', folder, '--batch-size', 'many'], /--batch-size cannot be "many"/],
     [['--data', folder], /a batch of 64 images is more than the 1 in/],
     [['--data', join(folder, 'nowhere')], /nowhere does not exist/],
   ] as const) {

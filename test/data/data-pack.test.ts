@@ -5,8 +5,6 @@ import { cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'nod
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import sharp from 'sharp';
-import type { PackFlags } from '../../commands/data.js';
-import { runDataPack } from '../../commands/data-pack-run.js';
 import { UserError } from '../../core/base/errors.js';
 import { openFolders } from '../../core/data/folder.js';
 import { openData } from '../../core/data/open.js';
@@ -17,7 +15,7 @@ import { DATA_SETS } from '../../plugins/index.js';
 import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { serveFolder } from '../helpers/faulty-server.js';
 import { FIXTURES } from '../helpers/paths.js';
-import { contentOf, pack, writePictures } from '../helpers/shards.js';
+import { contentOf, pack, packData, writePictures } from '../helpers/shards.js';
 
 const TINY = SMALLEST.slice(1);
 const LABELLED = join(FIXTURES, 'data', 'folder');
@@ -75,10 +73,10 @@ test('packing twice gives the same bytes, wherever the pictures lie and whatever
 test('shards that are packed again have the same bytes, with classes or without', async (t) => {
   const { folder, out } = await packed(t);
   const labelled = join(folder, 'labelled');
-  t.is(await runDataPack([`folder:${LABELLED}`], { out: labelled, imagesPerShard: 10 }, DATA_SETS), 0);
+  t.is(await packData([`folder:${LABELLED}`], { out: labelled, imagesPerShard: 10 }, DATA_SETS), 0);
   for (const [at, source] of [out, labelled].entries()) {
     const again = join(folder, `again-${at}`);
-    t.is(await runDataPack([source], { out: again, imagesPerShard: 10 }, DATA_SETS), 0);
+    t.is(await packData([source], { out: again, imagesPerShard: 10 }, DATA_SETS), 0);
     const { 'index.json': index, ...expected } = await contentOf(source);
     const { 'index.json': other, ...found } = await contentOf(again);
     t.deepEqual(found, expected);
@@ -186,8 +184,8 @@ test('images that cannot be read are left out, counted and listed; with none lef
 test('what cannot be meant is refused before anything is written', async (t) => {
   const { folder, pictures, out } = await packed(t, 5);
   const other = join(folder, 'other');
-  const refused = async (data: string[], flags: Partial<PackFlags>, message: RegExp) => {
-    await t.throwsAsync(runDataPack(data, { out: other, ...flags }, DATA_SETS), { instanceOf: UserError, message });
+  const refused = async (data: string[], flags: object, message: RegExp) => {
+    await t.throwsAsync(packData(data, { out: other, ...flags }, DATA_SETS), { instanceOf: UserError, message });
   };
   await refused([pictures], { out: join(pictures, 'x') }, /lies inside the data/);
   await refused([`folder:${LABELLED}`], { out: join(LABELLED, 'x') }, /lies inside the data/);
@@ -198,7 +196,7 @@ test('what cannot be meant is refused before anything is written', async (t) => 
   await refused([pictures, join(out, 'train-000000.tar')], {}, /cannot be mixed/);
   await refused([pictures], { quality: 80 }, /--quality says nothing without --resize/);
   await refused([pictures], { quality: 101, resize: 64 }, /--quality cannot be 101/);
-  await refused([pictures], { resize: 'big' }, /--resize cannot be big/);
+  await refused([pictures], { resize: 'big' }, /--resize cannot be "big"/);
   await refused([pictures], { imagesPerShard: 0 }, /--images-per-shard cannot be 0/);
   await refused([pictures], { imagesPerShard: 5, shardMegabytes: 5 }, /contradict one another/);
   t.deepEqual((await readdir(folder)).sort(), ['out', 'pictures']);

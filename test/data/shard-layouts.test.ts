@@ -2,7 +2,6 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
-import { runDataPack } from '../../commands/data-pack-run.js';
 import { UserError } from '../../core/base/errors.js';
 import { openFolders } from '../../core/data/folder.js';
 import { describeDataSet } from '../../core/data/info.js';
@@ -15,7 +14,7 @@ import { bytesOfName, PluginError } from '../../core/plugin.js';
 import webdataset from '../../plugins/webdataset/index.js';
 import { makeTar } from '../helpers/archives.js';
 import { temporaryFolder } from '../helpers/command.js';
-import { contentOf, pack, pictureOf, writeFiles, writePictures } from '../helpers/shards.js';
+import { contentOf, pack, packData, pictureOf, writeFiles, writePictures } from '../helpers/shards.js';
 
 const [SHARDS] = webdataset.dataSets;
 
@@ -120,7 +119,7 @@ test('classes that are texts are the classes, in their order; a mixture and a la
   t.deepEqual([0, 1, 2, 3].map(train.classOf), [1, 0, 2, 0]);
   t.deepEqual([tests.classOf(0), tests.item(0).labels], [2, { class: 2 }]);
   t.deepEqual(notes, []);
-  t.is(await runDataPack([folder], { out: join(root, 'packed') }, webdataset.dataSets), 0);
+  t.is(await packData([folder], { out: join(root, 'packed') }, webdataset.dataSets), 0);
   const repacked = await openClasses(join(root, 'packed'));
   t.deepEqual([repacked.classes, [0, 1, 2, 3].map(repacked.train.classOf)], [classes, [1, 0, 2, 0]]);
   await write(['dog', 'cat', 'cat', 'dog'], ['cow', 'dog']);

@@ -10,7 +10,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { UserError, unknownName } from '../../core/base/errors.js';
-import { readNumber } from '../../core/config/option.js';
 import { judge } from './judge.js';
 import type { FuzzedReader } from './reader.js';
 import { fuzzedReaders } from './table.js';
@@ -116,8 +115,8 @@ async function tryAgain(readers: readonly FuzzedReader[], input: string, place: 
 }
 
 function wholeNumber(flag: string, word: string): number {
-  const value = readNumber(word);
-  if (Number.isSafeInteger(value)) return value as number;
+  const value = Number(word);
+  if (word.trim() !== '' && Number.isSafeInteger(value)) return value;
   throw new UserError(`${flag} cannot be '${word}'`, { expected: 'a whole number' });
 }
 

@@ -2,10 +2,22 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
+import { runDataPack } from '../../commands/data-pack-run.js';
+import { PACK_OPTIONS } from '../../commands/options/data.js';
+import { validateFlags, withDefaults } from '../../core/config/validate.js';
 import { loadBatches } from '../../core/data/loader.js';
 import { type PackTask, packShards } from '../../core/data/shards/pack.js';
 import type { UnreadableImages } from '../../core/data/skipped.js';
-import type { ImageCollection } from '../../core/plugin.js';
+import type { DataSet, ImageCollection } from '../../core/plugin.js';
+
+/** `ijepa data pack DATA...` with some options, as if they stood on the command line. */
+export async function packData(
+  data: readonly string[],
+  options: object,
+  dataSets: readonly DataSet[],
+): Promise<number> {
+  return runDataPack(withDefaults(PACK_OPTIONS, validateFlags({ data, ...options }, PACK_OPTIONS)), dataSets);
+}
 
 /** A picture file of noise, another one for each number: JPEG or PNG as the name says. */
 export async function pictureOf(name: string, number: number): Promise<Buffer> {

@@ -1,4 +1,4 @@
-import type { Preset } from '../../config/presets.js';
+import type { Preset } from '../../config/schema.js';
 
 type Values = Preset['options'];
 

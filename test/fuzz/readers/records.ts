@@ -132,7 +132,7 @@ export const recordReaders: readonly FuzzedReader[] = [
     file: 'config.yaml',
     inputs: asFile(yaml),
     async read(path) {
-      const { method, options } = await readRunRecord(path, METHODS);
+      const { method, options } = await readRunRecord(path, async () => METHODS);
       assert(Object.keys(schemaOf(method)).every((name) => options[name] !== undefined));
     },
   },

@@ -1,0 +1,133 @@
+import { Argument, Command, Option as Flag } from 'commander';
+import {
+  allowedValues,
+  flagOf,
+  formatValue,
+  NONE,
+  type Option,
+  type OptionTable,
+  type ValuesOf,
+} from '../core/config/option.js';
+import { type ResolvedRun, type RunSources, resolveRun, runFlags, withNames } from './run-sources.js';
+
+/** A command as users see it, and what it does. */
+export interface CommandDefinition {
+  readonly name: string;
+  /** One line, for the list of commands. */
+  readonly summary: string;
+  readonly description?: string;
+  readonly options: OptionTable;
+  /** Which options of runs it has beside its own. */
+  readonly hasRunOption?: (name: string, option: Option<unknown>) => boolean;
+  readonly commands?: readonly CommandDefinition[];
+  /** Gives the exit code, where that is not 0. */
+  readonly run?: (options: never, resolved: never) => Promise<unknown>;
+}
+
+/** A command whose `run` gets a checked value for each of its options. */
+export function defineCommand<Table extends OptionTable>(
+  definition: Omit<CommandDefinition, 'hasRunOption'> & {
+    options: Table;
+    run?: (options: ValuesOf<Table>) => Promise<unknown>;
+  },
+): CommandDefinition {
+  return definition;
+}
+
+/** A command that has options of runs too, and gets them resolved: from its flags, a preset and a configuration file. */
+export function defineRunCommand<Table extends OptionTable>(
+  definition: CommandDefinition & {
+    options: Table;
+    hasRunOption: (name: string, option: Option<unknown>) => boolean;
+    run: (options: ValuesOf<Table>, resolved: ResolvedRun) => Promise<unknown>;
+  },
+): CommandDefinition {
+  return definition;
+}
+
+/**
+ * The command of commander's that a definition describes.
+ * @param sources of the options of runs, for commands that have some
+ * @param finish takes the exit code
+ */
+export function createCommand(
+  definition: CommandDefinition,
+  sources: RunSources,
+  finish: (exitCode: number) => void,
+): Command {
+  const { name, summary, description, hasRunOption, commands = [] } = definition;
+  const options = hasRunOption ? withNames(definition.options, sources) : definition.options;
+  const command = new Command(name).summary(summary);
+  if (description !== undefined) command.description(description);
+  const ofRun = runFlags(sources, (name, option) => !(name in options) && hasRunOption?.(name, option) === true);
+  const shown = { ...options, ...ofRun.shown };
+  for (const [name, option] of Object.entries(shown)) {
+    if (option.positional) command.addArgument(new Argument(argumentName(name, option), option.help));
+    else command.addOption(createFlag(name, option));
+  }
+  for (const [name, option] of Object.entries(ofRun.hidden)) command.addOption(createFlag(name, option).hideHelp());
+  for (const subcommand of commands) command.addCommand(createCommand(subcommand, sources, finish));
+  const run = definition.run as ((...args: readonly unknown[]) => Promise<unknown>) | undefined;
+  if (!run) return command;
+  return command.action(async () => {
+    const { validateFlags, withDefaults } = await import('../core/config/validate.js');
+    const given = { ...command.optsWithGlobals(), ...givenArguments(command, shown) };
+    const own = withDefaults(options, validateFlags(pick(given, options), options));
+    const flags = pick(given, { ...ofRun.shown, ...ofRun.hidden });
+    const exitCode = await (hasRunOption ? run(own, await resolveRun(sources, own, flags)) : run(own));
+    if (typeof exitCode === 'number') finish(exitCode);
+  });
+}
+
+/** An option's line in help: what it is, its values, unit and default. */
+export function describeOption(option: Option<unknown>): string {
+  const { kind, help, unit, choices, required, default: usual, automatic } = option;
+  if (kind === 'flag') return help;
+  const isFree = kind === 'text' || (kind === 'words' && !choices);
+  const values = isFree ? [] : [allowedValues(option) + (unit ? `, in ${unit}` : '')];
+  const value = formatValue(option, usual);
+  const defaults = isFree && value === NONE ? [] : [`default${isFree && automatic ? ':' : ''} ${value}`];
+  const facts = [...values, ...(required ? ['required'] : defaults)];
+  return facts.length > 0 ? `${help} (${facts.join('; ')})` : help;
+}
+
+function createFlag(name: string, option: Option<unknown>): Flag {
+  const { kind, group, required, spaced } = option;
+  const words = `${flagOf(name, option)}${kind === 'flag' ? '' : ` ${placeholderOf(option)}`}`;
+  const flag = new Flag(words, describeOption(option)).makeOptionMandatory(required === true);
+  if (group) flag.helpGroup(`${group}:`);
+  // Words of a flag that is given twice are gathered.
+  if (kind === 'words' && !spaced) flag.argParser((word, before?: string) => (before ? `${before},${word}` : word));
+  return flag;
+}
+
+function placeholderOf({ kind, what, spaced }: Option<unknown>): string {
+  const placeholders = {
+    integer: '<n>',
+    number: '<x>',
+    interval: '<from-to>',
+    choice: '<name>',
+    name: '<name>',
+    text: `<${(what ?? 'path').replaceAll(' ', '-')}>`,
+    words: `<${what ?? 'names'}${spaced ? '...' : ''}>`,
+    flag: '',
+  };
+  return placeholders[kind];
+}
+
+function argumentName(name: string, { kind, required }: Option<unknown>): string {
+  const word = kind === 'words' ? `${name}...` : name;
+  return required ? `<${word}>` : `[${word}]`;
+}
+
+/** What was given by its place. */
+function givenArguments(command: Command, table: OptionTable): Readonly<Record<string, unknown>> {
+  const names = Object.keys(table).filter((name) => table[name]?.positional);
+  const given = names.map((name, at): [string, unknown] => [name, command.processedArgs[at]]);
+  return Object.fromEntries(given.filter(([, value]) => !(Array.isArray(value) && value.length === 0)));
+}
+
+/** The values that were given of the options of a table. */
+function pick(given: Readonly<Record<string, unknown>>, table: OptionTable): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(given).filter(([name, value]) => name in table && value !== undefined));
+}

@@ -1,0 +1,148 @@
+import { UserError } from '../../core/base/errors.js';
+import {
+  automatic,
+  choice,
+  flag,
+  flagOf,
+  grouped,
+  integer,
+  named,
+  type Option,
+  optional,
+  positional,
+  required,
+  text,
+  type ValuesOf,
+  words,
+} from '../../core/config/option.js';
+import { OPTIONS } from '../../core/config/schema.js';
+import { METHODS } from '../../core/methods/registry.js';
+import type { BenchmarkName } from '../../core/train/benchmark.js';
+import { JSON_AT_END, JSON_DOCUMENT } from './shared.js';
+
+/** Where the options of runs come from, beside flags. */
+const CONFIGURATION_OPTIONS = grouped('Configuration', {
+  preset: optional(
+    named({ default: '', nameOf: 'a preset', help: 'options to start from; `ijepa methods` lists all' }),
+  ),
+  config: automatic(
+    text({ what: 'file', help: 'configuration file' }),
+    'ijepa.config.*, .ijeparc*, or "ijepa" in package.json, in this folder',
+  ),
+});
+
+export const PRETRAIN_OPTIONS = {
+  ...grouped('Run', {
+    resume: flag('go on with the run in --out from its newest checkpoint'),
+    force: flag('delete the run in --out and start anew'),
+    json: JSON_AT_END,
+  }),
+  ...CONFIGURATION_OPTIONS,
+};
+
+export const CONFIG_OPTIONS = {
+  ...grouped('Output', {
+    json: flag('print values and origins as one JSON document'),
+    table: flag('print the tables of all options and presets as Markdown'),
+  }),
+  ...CONFIGURATION_OPTIONS,
+};
+
+export const MASK_PREVIEW_OPTIONS = {
+  images: positional(
+    words({
+      default: [],
+      help: 'image files (a row each), or folders, lists and data sets (some of their images)',
+    }),
+  ),
+  ...grouped('Picture', {
+    out: required(text({ what: 'file', help: 'the PNG to write' })),
+    samples: integer({ default: 4, min: 1, max: 64, help: 'rows; image files are used in turn' }),
+    step: integer({ default: 1, min: 1, help: 'the training step whose masks are shown' }),
+    force: flag('replace a file that is there'),
+  }),
+  ...CONFIGURATION_OPTIONS,
+};
+
+/** The sizes that core/train/benchmark.ts has. */
+const BENCHMARK_NAMES = ['tiny', 'a', 'b'] as const satisfies readonly BenchmarkName[];
+const LOADING = 'Loading of images';
+const STEP = 'Training step';
+
+export const BENCH_OPTIONS = {
+  threads: { ...OPTIONS.threads, group: '', help: 'threads that compute, or decode' },
+  json: JSON_DOCUMENT,
+  ...grouped(STEP, {
+    method: { ...OPTIONS.method, default: METHODS[0]?.name ?? '', choices: METHODS.map(({ name }) => name) },
+    config: choice({
+      choices: BENCHMARK_NAMES,
+      default: 'b',
+      help: 'a: ViT-S/16 at 224 px; b: ViT-Ti/8 at 96 px; tiny: 4 blocks of 96 at 64 px',
+    }),
+    engine: words({
+      choices: OPTIONS.engine.choices as readonly (typeof OPTIONS.engine.default)[],
+      default: ['auto'],
+      help: 'one or several, with commas between',
+    }),
+    device: OPTIONS.device,
+    loss: automatic(
+      named({
+        default: '',
+        nameOf: 'a loss',
+        help: 'distance of predicted and target representations, of methods that have one: --set loss=NAME',
+      }),
+      'smooth-l1',
+    ),
+    regularizer: optional(
+      named({
+        default: '',
+        nameOf: 'a regularizer',
+        help: 'term against collapse, of methods that have one: --set regularizer=NAME',
+      }),
+    ),
+    set: words({
+      what: 'name=value',
+      default: [],
+      help: "the run's options, by the names that they have in files: decoderDepth=4,ema=0.99",
+    }),
+    steps: integer({ default: 7, min: 1, help: 'steps that are timed, after two that are not' }),
+    microBatchSize: automatic(
+      { ...OPTIONS.microBatchSize, default: 1, help: 'images computed at once' },
+      'the whole batch',
+    ),
+  }),
+  ...grouped(LOADING, {
+    data: words({
+      what: 'data',
+      default: [],
+      spaced: true,
+      help: 'folders of images, lists, shards, or the name of a data set',
+    }),
+    batchSize: { ...OPTIONS.batchSize, min: 1, help: 'images a batch' },
+    imageSize: { ...OPTIONS.imageSize, help: 'side of the crops' },
+    batches: integer({ default: 30, min: 1, help: 'batches that are timed, after three that are not' }),
+  }),
+};
+
+/**
+ * Sees to it that options are about the measurement that is asked for.
+ * @throws UserError for one that says nothing to it
+ */
+export function requireOneMeasurement(options: BenchOptions): void {
+  const hasData = options.data.length > 0;
+  const useless = Object.entries<Option<unknown>>(BENCH_OPTIONS).find(([name, { group, default: usual }]) => {
+    const isGiven = JSON.stringify(options[name as keyof BenchOptions]) !== JSON.stringify(usual);
+    return isGiven && group === (hasData ? STEP : LOADING);
+  });
+  if (!useless) return;
+  const flag = flagOf(...useless);
+  throw new UserError(
+    hasData ? `${flag} is about the training step, --data about loading images` : `${flag} needs --data`,
+    { remedy: hasData ? 'leave one of the two out' : 'add --data DIR, or leave it out' },
+  );
+}
+
+export type PretrainOptions = ValuesOf<typeof PRETRAIN_OPTIONS>;
+export type ConfigOptions = ValuesOf<typeof CONFIG_OPTIONS>;
+export type MaskPreviewOptions = ValuesOf<typeof MASK_PREVIEW_OPTIONS>;
+export type BenchOptions = ValuesOf<typeof BENCH_OPTIONS>;

@@ -1,0 +1,154 @@
+import { readdirSync } from 'node:fs';
+import { Command } from 'commander';
+import { PROGRAM } from '../core/base/program.js';
+import { chooseMethod } from '../core/config/choose-method.js';
+import type { ConfigFile } from '../core/config/file.js';
+import { type Option, type OptionTable, readWords } from '../core/config/option.js';
+import type { ResolvedOptions } from '../core/config/resolve.js';
+import { schemaOf } from '../core/config/schema.js';
+import type { MethodDefinition } from '../core/methods/method.js';
+import { METHODS } from '../core/methods/registry.js';
+
+/** Options of a run, resolved. */
+export type ResolvedRun = ResolvedOptions<MethodDefinition>;
+
+/**
+ * What options of runs come from beside flags. It is read before the command line is, because it decides which flags there
+ * are: those of the method, which a plugin may bring.
+ */
+export interface RunSources {
+  /** The first is the usual one. */
+  methods: readonly MethodDefinition[];
+  /** The one that the command line asks for. */
+  method: MethodDefinition;
+  file?: ConfigFile | undefined;
+}
+
+/** The program's own methods, without any file. */
+export const OWN_SOURCES: RunSources = { methods: METHODS, method: METHODS[0] as MethodDefinition };
+
+/**
+ * Reads the configuration file and the plugins that the words of a command line name, or the file that lies in the current
+ * folder. A run that goes on has its own options; those of the current folder are for new runs.
+ * @throws UserError if one of them cannot be read
+ */
+export async function readSources(words: readonly string[]): Promise<RunSources> {
+  const { config, resume = false, out, plugins, ...flags } = scan(words);
+  const isRead = config !== undefined || (!resume && mayBeConfigured());
+  if (!isRead && !resume && plugins === undefined) return { ...OWN_SOURCES, method: methodOf(METHODS, flags) };
+  const { readConfigFile } = await import('../core/config/file.js');
+  const file = isRead ? await readConfigFile(config) : undefined;
+  const recorded = resume ? await recordedRun(out ?? file?.options.out) : undefined;
+  const named = plugins === undefined ? (file ?? recorded)?.options.plugins : await namesOfFlag(plugins);
+  const methods = named === undefined ? METHODS : await methodsWith(named);
+  const usual = methods.find(({ name }) => name === recorded?.options.method);
+  const ordered = usual ? [usual, ...methods.filter((method) => method !== usual)] : methods;
+  return { methods: ordered, method: methodOf(ordered, flags, file), file };
+}
+
+/** The flags for options of runs: shown in help, the method's own first; and those of other methods, which are understood. */
+export function runFlags(
+  sources: RunSources,
+  isThere: (name: string, option: Option<unknown>) => boolean,
+): { shown: OptionTable; hidden: OptionTable } {
+  const { methods, method } = sources;
+  const schema = schemaOf(method);
+  const group = `${method.title} (--method ${method.name})`;
+  const shown = Object.entries(schema)
+    .filter(([name, option]) => isThere(name, option))
+    .map(([name, option]) => [name, name in method.options ? { ...option, group } : option]);
+  const hidden = methods
+    .flatMap(({ options }) => Object.entries(options))
+    .filter(([name, option]) => !(name in schema) && isThere(name, option));
+  return { shown: withNames(Object.fromEntries(shown), sources), hidden: Object.fromEntries(hidden) };
+}
+
+/** Options that name a method or a preset, with the names that there are for help. */
+export function withNames(table: OptionTable, { methods, method }: RunSources): OptionTable {
+  const names: Readonly<Record<string, readonly string[]>> = {
+    method: methods.map(({ name }) => name),
+    preset: Object.keys(method.presets),
+  };
+  return Object.fromEntries(
+    Object.entries(table).map(([name, option]) => {
+      const usual = name === 'method' && { default: methods[0]?.name };
+      return [name, names[name] ? { ...option, ...usual, choices: names[name] } : option];
+    }),
+  );
+}
+
+/**
+ * Resolves the options of a run.
+ * @param own of the command: where it has `preset`, options start from that
+ */
+export async function resolveRun(
+  { methods, file }: RunSources,
+  own: Readonly<Record<string, unknown>>,
+  flags: Readonly<Record<string, unknown>>,
+): Promise<ResolvedRun> {
+  const { resolveOptions } = await import('../core/config/resolve.js');
+  for (const other of file?.others ?? []) {
+    process.stderr.write(`note: ${other} is passed over: ${file?.path} is the configuration that is used\n`);
+  }
+  const plugins = typeof flags.plugins === 'string' && { plugins: await namesOfFlag(flags.plugins) };
+  const preset = typeof own.preset === 'string' ? own.preset : undefined;
+  return resolveOptions({ methods, preset, file, flags: { ...flags, ...plugins } });
+}
+
+/** What of a command line decides which options of runs there are. */
+function scan(words: readonly string[]) {
+  const command = new Command().exitOverride().configureOutput({ writeErr: () => {} });
+  for (const name of ['config', 'out', 'plugins', 'method', 'preset']) command.option(`--${name} <word>`);
+  command.option('--resume');
+  try {
+    command.parseOptions([...words]);
+  } catch {
+    // a flag without its value: told when the whole command line is read
+  }
+  return command.opts<
+    Partial<Record<'config' | 'out' | 'plugins' | 'method' | 'preset', string>> & { resume?: true }
+  >();
+}
+
+/** Whether something in the current folder may be a configuration. */
+function mayBeConfigured(): boolean {
+  const isConfiguration = (name: string) =>
+    name === 'package.json' || name.startsWith(`${PROGRAM}.config.`) || name.startsWith(`.${PROGRAM}rc`);
+  try {
+    return readdirSync('.').some(isConfiguration);
+  } catch {
+    return false; // nothing is looked for where nothing can be listed
+  }
+}
+
+/** What the run in a folder says of itself, as far as it can be read: what is wrong with it is told when it goes on. */
+async function recordedRun(out: unknown): Promise<ConfigFile | undefined> {
+  if (typeof out !== 'string') return undefined;
+  const { readConfigFile } = await import('../core/config/file.js');
+  const { runFolder } = await import('../core/run/run-folder.js');
+  return readConfigFile(runFolder(out).config).catch(() => undefined);
+}
+
+async function methodsWith(plugins: unknown): Promise<readonly MethodDefinition[]> {
+  const { methodsOf, pluginNames, pluginsWith } = await import('./plugins.js');
+  return methodsOf(await pluginsWith(pluginNames(plugins)));
+}
+
+/** The method to be shown; a name that is wrong is told when options are resolved. */
+function methodOf(
+  methods: readonly MethodDefinition[],
+  { preset, method }: { preset?: string; method?: string },
+  file?: ConfigFile,
+): MethodDefinition {
+  try {
+    return chooseMethod({ methods, preset, file, flags: { method } });
+  } catch {
+    return methods[0] as MethodDefinition;
+  }
+}
+
+/** The names of the option `plugins` as its flag has them; paths are seen from the current folder. */
+async function namesOfFlag(words: string): Promise<readonly string[]> {
+  const { pathBeside } = await import('../core/config/file.js');
+  return readWords(words).map((name) => pathBeside('.', name));
+}
