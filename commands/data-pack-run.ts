@@ -1,10 +1,9 @@
-import { count, quote } from '../core/base/console.js';
+import { count, createConsole, formatBytes, quote } from '../core/base/console.js';
 import { UserError } from '../core/base/errors.js';
-import { createAmounts, formatBytes } from '../core/base/transfer-progress.js';
+import { checkOutside } from '../core/base/folders.js';
 import { OPTIONS } from '../core/config/schema.js';
-import { openDataSet } from '../core/data/labelled.js';
-import { findDataSet, openData, splitName } from '../core/data/open.js';
-import { checkOutside } from '../core/data/outside.js';
+import { findDataSet, openDataSet, splitName } from '../core/data/data-set.js';
+import { openData } from '../core/data/open.js';
 import { areShards, findShards } from '../core/data/shards/find.js';
 import { openShards } from '../core/data/shards/open.js';
 import { type PackSummary, packShards } from '../core/data/shards/pack.js';
@@ -26,13 +25,13 @@ export async function runDataPack(options: PackOptions, dataSets: readonly DataS
   const settings = settingsOf(options);
   const names = dataSets.map(({ name }) => name);
   checkOutside(out, data, names, 'the folder for shards');
-  const amounts = createAmounts(json);
-  const onStop = () => amounts.line('stopped; whole shards are kept, go on with the same command');
+  const console = createConsole(json);
+  const onStop = () => console.line('stopped; whole shards are kept, go on with the same command');
   return stoppable(async (signal) => {
     const { notes = [], ...images } = await openForPacking(data, dataSets);
-    for (const note of notes) amounts.line(`note       ${note}`);
-    const summary = await packShards({ ...settings, ...images, folder: out, amounts, signal });
-    tell(amounts.line, summary);
+    for (const note of notes) console.line(`note       ${note}`);
+    const summary = await packShards({ ...settings, ...images, folder: out, console, signal });
+    tell(console.line, summary);
     if (json) process.stdout.write(`${JSON.stringify({ ...summary, notes })}\n`);
     return 0;
   }, onStop);

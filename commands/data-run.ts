@@ -1,14 +1,11 @@
-import { quote } from '../core/base/console.js';
+import { createConsole, quote } from '../core/base/console.js';
 import { UserError } from '../core/base/errors.js';
-import { createAmounts } from '../core/base/transfer-progress.js';
+import { checkOutputFile } from '../core/base/folders.js';
 import { OPTIONS } from '../core/config/schema.js';
+import { type OpenedDataSet, openDataSet, requireDataSet, splitName } from '../core/data/data-set.js';
 import { type DownloadSummary, downloadDataSet } from '../core/data/download.js';
 import { classExamples, imageExamples } from '../core/data/examples.js';
 import { type DataInfo, describeDataSet } from '../core/data/info.js';
-import { type OpenedDataSet, openDataSet } from '../core/data/labelled.js';
-import { requireDataSet } from '../core/data/named.js';
-import { splitName } from '../core/data/open.js';
-import { checkPlace } from '../core/data/outside.js';
 import type { DataSet } from '../core/plugin.js';
 import { writeContactSheet } from '../core/report/contact-sheet.js';
 import { dataInfoLines } from '../core/report/data-info.js';
@@ -52,16 +49,16 @@ export async function runDataInfo(
   { name: word, dir, json, sheet, force, checkAll }: InfoOptions,
   dataSets: readonly DataSet[],
 ): Promise<number> {
-  const amounts = createAmounts(json);
-  if (sheet !== null) checkPlace(sheet, '--sheet', force);
+  const console = createConsole(json);
+  if (sheet !== null) checkOutputFile(sheet, '--sheet', force);
   return stoppable(async (signal) => {
     const [name, argument] = splitName(word);
     const opened = await openDataSet(requireDataSet(name, dataSets), dir ?? argument);
-    const info = await describeDataSet(opened, { checkAll, pixelLimit: PIXEL_LIMIT, amounts, signal });
-    for (const line of dataInfoLines(info)) amounts.line(line);
+    const info = await describeDataSet(opened, { checkAll, pixelLimit: PIXEL_LIMIT, console, signal });
+    for (const line of dataInfoLines(info)) console.line(line);
     if (sheet !== null) {
       await drawSheet(sheet, opened, info);
-      amounts.line(`look at    ${sheet}`);
+      console.line(`look at    ${sheet}`);
     }
     if (json) process.stdout.write(`${JSON.stringify({ ...info, sheet })}\n`);
     const isWhole = info.splits.every(({ unreadable }) => unreadable.length === 0) && !info.damaged?.length;
@@ -74,7 +71,7 @@ export async function runDataDownload(
   { name, dir: folder, mirror, keepArchives, json }: DownloadOptions,
   dataSets: readonly DataSet[],
 ): Promise<number> {
-  const amounts = createAmounts(json);
+  const console = createConsole(json);
   const dataSet = requireDataSet(name, dataSets);
   const goOn = `npx ijepa data download ${name} ${quote(folder)}${mirror === null ? '' : ` --mirror ${quote(mirror)}`}`;
   return stoppable(
@@ -84,14 +81,14 @@ export async function runDataDownload(
         folder,
         mirror: mirror ?? undefined,
         keepArchives,
-        amounts,
+        console,
         signal,
       });
-      tell(amounts.line, dataSet, summary);
+      tell(console.line, dataSet, summary);
       if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
       return 0;
     },
-    () => amounts.line(`stopped; what has arrived is kept, go on with: ${goOn}`),
+    () => console.line(`stopped; what has arrived is kept, go on with: ${goOn}`),
   );
 }
 

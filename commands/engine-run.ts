@@ -1,5 +1,5 @@
-import { commandName } from '../core/base/command-name.js';
 import { UserError } from '../core/base/errors.js';
+import { commandName } from '../core/base/program.js';
 import { ENGINE_NAMES, type Engine } from '../core/engine/contract.js';
 import { installOnnx, removeOnnx } from '../core/engine/install/onnx.js';
 import { hasRuntime, THIS_PLATFORM } from '../core/engine/install/place.js';

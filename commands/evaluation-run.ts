@@ -2,6 +2,7 @@ import { dirname, join } from 'node:path';
 import { removeLeftOvers, writeFileAtomically } from '../core/base/atomic.js';
 import { type Console, createConsole } from '../core/base/console.js';
 import { explainWriteError, UserError } from '../core/base/errors.js';
+import { makeFolders } from '../core/base/folders.js';
 import { terminalOf } from '../core/base/terminal.js';
 import type { Engine } from '../core/engine/contract.js';
 import { outOfMemoryForFeatures } from '../core/engine/memory.js';
@@ -28,7 +29,6 @@ import { tableText } from '../core/report/table-text.js';
 import { evaluationTables } from '../core/report/tables.js';
 import { runCompute } from '../core/run/compute.js';
 import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
-import { makeFolders } from '../core/run/run-folder.js';
 import { extractionSettings } from './extraction.js';
 import type { EvaluationOptions, Format } from './options/evaluation.js';
 

@@ -1,5 +1,5 @@
 import { count, createConsole, formatDuration } from '../core/base/console.js';
-import { programVersion } from '../core/base/version.js';
+import { programVersion } from '../core/base/program.js';
 import { outOfMemoryForFeatures } from '../core/engine/memory.js';
 import { startEngine } from '../core/engine/start.js';
 import { type ExtractOptions, extractFeatures, type FeatureTable } from '../core/eval/features.js';

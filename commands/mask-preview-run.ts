@@ -3,13 +3,13 @@ import { stat } from 'node:fs/promises';
 import { createConsole } from '../core/base/console.js';
 import { UserError } from '../core/base/errors.js';
 import { systemPath } from '../core/base/file-names.js';
+import { checkOutputFile } from '../core/base/folders.js';
 import { RandomStream } from '../core/base/random.js';
 import type { Options } from '../core/config/schema.js';
 import { cropSettings } from '../core/data/crop.js';
 import { centreCrop } from '../core/data/image.js';
 import { cropsOfStep, requireOneBatch } from '../core/data/loader.js';
 import { openData } from '../core/data/open.js';
-import { checkPlace } from '../core/data/outside.js';
 import { unreadableReason } from '../core/data/skipped.js';
 import { startEngine } from '../core/engine/start.js';
 import { checkMethodOptions, createMethod } from '../core/methods/create.js';
@@ -29,7 +29,7 @@ export async function runMaskPreview(
   { images, out, samples, step, force }: MaskPreviewOptions,
 ): Promise<void> {
   const console = createConsole(false);
-  checkPlace(out, '--out', force);
+  checkOutputFile(out, '--out', force);
   checkMethodOptions(definition, options);
   const ownData = images.length === 0 && options.data.length > 0;
   const plugins = await pluginsWith(options.plugins);

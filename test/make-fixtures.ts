@@ -201,7 +201,7 @@ async function makeShards(): Promise<void> {
     imagesPerShard: 3,
     shardBytes: null,
     pixelLimit: 1e6,
-    amounts: { line() {}, start: () => ({ update() {}, stop() {} }) },
+    console: { line() {}, transfer: () => ({ update() {}, stop() {} }) },
     signal: new AbortController().signal,
   });
 }

@@ -8,7 +8,12 @@ export interface Console {
   warn(text: string): void;
   /** Starts to show how far a run of `totalSteps` is, of which `doneSteps` were done before. */
   progress(totalSteps: number, epochs: number, doneSteps: number): Progress;
+  /** Starts to show how far work is that is measured in bytes or images. */
+  transfer(title: string, unit: Unit): TransferProgress;
 }
+
+/** What work on files needs of it. */
+export type TransferConsole = Pick<Console, 'line' | 'transfer'>;
 
 /** Shows how far a run is. */
 export interface Progress {
@@ -22,6 +27,14 @@ export interface StepStatus {
   loss: number;
   imagesPerSecond: number;
 }
+
+export interface TransferProgress {
+  /** @param total null where it is not known */
+  update(done: number, total: number | null): void;
+  stop(): void;
+}
+
+export type Unit = 'bytes' | 'images';
 
 /** Seconds between two plain lines. */
 const PLAIN_INTERVAL = 10;
@@ -37,61 +50,113 @@ export function createConsole(machineOutput: boolean): Console {
     if (bars) bars.log(`${text}\n`);
     else stream.write(`${text}\n`);
   };
+  const open = (before: string, firstLineAt: number): Display => {
+    if (!terminalOf(stream).bars) return plainDisplay(line, firstLineAt);
+    const format = '{before} {bar} {after}';
+    const running = new MultiBar(
+      { format, barsize: 20, hideCursor: false, stream, gracefulExit: false },
+      Presets.shades_classic,
+    );
+    bars = running;
+    const bar = running.create(1, 0, { before, after: '' });
+    return {
+      show(done, total, texts) {
+        bar.setTotal(Math.max(total, 1));
+        bar.update(done, texts);
+      },
+      stop() {
+        running.update(); // writes the lines that wait for the next drawing
+        running.stop();
+        bars = undefined;
+      },
+    };
+  };
   return {
     line,
     warn: (text) => line(terminalOf(stream).colour ? `\x1b[33m${text}\x1b[0m` : text),
     progress(totalSteps, epochs, doneSteps) {
-      if (!terminalOf(stream).bars) return plainProgress(line, totalSteps, epochs, doneSteps);
-      const format = `epoch {epoch}/${epochs} {bar} step {value}/{total}  loss {loss}  {rate} images/s  {left} left`;
-      const running = new MultiBar(
-        { format, barsize: 20, hideCursor: false, stream, gracefulExit: false },
-        Presets.shades_classic,
-      );
-      bars = running;
-      const bar = running.create(totalSteps, doneSteps, { epoch: '-', loss: '-', rate: '-', left: '-' });
-      const left = timeLeft(totalSteps, doneSteps);
+      const display = open(`epoch -/${epochs}`, Number.NEGATIVE_INFINITY);
+      const paceAt = measurePace(doneSteps);
       return {
-        step: (status) => bar.update(status.step, { epoch: status.epoch, ...shown(status), left: left(status.step) }),
-        stop() {
-          running.update(); // writes the lines that wait for the next drawing
-          running.stop();
-          bars = undefined;
+        step({ epoch, step, loss, imagesPerSecond }) {
+          const left = formatDuration((totalSteps - step) / paceAt(step));
+          const before = `epoch ${epoch}/${epochs}`;
+          const after = `step ${step}/${totalSteps}  loss ${loss.toFixed(4)}  ${formatRate(imagesPerSecond)}  ${left} left`;
+          display.show(step, totalSteps, { before, after });
         },
+        stop: display.stop,
+      };
+    },
+    transfer(title, unit) {
+      const display = open(title, performance.now() + PLAIN_INTERVAL * 1000);
+      const paceAt = measurePace();
+      return {
+        update(done, total) {
+          const after = describeAmount(done, total, unit, paceAt(done));
+          display.show(total === null ? 0 : done, total ?? 0, { before: title, after });
+        },
+        stop: display.stop,
       };
     },
   };
 }
 
-/** A line after the first step, the last one, and every few seconds between. */
-function plainProgress(line: (text: string) => void, totalSteps: number, epochs: number, doneSteps: number): Progress {
-  const left = timeLeft(totalSteps, doneSteps);
-  let lastLine = Number.NEGATIVE_INFINITY;
+/** Shows how far some work is: a bar between two texts, or the texts alone. */
+interface Display {
+  show(done: number, total: number, texts: { before: string; after: string }): void;
+  stop(): void;
+}
+
+/** A line every few seconds, and one at the end. @param firstLineAt when the first one may come, as `performance.now()` tells */
+function plainDisplay(line: (text: string) => void, firstLineAt: number): Display {
+  let nextLine = firstLineAt;
   return {
-    step(status) {
+    show(done, total, { before, after }) {
       const now = performance.now();
-      if (now - lastLine < PLAIN_INTERVAL * 1000 && status.step !== totalSteps) return;
-      lastLine = now;
-      const { loss, rate } = shown(status);
-      const progress = `epoch ${status.epoch}/${epochs}  step ${status.step}/${totalSteps}`;
-      line(`${progress}  loss ${loss}  ${rate} images/s  ${left(status.step)} left`);
+      const isEnd = firstLineAt < 0 && done === total;
+      if (now < nextLine && !isEnd) return;
+      nextLine = now + PLAIN_INTERVAL * 1000;
+      line(`${before}  ${after}`);
     },
     stop() {},
   };
 }
 
-function shown({ loss, imagesPerSecond }: StepStatus): { loss: string; rate: string } {
-  return { loss: loss.toFixed(4), rate: imagesPerSecond.toFixed(imagesPerSecond < 10 ? 1 : 0) };
+/** Tells the pace, per second, since the amount that was first seen, or since the work had to begin anew. */
+function measurePace(doneBefore?: number): (done: number) => number {
+  let first = doneBefore === undefined ? undefined : { done: doneBefore, time: performance.now() };
+  let last = 0;
+  return (done) => {
+    const time = performance.now();
+    if (!first || done < last) first = { done, time };
+    last = done;
+    return time > first.time ? ((done - first.done) / (time - first.time)) * 1000 : 0;
+  };
 }
 
-/** Tells the time left at a step, from the pace since now. */
-function timeLeft(totalSteps: number, doneSteps: number): (step: number) => string {
-  const start = performance.now();
-  return (step) => formatDuration((((performance.now() - start) / 1000) * (totalSteps - step)) / (step - doneSteps));
+/** '45.2 MB of 169.0 MB  3.1 MB/s  40s left' */
+export function describeAmount(done: number, total: number | null, unit: Unit, perSecond: number): string {
+  const show = (amount: number) => (unit === 'bytes' ? formatBytes(amount) : String(amount));
+  const rate = unit === 'bytes' ? `${formatBytes(perSecond)}/s` : formatRate(perSecond);
+  if (total === null) return `${show(done)}  ${rate}`;
+  const left = perSecond > 0 ? `  ${formatDuration((total - done) / perSecond)} left` : '';
+  return `${show(done)} of ${show(total)}${unit === 'images' ? ' images' : ''}  ${rate}${left}`;
+}
+
+function formatRate(imagesPerSecond: number): string {
+  return `${imagesPerSecond.toFixed(imagesPerSecond < 10 ? 1 : 0)} images/s`;
 }
 
 /** '1 image', '2 images' */
 export function count(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? '' : 's'}`;
+}
+
+/** Bytes as people say them, in steps of a thousand: '512 B', '16.4 MB'. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const step = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(bytes) / 3));
+  return `${(bytes / 1000 ** step).toFixed(step === 0 ? 0 : 1)} ${units[step]}`;
 }
 
 /** Seconds as people say them: '48s', '5m03s', '2h10m', '3d04h'. */

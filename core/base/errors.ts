@@ -90,16 +90,19 @@ export function reasonOf(error: unknown): string {
   return printable(lines.filter((line) => line !== '').join(' ') || 'no reason was given', LONGEST_REASON);
 }
 
+/** Whether the system gave one of these codes as its reason. */
+export function isSystemError(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
+}
+
 /** Whether an error says that a file is not there; a UserError does by its cause. */
 export function isMissing(error: unknown): boolean {
-  if (error instanceof UserError) return isMissing(error.cause);
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+  return isSystemError(error instanceof UserError ? error.cause : error, 'ENOENT');
 }
 
 /** Turns a failure to write a file or make a folder into a message for the user; returns anything else as it is. */
 export function explainWriteError(error: unknown, path: string): unknown {
-  if (!(error instanceof Error) || !('code' in error) || error.code !== 'ENOENT')
-    return explainSystemError(error, path);
+  if (!isSystemError(error, 'ENOENT')) return explainSystemError(error, path);
   return new UserError(
     `${path} cannot be written: the folder ${dirname(resolve(path))} does not exist or takes no files`,
     { remedy: 'choose another path, or make the folder' },

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { z } from 'zod';
+import { isSystemError } from './errors.js';
 
 const ownerSchema = z.object({
   pid: z.int().min(1),
@@ -20,13 +21,10 @@ export type LockOwner = z.infer<typeof ownerSchema>;
 
 /** This process as the owner of a lock. */
 export function thisProcess(nonce: string): LockOwner {
+  const { pid } = process;
   return {
-    pid: process.pid,
-    host: hostname(),
-    processStart: processOf(process.pid).start,
-    boot: bootId(),
-    since: new Date().toISOString(),
-    nonce,
+    ...{ pid, host: hostname(), processStart: processOf(pid).start, boot: bootId() },
+    ...{ since: new Date().toISOString(), nonce },
   };
 }
 
@@ -57,25 +55,24 @@ export function judgeOwner({ pid, host, processStart, boot }: LockOwner): 'alive
 
 function isProcess(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
+    return process.kill(pid, 0);
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'; // somebody else's
+    return isSystemError(error, 'EPERM'); // somebody else's
   }
 }
 
 /** When a process started, and whether it has ended and only waits for its parent to ask. */
 function processOf(pid: number): { start: string | null; ended: boolean } {
   // The fields after the name, which is in brackets and may hold anything: the first is the state, the 20th the start.
-  const fields = readText(`/proc/${pid}/stat`)?.split(') ').at(-1)?.split(' ');
+  const fields = systemFile(`/proc/${pid}/stat`)?.split(') ').at(-1)?.split(' ');
   return { start: fields?.[19] ?? null, ended: ['Z', 'X'].includes(fields?.[0] ?? '') };
 }
 
 function bootId(): string | null {
-  return readText('/proc/sys/kernel/random/boot_id')?.trim() ?? null;
+  return systemFile('/proc/sys/kernel/random/boot_id')?.trim() ?? null;
 }
 
-function readText(path: string): string | null {
+function systemFile(path: string): string | null {
   try {
     return readFileSync(path, 'utf8');
   } catch {

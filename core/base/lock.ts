@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { link, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { UNFINISHED } from './atomic.js';
-import { explainWriteError, UserError } from './errors.js';
+import { UNFINISHED, writeFileAtomically } from './atomic.js';
+import { explainWriteError, isSystemError, UserError } from './errors.js';
 import { judgeOwner, type LockOwner, parseOwner, thisProcess } from './lock-owner.js';
 
 /** How messages speak of what a lock keeps to one process: 'the run', 'training it'. */
@@ -11,22 +12,22 @@ export interface LockWords {
   doing: string;
 }
 
-/** Milliseconds between two looks at a lock that is waited for, at most. */
-const LOOK_AGAIN = 40;
-/** Milliseconds after which a lock that is held for moments is void, where its process is on another machine. */
-const MOMENTS = 60_000;
-/** Milliseconds that a lock may take to be written, on file systems without links. */
-const WRITING = 300;
-/** Attempts to take a lock that others take and give back at the same time. */
+/** Longest pause before another try, in milliseconds. */
+const RETRY_MS = 40;
+/** A lock that is only ever held briefly is void after so many milliseconds where its process is on another machine. */
+const BRIEF_MS = 60_000;
+/** Milliseconds that a lock may take to be written, on file systems without hard links. */
+const WRITING_MS = 300;
+/** Tries to take a lock that others take and release at the same time. */
 const ATTEMPTS = 1000;
 
 /**
- * Keeps something to one process by a file that says whose it is. The file gets its name in one move, so that of several
- * processes only one can make it.
+ * A lock file, which names the process that holds the lock. It is made by a hard link, which fails where the name exists, so
+ * that of several processes only one can make it.
  *
- * Where the process in `run.lock` is gone, whoever makes `run.lock.NONCE`, named by the nonce of the first, holds the
- * lock, unless that has ended too: then the next name is that by its nonce, and so on. The holder gives its own file the
- * first name, which ends all those chains: who made a link of one meanwhile sees that it hangs in the air.
+ * The lock of a process that is gone is replaced by a process that has announced itself first, by a file `LOCK.NONCE`, and
+ * sees no other live announcement: of two processes, whichever looks later sees the other, and the one that sees another
+ * withdraws and tries again after a random pause. So no two replace a lock at the same time.
  */
 export class FileLock {
   #nonce: string | null = null;
@@ -38,39 +39,42 @@ export class FileLock {
 
   /**
    * Takes the lock.
-   * @param waitMs how long another process is waited for, of those that hold the lock for moments
+   * @param waitMs how long another process is waited for, of those that hold the lock briefly
    * @throws UserError if another process has it then, or the file cannot be written
    */
   async acquire(waitMs = 0): Promise<void> {
     const started = performance.now();
-    const isOver = waitMs > 0 ? isGoneOrOld : isGone;
+    const isVoid = waitMs > 0 ? isGoneOrOld : isGone;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const nonce = randomBytes(6).toString('hex');
-      const holder = await take(this.path, nonce, isOver);
+      const holder = await take(this.path, nonce, isVoid).catch((error: unknown) => {
+        throw explainWriteError(error, this.path);
+      });
       if (holder === 'taken') {
         this.#nonce = nonce;
         return;
       }
-      if (holder === 'again') continue;
-      attempt = 0;
-      if (performance.now() - started > (holder === null ? Math.max(waitMs, WRITING) : waitMs))
-        throw this.#inUse(holder);
-      await setTimeout(LOOK_AGAIN * Math.random());
+      if (holder !== 'again') {
+        attempt = 0;
+        const patienceMs = holder === null ? Math.max(waitMs, WRITING_MS) : waitMs;
+        if (performance.now() - started > patienceMs) throw this.#inUse(holder);
+      }
+      await setTimeout(RETRY_MS * Math.random());
     }
     throw new UserError(`${this.path} is taken and given back again and again`, { remedy: 'try again in a moment' });
   }
 
   /** @throws UserError if another process has the lock now */
   async check(): Promise<void> {
-    const { holder } = await follow(this.path, isGone);
+    const holder = await readHolder(this.path);
     if (holder !== 'none' && !isGone(holder)) throw this.#inUse(holder);
   }
 
   /** Gives the lock back, where it was taken and is still this process's. */
   async release(): Promise<void> {
     if (this.#nonce === null) return;
-    const owner = await readOwner(this.path).catch(() => 'none' as const); // the folder may be gone
-    if (typeof owner === 'object' && owner?.nonce === this.#nonce) await rm(this.path, { force: true }).catch(() => {});
+    const owner = await readHolder(this.path).catch(() => null); // the folder may be gone
+    if (isOf(owner, this.#nonce)) await rm(this.path, { force: true }).catch(() => {});
     this.#nonce = null;
   }
 
@@ -99,73 +103,8 @@ export class FileLock {
   }
 }
 
-/** Who holds a lock, or held it and is gone; null where that cannot be understood, 'none' where there is no lock. */
+/** Who holds a lock, or held it and is gone; null where the file cannot be understood, 'none' where there is no lock. */
 export async function readHolder(path: string): Promise<LockOwner | null | 'none'> {
-  return (await follow(path, isGone)).holder;
-}
-
-/** @returns who has the lock, where it is neither 'taken' by this process nor worth to be tried 'again' at once */
-async function take(path: string, nonce: string, isOver: typeof isGone): Promise<'taken' | 'again' | LockOwner | null> {
-  const temporary = `${path}.${nonce}${UNFINISHED}`;
-  try {
-    const { place, holder, links } = await follow(path, isOver);
-    if (holder !== 'none' && !isOver(holder)) return holder;
-    await writeSynced(temporary, `${JSON.stringify(thisProcess(nonce))}\n`);
-    if (!(await nameExclusively(temporary, place))) return 'again';
-    if (place === path) return 'taken';
-    const now = (await follow(path, isOver)).holder;
-    if (now === 'none' || now?.nonce !== nonce) {
-      await rm(place, { force: true });
-      return 'again';
-    }
-    await rename(place, path);
-    for (const link of links) await rm(link, { force: true });
-    return 'taken';
-  } catch (error) {
-    throw explainWriteError(error, path);
-  } finally {
-    await rm(temporary, { force: true }).catch(() => {});
-  }
-}
-
-/** Follows a chain of locks to its end: who made the last one, the names of those after the first, and that of the next. */
-async function follow(
-  path: string,
-  isOver: typeof isGone,
-): Promise<{ place: string; holder: LockOwner | null | 'none'; links: string[] }> {
-  for (;;) {
-    const first = await readOwner(path);
-    let [place, holder, next] = [path, first, first];
-    const seen = new Set<string>();
-    const links: string[] = [];
-    while (next !== 'none' && next !== null && !seen.has(next.nonce)) {
-      seen.add(next.nonce);
-      if (place !== path) links.push(place);
-      holder = next;
-      place = `${path}.${next.nonce}`;
-      next = isOver(next) ? await readOwner(place) : 'none';
-    }
-    if (next !== 'none') holder = null; // rubbish, or a circle
-    if (nonceOf(await readOwner(path)) === nonceOf(first)) return { place, holder, links };
-  }
-}
-
-function nonceOf(owner: LockOwner | null | 'none'): string | null {
-  return typeof owner === 'string' ? owner : (owner?.nonce ?? null);
-}
-
-function isGone(owner: LockOwner | null): boolean {
-  return owner !== null && judgeOwner(owner) === 'gone';
-}
-
-/** The same, or of another machine and older than a lock of a moment can be. */
-function isGoneOrOld(owner: LockOwner | null): boolean {
-  if (owner === null) return false;
-  return isGone(owner) || (judgeOwner(owner) === 'unknown' && !(Date.now() - Date.parse(owner.since) < MOMENTS));
-}
-
-/** What a lock file says: its owner, null where it cannot be understood, or 'none' where there is no such file. */
-async function readOwner(path: string): Promise<LockOwner | null | 'none'> {
   try {
     return parseOwner(await readFile(path, 'utf8'));
   } catch (error) {
@@ -174,35 +113,60 @@ async function readOwner(path: string): Promise<LockOwner | null | 'none'> {
   }
 }
 
-/** Writes a new file that is whole even after a power cut. */
-async function writeSynced(path: string, content: string): Promise<void> {
-  const file = await open(path, 'wx');
+/** @returns who has the lock, where it is neither 'taken' by this process nor worth another try: 'again' */
+async function take(path: string, nonce: string, isVoid: typeof isGone): Promise<'taken' | 'again' | LockOwner | null> {
+  const holder = await readHolder(path);
+  if (holder !== 'none' && !isVoid(holder)) return holder;
+  const announcement = `${path}.${nonce}`;
   try {
-    await file.writeFile(content);
-    await file.sync();
+    await writeFileAtomically(announcement, `${JSON.stringify(thisProcess(nonce))}\n`);
+    if (holder === 'none') return (await linkExclusively(announcement, path)) ? 'taken' : 'again';
+    const others = await announcements(path);
+    if (others.some(({ name, owner }) => name !== announcement && !isVoid(owner))) return 'again';
+    if (!isOf(await readHolder(path), holder?.nonce)) return 'again'; // another process has replaced it
+    await rename(announcement, path);
+    for (const { name } of others) await rm(name, { force: true });
+    return 'taken';
   } finally {
-    await file.close();
+    await rm(announcement, { force: true }).catch(() => {});
   }
 }
 
-/** Gives a file a name that no other file has. @returns false where one has it, or the file is gone */
-async function nameExclusively(from: string, to: string): Promise<boolean> {
+/** The processes that have announced themselves, or died after it. */
+async function announcements(path: string): Promise<{ name: string; owner: LockOwner | null }[]> {
+  const names = await readdir(dirname(path));
+  const own = names.filter((name) => name.startsWith(`${basename(path)}.`) && !name.endsWith(UNFINISHED));
+  const read = own.map(async (name) => ({
+    name: join(dirname(path), name),
+    owner: await readHolder(join(dirname(path), name)),
+  }));
+  return (await Promise.all(read)).flatMap(({ name, owner }) => (owner === 'none' ? [] : [{ name, owner }]));
+}
+
+function isOf(owner: LockOwner | null | 'none', nonce: string | undefined): boolean {
+  return typeof owner === 'object' && owner !== null && owner.nonce === nonce;
+}
+
+function isGone(owner: LockOwner | null): boolean {
+  return owner !== null && judgeOwner(owner) === 'gone';
+}
+
+/** The same, or of another machine and older than a lock that is held briefly can be. */
+function isGoneOrOld(owner: LockOwner | null): boolean {
+  if (owner === null) return false;
+  return isGone(owner) || (judgeOwner(owner) === 'unknown' && !(Date.now() - Date.parse(owner.since) < BRIEF_MS));
+}
+
+/** Gives a file a second name that no other file has. @returns false where one has it, or the file is gone */
+async function linkExclusively(from: string, to: string): Promise<boolean> {
   try {
-    await link(from, to);
-    return true;
-  } catch (error) {
-    if (isSystemError(error, 'EEXIST', 'ENOENT')) return false;
-    if (!isSystemError(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK')) throw error;
-  }
-  try {
-    await writeFile(to, await readFile(from), { flag: 'wx' }); // some file systems have no links
+    await link(from, to).catch(async (error: unknown) => {
+      if (!isSystemError(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK')) throw error;
+      await writeFile(to, await readFile(from), { flag: 'wx' }); // some file systems have no hard links
+    });
     return true;
   } catch (error) {
     if (isSystemError(error, 'EEXIST', 'ENOENT')) return false;
     throw error;
   }
-}
-
-function isSystemError(error: unknown, ...codes: string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
 }

@@ -1,7 +1,7 @@
 /** How far work runs ahead of who takes its results. */
 export interface AheadLimits {
   /** Pieces of work that are done at the same time. */
-  atOnce: number;
+  concurrency: number;
   /** Pieces of work that are under way, or done and not yet taken. */
   ahead: number;
 }
@@ -14,9 +14,9 @@ export interface AheadLimits {
 export async function* inOrder<Item, Result>(
   items: Iterable<Item>,
   work: (item: Item) => Promise<Result>,
-  { atOnce, ahead }: AheadLimits,
+  { concurrency, ahead }: AheadLimits,
 ): AsyncGenerator<Result> {
-  const slots = new Slots(atOnce);
+  const slots = new Slots(concurrency);
   const waiting: Promise<Result>[] = [];
   let stopped = false;
   const start = (item: Item): Promise<Result> =>

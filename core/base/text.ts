@@ -1,9 +1,9 @@
 import { constants } from 'node:buffer';
 import { closeSync, readSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
-import { isPointer } from '../data/decode/other-content.js';
-import { openRegularSync, withRegularFile } from '../data/read-file.js';
+import { isPointer } from './content-kind.js';
 import { explainSystemError, UserError } from './errors.js';
+import { openRegularSync, withRegularFile } from './files.js';
 
 /*
  * Reading of text that anybody may have written: never more of it than there is room for.

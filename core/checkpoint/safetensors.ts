@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
 import { type Place, writeAtomically } from '../base/atomic.js';
+import { LOOKED_AT as KIND_BYTES, textKind } from '../base/content-kind.js';
 import { UserError } from '../base/errors.js';
+import { withRegularFile } from '../base/files.js';
 import { listOf } from '../base/list-of.js';
-import { LOOKED_AT as KIND_BYTES, textKind } from '../data/decode/other-content.js';
-import { withRegularFile } from '../data/read-file.js';
 
 /*
  * The safetensors format: 8 bytes with the length of a JSON header (little-endian), the header, then the tensors' bytes

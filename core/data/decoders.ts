@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { RandomStream } from '../base/random.js';
-import type { ImageItem } from '../plugin.js';
+import type { ImageItem } from '../contract/data-sets.js';
 import { ByteGate } from './byte-gate.js';
 import type { CropSettings } from './crop.js';
 import { sharedTurns } from './decode/turns.js';

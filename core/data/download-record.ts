@@ -4,12 +4,14 @@ import { z } from 'zod';
 import { writeFileAtomically } from '../base/atomic.js';
 import { isMissing, UserError } from '../base/errors.js';
 import { listOf } from '../base/list-of.js';
+import { PROGRAM } from '../base/program.js';
 import { readText, tryJson } from '../base/text.js';
 
 /** The file in which a folder remembers what was fetched into it, so that nothing is fetched twice. */
-const NAME = '.ijepa-download.json';
+const NAME = `.${PROGRAM}-download.json`;
+const FORMAT = `${PROGRAM}-download-1` as const;
 /** Most bytes of it: an archive may have many names at its top. */
-const LARGEST = 2 ** 26;
+const MAX_BYTES = 2 ** 26;
 
 const fetchedSchema = z.object({
   url: z.string(),
@@ -19,7 +21,7 @@ const fetchedSchema = z.object({
   /** What came out of it, at the top of the folder; null where it was not an archive. */
   unpacked: listOf(z.string()).nullable(),
 });
-const recordSchema = z.object({ format: z.literal('ijepa-download-1'), files: z.record(z.string(), fetchedSchema) });
+const recordSchema = z.object({ format: z.literal(FORMAT), files: z.record(z.string(), fetchedSchema) });
 
 /** A file that was fetched. */
 export type Fetched = z.infer<typeof fetchedSchema>;
@@ -28,15 +30,12 @@ export type DownloadRecord = z.infer<typeof recordSchema>;
 /** @throws UserError if the record is damaged */
 export async function readDownloadRecord(folder: string): Promise<DownloadRecord> {
   const path = join(folder, NAME);
-  let text: string;
-  try {
-    text = await readText(path, LARGEST);
-  } catch (error) {
-    if (isMissing(error)) return { format: 'ijepa-download-1', files: {} };
+  const text = await readText(path, MAX_BYTES).catch((error: unknown) => {
+    if (isMissing(error)) return JSON.stringify({ format: FORMAT, files: {} });
     throw error;
-  }
-  const read = recordSchema.safeParse(tryJson(text));
-  if (read.success) return read.data;
+  });
+  const { data } = recordSchema.safeParse(tryJson(text));
+  if (data) return data;
   throw new UserError(`${path} is damaged`, {
     expected: 'the record of what was fetched into this folder',
     remedy: 'remove it; what is there is then checked or fetched again',

@@ -1,17 +1,17 @@
 import { mkdir, rm, statfs } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { UNFINISHED } from '../base/atomic.js';
+import { formatBytes, type TransferConsole } from '../base/console.js';
 import { explainSystemError, explainWriteError, UserError } from '../base/errors.js';
+import { makeFolders } from '../base/folders.js';
 import { FileLock } from '../base/lock.js';
-import { type Amounts, formatBytes } from '../base/transfer-progress.js';
-import { downloadFile, wrongChecksum } from '../fetch/download.js';
+import { PROGRAM } from '../base/program.js';
+import type { DataSet, OriginFile } from '../contract/data-sets.js';
+import { downloadFile, partPath, wrongChecksum } from '../fetch/download.js';
 import { extractArchive, isArchive } from '../fetch/extract.js';
-import { partPath } from '../fetch/part.js';
 import { moveInto } from '../fetch/place.js';
-import type { DataSet, OriginFile } from '../plugin.js';
-import { makeFolders } from '../run/run-folder.js';
+import { askPlugin, howToGet } from './data-set.js';
 import { addToRecord, type Fetched, isStillThere, readDownloadRecord, sizeOf } from './download-record.js';
-import { askPlugin, howToGet } from './named.js';
 
 export interface DataDownload {
   dataSet: DataSet;
@@ -21,7 +21,7 @@ export interface DataDownload {
   mirror?: string | undefined;
   /** Whether archives stay once they are unpacked. */
   keepArchives: boolean;
-  amounts: Amounts;
+  console: TransferConsole;
   signal: AbortSignal;
 }
 
@@ -34,9 +34,9 @@ export interface DownloadSummary {
 }
 
 /** Most entries of an archive: twice the largest data set that is known. */
-const MOST_ENTRIES = 30e6;
+const MAX_ENTRIES = 30e6;
 /** There while a process fetches into a folder: what arrives is appended to one file. */
-const LOCK = '.ijepa-download.lock';
+const LOCK = `.${PROGRAM}-download.lock`;
 
 /**
  * Fetches the files of a data set, checks and unpacks them. What is there already is not fetched again; what was begun is
@@ -45,18 +45,15 @@ const LOCK = '.ijepa-download.lock';
  * @throws the signal's reason when it aborts; what has arrived stays
  */
 export async function downloadDataSet(task: DataDownload): Promise<DownloadSummary> {
-  const { dataSet, folder, amounts } = task;
+  const { dataSet, folder, console } = task;
   const files = remoteFiles(task);
   const summary: DownloadSummary = { dataSet: dataSet.name, folder, files: [], argument: null };
   const existing = await locate(dataSet, folder);
   if (existing !== null && !(await wasBegun(files, folder))) {
-    return {
-      ...summary,
-      argument: existing,
-      files: files.map((file) => ({ ...file, outcome: 'already there', unpacked: [] })),
-    };
+    const there = files.map((file) => ({ ...file, outcome: 'already there' as const, unpacked: [] }));
+    return { ...summary, argument: existing, files: there };
   }
-  if (dataSet.origin?.terms) amounts.line(`terms      ${dataSet.origin.terms}`);
+  if (dataSet.origin?.terms) console.line(`terms      ${dataSet.origin.terms}`);
   await makeFolders(folder).catch((error: unknown) => {
     throw explainSystemError(error, folder);
   });
@@ -77,10 +74,10 @@ interface NamedFile extends OriginFile {
 
 /** @throws UserError with the page and terms where there is nothing that could be fetched */
 function remoteFiles({ dataSet, folder, mirror }: DataDownload): NamedFile[] {
-  const { origin, name } = dataSet;
+  const { origin } = dataSet;
   if (!origin || origin.files.length === 0) {
-    throw new UserError(`the data set ${name} cannot be fetched`, {
-      expected: 'a data set with a public address; `ijepa data` lists them',
+    throw new UserError(`the data set ${dataSet.name} cannot be fetched`, {
+      expected: 'a data set with a public address; `data` lists them',
       remedy: howToGet(dataSet, folder) ?? 'nothing has to be fetched for it',
     });
   }
@@ -115,12 +112,12 @@ async function wasBegun(files: readonly NamedFile[], folder: string): Promise<bo
 
 /** Brings one file into the folder, unpacked if it is an archive. */
 async function obtain(file: NamedFile, task: DataDownload): Promise<DownloadSummary['files'][number]> {
-  const { folder, amounts, signal, keepArchives } = task;
+  const { folder, console, signal, keepArchives } = task;
   const { name, url, checksum } = file;
   const record = await readDownloadRecord(folder);
   const before = record.files[name];
   if (before && before.checksum === (checksum?.hex ?? null) && (await isStillThere(folder, name, before))) {
-    amounts.line(`${name}: already there`);
+    console.line(`${name}: already there`);
     return { name, url, outcome: 'already there', unpacked: before.unpacked ?? [] };
   }
   const path = join(folder, name);
@@ -129,7 +126,7 @@ async function obtain(file: NamedFile, task: DataDownload): Promise<DownloadSumm
     url,
     bytes: (await sizeOf(path)) ?? 0,
     checksum: checksum?.hex ?? null,
-    unpacked: isArchive(name) ? await unpack(path, folder, amounts, signal) : null,
+    unpacked: isArchive(name) ? await unpack(path, folder, console, signal) : null,
   };
   await addToRecord(folder, record, name, fetched);
   if (fetched.unpacked && !keepArchives) await rm(path, { force: true });
@@ -137,7 +134,7 @@ async function obtain(file: NamedFile, task: DataDownload): Promise<DownloadSumm
 }
 
 /** Downloads a file that is not there. Gives false where it is. */
-async function bring(file: NamedFile, path: string, { amounts, signal, folder }: DataDownload): Promise<boolean> {
+async function bring(file: NamedFile, path: string, { console, signal, folder }: DataDownload): Promise<boolean> {
   const size = await sizeOf(path);
   if (size !== null) {
     const isOther = file.bytes !== undefined && file.bytes !== size ? `it has ${size} bytes, not ${file.bytes}` : null;
@@ -150,34 +147,39 @@ async function bring(file: NamedFile, path: string, { amounts, signal, folder }:
   const begun = (await sizeOf(partPath(path))) ?? 0;
   await requireSpace(folder, (file.bytes ?? 0) - begun, file.name);
   const from = begun > 0 ? `, going on after ${formatBytes(begun)}` : '';
-  amounts.line(`fetching   ${file.url}${file.bytes === undefined ? '' : ` (${formatBytes(file.bytes)})`}${from}`);
-  const progress = amounts.start(file.name, 'bytes');
+  console.line(`fetching   ${file.url}${file.bytes === undefined ? '' : ` (${formatBytes(file.bytes)})`}${from}`);
+  const progress = console.transfer(file.name, 'bytes');
   try {
     await downloadFile(file, path, {
       signal,
       onProgress: progress.update,
       onRetry: (reason, seconds) =>
-        amounts.line(`           ${reason}; ${seconds > 0 ? `trying again in ${seconds} s` : 'trying again'}`),
+        console.line(`           ${reason}; ${seconds > 0 ? `trying again in ${seconds} s` : 'trying again'}`),
     });
   } finally {
     progress.stop();
   }
   if (file.checksum)
-    amounts.line(`checked    ${file.checksum.algorithm === 'md5' ? 'MD5' : 'SHA-256'} ${file.checksum.hex}`);
+    console.line(`checked    ${file.checksum.algorithm === 'md5' ? 'MD5' : 'SHA-256'} ${file.checksum.hex}`);
   return true;
 }
 
 /** Unpacks an archive beside, then moves what came out into the folder. */
-async function unpack(archive: string, folder: string, amounts: Amounts, signal: AbortSignal): Promise<string[]> {
+async function unpack(
+  archive: string,
+  folder: string,
+  console: TransferConsole,
+  signal: AbortSignal,
+): Promise<string[]> {
   const staging = archive + UNFINISHED;
   const remove = () => rm(staging, { recursive: true, force: true, maxRetries: 5 });
   await remove();
-  amounts.line(`unpacking  ${basename(archive)}`);
-  const progress = amounts.start(basename(archive), 'bytes');
+  console.line(`unpacking  ${basename(archive)}`);
+  const progress = console.transfer(basename(archive), 'bytes');
   try {
     await mkdir(staging);
     await extractArchive(archive, staging, {
-      limits: { bytes: await freeBytes(folder), entries: MOST_ENTRIES },
+      limits: { bytes: await freeBytes(folder), entries: MAX_ENTRIES },
       onProgress: (bytes) => progress.update(bytes, null),
       signal,
     });

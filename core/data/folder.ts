@@ -2,40 +2,23 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join, resolve } from 'node:path';
 import { explainSystemError, UserError } from '../base/errors.js';
 import { shownName, systemPath } from '../base/file-names.js';
-import type { ImageCollection } from '../plugin.js';
+import { kindOf } from '../base/files.js';
 import { createFingerprint } from './fingerprint.js';
-import { FileColumns } from './listing/columns.js';
-import { readListing, writeListing } from './listing/file.js';
+import { Chain, NameColumn } from './listing/columns.js';
 import { statNow } from './listing/in-turns.js';
+import { type ListedImages, type ListingOptions, readListing, writeListing } from './listing/kept.js';
 import { isImage, passedOver, USUAL_EXTENSIONS } from './listing/kinds.js';
 import { LeftOut } from './listing/left-out.js';
-import { byCodeUnits } from './listing/look.js';
 import { readFileList } from './listing/name-list.js';
-import { type FolderRecord, type FolderRecords, namesIn, type ScanOptions, scanFolders } from './listing/scan.js';
-import { kindOf } from './read-file.js';
+import { type FolderRecord, type FolderRecords, type ScanOptions, scanFolders } from './listing/scan.js';
 
 const LIST_EXTENSIONS = ['.txt', '.lst'];
 /** Files whose sizes are compared with those of a kept listing. */
 const COMPARED = 1000;
 
-export interface ListingOptions {
-  /** A file of `keepListing`; it need not be there. Folders that have not changed since are not listed again. */
-  known?: string | null;
-  /** Told now and then how many files were found. */
-  tell?: (files: number) => void;
-}
-
-/** Images that were found in folders. */
-export interface ListedImages extends ImageCollection {
-  /** Whether all of it was known from a kept listing. */
-  readonly wasKnown: boolean;
-  /** Writes what was found to a file, for the next time. */
-  keepListing(path: string): Promise<void>;
-}
-
 /**
- * The images of folders (any depth, symbolic links followed, as `lookInto` sees them), of lists of files (one path a line, relative to the list)
- * and of image files, in the order of their names. What is named or reached twice is taken once.
+ * The images of folders (any depth, symbolic links followed, as `lookInto` sees them), of lists of files (one path a
+ * line, relative to the list) and of image files, in the order of their names. What is named or reached twice is taken once.
  *
  * A kept listing is believed of folders whose time of change is the same: whatever is added, removed or renamed changes it.
  * A file that is rewritten in its place does not; the sizes of a thousand files that are evenly spread are compared, and
@@ -58,9 +41,8 @@ export async function openFolders(paths: readonly string[], options: ListingOpti
     length: files.length,
     fingerprint,
     item: (index) => {
-      if (!(index >= 0 && index < files.length)) throw new Error(`there is no image ${index} of ${files.length}`);
-      const path = pathOf(files, index);
-      return { name: shownName(path), source: path, place: files.place(index) };
+      const { path, place } = fileAt(files, index);
+      return { name: shownName(path), source: path, place };
     },
     notes,
     wasKnown: records.size > 0 && [...records].every(([folder, record]) => known.get(folder) === record),
@@ -69,61 +51,59 @@ export async function openFolders(paths: readonly string[], options: ListingOpti
 }
 
 interface Found {
-  files: FileColumns;
+  files: Chain<FolderFiles>;
   fingerprint: string;
   records: FolderRecords;
   /** What was not taken, and why. */
   notes: string[];
 }
 
+/** Files of a folder that follow one another. */
+interface FolderFiles {
+  folder: string;
+  /** Before their names in the fingerprint: from what the user named, with '/', the same on every machine. */
+  prefix: string;
+  names: NameColumn;
+  bytes: ArrayLike<number>;
+  length: number;
+}
+
+type AddFiles = (folder: string, prefix: string, names: readonly string[], bytes: ArrayLike<number>) => void;
+
 async function listAll(paths: readonly string[], known: FolderRecords, options: ListingOptions): Promise<Found> {
-  const files = new FileColumns();
+  const files = new Chain<FolderFiles>();
   const records: FolderRecords = new Map();
   const visited = new Set<string>();
   const fingerprint = createFingerprint();
   const notes: string[] = [];
   const leftOut = new LeftOut();
   // Files of one folder are all different; others could be named twice.
-  const taken =
-    paths.length > 1 || LIST_EXTENSIONS.includes(extname(paths[0] ?? '').toLowerCase()) ? new Set<string>() : null;
-  const add: AddFiles = (folder, prefix, names, bytes, from = 0, to = names.length) => {
-    files.openFolder(folder, prefix);
-    for (let at = from; at < to; at++) {
-      const name = names[at] as string;
-      const place = taken && resolve(joined(folder, name));
-      if (place && taken.has(place)) {
-        leftOut.add('name', 'named before', name);
-        continue;
-      }
-      if (place) taken.add(place);
-      files.add(name, bytes[at] as number);
-      fingerprint.add(prefix + name, bytes[at] as number);
-    }
+  const mayRepeat = paths.length > 1 || isList(paths[0] ?? '');
+  const taken = new Set<string>();
+  const isNew = (folder: string, name: string) => {
+    const path = resolve(joined(folder, name));
+    const isTaken = taken.has(path);
+    if (isTaken) leftOut.add('name', 'named before', name);
+    taken.add(path);
+    return !isTaken;
+  };
+  const add: AddFiles = (folder, prefix, names, bytes) => {
+    const numbers = mayRepeat ? [...names.keys()].filter((at) => isNew(folder, names[at] as string)) : null;
+    const own = numbers ? numbers.map((at) => names[at] as string) : names;
+    const sizes = numbers ? numbers.map((at) => bytes[at] as number) : bytes;
+    own.forEach((name, at) => {
+      fingerprint.add(prefix + name, sizes[at] as number);
+    });
+    files.add({ folder, prefix, names: new NameColumn(own), bytes: sizes, length: own.length });
   };
   for (const path of paths) {
     const tell = options.tell ?? (() => {});
     const before = files.length;
     notes.push(...(await addPath(path, { known, tell: (count) => tell(before + count) }, visited, records, add)));
   }
-  for (const [folder, record] of records) {
-    for (const { noun, reason, example, count } of record.leftOut)
-      leftOut.add(noun, reason, join(folder, example), count);
-  }
+  for (const [folder, record] of records) leftOut.addAll(record.leftOut, folder);
   return { files, fingerprint: fingerprint.value(), records, notes: [...notes, ...leftOut.notes] };
 }
-
-/**
- * Adds files of a folder, in their order.
- * @param prefix of their names as the fingerprint knows them: from what the user named, with '/', the same on every machine
- */
-type AddFiles = (
-  folder: string,
-  prefix: string,
-  names: readonly string[],
-  bytes: ArrayLike<number>,
-  from?: number,
-  to?: number,
-) => void;
 
 /** @returns what is to be said of it */
 async function addPath(
@@ -139,10 +119,10 @@ async function addPath(
   if (found.isDirectory()) {
     const scanned = await scanFolders(path, visited, options);
     for (const [folder, record] of scanned) records.set(folder, record);
-    if (scanned.size > 0) addFolder(path, '', scanned, add);
+    addFolder(path, '', scanned, add);
     return [];
   }
-  if (LIST_EXTENSIONS.includes(extname(path).toLowerCase())) {
+  if (isList(path)) {
     const { names, bytes, notes } = await readFileList(path);
     add(dirname(path), '', names, bytes);
     return notes;
@@ -158,6 +138,10 @@ async function addPath(
   });
 }
 
+function isList(path: string): boolean {
+  return LIST_EXTENSIONS.includes(extname(path).toLowerCase());
+}
+
 /**
  * Adds the files of a folder and of those below it in the order of their whole names. The files of a folder stand together
  * there, as if its name ended with '/': so it is enough to sort within each.
@@ -165,28 +149,35 @@ async function addPath(
 function addFolder(folder: string, prefix: string, records: FolderRecords, add: AddFiles): void {
   const record = records.get(folder);
   if (!record) return; // visited before, on another way
-  const names = namesIn(record);
+  const names = record.names === '' ? [] : record.names.split('/');
   let added = 0;
-  for (const below of record.folders.map((name) => `${name}/`).sort(byCodeUnits)) {
+  const addUpTo = (end: number) => {
+    if (end > added) add(folder, prefix, names.slice(added, end), record.bytes.subarray(added, end));
+    added = end;
+  };
+  for (const below of record.folders.map((name) => `${name}/`).sort()) {
     let next = added;
     while (next < names.length && (names[next] as string) < below) next++;
-    if (next > added) add(folder, prefix, names, record.bytes, added, next);
-    added = next;
+    addUpTo(next);
     addFolder(join(folder, below.slice(0, -1)), prefix + below, records, add);
   }
-  if (names.length > added) add(folder, prefix, names, record.bytes, added);
+  addUpTo(names.length);
 }
 
-function haveSizesChanged(files: FileColumns): boolean {
+function haveSizesChanged(files: Chain<FolderFiles>): boolean {
   const step = Math.max(1, Math.floor(files.length / COMPARED));
   for (let index = 0; index < files.length; index += step) {
-    if ((statNow(pathOf(files, index))?.size ?? 0) !== files.bytes(index)) return true;
+    const { path, bytes } = fileAt(files, index);
+    if ((statNow(path)?.size ?? 0) !== bytes) return true;
   }
   return false;
 }
 
-function pathOf(files: FileColumns, index: number): string {
-  return joined(files.folder(index), files.name(index));
+/** A file, and its path from what the user named. */
+function fileAt(files: Chain<FolderFiles>, index: number): { path: string; place: string; bytes: number } {
+  const { list, first } = files.find(index);
+  const name = list.names.at(index - first);
+  return { path: joined(list.folder, name), place: list.prefix + name, bytes: list.bytes[index - first] as number };
 }
 
 /** The names in a list may be absolute. */

@@ -1,8 +1,9 @@
 import type { RandomStream } from '../base/random.js';
-import type { ImageItem } from '../plugin.js';
+import type { ImageItem } from '../contract/data-sets.js';
 import { randomChanges } from './augment/jitter.js';
 import { type CropBox, type CropSettings, randomCropBox } from './crop.js';
-import { type Picture, readPicture } from './picture.js';
+import type { Picture } from './picture.js';
+import { readPicture } from './read-picture.js';
 import { resample } from './resample/resample.js';
 
 /**

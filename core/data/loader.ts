@@ -1,7 +1,7 @@
 import { UserError } from '../base/errors.js';
 import { RandomStream } from '../base/random.js';
-import { linkAbort } from '../fetch/retry.js';
-import type { ImageCollection } from '../plugin.js';
+import type { ImageCollection } from '../contract/data-sets.js';
+import { linkAbort } from '../fetch/request.js';
 import type { CropSettings } from './crop.js';
 import {
   type DecoderSettings,

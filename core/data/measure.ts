@@ -1,10 +1,12 @@
+import { PROGRAM } from '../base/program.js';
+import { round } from '../base/rounding.js';
 import { OPTIONS } from '../config/schema.js';
-import type { ImageCollection } from '../plugin.js';
+import type { ImageCollection } from '../contract/data-sets.js';
 import { usualThreads } from './decoders.js';
 import { type LoaderSettings, loadBatches, requireOneBatch } from './loader.js';
 
 export interface LoaderMeasurement {
-  loader: 'ijepa';
+  loader: typeof PROGRAM;
   threads: number;
   images: number;
   imageSize: number;
@@ -66,7 +68,7 @@ export async function measureLoader(
   const total = timed.reduce((sum, time) => sum + time, 0);
   const median = [...timed].sort((a, b) => a - b)[timed.length >> 1] as number;
   return {
-    loader: 'ijepa',
+    loader: PROGRAM,
     threads: threads ?? usualThreads(),
     images: images.length,
     imageSize,
@@ -78,8 +80,4 @@ export async function measureLoader(
     peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
     unreadableImages: unreadable.size,
   };
-}
-
-function round(value: number, digits: number): number {
-  return Number(value.toFixed(digits));
 }

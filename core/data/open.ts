@@ -1,7 +1,9 @@
 import { UserError } from '../base/errors.js';
-import type { DataSet, ImageCollection } from '../plugin.js';
-import { type ListingOptions, openFolders } from './folder.js';
-import { askPlugin } from './named.js';
+import { PROGRAM } from '../base/program.js';
+import type { DataSet, ImageCollection } from '../contract/data-sets.js';
+import { askPlugin, findDataSet, splitName } from './data-set.js';
+import { openFolders } from './folder.js';
+import type { ListingOptions } from './listing/kept.js';
 import { areShards } from './shards/find.js';
 import { openTrainingShards } from './shards/open.js';
 
@@ -16,24 +18,21 @@ export async function openData(
   dataSets: readonly DataSet[],
   listing: ListingOptions = {},
 ): Promise<ImageCollection> {
-  if (data.length === 0) {
+  const [first] = data;
+  if (first === undefined) {
     throw new UserError('no data was named', {
       expected: 'a folder of images, a list of image files (.txt), or the name of a data set',
-      remedy: `name one, for example: ijepa pretrain photos/ (data sets: ${dataSets.map(({ name }) => name).join(', ')})`,
+      remedy: `name one, for example: ${PROGRAM} pretrain photos/ (data sets: ${dataSets.map(({ name }) => name).join(', ')})`,
     });
   }
-  const named = data.filter((word) => findDataSet(word, dataSets));
-  if (named.length === 0) return openPlaces(data, listing);
-  if (data.length > 1) {
-    throw new UserError(`the data set ${named[0]} cannot be mixed with other data`, {
+  const named = data.find((word) => findDataSet(word, dataSets));
+  if (named !== undefined && data.length > 1) {
+    throw new UserError(`the data set ${named} cannot be mixed with other data`, {
       expected: 'one data set by name, or any number of folders and files',
     });
   }
-  const [word] = named as [string];
-  return askPlugin(() => (findDataSet(word, dataSets) as DataSet).open(splitName(word)[1]));
-}
-
-async function openPlaces(data: readonly string[], listing: ListingOptions): Promise<ImageCollection> {
+  const dataSet = findDataSet(first, dataSets);
+  if (dataSet) return askPlugin(() => dataSet.open(splitName(first)[1]));
   const shards: string[] = [];
   for (const word of data) if (await areShards(word)) shards.push(word);
   if (shards.length === 0) return openFolders(data, listing);
@@ -41,16 +40,4 @@ async function openPlaces(data: readonly string[], listing: ListingOptions): Pro
   throw new UserError(`the shards ${shards[0]} cannot be mixed with other data`, {
     expected: 'shards alone, or any number of folders and files',
   });
-}
-
-/** The data set that a word names, if it names one. */
-export function findDataSet(word: string, dataSets: readonly DataSet[]): DataSet | undefined {
-  const [name] = splitName(word);
-  return dataSets.find((dataSet) => dataSet.name === name);
-}
-
-/** 'shapes:2000' -> ['shapes', '2000'] */
-export function splitName(word: string): [string, string | null] {
-  const colon = word.indexOf(':');
-  return colon < 0 ? [word, null] : [word.slice(0, colon), word.slice(colon + 1)];
 }

@@ -1,4 +1,4 @@
-import { programVersion } from '../base/version.js';
+import { programVersion } from '../base/program.js';
 import type { LabelledData, ProbeProtocol } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
 import { accuracies } from './accuracy.js';

@@ -3,9 +3,9 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeLeftOvers, writeFileAtomically } from '../base/atomic.js';
 import { explainWriteError, UserError } from '../base/errors.js';
+import { makeFolders } from '../base/folders.js';
 import { readSafetensors, writeSafetensors } from '../checkpoint/safetensors.js';
 import type { ImageCollection, Interpolation } from '../contract/data-sets.js';
-import { makeFolders } from '../run/run-folder.js';
 import type { FeatureNetwork } from './network.js';
 
 /** Changes whenever the same network gives the same images other features. */

@@ -81,7 +81,7 @@ export async function extractFeatures(
   const unreadable = new UnreadableShare(images.length, options.maxUnreadable ?? 0);
   const missing = [...isPresent.keys()].filter((row) => isPresent[row] === 0);
   if (missing.length > 0) {
-    const limits = { atOnce: options.workers ?? 2 * availableCores(), ahead: 2 * batchSize };
+    const limits = { concurrency: options.workers ?? 2 * availableCores(), ahead: 2 * batchSize };
     const pictures = inOrder(missing, viewReader(network, images, options, unreadable), limits);
     const { compute, dispose } = prepareFeatures(engine, network);
     try {

@@ -87,7 +87,7 @@ async function* batchesOf(
   };
   let views: Awaited<ReturnType<typeof read>> = [];
   let turn = 0;
-  for await (const view of inOrder(Array(count).keys(), read, { atOnce: workers, ahead: 2 * batchSize })) {
+  for await (const view of inOrder(Array(count).keys(), read, { concurrency: workers, ahead: 2 * batchSize })) {
     views.push(...view);
     if (++turn % batchSize !== 0 && turn < count) continue;
     const labels = Int32Array.from(views, ({ label }) => label);

@@ -52,7 +52,7 @@ async function readPixels(images: LabelledImages, { signal, ...settings }: Pixel
       (error: unknown) => ({ index, rgb: null, reason: unreadableReason(error) }), // the features' extraction reports it
     );
   const atOnce = 2 * availableCores();
-  for await (const { index, rgb } of inOrder(Array(count).keys(), read, { atOnce, ahead: 4 * atOnce })) {
+  for await (const { index, rgb } of inOrder(Array(count).keys(), read, { concurrency: atOnce, ahead: 4 * atOnce })) {
     signal?.throwIfAborted();
     if (rgb === null) continue;
     data.set(rgb, rows * WIDTH);

@@ -4,7 +4,7 @@ import { UserError } from '../base/errors.js';
 import { shownName } from '../base/file-names.js';
 import { RandomStream } from '../base/random.js';
 import type { LabelledImages } from '../contract/data-sets.js';
-import { takeCensus } from '../data/census.js';
+import { classMembers } from '../data/info.js';
 import { readLines } from '../data/listing/name-list.js';
 
 /** Names shown in messages. */
@@ -57,7 +57,7 @@ export function subsetByFraction(
       expected: 'a number above 0, up to 1: 0.01 is 1%',
     });
   }
-  const chosen = takeCensus(images, classes).members.flatMap((members, label) => {
+  const chosen = classMembers(images, classes).flatMap((members, label) => {
     const count = Math.min(members.length, Math.max(1, Math.round(fraction * members.length)));
     const order = new RandomStream(seed, 'subset', label).permutation(members.length);
     return Array.from(order.subarray(0, count), (at) => members[at] as number);

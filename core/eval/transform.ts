@@ -3,7 +3,7 @@ import { roundHalfToEven } from '../base/rounding.js';
 import type { ImageItem, Interpolation } from '../contract/data-sets.js';
 import { flip } from '../data/augment/flip.js';
 import { type CropBox, randomCropBox } from '../data/crop.js';
-import { readPicture } from '../data/picture.js';
+import { readPicture } from '../data/read-picture.js';
 import { resample } from '../data/resample/resample.js';
 
 /** How an evaluated network sees images. */

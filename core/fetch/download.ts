@@ -1,31 +1,64 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, rename, writeFile } from 'node:fs/promises';
+import { open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { z } from 'zod';
+import { writeFileAtomically } from '../base/atomic.js';
 import { explainWriteError, UserError } from '../base/errors.js';
-import { type Part, partPath, type RemoteFile, readPart, removePart, removeRecord, writeRecord } from './part.js';
-import { type Delivery, networkReason, PassingFailure, readResponse, requestHeaders } from './response.js';
-import { type Persistence, retry, watchForStall } from './retry.js';
+import { readText } from '../base/text.js';
+import { type Delivery, type Persistence, persist, readDelivery, request, TransientFailure } from './request.js';
+
+/** A file of a server. */
+export interface RemoteFile {
+  url: string;
+  /** Size, where it is known. */
+  bytes?: number | undefined;
+  checksum?: { algorithm: 'md5' | 'sha256'; hex: string } | undefined;
+}
 
 export interface DownloadOptions extends Persistence {
   /** Is told how many bytes are there, and how many there will be where that is known. */
   onProgress?: (bytes: number, total: number | null) => void;
 }
 
+/** What has arrived of a file, and what the server said of the whole. */
+export interface PartialFile {
+  bytes: number;
+  total: number | null;
+  validator: string | null;
+}
+
+/** What is kept beside a partial file. */
+const recordSchema = z.object({
+  url: z.string(),
+  validator: z.string().nullable().catch(null),
+  total: z.number().nullable().catch(null),
+});
+/** Most bytes of such a record. */
+const MAX_RECORD_BYTES = 2 ** 16;
+
+const OTHER_FILE = 'look at the page of the data set, or use another --mirror';
+
+/** Where a file is kept until it is whole. */
+export function partPath(path: string): string {
+  return `${path}.part`;
+}
+
 /**
  * Downloads a file. What arrives is kept in `PATH.part` until the file is whole and its checksum is right; a later call
  * goes on from there. Broken connections and busy servers are tried again.
  * @throws UserError if it cannot be had, arrives damaged, or cannot be written
- * @throws the signal's reason when it aborts; the part stays
+ * @throws the signal's reason when it aborts; the partial file stays
  */
 export async function downloadFile(file: RemoteFile, path: string, options: DownloadOptions = {}): Promise<void> {
-  const found = await readPart(file, path);
-  await fetchAll(file, path, options);
+  const part = await readPart(file, path);
+  const wasBegun = part.bytes > 0;
+  await fetchPart(file, path, part, options);
   let wrong = await wrongChecksum(file, partPath(path), options.signal);
-  if (wrong && found.bytes > 0) {
+  if (wrong && wasBegun) {
     // What was there before may be what is damaged.
     await removePart(path);
-    await fetchAll(file, path, options);
+    await fetchPart(file, path, nothing(), options);
     wrong = await wrongChecksum(file, partPath(path), options.signal);
   }
   if (wrong) {
@@ -35,7 +68,7 @@ export async function downloadFile(file: RemoteFile, path: string, options: Down
     });
   }
   await rename(partPath(path), path);
-  await removeRecord(path);
+  await removePart(path);
 }
 
 /** Says what is wrong with the checksum of a file that lies at `path`; null where it is right or none is known. */
@@ -54,85 +87,119 @@ export async function wrongChecksum(
   return `its ${checksum.algorithm === 'md5' ? 'MD5' : 'SHA-256'} is ${hex}, not ${checksum.hex}`;
 }
 
+/**
+ * What has arrived of a file and can be continued. A part from another address is taken only where a checksum will tell
+ * whether it fits; one that is longer than the file is not taken.
+ */
+export async function readPart(file: RemoteFile, path: string): Promise<PartialFile> {
+  const bytes = await stat(partPath(path)).then(
+    ({ size }) => size,
+    () => 0,
+  );
+  if (bytes === 0) return nothing();
+  const record = await readText(recordPath(path), MAX_RECORD_BYTES)
+    .then((text) => recordSchema.parse(JSON.parse(text)))
+    .catch(() => null); // missing or cut off: nothing is known of the part
+  const known = record?.url === file.url ? record : null;
+  if (!known && !file.checksum) return nothing();
+  const total = file.bytes ?? known?.total ?? null;
+  if (total !== null && bytes > total) return nothing();
+  return { bytes, total, validator: known?.validator ?? null };
+}
+
+function nothing(): PartialFile {
+  return { bytes: 0, total: null, validator: null };
+}
+
+function recordPath(path: string): string {
+  return `${partPath(path)}.json`;
+}
+
+async function removePart(path: string): Promise<void> {
+  await rm(partPath(path), { force: true });
+  await rm(recordPath(path), { force: true });
+}
+
 /** Tries until all bytes are in the part. */
-async function fetchAll(file: RemoteFile, path: string, options: DownloadOptions): Promise<void> {
-  const arrived = async () => (await readPart(file, path)).bytes;
+async function fetchPart(file: RemoteFile, path: string, part: PartialFile, options: DownloadOptions): Promise<void> {
+  const advice = () => ({
+    remedy: `check the network and try again${part.bytes > 0 ? '; what has arrived is kept' : ''}`,
+  });
+  const attempt = () => fetchRest(file, path, part, options);
+  await persist(file.url, options, attempt, () => part.bytes, advice).catch((error: unknown) => {
+    throw explainWriteError(error, path);
+  });
+}
+
+/** One request for what is missing. @param part is changed as bytes arrive */
+async function fetchRest(file: RemoteFile, path: string, part: PartialFile, options: DownloadOptions): Promise<void> {
+  if (part.bytes > 0 && part.bytes === (file.bytes ?? part.total)) return;
+  const range = part.bytes > 0 ? { from: part.bytes, validator: part.validator } : null;
+  await request(file.url, range, options, async (response, chunks) => {
+    const delivery = checkedDelivery(response, part, file);
+    if (!delivery) {
+      if (part.bytes === 0) throw new TransientFailure('the server answers with a part that was not asked for');
+      await removePart(path);
+      Object.assign(part, nothing());
+      throw new TransientFailure('the server does not go on with the part that is there; beginning anew', 0);
+    }
+    const { start, total, validator } = delivery;
+    if (start === 0) await writeFile(partPath(path), ''); // before it is said to be of this file
+    await writeFileAtomically(recordPath(path), JSON.stringify({ url: file.url, validator, total }));
+    Object.assign(part, { bytes: start, total, validator });
+    await append(chunks, path, part, options);
+    if (total !== null && part.bytes < total) {
+      throw new TransientFailure(`the connection broke off after ${part.bytes} bytes`);
+    }
+  });
+}
+
+/** Writes what arrives behind what is there. */
+async function append(
+  chunks: AsyncIterable<Uint8Array>,
+  path: string,
+  part: PartialFile,
+  { onProgress }: DownloadOptions,
+): Promise<void> {
+  const { total } = part;
+  const output = await open(partPath(path), 'a');
   try {
-    await retry(() => fetchRest(file, path, options), arrived, options);
-  } catch (error) {
-    options.signal?.throwIfAborted();
-    if (!(error instanceof PassingFailure)) throw explainWriteError(error, path);
-    const kept = (await arrived()) > 0 ? '; what has arrived is kept' : '';
-    throw new UserError(`${file.url} cannot be fetched: ${error.message}`, {
-      remedy: `check the network and try again${kept}`,
-    });
+    for await (const chunk of chunks) {
+      if (total !== null && part.bytes + chunk.length > total) {
+        throw new TransientFailure(`the server sends more than the ${total} bytes that it announced`);
+      }
+      await output.writeFile(chunk); // all of it, where the last one ended; `write` may write less
+      part.bytes += chunk.length;
+      onProgress?.(part.bytes, total);
+    }
+    await output.sync();
+  } finally {
+    await output.close();
   }
 }
 
 /**
- * One request for what is missing.
- * @throws PassingFailure if it is worth trying again
+ * What a response brings: the rest, or the whole file anew where the server knows no ranges or has another file by now. Null
+ * where it contradicts the part, so that one has to begin anew.
+ * @throws UserError where the server does not have the file
  */
-async function fetchRest(file: RemoteFile, path: string, options: DownloadOptions): Promise<void> {
-  const part = await readPart(file, path);
-  const total = file.bytes ?? part.record?.total ?? null;
-  if (part.bytes > 0 && part.bytes === total) return;
-  const stall = watchForStall(options);
-  try {
-    const response = await request(file.url, part, stall.signal);
-    const delivery = readResponse(response, part, file);
-    if (!delivery || !response.body) {
-      if (part.bytes === 0) throw new PassingFailure('the server answers with a part that was not asked for');
-      await removePart(path);
-      throw new PassingFailure('the server does not go on with the part that is there; beginning anew', 0);
-    }
-    if (delivery.start === 0) await writeFile(partPath(path), ''); // before it is said to be of this file
-    await writeRecord(path, { url: file.url, validator: delivery.validator, total: delivery.total });
-    await writeDelivery(response.body.getReader(), delivery, path, (bytes) => {
-      stall.alive();
-      options.onProgress?.(bytes, delivery.total);
+function checkedDelivery(response: Response, part: PartialFile, file: RemoteFile): Delivery | null {
+  const { url, bytes, checksum } = file;
+  const moved = 'the file may have moved: look at the page of the data set, or name another place with --mirror';
+  const delivery = readDelivery(response, url, moved);
+  if (!checksum && response.headers.get('content-type')?.startsWith('text/html')) {
+    throw new UserError(`${url} answers with a web page`, {
+      expected: 'a file',
+      remedy: 'open the address in a browser: it may ask for a login or an agreement',
     });
-  } finally {
-    stall.end();
   }
-}
-
-async function request(url: string, part: Part, signal: AbortSignal): Promise<Response> {
-  try {
-    return await fetch(url, { headers: requestHeaders(part), signal });
-  } catch (error) {
-    if (error instanceof PassingFailure) throw error;
-    throw new PassingFailure(`the server cannot be reached (${networkReason(error)})`);
+  const isOfOther = part.total !== null && delivery?.total !== null && delivery?.total !== part.total;
+  if (!delivery || (response.status === 206 && (delivery.start !== part.bytes || isOfOther))) return null;
+  if (bytes !== undefined && delivery.total !== null && delivery.total !== bytes) {
+    throw new UserError(`${url} has ${delivery.total} bytes`, {
+      expected: `${bytes} bytes`,
+      remedy: `this is another file than the one that is known: ${OTHER_FILE}`,
+    });
   }
-}
-
-/** Writes what arrives behind what is there. */
-async function writeDelivery(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-  { start, total }: Delivery,
-  path: string,
-  tell: (bytes: number) => void,
-): Promise<void> {
-  const part = await open(partPath(path), 'a');
-  let bytes = start;
-  try {
-    for (;;) {
-      const { done, value } = await reader.read().catch((error: unknown) => {
-        if (error instanceof PassingFailure) throw error;
-        throw new PassingFailure(`the connection broke off after ${bytes} bytes (${networkReason(error)})`);
-      });
-      if (done) break;
-      if (total !== null && bytes + value.length > total) {
-        throw new PassingFailure(`the server sends more than the ${total} bytes that it announced`);
-      }
-      await part.writeFile(value); // all of it, where the last one ended; `write` may write less
-      bytes += value.length;
-      tell(bytes);
-    }
-    await part.sync();
-  } finally {
-    await part.close();
-    await reader.cancel().catch(() => {}); // it may have failed already
-  }
-  if (total !== null && bytes < total) throw new PassingFailure(`the connection broke off after ${bytes} bytes`);
+  return { ...delivery, total: delivery.total ?? bytes ?? null };
 }

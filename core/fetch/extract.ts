@@ -1,35 +1,27 @@
-import { basename } from 'node:path';
-import { explainSystemError, printable, reasonOf, UserError } from '../base/errors.js';
-import { extractTar } from './tar.js';
-import { extractZip } from './zip.js';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { basename, dirname, join, posix } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import * as tar from 'tar';
+import { type Entry, openPromise } from 'yauzl';
+import { explainSystemError, reasonOf, UserError } from '../base/errors.js';
+import { createGate, type EntryFacts, type Gate, type GateOptions } from './gate.js';
 
-export interface ExtractOptions {
-  /** Which entries are taken, by their names in the archive; all where this is left out. */
-  selects?: (name: string) => boolean;
-  /** Most bytes and entries; archives that hold more are refused. */
-  limits?: Limits;
-  /** Is told how many bytes of entries have been begun. */
-  onProgress?: (bytes: number) => void;
+export interface ExtractOptions extends GateOptions {
   signal?: AbortSignal;
   /** What the archive should be, for messages. */
   what?: string;
 }
 
-export interface Limits {
-  bytes: number;
-  entries: number;
-}
+/** The kinds of tar entries that are files and folders. */
+export const TAR_FILES: readonly string[] = ['File', 'OldFile', 'ContiguousFile'];
+const TAR_FOLDERS = ['Directory', 'GNUDumpDir'];
 
-/** What is said of an entry before it is written. */
-export interface EntryFacts {
-  name: string;
-  kind: 'file' | 'folder' | 'link' | 'other';
-  bytes: number;
-  /** Where a link leads, and the folder of the archive from which. */
-  link?: { from: string; to: string };
-}
-
-const UNLIMITED: Limits = { bytes: Number.POSITIVE_INFINITY, entries: Number.POSITIVE_INFINITY };
+/** In zip archives that Unix systems wrote: their number, and what is said of an entry in the upper half of its attributes. */
+const MADE_ON_UNIX = 3;
+const UNIX_KIND = 0o170000;
+/** Files, folders, and what tells nothing. */
+const UNIX_ORDINARY = [0o100000, 0o040000, 0];
 
 /** Whether a file is of a kind that `extractArchive` knows, by its name. */
 export function isArchive(path: string): boolean {
@@ -38,8 +30,8 @@ export function isArchive(path: string): boolean {
 
 /**
  * Unpacks a .tar, .tar.gz, .zip or .whl into a folder that exists and is empty. Entries are refused that would lie outside
- * the folder, links that lead out of it, and whatever is neither file, folder nor link. When this fails, entries that came
- * before stay in the folder: the caller removes it.
+ * the folder, links that lead out of it, and whatever is neither file, folder nor link; links in zip archives too. When this
+ * fails, entries that came before stay in the folder: the caller removes it.
  * @throws UserError if the archive is damaged, or holds what is refused
  * @throws the signal's reason when it aborts
  */
@@ -60,81 +52,71 @@ export async function extractArchive(archive: string, folder: string, options: E
   }
 }
 
-/**
- * Decides of each entry in turn whether it is written.
- * @throws UserError for an entry that makes the archive one to refuse
- */
-export type Gate = (entry: EntryFacts) => boolean;
-
-function createGate(archive: string, { selects, limits = UNLIMITED, onProgress }: ExtractOptions): Gate {
-  let bytes = 0;
-  let entries = 0;
-  return (entry) => {
-    const problem = problemOf(entry);
-    if (problem) {
-      throw new UserError(`${archive} holds ${printable(entry.name, 200)}, ${problem}`, {
-        expected: 'files and folders that stay in the folder into which they are unpacked',
-        remedy: 'do not use this archive: nothing of it was kept',
-      });
-    }
-    if (selects && !selects(entry.name)) return false;
-    bytes += entry.bytes;
-    entries += 1;
-    if (bytes > limits.bytes || entries > limits.entries) {
-      throw new UserError(
-        `${archive} holds more than ${bytes > limits.bytes ? `${limits.bytes} bytes` : `${limits.entries} entries`}`,
-        {
-          expected: 'an archive that fits the disk and is not made to fill it',
-        },
-      );
-    }
-    onProgress?.(bytes);
-    return true;
-  };
-}
-
-/** What is wrong with an entry's place or kind; null where nothing is. */
-function problemOf({ name, kind, link }: EntryFacts): string | null {
-  if (isAbsolute(name)) return 'an absolute path';
-  if (partsOf(name).includes('..')) return 'a path that leads out of the folder';
-  if (name.includes('\0')) return 'a name that no file can have';
-  if (kind === 'other') return 'which is neither a file nor a folder';
-  if (kind === 'link' && (!link || leadsOut(link.from, link.to))) return 'a link that leads out of the folder';
-  if (link && isPartOfOther(name, link.to))
-    return 'a link to the name of a folder around it, or to what would lie in it';
-  return null;
-}
-
-function isAbsolute(path: string): boolean {
-  return /^(?:[\\/]|[a-z]:)/i.test(path);
-}
-
-/** Whether a link leads, or could lead by way of other links, out of the archive's root. */
-function leadsOut(from: string, to: string): boolean {
-  if (isAbsolute(to)) return true;
-  const parts = meaningful(to);
-  const down = parts.findIndex((part) => part !== '..');
-  const up = down < 0 ? parts.length : down;
-  // Behind a name, which may be a link itself, '..' may be anywhere.
-  return up > meaningful(from).length || parts.slice(up).includes('..');
-}
-
-/** Whether one path begins with the other: the tar package would wait for itself, for ever, to be done with such a link. */
-function isPartOfOther(path: string, other: string): boolean {
-  const [short = [], long = []] = [path, other]
-    .map((each) => meaningful(each.normalize('NFD').toLowerCase().toUpperCase()))
-    .sort((a, b) => a.length - b.length);
-  return short.length > 0 && short.length < long.length && short.every((part, at) => part === long[at]);
-}
-
-function meaningful(path: string): string[] {
-  return partsOf(path).filter((part) => part !== '' && part !== '.');
-}
-
-function partsOf(path: string): string[] {
-  return path.split(/[\\/]/);
-}
-
 function isReadingFailure(error: unknown): boolean {
   return error instanceof Error && 'syscall' in error && (error.syscall === 'read' || error.syscall === 'open');
+}
+
+async function extractTar(archive: string, folder: string, admit: Gate, signal?: AbortSignal): Promise<void> {
+  let refusal: { error: unknown } | undefined;
+  const source = createReadStream(archive, { highWaterMark: 1 << 18 });
+  const unpack = tar.extract({
+    cwd: folder,
+    strict: true, // whatever the package would pass over with a warning is an error
+    preserveOwner: false,
+    noMtime: true,
+    filter(_path, entry) {
+      if (refusal) return false;
+      try {
+        return entry instanceof tar.ReadEntry && admit(tarFacts(entry));
+      } catch (error) {
+        // What is thrown here would not reach the caller; a source that breaks does.
+        refusal = { error };
+        source.destroy(error instanceof Error ? error : new Error(String(error)));
+        return false;
+      }
+    },
+  });
+  await pipeline(source, unpack, signal ? { signal } : {});
+  if (refusal) throw refusal.error; // it came with the last bytes, after which the source was done
+}
+
+function tarFacts({ path, type, size, linkpath }: tar.ReadEntry): EntryFacts {
+  const name = String(path);
+  if (type === 'SymbolicLink' || type === 'Link') {
+    // A symbolic link leads on from where it lies, a hard link from the root.
+    const from = type === 'SymbolicLink' ? posix.dirname(name) : '';
+    return { name, kind: 'link', bytes: 0, link: { from, to: String(linkpath) } };
+  }
+  const kind = TAR_FILES.includes(type) ? 'file' : TAR_FOLDERS.includes(type) ? 'folder' : 'other';
+  return { name, kind, bytes: size };
+}
+
+async function extractZip(archive: string, folder: string, admit: Gate, signal?: AbortSignal): Promise<void> {
+  // Names are checked by the gate, sizes by the package as it reads.
+  const zip = await openPromise(archive, { lazyEntries: true, autoClose: false });
+  try {
+    for await (const entry of zip.eachEntry()) {
+      signal?.throwIfAborted();
+      const facts = zipFacts(entry);
+      if (!admit(facts)) continue;
+      const target = join(folder, entry.fileName);
+      await mkdir(facts.kind === 'folder' ? target : dirname(target), { recursive: true });
+      if (facts.kind === 'folder') continue;
+      const stream = await zip.openReadStreamPromise(entry);
+      await pipeline(stream, createWriteStream(target, { flags: 'wx' }), signal ? { signal } : {});
+    }
+  } finally {
+    zip.close();
+  }
+}
+
+function zipFacts({
+  fileName: name,
+  uncompressedSize: bytes,
+  versionMadeBy,
+  externalFileAttributes,
+}: Entry): EntryFacts {
+  const unixKind = versionMadeBy >> 8 === MADE_ON_UNIX ? (externalFileAttributes >>> 16) & UNIX_KIND : 0;
+  const kind = !UNIX_ORDINARY.includes(unixKind) ? 'other' : name.endsWith('/') ? 'folder' : 'file';
+  return { name, bytes, kind };
 }

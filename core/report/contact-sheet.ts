@@ -1,14 +1,6 @@
 import sharp from 'sharp';
+import type { ExampleRow } from '../data/examples.js';
 import { escapeXml, FONT, writePicture } from './picture.js';
-
-/** A class with some of its images. */
-export interface SheetRow {
-  name: string;
-  /** How many images it has, for people. */
-  amount: string;
-  /** RGB, [side, side, 3] each. */
-  pictures: readonly { side: number; rgb: Uint8Array }[];
-}
 
 /** Side of a picture and the space between two, in pixels. */
 const CELL = 88;
@@ -28,7 +20,7 @@ export async function writeContactSheet(
   path: string,
   title: string,
   subtitle: string,
-  rows: readonly SheetRow[],
+  rows: readonly ExampleRow[],
 ): Promise<void> {
   const columns = rows.length > ONE_COLUMN ? 2 : 1;
   const high = Math.ceil(rows.length / columns);
@@ -52,7 +44,7 @@ export async function writeContactSheet(
   );
 }
 
-async function drawRow({ name, amount, pictures }: SheetRow): Promise<string> {
+async function drawRow({ name, amount, pictures }: ExampleRow): Promise<string> {
   const lines = wrap(name);
   const first = CELL / 2 - (lines.length * 16) / 2 + 6;
   const words = lines.map((line, at) => `<text y="${first + at * 16}">${escapeXml(line)}</text>`).join('');
@@ -70,7 +62,7 @@ async function drawRow({ name, amount, pictures }: SheetRow): Promise<string> {
 }
 
 /** Small pictures are enlarged with their pixels to be seen, not blurred. */
-async function dataAddress({ side, rgb }: SheetRow['pictures'][number]): Promise<string> {
+async function dataAddress({ side, rgb }: ExampleRow['pictures'][number]): Promise<string> {
   const png = await sharp(rgb, { raw: { width: side, height: side, channels: 3 } })
     .resize(CELL, CELL, { kernel: side < CELL ? 'nearest' : 'lanczos3' })
     .png()

@@ -1,7 +1,5 @@
 import { count } from '../base/console.js';
-import type { ClassCount } from '../data/census.js';
-import type { DataInfo, SplitInfo } from '../data/info.js';
-import type { Inspection } from '../data/inspect.js';
+import type { ClassCount, DataInfo, Inspection, SplitInfo } from '../data/info.js';
 
 /** Unreadable images that are named. */
 const SHOWN = 10;

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Console } from '../base/console.js';
 import { reasonOf, UserError } from '../base/errors.js';
+import { checkOutside } from '../base/folders.js';
 import type { FileLock } from '../base/lock.js';
 import { PROGRAM } from '../base/program.js';
 import type { RecordedModel } from '../checkpoint/checkpoint.js';
@@ -14,7 +15,6 @@ import { cropSettings } from '../data/crop.js';
 import { keepListing, listingFrom } from '../data/listing/kept.js';
 import { cropsOfStep, requireOneBatch, stepsPerEpoch } from '../data/loader.js';
 import { openData } from '../data/open.js';
-import { checkOutside } from '../data/outside.js';
 import { SkippedImages } from '../data/skipped.js';
 import { type AtOnce, outOfMemory } from '../engine/memory.js';
 import { startEngine } from '../engine/start.js';

@@ -1,8 +1,9 @@
-import { existsSync, statSync } from 'node:fs';
-import { access, constants, mkdir, readdir, rm } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
-import { isUnfinished, requireWritableName } from '../base/atomic.js';
+import { existsSync } from 'node:fs';
+import { access, constants, readdir, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { isUnfinished } from '../base/atomic.js';
 import { explainSystemError, explainWriteError, UserError } from '../base/errors.js';
+import { makeFolders } from '../base/folders.js';
 import { FileLock } from '../base/lock.js';
 import { isCheckpoint } from '../checkpoint/names.js';
 
@@ -124,21 +125,6 @@ export async function openRunFolder(path: string, lock: FileLock): Promise<RunFo
     throw explainWriteError(error, path);
   }
   return folder;
-}
-
-/**
- * Makes a folder and those above it that are missing. Node's own recursive mkdir is not used, because it never returns
- * where the system refuses with 'no such file' (under /proc, for one).
- */
-export async function makeFolders(path: string): Promise<void> {
-  requireWritableName(path);
-  const missing: string[] = [];
-  for (let folder = resolve(path); !existsSync(folder); folder = dirname(folder)) missing.unshift(folder);
-  for (const folder of missing) {
-    await mkdir(folder).catch((error: unknown) => {
-      if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw error; // another process made it meanwhile
-    });
-  }
 }
 
 /** The names in a folder; none where it does not exist. */

@@ -1,4 +1,4 @@
-import { formatBytes } from '../base/transfer-progress.js';
+import { formatBytes } from '../base/console.js';
 import type { RunSummary } from './runs.js';
 
 const HEADINGS = ['run', 'state', 'epoch', 'step', '', 'loss', 'verdict', 'best top-1', 'on disk', 'last change'];

@@ -1,7 +1,7 @@
 import { quote } from '../base/console.js';
 import { PROGRAM } from '../base/program.js';
 import type { ImageCollection } from '../contract/data-sets.js';
-import { readPicture } from '../data/picture.js';
+import { readPicture } from '../data/read-picture.js';
 
 /** Fraction of the time that waiting for images may take before something should be done about it. */
 const MAX_FRACTION = 0.05;

@@ -5,8 +5,8 @@ import test from 'ava';
 import fc from 'fast-check';
 import { bytesOfName, nameFromBytes, shownName } from '../../core/base/file-names.js';
 import { openFolders } from '../../core/data/folder.js';
-import { FileColumns } from '../../core/data/listing/columns.js';
-import { readPicture } from '../../core/data/picture.js';
+import { NameColumn } from '../../core/data/listing/columns.js';
+import { readPicture } from '../../core/data/read-picture.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { COMMAND } from '../helpers/paths.js';
 import { pictureOf } from '../helpers/shards.js';
@@ -44,11 +44,9 @@ test('a name of any bytes has a text of its own, from which they come back, and 
 test('columns of names keep those of any bytes', (t) => {
   fc.assert(
     fc.property(fc.array(NAME, { maxLength: 30 }), (names) => {
-      const columns = new FileColumns();
-      columns.openFolder('x', '');
-      for (const name of names) columns.add(nameFromBytes(name), 1);
+      const column = new NameColumn(names.map(nameFromBytes));
       t.deepEqual(
-        names.map((_, at) => columns.name(at)),
+        names.map((_, at) => column.at(at)),
         names.map(nameFromBytes),
       );
     }),

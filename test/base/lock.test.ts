@@ -1,15 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
+import { createConsole } from '../../core/base/console.js';
 import { UserError } from '../../core/base/errors.js';
 import { FileLock } from '../../core/base/lock.js';
 import { judgeOwner, type LockOwner, thisProcess } from '../../core/base/lock-owner.js';
-import { createAmounts } from '../../core/base/transfer-progress.js';
 import { downloadDataSet } from '../../core/data/download.js';
 import { ijepa, temporaryFolder } from '../helpers/command.js';
 import { FIXTURES, ROOT } from '../helpers/paths.js';
@@ -86,20 +86,28 @@ test('a lock of another machine is not judged: the message says how to remove it
   t.regex(error?.report ?? '', /machine 'not-[\s\S]*cannot be told[\s\S]*remove .*run\.lock/);
 });
 
-test('a lock whose holders died one after the other while they took it is taken, and nothing of them is left', async (t) => {
+test('a lock whose holder died, and others after it while they replaced it, is taken, and nothing of them is left', async (t) => {
   const path = await lockOf(t, { pid: NO_PROCESS });
   const dead = (nonce: string) => JSON.stringify({ ...thisProcess(nonce), pid: NO_PROCESS });
-  await writeFile(`${path}.abc123`, dead('def'));
-  await writeFile(`${path}.def`, dead('0123'));
+  await writeFile(`${path}.def`, dead('def'));
+  await writeFile(`${path}.0123`, dead('0123'));
   const lock = lockAt(path);
   await lock.acquire();
   t.is(JSON.parse(await readFile(path, 'utf8')).pid, process.pid);
   t.deepEqual(await readdir(join(path, '..')), ['run.lock']);
   await lock.release();
-  // A circle, which nobody but a joker makes, is rubbish.
-  await writeFile(path, dead('abc123'));
-  await writeFile(`${path}.abc123`, dead('abc123'));
-  await t.throwsAsync(() => lockAt(path).acquire(), { instanceOf: UserError, message: /cannot be understood/ });
+});
+
+test('the lock of a dead process is not replaced while another live process announces that it does', async (t) => {
+  const path = await lockOf(t, { pid: NO_PROCESS });
+  await writeFile(`${path}.def`, JSON.stringify(thisProcess('def')));
+  const lock = lockAt(path);
+  const taking = lock.acquire();
+  await setTimeout(200);
+  t.is(JSON.parse(await readFile(path, 'utf8')).pid, NO_PROCESS);
+  await rm(`${path}.def`);
+  await taking;
+  t.is(JSON.parse(await readFile(path, 'utf8')).pid, process.pid);
 });
 
 test('a lock that is held for moments is waited for, and one of another machine is void when it is old', async (t) => {
@@ -152,7 +160,7 @@ test.serial('of processes that take a free lock at the same moment one gets it',
 test.serial('of processes that replace a lock of a dead one at the same moment one gets it, every time', async (t) => {
   const path = await lockOf(t, { pid: NO_PROCESS });
   // A process that died while it was replacing the lock has left a lock of its own.
-  await writeFile(`${path}.abc123`, JSON.stringify({ ...thisProcess('def'), pid: NO_PROCESS }));
+  await writeFile(`${path}.def`, JSON.stringify({ ...thisProcess('def'), pid: NO_PROCESS }));
   for (let round = 0; round < 3; round++) {
     const racers = await race(t, path, 6);
     const winners = racers.filter(({ said }) => said === 'taken\n');
@@ -171,7 +179,7 @@ test('one process at a time packs into a folder, or fetches into it', async (t) 
       dataSet: toy,
       folder,
       keepArchives: false,
-      amounts: createAmounts(true),
+      console: createConsole(true),
       signal: AbortSignal.timeout(9000),
     });
   const pack = () => ijepa(['data', 'pack', join(FIXTURES, 'data', 'folder', 'train'), '--out', folder]);

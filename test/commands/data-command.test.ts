@@ -5,13 +5,12 @@ import { mkdir, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import sharp from 'sharp';
+import { describeAmount, formatBytes, type TransferConsole } from '../../core/base/console.js';
 import { UserError } from '../../core/base/errors.js';
-import { type Amounts, describeAmount, formatBytes } from '../../core/base/transfer-progress.js';
-import { spreadOf, takeCensus } from '../../core/data/census.js';
+import { openDataSet } from '../../core/data/data-set.js';
 import { type DataDownload, downloadDataSet } from '../../core/data/download.js';
 import { classExamples } from '../../core/data/examples.js';
-import { describeDataSet } from '../../core/data/info.js';
-import { openDataSet } from '../../core/data/labelled.js';
+import { classMembers, describeDataSet, spreadOf } from '../../core/data/info.js';
 import { dataInfoLines } from '../../core/report/data-info.js';
 import { makeTarGz, makeZip } from '../helpers/archives.js';
 import { type Ended, ijepa, temporaryFolder } from '../helpers/command.js';
@@ -22,9 +21,9 @@ import { TOY, toyArchive, toyDataSet, toyEntries } from '../helpers/toy-data.js'
 const md5 = (content: Buffer) => ({ algorithm: 'md5', hex: createHash('md5').update(content).digest('hex') }) as const;
 
 /** Collects what is said. */
-function listener(): Amounts & { lines: string[] } {
+function listener(): TransferConsole & { lines: string[] } {
   const lines: string[] = [];
-  return { lines, line: (text) => lines.push(text), start: () => ({ update() {}, stop() {} }) };
+  return { lines, line: (text = '') => lines.push(text), transfer: () => ({ update() {}, stop() {} }) };
 }
 
 /** Nobody stops what has this signal. */
@@ -35,12 +34,12 @@ const CALM = { pixelLimit: 1e6, checkAll: false, signal: noSignal() };
 async function offerToy(t: ExecutionContext, content: Buffer, answers = [whole], name = 'toy.tar.gz') {
   const folder = await temporaryFolder(t);
   const { address, requests } = await serveFile(t, content, answers);
-  const amounts = listener();
+  const console = listener();
   const dataSet = toyDataSet([{ url: `${address}/files/${name}`, checksum: md5(content), bytes: content.length }]);
   const target = join(folder, 'data');
   const fetch = (more: Partial<DataDownload> = {}) =>
-    downloadDataSet({ dataSet, folder: target, keepArchives: false, amounts, signal: noSignal(), ...more });
-  return { folder, target, dataSet, requests, amounts, fetch, address };
+    downloadDataSet({ dataSet, folder: target, keepArchives: false, console, signal: noSignal(), ...more });
+  return { folder, target, dataSet, requests, console, fetch, address };
 }
 
 async function unpackedToy(t: ExecutionContext) {
@@ -50,7 +49,7 @@ async function unpackedToy(t: ExecutionContext) {
 }
 
 test('a data set is fetched, checked, unpacked and found; nothing is written beside its folder', async (t) => {
-  const { folder, target, fetch, requests, amounts } = await offerToy(t, await toyArchive());
+  const { folder, target, fetch, requests, console } = await offerToy(t, await toyArchive());
   const summary = await fetch();
   t.is(summary.argument, join(target, 'toy'));
   t.deepEqual(
@@ -59,7 +58,7 @@ test('a data set is fetched, checked, unpacked and found; nothing is written bes
   );
   t.deepEqual(await readdir(folder), ['data']);
   t.deepEqual((await readdir(target)).sort(), ['.ijepa-download.json', 'toy']);
-  t.regex(amounts.lines.join('\n'), /for tests alone[\s\S]*fetching[\s\S]*MD5[\s\S]*unpacking/);
+  t.regex(console.lines.join('\n'), /for tests alone[\s\S]*fetching[\s\S]*MD5[\s\S]*unpacking/);
   t.is(requests.length, 1);
 });
 
@@ -127,12 +126,12 @@ test('an archive that is refused or damaged leaves nothing unpacked, nor does so
 });
 
 test('a signal while an archive is unpacked leaves the archive, and the next call unpacks it', async (t) => {
-  const { target, fetch, requests, amounts } = await offerToy(t, await toyArchive());
+  const { target, fetch, requests, console } = await offerToy(t, await toyArchive());
   const aborter = new AbortController();
   const line = (text: string) => {
     if (text.startsWith('unpacking')) aborter.abort(new Error('stopped'));
   };
-  await t.throwsAsync(fetch({ signal: aborter.signal, amounts: { ...amounts, line } }), { message: 'stopped' });
+  await t.throwsAsync(fetch({ signal: aborter.signal, console: { ...console, line } }), { message: 'stopped' });
   t.deepEqual(await readdir(target), ['toy.tar.gz']);
   t.is((await fetch()).argument, join(target, 'toy'));
   t.is(requests.length, 1);
@@ -160,8 +159,8 @@ test('a mirror is asked in place of the address; a wrong one is refused', async 
 });
 
 test('a data set without a public address says where it is to be had', async (t) => {
-  const amounts = listener();
-  const task = { folder: 'x', keepArchives: false, amounts, signal: noSignal() };
+  const console = listener();
+  const task = { folder: 'x', keepArchives: false, console, signal: noSignal() };
   const error = await t.throwsAsync(downloadDataSet({ ...task, dataSet: toyDataSet([]) }), { instanceOf: UserError });
   t.regex(error instanceof UserError ? error.report : '', /cannot be fetched[\s\S]*example\.org\/toy; for tests alone/);
   t.false(existsSync('x'));
@@ -170,7 +169,7 @@ test('a data set without a public address says where it is to be had', async (t)
 test('a download larger than the disk is refused before it begins', async (t) => {
   const { target, requests } = await offerToy(t, await toyArchive());
   const dataSet = toyDataSet([{ url: 'http://127.0.0.1:1/toy.tar.gz', bytes: 1e18 }]);
-  const task = { dataSet, folder: target, keepArchives: false, amounts: listener(), signal: noSignal() };
+  const task = { dataSet, folder: target, keepArchives: false, console: listener(), signal: noSignal() };
   await t.throwsAsync(downloadDataSet(task), {
     instanceOf: UserError,
     message: /does not fit the disk.*1000000\.0 TB/,
@@ -246,7 +245,7 @@ test('the command ends with exit code 2 and a message where the server does not 
 
 test('info counts images by split and class, and reads the first and the last of each', async (t) => {
   const { target, dataSet } = await unpackedToy(t);
-  const info = await describeDataSet(await openDataSet(dataSet, target), { ...CALM, amounts: listener() });
+  const info = await describeDataSet(await openDataSet(dataSet, target), { ...CALM, console: listener() });
   const [train, test] = info.splits;
   t.is(info.classes, 4);
   t.deepEqual([train?.images, test?.images], [11, 3]);
@@ -271,9 +270,9 @@ test('images that cannot be read to their end are named: the middle ones only wh
   const opened = await openDataSet(dataSet, target);
   const picture = join(target, 'toy/train/0-2.png'); // neither the first nor the last one of its class
   await truncate(picture, Math.floor((await stat(picture)).size * 0.9));
-  const some = await describeDataSet(opened, { ...CALM, amounts: listener() });
+  const some = await describeDataSet(opened, { ...CALM, console: listener() });
   t.deepEqual(some.splits[0]?.unreadable, []);
-  const all = await describeDataSet(opened, { ...CALM, checkAll: true, amounts: listener() });
+  const all = await describeDataSet(opened, { ...CALM, checkAll: true, console: listener() });
   t.deepEqual(
     all.splits.map(({ read }) => read),
     [11, 3],
@@ -288,7 +287,7 @@ test('images that cannot be read to their end are named: the middle ones only wh
     .jpeg()
     .toBuffer();
   await writeFile(join(target, 'toy/train/0-0.png'), jpeg.subarray(0, Math.floor(jpeg.length * 0.97)));
-  const cut = await describeDataSet(opened, { ...CALM, amounts: listener() });
+  const cut = await describeDataSet(opened, { ...CALM, console: listener() });
   t.deepEqual(
     cut.splits[0]?.unreadable.map(({ name }) => name),
     ['train/0-0.png'],
@@ -340,17 +339,14 @@ test('the contact sheet shows the classes with pictures in their colours', async
 test('the census finds every image once; ties and empty classes are told', (t) => {
   const labels = [2, 0, 2, 2, 0, 3];
   const images = { description: 'x', length: labels.length, fingerprint: '', item: () => ({ name: '', source: '' }) };
-  const census = takeCensus({ ...images, classOf: (index) => labels[index] as number }, 5);
-  t.deepEqual(
-    census.members.map((indices) => [...indices]),
-    [[1, 4], [], [0, 2, 3], [5], []],
-  );
-  const spread = spreadOf(census, ['a', 'b', 'c', 'd', 'e']);
+  const members = classMembers({ ...images, classOf: (index) => labels[index] as number }, 5);
+  t.deepEqual(members, [[1, 4], [], [0, 2, 3], [5], []]);
+  const spread = spreadOf(members, ['a', 'b', 'c', 'd', 'e']);
   t.deepEqual([spread.smallest.name, spread.median.name, spread.largest.name, spread.empty], ['b', 'd', 'c', 2]);
-  t.throws(() => takeCensus({ ...images, classOf: () => 5 }, 5), { message: /class 5 of 5/ });
+  t.throws(() => classMembers({ ...images, classOf: () => 5 }, 5), { message: /class 5 of 5/ });
 });
 
-test('amounts are said as people say them', (t) => {
+test('console are said as people say them', (t) => {
   t.deepEqual([0, 999, 1000, 169_001_437, 2.5e12].map(formatBytes), ['0 B', '999 B', '1.0 kB', '169.0 MB', '2.5 TB']);
   t.is(describeAmount(40e6, 100e6, 'bytes', 2e6), '40.0 MB of 100.0 MB  2.0 MB/s  30s left');
   t.is(describeAmount(50, 100, 'images', 5), '50 of 100 images  5.0 images/s  10s left');

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, sep } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { commandName } from '../../core/base/command-name.js';
+import { commandName } from '../../core/base/program.js';
 import { type Ended, SMALLEST, startProgram, temporaryFolder } from '../helpers/command.js';
 import { ROOT } from '../helpers/paths.js';
 

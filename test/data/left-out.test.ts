@@ -8,7 +8,7 @@ import { readSafetensors } from '../../core/checkpoint/safetensors.js';
 import { openFolders } from '../../core/data/folder.js';
 import { type LoaderSettings, loadBatches } from '../../core/data/loader.js';
 import { openData } from '../../core/data/open.js';
-import { readPicture } from '../../core/data/picture.js';
+import { readPicture } from '../../core/data/read-picture.js';
 import { findShards } from '../../core/data/shards/find.js';
 import { openShards } from '../../core/data/shards/open.js';
 import { openLabelled } from '../../core/eval/open-labelled.js';

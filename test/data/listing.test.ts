@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { openFolders } from '../../core/data/folder.js';
-import { FileColumns } from '../../core/data/listing/columns.js';
+import { Chain, NameColumn } from '../../core/data/listing/columns.js';
 import { temporaryFolder } from '../helpers/command.js';
 
 /** Makes files of some lengths, in folders that changed long ago. */
@@ -122,19 +122,17 @@ test('a damaged listing and another file in its place are not used', async (t) =
   }
 });
 
-test('columns give back what was put into them, however much it is', (t) => {
-  const columns = new FileColumns();
-  for (let folder = 0; folder < 30; folder++) {
-    columns.openFolder(`folder ${folder}`, folder === 0 ? '' : `${folder}/`);
-    for (let file = 0; file < 400; file++)
-      columns.add(`${'ä€\u{1F600}'.repeat(file % 5)}${file}.jpg`, folder * 2 ** 33 + file);
-  }
-  t.is(columns.length, 12_000);
-  for (let index = 0; index < columns.length; index += 7) {
-    const [folder, file] = [Math.floor(index / 400), index % 400];
-    t.is(columns.folder(index), `folder ${folder}`);
-    t.is(columns.name(index), `${'ä€\u{1F600}'.repeat(file % 5)}${file}.jpg`);
-    t.is(columns.place(index), (folder === 0 ? '' : `${folder}/`) + columns.name(index));
-    t.is(columns.bytes(index), folder * 2 ** 33 + file);
-  }
+test('names give back what was put into them, and chains find the list of an item, however many there are', (t) => {
+  const lists = Array.from({ length: 30 }, (_, list) =>
+    Array.from({ length: (list * 7) % 11 }, (_, at) => `${'ä€\u{1F600}'.repeat(at % 5)}${list}-${at}.jpg`),
+  );
+  const chain = new Chain<NameColumn>();
+  for (const names of lists) chain.add(new NameColumn(names));
+  const found = Array.from({ length: chain.length }, (_, index) => {
+    const { list, first, end } = chain.find(index);
+    t.is(end - first, list.length);
+    return list.at(index - first);
+  });
+  t.deepEqual(found, lists.flat());
+  t.throws(() => chain.find(chain.length), { message: /there is no image/ });
 });

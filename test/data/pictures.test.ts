@@ -9,7 +9,8 @@ import { randomCropBox } from '../../core/data/crop.js';
 import { startDecoders } from '../../core/data/decoders.js';
 import { openFolders } from '../../core/data/folder.js';
 import { randomCrop } from '../../core/data/image.js';
-import { type Picture, readPicture } from '../../core/data/picture.js';
+import type { Picture } from '../../core/data/picture.js';
+import { readPicture } from '../../core/data/read-picture.js';
 import { resample } from '../../core/data/resample/resample.js';
 import { startEngine } from '../../core/engine/start.js';
 import { extractFeatures } from '../../core/eval/features.js';
@@ -193,7 +194,7 @@ test('what one command reads, all of them read; what one cannot read, all list w
   const sizes = ['--image-size', '32', '--patch-size', '8', '--dim', '16', '--depth', '1', '--heads', '2'];
   const predictor = ['--predictor-dim', '16', '--predictor-depth', '1'];
   const learning = ['--batch-size', '2', '--epochs', '1', '--max-unreadable', '0.5'];
-  const checkpoint = join(ROOT, 'fixtures/checkpoints/first-format.safetensors');
+  const checkpoint = join(FOLDER, 'encoder.safetensors');
   const [info, , , features] = await Promise.all([
     run('data', 'info', 'folder', join(folder, 'data'), '--check-all', '--json'),
     run('data', 'pack', zoo, '--out', join(folder, 'pack')),
@@ -225,14 +226,13 @@ test('what one command reads, all of them read; what one cannot read, all list w
 });
 
 test("features are PyTorch's on Pillow's pixels", async (t) => {
-  const { checkpoint, names, sizes } = json('features.json') as {
-    checkpoint: string;
+  const { names, sizes } = json('features.json') as {
     names: string[];
     sizes: Record<string, number[][]>;
   };
   const files = names.map((name) => join(FOLDER, 'zoo', name));
   const engine = await startEngine('wasm', { threads: 1 });
-  const network = await loadNetwork(join(ROOT, 'fixtures/checkpoints', checkpoint), 'target');
+  const network = await loadNetwork(join(FOLDER, 'encoder.safetensors'), 'target');
   const images = { ...(await openFolders(files)), classOf: () => 0 };
   for (const [side, expected] of Object.entries(sizes)) {
     const options = {

@@ -7,16 +7,15 @@ import * as fc from 'fast-check';
 import { Pax } from 'tar';
 import { UserError } from '../../core/base/errors.js';
 import { beside, expandBraces, inside, nameOf, namesShards } from '../../core/data/shards/address.js';
-import { RecentlyUsed } from '../../core/data/shards/chunks.js';
 import { findShards } from '../../core/data/shards/find.js';
+import { RecentlyUsed } from '../../core/data/shards/images.js';
 import { parsePackIndex, parseShardIndex } from '../../core/data/shards/index-file.js';
 import { openShards } from '../../core/data/shards/open.js';
 import { readSamples, splitKey } from '../../core/data/shards/samples.js';
-import { bufferSource } from '../../core/data/shards/source.js';
 import { END_MARK, SampleNames, tarEntry } from '../../core/data/shards/tar-write.js';
 import { type MadeEntry, makeTar } from '../helpers/archives.js';
 import { temporaryFolder } from '../helpers/command.js';
-import { writeFiles } from '../helpers/shards.js';
+import { bufferSource, writeFiles } from '../helpers/shards.js';
 
 const samplesIn = (bytes: Buffer) => readSamples(bufferSource('x.tar', bytes));
 
@@ -26,7 +25,7 @@ async function contents(bytes: Buffer): Promise<[name: string, content: string, 
   return Array.from({ length: samples.length }, (_, at) => {
     const offset = samples.offsets[at] as number;
     const content = bytes.subarray(offset, offset + (samples.sizes[at] as number)).toString();
-    return [samples.nameOf(at), content, samples.classes[at] as number];
+    return [samples.names.at(at), content, samples.classes[at] as number];
   });
 }
 

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
 import { UserError } from '../../core/base/errors.js';
+import { openDataSet } from '../../core/data/data-set.js';
 import { openFolders } from '../../core/data/folder.js';
 import { describeDataSet } from '../../core/data/info.js';
-import { openDataSet } from '../../core/data/labelled.js';
 import { openData } from '../../core/data/open.js';
 import { findShards } from '../../core/data/shards/find.js';
 import { openTrainingShards } from '../../core/data/shards/open.js';
@@ -93,9 +93,9 @@ test('training shards alone are counted and checked; evaluation asks for others'
   const folder = await temporaryFolder(t);
   await writeFiles(folder, { 'train-0.tar': await shardOf('0', '1', '1') });
   const opened = await openDataSet(SHARDS, folder);
-  const amounts = { line() {}, start: () => ({ update() {}, stop() {} }) };
+  const console = { line() {}, transfer: () => ({ update() {}, stop() {} }) };
   const signal = new AbortController().signal;
-  const info = await describeDataSet(opened, { checkAll: true, pixelLimit: 1e6, amounts, signal });
+  const info = await describeDataSet(opened, { checkAll: true, pixelLimit: 1e6, console, signal });
   t.deepEqual(
     [info.classes, info.splits.map(({ split, images, read }) => [split, images, read])],
     [2, [['train', 3, 3]]],

@@ -7,6 +7,7 @@ import { PACK_OPTIONS } from '../../commands/options/data.js';
 import { validateFlags, withDefaults } from '../../core/config/validate.js';
 import { loadBatches } from '../../core/data/loader.js';
 import { type PackTask, packShards } from '../../core/data/shards/pack.js';
+import type { ByteSource } from '../../core/data/shards/source.js';
 import type { UnreadableImages } from '../../core/data/skipped.js';
 import type { DataSet, ImageCollection } from '../../core/plugin.js';
 
@@ -18,6 +19,8 @@ export async function packData(
 ): Promise<number> {
   return runDataPack(withDefaults(PACK_OPTIONS, validateFlags({ data, ...options }, PACK_OPTIONS)), dataSets);
 }
+
+import { changedFile } from '../../core/fetch/range.js';
 
 /** A picture file of noise, another one for each number: JPEG or PNG as the name says. */
 export async function pictureOf(name: string, number: number): Promise<Buffer> {
@@ -56,7 +59,7 @@ export async function pack(train: ImageCollection, folder: string, changes: Part
     imagesPerShard: 10,
     shardBytes: null,
     pixelLimit: 1e6,
-    amounts: { line() {}, start: () => ({ update() {}, stop() {} }) },
+    console: { line() {}, transfer: () => ({ update() {}, stop() {} }) },
     signal: new AbortController().signal,
     ...changes,
   });
@@ -112,4 +115,17 @@ export async function batchesOf(
     if (batches.length === most) break;
   }
   return batches;
+}
+
+/** Bytes in memory, read as those of a file. */
+export function bufferSource(name: string, bytes: Buffer): ByteSource {
+  return {
+    name,
+    size: bytes.length,
+    window: 8 << 10,
+    read: async (offset, length) => {
+      if (offset + length > bytes.length) throw changedFile(name, `it ends at byte ${bytes.length}`);
+      return bytes.subarray(offset, offset + length);
+    },
+  };
 }

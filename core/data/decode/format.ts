@@ -1,4 +1,4 @@
-import { contentKind } from './other-content.js';
+import { contentKind } from '../../base/content-kind.js';
 
 /** The kinds of picture files that are read. */
 export type Format = 'jpeg' | 'png' | 'webp' | 'gif' | 'tiff' | 'avif';

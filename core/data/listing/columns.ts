@@ -1,75 +1,50 @@
-import { bytesOfName, nameFromBytes } from '../../base/file-names.js';
+/** Names one after the other in one string: a fraction of the memory of as many strings. */
+export class NameColumn {
+  readonly #text: string;
+  readonly #ends: Uint32Array;
 
-/** Files in a fixed order: names in one buffer, sizes in one array, and every folder once, so that millions of them fit. */
-export class FileColumns {
-  readonly #folders: { path: string; prefix: string }[] = [];
-  #names = Buffer.alloc(1 << 16);
-  #starts = new Uint32Array(1 << 12);
-  #folderOf = new Uint32Array(1 << 12);
-  #bytes = new Float64Array(1 << 12);
-  #length = 0;
+  constructor(names: readonly string[]) {
+    let end = 0;
+    this.#text = names.join('');
+    this.#ends = Uint32Array.from(names, (name) => {
+      end += name.length;
+      return end;
+    });
+  }
 
   get length(): number {
-    return this.#length;
+    return this.#ends.length;
   }
 
-  /**
-   * Starts the files of another folder.
-   * @param path whatever `add`'s names are to be joined to
-   * @param prefix of the names in `place`, with '/' at its end, or ''
-   */
-  openFolder(path: string, prefix: string): void {
-    this.#folders.push({ path, prefix });
-  }
-
-  /** Adds a file of the folder that was opened last. */
-  add(name: string, bytes: number): void {
-    const at = this.#length;
-    if (at + 1 >= this.#starts.length) this.#grow();
-    const start = this.#starts[at] as number;
-    const most = start + 3 * name.length;
-    if (most > this.#names.length) {
-      const larger = Buffer.alloc(Math.max(most, 2 * this.#names.length));
-      larger.set(this.#names);
-      this.#names = larger;
-    }
-    const written = name.isWellFormed() ? this.#names.write(name, start) : bytesOfName(name).copy(this.#names, start);
-    this.#starts[at + 1] = start + written;
-    this.#folderOf[at] = this.#folders.length - 1;
-    this.#bytes[at] = bytes;
-    this.#length++;
-  }
-
-  folder(index: number): string {
-    return this.#folderAt(index).path;
-  }
-
-  /** The file's path from what the user named. */
-  place(index: number): string {
-    return this.#folderAt(index).prefix + this.name(index);
-  }
-
-  name(index: number): string {
-    return nameFromBytes(this.#names.subarray(this.#starts[index], this.#starts[index + 1]));
-  }
-
-  bytes(index: number): number {
-    return this.#bytes[index] as number;
-  }
-
-  #folderAt(index: number): { path: string; prefix: string } {
-    return this.#folders[this.#folderOf[index] as number] as { path: string; prefix: string };
-  }
-
-  #grow(): void {
-    const length = 2 * this.#starts.length;
-    this.#starts = copyInto(new Uint32Array(length), this.#starts);
-    this.#folderOf = copyInto(new Uint32Array(length), this.#folderOf);
-    this.#bytes = copyInto(new Float64Array(length), this.#bytes);
+  at(index: number): string {
+    return this.#text.slice(index === 0 ? 0 : this.#ends[index - 1], this.#ends[index]);
   }
 }
 
-function copyInto<T extends Uint32Array | Float64Array>(larger: T, smaller: T): T {
-  larger.set(smaller);
-  return larger;
+/** Lists one after the other, whose items have numbers from 0 on. */
+export class Chain<List extends { readonly length: number }> {
+  readonly lists: List[] = [];
+  /** The number of the item after the last one of each list. */
+  readonly #ends: number[] = [];
+
+  get length(): number {
+    return this.#ends.at(-1) ?? 0;
+  }
+
+  add(list: List): void {
+    this.lists.push(list);
+    this.#ends.push(this.length + list.length);
+  }
+
+  /** The list that has item number `index`, and the numbers of its first item and of the one after its last. */
+  find(index: number): { list: List; first: number; end: number } {
+    if (!(index >= 0 && index < this.length)) throw new Error(`there is no image ${index} of ${this.length}`);
+    let low = 0;
+    for (let high = this.#ends.length - 1; low < high; ) {
+      const middle = (low + high) >> 1;
+      if (index < (this.#ends[middle] as number)) high = middle;
+      else low = middle + 1;
+    }
+    return { list: this.lists[low] as List, first: this.#ends[low - 1] ?? 0, end: this.#ends[low] as number };
+  }
 }

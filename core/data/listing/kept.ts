@@ -1,22 +1,51 @@
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import type { ImageCollection } from '../../plugin.js';
-import type { ListedImages, ListingOptions } from '../folder.js';
+import { z } from 'zod';
+import { writeFileAtomically } from '../../base/atomic.js';
+import { readRegularFile } from '../../base/files.js';
+import type { ImageCollection } from '../../contract/data-sets.js';
+import type { FolderRecords } from './scan.js';
 
+/** Changes whenever the form of the file does. */
+const HEADER = 'listing 3 ';
+const lineSchema = z.object({
+  folder: z.string(),
+  changed: z.string(),
+  folders: z.array(z.string()),
+  names: z.string(),
+  bytes: z.array(z.number()),
+  leftOut: z.array(z.object({ noun: z.string(), reason: z.string(), count: z.int(), example: z.string() })),
+});
 /** Fewer files than this are listed in less than a second. */
 const MANY_FILES = 20_000;
 /** Milliseconds before the first line about a listing that takes long, and between two. */
 const FIRST_LINE = 2000;
 const NEXT_LINE = 10_000;
 
+export interface ListingOptions {
+  /** A file of `keepListing`; it need not be there. Folders that have not changed since are not listed again. */
+  known?: string | null;
+  /** Told now and then how many files were found. */
+  tell?: (files: number) => void;
+}
+
+/** Images that were found in folders. */
+export interface ListedImages extends ImageCollection {
+  /** Whether all of it was known from a kept listing. */
+  readonly wasKnown: boolean;
+  /** Writes what was found to a file, for the next time. */
+  keepListing(path: string): Promise<void>;
+}
+
 /**
  * How to list data of which a listing may have been kept.
- * @param place the file in which it would be; null where none is to be used
+ * @param path the file in which it would be; null where none is to be used
  * @param say where progress is told
  */
-export function listingFrom(place: string | null, say: (line: string) => void): ListingOptions {
+export function listingFrom(path: string | null, say: (line: string) => void): ListingOptions {
   let nextLine = performance.now() + FIRST_LINE;
   return {
-    known: place,
+    known: path,
     tell(files) {
       if (performance.now() < nextLine) return;
       nextLine = performance.now() + NEXT_LINE;
@@ -29,11 +58,43 @@ export function listingFrom(place: string | null, say: (line: string) => void): 
  * Keeps the listing of many images where it is not kept yet.
  * @throws UserError if the file cannot be written
  */
-export async function keepListing(images: ImageCollection, place: string): Promise<void> {
+export async function keepListing(images: ImageCollection, path: string): Promise<void> {
   if (!isListed(images) || images.length < MANY_FILES) return;
-  if (!(images.wasKnown && existsSync(place))) await images.keepListing(place);
+  if (!(images.wasKnown && existsSync(path))) await images.keepListing(path);
 }
 
 function isListed(images: ImageCollection): images is ListedImages {
   return 'keepListing' in images;
+}
+
+/**
+ * Writes records of folders to a file: a line with a SHA-256 of the rest, and a line of JSON for each folder.
+ * @throws UserError if the file cannot be written
+ */
+export async function writeListing(path: string, records: FolderRecords): Promise<void> {
+  const lines = [...records].map(([folder, record]) =>
+    Buffer.from(`${JSON.stringify({ folder, ...record, bytes: [...record.bytes] })}\n`),
+  );
+  const content = Buffer.concat(lines);
+  await writeFileAtomically(path, Buffer.concat([headerOf(content), content]));
+}
+
+/** Reads records of folders; none where there is no such file, or it is damaged or of another version. */
+export async function readListing(path: string): Promise<FolderRecords> {
+  const file = await readRegularFile(path).catch(() => Buffer.alloc(0));
+  const start = file.indexOf('\n') + 1;
+  if (!file.subarray(0, start).equals(headerOf(file.subarray(start)))) return new Map();
+  const records: FolderRecords = new Map();
+  for (let at = start, end = 0; at < file.length; at = end) {
+    end = file.indexOf('\n', at) + 1;
+    const { data, success } = lineSchema.safeParse(JSON.parse(file.toString('utf8', at, end)));
+    if (!success) return new Map();
+    const { folder, bytes, ...record } = data;
+    records.set(folder, { ...record, bytes: Float64Array.from(bytes) });
+  }
+  return records;
+}
+
+function headerOf(content: Buffer): Buffer {
+  return Buffer.from(`${HEADER}${createHash('sha256').update(content).digest('hex')}\n`);
 }

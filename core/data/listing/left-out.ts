@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { shownName } from '../../base/file-names.js';
 
 /** Some things that were found and not taken, for one reason. */
@@ -19,6 +20,11 @@ export class LeftOut {
     const group = this.#groups.get(key);
     if (group) group.count += number;
     else this.#groups.set(key, { noun, reason, count: number, example });
+  }
+
+  /** @param folder where they were found, which goes before the examples */
+  addAll(groups: readonly LeftOutGroup[], folder: string): void {
+    for (const { noun, reason, example, count } of groups) this.add(noun, reason, join(folder, example), count);
   }
 
   get groups(): readonly LeftOutGroup[] {

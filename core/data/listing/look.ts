@@ -1,7 +1,8 @@
-import type { Dirent, Stats } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
+import type { Dirent } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { nameFromBytes, systemPath } from '../../base/file-names.js';
+import { statNow } from './in-turns.js';
 import { isImage, passedOver, setAside } from './kinds.js';
 import { LeftOut, type LeftOutGroup } from './left-out.js';
 
@@ -36,7 +37,7 @@ export async function lookInto(folder: string, wanted: Wanted = IMAGES): Promise
   const leftOut = new LeftOut();
   let hasBrokenLinks = false;
   for (const { name, entry } of await entriesOf(folder)) {
-    const found = entry.isSymbolicLink() ? await leadsTo(join(folder, name)) : entry;
+    const found = entry.isSymbolicLink() ? statNow(join(folder, name)) : entry;
     if (!found) {
       hasBrokenLinks = true;
       leftOut.add('link', 'broken, in a circle or not permitted', name);
@@ -58,11 +59,6 @@ export async function lookInto(folder: string, wanted: Wanted = IMAGES): Promise
   return { folders, files, leftOut: leftOut.groups, hasBrokenLinks };
 }
 
-/** The same order in every locale. */
-export function byCodeUnits(a: string, b: string): number {
-  return a < b ? -1 : Number(a > b);
-}
-
 /** The entries of a folder, in the order of their names; names that are not UTF-8 are asked for as bytes, which takes longer. */
 async function entriesOf(folder: string): Promise<{ name: string; entry: Dirent<string> | Dirent<Buffer> }[]> {
   const path = systemPath(folder);
@@ -74,10 +70,5 @@ async function entriesOf(folder: string): Promise<{ name: string; entry: Dirent<
 }
 
 function sorted<T extends { name: string }>(entries: T[]): T[] {
-  return entries.sort((a, b) => byCodeUnits(a.name, b.name));
-}
-
-/** What a link leads to; null where that is nothing. */
-async function leadsTo(path: string): Promise<Stats | null> {
-  return stat(systemPath(path)).catch(() => null);
+  return entries.sort((a, b) => (a.name < b.name ? -1 : 1)); // of code units: the same in every locale
 }

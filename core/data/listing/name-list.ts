@@ -1,9 +1,9 @@
 import { isAscii } from 'node:buffer';
 import { dirname, isAbsolute, join } from 'node:path';
+import { textKind } from '../../base/content-kind.js';
 import { UserError } from '../../base/errors.js';
 import { nameFromBytes, shownName } from '../../base/file-names.js';
-import { textKind } from '../decode/other-content.js';
-import { kindOf, withRegularFile } from '../read-file.js';
+import { kindOf, withRegularFile } from '../../base/files.js';
 import { statAll } from './in-turns.js';
 import { IMAGE_EXTENSIONS, isImage } from './kinds.js';
 import { LeftOut } from './left-out.js';

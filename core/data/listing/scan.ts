@@ -1,7 +1,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { explainSystemError } from '../../base/errors.js';
-import { bytesOfName, nameFromBytes, shownName, systemPath } from '../../base/file-names.js';
+import { nameFromBytes, shownName, systemPath } from '../../base/file-names.js';
 import { statAll } from './in-turns.js';
 import type { LeftOutGroup } from './left-out.js';
 import { lookInto } from './look.js';
@@ -12,8 +12,8 @@ export interface FolderRecord {
   changed: string;
   /** The folders in it, in the order of their names. */
   folders: readonly string[];
-  /** The names of the image files in it, in their order, as bytes, each followed by a 0. */
-  names: Buffer;
+  /** The names of the image files in it, in their order, with '/' between them: one string takes little memory. */
+  names: string;
   /** Their sizes in bytes. */
   bytes: Float64Array;
   /** What was not taken, the examples by their names. */
@@ -63,40 +63,14 @@ export async function scanFolders(root: string, visited: Set<string>, options: S
 
 async function readFolder(folder: string, known: FolderRecord | undefined): Promise<FolderRecord> {
   const { mtimeNs } = await stat(systemPath(folder), { bigint: true });
-  if (known && known.changed === String(mtimeNs)) return known;
+  if (known?.changed === String(mtimeNs)) return known;
   const now = BigInt(Date.now()) * 1_000_000n;
-  const { folders, files: images, leftOut, hasBrokenLinks } = await lookInto(folder);
-  const bytes = new Float64Array(images.length);
-  const paths = images.map((name) => join(folder, name));
+  const { folders, files, leftOut, hasBrokenLinks } = await lookInto(folder);
+  const bytes = new Float64Array(files.length);
+  const paths = files.map((name) => join(folder, name));
   await statAll(paths, (found, index) => {
     bytes[index] = found?.size ?? 0; // one that is gone is met again, and reported, when it is read
   });
   const isSettled = now - mtimeNs > SETTLED_NS && !hasBrokenLinks;
-  return {
-    changed: isSettled ? String(mtimeNs) : '',
-    folders,
-    names: packNames(images),
-    bytes,
-    leftOut,
-  };
-}
-
-function packNames(names: readonly string[]): Buffer {
-  const text = names.map((name) => `${name}\0`).join('');
-  return text.isWellFormed() ? Buffer.from(text) : Buffer.concat(names.map((name) => bytesOfName(`${name}\0`)));
-}
-
-/** The names of the image files of a record. */
-export function namesIn({ names }: FolderRecord): string[] {
-  const text = names.toString();
-  const found = text.split('\0');
-  found.pop();
-  if (!text.includes('\ufffd')) return found;
-  let start = 0;
-  return found.map(() => {
-    const end = names.indexOf(0, start);
-    const name = nameFromBytes(names.subarray(start, end));
-    start = end + 1;
-    return name;
-  });
+  return { changed: isSettled ? String(mtimeNs) : '', folders, names: files.join('/'), bytes, leftOut };
 }

@@ -1,4 +1,4 @@
-import type { Interpolation } from '../../plugin.js';
+import type { Interpolation } from '../../contract/data-sets.js';
 import type { CropBox } from '../crop.js';
 import type { Picture } from '../picture.js';
 import { COLUMNS_AT_ONCE, LOW_BITS, ROWS_AT_ONCE } from './kernels.js';

@@ -1,4 +1,4 @@
-import type { Interpolation } from '../../plugin.js';
+import type { Interpolation } from '../../contract/data-sets.js';
 
 /** How each result along an axis is a sum of neighbouring samples. */
 export interface Weights {

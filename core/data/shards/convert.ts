@@ -1,8 +1,9 @@
 import sharp from 'sharp';
-import type { ImageItem } from '../../plugin.js';
+import type { ImageItem } from '../../contract/data-sets.js';
 import { formatOf } from '../decode/format.js';
 import { decodeTogether } from '../decode/turns.js';
-import { bytesOf, decodeBytes, isFile, type Picture } from '../picture.js';
+import type { Picture } from '../picture.js';
+import { bytesOf, decodeBytes, isFile } from '../read-picture.js';
 import { resample } from '../resample/resample.js';
 import { extensionOf } from './tar-write.js';
 

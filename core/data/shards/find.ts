@@ -1,16 +1,17 @@
-import { opendir, stat } from 'node:fs/promises';
+import { opendir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { count } from '../../base/console.js';
-import { UserError } from '../../base/errors.js';
-import { systemPath } from '../../base/file-names.js';
+import { explainSystemError, isMissing, isSystemError, UserError } from '../../base/errors.js';
+import { shownName, systemPath } from '../../base/file-names.js';
 import { isImage, setAside } from '../listing/kinds.js';
+import { LeftOut } from '../listing/left-out.js';
+import { lookInto, type Wanted } from '../listing/look.js';
 import { expandBraces, inside, isAddress, namesShards, parseAddress } from './address.js';
-import { shardsIn } from './folder.js';
-import { type PackIndex, readIndexBeside, readPackIndex } from './index-file.js';
+import { readIndexBeside, readPackIndex } from './index-file.js';
 import { createNetwork } from './network.js';
-import { partTold, type SortedShards, sortShards } from './parts.js';
+import { type SortedShards, sortShards, splitTold } from './splits.js';
 
-/** Where the shards of a data set lie, by the part that they belong to. */
+/** Where the shards of a data set lie, by the split that they belong to. */
 export interface FoundShards {
   train: string[];
   test: string[];
@@ -20,9 +21,22 @@ export interface FoundShards {
   notes: readonly string[];
 }
 
+/** How far below a folder shards are looked for. */
+const MAX_LEVELS = 2;
+const IS_SHARD = /\.tar$/i;
+
+const SHARDS: Wanted = {
+  wants: (name) => IS_SHARD.test(name),
+  passedOver(name) {
+    if (isImage(name)) return { noun: 'picture', reason: 'shards are taken here, and no pictures beside them' };
+    const isPacked = /\.(?:tar\.\w+|tgz)$/i.test(name);
+    return isPacked ? { noun: 'packed shard', reason: 'nothing can be read out of its middle (unpack it)' } : undefined;
+  },
+};
+
 /**
  * Finds shards: of a folder (of this machine or a server) by its index, or else the .tar files in a folder of this machine and
- * below it; or those that words name. Which part one belongs to is told by the index, or as `sortShards` says.
+ * below it; or those that words name. Which split one belongs to is told by the index, or as `sortShards` says.
  * @throws UserError if there are none
  */
 export async function findShards(word: string): Promise<FoundShards> {
@@ -34,13 +48,14 @@ export async function findShards(word: string): Promise<FoundShards> {
   }
   const index = await readPackIndex(word, network);
   if (index) {
-    const { train, val } = index.splits;
-    const placesOf = (split: PackIndex['splits']['val']) => split?.shards.map(({ name }) => inside(word, name)) ?? [];
-    return { train: placesOf(train), test: placesOf(val), classes: index.classes, notes: [] };
+    const [train = [], test = []] = [index.splits.train, index.splits.val].map((split) =>
+      split?.shards.map(({ name }) => inside(word, name)),
+    );
+    return { train, test, classes: index.classes, notes: [] };
   }
   if (isAddress(word)) {
     throw new UserError(`${word} has no index.json of shards`, {
-      expected: 'a folder that `ijepa data pack` wrote, or the addresses of shards',
+      expected: 'a folder that `data pack` wrote, or the addresses of shards',
       remedy: `name the shards: '${inside(word, 'train-{000000..000146}.tar')}'`,
     });
   }
@@ -48,7 +63,7 @@ export async function findShards(word: string): Promise<FoundShards> {
   return found(sortShards(places, word), null, notes);
 }
 
-/** The parts that are used: of validation and test, the first that is there. */
+/** The splits that are used: of validation and test, the first that is there. */
 function found(
   { train, val, test }: SortedShards,
   classes: FoundShards['classes'],
@@ -59,36 +74,8 @@ function found(
   return { train, test: val.length > 0 ? val : test, classes, notes: [...notes, ...left] };
 }
 
-/** Whether what a user named as data are shards: by its name, or as a folder with an index of shards or nothing but shards. */
-export async function areShards(word: string): Promise<boolean> {
-  if (namesShards(word) && !(await isFolder(word))) return true;
-  return (await readPackIndex(word, createNetwork())) !== null || (await contentOf(word)) === 'shards';
-}
-
-/** What a folder holds; looks no further when it has met an image, or a folder whose name tells no part. */
-async function contentOf(folder: string, isPart = false): Promise<'shards' | 'nothing' | 'other'> {
-  let content: 'shards' | 'nothing' = 'nothing';
-  try {
-    for await (const entry of await opendir(systemPath(folder))) {
-      const isBelow = entry.isDirectory();
-      if (isBelow ? setAside(entry.name) !== undefined : entry.name.startsWith('.')) continue;
-      if (isBelow && (isPart || partTold(entry.name) === undefined)) return 'other';
-      const found = isBelow ? await contentOf(join(folder, entry.name), true) : contentOfFile(entry.name);
-      if (found === 'other') return 'other';
-      if (found === 'shards' && !entry.isFIFO()) content = 'shards';
-    }
-  } catch {
-    return 'other'; // whoever opens it says why
-  }
-  return content;
-}
-
-function contentOfFile(name: string): 'shards' | 'nothing' | 'other' {
-  return isImage(name) ? 'other' : /\.tar$/i.test(name) ? 'shards' : 'nothing';
-}
-
 /**
- * The shards that a word names for training: all that it names, or those for training where the names tell several parts.
+ * The shards that a word names for training: all that it names, or those for training where the names tell several splits.
  * @throws UserError if there are none
  */
 export async function trainingShards(word: string): Promise<{ places: readonly string[]; notes: readonly string[] }> {
@@ -105,12 +92,66 @@ export async function trainingShards(word: string): Promise<{ places: readonly s
 }
 
 function namesShardFiles(word: string): boolean {
-  return isAddress(word) ? /\.tar$/i.test(parseAddress(word).pathname) : namesShards(word);
+  return isAddress(word) ? IS_SHARD.test(parseAddress(word).pathname) : namesShards(word);
 }
 
-async function isFolder(word: string): Promise<boolean> {
-  return stat(systemPath(word)).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
+/** Whether what a user named as data are shards: by its name, or as a folder with an index of shards or nothing but shards. */
+export async function areShards(word: string): Promise<boolean> {
+  const isFolder = async () => (await stat(systemPath(word)).catch(() => null))?.isDirectory() === true;
+  if (namesShards(word) && !(await isFolder())) return true;
+  return (await readPackIndex(word, createNetwork())) !== null || (await contentOf(word)) === 'shards';
+}
+
+/** What a folder holds; looks no further when it has met an image, or a folder whose name tells no split. */
+async function contentOf(folder: string, isSplit = false): Promise<'shards' | 'nothing' | 'other'> {
+  let content: 'shards' | 'nothing' = 'nothing';
+  try {
+    for await (const entry of await opendir(systemPath(folder))) {
+      const { name } = entry;
+      if (entry.isDirectory()) {
+        if (setAside(name) !== undefined) continue;
+        const below = isSplit || !splitTold(name) ? 'other' : await contentOf(join(folder, name), true);
+        if (below === 'other') return below;
+        if (below === 'shards') content = below;
+      } else if (!name.startsWith('.')) {
+        if (isImage(name)) return 'other';
+        if (IS_SHARD.test(name) && !entry.isFIFO()) content = 'shards';
+      }
+    }
+  } catch {
+    return 'other'; // whoever opens it says why
+  }
+  return content;
+}
+
+/**
+ * The shards (.tar) in a folder of this machine and up to two levels below it, in the order of their names.
+ * @throws UserError if there are none
+ */
+async function shardsIn(folder: string): Promise<{ places: string[]; notes: string[] }> {
+  const advice = {
+    expected: 'a folder of shards (.tar), or names of shards with braces',
+    remedy: "name them, in single quotes: 'data/train-{000000..000146}.tar'",
+  };
+  const places: string[] = [];
+  const leftOut = new LeftOut();
+  const visited = new Set<string>();
+  const visit = async (place: string, level: number): Promise<void> => {
+    const real = (await realpath(systemPath(place), 'buffer')).toString('latin1');
+    if (visited.has(real)) return;
+    visited.add(real);
+    const content = await lookInto(place, SHARDS);
+    leftOut.addAll(content.leftOut, place);
+    places.push(...content.files.map((name) => join(place, name)));
+    for (const name of content.folders) {
+      if (level < MAX_LEVELS) await visit(join(place, name), level + 1);
+      else leftOut.add('folder', `shards are looked for ${MAX_LEVELS} levels deep`, join(place, name));
+    }
+  };
+  await visit(folder, 0).catch((error: unknown) => {
+    if (!isMissing(error) && !isSystemError(error, 'ENOTDIR')) throw explainSystemError(error, shownName(folder));
+    throw new UserError(`${shownName(folder)} is not a folder, or does not exist`, advice);
+  });
+  if (places.length > 0) return { places, notes: leftOut.notes };
+  throw new UserError([`there are no shards in ${shownName(folder)}`, ...leftOut.notes].join('\n    '), advice);
 }

@@ -1,24 +1,20 @@
 import { shownName } from '../../base/file-names.js';
+import type { LabelledImages, ReadingPlan } from '../../contract/data-sets.js';
 import type { ServedFile } from '../../fetch/range.js';
-import type { LabelledImages, ReadingPlan } from '../../plugin.js';
 import { createFingerprint } from '../fingerprint.js';
+import { Chain } from '../listing/columns.js';
 import { LeftOut } from '../listing/left-out.js';
-import { chunkReader } from './chunks.js';
 import type { Network } from './network.js';
-import { type Apart, classText, NO_CLASS, type ShardSamples } from './samples.js';
+import { classText, NO_CLASS, type ShardSamples } from './samples.js';
 import type { ByteSource } from './source.js';
-import { readPieces } from './tar-files.js';
+import { readPieces } from './tar-read.js';
 
 /** A shard whose samples are known. */
-export interface OpenShard {
+export interface OpenShard extends ShardSamples {
   source: ByteSource;
   /** Null for a file of this machine. */
   served: ServedFile | null;
-  samples: ShardSamples;
 }
-
-/** The bytes of image number `index`. */
-export type ReadImage = (index: number) => Promise<Buffer>;
 
 /** Images of which each may have a class that is told as text: its number is then below -1. */
 export interface ShardImages extends LabelledImages {
@@ -28,6 +24,9 @@ export interface ShardImages extends LabelledImages {
   readonly hasTexts: boolean;
 }
 
+/** The bytes of image number `index`. */
+type ReadImage = (index: number) => Promise<Buffer>;
+
 /** The images of shards, one after the other, each read when it is asked for. The class of one that has none is -1. */
 export function shardImages(
   shards: readonly OpenShard[],
@@ -35,30 +34,35 @@ export function shardImages(
   network: Network,
   notes: readonly string[],
 ): ShardImages {
-  const rows = new ShardRows(shards);
+  const chain = new Chain<OpenShard>();
   const fingerprint = createFingerprint();
-  for (const { samples } of shards) {
-    for (let row = 0; row < samples.length; row++) fingerprint.add(samples.nameOf(row), samples.sizes[row] as number);
+  const leftOut = new LeftOut();
+  for (const shard of shards) {
+    chain.add(shard);
+    shard.sizes.forEach((size, row) => {
+      fingerprint.add(shard.names.at(row), size);
+    });
+    leftOut.addAll(shard.leftOut, shard.source.name);
   }
-  const textOf = (index: number) => {
-    const { shard, label } = rows.at(index);
-    return classText(shard.samples, label);
+  const find = (index: number) => {
+    const { list: shard, first } = chain.find(index);
+    return { shard, row: index - first };
   };
-  const hasTexts = shards.some(({ samples }) => samples.texts.length > 0);
-  const facts = {
-    description,
-    length: rows.length,
-    fingerprint: fingerprint.value(),
-    notes: [...notes, ...notesOf(shards)],
-    textOf,
-    hasTexts,
+  const classOf = (index: number) => {
+    const { shard, row } = find(index);
+    return shard.classes[row] as number;
   };
-  const classOf = (index: number) => rows.at(index).label;
   const imagesBy = (read: ReadImage): ShardImages => ({
-    ...facts,
+    description,
+    length: chain.length,
+    fingerprint: fingerprintValue,
+    notes: [...notes, ...leftOut.notes],
+    textOf: (index) => classText(find(index).shard, classOf(index)),
+    hasTexts: shards.some(({ texts }) => texts.length > 0),
     classOf,
     item(index) {
-      const { shard, name, label } = rows.at(index);
+      const { shard, row } = find(index);
+      const [name, label] = [shard.names.at(row), classOf(index)];
       return {
         name: shownName(`${shard.source.name}/${name}`),
         place: name,
@@ -67,95 +71,71 @@ export function shardImages(
       };
     },
   });
-  const readWith = (sourceOf: (shard: OpenShard) => ByteSource): ReadImage => {
-    return async (index) => {
-      const { shard, offset, size, apart } = rows.at(index);
-      return apart ? readPieces(sourceOf(shard), size, apart.pieces) : sourceOf(shard).read(offset, size);
-    };
-  };
+  const fingerprintValue = fingerprint.value();
   const forReading = (plan: ReadingPlan): ShardImages => {
     const way = network.during(plan.signal);
     const sources = new Map(shards.map((shard) => [shard, shard.served ? way.source(shard.served) : shard.source]));
-    const sourceOf = (shard: OpenShard) => sources.get(shard) ?? shard.source;
-    return imagesBy(chunkReader(rows, sourceOf, plan) ?? readWith(sourceOf));
+    return imagesBy(imageReader(chain, (shard) => sources.get(shard) ?? shard.source, plan));
   };
-  return { ...imagesBy(readWith(({ source }) => source)), forReading };
+  return { ...imagesBy(imageReader(chain, ({ source }) => source, null)), forReading };
 }
 
-/** What was left out of the shards. */
-function notesOf(shards: readonly OpenShard[]): string[] {
-  const leftOut = new LeftOut();
-  for (const { source, samples } of shards) {
-    for (const { noun, reason, example, count } of samples.leftOut) {
-      leftOut.add(noun, reason, `${source.name}/${example}`, count);
-    }
-  }
-  return leftOut.notes;
-}
-
-/** A row of a table of samples, and the shard in which it lies. */
-export interface ShardRow {
-  shard: OpenShard;
-  /** Number of the shard's first image, and of the one after its last. */
-  first: number;
-  end: number;
-  name: string;
-  offset: number;
-  size: number;
-  /** Bytes that lie at the offset: as many as its size, but for content that lies elsewhere. */
-  stored: number;
-  apart: Apart | undefined;
-  label: number;
-}
-
-/** All samples of all shards, by the number of the image. */
-export class ShardRows {
-  /** The number of the image after the last one of each shard. */
-  readonly #ends: readonly number[];
-
-  constructor(private readonly shards: readonly OpenShard[]) {
-    let end = 0;
-    this.#ends = shards.map(({ samples }) => {
-      end += samples.length;
-      return end;
-    });
-  }
-
-  get length(): number {
-    return this.#ends.at(-1) ?? 0;
-  }
-
-  /** Mean bytes of an image. */
-  get meanBytes(): number {
-    let bytes = 0;
-    for (const { samples } of this.shards) for (const size of samples.sizes) bytes += size;
-    return bytes / this.length;
-  }
-
-  at(index: number): ShardRow {
-    if (!(index >= 0 && index < this.length)) throw new Error(`there is no image ${index} of ${this.length}`);
-    let low = 0;
-    for (let high = this.#ends.length - 1; low < high; ) {
-      const middle = (low + high) >> 1;
-      if (index < (this.#ends[middle] as number)) high = middle;
-      else low = middle + 1;
-    }
-    const shard = this.shards[low] as OpenShard;
-    const first = low === 0 ? 0 : (this.#ends[low - 1] as number);
-    const { samples } = shard;
+/**
+ * Reads images: by whole chunks of neighbours, one request each, of which those that were used last are kept, where neighbours
+ * are wanted together and the memory holds them; or else each by itself.
+ */
+function imageReader(
+  chain: Chain<OpenShard>,
+  sourceOf: (shard: OpenShard) => ByteSource,
+  plan: ReadingPlan | null,
+): ReadImage {
+  const { neighbours, together, bytes } = plan ?? { neighbours: 1, together: 0, bytes: 0 };
+  // While some chunks are used up, the next ones are being fetched.
+  const isByChunks = neighbours >= 2 && 2 * together * meanBytes(chain) <= bytes;
+  const chunks = new RecentlyUsed<Promise<Buffer>>(bytes);
+  return async (index) => {
+    const { list: shard, first, end } = chain.find(index);
     const row = index - first;
-    const apart = samples.apart.get(row);
-    const size = samples.sizes[row] as number;
-    return {
-      shard,
-      first,
-      end: this.#ends[low] as number,
-      name: samples.nameOf(row),
-      offset: samples.offsets[row] as number,
-      size,
-      stored: apart?.stored ?? size,
-      apart,
-      label: samples.classes[row] as number,
-    };
+    const size = shard.sizes[row] as number;
+    const offset = shard.offsets[row] as number;
+    const apart = shard.apart.get(row);
+    if (apart) return readPieces(sourceOf(shard), size, apart.pieces);
+    if (!isByChunks) return sourceOf(shard).read(offset, size);
+    const chunk = index - (index % neighbours);
+    const from = Math.max(first, chunk);
+    const last = Math.min(end, chunk + neighbours) - 1 - first;
+    const start = shard.offsets[from - first] as number;
+    const stored = shard.apart.get(last)?.stored ?? (shard.sizes[last] as number);
+    const length = (shard.offsets[last] as number) + stored - start;
+    const content = await chunks.get(from, length, () => sourceOf(shard).read(start, length));
+    return content.subarray(offset - start, offset - start + size);
+  };
+}
+
+function meanBytes(chain: Chain<OpenShard>): number {
+  const totals = chain.lists.map(({ sizes }) => sizes.reduce((sum, size) => sum + size, 0));
+  return totals.reduce((sum, total) => sum + total, 0) / chain.length;
+}
+
+/** Keeps what was asked for last, up to a number of bytes. */
+export class RecentlyUsed<T> {
+  /** The first one is that which was not used for the longest time. */
+  readonly #entries = new Map<number, { value: T; bytes: number }>();
+  #bytes = 0;
+
+  constructor(private readonly maxBytes: number) {}
+
+  /** What is kept under a key, or is made and kept from now on; never fewer than one. */
+  get(key: number, bytes: number, make: () => T): T {
+    const entry = this.#entries.get(key) ?? { value: make(), bytes };
+    if (this.#entries.delete(key)) this.#bytes -= bytes;
+    this.#entries.set(key, entry);
+    this.#bytes += bytes;
+    for (const [oldest, old] of this.#entries) {
+      if (this.#bytes <= this.maxBytes || oldest === key) break;
+      this.#entries.delete(oldest);
+      this.#bytes -= old.bytes;
+    }
+    return entry.value;
   }
 }

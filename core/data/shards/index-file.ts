@@ -2,30 +2,32 @@ import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { reasonOf, UserError } from '../../base/errors.js';
 import { systemPath } from '../../base/file-names.js';
+import { withRegularFile } from '../../base/files.js';
+import { PROGRAM } from '../../base/program.js';
 import { textOf } from '../../base/text.js';
-import { withRegularFile } from '../read-file.js';
 import { beside, inside, isAddress } from './address.js';
 import type { Network } from './network.js';
 import { NO_CLASS } from './samples.js';
 
 /** The file beside shards that says what they are. */
 export const INDEX_NAME = 'index.json';
-const FORMAT = 'ijepa-shards-1';
-const SHARD_FORMAT = 'ijepa-shard-1';
+export const INDEX_FORMAT = `${PROGRAM}-shards-1` as const;
+export const SHARD_FORMAT = `${PROGRAM}-shard-1` as const;
 /** Most bytes of an index; that of a shard with a million images has about 60 MB. */
-const MOST_BYTES = 1 << 28;
+const MAX_BYTES = 1 << 28;
 
-const bytes = z.int().min(0);
+const amount = z.int().min(0);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const skipped = z.array(z.object({ name: z.string(), reason: z.string() }));
 
 const splitSchema = z.object({
-  images: z.int().min(0),
-  shards: z.array(z.object({ name: z.string().regex(/^[^/\\]+\.tar$/), bytes, sha256, images: z.int().min(1) })),
+  images: amount,
+  shards: z.array(
+    z.object({ name: z.string().regex(/^[^/\\]+\.tar$/), bytes: amount, sha256, images: z.int().min(1) }),
+  ),
 });
 
 /** What came into shards, and how: the same again gives the same shards. */
-export const recipeSchema = z.object({
+const recipeSchema = z.object({
   /** Fingerprints of the images that were packed. */
   source: z.object({ train: z.string(), val: z.string().nullable() }),
   /** Shorter side to which larger images were brought; null where all were left as they were. */
@@ -36,7 +38,7 @@ export const recipeSchema = z.object({
 });
 
 const indexSchema = z.object({
-  format: z.literal(FORMAT),
+  format: z.literal(INDEX_FORMAT),
   classes: z.array(z.string()).nullable(),
   splits: z.object({ train: splitSchema, val: splitSchema.nullable() }),
   recipe: recipeSchema,
@@ -44,15 +46,15 @@ const indexSchema = z.object({
 
 const columnsSchema = z.object({
   format: z.literal(SHARD_FORMAT),
-  bytes,
+  bytes: amount,
   sha256,
   /** Images of the source before this shard, and up to its end, those that were skipped too. */
-  first: z.int().min(0),
-  next: z.int().min(0),
-  skipped,
+  first: amount,
+  next: amount,
+  skipped: z.array(z.object({ name: z.string(), reason: z.string() })),
   names: z.array(z.string().min(1)),
-  offsets: z.array(bytes),
-  sizes: z.array(bytes),
+  offsets: z.array(amount),
+  sizes: z.array(amount),
   /** -1 where an image has none. */
   classes: z.array(z.int().min(NO_CLASS)),
 });
@@ -61,16 +63,6 @@ export type Recipe = z.infer<typeof recipeSchema>;
 export type ShardIndex = z.infer<typeof columnsSchema>;
 export type PackIndex = z.infer<typeof indexSchema>;
 export type PackSplit = z.infer<typeof splitSchema>;
-
-export function newPackIndex(content: Omit<PackIndex, 'format'>): PackIndex {
-  return { format: FORMAT, ...content };
-}
-
-/** The index of a shard that is still empty. */
-export function newShardIndex(first: number): ShardIndex {
-  const columns = { names: [], offsets: [], sizes: [], classes: [] };
-  return { format: SHARD_FORMAT, bytes: 0, sha256: '', first, next: first, skipped: [], ...columns };
-}
 
 /** 'train-000000.tar' -> 'train-000000.json' */
 export function shardIndexName(shard: string): string {
@@ -84,11 +76,7 @@ export function shardIndexName(shard: string): string {
  * @throws UserError if it is damaged
  */
 export function parsePackIndex(text: string, where: string): PackIndex | null {
-  if (!text.includes(FORMAT)) return null;
-  const value = parseJson(text, where);
-  const { format } = z.object({ format: z.unknown() }).catch({ format: null }).parse(value);
-  if (format !== FORMAT) return null;
-  return check(indexSchema, value, where);
+  return text.includes(INDEX_FORMAT) ? parse(indexSchema, text, where) : null;
 }
 
 /**
@@ -96,73 +84,66 @@ export function parsePackIndex(text: string, where: string): PackIndex | null {
  * @throws UserError if it is damaged, or says of the shard what cannot be
  */
 export function parseShardIndex(text: string, where: string): ShardIndex {
-  const index = check(columnsSchema, parseJson(text, where), where);
-  const { names, offsets, sizes, classes } = index;
-  const length = names.length;
+  const index = parse(columnsSchema, text, where);
+  const { names, offsets, sizes, classes, bytes } = index;
+  const { length } = names;
   if ([offsets, sizes, classes].some((column) => column.length !== length)) {
     throw damaged(where, `its columns are not all of ${length} rows`);
   }
   let end = 0;
-  for (let row = 0; row < length; row++) {
-    const [offset, size] = [offsets[row] as number, sizes[row] as number];
-    if (offset < end || offset + size > index.bytes) {
-      throw damaged(where, `row ${row} lies at byte ${offset}, where it cannot be`);
-    }
-    end = offset + size;
+  for (const [row, offset] of offsets.entries()) {
+    const start = end;
+    end = offset + (sizes[row] as number);
+    if (offset < start || end > bytes) throw damaged(where, `row ${row} lies at byte ${offset}, where it cannot be`);
   }
   return index;
 }
 
 /** The index of a folder of shards; null where there is none. */
 export async function readPackIndex(folder: string, network: Network): Promise<PackIndex | null> {
-  return readIndex(inside(folder, INDEX_NAME), network);
+  return readIndex(inside(folder, INDEX_NAME), network, parsePackIndex);
 }
 
 /** The index that lies beside a shard; null where there is none, or it does not name the shard. */
 export async function readIndexBeside(shard: string, network: Network): Promise<PackIndex | null> {
-  return readIndex(beside(shard, INDEX_NAME), network);
-}
-
-async function readIndex(place: string, network: Network): Promise<PackIndex | null> {
-  const text = await readText(place, network);
-  return text === null ? null : parsePackIndex(text, place);
+  return readIndex(beside(shard, INDEX_NAME), network, parsePackIndex);
 }
 
 /** The samples of a shard by its own index; null where there is none. */
 export async function readShardIndex(place: string, network: Network): Promise<ShardIndex | null> {
-  const text = await readText(place, network);
-  return text === null ? null : parseShardIndex(text, place);
+  return readIndex(place, network, parseShardIndex);
 }
 
-/** A text file; null where there is none. */
-async function readText(place: string, network: Network): Promise<string | null> {
-  const bytes = isAddress(place) ? await network.readSmall(place, MOST_BYTES) : await readIfThere(place);
-  return bytes && textOf(bytes, place);
+async function readIndex<T>(
+  place: string,
+  network: Network,
+  parseIndex: (text: string, where: string) => T | null,
+): Promise<T | null> {
+  const bytes = isAddress(place) ? await network.readSmall(place, MAX_BYTES) : await readIfThere(place);
+  return bytes && parseIndex(textOf(bytes, place), place);
 }
 
-async function readIfThere(place: string): Promise<Buffer | null> {
-  const found = await stat(systemPath(place)).catch(() => null);
-  return found?.isFile() ? withRegularFile(place, (file) => file.readFile()) : null;
+async function readIfThere(path: string): Promise<Buffer | null> {
+  const found = await stat(systemPath(path)).catch(() => null);
+  return found?.isFile() ? withRegularFile(path, (file) => file.readFile()) : null;
 }
 
-function parseJson(text: string, where: string): unknown {
+function parse<T>(schema: z.ZodType<T>, text: string, where: string): T {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (error) {
     throw damaged(where, reasonOf(error));
   }
-}
-
-function check<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
+  const { data, error } = schema.safeParse(value);
+  if (data !== undefined) return data;
+  const issue = error?.issues[0];
   throw damaged(where, `${issue?.path.join('.') || 'its top level'}: ${issue?.message}`);
 }
 
 function damaged(where: string, problem: string): UserError {
   return new UserError(`${where} is damaged: ${problem}`, {
-    expected: 'the index as `ijepa data pack` wrote it',
+    expected: 'the index as `data pack` wrote it',
     remedy: 'get it anew, pack anew, or remove it: shards are then read through for what they hold',
   });
 }

@@ -1,12 +1,12 @@
 import { setMaxListeners } from 'node:events';
 import { Slots } from '../../base/pool.js';
 import { fetchRange, fetchSmallFile, findServedFile, type ServedFile } from '../../fetch/range.js';
-import { linkAbort, type Persistence } from '../../fetch/retry.js';
+import { linkAbort, type Persistence } from '../../fetch/request.js';
 import { parseAddress } from './address.js';
 import type { ByteSource } from './source.js';
 
 /** Requests that are under way at the same time. */
-const AT_ONCE = 32;
+const CONCURRENCY = 32;
 /** Where a shard has no index, one request brings what lies between two images, and some small images whole. */
 const SERVED_WINDOW = 64 << 10;
 /** A server that is started anew is waited for: about five minutes in all. */
@@ -23,11 +23,11 @@ const TOLD_EVERY_SECONDS = 30;
  */
 export class Network {
   readonly #ended = new AbortController();
-  readonly #persistence: Persistence;
+  readonly #persistence: Persistence & typeof PERSISTENCE;
 
   constructor(
     persistence: Persistence,
-    private readonly slots = new Slots(AT_ONCE),
+    private readonly slots = new Slots(CONCURRENCY),
   ) {
     setMaxListeners(0, this.#ended.signal);
     this.#persistence = { ...PERSISTENCE, ...persistence, signal: this.#ended.signal };
@@ -44,29 +44,24 @@ export class Network {
 
   /** @throws UserError if the file cannot be had, or only as a whole */
   async find(url: string): Promise<ServedFile> {
-    parseAddress(url);
-    return this.#ask(() => findServedFile(url, this.#first));
+    return this.#askFirst(url, (persistence) => findServedFile(url, persistence));
   }
 
   /** A small file; null where there is none. */
-  async readSmall(url: string, mostBytes: number): Promise<Buffer | null> {
-    parseAddress(url);
-    return this.#ask(() => fetchSmallFile(url, mostBytes, this.#first));
+  async readSmall(url: string, maxBytes: number): Promise<Buffer | null> {
+    return this.#askFirst(url, (persistence) => fetchSmallFile(url, maxBytes, persistence));
   }
 
   source(file: ServedFile): ByteSource {
-    return {
-      name: file.url,
-      size: file.total,
-      window: SERVED_WINDOW,
-      read: async (offset, length) =>
-        length === 0 ? Buffer.alloc(0) : this.#ask(() => fetchRange(file, offset, length, this.#persistence)),
-    };
+    const read = async (offset: number, length: number) =>
+      length === 0 ? Buffer.alloc(0) : this.#ask(() => fetchRange(file, offset, length, this.#persistence));
+    return { name: file.url, size: file.total, window: SERVED_WINDOW, read };
   }
 
-  get #first(): Persistence {
-    const { tries = FIRST_TRIES } = this.#persistence;
-    return { ...this.#persistence, tries: Math.min(tries, FIRST_TRIES) };
+  async #askFirst<T>(url: string, request: (persistence: Persistence) => Promise<T>): Promise<T> {
+    parseAddress(url);
+    const tries = Math.min(this.#persistence.tries, FIRST_TRIES);
+    return this.#ask(() => request({ ...this.#persistence, tries }));
   }
 
   async #ask<T>(request: () => Promise<T>): Promise<T> {
@@ -82,20 +77,14 @@ export class Network {
   }
 }
 
-/** @param persistence other than usual */
+/** @param persistence other than usual. Waits for a server are told, now and then. */
 export function createNetwork(persistence: Persistence = {}): Network {
-  return new Network({ ...tellWaits(), ...persistence });
-}
-
-/** Tells when a server has to be waited for, now and then. */
-function tellWaits(): Required<Pick<Persistence, 'onRetry'>> {
-  let toldAt = Number.NEGATIVE_INFINITY;
-  return {
-    onRetry: (reason, seconds) => {
-      const now = performance.now() / 1000;
-      if (seconds < TOLD_WAIT_SECONDS || now < toldAt + TOLD_EVERY_SECONDS) return;
-      toldAt = now;
-      process.stderr.write(`waiting for the server of the shards: ${reason}; trying again in ${seconds} s\n`);
-    },
+  let nextTellAt = 0;
+  const onRetry = (reason: string, seconds: number) => {
+    const now = performance.now() / 1000;
+    if (seconds < TOLD_WAIT_SECONDS || now < nextTellAt) return;
+    nextTellAt = now + TOLD_EVERY_SECONDS;
+    process.stderr.write(`waiting for the server of the shards: ${reason}; trying again in ${seconds} s\n`);
   };
+  return new Network({ onRetry, ...persistence });
 }

@@ -1,10 +1,9 @@
-import { count } from '../../base/console.js';
+import { count, createConsole, type TransferProgress } from '../../base/console.js';
 import { UserError } from '../../base/errors.js';
 import { shownName } from '../../base/file-names.js';
 import { inOrder } from '../../base/pool.js';
-import { createAmounts } from '../../base/transfer-progress.js';
 import type { ServedFile } from '../../fetch/range.js';
-import type { Persistence } from '../../fetch/retry.js';
+import type { Persistence } from '../../fetch/request.js';
 import { beside, isAddress, nameOf } from './address.js';
 import { trainingShards } from './find.js';
 import { type OpenShard, type ShardImages, shardImages } from './images.js';
@@ -14,7 +13,7 @@ import { readSamples, shardSamples } from './samples.js';
 import { type ByteSource, openFile, withOpenFile } from './source.js';
 
 /** Shards that are opened at the same time. */
-const AT_ONCE = 8;
+const CONCURRENCY = 8;
 /** Work that is done sooner is not shown. */
 const SHOWN_AFTER_SECONDS = 2;
 
@@ -26,12 +25,8 @@ export async function openTrainingShards(words: readonly string[]): Promise<Shar
   const found = [];
   for (const word of words) found.push(await trainingShards(word));
   const places = found.flatMap((some) => some.places);
-  return openShards(
-    places,
-    words.map(shownName).join(', '),
-    {},
-    found.flatMap(({ notes }) => notes),
-  );
+  const notes = found.flatMap((some) => some.notes);
+  return openShards(places, words.map(shownName).join(', '), {}, notes);
 }
 
 /**
@@ -49,12 +44,17 @@ export async function openShards(
   notes: readonly string[] = [],
 ): Promise<ShardImages> {
   const network = createNetwork(persistence);
-  const indexOf = rememberedIndices(network);
   const progress = lateProgress(places.length);
+  const indices = new Map<string, Promise<PackIndex | null>>();
   const shards: OpenShard[] = [];
+  const open = async (place: string) => {
+    const folder = beside(place, '');
+    const index = indices.get(folder) ?? readIndexBeside(place, network); // once for all shards of a folder
+    indices.set(folder, index);
+    return openShard(place, network, await index, progress.tell);
+  };
   try {
-    const limits = { atOnce: AT_ONCE, ahead: places.length };
-    const open = async (place: string) => openShard(place, network, await indexOf(place), progress.tell);
+    const limits = { concurrency: CONCURRENCY, ahead: places.length };
     for await (const shard of inOrder(places, open, limits)) shards.push(shard);
   } finally {
     progress.stop();
@@ -75,20 +75,24 @@ async function openShard(
 ): Promise<OpenShard> {
   const { source, served } = await openSource(place, network);
   const name = nameOf(place);
-  const shards = index ? [...index.splits.train.shards, ...(index.splits.val?.shards ?? [])] : [];
-  const known = shards.find((shard) => shard.name === name);
+  const known = shardsOf(index).find((shard) => shard.name === name);
   const columns = known ? await readShardIndex(beside(place, shardIndexName(name)), network) : null;
   if (!known || !columns) {
     const scan = (bytes: ByteSource) => readSamples(bytes, (done) => tell(place, done));
-    return { source, served, samples: await (served ? scan(source) : withOpenFile(place, scan)) };
+    return { source, served, ...(await (served ? scan(source) : withOpenFile(place, scan))) };
   }
   if (known.bytes === source.size && columns.bytes === source.size && columns.sha256 === known.sha256) {
-    return { source, served, samples: shardSamples(columns) };
+    return { source, served, ...shardSamples(columns) };
   }
   throw new UserError(`${place} is not the shard that its index describes: it has ${source.size} bytes`, {
     expected: `${known.bytes} bytes, and ${shardIndexName(name)} of the same shard`,
     remedy: 'get the shard and its index anew, or remove index.json: shards are then read through for what they hold',
   });
+}
+
+/** The shards of all splits that an index names. */
+export function shardsOf(index: PackIndex | null): PackIndex['splits']['train']['shards'] {
+  return index ? [...index.splits.train.shards, ...(index.splits.val?.shards ?? [])] : [];
 }
 
 export async function openSource(
@@ -99,29 +103,18 @@ export async function openSource(
   return { served, source: served ? network.source(served) : await openFile(place) };
 }
 
-/** The index beside a shard, read once for all shards of a folder. */
-function rememberedIndices(network: Network): (shard: string) => Promise<PackIndex | null> {
-  const indices = new Map<string, Promise<PackIndex | null>>();
-  return (shard) => {
-    const folder = beside(shard, '');
-    const index = indices.get(folder) ?? readIndexBeside(shard, network);
-    indices.set(folder, index);
-    return index;
-  };
-}
-
 /** Progress of reading headers, shown once it takes long. */
 function lateProgress(shards: number): { tell: (shard: string, bytes: number) => void; stop: () => void } {
   const begun = performance.now();
   const bytesOf = new Map<string, number>();
   let total = 0;
-  let shown: ReturnType<ReturnType<typeof createAmounts>['start']> | undefined;
+  let shown: TransferProgress | undefined;
   return {
     tell(shard, bytes) {
       total += bytes - (bytesOf.get(shard) ?? 0);
       bytesOf.set(shard, bytes);
       if (performance.now() - begun < SHOWN_AFTER_SECONDS * 1000) return;
-      shown ??= createAmounts(true).start(`reading the headers of ${count(shards, 'shard')}`, 'bytes');
+      shown ??= createConsole(true).transfer(`reading the headers of ${count(shards, 'shard')}`, 'bytes');
       shown.update(total, null);
     },
     stop: () => shown?.stop(),

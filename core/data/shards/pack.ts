@@ -1,18 +1,19 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isUnfinished, writeFileAtomically } from '../../base/atomic.js';
+import type { TransferConsole } from '../../base/console.js';
 import { explainSystemError, UserError } from '../../base/errors.js';
+import { makeFolders } from '../../base/folders.js';
 import { FileLock } from '../../base/lock.js';
-import { textOf } from '../../base/text.js';
-import type { Amounts } from '../../base/transfer-progress.js';
-import type { ImageCollection, LabelledImages } from '../../plugin.js';
-import { makeFolders } from '../../run/run-folder.js';
-import { withRegularFile } from '../read-file.js';
+import { PROGRAM } from '../../base/program.js';
+import { readText } from '../../base/text.js';
+import type { ImageCollection, LabelledImages } from '../../contract/data-sets.js';
 import { listedLine } from '../skipped.js';
 import { hashOf } from './check.js';
 import {
+  INDEX_FORMAT,
   INDEX_NAME,
-  newPackIndex,
+  type PackIndex,
   type PackSplit,
   parsePackIndex,
   parseShardIndex,
@@ -29,7 +30,7 @@ export interface PackTask extends Omit<ShardTask, 'images' | 'sources' | 'tell'>
   train: ImageCollection | LabelledImages;
   val: LabelledImages | null;
   classes: readonly string[] | null;
-  amounts: Amounts;
+  console: TransferConsole;
 }
 
 export interface PackSummary {
@@ -49,9 +50,9 @@ export interface PackedSplit {
 }
 
 /** While it is there, the folder is not finished. */
-const RECIPE_NAME = '.ijepa-pack.json';
+const RECIPE_NAME = `.${PROGRAM}-pack.json`;
 /** There while a process packs. */
-const LOCK_NAME = '.ijepa-pack.lock';
+const LOCK_NAME = `.${PROGRAM}-pack.lock`;
 const SKIPPED_NAME = 'skipped.txt';
 /** Images come in their order: where they have to be fetched, one request brings many. */
 const READING = { neighbours: 64, together: 64, bytes: 256e6 };
@@ -59,19 +60,22 @@ const READING = { neighbours: 64, together: 64, bytes: 256e6 };
 /**
  * Writes the images of a data set as shards with an index and checksums. The same images and settings give the same files.
  * Shards that an earlier call has written whole are kept.
- * @throws UserError if the folder holds something else, the disk is full, or no image of a part can be read
+ * @throws UserError if the folder holds something else, the disk is full, or no image of a split can be read
  * @throws the signal's reason when it aborts; whole shards stay
  */
 export async function packShards(task: PackTask): Promise<PackSummary> {
-  const { folder } = task;
-  const recipe = recipeOf(task);
-  await prepareFolder(folder, recipe);
+  const { folder, train, val, resize, quality, imagesPerShard, shardBytes } = task;
+  const source = { train: train.fingerprint, val: val?.fingerprint ?? null };
+  const recipe = { source, resize, quality: resize === null ? null : quality, imagesPerShard, shardBytes };
   const lock = new FileLock(join(folder, LOCK_NAME), { thing: `the folder ${folder}`, doing: 'packing into it' });
-  await lock.acquire();
   try {
-    await prepareFolder(folder, recipe); // another process may have finished meanwhile, or begun something else
-    await writeRecipe(folder, recipe);
+    await makeFolders(folder);
+    await requireFree(folder, recipe);
+    await lock.acquire();
+    await beginFolder(folder, recipe);
     return await packLocked(task, recipe);
+  } catch (error) {
+    throw explainSystemError(error, folder);
   } finally {
     await lock.release();
   }
@@ -80,39 +84,29 @@ export async function packShards(task: PackTask): Promise<PackSummary> {
 async function packLocked(task: PackTask, recipe: Recipe): Promise<PackSummary> {
   const { folder, train, val, classes } = task;
   const packed = { train: await packSplit('train', train, task), val: val ? await packSplit('val', val, task) : null };
-  const index = newPackIndex({
+  const index: PackIndex = {
+    format: INDEX_FORMAT,
     classes: classes === null ? null : [...classes],
     splits: { train: packed.train.split, val: packed.val?.split ?? null },
     recipe,
-  });
+  };
   const skipped = [...packed.train.skipped, ...(packed.val?.skipped ?? [])];
   const lines = skipped.map(({ name, reason }) => `${listedLine(name, reason)}\n`);
   if (lines.length > 0) await writeFileAtomically(join(folder, SKIPPED_NAME), lines.join(''));
   await writeFileAtomically(join(folder, INDEX_NAME), `${JSON.stringify(index, null, 1)}\n`);
   await rm(join(folder, RECIPE_NAME), { force: true });
-  return {
-    folder,
-    classes: classes?.length ?? null,
-    splits: { train: packed.train.summary, val: packed.val?.summary ?? null },
-    skipped,
-  };
+  const splits = { train: packed.train.summary, val: packed.val?.summary ?? null };
+  return { folder, classes: classes?.length ?? null, splits, skipped };
 }
 
-function recipeOf({ train, val, resize, quality, imagesPerShard, shardBytes }: PackTask): Recipe {
-  const source = { train: train.fingerprint, val: val?.fingerprint ?? null };
-  return { source, resize, quality: resize === null ? null : quality, imagesPerShard, shardBytes };
-}
-
-/** Makes the folder, or finds in it what an earlier call with the same images and settings left. */
-async function prepareFolder(folder: string, recipe: Recipe): Promise<void> {
-  try {
-    await makeFolders(folder);
-    const isOwn = (name: string) => isUnfinished(name, RECIPE_NAME) || name.startsWith(LOCK_NAME);
-    const names = (await readdir(folder)).filter((name) => !isOwn(name));
-    if (names.length === 0 || (await recipeIn(folder, names)) === JSON.stringify(recipe)) return;
-  } catch (error) {
-    throw explainSystemError(error, folder);
-  }
+/**
+ * The names in a folder that is empty, or holds what an earlier call with the same images and settings left.
+ * @throws UserError if it is another one
+ */
+async function requireFree(folder: string, recipe: Recipe): Promise<string[]> {
+  const isOwn = (name: string) => isUnfinished(name, RECIPE_NAME) || name.startsWith(LOCK_NAME);
+  const names = (await readdir(folder)).filter((name) => !isOwn(name));
+  if (names.length === 0 || (await recipeIn(folder, names)) === JSON.stringify(recipe)) return names;
   throw new UserError(`${folder} is not empty, and does not hold shards of these images made in this way`, {
     expected: 'a new or empty folder, or one in which the same command was stopped',
     remedy: 'choose another --out, or empty the folder yourself',
@@ -120,27 +114,19 @@ async function prepareFolder(folder: string, recipe: Recipe): Promise<void> {
 }
 
 /** Says in the folder what it is for, and removes what an earlier call did not finish. */
-async function writeRecipe(folder: string, recipe: Recipe): Promise<void> {
-  try {
-    const names = await readdir(folder);
-    for (const name of names) {
-      if (isUnfinished(name) && !name.startsWith(LOCK_NAME)) await rm(join(folder, name), { force: true });
-    }
-    if (!names.includes(INDEX_NAME)) await writeFileAtomically(join(folder, RECIPE_NAME), JSON.stringify(recipe));
-  } catch (error) {
-    throw explainSystemError(error, folder);
+async function beginFolder(folder: string, recipe: Recipe): Promise<void> {
+  const names = await requireFree(folder, recipe); // another process may have finished meanwhile, or begun something else
+  for (const name of await readdir(folder)) {
+    if (isUnfinished(name) && !name.startsWith(LOCK_NAME)) await rm(join(folder, name), { force: true });
   }
+  if (!names.includes(INDEX_NAME)) await writeFileAtomically(join(folder, RECIPE_NAME), JSON.stringify(recipe));
 }
 
 async function recipeIn(folder: string, names: readonly string[]): Promise<string | null> {
-  if (names.includes(RECIPE_NAME)) return readContent(join(folder, RECIPE_NAME));
-  if (!names.includes(INDEX_NAME)) return null;
-  const index = parsePackIndex(await readContent(join(folder, INDEX_NAME)), join(folder, INDEX_NAME));
+  if (names.includes(RECIPE_NAME)) return readText(join(folder, RECIPE_NAME));
+  const path = join(folder, INDEX_NAME);
+  const index = names.includes(INDEX_NAME) ? parsePackIndex(await readText(path), path) : null;
   return index && JSON.stringify(index.recipe);
-}
-
-async function readContent(path: string): Promise<string> {
-  return textOf(await withRegularFile(path, (file) => file.readFile()), path);
 }
 
 async function packSplit(
@@ -148,12 +134,12 @@ async function packSplit(
   images: ImageCollection | LabelledImages,
   task: PackTask,
 ): Promise<{ split: PackSplit; summary: PackedSplit; skipped: ShardIndex['skipped'] }> {
-  const { folder, amounts, signal } = task;
+  const { folder, console, signal } = task;
   const sources = images.forReading?.({ ...READING, signal }) ?? images;
   const split: PackSplit = { images: 0, shards: [] };
   const skipped: ShardIndex['skipped'] = [];
   let kept = 0;
-  const progress = amounts.start(`packing ${name}`, 'images');
+  const progress = console.transfer(`packing ${name}`, 'images');
   try {
     for (let first = 0; first < images.length; ) {
       const shard = `${name}-${String(split.shards.length).padStart(6, '0')}.tar`;
@@ -192,7 +178,7 @@ async function keptShard(
 ): Promise<ShardIndex | null> {
   try {
     const place = join(folder, shardIndexName(shard));
-    const index = parseShardIndex(await readContent(place), place);
+    const index = parseShardIndex(await readText(place), place);
     const source = await openFile(join(folder, shard));
     if (index.first !== first || source.size !== index.bytes) return null;
     return (await hashOf(source, () => {}, signal)) === index.sha256 ? index : null;

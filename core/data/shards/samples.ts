@@ -1,14 +1,15 @@
+import { posix } from 'node:path';
+import { NameColumn } from '../listing/columns.js';
 import { IMAGE_EXTENSIONS, passedOver, setAside } from '../listing/kinds.js';
 import { LeftOut, type LeftOutGroup } from '../listing/left-out.js';
 import type { ByteSource } from './source.js';
-import { readPieces, type TarFile, type TarLink, tarEntries } from './tar-files.js';
-import { followLinks, type LinkTargets } from './tar-links.js';
+import { readPieces, type TarEntry, type TarFile, type TarLink, tarEntries } from './tar-read.js';
 import type { Piece } from './tar-sparse.js';
 
 /** The images of a shard, column by column: a fraction of the memory of as many objects. */
 export interface ShardSamples {
   readonly length: number;
-  nameOf(index: number): string;
+  readonly names: NameColumn;
   /** Where each begins in the shard, ascending, and its bytes. */
   readonly offsets: Float64Array;
   readonly sizes: Float64Array;
@@ -27,37 +28,24 @@ export interface Apart {
   stored: number;
 }
 
-export interface ShardColumns {
-  names: readonly string[];
-  offsets: ArrayLike<number>;
-  sizes: ArrayLike<number>;
-  classes: ArrayLike<number>;
-}
-
 /** No class is known. */
 export const NO_CLASS = -1;
-const LARGEST_CLASS = 2 ** 31 - 1;
+const MAX_CLASS = 2 ** 31 - 1;
 /** Longer texts are no class. */
-const LONGEST_CLASS_TEXT = 256;
+const MAX_CLASS_BYTES = 256;
+/** Links that lead to links: more of them in a row lead nowhere. */
+const MAX_LINKS = 16;
 
 export function shardSamples(
-  { names, offsets, sizes, classes }: ShardColumns,
+  columns: Record<'offsets' | 'sizes' | 'classes', ArrayLike<number>> & { names: readonly string[] },
   more: Pick<ShardSamples, 'apart' | 'texts' | 'leftOut'> = { apart: new Map(), texts: [], leftOut: [] },
 ): ShardSamples {
-  const length = names.length;
-  const ends = new Uint32Array(length);
-  let end = 0;
-  names.forEach((name, index) => {
-    end += name.length;
-    ends[index] = end;
-  });
-  const text = names.join('');
   return {
-    length,
-    nameOf: (index) => text.slice(index === 0 ? 0 : ends[index - 1], ends[index]),
-    offsets: Float64Array.from(offsets),
-    sizes: Float64Array.from(sizes),
-    classes: Int32Array.from(classes),
+    length: columns.names.length,
+    names: new NameColumn(columns.names),
+    offsets: Float64Array.from(columns.offsets),
+    sizes: Float64Array.from(columns.sizes),
+    classes: Int32Array.from(columns.classes),
     ...more,
   };
 }
@@ -71,48 +59,33 @@ export function shardSamples(
  * @throws UserError if the shard is damaged or cannot be read
  */
 export async function readSamples(source: ByteSource, tell?: (bytes: number) => void): Promise<ShardSamples> {
-  const links: TarLink[] = [];
-  const samples = await collect(
-    source,
-    (link) => {
-      links.push(link);
-      return undefined;
-    },
-    tell,
-  );
-  if (links.length === 0) return samples;
-  const targets: LinkTargets = await followLinks(source, links);
-  return collect(source, ({ name }) => targets.get(name), tell);
-}
-
-/** @param follow gives the file to which a link leads, if it leads to one */
-async function collect(
-  source: ByteSource,
-  follow: (link: TarLink) => TarFile | undefined,
-  tell?: (bytes: number) => void,
-): Promise<ShardSamples> {
+  const entries: TarEntry[] = [];
+  for await (const entry of tarEntries(source, isClassFile)) {
+    tell?.(entry.offset);
+    entries.push(entry);
+  }
+  const targets = linkTargets(entries);
   const columns = { names: [] as string[], offsets: [] as number[], sizes: [] as number[], classes: [] as number[] };
   const apart = new Map<number, Apart>();
   const texts = new Map<string, number>();
   const leftOut = new LeftOut();
   let sample: OpenSample | undefined;
   const close = () => {
-    const image = sample?.images.find(({ exact }) => exact) ?? sample?.images[0];
+    const image = sample?.images.find(({ isExact }) => isExact) ?? sample?.images[0];
     if (!sample || !image) return;
-    const { file } = image;
-    if (file.pieces) apart.set(columns.names.length, { pieces: file.pieces, stored: file.stored });
+    const { offset, stored, size, pieces } = image.file;
+    if (pieces) apart.set(columns.names.length, { pieces, stored });
     columns.names.push(image.name);
-    columns.offsets.push(file.offset);
-    columns.sizes.push(file.size);
+    columns.offsets.push(offset);
+    columns.sizes.push(size);
     columns.classes.push(sample.label);
     const others = sample.images.filter((candidate) => candidate !== image);
     if (others[0]) leftOut.add('image', 'another image of the same sample is taken', others[0].name, others.length);
   };
-  for await (const entry of tarEntries(source)) {
-    tell?.(entry.offset);
+  for (const entry of entries) {
     const name = entry.name.replace(/^(?:\.\/)+/, '');
     const [key, extension] = splitKey(name);
-    const isWanted = isImage(lastOf(extension));
+    const isWanted = isImage(extension.slice(extension.lastIndexOf('.') + 1));
     const aside = asideReason(name);
     if (aside !== undefined) {
       if (isWanted) leftOut.add('image', aside, name);
@@ -122,17 +95,15 @@ async function collect(
       close();
       sample = { key, images: [], label: NO_CLASS };
     }
-    const file =
-      entry.kind === 'file' ? entry : entry.kind === 'link' ? linked(entry, follow(entry), source) : undefined;
-    if (!file) {
-      if (entry.kind === 'other') leftOut.add('entry', entry.reason, name);
-      else leftOut.add('link', 'no such file in the shard', name);
+    const file = entry.kind === 'link' ? targets.get(entry) : entry;
+    if (!file) leftOut.add('link', 'no such file in the shard', name);
+    else if (file.kind === 'other') leftOut.add('entry', file.reason, name);
+    else if (extension === 'cls' && file.size > MAX_CLASS_BYTES) {
+      leftOut.add('class', `longer than ${MAX_CLASS_BYTES} bytes`, name);
     } else if (extension === 'cls') {
-      sample.label = await readClass(file, texts, () =>
-        leftOut.add('class', `longer than ${LONGEST_CLASS_TEXT} bytes`, name),
-      );
+      sample.label = classOf(file.text ?? (await readPieces(source, file.size, piecesOf(file))).toString(), texts);
     } else if (isWanted) {
-      sample.images.push({ name, file, exact: isImage(extension) });
+      sample.images.push({ name, file, isExact: isImage(extension) });
     } else {
       const why = passedOver(name);
       if (why) leftOut.add(why.noun, why.reason, name);
@@ -144,16 +115,37 @@ async function collect(
 
 interface OpenSample {
   key: string;
-  images: { name: string; file: TarFile; exact: boolean }[];
+  images: { name: string; file: TarFile; isExact: boolean }[];
   label: number;
 }
 
-/** A link as a file whose content is that of another one. */
-function linked({ name, offset }: TarLink, target: TarFile | undefined, source: ByteSource): TarFile | undefined {
-  if (!target) return undefined;
-  const { size } = target;
-  const pieces = target.pieces ?? [{ at: 0, offset: target.offset, bytes: size }];
-  return { kind: 'file', name, offset, stored: 0, size, pieces, content: () => readPieces(source, size, pieces) };
+/** The links that lead to a file, as files that lie where the link does and have the other one's content. */
+function linkTargets(entries: readonly TarEntry[]): ReadonlyMap<TarLink, TarFile> {
+  const links = entries.filter((entry) => entry.kind === 'link');
+  const byName = new Map((links.length > 0 ? entries : []).map((entry) => [cleanName(entry.name), entry]));
+  const targets = new Map<TarLink, TarFile>();
+  for (const link of links) {
+    let found: TarEntry | undefined = link;
+    for (let steps = 0; found?.kind === 'link' && steps < MAX_LINKS; steps++) found = byName.get(targetOf(found));
+    if (found?.kind === 'file') {
+      targets.set(link, { ...found, name: link.name, offset: link.offset, stored: 0, pieces: piecesOf(found) });
+    }
+  }
+  return targets;
+}
+
+function piecesOf({ pieces, offset, size }: TarFile): readonly Piece[] {
+  return pieces ?? [{ at: 0, offset, bytes: size }];
+}
+
+/** A symbolic link leads on from where it lies, a hard link from the root. */
+function targetOf({ name, target, isSymbolic }: TarLink): string {
+  return cleanName(isSymbolic ? posix.join(posix.dirname(name), target) : target);
+}
+
+/** The same for all ways to write a name. */
+function cleanName(name: string): string {
+  return posix.normalize(name).replace(/^\/+/, '');
 }
 
 /** Why what is in some folder, or of some name, is not taken; undefined where it is. */
@@ -172,26 +164,22 @@ export function splitKey(name: string): [key: string, extension: string] {
   return dot < 0 ? [name, ''] : [name.slice(0, dot), name.slice(dot + 1).toLowerCase()];
 }
 
-function lastOf(extension: string): string {
-  return extension.slice(extension.lastIndexOf('.') + 1);
-}
-
 function isImage(extension: string): boolean {
   return IMAGE_EXTENSIONS.includes(`.${extension}`);
 }
 
-/** @param tooLong is told where the file holds more than a class */
-async function readClass({ size, content }: TarFile, texts: Map<string, number>, tooLong: () => void): Promise<number> {
-  if (size > LONGEST_CLASS_TEXT) {
-    tooLong();
-    return NO_CLASS;
-  }
-  const text = (await content()).toString().trim();
+function isClassFile(name: string, size: number): boolean {
+  return size <= MAX_CLASS_BYTES && splitKey(name)[1] === 'cls';
+}
+
+/** The class that a text tells. @param texts the texts that are no numbers, in the order in which they came */
+function classOf(content: string, texts: Map<string, number>): number {
+  const text = content.trim();
   if (text === '') return NO_CLASS;
-  if (/^\d+$/.test(text) && Number(text) <= LARGEST_CLASS) return Number(text);
-  const place = texts.get(text) ?? texts.size;
-  texts.set(text, place);
-  return NO_CLASS - 1 - place;
+  if (/^\d+$/.test(text) && Number(text) <= MAX_CLASS) return Number(text);
+  const number = texts.get(text) ?? texts.size;
+  texts.set(text, number);
+  return NO_CLASS - 1 - number;
 }
 
 /** The text of a class that is told as text; undefined for others. */

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
+import { withRegularFile } from '../../base/files.js';
 import { changedFile } from '../../fetch/range.js';
-import { withRegularFile } from '../read-file.js';
 
 /** Bytes that can be read anywhere: of a file, of a server, of a test. */
 export interface ByteSource {
@@ -25,10 +25,10 @@ const FILE_WINDOW = 8 << 10;
  * @throws UserError if there is no such file
  */
 export async function openFile(path: string): Promise<ByteSource> {
-  const { size, window } = await withOpenFile(path, async (source) => source);
+  const closed = await withOpenFile(path, async (source) => source);
   const read = (offset: number, length: number) =>
     withRegularFile(path, (file) => readExactly(file, path, offset, length));
-  return { name: path, size, window, read };
+  return { ...closed, read };
 }
 
 /** Uses a file that is kept open meanwhile, for many small reads. */
@@ -47,19 +47,6 @@ async function readExactly(file: FileHandle, path: string, offset: number, lengt
     done += bytesRead;
   }
   return bytes;
-}
-
-/** Bytes in memory. */
-export function bufferSource(name: string, bytes: Buffer): ByteSource {
-  return {
-    name,
-    size: bytes.length,
-    window: FILE_WINDOW,
-    read: async (offset, length) => {
-      if (offset + length > bytes.length) throw changedFile(name, `it ends at byte ${bytes.length}`);
-      return bytes.subarray(offset, offset + length);
-    },
-  };
 }
 
 /** Reads a source piece by piece, and keeps the last piece. */

@@ -25,9 +25,15 @@ export type PaxRecords = [keyword: string, value: string][];
  */
 export function readHeader(block: Buffer, next: PaxRecords): TarHeader | 'end' | null {
   const said = new Map(next);
-  const header = parseBlock(block, said.get('size'));
-  if (header?.nullBlock) return 'end';
-  if (!header?.cksumValid) return null;
+  const size = said.get('size');
+  let header: Header;
+  try {
+    header = new Header(block, 0, size === undefined ? undefined : { size: Number(size) });
+  } catch {
+    return null; // numbers that cannot be read
+  }
+  if (header.nullBlock) return 'end';
+  if (!header.cksumValid) return null;
   const name = said.get('path') ?? nameOf(block); // a long name is not put behind the prefix of the short one
   const isFolder = header.type === 'File' && name.endsWith('/'); // in the oldest archives
   return {
@@ -36,15 +42,6 @@ export function readHeader(block: Buffer, next: PaxRecords): TarHeader | 'end' |
     linkName: said.get('linkpath') ?? textIn(block, 157, 100),
     size: header.size ?? 0,
   };
-}
-
-/** Null where numbers cannot be read. */
-function parseBlock(block: Buffer, size: string | undefined): Header | null {
-  try {
-    return new Header(block, 0, size === undefined ? undefined : { size: Number(size) });
-  } catch {
-    return null;
-  }
 }
 
 function nameOf(block: Buffer): string {

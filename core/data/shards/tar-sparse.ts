@@ -19,12 +19,11 @@ export interface SparseMap {
 }
 
 type Read = (offset: number, length: number) => Promise<Buffer>;
-type Extent = [at: number, bytes: number];
 
 /** Bytes of a file with holes above which none is made up: archives of a few bytes can claim any number. */
-const LARGEST = 2 ** 30;
+const MAX_SIZE = 2 ** 30;
 /** Bytes of a map that is written as text. */
-const LONGEST_MAP = 1 << 20;
+const MAX_MAP_BYTES = 1 << 20;
 
 /**
  * Reads where the parts of an old GNU sparse file lie (type 'S'): four in its header, others in blocks behind it.
@@ -38,16 +37,15 @@ export async function oldSparseMap(
   size: number,
   read: Read,
 ): Promise<{ map: SparseMap; mapBytes: number } | null> {
-  const extents = extentsIn(block, 386, 4);
-  let isContinued = block[482] !== 0;
+  const numbers = numbersIn(block, 386, 4);
   let mapBytes = 0;
-  for (; isContinued; mapBytes += BLOCK) {
+  for (let isContinued = block[482] !== 0; isContinued; mapBytes += BLOCK) {
     const more = await read(after + mapBytes, BLOCK).catch(() => null);
     if (more?.length !== BLOCK) return null;
-    extents.push(...extentsIn(more, 0, 21));
+    numbers.push(...numbersIn(more, 0, 21));
     isContinued = more[504] !== 0;
   }
-  const map = place(extents, after + mapBytes, size, octal(block, 483));
+  const map = mapOf(numbers, after + mapBytes, size, octal(block, 483));
   return map && { map, mapBytes };
 }
 
@@ -63,29 +61,17 @@ export async function paxSparseMap(
   read: Read,
 ): Promise<SparseMap | null | undefined> {
   const said = new Map(records);
-  const name = said.get('GNU.sparse.name');
-  const named = (map: SparseMap | null) => (map && name !== undefined ? { ...map, name } : map);
-  if (said.get('GNU.sparse.major') === '1') {
-    const numbers = await mapBefore(offset, size, read);
+  const say = (keyword: string) => said.get(`GNU.sparse.${keyword}`);
+  if (say('major') === '1') {
+    const before = await mapBefore(offset, size, read);
     return (
-      numbers &&
-      named(
-        place(
-          pairs(numbers.values),
-          offset + numbers.bytes,
-          size - numbers.bytes,
-          decimal(said.get('GNU.sparse.realsize')),
-        ),
-      )
+      before && mapOf(before.numbers, offset + before.bytes, size - before.bytes, decimal(say('realsize')), say('name'))
     );
   }
-  const whole = decimal(said.get('GNU.sparse.size'));
-  const list = said.get('GNU.sparse.map');
-  if (list !== undefined) return named(place(pairs(list.split(',').map(decimal)), offset, size, whole));
-  if (!said.has('GNU.sparse.numblocks')) return undefined;
-  const keywords = ['GNU.sparse.offset', 'GNU.sparse.numbytes'];
-  const numbers = records.filter(([keyword]) => keywords.includes(keyword)).map(([, value]) => decimal(value));
-  return named(place(pairs(numbers), offset, size, whole));
+  if (say('map') === undefined && say('numblocks') === undefined) return undefined;
+  const pairs = records.filter(([keyword]) => /^GNU\.sparse\.(?:offset|numbytes)$/.test(keyword));
+  const numbers = say('map')?.split(',') ?? pairs.map(([, value]) => value);
+  return mapOf(numbers.map(decimal), offset, size, decimal(say('size')), say('name'));
 }
 
 /** Version 1.0: the data begin with the number of parts and two numbers for each, a line each, up to a whole block. */
@@ -93,45 +79,50 @@ async function mapBefore(
   offset: number,
   size: number,
   read: Read,
-): Promise<{ values: number[]; bytes: number } | null> {
+): Promise<{ numbers: number[]; bytes: number } | null> {
   let text = '';
-  for (let bytes = BLOCK; bytes <= Math.min(size, LONGEST_MAP); bytes += BLOCK) {
+  for (let bytes = BLOCK; bytes <= Math.min(size, MAX_MAP_BYTES); bytes += BLOCK) {
     text += (await read(offset + bytes - BLOCK, BLOCK)).toString('latin1');
     const lines = text.split('\n');
     const count = decimal(lines[0]);
     if (lines.length > 1 && !(count <= size)) return null;
-    if (lines.length > 2 * count + 1) return { values: lines.slice(1, 2 * count + 1).map(decimal), bytes };
+    if (lines.length > 2 * count + 1) return { numbers: lines.slice(1, 2 * count + 1).map(decimal), bytes };
   }
   return null;
 }
 
-/** Parts one after the other in `stored` bytes of the archive; null where they do not fit it or a file of `size` bytes. */
-function place(extents: readonly Extent[], offset: number, stored: number, size: number): SparseMap | null {
+/**
+ * Parts one after the other in `stored` bytes of the archive.
+ * @param numbers of each part, where it belongs and its bytes
+ * @returns null where they do not fit it or a file of `size` bytes
+ */
+function mapOf(
+  numbers: readonly number[],
+  offset: number,
+  stored: number,
+  size: number,
+  name?: string,
+): SparseMap | null {
   const pieces: Piece[] = [];
   let [end, used] = [0, 0];
-  for (const [at, bytes] of extents) {
+  for (let index = 0; index < numbers.length; index += 2) {
+    const [at, bytes] = [numbers[index] as number, numbers[index + 1] ?? Number.NaN];
     if (!(at >= end && bytes >= 0)) return null;
     if (bytes > 0) pieces.push({ at, offset: offset + used, bytes });
     end = at + bytes;
     used += bytes;
   }
-  return used === stored && end <= size && size <= LARGEST ? { size, pieces } : null;
+  const fits = used === stored && end <= size && size <= MAX_SIZE;
+  return fits ? { ...(name !== undefined && { name }), size, pieces } : null;
 }
 
-/** The parts that a block names; one of an empty field ends them. */
-function extentsIn(block: Buffer, start: number, most: number): Extent[] {
-  const extents: Extent[] = [];
+/** The numbers of at most `most` parts that a block names; an empty field ends them. */
+function numbersIn(block: Buffer, start: number, most: number): number[] {
+  const numbers: number[] = [];
   for (let at = start; at < start + 24 * most && block[at] !== 0; at += 24) {
-    extents.push([octal(block, at), octal(block, at + 12)]);
+    numbers.push(octal(block, at), octal(block, at + 12));
   }
-  return extents;
-}
-
-function pairs(numbers: readonly number[]): Extent[] {
-  return Array.from({ length: Math.ceil(numbers.length / 2) }, (_, at) => [
-    numbers[2 * at] as number,
-    numbers[2 * at + 1] ?? Number.NaN,
-  ]);
+  return numbers;
 }
 
 /** A number in a field of 12 bytes; NaN where it is none. */

@@ -2,11 +2,11 @@ import { rm } from 'node:fs/promises';
 import { writeAtomically } from '../../base/atomic.js';
 import { shownName } from '../../base/file-names.js';
 import { inOrder } from '../../base/pool.js';
+import type { ImageCollection, LabelledImages } from '../../contract/data-sets.js';
 import { availableCores } from '../../engine/threads.js';
-import type { ImageCollection, LabelledImages } from '../../plugin.js';
 import { unreadableReason } from '../skipped.js';
 import { type Converted, type ConvertSettings, convertImage } from './convert.js';
-import { newShardIndex, type ShardIndex } from './index-file.js';
+import { SHARD_FORMAT, type ShardIndex } from './index-file.js';
 import { NO_CLASS } from './samples.js';
 import { END_MARK, entryBytes, SampleNames, TarWriter } from './tar-write.js';
 
@@ -31,7 +31,10 @@ type Prepared = { number: number } & (Converted | { reason: string });
  * @returns its index; that of a shard without images where none was left that can be read, and no file is there then
  */
 export async function writeShard(path: string, first: number, task: ShardTask): Promise<ShardIndex> {
-  const index = newShardIndex(first);
+  const index: ShardIndex = {
+    ...{ format: SHARD_FORMAT, bytes: 0, sha256: '', first, next: first },
+    ...{ skipped: [], names: [], offsets: [], sizes: [], classes: [] },
+  };
   await writeAtomically(path, async (file) => {
     const archive = new TarWriter(file);
     await fillShard(archive, index, task);
@@ -44,7 +47,6 @@ export async function writeShard(path: string, first: number, task: ShardTask): 
 
 async function fillShard(archive: TarWriter, index: ShardIndex, task: ShardTask): Promise<void> {
   const { images, tell, signal } = task;
-  const classOf = 'classOf' in images ? images.classOf : () => NO_CLASS;
   const keys = new SampleNames();
   for await (const prepared of preparedFrom(index.first, task)) {
     signal.throwIfAborted();
@@ -53,12 +55,13 @@ async function fillShard(archive: TarWriter, index: ShardIndex, task: ShardTask)
     if ('reason' in prepared) {
       index.skipped.push({ name: place === undefined ? name : shownName(place), reason: prepared.reason });
     } else {
-      if (isFull(archive.bytes, index, prepared.bytes.length, task)) return;
+      const { bytes, isUnchanged } = prepared;
+      if (isFull(archive.bytes, index, bytes.length, task)) return;
       const { key, extension } = keys.take(place ?? name, prepared.extension);
-      const label = classOf(number);
-      index.offsets.push(await archive.add(key + extension, prepared.bytes));
-      index.sizes.push(prepared.bytes.length);
-      index.names.push(prepared.isUnchanged && place !== undefined ? place : key + extension);
+      const label = 'classOf' in images ? images.classOf(number) : NO_CLASS;
+      index.offsets.push(await archive.add(key + extension, bytes));
+      index.sizes.push(bytes.length);
+      index.names.push(isUnchanged && place !== undefined ? place : key + extension);
       index.classes.push(label);
       if (label !== NO_CLASS) await archive.add(`${key}.cls`, Buffer.from(String(label)));
     }
@@ -67,16 +70,16 @@ async function fillShard(archive: TarWriter, index: ShardIndex, task: ShardTask)
   }
 }
 
-/** Whether a shard has no room for an image of so many bytes. One that is too large for any shard has one for itself. */
+/** Whether a shard has no room for an image of `more` bytes. One that is too large for any shard has one for itself. */
 function isFull(
   bytes: number,
   { names }: ShardIndex,
   more: number,
   { imagesPerShard, shardBytes }: ShardTask,
 ): boolean {
-  if (names.length === 0) return false;
   const withClass = entryBytes(more) + entryBytes(1);
-  return names.length === imagesPerShard || (shardBytes !== null && bytes + withClass + END_MARK.length > shardBytes);
+  const isTooLong = shardBytes !== null && bytes + withClass + END_MARK.length > shardBytes;
+  return names.length > 0 && (names.length === imagesPerShard || isTooLong);
 }
 
 /** Reads the images from number `first` on, several at the same time. */
@@ -85,13 +88,11 @@ function preparedFrom(first: number, task: ShardTask): AsyncGenerator<Prepared> 
   function* numbers(): Generator<number> {
     for (let number = first; number < sources.length; number++) yield number;
   }
-  const prepare = async (number: number): Promise<Prepared> => {
-    try {
-      return { number, ...(await convertImage(sources.item(number), task)) };
-    } catch (error) {
-      return { number, reason: unreadableReason(error) };
-    }
-  };
-  const atOnce = 2 * availableCores();
-  return inOrder(numbers(), prepare, { atOnce, ahead: 2 * atOnce });
+  const prepare = async (number: number): Promise<Prepared> =>
+    convertImage(sources.item(number), task).then(
+      (converted) => ({ number, ...converted }),
+      (error: unknown) => ({ number, reason: unreadableReason(error) }),
+    );
+  const concurrency = 2 * availableCores();
+  return inOrder(numbers(), prepare, { concurrency, ahead: 2 * concurrency });
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { UserError } from '../../base/errors.js';
-import { networkReason } from '../../fetch/response.js';
+import { networkReason } from '../../fetch/request.js';
 
 /** The wheel whose libraries the addon is built against; newer ones are larger and bring nothing that it uses. */
 const PROJECT = 'tensorflow-cpu';

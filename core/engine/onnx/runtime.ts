@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
-import { commandName } from '../../base/command-name.js';
 import { reasonOf } from '../../base/errors.js';
+import { commandName } from '../../base/program.js';
 import { hasRuntime, RUNTIME_FOLDER, RUNTIME_PLATFORMS, RUNTIME_VERSION, THIS_PLATFORM } from '../install/place.js';
 
 const require = createRequire(import.meta.url);

@@ -6,7 +6,7 @@ import sharp, { type Sharp } from 'sharp';
 import { reasonOf } from '../../../core/base/errors.js';
 import { RandomStream } from '../../../core/base/random.js';
 import { randomCrop } from '../../../core/data/image.js';
-import { readPicture } from '../../../core/data/picture.js';
+import { readPicture } from '../../../core/data/read-picture.js';
 import type { ImageItem } from '../../../core/plugin.js';
 import { EDGES, integerBytes } from '../bytes.js';
 import type { FuzzedReader } from '../reader.js';

@@ -1,16 +1,16 @@
 import assert from 'node:assert';
+import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { readListing } from '../../../core/data/listing/file.js';
+import { readListing } from '../../../core/data/listing/kept.js';
 import { expandBraces } from '../../../core/data/shards/address.js';
 import { parsePackIndex, parseShardIndex } from '../../../core/data/shards/index-file.js';
 import { readSamples } from '../../../core/data/shards/samples.js';
 import { withOpenFile } from '../../../core/data/shards/source.js';
 import { type MadeEntry, makeTar } from '../../helpers/archives.js';
 import { FIXTURES } from '../../helpers/paths.js';
-import { EDGES, integerBytes } from '../bytes.js';
 import { editedJson } from '../json.js';
 import type { FuzzedReader } from '../reader.js';
 
@@ -64,12 +64,15 @@ async function readShard(path: string): Promise<void> {
 const indexText = (file: string) =>
   editedJson(fc.constant(JSON.parse(readFileSync(join(PACKED, file), 'utf8')))).map((text) => Buffer.from(text));
 
-/** A kept listing's beginning, with lengths that nobody wrote. */
+/** A kept listing as it was written, changed anywhere. */
 const listing: fc.Arbitrary<Uint8Array> = fc
-  .tuple(fc.constantFrom(...EDGES), fc.json(), fc.uint8Array({ maxLength: 80 }))
-  .map(([length, json, rest]) =>
-    Buffer.concat([Buffer.from('ijepa listing 2\n'), integerBytes(length, 8), Buffer.from(json), rest]),
-  );
+  .tuple(fc.json(), fc.nat(200), fc.uint8Array({ maxLength: 80 }))
+  .map(([json, at, bytes]) => {
+    const content = Buffer.from(`${json}\n`);
+    const hash = createHash('sha256').update(content).digest('hex');
+    const file = Buffer.concat([Buffer.from(`listing 3 ${hash}\n`), content]);
+    return Buffer.concat([file.subarray(0, at), bytes, file.subarray(at + bytes.length)]);
+  });
 
 const pattern = fc
   .array(

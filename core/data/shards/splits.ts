@@ -6,9 +6,9 @@ export interface SortedShards {
   test: string[];
 }
 
-type Part = keyof SortedShards;
+type Split = keyof SortedShards;
 
-const WORDS: Readonly<Record<string, Part>> = {
+const WORDS: Readonly<Record<string, Split>> = {
   train: 'train',
   training: 'train',
   val: 'val',
@@ -18,19 +18,19 @@ const WORDS: Readonly<Record<string, Part>> = {
   testing: 'test',
 };
 /** Of several words, the first of these counts. */
-const ORDER: readonly Part[] = ['val', 'test', 'train'];
+const ORDER: readonly Split[] = ['val', 'test', 'train'];
 
-/** The part that a name tells by one of its words; undefined where it tells none. */
-export function partTold(name: string): Part | undefined {
+/** The split that a name tells by one of its words; undefined where it tells none. */
+export function splitTold(name: string): Split | undefined {
   const told = name
     .toLowerCase()
     .split(/[^a-z]+/)
     .map((word) => (Object.hasOwn(WORDS, word) ? WORDS[word] : undefined));
-  return ORDER.find((part) => told.includes(part));
+  return ORDER.find((split) => told.includes(split));
 }
 
 /**
- * Sorts shards by their part: the nearest folder whose name tells one counts, then the name of the file; those of no part
+ * Sorts shards by their split: the nearest folder whose name tells one counts, then the name of the file; those of no split
  * are for training. Folders in which all of them lie tell nothing.
  * @param folder in which they were found; without it, the deepest one in which all of them lie
  */
@@ -40,7 +40,7 @@ export function sortShards(places: readonly string[], folder?: string): SortedSh
   const shared = folder === undefined ? sharedStart(ways) : foldersOf(`${folder}/x`).length;
   places.forEach((place, at) => {
     const below = ways[at]?.slice(shared).reverse() ?? [];
-    const told = below.map(partTold).find((part) => part !== undefined) ?? partTold(nameOf(place));
+    const told = below.map(splitTold).find((split) => split !== undefined) ?? splitTold(nameOf(place));
     sorted[told ?? 'train'].push(place);
   });
   return sorted;

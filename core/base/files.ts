@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { explainSystemError, systemProblem, UserError } from '../base/errors.js';
-import { shownName, systemPath } from '../base/file-names.js';
+import { explainSystemError, systemProblem, UserError } from './errors.js';
+import { shownName, systemPath } from './file-names.js';
 
 /** Opening a pipe to which nobody writes returns at once in this way, and does nothing else to a file. */
 const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);

@@ -1,7 +1,7 @@
+import { contentKind } from '../../base/content-kind.js';
 import { UserError } from '../../base/errors.js';
 import { nameFromBytes, shownName } from '../../base/file-names.js';
-import { FILE_TYPES } from '../../fetch/tar.js';
-import { contentKind } from '../decode/other-content.js';
+import { TAR_FILES } from '../../fetch/extract.js';
 import { type ByteSource, windowReader } from './source.js';
 import { BLOCK, type PaxRecords, paxRecords, readHeader } from './tar-header.js';
 import { oldSparseMap, type Piece, paxSparseMap } from './tar-sparse.js';
@@ -17,8 +17,8 @@ export interface TarFile {
   size: number;
   /** Where its content lies, if its own data are something else: of a file with holes. */
   pieces: readonly Piece[] | null;
-  /** Reads its content; to be called before the next entry is asked for. */
-  content(): Promise<Buffer>;
+  /** Its content, of small files that were asked for. */
+  text?: string;
 }
 
 /** A link in a tar archive. */
@@ -40,8 +40,10 @@ export interface TarOther {
   reason: string;
 }
 
+export type TarEntry = TarFile | TarLink | TarOther;
+
 /** Most bytes of what is said of an entry before it, such as its long name. */
-const LONGEST_NOTE = 1 << 20;
+const MAX_NOTE_BYTES = 1 << 20;
 
 /** Entries that say something of the next one, or of all that follow. */
 const LONG_NAMES = ['NextFileHasLongPath', 'OldGnuLongPath'];
@@ -53,9 +55,13 @@ const NOTHING = ['Directory', 'GNUDumpDir', 'TapeVolumeHeader', 'SolarisACL', 'I
 
 /**
  * What lies in a tar archive (ustar, GNU, pax), by its headers alone: contents are passed over. Folders are left out.
+ * @param wantsText which files are read, of those whose content lies in one piece
  * @throws UserError that names the byte where the archive is damaged or ends too soon
  */
-export async function* tarEntries(source: ByteSource): AsyncGenerator<TarFile | TarLink | TarOther> {
+export async function* tarEntries(
+  source: ByteSource,
+  wantsText: (name: string, size: number) => boolean = () => false,
+): AsyncGenerator<TarEntry> {
   const read = windowReader(source);
   let next: PaxRecords = [];
   for (let at = 0; ; ) {
@@ -63,7 +69,8 @@ export async function* tarEntries(source: ByteSource): AsyncGenerator<TarFile | 
     const block = await read(at, BLOCK);
     const header = readHeader(block, next);
     if (header === 'end') return;
-    if (!header) throw await noHeader(source, at);
+    if (!header)
+      throw at > 0 ? damaged(source, at, 'what should be a header is none (wrong checksum)') : notTar(source, block);
     const { type, name, size, linkName } = header;
     if (!Number.isSafeInteger(size)) throw damaged(source, at, `an entry of ${size} bytes`);
     const before = type === 'SparseFile' ? await oldSparseMap(block, at + BLOCK, size, read) : null;
@@ -73,24 +80,22 @@ export async function* tarEntries(source: ByteSource): AsyncGenerator<TarFile | 
       throw damaged(source, at, `${shownName(name)} has ${size} bytes, of which ${there}`);
     }
     if (NOTES.includes(type)) {
-      if (size > LONGEST_NOTE) throw damaged(source, at, `a header of ${size} bytes`);
+      if (size > MAX_NOTE_BYTES) throw damaged(source, at, `a header of ${size} bytes`);
       next.push(...noteOf(type, await read(offset, size)));
-    } else {
+    } else if (TAR_FILES.includes(type) || type === 'SparseFile') {
       const map = type === 'SparseFile' ? (before?.map ?? null) : await paxSparseMap(next, offset, size, read);
-      next = [];
-      const isFile = FILE_TYPES.includes(type) || type === 'SparseFile';
-      if (isFile && map === null) yield { kind: 'other', name, offset, reason: 'a map of holes that makes no sense' };
-      else if (map) {
-        const { pieces } = map;
-        yield { kind: 'file', name, offset, stored: size, content: () => readPieces(source, map.size, pieces), ...map };
-      } else if (isFile) {
-        yield { kind: 'file', name, offset, stored: size, size, pieces: null, content: () => read(offset, size) };
-      } else if (type === 'Link' || type === 'SymbolicLink') {
-        yield { kind: 'link', name, offset, target: linkName, isSymbolic: type === 'SymbolicLink' };
-      } else if (!NOTHING.includes(type)) {
-        yield { kind: 'other', name, offset, reason: 'pipes, devices and parts of files are not read' };
+      if (map === null) yield { kind: 'other', name, offset, reason: 'a map of holes that makes no sense' };
+      else if (map) yield { kind: 'file', name, offset, stored: size, ...map };
+      else {
+        const text = wantsText(name, size) && { text: (await read(offset, size)).toString() };
+        yield { kind: 'file', name, offset, stored: size, size, pieces: null, ...text };
       }
+    } else if (type === 'Link' || type === 'SymbolicLink') {
+      yield { kind: 'link', name, offset, target: linkName, isSymbolic: type === 'SymbolicLink' };
+    } else if (!NOTHING.includes(type)) {
+      yield { kind: 'other', name, offset, reason: 'pipes, devices and parts of files are not read' };
     }
+    if (!NOTES.includes(type)) next = [];
     at = offset + BLOCK * Math.ceil(size / BLOCK);
   }
 }
@@ -110,26 +115,22 @@ function noteOf(type: string, bytes: Buffer): PaxRecords {
   const name = nameFromBytes(end < 0 ? bytes : bytes.subarray(0, end));
   return [[type === LONG_LINK_NAME ? 'linkpath' : 'path', name]];
 }
+
 async function endsTooSoon(source: ByteSource, at: number): Promise<UserError> {
   if (source.size === 0) return damaged(source, 0, 'it is empty');
   if (source.size < BLOCK) return notTar(source, await source.read(0, source.size));
   return damaged(source, Math.min(at, source.size), 'it ends there without the end mark of an archive: it was cut off');
 }
 
-/** @param at where no header is, though one should be */
-async function noHeader(source: ByteSource, at: number): Promise<UserError> {
-  if (at > 0) return damaged(source, at, 'what should be a header is none (wrong checksum)');
-  return notTar(source, await source.read(0, BLOCK));
-}
-
 /** @param start how it begins */
 function notTar({ name }: ByteSource, start: Buffer): UserError {
   const kind = contentKind(start);
-  const isPacked = kind?.startsWith('packed') === true;
   const how = kind === null ? 'byte 0 begins no header' : `its content is ${kind}`;
   return new UserError(`${name} is no tar archive: ${how}`, {
     expected: 'a WebDataset shard: a tar archive that is not packed, because images are read out of its middle',
-    remedy: isPacked ? 'unpack it, and name what comes out of it' : 'name another file, or get this one anew',
+    remedy: kind?.startsWith('packed')
+      ? 'unpack it, and name what comes out of it'
+      : 'name another file, or get this one anew',
   });
 }
 

@@ -1,7 +1,24 @@
-import { realpathSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import { UserError } from '../base/errors.js';
-import { nameFromBytes, systemPath } from '../base/file-names.js';
+import { requireWritableName } from './atomic.js';
+import { UserError } from './errors.js';
+import { nameFromBytes, systemPath } from './file-names.js';
+
+/**
+ * Makes a folder and those above it that are missing. Node's own recursive mkdir is not used, because it never returns
+ * where the system refuses with 'no such file' (under /proc, for one).
+ */
+export async function makeFolders(path: string): Promise<void> {
+  requireWritableName(path);
+  const missing: string[] = [];
+  for (let folder = resolve(path); !existsSync(folder); folder = dirname(folder)) missing.unshift(folder);
+  for (const folder of missing) {
+    await mkdir(folder).catch((error: unknown) => {
+      if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw error; // another process made it meanwhile
+    });
+  }
+}
 
 /**
  * Refuses an output folder inside a folder of pictures, where pictures that are drawn would be taken for data.
@@ -35,7 +52,7 @@ export function checkOutside(
  * @param flag that named it
  * @param force whether a file that is there may be replaced
  */
-export function checkPlace(out: string, flag: string, force: boolean): void {
+export function checkOutputFile(out: string, flag: string, force: boolean): void {
   const found = statSync(out, { throwIfNoEntry: false });
   if (found?.isDirectory()) {
     throw new UserError(`${out} is a folder`, {
