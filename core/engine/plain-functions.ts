@@ -70,14 +70,8 @@ export const plainFunctions: TransformerFunctions = {
         const dScores = p.mul(dP.sub(dP.mul(p).sum(-1, true))); // [B h, N - S, N]
         const dProducts = dScores.mul(scale);
         const grad = tf.matMul(dProducts, k0); // [B h, N - S, d]
-        const dQ =
-          queryOffset === 0
-            ? grad
-            : tf.pad(grad, [
-                [0, 0],
-                [queryOffset, 0],
-                [0, 0],
-              ]); // [B h, N, d]
+        const unasked = () => tf.zeros([images * heads, queryOffset, headWidth]);
+        const dQ = queryOffset === 0 ? grad : tf.concat([unasked(), grad], 1); // [B h, N, d]
         const dK = tf.matMul(dProducts, q0, true, false); // [B h, N, d]
         const dV = tf.matMul(p, dOut, true, false); // [B h, N, d]
         const parts = [dQ, dK, dV].map((part) => part.reshape([images, -1])); // 3 x [B, h N d]

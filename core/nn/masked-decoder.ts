@@ -13,7 +13,7 @@ import { norm, project, transformerBlocks } from './vit.js';
  *
  * Letters: B images, C context masks, T target masks, K and J patches that they keep, N patches, D encoder's width,
  * E predictor's width.
- * @param context what the context encoder gave, [C B, K', D]: K' = K, or 1 + K with a class token, whose position is zeros
+ * @param context what the context encoder gave, [C B, K', D]: K' = K, or 1 + K with a class token
  * @param positions the predictor's positions, [N, E]
  * @returns [T C B, J, D]: target mask by target mask, within one context mask by context mask
  */
@@ -32,14 +32,8 @@ export function predict(
     throw new Error(`predict expected a context of [${contextRows}, ${tokenCount}, D], received [${context.shape}]`);
   }
   const patchPositions = keepPositions(positions, contextMask); // [C B, K, E]
-  const places =
-    classTokens === 0
-      ? patchPositions
-      : tf.pad(patchPositions, [
-          [0, 0],
-          [1, 0],
-          [0, 0],
-        ]); // [C B, K', E]
+  const ofClass = () => tf.zeros([contextRows, 1, size.dim]);
+  const places = classTokens === 0 ? patchPositions : tf.concat([ofClass(), patchPositions], 1); // [C B, K', E]
   const visible = project(parameters, 'predictor_embed', context).add(places); // [C B, K', E]
   const maskTokens = keepPositions(positions, targetMask).add(parameter(parameters, 'mask_token')); // [T B, J, E]
 

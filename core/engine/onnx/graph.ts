@@ -141,23 +141,16 @@ export function cast(value: Value, type: ValueType): Value {
 /** Numbers of the element types in ONNX (TensorProto.DataType). */
 export const ELEMENT_TYPES: Readonly<Record<ValueType, number>> = { float32: 1, int32: 6, int64: 7, bool: 9 };
 
+const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array };
+
 /** A typed array of an element type with these numbers. */
-export function typedArray(type: ValueType, numbers: Iterable<number>): ValueData {
-  switch (type) {
-    case 'float32':
-      return Float32Array.from(numbers);
-    case 'int32':
-      return Int32Array.from(numbers);
-    case 'bool':
-      return Uint8Array.from(numbers);
-    case 'int64':
-      return BigInt64Array.from([...numbers], BigInt);
-  }
+export function typedArray(type: keyof typeof ARRAYS, numbers: Iterable<number>): ValueData {
+  return ARRAYS[type].from(numbers);
 }
 
 /** The element type of a tensor of TensorFlow.js. */
-export function valueType(dtype: DataType): 'float32' | 'int32' | 'bool' {
-  if (dtype === 'float32' || dtype === 'int32' || dtype === 'bool') return dtype;
+export function valueType(dtype: DataType): keyof typeof ARRAYS {
+  if (dtype in ARRAYS) return dtype as keyof typeof ARRAYS;
   throw new Error(`the engine onnx has no tensors of ${dtype}`);
 }
 
