@@ -2,7 +2,7 @@ import type { ProbeProtocol } from '../contract/data-sets.js';
 import type { EvaluationTask } from '../eval/evaluate.js';
 import type { FineTuneProtocol } from '../eval/fine-tune-protocols.js';
 import { type FineTuneSettings, stepRate } from '../eval/fine-tune-settings.js';
-import type { Selection } from '../eval/protocols.js';
+import { headChoices, type Selection } from '../eval/protocols.js';
 
 const VIEWS = {
   crop: { train: 'random resized crop (0.08-1 of the area) and flip', test: 'resized, centre crop' },
@@ -16,31 +16,23 @@ const CHOICES: Readonly<Record<Selection, string>> = {
 
 /** A protocol in full, for people: nothing that decides a number is left out. */
 export function protocolText({ protocol, protocolName, views, selection, seed }: EvaluationTask): string[] {
-  const {
-    optimiser,
-    momentum,
-    nesterov,
-    epochs,
-    batchSize,
-    baseLearningRate,
-    transform,
-    interpolation = 'bicubic',
-  } = protocol;
+  const { optimiser, momentum, nesterov, epochs, batchSize, baseLearningRate, transform } = protocol;
+  const { learningRateFactors, weightDecays, decorrelated, interpolation = 'bicubic' } = protocol;
   const inputs = protocol.features.map((kind) => (kind === 'last' ? 'last layer' : 'last four layers side by side'));
   const norms = protocol.norms.map((norm) => (norm === 'batch' ? 'batch norm and linear' : 'linear'));
-  const count = inputs.length * norms.length * protocol.learningRateFactors.length * protocol.weightDecays.length;
-  const seen = VIEWS[transform];
+  const factors = learningRateFactors.map((factor) => `${factor}x`).join(', ');
+  const view = VIEWS[transform];
+  const training = views === 0 ? `${view.test}, the same in every epoch` : `${view.train}, ${views} views of each`;
   return [
     `protocol   ${protocolName}, seed ${seed}`,
-    `  heads    ${count}, side by side: {${inputs.join('; ')}} x {${norms.join('; ')}}` +
-      ` x learning rate {${protocol.learningRateFactors.map((factor) => `${factor}x`).join(', ')}}` +
-      ` x weight decay {${protocol.weightDecays.join(', ')}}`,
+    `  heads    ${headChoices(protocol).length}, side by side: {${inputs.join('; ')}} x {${norms.join('; ')}}` +
+      ` x learning rate {${factors}} x weight decay {${weightDecays.join(', ')}}`,
     `  choice   ${CHOICES[selection]}`,
-    `  training ${protocol.decorrelated ? 'features standardised and decorrelated; ' : ''}${optimiser.toUpperCase()}, momentum ${momentum}${nesterov ? ' (Nesterov)' : ''}, ${epochs} epochs, ` +
-      `batches of ${batchSize}, learning rate ${rounded((baseLearningRate * batchSize) / 256)} ` +
-      `(${rounded(baseLearningRate)} for 256 images), ${scheduleText(protocol)}`,
-    `  images   training: ${views === 0 ? `${seen.test}, the same in every epoch` : `${seen.train}, ${views} views of each`}; ` +
-      `test: ${seen.test}; ${interpolation}`,
+    `  training ${decorrelated ? 'features standardised and decorrelated; ' : ''}${optimiser.toUpperCase()}, ` +
+      `momentum ${momentum}${nesterov ? ' (Nesterov)' : ''}, ${epochs} epochs, batches of ${batchSize}, ` +
+      `learning rate ${rounded((baseLearningRate * batchSize) / 256)} (${rounded(baseLearningRate)} for 256 images), ` +
+      scheduleText(protocol),
+    `  images   training: ${training}; test: ${view.test}; ${interpolation}`,
   ];
 }
 

@@ -107,16 +107,16 @@ test("intervals are Wilson's, which are no points at 0% and 100%", (t) => {
 });
 
 test('an interval covers the true accuracy in about 95 of 100 cases, near 100% too', (t) => {
-  for (const [share, images] of [
+  for (const [fraction, images] of [
     [0.6, 500],
     [0.99, 100],
   ] as const) {
     let covered = 0;
     for (let seed = 0; seed < 400; seed++) {
       const stream = new RandomStream(seed, 'hits');
-      const hits = Array.from({ length: images }).filter(() => stream.chance(share)).length;
+      const hits = Array.from({ length: images }).filter(() => stream.chance(fraction)).length;
       const { top1 } = accuracies(ranksWith(hits, images));
-      if (top1.low <= 100 * share && 100 * share <= top1.high) covered++;
+      if (top1.low <= 100 * fraction && 100 * fraction <= top1.high) covered++;
     }
     t.true(covered >= 364 && covered <= 392, `${covered} of 400`);
   }

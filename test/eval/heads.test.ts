@@ -353,12 +353,14 @@ testOnEngines(test, engines, 'ridge regression solves the normal equations', asy
     y.set(row, samples.labels[row] as number, 1);
   }
   const means = x.mean('column');
-  const shares = y.mean('column');
+  const fractions = y.mean('column');
   const xc = x.clone().subRowVector(means);
   const gram = xc.transpose().mmul(xc).div(rows).add(Matrix.eye(width, width).mul(0.05));
-  const expected = solve(gram, xc.transpose().mmul(y.clone().subRowVector(shares)).div(rows));
+  const expected = solve(gram, xc.transpose().mmul(y.clone().subRowVector(fractions)).div(rows));
   t.true(relativeDifference(solution?.weight ?? [], expected.to1DArray()) < 1e-5);
-  const bias = shares.map((share, c) => share - means.reduce((sum, mean, d) => sum + mean * expected.get(d, c), 0));
+  const bias = fractions.map(
+    (fraction, c) => fraction - means.reduce((sum, mean, d) => sum + mean * expected.get(d, c), 0),
+  );
   t.true(relativeDifference(solution?.bias ?? [], bias) < 1e-5);
 });
 
@@ -508,8 +510,8 @@ test("heads start as PyTorch's nn.Linear, alike in any company", async (t) => {
     const bound = 1 / Math.sqrt(width); // kaiming_uniform_ with a = √5, and the bias's own rule
     for (const values of [weights, await state.bias.value.data()])
       t.true(values.every((value) => Math.abs(value) <= bound));
-    const deviation = Math.sqrt(weights.reduce((sum, value) => sum + value ** 2 / weights.length, 0));
-    t.true(Math.abs(deviation / (bound / Math.sqrt(3)) - 1) < 0.05); // uniform
+    const std = Math.sqrt(weights.reduce((sum, value) => sum + value ** 2 / weights.length, 0));
+    t.true(Math.abs(std / (bound / Math.sqrt(3)) - 1) < 0.05); // uniform
   }
   t.true((await batch?.norm?.scale.value.data())?.every((value) => value === 1));
   const [alone] = groupHeads(choices.slice(1), width, 1, 10).map((group) => initialGroupState(group, 5));
