@@ -1,8 +1,6 @@
-import { inOrder } from '../base/pool.js';
 import { RandomStream } from '../base/random.js';
 import type { LabelledImages } from '../contract/data-sets.js';
 import { toNormalised } from '../data/normalise.js';
-import { unreadableReason } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { availableCores } from '../engine/threads.js';
@@ -10,7 +8,8 @@ import { type CacheSettings, openFeatureCache } from './features-cache.js';
 import { type FeatureNetwork, networkBackbone } from './network.js';
 import { pickSamples, type Samples } from './samples.js';
 import { testView, trainView } from './transform.js';
-import { type UnreadableImage, UnreadableShare } from './unreadable.js';
+import { type UnreadableImage, UnreadableList } from './unreadable.js';
+import { type ViewPlan, viewBatches } from './view-batches.js';
 
 /**
  * Features of labelled images, image by image and view by view: average-pooled patch tokens of the last four layers (of all
@@ -61,7 +60,7 @@ export async function extractFeatures(
   images: LabelledImages,
   options: ExtractOptions,
 ): Promise<FeatureTable> {
-  const { batchSize, signal, onProgress } = options;
+  const { signal, onProgress } = options;
   const views = options.views === 'test' ? 1 : options.views;
   const table = emptyTable(images, views, network);
   const columns = table.layers * table.width;
@@ -78,19 +77,16 @@ export async function extractFeatures(
   for await (const piece of cache?.pieces(table.rows, columns) ?? []) add(piece.rows, piece.features);
   onProgress?.(done, table.rows);
 
-  const unreadable = new UnreadableShare(images.length, options.maxUnreadable ?? 0);
+  const unreadable = new UnreadableList(images.length, options.maxUnreadable ?? 0);
   const missing = [...isPresent.keys()].filter((row) => isPresent[row] === 0);
   if (missing.length > 0) {
-    const limits = { concurrency: options.workers ?? 2 * availableCores(), ahead: 2 * batchSize };
-    const pictures = inOrder(missing, viewReader(network, images, options, unreadable), limits);
     const { compute, dispose } = prepareFeatures(engine, network);
     try {
       signal?.throwIfAborted();
-      for await (const batch of batchesOf(pictures, batchSize)) {
-        const readable = batch.filter((view): view is View & { rgb: Uint8Array } => view.rgb !== null);
-        if (readable.length > 0) {
-          const rows = Int32Array.from(readable, ({ row }) => row);
-          const features = await compute(toNormalised(readable.map(({ rgb }) => rgb)));
+      for await (const batch of viewBatches(images, planOf(missing, network, options), unreadable)) {
+        if (batch.length > 0) {
+          const rows = Int32Array.from(batch, ({ turn }) => missing[turn] as number);
+          const features = await compute(toNormalised(batch.map(({ rgb }) => rgb)));
           add(rows, features);
           await cache?.store({ rows, features });
         }
@@ -143,41 +139,19 @@ function emptyTable(images: LabelledImages, views: number, network: FeatureNetwo
   };
 }
 
-/** A row's picture, or null where it cannot be read. */
-interface View {
-  row: number;
-  /** [S, S, 3] */
-  rgb: Uint8Array | null;
-}
-
-/** What reads the view of a row: the test view, or one that the seed, the image and the view's number decide. */
-function viewReader(
+/** The views of these rows: the test views, or those that the seed, the image and the view's number decide. */
+function planOf(
+  rows: readonly number[],
   { imageSize }: FeatureNetwork,
-  images: LabelledImages,
-  { views, seed, transform, interpolation = 'bicubic', pixelLimit }: ExtractOptions,
-  unreadable: UnreadableShare,
-): (row: number) => Promise<View> {
+  { views, seed, transform, interpolation = 'bicubic', pixelLimit, batchSize, workers }: ExtractOptions,
+): ViewPlan {
   const settings = { imageSize, transform, interpolation, pixelLimit };
-  return async (row) => {
-    const index = views === 'test' ? row : Math.floor(row / views);
-    const item = images.item(index);
-    try {
-      if (views === 'test') return { row, rgb: await testView(item, settings) };
-      return { row, rgb: await trainView(item, settings, new RandomStream(seed, 'view', index, row % views)) };
-    } catch (error) {
-      unreadable.add(index, { name: item.name, reason: unreadableReason(error) });
-      return { row, rgb: null };
-    }
+  const perImage = views === 'test' ? 1 : views;
+  const imageAt = (turn: number) => Math.floor((rows[turn] as number) / perImage);
+  const viewOf: ViewPlan['viewOf'] = (item, turn) => {
+    if (views === 'test') return testView(item, settings);
+    const stream = new RandomStream(seed, 'view', imageAt(turn), (rows[turn] as number) % perImage);
+    return trainView(item, settings, stream);
   };
-}
-
-async function* batchesOf<Item>(items: AsyncIterable<Item>, size: number): AsyncGenerator<Item[]> {
-  let batch: Item[] = [];
-  for await (const item of items) {
-    batch.push(item);
-    if (batch.length < size) continue;
-    yield batch;
-    batch = [];
-  }
-  if (batch.length > 0) yield batch;
+  return { turns: rows.length, imageAt, viewOf, batchSize, workers: workers ?? 2 * availableCores() };
 }

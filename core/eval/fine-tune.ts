@@ -18,9 +18,9 @@ import { initialState } from '../train/state.js';
 import { NotFinite, prepareStep } from '../train/step.js';
 import { percentWithin, ranksOf } from './accuracy.js';
 import { checkFineTuning, type FineTuneSettings, learningRates } from './fine-tune-settings.js';
-import { type LabelledBatch, testBatches, trainingBatches } from './labelled-batches.js';
 import { type FeatureNetwork, networkBackbone } from './network.js';
-import { type UnreadableImage, UnreadableShare } from './unreadable.js';
+import { type UnreadableImage, UnreadableList } from './unreadable.js';
+import { type LabelledBatch, testBatches, trainingBatches } from './view-batches.js';
 
 export interface FineTuneOptions {
   transform: 'crop' | 'squash';
@@ -97,8 +97,8 @@ async function tuneClassifier(
   const microBatchSize = options.microBatchSize ?? fineTuneMicroBatchSize(engine, method, backbone, batchSize);
   const views = { imageSize, transform, pixelLimit, workers };
   const missing = {
-    train: new UnreadableShare(train.length, maxUnreadable),
-    test: new UnreadableShare(test.length, maxUnreadable),
+    train: new UnreadableList(train.length, maxUnreadable),
+    test: new UnreadableList(test.length, maxUnreadable),
   };
   const optimiser = adamw(engine, ADAM);
   const takeStep = prepareStep(engine, method, optimiser, { sides: { image: imageSize }, microBatchSize, seed });

@@ -1,11 +1,10 @@
-import { inOrder } from '../base/pool.js';
-import type { LabelledData, LabelledImages, ProbeProtocol } from '../contract/data-sets.js';
-import { unreadableReason } from '../data/skipped.js';
+import type { ImageItem, LabelledData, LabelledImages, ProbeProtocol } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
 import { availableCores } from '../engine/threads.js';
 import { neighbourAccuracies, type PixelNeighbours } from './evaluate.js';
 import type { Samples } from './samples.js';
 import { testView } from './transform.js';
+import { viewBatches } from './view-batches.js';
 
 /** Side of the pictures that are compared, in pixels. */
 const SIDE = 32;
@@ -42,21 +41,19 @@ export async function pixelNeighbours(
 
 /** Pixels and classes of the images that can be read. */
 async function readPixels(images: LabelledImages, { signal, ...settings }: PixelSettings): Promise<Samples> {
-  const count = Math.min(images.length, MAX_IMAGES);
-  const data = new Float32Array(count * WIDTH);
-  const labels = new Int32Array(count);
+  const turns = Math.min(images.length, MAX_IMAGES);
+  const data = new Float32Array(turns * WIDTH);
+  const labels = new Int32Array(turns);
   let rows = 0;
-  const read = (index: number) =>
-    testView(images.item(index), { imageSize: SIDE, ...settings }).then(
-      (rgb) => ({ index, rgb }),
-      (error: unknown) => ({ index, rgb: null, reason: unreadableReason(error) }), // the features' extraction reports it
-    );
-  const atOnce = 2 * availableCores();
-  for await (const { index, rgb } of inOrder(Array(count).keys(), read, { concurrency: atOnce, ahead: 4 * atOnce })) {
+  const workers = 2 * availableCores();
+  const viewOf = (item: ImageItem) => testView(item, { imageSize: SIDE, ...settings });
+  // The features' extraction reports images that cannot be read.
+  for await (const views of viewBatches(images, { turns, viewOf, batchSize: 2 * workers, workers }, null)) {
     signal?.throwIfAborted();
-    if (rgb === null) continue;
-    data.set(rgb, rows * WIDTH);
-    labels[rows++] = images.classOf(index);
+    for (const { index, rgb } of views) {
+      data.set(rgb, rows * WIDTH);
+      labels[rows++] = images.classOf(index);
+    }
   }
   return { rows, width: WIDTH, layers: 1, data: data.subarray(0, rows * WIDTH), labels: labels.subarray(0, rows) };
 }

@@ -10,7 +10,7 @@ export interface UnreadableImage {
 const MAX_SHOWN = 5;
 
 /** The images that could not be read, each once, up to a fraction of all. */
-export class UnreadableShare {
+export class UnreadableList {
   readonly #images = new Map<number, UnreadableImage>();
 
   /**
