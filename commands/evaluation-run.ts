@@ -90,7 +90,7 @@ export async function runEvaluations(
   const abort = new AbortController();
   const stop = listenForStop((signal) => abort.abort(new UserError(`${signal}: stopped`)));
   const stoppable = { ...settings, signal: abort.signal };
-  const progress = showEvaluation(console, json);
+  const progress = showEvaluation(console);
   const results: EvaluationResult[] = [];
   try {
     for await (const judged of opened) {

@@ -1,4 +1,4 @@
-import { count, createConsole, formatDuration } from '../core/base/console.js';
+import { type Console, count, createConsole, formatDuration } from '../core/base/console.js';
 import { programVersion } from '../core/base/program.js';
 import { outOfMemoryForFeatures } from '../core/engine/memory.js';
 import { startEngine } from '../core/engine/start.js';
@@ -6,7 +6,6 @@ import { type ExtractOptions, extractFeatures, type FeatureTable } from '../core
 import { checkFeaturesFile, writeFeatures } from '../core/eval/features-file.js';
 import { atImageSize, type FeatureNetwork, loadNetwork } from '../core/eval/network.js';
 import { openSplit, type SplitImages } from '../core/eval/open-labelled.js';
-import { showRows } from '../core/report/row-progress.js';
 import { extractionSettings } from './extraction.js';
 import type { FeaturesOptions } from './options/evaluation.js';
 import { configuredDataSets } from './plugins.js';
@@ -28,7 +27,7 @@ export async function runFeatures(asked: FeaturesOptions): Promise<void> {
   console.line(`engine   ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}`);
   const { seed, views, transform } = asked;
   const options = { ...settings, seed, views: views ?? ('test' as const), transform: transform ?? split.transform };
-  const { table, computed, seconds } = await timed(json, (onProgress) =>
+  const { table, computed, seconds } = await timed(console, (onProgress) =>
     extractFeatures(engine, network, split.images, { ...options, onProgress }).catch((error: unknown) => {
       throw outOfMemoryForFeatures(error, options.batchSize) ?? error;
     }),
@@ -64,10 +63,10 @@ export async function runFeatures(asked: FeaturesOptions): Promise<void> {
 
 /** Runs an extraction with its progress on show; counts the rows that were not there before. */
 async function timed(
-  json: boolean,
+  console: Console,
   extract: (onProgress: (done: number, total: number) => void) => Promise<FeatureTable>,
 ): Promise<{ table: FeatureTable; computed: number; seconds: number }> {
-  const progress = showRows(json ? process.stderr : process.stdout);
+  const progress = console.transfer('computed', 'images');
   const started = performance.now();
   let before: number | undefined;
   try {

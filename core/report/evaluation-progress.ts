@@ -1,19 +1,17 @@
-import type { Console } from '../base/console.js';
+import type { Console, TransferProgress } from '../base/console.js';
 import type { EvaluationProgress } from '../eval/evaluate.js';
-import { type RowProgress, showRows } from './row-progress.js';
 
 /** Seconds between two lines about the heads. */
 const INTERVAL = 10;
 
 /** Says which part of an evaluation is done and how far it is; `stop` ends what is being shown. */
-export function showEvaluation(console: Console, machineOutput: boolean): EvaluationProgress & { stop(): void } {
-  const stream = machineOutput ? process.stderr : process.stdout;
+export function showEvaluation(console: Console): EvaluationProgress & { stop(): void } {
   let what = '';
-  let rows: RowProgress | undefined;
+  let images: TransferProgress | undefined;
   let lastLine = performance.now();
   const stop = () => {
-    rows?.stop();
-    rows = undefined;
+    images?.stop();
+    images = undefined;
   };
   return {
     stage(name) {
@@ -23,8 +21,8 @@ export function showEvaluation(console: Console, machineOutput: boolean): Evalua
       console.line(`  ${name}`);
     },
     images(done, total) {
-      rows ??= showRows(stream);
-      rows.update(done, total);
+      images ??= console.transfer('  computed', 'images');
+      images.update(done, total);
     },
     epoch(epoch, epochs, bestTop1) {
       const now = performance.now();
