@@ -1,0 +1,188 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import type { Engine } from '../../core/engine/contract.js';
+import { type Scalar, type Tensor, tf } from '../../core/engine/tf.js';
+import type { Method, NetworkSpec } from '../../core/methods/method.js';
+import { adamw } from '../../core/optim/adamw.js';
+import { createOptimiser } from '../../core/optim/create.js';
+import { lars } from '../../core/optim/lars.js';
+import { OPTIMISER_NAMES, type Optimiser } from '../../core/optim/optimiser.js';
+import { sgd } from '../../core/optim/sgd.js';
+import { initialState, type TrainState, tensorsOf } from '../../core/train/state.js';
+import { prepareStep, type StepRates } from '../../core/train/step.js';
+import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
+import { FIXTURES } from '../helpers/paths.js';
+import { ADAM, numbersOf } from '../helpers/training.js';
+
+const engines = await findEngines();
+
+/** What fixtures/optimisers/make_golden.py wrote. */
+interface Golden {
+  batch: number;
+  shapes: Record<string, number[]>;
+  momentum: number;
+  emaDecays: { slow: number; fast: number };
+  cases: {
+    optimiser: 'sgd' | 'lars';
+    nesterov: boolean;
+    learningRates: number[];
+    weightDecay: number;
+    losses: number[];
+    /** Of the network and of the two moving averages that follow it, by names of parameters. */
+    after: Record<string, Record<string, number[]>>;
+  }[];
+}
+const golden: Golden = JSON.parse(readFileSync(join(FIXTURES, 'optimisers', 'golden.json'), 'utf8'));
+
+/** A network of two layers whose outputs are to be `y`, and two moving averages of it. */
+const METHOD: Method<{ given: Tensor }> = {
+  networks: {
+    network: { shapes: golden.shapes, role: { by: 'gradient' }, init: sines() },
+    slow: { shapes: golden.shapes, role: { by: 'ema', of: 'network', decay: 'slow' } },
+    fast: { shapes: golden.shapes, role: { by: 'ema', of: 'network', decay: 'fast' } },
+  },
+  views: [],
+  encoders: {},
+  sizes: {},
+  masks: {},
+  targets: () => ({}),
+  outputs({ network = {} }, { values }) {
+    const layer = (name: string, x: Tensor) =>
+      tf.matMul(x, network[`${name}.weight`] as Tensor, false, true).add(network[`${name}.bias`] as Tensor);
+    return { given: layer('fc2', tf.tanh(layer('fc1', values.x as Tensor))) };
+  },
+  terms: [
+    {
+      name: 'squared',
+      weight: 1,
+      over: 'images',
+      compute: ({ given }, _, { values }) =>
+        given
+          .sub(values.y as Tensor)
+          .square()
+          .mean() as Scalar,
+    },
+  ],
+  rates: {},
+  logs: [],
+  dispose: () => {},
+};
+
+/** 0.5 sin(k² / 7 + 1) for the k-th number of a network. */
+function sines(): NonNullable<NetworkSpec['init']> {
+  const starts: Record<string, number> = {};
+  let k = 0;
+  for (const [name, shape] of Object.entries(golden.shapes)) {
+    starts[name] = k;
+    k += shape.reduce((product, side) => product * side, 1);
+  }
+  return (name, shape) =>
+    numbers(
+      shape.reduce((product, side) => product * side, 1),
+      (at) => {
+        return 0.5 * Math.sin(((starts[name] as number) + at) ** 2 / 7 + 1);
+      },
+    );
+}
+
+function numbers(length: number, at: (k: number) => number): Float32Array {
+  return Float32Array.from({ length }, (_, k) => at(k));
+}
+
+function batchOf(step: number) {
+  const { batch: images } = golden;
+  const values = (columns: number, divisor: number) => ({
+    shape: [images, columns],
+    values: numbers(images * columns, (k) => Math.sin(k ** 2 / divisor + step)),
+  });
+  return { views: {}, groups: [{ imageCount: images, masks: {}, values: { x: values(3, 11), y: values(2, 13) } }] };
+}
+
+/** Steps with at most so many images at once; with `data` 0 on the same images. */
+async function train(engine: Engine, optimiser: Optimiser, rates: readonly StepRates[], microBatchSize = 4, data = 1) {
+  const takeStep = prepareStep(engine, METHOD, optimiser, { sides: {}, microBatchSize, seed: 0 });
+  let state: TrainState = initialState(METHOD, optimiser.slotNames, 0);
+  const losses: number[] = [];
+  const live = new Set<number>();
+  for (const [step, own] of rates.entries()) {
+    const taken = await takeStep(state, batchOf(data * step), own);
+    state = taken.state;
+    losses.push(taken.loss);
+    live.add(tf.memory().numTensors);
+  }
+  return { state, losses, live };
+}
+
+for (const expected of golden.cases) {
+  const { optimiser: name, nesterov, weightDecay, learningRates } = expected;
+  const title = `${name}${nesterov ? " with Nesterov's momentum" : ''}`;
+  testOnEngines(
+    test,
+    engines,
+    `three steps of ${title} are those of PyTorch, and so are averages`,
+    async (t, engine) => {
+      const optimiser = { sgd, lars }[name](engine, { momentum: golden.momentum, nesterov });
+      const rates = learningRates.map((learningRate) => ({ learningRate, weightDecay, ...golden.emaDecays }));
+      const { state, losses, live } = await train(engine, optimiser, rates, 3);
+      t.true(relativeDifference(losses, expected.losses) < 1e-6, `losses ${losses}`);
+      t.is(live.size, 1, `live tensors: ${[...live]}`);
+      for (const [network, own, tensor] of tensorsOf(state.networks)) {
+        const difference = relativeDifference(await tensor.data(), expected.after[network]?.[own] as number[]);
+        t.true(difference < 2e-6, `${network}.${own} differs by ${difference}`);
+      }
+    },
+  );
+}
+
+testOnEngines(test, engines, 'AdamW moves every average by its own decay', async (t, engine) => {
+  const rates = { learningRate: 0.1, weightDecay: 0.1 };
+  const optimiser = adamw(engine, ADAM);
+  const start = await numbersOf({ network: initialState(METHOD, [], 0).networks.network ?? {} });
+  const { state, live } = await train(engine, optimiser, [{ ...rates, slow: 0.75, fast: 0 }]);
+  const [after, slow, fast] = await Promise.all(
+    ['network', 'slow', 'fast'].map((name) => numbersOf({ [name]: state.networks[name] ?? {} })),
+  );
+  t.is(live.size, 1);
+  t.deepEqual(fast, after);
+  t.notDeepEqual(after, start);
+  const expected = start.map((value, at) => 0.75 * value + 0.25 * (after?.[at] as number));
+  t.true(relativeDifference(slow as Float32Array, expected) < 1e-6);
+});
+
+testOnEngines(test, engines, 'LARS leaves the length of a gradient out, but not of biases', async (t, engine) => {
+  const optimiser = createOptimiser(engine, { ...ADAM, optimiser: 'lars', momentum: 0 });
+  const step = async (shape: number[], scale: number) => {
+    const size = shape.reduce((product, side) => product * side, 1);
+    const state = { value: tf.fill(shape, 2), slots: { velocity: tf.zeros(shape) }, averages: [] };
+    const gradient = tf.tensor(
+      numbers(size, (k) => scale * (k + 1)),
+      shape,
+    );
+    const rates = { step: 1, learningRate: 1, weightDecay: 0, emaDecays: [] };
+    const { value, squares } = await optimiser.update(state, gradient, rates);
+    const values = Array.from(await value.data());
+    t.true(Math.abs(squares - values.reduce((sum, x) => sum + x * x, 0)) < 1e-4 * squares);
+    return values.map((x) => 2 - x);
+  };
+  const [small, large] = [await step([2, 3], 1), await step([2, 3], 100)];
+  t.true(relativeDifference(large, small) < 1e-3);
+  t.true(Math.abs(Math.hypot(...small) - 0.001 * Math.hypot(...new Array(6).fill(2))) < 1e-5);
+  t.true(
+    relativeDifference(
+      await step([6], 0.01),
+      [1, 2, 3, 4, 5, 6].map((k) => 0.01 * k),
+    ) < 1e-4,
+  );
+});
+
+testOnEngines(test, engines, 'every optimiser learns, and says what it is called', async (t, engine) => {
+  const learningRates = { adamw: 0.02, sgd: 0.05, lars: 0.05 };
+  for (const name of OPTIMISER_NAMES) {
+    const optimiser = createOptimiser(engine, { ...ADAM, optimiser: name, momentum: 0.9 });
+    t.is(optimiser.name, name);
+    const rates = { learningRate: learningRates[name], weightDecay: 0, slow: 0.9, fast: 0.9 };
+    const { losses } = await train(engine, optimiser, new Array(40).fill(rates), 4, 0);
+    t.true((losses.at(-1) as number) < 0.8 * (losses[0] as number), `${name}: ${losses}`);
+  }
+});
