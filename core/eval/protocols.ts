@@ -1,4 +1,5 @@
 import type { FeatureKind, HeadNorm, ProbeProtocol } from '../contract/data-sets.js';
+import { cosine } from '../optim/schedules.js';
 
 /**
  * Linear evaluation on ImageNet-1K and its 1% subset (paper, appendix A.2): the configuration that the authors published
@@ -110,5 +111,5 @@ export function learningRateAt(protocol: ProbeProtocol, step: number, stepsPerEp
   }
   const passed = schedule.by === 'steps' ? step : step - (step % stepsPerEpoch);
   const progress = passed / (protocol.epochs * stepsPerEpoch);
-  return peak * (schedule.finalPart + (1 - schedule.finalPart) * 0.5 * (1 + Math.cos(Math.PI * progress)));
+  return peak * cosine(1, schedule.finalPart, progress);
 }

@@ -1,9 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { UserError } from '../../core/base/errors.js';
+import { compareWithRun } from '../../core/config/record.js';
+import { resolveOptions } from '../../core/config/resolve.js';
 import type { Engine } from '../../core/engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../../core/engine/tf.js';
 import type { Method, NetworkSpec } from '../../core/methods/method.js';
+import { METHODS } from '../../core/methods/registry.js';
 import { adamw } from '../../core/optim/adamw.js';
 import { createOptimiser } from '../../core/optim/create.js';
 import { lars } from '../../core/optim/lars.js';
@@ -185,4 +189,15 @@ testOnEngines(test, engines, 'every optimiser learns, and says what it is called
     const { losses } = await train(engine, optimiser, new Array(40).fill(rates), 4, 0);
     t.true((losses.at(-1) as number) < 0.8 * (losses[0] as number), `${name}: ${losses}`);
   }
+});
+
+test('a run goes on with its own optimiser: another one, or another momentum, is refused', (t) => {
+  const resolve = (flags: Record<string, unknown>) => resolveOptions({ methods: METHODS, flags });
+  const { options } = resolve({ optimiser: 'lars', momentum: 0.8 });
+  t.like(options, { optimiser: 'lars', momentum: 0.8 });
+  t.is(compareWithRun(resolve({}), { options }).optimiser, 'lars');
+  for (const flags of [{ optimiser: 'adamw' }, { momentum: 0.9 }]) {
+    t.throws(() => compareWithRun(resolve(flags), { options }), { instanceOf: UserError, message: /cannot change/ });
+  }
+  t.throws(() => resolve({ optimiser: 'adam' }), { instanceOf: UserError, message: /adam/ });
 });
