@@ -1,9 +1,13 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { reasonOf, UserError } from '../base/errors.js';
+import { textOf } from '../base/text.js';
+import { isModulePath } from '../config/file.js';
 import { labelOf } from '../contract/extension.js';
 import { contractProblem, isPlugin } from './contract.js';
-import { placeOf } from './place.js';
 import { extensionsOf, type Plugin } from './plugin.js';
 
 /** The plugins that can be used, and what is wrong with the others. */
@@ -45,7 +49,7 @@ export async function loadPlugins(
 export async function loadPlugin(name: string, folder: string = process.cwd()): Promise<Plugin> {
   let loaded: unknown;
   try {
-    loaded = await import(pathToFileURL(placeOf(name, folder)).href);
+    loaded = await import(pathToFileURL(moduleFile(name, folder)).href);
   } catch (error) {
     throw new UserError(
       `the plugin ${name} cannot be loaded: ${reasonOf(error)}`,
@@ -81,4 +85,41 @@ function refuseSameNames(loaded: readonly { plugin: Plugin; from: string }[]): v
       brought.set(name, from);
     }
   }
+}
+
+/**
+ * The file of a plugin: a module's path, or the entry of a package as seen from a folder.
+ * @throws Error if there is none
+ */
+function moduleFile(name: string, folder: string): string {
+  const { resolve: find } = createRequire(join(folder, 'index.js'));
+  if (isModulePath(name)) return find(resolve(folder, name));
+  try {
+    return find(name);
+  } catch (error) {
+    const entries = (find.paths(name) ?? []).map((path) => importedEntry(join(path, name)));
+    const entry = entries.find((file) => file !== undefined);
+    if (entry === undefined) throw error;
+    return entry;
+  }
+}
+
+/** The entry of a package that can only be imported, which `require.resolve` does not find. */
+function importedEntry(packageFolder: string): string | undefined {
+  try {
+    const text = textOf(readFileSync(join(packageFolder, 'package.json')), packageFolder);
+    const { exports } = z.object({ exports: z.unknown() }).parse(JSON.parse(text));
+    const entry = entryOf(exports);
+    return entry && join(packageFolder, entry);
+  } catch {
+    return undefined; // no package, or none that can be read
+  }
+}
+
+/** What `exports` of a package.json gives to `import`. */
+function entryOf(exports: unknown): string | undefined {
+  if (typeof exports === 'string') return exports;
+  if (exports === null || typeof exports !== 'object') return undefined;
+  const conditions = Object.entries(exports);
+  return entryOf(conditions.find(([condition]) => ['.', 'import', 'node', 'default'].includes(condition))?.[1]);
 }
