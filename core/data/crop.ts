@@ -13,6 +13,13 @@ export interface CropSettings extends ChangeSettings {
   pixelLimit: number;
 }
 
+/** Crops of each image as a method wants them: `count` squares. What it leaves out is as in the run's options. */
+export interface ViewSpec {
+  readonly name: string;
+  readonly count: number;
+  readonly crop?: Partial<CropSettings>;
+}
+
 /** How a run's options say that images are cut out and changed. */
 export function cropSettings(options: Omit<CropSettings, 'pixelLimit'> & { maxMegapixels: number }): CropSettings {
   const { imageSize, cropScale, cropAspect, flip, jitter, blur, maxMegapixels } = options;

@@ -1,29 +1,28 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { RandomStream } from '../base/random.js';
 import type { ImageItem } from '../contract/data-sets.js';
 import { ByteGate } from './byte-gate.js';
-import type { CropSettings } from './crop.js';
 import { sharedTurns } from './decode/turns.js';
-import { randomCrop } from './image.js';
+import { randomCrops, type View, viewBytes } from './image.js';
 
 /** Makes random crops. */
 export interface Decoders {
   readonly threads: number;
   /**
-   * A random crop of an image, drawn from the stream ('crop', ...counters).
-   * @returns RGB, [S, S, 3], whole until it is handed back to `reuse`
+   * The random crops of an image for all views, as `randomCrops` draws them.
+   * @returns their RGB, whole until it is handed back to `reuse`
    * @throws Error if the image cannot be read; its message is the reason
    */
   crop(item: ImageItem, counters: readonly number[]): Promise<Uint8Array>;
-  /** Takes a crop back, for the memory of later ones: new memory for each would keep the garbage collector busy. */
+  /** Takes crops back, for the memory of later ones: new memory for each would keep the garbage collector busy. */
   reuse(rgb: Uint8Array): void;
   /** Ends the threads when what they have begun is done; what was asked and not begun is left undone. */
   close(): Promise<void>;
 }
 
-export interface DecoderSettings extends CropSettings {
+export interface DecoderSettings {
   seed: number;
+  views: readonly View[];
 }
 
 /** What a thread is started with. */
@@ -38,11 +37,11 @@ export interface CropJob {
   /** A path, or the content of a file. */
   source: string | Uint8Array;
   counters: readonly number[];
-  /** Where the crop goes: [S, S, 3], of shared memory. */
+  /** Where the crops go, in shared memory. */
   into: Uint8Array<SharedArrayBuffer>;
 }
 
-/** What it answers when the crop is there, or why there is none. */
+/** What it answers when the crops are there, or why there are none. */
 export type CropAnswer = { id: number; reason?: string };
 
 /** The threads have ended before their work: this tells nothing about an image. */
@@ -51,22 +50,22 @@ export class DecodersEnded extends Error {
 }
 
 /** More threads than this do not help: eight crop thousands of images a second. */
-const MOST_THREADS = 8;
+const MAX_THREADS = 8;
 
 /** Content of files that may wait for a thread, where images are no files of their own, and how many are read at once. */
 const CONTENT_BYTES = 64e6;
-const READ_AT_ONCE = 64;
+const READ_CONCURRENCY = 64;
 
 /** One for each core that the process may use, up to eight. */
 export function usualThreads(): number {
-  return Math.min(availableParallelism(), MOST_THREADS);
+  return Math.min(availableParallelism(), MAX_THREADS);
 }
 
 /** Crops in this thread: for a few images, for which starting others takes longer. */
 export function decodeHere(settings: DecoderSettings): Decoders {
   return {
     threads: 0,
-    crop: (item, counters) => randomCrop(item, settings, new RandomStream(settings.seed, 'crop', ...counters)),
+    crop: (item, counters) => randomCrops(item, settings.views, settings.seed, counters),
     reuse: () => {},
     close: async () => {},
   };
@@ -79,8 +78,8 @@ export function decodeHere(settings: DecoderSettings): Decoders {
  */
 export function startDecoders(settings: DecoderSettings, threads: number): Decoders {
   const workers = Array.from({ length: threads }, () => startWorker(settings));
-  const gate = new ByteGate(CONTENT_BYTES, READ_AT_ONCE);
-  const cropBytes = settings.imageSize ** 2 * 3;
+  const gate = new ByteGate(CONTENT_BYTES, READ_CONCURRENCY);
+  const cropBytes = viewBytes(settings.views);
   const unused: CropJob['into'][] = [];
   let nextId = 0;
   let isClosed = false;

@@ -2,15 +2,9 @@ import { UserError } from '../base/errors.js';
 import { RandomStream } from '../base/random.js';
 import type { ImageCollection } from '../contract/data-sets.js';
 import { linkAbort } from '../fetch/request.js';
-import type { CropSettings } from './crop.js';
-import {
-  type DecoderSettings,
-  type Decoders,
-  DecodersEnded,
-  decodeHere,
-  startDecoders,
-  usualThreads,
-} from './decoders.js';
+import type { CropSettings, ViewSpec } from './crop.js';
+import { type Decoders, DecodersEnded, decodeHere, startDecoders, usualThreads } from './decoders.js';
+import { type View, viewBytes } from './image.js';
 import { toNormalised } from './normalise.js';
 import { chunkSize, type EpochOrder, epochOrders } from './order.js';
 import { type UnreadableImages, unreadableReason } from './skipped.js';
@@ -21,7 +15,12 @@ export interface BatchSettings extends CropSettings {
   batchSize: number;
   /** Images among which those of the same part of the data set are shuffled; null for all. */
   shuffleBuffer: number | null;
+  /** The crops of each image; one view called 'image' where they are left out. */
+  views?: readonly ViewSpec[];
 }
+
+/** Normalised images of each view by its name, [B count, S, S, 3]: the crops of an image side by side. */
+export type ViewBatch = Record<string, Float32Array>;
 
 export interface LoaderSettings extends BatchSettings {
   /** Bytes of decoded images that may wait for their step. */
@@ -33,7 +32,7 @@ export interface LoaderSettings extends BatchSettings {
 }
 
 /** Most batches that are ever prepared ahead. */
-const MOST_AHEAD = 4;
+const MAX_AHEAD = 4;
 /** Replacements tried for an unreadable image before it counts as an error of the whole data set. */
 const REPLACEMENTS = 100;
 /** Of them, those that are shown. */
@@ -65,8 +64,8 @@ export function requireOneBatch({ length, description }: ImageCollection, batchS
  * What a batch holds depends on the seed and its step alone: the epoch's order, each crop and each replacement of an
  * unreadable image come from streams of their own. Images are decoded in other threads while the caller computes the batch
  * before; at most `aheadBytes` of them wait, or one batch if that is larger.
- * @returns normalised images, [B, S, S, 3], one batch at a time. A batch is whole until the next but one is asked for, which
- * takes its memory: new memory for each costs a tenth of the whole time
+ * @returns one batch at a time, whole until the next but one is asked for, which takes its memory: new memory for each costs
+ * a tenth of the whole time
  */
 export async function* loadBatches(
   images: ImageCollection,
@@ -74,10 +73,11 @@ export async function* loadBatches(
   unreadable: UnreadableImages,
   firstStep: number,
   lastStep: number,
-): AsyncGenerator<Float32Array> {
+): AsyncGenerator<ViewBatch> {
   const { batchSize, shuffleBuffer, aheadBytes, signal } = settings;
-  const batchBytes = batchSize * settings.imageSize ** 2 * 3;
-  const ahead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(aheadBytes / batchBytes)));
+  const views = viewsOf(settings);
+  const batchBytes = batchSize * viewBytes(views);
+  const ahead = Math.max(1, Math.min(MAX_AHEAD, Math.floor(aheadBytes / batchBytes)));
   const orderOf = epochOrders(settings.seed, images.length, shuffleBuffer);
   const done = new AbortController();
   const unlink = signal && linkAbort(signal, done);
@@ -90,7 +90,7 @@ export async function* loadBatches(
   const source = images.forReading?.(plan) ?? images;
   const decoders = openDecoders(settings, (lastStep - firstStep) * batchSize);
   const waiting: Promise<ReadBatch>[] = [];
-  const memory: (Float32Array | undefined)[] = [undefined, undefined];
+  const memory: [ViewBatch, ViewBatch] = [{}, {}];
   try {
     for (let step = firstStep; step < lastStep; step++) {
       for (let next = step + waiting.length; next < Math.min(lastStep, step + 1 + ahead); next++) {
@@ -100,12 +100,8 @@ export async function* loadBatches(
       }
       const { crops, failures } = (await waiting.shift()) as ReadBatch;
       for (const { name, reason } of failures) unreadable.add(name, reason);
-      const batch = toNormalised(
-        crops.map(({ rgb }) => rgb),
-        memory[step % 2],
-      );
+      const batch = normaliseViews(crops, views, memory[step % 2] as ViewBatch);
       for (const { rgb } of crops) decoders.reuse(rgb);
-      memory[step % 2] = batch;
       yield batch; // the batches after it are read meanwhile
     }
   } finally {
@@ -117,19 +113,35 @@ export async function* loadBatches(
 
 /** @param count images that are to be decoded */
 function openDecoders(settings: LoaderSettings, count: number): Decoders {
-  if (count < FEW_IMAGES) return decodeHere(decoderSettings(settings));
-  return startDecoders(decoderSettings(settings), settings.decodeThreads ?? usualThreads());
+  const decoding = { seed: settings.seed, views: viewsOf(settings) };
+  if (count < FEW_IMAGES) return decodeHere(decoding);
+  return startDecoders(decoding, settings.decodeThreads ?? usualThreads());
 }
 
-function decoderSettings(settings: BatchSettings): DecoderSettings {
-  const { seed, imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit } = settings;
-  return { seed, imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit };
+/** The views with all their settings. */
+function viewsOf({ views = [{ name: 'image', count: 1 }], ...settings }: BatchSettings): View[] {
+  const { imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit } = settings;
+  const usual = { imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit };
+  return views.map(({ name, count, crop }) => ({ name, count, crop: { ...usual, ...crop } }));
 }
 
-/** A crop of a batch, and the image that it was cut from. */
+/** @param batch takes them, in memory of its own where that has the right size */
+function normaliseViews(crops: readonly TrainingCrop[], views: readonly View[], batch: ViewBatch): ViewBatch {
+  let start = 0;
+  for (const { name, count, crop } of views) {
+    const bytes = crop.imageSize ** 2 * 3;
+    const offsets = Array.from({ length: count }, (_, number) => start + number * bytes);
+    const images = crops.flatMap(({ rgb }) => offsets.map((offset) => rgb.subarray(offset, offset + bytes)));
+    batch[name] = toNormalised(images, batch[name]);
+    start += count * bytes;
+  }
+  return batch;
+}
+
+/** The crops of an image of a batch. */
 export interface TrainingCrop {
   name: string;
-  /** [S, S, 3] */
+  /** Of all views, one after the other: [S, S, 3] where there is one crop. */
   rgb: Uint8Array;
 }
 
@@ -145,7 +157,7 @@ export async function cropsOfStep(
   const { crops, failures } = await readBatch(
     images,
     settings,
-    decodeHere(decoderSettings(settings)),
+    decodeHere({ seed: settings.seed, views: viewsOf(settings) }),
     orderOf,
     step - 1,
     Math.min(count, settings.batchSize),

@@ -3,7 +3,7 @@ import type { Option } from '../config/option.js';
 import type { Options, Preset } from '../config/schema.js';
 import type { ExtensionOf } from '../contract/extension.js';
 import type { DrawnNumbers, PredictionLoss, Regularizer } from '../contract/objectives.js';
-import type { CropSettings } from '../data/crop.js';
+import type { ViewSpec } from '../data/crop.js';
 import type { Scalar, Tensor } from '../engine/tf.js';
 import type { Backbone } from '../nn/backbone.js';
 import type { Pass } from '../nn/cost.js';
@@ -12,6 +12,8 @@ import type { VitSize } from '../nn/sizes.js';
 import type { MaskTensors, TokenIndices } from '../nn/tokens.js';
 import type { ParameterPolicy } from '../optim/policy.js';
 import type { RunLength } from '../optim/schedules.js';
+
+export type { ViewSpec };
 
 /** Tensors by name. */
 export type Tensors = Readonly<Record<string, Tensor>>;
@@ -75,13 +77,6 @@ export type Role =
   | { readonly by: 'ema'; readonly of: string; readonly decay: string }
   /** Stays as it is. */
   | { readonly by: 'fixed' };
-
-/** Crops of each image: `count` squares. What it leaves out is as in the run's options. */
-export interface ViewSpec {
-  readonly name: string;
-  readonly count: number;
-  readonly crop?: Partial<CropSettings>;
-}
 
 /** What was drawn for a batch. */
 export interface BatchDraw {

@@ -8,7 +8,7 @@ import type { Options } from '../config/schema.js';
 import { microBatchSizeOf, ratesAt } from '../config/settings.js';
 import type { ImageCollection } from '../contract/data-sets.js';
 import { cropSettings } from '../data/crop.js';
-import { type LoaderSettings, loadBatches, stepsPerEpoch } from '../data/loader.js';
+import { type LoaderSettings, loadBatches, stepsPerEpoch, type ViewBatch } from '../data/loader.js';
 import { isAbort, type SkippedImages } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
@@ -99,6 +99,7 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
     ...cropSettings(options),
     seed,
     batchSize,
+    views: method.views,
     shuffleBuffer: options.shuffleBuffer,
     aheadBytes: options.aheadMegabytes * 1e6,
     decodeThreads: options.decodeThreads,
@@ -124,18 +125,18 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
   try {
     while (state.step < totalSteps && !stop.received) {
       const asked = performance.now();
-      const pixels = await nextBatch(batches, stop).catch(async (error: unknown) => {
+      const views = await nextBatch(batches, stop).catch(async (error: unknown) => {
         await saving.finish(state, watch.memory).catch(() => {}); // the first failure is the one to report
         throw error;
       });
-      if (!pixels) break;
+      if (!views) break;
       const waitSeconds = (performance.now() - asked) / 1000;
 
       const step = state.step + 1;
       const epoch = Math.ceil(step / epochSteps);
       const drawn = drawBatch(method, seed, step, batchSize);
       const rates = stepRates(step, run, length);
-      const taken = await takeStep(state, { views: { image: pixels }, groups: drawn.groups }, rates);
+      const taken = await takeStep(state, { views, groups: drawn.groups }, rates);
       state = taken.state;
       firstLoss ??= taken.loss;
       lastLoss = taken.loss;
@@ -230,7 +231,7 @@ function columnsOf(monitors: Run['monitors']): MonitorColumns[] {
 }
 
 /** The images of the next step; null where the run is asked to stop while they are waited for. */
-async function nextBatch(batches: AsyncGenerator<Float32Array>, stop: StopSignal): Promise<Float32Array | null> {
+async function nextBatch(batches: AsyncGenerator<ViewBatch>, stop: StopSignal): Promise<ViewBatch | null> {
   try {
     return (await batches.next()).value;
   } catch (error) {

@@ -7,7 +7,7 @@ import { UserError } from '../../core/base/errors.js';
 import { RandomStream } from '../../core/base/random.js';
 import { type CropSettings, randomCropBox } from '../../core/data/crop.js';
 import { openFolders } from '../../core/data/folder.js';
-import { centreCrop, randomCrop } from '../../core/data/image.js';
+import { centreCrop, randomCrops } from '../../core/data/image.js';
 import { DEVIATION, MEAN, toNormalised } from '../../core/data/normalise.js';
 import { openData } from '../../core/data/open.js';
 import { DATA_SETS } from '../../plugins/index.js';
@@ -178,23 +178,34 @@ const CROP: CropSettings = {
   pixelLimit: LIMIT,
 };
 
-test('the same stream gives the same crop; flip, jitter and blur each change it', async (t) => {
+const cropOnce = (bytes: Buffer, change: Partial<CropSettings>) =>
+  randomCrops(item(bytes), [{ name: 'image', count: 1, crop: { ...CROP, ...change } }], 0, [1]);
+
+test('the same stream gives the same crop; flip, jitter, blur and solarization each change it', async (t) => {
   const bytes = await picture().png().toBuffer();
-  const crop = async (change: Partial<CropSettings>) =>
-    Buffer.from(await randomCrop(item(bytes), { ...CROP, ...change }, new RandomStream(0, 'crop', 1))).toString(
-      'base64',
-    );
+  const crop = async (change: Partial<CropSettings>) => Buffer.from(await cropOnce(bytes, change)).toString('base64');
   const plain = await crop({});
   t.is(await crop({}), plain);
-  const changed = [await crop({ flip: 1 }), await crop({ jitter: 0.8 }), await crop({ blur: 1 })];
-  t.is(new Set([plain, ...changed]).size, 4);
+  const changed = [
+    await crop({ flip: 1 }),
+    await crop({ jitter: 0.8 }),
+    await crop({ blur: 1 }),
+    await crop({ solarize: 1 }),
+  ];
+  t.is(new Set([plain, ...changed]).size, 5);
+  const [before, after] = [await cropOnce(bytes, { jitter: 0.8 }), await cropOnce(bytes, { jitter: 0.8, solarize: 1 })];
+  t.deepEqual(
+    after,
+    before.map((value) => (value < 128 ? value : 255 - value)),
+    'it comes last, and leaves everything before it as it was',
+  );
 });
 
 test('jitter of a picture with 16 bits is that of the same picture with 8', async (t) => {
   const [eight, sixteen] = await Promise.all(
     [picture(), picture().toColourspace('rgb16')].map(async (source) => {
       const bytes = await source.png().toBuffer();
-      return randomCrop(item(bytes), { ...CROP, jitter: 0.5 }, new RandomStream(0, 'crop', 1));
+      return cropOnce(bytes, { jitter: 0.5 });
     }),
   );
   const difference = Math.max(...(eight as Uint8Array).map((value, at) => Math.abs(value - (sixteen?.[at] ?? 999))));

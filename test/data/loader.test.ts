@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -45,10 +46,13 @@ function withUnreadable(images: ImageCollection, isBad: (index: number) => boole
   };
 }
 
+const base64Of = ({ buffer, byteOffset, byteLength }: Float32Array) =>
+  Buffer.from(buffer, byteOffset, byteLength).toString('base64');
+
 async function read(images: ImageCollection, skipped: SkippedImages, from: number, to: number, settings = SETTINGS) {
   const batches: string[] = [];
   for await (const batch of loadBatches(images, settings, skipped, from, to)) {
-    batches.push(Buffer.from(batch.buffer, batch.byteOffset, batch.byteLength).toString('base64'));
+    batches.push(Object.values(batch).map(base64Of).join());
   }
   return batches;
 }
@@ -110,6 +114,61 @@ test('batches do not depend on who decodes them: this thread, one, or several', 
   const bytesOf = (path: string) => ({ name: path, source: () => readFile(path) });
   const fromMemory = { ...images, item: (index: number) => bytesOf(images.item(index).name) };
   t.deepEqual(await read(fromMemory, skipped, 0, 70, { ...settings, decodeThreads: 2 }), here, 'from functions');
+});
+
+const VIEWS = [
+  { name: 'global', count: 2 },
+  { name: 'local', count: 3, crop: { imageSize: 6, cropScale: [0.05, 0.3], solarize: 0.5 } },
+] as const;
+
+/** The batches of views, each a copy. */
+async function viewBatches(images: ImageCollection, settings: LoaderSettings, from: number, to: number) {
+  const batches: Record<string, Float32Array>[] = [];
+  for await (const batch of loadBatches(images, settings, { add() {} }, from, to)) {
+    batches.push(Object.fromEntries(Object.entries(batch).map(([name, pixels]) => [name, pixels.slice()])));
+  }
+  return batches;
+}
+
+test('the crops of a run with one view are those that they always were, and the first of any views', async (t) => {
+  const images = await generated(40);
+  const settings = { ...SETTINGS, jitter: 0.5, blur: 0.5 };
+  const hash = createHash('sha256');
+  const single = await viewBatches(images, settings, 0, 15);
+  for (const { image } of single) hash.update(new Uint8Array((image as Float32Array).buffer));
+  t.is(hash.digest('hex'), 'cb0e8babf69b963d63da4ffeb125ee9102ceba18f18d3ce0148ad8ccb8e93f4f');
+  const several = await viewBatches(images, { ...settings, views: VIEWS }, 0, 15);
+  const values = 8 * 8 * 3;
+  for (const [step, { global, local }] of several.entries()) {
+    t.is(global?.length, 2 * 4 * values);
+    t.is(local?.length, 3 * 4 * 6 * 6 * 3);
+    for (let at = 0; at < 4; at++) {
+      const [first, second] = [0, 1].map((number) => global?.slice((2 * at + number) * values).slice(0, values));
+      t.deepEqual(first, single[step]?.image?.slice(at * values, (at + 1) * values));
+      t.notDeepEqual(second, first, 'two crops of an image differ');
+    }
+  }
+});
+
+test('views are the same after an interruption and in any thread, and an image is read once for all of them', async (t) => {
+  const images = await generated(40);
+  let reads = 0;
+  const counted: ImageCollection = {
+    ...images,
+    item(index) {
+      const { source, ...item } = images.item(index);
+      const read = async () => {
+        reads++;
+        return typeof source === 'string' ? readFile(source) : source();
+      };
+      return { ...item, source: read };
+    },
+  };
+  const settings = { ...SETTINGS, views: VIEWS };
+  const whole = await viewBatches(counted, settings, 0, 70);
+  t.is(reads, 70 * SETTINGS.batchSize);
+  t.deepEqual(await viewBatches(images, settings, 60, 70), whole.slice(60));
+  t.deepEqual(await viewBatches(images, { ...settings, decodeThreads: 1 }, 0, 70), whole);
 });
 
 test('when the step is slower than the decoder, no more images are decoded than may wait', async (t) => {

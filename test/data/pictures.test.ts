@@ -8,7 +8,7 @@ import { RandomStream } from '../../core/base/random.js';
 import { randomCropBox } from '../../core/data/crop.js';
 import { startDecoders } from '../../core/data/decoders.js';
 import { openFolders } from '../../core/data/folder.js';
-import { randomCrop } from '../../core/data/image.js';
+import { randomCrops } from '../../core/data/image.js';
 import type { Picture } from '../../core/data/picture.js';
 import { readPicture } from '../../core/data/read-picture.js';
 import { resample } from '../../core/data/resample/resample.js';
@@ -113,7 +113,8 @@ test('training crops out of the same pixels: bilinear in pretraining, as asked f
   const scale = [0.3, 1] as const;
   const aspect = [3 / 4, 4 / 3] as const;
   const plain = { flip: 0, jitter: 0, blur: 0, pixelLimit: LIMIT } as const;
-  const crop = await randomCrop(item, { ...plain, imageSize: 224, cropScale: scale, cropAspect: aspect }, stream());
+  const settings = { ...plain, imageSize: 224, cropScale: scale, cropAspect: aspect };
+  const crop = await randomCrops(item, [{ name: 'image', count: 1, crop: settings }], 0, [7]);
   const box = randomCropBox(500, 375, scale, aspect, stream());
   t.deepEqual(crop, resample(picture, { interpolation: 'bilinear', box, ...side }));
   for (const interpolation of ['bilinear', 'bicubic'] as const) {
@@ -162,8 +163,9 @@ test('a picture has the same reason every time, however many fail at once and in
       () => 'read',
       (error: Error) => error.message,
     );
-  const settings = { imageSize: 16, cropScale: [1, 1], cropAspect: [1, 1], flip: 0, jitter: 0, blur: 0 } as const;
-  const decoders = startDecoders({ ...settings, seed: 0, pixelLimit: LIMIT }, 2);
+  const whole = { imageSize: 16, cropScale: [1, 1], cropAspect: [1, 1], flip: 0, jitter: 0, blur: 0 } as const;
+  const crop = { ...whole, pixelLimit: LIMIT };
+  const decoders = startDecoders({ seed: 0, views: [{ name: 'image', count: 1, crop }] }, 2);
   const alone: string[] = [];
   for (const item of refused) alone.push(await reasonOf(readPicture(item, LIMIT)));
   t.false(alone.includes('read'));

@@ -110,8 +110,12 @@ export async function batchesOf(
     ...(signal && { signal }),
   };
   const batches: string[] = [];
-  for await (const batch of loadBatches(images, settings, unreadable, from, to)) {
-    batches.push(createHash('sha256').update(new Uint8Array(batch.buffer)).digest('hex'));
+  for await (const { image } of loadBatches(images, settings, unreadable, from, to)) {
+    batches.push(
+      createHash('sha256')
+        .update(new Uint8Array((image as Float32Array).buffer))
+        .digest('hex'),
+    );
     if (batches.length === most) break;
   }
   return batches;

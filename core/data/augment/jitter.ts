@@ -4,7 +4,7 @@ import { greyscale, saturation } from './blend.js';
 import { gaussianBlur } from './blur.js';
 import { flip } from './flip.js';
 import { hue } from './hue.js';
-import { brightness, contrast } from './lookup.js';
+import { brightness, contrast, solarize } from './lookup.js';
 
 /** Random changes of a crop (reference code, `transforms.py`). */
 export interface ChangeSettings {
@@ -14,6 +14,8 @@ export interface ChangeSettings {
   jitter: number;
   /** Probability of a Gaussian blur. */
   blur: number;
+  /** Probability that values from 128 on are inverted (torchvision's RandomSolarize); none where it is left out. */
+  solarize?: number;
 }
 
 /** torchvision's ColorJitter(0.8 s, 0.8 s, 0.8 s, 0.2 s) and RandomGrayscale as the reference uses them. */
@@ -23,10 +25,11 @@ const JITTERED = 0.8;
 const GREY = 0.2;
 /** Standard deviations of the blur, in pixels. */
 const SIGMA = [0.1, 2] as const;
+const SOLARIZED_FROM = 128;
 
 /**
  * A flip, then brightness, contrast, saturation and hue in random order with probability 0.8, then grey with probability
- * 0.2, then a blur. Everything is drawn whether it is used or not, so that turning one on leaves the others as they were.
+ * 0.2, then a blur, then solarization. Everything is drawn whether it is used or not, so that turning one on leaves the others as they were.
  */
 export function randomChanges(picture: Picture, settings: ChangeSettings, stream: RandomStream): Picture {
   const { jitter } = settings;
@@ -39,6 +42,7 @@ export function randomChanges(picture: Picture, settings: ChangeSettings, stream
   const isGrey = stream.chance(GREY);
   const isBlurred = stream.chance(settings.blur);
   const sigma = stream.uniform(...SIGMA);
+  const isSolarized = stream.chance(settings.solarize ?? 0);
 
   let result = isFlipped ? flip(picture) : picture;
   const changes = [
@@ -49,5 +53,6 @@ export function randomChanges(picture: Picture, settings: ChangeSettings, stream
   ];
   if (jitter > 0 && isJittered) for (const at of order) result = (changes[at] as () => Picture)();
   if (jitter > 0 && isGrey) result = greyscale(result);
-  return isBlurred ? gaussianBlur(result, sigma) : result;
+  if (isBlurred) result = gaussianBlur(result, sigma);
+  return isSolarized ? solarize(result, SOLARIZED_FROM) : result;
 }

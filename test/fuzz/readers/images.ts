@@ -4,8 +4,7 @@ import { deflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import sharp, { type Sharp } from 'sharp';
 import { reasonOf } from '../../../core/base/errors.js';
-import { RandomStream } from '../../../core/base/random.js';
-import { randomCrop } from '../../../core/data/image.js';
+import { randomCrops } from '../../../core/data/image.js';
 import { readPicture } from '../../../core/data/read-picture.js';
 import type { ImageItem } from '../../../core/plugin.js';
 import { EDGES, integerBytes } from '../bytes.js';
@@ -26,7 +25,7 @@ const SETTINGS = {
 async function look(item: ImageItem): Promise<void> {
   const { width, height } = await readPicture(item, PIXEL_LIMIT);
   assert(width * height <= PIXEL_LIMIT, `${width} x ${height} pixels are more than the limit`);
-  const rgb = await randomCrop(item, SETTINGS, new RandomStream(0, 'crop'));
+  const rgb = await randomCrops(item, [{ name: 'image', count: 1, crop: SETTINGS }], 0, []);
   assert.equal(rgb.length, 3 * SETTINGS.imageSize ** 2);
 }
 
