@@ -1,6 +1,6 @@
 import type { TensorInfo } from '../../tf.js';
 import { cast, filled, record, reshaped, sameShape, scalarConstant, type Value } from '../graph.js';
-import { broadcast, type Call, type Kernel, type KernelTable } from './table.js';
+import { broadcast, type Kernel, type KernelTable } from './table.js';
 
 /** Operators on elements, one by one, with broadcasting. */
 
@@ -21,18 +21,18 @@ export function unary(operator: string, x: Value, attributes = {}, domain = ''):
 /** Of tensors of one shape it works on what was recorded, as long as that has one shape as well: less is reshaped. */
 const ofTwo =
   (operator: string): Kernel =>
-  ({ backend, tensors, value }: Call) => {
-    const { a, b } = tensors as { a: TensorInfo; b: TensorInfo };
-    if (!sameShape(a.shape, b.shape)) return binary(operator, value('a'), value('b'));
-    const [x, y] = [backend.recorded(a), backend.recorded(b)];
+  ({ a, b }, _, tensors, backend) => {
+    const [left, right] = [tensors.a, tensors.b] as [TensorInfo, TensorInfo];
+    if (!sameShape(a.shape, b.shape)) return binary(operator, a, b);
+    const [x, y] = [backend.recorded(left), backend.recorded(right)];
     const { shape } = x.shape.length < y.shape.length ? x : y;
     return backend.register(binary(operator, reshaped(x, shape), reshaped(y, shape)), a.shape);
   };
 
 const comparison =
   (operator: string): Kernel =>
-  ({ value }: Call) =>
-    binary(operator, value('a'), value('b'), 'bool');
+  ({ a, b }) =>
+    binary(operator, a, b, 'bool');
 
 /** Operators of one input that ONNX calls as TensorFlow.js does, and which keep the element type. */
 const OF_ONE =
@@ -63,17 +63,6 @@ function squared(x: Value): Value {
   return multiply(x, x);
 }
 
-/** 1 above zero, `alpha` below and at it, NaN where x is NaN. */
-function step({ value, attributes }: Call<{ alpha: number }>): Value {
-  const x = value('x');
-  const stepped = select(
-    binary('Greater', x, scalarConstant(0), 'bool'),
-    scalarConstant(1),
-    scalarConstant(attributes.alpha),
-  );
-  return select(record('IsNaN', [x], x.shape, 'bool'), x, stepped);
-}
-
 export function select(condition: Value, chosen: Value, other: Value): Value {
   const shape = broadcast(broadcast(condition.shape, chosen.shape), other.shape);
   return record('Where', [condition, chosen, other], shape, chosen.type);
@@ -81,63 +70,54 @@ export function select(condition: Value, chosen: Value, other: Value): Value {
 
 /** max(x, 0), NaN where x is NaN. */
 function relu(x: Value): Value {
-  return binary('Max', x, scalarConstant(0, x.type as 'float32'));
+  return binary('Max', x, zeroFor(x));
 }
+
+/** 0 of the element type of a value. */
+const zeroFor = (x: Value) => scalarConstant(0, x.type as 'float32');
 
 export const ELEMENTWISE: KernelTable = {
   ...tableOf(OF_TWO, ofTwo),
   ...tableOf(COMPARISONS, comparison),
-  ...Object.fromEntries(
-    OF_ONE.split(' ').map((name): [string, Kernel] => [name, ({ value }) => unary(name, value('x'))]),
-  ),
-  RealDiv: ({ value }) => divide(cast(value('a'), 'float32'), cast(value('b'), 'float32')),
-  FloorDiv: ({ value }) => floorDivide(value('a'), value('b')),
-  Mod: ({ value }) => {
-    const [a, b] = [value('a'), value('b')];
-    return a.type === 'int32' ? binary('Mod', a, b) : subtract(a, multiply(b, floorDivide(a, b)));
+  ...Object.fromEntries(OF_ONE.split(' ').map((name): [string, Kernel] => [name, ({ x }) => unary(name, x)])),
+  RealDiv: ({ a, b }) => divide(cast(a, 'float32'), cast(b, 'float32')),
+  FloorDiv: ({ a, b }) => floorDivide(a, b),
+  Mod: ({ a, b }) => (a.type === 'int32' ? binary('Mod', a, b) : subtract(a, multiply(b, floorDivide(a, b)))),
+  SquaredDifference: ({ a, b }) => squared(subtract(a, b)),
+  AddN: (inputs) => Object.values(inputs).reduce(add),
+  NotEqual: ({ a, b }) => unary('Not', binary('Equal', a, b, 'bool')),
+  LogicalNot: ({ x }) => unary('Not', x),
+  Rsqrt: ({ x }) => unary('Reciprocal', unary('Sqrt', x)),
+  Square: ({ x }) => squared(x),
+  Expm1: ({ x }) => subtract(unary('Exp', x), scalarConstant(1)),
+  Log1p: ({ x }) => unary('Log', add(x, scalarConstant(1))),
+  IsNan: ({ x }) => record('IsNaN', [x], x.shape, 'bool'),
+  IsInf: ({ x }) => record('IsInf', [x], x.shape, 'bool'),
+  // x 0 is 0, or NaN where x is NaN or infinite.
+  IsFinite: ({ x }) => binary('Equal', multiply(x, scalarConstant(0)), scalarConstant(0), 'bool'),
+  Relu: ({ x }) => relu(x),
+  Relu6: ({ x }) => binary('Min', relu(x), scalarConstant(6)),
+  LeakyRelu: ({ x }, { alpha }) => unary('LeakyRelu', x, { alpha: { float: alpha } }),
+  // 1 above zero, `alpha` below and at it, NaN where x is NaN.
+  Step: ({ x }, { alpha }) => {
+    const stepped = select(binary('Greater', x, zeroFor(x), 'bool'), scalarConstant(1), scalarConstant(alpha));
+    return select(record('IsNaN', [x], x.shape, 'bool'), x, stepped);
   },
-  SquaredDifference: ({ value }) => squared(subtract(value('a'), value('b'))),
-  AddN: ({ backend, tensors }) =>
-    Object.values(tensors)
-      .map((tensor) => backend.valueFor(tensor))
-      .reduce(add),
-  NotEqual: ({ value }) => unary('Not', binary('Equal', value('a'), value('b'), 'bool')),
-  LogicalNot: ({ value }) => unary('Not', value('x')),
-  Rsqrt: ({ value }) => unary('Reciprocal', unary('Sqrt', value('x'))),
-  Square: ({ value }) => squared(value('x')),
-  Expm1: ({ value }) => subtract(unary('Exp', value('x')), scalarConstant(1)),
-  Log1p: ({ value }) => unary('Log', add(value('x'), scalarConstant(1))),
-  IsNan: ({ value }) => record('IsNaN', [value('x')], value('x').shape, 'bool'),
-  IsInf: ({ value }) => record('IsInf', [value('x')], value('x').shape, 'bool'),
-  IsFinite: ({ value }) => {
-    const nothing = multiply(value('x'), scalarConstant(0)); // 0, or NaN where x is NaN or infinite
-    return binary('Equal', nothing, scalarConstant(0), 'bool');
+  ClipByValue: ({ x }, { clipValueMin, clipValueMax }) => {
+    const low = binary('Max', x, scalarConstant(clipValueMin, x.type as 'float32'));
+    return binary('Min', low, scalarConstant(clipValueMax, x.type as 'float32'));
   },
-  Relu: ({ value }) => relu(value('x')),
-  Relu6: ({ value }) => binary('Min', relu(value('x')), scalarConstant(6)),
-  LeakyRelu: ({ value, attributes }) => unary('LeakyRelu', value('x'), { alpha: { float: attributes.alpha } }),
-  Step: step,
-  ClipByValue: ({ value, attributes }) => {
-    const x = value('x');
-    const low = binary('Max', x, scalarConstant(attributes.clipValueMin, x.type as 'float32'));
-    return binary('Min', low, scalarConstant(attributes.clipValueMax, x.type as 'float32'));
-  },
-  Select: ({ value }) => {
-    const condition = value('condition');
-    const chosen = value('t');
+  Select: ({ condition, t: chosen, e: other }) => {
     // A condition of one axis chooses whole rows.
     const isByRow = condition.shape.length === 1 && chosen.shape.length > 1;
     const shape = isByRow ? [condition.shape[0] as number, ...chosen.shape.slice(1).map(() => 1)] : condition.shape;
-    return select(isByRow ? reshaped(condition, shape) : condition, chosen, value('e'));
+    return select(reshaped(condition, shape), chosen, other);
   },
-  Cast: ({ backend, tensors, value, attributes }) => {
-    const x = value('x');
-    if (attributes.dtype === x.type) return backend.share(tensors.x as never);
-    if (attributes.dtype === 'bool')
-      return record('Not', [binary('Equal', x, scalarConstant(0, x.type as 'float32'), 'bool')], x.shape, 'bool');
-    return cast(x, attributes.dtype);
+  Cast: ({ x }, { dtype }, tensors, backend) => {
+    if (dtype === x.type) return backend.share(tensors.x as TensorInfo);
+    return dtype === 'bool' ? unary('Not', binary('Equal', x, zeroFor(x), 'bool')) : cast(x, dtype);
   },
-  ZerosLike: ({ tensors }) => filled(tensors.x?.shape ?? [], 0, tensors.x?.dtype as 'float32'),
-  OnesLike: ({ tensors }) => filled(tensors.x?.shape ?? [], 1, tensors.x?.dtype as 'float32'),
-  Fill: ({ attributes }) => filled(attributes.shape, Number(attributes.value), attributes.dtype ?? 'float32'),
+  ZerosLike: ({ x }) => filled(x.shape, 0, x.type as 'float32'),
+  OnesLike: ({ x }) => filled(x.shape, 1, x.type as 'float32'),
+  Fill: (_, { shape, value, dtype }) => filled(shape, Number(value), dtype ?? 'float32'),
 };

@@ -3,7 +3,7 @@ import { add, multiply, subtract, unary } from './elementwise.js';
 import { batchMatMul, gemm, linear } from './matmul.js';
 import { reduce } from './reduce.js';
 import { concat, gatherRows, rowNumbers, transpose, withoutFirst } from './shape.js';
-import type { Call, KernelTable } from './table.js';
+import type { Inputs, KernelTable } from './table.js';
 
 /*
  * Kernels of this engine's own: the functions of a transformer and their gradients, with the operators that ONNX Runtime
@@ -29,25 +29,23 @@ function sumRows(x: Value, ones = filled([1, x.shape[0] as number], 1)): Value {
   return flattened(batchMatMul(ones, x));
 }
 
-function layerNorm({ value, optional, attributes }: Call<{ epsilon: number }>): Value[] {
-  const x = value('x'); // [M, D]
+/** x [M, D], scale and bias [D], or none */
+function layerNorm({ x, scale, bias }: Inputs, epsilon: number): Value[] {
   const [rows, width] = x.shape as [number, number];
-  const scale = optional('scale') ?? filled([width], 1);
-  const bias = optional('bias');
+  const scaled = [x, scale ?? filled([width], 1)];
   const statistics = { shape: [rows, 1] };
   return recordAll(
     'LayerNormalization',
-    bias ? [x, scale, bias] : [x, scale],
+    bias ? [...scaled, bias] : scaled,
     [{ shape: x.shape }, statistics, statistics],
     {
       axis: -1,
-      epsilon: { float: attributes.epsilon },
+      epsilon: { float: epsilon },
     },
   );
 }
 
-function layerNormGradient({ values }: Call): Value[] {
-  const { dy, x, scale, mean, inverseStd } = values('dy', 'x', 'scale', 'mean', 'inverseStd');
+function layerNormGradient({ dy, x, scale, mean, inverseStd }: Inputs & { scale: Value }): Value[] {
   const [rows, width] = x.shape as [number, number];
   const normalised = multiply(subtract(x, mean), inverseStd); // [M, D]
   const product = multiply(dy, normalised); // [M, D]
@@ -75,15 +73,13 @@ const gelu = (x: Value) => unary('Gelu', x, {}, MICROSOFT);
  * GELU(x W₁ᵀ + b₁) W₂ᵀ + b₂
  * @returns y [M, D], and the hidden layer before GELU, [M, H]
  */
-function mlp({ values }: Call): Value[] {
-  const { x, weight1, bias1, weight2, bias2 } = values('x', 'weight1', 'bias1', 'weight2', 'bias2');
+function mlp({ x, weight1, bias1, weight2, bias2 }: Inputs): Value[] {
   const hidden = linear(x, weight1, bias1);
   return [linear(gelu(hidden), weight2, bias2), hidden];
 }
 
 /** @returns gradients of x, W₁, b₁, W₂ and b₂ */
-function mlpGradient({ values }: Call): Value[] {
-  const { dy, x, weight1, weight2, hidden } = values('dy', 'x', 'weight1', 'weight2', 'hidden');
+function mlpGradient({ dy, x, weight1, weight2, hidden }: Inputs): Value[] {
   const { cumulative, grad } = geluParts(hidden);
   const dh = multiply(gemm(dy, weight2), grad); // [M, H]
   const activated = multiply(hidden, cumulative); // [M, H]
@@ -113,10 +109,8 @@ function exchangeMiddleAxes(x: Value): Value {
   return gatherRows(x, rowNumbers(x.shape.slice(0, 3), [0, 2, 1]));
 }
 
-function attention({ value, optional, attributes }: Call<{ heads: number; queryOffset: number }>): Value[] {
-  const qkv = value('qkv');
-  const bias = optional('bias'); // [h, N - S, N]
-  const { heads, queryOffset } = attributes;
+/** qkv [B, N, 3D], bias [h, N - S, N] or none */
+function attention({ qkv, bias }: Inputs, heads: number, queryOffset: number): Value[] {
   const [images, tokens, width3] = qkv.shape as [number, number, number];
   const [q, k, v] = splitHeads(qkv, heads, queryOffset);
   const alpha = 1 / Math.sqrt(q.shape[3] as number);
@@ -128,8 +122,7 @@ function attention({ value, optional, attributes }: Call<{ heads: number; queryO
 }
 
 /** @returns gradients of qkv, and of the bias where there is one */
-function attentionGradient({ values, attributes }: Call<{ hasBias: boolean }>): Value[] {
-  const { dy, q, k, v, weights, attended } = values('dy', 'q', 'k', 'v', 'weights', 'attended');
+function attentionGradient({ dy, q, k, v, weights, attended }: Inputs, hasBias: boolean): Value[] {
   const [images, heads, tokens, headWidth] = k.shape as [number, number, number, number];
   const queries = q.shape[2] as number; // N - S
   const alpha = 1 / Math.sqrt(headWidth);
@@ -145,23 +138,20 @@ function attentionGradient({ values, attributes }: Call<{ hasBias: boolean }>): 
   const numbers = rowNumbers([3, images, heads, tokens], [1, 3, 0, 2]); // [B, N, 3, h]
   const together = gatherRows(concat(parts, 0), numbers); // [3B, h, N, d] -> [B, N, 3, h, d]
   const ofQkv = reshaped(together, [images, tokens, 3 * heads * headWidth]);
-  if (!attributes.hasBias) return [ofQkv];
+  if (!hasBias) return [ofQkv];
   const pairs = [heads, queries, tokens];
   return [ofQkv, reshaped(sumRows(reshaped(scores, [images, sizeOf(pairs)])), pairs)];
 }
 
 export const FUSED: KernelTable = {
-  Linear: ({ value }) => [linear(value('x'), value('weight'), value('bias'))],
-  LinearGradient: ({ values }) => {
-    const { dy, x, weight } = values('dy', 'x', 'weight');
-    return [gemm(dy, weight), weightGradient(dy, x), sumRows(dy)];
-  },
-  LayerNorm: layerNorm,
-  LayerNormGradient: layerNormGradient,
-  Gelu: ({ value }) => [gelu(value('x'))],
-  GeluGradient: ({ value }) => [multiply(value('dy'), geluParts(value('x')).grad)],
+  Linear: ({ x, weight, bias }) => [linear(x, weight, bias as Value)],
+  LinearGradient: ({ dy, x, weight }) => [gemm(dy, weight), weightGradient(dy, x), sumRows(dy)],
+  LayerNorm: (inputs, { epsilon }) => layerNorm(inputs, epsilon),
+  LayerNormGradient: (inputs) => layerNormGradient(inputs as Inputs & { scale: Value }),
+  Gelu: ({ x }) => [gelu(x)],
+  GeluGradient: ({ dy, x }) => [multiply(dy, geluParts(x).grad)],
   Mlp: mlp,
   MlpGradient: mlpGradient,
-  Attention: attention,
-  AttentionGradient: attentionGradient,
+  Attention: (inputs, { heads, queryOffset }) => attention(inputs, heads, queryOffset),
+  AttentionGradient: (inputs, { hasBias }) => attentionGradient(inputs, hasBias),
 };

@@ -1,6 +1,6 @@
 import { MICROSOFT, record, type Value } from '../graph.js';
 import { add, unary } from './elementwise.js';
-import { broadcast, type Call, type KernelTable } from './table.js';
+import { broadcast, type KernelTable } from './table.js';
 
 /** Products of matrices. */
 
@@ -33,16 +33,11 @@ export function linear(x: Value, weight: Value, bias: Value): Value {
   return record('Gemm', [x, weight, bias], shape, 'float32', { transB: 1 });
 }
 
-function matMul({ value, attributes }: Call<{ transposeA: boolean; transposeB: boolean }>): Value {
-  return batchMatMul(value('a'), value('b'), attributes);
-}
-
 export const MATMUL: KernelTable = {
-  BatchMatMul: matMul,
-  _FusedMatMul: (call) => {
-    const { activation } = call.attributes;
-    const bias = call.optional('bias');
-    const product = bias ? add(matMul(call), bias) : matMul(call);
+  BatchMatMul: ({ a, b }, attributes) => batchMatMul(a, b, attributes),
+  _FusedMatMul: ({ a, b, bias }, attributes) => {
+    const { activation } = attributes;
+    const product = bias ? add(batchMatMul(a, b, attributes), bias) : batchMatMul(a, b, attributes);
     if (!activation || activation === 'linear') return product;
     if (activation === 'relu') return unary('Relu', product);
     if (activation === 'sigmoid') return unary('Sigmoid', product);

@@ -1,6 +1,6 @@
 import { axesConstant, cast, record, scalarConstant, type Value } from '../graph.js';
 import { unary } from './elementwise.js';
-import { axesOf, axisOf, type Call, type Kernel, type KernelTable } from './table.js';
+import { axesOf, axisOf, type Kernel, type KernelTable } from './table.js';
 
 /** Operators that take axes together. */
 
@@ -11,23 +11,16 @@ export function reduce(operator: string, x: Value, axes: readonly number[], keep
   return record(operator, [x, axesConstant(axes)], shape, x.type, attributes);
 }
 
-interface ReduceAttributes {
-  axis?: number | number[];
-  reductionIndices?: number | number[];
-  keepDims: boolean;
-}
-
 const reduction =
   (operator: string, prepare: (x: Value) => Value = (x) => x): Kernel =>
-  ({ value, attributes }: Call<ReduceAttributes>) => {
-    const x = prepare(value('x'));
-    return reduce(operator, x, axesOf(attributes.axis ?? attributes.reductionIndices, x.shape), attributes.keepDims);
+  (inputs, { axis, reductionIndices, keepDims }) => {
+    const x = prepare(inputs.x);
+    return reduce(operator, x, axesOf(axis ?? reductionIndices, x.shape), keepDims);
   };
 
 const extremePlace =
   (operator: string): Kernel =>
-  ({ value, attributes }: Call<{ axis: number | number[] }>) => {
-    const x = value('x');
+  ({ x }, attributes) => {
     const [axis = 0] = axesOf(attributes.axis, x.shape);
     const shape = x.shape.filter((_, at) => at !== axis);
     return cast(record(operator, [x], shape, 'int64', { axis, keepdims: 0 }), 'int32');
@@ -36,9 +29,8 @@ const extremePlace =
 /** Whether all or any are true, by way of whole numbers: ONNX reduces no truth values. */
 const truth =
   (operator: string): Kernel =>
-  ({ value, attributes }: Call<ReduceAttributes>) => {
-    const x = cast(value('x'), 'int32');
-    const reduced = reduce(operator, x, axesOf(attributes.axis, x.shape), attributes.keepDims);
+  ({ x }, { axis, keepDims }) => {
+    const reduced = reduce(operator, cast(x, 'int32'), axesOf(axis, x.shape), keepDims);
     return record('Greater', [reduced, scalarConstant(0, 'int32')], reduced.shape, 'bool');
   };
 
@@ -54,18 +46,10 @@ export const REDUCE: KernelTable = {
   Any: truth('ReduceMax'),
   ArgMax: extremePlace('ArgMax'),
   ArgMin: extremePlace('ArgMin'),
-  Softmax: ({ value, attributes }) => {
-    const x = value('logits');
-    return unary('Softmax', x, { axis: axisOf(attributes.dim, x.shape.length) });
-  },
-  LogSoftmax: ({ value, attributes }) => {
-    const x = value('logits');
-    return unary('LogSoftmax', x, { axis: axisOf(attributes.axis ?? -1, x.shape.length) });
-  },
-  Cumsum: ({ value, attributes }) => {
-    const x = value('x');
-    const axis = scalarConstant(axisOf(attributes.axis, x.shape.length), 'int32');
-    const flags = { exclusive: attributes.exclusive ? 1 : 0, reverse: attributes.reverse ? 1 : 0 };
-    return record('CumSum', [x, axis], x.shape, x.type, flags);
+  Softmax: ({ logits }, { dim }) => unary('Softmax', logits, { axis: axisOf(dim, logits.shape.length) }),
+  LogSoftmax: ({ logits }, { axis = -1 }) => unary('LogSoftmax', logits, { axis: axisOf(axis, logits.shape.length) }),
+  Cumsum: ({ x }, { axis, exclusive, reverse }) => {
+    const along = scalarConstant(axisOf(axis, x.shape.length), 'int32');
+    return record('CumSum', [x, along], x.shape, x.type, { exclusive: Number(exclusive), reverse: Number(reverse) });
   },
 };

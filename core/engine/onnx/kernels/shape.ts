@@ -13,7 +13,7 @@ import {
   Value,
 } from '../graph.js';
 import { add, multiply, select } from './elementwise.js';
-import { axisOf, type Call, type KernelTable } from './table.js';
+import { axisOf, type KernelTable } from './table.js';
 
 /** Operators that move elements without changing them. */
 
@@ -67,59 +67,47 @@ export function withoutFirst(x: Value, count: number, axis: number): Value {
   return record('Slice', [x, shapeInput([count]), shapeInput([length]), axesConstant([axis])], shape, x.type);
 }
 
-/** A share of the input in another shape, where nothing has to be computed. */
-function reshapeTo({ backend, tensors }: Call, name: string, shape: readonly number[]): TensorInfo {
-  const tensor = tensors[name] as TensorInfo;
-  return backend.share(tensor, shape);
-}
-
-function slice({ value, tensors, attributes }: Call<{ begin: number[]; size: number[] }>): Value {
-  const x = value('x');
-  const [begin, size] = tf.slice_util.parseSliceParams(tensors.x as never, attributes.begin, attributes.size);
-  const end = begin.map((start, axis) => start + (size[axis] as number));
-  return record('Slice', [x, shapeInput(begin), shapeInput(end)], size, x.type);
-}
-
 export const SHAPE: KernelTable = {
-  Identity: (call) => reshapeTo(call, 'x', call.tensors.x?.shape ?? []),
-  Reshape: (call) => {
-    const { shape } = call.tensors.x as TensorInfo;
-    return reshapeTo(call, 'x', tf.util.inferFromImplicitShape(call.attributes.shape, sizeOf(shape)));
+  Identity: (_, __, { x }, backend) => backend.share(x as TensorInfo),
+  Reshape: (_, { shape }, { x }, backend) => {
+    const tensor = x as TensorInfo;
+    return backend.share(tensor, tf.util.inferFromImplicitShape(shape, sizeOf(tensor.shape)));
   },
-  ExpandDims: (call) => {
-    const shape = [...(call.tensors.input as TensorInfo).shape];
-    shape.splice(axisOf(call.attributes.dim, shape.length + 1), 0, 1);
-    return reshapeTo(call, 'input', shape);
+  ExpandDims: (_, { dim }, { input }, backend) => {
+    const tensor = input as TensorInfo;
+    const axis = axisOf(dim, tensor.shape.length + 1);
+    return backend.share(tensor, tensor.shape.toSpliced(axis, 0, 1));
   },
-  Transpose: ({ value, attributes }) => transpose(value('x'), attributes.perm),
-  Concat: ({ backend, tensors, attributes }) => {
-    const parts = Object.values(tensors).map((tensor) => backend.valueFor(tensor));
-    return concat(parts, axisOf(attributes.axis, (parts[0] as Value).shape.length));
+  Transpose: ({ x }, { perm }) => transpose(x, perm),
+  Concat: (inputs, { axis }) => {
+    const parts = Object.values(inputs);
+    return concat(parts, axisOf(axis, (parts[0] as Value).shape.length));
   },
-  Pack: ({ backend, tensors, attributes }) => {
-    const list = Object.values(tensors);
-    const axis = axisOf(attributes.axis, (list[0] as TensorInfo).shape.length + 1);
-    const shape = [...(list[0] as TensorInfo).shape];
-    shape.splice(axis, 0, 1);
+  Pack: (inputs, attributes) => {
+    const parts = Object.values(inputs);
+    const { shape } = parts[0] as Value;
+    const axis = axisOf(attributes.axis, shape.length + 1);
+    const packed = [...shape.slice(0, axis), 1, ...shape.slice(axis)];
     return concat(
-      list.map((tensor) => reshaped(backend.valueFor(tensor), shape)),
+      parts.map((part) => reshaped(part, packed)),
       axis,
     );
   },
-  Unpack: ({ value, attributes }) => {
-    const x = value('value');
+  Unpack: ({ value: x }, attributes) => {
     const axis = axisOf(attributes.axis, x.shape.length);
     const shape = x.shape.filter((_, at) => at !== axis);
     return split(x, Array(x.shape[axis] as number).fill(1), axis).map((part) => reshaped(part, shape));
   },
-  SplitV: ({ value, tensors, attributes }) => {
-    const x = value('x');
+  SplitV: ({ x }, attributes, tensors) => {
     const axis = axisOf(attributes.axis, x.shape.length);
     return split(x, tf.backend_util.prepareSplitSize(tensors.x as never, attributes.numOrSizeSplits, axis), axis);
   },
-  Slice: slice,
-  StridedSlice: ({ value, backend, tensors, attributes: given }) => {
-    const x = value('x');
+  Slice: ({ x }, attributes, tensors) => {
+    const [begin, size] = tf.slice_util.parseSliceParams(tensors.x as never, attributes.begin, attributes.size);
+    const end = begin.map((start, axis) => start + (size[axis] as number));
+    return record('Slice', [x, shapeInput(begin), shapeInput(end)], size, x.type);
+  },
+  StridedSlice: ({ x }, given, tensors, backend) => {
     const { finalShape, isIdentity, begin, end, strides } = tf.slice_util.sliceInfo(
       [...x.shape],
       given.begin,
@@ -139,58 +127,43 @@ export const SHAPE: KernelTable = {
     const inputs = [x, shapeInput(begin), shapeInput(ends), axesConstant(axes), shapeInput(strides)];
     return reshaped(record('Slice', inputs, shape, x.type), finalShape);
   },
-  Tile: ({ value, attributes }) => {
-    const x = value('x');
-    const shape = x.shape.map((side, axis) => side * attributes.reps[axis]);
-    return record('Tile', [x, shapeInput(attributes.reps)], shape, x.type);
+  Tile: ({ x }, { reps }) => {
+    const shape = x.shape.map((side, axis) => side * reps[axis]);
+    return record('Tile', [x, shapeInput(reps)], shape, x.type);
   },
-  BroadcastTo: ({ value, attributes }) => {
-    const x = value('x');
-    return record('Expand', [x, shapeInput(attributes.shape)], attributes.shape, x.type);
-  },
-  Reverse: ({ value, attributes }) => {
-    const x = value('x');
-    const axes: number[] = tf.util.parseAxisParam(attributes.dims, [...x.shape]);
+  BroadcastTo: ({ x }, { shape }) => record('Expand', [x, shapeInput(shape)], shape, x.type),
+  Reverse: ({ x }, { dims }) => {
+    const axes: number[] = tf.util.parseAxisParam(dims, [...x.shape]);
     if (axes.length === 0) return x.node ? x : record('Identity', [x], x.shape, x.type);
     const [starts, ends, steps] = [-1, -1e9, -1].map((number) => axesConstant(axes.map(() => number)));
     return record('Slice', [x, starts as Value, ends as Value, axesConstant(axes), steps as Value], x.shape, x.type);
   },
-  PadV2: ({ value, attributes }) => {
-    const x = value('x');
+  PadV2: ({ x }, attributes) => {
     const paddings: [number, number][] = attributes.paddings;
     const pads = shapeInput([...paddings.map(([before]) => before), ...paddings.map(([, after]) => after)]);
     const shape = x.shape.map((side, axis) => side + (paddings[axis]?.[0] ?? 0) + (paddings[axis]?.[1] ?? 0));
     return record('Pad', [x, pads, scalarConstant(attributes.constantValue, x.type as 'float32')], shape, x.type);
   },
-  GatherV2: ({ value, attributes }) => {
-    const [x, indices] = [value('x'), value('indices')];
+  GatherV2: ({ x, indices }, attributes) => {
     const axis = axisOf(attributes.axis, x.shape.length);
     if (attributes.batchDims) throw new Error('gather with batchDims has no kernel in the engine onnx');
     const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
     return record('Gather', [x, indices], shape, x.type, { axis });
   },
-  UnsortedSegmentSum: ({ value, attributes }) => {
-    const [x, segments] = [value('x'), value('segmentIds')];
-    const shape = [attributes.numSegments as number, ...x.shape.slice(1)];
-    const rows = reshaped(cast(segments, 'int64'), [sizeOf(segments.shape), 1]);
+  UnsortedSegmentSum: ({ x, segmentIds }, { numSegments }) => {
+    const shape = [numSegments as number, ...x.shape.slice(1)];
+    const rows = reshaped(cast(segmentIds, 'int64'), [sizeOf(segmentIds.shape), 1]);
     const nothing = filled(shape, 0, x.type as 'float32');
     return record('ScatterND', [nothing, rows, x], shape, x.type, { reduction: 'add' });
   },
-  OneHot: ({ value, attributes }) => {
-    const indices = value('indices');
-    const { depth, onValue, offValue, dtype = 'int32' } = attributes;
+  OneHot: ({ indices }, { depth, onValue, offValue, dtype = 'int32' }) => {
+    const numbers = Int32Array.from({ length: depth }, (_, number) => number);
+    const places = new Value([depth], 'int32', { data: numbers });
     const shape = [...indices.shape, depth];
-    const places = record(
-      'Range',
-      [0, depth, 1].map((number) => scalarConstant(number, 'int32')),
-      [depth],
-      'int32',
-    );
     const isChosen = record('Equal', [reshaped(indices, [...indices.shape, 1]), places], shape, 'bool');
     return select(isChosen, scalarConstant(onValue, dtype), scalarConstant(offValue, dtype));
   },
-  Range: ({ attributes }) => {
-    const { start, stop, step, dtype } = attributes;
+  Range: (_, { start, stop, step, dtype }) => {
     const length = Math.max(0, Math.ceil((stop - start) / step));
     const places = record('Range', [scalarConstant(0), scalarConstant(length), scalarConstant(1)], [length]);
     return cast(add(multiply(places, scalarConstant(step)), scalarConstant(start)), dtype ?? 'float32');

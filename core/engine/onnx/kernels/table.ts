@@ -2,22 +2,24 @@ import { type TensorInfo, tf } from '../../tf.js';
 import type { OnnxBackend } from '../backend.js';
 import type { Shape, Value } from '../graph.js';
 
-/** What a kernel is given: the values of its inputs by TensorFlow.js's names, and its attributes. */
-export interface Call<Attributes = Record<string, unknown>> {
-  backend: OnnxBackend;
-  tensors: Readonly<Record<string, TensorInfo>>;
-  attributes: Attributes;
-  /** The value of an input. */
-  value(name: string): Value;
-  /** The values of several inputs, by their names. */
-  values<Name extends string>(...names: Name[]): Record<Name, Value>;
-  /** The value of an input that may be left out. */
-  optional(name: string): Value | null;
-}
+/** Inputs of kernels by TensorFlow.js's names, and by those of `fused.ts`. */
+type InputName =
+  | ('x' | 'a' | 'b' | 'logits' | 'value' | 'indices' | 'segmentIds' | 'condition' | 't' | 'e')
+  | ('dy' | 'weight' | 'mean' | 'inverseStd' | 'weight1' | 'bias1' | 'weight2' | 'bias2' | 'hidden')
+  | ('qkv' | 'q' | 'k' | 'v' | 'weights' | 'attended');
 
-/** A kernel: what it records. Several outputs where the kernel has several. */
-// biome-ignore lint/suspicious/noExplicitAny: every kernel has attributes of its own, which TensorFlow.js does not check
-export type Kernel = (call: Call<any>) => Value | Value[] | TensorInfo;
+/** The values of a kernel's inputs. */
+export type Inputs = Readonly<Record<InputName, Value> & { scale?: Value; bias?: Value }>;
+
+/** A kernel: what it records of the values of its inputs, or a tensor. Several outputs where the kernel has several. */
+export type Kernel = (
+  inputs: Inputs,
+  // biome-ignore lint/suspicious/noExplicitAny: every kernel has attributes of its own, which TensorFlow.js does not check
+  attributes: any,
+  /** The inputs as tensors. */
+  tensors: Readonly<Record<string, TensorInfo>>,
+  backend: OnnxBackend,
+) => Value | Value[] | TensorInfo;
 
 /** Kernels by TensorFlow.js's names. */
 export type KernelTable = Readonly<Record<string, Kernel>>;
@@ -31,11 +33,10 @@ export function registerKernels(backendName: string, table: KernelTable): void {
       kernelFunc: ({ inputs, attrs, backend: owner }) => {
         const backend = owner as OnnxBackend;
         const tensors = inputs as unknown as Record<string, TensorInfo>;
-        const optional = (name: string) => (tensors[name] ? backend.valueFor(tensors[name]) : null);
-        const value = (name: string) => backend.valueFor(tensors[name] as TensorInfo);
-        const values = <Name extends string>(...names: Name[]) =>
-          Object.fromEntries(names.map((name) => [name, value(name)])) as Record<Name, Value>;
-        const result = kernel({ backend, tensors, attributes: attrs ?? {}, value, values, optional });
+        const values = Object.entries(tensors).flatMap(([name, tensor]) =>
+          tensor ? [[name, backend.valueFor(tensor)]] : [],
+        );
+        const result = kernel(Object.fromEntries(values), attrs ?? {}, tensors, backend);
         if (Array.isArray(result)) return result.map((one) => backend.register(one));
         return 'dataId' in result ? result : backend.register(result);
       },
