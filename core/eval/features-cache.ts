@@ -62,12 +62,22 @@ export async function openFeatureCache(
   images: ImageCollection,
   settings: CacheSettings,
 ): Promise<FeatureCache> {
-  const about = describeEntry(network, images, settings);
+  const { arch, size, patchSize, imageSize, trainedImageSize, facts } = network;
+  const { views, transform, interpolation = 'bicubic', seed, cacheBytes = Number.POSITIVE_INFINITY } = settings;
+  const about = {
+    version: FEATURE_VERSION,
+    network: { fingerprint: facts.fingerprint, arch, size, patchSize, trainedImageSize },
+    images: images.fingerprint,
+    imageSize,
+    transform,
+    ...(interpolation !== 'bicubic' && { interpolation }),
+    views,
+    seed: views === 'test' ? null : seed,
+  };
   const key = createHash('sha256').update(JSON.stringify(about)).digest('hex');
   const entry = join(folder, key.slice(0, 32));
-  const limit = settings.cacheBytes ?? Number.POSITIVE_INFINITY;
   const names = await openEntry(entry, { ...about, images: images.description });
-  let used = Number.isFinite(limit) ? await folderBytes(folder) : 0;
+  let used = Number.isFinite(cacheBytes) ? await folderBytes(folder) : 0;
   return {
     async *pieces(rows, columns) {
       for (const name of names.filter((found) => PIECE.test(found))) {
@@ -78,7 +88,7 @@ export async function openFeatureCache(
       }
     },
     async store({ rows, features }) {
-      if (used + rows.byteLength + features.byteLength + HEADER_BYTES > limit) return;
+      if (used + rows.byteLength + features.byteLength + HEADER_BYTES > cacheBytes) return;
       // Processes that compute the same rows at the same time write the same file; other rows go to another one.
       const hash = createHash('sha256').update(rows).digest('hex').slice(0, 12);
       const path = join(entry, `rows-${rows[0]}-${rows.at(-1)}-${hash}.safetensors`);
@@ -103,24 +113,6 @@ async function openEntry(entry: string, about: object): Promise<string[]> {
   } catch (error) {
     throw explainWriteError(error, entry);
   }
-}
-
-/** Everything that decides features; its JSON names the entry. */
-function describeEntry(
-  { arch, size, patchSize, imageSize, trainedImageSize, facts }: CachedNetwork,
-  images: ImageCollection,
-  { views, transform, interpolation = 'bicubic', seed }: CacheSettings,
-) {
-  return {
-    version: FEATURE_VERSION,
-    network: { fingerprint: facts.fingerprint, arch, size, patchSize, trainedImageSize },
-    images: images.fingerprint,
-    imageSize,
-    transform,
-    ...(interpolation !== 'bicubic' && { interpolation }),
-    views,
-    seed: views === 'test' ? null : seed,
-  };
 }
 
 /** A piece, or null where the file is damaged or of a table of another size. */

@@ -17,14 +17,18 @@ const MAX_SHOWN = 3;
  * @throws UserError if the list cannot be read or is empty, or names images that are not there or not unique
  */
 export async function subsetByFile(images: LabelledImages, listFile: string): Promise<LabelledImages> {
-  const names = await readNames(listFile);
+  const names = (await readLines(listFile)).map(shownName);
+  if (names.length === 0) {
+    throw new UserError(`${listFile} names no image`, { expected: 'one image name a line: n01440764_10029.JPEG' });
+  }
   const places = placesOf(images, new Set(names.map(stem)));
   const missing = names.filter((name) => !places.has(stem(name)));
   if (missing.length > 0) {
+    const example = images.length > 0 ? baseName(images.item(0).name) : 'n01440764_10029.JPEG';
     throw new UserError(
       `${missing.length} of the ${names.length} images in ${listFile} are not in ${images.description}: ${first(missing)}`,
       {
-        expected: `names of its images, such as ${images.length > 0 ? baseName(images.item(0).name) : 'n01440764_10029.JPEG'}`,
+        expected: `names of its images, such as ${example}`,
         remedy: 'check that list and images belong to the same data set, and that no image is missing',
       },
     );
@@ -91,12 +95,6 @@ function placesOf(images: LabelledImages, wanted: ReadonlySet<string>): Map<stri
     if (wanted.has(name)) places.set(name, [...(places.get(name) ?? []), index]);
   }
   return places;
-}
-
-async function readNames(listFile: string): Promise<string[]> {
-  const names = (await readLines(listFile)).map(shownName);
-  if (names.length > 0) return names;
-  throw new UserError(`${listFile} names no image`, { expected: 'one image name a line: n01440764_10029.JPEG' });
 }
 
 /** 'train/n01440764/n01440764_10029.JPEG' -> 'n01440764_10029.JPEG' */

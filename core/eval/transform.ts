@@ -18,7 +18,7 @@ export interface ViewSettings {
   pixelLimit: number;
 }
 
-/** What a random crop may cover: part of the area, width / height. */
+/** What a random crop may cover: fraction of the area, width / height. */
 const CROP_SCALE = [0.08, 1] as const;
 const CROP_ASPECT = [3 / 4, 4 / 3] as const;
 const FLIP = 0.5;

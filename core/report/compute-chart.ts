@@ -181,12 +181,8 @@ function wholeDecades(values: readonly number[]): number[] {
   return Array.from({ length: highest - lowest + 1 }, (_, power) => 10 ** lowest * 10 ** power);
 }
 
-const SUPERSCRIPTS = '⁰¹²³⁴⁵⁶⁷⁸⁹';
-
-/** 0.01, 10, 1000; 10¹⁵ where that would be long. */
+/** 0.01, 10, 1000; 1e15 where that would be long. */
 function powerOfTen(value: number): string {
   const power = Math.round(Math.log10(value));
-  if (Math.abs(power) <= 4) return String(Number(value.toPrecision(6)));
-  const digits = [...String(Math.abs(power))].map((digit) => SUPERSCRIPTS[Number(digit)]).join('');
-  return `10${power < 0 ? '⁻' : ''}${digits}`;
+  return Math.abs(power) <= 4 ? String(Number(value.toPrecision(6))) : `1e${power}`;
 }

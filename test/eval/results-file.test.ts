@@ -1,9 +1,8 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { UserError } from '../../core/base/errors.js';
 import { addResults, mergeResults, readResults, writeResults } from '../../core/eval/results-file.js';
-import { findResults } from '../../core/run/results-search.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { evaluationResult } from '../helpers/evaluation.js';
 
@@ -80,21 +79,4 @@ test('results are added to a file, which is made where there is none; a damaged 
   await writeFile(path, '[{');
   await t.throwsAsync(addResults(path, [evaluationResult()]), { instanceOf: UserError, message: /is not whole/ });
   t.is(await readFile(path, 'utf8'), '[{');
-});
-
-test('folders are searched four levels deep for files of that name', async (t) => {
-  const folder = await temporaryFolder(t);
-  for (const path of ['.', 'a', 'a/b/c/d', 'a/b/c/d/e', '.hidden', 'node_modules/x']) {
-    await mkdir(join(folder, path), { recursive: true });
-    await writeFile(join(folder, path, 'results.json'), '[]');
-  }
-  await writeFile(join(folder, 'a', 'other.json'), '[]');
-  const found = await findResults([folder, join(folder, 'a', 'other.json')]);
-  t.deepEqual(found, [
-    { path: join(folder, 'results.json'), named: false },
-    { path: join(folder, 'a/results.json'), named: false },
-    { path: join(folder, 'a/b/c/d/results.json'), named: false },
-    { path: join(folder, 'a/other.json'), named: true },
-  ]);
-  await t.throwsAsync(findResults([join(folder, 'none')]), { instanceOf: UserError, message: /does not exist/ });
 });

@@ -5,6 +5,7 @@ import { UserError } from '../../core/base/errors.js';
 import { thisProcess } from '../../core/base/lock-owner.js';
 import { writeResults } from '../../core/eval/results-file.js';
 import { METHODS } from '../../core/methods/registry.js';
+import { findResults } from '../../core/run/results-search.js';
 import { findRuns } from '../../core/run/runs.js';
 import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { evaluationResult } from '../helpers/evaluation.js';
@@ -130,4 +131,21 @@ test('the best accuracy of a run is that of its own results, in its folder or el
     ],
   );
   t.regex((await ijepa(['runs'], folder)).stdout, /^two .* 32\.0 shapes /m);
+});
+
+test('folders are searched four levels deep for files of that name', async (t) => {
+  const folder = await temporaryFolder(t);
+  for (const path of ['.', 'a', 'a/b/c/d', 'a/b/c/d/e', '.hidden', 'node_modules/x']) {
+    await mkdir(join(folder, path), { recursive: true });
+    await writeFile(join(folder, path, 'results.json'), '[]');
+  }
+  await writeFile(join(folder, 'a', 'other.json'), '[]');
+  const found = await findResults([folder, join(folder, 'a', 'other.json')]);
+  t.deepEqual(found, [
+    { path: join(folder, 'results.json'), named: false },
+    { path: join(folder, 'a/results.json'), named: false },
+    { path: join(folder, 'a/b/c/d/results.json'), named: false },
+    { path: join(folder, 'a/other.json'), named: true },
+  ]);
+  await t.throwsAsync(findResults([join(folder, 'none')]), { instanceOf: UserError, message: /does not exist/ });
 });
