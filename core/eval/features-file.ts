@@ -3,6 +3,7 @@ import { dirname, extname } from 'node:path';
 import { writeAtomically, writeFileAtomically } from '../base/atomic.js';
 import { UserError } from '../base/errors.js';
 import { shownName } from '../base/file-names.js';
+import { PROGRAM } from '../base/program.js';
 import { type StoredTensor, writeSafetensors } from '../checkpoint/safetensors.js';
 import type { FeatureKind } from '../contract/data-sets.js';
 import type { FeatureTable } from './features.js';
@@ -61,7 +62,7 @@ export async function writeFeatures(table: FeatureTable, file: FeaturesFile): Pr
     const tensors = new Map<string, StoredTensor>([['features', features]]);
     if (classes) tensors.set('labels', labels);
     await writeSafetensors(path, tensors, {
-      format: 'ijepa-features-1',
+      format: `${PROGRAM}-features-1`,
       ...file.facts,
       names: JSON.stringify(table.names),
       ...(classes && { classes: JSON.stringify(classes) }),

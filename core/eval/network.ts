@@ -59,27 +59,8 @@ const SHORT_NAMES: Record<keyof typeof ARCHITECTURES, string> = {
  * @throws UserError if it is missing, damaged, no checkpoint, or its tensors are of another model than it says
  */
 export async function loadNetwork(checkpoint: string, encoder: string | null = null): Promise<FeatureNetwork> {
-  const {
-    path,
-    method,
-    encoder: name,
-    isUsual,
-    size,
-    tensors,
-    epochs,
-    pretrainedOn,
-  } = await readEncoder(checkpoint, encoder);
-  const fingerprint = fingerprintOf(tensors);
-  return networkOf(tensors, size, {
-    weights: 'pretrained',
-    method,
-    encoder: name,
-    isUsualEncoder: isUsual,
-    epochs,
-    pretrainedOn,
-    checkpoint: path,
-    fingerprint,
-  });
+  const { path, size, tensors, isUsual, ...facts } = await readEncoder(checkpoint, encoder);
+  return networkOf(tensors, size, { ...facts, weights: 'pretrained', isUsualEncoder: isUsual, checkpoint: path });
 }
 
 /** A network of the same sizes with fresh weights. */
@@ -87,22 +68,10 @@ export function randomNetwork(like: FeatureNetwork, seed: number): FeatureNetwor
   const { size: encoder, patchSize, trainedImageSize } = like;
   const size = { imageSize: trainedImageSize, patchSize, encoder };
   const stream = new RandomStream(seed, 'init/encoder');
-  const tensors = new Map(
-    Object.entries(encoderShapes(size)).map(([name, shape]) => [
-      name,
-      { shape, data: initialValue(name, shape, stream) },
-    ]),
-  );
-  const network = networkOf(tensors, size, {
-    weights: 'random',
-    method: null,
-    encoder: null,
-    isUsualEncoder: true,
-    epochs: null,
-    pretrainedOn: null,
-    checkpoint: null,
-    fingerprint: fingerprintOf(tensors),
-  });
+  const fresh = (name: string, shape: readonly number[]) => ({ shape, data: initialValue(name, shape, stream) });
+  const tensors = new Map(Object.entries(encoderShapes(size)).map(([name, shape]) => [name, fresh(name, shape)]));
+  const unknown = { method: null, encoder: null, epochs: null, pretrainedOn: null, checkpoint: null };
+  const network = networkOf(tensors, size, { ...unknown, weights: 'random', isUsualEncoder: true });
   return { ...network, imageSize: like.imageSize };
 }
 
@@ -129,7 +98,7 @@ export function networkBackbone(network: FeatureNetwork): Backbone {
 function networkOf(
   tensors: EncoderTensors,
   { encoder: size, patchSize, imageSize }: EncoderShape,
-  facts: NetworkFacts,
+  facts: Omit<NetworkFacts, 'fingerprint'>,
 ): FeatureNetwork {
   const entries = [...tensors].map(([name, { shape, data }]): [string, Tensor] => [name, tf.tensor(data, [...shape])]);
   const encoder: Parameters = Object.fromEntries(entries);
@@ -140,7 +109,7 @@ function networkOf(
     imageSize,
     trainedImageSize: imageSize,
     arch: architectureName(size, patchSize),
-    facts,
+    facts: { ...facts, fingerprint: fingerprintOf(tensors) },
     dispose: () => tf.dispose(encoder),
   };
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { listOf } from '../base/list-of.js';
+import { PROGRAM } from '../base/program.js';
 import type { ProbeProtocol } from '../contract/data-sets.js';
 import type { FineTuneSettings } from './fine-tune-settings.js';
 import { SELECTIONS } from './protocols.js';
@@ -8,7 +9,7 @@ import { SELECTIONS } from './protocols.js';
  * What was measured of one network on one data set, as it stands in results.json.
  */
 
-export const FORMAT = 'ijepa-evaluation-1';
+export const FORMAT = `${PROGRAM}-evaluation-1` as const;
 
 const percent = z.number().min(0).max(100);
 const amount = z.number().min(0);
