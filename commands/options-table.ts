@@ -47,7 +47,7 @@ function namesTable(): string {
 function rowsOf(table: OptionTable): string {
   const rows = Object.entries(table).map(([name, option]) => {
     const { group = '', help, unit, default: usual } = option;
-    const allowed = allowedValues(option) + (unit ? ` ${unit}` : '');
+    const allowed = allowedValues(option) + (unit ? `, in ${unit}` : '');
     return [group, `\`${flagOf(name, option)}\``, `\`${name}\``, help, allowed, formatValue(option, usual)];
   });
   return markdownTable(['group', 'flag', 'in a file', 'what it is', 'values', 'default'], rows);

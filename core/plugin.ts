@@ -9,7 +9,6 @@ export { bytesOfName, nameFromBytes, shownName, systemPath } from './base/file-n
 export type { RandomStream } from './base/random.js';
 export { parseTrustedJson as parseJson } from './base/text.js';
 export {
-  automatic,
   choice,
   flag,
   integer,

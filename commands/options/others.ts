@@ -1,43 +1,44 @@
-import { automatic, choice, flag, positional, required, text, type ValuesOf, words } from '../../core/config/option.js';
+import { choice, flag, text, type ValuesOf, words } from '../../core/config/option.js';
 import { JSON_DOCUMENT } from './shared.js';
 
 export const RUNS_OPTIONS = {
-  folder: automatic(
-    positional(text({ what: 'folder', help: 'folder to search' })),
-    'runs where there is one, or the current folder',
-  ),
+  folder: text({
+    positional: true,
+    what: 'folder',
+    help: 'folder to search',
+    automatic: 'runs where there is one, or the current folder',
+  }),
   json: JSON_DOCUMENT,
 };
 
 export const TABLES_OPTIONS = {
-  results: positional(
-    words({ default: [], help: 'results.json files, or folders to search for them (default: the current folder)' }),
-  ),
+  results: words({
+    help: 'results.json files, or folders to search for them (default: the current folder)',
+    positional: true,
+  }),
   format: choice({ choices: ['text', 'csv', 'markdown', 'latex'], default: 'text', help: 'how tables are written' }),
-  chart: text({ what: 'file', help: 'also draw accuracy, and accuracy against compute, as this PNG' }),
+  chart: text({ optional: true, what: 'file', help: 'also draw accuracy, and accuracy against compute, as this PNG' }),
   force: flag('replace a chart that is there'),
   json: JSON_DOCUMENT,
 };
 
-const ENGINE = required(positional(choice({ choices: ['onnx', 'tensorflow'], default: 'onnx', help: 'the engine' })));
+const ENGINE = choice({ choices: ['onnx', 'tensorflow'], help: 'the engine', positional: true, required: true });
 
 export const ENGINE_INSTALL_OPTIONS = {
   engine: ENGINE,
-  from: automatic(
-    text({
-      what: 'source',
-      help:
-        'of tensorflow; pypi: out of the wheel of a Python package index (Linux on x86-64); or the path of a libtensorflow ' +
-        'folder, archive (.tar.gz) or wheel; own: the installer of the package',
-    }),
-    'own',
-  ),
-  index: automatic(
-    text({ what: 'URL', help: 'of tensorflow: the package index' }),
-    '$PIP_INDEX_URL, or the Python Package Index',
-  ),
+  from: text({
+    what: 'source',
+    help:
+      'of tensorflow; pypi: out of the wheel of a Python package index (Linux on x86-64); or the path of a libtensorflow ' +
+      'folder, archive (.tar.gz) or wheel; own: the installer of the package',
+    automatic: 'own',
+  }),
+  index: text({
+    what: 'URL',
+    help: 'of tensorflow: the package index',
+    automatic: '$PIP_INDEX_URL, or the Python Package Index',
+  }),
   platform: words({
-    default: [],
     spaced: true,
     help: 'of onnx: whose libraries, such as linux-x64; none: those of this machine',
   }),
@@ -45,10 +46,8 @@ export const ENGINE_INSTALL_OPTIONS = {
 };
 
 export const PLUGIN_CHECK_OPTIONS = {
-  plugin: required(positional(text({ help: 'a package, or the path of a module' }))),
-  data: positional(
-    words({ default: [], help: 'data sets of the plugin with what follows their names: photos:folder' }),
-  ),
+  plugin: text({ help: 'a package, or the path of a module', positional: true, required: true }),
+  data: words({ help: 'data sets of the plugin with what follows their names: photos:folder', positional: true }),
   json: JSON_DOCUMENT,
 };
 

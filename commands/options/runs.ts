@@ -1,16 +1,13 @@
 import { UserError } from '../../core/base/errors.js';
 import {
-  automatic,
   choice,
   flag,
   flagOf,
   grouped,
   integer,
+  like,
   named,
   type Option,
-  optional,
-  positional,
-  required,
   text,
   type ValuesOf,
   words,
@@ -22,13 +19,12 @@ import { JSON_AT_END, JSON_DOCUMENT } from './shared.js';
 
 /** Where the options of runs come from, beside flags. */
 const CONFIGURATION_OPTIONS = grouped('Configuration', {
-  preset: optional(
-    named({ default: '', nameOf: 'a preset', help: 'options to start from; `ijepa methods` lists all' }),
-  ),
-  config: automatic(
-    text({ what: 'file', help: 'configuration file' }),
-    'ijepa.config.*, .ijeparc*, or "ijepa" in package.json, in this folder',
-  ),
+  preset: named({ what: 'a preset', help: 'options to start from; `ijepa methods` lists all', optional: true }),
+  config: text({
+    what: 'file',
+    help: 'configuration file',
+    automatic: 'ijepa.config.*, .ijeparc*, or "ijepa" in package.json, in this folder',
+  }),
 });
 
 export const PRETRAIN_OPTIONS = {
@@ -49,14 +45,12 @@ export const CONFIG_OPTIONS = {
 };
 
 export const MASK_PREVIEW_OPTIONS = {
-  images: positional(
-    words({
-      default: [],
-      help: 'image files (a row each), or folders, lists and data sets (some of their images)',
-    }),
-  ),
+  images: words({
+    help: 'image files (a row each), or folders, lists and data sets (some of their images)',
+    positional: true,
+  }),
   ...grouped('Picture', {
-    out: required(text({ what: 'file', help: 'the PNG to write' })),
+    out: text({ what: 'file', help: 'the PNG to write', required: true }),
     samples: integer({ default: 4, min: 1, max: 64, help: 'rows; image files are used in turn' }),
     step: integer({ default: 1, min: 1, help: 'the training step whose masks are shown' }),
     force: flag('replace a file that is there'),
@@ -85,36 +79,29 @@ export const BENCH_OPTIONS = {
       help: 'one or several, with commas between',
     }),
     device: OPTIONS.device,
-    loss: automatic(
-      named({
-        default: '',
-        nameOf: 'a loss',
-        help: 'distance of predicted and target representations, of methods that have one: --set loss=NAME',
-      }),
-      'smooth-l1',
-    ),
-    regularizer: optional(
-      named({
-        default: '',
-        nameOf: 'a regularizer',
-        help: 'term against collapse, of methods that have one: --set regularizer=NAME',
-      }),
-    ),
+    loss: named({
+      what: 'a loss',
+      help: 'distance of predicted and target representations, of methods that have one: --set loss=NAME',
+      automatic: 'smooth-l1',
+    }),
+    regularizer: named({
+      what: 'a regularizer',
+      help: 'term against collapse, of methods that have one: --set regularizer=NAME',
+      optional: true,
+    }),
     set: words({
       what: 'name=value',
-      default: [],
       help: "the run's options, by the names that they have in files: decoderDepth=4,ema=0.99",
     }),
     steps: integer({ default: 7, min: 1, help: 'steps that are timed, after two that are not' }),
-    microBatchSize: automatic(
-      { ...OPTIONS.microBatchSize, default: 1, help: 'images computed at once' },
-      'the whole batch',
-    ),
+    microBatchSize: like(OPTIONS.microBatchSize, {
+      help: 'images computed at once',
+      automatic: 'the whole batch',
+    }),
   }),
   ...grouped(LOADING, {
     data: words({
       what: 'data',
-      default: [],
       spaced: true,
       help: 'folders of images, lists, shards, or the name of a data set',
     }),

@@ -1,4 +1,4 @@
-import { automatic, flag, grouped, positional, required, text, words } from '../../core/config/option.js';
+import { flag, grouped, like, text, words } from '../../core/config/option.js';
 import { OPTIONS } from '../../core/config/schema.js';
 
 /*
@@ -10,28 +10,37 @@ export const JSON_AT_END = flag(
   'end with one JSON document on standard output; everything else goes to standard error',
 );
 
-export const DATA_SET_NAME = required(
-  positional(text({ what: 'name', help: 'the name of a data set; `ijepa data` lists them' })),
-);
-export const CHECKPOINT = required(
-  positional(
-    text({ help: 'a checkpoint (.safetensors), or the folder of a run, whose newest one is taken', what: 'path' }),
-  ),
-);
-export const CHECKPOINTS = required(
-  positional(words({ default: [], help: 'checkpoints (.safetensors) or folders of runs, each a row of the table' })),
-);
-export const LABELLED_DATA = required(
-  text({ what: 'data set', help: 'a folder with {train,val}/CLASS below it, or a data set: NAME or NAME:DIR' }),
-);
+export const DATA_SET_NAME = text({
+  what: 'name',
+  help: 'the name of a data set; `ijepa data` lists them',
+  positional: true,
+  required: true,
+});
+export const CHECKPOINT = text({
+  help: 'a checkpoint (.safetensors), or the folder of a run, whose newest one is taken',
+  what: 'path',
+  positional: true,
+  required: true,
+});
+export const CHECKPOINTS = words({
+  help: 'checkpoints (.safetensors) or folders of runs, each a row of the table',
+  positional: true,
+  required: true,
+});
+export const LABELLED_DATA = text({
+  what: 'data set',
+  help: 'a folder with {train,val}/CLASS below it, or a data set: NAME or NAME:DIR',
+  required: true,
+});
 
 /** Which features of an encoder are judged. */
 export const ENCODER_OPTIONS = {
-  encoder: automatic(
-    text({ what: 'name', help: 'which encoder, by its name in the checkpoint' }),
-    'the one by which its method is judged',
-  ),
-  imageSize: automatic({ ...OPTIONS.imageSize, help: 'side of the images' }, 'as in pretraining'),
+  encoder: text({
+    what: 'name',
+    help: 'which encoder, by its name in the checkpoint',
+    automatic: 'the one by which its method is judged',
+  }),
+  imageSize: like(OPTIONS.imageSize, { help: 'side of the images', automatic: 'as in pretraining' }),
 };
 
 /** How features are computed. */
@@ -41,13 +50,14 @@ export const EXTRACTION_OPTIONS = grouped('Running', {
   threads: OPTIONS.threads,
   batchSize: { ...OPTIONS.batchSize, min: 1, default: 16, help: 'images whose features are computed at once' },
   cache: text({
+    optional: true,
     what: 'folder',
     help: 'keep features there: an interrupted call goes on, a repeated one computes nothing',
   }),
-  cacheLimit: automatic(
-    { ...OPTIONS.aheadMegabytes, help: 'what that folder may take; the rest is computed each time' },
-    'as much as there is room',
-  ),
+  cacheLimit: like(OPTIONS.aheadMegabytes, {
+    help: 'what that folder may take; the rest is computed each time',
+    automatic: 'as much as there is room',
+  }),
   maxUnreadable: {
     ...OPTIONS.maxUnreadable,
     default: 0,

@@ -1,17 +1,20 @@
 /** Two numbers, the first not larger than the second. */
 export type Pair = readonly [number, number];
 
-/** What every option says about itself. */
-interface About<T> {
-  default: T;
+/** What options say about themselves, beside their values. */
+interface Facts {
   /** One phrase without full stop. */
   help: string;
   /** The heading under which it stands in help and tables. */
   group?: string;
   /** Unit of the value, for people. */
   unit?: string;
+  /** What the value is the name of, where plugins bring more than the program itself; what a text is: 'folder'. */
+  what?: string;
   /** Whether a resumed run may be given another value. */
   mayChange?: boolean;
+  /** It is given by its place on the command line, without a flag. */
+  positional?: boolean;
 }
 
 interface Range {
@@ -23,24 +26,23 @@ interface Range {
   below?: number;
 }
 
+/** There always is a value: the default, or one that has to be given. */
+type Present<T> = { default: T } | { required: true };
+/** There may be none: the program does what `automatic` says, written 'auto'; or there is nothing to do. */
+type Absent = { automatic: string } | { optional: true };
+
 /**
  * One option of a run, of a method or of a command: flags, configuration files, validation, help and tables are all made
  * from it. It is plain data so that help loads nothing that checks.
  */
-export interface Option<T> extends About<T>, Range {
+export interface Option<T> extends Facts, Range {
   kind: 'integer' | 'number' | 'interval' | 'choice' | 'name' | 'text' | 'words' | 'flag';
+  default: T;
+  automatic?: string;
+  optional?: boolean;
+  required?: boolean;
   /** Of a choice, or of each of some words. */
   choices?: readonly string[];
-  /** What the value is the name of, where plugins bring more than the program itself; what a text is: 'folder'. */
-  what?: string;
-  /** What the program does where it is left to it: null, written 'auto'. */
-  automatic?: string;
-  /** The option may be without a value: null. */
-  mayBeNone?: boolean;
-  /** There is no default: it has to be given. */
-  required?: boolean;
-  /** It is given by its place on the command line, without a flag. */
-  positional?: boolean;
   /** Words stand side by side on the command line, since they may have commas in them. */
   spaced?: boolean;
 }
@@ -50,38 +52,27 @@ export type OptionTable = Readonly<Record<string, Option<unknown>>>;
 /** What the options of a table come to. */
 export type ValuesOf<Table> = { readonly [Name in keyof Table]: Table[Name] extends Option<infer T> ? T : never };
 
-export function integer(about: About<number> & Range): Option<number> {
-  return { ...about, kind: 'integer' };
+interface Builder<T, More = unknown> {
+  (about: Facts & More & Present<T>): Option<T>;
+  (about: Facts & More & Absent): Option<T | null>;
 }
 
-export function number(about: About<number> & Range): Option<number> {
-  return { ...about, kind: 'number' };
-}
-
+export const integer: Builder<number, Range> = builder('integer');
+export const number: Builder<number, Range> = builder('number');
 /** Written 0.3-1 in a shell, [0.3, 1] or '0.3-1' in a file. */
-export function interval(about: About<Pair> & Range): Option<Pair> {
-  return { ...about, kind: 'interval' };
-}
+export const interval: Builder<Pair, Range> = builder('interval');
+export const named: Builder<string, { what: string }> = builder('name');
+export const text: Builder<string> = builder('text');
+export const choice: {
+  <const T extends string>(about: Facts & { choices: readonly T[] } & Present<NoInfer<T>>): Option<T>;
+  <const T extends string>(about: Facts & { choices: readonly T[] } & Absent): Option<T | null>;
+} = builder('choice');
 
-export function choice<const T extends string>(about: About<NoInfer<T>> & { choices: readonly T[] }): Option<T> {
-  return { ...about, kind: 'choice' };
-}
-
-/** @param about `nameOf` says of what it is the name: 'a loss' */
-export function named({ nameOf, ...about }: About<string> & { nameOf: string }): Option<string> {
-  return { ...about, what: nameOf, kind: 'name' };
-}
-
-/** @param about `what` says what the text is: 'folder', 'file' */
-export function text(about: Omit<About<null>, 'default'> & { what?: string }): Option<string | null> {
-  return { ...about, default: null, kind: 'text', mayBeNone: true };
-}
-
-/** With commas between them on the command line, unless they are `spaced`. */
+/** With commas between them on the command line, unless they are `spaced`; none where none are given. */
 export function words<const T extends string = string>(
-  about: About<readonly NoInfer<T>[]> & { choices?: readonly T[]; what?: string; spaced?: boolean },
+  about: Facts & { default?: readonly NoInfer<T>[]; choices?: readonly T[]; spaced?: boolean; required?: boolean },
 ): Option<readonly T[]> {
-  return { ...about, kind: 'words' };
+  return { default: [], ...about, kind: 'words' };
 }
 
 /** Given without a value; where it is the default, the flag begins with --no. */
@@ -89,24 +80,15 @@ export function flag(help: string, usual = false): Option<boolean> {
   return { help, default: usual, kind: 'flag' };
 }
 
-/** There may be no value. */
-export function optional<T>(option: Option<T>): Option<T | null> {
-  return { ...option, default: null, mayBeNone: true };
+/** An option that differs a little from another. */
+export function like<T>(option: Option<T>, about: Partial<Facts> & Range & Absent): Option<T | null>;
+export function like<T>(option: Option<T>, about: Partial<Facts> & Range & { default?: NoInfer<T> }): Option<T>;
+export function like<T>(option: Option<T>, about: object): Option<T | null> {
+  return { ...option, ...(('automatic' in about || 'optional' in about) && { default: null }), ...about };
 }
 
-/** The program chooses where nothing is given. */
-export function automatic<T>(option: Option<T>, meaning: string): Option<T | null> {
-  return { ...option, default: null, automatic: meaning };
-}
-
-export function required<T>(option: Option<T>): Option<NonNullable<T>> {
-  const { mayBeNone: _, ...rest } = option;
-  return { ...rest, required: true } as Option<NonNullable<T>>;
-}
-
-/** An option that is given by its place. */
-export function positional<T>(option: Option<T>): Option<T> {
-  return { ...option, positional: true, ...(option.kind === 'words' && { spaced: true }) };
+function builder(kind: Option<never>['kind']): (about: Facts) => Option<never> {
+  return (about) => ({ default: null as never, ...about, kind });
 }
 
 /** Options under one heading. */
@@ -116,7 +98,7 @@ export function grouped<Table extends OptionTable>(group: string, table: Table):
 
 /** What stands for a choice that is left to the program, on the command line and in files. */
 export const AUTO = 'auto';
-/** What stands for no regularizer, and for no words. */
+/** What stands for nothing where there may be nothing: no regularizer, no words. */
 export const NONE = 'none';
 
 /** The command-line flag of an option, or its place there: imageSize -> --image-size, data -> DATA... */
@@ -168,10 +150,10 @@ export function formatValue({ kind, automatic }: Option<unknown>, value: unknown
 /**
  * Reads a value from the command line; what cannot be read is returned as it is, for validation to understand or refuse.
  */
-export function parseValue({ kind, spaced }: Option<unknown>, word: unknown): unknown {
+export function parseValue({ kind, spaced, positional }: Option<unknown>, word: unknown): unknown {
   if (typeof word !== 'string') return word;
   if (kind === 'integer' || kind === 'number') return readNumber(word);
-  if (kind === 'words' && !spaced) return readWords(word);
+  if (kind === 'words' && !spaced && !positional) return readWords(word);
   return kind === 'interval' ? readInterval(word) : word;
 }
 

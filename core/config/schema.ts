@@ -3,7 +3,6 @@ import { ARCHITECTURE_NAMES, INITIALISATIONS } from '../nn/sizes.js';
 import { OPTIMISER_NAMES } from '../optim/optimiser.js';
 import { SCHEDULE_NAMES } from '../optim/schedules.js';
 import {
-  automatic,
   choice,
   grouped,
   integer,
@@ -12,7 +11,6 @@ import {
   number,
   type Option,
   type OptionTable,
-  positional,
   text,
   type ValuesOf,
   words,
@@ -26,32 +24,26 @@ export const OPTIONS = {
   ...grouped('Method', {
     method: named({
       default: '', // the first method's name
-      nameOf: 'a method',
+      what: 'a method',
       help: 'self-supervised method',
     }),
   }),
   ...grouped('Data', {
-    data: positional(
-      words({
-        default: [],
-        mayChange: true,
-        help: 'folders of images (any depth), lists of image files (.txt), shards (.tar, of a server too), or the name of a data set',
-      }),
-    ),
+    data: words({
+      mayChange: true,
+      help: 'folders of images (any depth), lists of image files (.txt), shards (.tar, of a server too), or the name of a data set',
+      positional: true,
+    }),
     plugins: words({
-      default: [],
       mayChange: true,
       help: 'plugins that bring data sets, objectives, methods, monitors: packages installed here, or modules (./mine.js), which a file names as seen from its own folder',
     }),
-    shuffleBuffer: automatic(
-      integer({
-        default: 0,
-        min: 2,
-        unit: 'images',
-        help: 'images that are shuffled among themselves, for data that are quick only where neighbours are read together, such as shards of a server',
-      }),
-      'the whole data set',
-    ),
+    shuffleBuffer: integer({
+      min: 2,
+      unit: 'images',
+      help: 'images that are shuffled among themselves, for data that are quick only where neighbours are read together, such as shards of a server',
+      automatic: 'the whole data set',
+    }),
     imageSize: integer({
       default: 224,
       min: 1,
@@ -107,16 +99,13 @@ export const OPTIONS = {
       mayChange: true,
       help: 'memory for images that are decoded ahead of their step (never less than one batch); as much again for parts of shards that are fetched with a shuffle buffer',
     }),
-    decodeThreads: automatic(
-      integer({
-        default: 0,
-        min: 1,
-        max: 64,
-        mayChange: true,
-        help: 'threads that decode images; batches are the same with any number',
-      }),
-      'the cores that the process may use, up to 8',
-    ),
+    decodeThreads: integer({
+      min: 1,
+      max: 64,
+      mayChange: true,
+      help: 'threads that decode images; batches are the same with any number',
+      automatic: 'the cores that the process may use, up to 8',
+    }),
   }),
   ...grouped('Model', {
     arch: choice({
@@ -130,12 +119,9 @@ export const OPTIONS = {
       unit: 'pixels',
       help: 'side of a patch; divides the image size',
     }),
-    dim: automatic(
-      integer({ default: 0, min: 4, help: 'width of the encoders; a multiple of 4 and of the heads' }),
-      'as arch',
-    ),
-    depth: automatic(integer({ default: 0, min: 1, help: 'blocks of the encoders' }), 'as arch'),
-    heads: automatic(integer({ default: 0, min: 1, help: 'attention heads of encoders and predictor' }), 'as arch'),
+    dim: integer({ min: 4, help: 'width of the encoders; a multiple of 4 and of the heads', automatic: 'as arch' }),
+    depth: integer({ min: 1, help: 'blocks of the encoders', automatic: 'as arch' }),
+    heads: integer({ min: 1, help: 'attention heads of encoders and predictor', automatic: 'as arch' }),
     init: choice({
       default: 'scaled',
       choices: INITIALISATIONS,
@@ -145,34 +131,29 @@ export const OPTIONS = {
   ...grouped('Optimisation', {
     epochs: integer({ default: 100, min: 1, help: 'passes over the data' }),
     batchSize: integer({ default: 64, min: 2, unit: 'images', help: 'images a step' }),
-    microBatchSize: automatic(
-      integer({
-        default: 0,
-        min: 1,
-        unit: 'images',
-        mayChange: true,
-        help: 'images computed at once; less takes less memory and gives the same step',
-      }),
-      'the whole batch, or as many as fit into the memory of the engine',
-    ),
+    microBatchSize: integer({
+      min: 1,
+      unit: 'images',
+      mayChange: true,
+      help: 'images computed at once; less takes less memory and gives the same step',
+      automatic: 'the whole batch, or as many as fit into the memory of the engine',
+    }),
     learningRate: number({
       default: 1e-3,
       min: 0,
       help: 'largest learning rate, at the end of the warm-up',
     }),
-    startLearningRate: automatic(
-      number({ default: 0, min: 0, help: 'learning rate at the start of the warm-up' }),
-      'a fifth of the largest',
-    ),
+    startLearningRate: number({
+      min: 0,
+      help: 'learning rate at the start of the warm-up',
+      automatic: 'a fifth of the largest',
+    }),
     finalLearningRate: number({
       default: 1e-6,
       min: 0,
       help: 'learning rate at the end of its cosine',
     }),
-    warmupEpochs: automatic(
-      number({ default: 0, min: 0, unit: 'epochs', help: 'length of the warm-up' }),
-      'a tenth of the epochs',
-    ),
+    warmupEpochs: number({ min: 0, unit: 'epochs', help: 'length of the warm-up', automatic: 'a tenth of the epochs' }),
     weightDecay: number({
       default: 0.04,
       min: 0,
@@ -220,6 +201,7 @@ export const OPTIONS = {
   }),
   ...grouped('Running', {
     out: text({
+      optional: true,
       what: 'folder',
       mayChange: true,
       help: 'where the run is kept: checkpoints, logs and pictures',
@@ -242,36 +224,27 @@ export const OPTIONS = {
       mayChange: true,
       help: 'what the engine onnx computes on: the processor, or a graphics card by WebGPU',
     }),
-    threads: automatic(
-      integer({
-        default: 0,
-        min: 1,
-        max: 1024,
-        mayChange: true,
-        help: 'threads that compute at the same time, on engines that can choose',
-      }),
-      'the cores that the process may use',
-    ),
-    memory: automatic(
-      integer({
-        default: 0,
-        min: 64,
-        unit: 'MiB',
-        mayChange: true,
-        help: 'memory that training may take; batches are computed in parts that fit',
-      }),
-      '60% of what is free; of a graphics card, 8 GiB',
-    ),
-    saveEverySteps: automatic(
-      integer({
-        default: 0,
-        min: 1,
-        unit: 'steps',
-        mayChange: true,
-        help: 'how often the latest checkpoint is written, beside after every epoch',
-      }),
-      'by time alone',
-    ),
+    threads: integer({
+      min: 1,
+      max: 1024,
+      mayChange: true,
+      help: 'threads that compute at the same time, on engines that can choose',
+      automatic: 'the cores that the process may use',
+    }),
+    memory: integer({
+      min: 64,
+      unit: 'MiB',
+      mayChange: true,
+      help: 'memory that training may take; batches are computed in parts that fit',
+      automatic: '60% of what is free; of a graphics card, 8 GiB',
+    }),
+    saveEverySteps: integer({
+      min: 1,
+      unit: 'steps',
+      mayChange: true,
+      help: 'how often the latest checkpoint is written, beside after every epoch',
+      automatic: 'by time alone',
+    }),
     saveEveryMinutes: number({
       default: 30,
       min: 0,

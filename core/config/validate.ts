@@ -84,7 +84,7 @@ function describeValue(value: unknown): string {
 /** The type of an option's values in a configuration file. */
 function typeOf(option: Option<unknown>): z.ZodType {
   const type = requiredTypeOf(option);
-  return option.automatic === undefined && !option.mayBeNone ? type : type.nullable();
+  return option.automatic === undefined && !option.optional ? type : type.nullable();
 }
 
 function requiredTypeOf(option: Option<unknown>): z.ZodType {

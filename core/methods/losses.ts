@@ -18,13 +18,13 @@ export const LOSS_OPTIONS = {
   loss: named({
     group: 'Objective',
     default: 'l2',
-    nameOf: 'a loss',
+    what: 'a loss',
     help: "distance of predicted and target representations: l2, the paper's squared distance; smooth-l1, the reference code's; or one of a plugin",
   }),
   regularizer: named({
     group: 'Objective',
     default: NONE,
-    nameOf: 'a regularizer',
+    what: 'a regularizer',
     help: "term against collapse, on the encoder's pooled output: vicreg, by variance and covariance; sigreg, by distance from a normal distribution; one of a plugin; or none",
   }),
   regularizerWeight: number({ group: 'Objective', default: 0.3, min: 0, help: 'weight of that term' }),

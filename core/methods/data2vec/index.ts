@@ -1,4 +1,4 @@
-import { automatic, integer, number } from '../../config/option.js';
+import { integer, number } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
 import { encoderSize } from '../../config/sizes.js';
 import { encoderPass } from '../../nn/cost.js';
@@ -15,14 +15,19 @@ const OPTIONS = {
     open: true,
     help: 'fraction of the patches that are masked at most, in blocks',
   }),
-  minBlockPatches: automatic(
-    integer({ group: 'Masks', default: 0, min: 1, unit: 'patches', help: 'patches that a block is meant to have' }),
-    "the paper's 16 of 196, on other grids the same fraction",
-  ),
-  topLayers: automatic(
-    integer({ group: 'Objective', default: 0, min: 1, help: "how many of the teacher's last blocks make the targets" }),
-    "the paper's 6, or half of the blocks where there are fewer than 12",
-  ),
+  minBlockPatches: integer({
+    group: 'Masks',
+    min: 1,
+    unit: 'patches',
+    help: 'patches that a block is meant to have',
+    automatic: "the paper's 16 of 196, on other grids the same fraction",
+  }),
+  topLayers: integer({
+    group: 'Objective',
+    min: 1,
+    help: "how many of the teacher's last blocks make the targets",
+    automatic: "the paper's 6, or half of the blocks where there are fewer than 12",
+  }),
   lossBeta: number({
     group: 'Objective',
     default: 2,

@@ -1,4 +1,4 @@
-import { automatic, integer } from '../../config/option.js';
+import { integer } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
 import { decoderSize, encoderSize } from '../../config/sizes.js';
 import { decoderPass, encoderPass } from '../../nn/cost.js';
@@ -12,14 +12,13 @@ import { PRESETS } from './presets.js';
 
 const OPTIONS = {
   ...MULTIBLOCK_OPTIONS,
-  predictorDim: automatic(
-    integer({ group: 'Model', default: 0, min: 4, help: 'width of the predictor; a multiple of 4 and of the heads' }),
-    'as arch',
-  ),
-  predictorDepth: automatic(
-    integer({ group: 'Model', default: 0, min: 1, help: 'blocks of the predictor' }),
-    'as arch',
-  ),
+  predictorDim: integer({
+    group: 'Model',
+    min: 4,
+    help: 'width of the predictor; a multiple of 4 and of the heads',
+    automatic: 'as arch',
+  }),
+  predictorDepth: integer({ group: 'Model', min: 1, help: 'blocks of the predictor', automatic: 'as arch' }),
   ...LOSS_OPTIONS,
   ...emaOptions(0.996, 1),
 };

@@ -1,4 +1,4 @@
-import { automatic, choice, integer, number } from '../../config/option.js';
+import { choice, integer, number } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
 import { decoderSize, encoderSize } from '../../config/sizes.js';
 import { decoderPass, encoderPass } from '../../nn/cost.js';
@@ -21,18 +21,24 @@ const OPTIONS = {
     choices: ['normalised', 'raw'],
     help: 'whether the pixels of each patch are normalised before they are predicted',
   }),
-  decoderDim: automatic(
-    integer({ group: 'Model', default: 0, min: 4, help: 'width of the decoder; a multiple of 4 and of its heads' }),
-    "the paper's 512 for ViT-B and larger, half the encoder's width below",
-  ),
-  decoderDepth: automatic(
-    integer({ group: 'Model', default: 0, min: 1, help: 'blocks of the decoder' }),
-    "the paper's 8 for ViT-B and larger, 4 below, never more than the encoder's",
-  ),
-  decoderHeads: automatic(
-    integer({ group: 'Model', default: 0, min: 1, help: 'attention heads of the decoder' }),
-    "the paper's 16 for ViT-B and larger, the encoder's below",
-  ),
+  decoderDim: integer({
+    group: 'Model',
+    min: 4,
+    help: 'width of the decoder; a multiple of 4 and of its heads',
+    automatic: "the paper's 512 for ViT-B and larger, half the encoder's width below",
+  }),
+  decoderDepth: integer({
+    group: 'Model',
+    min: 1,
+    help: 'blocks of the decoder',
+    automatic: "the paper's 8 for ViT-B and larger, 4 below, never more than the encoder's",
+  }),
+  decoderHeads: integer({
+    group: 'Model',
+    min: 1,
+    help: 'attention heads of the decoder',
+    automatic: "the paper's 16 for ViT-B and larger, the encoder's below",
+  }),
 };
 type Own = Options & OwnOptions<typeof OPTIONS>;
 

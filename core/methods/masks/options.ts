@@ -1,4 +1,4 @@
-import { automatic, choice, integer, interval } from '../../config/option.js';
+import { choice, integer, interval } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
 import type { OwnOptions } from '../method.js';
 import { MASK_MODES, type MaskSettings } from './blocks.js';
@@ -34,26 +34,26 @@ export const MULTIBLOCK_OPTIONS = {
     open: true,
     help: 'fraction of the image that a context block covers, before targets are taken out',
   }),
-  minKeep: automatic(
-    integer({ group, default: 0, min: 1, unit: 'patches', help: 'patches that every block must keep' }),
-    '10, or the smallest block where that is smaller',
-  ),
+  minKeep: integer({
+    group,
+    min: 1,
+    unit: 'patches',
+    help: 'patches that every block must keep',
+    automatic: '10, or the smallest block where that is smaller',
+  }),
   maskMode: choice({
     group,
     default: 'inclusive',
     choices: MASK_MODES,
     help: 'how blocks are placed and cut: evenly over the grid, or as in the reference code, whose blocks never reach the last row and column and whose contexts lose the bottom first',
   }),
-  maskGroup: automatic(
-    integer({
-      group,
-      default: 0,
-      min: 1,
-      unit: 'images',
-      help: 'images of a batch that are cut together to the smallest of their contexts, as those on one GPU of the reference code are; the more, the more is cut away',
-    }),
-    'the whole batch',
-  ),
+  maskGroup: integer({
+    group,
+    min: 1,
+    unit: 'images',
+    help: 'images of a batch that are cut together to the smallest of their contexts, as those on one GPU of the reference code are; the more, the more is cut away',
+    automatic: 'the whole batch',
+  }),
 };
 export type MultiblockOptions = OwnOptions<typeof MULTIBLOCK_OPTIONS>;
 
