@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -7,7 +6,8 @@ import sharp from 'sharp';
 import { UserError } from '../../core/base/errors.js';
 import { linesOf, parseJson, readText } from '../../core/base/text.js';
 import { loadCheckpoint } from '../../core/checkpoint/checkpoint.js';
-import { readSafetensors } from '../../core/checkpoint/safetensors.js';
+import { FORMAT } from '../../core/checkpoint/format.js';
+import { readSafetensors, writeSafetensors } from '../../core/checkpoint/safetensors.js';
 import { readConfigFile } from '../../core/config/file.js';
 import { resolveOptions } from '../../core/config/resolve.js';
 import { parseYaml } from '../../core/config/yaml.js';
@@ -16,6 +16,7 @@ import { startEngine } from '../../core/engine/start.js';
 import { readEncoder } from '../../core/eval/network-file.js';
 import { readResults } from '../../core/eval/results-file.js';
 import { extractArchive } from '../../core/fetch/extract.js';
+import { METHODS } from '../../core/methods/registry.js';
 import { type DataSet, PluginError } from '../../core/plugin.js';
 import { runFolder } from '../../core/run/run-folder.js';
 import { readRunLog } from '../../core/run/run-log.js';
@@ -26,6 +27,7 @@ import { makeTar } from '../helpers/archives.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { evaluationResult } from '../helpers/evaluation.js';
 import { COMMAND } from '../helpers/paths.js';
+import { TINY_MODEL, tinyShapes } from '../helpers/tiny-state.js';
 
 /*
  * Inputs that once made a reader hang, crash, eat memory or fail as if by a bug.
@@ -41,7 +43,7 @@ async function made(t: ExecutionContext, name: string, content: string | Uint8Ar
 
 async function configure(t: ExecutionContext, text: string): Promise<void> {
   const file = await readConfigFile(await made(t, 'x.yaml', text));
-  resolveOptions({ file, flags: {} });
+  resolveOptions({ methods: METHODS, file, flags: {} });
 }
 
 for (const [what, text] of [
@@ -97,20 +99,23 @@ test('a damaged result is still told of by the place of its first fault', async 
 });
 
 test('rows of a log with fields that are missing or no numbers are left out', async (t) => {
-  const names =
-    'loss predictionLoss contextPatches targetPatches overlappingContexts learningRate weightDecay momentum gradientNorm batchDeviation imagesPerSecond waitSeconds skippedImages';
+  const names = 'loss gradientNorm operations imagesPerSecond seconds waitSeconds skippedImages';
   const row = {
     epoch: 1,
     ...Object.fromEntries(names.split(' ').map((name) => [name, 1])),
-    targetDeviation: null,
-    targetRank: 2,
+    terms: { prediction: 1 },
+    method: {},
+    rates: { learningRate: 1 },
+    featureStd: null,
+    featureRank: 2,
   };
   const rows = [
     { step: 1, ...row },
     { step: 2 },
     { step: 3, ...row, loss: 'low' },
     { step: '4', ...row },
-    { step: 5, ...row, loss: null }, // as JSON writes what is no number
+    { step: 5, ...row, loss: null }, // as JSON writes NaN
+    { step: 6, ...row, terms: { prediction: 'low' } },
   ];
   const folder = runFolder(dirname(await made(t, 'log.jsonl', rows.map((each) => JSON.stringify(each)).join('\n'))));
   t.deepEqual(
@@ -134,10 +139,10 @@ const TENSOR = ',"encoder.x":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}';
 
 test('a model that claims more blocks, or a larger grid, than there can be is refused before anything is made for it', async (t) => {
   const vit = { dim: 4, depth: 1, heads: 1, mlpRatio: 1 };
-  const size = { imageSize: 4, patchSize: 2, encoder: vit, predictor: vit };
+  const size = { ...TINY_MODEL, imageSize: 4, patchSize: 2, sizes: { encoder: vit } };
   for (const [claimed, message] of [
-    [{ ...size, encoder: { ...vit, depth: Number.MAX_SAFE_INTEGER } }, /blocks/],
-    [{ ...size, imageSize: 2 ** 40 }, /no sizes of a model/],
+    [{ ...size, sizes: { encoder: { ...vit, depth: Number.MAX_SAFE_INTEGER } } }, /blocks/],
+    [{ ...size, imageSize: 2 ** 40 }, /does not describe a model/],
   ] as const) {
     const path = await made(t, 'x.safetensors', empty({ model: JSON.stringify(claimed) }, TENSOR));
     await t.throwsAsync(readEncoder(path, 'context'), { instanceOf: UserError, message });
@@ -146,12 +151,13 @@ test('a model that claims more blocks, or a larger grid, than there can be is re
 
 test('a checkpoint that says nothing of its watch is read as far as that goes', async (t) => {
   await startEngine('cpu');
-  const vit = { dim: 4, depth: 1, heads: 1, mlpRatio: 1 };
-  const size = { imageSize: 4, patchSize: 2, encoder: vit, predictor: vit };
-  const model = JSON.stringify(size);
-  const sha256 = createHash('sha256').digest('hex'); // of no bytes
-  const path = await made(t, 'x.safetensors', empty({ format: 'ijepa-checkpoint-1', step: '1', model, sha256 }));
-  await t.throwsAsync(loadCheckpoint(path, size), { instanceOf: UserError, message: /is not there instead of/ });
+  const model = JSON.stringify(TINY_MODEL);
+  const path = join(await temporaryFolder(t), 'x.safetensors');
+  await writeSafetensors(path, new Map(), { format: FORMAT, step: '1', model });
+  await t.throwsAsync(loadCheckpoint(path, TINY_MODEL, tinyShapes()), {
+    instanceOf: UserError,
+    message: /is not there instead of/,
+  });
 });
 
 test('a header of sizes beyond all bounds sets nothing aside', async (t) => {

@@ -6,45 +6,72 @@ import { stringify } from 'yaml';
 import { optionsTable } from '../../commands/options-table.js';
 import { UserError } from '../../core/base/errors.js';
 import { readConfigFile } from '../../core/config/file.js';
-import type { Option } from '../../core/config/option.js';
-import { PRESET_NAMES } from '../../core/config/presets.js';
-import { compareWithRun, describeOptions, readRunRecord, writeRunRecord } from '../../core/config/record.js';
+import type { OptionTable } from '../../core/config/option.js';
+import { compareWithRun, describeOptions, readRunRecord } from '../../core/config/record.js';
 import { resolveOptions } from '../../core/config/resolve.js';
-import { flagOf, OPTION_NAMES, OPTIONS, type Options, REMOVED_OPTIONS, valueBefore } from '../../core/config/schema.js';
-import { learningRateSchedule, maskSettings, modelSize, ratesAt } from '../../core/config/settings.js';
-import { isOptionName, validateOptions } from '../../core/config/validate.js';
+import { OPTIONS, schemaOf } from '../../core/config/schema.js';
+import { learningRateSchedule, ratesAt } from '../../core/config/settings.js';
+import { encoderSize, imageShape } from '../../core/config/sizes.js';
+import { validateFlags, validateOptions } from '../../core/config/validate.js';
+import { multiblockSettings } from '../../core/methods/masks/options.js';
+import type { MethodDefinition } from '../../core/methods/method.js';
+import { METHODS } from '../../core/methods/registry.js';
 import { hiddenWidth } from '../../core/nn/sizes.js';
 import { ijepa, temporaryFolder } from '../helpers/command.js';
 import { ROOT } from '../helpers/paths.js';
 
-const defaults = () => resolveOptions({ flags: {} });
+const IJEPA = METHODS.find(({ name }) => name === 'ijepa') as MethodDefinition;
+const SCHEMA = schemaOf(IJEPA);
+const PRESET_NAMES = METHODS.flatMap(({ presets }) => Object.keys(presets));
+const IJEPA_PRESETS = Object.keys(IJEPA.presets);
 
-test('every default and every preset passes validation, fits a model and can draw masks', (t) => {
+const resolve = ({ preset, flags = {} }: { preset?: string; flags?: object } = {}) =>
+  resolveOptions({ methods: METHODS, preset, flags: { ...flags } });
+/** What a run of I-JEPA is with some options. */
+const chosen = (options: object) => resolve({ flags: options }).options;
+type Masks = Parameters<typeof multiblockSettings>[0];
+const masksOf = (options: object) => multiblockSettings(options as Masks);
+const predictorOf = (options: Parameters<MethodDefinition['passes']>[0]) => IJEPA.passes(options, {})[2]?.size;
+/** The message and advice of the error of doing something. */
+const reportOf = (t: { throws: (run: () => unknown, expected: object) => Error | undefined }, run: () => unknown) =>
+  (t.throws(run, { instanceOf: UserError }) as UserError | undefined)?.report ?? '';
+
+test('every default and every preset of every method passes validation, fits a model and can be trained', (t) => {
   for (const preset of [undefined, ...PRESET_NAMES]) {
-    const { options } = resolveOptions({ preset, flags: {} });
-    t.notThrows(() => validateOptions(options, 'test'), preset);
-    t.true(modelSize(options).encoder.dim > 0 && maskSettings(options).minKeep > 0, preset);
+    const { method, schema, options } = resolve({ ...(preset !== undefined && { preset }) });
+    t.notThrows(() => validateOptions(options, 'test', schema), preset);
+    imageShape(options);
+    t.true(encoderSize(options).dim > 0, preset);
+    t.notThrows(() => method.automatic?.(options), preset);
+    t.true(learningRateSchedule(options).warmupEpochs >= 0, preset);
   }
 });
 
-test('flags, help and the README agree with the schema', async (t) => {
-  const { stdout } = await ijepa(['pretrain', '--help']);
-  const help = stdout.replaceAll(/\s+/g, ' ');
-  for (const name of OPTION_NAMES) {
-    const option: Option<unknown> = OPTIONS[name];
-    if (option.kind !== 'list') t.true(stdout.includes(`  ${flagOf(name)} `), flagOf(name));
-    if (option.kind !== 'list') t.true(help.includes(option.help), `help of ${name}`);
+test('help of pretrain has every option with its text, those of its method alone', async (t) => {
+  for (const method of METHODS) {
+    const { stdout } = await ijepa(['pretrain', '--method', method.name, '--help']);
+    const help = stdout.replaceAll(/\s+/g, ' ');
+    for (const [name, option] of Object.entries(schemaOf(method))) {
+      const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+      if (!option.positional) t.true(stdout.includes(`  --${flag} `), name);
+      t.true(help.includes(option.help), `help of ${name}`);
+    }
+    const others = METHODS.flatMap(({ options }) => Object.keys(options)).filter((name) => !(name in schemaOf(method)));
+    for (const name of others) t.false(stdout.includes(`  --${name.replace(/[A-Z]/g, '-$&').toLowerCase()} `), name);
+    const [own, common] = [stdout.indexOf(`${method.title} (--method ${method.name}):`), stdout.indexOf('\nData:')];
+    t.true(own > 0 && own < common, 'its own options come first');
   }
-  t.true(
-    readFileSync(join(ROOT, 'README.md'), 'utf8').includes(optionsTable()),
-    'run `npm run docs` to bring the README up to date',
-  );
+});
+
+test('the tables of the README of this room are those of the schema', (t) => {
+  const readme = readFileSync(join(ROOT, 'core', 'config', 'README.md'), 'utf8');
+  t.true(readme.includes(optionsTable()), 'run `npm run docs` to bring it up to date');
 });
 
 test('the published configurations are those of the reference code', (t) => {
-  const { options } = resolveOptions({ preset: 'in1k-vith14-ep300', flags: {} });
-  const { encoder, predictor } = modelSize(options);
-  t.deepEqual([encoder.dim, encoder.depth, encoder.heads, predictor.dim, predictor.depth], [1280, 32, 16, 384, 12]);
+  const { options } = resolve({ preset: 'in1k-vith14-ep300' });
+  const [encoder, predictor] = [encoderSize(options), predictorOf(options)];
+  t.deepEqual([encoder.dim, encoder.depth, encoder.heads, predictor?.dim, predictor?.depth], [1280, 32, 16, 384, 12]);
   const {
     learningRate,
     startLearningRate,
@@ -64,12 +91,12 @@ test('the published configurations are those of the reference code', (t) => {
     [options.loss, options.regularizer, options.maskMode, options.minKeep],
     ['smooth-l1', 'none', 'reference', null],
   );
-  t.is(maskSettings(options).minKeep, 10);
+  t.is(masksOf(options).minKeep, 10);
   const released = Object.fromEntries(
-    PRESET_NAMES.filter((preset) => preset.startsWith('in')).map((preset) => {
-      const { options } = resolveOptions({ preset, flags: {} });
+    IJEPA_PRESETS.filter((preset) => preset.startsWith('in')).map((preset) => {
+      const { options } = resolve({ preset });
       const { warmupEpochs, startLearningRate, maskGroup, batchSize, weightDecaySchedule } = options;
-      const { depth } = modelSize(options).predictor;
+      const depth = predictorOf(options)?.depth;
       return [preset, [warmupEpochs, startLearningRate, maskGroup, batchSize, weightDecaySchedule, depth]];
     }),
   );
@@ -83,8 +110,8 @@ test('the published configurations are those of the reference code', (t) => {
 
 test("the presets of the paper have its schedules: step by step the formulas' values", (t) => {
   const length = { stepsPerEpoch: 625, epochs: 300, scheduleStretch: 1 };
-  for (const preset of PRESET_NAMES.filter((name) => name.startsWith('paper-'))) {
-    const { options } = resolveOptions({ preset, flags: { epochs: 300 } });
+  for (const preset of IJEPA_PRESETS.filter((name) => name.startsWith('paper-'))) {
+    const { options } = resolve({ preset, flags: { epochs: 300 } });
     const at = (step: number) => ratesAt(step, options, length);
     const close = (value: number, expected: number) =>
       t.true(Math.abs(value - expected) < 1e-12, `${preset}: ${value}`);
@@ -94,42 +121,40 @@ test("the presets of the paper have its schedules: step by step the formulas' va
     close(at(625 * 300).learningRate, 1e-6);
     close(at(625 * 100).weightDecay, 0.16); // a third of the way from 0.04 to 0.4
     close(at(625 * 300).weightDecay, 0.4);
-    close(at(1).momentum, 0.996);
+    t.deepEqual([options.ema, options.finalEma], [0.996, 1]);
     t.is(options.loss, 'l2');
     t.is(options.batchSize, 2048);
   }
   const depths = ['vit-base', 'vit-large', 'vit-huge', 'vit-giant'].map(
-    (arch) => modelSize(resolveOptions({ preset: 'paper-vitb16', flags: { arch } }).options).predictor.depth,
+    (arch) => predictorOf(resolve({ preset: 'paper-vitb16', flags: { arch } }).options)?.depth,
   );
   t.deepEqual(depths, [6, 12, 12, 16]);
 });
 
 test('no preset of the paper or the reference has a term against collapse', (t) => {
-  for (const preset of PRESET_NAMES) {
-    const { regularizer } = resolveOptions({ preset, flags: {} }).options;
+  for (const preset of IJEPA_PRESETS) {
+    const { regularizer } = resolve({ preset }).options;
     t.is(regularizer, preset === 'demo' || preset === 'cpu-small' ? 'vicreg' : 'none', preset);
   }
 });
 
 test('flags beat the file, the file beats the preset, the preset beats defaults; each value says where it comes from', (t) => {
   const file = { path: 'f.yaml', preset: 'demo', options: { depth: 5, epochs: 7 } };
-  const { options, origins } = resolveOptions({ file, flags: { epochs: 9 } });
-  t.deepEqual([options.epochs, options.depth, options.dim, options.targets], [9, 5, 64, 4]);
+  const { options, origins } = resolveOptions({ methods: METHODS, file, flags: { epochs: 9 } });
+  t.deepEqual([options.epochs, options.depth, options.dim, options.targetBlocks], [9, 5, 64, 4]);
   t.deepEqual(
-    [origins.epochs, origins.depth, origins.dim, origins.targets],
+    [origins.epochs, origins.depth, origins.dim, origins.targetBlocks],
     ['flag', 'f.yaml', 'preset demo', 'default'],
   );
   t.is(
-    resolveOptions({ preset: 'cpu-small', file, flags: {} }).origins.dim,
+    resolveOptions({ methods: METHODS, preset: 'cpu-small', file, flags: {} }).origins.dim,
     'preset cpu-small',
     'a flag names the preset',
   );
 });
 
 test('unknown names and impossible values are refused with what would be right', (t) => {
-  const report = (values: object) =>
-    t.throws(() => validateOptions(values as Record<string, unknown>, 'f.yaml'), { instanceOf: UserError })?.report ??
-    '';
+  const report = (values: object) => reportOf(t, () => validateOptions({ ...values }, 'f.yaml', SCHEMA));
   t.regex(report({ batchsize: 3 }), /unknown option 'batchsize' in f\.yaml[\s\S]*did you mean 'batchSize'/);
   t.regex(report({ batchSize: 1 }), /batchSize \(--batch-size\) in f\.yaml cannot be 1[\s\S]*whole number from 2/);
   t.regex(report({ batchSize: 2.5 }), /cannot be 2\.5/);
@@ -143,48 +168,50 @@ test('unknown names and impossible values are refused with what would be right',
   t.regex(report({ beta2: 1 }), /from 0 to below 1/);
   t.regex(report({ learningRate: Number.POSITIVE_INFINITY }), /cannot be Infinity/);
   t.regex(report({ data: 5 }), /data \(DATA\.\.\.\)/);
-  t.throws(() => resolveOptions({ preset: 'dmeo', flags: {} }), { message: /unknown preset 'dmeo'/ });
+  t.regex(
+    reportOf(t, () => validateFlags({ batchSize: 'many' }, SCHEMA)),
+    /^--batch-size cannot be "many"/,
+  );
+  t.throws(() => resolve({ preset: 'dmeo' }), { message: /unknown preset 'dmeo'/ });
+  t.throws(() => resolve({ flags: { method: 'imae' } }), { message: /unknown method 'imae'/ });
 });
 
 test('what is left to the program is written auto on the command line and in files', async (t) => {
   const flags = ['config', '--json', '--preset', 'demo', '--dim', 'auto', '--warmup-epochs', 'auto'];
   const { options } = JSON.parse((await ijepa(flags)).stdout);
   t.deepEqual([options.dim, options.warmupEpochs], [null, null]);
-  t.deepEqual(validateOptions({ dim: 'auto', minKeep: 'auto', depth: null }, 'f.yaml'), {
+  t.deepEqual(validateOptions({ dim: 'auto', minKeep: 'auto', depth: null }, 'f.yaml', SCHEMA), {
     dim: null,
     minKeep: null,
     depth: null,
   });
-  t.throws(() => validateOptions({ epochs: 'auto' }, 'f.yaml'), { instanceOf: UserError });
-  t.is(validateOptions({ out: 'auto' }, 'f.yaml').out, 'auto', 'a path has no such word');
+  t.throws(() => validateOptions({ epochs: 'auto' }, 'f.yaml', SCHEMA), { instanceOf: UserError });
+  t.is(validateOptions({ out: 'auto' }, 'f.yaml', SCHEMA).out, 'auto', 'a path has no such word');
 });
 
 test('a warm-up that leads nowhere is refused', (t) => {
-  const report = (flags: object) =>
-    t.throws(() => learningRateSchedule(resolveOptions({ flags }).options), { instanceOf: UserError })?.report ?? '';
+  const report = (flags: object) => reportOf(t, () => learningRateSchedule(chosen(flags)));
   t.regex(report({ epochs: 2, warmupEpochs: 40 }), /warm-up of 40 epochs[\s\S]*--warmup-epochs auto/);
   t.regex(report({ startLearningRate: 0.01 }), /--start-learning-rate 0\.01 is more than/);
   t.regex(report({ learningRate: 1e-7 }), /--final-learning-rate 0\.000001 is more than/);
-  const { startLearningRate, warmupEpochs } = learningRateSchedule(
-    resolveOptions({ flags: { learningRate: 0.01, epochs: 30 } }).options,
-  );
+  const { startLearningRate, warmupEpochs } = learningRateSchedule(chosen({ learningRate: 0.01, epochs: 30 }));
   t.deepEqual([startLearningRate, warmupEpochs], [0.002, 3]);
 });
 
 test("the giant's predictor has the usual MLP ratio", (t) => {
-  const { encoder, predictor } = modelSize(resolveOptions({ preset: 'in22k-vitg16-ep44', flags: {} }).options);
-  t.deepEqual([hiddenWidth(encoder), hiddenWidth(predictor)], [6144, 1536]);
+  const { options } = resolve({ preset: 'in22k-vitg16-ep44' });
+  const predictor = predictorOf(options);
+  t.deepEqual([hiddenWidth(encoderSize(options)), predictor && hiddenWidth(predictor)], [6144, 1536]);
 });
 
 test('a range can be written as text or as a list', (t) => {
   for (const value of ['0.3-1', '0.3,1', '0.3..1', [0.3, 1]]) {
-    t.deepEqual(validateOptions({ cropScale: value }, 'f').cropScale, [0.3, 1]);
+    t.deepEqual(validateOptions({ cropScale: value }, 'f', SCHEMA).cropScale, [0.3, 1]);
   }
 });
 
 test('sizes that do not fit are refused with the nearest that do', (t) => {
-  const report = (flags: object) =>
-    t.throws(() => modelSize(resolveOptions({ flags }).options), { instanceOf: UserError })?.report ?? '';
+  const report = (flags: object) => reportOf(t, () => [imageShape(chosen(flags)), encoderSize(chosen(flags))]);
   t.regex(report({ imageSize: 100, patchSize: 16 }), /--image-size 96, or --patch-size 20/);
   t.regex(report({ imageSize: 10, patchSize: 16 }), /--image-size 16, or --patch-size 10/);
   t.regex(
@@ -203,7 +230,6 @@ test('configuration files are found by name and read as YAML, JSON or modules', 
     path: join(folder, 'a.yaml'),
     preset: 'demo',
     options: { epochs: 3 },
-    removed: [],
     others: [],
   });
   t.deepEqual((await readConfigFile(join(folder, 'b.json')))?.options, { epochs: 4 });
@@ -234,66 +260,70 @@ test('ijepa config prints a configuration that --config reads, with origins', as
   t.regex(stdout, /minKeep: auto +# default: 10, or the smallest block where that is smaller \(here 9\)/);
   t.regex(stdout, /warmupEpochs: auto +# default: a tenth of the epochs \(here 1\.2\)/);
   await writeFile(join(folder, 'printed.yaml'), stdout);
-  const again = resolveOptions({ file: await readConfigFile(join(folder, 'printed.yaml')), flags: {} });
-  t.deepEqual(again.options, resolveOptions({ preset: 'cpu-small', flags: { epochs: 12 } }).options);
-  t.is(describeOptions(defaults()).split('\n').length, OPTION_NAMES.length);
+  const again = resolveOptions({
+    methods: METHODS,
+    file: await readConfigFile(join(folder, 'printed.yaml')),
+    flags: {},
+  });
+  t.deepEqual(again.options, resolve({ preset: 'cpu-small', flags: { epochs: 12 } }).options);
+  t.is(describeOptions(resolve(), {}).split('\n').length, Object.keys(SCHEMA).length);
 });
 
 test('a run goes on with its own options; only those that may change can be given anew', (t) => {
-  const recorded = { options: resolveOptions({ flags: { epochs: 5, out: 'a' } }).options, lacking: [] };
-  t.is(compareWithRun(resolveOptions({ flags: { out: 'b', keepCheckpoints: 9 } }), recorded).keepCheckpoints, 9);
-  t.is(compareWithRun(defaults(), recorded).epochs, 5);
-  t.notThrows(() => compareWithRun(resolveOptions({ flags: { epochs: 5 } }), recorded));
-  const error = t.throws(() => compareWithRun(resolveOptions({ flags: { epochs: 6 } }), recorded), {
-    instanceOf: UserError,
-  });
-  t.regex(error?.message ?? '', /--epochs cannot change when a run goes on: it was 5, flag says 6/);
-  // Its preset may have learned of an option that is younger than the run.
-  const demo = resolveOptions({ preset: 'demo', flags: {} });
-  const older = { options: { ...demo.options, depth: null }, lacking: ['depth' as const] };
-  t.is(compareWithRun(demo, older).depth, null);
-  t.throws(() => compareWithRun(demo, { ...older, lacking: [] }), { message: /--depth cannot change/ });
-  t.throws(() => compareWithRun(resolveOptions({ flags: { depth: 4 } }), older), { message: /--depth cannot change/ });
-});
-
-test('every option that the record of an older run lacks has the value of the time before there was such an option', async (t) => {
-  const path = join(await temporaryFolder(t), 'config.yaml');
-  const { options } = resolveOptions({ preset: 'demo', flags: { seed: 7 } });
-  const run = { microBatchSize: 16, data: { images: 168, fingerprint: 'abc' }, broughtBy: {} };
-  for (const name of OPTION_NAMES) {
-    const { [name]: _lacking, ...older } = options;
-    await writeRunRecord(path, { options: older as Options, run });
-    const record = await readRunRecord(path);
-    t.deepEqual(record.options, { ...options, [name]: valueBefore(name) }, name);
-    t.deepEqual(record.lacking, [name]);
-    t.deepEqual(Object.keys(record.options), OPTION_NAMES);
-  }
-  t.notThrows(() => validateOptions(Object.fromEntries(OPTION_NAMES.map((name) => [name, valueBefore(name)])), 'test'));
-  await writeFile(path, `${stringify(options)}imagesize: 5\n${stringify({ run })}`);
-  await t.throwsAsync(() => readRunRecord(path), { message: /unknown option 'imagesize'/ });
-  await writeFile(path, stringify(options));
-  await t.throwsAsync(() => readRunRecord(path), {
-    message: /not a whole record of a run: its section run is missing/,
-  });
-});
-
-test('what once was an option is passed over in older records, and noted where a file of the user names it', async (t) => {
-  const folder = await temporaryFolder(t);
-  const removed = Object.keys(REMOVED_OPTIONS);
-  t.deepEqual(removed.filter(isOptionName), []);
-  const file = join(folder, 'older.yaml');
-  const run = { microBatchSize: 16, data: { images: 168, fingerprint: 'abc' } };
-  await writeFile(file, stringify({ ...Object.fromEntries(removed.map((name) => [name, 5])), epochs: 3, run }));
-  t.is((await readRunRecord(file)).options.epochs, 3);
-  const { stdout, stderr, code } = await ijepa(['config', '--json', '--config', file]);
-  t.is(JSON.parse(stdout).options.epochs, 3);
-  t.deepEqual(
-    stderr
-      .split('\n')
-      .map((line) => line.replace(/^note: (\w+) in .*older\.yaml is no option any more and is passed over; .+$/, '$1')),
-    [...removed, ''],
+  const recorded = { options: chosen({ epochs: 5, out: 'a' }) };
+  const compare = (flags: object) => compareWithRun(resolve({ flags }), recorded);
+  t.is(compare({ out: 'b', keepCheckpoints: 9 }).keepCheckpoints, 9);
+  t.is(compare({}).epochs, 5);
+  t.notThrows(() => compare({ epochs: 5 }));
+  t.regex(
+    reportOf(t, () => compare({ epochs: 6 })),
+    /--epochs cannot change when a run goes on: it was 5, flag says 6/,
   );
-  t.is(code, 0);
+  t.regex(
+    reportOf(t, () => compare({ method: 'mae' })),
+    /--method cannot change when a run goes on: it was ijepa/,
+  );
+});
+
+test('a record that was changed by hand is refused where a run could not go on with it', async (t) => {
+  const path = join(await temporaryFolder(t), 'config.yaml');
+  const { options } = resolve({ preset: 'demo', flags: { seed: 7 } });
+  const run = { microBatchSize: 16, data: { images: 168, fingerprint: 'abc' } };
+  const read = () => readRunRecord(path, async () => METHODS);
+  await writeFile(path, stringify({ ...options, run }));
+  t.deepEqual((await read()).options, options);
+  await writeFile(path, `${stringify(options)}imagesize: 5\n${stringify({ run })}`);
+  await t.throwsAsync(read, { message: /unknown option 'imagesize'/ });
+  await writeFile(path, stringify({ ...options, method: 'dino', run }));
+  await t.throwsAsync(read, { message: /unknown method 'dino' in .*config\.yaml/ });
+  await writeFile(path, stringify(options));
+  await t.throwsAsync(read, { message: /not a whole record of a run: its section run is missing/ });
+});
+
+test('an option of another method is told from a wrong name, in files and on the command line', (t) => {
+  const flags = () => resolve({ flags: { method: 'ijepa', maskRatio: 0.5 } });
+  t.regex(reportOf(t, flags), /^--mask-ratio is an option of the methods? mae.*; this run's method is ijepa/);
+  const file = { path: 'f.yaml', preset: undefined, options: { method: 'mae', targetBlocks: 3 } };
+  t.regex(
+    reportOf(t, () => resolveOptions({ methods: METHODS, file, flags: {} })),
+    /^targetBlocks \(--target-blocks\) in f\.yaml is an option of the method ijepa; this run's method is mae/,
+  );
+});
+
+test('a preset brings its method; what it says of other methods has none of its own options', (t) => {
+  const mae = METHODS.find(({ name }) => name === 'mae') as MethodDefinition;
+  const [preset = ''] = Object.keys(mae.presets);
+  t.is(resolve({ preset }).method, mae);
+  const { method, options, origins } = resolve({ preset: 'demo', flags: { method: 'mae' } });
+  t.is(method, mae);
+  t.deepEqual([options.dim, origins.dim, 'predictorDim' in options], [64, 'preset demo', false]);
+});
+
+test("no method's own option has the name of a common one", (t) => {
+  for (const { name, options } of METHODS) {
+    const doubled = Object.keys(options satisfies OptionTable).filter((option) => option in OPTIONS);
+    t.deepEqual(doubled, [], name);
+  }
 });
 
 test('every form of a configuration is read, or named as not read, with or without a byte order mark', async (t) => {
