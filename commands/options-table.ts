@@ -1,5 +1,5 @@
 import { allowedValues, flagOf, formatValue, type OptionTable } from '../core/config/option.js';
-import { OPTIONS, schemaOf } from '../core/config/schema.js';
+import { OPTIONS } from '../core/config/schema.js';
 import type { MethodDefinition } from '../core/methods/method.js';
 import { METHODS } from '../core/methods/registry.js';
 import { extensionsOf } from '../core/plugins/plugin.js';
@@ -7,19 +7,23 @@ import { BUILT_IN_PLUGINS } from '../plugins/index.js';
 
 /** All options, presets, and what options name, as Markdown. */
 export function optionsTable(): string {
-  const usual = schemaOf(METHODS[0] as MethodDefinition);
-  const common = Object.fromEntries(Object.keys(OPTIONS).map((name) => [name, usual[name] as OptionTable[string]]));
-  const parts = [
-    ...METHODS.map(methodTable),
-    `**All methods**\n\n${rowsOf(common)}`,
-    presetsTable(METHODS),
-    namesTable(),
-  ];
-  return parts.join('\n');
+  return `${methodsTable()}\n${commonTable()}`;
+}
+
+/** The options that runs of every method have. */
+export function commonTable(): string {
+  const { method: _, ...common } = OPTIONS;
+  return `**All methods**\n\n${rowsOf(common)}`;
+}
+
+/** The methods with their options and presets, and what else options name. */
+export function methodsTable(): string {
+  const method = { ...OPTIONS.method, default: METHODS[0]?.name, choices: METHODS.map(({ name }) => name) };
+  return [rowsOf({ method }), ...METHODS.map(methodTable), presetsTable(METHODS), namesTable()].join('\n');
 }
 
 /** The options of a method, and how its defaults of common options differ. */
-export function methodTable({ name, title, summary, options, defaults }: MethodDefinition): string {
+function methodTable({ name, title, summary, options, defaults }: MethodDefinition): string {
   const changed = Object.entries<unknown>(defaults).map(([option, value]) => {
     const about = OPTIONS[option as keyof typeof OPTIONS];
     return `\`${flagOf(option, about)} ${formatValue(about, value)}\``;
@@ -28,7 +32,7 @@ export function methodTable({ name, title, summary, options, defaults }: MethodD
   return `**${title}** (\`--method ${name}\`) ${summary}\n\n${rowsOf(options)}${more}`;
 }
 
-export function presetsTable(methods: readonly MethodDefinition[]): string {
+function presetsTable(methods: readonly MethodDefinition[]): string {
   const rows = methods.flatMap(({ title, presets }) =>
     Object.entries(presets).map(([name, { summary }]) => [`\`${name}\``, title, summary]),
   );

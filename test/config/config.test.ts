@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { stringify } from 'yaml';
-import { optionsTable } from '../../commands/options-table.js';
+import { commonTable, methodsTable } from '../../commands/options-table.js';
 import { UserError } from '../../core/base/errors.js';
 import { readConfigFile } from '../../core/config/file.js';
 import type { OptionTable } from '../../core/config/option.js';
@@ -63,9 +63,14 @@ test('help of pretrain has every option with its text, those of its method alone
   }
 });
 
-test('the tables of the README of this room are those of the schema', (t) => {
-  const readme = readFileSync(join(ROOT, 'core', 'config', 'README.md'), 'utf8');
-  t.true(readme.includes(optionsTable()), 'run `npm run docs` to bring it up to date');
+test('READMEs have the tables that the definitions of options give', async (t) => {
+  const [common, methods] = [commonTable(), methodsTable()];
+  for (const [room, table] of Object.entries({ config: common, methods })) {
+    const readme = readFileSync(join(ROOT, 'core', room, 'README.md'), 'utf8');
+    t.true(readme.includes(table), `core/${room}/README.md: run \`npm run docs\` to bring it up to date`);
+  }
+  const { stdout } = await ijepa(['config', '--table']);
+  t.is(stdout, `${methods}\n${common}`);
 });
 
 test('the published configurations are those of the reference code', (t) => {
