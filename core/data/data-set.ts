@@ -45,7 +45,8 @@ export async function askPlugin<T>(ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (error) {
-    throw error instanceof PluginError ? new UserError(error.message, error.advice, { cause: error }) : error;
+    if (error instanceof UserError || !(error instanceof PluginError)) throw error;
+    throw new UserError(error.message, error.advice, { cause: error }); // of another copy of the class
   }
 }
 

@@ -5,7 +5,7 @@ import { dirname, join, sep } from 'node:path';
 import fc from 'fast-check';
 import { openFolders } from '../../../core/data/folder.js';
 import { subsetByFile } from '../../../core/eval/subset.js';
-import type { LabelledImages, Plugin } from '../../../core/plugin.js';
+import { type LabelledImages, type Plugin, PluginError } from '../../../core/plugin.js';
 import clevr from '../../../plugins/clevr/index.js';
 import { indicesOfList } from '../../../plugins/imagenet/index.js';
 import inat18 from '../../../plugins/inat18/index.js';
@@ -40,7 +40,7 @@ function partOf(
         }),
       );
       const refused = outcomes.filter((outcome) => outcome.status === 'rejected').map(({ reason }) => reason);
-      const [first] = refused.sort((a, b) => Number(a.name === 'PluginError') - Number(b.name === 'PluginError'));
+      const [first] = refused.sort((a, b) => Number(a instanceof PluginError) - Number(b instanceof PluginError));
       if (first) throw first; // that of a bug goes before
     },
   };
