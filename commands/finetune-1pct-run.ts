@@ -23,12 +23,8 @@ export async function runFinetune(options: FinetuneOptions): Promise<number> {
   const refine: Refine = async (result, { engine, network, task, settings: extraction }, progress) => {
     progress.stage('fine-tuning the whole encoder');
     const { protocol, settings } = tuningOf(task, network);
-    const { ranks, curve } = await fineTune(engine, network, task.data, settings, {
-      transform: task.protocol.transform,
-      pixelLimit: extraction.pixelLimit,
-      ...(microBatchSize !== null && { microBatchSize }),
-      ...(extraction.signal && { signal: extraction.signal }),
-    });
+    const how = { ...extraction, transform: task.protocol.transform, microBatchSize, onEpoch: progress.epoch };
+    const { ranks, curve } = await fineTune(engine, network, task.data, settings, how);
     return withFineTuning(result, { ...accuracies(ranks), curve, protocol, settings });
   };
   const protocol = (task: EvaluationTask, network: FeatureNetwork) => {

@@ -62,17 +62,15 @@ function smallFineTuning(images: number): FineTuneSettings {
 }
 
 /** What the user says instead of a protocol's settings; null where nothing was said. */
-export interface FineTuneChanges {
-  epochs: number | null;
-  warmupEpochs: number | null;
+export type FineTuneChanges = {
+  readonly [Name in Exclude<
+    keyof FineTuneSettings,
+    'baseLearningRate' | 'finalLearningRate' | 'rateAt' | 'headStd' | 'seed'
+  >]: FineTuneSettings[Name] | null;
+} & {
   /** Of a step of as many images as a batch has. */
-  learningRate: number | null;
-  batchSize: number | null;
-  layerDecay: number | null;
-  weightDecay: number | null;
-  labelSmoothing: number | null;
-  randAugment: string | null;
-}
+  readonly learningRate: number | null;
+};
 
 /**
  * A protocol's settings for an encoder and data, with changes: those are no longer the protocol's own.

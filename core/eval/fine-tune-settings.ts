@@ -47,35 +47,30 @@ export function learningRates(
   return (step) => learningRateAt(rateAt === 'beginning' ? step - 1 : step - 0.5, schedule, length);
 }
 
+const SMOOTHINGS = 'a number from 0 and below 1, where every class would be as right as the others';
+
 /** @throws UserError where fine-tuning with these settings makes no sense */
 export function checkFineTuning(settings: FineTuneSettings, { classes, train, test }: LabelledData): void {
-  const { epochs, warmupEpochs, baseLearningRate, batchSize, layerDecay, weightDecay, labelSmoothing } = settings;
+  const { epochs, warmupEpochs, baseLearningRate: rate, batchSize, layerDecay, weightDecay, labelSmoothing } = settings;
   const isCount = (value: number) => Number.isInteger(value) && value >= 1;
-  const laws: [holds: boolean, problem: string, expected: string][] = [
-    [isCount(epochs), `fine-tuning for ${epochs} epochs`, 'a whole number of epochs from 1'],
+  const isPositive = (value: number) => value > 0 && Number.isFinite(value);
+  const laws: [problem: string, holds: boolean, expected: string][] = [
+    [`fine-tuning for ${epochs} epochs`, isCount(epochs), 'a whole number of epochs from 1'],
     [
-      warmupEpochs >= 0 && warmupEpochs < epochs,
       `a warm-up of ${warmupEpochs} of ${epochs} epochs`,
-      'a warm-up that is shorter than the run',
+      warmupEpochs >= 0 && warmupEpochs < epochs,
+      'a shorter warm-up',
     ],
-    [
-      baseLearningRate > 0 && Number.isFinite(baseLearningRate),
-      `a learning rate of ${baseLearningRate} for 256 images`,
-      'a learning rate above 0',
-    ],
-    [isCount(batchSize), `batches of ${batchSize} images`, 'a whole number from 1'],
-    [layerDecay > 0 && layerDecay <= 1, `a layer-wise decay of ${layerDecay}`, 'a number above 0, up to 1'],
-    [weightDecay >= 0 && Number.isFinite(weightDecay), `a weight decay of ${weightDecay}`, 'a number from 0'],
-    [
-      labelSmoothing >= 0 && labelSmoothing < 1,
-      `a label smoothing of ${labelSmoothing}`,
-      'a number from 0 and below 1, where every class would be as right as the others',
-    ],
-    [train.length > 0, 'no training images', `labelled images in ${train.description}`],
-    [test.length > 0, 'no test images', `labelled images in ${test.description}`],
-    [classes.length >= 2, `${classes.length} classes`, 'at least two classes'],
+    [`a learning rate of ${rate} for 256 images`, isPositive(rate), 'a learning rate above 0'],
+    [`batches of ${batchSize} images`, isCount(batchSize), 'a whole number from 1'],
+    [`a layer-wise decay of ${layerDecay}`, layerDecay > 0 && layerDecay <= 1, 'a number above 0, up to 1'],
+    [`a weight decay of ${weightDecay}`, weightDecay === 0 || isPositive(weightDecay), 'a number from 0'],
+    [`a label smoothing of ${labelSmoothing}`, labelSmoothing >= 0 && labelSmoothing < 1, SMOOTHINGS],
+    ['no training images', train.length > 0, `labelled images in ${train.description}`],
+    ['no test images', test.length > 0, `labelled images in ${test.description}`],
+    [`${classes.length} classes`, classes.length >= 2, 'at least two classes'],
   ];
-  const broken = laws.find(([holds]) => !holds);
-  if (broken) throw new UserError(`fine-tuning cannot start: ${broken[1]}`, { expected: broken[2] });
+  const broken = laws.find(([, holds]) => !holds);
+  if (broken) throw new UserError(`fine-tuning cannot start: ${broken[0]}`, { expected: broken[2] });
   readRandAugment(settings.randAugment);
 }

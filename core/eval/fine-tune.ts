@@ -31,23 +31,19 @@ export interface FineTuneOptions {
   /** Fraction of the images that may be unreadable, and are left out; default: 0. */
   maxUnreadable?: number;
   /** Images computed at once; default: as many as fit into memory. */
-  microBatchSize?: number;
+  microBatchSize?: number | null;
   onStep?: (step: number, steps: number, loss: number) => void;
-  /** @param top1 percent of the test images; null after an epoch that was not tested */
-  onEpoch?: (epoch: number, epochs: number, top1: number | null) => void;
+  /** Called after an epoch that was tested, with the highest top-1 so far, in percent. */
+  onEpoch?: ((epoch: number, epochs: number, bestTop1: number) => void) | undefined;
   /** Looked at between steps; its reason is thrown. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 export interface FineTuneResult {
   /** For each test image that could be read the rank of the right class, from 0, after the last epoch. */
   ranks: Int32Array;
-  /** Top-1 on the test images, percent, and the epochs, counted from 1, after which it was measured. */
+  /** Top-1 on the test images, percent, after each of `testedEpochs`. */
   curve: number[];
-  curveEpochs: number[];
-  /** Mean loss of each epoch. */
-  losses: number[];
-  microBatchSize: number;
   /** Training images, then test images. */
   unreadable: UnreadableImage[];
 }
@@ -110,15 +106,10 @@ async function tuneClassifier(
   const tested = testedEpochs(epochs, { train, test });
   const augment = readRandAugment(settings.randAugment);
   const reading = { ...views, batchSize, seed, epochs, augment };
-  const result = {
-    ranks: new Int32Array(),
-    curve: [] as number[],
-    curveEpochs: [] as number[],
-    losses: [] as number[],
-  };
   let state = initialState(method, optimiser.slotNames, seed, initialNetworks(network, classes.length, settings));
+  let ranks = new Int32Array();
+  const curve: number[] = [];
   let step = 0;
-  let lossSum = 0;
   try {
     for await (const { images, labels } of trainingBatches(train, reading, missing.train)) {
       signal?.throwIfAborted();
@@ -128,26 +119,20 @@ async function tuneClassifier(
         const batch = { views: { image: images }, groups };
         const taken = await takeStep(state, batch, { learningRate: rateAt(step), weightDecay });
         state = taken.state;
-        lossSum += taken.loss;
         options.onStep?.(step, epochs * epochSteps, taken.loss);
       }
       await setImmediate(); // lets signals in, and images that were decoded meanwhile
-      if (step % epochSteps !== 0) continue;
       const epoch = step / epochSteps;
-      result.losses.push(lossSum / epochSteps);
-      lossSum = 0;
-      if (tested.has(epoch)) {
-        const batches = testBatches(test, { ...views, batchSize: microBatchSize }, missing.test);
-        result.ranks = await testRanks(computeLogits, state.networks, batches, backbone, classes.length, signal);
-        result.curve.push(percentWithin(result.ranks, 1));
-        result.curveEpochs.push(epoch);
-      }
-      options.onEpoch?.(epoch, epochs, tested.has(epoch) ? (result.curve.at(-1) as number) : null);
+      if (!tested.has(epoch)) continue;
+      const batches = testBatches(test, { ...views, batchSize: microBatchSize }, missing.test);
+      ranks = await testRanks(computeLogits, state.networks, batches, backbone, classes.length, signal);
+      curve.push(percentWithin(ranks, 1));
+      options.onEpoch?.(epoch, epochs, Math.max(...curve));
     }
   } finally {
     tf.dispose(state);
   }
-  return { ...result, microBatchSize, unreadable: [...missing.train.images, ...missing.test.images] };
+  return { ranks, curve, unreadable: [...missing.train.images, ...missing.test.images] };
 }
 
 /** From where fine-tuning starts: a copy of the encoder, and a head of normal weights and no bias. */

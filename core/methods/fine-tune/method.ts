@@ -2,7 +2,7 @@ import { linear } from '../../engine/functions.js';
 import { type Scalar, type Tensor, tf } from '../../engine/tf.js';
 import type { Backbone } from '../../nn/backbone.js';
 import { parameter } from '../../nn/parameters.js';
-import { layerWiseRates } from '../../optim/layer-rates.js';
+import { layerWiseRates } from '../../optim/policy.js';
 import type { DrawnGroup, Method, Networks } from '../method.js';
 
 /** What the head says of each image, [B, C]. */
