@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 import test from 'ava';
 import { startProgram } from './helpers/command.js';
 import { COMMAND, ROOT } from './helpers/paths.js';
@@ -206,10 +206,36 @@ test('source files are of a size that can be read at once', (t) => {
   );
 });
 
-test('the README has no gap, and every file that it shows is there', (t) => {
-  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
-  t.notRegex(readme, /@[A-Z]+@|TODO|TBD/);
-  const links = [...readme.matchAll(/\]\((?!https?:)([^)]+)\)/g)].map((match) => match[1] as string);
-  t.true(links.length >= 2);
-  for (const link of links) t.true(existsSync(join(ROOT, link)), link);
+/** What people read, from the repository's root. */
+const READMES = [
+  ...['README.md', 'CONTRIBUTING.md'],
+  ...['core', 'plugins', 'test', 'fixtures'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => basename(name) === 'README.md')
+      .map((name) => join(folder, name)),
+  ),
+];
+
+test('READMEs have no gaps, and what they link to and show is there', (t) => {
+  for (const readme of READMES) {
+    const text = readFileSync(join(ROOT, readme), 'utf8');
+    t.notRegex(text, /@[A-Z]+@|TODO|TBD/, readme);
+    for (const [, link = ''] of text.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+      const [path = '', anchor] = link.split('#');
+      const target = path === '' ? join(ROOT, readme) : join(ROOT, readme, '..', path);
+      t.true(existsSync(target), `${readme} links to ${link}`);
+      if (anchor) t.true(anchorsOf(target).includes(anchor), `${readme} links to ${link}`);
+    }
+  }
 });
+
+/** The names by which headings can be linked to: lower case, without punctuation, hyphens for spaces. */
+function anchorsOf(path: string): string[] {
+  const headings = readFileSync(path, 'utf8').matchAll(/^#+ (.*)$/gm);
+  return [...headings].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
