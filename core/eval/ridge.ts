@@ -7,6 +7,9 @@ import { holdOut, type Inputs, inputRows, inputWidth, piecesOf, range, type Samp
  * Letters: M samples, K width of the inputs, C classes.
  */
 
+/** Rows that are standardised at once. */
+const PIECE_ROWS = 4096;
+
 /** Sums over samples, in double precision. */
 export interface Sums {
   readonly rows: number;
@@ -14,7 +17,7 @@ export interface Sums {
   readonly products: Float64Array;
   /** Σ x [K] */
   readonly features: Float64Array;
-  /** Σ x yᵀ for one-hot y, [K, C] */
+  /** Σ y xᵀ for one-hot y, [C, K] */
   readonly byClass: Float64Array;
   /** Σ y [C] */
   readonly counts: Float64Array;
@@ -68,7 +71,10 @@ export function ridgeSolution(sums: Sums, regularisation: number): LinearClassif
     const covariance = sum / rows - meanAt(at, width) * (mean[at % width] as number);
     return at % (width + 1) === 0 ? covariance + regularisation : covariance;
   });
-  const right = byClass.map((sum, at) => sum / rows - meanAt(at, classes) * (fractions[at % classes] as number));
+  const right = byClass.map((_, at) => {
+    const sum = byClass[(at % classes) * width + Math.floor(at / classes)] as number; // [K, C] of [C, K]
+    return sum / rows - meanAt(at, classes) * (fractions[at % classes] as number);
+  });
   const weight = solvePositive(matrix, right, width);
   if (!weight) return null;
   const bias = fractions.slice();
@@ -78,21 +84,20 @@ export function ridgeSolution(sums: Sums, regularisation: number): LinearClassif
   return { weight: Float32Array.from(weight), bias };
 }
 
+/** The sums over the samples of these numbers. */
 export async function sumsOf(engine: Engine, inputs: Inputs, numbers: Uint32Array, classes: number): Promise<Sums> {
   const width = inputWidth(inputs);
   const features = new Float64Array(width);
-  const byClass = new Float64Array(width * classes);
+  const byClass = new Float64Array(classes * width);
   const counts = new Float64Array(classes);
-  for (const { piece } of piecesOf(numbers, 4096)) {
+  for (const { piece } of piecesOf(numbers, PIECE_ROWS)) {
     const rows = inputRows(inputs, piece);
     piece.forEach((number, row) => {
       const x = rows.subarray(row * width, (row + 1) * width);
       const label = inputs.samples.labels[number] as number;
       counts[label] = (counts[label] as number) + 1;
       addScaled(features, x);
-      x.forEach((value, column) => {
-        byClass[column * classes + label] = (byClass[column * classes + label] as number) + value;
-      });
+      addScaled(byClass, x, 1, label * width);
     });
   }
   return { rows: numbers.length, products: await productsOf(engine, inputs, numbers), features, byClass, counts };
