@@ -114,13 +114,8 @@ export function startDecoders(settings: DecoderSettings, threads: number): Decod
   };
 }
 
-interface Asked {
-  resolve(): void;
-  reject(error: Error): void;
-}
-
 interface CropWorker {
-  waiting: Map<number, Asked>;
+  waiting: ReadonlyMap<number, unknown>;
   ask(job: CropJob): Promise<void>;
   close(): Promise<void>;
 }
@@ -128,28 +123,27 @@ interface CropWorker {
 function startWorker(settings: DecoderSettings): CropWorker {
   const workerData: ThreadData = { settings, turns: sharedTurns() };
   const worker = new Worker(new URL('./decode-thread.js', import.meta.url), { workerData });
-  const waiting = new Map<number, Asked>();
-  const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-  const failAll = (error: Error) => {
-    for (const { reject } of waiting.values()) reject(error);
+  const waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
+  let isClosing = false;
+  let failure: DecodersEnded | undefined;
+  const fail = (what: string, cause?: unknown) => {
+    failure ??= new DecodersEnded(`a thread that decodes images has ${what}`, { cause });
+    for (const { reject } of waiting.values()) reject(failure);
     waiting.clear();
   };
-  worker.on('message', (answer: CropAnswer) => {
-    const asked = waiting.get(answer.id);
-    waiting.delete(answer.id);
-    if (waiting.size === 0 && !closing) worker.unref(); // an idle thread does not keep the program alive
-    if (answer.reason === undefined) asked?.resolve();
-    else asked?.reject(new Error(answer.reason));
+  worker.on('error', (error) => fail('failed', error));
+  const ended = new Promise<void>((resolve) => {
+    worker.on('exit', () => {
+      fail('ended');
+      resolve();
+    });
   });
-  let closing = false;
-  let failure: DecodersEnded | undefined;
-  worker.on('error', (error) => {
-    failure = new DecodersEnded('a thread that decodes images has failed', { cause: error });
-    failAll(failure);
-  });
-  worker.on('exit', () => {
-    failure ??= new DecodersEnded('a thread that decodes images has ended');
-    failAll(failure);
+  worker.on('message', ({ id, reason }: CropAnswer) => {
+    const asked = waiting.get(id);
+    waiting.delete(id);
+    if (waiting.size === 0 && !isClosing) worker.unref(); // an idle thread does not keep the program alive
+    if (reason === undefined) asked?.resolve();
+    else asked?.reject(new Error(reason));
   });
   worker.unref();
   return {
@@ -166,7 +160,7 @@ function startWorker(settings: DecoderSettings): CropWorker {
       });
     },
     async close() {
-      closing = true; // and is waited for, whatever is answered before
+      isClosing = true; // and is waited for, whatever is answered before
       worker.ref();
       worker.postMessage(null);
       await ended;

@@ -6,7 +6,7 @@ import type { CropSettings, ViewSpec } from './crop.js';
 import { type Decoders, DecodersEnded, decodeHere, startDecoders, usualThreads } from './decoders.js';
 import { type View, viewBytes } from './image.js';
 import { toNormalised } from './normalise.js';
-import { chunkSize, type EpochOrder, epochOrders } from './order.js';
+import { chunkSize, epochOrders } from './order.js';
 import { type UnreadableImages, unreadableReason } from './skipped.js';
 
 /** What decides the crops of a batch. */
@@ -78,7 +78,6 @@ export async function* loadBatches(
   const views = viewsOf(settings);
   const batchBytes = batchSize * viewBytes(views);
   const ahead = Math.max(1, Math.min(MAX_AHEAD, Math.floor(aheadBytes / batchBytes)));
-  const orderOf = epochOrders(settings.seed, images.length, shuffleBuffer);
   const done = new AbortController();
   const unlink = signal && linkAbort(signal, done);
   const plan = {
@@ -87,14 +86,14 @@ export async function* loadBatches(
     bytes: aheadBytes,
     signal: done.signal,
   };
-  const source = images.forReading?.(plan) ?? images;
   const decoders = openDecoders(settings, (lastStep - firstStep) * batchSize);
+  const readStep = stepReader(images.forReading?.(plan) ?? images, settings, decoders);
   const waiting: Promise<ReadBatch>[] = [];
   const memory: [ViewBatch, ViewBatch] = [{}, {}];
   try {
     for (let step = firstStep; step < lastStep; step++) {
       for (let next = step + waiting.length; next < Math.min(lastStep, step + 1 + ahead); next++) {
-        const batch = readBatch(source, settings, decoders, orderOf, next);
+        const batch = readStep(next);
         batch.catch(() => {}); // reported when its turn comes
         waiting.push(batch);
       }
@@ -153,15 +152,8 @@ export async function cropsOfStep(
   step: number,
   count: number,
 ): Promise<TrainingCrop[]> {
-  const orderOf = epochOrders(settings.seed, images.length, settings.shuffleBuffer);
-  const { crops, failures } = await readBatch(
-    images,
-    settings,
-    decodeHere({ seed: settings.seed, views: viewsOf(settings) }),
-    orderOf,
-    step - 1,
-    Math.min(count, settings.batchSize),
-  );
+  const decoders = decodeHere({ seed: settings.seed, views: viewsOf(settings) });
+  const { crops, failures } = await stepReader(images, settings, decoders)(step - 1, count);
   for (const { name, reason } of failures) unreadable.add(name, reason);
   return crops;
 }
@@ -178,34 +170,32 @@ interface ReadBatch {
   failures: Failure[];
 }
 
-/** The crops of a step, counted from 0. */
-async function readBatch(
+/** What reads the first crops of a step, counted from 0. */
+function stepReader(
   images: ImageCollection,
-  settings: BatchSettings,
+  { seed, batchSize, shuffleBuffer }: BatchSettings,
   decoders: Decoders,
-  orderOf: (epoch: number) => EpochOrder,
-  step: number,
-  count = settings.batchSize,
-): Promise<ReadBatch> {
-  const { batchSize } = settings;
+): (step: number, count?: number) => Promise<ReadBatch> {
   const steps = stepsPerEpoch(images.length, batchSize);
-  const epoch = Math.floor(step / steps);
-  const order = orderOf(epoch);
-  const first = (step % steps) * batchSize;
-  const positions = Array.from({ length: count }, (_, at) => first + at);
-  const read = await Promise.all(
-    positions.map((position) => readPosition(images, settings, decoders, epoch, position, order(position))),
-  );
-  return { crops: read.map(({ crop }) => crop), failures: read.flatMap(({ failures }) => failures) };
+  const orderOf = epochOrders(seed, images.length, shuffleBuffer);
+  return async (step, count = batchSize) => {
+    const epoch = Math.floor(step / steps);
+    const order = orderOf(epoch);
+    const first = (step % steps) * batchSize;
+    const positions = Array.from({ length: Math.min(count, batchSize) }, (_, at) => first + at);
+    const read = await Promise.all(
+      positions.map((position) => readPosition(images, decoders, seed, [epoch, position], order(position))),
+    );
+    return { crops: read.map(({ crop }) => crop), failures: read.flatMap(({ failures }) => failures) };
+  };
 }
 
-/** The crop at a position of an epoch; where its image cannot be read, one of another image drawn for this position. */
+/** The crops at a position [epoch, position]; where its image cannot be read, of another image drawn for this position. */
 async function readPosition(
   images: ImageCollection,
-  settings: BatchSettings,
   decoders: Decoders,
-  epoch: number,
-  position: number,
+  seed: number,
+  position: readonly number[],
   index: number,
 ): Promise<{ crop: TrainingCrop; failures: Failure[] }> {
   let others: RandomStream | undefined;
@@ -214,13 +204,13 @@ async function readPosition(
   for (let attempt = 0; attempt < REPLACEMENTS; attempt++) {
     const item = images.item(chosen);
     try {
-      const rgb = await decoders.crop(item, [epoch, position, attempt]);
+      const rgb = await decoders.crop(item, [...position, attempt]);
       return { crop: { name: item.name, rgb }, failures };
     } catch (error) {
       if (error instanceof DecodersEnded) throw error;
       failures.push({ name: item.name, reason: unreadableReason(error) });
     }
-    others ??= new RandomStream(settings.seed, 'replacement', epoch, position);
+    others ??= new RandomStream(seed, 'replacement', ...position);
     chosen = others.integer(0, images.length - 1);
   }
   const examples = new Map(failures.map(({ name, reason }) => [name, `${name}: ${reason}`]));

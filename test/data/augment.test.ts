@@ -5,7 +5,7 @@ import { UserError } from '../../core/base/errors.js';
 import { RandomStream } from '../../core/base/random.js';
 import { greyscale, saturation } from '../../core/data/augment/blend.js';
 import { gaussianBlur } from '../../core/data/augment/blur.js';
-import { flip } from '../../core/data/augment/flip.js';
+import { flip } from '../../core/data/augment/geometry.js';
 import { hue } from '../../core/data/augment/hue.js';
 import { randomChanges } from '../../core/data/augment/jitter.js';
 import { brightness, contrast } from '../../core/data/augment/lookup.js';

@@ -2,7 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import sharp from 'sharp';
 import { RandomStream } from '../../core/base/random.js';
-import { flip } from '../../core/data/augment/flip.js';
+import { flip } from '../../core/data/augment/geometry.js';
 import { centreBox, testView, trainView, type ViewSettings } from '../../core/eval/transform.js';
 
 const CROP: ViewSettings = { imageSize: 28, transform: 'crop', pixelLimit: 1e6 };

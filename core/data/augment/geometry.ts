@@ -5,6 +5,19 @@ export type Colour = readonly [red: number, green: number, blue: number];
 /** [a, b, c, d, e, f]: the point (x, y) of the result comes from (ax + by + c, dx + ey + f) of the picture. */
 type Matrix = readonly [number, number, number, number, number, number];
 
+/** Exchanges left and right. */
+export function flip({ rgb, width, height }: Picture): Picture {
+  const result = new Uint8Array(rgb.length);
+  for (let at = 0; at < rgb.length; at += 3) {
+    const x = (at / 3) % width;
+    const from = at + 3 * (width - 1 - 2 * x);
+    result[at] = rgb[from] as number;
+    result[at + 1] = rgb[from + 1] as number;
+    result[at + 2] = rgb[from + 2] as number;
+  }
+  return { rgb: result, width, height };
+}
+
 /** Rotates a picture about its middle. @param degrees counter-clockwise */
 export function rotate(picture: Picture, degrees: number, fill: Colour): Picture {
   const angle = -(((degrees % 360) + 360) % 360) * (Math.PI / 180);

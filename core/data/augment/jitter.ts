@@ -2,7 +2,7 @@ import type { RandomStream } from '../../base/random.js';
 import type { Picture } from '../picture.js';
 import { greyscale, saturation } from './blend.js';
 import { gaussianBlur } from './blur.js';
-import { flip } from './flip.js';
+import { flip } from './geometry.js';
 import { hue } from './hue.js';
 import { brightness, contrast, solarize } from './lookup.js';
 

@@ -1,6 +1,5 @@
 import type { Picture } from '../picture.js';
-import { blendWith } from './blend.js';
-import { luma } from './luma.js';
+import { blendWith, luma } from './blend.js';
 
 /*
  * What maps each value to another one, with Pillow's arithmetic (ImageOps, ImageEnhance): tables of 256 values.
