@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { UNFINISHED, writeFileAtomically } from './atomic.js';
-import { explainWriteError, isSystemError, UserError } from './errors.js';
+import { explainWriteError, isMissing, isSystemError, UserError } from './errors.js';
 import { judgeOwner, type LockOwner, parseOwner, thisProcess } from './lock-owner.js';
 
 /** How messages speak of what a lock keeps to one process: 'the run', 'training it'. */
@@ -20,6 +21,8 @@ const BRIEF_MS = 60_000;
 const WRITING_MS = 300;
 /** Tries to take a lock that others take and release at the same time. */
 const ATTEMPTS = 1000;
+/** Of them, those in which an announcement may vanish. */
+const VANISHED = 50;
 
 /**
  * A lock file, which names the process that holds the lock. It is made by a hard link, which fails where the name exists, so
@@ -48,6 +51,8 @@ export class FileLock {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const nonce = randomBytes(6).toString('hex');
       const holder = await take(this.path, nonce, isVoid).catch((error: unknown) => {
+        // Whoever has the lock now may have removed what was left of others.
+        if (isMissing(error) && attempt < VANISHED && existsSync(dirname(this.path))) return 'again' as const;
         throw explainWriteError(error, this.path);
       });
       if (holder === 'taken') {
