@@ -43,6 +43,9 @@ export async function runMaskPreview(
   await startEngine('cpu');
   const { extensions } = selectPlugins(definition, options, plugins);
   const { method } = createMethod(definition, options, extensions);
+  if (Object.keys(method.masks).length === 0) {
+    throw new UserError(`${definition.title} draws no masks`, { remedy: 'choose another --method' });
+  }
   await writeMaskPreview(out, method, options, pictures, step);
   console.line(`${out}: masks of step ${step} on ${pictures.length} pictures from ${collection.description}`);
   for (const line of definition.describeMasks?.(options) ?? []) console.line(line);

@@ -7,11 +7,6 @@ import { type LoadedPlugins, loadPlugins } from '../core/plugins/load.js';
 import { selectPlugins } from '../core/plugins/selected.js';
 import { BUILT_IN_PLUGINS } from '../plugins/index.js';
 
-/** The data sets of the built-in plugins and of those that the user named. */
-export async function dataSetsWith(names: readonly string[]): Promise<readonly DataSet[]> {
-  return (await pluginsWith(names)).flatMap((plugin) => plugin.dataSets ?? []);
-}
-
 /** The subcommands of the plugins that the configuration of the current folder names. */
 export async function pluginCommands(): Promise<readonly Command[]> {
   return (await configuredPlugins()).flatMap((plugin) => plugin.commands?.((name) => new Command(name)) ?? []);

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
-import { METHODS } from '../core/methods/registry.js';
 import { findRuns } from '../core/run/runs.js';
 import { runsText } from '../core/run/runs-text.js';
+import { configuredPlugins, methodsOf } from './plugins.js';
 
 /** Where runs are looked for first. */
 const USUAL = 'runs';
@@ -9,7 +9,8 @@ const USUAL = 'runs';
 /** Prints the runs in a folder. */
 export async function listRuns(given: string | null, json: boolean): Promise<void> {
   const folder = given ?? (existsSync(USUAL) ? USUAL : '.');
-  const runs = await findRuns(folder, METHODS, (reason) => process.stderr.write(`left out: ${reason}\n`));
+  const methods = methodsOf(await configuredPlugins());
+  const runs = await findRuns(folder, methods, (reason) => process.stderr.write(`left out: ${reason}\n`));
   if (json) process.stdout.write(`${JSON.stringify({ folder, runs })}\n`);
   else if (runs.length > 0) process.stdout.write(`${runsText(runs)}\n`);
   else process.stderr.write(`there are no runs in ${folder === '.' ? 'the current folder' : folder}\n`);

@@ -38,10 +38,7 @@ export const ENGINE_INSTALL_OPTIONS = {
     help: 'of tensorflow: the package index',
     automatic: '$PIP_INDEX_URL, or the Python Package Index',
   }),
-  platform: words({
-    spaced: true,
-    help: 'of onnx: whose libraries, such as linux-x64; none: those of this machine',
-  }),
+  platform: words({ spaced: true, help: 'of onnx: whose libraries, such as linux-x64; none: those of this machine' }),
   ifAbsent: flag('of onnx: only where one of them is not there'),
 };
 

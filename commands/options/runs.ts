@@ -94,17 +94,10 @@ export const BENCH_OPTIONS = {
       help: "the run's options, by the names that they have in files: decoderDepth=4,ema=0.99",
     }),
     steps: integer({ default: 7, min: 1, help: 'steps that are timed, after two that are not' }),
-    microBatchSize: like(OPTIONS.microBatchSize, {
-      help: 'images computed at once',
-      automatic: 'the whole batch',
-    }),
+    microBatchSize: like(OPTIONS.microBatchSize, { help: 'images computed at once', automatic: 'the whole batch' }),
   }),
   ...grouped(LOADING, {
-    data: words({
-      what: 'data',
-      spaced: true,
-      help: 'folders of images, lists, shards, or the name of a data set',
-    }),
+    data: words({ what: 'data', spaced: true, help: 'folders of images, lists, shards, or the name of a data set' }),
     batchSize: { ...OPTIONS.batchSize, min: 1, help: 'images a batch' },
     imageSize: { ...OPTIONS.imageSize, help: 'side of the crops' },
     batches: integer({ default: 30, min: 1, help: 'batches that are timed, after three that are not' }),

@@ -307,7 +307,7 @@ test.serial('what the user got wrong ends with exit code 2, one message and noth
       ['shapes', '--image-size', '32', '--patch-size', '4', '--min-keep', '50'],
       /masks are impossible[\s\S]*--min-keep 9/,
     ],
-    [['shapes', '--batch-size', 'many'], /batchSize \(--batch-size\) in the command line cannot be "many"/],
+    [['shapes', '--batch-size', 'many'], /--batch-size cannot be "many"/],
     [['shapes:10', '--batch-size', '64'], /a batch of 64 images is more than the 10/],
     [['shapes', '--config', join(folder, 'no.yaml')], /no\.yaml does not exist/],
     [['shapes', '--engine', 'tensorflow-gpu'], /the engine tensorflow-gpu is not available[\s\S]*--engine auto/],

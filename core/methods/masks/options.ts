@@ -18,13 +18,7 @@ export const MULTIBLOCK_OPTIONS = {
     open: true,
     help: 'fraction of the image that a target block covers',
   }),
-  targetAspect: interval({
-    group,
-    default: [0.75, 1.5],
-    min: 0,
-    open: true,
-    help: 'height / width of a target block',
-  }),
+  targetAspect: interval({ group, default: [0.75, 1.5], min: 0, open: true, help: 'height / width of a target block' }),
   contextBlocks: integer({ group, default: 1, min: 1, max: 16, help: 'context blocks an image' }),
   contextScale: interval({
     group,
