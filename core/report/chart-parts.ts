@@ -1,6 +1,6 @@
 import type { ScaleContinuousNumeric } from 'd3-scale';
 import { COLOURS } from './colours.js';
-import { escapeXml, FONT } from './picture.js';
+import { escapeXml } from './picture.js';
 
 /** Where something stands in a picture, in pixels. */
 export interface Box {
@@ -19,16 +19,6 @@ const TEXT_COLOUR = '#222222';
 const TICK = 5;
 /** Width of a letter of the font in the mean, as a part of its size. */
 const LETTER = 0.55;
-
-/** A whole picture on white. */
-export function drawing(width: number, height: number, parts: readonly string[]): string {
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="${FONT}">`,
-    '<rect width="100%" height="100%" fill="#ffffff"/>',
-    ...parts,
-    '</svg>',
-  ].join('\n');
-}
 
 export interface TextStyle {
   size?: number;

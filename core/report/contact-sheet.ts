@@ -1,6 +1,5 @@
-import sharp from 'sharp';
 import type { ExampleRow } from '../data/examples.js';
-import { escapeXml, FONT, writePicture } from './picture.js';
+import { drawing, escapeXml, pngAddress, writePicture } from './picture.js';
 
 /** Side of a picture and the space between two, in pixels. */
 const CELL = 88;
@@ -23,25 +22,22 @@ export async function writeContactSheet(
   rows: readonly ExampleRow[],
 ): Promise<void> {
   const columns = rows.length > ONE_COLUMN ? 2 : 1;
-  const high = Math.ceil(rows.length / columns);
-  const most = Math.max(...rows.map(({ pictures }) => pictures.length), 1);
-  const columnWidth = NAME + most * (CELL + GAP) - GAP;
+  const rowCount = Math.ceil(rows.length / columns);
+  const columnPictures = Math.max(...rows.map(({ pictures }) => pictures.length), 1);
+  const columnWidth = NAME + columnPictures * (CELL + GAP) - GAP;
   const width = 2 * MARGIN + columns * columnWidth + (columns - 1) * GUTTER;
-  const height = HEADER + high * (CELL + GAP) - GAP + MARGIN;
+  const height = HEADER + rowCount * (CELL + GAP) - GAP + MARGIN;
   const drawn = await Promise.all(
     rows.map(async (row, at) => {
-      const left = MARGIN + Math.floor(at / high) * (columnWidth + GUTTER);
-      const top = HEADER + (at % high) * (CELL + GAP);
+      const left = MARGIN + Math.floor(at / rowCount) * (columnWidth + GUTTER);
+      const top = HEADER + (at % rowCount) * (CELL + GAP);
       return `<g transform="translate(${left} ${top})">${await drawRow(row)}</g>`;
     }),
   );
-  await writePicture(
-    path,
-    `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="${width}" height="${height}" ` +
-      `font-family="${FONT}" font-size="13"><rect width="100%" height="100%" fill="white"/>` +
-      `<text x="${MARGIN}" y="30" font-size="17">${escapeXml(title)}</text>` +
-      `<text x="${MARGIN}" y="50" fill="#666666">${escapeXml(subtitle)}</text>${drawn.join('')}</svg>`,
-  );
+  const heading =
+    `<text x="${MARGIN}" y="30" font-size="17">${escapeXml(title)}</text>` +
+    `<text x="${MARGIN}" y="50" fill="#666666">${escapeXml(subtitle)}</text>`;
+  await writePicture(path, drawing(width, height, [heading, ...drawn], 13));
 }
 
 async function drawRow({ name, amount, pictures }: ExampleRow): Promise<string> {
@@ -50,24 +46,16 @@ async function drawRow({ name, amount, pictures }: ExampleRow): Promise<string> 
   const words = lines.map((line, at) => `<text y="${first + at * 16}">${escapeXml(line)}</text>`).join('');
   const below = `<text y="${first + lines.length * 16}" font-size="11" fill="#666666">${escapeXml(amount)}</text>`;
   const cells = await Promise.all(
-    pictures.map(async (picture, at) => {
+    pictures.map(async ({ side, rgb }, at) => {
       const left = NAME + at * (CELL + GAP);
+      const address = await pngAddress(rgb, side, CELL);
       return (
-        `<g transform="translate(${left} 0)"><image width="${CELL}" height="${CELL}" xlink:href="${await dataAddress(picture)}"/>` +
+        `<g transform="translate(${left} 0)"><image width="${CELL}" height="${CELL}" xlink:href="${address}"/>` +
         `<rect width="${CELL}" height="${CELL}" fill="none" stroke="#cccccc" stroke-width="0.75"/></g>`
       );
     }),
   );
   return words + below + cells.join('');
-}
-
-/** Small pictures are enlarged with their pixels to be seen, not blurred. */
-async function dataAddress({ side, rgb }: ExampleRow['pictures'][number]): Promise<string> {
-  const png = await sharp(rgb, { raw: { width: side, height: side, channels: 3 } })
-    .resize(CELL, CELL, { kernel: side < CELL ? 'nearest' : 'lanczos3' })
-    .png()
-    .toBuffer();
-  return `data:image/png;base64,${png.toString('base64')}`;
 }
 
 /** At most three lines, broken at spaces and underscores where there are some. */

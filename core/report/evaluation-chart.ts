@@ -2,11 +2,11 @@ import { scaleLinear } from 'd3-scale';
 import { UserError } from '../base/errors.js';
 import type { EvaluationResult } from '../eval/result.js';
 import { benchmarkOf, thousands } from './benchmarks.js';
-import { axisBelow, type Box, drawing, segment, text, titleAt, whisker, widthOf } from './chart-parts.js';
+import { axisBelow, type Box, segment, text, titleAt, whisker, widthOf } from './chart-parts.js';
 import { COLOURS } from './colours.js';
 import { computePanels } from './compute-chart.js';
 import { archName, groupBy, isPapers, methodName, networkRows } from './network-rows.js';
-import { writePicture } from './picture.js';
+import { drawing, writePicture } from './picture.js';
 import { MARK_WORDS, printable, shown } from './result-table.js';
 
 const WIDTH = 1240;

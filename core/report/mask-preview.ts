@@ -1,9 +1,9 @@
-import sharp from 'sharp';
 import { RandomStream } from '../base/random.js';
 import type { DrawnGroup, Method } from '../methods/method.js';
 import { gridSize, type ImageShape } from '../nn/sizes.js';
 import { CONTEXT_COLOUR, TARGET_COLOURS } from './colours.js';
-import { escapeXml, FONT, writePicture } from './picture.js';
+import { COVERAGE_SIDE, coverageOf, drawCoverage, masksOfImage, SCALE_WIDTH, square } from './mask-coverage.js';
+import { drawing, escapeXml, pngAddress, writePicture } from './picture.js';
 
 /** A picture whose masks are to be shown. */
 export interface PreviewPicture {
@@ -19,8 +19,6 @@ const LABEL = 24;
 const HEADER = 76;
 /** The edge of a picture, which may be white. */
 const FRAME = `<rect width="${CELL}" height="${CELL}" fill="none" stroke="#cccccc" stroke-width="0.75"/>`;
-/** Images over which the heat maps count, in whole batches, and the fewest batches. */
-const COUNTED = { images: 1000, steps: 8 };
 /** Opacity of what the encoder does not see. */
 const HIDDEN = 0.12;
 
@@ -39,77 +37,36 @@ export interface MaskDrawing extends ImageShape {
 export async function writeMaskPreview(
   path: string,
   method: Pick<Method, 'draw' | 'masks'>,
-  drawing: MaskDrawing,
+  settings: MaskDrawing,
   pictures: readonly PreviewPicture[],
   step: number,
 ): Promise<void> {
   const draw = (number: number, images: number) =>
-    method.draw?.(new RandomStream(drawing.seed, 'masks', number), images).groups ?? [];
-  const batchSize = Math.max(drawing.batchSize, pictures.length);
+    method.draw?.(new RandomStream(settings.seed, 'masks', number), images).groups ?? [];
+  const batchSize = Math.max(settings.batchSize, pictures.length);
   const groups = draw(step, batchSize);
   const cells = groups.flatMap((group) => cellsByImage(method.masks, group));
-  const grid = gridSize(drawing);
+  const grid = gridSize(settings);
   const columns = 1 + (cells[0]?.length ?? 0);
-  const maps = coverageOf(method.masks, drawing, grid ** 2, draw);
-  const width = Math.max(GAP + columns * (CELL + GAP), maps.length * (2 * CELL + 120));
+  const maps = coverageOf(method.masks, settings.batchSize, grid ** 2, draw);
+  const width = Math.max(GAP + columns * (CELL + GAP), maps.length * (COVERAGE_SIDE + SCALE_WIDTH));
   const rows = await Promise.all(
     pictures.map((picture, image) =>
-      drawRow(picture, image, drawing.imageSize, grid, cells[image] ?? [], HEADER + image * (CELL + LABEL + GAP)),
+      drawRow(picture, image, settings.imageSize, grid, cells[image] ?? [], HEADER + image * (CELL + LABEL + GAP)),
     ),
   );
   const bottom = HEADER + pictures.length * (CELL + LABEL + GAP);
-  const height = bottom + 2 * CELL + 90;
-  const title = `Masks of step ${step}, seed ${drawing.seed}: grid ${grid} x ${grid}, ${describeGroups(groups)}`;
-  await writePicture(
-    path,
-    `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="${width}" height="${height}" ` +
-      `font-family="${FONT}" font-size="12"><rect width="100%" height="100%" fill="white"/>` +
-      `<text x="${GAP}" y="26" font-size="17">${escapeXml(title)}</text>${drawLegend(cells[0] ?? [])}` +
-      `${rows.join('')}${drawCoverage(maps, grid, bottom + 20)}</svg>`,
-  );
+  const height = bottom + COVERAGE_SIDE + 90;
+  const title = `Masks of step ${step}, seed ${settings.seed}: grid ${grid} x ${grid}, ${describeGroups(groups)}`;
+  const heading = `<text x="${GAP}" y="26" font-size="17">${escapeXml(title)}</text>${drawLegend(cells[0] ?? [])}`;
+  const parts = [heading, ...rows, drawCoverage(maps, grid, GAP, bottom + 20)];
+  await writePicture(path, drawing(width, height, parts));
 }
 
 function describeGroups(groups: readonly DrawnGroup[]): string {
   const images = groups.map(({ imageCount }) => imageCount);
   const total = images.reduce((sum, count) => sum + count, 0);
   return `batch of ${total}${groups.length > 1 ? ` cut in groups of ${Math.max(...images)}` : ''}`;
-}
-
-/** How often each patch is in a mask of a kind. */
-interface CoverageMap {
-  title: string;
-  /** Mean number of masks an image that hold the patch, row by row over the grid. */
-  values: Float64Array;
-}
-
-/** Counts over the first images of training, batch by batch from step 1. */
-function coverageOf(
-  masks: Method['masks'],
-  { batchSize }: MaskDrawing,
-  patches: number,
-  draw: (step: number, images: number) => readonly DrawnGroup[],
-): CoverageMap[] {
-  const steps = Math.max(COUNTED.steps, Math.ceil(COUNTED.images / batchSize));
-  const images = steps * batchSize;
-  const maps = Object.entries(masks).map(([name, { title }]) => {
-    return {
-      name,
-      title: `masks '${title}' that hold the patch, an image, of ${images}`,
-      values: new Float64Array(patches),
-    };
-  });
-  for (let step = 1; step <= steps; step++) {
-    for (const group of draw(step, batchSize)) {
-      for (const { name, values } of maps) {
-        for (let image = 0; image < group.imageCount; image++) {
-          for (const mask of masksOfImage(group, name, image)) {
-            for (const patch of mask) values[patch] = (values[patch] as number) + 1 / images;
-          }
-        }
-      }
-    }
-  }
-  return maps;
 }
 
 /** One masked view of a picture. */
@@ -129,12 +86,8 @@ async function drawRow(
   cells: readonly Cell[],
   top: number,
 ): Promise<string> {
-  const raw = { width: imageSize, height: imageSize, channels: 3 as const };
-  const png = await sharp(rgb, { raw })
-    .resize(2 * CELL, 2 * CELL, { kernel: imageSize < CELL ? 'nearest' : 'lanczos3' })
-    .png()
-    .toBuffer();
-  const definition = `<defs><image id="p${row}" width="${CELL}" height="${CELL}" xlink:href="data:image/png;base64,${png.toString('base64')}"/></defs>`;
+  const address = await pngAddress(rgb, imageSize, 2 * CELL, imageSize < CELL);
+  const definition = `<defs><image id="p${row}" width="${CELL}" height="${CELL}" xlink:href="${address}"/></defs>`;
   const whole = `<g transform="translate(${GAP} ${top})"><use xlink:href="#p${row}"/>${FRAME}${caption(shorten(name))}</g>`;
   const masked = cells.map((cell, at) => {
     const left = GAP + (at + 1) * (CELL + GAP);
@@ -180,59 +133,6 @@ function drawLegend(cells: readonly Cell[]): string {
   return parts.join('');
 }
 
-/** Heat maps side by side with a scale each. */
-function drawCoverage(maps: readonly CoverageMap[], grid: number, top: number): string {
-  const side = 2 * CELL;
-  return maps
-    .map(({ title, values }, at) => {
-      const largest = Math.max(...values, Number.MIN_VALUE);
-      const cells = [...values].map((value, patch) => square(patch, grid, side / grid, heat(value / largest))).join('');
-      const left = GAP + at * (side + 120);
-      return (
-        `<g transform="translate(${left} ${top + 20})"><text y="-8" font-size="13">${escapeXml(title)}</text>${cells}` +
-        `${drawScale(side, Math.min(...values), largest)}</g>`
-      );
-    })
-    .join('');
-}
-
-function drawScale(side: number, smallest: number, largest: number): string {
-  const steps = 40;
-  const bars = Array.from({ length: steps }, (_, at) => {
-    const y = side - ((at + 1) * side) / steps;
-    return `<rect x="${side + 12}" y="${y}" width="14" height="${side / steps + 0.5}" fill="${heat((at + 0.5) / steps)}"/>`;
-  });
-  const tick = (y: number, text: string) => `<text x="${side + 32}" y="${y}">${text}</text>`;
-  return (
-    bars.join('') +
-    tick(10, largest.toFixed(2)) +
-    tick(side, '0.00') +
-    `<text y="${side + 18}">from ${smallest.toFixed(3)} to ${largest.toFixed(3)}</text>`
-  );
-}
-
-/** Dark blue over grey to yellow, as in cividis: readable without colour vision. */
-function heat(value: number): string {
-  const stops = [
-    [0, 32, 77],
-    [64, 77, 107],
-    [124, 123, 120],
-    [188, 175, 111],
-    [255, 234, 70],
-  ] as const;
-  const place = Math.min(0.999999, Math.max(0, value)) * (stops.length - 1);
-  const [from, to] = [stops[Math.floor(place)], stops[Math.floor(place) + 1]] as [readonly number[], readonly number[]];
-  const mixed = from.map((start, colour) => Math.round(start + ((to[colour] as number) - start) * (place % 1)));
-  return `rgb(${mixed.join(',')})`;
-}
-
-function square(patch: number, grid: number, side: number, fill?: string): string {
-  const x = (patch % grid) * side;
-  const y = Math.floor(patch / grid) * side;
-  // A little wider than the patch, so that no seam shows between neighbours.
-  return `<rect x="${x}" y="${y}" width="${side + 0.3}" height="${side + 0.3}"${fill ? ` fill="${fill}"` : ''}/>`;
-}
-
 function caption(text: string, colour = '#333333'): string {
   return `<text y="${CELL + 16}" fill="${colour}">${escapeXml(text)}</text>`;
 }
@@ -260,19 +160,4 @@ function cellsByImage(masks: Method['masks'], group: DrawnGroup): Cell[][] {
       });
     });
   });
-}
-
-/** The patches of an image's masks of a name: lists of indices, or values [B, N, 1] that are not 0. */
-function masksOfImage({ masks, values, imageCount }: DrawnGroup, name: string, image: number): Set<number>[] {
-  const mask = masks[name];
-  if (mask) {
-    return Array.from({ length: mask.maskCount }, (_, number) => {
-      const start = (number * imageCount + image) * mask.tokenCount;
-      return new Set(mask.indices.subarray(start, start + mask.tokenCount));
-    });
-  }
-  const numbers = values?.[name]?.values ?? new Float32Array();
-  const patchCount = numbers.length / imageCount;
-  const own = numbers.subarray(image * patchCount, (image + 1) * patchCount);
-  return [new Set([...own.keys()].filter((patch) => own[patch] !== 0))];
 }

@@ -5,7 +5,6 @@ import {
   axisLeft,
   type Box,
   dot,
-  drawing,
   line,
   type Point,
   text,
@@ -13,7 +12,7 @@ import {
   widthOf,
 } from '../report/chart-parts.js';
 import { COLOURS } from '../report/colours.js';
-import { writePicture } from '../report/picture.js';
+import { drawing, writePicture } from '../report/picture.js';
 import type { RunFolder } from './run-folder.js';
 import { type LogRow, readRunLog } from './run-log.js';
 
