@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { UserError } from '../base/errors.js';
+import { mapValues } from '../base/map-values.js';
 import { tryJson } from '../base/text.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import type { Method, Tensors } from '../methods/method.js';
@@ -94,11 +95,11 @@ export async function loadCheckpoint(path: string, model: RecordedModel, shapes:
   if (!isSame(said.data.model, model)) throw otherModel(path, `its model is ${file.metadata.model}`);
   const read = (prefix: string, group: ParameterShapes) => readGroup(path, file, prefix, group);
   const readNetworks = (prefix: string, networks: StateShapes['networks']) =>
-    mapEntries(networks, (network, group) => read(`${prefix}${network}.`, group));
+    mapValues(networks, (group, network) => read(`${prefix}${network}.`, group));
   const state = {
     step: said.data.step,
     networks: readNetworks('', shapes.networks),
-    slots: mapEntries(shapes.slots, (slot, networks) => readNetworks(`optimizer.${slot}.`, networks)),
+    slots: mapValues(shapes.slots, (networks, slot) => readNetworks(`optimizer.${slot}.`, networks)),
     own: read('state.', shapes.own),
   };
   return { state, memory: said.data.memory };
@@ -115,7 +116,7 @@ function groupsOf({ networks, slots, own }: TrainState): [prefix: string, tensor
 }
 
 function readGroup(path: string, file: TensorFile, prefix: string, shapes: ParameterShapes): Tensors {
-  return mapEntries(shapes, (name, shape): Tensor => {
+  return mapValues(shapes, (shape, name): Tensor => {
     const stored = file.tensors.get(prefix + name);
     if (!(stored?.data instanceof Float32Array) || stored.shape.join() !== shape.join()) {
       const received = stored ? `[${stored.shape}]` : 'not there';
@@ -138,11 +139,4 @@ function otherModel(path: string, difference: string): UserError {
     expected: 'a checkpoint of the model that the configuration describes',
     remedy: 'use the configuration that the checkpoint was trained with',
   });
-}
-
-function mapEntries<In, Out>(
-  entries: Readonly<Record<string, In>>,
-  make: (name: string, value: In) => Out,
-): Record<string, Out> {
-  return Object.fromEntries(Object.entries(entries).map(([name, value]) => [name, make(name, value)]));
 }

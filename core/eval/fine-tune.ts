@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { UserError } from '../base/errors.js';
+import { mapValues } from '../base/map-values.js';
 import { RandomStream } from '../base/random.js';
 import type { LabelledData } from '../contract/data-sets.js';
 import { readRandAugment } from '../data/augment/rand-augment.js';
@@ -106,7 +107,7 @@ async function tuneClassifier(
   const tested = testedEpochs(epochs, { train, test });
   const augment = readRandAugment(settings.randAugment);
   const reading = { ...views, batchSize, seed, epochs, augment };
-  let state = initialState(method, optimiser.slotNames, seed, initialNetworks(network, classes.length, settings));
+  let state = initialState(method, optimiser.slotNames, seed, startingNetworks(network, classes.length, settings));
   let ranks = new Int32Array();
   const curve: number[] = [];
   let step = 0;
@@ -136,7 +137,7 @@ async function tuneClassifier(
 }
 
 /** From where fine-tuning starts: a copy of the encoder, and a head of normal weights and no bias. */
-function initialNetworks(
+function startingNetworks(
   { encoder, size: { dim } }: FeatureNetwork,
   classes: number,
   { headStd, seed }: FineTuneSettings,
@@ -144,7 +145,7 @@ function initialNetworks(
   const stream = new RandomStream(seed, 'fine-tune/head');
   const weight = Float32Array.from({ length: classes * dim }, () => headStd * stream.normal());
   return {
-    encoder: Object.fromEntries(Object.entries(encoder).map(([name, tensor]) => [name, tensor.clone()])),
+    encoder: mapValues(encoder, (tensor) => tensor.clone()),
     head: { weight: tf.tensor2d(weight, [classes, dim]), bias: tf.zeros([classes]) },
   };
 }

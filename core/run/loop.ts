@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Console } from '../base/console.js';
 import { reasonOf } from '../base/errors.js';
+import { mapValues } from '../base/map-values.js';
 import { round } from '../base/rounding.js';
 import type { RecordedModel } from '../checkpoint/checkpoint.js';
 import { keepEpoch } from '../checkpoint/save.js';
@@ -207,8 +208,7 @@ function stepSettings({ method, options }: Run) {
 }
 
 function stepRates(step: number, { method, options }: Run, length: RunLength): StepRates {
-  const own = Object.entries(method.rates).map(([name, rate]) => [name, rate(step, length)]);
-  return { ...ratesAt(step, options, length), ...Object.fromEntries(own) };
+  return { ...ratesAt(step, options, length), ...mapValues(method.rates, (rate) => rate(step, length)) };
 }
 
 /** What is logged of a draw: 'contextPatches' of the mask `context`, and what the method adds. */

@@ -1,3 +1,4 @@
+import { mapValues } from '../base/map-values.js';
 import { RandomStream } from '../base/random.js';
 import { round } from '../base/rounding.js';
 import type { Options } from '../config/schema.js';
@@ -67,7 +68,7 @@ export async function runBenchmark(
   const rates = {
     learningRate: 1e-3,
     weightDecay: 0.04,
-    ...Object.fromEntries(Object.entries(method.rates).map(([name, rate]) => [name, rate(1, LENGTH)])),
+    ...mapValues(method.rates, (rate) => rate(1, LENGTH)),
   };
   let state = initialState(method, optimiser.slotNames, 0);
   const seconds: number[] = [];

@@ -1,3 +1,4 @@
+import { mapValues } from '../base/map-values.js';
 import { RandomStream } from '../base/random.js';
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
@@ -91,11 +92,7 @@ function cloned<Kept extends Record<string, Tensors>>(kept: Kept): Kept {
 }
 
 function mapTensors<Kept extends Record<string, Tensors>>(kept: Kept, make: (tensor: Tensor) => Tensor): Kept {
-  const entries = Object.entries(kept).map(([group, tensors]) => [
-    group,
-    Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, make(tensor)])),
-  ]);
-  return Object.fromEntries(entries) as Kept;
+  return mapValues(kept, (tensors) => mapValues(tensors, make)) as Kept;
 }
 
 /** Value of a scalar function of networks, and its gradients. */

@@ -1,3 +1,4 @@
+import { mapValues } from '../base/map-values.js';
 import { RandomStream } from '../base/random.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import type { Method, Networks, Tensors } from '../methods/method.js';
@@ -23,12 +24,12 @@ export interface StateShapes {
 }
 
 export function stateShapes({ networks: specs, state }: Method, slotNames: readonly string[]): StateShapes {
-  const networks = mapEntries(specs, (_, { shapes }) => shapes);
+  const networks = mapValues(specs, ({ shapes }) => shapes);
   const trained = Object.fromEntries(Object.entries(networks).filter(([name]) => specs[name]?.role.by === 'gradient'));
   return {
     networks,
     slots: Object.fromEntries(slotNames.map((slot) => [slot, trained])),
-    own: mapEntries(state?.initial ?? {}, (_, { shape }) => shape),
+    own: mapValues(state?.initial ?? {}, ({ shape }) => shape),
   };
 }
 
@@ -46,12 +47,7 @@ export function initialState(
     step: 0,
     networks,
     slots: Object.fromEntries(slotNames.map((slot) => [slot, mapNetworks(trainedOf(method, networks), zerosLike)])),
-    own: Object.fromEntries(
-      Object.entries(method.state?.initial ?? {}).map(([name, { shape, values }]) => [
-        name,
-        tf.tensor(values, [...shape]),
-      ]),
-    ),
+    own: mapValues(method.state?.initial ?? {}, ({ shape, values }): Tensor => tf.tensor(values, [...shape])),
   };
 }
 
@@ -61,12 +57,12 @@ export function initialNetworks({ networks }: Pick<Method, 'networks'>, seed: nu
   for (const [name, { shapes, role, init = initialValue }] of Object.entries(networks)) {
     if (role.by === 'ema') continue;
     const stream = new RandomStream(seed, `init/${name}`);
-    made[name] = mapEntries(shapes, (parameter, shape) => tf.tensor(init(parameter, shape, stream), [...shape]));
+    made[name] = mapValues(shapes, (shape, parameter) => tf.tensor(init(parameter, shape, stream), [...shape]));
   }
   for (const [name, { shapes, role }] of Object.entries(networks)) {
     if (role.by !== 'ema') continue;
     const followed = made[role.of] as Parameters;
-    made[name] = mapEntries(shapes, (parameter) => (followed[parameter] as Tensor).clone());
+    made[name] = mapValues(shapes, (_, parameter) => (followed[parameter] as Tensor).clone());
   }
   return made;
 }
@@ -84,16 +80,9 @@ export function* tensorsOf(networks: Networks): Generator<[network: string, name
 }
 
 export function mapNetworks(networks: Networks, make: (tensor: Tensor) => Tensor): Networks {
-  return mapEntries(networks, (_, parameters) => mapEntries(parameters, (_, tensor) => make(tensor)));
+  return mapValues(networks, (parameters) => mapValues(parameters, make));
 }
 
 function zerosLike(tensor: Tensor): Tensor {
   return tf.zeros(tensor.shape);
-}
-
-function mapEntries<In, Out>(
-  entries: Readonly<Record<string, In>>,
-  make: (name: string, value: In) => Out,
-): Record<string, Out> {
-  return Object.fromEntries(Object.entries(entries).map(([name, value]) => [name, make(name, value)]));
 }

@@ -1,3 +1,4 @@
+import { mapValues } from '../base/map-values.js';
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import type { Method, Tensors } from '../methods/method.js';
@@ -115,7 +116,7 @@ function summary(method: Method, { loss, terms, rows, gradients }: Gradients): S
   return tf.tidy(() => ({
     loss: loss.clone(),
     gradientNorm: globalNorm([...tensorsOf(gradients)].map(([, , tensor]) => tensor)),
-    terms: Object.fromEntries(Object.entries(terms).map(([name, term]) => [name, term.clone()])),
+    terms: mapValues(terms, (term) => term.clone()),
     logs: Object.fromEntries(method.logs.map((log) => [log.name, log.compute(rows[log.name] as Tensor)])),
   }));
 }

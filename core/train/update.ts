@@ -1,3 +1,4 @@
+import { mapValues } from '../base/map-values.js';
 import type { Tensor } from '../engine/tf.js';
 import type { Method, Networks } from '../methods/method.js';
 import type { Optimiser } from '../optim/optimiser.js';
@@ -70,8 +71,4 @@ function followersOf({ networks }: Pick<Method, 'networks'>, network: string): {
   return Object.entries(networks).flatMap(([name, { role }]) =>
     role.by === 'ema' && role.of === network ? [{ name, decay: role.decay }] : [],
   );
-}
-
-function mapValues<In, Out>(entries: Readonly<Record<string, In>>, make: (value: In) => Out): Record<string, Out> {
-  return Object.fromEntries(Object.entries(entries).map(([name, value]) => [name, make(value)]));
 }
