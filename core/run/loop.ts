@@ -29,7 +29,7 @@ import type { StopSignal, StopSignalName } from './interrupt.js';
 import type { Verdicts } from './monitors.js';
 import type { ResumePoint } from './resume-point.js';
 import type { RunFolder } from './run-folder.js';
-import { type LogColumns, type MonitorColumns, openRunLog } from './run-log.js';
+import { logColumns, openRunLog } from './run-log.js';
 import { RunWatch, type Spread } from './run-watch.js';
 import { CheckpointSaving, isKept } from './saving.js';
 import { withAdvice } from './step-advice.js';
@@ -107,7 +107,7 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
     signal: stop.aborted,
   };
   const batches = loadBatches(images, loading, run.skipped, firstStep, totalSteps);
-  const monitors = columnsOf(run.monitors);
+  const monitors = run.monitors.map(({ item }) => item).filter(({ values }) => values.length > 0);
   const { log, missing } = await openRunLog(
     folder,
     firstStep,
@@ -215,19 +215,6 @@ function stepRates(step: number, { method, options }: Run, length: RunLength): S
 function numbersOf({ groups, logs }: BatchDraw): Readonly<Record<string, number>> {
   const patches = Object.entries(meanPatches(groups)).map(([name, count]) => [`${name}Patches`, count]);
   return { ...Object.fromEntries(patches), ...logs };
-}
-
-function logColumns({ terms, logs, rates }: Method, drawn: Readonly<Record<string, number>>): LogColumns {
-  return {
-    terms: terms.map(({ name }) => name),
-    method: [...Object.keys(drawn), ...logs.map(({ name }) => name)],
-    rates: ['learningRate', 'weightDecay', ...Object.keys(rates)],
-  };
-}
-
-/** The monitors that have values, for the log. */
-function columnsOf(monitors: Run['monitors']): MonitorColumns[] {
-  return monitors.map(({ item }) => item).filter(({ values }) => values.length > 0);
 }
 
 /** The images of the next step; null where the run is asked to stop while they are waited for. */

@@ -3,17 +3,15 @@ import type { Console } from '../base/console.js';
 import { reasonOf, UserError } from '../base/errors.js';
 import { checkOutside } from '../base/folders.js';
 import type { FileLock } from '../base/lock.js';
-import { PROGRAM } from '../base/program.js';
 import type { RecordedModel } from '../checkpoint/checkpoint.js';
 import { latestCheckpoint } from '../checkpoint/names.js';
-import { compareWithRun, newRunRecord, type RunRecord, readRunRecord, writeRunRecord } from '../config/record.js';
+import { compareWithRun, newRunRecord, readRunRecord } from '../config/record.js';
 import { placeOf, type ResolvedOptions } from '../config/resolve.js';
 import type { Options } from '../config/schema.js';
 import { learningRateSchedule, microBatchSizeOf } from '../config/settings.js';
-import type { DataSet, ImageCollection } from '../contract/data-sets.js';
-import { cropSettings } from '../data/crop.js';
+import type { DataSet } from '../contract/data-sets.js';
 import { keepListing, listingFrom } from '../data/listing/kept.js';
-import { cropsOfStep, requireOneBatch, stepsPerEpoch } from '../data/loader.js';
+import { requireOneBatch, stepsPerEpoch } from '../data/loader.js';
 import { openData } from '../data/open.js';
 import { SkippedImages } from '../data/skipped.js';
 import { type AtOnce, outOfMemory } from '../engine/memory.js';
@@ -22,14 +20,14 @@ import { checkMethodOptions, createMethod } from '../methods/create.js';
 import type { Method, MethodDefinition } from '../methods/method.js';
 import { createOptimiser } from '../optim/create.js';
 import type { Plugin } from '../plugins/plugin.js';
-import { recordOf, requireRecorded, type SelectedPlugins, selectPlugins } from '../plugins/selected.js';
-import { writeMaskPreview } from '../report/mask-preview.js';
+import { recordOf, requireRecorded, selectPlugins } from '../plugins/selected.js';
 import { chooseMicroBatchSize, groupSize } from '../train/memory.js';
 import { announce } from './announce.js';
+import { beginRun, checkNewRun, continueRun, requireSameImages } from './begin.js';
 import type { StopSignal } from './interrupt.js';
 import { drawCurves, type LoopResult, runLoop } from './loop.js';
 import { freshStart, readResumePoint } from './resume-point.js';
-import { checkFolder, createRunFolder, openRunFolder, type RunFolder, runFolder, runLock } from './run-folder.js';
+import { openRunFolder, runFolder, runLock } from './run-folder.js';
 import { endRunState, writeRunState } from './run-state.js';
 
 /** What is to be trained, and how the program is to behave about it. */
@@ -61,9 +59,6 @@ export interface PretrainSummary extends LoopResult {
   /** The newest checkpoint; null where none was saved yet. */
   checkpoint: string | null;
 }
-
-/** Pictures in masks.png. */
-const PREVIEWED = 4;
 
 /**
  * Trains a model, from the beginning or from the newest checkpoint of its run folder.
@@ -114,7 +109,7 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
     newRunRecord(definition, asked, microBatchSizeOf(options), engine, images, recordOf(selected));
   const folder = record
     ? await continueRun(out, asked, record, selected)
-    : await beginRun(request, out, newRecord(), images, lock, method);
+    : await beginRun(out, request.force, newRecord(), images, lock, method);
   await keepListing(images, listing);
   const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
   const totalSteps = options.epochs * stepsPerEpoch(images.length, options.batchSize);
@@ -198,67 +193,4 @@ function outOf({ resolved }: PretrainRequest): string {
 function requireOutside(out: string, data: readonly string[], dataSets: readonly DataSet[]): void {
   const names = dataSets.map(({ name }) => name);
   checkOutside(out, data, names);
-}
-
-/** Refuses a folder that is not free, or that a run is to be deleted from which is none. */
-async function checkNewRun(
-  out: string,
-  force: boolean,
-  lock: FileLock,
-  methodsWith: (plugins: readonly string[]) => Promise<readonly MethodDefinition[]>,
-): Promise<void> {
-  await checkFolder(out, force);
-  await lock.check();
-  const { config } = runFolder(out);
-  if (!existsSync(config)) return;
-  await readRunRecord(config, methodsWith).catch((error: unknown) => {
-    if (!(error instanceof UserError)) throw error;
-    throw new UserError(`${out} holds files, but no run that --force could delete: ${error.message}`, {
-      expected: `a folder whose config.yaml was written by ${PROGRAM} pretrain`,
-      remedy: 'choose another --out, or empty the folder yourself',
-    });
-  });
-}
-
-function requireSameImages(images: ImageCollection, { run }: RunRecord, out: string): void {
-  if (run.data.fingerprint === images.fingerprint) return;
-  throw new UserError(`the images in ${images.description} are not those that the run in ${out} was trained on`, {
-    expected: 'the same files, by name and size',
-    remedy: 'put them back as they were, name the folder where they are now, or start a new run',
-  });
-}
-
-/** Makes the folder of a new run, with its record and the masks of the first step on the crops that it learns from. */
-async function beginRun(
-  { force }: PretrainRequest,
-  out: string,
-  record: RunRecord,
-  images: ImageCollection,
-  lock: FileLock,
-  method: Method,
-): Promise<RunFolder> {
-  const { options } = record;
-  const unreadable: [name: string, reason: string][] = [];
-  const note = { add: (name: string, reason: string) => unreadable.push([name, reason]) };
-  const crops = await cropsOfStep(images, { ...options, ...cropSettings(options) }, note, 1, PREVIEWED);
-  const folder = await createRunFolder(out, force, lock);
-  await writeRunRecord(folder.config, record);
-  const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
-  for (const [name, reason] of unreadable) skipped.add(name, reason);
-  await writeMaskPreview(folder.masks, method, options, crops, 1);
-  return folder;
-}
-
-/** Records what was given anew: where the images are now, for one. */
-async function continueRun(
-  out: string,
-  options: Options,
-  { method, run, options: recorded }: RunRecord,
-  selected: SelectedPlugins,
-): Promise<RunFolder> {
-  const folder = runFolder(out);
-  if (JSON.stringify(options) !== JSON.stringify(recorded)) {
-    await writeRunRecord(folder.config, { method, options, run: { ...run, broughtBy: recordOf(selected) } });
-  }
-  return folder;
 }

@@ -5,6 +5,7 @@ import { writeFileAtomically } from '../base/atomic.js';
 import { explainSystemError } from '../base/errors.js';
 import { linesOf, tryJson } from '../base/text.js';
 import type { Monitor } from '../contract/monitors.js';
+import type { Method } from '../methods/method.js';
 import type { MonitorValues } from './monitors.js';
 import type { RunFolder } from './run-folder.js';
 
@@ -70,6 +71,15 @@ const rowSchema: z.ZodType<LogRow> = z.object({
 
 /** The names of a method's numbers in the log. */
 export type LogColumns = Readonly<Record<'terms' | 'method' | 'rates', readonly string[]>>;
+
+/** @param drawn what is logged of a draw */
+export function logColumns({ terms, logs, rates }: Method, drawn: Numbers): LogColumns {
+  return {
+    terms: terms.map(({ name }) => name),
+    method: [...Object.keys(drawn), ...logs.map(({ name }) => name)],
+    rates: ['learningRate', 'weightDecay', ...Object.keys(rates)],
+  };
+}
 
 /** Appends rows to `log.jsonl` and `log.csv`. */
 export interface RunLog {

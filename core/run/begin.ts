@@ -1,0 +1,81 @@
+import { existsSync } from 'node:fs';
+import { UserError } from '../base/errors.js';
+import type { FileLock } from '../base/lock.js';
+import { PROGRAM } from '../base/program.js';
+import { type RunRecord, readRunRecord, writeRunRecord } from '../config/record.js';
+import type { Options } from '../config/schema.js';
+import type { ImageCollection } from '../contract/data-sets.js';
+import { cropSettings } from '../data/crop.js';
+import { cropsOfStep } from '../data/loader.js';
+import { SkippedImages } from '../data/skipped.js';
+import type { Method, MethodDefinition } from '../methods/method.js';
+import { recordOf, type SelectedPlugins } from '../plugins/selected.js';
+import { writeMaskPreview } from '../report/mask-preview.js';
+import { checkFolder, createRunFolder, type RunFolder, runFolder } from './run-folder.js';
+
+/** Pictures in masks.png. */
+const PREVIEWED = 4;
+
+/** Refuses a folder that is not free, or that a run is to be deleted from which is none. */
+export async function checkNewRun(
+  out: string,
+  force: boolean,
+  lock: FileLock,
+  methodsWith: (plugins: readonly string[]) => Promise<readonly MethodDefinition[]>,
+): Promise<void> {
+  await checkFolder(out, force);
+  await lock.check();
+  const { config } = runFolder(out);
+  if (!existsSync(config)) return;
+  await readRunRecord(config, methodsWith).catch((error: unknown) => {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(`${out} holds files, but no run that --force could delete: ${error.message}`, {
+      expected: `a folder whose config.yaml was written by ${PROGRAM} pretrain`,
+      remedy: 'choose another --out, or empty the folder yourself',
+    });
+  });
+}
+
+/** Refuses other images than those of the run. */
+export function requireSameImages(images: ImageCollection, { run }: RunRecord, out: string): void {
+  if (run.data.fingerprint === images.fingerprint) return;
+  throw new UserError(`the images in ${images.description} are not those that the run in ${out} was trained on`, {
+    expected: 'the same files, by name and size',
+    remedy: 'put them back as they were, name the folder where they are now, or start a new run',
+  });
+}
+
+/** Makes the folder of a new run, with its record and the masks of the first step on the crops that it learns from. */
+export async function beginRun(
+  out: string,
+  force: boolean,
+  record: RunRecord,
+  images: ImageCollection,
+  lock: FileLock,
+  method: Method,
+): Promise<RunFolder> {
+  const { options } = record;
+  const unreadable: [name: string, reason: string][] = [];
+  const note = { add: (name: string, reason: string) => unreadable.push([name, reason]) };
+  const crops = await cropsOfStep(images, { ...options, ...cropSettings(options) }, note, 1, PREVIEWED);
+  const folder = await createRunFolder(out, force, lock);
+  await writeRunRecord(folder.config, record);
+  const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
+  for (const [name, reason] of unreadable) skipped.add(name, reason);
+  await writeMaskPreview(folder.masks, method, options, crops, 1);
+  return folder;
+}
+
+/** Records what was given anew: where the images are now, for one. */
+export async function continueRun(
+  out: string,
+  options: Options,
+  { method, run, options: recorded }: RunRecord,
+  selected: SelectedPlugins,
+): Promise<RunFolder> {
+  const folder = runFolder(out);
+  if (JSON.stringify(options) !== JSON.stringify(recorded)) {
+    await writeRunRecord(folder.config, { method, options, run: { ...run, broughtBy: recordOf(selected) } });
+  }
+  return folder;
+}
