@@ -76,12 +76,12 @@ export async function loadWatchImages(
 }
 
 /**
- * An encoder's average-pooled features, row by row, [n, D].
+ * The features that are judged downstream: an encoder's patch tokens, averaged, row by row, [n, D].
  * @param images [n, S, S, 3]
  * @param together images that are encoded at once
  */
 export async function pooledFeatures(
-  { imageSize: side, encoder: { dim }, forward }: Backbone,
+  { imageSize: side, encoder: { dim }, features: featuresOf }: Backbone,
   encoder: Parameters,
   images: Float32Array,
   together: number,
@@ -93,7 +93,7 @@ export async function pooledFeatures(
     const to = Math.min(rows, from + together);
     const pooled: Tensor = tf.tidy(() => {
       const part = tf.tensor4d(images.subarray(from * pixels, to * pixels), [to - from, side, side, 3]);
-      return forward(encoder, part).mean(1); // [n, D]
+      return featuresOf(encoder, part, 1); // [n, D]
     });
     features.set(await pooled.data(), from * dim);
     pooled.dispose();

@@ -2,6 +2,7 @@ import { integer, number } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
 import { encoderSize } from '../../config/sizes.js';
 import { encoderPass } from '../../nn/cost.js';
+import { CPU_SMALL } from '../cpu-small.js';
 import { type EmaOptions, emaDecay, emaOptions } from '../ema-options.js';
 import { defineMethod, type OwnOptions } from '../method.js';
 import { data2vec } from './method.js';
@@ -72,19 +73,7 @@ export default defineMethod({
     },
     'cpu-small-data2vec': {
       summary: 'data2vec at the sizes of cpu-small',
-      options: {
-        imageSize: 64,
-        patchSize: 8,
-        dim: 128,
-        depth: 6,
-        heads: 4,
-        batchSize: 64,
-        epochs: 100,
-        cropScale: [0.6, 1],
-        layerScale: 0.1,
-        ema: 0.998,
-        finalEma: 1,
-      },
+      options: { ...CPU_SMALL, layerScale: 0.1, ema: 0.998, finalEma: 1 },
     },
   },
   architecture: () => ({ classToken: true, layerScale: true, relativePositions: true }),

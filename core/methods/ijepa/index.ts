@@ -80,12 +80,8 @@ export default defineMethod({
   },
 });
 
-function predictorSize({
-  arch,
-  heads,
-  predictorDim: dim,
-  predictorDepth: depth,
-}: Options & OwnOptions<typeof OPTIONS>) {
+function predictorSize(options: Options & OwnOptions<typeof OPTIONS>) {
+  const { arch, heads, predictorDim: dim, predictorDepth: depth } = options;
   const usual = ARCHITECTURES[arch];
   const predictor = { dim: usual.predictorDim, depth: usual.predictorDepth, heads: usual.heads };
   return decoderSize({ dim, depth, heads }, predictor, '--predictor-dim');

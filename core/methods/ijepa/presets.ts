@@ -1,4 +1,5 @@
 import type { Preset } from '../../config/schema.js';
+import { CPU_SMALL } from '../cpu-small.js';
 
 type Values = Preset['options'];
 
@@ -7,10 +8,7 @@ const SMALL: Values = {
   regularizer: 'vicreg',
   weightDecay: 0.05,
   finalWeightDecay: 0.05,
-  cropScale: [0.6, 1],
   ema: 0.998,
-  patchSize: 8,
-  heads: 4,
 };
 
 /** What the paper's runs share (appendix A.1). It does not say what lay on one GPU: 16 of them, as in the released runs. */
@@ -49,6 +47,7 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
   demo: {
     summary: 'a small model on generated shapes, a minute on a laptop',
     options: {
+      ...CPU_SMALL,
       ...SMALL,
       data: ['shapes:4096'],
       out: 'runs/demo',
@@ -66,7 +65,7 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
   },
   'cpu-small': {
     summary: 'a model that learns from a few thousand pictures on a CPU within hours',
-    options: { ...SMALL, imageSize: 64, dim: 128, depth: 6, predictorDim: 64, predictorDepth: 3, epochs: 100 },
+    options: { ...CPU_SMALL, ...SMALL, predictorDim: 64, predictorDepth: 3 },
   },
   'paper-vitb16': paper('ViT-B/16', 600, { arch: 'vit-base' }),
   'paper-vitl16': paper('ViT-L/16', 600, { arch: 'vit-large' }),

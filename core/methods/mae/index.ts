@@ -3,6 +3,7 @@ import type { Options } from '../../config/schema.js';
 import { decoderSize, encoderSize } from '../../config/sizes.js';
 import { decoderPass, encoderPass } from '../../nn/cost.js';
 import type { VitSize } from '../../nn/sizes.js';
+import { CPU_SMALL } from '../cpu-small.js';
 import { defineMethod, type OwnOptions } from '../method.js';
 import { keptPatches, mae } from './method.js';
 
@@ -44,8 +45,6 @@ type Own = Options & OwnOptions<typeof OPTIONS>;
 
 /** The paper's settings (appendix A.1; official code, PRETRAIN.md): a base rate of 1.5e-4 for 256 images. */
 const PAPER = { imageSize: 224, batchSize: 4096, epochs: 1600, warmupEpochs: 40, learningRate: 2.4e-3 };
-/** As the preset cpu-small. */
-const SMALL = { imageSize: 64, patchSize: 8, dim: 128, depth: 6, heads: 4, epochs: 100, cropScale: [0.6, 1] };
 /** From this width on, the decoder is the paper's. */
 const PAPER_WIDTH = 768;
 
@@ -76,7 +75,7 @@ export default defineMethod({
       summary: "MAE's ViT-H/14, 1600 epochs of ImageNet-1K",
       options: { ...PAPER, arch: 'vit-huge', patchSize: 14 },
     },
-    'cpu-small-mae': { summary: 'MAE at the sizes of cpu-small', options: SMALL },
+    'cpu-small-mae': { summary: 'MAE at the sizes of cpu-small', options: CPU_SMALL },
   },
   architecture: () => ({ classToken: true }),
   create: (options, { backbone }) =>
