@@ -8,21 +8,21 @@ export const UNFINISHED = '.unfinished';
 /** An unfinished file that was not touched for so many milliseconds belongs to nobody. */
 const LEFT_OVER = 10 * 60 * 1000;
 /** Bytes of a name that an unfinished file takes over; systems allow 255 for a whole name. */
-const LONGEST_STEM = 200;
+const MAX_STEM_BYTES = 200;
 
 /** Gives a finished file its name. */
-export type Place = (temporary: string, path: string) => Promise<void>;
+export type GiveName = (temporary: string, path: string) => Promise<void>;
 
 /**
  * Writes a file whole or not at all: under a temporary name of its own, synced to disk, then renamed. Of several
  * processes that write the same file each writes it whole, and the last one's stays.
- * @param place what is done instead of renaming
+ * @param giveName what is done instead of renaming
  * @throws UserError if the disk is full or the path cannot be written; a file of that name from before is untouched
  */
 export async function writeAtomically(
   path: string,
   write: (file: FileHandle) => Promise<void>,
-  place: Place = rename,
+  giveName: GiveName = rename,
 ): Promise<void> {
   requireWritableName(path);
   const temporary = unfinishedName(path);
@@ -34,7 +34,7 @@ export async function writeAtomically(
     } finally {
       await file.close();
     }
-    await place(temporary, path);
+    await giveName(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {}); // the first failure is the one to report
     throw explainWriteError(error, path);
@@ -56,7 +56,7 @@ export function requireWritableName(path: string): void {
 /** A name beside `path` that nobody else uses while the file is written. */
 export function unfinishedName(path: string): string {
   const name = basename(path);
-  const stem = Buffer.byteLength(name) > LONGEST_STEM ? 'long-name' : name;
+  const stem = Buffer.byteLength(name) > MAX_STEM_BYTES ? 'long-name' : name;
   return join(dirname(path), `${stem}.${randomBytes(4).toString('hex')}${UNFINISHED}`);
 }
 

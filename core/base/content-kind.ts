@@ -25,7 +25,7 @@ const BYTES: readonly [RegExp, string][] = [
   [/^(?:00)+$/, 'nothing but bytes of value 0'],
 ];
 /** Bytes from which a content is told. */
-export const LOOKED_AT = 512;
+export const KIND_BYTES = 512;
 
 /** What the content of a file is that is not what its name says; null where that is not known. */
 export function contentKind(bytes: Uint8Array): string | null {
@@ -47,5 +47,5 @@ export function isPointer(bytes: Uint8Array): boolean {
 }
 
 function startOf({ buffer, byteOffset, length }: Uint8Array): Buffer {
-  return Buffer.from(buffer, byteOffset, Math.min(LOOKED_AT, length));
+  return Buffer.from(buffer, byteOffset, Math.min(KIND_BYTES, length));
 }

@@ -3,8 +3,8 @@ import { closest, distance } from 'fastest-levenshtein';
 import { shownName } from './file-names.js';
 
 /** Characters of a line of a message and of a reason, so that no file can fill a screen with what it holds. */
-const LONGEST_LINE = 5000;
-const LONGEST_REASON = 1000;
+const MAX_LINE = 5000;
+const MAX_REASON = 1000;
 
 /** What a message about a user's mistake says, beside the problem itself. */
 export interface Advice {
@@ -37,7 +37,7 @@ export class UserError extends Error {
 }
 
 /** A line that may quote a file, as it can be shown: control characters, which would steer a terminal, are made visible. */
-export function printable(line: string, longest = LONGEST_LINE): string {
+export function printable(line: string, longest = MAX_LINE): string {
   const shown = line.length <= longest ? line : `${line.slice(0, longest)} ...`;
   return shown.replaceAll(/\p{Cc}/gu, '?').replaceAll(/[\ud800-\udfff]/gu, (half) => shownName(half));
 }
@@ -87,7 +87,7 @@ const SYSTEM_PROBLEMS: Record<string, { says: string; remedy: string }> = {
 export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   const lines = text.split('\n').map((line) => line.trim());
-  return printable(lines.filter((line) => line !== '').join(' ') || 'no reason was given', LONGEST_REASON);
+  return printable(lines.filter((line) => line !== '').join(' ') || 'no reason was given', MAX_REASON);
 }
 
 /** Whether the system gave one of these codes as its reason. */

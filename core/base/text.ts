@@ -10,28 +10,30 @@ import { openRegularSync, withRegularFile } from './files.js';
  */
 
 /** Characters of a line, about; of longer ones the middle is left out. */
-const LONGEST_LINE = 1 << 16;
+const MAX_LINE = 1 << 16;
 /** UTF-8's byte order mark. */
 const MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 /** Nesting of JSON. What goes deeper was made to break those who walk through it. */
-const DEEPEST = 100;
+const MAX_DEPTH = 100;
 
 /**
  * Reads a text whole, with or without a byte order mark.
- * @throws UserError if it cannot be read, is in UTF-16, or has more than `most` bytes
+ * @throws UserError if it cannot be read, is in UTF-16, or has more than `maxBytes` bytes
  */
-export async function readText(path: string, most: number = constants.MAX_STRING_LENGTH): Promise<string> {
+export async function readText(path: string, maxBytes: number = constants.MAX_STRING_LENGTH): Promise<string> {
   const parts: Buffer[] = [];
   let bytes = 0;
   await withRegularFile(path, async (file) => {
-    const stream = file.createReadStream({ end: most, highWaterMark: 1 << 18, autoClose: false });
+    const stream = file.createReadStream({ end: maxBytes, highWaterMark: 1 << 18, autoClose: false });
     for await (const part of stream) {
       parts.push(part as Buffer);
       bytes += (part as Buffer).length;
     }
   });
-  if (bytes <= most) return textOf(Buffer.concat(parts), path);
-  throw new UserError(`${path} has more than ${most} bytes`, { expected: 'a text of a size that can be read at once' });
+  if (bytes <= maxBytes) return textOf(Buffer.concat(parts), path);
+  throw new UserError(`${path} has more than ${maxBytes} bytes`, {
+    expected: 'a text of a size that can be read at once',
+  });
 }
 
 /**
@@ -61,7 +63,7 @@ export function textOf(bytes: Uint8Array, path: string): string {
  * @throws UserError if it cannot be read, or is in UTF-16
  */
 export function* linesOf(path: string): Generator<string> {
-  const part = Buffer.alloc(LONGEST_LINE);
+  const part = Buffer.alloc(MAX_LINE);
   const decoder = new StringDecoder('utf8');
   let file: number | undefined;
   let begun = '';
@@ -73,7 +75,7 @@ export function* linesOf(path: string): Generator<string> {
       const from = isStart && part.subarray(0, bytes).indexOf(MARK) === 0 ? MARK.length : 0;
       isStart = false;
       const lines = (begun + decoder.write(part.subarray(from, bytes))).split('\n');
-      begun = (lines.pop() ?? '').slice(0, LONGEST_LINE);
+      begun = (lines.pop() ?? '').slice(0, MAX_LINE);
       yield* lines;
     }
     yield begun + decoder.end();
@@ -92,7 +94,7 @@ export function parseJson(text: string): unknown {
   const value = parseTrustedJson(text);
   let level = [value];
   for (let depth = 0; level.length > 0; depth++) {
-    if (depth > DEEPEST) throw new Error(`it is nested more than ${DEEPEST} deep`);
+    if (depth > MAX_DEPTH) throw new Error(`it is nested more than ${MAX_DEPTH} deep`);
     level = level.flatMap((entry) => (entry !== null && typeof entry === 'object' ? Object.values(entry) : []));
   }
   return value;

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
-import { type Place, writeAtomically } from '../base/atomic.js';
-import { LOOKED_AT as KIND_BYTES, textKind } from '../base/content-kind.js';
+import { type GiveName, writeAtomically } from '../base/atomic.js';
+import { KIND_BYTES, textKind } from '../base/content-kind.js';
 import { UserError } from '../base/errors.js';
 import { withRegularFile } from '../base/files.js';
 import { listOf } from '../base/list-of.js';
@@ -68,7 +68,7 @@ export async function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, StoredTensor>,
   metadata: Readonly<Record<string, string>>,
-  place?: Place,
+  place?: GiveName,
 ): Promise<void> {
   const header: Record<string, unknown> = {};
   let offset = 0;

@@ -1,25 +1,22 @@
 /** Mean and standard deviation of ImageNet's colours, of values from 0 to 1 (the reference's). */
 export const MEAN = [0.485, 0.456, 0.406] as const;
-export const DEVIATION = [0.229, 0.224, 0.225] as const;
+export const STD = [0.229, 0.224, 0.225] as const;
 
 /**
- * Brings RGB bytes of equal size, each [S, S, 3], to mean 0 and deviation 1 by colour: [B, S, S, 3].
+ * Brings RGB bytes of equal size, each [S, S, 3], to mean 0 and standard deviation 1 by colour: [B, S, S, 3].
  * @param result where they go; new memory where none of that size is given
  */
 export function toNormalised(images: readonly Uint8Array[], result?: Float32Array): Float32Array {
-  const length = images.length * (images[0]?.length ?? 0);
-  return normaliseInto(images, result?.length === length ? result : new Float32Array(length));
-}
-
-function normaliseInto(images: readonly Uint8Array[], result: Float32Array): Float32Array {
   const values = images[0]?.length ?? 0;
+  const length = images.length * values;
+  const normalised = result?.length === length ? result : new Float32Array(length);
   images.forEach((image, at) => {
-    const isPaired = values % 6 === 0 && image.byteOffset % 2 === 0 && result.byteOffset % 8 === 0;
-    const place = result.subarray(at * values, (at + 1) * values);
+    const isPaired = values % 6 === 0 && image.byteOffset % 2 === 0 && normalised.byteOffset % 8 === 0;
+    const place = normalised.subarray(at * values, (at + 1) * values);
     if (isPaired) lookUpPairs(image, pairs(), place);
     else lookUp(image, tables(), place);
   });
-  return result;
+  return normalised;
 }
 
 /** By colour, what each byte becomes. */
@@ -53,7 +50,7 @@ let byPair: Tables<Float64Array> | undefined;
 
 function tables(): Tables<Float32Array> {
   const tableOf = (colour: 0 | 1 | 2) =>
-    Float32Array.from({ length: 256 }, (_, value) => (value / 255 - MEAN[colour]) / DEVIATION[colour]);
+    Float32Array.from({ length: 256 }, (_, value) => (value / 255 - MEAN[colour]) / STD[colour]);
   byByte ??= [tableOf(0), tableOf(1), tableOf(2)];
   return byByte;
 }

@@ -25,12 +25,12 @@ export async function readPicture(item: ImageItem, pixelLimit: number): Promise<
 export async function decodeBytes(bytes: Uint8Array, ofUser: boolean, pixelLimit: number): Promise<Picture> {
   const isDrawing = formatOf(bytes) === null;
   if (isDrawing && ofUser) throw new Error(whatElse(bytes));
-  const ask = { bytes, pixelLimit };
+  const request = { bytes, pixelLimit };
   try {
-    return await decodeTogether(() => decodePicture(ask));
+    return await decodeTogether(() => decodePicture(request));
   } catch (error) {
     if (isDrawing) throw new Error(reasonOf(error), { cause: error }); // a plugin's; it may take long to draw
-    return decodeAgain(ask);
+    return decodeAgain(request);
   }
 }
 

@@ -42,12 +42,12 @@ export class SkippedImages implements UnreadableImages {
   /**
    * @param file the list; images that it already names (from before an interruption) are not listed again
    * @param total images of the data set
-   * @param allowedShare part of them that may be unreadable
+   * @param allowedFraction fraction of them that may be unreadable
    */
   constructor(
     readonly file: string,
     private readonly total: number,
-    private readonly allowedShare: number,
+    private readonly allowedFraction: number,
   ) {
     if (!existsSync(file)) return;
     for (const line of linesOf(file)) {
@@ -75,8 +75,8 @@ export class SkippedImages implements UnreadableImages {
     } catch (error) {
       throw explainSystemError(error, this.file);
     }
-    if (this.count > this.allowedShare * this.total) {
-      const percent = (100 * this.allowedShare).toFixed(0);
+    if (this.count > this.allowedFraction * this.total) {
+      const percent = (100 * this.allowedFraction).toFixed(0);
       throw new UserError(
         `${this.count} of ${this.total} images cannot be read, more than ${percent}%\n    ${this.#examples.join('\n    ')}`,
         {

@@ -8,7 +8,7 @@ import { RandomStream } from '../../core/base/random.js';
 import { type CropSettings, randomCropBox } from '../../core/data/crop.js';
 import { openFolders } from '../../core/data/folder.js';
 import { centreCrop, randomCrops } from '../../core/data/image.js';
-import { DEVIATION, MEAN, toNormalised } from '../../core/data/normalise.js';
+import { MEAN, STD, toNormalised } from '../../core/data/normalise.js';
 import { openData } from '../../core/data/open.js';
 import { DATA_SETS } from '../../plugins/index.js';
 import { temporaryFolder } from '../helpers/command.js';
@@ -212,11 +212,11 @@ test('jitter of a picture with 16 bits is that of the same picture with 8', asyn
   t.true(difference <= 2, `off by ${difference}`);
 });
 
-test('normalisation brings a colour to (value / 255 - mean) / deviation', (t) => {
+test('normalisation brings a colour to (value / 255 - mean) / standard deviation', (t) => {
   const [red, green, blue] = toNormalised([Uint8Array.of(255, 0, 51)]);
-  t.true(Math.abs((red as number) - (1 - MEAN[0]) / DEVIATION[0]) < 1e-6);
-  t.true(Math.abs((green as number) + MEAN[1] / DEVIATION[1]) < 1e-6);
-  t.true(Math.abs((blue as number) - (0.2 - MEAN[2]) / DEVIATION[2]) < 1e-6);
+  t.true(Math.abs((red as number) - (1 - MEAN[0]) / STD[0]) < 1e-6);
+  t.true(Math.abs((green as number) + MEAN[1] / STD[1]) < 1e-6);
+  t.true(Math.abs((blue as number) - (0.2 - MEAN[2]) / STD[2]) < 1e-6);
 });
 
 test('folders are listed at any depth, in the order of names, without hidden files; links are followed', async (t) => {

@@ -6,7 +6,7 @@ import { formatOf } from './format.js';
 import { bandsOf } from './tiff.js';
 
 /** A file's content that is to be decoded. */
-export interface Ask {
+export interface DecodeRequest {
   bytes: Uint8Array;
   pixelLimit: number;
 }
@@ -18,7 +18,7 @@ const BACKGROUND = { r: 255, g: 255, b: 255 };
  * Decodes a picture whole.
  * @throws Error of one or more lines, which may be those of another picture: see `decodeAgain`
  */
-export async function decodePicture({ bytes, pixelLimit }: Ask): Promise<Picture> {
+export async function decodePicture({ bytes, pixelLimit }: DecodeRequest): Promise<Picture> {
   const limitInputPixels = Math.max(1, Math.floor(pixelLimit)); // 0 would be no limit
   const options: SharpOptions = { autoOrient: true, failOn: 'error', limitInputPixels, pages: 1 };
   const format = formatOf(bytes);

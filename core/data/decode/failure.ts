@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import type { Picture } from '../picture.js';
-import { type Ask, decodePicture } from './decode.js';
+import { type DecodeRequest, decodePicture } from './decode.js';
 import { formatOf } from './format.js';
 import { decodeAlone } from './turns.js';
 
@@ -14,23 +14,23 @@ const NO_REASON = 'Unknown error';
  * along what others left in libvips' buffer, and who writes pictures meanwhile empties it.
  * @throws Error with the picture's own reason, in one line
  */
-export async function decodeAgain(ask: Ask): Promise<Picture> {
+export async function decodeAgain(request: DecodeRequest): Promise<Picture> {
   return decodeAlone(async () => {
     let reason = '';
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       try {
-        return await decodePicture(ask); // as when memory was short before
+        return await decodePicture(request); // as when memory was short before
       } catch (error) {
         const before = reason;
-        reason = reasonIn(error instanceof Error ? error.message : String(error), ask);
+        reason = reasonIn(error instanceof Error ? error.message : String(error), request);
         if (reason === before && reason !== NO_REASON) break;
       }
     }
-    throw new Error(/exceeds pixel limit/.test(reason) ? await sizeOf(ask).catch(() => reason) : reason);
+    throw new Error(/exceeds pixel limit/.test(reason) ? await sizeOf(request).catch(() => reason) : reason);
   });
 }
 
-async function sizeOf({ bytes, pixelLimit }: Ask): Promise<string> {
+async function sizeOf({ bytes, pixelLimit }: DecodeRequest): Promise<string> {
   const { autoOrient } = await sharp(bytes, { limitInputPixels: false }).metadata();
   return `it has ${autoOrient.width} x ${autoOrient.height} pixels, more than the limit of ${pixelLimit}`;
 }
@@ -42,7 +42,7 @@ const CORRUPT_HEADER = /^Input (?:buffer|file) has corrupt header:/;
 const PROBING = /^source: bad seek to /;
 
 /** All lines of a message as one, each once. */
-function reasonIn(message: string, { bytes }: Ask): string {
+function reasonIn(message: string, { bytes }: DecodeRequest): string {
   const lines = message
     .replace(CORRUPT_HEADER, '')
     .split('\n')

@@ -25,7 +25,7 @@ const JPEG = [6, 7];
 /** Bytes of a value by its type: 16-bit and 32-bit whole numbers. */
 const WIDTHS: Readonly<Record<number, number>> = { 3: 2, 4: 4 };
 /** Values of a tag that are looked at. */
-const MOST_VALUES = 16;
+const MAX_VALUES = 16;
 
 /**
  * What the bands of a TIFF's first picture are.
@@ -69,7 +69,7 @@ function readTags(file: Buffer): Map<number, number[]> {
       const count = number(at + 4, offsetWidth);
       const values = at + 4 + offsetWidth;
       const from = count * width <= offsetWidth ? values : number(values, offsetWidth);
-      const length = Math.min(count, MOST_VALUES);
+      const length = Math.min(count, MAX_VALUES);
       tags.set(
         number(at, 2),
         Array.from({ length }, (_, index) => number(from + index * width, width)),

@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import { systemPath } from '../../base/file-names.js';
 
 /** Files that are asked for between two turns of the event loop. */
-const AT_ONCE = 512;
+const FILES_PER_TURN = 512;
 /** Milliseconds for so many files above which the disk is slow, and several are asked for at the same time. */
 const SLOW_MS = 100;
 
@@ -18,8 +18,8 @@ export async function statAll(
   take: (found: Stats | null, index: number) => void,
 ): Promise<void> {
   let isSlow = false;
-  for (let from = 0; from < paths.length; from += AT_ONCE) {
-    const part = paths.slice(from, from + AT_ONCE);
+  for (let from = 0; from < paths.length; from += FILES_PER_TURN) {
+    const part = paths.slice(from, from + FILES_PER_TURN);
     const started = performance.now();
     const found = isSlow ? await Promise.all(part.map(statLater)) : part.map(statNow);
     isSlow ||= performance.now() - started > SLOW_MS;

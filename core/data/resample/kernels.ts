@@ -10,9 +10,9 @@ import { PRECISION } from './weights.js';
 export const LOW_BITS = 11;
 
 /** Rows that are shrunk across at the same time. */
-export const ROWS_AT_ONCE = 4;
+export const ROW_BLOCK = 4;
 /** Columns that are shrunk down at the same time, in bytes. */
-export const COLUMNS_AT_ONCE = 8;
+export const COLUMN_BLOCK = 8;
 
 const HALF = ints(1 << (PRECISION - 1));
 /** Picks bytes of two pixels as words: R0 R1 G0 G1 B0 B1 0 0. */
@@ -45,7 +45,7 @@ export function acrossRows(): WasmFunction {
   const { source, sourceStride, target, targetStride, rows, count, entries, pairs } = variables.given;
   const [entry, from, to, left, untilEnd] = variables.declareAll('i32', 5);
   const [high, low, pixels] = variables.declareAll('v128', 3);
-  const sums = Array.from({ length: ROWS_AT_ONCE }, () => {
+  const sums = Array.from({ length: ROW_BLOCK }, () => {
     const [highSum, lowSum] = variables.declareAll('v128', 2);
     return { high: highSum, low: lowSum };
   });
@@ -79,7 +79,7 @@ export function acrossRows(): WasmFunction {
     from.set(to.get),
     ...sums.flatMap((_, row) => [
       v128.storeLane(from.get, pixels.get, row),
-      ...(row + 1 < ROWS_AT_ONCE ? [from.add(targetStride.get)] : []),
+      ...(row + 1 < ROW_BLOCK ? [from.add(targetStride.get)] : []),
     ]),
     to.add(3),
     untilEnd.add(-1),
@@ -90,9 +90,9 @@ export function acrossRows(): WasmFunction {
       to.set(target.get),
       untilEnd.set(count.get),
       doWhile(pixel, untilEnd.get),
-      source.add(i32.mul(sourceStride.get, i32.const(ROWS_AT_ONCE))),
-      target.add(i32.mul(targetStride.get, i32.const(ROWS_AT_ONCE))),
-      rows.add(-ROWS_AT_ONCE),
+      source.add(i32.mul(sourceStride.get, i32.const(ROW_BLOCK))),
+      target.add(i32.mul(targetStride.get, i32.const(ROW_BLOCK))),
+      rows.add(-ROW_BLOCK),
     ),
     i32.greater(rows.get, i32.const(0)),
   );
@@ -145,7 +145,7 @@ export function downColumns(): WasmFunction {
     ),
     words.set(v128.narrow(rounded(sums[0]), rounded(sums[1]))),
     v128.storeDouble(i32.add(to.get, column.get), v128.narrowBytes(words.get, words.get)),
-    column.add(COLUMNS_AT_ONCE),
+    column.add(COLUMN_BLOCK),
     untilEnd.add(-1),
   );
   const body = sequence(

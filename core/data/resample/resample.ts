@@ -1,7 +1,7 @@
 import type { Interpolation } from '../../contract/data-sets.js';
 import type { CropBox } from '../crop.js';
 import type { Picture } from '../picture.js';
-import { COLUMNS_AT_ONCE, LOW_BITS, ROWS_AT_ONCE } from './kernels.js';
+import { COLUMN_BLOCK, LOW_BITS, ROW_BLOCK } from './kernels.js';
 import { clearMachine, type ResampleMachine } from './machine.js';
 import { resampleWeights, type Weights } from './weights.js';
 
@@ -64,21 +64,21 @@ function acrossThenDown(machine: ResampleMachine, { picture, box, across, down }
   const [columns, rows] = [across.starts.length, down.starts.length];
   const sourceStride = picture.width * 3;
   const stride = strideOf(columns);
-  const atOnce = rowsInStrip(sourceStride);
+  const stripRows = rowsInStrip(sourceStride);
   const needed = down.last - down.first;
   const acrossEntries = writeEntries(machine, across, box.left, 3);
   const downEntries = writeEntries(machine, down, -down.first, stride);
   // Rows come in fours, and weights of 0 read what is beyond the last sample.
-  const between = machine.reserve((needed + ROWS_AT_ONCE + down.taps) * stride);
-  const strip = machine.reserve(Math.min(atOnce, needed + ROWS_AT_ONCE) * sourceStride + across.taps * 3);
+  const between = machine.reserve((needed + ROW_BLOCK + down.taps) * stride);
+  const strip = machine.reserve(Math.min(stripRows, needed + ROW_BLOCK) * sourceStride + across.taps * 3);
   const result = machine.reserve(rows * stride);
-  for (let done = 0; done < needed; done += atOnce) {
-    const some = Math.min(atOnce, needed - done);
+  for (let done = 0; done < needed; done += stripRows) {
+    const some = Math.min(stripRows, needed - done);
     putRows(machine, strip, picture, box.top + down.first + done, some);
     const target = between + done * stride;
     acrossRows(strip, sourceStride, target, stride, some, columns, acrossEntries, across.taps / 2);
   }
-  downColumns(between, stride, result, stride, rows, stride / COLUMNS_AT_ONCE, downEntries, down.taps / 2);
+  downColumns(between, stride, result, stride, rows, stride / COLUMN_BLOCK, downEntries, down.taps / 2);
   return { address: result, stride };
 }
 
@@ -89,16 +89,16 @@ function downThenAcross(machine: ResampleMachine, { picture, box, across, down }
   const needed = across.last - across.first;
   const betweenStride = strideOf(needed);
   const stride = strideOf(columns);
-  const atOnce = Math.max(down.taps, rowsInStrip(sourceStride));
+  const stripRows = Math.max(down.taps, rowsInStrip(sourceStride));
   const acrossEntries = writeEntries(machine, across, -across.first, 3);
   const downEntries = writeEntries(machine, down, 0, sourceStride);
-  const between = machine.reserve((rows + ROWS_AT_ONCE) * betweenStride + across.taps * 3);
-  const strip = machine.reserve((Math.min(atOnce, down.last) + down.taps) * sourceStride);
-  const result = machine.reserve((rows + ROWS_AT_ONCE) * stride);
+  const between = machine.reserve((rows + ROW_BLOCK) * betweenStride + across.taps * 3);
+  const strip = machine.reserve((Math.min(stripRows, down.last) + down.taps) * sourceStride);
+  const result = machine.reserve((rows + ROW_BLOCK) * stride);
   for (let row = 0; row < rows; ) {
     const first = down.starts[row] as number;
     let end = row + 1;
-    while (end < rows && (down.starts[end] as number) + down.taps - first <= atOnce) end++;
+    while (end < rows && (down.starts[end] as number) + down.taps - first <= stripRows) end++;
     const last = Math.min(down.last, (down.starts[end - 1] as number) + down.taps);
     putRows(machine, strip, picture, box.top + first, last - first);
     downColumns(
@@ -107,7 +107,7 @@ function downThenAcross(machine: ResampleMachine, { picture, box, across, down }
       between + row * betweenStride,
       betweenStride,
       end - row,
-      betweenStride / COLUMNS_AT_ONCE,
+      betweenStride / COLUMN_BLOCK,
       downEntries + row * entryBytes(down),
       down.taps / 2,
     );
@@ -119,11 +119,11 @@ function downThenAcross(machine: ResampleMachine, { picture, box, across, down }
 
 /** Bytes of a row of so many pixels; a pixel is written with a byte more, and columns come in eights. */
 function strideOf(pixels: number): number {
-  return Math.ceil((pixels * 3 + 1) / COLUMNS_AT_ONCE) * COLUMNS_AT_ONCE;
+  return Math.ceil((pixels * 3 + 1) / COLUMN_BLOCK) * COLUMN_BLOCK;
 }
 
 function rowsInStrip(stride: number): number {
-  return Math.max(1, Math.floor(STRIP_BYTES / stride / ROWS_AT_ONCE)) * ROWS_AT_ONCE;
+  return Math.max(1, Math.floor(STRIP_BYTES / stride / ROW_BLOCK)) * ROW_BLOCK;
 }
 
 function putRows(machine: ResampleMachine, address: number, { width, rgb }: Picture, first: number, count: number) {

@@ -56,7 +56,7 @@ export function resampleWeights(
     first: length,
     last: 0,
   };
-  const shares = new Float64Array(taps);
+  const raw = new Float64Array(taps);
   let used = 1;
   for (let result = 0; result < count; result++) {
     const middle = (from + result + 0.5) * step;
@@ -64,13 +64,13 @@ export function resampleWeights(
     const end = Math.min(length, Math.trunc(middle + support + 0.5));
     let sum = 0;
     for (let at = 0; at < end - start; at++) {
-      const share = filter.weight((at + start - middle + 0.5) / widening);
-      shares[at] = share;
-      sum += share;
+      const value = filter.weight((at + start - middle + 0.5) / widening);
+      raw[at] = value;
+      sum += value;
     }
     for (let at = 0; at < end - start; at++) {
-      const share = ((shares[at] as number) / sum) * ONE;
-      weights.values[result * taps + at] = Math.trunc(share < 0 ? share - 0.5 : share + 0.5);
+      const weight = ((raw[at] as number) / sum) * ONE;
+      weights.values[result * taps + at] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
     }
     used = Math.max(used, end - start);
     weights.starts[result] = start;
