@@ -67,3 +67,38 @@ export class Slots {
     else this.free++;
   }
 }
+
+/**
+ * Lets readers in as long as what they and those before them hold is not too much. How much a reader will hold is known only
+ * after it has read, so that the limit may be passed by what is read at the same time.
+ */
+export class ByteGate {
+  readonly #slots: Slots;
+  #waiting: (() => void)[] = [];
+  #heldBytes = 0;
+
+  /**
+   * @param limitBytes that may be held before others have to wait
+   * @param concurrency of reading
+   */
+  constructor(
+    private readonly limitBytes: number,
+    concurrency: number,
+  ) {
+    this.#slots = new Slots(concurrency);
+  }
+
+  /** Reads when there is room, and holds what was read until `use` has ended. */
+  async hold<T>(read: () => Promise<Uint8Array>, use: (bytes: Uint8Array) => Promise<T>): Promise<T> {
+    const bytes = await this.#slots.run(async () => {
+      while (this.#heldBytes >= this.limitBytes) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      const content = await read();
+      this.#heldBytes += content.length;
+      return content;
+    });
+    return use(bytes).finally(() => {
+      this.#heldBytes -= bytes.length;
+      for (const look of this.#waiting.splice(0)) look(); // each sees for itself whether there is room
+    });
+  }
+}

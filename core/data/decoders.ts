@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { ByteGate } from '../base/pool.js';
 import type { ImageItem } from '../contract/data-sets.js';
-import { ByteGate } from './byte-gate.js';
 import { sharedTurns } from './decode/turns.js';
 import { randomCrops, type View, viewBytes } from './image.js';
 

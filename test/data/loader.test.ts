@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import test from 'ava';
 import { UserError } from '../../core/base/errors.js';
-import { ByteGate } from '../../core/data/byte-gate.js';
+import { ByteGate } from '../../core/base/pool.js';
 import { type LoaderSettings, loadBatches, stepsPerEpoch } from '../../core/data/loader.js';
 import { SkippedImages } from '../../core/data/skipped.js';
 import type { ImageCollection } from '../../core/plugin.js';
