@@ -8,7 +8,7 @@ import {
   type OptionTable,
   type ValuesOf,
 } from '../core/config/option.js';
-import { type ResolvedRun, type RunSources, resolveRun, runFlags, withNames } from './run-sources.js';
+import { gathered, type ResolvedRun, type RunSources, resolveRun, runFlags, withNames } from './run-sources.js';
 
 /** A command as users see it, and what it does. */
 export interface CommandDefinition {
@@ -96,9 +96,7 @@ function createFlag(name: string, option: Option<unknown>): Flag {
   const words = `${flagOf(name, option)}${kind === 'flag' ? '' : ` ${placeholderOf(option)}`}`;
   const flag = new Flag(words, describeOption(option)).makeOptionMandatory(required === true);
   if (group) flag.helpGroup(`${group}:`);
-  // Words of a flag that is given twice are gathered.
-  if (kind === 'words' && !spaced) flag.argParser((word, before?: string) => (before ? `${before},${word}` : word));
-  return flag;
+  return kind === 'words' && !spaced ? gathered(flag) : flag;
 }
 
 function placeholderOf({ kind, what, spaced }: Option<unknown>): string {

@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import { Command } from 'commander';
+import { Command, Option as Flag } from 'commander';
 import { PROGRAM } from '../core/base/program.js';
 import { chooseMethod } from '../core/config/choose-method.js';
 import type { ConfigFile } from '../core/config/file.js';
@@ -96,18 +96,30 @@ export async function resolveRun(
 }
 
 /** What of a command line decides which options of runs there are. */
-function scan(words: readonly string[]) {
+function scan(words: readonly string[]): DecisiveFlags {
   const command = new Command().exitOverride().configureOutput({ writeErr: () => {} });
-  for (const name of ['config', 'out', 'plugins', 'method', 'preset']) command.option(`--${name} <word>`);
-  command.option('--resume');
+  for (const name of ['config', 'out', 'method', 'preset']) command.option(`--${name} <word>`);
+  command.addOption(gathered(new Flag('--plugins <names>'))).option('--resume');
   try {
     command.parseOptions([...words]);
   } catch {
     // a flag without its value: told when the whole command line is read
   }
-  return command.opts<
-    Partial<Record<'config' | 'out' | 'plugins' | 'method' | 'preset', string>> & { resume?: true }
-  >();
+  return command.opts<DecisiveFlags>();
+}
+
+interface DecisiveFlags {
+  config?: string;
+  out?: string;
+  method?: string;
+  preset?: string;
+  plugins?: string;
+  resume?: true;
+}
+
+/** A flag for words with commas between, which are gathered where it is given twice. */
+export function gathered(flag: Flag): Flag {
+  return flag.argParser((word, before?: string) => (before ? `${before},${word}` : word));
 }
 
 /** Whether something in the current folder may be a configuration. */

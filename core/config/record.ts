@@ -82,7 +82,7 @@ export async function readRunRecord<M extends MethodOptions>(
   const method = findMethod(await methodsWith(plugins), String(recorded.method), path);
   const schema = schemaOf(method);
   const given = validateOptions(recorded, path, schema);
-  return { method, options: withDefaults(schema, given) as unknown as Options, run: section.data };
+  return { method, options: withDefaults(schema, given) as Options, run: section.data };
 }
 
 /**

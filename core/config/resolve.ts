@@ -36,7 +36,7 @@ export function resolveOptions<M extends MethodOptions>(sources: OptionSources<M
     options[name] = layer ? layer.values[name] : option.default;
     origins[name] = layer ? layer.origin : 'default';
   }
-  return { method, schema, options: { ...options, method: method.name } as unknown as Options, origins };
+  return { method, schema, options: { ...options, method: method.name } as Options, origins };
 }
 
 /** Where an option's value was given, for messages; empty where it is the default. */

@@ -1,9 +1,11 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import test from 'ava';
 import type { CommandDefinition } from '../../commands/command.js';
 import { COMMANDS } from '../../commands/index.js';
 import { AUTO, allowedValues, flagOf, type Option, type OptionTable, takesAuto } from '../../core/config/option.js';
 import { validateFlags, validateOptions, withDefaults } from '../../core/config/validate.js';
-import { ijepa } from '../helpers/command.js';
+import { ijepa, temporaryFolder } from '../helpers/command.js';
 
 /** Every command with the words that call it. */
 function callsOf(commands: readonly CommandDefinition[], before: readonly string[] = []): [string[], OptionTable][] {
@@ -76,4 +78,21 @@ test('a wrong word of a flag has one message, whichever the command, and exit co
     t.regex(stderr, message);
     t.is(stderr.match(/^ijepa: /gm)?.length, 1, stderr);
   }
+});
+
+test('help is given whatever the configuration of the folder holds; a run is not', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeFile(join(folder, 'ijepa.config.yaml'), 'epochs: [\n');
+  for (const args of [
+    ['pretrain', '--help'],
+    ['help', 'config'],
+    ['mask-preview', '-h'],
+  ]) {
+    const { code, stdout, stderr } = await ijepa(args, folder);
+    t.is(code, 0, stderr);
+    t.regex(stdout, /I-JEPA \(--method ijepa\):/);
+  }
+  const { code, stderr } = await ijepa(['config'], folder);
+  t.is(code, 2);
+  t.regex(stderr, /ijepa\.config\.yaml cannot be read as a configuration/);
 });
