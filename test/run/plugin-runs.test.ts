@@ -27,15 +27,15 @@ export default {
       compute: (tf, z, { a }) => tf.moments(tf.matMul(z, a), 0).variance.sub(1).square().mean() },
   ],
   monitors: [
-    { name: 'sums', summary: 'sum of all features, and how many looks there were', values: ['sum', 'looks'],
+    { name: 'sums', summary: 'sum of all features, and how often it observed', values: ['sum', 'count'],
       start: () => ({
-        look({ step, features }, memory) {
-          const looks = (memory?.looks ?? 0) + 1;
-          const message = 'step ' + step + ': look number ' + looks;
-          return { values: { sum: features.reduce((a, b) => a + b, 0), looks }, memory: { looks }, ...(looks === 2 && { message }) };
+        observe({ step, features }, memory) {
+          const count = (memory?.count ?? 0) + 1;
+          const message = 'step ' + step + ': observation ' + count;
+          return { values: { sum: features.reduce((a, b) => a + b, 0), count }, memory: { count }, ...(count === 2 && { message }) };
         },
       }) },
-    { name: 'broken', summary: 'fails', values: ['none'], start: () => ({ look: () => { throw new Error('out of order'); } }) },
+    { name: 'broken', summary: 'fails', values: ['none'], start: () => ({ observe: () => { throw new Error('out of order'); } }) },
     { name: 'unstartable', summary: 'fails at once', values: [], start: () => { throw new Error('not today'); } },
   ],
 };`;
@@ -54,7 +54,7 @@ async function folderWith(t: ExecutionContext, configuration: string): Promise<s
 const train = (folder: string, run: string, ...more: string[]): Promise<Ended> =>
   ijepa(['pretrain', ...TINY, '--config', 'c.yaml', '--out', run, ...more], folder);
 
-type Row = Pick<LogRow, 'step' | 'loss' | 'targetRank' | 'monitors'>;
+type Row = Pick<LogRow, 'step' | 'loss' | 'featureRank' | 'monitors'>;
 
 const rowsOf = (folder: string, run: string): Row[] =>
   readFileSync(join(folder, run, 'log.jsonl'), 'utf8')
@@ -79,8 +79,8 @@ for (const engine of engines) {
       );
       const whole = await train(folder, 'whole', '--micro-batch-size', '3');
       t.is(whole.code, 0, whole.stderr);
-      t.regex(whole.stdout, /objective {2}log-cosh \+ 0\.3 x projected/);
-      t.regex(whole.stdout, /^step 4: look number 2$/m);
+      t.regex(whole.stdout, /method +I-JEPA: log-cosh \+ 0\.3 x projected/);
+      t.regex(whole.stdout, /^step 4: observation 2$/m);
       t.is(
         whole.stdout.match(
           /the monitor 'broken' of the plugin mine failed: out of order \(\/.*mine\.mjs, line \d+\); the run goes on/g,
@@ -110,17 +110,17 @@ for (const engine of engines) {
         rowsOf(folder, run).map(({ step, loss, monitors }) => ({ step, loss, monitors }));
       t.deepEqual(monitored('stopped'), monitored('whole'));
 
-      const looks = monitored('whole').filter(({ monitors }) => monitors !== null);
+      const observed = monitored('whole').filter(({ monitors }) => monitors !== null);
       t.deepEqual(
-        looks.map(({ step }) => step),
+        observed.map(({ step }) => step),
         [4, 8, 12, 16, 20, 24],
       );
       const sums = rowsOf(folder, 'whole').at(-1)?.monitors?.sums;
-      t.is(sums?.looks, 7);
+      t.is(sums?.count, 7);
       const table = readFileSync(join(folder, 'whole', 'log.csv'), 'utf8')
         .trimEnd()
         .split('\n');
-      t.true(table[0]?.endsWith(',targetDeviation,targetRank,broken.none,sums.sum,sums.looks'));
+      t.true(table[0]?.endsWith(',featureStd,featureRank,monitors.broken.none,monitors.sums.sum,monitors.sums.count'));
       t.true(table.at(-1)?.endsWith(`,,${sums?.sum},7`));
       const { height } = await sharp(join(folder, 'whole', 'curves.png')).metadata();
       t.is(height, (await sharp(join(folder, 'stopped', 'curves.png')).metadata()).height);
@@ -158,7 +158,7 @@ test.serial('a loss that cannot work is named with its plugin, before a run is m
   await refused(t, train(folder, 'shape', '--loss', 'shape'), shape);
   t.false(existsSync(join(folder, 'shape')));
   const late =
-    /step 1 did not give finite numbers[\s\S]*what gave none are the numbers of the loss 'late-nan' of the plugin mine/;
+    /step 1 did not give finite numbers[\s\S]*not finite are the values of the loss 'late-nan' of the plugin mine/;
   await refused(t, train(folder, 'late', '--loss', 'late-nan'), late);
 });
 
@@ -169,7 +169,7 @@ test.serial(
     t.is((await train(folder, 'run')).code, 0);
     const rows = rowsOf(folder, 'run');
     t.false(rows.some((row) => 'monitors' in row));
-    t.true(Number(rows.at(-1)?.targetRank) >= 1, 'the spread is logged without monitors, too');
+    t.true(Number(rows.at(-1)?.featureRank) >= 1, 'the spread is logged without monitors, too');
     await rename(join(folder, 'mine.mjs'), join(folder, 'moved.mjs'));
     const resume = (...more: string[]) => ijepa(['pretrain', '--out', 'run', '--resume', ...more], folder);
     await refused(
