@@ -1,5 +1,5 @@
 import { shownName } from '../base/file-names.js';
-import type { DataSet, FeatureKind, ImageCollection, Interpolation } from '../contract/index.js';
+import type { DataSet, FeatureKind, ImageCollection, Interpolation } from '../contract/data-sets.js';
 import type { Engine, EngineChoice } from '../engine/contract.js';
 import { startEngine } from '../engine/start.js';
 import { tf } from '../engine/tf.js';
