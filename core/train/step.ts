@@ -64,37 +64,54 @@ export function prepareStep(
 ): TrainStep {
   const concurrency = Math.min(usableConcurrency(engine, method), microBatchSize);
   const gradientsOf = prepareGradients(engine, method, seed, concurrency);
-  const summarise = engine.compile((result: Gradients) => summary(method, result));
-  const nextOwn = engine.compile((own: Tensors, statistics: Tensors) =>
-    tf.tidy(() => method.state?.next(own, statistics) ?? {}),
-  );
+  const summarise = engine.compile((computed: Gradients) => summary(method, computed));
+  const nextOwn = prepareNextState(engine, method);
   return async (state, batch, rates) => {
     const step = state.step + 1;
     const context = { state: state.own, rates: scalarsOf(method, rates) };
     const parts = splitBatch(method.views, sides, batch, context, microBatchSize, concurrency);
-    const { gradients, statistics, ...rest } = await gradientsOf(state.networks, parts, step);
-    tf.dispose([parts.map(({ state: _, ...own }) => own)]);
-    const result = {
-      ...rest,
-      statistics: await communicator.allReduceSum(statistics),
-      gradients: await communicator.allReduceSum(gradients),
-    };
-    const numbers = await readNumbers(await summarise(result));
-    if (!areFinite(numbers)) {
-      tf.dispose(result);
-      throw new NotFinite(step, numbers);
-    }
-    const { weightNorm, ...updated } = await updateNetworks(method, optimiser, state, result.gradients, rates);
-    const own = method.state ? await nextOwn(state.own, result.statistics) : state.own;
-    if (method.state) tf.dispose(state.own);
-    tf.dispose(result);
-    const next = { step, ...updated, own };
-    if (!Number.isFinite(weightNorm)) {
-      tf.dispose(next);
-      throw new NotFinite(step, { ...numbers, weightNorm });
-    }
+    const computed = await overAllRanks(communicator, await gradientsOf(state.networks, parts, step));
+    tf.dispose(parts.map(({ state: _, ...own }) => own));
+    const numbers = await readNumbers(await summarise(computed));
+    requireFinite(step, numbers, computed);
+
+    const { weightNorm, ...updated } = await updateNetworks(method, optimiser, state, computed.gradients, rates);
+    const next = { step, ...updated, own: await nextOwn(state.own, computed.statistics) };
+    tf.dispose(computed);
+    requireFinite(step, { ...numbers, weightNorm }, next);
     return { state: next, ...numbers };
   };
+}
+
+/** Sums over ranks; the numbers that are logged stay those of the rank's own images. */
+async function overAllRanks(
+  communicator: Communicator,
+  { gradients, statistics, ...own }: Gradients,
+): Promise<Gradients> {
+  return {
+    ...own,
+    gradients: await communicator.allReduceSum(gradients),
+    statistics: await communicator.allReduceSum(statistics),
+  };
+}
+
+/** The method's own state after a step; the given one is used up. */
+function prepareNextState(engine: Engine, { state }: Method): (own: Tensors, statistics: Tensors) => Promise<Tensors> {
+  if (!state) return async (own) => own;
+  const next = engine.compile((own: Tensors, statistics: Tensors) => tf.tidy(() => state.next(own, statistics)));
+  return async (own, statistics) => {
+    const after = await next(own, statistics);
+    tf.dispose(own);
+    return after;
+  };
+}
+
+/** @throws NotFinite, where the tensors are disposed of */
+function requireFinite(step: number, numbers: NotFinite['numbers'], tensors: Parameters<typeof tf.dispose>[0]): void {
+  const { loss, gradientNorm, terms, logs, weightNorm = 0 } = numbers;
+  if ([loss, gradientNorm, weightNorm, ...Object.values(terms), ...Object.values(logs)].every(Number.isFinite)) return;
+  tf.dispose(tensors);
+  throw new NotFinite(step, numbers);
 }
 
 /** The method's rates that are not decays of moving averages, as scalars: those that its functions may need. */
@@ -141,8 +158,4 @@ async function readNumbers({ loss, gradientNorm, terms, logs }: Summary): Promis
   };
   tf.dispose([loss, gradientNorm, terms, logs]);
   return numbers;
-}
-
-function areFinite({ loss, gradientNorm, terms, logs }: StepNumbers): boolean {
-  return [loss, gradientNorm, ...Object.values(terms), ...Object.values(logs)].every(Number.isFinite);
 }
