@@ -31,12 +31,14 @@ type Present<T> = { default: T } | { required: true };
 /** There may be none: the program does what `automatic` says, written 'auto'; or there is nothing to do. */
 type Absent = { automatic: string } | { optional: true };
 
+export const OPTION_KINDS = ['integer', 'number', 'interval', 'choice', 'name', 'text', 'words', 'flag'] as const;
+
 /**
  * One option of a run, of a method or of a command: flags, configuration files, validation, help and tables are all made
  * from it. It is plain data so that help loads nothing that checks.
  */
 export interface Option<T> extends Facts, Range {
-  kind: 'integer' | 'number' | 'interval' | 'choice' | 'name' | 'text' | 'words' | 'flag';
+  kind: (typeof OPTION_KINDS)[number];
   default: T;
   automatic?: string;
   optional?: boolean;

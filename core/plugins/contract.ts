@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { NONE } from '../config/option.js';
+import { NONE, OPTION_KINDS } from '../config/option.js';
 import { OPTIONS } from '../config/schema.js';
 import type { Plugin } from './plugin.js';
 
@@ -67,7 +67,7 @@ const options = z.record(
     .string()
     .regex(/^[a-z][A-Za-z0-9]*$/, "not a name as in 'hiddenFraction'")
     .refine((word) => !Object.hasOwn(OPTIONS, word), 'the name of an option of every method'),
-  z.looseObject({ kind: text, help: text }),
+  z.looseObject({ kind: z.enum(OPTION_KINDS), help: text }),
 );
 const method = z.object({
   name,
