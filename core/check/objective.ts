@@ -45,7 +45,7 @@ function regularizerChecks(regularizer: Extension<'regularizer'>): Checks {
   const draw = () => term.draw?.(new RandomStream(0, 'regularizer', 1)) ?? {};
   const compute = (x: Tensor) => {
     const drawn = Object.entries(draw()).map(([name, { shape, values }]) => [name, tf.tensor(values, [...shape])]);
-    return term.compute(x, Object.fromEntries(drawn));
+    return term.compute(x, Object.fromEntries(drawn), {});
   };
   return {
     draw: () => {

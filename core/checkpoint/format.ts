@@ -8,8 +8,8 @@ export const FORMAT = `${PROGRAM}-checkpoint-3`;
  * Refuses a checkpoint of this program that has lost its checksum, and with it the proof that it is whole.
  * @throws DamagedFile
  */
-export function requireChecksum(path: string, { metadata, checksum }: TensorFile): void {
-  if (metadata.format !== FORMAT || checksum === 'file') return;
+export function requireChecksum(path: string, { metadata, hasChecksum }: TensorFile): void {
+  if (metadata.format !== FORMAT || hasChecksum) return;
   throw new DamagedFile(`${path} is damaged: it has no checksum`, { expected: 'a checkpoint as it was written' });
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
 import { type GiveName, writeAtomically } from '../base/atomic.js';
@@ -30,8 +30,8 @@ export interface StoredTensor {
 export interface TensorFile {
   metadata: Readonly<Record<string, string>>;
   tensors: ReadonlyMap<string, StoredTensor>;
-  /** Over which of its bytes the file has a checksum, which was right; null where it has none. */
-  checksum: 'file' | 'tensors' | null;
+  /** Whether the file has a checksum, which was right. */
+  hasChecksum: boolean;
 }
 
 /** Of a file whose bytes are not those that were written, or not in the safetensors format. */
@@ -44,8 +44,6 @@ export class DamagedFile extends UserError {}
 const CHECKSUM = 'sha256_file';
 const BLANK = Buffer.alloc(64, '0');
 const BEFORE_CHECKSUM = Buffer.from(`{"__metadata__":{"${CHECKSUM}":"`);
-/** Metadata key of the SHA-256 of all tensor bytes, which earlier versions wrote. */
-const TENSOR_CHECKSUM = 'sha256';
 /** The format's own limit. */
 const LARGEST_HEADER = 100_000_000;
 
@@ -76,7 +74,7 @@ export async function writeSafetensors(
     header[name] = { dtype: elementType(data), shape, data_offsets: [offset, offset + data.byteLength] };
     offset += data.byteLength;
   }
-  const { [CHECKSUM]: _, [TENSOR_CHECKSUM]: __, ...own } = metadata; // of a file that these may have been read from
+  const { [CHECKSUM]: _, ...own } = metadata; // of a file that these may have been read from
   const json = Buffer.from(JSON.stringify({ __metadata__: { [CHECKSUM]: String(BLANK), ...own }, ...header }));
   const head = Buffer.concat([json, Buffer.alloc((8 - (json.length % 8)) % 8, ' ')]); // tensors start at a multiple of 8
   const length = Buffer.alloc(8);
@@ -116,7 +114,8 @@ async function readOpenFile(path: string, file: FileHandle, wanted: Wanted): Pro
   const head = await read(path, file, 8, length);
   const { metadata, entries } = parseHeader(path, head);
   const tensors = new Map<string, StoredTensor>();
-  const checksum = startChecksum(lengthBytes, head, metadata);
+  const expected = metadata[CHECKSUM];
+  const hash = expected === undefined ? null : startChecksum(lengthBytes, head);
   let expectedStart = 0;
   for (const [name, { dtype, shape, data_offsets }] of entries) {
     const [start, end] = data_offsets;
@@ -129,27 +128,22 @@ async function readOpenFile(path: string, file: FileHandle, wanted: Wanted): Pro
       throw corrupt(path, `it ends at byte ${fileSize}, the tensor '${name}' would end at ${8 + length + end}`);
     }
     const bytes = await read(path, file, 8 + length + start, end - start);
-    checksum?.hash.update(new Uint8Array(bytes));
+    hash?.update(new Uint8Array(bytes));
     if (wanted(name, metadata)) tensors.set(name, { shape, data: new ArrayType(bytes, 0, count) });
     expectedStart = end;
   }
   if (8 + length + expectedStart !== fileSize) throw corrupt(path, 'there are bytes that belong to no tensor');
-  if (checksum && checksum.hash.digest('hex') !== checksum.expected) {
+  if (hash && hash.digest('hex') !== expected) {
     throw corrupt(path, 'its bytes do not match their checksum');
   }
-  return { metadata, tensors, checksum: checksum?.over ?? null };
+  return { metadata, tensors, hasChecksum: hash !== null };
 }
 
-/** The checksum that a file says it has, begun with what comes before the tensors. */
-function startChecksum(length: ArrayBuffer, head: ArrayBuffer, metadata: TensorFile['metadata']) {
-  const hash = createHash('sha256');
-  const { [CHECKSUM]: ofFile, [TENSOR_CHECKSUM]: ofTensors } = metadata;
-  if (ofFile !== undefined) {
-    const blanked = Buffer.from(head.slice(0));
-    BLANK.copy(blanked, BEFORE_CHECKSUM.length);
-    return { over: 'file', expected: ofFile, hash: hash.update(new Uint8Array(length)).update(blanked) } as const;
-  }
-  return ofTensors === undefined ? null : ({ over: 'tensors', expected: ofTensors, hash } as const);
+/** The checksum of a file, begun with what comes before the tensors. */
+function startChecksum(length: ArrayBuffer, head: ArrayBuffer): Hash {
+  const blanked = Buffer.from(head.slice(0));
+  BLANK.copy(blanked, BEFORE_CHECKSUM.length);
+  return createHash('sha256').update(new Uint8Array(length)).update(blanked);
 }
 
 /** Metadata and entries in the order of their bytes. */

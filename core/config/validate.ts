@@ -73,6 +73,7 @@ function describeValue(value: unknown): string {
     return JSON.stringify(value.length > LONGEST_VALUE ? `${value.slice(0, LONGEST_VALUE)}...` : value);
   if (Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === 'number'))
     return value.join('-');
+  if (Array.isArray(value) && value.length === 1 && typeof value[0] === 'string') return describeValue(value[0]);
   return inspect(value, {
     depth: 1,
     breakLength: Number.POSITIVE_INFINITY,

@@ -118,10 +118,10 @@ async function openEntry(entry: string, about: object): Promise<string[]> {
 /** A piece, or null where the file is damaged or of a table of another size. */
 async function readPiece(path: string, rows: number, columns: number): Promise<FeaturePiece | null> {
   try {
-    const { checksum, tensors } = await readSafetensors(path);
+    const { hasChecksum, tensors } = await readSafetensors(path);
     const numbers = tensors.get('rows')?.data;
     const features = tensors.get('features')?.data;
-    if (checksum === null || !(numbers instanceof Int32Array && features instanceof Float32Array)) return null;
+    if (!hasChecksum || !(numbers instanceof Int32Array && features instanceof Float32Array)) return null;
     if (features.length !== numbers.length * columns) return null;
     return numbers.every((row) => row >= 0 && row < rows) ? { rows: numbers, features } : null;
   } catch (error) {

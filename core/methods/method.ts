@@ -125,7 +125,8 @@ export type Term<Outputs, Targets> = {
       rows(outputs: Outputs): Tensor;
       /** Random numbers of the step, by name. */
       draw?(stream: RandomStream): Readonly<Record<string, DrawnNumbers>>;
-      compute(rows: Tensor, drawn: Tensors): Scalar;
+      /** @param rates of the step, as in `Part` */
+      compute(rows: Tensor, drawn: Tensors, rates: Tensors): Scalar;
     }
 );
 

@@ -70,9 +70,9 @@ function panelsOf(rows: readonly LogRow[]): Panel[] {
   ];
 }
 
-/** 'contextPatches' -> 'Context patches' */
+/** 'contextPatches' -> 'Context patches', 'emaDecay' -> 'EMA decay' */
 function titleOf(name: string): string {
-  const words = name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  const words = name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).replace(/\bema\b/, 'EMA');
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 

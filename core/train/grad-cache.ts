@@ -31,11 +31,11 @@ export function prepareGradCache(engine: Engine, method: Method): GradCache {
       return Object.fromEntries(terms.map((term) => [term.name, term.rows(outputs)]));
     }),
   );
-  const cachedGradients = engine.compile((rows: Tensors[], drawn: Readonly<Record<string, Tensors>>) =>
+  const cachedGradients = engine.compile((rows: Tensors[], drawn: Readonly<Record<string, Tensors>>, rates: Tensors) =>
     tf.tidy((): CachedTerms[] => {
       const byTerm = terms.map((term) => {
         const own = rows.map((part) => part[term.name] as Tensor);
-        return cachedTerm(term, own, drawn[term.name] as Tensors);
+        return cachedTerm(term, own, drawn[term.name] as Tensors, rates);
       });
       return rows.map((_, part) =>
         Object.fromEntries(terms.map(({ name }, at) => [name, byTerm[at]?.[part]])),
@@ -48,16 +48,16 @@ export function prepareGradCache(engine: Engine, method: Method): GradCache {
     }
     const rows: Tensors[] = [];
     for (const part of parts) rows.push(await rowsOf(networks, part));
-    const cached = await cachedGradients(rows, drawn);
+    const cached = await cachedGradients(rows, drawn, parts[0]?.rates ?? {});
     tf.dispose([rows, drawn]);
     return cached;
   };
 }
 
 /** G and the share of R - ⟨G, z⟩ of each part. */
-function cachedTerm(term: BatchTerm, rows: readonly Tensor[], drawn: Tensors) {
+function cachedTerm(term: BatchTerm, rows: readonly Tensor[], drawn: Tensors, rates: Tensors) {
   const z = tf.concat([...rows], 0);
-  const { value, grad } = tf.valueAndGrad((x: Tensor) => term.compute(x, drawn))(z);
+  const { value, grad } = tf.valueAndGrad((x: Tensor) => term.compute(x, drawn, rates))(z);
   const correction = value.sub(grad.mul(z).sum()).div(rows.length);
   const sizes = rows.map((part) => part.shape[0] as number);
   return tf.split(grad, sizes, 0).map((own) => ({ grad: own, correction: correction.clone() }));
@@ -75,6 +75,6 @@ export function termOfPart(
   const known = cached[term.name];
   if (!known) throw new Error(`nothing was prepared for the term '${term.name}'`);
   const rows = term.rows(outputs);
-  if ('drawn' in known) return term.compute(rows, known.drawn);
+  if ('drawn' in known) return term.compute(rows, known.drawn, part.rates);
   return rows.mul(known.grad).sum().add(known.correction);
 }

@@ -34,7 +34,7 @@ function regularizerOf(name: string, width: number) {
     const tensors = Object.entries(numbers).map(([own, { shape, values }]) => [own, tf.tensor(values, [...shape])]);
     return Object.fromEntries(tensors);
   };
-  return { compute: term.compute, draw };
+  return { compute: (rows: Tensor, drawn: Tensors) => term.compute(rows, drawn, {}), draw };
 }
 
 function regularization(name: string, rows: Tensor, step = 1): Promise<number> {
