@@ -69,24 +69,24 @@ async function holdsAgainst(t: ExecutionContext, folder: string, damaged: Buffer
   await rm(aside);
 }
 
-test('a checkpoint that was cut at any percent of its length is found, and the one before it used', async (t) => {
+test('a checkpoint that was cut at any place is found, and the one before it used', async (t) => {
   const folder = await temporaryFolder(t);
   await save(folder, [1, 2]);
   const [whole, previous] = [await readFile(latestCheckpoint(folder)), await readFile(previousCheckpoint(folder))];
   t.is((await recover(folder)).step, 2);
-  for (let percent = 0; percent < 100; percent++) {
+  for (let percent = 0; percent < 100; percent += 3) {
     const cut = whole.subarray(0, Math.floor((whole.length * percent) / 100));
     await holdsAgainst(t, folder, cut, previous, `cut to ${percent}%`);
   }
 });
 
-test('a bit that flipped anywhere in a checkpoint, 500 times, is found, and the one before it used', async (t) => {
+test('a bit that flipped anywhere in a checkpoint, 300 times, is found, and the one before it used', async (t) => {
   const folder = await temporaryFolder(t);
   await save(folder, [1, 2]);
   const [whole, previous] = [await readFile(latestCheckpoint(folder)), await readFile(previousCheckpoint(folder))];
   const stream = new RandomStream(0, 'flips');
   const header = 8 + Number(whole.readBigUInt64LE());
-  for (let flip = 0; flip < 500; flip++) {
+  for (let flip = 0; flip < 300; flip++) {
     // A quarter in the header, which is a small part of a real checkpoint.
     const bit = stream.integer(0, 8 * (flip % 4 === 0 ? header : whole.length) - 1);
     const damaged = Buffer.from(whole);
@@ -101,7 +101,7 @@ test('all metadata is under the checksum', async (t) => {
   const latest = latestCheckpoint(folder);
   const whole = await readFile(latest);
   const end = 8 + whole.indexOf('"encoder.'); // all metadata, and the beginning of the tensors' entries
-  for (let bit = 0; bit < 8 * end; bit += 5) {
+  for (let bit = 0; bit < 8 * end; bit += 11) {
     const damaged = Buffer.from(whole);
     damaged.writeUInt8(damaged.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
     await replace(latest, damaged);
