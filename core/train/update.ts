@@ -3,7 +3,7 @@ import type { Tensor } from '../engine/tf.js';
 import type { Method, Networks } from '../methods/method.js';
 import type { Optimiser } from '../optim/optimiser.js';
 import { decaysMatrices } from '../optim/policy.js';
-import { type TrainState, tensorsOf } from './state.js';
+import type { TrainState } from './state.js';
 
 /** The scheduled numbers of one step: learning rate, weight decay, and the method's own by name. */
 export interface StepRates {
@@ -27,30 +27,35 @@ export async function updateNetworks(
   const next: Record<string, Record<string, Tensor>> = mapValues(networks, (parameters) => ({ ...parameters }));
   const nextSlots = mapValues(slots, (all) => mapValues(all, (parameters) => ({ ...parameters })));
   let sum = 0;
-  for (const [network, name, gradient] of tensorsOf(gradients)) {
-    const policy = policyOf(method, network);
-    const followers = followersOf(method, network).filter(({ name: follower }) => networks[follower]?.[name]);
-    const value = networks[network]?.[name] as Tensor;
-    const updated = await optimiser.update(
-      {
-        value,
-        slots: mapValues(slots, (all) => all[network]?.[name] as Tensor),
-        averages: followers.map((follower) => networks[follower.name]?.[name] as Tensor),
-      },
-      gradient,
-      {
-        step: step + 1,
-        learningRate: rates.learningRate * (policy.learningRateFactor?.(name) ?? 1),
-        weightDecay: (policy.isDecayed ?? decaysMatrices)(name, value.shape) ? rates.weightDecay : 0,
-        emaDecays: followers.map(({ decay }) => rateOf(rates, decay)),
-      },
-    );
-    (next[network] as Record<string, Tensor>)[name] = updated.value;
-    for (const [slot, tensor] of Object.entries(updated.slots))
-      (nextSlots[slot]?.[network] as Record<string, Tensor>)[name] = tensor;
-    for (const [at, follower] of followers.entries())
-      (next[follower.name] as Record<string, Tensor>)[name] = updated.averages[at] as Tensor;
-    sum += updated.squares;
+  for (const [network, ownGradients] of Object.entries(gradients)) {
+    const { isDecayed = decaysMatrices, learningRateFactor } = policyOf(method, network);
+    const followers = followersOf(method, network);
+    const emaDecays = followers.map(({ decay }) => rateOf(rates, decay));
+    for (const [name, gradient] of Object.entries(ownGradients)) {
+      const value = networks[network]?.[name] as Tensor;
+      const following = followers.filter((follower) => networks[follower.name]?.[name]);
+      const { learningRate } = rates;
+      const updated = await optimiser.update(
+        {
+          value,
+          slots: mapValues(slots, (all) => all[network]?.[name] as Tensor),
+          averages: following.map((follower) => networks[follower.name]?.[name] as Tensor),
+        },
+        gradient,
+        {
+          step: step + 1,
+          learningRate: learningRateFactor ? learningRate * learningRateFactor(name) : learningRate,
+          weightDecay: isDecayed(name, value.shape) ? rates.weightDecay : 0,
+          emaDecays: emaDecays.filter((_, at) => following.includes(followers[at] as Follower)),
+        },
+      );
+      (next[network] as Record<string, Tensor>)[name] = updated.value;
+      for (const slot of optimiser.slotNames)
+        (nextSlots[slot]?.[network] as Record<string, Tensor>)[name] = updated.slots[slot] as Tensor;
+      for (const [at, follower] of following.entries())
+        (next[follower.name] as Record<string, Tensor>)[name] = updated.averages[at] as Tensor;
+      sum += updated.squares;
+    }
   }
   return { networks: next, slots: nextSlots, weightNorm: Math.sqrt(sum) };
 }
@@ -66,8 +71,14 @@ function policyOf({ networks }: Pick<Method, 'networks'>, network: string) {
   return (role?.by === 'gradient' && role.policy) || {};
 }
 
+interface Follower {
+  name: string;
+  /** The name of the rate that is its decay. */
+  decay: string;
+}
+
 /** The networks that follow another one as moving averages. */
-function followersOf({ networks }: Pick<Method, 'networks'>, network: string): { name: string; decay: string }[] {
+function followersOf({ networks }: Pick<Method, 'networks'>, network: string): Follower[] {
   return Object.entries(networks).flatMap(([name, { role }]) =>
     role.by === 'ema' && role.of === network ? [{ name, decay: role.decay }] : [],
   );
