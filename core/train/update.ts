@@ -30,7 +30,6 @@ export async function updateNetworks(
   for (const [network, ownGradients] of Object.entries(gradients)) {
     const { isDecayed = decaysMatrices, learningRateFactor } = policyOf(method, network);
     const followers = followersOf(method, network);
-    const emaDecays = followers.map(({ decay }) => rateOf(rates, decay));
     for (const [name, gradient] of Object.entries(ownGradients)) {
       const value = networks[network]?.[name] as Tensor;
       const following = followers.filter((follower) => networks[follower.name]?.[name]);
@@ -46,7 +45,7 @@ export async function updateNetworks(
           step: step + 1,
           learningRate: learningRateFactor ? learningRate * learningRateFactor(name) : learningRate,
           weightDecay: isDecayed(name, value.shape) ? rates.weightDecay : 0,
-          emaDecays: emaDecays.filter((_, at) => following.includes(followers[at] as Follower)),
+          emaDecays: following.map(({ decay }) => rateOf(rates, decay)),
         },
       );
       (next[network] as Record<string, Tensor>)[name] = updated.value;
