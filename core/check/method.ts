@@ -2,13 +2,14 @@ import { resolveOptions } from '../config/resolve.js';
 import type { DrawnNumbers } from '../contract/objectives.js';
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
+import { drawBatch, meanPatches, viewSides } from '../methods/batch.js';
 import { checkMethodOptions, createMethod } from '../methods/create.js';
 import type { Method, MethodDefinition, Networks, Part, Tensors } from '../methods/method.js';
 import type { RunLength } from '../optim/schedules.js';
 import type { Plugin } from '../plugins/plugin.js';
 import { selectPlugins } from '../plugins/selected.js';
 import { type Gradients, prepareGradients } from '../train/gradients.js';
-import { drawBatch, meanPatches, splitBatch } from '../train/parts.js';
+import { splitBatch } from '../train/parts.js';
 import { initialState, mapNetworks, tensorsOf } from '../train/state.js';
 import { drawFaults, networkFaults, rateFaults } from './declarations.js';
 import { areNear, type Checks, isNear, numberOf, randomNumbers, runChecks, slopeFault } from './numbers.js';
@@ -118,8 +119,7 @@ function modelChecks(engine: Engine, method: Method, patchCount: number): Checks
 /** Random images with what is drawn for them, in parts of at most so many. */
 function batchInParts(method: Method, state: Tensors, step: number, microBatchSize: number): Part[] {
   const numbers = randomNumbers(`images ${step}`);
-  const side = TINY.imageSize;
-  const sides = Object.fromEntries(method.views.map(({ name, crop }) => [name, crop?.imageSize ?? side]));
+  const sides = viewSides(method, TINY.imageSize);
   const views = method.views.map(({ name, count }) => {
     return [name, numbers(TINY.batchSize * count * (sides[name] as number) ** 2 * 3)];
   });

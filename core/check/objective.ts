@@ -1,5 +1,6 @@
 import { RandomStream } from '../base/random.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
+import { drawnTensors } from '../methods/batch.js';
 import { predictionTerm, regularizerTerm } from '../methods/losses.js';
 import type { Part } from '../methods/method.js';
 import type { Extension } from '../plugins/plugin.js';
@@ -44,8 +45,7 @@ function regularizerChecks(regularizer: Extension<'regularizer'>): Checks {
   const pooled = random(ROWS, WIDTH);
   const draw = () => term.draw?.(new RandomStream(0, 'regularizer', 1)) ?? {};
   const compute = (x: Tensor) => {
-    const drawn = Object.entries(draw()).map(([name, { shape, values }]) => [name, tf.tensor(values, [...shape])]);
-    return term.compute(x, Object.fromEntries(drawn), {});
+    return term.compute(x, drawnTensors(draw()), {});
   };
   return {
     draw: () => {

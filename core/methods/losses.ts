@@ -3,6 +3,7 @@ import { RandomStream } from '../base/random.js';
 import { NONE, named, number } from '../config/option.js';
 import { failureOf, reasonInPlugin } from '../contract/extension.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
+import { drawnTensors } from './batch.js';
 import type { ExtensionRequest, MethodContext, MethodExtension, OwnOptions, Term } from './method.js';
 
 /** The names of their terms, in logs. */
@@ -139,9 +140,7 @@ export async function tryExtensions(extensions: readonly (MethodExtension | null
       tf.dispose([predicted, target]);
     } else if (extension) {
       const numbers = drawNumbers(extension, new RandomStream(0, 'regularizer', 1), width);
-      const drawn = Object.fromEntries(
-        Object.entries(numbers).map(([name, { shape, values }]) => [name, tf.tensor(values, [...shape])]),
-      );
+      const drawn = drawnTensors(numbers);
       const pooled = random(ROWS, width);
       await tryOne(extension, pooled, (x) => askForScalar(extension, () => extension.item.compute(tf, x, drawn)));
       tf.dispose([pooled, drawn]);

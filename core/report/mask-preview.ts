@@ -1,4 +1,4 @@
-import { RandomStream } from '../base/random.js';
+import { drawBatch } from '../methods/batch.js';
 import type { DrawnGroup, Method } from '../methods/method.js';
 import { gridSize, type ImageShape } from '../nn/sizes.js';
 import { CONTEXT_COLOUR, TARGET_COLOURS } from './colours.js';
@@ -41,8 +41,7 @@ export async function writeMaskPreview(
   pictures: readonly PreviewPicture[],
   step: number,
 ): Promise<void> {
-  const draw = (number: number, images: number) =>
-    method.draw?.(new RandomStream(settings.seed, 'masks', number), images).groups ?? [];
+  const draw = (number: number, images: number) => drawBatch(method, settings.seed, number, images).groups;
   const batchSize = Math.max(settings.batchSize, pictures.length);
   const groups = draw(step, batchSize);
   const cells = groups.flatMap((group) => cellsByImage(method.masks, group));

@@ -13,6 +13,7 @@ import { type LoaderSettings, loadBatches, stepsPerEpoch, type ViewBatch } from 
 import { isAbort, type SkippedImages } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
+import { drawBatch, meanPatches, viewSides } from '../methods/batch.js';
 import type { BatchDraw, Method, MethodDefinition } from '../methods/method.js';
 import type { Backbone } from '../nn/backbone.js';
 import { stepOperations } from '../nn/cost.js';
@@ -21,7 +22,6 @@ import type { Optimiser } from '../optim/optimiser.js';
 import type { RunLength } from '../optim/schedules.js';
 import type { Extension } from '../plugins/plugin.js';
 import type { SelectedPlugins } from '../plugins/selected.js';
-import { drawBatch, meanPatches } from '../train/parts.js';
 import type { TrainState } from '../train/state.js';
 import { prepareStep, type StepRates } from '../train/step.js';
 import { writeCurves } from './curves.js';
@@ -71,9 +71,9 @@ export interface LoopResult {
   skippedImages: number;
 }
 
-/** Least milliseconds between two drawings of the curves, and part of the time that drawing may take. */
+/** Least milliseconds between two drawings of the curves, and fraction of the time that drawing may take. */
 const CURVES_INTERVAL = 60_000;
-const CURVES_SHARE = 0.02;
+const CURVES_FRACTION = 0.02;
 
 /**
  * Trains until the last step or until asked to stop, saving now and then, after every epoch and when stopped.
@@ -108,12 +108,9 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
   };
   const batches = loadBatches(images, loading, run.skipped, firstStep, totalSteps);
   const monitors = run.monitors.map(({ item }) => item).filter(({ values }) => values.length > 0);
-  const { log, missing } = await openRunLog(
-    folder,
-    firstStep,
-    logColumns(method, numbersOf(drawBatch(method, seed, 1, batchSize))),
-    monitors,
-  );
+  const first = drawBatch(method, seed, 1, batchSize); // every step draws numbers of the same names
+  const columns = logColumns(method, numbersOf(first, meanPatches(first.groups)));
+  const { log, missing } = await openRunLog(folder, firstStep, columns, monitors);
   if (missing > 0) console.warn(`log.jsonl was damaged: ${missing} of the first ${firstStep} steps are missing in it`);
   if (firstStep > 0 && firstStep % epochSteps === 0) await keepEpochIfDue(run, firstStep / epochSteps);
   const saving = new CheckpointSaving(folder, run.model, options, epochSteps, firstStep);
@@ -136,6 +133,7 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
       const step = state.step + 1;
       const epoch = Math.ceil(step / epochSteps);
       const drawn = drawBatch(method, seed, step, batchSize);
+      const patches = meanPatches(drawn.groups);
       const rates = stepRates(step, run, length);
       const taken = await takeStep(state, { views, groups: drawn.groups }, rates);
       state = taken.state;
@@ -153,10 +151,10 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
         step,
         loss: taken.loss,
         terms: taken.terms,
-        method: { ...numbersOf(drawn), ...taken.logs },
+        method: { ...numbersOf(drawn, patches), ...taken.logs },
         rates,
         gradientNorm: taken.gradientNorm,
-        operations: batchSize * stepOperations(definition.passes(options, meanPatches(drawn.groups))),
+        operations: batchSize * stepOperations(definition.passes(options, patches)),
         imagesPerSecond: round(imagesPerSecond, 2),
         seconds: round(seconds, 4),
         waitSeconds: round(waitSeconds, 4),
@@ -203,7 +201,7 @@ function encoderOf({ method }: Run): (state: TrainState) => Parameters {
 }
 
 function stepSettings({ method, options }: Run) {
-  const sides = Object.fromEntries(method.views.map(({ name, crop }) => [name, crop?.imageSize ?? options.imageSize]));
+  const sides = viewSides(method, options.imageSize);
   return { sides, microBatchSize: microBatchSizeOf(options), seed: options.seed };
 }
 
@@ -212,9 +210,9 @@ function stepRates(step: number, { method, options }: Run, length: RunLength): S
 }
 
 /** What is logged of a draw: 'contextPatches' of the mask `context`, and what the method adds. */
-function numbersOf({ groups, logs }: BatchDraw): Readonly<Record<string, number>> {
-  const patches = Object.entries(meanPatches(groups)).map(([name, count]) => [`${name}Patches`, count]);
-  return { ...Object.fromEntries(patches), ...logs };
+function numbersOf({ logs }: BatchDraw, patches: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+  const kept = Object.entries(patches).map(([name, count]) => [`${name}Patches`, count]);
+  return { ...Object.fromEntries(kept), ...logs };
 }
 
 /** The images of the next step; null where the run is asked to stop while they are waited for. */
@@ -240,5 +238,5 @@ export async function drawCurves({ folder, console }: Pick<Run, 'folder' | 'cons
   const started = performance.now();
   await writeCurves(folder).catch((error: unknown) => console.warn(`curves.png was not drawn: ${reasonOf(error)}`));
   const now = performance.now();
-  return now + Math.max(CURVES_INTERVAL, (now - started) / CURVES_SHARE);
+  return now + Math.max(CURVES_INTERVAL, (now - started) / CURVES_FRACTION);
 }

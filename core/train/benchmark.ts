@@ -2,13 +2,15 @@ import { mapValues } from '../base/map-values.js';
 import { RandomStream } from '../base/random.js';
 import { round } from '../base/rounding.js';
 import type { Options } from '../config/schema.js';
+import { microBatchSizeOf } from '../config/settings.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
-import type { DrawnGroup, Method, MethodDefinition } from '../methods/method.js';
+import { drawBatch, meanPatches, viewSides } from '../methods/batch.js';
+import type { Method, MethodDefinition } from '../methods/method.js';
 import { stepOperations } from '../nn/cost.js';
-import type { TokenIndices } from '../nn/tokens.js';
+import { tokenIndices } from '../nn/tokens.js';
 import { createOptimiser } from '../optim/create.js';
-import { drawBatch, meanPatches, type TrainBatch } from './parts.js';
+import type { TrainBatch } from './parts.js';
 import { initialState } from './state.js';
 import { prepareStep } from './step.js';
 
@@ -61,9 +63,9 @@ export async function runBenchmark(
   await method.check?.();
   const { batchSize, imageSize } = options;
   const optimiser = createOptimiser(engine, options);
-  const sides = Object.fromEntries(method.views.map(({ name, crop }) => [name, crop?.imageSize ?? imageSize]));
-  const microBatchSize = Math.min(options.microBatchSize ?? batchSize, batchSize);
-  const takeStep = prepareStep(engine, method, optimiser, { sides, microBatchSize, seed: 0 });
+  const sides = viewSides(method, imageSize);
+  const settings = { sides, microBatchSize: microBatchSizeOf(options), seed: 0 };
+  const takeStep = prepareStep(engine, method, optimiser, settings);
   const batch = randomBatch(definition, method, config, options, sides);
   const rates = {
     learningRate: 1e-3,
@@ -118,12 +120,10 @@ function randomBatch(
     }),
   );
   if (!fixed) return { views, groups: drawBatch(method, 0, 1, batchSize).groups };
-  const masks = Object.entries(fixed.masks).map(([name, [maskCount, tokenCount]]): [string, TokenIndices] => {
-    const rows = Array.from({ length: maskCount * batchSize }, () => [
-      ...stream.permutation(patchCount).subarray(0, tokenCount).sort(),
-    ]);
-    return [name, { maskCount, imageCount: batchSize, tokenCount, patchCount, indices: Int32Array.from(rows.flat()) }];
+  const masks = mapValues(fixed.masks, ([maskCount, tokenCount]) => {
+    const patches = () => stream.permutation(patchCount).subarray(0, tokenCount).sort();
+    const rows = Array.from({ length: maskCount }, () => Array.from({ length: batchSize }, patches));
+    return tokenIndices(rows, patchCount);
   });
-  const group: DrawnGroup = { imageCount: batchSize, masks: Object.fromEntries(masks) };
-  return { views, groups: [group] };
+  return { views, groups: [{ imageCount: batchSize, masks }] };
 }

@@ -3,8 +3,8 @@ import { freemem, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { EngineMemory } from '../engine/contract.js';
 
-/** Part of the free memory that is used where the user names no budget. */
-const SHARE_OF_FREE = 0.6;
+/** Fraction of the free memory that is used where the user names no budget. */
+const FRACTION_OF_FREE = 0.6;
 /** What is assumed of a graphics card, which does not tell: 8 GiB, in bytes. */
 const ASSUMED_CARD = 8 * 2 ** 30;
 
@@ -15,7 +15,7 @@ const ASSUMED_CARD = 8 * 2 ** 30;
  * @param free bytes of the machine's memory that the process may still take
  */
 export function memoryBudget({ limit, of }: EngineMemory, megabytes: number | null, free = freeMemory()): number {
-  const unnamed = of === 'card' ? ASSUMED_CARD : SHARE_OF_FREE * free;
+  const unnamed = of === 'card' ? ASSUMED_CARD : FRACTION_OF_FREE * free;
   return Math.min(limit ?? Number.POSITIVE_INFINITY, megabytes === null ? unnamed : megabytes * 2 ** 20);
 }
 

@@ -2,6 +2,7 @@ import { mapValues } from '../base/map-values.js';
 import { RandomStream } from '../base/random.js';
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
+import { drawnTensors } from '../methods/batch.js';
 import type { Method, Networks, Part, Tensors, Term } from '../methods/method.js';
 import { type CachedTerms, type GradCache, prepareGradCache, termOfPart } from './grad-cache.js';
 import { tensorsOf, trainedOf } from './state.js';
@@ -143,9 +144,7 @@ async function addUp(engine: Engine, a: Gradients, b: Gradients): Promise<Gradie
 function drawTerms(terms: Method['terms'], seed: number, step: number): Readonly<Record<string, Tensors>> {
   const draw = (term: Term<Tensors, Tensors>): [string, Tensors][] => {
     if (term.over !== 'batch') return [];
-    const numbers = term.draw?.(new RandomStream(seed, term.name, step)) ?? {};
-    const tensors = Object.entries(numbers).map(([name, { shape, values }]) => [name, tf.tensor(values, [...shape])]);
-    return [[term.name, Object.fromEntries(tensors)]];
+    return [[term.name, drawnTensors(term.draw?.(new RandomStream(seed, term.name, step)) ?? {})]];
   };
   return Object.fromEntries(terms.flatMap(draw));
 }

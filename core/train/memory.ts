@@ -1,12 +1,12 @@
 import { UserError } from '../base/errors.js';
 import type { Options } from '../config/schema.js';
 import type { Engine, EngineMemory } from '../engine/contract.js';
+import { drawBatch, meanPatches } from '../methods/batch.js';
 import type { Method, MethodDefinition } from '../methods/method.js';
 import type { Pass } from '../nn/cost.js';
 import { countParameters } from '../nn/parameters.js';
 import { assumedMemory, memoryBudget } from './free-memory.js';
 import { usableConcurrency } from './gradients.js';
-import { drawBatch, meanPatches } from './parts.js';
 
 /** What a training step needs, in bytes. */
 export interface StepMemory {

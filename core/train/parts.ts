@@ -1,6 +1,5 @@
-import { RandomStream } from '../base/random.js';
 import { tf } from '../engine/tf.js';
-import type { BatchDraw, DrawnGroup, Method, Part } from '../methods/method.js';
+import type { DrawnGroup, Method, Part } from '../methods/method.js';
 import { masksOfImages, maskTensors } from '../nn/tokens.js';
 
 /** What one step learns from. */
@@ -9,23 +8,6 @@ export interface TrainBatch {
   readonly views: Readonly<Record<string, Float32Array>>;
   /** What was drawn for the images, group after group. */
   readonly groups: readonly DrawnGroup[];
-}
-
-/** What a method draws for a step, counted from 1, from the step's own stream. */
-export function drawBatch({ draw }: Pick<Method, 'draw'>, seed: number, step: number, imageCount: number): BatchDraw {
-  return draw?.(new RandomStream(seed, 'masks', step), imageCount) ?? { groups: [{ imageCount, masks: {} }] };
-}
-
-/** Patches that each mask keeps, as means over the images. */
-export function meanPatches(groups: readonly DrawnGroup[]): Record<string, number> {
-  const images = groups.reduce((sum, { imageCount }) => sum + imageCount, 0);
-  const means: Record<string, number> = {};
-  for (const { imageCount, masks } of groups) {
-    for (const [name, { tokenCount }] of Object.entries(masks)) {
-      means[name] = (means[name] ?? 0) + (imageCount * tokenCount) / images;
-    }
-  }
-  return means;
 }
 
 /** What is the same for all parts of a step. */

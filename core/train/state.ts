@@ -1,6 +1,7 @@
 import { mapValues } from '../base/map-values.js';
 import { RandomStream } from '../base/random.js';
 import { type Tensor, tf } from '../engine/tf.js';
+import { drawnTensors } from '../methods/batch.js';
 import type { Method, Networks, Tensors } from '../methods/method.js';
 import { initialValue } from '../nn/init.js';
 import type { ParameterShapes, Parameters } from '../nn/parameters.js';
@@ -47,7 +48,7 @@ export function initialState(
     step: 0,
     networks,
     slots: Object.fromEntries(slotNames.map((slot) => [slot, mapNetworks(trainedOf(method, networks), zerosLike)])),
-    own: mapValues(method.state?.initial ?? {}, ({ shape, values }): Tensor => tf.tensor(values, [...shape])),
+    own: drawnTensors(method.state?.initial ?? {}),
   };
 }
 

@@ -1,6 +1,7 @@
 import { RandomStream } from '../../core/base/random.js';
 import type { Engine } from '../../core/engine/contract.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
+import { drawBatch, viewSides } from '../../core/methods/batch.js';
 import type { Method, Networks, Part } from '../../core/methods/method.js';
 import { adamw } from '../../core/optim/adamw.js';
 import { prepareGradients, usableConcurrency } from '../../core/train/gradients.js';
@@ -25,8 +26,7 @@ export function noiseBatch({ method, options }: Trainable, imageCount: number, s
     const length = imageCount * count * options.imageSize ** 2 * 3;
     return [name, Float32Array.from({ length }, () => stream.normal())] as const;
   });
-  const groups = method.draw?.(new RandomStream(0, 'masks', step), imageCount).groups ?? [{ imageCount, masks: {} }];
-  return { views: Object.fromEntries(views), groups };
+  return { views: Object.fromEntries(views), groups: drawBatch(method, 0, step, imageCount).groups };
 }
 
 /** The parts of a batch on the engine. */
@@ -35,7 +35,7 @@ export function partsOf(
   batch: TrainBatch,
   { microBatchSize = WHOLE, concurrency = 1, context = { state: {}, rates: {} } as PartContext } = {},
 ): Part[] {
-  return splitBatch(method.views, sidesOf(method, options.imageSize), batch, context, microBatchSize, concurrency);
+  return splitBatch(method.views, viewSides(method, options.imageSize), batch, context, microBatchSize, concurrency);
 }
 
 /** Computes the loss and the gradients of a batch as a step does, of at most so many images at once. */
@@ -48,7 +48,7 @@ export function prepareBatchGradients(engine: Engine, trainable: Trainable, micr
 
 /** The training step with AdamW; seed 0. */
 export function prepareTestStep(engine: Engine, { method, options }: Trainable, microBatchSize = WHOLE, adam = ADAM) {
-  const sides = sidesOf(method, options.imageSize);
+  const sides = viewSides(method, options.imageSize);
   return prepareStep(engine, method, adamw(engine, adam), { sides, microBatchSize, seed: 0 });
 }
 
@@ -60,8 +60,4 @@ export async function numbersOf(networks: Networks): Promise<Float32Array> {
 
 export async function numberOf(scalar: Tensor): Promise<number> {
   return (await scalar.data())[0] as number;
-}
-
-function sidesOf({ views }: Method, imageSize: number): Record<string, number> {
-  return Object.fromEntries(views.map(({ name, crop }) => [name, crop?.imageSize ?? imageSize]));
 }

@@ -1,10 +1,11 @@
 import test from 'ava';
 import type { Engine } from '../../core/engine/contract.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
+import { drawBatch } from '../../core/methods/batch.js';
 import { data2vec } from '../../core/methods/data2vec/method.js';
 import type { Part } from '../../core/methods/method.js';
 import { createVit } from '../../core/nn/backbone.js';
-import { drawBatch, splitBatch } from '../../core/train/parts.js';
+import { splitBatch } from '../../core/train/parts.js';
 import { findEngines, testOnEngines } from '../helpers/engines.js';
 import { readGolden } from '../helpers/golden.js';
 import { methodOf } from '../helpers/method.js';

@@ -1,7 +1,8 @@
 import test from 'ava';
 import type { Tensor } from '../../core/engine/tf.js';
+import { drawBatch } from '../../core/methods/batch.js';
 import type { Part } from '../../core/methods/method.js';
-import { drawBatch, splitBatch } from '../../core/train/parts.js';
+import { splitBatch } from '../../core/train/parts.js';
 import { findEngines, testOnEngines } from '../helpers/engines.js';
 import { type Golden, readGolden } from '../helpers/golden.js';
 import { methodOf } from '../helpers/method.js';

@@ -6,10 +6,11 @@ import { UserError } from '../../core/base/errors.js';
 import { RandomStream } from '../../core/base/random.js';
 import { resolveOptions } from '../../core/config/resolve.js';
 import type { Options } from '../../core/config/schema.js';
+import { meanPatches } from '../../core/methods/batch.js';
 import { blockSize, type MaskSettings, possibleSizes } from '../../core/methods/masks/blocks.js';
 import { checkMaskSettings } from '../../core/methods/masks/check.js';
 import { describeCut } from '../../core/methods/masks/coverage.js';
-import { type BatchMasks, drawMasks, type GroupMasks, meanPatches } from '../../core/methods/masks/multiblock.js';
+import { type BatchMasks, drawMasks, type GroupMasks } from '../../core/methods/masks/multiblock.js';
 import { type MultiblockOptions, multiblockSettings } from '../../core/methods/masks/options.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { FIXTURES } from '../helpers/paths.js';
@@ -42,7 +43,7 @@ function measureCoverage(mask: MaskSettings, batchSize: number, images: number) 
     for (const patch of patches) into[patch] = (into[patch] as number) + 1 / (steps * batchSize);
   };
   for (let step = 1; step <= steps; step++) {
-    for (const group of masksOfStep(mask, batchSize, 0, step).groups) {
+    for (const { masks: group } of masksOfStep(mask, batchSize, 0, step).groups) {
       count(context, group.context.indices);
       count(targets, group.target.indices);
     }
@@ -81,7 +82,7 @@ const anySettings = fc
 function wholeBatch(mask: MaskSettings, images: number, seed: number): GroupMasks & { overlapping: number } {
   const { groups, overlapping } = masksOfStep({ ...mask, group: null }, images, seed, 1);
   if (groups.length !== 1) throw new Error(`${groups.length} groups`);
-  return { ...(groups[0] as GroupMasks), overlapping };
+  return { ...(groups[0]?.masks as GroupMasks), overlapping };
 }
 
 test('masks keep their laws for any settings and seed', (t) => {
@@ -199,14 +200,16 @@ test('every group of a batch is cut to its own smallest context, and has the blo
     fc.integer({ min: 1, max: 12 }),
     (mask, seed, images, group) => {
       const { groups, drawnPatches } = masksOfStep({ ...mask, group }, images, seed, 1);
-      const counts = groups.map(({ context }) => context.imageCount);
+      const counts = groups.map(({ masks }) => masks.context.imageCount);
       const expected = Array.from({ length: Math.ceil(images / group) }, (_, at) =>
         Math.min(group, images - at * group),
       );
-      const sameTargets = new Set(groups.map(({ target }) => target.tokenCount)).size === 1;
+      const sameTargets = new Set(groups.map(({ masks }) => masks.target.tokenCount)).size === 1;
       const alone = masksOfStep({ ...mask, group: 1 }, images, seed, 1).drawnPatches;
-      const isWhole = group < images || JSON.stringify(groups) === JSON.stringify([onlyMasks(mask, images, seed)]);
-      const kept = meanPatches(groups, 'context');
+      const isWhole =
+        group < images ||
+        JSON.stringify(groups.map(({ masks }) => masks)) === JSON.stringify([onlyMasks(mask, images, seed)]);
+      const kept = meanPatches(groups).context as number;
       const cutsNothing = group > 1 || mask.contextBlocks > 1 || Math.abs(kept - drawnPatches) < 1e-9;
       return (
         counts.join() === expected.join() &&
@@ -241,8 +244,8 @@ for (const [preset, steps] of [
     for (let step = 1; step <= steps; step++) {
       const { groups, drawnPatches } = masksOfStep(mask, 2048, 0, step);
       drawn += drawnPatches / steps;
-      kept += meanPatches(groups, 'context') / steps;
-      keptOfBatch += Math.min(...groups.map(({ context }) => context.tokenCount)) / steps;
+      kept += (meanPatches(groups).context as number) / steps;
+      keptOfBatch += Math.min(...groups.map(({ masks }) => masks.context.tokenCount)) / steps;
     }
     const golden = GOLDEN[preset] as Golden;
     const near = (value: number, { mean, deviation }: { mean: number; deviation: number }) => {
@@ -265,8 +268,8 @@ test('people are told what a context keeps of the patches, and what cutting cost
   for (let step = 1; step <= steps; step++) {
     const { groups, drawnPatches } = masksOfStep(mask, batchSize, 0, step);
     expectedDrawn += drawnPatches / steps;
-    expectedKept += meanPatches(groups, 'context') / steps;
-    expectedOfBatch += Math.min(...groups.map(({ context }) => context.tokenCount)) / steps;
+    expectedKept += (meanPatches(groups).context as number) / steps;
+    expectedOfBatch += Math.min(...groups.map(({ masks }) => masks.context.tokenCount)) / steps;
   }
   const percent = (fraction: number) => Number((100 * fraction).toFixed(0));
   t.deepEqual(
@@ -286,7 +289,7 @@ test('drawing ends where no context can avoid all targets, and says how many ove
   const crowded = { ...settings(6, { minKeep: 4 }), targetBlocks: 40 };
   const { groups, overlapping } = drawMasks(crowded, 8, new RandomStream(0, 'masks', 1));
   t.true(overlapping > 0);
-  t.true((groups[0]?.context.tokenCount ?? 0) >= 4);
+  t.true((groups[0]?.masks.context.tokenCount ?? 0) >= 4);
 });
 
 test('min-keep left to the program is 10, or the smallest block where that is smaller', (t) => {

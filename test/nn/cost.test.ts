@@ -1,8 +1,8 @@
 import test from 'ava';
 import { startEngine } from '../../core/engine/start.js';
 import { tf } from '../../core/engine/tf.js';
+import { meanPatches } from '../../core/methods/batch.js';
 import { decoderPass, encoderPass, forwardOperations, stepOperations } from '../../core/nn/cost.js';
-import { meanPatches } from '../../core/train/parts.js';
 import { initialNetworks } from '../../core/train/state.js';
 import { methodOf } from '../helpers/method.js';
 import { noiseBatch, prepareBatchGradients } from '../helpers/training.js';

@@ -2,9 +2,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { startEngine } from '../../core/engine/start.js';
+import { drawBatch, meanPatches } from '../../core/methods/batch.js';
 import { stepOperations } from '../../core/nn/cost.js';
 import { runCompute } from '../../core/run/compute.js';
-import { drawBatch, meanPatches } from '../../core/train/parts.js';
 import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { methodOf } from '../helpers/method.js';
 

@@ -53,10 +53,7 @@ export function ijepa(
     masks: { context: { title: 'context', role: 'visible' }, target: { title: 'target', role: 'predicted' } },
     draw(stream, imageCount) {
       const { groups, overlapping } = drawMasks(masks, imageCount, stream);
-      return {
-        groups: groups.map((masks) => ({ imageCount: masks.context.imageCount, masks: { ...masks } })),
-        logs: { overlappingContexts: overlapping },
-      };
+      return { groups, logs: { overlappingContexts: overlapping } };
     },
     /** The whole image; layer norm over the features without scale and bias, then the target blocks (`forward_target`). */
     targets: (networks, { views, masks: { context, target } }) =>

@@ -1,6 +1,7 @@
 import { RandomStream } from '../../base/random.js';
+import { meanPatches } from '../batch.js';
 import type { MaskSettings } from './blocks.js';
-import { drawMasks, meanPatches } from './multiblock.js';
+import { drawMasks } from './multiblock.js';
 
 /** Images over which numbers of patches are counted, in whole batches. */
 const COUNTED = 1000;
@@ -14,8 +15,8 @@ export function describeCut(settings: MaskSettings, batchSize: number, seed: num
   for (let step = 1; step <= steps; step++) {
     const { groups, drawnPatches } = drawMasks(settings, batchSize, new RandomStream(seed, 'masks', step));
     drawn += drawnPatches / steps;
-    kept += meanPatches(groups, 'context') / steps;
-    keptOfBatch += Math.min(...groups.map(({ context }) => context.tokenCount)) / steps;
+    kept += (meanPatches(groups).context ?? 0) / steps;
+    keptOfBatch += Math.min(...groups.map(({ masks }) => masks.context.tokenCount)) / steps;
   }
   const percent = (fraction: number) => `${(100 * fraction).toFixed(0)}%`;
   const cut = (left: number) => percent(1 - left / drawn);

@@ -1,17 +1,15 @@
 import type { RandomStream } from '../../base/random.js';
 import { type TokenIndices, tokenIndices } from '../../nn/tokens.js';
+import type { DrawnGroup } from '../method.js';
 import { type BlockSize, blockSize, drawCorner, fewestPatches, type MaskSettings } from './blocks.js';
 
 /** The masks of images that lie side by side in a batch and keep the same numbers of patches. */
-export interface GroupMasks {
-  context: TokenIndices;
-  target: TokenIndices;
-}
+export type GroupMasks = { context: TokenIndices; target: TokenIndices };
 
 /** The masks of a batch. */
 export interface BatchMasks {
   /** Group after group, in the order of the images. */
-  groups: readonly GroupMasks[];
+  groups: readonly (DrawnGroup & { masks: GroupMasks })[];
   /** Context blocks that kept too few patches and had to be allowed into a target block. */
   overlapping: number;
   /** Mean number of patches of a context block before groups are cut to their smallest. */
@@ -44,22 +42,17 @@ export function drawMasks(settings: MaskSettings, images: number, stream: Random
     context: blockSize(settings.gridSize, settings.contextScale, SQUARE, stream.uniform()),
   };
   const groupSize = settings.group ?? images;
-  const groups: GroupMasks[] = [];
+  const groups: BatchMasks['groups'][number][] = [];
   let overlapping = 0;
   let drawnPatches = 0;
   for (let from = 0; from < images; from += groupSize) {
-    const drawn = drawGroup(settings, sizes, Math.min(groupSize, images - from), stream);
-    groups.push(drawn.masks);
+    const imageCount = Math.min(groupSize, images - from);
+    const drawn = drawGroup(settings, sizes, imageCount, stream);
+    groups.push({ imageCount, masks: drawn.masks });
     overlapping += drawn.overlapping;
     drawnPatches += drawn.contextPatches / (images * contextBlocks);
   }
   return { groups, overlapping, drawnPatches };
-}
-
-/** Mean over all images of the patches that a context or target block keeps. */
-export function meanPatches(groups: readonly GroupMasks[], blocks: keyof GroupMasks): number {
-  const images = groups.reduce((sum, group) => sum + group[blocks].imageCount, 0);
-  return groups.reduce((sum, group) => sum + group[blocks].imageCount * group[blocks].tokenCount, 0) / images;
 }
 
 /** The masks of a group, and how many patches its contexts had before they were cut. */
