@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { UserError } from '../../core/base/errors.js';
 import { openFolders } from '../../core/data/folder.js';
+import { createNetwork } from '../../core/data/shards/network.js';
 import { openShards, openTrainingShards } from '../../core/data/shards/open.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { type Fault, serveFolder } from '../helpers/faulty-server.js';
@@ -107,6 +108,22 @@ test('a server that stays away ends training with one message, and no image is s
   t.regex(error instanceof UserError ? error.report : '', /train-00000\d\.tar cannot be fetched[\s\S]*--resume/);
   t.deepEqual(skipped, []);
   t.true(server.requests.length < 200, 'the others give up with the first');
+});
+
+test('requests that end because another one gave up fail with its error', async (t) => {
+  const { packed } = await threeForms(t);
+  const server = await serveFolder(t, packed);
+  const network = createNetwork({ firstWaitSeconds: 0.1, tries: 2 });
+  const source = network.source(await network.find(`${server.address}/train-000000.tar`));
+  server.faultOf = () => 'drop';
+  const readLater = async (_: unknown, number: number) => {
+    await new Promise((later) => setTimeout(later, number * 20));
+    return source.read(0, 512);
+  };
+  const reads = await Promise.allSettled(Array.from({ length: 6 }, readLater));
+  const errors = reads.map((read) => (read.status === 'rejected' ? read.reason : null));
+  t.true(errors[0] instanceof UserError);
+  t.is(new Set(errors).size, 1);
 });
 
 test('shards of a server are packed again to the same bytes, many pictures by one request', async (t) => {

@@ -19,7 +19,7 @@ const TOLD_EVERY_SECONDS = 30;
 
 /**
  * The way to the servers of a data set: a bounded number of requests at the same time. When one of them has to give up,
- * all end: what one has waited for in vain, the others need not wait for.
+ * all end with its error: what one has waited for in vain, the others need not wait for.
  */
 export class Network {
   readonly #ended = new AbortController();
@@ -71,7 +71,7 @@ export class Network {
         return await request();
       } catch (error) {
         this.#ended.abort(error);
-        throw error;
+        throw this.#ended.signal.reason; // the first error: the others fail because of it, and may be heard before it
       }
     });
   }
