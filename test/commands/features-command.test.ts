@@ -42,7 +42,7 @@ test('features of a run and a folder of images, as safetensors and for NumPy', a
 test('a killed extraction goes on from its cache and writes the same file', async (t) => {
   const folder = await temporaryFolder(t);
   const checkpoint = await smallCheckpoint(t);
-  const args = (out: string) => ['features', checkpoint, 'shapes:600', '--out', out, '--engine', 'wasm', '--json'];
+  const args = (out: string) => ['features', checkpoint, 'shapes:240', '--out', out, '--engine', 'wasm', '--json'];
   const cache = join(folder, 'cache');
   const killed = await ijepa([...args('killed.safetensors'), '--cache', 'cache'], folder, async (child) => {
     while (child.exitCode === null && piecesIn(cache) < 3) await pause(5);
@@ -53,7 +53,7 @@ test('a killed extraction goes on from its cache and writes the same file', asyn
   const resumed = await ijepa([...args('resumed.safetensors'), '--cache', 'cache'], folder);
   t.is(resumed.code, 0, resumed.stderr);
   const { computed } = JSON.parse(resumed.stdout);
-  t.true(computed > 0 && computed <= 600 - 3 * 16, `computed ${computed}`);
+  t.true(computed > 0 && computed <= 240 - 3 * 16, `computed ${computed}`);
   const whole = await ijepa(args('whole.safetensors'), folder);
   t.is(whole.code, 0, whole.stderr);
   t.deepEqual(readFileSync(join(folder, 'resumed.safetensors')), readFileSync(join(folder, 'whole.safetensors')));

@@ -332,7 +332,7 @@ test.serial('a run goes on with the shards of its folder', async (t) => {
   const { folder, pictures, out } = await packed(t, 40);
   const run = join(folder, 'run');
   const latest = (place: string) => join(place, 'checkpoints', 'latest.safetensors');
-  const start = [...TINY, '--epochs', '20'];
+  const start = [...TINY, '--epochs', '8'];
   const stopped = await ijepa(['pretrain', pictures, '--out', run, ...start], undefined, (child) => {
     const timer = setInterval(async () => {
       if (!(await stat(latest(run)).catch(() => null))) return;

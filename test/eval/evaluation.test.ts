@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import test from 'ava';
 import sharp from 'sharp';
 import type { EvaluationResult } from '../../core/eval/result.js';
@@ -180,18 +180,17 @@ test.serial('what cannot be evaluated gets one message', async (t) => {
 test.serial('an evaluation that is interrupted goes on with the features that it had', async (t) => {
   const folder = await temporaryFolder(t);
   const out = join(folder, 'out');
-  const args = ['probe', RUN, '--data', 'shapes:2000', '--batch-size', '8', '--out', out, '--no-baseline'];
-  const stopped = await ijepa(args, undefined, (child) => {
-    const timer = setInterval(() => {
-      if (!existsSync(join(out, 'features'))) return;
-      setTimeout(() => child.kill('SIGINT'), 300);
-      clearInterval(timer);
-    }, 20);
-    child.on('exit', () => clearInterval(timer));
+  const args = ['probe', RUN, '--data', 'shapes:400', '--batch-size', '8', '--out', out, '--no-baseline'];
+  const kept = async () => {
+    const names = await readdir(join(out, 'features'), { recursive: true }).catch(() => []);
+    return names.filter((name) => name.endsWith('.safetensors')).length;
+  };
+  const stopped = await ijepa(args, undefined, async (child) => {
+    while (child.exitCode === null && (await kept()) < 2) await setTimeout(5);
+    child.kill('SIGINT');
   });
   t.is(stopped.code, 130, stopped.stderr);
   t.regex(stopped.stderr, /what was computed is kept/);
   t.false(existsSync(join(out, 'results.json')));
-  const kept = spawnSync('find', [join(out, 'features'), '-type', 'f'], { encoding: 'utf8' }).stdout.split('\n').length;
-  t.true(kept > 1);
+  t.true((await kept()) >= 2);
 });
