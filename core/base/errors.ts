@@ -60,6 +60,15 @@ export function nearestName(received: string, names: readonly string[]): string 
     : undefined;
 }
 
+/** What some work gives, or something else where it throws. */
+export function attempt<T, Otherwise>(work: () => T, otherwise: Otherwise): T | Otherwise {
+  try {
+    return work();
+  } catch {
+    return otherwise;
+  }
+}
+
 const SYSTEM_PROBLEMS: Record<string, { says: string; remedy: string }> = {
   ENOENT: { says: 'does not exist', remedy: 'check the path' },
   EACCES: { says: 'is not accessible: permission denied', remedy: 'change its permissions or choose another path' },

@@ -9,7 +9,6 @@ import { PROGRAM } from '../../base/program.js';
 import { readText } from '../../base/text.js';
 import type { ImageCollection, LabelledImages } from '../../contract/data-sets.js';
 import { listedLine } from '../skipped.js';
-import { hashOf } from './check.js';
 import {
   INDEX_FORMAT,
   INDEX_NAME,
@@ -21,6 +20,7 @@ import {
   type ShardIndex,
   shardIndexName,
 } from './index-file.js';
+import { hashOf } from './open.js';
 import { openFile } from './source.js';
 import { type ShardTask, writeShard } from './write-shard.js';
 

@@ -3,8 +3,8 @@ import { NameColumn } from '../listing/columns.js';
 import { IMAGE_EXTENSIONS, passedOver, setAside } from '../listing/kinds.js';
 import { LeftOut, type LeftOutGroup } from '../listing/left-out.js';
 import type { ByteSource } from './source.js';
+import type { Piece } from './tar-header.js';
 import { readPieces, type TarEntry, type TarFile, type TarLink, tarEntries } from './tar-read.js';
-import type { Piece } from './tar-sparse.js';
 
 /** The images of a shard, column by column: a fraction of the memory of as many objects. */
 export interface ShardSamples {

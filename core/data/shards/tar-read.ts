@@ -1,10 +1,18 @@
 import { contentKind } from '../../base/content-kind.js';
 import { UserError } from '../../base/errors.js';
-import { nameFromBytes, shownName } from '../../base/file-names.js';
+import { shownName } from '../../base/file-names.js';
 import { TAR_FILES } from '../../fetch/extract.js';
 import { type ByteSource, windowReader } from './source.js';
-import { BLOCK, type PaxRecords, paxRecords, readHeader } from './tar-header.js';
-import { oldSparseMap, type Piece, paxSparseMap } from './tar-sparse.js';
+import {
+  BLOCK,
+  oldSparseMap,
+  type PaxRecords,
+  type Piece,
+  paxRecords,
+  paxSparseMap,
+  readHeader,
+  textIn,
+} from './tar-header.js';
 
 /** A file in a tar archive. */
 export interface TarFile {
@@ -111,9 +119,7 @@ export async function readPieces(source: ByteSource, size: number, pieces: reado
 function noteOf(type: string, bytes: Buffer): PaxRecords {
   if (PAX_HEADERS.includes(type)) return paxRecords(bytes);
   if (type === 'GlobalExtendedHeader') return [];
-  const end = bytes.indexOf(0);
-  const name = nameFromBytes(end < 0 ? bytes : bytes.subarray(0, end));
-  return [[type === LONG_LINK_NAME ? 'linkpath' : 'path', name]];
+  return [[type === LONG_LINK_NAME ? 'linkpath' : 'path', textIn(bytes)]];
 }
 
 async function endsTooSoon(source: ByteSource, at: number): Promise<UserError> {
