@@ -2,7 +2,7 @@ import { existsSync, realpathSync, statSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { requireWritableName } from './atomic.js';
-import { UserError } from './errors.js';
+import { attempt, UserError } from './errors.js';
 import { nameFromBytes, systemPath } from './file-names.js';
 
 /**
@@ -82,9 +82,5 @@ function realPlace(path: string): string {
 }
 
 function realPath(path: string): string | undefined {
-  try {
-    return nameFromBytes(realpathSync(systemPath(path), 'buffer'));
-  } catch {
-    return undefined;
-  }
+  return attempt(() => nameFromBytes(realpathSync(systemPath(path), 'buffer')), undefined);
 }

@@ -1,11 +1,29 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { z } from 'zod';
 import { UNFINISHED, writeFileAtomically } from './atomic.js';
-import { explainWriteError, isMissing, isSystemError, UserError } from './errors.js';
-import { judgeOwner, type LockOwner, parseOwner, thisProcess } from './lock-owner.js';
+import { attempt, explainWriteError, isMissing, isSystemError, UserError } from './errors.js';
+import { readSystemFile } from './files.js';
+
+const ownerSchema = z.object({
+  pid: z.int().min(1),
+  host: z.string(),
+  /** When the process started, in the system's own measure; null where the system does not tell. */
+  processStart: z.string().nullable(),
+  /** Changes whenever the machine starts; null where the system does not tell. */
+  boot: z.string().nullable(),
+  /** When the lock was taken, for people. */
+  since: z.string(),
+  /** Tells two locks of one process apart. */
+  nonce: z.string().regex(/^[0-9a-f]+$/),
+});
+
+/** Who holds a lock. */
+export type LockOwner = z.infer<typeof ownerSchema>;
 
 /** How messages speak of what a lock keeps to one process: 'the run', 'training it'. */
 export interface LockWords {
@@ -111,7 +129,8 @@ export class FileLock {
 /** Who holds a lock, or held it and is gone; null where the file cannot be understood, 'none' where there is no lock. */
 export async function readHolder(path: string): Promise<LockOwner | null | 'none'> {
   try {
-    return parseOwner(await readFile(path, 'utf8'));
+    const text = await readFile(path, 'utf8');
+    return attempt(() => ownerSchema.parse(JSON.parse(text)), null);
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) return 'none';
     throw explainWriteError(error, path);
@@ -174,4 +193,46 @@ async function linkExclusively(from: string, to: string): Promise<boolean> {
     if (isSystemError(error, 'EEXIST', 'ENOENT')) return false;
     throw error;
   }
+}
+
+/** This process as the owner of a lock. */
+export function thisProcess(nonce: string): LockOwner {
+  const { pid } = process;
+  const since = new Date().toISOString();
+  return { pid, host: hostname(), processStart: processOf(pid).start, boot: bootId(), since, nonce };
+}
+
+/**
+ * Whether the process that took a lock still runs; 'unknown' for one of another machine.
+ *
+ * A process number that is in use again is told by the time at which the process started, where the system has /proc;
+ * elsewhere such a process counts as the owner.
+ */
+export function judgeOwner({ pid, host, processStart, boot }: LockOwner): 'alive' | 'gone' | 'unknown' {
+  if (host !== hostname()) return 'unknown';
+  const currentBoot = bootId();
+  if (boot !== null && currentBoot !== null && boot !== currentBoot) return 'gone';
+  if (!isProcess(pid)) return 'gone';
+  const { start, ended } = processOf(pid);
+  const isAnother = processStart !== null && start !== null && processStart !== start;
+  return ended || isAnother ? 'gone' : 'alive';
+}
+
+function isProcess(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return isSystemError(error, 'EPERM'); // somebody else's
+  }
+}
+
+/** When a process started, and whether it has ended and only waits for its parent to ask. */
+function processOf(pid: number): { start: string | null; ended: boolean } {
+  // The fields after the name, which is in brackets and may hold anything: the first is the state, the 20th the start.
+  const fields = readSystemFile(`/proc/${pid}/stat`).split(') ').at(-1)?.split(' ');
+  return { start: fields?.[19] ?? null, ended: ['Z', 'X'].includes(fields?.[0] ?? '') };
+}
+
+function bootId(): string | null {
+  return readSystemFile('/proc/sys/kernel/random/boot_id').trim() || null;
 }

@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, delimiter, dirname, join, relative, sep } from 'node:path';
+import { nameFromBytes } from './file-names.js';
+import { readSystemFile } from './files.js';
 
 /** The program's name, as messages and file formats have it. */
 export const PROGRAM = 'ijepa';
@@ -29,4 +31,16 @@ function shortest(path: string): string {
 
 function quoted(path: string): string {
   return /^[\w./:\\@+-]+$/.test(path) ? path : `"${path}"`;
+}
+
+/**
+ * The arguments of the program, those that are not UTF-8 as `nameFromBytes` has them: Node loses their bytes, which Linux
+ * still tells.
+ */
+export function programArguments(argv: readonly string[]): readonly string[] {
+  if (!argv.some((word) => word.includes('\ufffd'))) return argv;
+  const words = readSystemFile('/proc/self/cmdline').split('\0').slice(0, -1);
+  // Node and its own options come first.
+  const given = words.slice(words.length - (argv.length - 2)).map((word) => nameFromBytes(Buffer.from(word, 'latin1')));
+  return given.length === argv.length - 2 ? [...argv.slice(0, 2), ...given] : argv;
 }

@@ -1,6 +1,8 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import { constants } from 'node:os';
 import { basename } from 'node:path';
+import { attempt } from './errors.js';
+import { readSystemFile } from './files.js';
 
 /** The signals after which a run is saved. SIGHUP comes when a terminal closes. */
 export const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -37,7 +39,7 @@ export function keepIgnored(): void {
  */
 function wasStartedByNohup(): boolean {
   if (basename(process.env._ ?? '') === 'nohup') return true;
-  const flags = Number.parseInt(/^flags:\s*([0-7]+)/m.exec(read('/proc/self/fdinfo/0'))?.[1] ?? '0', 8);
+  const flags = Number.parseInt(/^flags:\s*([0-7]+)/m.exec(readSystemFile('/proc/self/fdinfo/0'))?.[1] ?? '0', 8);
   const isClosedInput = linkOf('/proc/self/fd/0') === '/dev/null' && (flags & ACCESS) === WRITE_ONLY;
   return isClosedInput || basename(linkOf('/proc/self/fd/1')) === 'nohup.out';
 }
@@ -46,7 +48,7 @@ function wasStartedByNohup(): boolean {
 function ignoredByParent(): bigint {
   let pid = process.ppid;
   for (let above = 0; above < GENERATIONS && pid > 1; above++) {
-    const status = read(`/proc/${pid}/status`);
+    const status = readSystemFile(`/proc/${pid}/status`);
     if (basename(linkOf(`/proc/${pid}/exe`)) !== basename(process.execPath)) {
       return BigInt(`0x${/^SigIgn:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? '0'}`);
     }
@@ -55,19 +57,6 @@ function ignoredByParent(): bigint {
   return 0n;
 }
 
-/** A file of /proc; empty on systems other than Linux. */
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    return '';
-  }
-}
-
 function linkOf(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return '';
-  }
+  return attempt(() => readlinkSync(path), '');
 }

@@ -2,7 +2,7 @@ import { constants } from 'node:buffer';
 import { closeSync, readSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
 import { isPointer } from './content-kind.js';
-import { explainSystemError, UserError } from './errors.js';
+import { attempt, explainSystemError, UserError } from './errors.js';
 import { openRegularSync, withRegularFile } from './files.js';
 
 /*
@@ -145,9 +145,5 @@ function stopsAtToken(text: string): boolean {
 
 /** The same, with undefined for what cannot be read. */
 export function tryJson(text: string): unknown {
-  try {
-    return parseJson(text);
-  } catch {
-    return undefined;
-  }
+  return attempt(() => parseJson(text), undefined);
 }

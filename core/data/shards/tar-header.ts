@@ -1,4 +1,5 @@
 import { Header } from 'tar';
+import { attempt } from '../../base/errors.js';
 import { nameFromBytes } from '../../base/file-names.js';
 
 /** A header is a block, and all that follows it fills whole blocks. */
@@ -51,14 +52,10 @@ const MAX_MAP_BYTES = 1 << 20;
 export function readHeader(block: Buffer, next: PaxRecords): TarHeader | 'end' | null {
   const said = new Map(next);
   const size = said.get('size');
-  let header: Header;
-  try {
-    header = new Header(block, 0, size === undefined ? undefined : { size: Number(size) });
-  } catch {
-    return null; // numbers that cannot be read
-  }
-  if (header.nullBlock) return 'end';
-  if (!header.cksumValid) return null;
+  const known = size === undefined ? undefined : { size: Number(size) };
+  const header = attempt(() => new Header(block, 0, known), null); // it throws for numbers that cannot be read
+  if (header?.nullBlock) return 'end';
+  if (!header?.cksumValid) return null;
   const name = said.get('path') ?? nameOf(block); // a long name is not put behind the prefix of the short one
   const isFolder = header.type === 'File' && name.endsWith('/'); // in the oldest archives
   return {
