@@ -54,21 +54,14 @@ export async function downloadFile(file: RemoteFile, path: string, options: Down
   const part = await readPart(file, path);
   const wasBegun = part.bytes > 0;
   await fetchPart(file, path, part, options);
-  let wrong = await wrongChecksum(file, partPath(path), options.signal);
-  if (wrong && wasBegun) {
-    // What was there before may be what is damaged.
-    await removePart(path);
-    await fetchPart(file, path, nothing(), options);
-    wrong = await wrongChecksum(file, partPath(path), options.signal);
-  }
-  if (wrong) {
-    await removePart(path);
-    throw new UserError(`${basename(path)} arrived damaged: ${wrong}`, {
-      remedy: 'try again; if it stays so, the file at that address is another one than the one that is known',
-    });
-  }
-  await rename(partPath(path), path);
+  const wrong = await wrongChecksum(file, partPath(path), options.signal);
+  if (!wrong) await rename(partPath(path), path);
   await removePart(path);
+  if (!wrong) return;
+  if (wasBegun) return downloadFile(file, path, options); // what was there before may be what is damaged
+  throw new UserError(`${basename(path)} arrived damaged: ${wrong}`, {
+    remedy: 'try again; if it stays so, the file at that address is another one than the one that is known',
+  });
 }
 
 /** Says what is wrong with the checksum of a file that lies at `path`; null where it is right or none is known. */
@@ -92,10 +85,7 @@ export async function wrongChecksum(
  * whether it fits; one that is longer than the file is not taken.
  */
 export async function readPart(file: RemoteFile, path: string): Promise<PartialFile> {
-  const bytes = await stat(partPath(path)).then(
-    ({ size }) => size,
-    () => 0,
-  );
+  const bytes = (await stat(partPath(path)).catch(() => null))?.size ?? 0;
   if (bytes === 0) return nothing();
   const record = await readText(recordPath(path), MAX_RECORD_BYTES)
     .then((text) => recordSchema.parse(JSON.parse(text)))
@@ -126,7 +116,7 @@ async function fetchPart(file: RemoteFile, path: string, part: PartialFile, opti
     remedy: `check the network and try again${part.bytes > 0 ? '; what has arrived is kept' : ''}`,
   });
   const attempt = () => fetchRest(file, path, part, options);
-  await persist(file.url, options, attempt, () => part.bytes, advice).catch((error: unknown) => {
+  await persist(file.url, options, attempt, advice, () => part.bytes).catch((error: unknown) => {
     throw explainWriteError(error, path);
   });
 }
