@@ -6,6 +6,8 @@ import { shownName, systemPath } from './file-names.js';
 /** Opening a pipe to which nobody writes returns at once in this way, and does nothing else to a file. */
 const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
+type Use<T> = (file: FileHandle, found: Stats) => Promise<T>;
+
 /**
  * The content of a regular file; nothing else can make a reader wait.
  * @param path of bytes that are not UTF-8, as `nameFromBytes` gives it
@@ -24,10 +26,7 @@ export async function readRegularFile(path: string): Promise<Buffer> {
  * Uses a regular file that a user has named.
  * @throws UserError if it is something else or cannot be read
  */
-export async function withRegularFile<T>(
-  path: string,
-  use: (file: FileHandle, found: Stats) => Promise<T>,
-): Promise<T> {
+export async function withRegularFile<T>(path: string, use: Use<T>): Promise<T> {
   try {
     return await withOpenFile(path, use);
   } catch (error) {
@@ -36,7 +35,7 @@ export async function withRegularFile<T>(
   }
 }
 
-async function withOpenFile<T>(path: string, use: (file: FileHandle, found: Stats) => Promise<T>): Promise<T> {
+async function withOpenFile<T>(path: string, use: Use<T>): Promise<T> {
   const file = await open(systemPath(path), FLAGS).catch(async (error: unknown) => {
     const found = await stat(systemPath(path)).catch(() => null);
     const kind = found && kindOf(found); // a socket cannot even be opened: what it is tells more than the system's error

@@ -160,11 +160,9 @@ async function take(path: string, nonce: string, isVoid: typeof isGone): Promise
 async function announcements(path: string): Promise<{ name: string; owner: LockOwner | null }[]> {
   const names = await readdir(dirname(path));
   const own = names.filter((name) => name.startsWith(`${basename(path)}.`) && !name.endsWith(UNFINISHED));
-  const read = own.map(async (name) => ({
-    name: join(dirname(path), name),
-    owner: await readHolder(join(dirname(path), name)),
-  }));
-  return (await Promise.all(read)).flatMap(({ name, owner }) => (owner === 'none' ? [] : [{ name, owner }]));
+  const paths = own.map((name) => join(dirname(path), name));
+  const owners = await Promise.all(paths.map(readHolder));
+  return owners.flatMap((owner, at) => (owner === 'none' ? [] : [{ name: paths[at] as string, owner }]));
 }
 
 function isOf(owner: LockOwner | null | 'none', nonce: string | undefined): boolean {

@@ -1,5 +1,6 @@
 import { constants } from 'node:buffer';
 import { closeSync, readSync } from 'node:fs';
+import { buffer } from 'node:stream/consumers';
 import { StringDecoder } from 'node:string_decoder';
 import { isPointer } from './content-kind.js';
 import { attempt, explainSystemError, UserError } from './errors.js';
@@ -21,19 +22,12 @@ const MAX_DEPTH = 100;
  * @throws UserError if it cannot be read, is in UTF-16, or has more than `maxBytes` bytes
  */
 export async function readText(path: string, maxBytes: number = constants.MAX_STRING_LENGTH): Promise<string> {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  await withRegularFile(path, async (file) => {
-    const stream = file.createReadStream({ end: maxBytes, highWaterMark: 1 << 18, autoClose: false });
-    for await (const part of stream) {
-      parts.push(part as Buffer);
-      bytes += (part as Buffer).length;
-    }
-  });
-  if (bytes <= maxBytes) return textOf(Buffer.concat(parts), path);
-  throw new UserError(`${path} has more than ${maxBytes} bytes`, {
-    expected: 'a text of a size that can be read at once',
-  });
+  const bytes = await withRegularFile(path, async (file) =>
+    buffer(file.createReadStream({ end: maxBytes, highWaterMark: 1 << 18, autoClose: false })),
+  );
+  if (bytes.length <= maxBytes) return textOf(bytes, path);
+  const expected = 'a text of a size that can be read at once';
+  throw new UserError(`${path} has more than ${maxBytes} bytes`, { expected });
 }
 
 /**
