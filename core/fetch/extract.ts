@@ -159,15 +159,10 @@ async function extractZip(archive: string, folder: string, admit: Gate, signal?:
   }
 }
 
-function zipFacts({
-  fileName: name,
-  uncompressedSize: bytes,
-  versionMadeBy,
-  externalFileAttributes,
-}: Entry): EntryFacts {
+function zipFacts({ fileName, uncompressedSize, versionMadeBy, externalFileAttributes }: Entry): EntryFacts {
   const unixKind = versionMadeBy >> 8 === MADE_ON_UNIX ? (externalFileAttributes >>> 16) & UNIX_KIND : 0;
-  const kind = !UNIX_ORDINARY.includes(unixKind) ? 'other' : name.endsWith('/') ? 'folder' : 'file';
-  return { name, bytes, kind };
+  const kind = !UNIX_ORDINARY.includes(unixKind) ? 'other' : fileName.endsWith('/') ? 'folder' : 'file';
+  return { name: fileName, bytes: uncompressedSize, kind };
 }
 
 /** Refuses entries that would lie outside the folder, links that lead out of it, other kinds of entries, and too many. */

@@ -2,13 +2,7 @@ import { UserError } from '../base/errors.js';
 import { type Delivery, type Persistence, persist, readDelivery, request, TransientFailure } from './request.js';
 
 /** What is known of a file of a server since it was first asked for. */
-export interface ServedFile {
-  url: string;
-  /** Size in bytes. */
-  total: number;
-  /** An ETag or a date that changes when the file does; null where the server gives none. */
-  validator: string | null;
-}
+export type ServedFile = Pick<Delivery, 'validator'> & { url: string; total: number };
 
 const REMEDY = 'check the address, and open it in a browser: it may ask for a login';
 const advice = () => ({

@@ -71,11 +71,7 @@ export async function findShards(word: string): Promise<FoundShards> {
 }
 
 /** The splits that are used: of validation and test, the first that is there. */
-function found(
-  { train, val, test }: SortedShards,
-  classes: FoundShards['classes'],
-  notes: readonly string[],
-): FoundShards {
+function found({ train, val, test }: SortedShards, classes: FoundShards['classes'], notes: string[]): FoundShards {
   const isBoth = val.length > 0 && test.length > 0;
   const left = isBoth ? [`${count(test.length, 'shard')} for testing left out: there are some for validation`] : [];
   return { train, test: val.length > 0 ? val : test, classes, notes: [...notes, ...left] };

@@ -1,6 +1,7 @@
 import { Header } from 'tar';
 import { attempt } from '../../base/errors.js';
 import { nameFromBytes } from '../../base/file-names.js';
+import type { ByteSource } from './source.js';
 
 /** A header is a block, and all that follows it fills whole blocks. */
 export const BLOCK = 512;
@@ -37,7 +38,7 @@ interface SparseMap {
   pieces: Piece[];
 }
 
-type Read = (offset: number, length: number) => Promise<Buffer>;
+type Read = ByteSource['read'];
 
 /** Bytes of a file with holes above which none is made up: archives of a few bytes can claim any number. */
 const MAX_SIZE = 2 ** 30;
@@ -133,16 +134,15 @@ export async function paxSparseMap(
 ): Promise<SparseMap | null | undefined> {
   const said = new Map(records);
   const say = (keyword: string) => said.get(`GNU.sparse.${keyword}`);
+  const name = say('name');
   if (say('major') === '1') {
     const before = await mapBefore(offset, size, read);
-    return (
-      before && mapOf(before.numbers, offset + before.bytes, size - before.bytes, decimal(say('realsize')), say('name'))
-    );
+    return before && mapOf(before.numbers, offset + before.bytes, size - before.bytes, decimal(say('realsize')), name);
   }
   if (say('map') === undefined && say('numblocks') === undefined) return undefined;
   const pairs = records.filter(([keyword]) => /^GNU\.sparse\.(?:offset|numbytes)$/.test(keyword));
   const numbers = say('map')?.split(',') ?? pairs.map(([, value]) => value);
-  return mapOf(numbers.map(decimal), offset, size, decimal(say('size')), say('name'));
+  return mapOf(numbers.map(decimal), offset, size, decimal(say('size')), name);
 }
 
 /** Version 1.0: the data begin with the number of parts and two numbers for each, a line each, up to a whole block. */
@@ -167,13 +167,7 @@ async function mapBefore(
  * @param numbers of each part, where it belongs and its bytes
  * @returns null where they do not fit it or a file of `size` bytes
  */
-function mapOf(
-  numbers: readonly number[],
-  offset: number,
-  stored: number,
-  size: number,
-  name?: string,
-): SparseMap | null {
+function mapOf(numbers: number[], offset: number, stored: number, size: number, name?: string): SparseMap | null {
   const pieces: Piece[] = [];
   let [end, used] = [0, 0];
   for (let index = 0; index < numbers.length; index += 2) {

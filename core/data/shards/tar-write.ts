@@ -3,8 +3,8 @@ import type { FileHandle } from 'node:fs/promises';
 import { Header, Pax } from 'tar';
 import { bytesOfName } from '../../base/file-names.js';
 import { IMAGE_EXTENSIONS } from '../listing/kinds.js';
+import { BLOCK } from './tar-header.js';
 
-const BLOCK = 512;
 /** The same for every entry, so that the same content gives the same bytes. */
 const FACTS = { mode: 0o644, uid: 0, gid: 0, mtime: new Date(0) };
 
@@ -14,19 +14,15 @@ export const END_MARK = Buffer.alloc(2 * BLOCK);
 /** Writes an archive from its beginning. */
 export class TarWriter {
   readonly #hash = createHash('sha256');
-  #bytes = 0;
+  /** So far. */
+  bytes = 0;
 
   constructor(private readonly file: FileHandle) {}
-
-  /** Bytes so far. */
-  get bytes(): number {
-    return this.#bytes;
-  }
 
   /** @returns where the content begins */
   async add(name: string, content: Uint8Array): Promise<number> {
     const { head, padding } = tarEntry(name, content);
-    const offset = this.#bytes + head.length;
+    const offset = this.bytes + head.length;
     for (const piece of [head, content, padding]) await this.#write(piece);
     return offset;
   }
@@ -40,7 +36,7 @@ export class TarWriter {
   async #write(bytes: Uint8Array): Promise<void> {
     this.#hash.update(bytes);
     await this.file.writeFile(bytes); // all of it, where the last one ended; `write` may write less
-    this.#bytes += bytes.length;
+    this.bytes += bytes.length;
   }
 }
 
