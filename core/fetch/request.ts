@@ -137,9 +137,8 @@ export function readDelivery(response: Response, url: string, remedy: string): D
   const validator = tag && !tag.startsWith('W/') ? tag : headers.get('last-modified');
   if (status === 206) {
     const [, start, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get('content-range') ?? '') ?? [];
-    return start === undefined
-      ? null
-      : { start: Number(start), total: total === '*' ? null : Number(total), validator };
+    if (start === undefined) return null;
+    return { start: Number(start), total: total === '*' ? null : Number(total), validator };
   }
   // The length is that of the bytes that arrive here only where they are not packed for the way.
   const isPacked = (headers.get('content-encoding') ?? 'identity') !== 'identity';

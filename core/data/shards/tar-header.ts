@@ -10,12 +10,20 @@ export const BLOCK = 512;
 export interface TarHeader {
   /** As the package `tar` calls it: 'File', 'Link', ... */
   type: string;
+  /** Whether what follows says something of the next entry, or of all: see `noteOf`. */
+  isNote: boolean;
   name: string;
   /** What a link leads to. */
   linkName: string;
   /** Bytes that follow. */
   size: number;
 }
+
+/** Entries that say something of the next one, or of all that follow. */
+const LONG_NAMES = ['NextFileHasLongPath', 'OldGnuLongPath'];
+const LONG_LINK_NAME = 'NextFileHasLongLinkpath';
+const PAX_HEADERS = ['ExtendedHeader', 'OldExtendedHeader'];
+const NOTES = [...PAX_HEADERS, 'GlobalExtendedHeader', ...LONG_NAMES, LONG_LINK_NAME];
 
 /** Keywords and values that a pax header says of the next entry, in their order. */
 export type PaxRecords = [keyword: string, value: string][];
@@ -61,6 +69,7 @@ export function readHeader(block: Buffer, next: PaxRecords): TarHeader | 'end' |
   const isFolder = header.type === 'File' && name.endsWith('/'); // in the oldest archives
   return {
     type: isFolder ? 'Directory' : header.type,
+    isNote: NOTES.includes(header.type),
     name,
     linkName: said.get('linkpath') ?? textIn(block, 157, 100),
     size: header.size ?? 0,
@@ -75,15 +84,22 @@ function nameOf(block: Buffer): string {
   return prefix === '' ? name : `${prefix}/${name}`;
 }
 
+/** What an entry says of the next one. */
+export function noteOf(type: string, bytes: Buffer): PaxRecords {
+  if (PAX_HEADERS.includes(type)) return paxRecords(bytes);
+  if (type === 'GlobalExtendedHeader') return [];
+  return [[type === LONG_LINK_NAME ? 'linkpath' : 'path', textIn(bytes)]];
+}
+
 /** A text that ends with a 0, or fills its field. */
-export function textIn(block: Buffer, start = 0, length = block.length): string {
+function textIn(block: Buffer, start = 0, length = block.length): string {
   const field = block.subarray(start, start + length);
   const end = field.indexOf(0);
   return nameFromBytes(end < 0 ? field : field.subarray(0, end));
 }
 
 /** Takes apart the records of a pax header: 'LENGTH KEYWORD=VALUE\n', one after the other. */
-export function paxRecords(bytes: Buffer): PaxRecords {
+function paxRecords(bytes: Buffer): PaxRecords {
   const records: PaxRecords = [];
   for (let at = 0; at < bytes.length; ) {
     const blank = bytes.indexOf(0x20, at);

@@ -130,11 +130,8 @@ async function smallerJpeg(picture: Picture, shorter: number, quality: number): 
   const longer = Math.max(shorter, Math.round((shorter * Math.max(width, height)) / Math.min(width, height)));
   const size = width <= height ? { width: shorter, height: longer } : { width: longer, height: shorter };
   const rgb = resample(picture, { interpolation: 'bicubic', box: { left: 0, top: 0, width, height }, ...size });
-  return decodeTogether(() =>
-    encode({ rgb, ...size })
-      .jpeg({ quality })
-      .toBuffer(),
-  );
+  const jpeg = encode({ rgb, ...size }).jpeg({ quality });
+  return decodeTogether(() => jpeg.toBuffer());
 }
 
 function encode({ rgb, width, height }: Picture) {
