@@ -1,5 +1,5 @@
 import { MultiBar, Presets } from 'cli-progress';
-import { terminalOf } from './terminal.js';
+import { terminalOf } from './program.js';
 
 /** Where a command speaks to people. */
 export interface Console {

@@ -65,10 +65,9 @@ export class FileLock {
    */
   async acquire(waitMs = 0): Promise<void> {
     const started = performance.now();
-    const isVoid = waitMs > 0 ? isGoneOrOld : isGone;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const nonce = randomBytes(6).toString('hex');
-      const holder = await take(this.path, nonce, isVoid).catch((error: unknown) => {
+      const holder = await take(this.path, nonce, waitMs > 0).catch((error: unknown) => {
         // Whoever has the lock now may have removed what was left of others.
         if (isMissing(error) && attempt < VANISHED && existsSync(dirname(this.path))) return 'again' as const;
         throw explainWriteError(error, this.path);
@@ -90,7 +89,7 @@ export class FileLock {
   /** @throws UserError if another process has the lock now */
   async check(): Promise<void> {
     const holder = await readHolder(this.path);
-    if (holder !== 'none' && !isGone(holder)) throw this.#inUse(holder);
+    if (holder !== 'none' && !isVoid(holder)) throw this.#inUse(holder);
   }
 
   /** Gives the lock back, where it was taken and is still this process's. */
@@ -138,15 +137,15 @@ export async function readHolder(path: string): Promise<LockOwner | null | 'none
 }
 
 /** @returns who has the lock, where it is neither 'taken' by this process nor worth another try: 'again' */
-async function take(path: string, nonce: string, isVoid: typeof isGone): Promise<'taken' | 'again' | LockOwner | null> {
+async function take(path: string, nonce: string, isBrief: boolean): Promise<'taken' | 'again' | LockOwner | null> {
   const holder = await readHolder(path);
-  if (holder !== 'none' && !isVoid(holder)) return holder;
+  if (holder !== 'none' && !isVoid(holder, isBrief)) return holder;
   const announcement = `${path}.${nonce}`;
   try {
     await writeFileAtomically(announcement, `${JSON.stringify(thisProcess(nonce))}\n`);
     if (holder === 'none') return (await linkExclusively(announcement, path)) ? 'taken' : 'again';
     const others = await announcements(path);
-    if (others.some(({ name, owner }) => name !== announcement && !isVoid(owner))) return 'again';
+    if (others.some(({ name, owner }) => name !== announcement && !isVoid(owner, isBrief))) return 'again';
     if (!isOf(await readHolder(path), holder?.nonce)) return 'again'; // another process has replaced it
     await rename(announcement, path);
     for (const { name } of others) await rm(name, { force: true });
@@ -169,14 +168,11 @@ function isOf(owner: LockOwner | null | 'none', nonce: string | undefined): bool
   return typeof owner === 'object' && owner !== null && owner.nonce === nonce;
 }
 
-function isGone(owner: LockOwner | null): boolean {
-  return owner !== null && judgeOwner(owner) === 'gone';
-}
-
-/** The same, or of another machine and older than a lock that is held briefly can be. */
-function isGoneOrOld(owner: LockOwner | null): boolean {
+/** Whether a lock's process is gone, or is of another machine and took the lock longer ago than it would hold a brief one. */
+function isVoid(owner: LockOwner | null, isBrief = false): boolean {
   if (owner === null) return false;
-  return isGone(owner) || (judgeOwner(owner) === 'unknown' && !(Date.now() - Date.parse(owner.since) < BRIEF_MS));
+  const judged = judgeOwner(owner);
+  return judged === 'gone' || (isBrief && judged === 'unknown' && !(Date.now() - Date.parse(owner.since) < BRIEF_MS));
 }
 
 /** Gives a file a second name that no other file has. @returns false where one has it, or the file is gone */

@@ -27,10 +27,6 @@ interface EntryFacts {
   link?: { from: string; to: string };
 }
 
-/**
- * Decides of each entry in turn whether it is written.
- * @throws UserError for an entry that makes the archive one to refuse
- */
 type Gate = (entry: EntryFacts) => boolean;
 
 /** The kinds of tar entries that are files and folders. */
@@ -165,7 +161,10 @@ function zipFacts({ fileName, uncompressedSize, versionMadeBy, externalFileAttri
   return { name: fileName, bytes: uncompressedSize, kind };
 }
 
-/** Refuses entries that would lie outside the folder, links that lead out of it, other kinds of entries, and too many. */
+/**
+ * Decides of each entry in turn whether it is written, and refuses archives of which entries would lie outside the folder,
+ * links lead out of it, or entries are of other kinds or too many.
+ */
 function createGate(archive: string, { selects, limits, onProgress }: ExtractOptions): Gate {
   let bytes = 0;
   let entries = 0;
