@@ -1,7 +1,6 @@
 import { constants } from 'node:buffer';
 import { closeSync, readSync } from 'node:fs';
 import { buffer } from 'node:stream/consumers';
-import { StringDecoder } from 'node:string_decoder';
 import { isPointer } from './content-kind.js';
 import { attempt, explainSystemError, UserError } from './errors.js';
 import { openRegularSync, withRegularFile } from './files.js';
@@ -12,8 +11,8 @@ import { openRegularSync, withRegularFile } from './files.js';
 
 /** Characters of a line, about; of longer ones the middle is left out. */
 const MAX_LINE = 1 << 16;
-/** UTF-8's byte order mark. */
-const MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+/** Bytes of the longest byte order mark. */
+const MARK_BYTES = 3;
 /** Nesting of JSON. What goes deeper was made to break those who walk through it. */
 const MAX_DEPTH = 100;
 
@@ -58,21 +57,20 @@ export function textOf(bytes: Uint8Array, path: string): string {
  */
 export function* linesOf(path: string): Generator<string> {
   const part = Buffer.alloc(MAX_LINE);
-  const decoder = new StringDecoder('utf8');
+  const decoder = new TextDecoder(); // leaves the mark out
   let file: number | undefined;
   let begun = '';
   let isStart = true;
   try {
     file = openRegularSync(path);
     for (let bytes = readSync(file, part); bytes > 0; bytes = readSync(file, part)) {
-      if (isStart) textOf(part.subarray(0, Math.min(bytes, MARK.length)), path);
-      const from = isStart && part.subarray(0, bytes).indexOf(MARK) === 0 ? MARK.length : 0;
+      if (isStart) textOf(part.subarray(0, Math.min(bytes, MARK_BYTES)), path);
       isStart = false;
-      const lines = (begun + decoder.write(part.subarray(from, bytes))).split('\n');
+      const lines = (begun + decoder.decode(part.subarray(0, bytes), { stream: true })).split('\n');
       begun = (lines.pop() ?? '').slice(0, MAX_LINE);
       yield* lines;
     }
-    yield begun + decoder.end();
+    yield begun + decoder.decode();
   } catch (error) {
     throw explainSystemError(error, path);
   } finally {

@@ -1,19 +1,22 @@
-import { rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { type FileHandle, rm } from 'node:fs/promises';
 import sharp from 'sharp';
+import { Header, Pax } from 'tar';
 import { writeAtomically } from '../../base/atomic.js';
-import { shownName } from '../../base/file-names.js';
+import { bytesOfName, shownName } from '../../base/file-names.js';
 import { inOrder } from '../../base/pool.js';
 import type { ImageCollection, ImageItem, LabelledImages } from '../../contract/data-sets.js';
 import { availableCores } from '../../engine/threads.js';
 import { formatOf } from '../decode/format.js';
 import { decodeTogether } from '../decode/turns.js';
+import { IMAGE_EXTENSIONS } from '../listing/kinds.js';
 import type { Picture } from '../picture.js';
 import { bytesOf, decodeBytes, isFile } from '../read-picture.js';
 import { resample } from '../resample/resample.js';
 import { unreadableReason } from '../skipped.js';
 import { SHARD_FORMAT, type ShardIndex } from './index-file.js';
 import { NO_CLASS } from './samples.js';
-import { END_MARK, entryBytes, extensionOf, SampleNames, TarWriter } from './tar-write.js';
+import { BLOCK } from './tar-header.js';
 
 export interface ShardTask {
   images: ImageCollection | LabelledImages;
@@ -41,6 +44,11 @@ interface Converted {
   extension: string | null;
 }
 
+/** The same for every entry, so that the same content gives the same bytes. */
+const FACTS = { mode: 0o644, uid: 0, gid: 0, mtime: new Date(0) };
+
+/** What ends an archive. */
+export const END_MARK = Buffer.alloc(2 * BLOCK);
 /** Extensions that readers of shards know. */
 const EXTENSIONS = { jpeg: 'jpg', png: 'png', webp: 'webp', gif: 'gif', tiff: 'tif', avif: 'avif' } as const;
 
@@ -136,4 +144,86 @@ async function smallerJpeg(picture: Picture, shorter: number, quality: number): 
 
 function encode({ rgb, width, height }: Picture) {
   return sharp(rgb, { raw: { width, height, channels: 3 } });
+}
+
+/** Writes an archive from its beginning. */
+class TarWriter {
+  readonly #hash = createHash('sha256');
+  /** So far. */
+  bytes = 0;
+
+  constructor(private readonly file: FileHandle) {}
+
+  /** @returns where the content begins */
+  async add(name: string, content: Uint8Array): Promise<number> {
+    const { head, padding } = tarEntry(name, content);
+    const offset = this.bytes + head.length;
+    for (const piece of [head, content, padding]) await this.#write(piece);
+    return offset;
+  }
+
+  /** @returns SHA-256 of the whole archive */
+  async end(): Promise<string> {
+    await this.#write(END_MARK);
+    return this.#hash.digest('hex');
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    this.#hash.update(bytes);
+    await this.file.writeFile(bytes); // all of it, where the last one ended; `write` may write less
+    this.bytes += bytes.length;
+  }
+}
+
+/** Bytes that a file of so many takes, unless its name is long. */
+function entryBytes(size: number): number {
+  return BLOCK + BLOCK * Math.ceil(size / BLOCK);
+}
+
+/** A file as it lies in a tar archive: headers, content, and zeros up to a whole block. */
+export function tarEntry(name: string, content: Uint8Array): { head: Buffer; padding: Buffer } {
+  const block = Buffer.alloc(BLOCK);
+  const header = new Header({ path: name, size: content.length, type: 'File', ...FACTS });
+  const isTooLong = header.encode(block); // or not ASCII
+  const head = isTooLong ? Buffer.concat([new Pax({ path: name, ...FACTS }).encode(), block]) : block;
+  return { head, padding: Buffer.alloc((BLOCK - (content.length % BLOCK)) % BLOCK) };
+}
+
+/**
+ * Names for the samples of a shard, each with a key of its own: readers take what stands before the first dot of a file's
+ * name as its key, and consecutive files of one key as one sample.
+ */
+export class SampleNames {
+  readonly #keys = new Set<string>();
+
+  /**
+   * @param place the image's path in its data set; kept as it is where that gives a key of its own
+   * @param extension of the image's format, such as 'jpg'; null to leave that of the name
+   * @returns the key, and the extension with its dot
+   */
+  take(place: string, extension: string | null): { key: string; extension: string } {
+    const parts = place.split(/[\\/]/).filter((part) => !['', '.', '..'].includes(part) && !/^[A-Za-z]:$/.test(part));
+    const base = parts.pop() ?? '';
+    const found = extensionOf(base);
+    const stem = base.slice(0, base.length - found.length).replaceAll('.', '_') || 'image';
+    const wanted = [...parts, stem]
+      .join('/')
+      .replaceAll(/\p{Cc}/gu, '_')
+      .replaceAll(/[\udc80-\udcff]/gu, percent);
+    let key = wanted;
+    for (let number = 2; this.#keys.has(key); number++) key = `${wanted}-${number}`;
+    this.#keys.add(key);
+    return { key, extension: extension === null ? found : `.${extension}` };
+  }
+}
+
+/** A byte of a name that is not UTF-8, as in an address: readers of shards know names as text only. */
+function percent(byte: string): string {
+  return `%${bytesOfName(byte).toString('hex').toUpperCase()}`;
+}
+
+/** 'a.b.JPG' -> '.JPG'; '' where a name does not end like an image. */
+function extensionOf(base: string): string {
+  const found = /\.\w+$/.exec(base)?.[0] ?? '';
+  return IMAGE_EXTENSIONS.includes(found.toLowerCase()) ? found : '';
 }
