@@ -196,7 +196,7 @@ function problemOf({ name, kind, link }: EntryFacts): string | null {
   if (partsOf(name).includes('..')) return 'a path that leads out of the folder';
   if (name.includes('\0')) return 'a name that no file can have';
   if (kind === 'other') return 'which is neither a file nor a folder';
-  if (kind === 'link' && (!link || leadsOut(link.from, link.to))) return 'a link that leads out of the folder';
+  if (link && leadsOut(link.from, link.to)) return 'a link that leads out of the folder';
   if (link && isPartOfOther(name, link.to))
     return 'a link to the name of a folder around it, or to what would lie in it';
   return null;
