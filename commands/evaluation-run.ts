@@ -3,7 +3,7 @@ import { removeLeftOvers, writeFileAtomically } from '../core/base/atomic.js';
 import { type Console, createConsole } from '../core/base/console.js';
 import { explainWriteError, UserError } from '../core/base/errors.js';
 import { makeFolders } from '../core/base/folders.js';
-import { terminalOf } from '../core/base/terminal.js';
+import { terminalOf } from '../core/base/program.js';
 import type { Engine } from '../core/engine/contract.js';
 import { outOfMemoryForFeatures } from '../core/engine/memory.js';
 import { startEngine } from '../core/engine/start.js';

@@ -1,9 +1,6 @@
 import { Command, CommanderError } from 'commander';
-import { programArguments } from '../core/base/arguments.js';
 import { explainSystemError, reasonOf, UserError } from '../core/base/errors.js';
-import { programVersion } from '../core/base/program.js';
-import { keepIgnored } from '../core/base/signals.js';
-import { terminalOf } from '../core/base/terminal.js';
+import { keepIgnored, programArguments, programVersion, terminalOf } from '../core/base/program.js';
 import { createCommand } from './command.js';
 import { COMMANDS } from './index.js';
 import { OWN_SOURCES, type RunSources, readSources } from './run-sources.js';

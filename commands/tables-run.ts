@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { reasonOf, UserError } from '../core/base/errors.js';
-import { terminalOf } from '../core/base/terminal.js';
+import { terminalOf } from '../core/base/program.js';
 import type { EvaluationResult } from '../core/eval/result.js';
 import { readResults } from '../core/eval/results-file.js';
 import { PUBLISHED } from '../core/methods/published.js';

@@ -1,5 +1,5 @@
 import { MultiBar, Presets } from 'cli-progress';
-import { terminalOf } from './terminal.js';
+import { terminalOf } from './program.js';
 
 /** Where a command speaks to people. */
 export interface Console {
@@ -17,15 +17,8 @@ export type TransferConsole = Pick<Console, 'line' | 'transfer'>;
 
 /** Shows how far a run is. */
 export interface Progress {
-  step(status: StepStatus): void;
+  step(status: { epoch: number; step: number; loss: number; imagesPerSecond: number }): void;
   stop(): void;
-}
-
-export interface StepStatus {
-  epoch: number;
-  step: number;
-  loss: number;
-  imagesPerSecond: number;
 }
 
 export interface TransferProgress {
@@ -53,10 +46,8 @@ export function createConsole(machineOutput: boolean): Console {
   const open = (before: string, firstLineAt: number): Display => {
     if (!terminalOf(stream).bars) return plainDisplay(line, firstLineAt);
     const format = '{before} {bar} {after}';
-    const running = new MultiBar(
-      { format, barsize: 20, hideCursor: false, stream, gracefulExit: false },
-      Presets.shades_classic,
-    );
+    const options = { format, barsize: 20, hideCursor: false, stream, gracefulExit: false };
+    const running = new MultiBar(options, Presets.shades_classic);
     bars = running;
     const bar = running.create(1, 0, { before, after: '' });
     return {

@@ -35,9 +35,7 @@ export function contentKind(bytes: Uint8Array): string | null {
 
 /** The same of a file that should be a text. */
 export function textKind(bytes: Uint8Array): string | null {
-  const text = startOf(bytes)
-    .toString()
-    .replace(/^\ufeff/, '');
+  const text = new TextDecoder().decode(startOf(bytes)); // leaves the byte order mark out
   return TEXTS.find(([beginning]) => beginning.test(text))?.[1] ?? null;
 }
 

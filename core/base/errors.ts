@@ -60,27 +60,34 @@ export function nearestName(received: string, names: readonly string[]): string 
     : undefined;
 }
 
-const SYSTEM_PROBLEMS: Record<string, { says: string; remedy: string }> = {
-  ENOENT: { says: 'does not exist', remedy: 'check the path' },
-  EACCES: { says: 'is not accessible: permission denied', remedy: 'change its permissions or choose another path' },
-  EPERM: {
-    says: 'is not accessible: operation not permitted',
-    remedy: 'change its permissions or choose another path',
-  },
-  EROFS: { says: 'is on a read-only file system', remedy: 'choose another path' },
-  ENOSPC: { says: 'cannot be written: the disk is full', remedy: 'free some space or choose another disk' },
-  EDQUOT: { says: 'cannot be written: the disk quota is used up', remedy: 'free some space or choose another disk' },
-  EFBIG: {
-    says: 'cannot be written: it would be larger than the system allows',
-    remedy: 'raise the limit with ulimit -f, or choose another disk',
-  },
-  ENOTDIR: { says: 'is not a folder, or lies below something that is not', remedy: 'choose another path' },
-  EISDIR: { says: 'is a folder, not a file', remedy: 'name a file' },
-  EMFILE: { says: 'cannot be opened: too many files are open', remedy: 'raise the limit with ulimit -n' },
-  EEXIST: { says: 'is in the way of a folder', remedy: 'choose another path, or remove it' },
-  ENAMETOOLONG: { says: 'is too long a name', remedy: 'choose a shorter path' },
-  ELOOP: { says: 'is a symbolic link that leads to itself', remedy: 'mend the link or choose another path' },
-  EIO: { says: 'cannot be read or written: the disk reports an error', remedy: 'check the disk' },
+/** What some work gives, or something else where it throws. */
+export function attempt<T, Otherwise>(work: () => T, otherwise: Otherwise): T | Otherwise {
+  try {
+    return work();
+  } catch {
+    return otherwise;
+  }
+}
+
+/** What the system says of a path by its codes, and what to do. */
+const SYSTEM_PROBLEMS: Readonly<Record<string, readonly [says: string, remedy: string]>> = {
+  ENOENT: ['does not exist', 'check the path'],
+  EACCES: ['is not accessible: permission denied', 'change its permissions or choose another path'],
+  EPERM: ['is not accessible: operation not permitted', 'change its permissions or choose another path'],
+  EROFS: ['is on a read-only file system', 'choose another path'],
+  ENOSPC: ['cannot be written: the disk is full', 'free some space or choose another disk'],
+  EDQUOT: ['cannot be written: the disk quota is used up', 'free some space or choose another disk'],
+  EFBIG: [
+    'cannot be written: it would be larger than the system allows',
+    'raise the limit with ulimit -f, or choose another disk',
+  ],
+  ENOTDIR: ['is not a folder, or lies below something that is not', 'choose another path'],
+  EISDIR: ['is a folder, not a file', 'name a file'],
+  EMFILE: ['cannot be opened: too many files are open', 'raise the limit with ulimit -n'],
+  EEXIST: ['is in the way of a folder', 'choose another path, or remove it'],
+  ENAMETOOLONG: ['is too long a name', 'choose a shorter path'],
+  ELOOP: ['is a symbolic link that leads to itself', 'mend the link or choose another path'],
+  EIO: ['cannot be read or written: the disk reports an error', 'check the disk'],
 };
 
 /** An error's message as one line, for use as a reason within another one. */
@@ -113,7 +120,7 @@ export function explainWriteError(error: unknown, path: string): unknown {
 /** What the system says of a file that it does not give, after its name; undefined for other errors. */
 export function systemProblem(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error) || !('syscall' in error)) return undefined;
-  return SYSTEM_PROBLEMS[String(error.code)]?.says ?? `cannot be read: the system reports ${error.code}`;
+  return SYSTEM_PROBLEMS[String(error.code)]?.[0] ?? `cannot be read: the system reports ${error.code}`;
 }
 
 /** Turns a failure of the file system into a message for the user; returns anything else as it is. */
@@ -122,9 +129,10 @@ export function explainSystemError(error: unknown, what: string): unknown {
   if (error.syscall === 'uv_cwd') {
     return new UserError('the current folder no longer exists', { remedy: 'change to a folder that does' });
   }
-  const { says, remedy } = SYSTEM_PROBLEMS[String(error.code)] ?? {
-    says: `cannot be read or written: the system reports ${error.code}`,
-    remedy: 'check the path and the disk',
-  };
+  const unknown = [
+    `cannot be read or written: the system reports ${error.code}`,
+    'check the path and the disk',
+  ] as const;
+  const [says, remedy] = SYSTEM_PROBLEMS[String(error.code)] ?? unknown;
   return new UserError(`${what} ${says}`, { remedy }, { cause: error });
 }

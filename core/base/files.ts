@@ -1,10 +1,12 @@
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { explainSystemError, systemProblem, UserError } from './errors.js';
+import { attempt, explainSystemError, systemProblem, UserError } from './errors.js';
 import { shownName, systemPath } from './file-names.js';
 
 /** Opening a pipe to which nobody writes returns at once in this way, and does nothing else to a file. */
 const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
+type Use<T> = (file: FileHandle, found: Stats) => Promise<T>;
 
 /**
  * The content of a regular file; nothing else can make a reader wait.
@@ -24,10 +26,7 @@ export async function readRegularFile(path: string): Promise<Buffer> {
  * Uses a regular file that a user has named.
  * @throws UserError if it is something else or cannot be read
  */
-export async function withRegularFile<T>(
-  path: string,
-  use: (file: FileHandle, found: Stats) => Promise<T>,
-): Promise<T> {
+export async function withRegularFile<T>(path: string, use: Use<T>): Promise<T> {
   try {
     return await withOpenFile(path, use);
   } catch (error) {
@@ -36,13 +35,12 @@ export async function withRegularFile<T>(
   }
 }
 
-async function withOpenFile<T>(path: string, use: (file: FileHandle, found: Stats) => Promise<T>): Promise<T> {
-  let file: FileHandle;
-  try {
-    file = await open(systemPath(path), FLAGS);
-  } catch (error) {
-    throw await openError(path, error);
-  }
+async function withOpenFile<T>(path: string, use: Use<T>): Promise<T> {
+  const file = await open(systemPath(path), FLAGS).catch(async (error: unknown) => {
+    const found = await stat(systemPath(path)).catch(() => null);
+    const kind = found && kindOf(found); // a socket cannot even be opened: what it is tells more than the system's error
+    throw kind ? new NotRegular(kind) : error;
+  });
   try {
     const found = await file.stat();
     requireRegular(found);
@@ -66,15 +64,7 @@ class NotRegular extends Error {
 export function readRegularFileSync(path: string): Buffer {
   const file = openRegularSync(path);
   try {
-    const found = fstatSync(file);
-    const content = Buffer.allocUnsafeSlow(found.size);
-    let at = 0;
-    while (at < content.length) {
-      const read = readSync(file, content, at, content.length - at, null);
-      if (read === 0) break; // it was cut meanwhile
-      at += read;
-    }
-    return content.subarray(0, at);
+    return readFileSync(file);
   } finally {
     closeSync(file);
   }
@@ -110,9 +100,7 @@ export function kindOf(found: Stats): string | null {
   return 'a device';
 }
 
-/** A socket cannot even be opened: what it is tells more than the system's error. */
-async function openError(path: string, error: unknown): Promise<unknown> {
-  const found = await stat(systemPath(path)).catch(() => null);
-  const kind = found && kindOf(found);
-  return kind ? new NotRegular(kind) : error;
+/** What the system says in a file of /proc; empty on systems that have none. */
+export function readSystemFile(path: string): string {
+  return attempt(() => readFileSync(path, 'latin1'), '');
 }

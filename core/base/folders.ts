@@ -1,8 +1,8 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { requireWritableName } from './atomic.js';
-import { UserError } from './errors.js';
+import { attempt, UserError } from './errors.js';
 import { nameFromBytes, systemPath } from './file-names.js';
 
 /**
@@ -37,8 +37,8 @@ export function checkOutside(
     .filter((word) => !names.includes(word))
     .map((word) => (names.some((name) => word.startsWith(`${name}:`)) ? word.slice(word.indexOf(':') + 1) : word));
   const inside = folders.find((path) => {
-    const folder = realPath(path);
-    return folder !== undefined && isInside(place, folder);
+    const way = attempt(() => relative(realPath(path), place), '..');
+    return !isAbsolute(way) && way !== '..' && !way.startsWith(`..${sep}`);
   });
   if (inside === undefined) return;
   throw new UserError(`${what} ${out} lies inside the data ${inside}`, {
@@ -68,23 +68,15 @@ export function checkOutputFile(out: string, flag: string, force: boolean): void
   }
 }
 
-function isInside(path: string, folder: string): boolean {
-  const way = relative(folder, path);
-  return !isAbsolute(way) && way !== '..' && !way.startsWith(`..${sep}`);
-}
-
 /** Where a path leads that may not exist yet: its nearest folder that does, with links resolved, and the rest. */
 function realPlace(path: string): string {
   const full = resolve(path);
-  return (
-    realPath(full) ?? (dirname(full) === full ? full : join(realPlace(dirname(full)), relative(dirname(full), full)))
-  );
+  const real = attempt(() => realPath(full), null);
+  if (real !== null || dirname(full) === full) return real ?? full;
+  return join(realPlace(dirname(full)), basename(full));
 }
 
-function realPath(path: string): string | undefined {
-  try {
-    return nameFromBytes(realpathSync(systemPath(path), 'buffer'));
-  } catch {
-    return undefined;
-  }
+/** @throws Error of the system if it does not exist */
+function realPath(path: string): string {
+  return nameFromBytes(realpathSync(systemPath(path), 'buffer'));
 }

@@ -10,12 +10,8 @@ export function listOf<T>(form: z.ZodType<T>): z.ZodType<T[]> {
     for (const [index, entry] of entries.entries()) {
       const { success, data, error } = form.safeParse(entry);
       if (!success) {
-        const issue = error.issues[0];
-        context.addIssue({
-          code: 'custom',
-          message: issue?.message ?? 'not readable',
-          path: [index, ...(issue?.path ?? [])],
-        });
+        const { message = 'not readable', path = [] } = error.issues[0] ?? {};
+        context.addIssue({ code: 'custom', message, path: [index, ...path] });
         return z.NEVER;
       }
       read.push(data);

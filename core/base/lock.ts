@@ -1,11 +1,29 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { z } from 'zod';
 import { UNFINISHED, writeFileAtomically } from './atomic.js';
-import { explainWriteError, isMissing, isSystemError, UserError } from './errors.js';
-import { judgeOwner, type LockOwner, parseOwner, thisProcess } from './lock-owner.js';
+import { attempt, explainWriteError, isMissing, isSystemError, UserError } from './errors.js';
+import { readSystemFile } from './files.js';
+
+const ownerSchema = z.object({
+  pid: z.int().min(1),
+  host: z.string(),
+  /** When the process started, in the system's own measure; null where the system does not tell. */
+  processStart: z.string().nullable(),
+  /** Changes whenever the machine starts; null where the system does not tell. */
+  boot: z.string().nullable(),
+  /** When the lock was taken, for people. */
+  since: z.string(),
+  /** Tells two locks of one process apart. */
+  nonce: z.string().regex(/^[0-9a-f]+$/),
+});
+
+/** Who holds a lock. */
+export type LockOwner = z.infer<typeof ownerSchema>;
 
 /** How messages speak of what a lock keeps to one process: 'the run', 'training it'. */
 export interface LockWords {
@@ -47,10 +65,9 @@ export class FileLock {
    */
   async acquire(waitMs = 0): Promise<void> {
     const started = performance.now();
-    const isVoid = waitMs > 0 ? isGoneOrOld : isGone;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const nonce = randomBytes(6).toString('hex');
-      const holder = await take(this.path, nonce, isVoid).catch((error: unknown) => {
+      const holder = await take(this.path, nonce, waitMs > 0).catch((error: unknown) => {
         // Whoever has the lock now may have removed what was left of others.
         if (isMissing(error) && attempt < VANISHED && existsSync(dirname(this.path))) return 'again' as const;
         throw explainWriteError(error, this.path);
@@ -72,7 +89,7 @@ export class FileLock {
   /** @throws UserError if another process has the lock now */
   async check(): Promise<void> {
     const holder = await readHolder(this.path);
-    if (holder !== 'none' && !isGone(holder)) throw this.#inUse(holder);
+    if (holder !== 'none' && !isVoid(holder)) throw this.#inUse(holder);
   }
 
   /** Gives the lock back, where it was taken and is still this process's. */
@@ -111,7 +128,8 @@ export class FileLock {
 /** Who holds a lock, or held it and is gone; null where the file cannot be understood, 'none' where there is no lock. */
 export async function readHolder(path: string): Promise<LockOwner | null | 'none'> {
   try {
-    return parseOwner(await readFile(path, 'utf8'));
+    const text = await readFile(path, 'utf8');
+    return attempt(() => ownerSchema.parse(JSON.parse(text)), null);
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) return 'none';
     throw explainWriteError(error, path);
@@ -119,15 +137,15 @@ export async function readHolder(path: string): Promise<LockOwner | null | 'none
 }
 
 /** @returns who has the lock, where it is neither 'taken' by this process nor worth another try: 'again' */
-async function take(path: string, nonce: string, isVoid: typeof isGone): Promise<'taken' | 'again' | LockOwner | null> {
+async function take(path: string, nonce: string, isBrief: boolean): Promise<'taken' | 'again' | LockOwner | null> {
   const holder = await readHolder(path);
-  if (holder !== 'none' && !isVoid(holder)) return holder;
+  if (holder !== 'none' && !isVoid(holder, isBrief)) return holder;
   const announcement = `${path}.${nonce}`;
   try {
     await writeFileAtomically(announcement, `${JSON.stringify(thisProcess(nonce))}\n`);
     if (holder === 'none') return (await linkExclusively(announcement, path)) ? 'taken' : 'again';
     const others = await announcements(path);
-    if (others.some(({ name, owner }) => name !== announcement && !isVoid(owner))) return 'again';
+    if (others.some(({ name, owner }) => name !== announcement && !isVoid(owner, isBrief))) return 'again';
     if (!isOf(await readHolder(path), holder?.nonce)) return 'again'; // another process has replaced it
     await rename(announcement, path);
     for (const { name } of others) await rm(name, { force: true });
@@ -141,25 +159,20 @@ async function take(path: string, nonce: string, isVoid: typeof isGone): Promise
 async function announcements(path: string): Promise<{ name: string; owner: LockOwner | null }[]> {
   const names = await readdir(dirname(path));
   const own = names.filter((name) => name.startsWith(`${basename(path)}.`) && !name.endsWith(UNFINISHED));
-  const read = own.map(async (name) => ({
-    name: join(dirname(path), name),
-    owner: await readHolder(join(dirname(path), name)),
-  }));
-  return (await Promise.all(read)).flatMap(({ name, owner }) => (owner === 'none' ? [] : [{ name, owner }]));
+  const paths = own.map((name) => join(dirname(path), name));
+  const owners = await Promise.all(paths.map(readHolder));
+  return owners.flatMap((owner, at) => (owner === 'none' ? [] : [{ name: paths[at] as string, owner }]));
 }
 
 function isOf(owner: LockOwner | null | 'none', nonce: string | undefined): boolean {
   return typeof owner === 'object' && owner !== null && owner.nonce === nonce;
 }
 
-function isGone(owner: LockOwner | null): boolean {
-  return owner !== null && judgeOwner(owner) === 'gone';
-}
-
-/** The same, or of another machine and older than a lock that is held briefly can be. */
-function isGoneOrOld(owner: LockOwner | null): boolean {
+/** Whether a lock's process is gone, or is of another machine and took the lock longer ago than it would hold a brief one. */
+function isVoid(owner: LockOwner | null, isBrief = false): boolean {
   if (owner === null) return false;
-  return isGone(owner) || (judgeOwner(owner) === 'unknown' && !(Date.now() - Date.parse(owner.since) < BRIEF_MS));
+  const judged = judgeOwner(owner);
+  return judged === 'gone' || (isBrief && judged === 'unknown' && !(Date.now() - Date.parse(owner.since) < BRIEF_MS));
 }
 
 /** Gives a file a second name that no other file has. @returns false where one has it, or the file is gone */
@@ -174,4 +187,46 @@ async function linkExclusively(from: string, to: string): Promise<boolean> {
     if (isSystemError(error, 'EEXIST', 'ENOENT')) return false;
     throw error;
   }
+}
+
+/** This process as the owner of a lock. */
+export function thisProcess(nonce: string): LockOwner {
+  const { pid } = process;
+  const since = new Date().toISOString();
+  return { pid, host: hostname(), processStart: processOf(pid).start, boot: bootId(), since, nonce };
+}
+
+/**
+ * Whether the process that took a lock still runs; 'unknown' for one of another machine.
+ *
+ * A process number that is in use again is told by the time at which the process started, where the system has /proc;
+ * elsewhere such a process counts as the owner.
+ */
+export function judgeOwner({ pid, host, processStart, boot }: LockOwner): 'alive' | 'gone' | 'unknown' {
+  if (host !== hostname()) return 'unknown';
+  const currentBoot = bootId();
+  if (boot !== null && currentBoot !== null && boot !== currentBoot) return 'gone';
+  if (!isProcess(pid)) return 'gone';
+  const { start, ended } = processOf(pid);
+  const isAnother = processStart !== null && start !== null && processStart !== start;
+  return ended || isAnother ? 'gone' : 'alive';
+}
+
+function isProcess(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return isSystemError(error, 'EPERM'); // somebody else's
+  }
+}
+
+/** When a process started, and whether it has ended and only waits for its parent to ask. */
+function processOf(pid: number): { start: string | null; ended: boolean } {
+  // The fields after the name, which is in brackets and may hold anything: the first is the state, the 20th the start.
+  const fields = readSystemFile(`/proc/${pid}/stat`).split(') ').at(-1)?.split(' ');
+  return { start: fields?.[19] ?? null, ended: ['Z', 'X'].includes(fields?.[0] ?? '') };
+}
+
+function bootId(): string | null {
+  return readSystemFile('/proc/sys/kernel/random/boot_id').trim() || null;
 }

@@ -19,14 +19,12 @@ export async function* inOrder<Item, Result>(
   const slots = new Slots(concurrency);
   const waiting: Promise<Result>[] = [];
   let stopped = false;
-  const start = (item: Item): Promise<Result> =>
-    slots.run(async () => {
-      if (stopped) throw new Error('nobody waits for this result');
-      return work(item);
-    });
   try {
     for (const item of items) {
-      const result = start(item);
+      const result = slots.run(async () => {
+        if (stopped) throw new Error('nobody waits for this result');
+        return work(item);
+      });
       result.catch(() => {}); // reported when its turn comes
       waiting.push(result);
       if (waiting.length >= ahead) yield (await waiting.shift()) as Result;
@@ -45,26 +43,15 @@ export class Slots {
 
   /** Does some work as soon as there is a place for it. */
   async run<T>(work: () => Promise<T>): Promise<T> {
-    await this.#take();
+    if (this.free > 0) this.free--;
+    else await new Promise<void>((resolve) => this.#queue.push(resolve));
     try {
       return await work();
     } finally {
-      this.#giveBack();
+      const next = this.#queue.shift();
+      if (next) next();
+      else this.free++;
     }
-  }
-
-  async #take(): Promise<void> {
-    if (this.free > 0) {
-      this.free--;
-      return;
-    }
-    await new Promise<void>((resolve) => this.#queue.push(resolve));
-  }
-
-  #giveBack(): void {
-    const next = this.#queue.shift();
-    if (next) next();
-    else this.free++;
   }
 }
 

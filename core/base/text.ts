@@ -1,8 +1,8 @@
 import { constants } from 'node:buffer';
 import { closeSync, readSync } from 'node:fs';
-import { StringDecoder } from 'node:string_decoder';
+import { buffer } from 'node:stream/consumers';
 import { isPointer } from './content-kind.js';
-import { explainSystemError, UserError } from './errors.js';
+import { attempt, explainSystemError, UserError } from './errors.js';
 import { openRegularSync, withRegularFile } from './files.js';
 
 /*
@@ -11,8 +11,8 @@ import { openRegularSync, withRegularFile } from './files.js';
 
 /** Characters of a line, about; of longer ones the middle is left out. */
 const MAX_LINE = 1 << 16;
-/** UTF-8's byte order mark. */
-const MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+/** Bytes of the longest byte order mark. */
+const MARK_BYTES = 3;
 /** Nesting of JSON. What goes deeper was made to break those who walk through it. */
 const MAX_DEPTH = 100;
 
@@ -21,19 +21,12 @@ const MAX_DEPTH = 100;
  * @throws UserError if it cannot be read, is in UTF-16, or has more than `maxBytes` bytes
  */
 export async function readText(path: string, maxBytes: number = constants.MAX_STRING_LENGTH): Promise<string> {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  await withRegularFile(path, async (file) => {
-    const stream = file.createReadStream({ end: maxBytes, highWaterMark: 1 << 18, autoClose: false });
-    for await (const part of stream) {
-      parts.push(part as Buffer);
-      bytes += (part as Buffer).length;
-    }
-  });
-  if (bytes <= maxBytes) return textOf(Buffer.concat(parts), path);
-  throw new UserError(`${path} has more than ${maxBytes} bytes`, {
-    expected: 'a text of a size that can be read at once',
-  });
+  const bytes = await withRegularFile(path, async (file) =>
+    buffer(file.createReadStream({ end: maxBytes, highWaterMark: 1 << 18, autoClose: false })),
+  );
+  if (bytes.length <= maxBytes) return textOf(bytes, path);
+  const expected = 'a text of a size that can be read at once';
+  throw new UserError(`${path} has more than ${maxBytes} bytes`, { expected });
 }
 
 /**
@@ -64,21 +57,20 @@ export function textOf(bytes: Uint8Array, path: string): string {
  */
 export function* linesOf(path: string): Generator<string> {
   const part = Buffer.alloc(MAX_LINE);
-  const decoder = new StringDecoder('utf8');
+  const decoder = new TextDecoder(); // leaves the mark out
   let file: number | undefined;
   let begun = '';
   let isStart = true;
   try {
     file = openRegularSync(path);
     for (let bytes = readSync(file, part); bytes > 0; bytes = readSync(file, part)) {
-      if (isStart) textOf(part.subarray(0, Math.min(bytes, MARK.length)), path);
-      const from = isStart && part.subarray(0, bytes).indexOf(MARK) === 0 ? MARK.length : 0;
+      if (isStart) textOf(part.subarray(0, Math.min(bytes, MARK_BYTES)), path);
       isStart = false;
-      const lines = (begun + decoder.write(part.subarray(from, bytes))).split('\n');
+      const lines = (begun + decoder.decode(part.subarray(0, bytes), { stream: true })).split('\n');
       begun = (lines.pop() ?? '').slice(0, MAX_LINE);
       yield* lines;
     }
-    yield begun + decoder.end();
+    yield begun + decoder.decode();
   } catch (error) {
     throw explainSystemError(error, path);
   } finally {
@@ -110,14 +102,10 @@ export function parseTrustedJson(text: string): unknown {
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);
     const [reason] = said.split(/, "|,? \.\.\."| in JSON| after JSON| at position/); // the place is told below
-    throw new Error(reason + describePlace(text, errorPosition(text, said)), { cause: error });
+    const before = text.slice(0, errorPosition(text, said)).split('\n');
+    const place = `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`; // both from 1
+    throw new Error(`${reason}, ${place}`, { cause: error });
   }
-}
-
-/** ', line 3, column 7', both from 1, of a character of a text. */
-export function describePlace(text: string, position: number): string {
-  const before = text.slice(0, position).split('\n');
-  return `, line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
 }
 
 /** The character at which JSON.parse stopped, by its message; where that tells only which one, by what can be read up to it. */
@@ -145,9 +133,5 @@ function stopsAtToken(text: string): boolean {
 
 /** The same, with undefined for what cannot be read. */
 export function tryJson(text: string): unknown {
-  try {
-    return parseJson(text);
-  } catch {
-    return undefined;
-  }
+  return attempt(() => parseJson(text), undefined);
 }

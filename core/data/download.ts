@@ -8,8 +8,7 @@ import { FileLock } from '../base/lock.js';
 import { PROGRAM } from '../base/program.js';
 import type { DataSet, OriginFile } from '../contract/data-sets.js';
 import { downloadFile, partPath, wrongChecksum } from '../fetch/download.js';
-import { extractArchive, isArchive } from '../fetch/extract.js';
-import { moveInto } from '../fetch/place.js';
+import { extractArchive, isArchive, moveInto } from '../fetch/extract.js';
 import { askPlugin, howToGet } from './data-set.js';
 import { addToRecord, type Fetched, isStillThere, readDownloadRecord, sizeOf } from './download-record.js';
 

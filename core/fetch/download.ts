@@ -21,12 +21,8 @@ export interface DownloadOptions extends Persistence {
   onProgress?: (bytes: number, total: number | null) => void;
 }
 
-/** What has arrived of a file, and what the server said of the whole. */
-export interface PartialFile {
-  bytes: number;
-  total: number | null;
-  validator: string | null;
-}
+/** What has arrived of a file, in bytes, and what the server said of the whole. */
+export type PartialFile = Omit<Delivery, 'start'> & { bytes: number };
 
 /** What is kept beside a partial file. */
 const recordSchema = z.object({
@@ -37,7 +33,7 @@ const recordSchema = z.object({
 /** Most bytes of such a record. */
 const MAX_RECORD_BYTES = 2 ** 16;
 
-const OTHER_FILE = 'look at the page of the data set, or use another --mirror';
+const NOTHING: PartialFile = { bytes: 0, total: null, validator: null };
 
 /** Where a file is kept until it is whole. */
 export function partPath(path: string): string {
@@ -53,22 +49,20 @@ export function partPath(path: string): string {
 export async function downloadFile(file: RemoteFile, path: string, options: DownloadOptions = {}): Promise<void> {
   const part = await readPart(file, path);
   const wasBegun = part.bytes > 0;
-  await fetchPart(file, path, part, options);
-  let wrong = await wrongChecksum(file, partPath(path), options.signal);
-  if (wrong && wasBegun) {
-    // What was there before may be what is damaged.
-    await removePart(path);
-    await fetchPart(file, path, nothing(), options);
-    wrong = await wrongChecksum(file, partPath(path), options.signal);
-  }
-  if (wrong) {
-    await removePart(path);
-    throw new UserError(`${basename(path)} arrived damaged: ${wrong}`, {
-      remedy: 'try again; if it stays so, the file at that address is another one than the one that is known',
-    });
-  }
-  await rename(partPath(path), path);
+  const kept = () => (part.bytes > 0 ? '; what has arrived is kept' : '');
+  const advice = () => ({ remedy: `check the network and try again${kept()}` });
+  const attempt = () => fetchRest(file, path, part, options);
+  await persist(file.url, options, attempt, advice, () => part.bytes).catch((error: unknown) => {
+    throw explainWriteError(error, path);
+  });
+  const wrong = await wrongChecksum(file, partPath(path), options.signal);
+  if (!wrong) await rename(partPath(path), path);
   await removePart(path);
+  if (!wrong) return;
+  if (wasBegun) return downloadFile(file, path, options); // what was there before may be what is damaged
+  throw new UserError(`${basename(path)} arrived damaged: ${wrong}`, {
+    remedy: 'try again; if it stays so, the file at that address is another one than the one that is known',
+  });
 }
 
 /** Says what is wrong with the checksum of a file that lies at `path`; null where it is right or none is known. */
@@ -92,23 +86,16 @@ export async function wrongChecksum(
  * whether it fits; one that is longer than the file is not taken.
  */
 export async function readPart(file: RemoteFile, path: string): Promise<PartialFile> {
-  const bytes = await stat(partPath(path)).then(
-    ({ size }) => size,
-    () => 0,
-  );
-  if (bytes === 0) return nothing();
+  const bytes = (await stat(partPath(path)).catch(() => null))?.size ?? 0;
+  if (bytes === 0) return { ...NOTHING };
   const record = await readText(recordPath(path), MAX_RECORD_BYTES)
     .then((text) => recordSchema.parse(JSON.parse(text)))
     .catch(() => null); // missing or cut off: nothing is known of the part
   const known = record?.url === file.url ? record : null;
-  if (!known && !file.checksum) return nothing();
+  if (!known && !file.checksum) return { ...NOTHING };
   const total = file.bytes ?? known?.total ?? null;
-  if (total !== null && bytes > total) return nothing();
+  if (total !== null && bytes > total) return { ...NOTHING };
   return { bytes, total, validator: known?.validator ?? null };
-}
-
-function nothing(): PartialFile {
-  return { bytes: 0, total: null, validator: null };
 }
 
 function recordPath(path: string): string {
@@ -120,17 +107,6 @@ async function removePart(path: string): Promise<void> {
   await rm(recordPath(path), { force: true });
 }
 
-/** Tries until all bytes are in the part. */
-async function fetchPart(file: RemoteFile, path: string, part: PartialFile, options: DownloadOptions): Promise<void> {
-  const advice = () => ({
-    remedy: `check the network and try again${part.bytes > 0 ? '; what has arrived is kept' : ''}`,
-  });
-  const attempt = () => fetchRest(file, path, part, options);
-  await persist(file.url, options, attempt, () => part.bytes, advice).catch((error: unknown) => {
-    throw explainWriteError(error, path);
-  });
-}
-
 /** One request for what is missing. @param part is changed as bytes arrive */
 async function fetchRest(file: RemoteFile, path: string, part: PartialFile, options: DownloadOptions): Promise<void> {
   if (part.bytes > 0 && part.bytes === (file.bytes ?? part.total)) return;
@@ -140,42 +116,31 @@ async function fetchRest(file: RemoteFile, path: string, part: PartialFile, opti
     if (!delivery) {
       if (part.bytes === 0) throw new TransientFailure('the server answers with a part that was not asked for');
       await removePart(path);
-      Object.assign(part, nothing());
+      Object.assign(part, NOTHING);
       throw new TransientFailure('the server does not go on with the part that is there; beginning anew', 0);
     }
     const { start, total, validator } = delivery;
     if (start === 0) await writeFile(partPath(path), ''); // before it is said to be of this file
     await writeFileAtomically(recordPath(path), JSON.stringify({ url: file.url, validator, total }));
     Object.assign(part, { bytes: start, total, validator });
-    await append(chunks, path, part, options);
+    const output = await open(partPath(path), 'a');
+    try {
+      for await (const chunk of chunks) {
+        if (total !== null && part.bytes + chunk.length > total) {
+          throw new TransientFailure(`the server sends more than the ${total} bytes that it announced`);
+        }
+        await output.writeFile(chunk); // all of it, where the last one ended; `write` may write less
+        part.bytes += chunk.length;
+        options.onProgress?.(part.bytes, total);
+      }
+      await output.sync();
+    } finally {
+      await output.close();
+    }
     if (total !== null && part.bytes < total) {
       throw new TransientFailure(`the connection broke off after ${part.bytes} bytes`);
     }
   });
-}
-
-/** Writes what arrives behind what is there. */
-async function append(
-  chunks: AsyncIterable<Uint8Array>,
-  path: string,
-  part: PartialFile,
-  { onProgress }: DownloadOptions,
-): Promise<void> {
-  const { total } = part;
-  const output = await open(partPath(path), 'a');
-  try {
-    for await (const chunk of chunks) {
-      if (total !== null && part.bytes + chunk.length > total) {
-        throw new TransientFailure(`the server sends more than the ${total} bytes that it announced`);
-      }
-      await output.writeFile(chunk); // all of it, where the last one ended; `write` may write less
-      part.bytes += chunk.length;
-      onProgress?.(part.bytes, total);
-    }
-    await output.sync();
-  } finally {
-    await output.close();
-  }
 }
 
 /**
@@ -198,7 +163,8 @@ function checkedDelivery(response: Response, part: PartialFile, file: RemoteFile
   if (bytes !== undefined && delivery.total !== null && delivery.total !== bytes) {
     throw new UserError(`${url} has ${delivery.total} bytes`, {
       expected: `${bytes} bytes`,
-      remedy: `this is another file than the one that is known: ${OTHER_FILE}`,
+      remedy:
+        'this is another file than the one that is known: look at the page of the data set, or use another --mirror',
     });
   }
   return { ...delivery, total: delivery.total ?? bytes ?? null };

@@ -1,17 +1,33 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rename } from 'node:fs/promises';
 import { basename, dirname, join, posix } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import * as tar from 'tar';
 import { type Entry, openPromise } from 'yauzl';
-import { explainSystemError, reasonOf, UserError } from '../base/errors.js';
-import { createGate, type EntryFacts, type Gate, type GateOptions } from './gate.js';
+import { explainSystemError, printable, reasonOf, UserError } from '../base/errors.js';
 
-export interface ExtractOptions extends GateOptions {
+export interface ExtractOptions {
+  /** Which entries are taken, by their names in the archive; all where this is left out. */
+  selects?: (name: string) => boolean;
+  /** Archives that hold more bytes or entries are refused. */
+  limits?: { bytes: number; entries: number };
+  /** Is told how many bytes of entries have been begun. */
+  onProgress?: (bytes: number) => void;
   signal?: AbortSignal;
   /** What the archive should be, for messages. */
   what?: string;
 }
+
+/** What is said of an entry before it is written. */
+interface EntryFacts {
+  name: string;
+  kind: 'file' | 'folder' | 'link' | 'other';
+  bytes: number;
+  /** Where a link leads, and the folder of the archive from which. */
+  link?: { from: string; to: string };
+}
+
+type Gate = (entry: EntryFacts) => boolean;
 
 /** The kinds of tar entries that are files and folders. */
 export const TAR_FILES: readonly string[] = ['File', 'OldFile', 'ContiguousFile'];
@@ -50,6 +66,35 @@ export async function extractArchive(archive: string, folder: string, options: E
       remedy: 'remove it and fetch it again',
     });
   }
+}
+
+/**
+ * Moves everything in a folder into another one on the same disk. Folders that are there already take in what is new;
+ * files of the same size are taken to be the same and stay as they are.
+ * @returns the names that were moved, at the top
+ * @throws UserError, before anything is moved, if something else is in the way
+ */
+export async function moveInto(from: string, to: string): Promise<string[]> {
+  const moves: [source: string, target: string][] = [];
+  const look = async (folder: string, into: string): Promise<string[]> => {
+    const names = await readdir(folder);
+    for (const name of names) {
+      const [source, target] = [join(folder, name), join(into, name)];
+      const [moved, there] = [await lstat(source), await lstat(target).catch(() => null)];
+      if (!there) moves.push([source, target]);
+      else if (moved.isDirectory() && there.isDirectory()) await look(source, target);
+      else if (!moved.isFile() || !there.isFile() || moved.size !== there.size) {
+        throw new UserError(`${target} is in the way`, {
+          expected: 'that nothing else has the name of what is unpacked',
+          remedy: 'remove or rename it, or choose another folder; nothing was changed',
+        });
+      }
+    }
+    return names.sort();
+  };
+  const names = await look(from, to);
+  for (const [source, target] of moves) await rename(source, target);
+  return names;
 }
 
 function isReadingFailure(error: unknown): boolean {
@@ -110,13 +155,79 @@ async function extractZip(archive: string, folder: string, admit: Gate, signal?:
   }
 }
 
-function zipFacts({
-  fileName: name,
-  uncompressedSize: bytes,
-  versionMadeBy,
-  externalFileAttributes,
-}: Entry): EntryFacts {
+function zipFacts({ fileName, uncompressedSize, versionMadeBy, externalFileAttributes }: Entry): EntryFacts {
   const unixKind = versionMadeBy >> 8 === MADE_ON_UNIX ? (externalFileAttributes >>> 16) & UNIX_KIND : 0;
-  const kind = !UNIX_ORDINARY.includes(unixKind) ? 'other' : name.endsWith('/') ? 'folder' : 'file';
-  return { name, bytes, kind };
+  const kind = !UNIX_ORDINARY.includes(unixKind) ? 'other' : fileName.endsWith('/') ? 'folder' : 'file';
+  return { name: fileName, bytes: uncompressedSize, kind };
+}
+
+/**
+ * Decides of each entry in turn whether it is written, and refuses archives of which entries would lie outside the folder,
+ * links lead out of it, or entries are of other kinds or too many.
+ */
+function createGate(archive: string, { selects, limits, onProgress }: ExtractOptions): Gate {
+  let bytes = 0;
+  let entries = 0;
+  return (entry) => {
+    const problem = problemOf(entry);
+    if (problem) {
+      throw new UserError(`${archive} holds ${printable(entry.name, 200)}, ${problem}`, {
+        expected: 'files and folders that stay in the folder into which they are unpacked',
+        remedy: 'do not use this archive: nothing of it was kept',
+      });
+    }
+    if (selects && !selects(entry.name)) return false;
+    bytes += entry.bytes;
+    entries += 1;
+    const most = limits ?? { bytes, entries };
+    const excess = bytes > most.bytes ? `${most.bytes} bytes` : entries > most.entries && `${most.entries} entries`;
+    if (excess) {
+      const expected = 'an archive that fits the disk and is not made to fill it';
+      throw new UserError(`${archive} holds more than ${excess}`, { expected });
+    }
+    onProgress?.(bytes);
+    return true;
+  };
+}
+
+/** What is wrong with an entry's path or kind; null where nothing is. */
+function problemOf({ name, kind, link }: EntryFacts): string | null {
+  if (isAbsolute(name)) return 'an absolute path';
+  if (partsOf(name).includes('..')) return 'a path that leads out of the folder';
+  if (name.includes('\0')) return 'a name that no file can have';
+  if (kind === 'other') return 'which is neither a file nor a folder';
+  if (link && leadsOut(link.from, link.to)) return 'a link that leads out of the folder';
+  if (link && isPartOfOther(name, link.to))
+    return 'a link to the name of a folder around it, or to what would lie in it';
+  return null;
+}
+
+function isAbsolute(path: string): boolean {
+  return /^(?:[\\/]|[a-z]:)/i.test(path);
+}
+
+/** Whether a link leads, or could lead by way of other links, out of the archive's root. */
+function leadsOut(from: string, to: string): boolean {
+  if (isAbsolute(to)) return true;
+  const parts = meaningful(to);
+  const down = parts.findIndex((part) => part !== '..');
+  const up = down < 0 ? parts.length : down;
+  // Behind a name, which may be a link itself, '..' may be anywhere.
+  return up > meaningful(from).length || parts.slice(up).includes('..');
+}
+
+/** Whether one path begins with the other: the tar package would wait for itself, for ever, to be done with such a link. */
+function isPartOfOther(path: string, other: string): boolean {
+  const [short = [], long = []] = [path, other]
+    .map((each) => meaningful(each.normalize('NFD').toLowerCase().toUpperCase()))
+    .sort((a, b) => a.length - b.length);
+  return short.length > 0 && short.length < long.length && short.every((part, at) => part === long[at]);
+}
+
+function meaningful(path: string): string[] {
+  return partsOf(path).filter((part) => part !== '' && part !== '.');
+}
+
+function partsOf(path: string): string[] {
+  return path.split(/[\\/]/);
 }

@@ -1,27 +1,21 @@
 import { UserError } from '../base/errors.js';
-import { type Persistence, persist, readDelivery, request, TransientFailure } from './request.js';
+import { type Delivery, type Persistence, persist, readDelivery, request, TransientFailure } from './request.js';
 
 /** What is known of a file of a server since it was first asked for. */
-export interface ServedFile {
-  url: string;
-  /** Size in bytes. */
-  total: number;
-  /** An ETag or a date that changes when the file does; null where the server gives none. */
-  validator: string | null;
-}
+export type ServedFile = Pick<Delivery, 'validator'> & { url: string; total: number };
 
 const REMEDY = 'check the address, and open it in a browser: it may ask for a login';
-const ADVICE = {
+const advice = () => ({
   expected: 'a server that answers',
   remedy: 'check the network and the server, and try again; a run goes on with --resume',
-};
+});
 
 /**
  * Asks for the first bytes of a file, to learn its size and that any part of it can be had.
  * @throws UserError if it is not there, cannot be reached, or the server answers no ranges
  */
 export async function findServedFile(url: string, persistence: Persistence): Promise<ServedFile> {
-  return persistently(url, persistence, () =>
+  const askFirst = () =>
     request(url, { from: 0, to: 0 }, persistence, async (response) => {
       if (response.status === 416) throw new UserError(`${url} is empty`, { expected: 'a file with something in it' });
       const part = readPartial(response, url);
@@ -30,8 +24,8 @@ export async function findServedFile(url: string, persistence: Persistence): Pro
         expected: 'a server that knows range requests, as every common web server and object store does',
         remedy: 'fetch the shards into a folder and name that, or serve them by another server',
       });
-    }),
-  );
+    });
+  return persist(url, persistence, askFirst, advice);
 }
 
 /**
@@ -61,7 +55,7 @@ export async function fetchRange(
     });
     if (arrived < length) throw new TransientFailure(`the connection broke off after ${arrived} of ${length} bytes`);
   };
-  await persistently(file.url, persistence, fetchRest, () => arrived);
+  await persist(file.url, persistence, fetchRest, advice, () => arrived);
   return bytes;
 }
 
@@ -70,7 +64,7 @@ export async function fetchRange(
  * @throws UserError if the server stays away, or the file has more bytes than `maxBytes`
  */
 export async function fetchSmallFile(url: string, maxBytes: number, persistence: Persistence): Promise<Buffer | null> {
-  return persistently(url, persistence, () =>
+  const fetchWhole = () =>
     request(url, null, persistence, async (response, chunks) => {
       if ([403, 404, 410].includes(response.status)) return null;
       const total = readDelivery(response, url, REMEDY)?.total ?? null;
@@ -84,24 +78,12 @@ export async function fetchSmallFile(url: string, maxBytes: number, persistence:
       }
       if (total === null || total === bytes) return Buffer.concat(parts);
       throw new TransientFailure(`the connection broke off after ${bytes} of ${total} bytes`);
-    }),
-  );
-}
-
-async function persistently<T>(
-  url: string,
-  persistence: Persistence,
-  attempt: () => Promise<T>,
-  arrived = () => 0,
-): Promise<T> {
-  return persist(url, persistence, attempt, arrived, () => ADVICE);
+    });
+  return persist(url, persistence, fetchWhole, advice);
 }
 
 /** What an answer to a request for a part of a file brings; null where it is something else, such as the whole. */
-function readPartial(
-  response: Response,
-  url: string,
-): { start: number; total: number; validator: string | null } | null {
+function readPartial(response: Response, url: string): (Delivery & { total: number }) | null {
   const part = readDelivery(response, url, REMEDY);
   return response.status === 206 && part && part.total !== null ? { ...part, total: part.total } : null;
 }

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { reasonOf, UserError } from '../base/errors.js';
+import { type Advice, reasonOf, UserError } from '../base/errors.js';
 
 /** How long one tries. */
 export interface Persistence {
@@ -31,8 +31,8 @@ export class TransientFailure extends Error {
 
 /**
  * Tries until it works. Tries count anew whenever one brought more than was ever there.
- * @param arrived how many bytes are there
  * @param advice what to do when the server stays away
+ * @param arrived how many bytes are there
  * @throws UserError after too many transient failures
  * @throws whatever else a try throws; the signal's reason when it aborts
  */
@@ -40,8 +40,8 @@ export async function persist<T>(
   url: string,
   persistence: Persistence,
   attempt: () => Promise<T>,
-  arrived: () => number,
-  advice: () => { expected?: string; remedy: string },
+  advice: () => Advice,
+  arrived = () => 0,
 ): Promise<T> {
   const { tries, firstWaitSeconds, signal } = { ...DEFAULTS, ...persistence };
   let furthest = arrived();
@@ -137,9 +137,8 @@ export function readDelivery(response: Response, url: string, remedy: string): D
   const validator = tag && !tag.startsWith('W/') ? tag : headers.get('last-modified');
   if (status === 206) {
     const [, start, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get('content-range') ?? '') ?? [];
-    return start === undefined
-      ? null
-      : { start: Number(start), total: total === '*' ? null : Number(total), validator };
+    if (start === undefined) return null;
+    return { start: Number(start), total: total === '*' ? null : Number(total), validator };
   }
   // The length is that of the bytes that arrive here only where they are not packed for the way.
   const isPacked = (headers.get('content-encoding') ?? 'identity') !== 'identity';

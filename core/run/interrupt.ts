@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { isIgnored, STOP_SIGNALS, type StopSignalName } from '../base/signals.js';
+import { isIgnored, STOP_SIGNALS, type StopSignalName } from '../base/program.js';
 
 export type { StopSignalName };
 

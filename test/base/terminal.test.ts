@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import test from 'ava';
-import { terminalOf } from '../../core/base/terminal.js';
+import { terminalOf } from '../../core/base/program.js';
 import { ijepa, SMALLEST, startIjepa, temporaryFolder } from '../helpers/command.js';
 import { COMMAND } from '../helpers/paths.js';
 

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { UserError } from '../../core/base/errors.js';
 import { openFolders } from '../../core/data/folder.js';
-import { createNetwork } from '../../core/data/shards/network.js';
 import { openShards, openTrainingShards } from '../../core/data/shards/open.js';
+import { createNetwork } from '../../core/data/shards/source.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { type Fault, serveFolder } from '../helpers/faulty-server.js';
 import { batchesOf, contentOf, pack, writePictures } from '../helpers/shards.js';
@@ -114,7 +114,7 @@ test('requests that end because another one gave up fail with its error', async 
   const { packed } = await threeForms(t);
   const server = await serveFolder(t, packed);
   const network = createNetwork({ firstWaitSeconds: 0.1, tries: 2 });
-  const source = network.source(await network.find(`${server.address}/train-000000.tar`));
+  const source = await network.open(`${server.address}/train-000000.tar`);
   server.faultOf = () => 'drop';
   const readLater = async (_: unknown, number: number) => {
     await new Promise((later) => setTimeout(later, number * 20));

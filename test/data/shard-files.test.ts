@@ -12,7 +12,7 @@ import { RecentlyUsed } from '../../core/data/shards/images.js';
 import { parsePackIndex, parseShardIndex } from '../../core/data/shards/index-file.js';
 import { openShards } from '../../core/data/shards/open.js';
 import { readSamples, splitKey } from '../../core/data/shards/samples.js';
-import { END_MARK, SampleNames, tarEntry } from '../../core/data/shards/tar-write.js';
+import { END_MARK, SampleNames, tarEntry } from '../../core/data/shards/write-shard.js';
 import { type MadeEntry, makeTar } from '../helpers/archives.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { bufferSource, writeFiles } from '../helpers/shards.js';

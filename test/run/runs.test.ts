@@ -2,7 +2,7 @@ import { appendFile, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import test from 'ava';
 import { UserError } from '../../core/base/errors.js';
-import { thisProcess } from '../../core/base/lock-owner.js';
+import { thisProcess } from '../../core/base/lock.js';
 import { writeResults } from '../../core/eval/results-file.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { findResults } from '../../core/run/results-search.js';

@@ -1,8 +1,10 @@
 import { basename, dirname, join } from 'node:path';
-import { printable, UserError } from '../../base/errors.js';
+import { attempt, printable, UserError } from '../../base/errors.js';
 
 /** Most shards that one word may stand for. */
 const MOST_SHARDS = 1e6;
+/** Characters of a pattern in a message. */
+const LONGEST_SHOWN = 200;
 
 /** Whether a word names shards: an address, or files that end in .tar. */
 export function namesShards(word: string): boolean {
@@ -14,9 +16,6 @@ export function isAddress(word: string): boolean {
   return /^https?:\/\//i.test(word);
 }
 
-/** Characters of a pattern in a message. */
-const LONGEST_SHOWN = 200;
-
 /**
  * The words that a pattern stands for: 'train-{000..002}.tar' for three, '{a,b}.tar' for two, several braces for all their
  * combinations, the first changing slowest. Numbers have as many digits as the first one is written with.
@@ -24,22 +23,12 @@ const LONGEST_SHOWN = 200;
  */
 export function expandBraces(pattern: string): string[] {
   let words = [''];
-  let rest = pattern;
-  while (rest !== '') {
-    const open = rest.search(/[{}]/);
-    const text = open < 0 ? rest : rest.slice(0, open);
-    let choices = [text];
-    let end = text.length;
-    if (open >= 0) {
-      const close = rest.indexOf('}', open);
-      const inner = rest.slice(open + 1, close);
-      if (rest[open] === '}' || close < 0 || inner.includes('{')) throw wrongBraces(pattern, 'braces do not match');
-      choices = choicesOf(inner, pattern).map((choice) => text + choice);
-      end = close + 1;
-    }
+  for (const [at, part] of pattern.split(/\{([^{}]*)\}/).entries()) {
+    const isInBraces = at % 2 === 1;
+    if (!isInBraces && /[{}]/.test(part)) throw wrongBraces(pattern, 'braces do not match');
+    const choices = isInBraces ? choicesOf(part, pattern) : [part];
     if (words.length * choices.length > MOST_SHARDS) throw wrongBraces(pattern, `more than ${MOST_SHARDS} names`);
     words = words.flatMap((start) => choices.map((choice) => start + choice));
-    rest = rest.slice(end);
   }
   return words;
 }
@@ -66,46 +55,41 @@ function wrongBraces(pattern: string, problem: string): UserError {
   });
 }
 
+/** The path of a file, on this machine or on its server. */
+export function pathOf(place: string): string {
+  return isAddress(place) ? parseAddress(place).pathname : place;
+}
+
 /** The name of a file at a path or address. */
 export function nameOf(place: string): string {
-  return isAddress(place) ? decodeName(basename(parseAddress(place).pathname)) : basename(place);
+  const name = basename(pathOf(place));
+  return isAddress(place) ? attempt(() => decodeURIComponent(name), name) : name;
 }
 
 /** What lies beside a shard, or in a folder: a path or address. Whatever follows '?' in an address stays. */
 export function beside(shard: string, name: string): string {
-  return isAddress(shard) ? within(new URL('.', parseAddress(shard)).href, name, shard) : join(dirname(shard), name);
+  if (!isAddress(shard)) return join(dirname(shard), name);
+  const folder = parseAddress(shard);
+  folder.pathname = new URL('.', folder).pathname;
+  return inside(folder.href, name);
 }
 
 /** What lies in a folder. */
 export function inside(folder: string, name: string): string {
-  return isAddress(folder) ? within(folder, name, folder) : join(folder, name);
-}
-
-function within(folder: string, name: string, original: string): string {
+  if (!isAddress(folder)) return join(folder, name);
   const base = parseAddress(folder);
-  base.search = '';
   if (!base.pathname.endsWith('/')) base.pathname += '/';
   const found = new URL(encodeURIComponent(name), base);
-  found.search = parseAddress(original).search;
+  found.search = base.search;
   return found.href;
 }
 
 /** @throws UserError if it is no address that can be asked */
 export function parseAddress(word: string): URL {
-  const url = URL.canParse(word) ? new URL(word) : null;
+  const url = attempt(() => new URL(word), null);
   if (url && url.username === '' && url.password === '') return url;
-  throw new UserError(
-    `${url ? url.host : word} cannot be asked: ${url ? 'its address holds a password' : 'it is no address'}`,
-    {
-      expected: 'an address such as https://host/path/train-000000.tar, without a user and password',
-    },
-  );
-}
-
-function decodeName(name: string): string {
-  try {
-    return decodeURIComponent(name);
-  } catch {
-    return name;
-  }
+  const [what, why] = url ? [url.host, 'its address holds a password'] : [word, 'it is no address'];
+  throw new UserError(`${what} cannot be asked: ${why}`, {
+    expected: 'an address such as https://host/path/train-000000.tar, without a user and password',
+  });
 }

@@ -6,10 +6,9 @@ import { shownName, systemPath } from '../../base/file-names.js';
 import { isImage, setAside } from '../listing/kinds.js';
 import { LeftOut } from '../listing/left-out.js';
 import { lookInto, type Wanted } from '../listing/look.js';
-import { expandBraces, inside, isAddress, namesShards, parseAddress } from './address.js';
-import { readIndexBeside, readPackIndex } from './index-file.js';
-import { createNetwork } from './network.js';
-import { type SortedShards, sortShards, splitTold } from './splits.js';
+import { beside, expandBraces, inside, isAddress, nameOf, namesShards, pathOf } from './address.js';
+import { readPackIndex } from './index-file.js';
+import { createNetwork } from './source.js';
 
 /** Where the shards of a data set lie, by the split that they belong to. */
 export interface FoundShards {
@@ -21,6 +20,14 @@ export interface FoundShards {
   notes: readonly string[];
 }
 
+type SortedShards = Record<'train' | 'val' | 'test', string[]>;
+
+/** The words that tell a split; of several, the first of these counts. */
+const SPLIT_WORDS: readonly [split: keyof SortedShards, words: readonly string[]][] = [
+  ['val', ['val', 'valid', 'validation']],
+  ['test', ['test', 'testing']],
+  ['train', ['train', 'training']],
+];
 /** How far below a folder shards are looked for. */
 const MAX_LEVELS = 2;
 const IS_SHARD = /\.tar$/i;
@@ -43,7 +50,7 @@ export async function findShards(word: string): Promise<FoundShards> {
   const network = createNetwork();
   if (namesShardFiles(word)) {
     const places = expandBraces(word);
-    const index = await readIndexBeside(places[0] as string, network);
+    const index = await readPackIndex(beside(places[0] as string, ''), network);
     return found(sortShards(places), index?.classes ?? null, []);
   }
   const index = await readPackIndex(word, network);
@@ -64,11 +71,7 @@ export async function findShards(word: string): Promise<FoundShards> {
 }
 
 /** The splits that are used: of validation and test, the first that is there. */
-function found(
-  { train, val, test }: SortedShards,
-  classes: FoundShards['classes'],
-  notes: readonly string[],
-): FoundShards {
+function found({ train, val, test }: SortedShards, classes: FoundShards['classes'], notes: string[]): FoundShards {
   const isBoth = val.length > 0 && test.length > 0;
   const left = isBoth ? [`${count(test.length, 'shard')} for testing left out: there are some for validation`] : [];
   return { train, test: val.length > 0 ? val : test, classes, notes: [...notes, ...left] };
@@ -92,13 +95,48 @@ export async function trainingShards(word: string): Promise<{ places: readonly s
 }
 
 function namesShardFiles(word: string): boolean {
-  return isAddress(word) ? IS_SHARD.test(parseAddress(word).pathname) : namesShards(word);
+  return isAddress(word) ? IS_SHARD.test(pathOf(word)) : namesShards(word);
+}
+
+/** The split that a name tells by one of its words; undefined where it tells none. */
+function splitTold(name: string): keyof SortedShards | undefined {
+  const words = name.toLowerCase().split(/[^a-z]+/);
+  return SPLIT_WORDS.find(([, told]) => told.some((word) => words.includes(word)))?.[0];
+}
+
+/**
+ * Sorts shards by their split: the nearest folder whose name tells one counts, then the name of the file; those of no split
+ * are for training. Folders in which all of them lie tell nothing.
+ * @param folder in which they were found; without it, the deepest one in which all of them lie
+ */
+function sortShards(places: readonly string[], folder?: string): SortedShards {
+  const sorted: SortedShards = { train: [], val: [], test: [] };
+  const ways = places.map(foldersOf);
+  const shared = folder === undefined ? sharedStart(ways) : foldersOf(`${folder}/x`).length;
+  places.forEach((place, at) => {
+    const below = ways[at]?.slice(shared).reverse() ?? [];
+    const told = below.map(splitTold).find((split) => split !== undefined) ?? splitTold(nameOf(place));
+    sorted[told ?? 'train'].push(place);
+  });
+  return sorted;
+}
+
+/** The folders on the way to a file. */
+function foldersOf(place: string): string[] {
+  const folders = pathOf(place).split(/[\\/]/).slice(0, -1);
+  return folders.filter((name) => name !== '' && name !== '.');
+}
+
+/** How many folders all ways begin with. */
+function sharedStart([first = [], ...others]: readonly (readonly string[])[]): number {
+  const differs = first.findIndex((name, at) => others.some((way) => way[at] !== name));
+  return differs < 0 ? first.length : differs;
 }
 
 /** Whether what a user named as data are shards: by its name, or as a folder with an index of shards or nothing but shards. */
 export async function areShards(word: string): Promise<boolean> {
-  const isFolder = async () => (await stat(systemPath(word)).catch(() => null))?.isDirectory() === true;
-  if (namesShards(word) && !(await isFolder())) return true;
+  const found = await stat(systemPath(word)).catch(() => null);
+  if (namesShards(word) && !found?.isDirectory()) return true;
   return (await readPackIndex(word, createNetwork())) !== null || (await contentOf(word)) === 'shards';
 }
 

@@ -1,20 +1,14 @@
 import { shownName } from '../../base/file-names.js';
 import type { LabelledImages, ReadingPlan } from '../../contract/data-sets.js';
-import type { ServedFile } from '../../fetch/range.js';
 import { createFingerprint } from '../fingerprint.js';
 import { Chain } from '../listing/columns.js';
 import { LeftOut } from '../listing/left-out.js';
-import type { Network } from './network.js';
 import { classText, NO_CLASS, type ShardSamples } from './samples.js';
-import type { ByteSource } from './source.js';
+import type { ByteSource, Network } from './source.js';
 import { readPieces } from './tar-read.js';
 
 /** A shard whose samples are known. */
-export interface OpenShard extends ShardSamples {
-  source: ByteSource;
-  /** Null for a file of this machine. */
-  served: ServedFile | null;
-}
+export type OpenShard = ShardSamples & { source: ByteSource };
 
 /** Images of which each may have a class that is told as text: its number is then below -1. */
 export interface ShardImages extends LabelledImages {
@@ -74,7 +68,7 @@ export function shardImages(
   const fingerprintValue = fingerprint.value();
   const forReading = (plan: ReadingPlan): ShardImages => {
     const way = network.during(plan.signal);
-    const sources = new Map(shards.map((shard) => [shard, shard.served ? way.source(shard.served) : shard.source]));
+    const sources = new Map(shards.map((shard) => [shard, shard.source.by?.(way) ?? shard.source]));
     return imagesBy(imageReader(chain, (shard) => sources.get(shard) ?? shard.source, plan));
   };
   return { ...imagesBy(imageReader(chain, ({ source }) => source, null)), forReading };

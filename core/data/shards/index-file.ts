@@ -5,9 +5,9 @@ import { systemPath } from '../../base/file-names.js';
 import { withRegularFile } from '../../base/files.js';
 import { PROGRAM } from '../../base/program.js';
 import { textOf } from '../../base/text.js';
-import { beside, inside, isAddress } from './address.js';
-import type { Network } from './network.js';
+import { inside, isAddress } from './address.js';
 import { NO_CLASS } from './samples.js';
+import type { Network } from './source.js';
 
 /** The file beside shards that says what they are. */
 export const INDEX_NAME = 'index.json';
@@ -104,17 +104,8 @@ export async function readPackIndex(folder: string, network: Network): Promise<P
   return readIndex(inside(folder, INDEX_NAME), network, parsePackIndex);
 }
 
-/** The index that lies beside a shard; null where there is none, or it does not name the shard. */
-export async function readIndexBeside(shard: string, network: Network): Promise<PackIndex | null> {
-  return readIndex(beside(shard, INDEX_NAME), network, parsePackIndex);
-}
-
-/** The samples of a shard by its own index; null where there is none. */
-export async function readShardIndex(place: string, network: Network): Promise<ShardIndex | null> {
-  return readIndex(place, network, parseShardIndex);
-}
-
-async function readIndex<T>(
+/** An index, such as that of a shard; null where there is none. */
+export async function readIndex<T>(
   place: string,
   network: Network,
   parseIndex: (text: string, where: string) => T | null,

@@ -1,21 +1,22 @@
+import { createHash } from 'node:crypto';
 import { count, createConsole, type TransferProgress } from '../../base/console.js';
 import { UserError } from '../../base/errors.js';
 import { shownName } from '../../base/file-names.js';
 import { inOrder } from '../../base/pool.js';
-import type { ServedFile } from '../../fetch/range.js';
 import type { Persistence } from '../../fetch/request.js';
-import { beside, isAddress, nameOf } from './address.js';
+import { beside, inside, isAddress, nameOf } from './address.js';
 import { trainingShards } from './find.js';
 import { type OpenShard, type ShardImages, shardImages } from './images.js';
-import { type PackIndex, readIndexBeside, readShardIndex, shardIndexName } from './index-file.js';
-import { createNetwork, type Network } from './network.js';
+import { type PackIndex, parseShardIndex, readIndex, readPackIndex, shardIndexName } from './index-file.js';
 import { readSamples, shardSamples } from './samples.js';
-import { type ByteSource, openFile, withOpenFile } from './source.js';
+import { type ByteSource, createNetwork, type Network, withOpenFile } from './source.js';
 
 /** Shards that are opened at the same time. */
 const CONCURRENCY = 8;
 /** Work that is done sooner is not shown. */
 const SHOWN_AFTER_SECONDS = 2;
+/** Bytes that are read at once for a checksum. */
+const CHUNK_BYTES = 4 << 20;
 
 /**
  * Opens what a user named for training: shards as they are named, and the training shards of folders.
@@ -49,7 +50,7 @@ export async function openShards(
   const shards: OpenShard[] = [];
   const open = async (place: string) => {
     const folder = beside(place, '');
-    const index = indices.get(folder) ?? readIndexBeside(place, network); // once for all shards of a folder
+    const index = indices.get(folder) ?? readPackIndex(folder, network); // once for all shards of a folder
     indices.set(folder, index);
     return openShard(place, network, await index, progress.tell);
   };
@@ -73,16 +74,16 @@ async function openShard(
   index: PackIndex | null,
   tell: (shard: string, bytes: number) => void,
 ): Promise<OpenShard> {
-  const { source, served } = await openSource(place, network);
+  const source = await network.open(place);
   const name = nameOf(place);
   const known = shardsOf(index).find((shard) => shard.name === name);
-  const columns = known ? await readShardIndex(beside(place, shardIndexName(name)), network) : null;
-  if (!known || !columns) {
+  const columns = known && (await readIndex(beside(place, shardIndexName(name)), network, parseShardIndex));
+  if (!columns) {
     const scan = (bytes: ByteSource) => readSamples(bytes, (done) => tell(place, done));
-    return { source, served, ...(await (served ? scan(source) : withOpenFile(place, scan))) };
+    return { source, ...(await (isAddress(place) ? scan(source) : withOpenFile(place, scan))) };
   }
   if (known.bytes === source.size && columns.bytes === source.size && columns.sha256 === known.sha256) {
-    return { source, served, ...shardSamples(columns) };
+    return { source, ...shardSamples(columns) };
   }
   throw new UserError(`${place} is not the shard that its index describes: it has ${source.size} bytes`, {
     expected: `${known.bytes} bytes, and ${shardIndexName(name)} of the same shard`,
@@ -91,16 +92,8 @@ async function openShard(
 }
 
 /** The shards of all splits that an index names. */
-export function shardsOf(index: PackIndex | null): PackIndex['splits']['train']['shards'] {
+function shardsOf(index: PackIndex | null): PackIndex['splits']['train']['shards'] {
   return index ? [...index.splits.train.shards, ...(index.splits.val?.shards ?? [])] : [];
-}
-
-export async function openSource(
-  place: string,
-  network: Network,
-): Promise<{ source: ByteSource; served: ServedFile | null }> {
-  const served = isAddress(place) ? await network.find(place) : null;
-  return { served, source: served ? network.source(served) : await openFile(place) };
 }
 
 /** Progress of reading headers, shown once it takes long. */
@@ -119,4 +112,50 @@ function lateProgress(shards: number): { tell: (shard: string, bytes: number) =>
     },
     stop: () => shown?.stop(),
   };
+}
+
+/**
+ * Holds the shards of a folder that `data pack` wrote against the checksums of its index.
+ * @param tell is told how many bytes are read, and how many there are
+ * @returns what is wrong, one line for each shard; null where the folder has no index with checksums
+ */
+export async function checkShards(
+  folder: string,
+  tell: (done: number, total: number) => void,
+  signal: AbortSignal,
+): Promise<string[] | null> {
+  const network = createNetwork().during(signal);
+  const index = await readPackIndex(folder, network);
+  if (!index) return null;
+  const shards = shardsOf(index);
+  const total = shards.reduce((sum, { bytes }) => sum + bytes, 0);
+  const problems: string[] = [];
+  let before = 0;
+  for (const { name, bytes, sha256 } of shards) {
+    const source = await network.open(inside(folder, name)).catch((error: unknown) => {
+      signal.throwIfAborted();
+      if (!(error instanceof UserError)) throw error;
+      return error;
+    });
+    if (source instanceof UserError) problems.push(`${name}: ${source.message}`);
+    else if (source.size !== bytes) problems.push(`${name}: it has ${source.size} bytes, not ${bytes}`);
+    else {
+      const hex = await hashOf(source, (done) => tell(before + done, total), signal);
+      if (hex !== sha256) problems.push(`${name}: its SHA-256 is ${hex}, not ${sha256}`);
+    }
+    before += bytes;
+  }
+  return problems;
+}
+
+/** SHA-256 of all bytes. */
+export async function hashOf(source: ByteSource, tell: (bytes: number) => void, signal: AbortSignal): Promise<string> {
+  const hash = createHash('sha256');
+  for (let at = 0; at < source.size; at += CHUNK_BYTES) {
+    signal.throwIfAborted();
+    const length = Math.min(CHUNK_BYTES, source.size - at);
+    hash.update(await source.read(at, length));
+    tell(at + length);
+  }
+  return hash.digest('hex');
 }

@@ -9,7 +9,6 @@ import { PROGRAM } from '../../base/program.js';
 import { readText } from '../../base/text.js';
 import type { ImageCollection, LabelledImages } from '../../contract/data-sets.js';
 import { listedLine } from '../skipped.js';
-import { hashOf } from './check.js';
 import {
   INDEX_FORMAT,
   INDEX_NAME,
@@ -21,6 +20,7 @@ import {
   type ShardIndex,
   shardIndexName,
 } from './index-file.js';
+import { hashOf } from './open.js';
 import { openFile } from './source.js';
 import { type ShardTask, writeShard } from './write-shard.js';
 
@@ -144,14 +144,15 @@ async function packSplit(
     for (let first = 0; first < images.length; ) {
       const shard = `${name}-${String(split.shards.length).padStart(6, '0')}.tar`;
       const tell = (done: number) => progress.update(done, images.length);
-      const found = await keptShard(folder, shard, first, signal);
-      const index = found ?? (await writeShard(join(folder, shard), first, { ...task, images, sources, tell }));
+      const path = join(folder, shard);
+      const found = await keptShard(path, first, signal);
+      const index = found ?? (await writeShard(path, first, { ...task, images, sources, tell }));
       if (found) kept++;
       tell(index.next);
       skipped.push(...index.skipped);
       first = index.next;
       if (index.names.length === 0) break; // none of the rest can be read
-      if (!found) await writeFileAtomically(join(folder, shardIndexName(shard)), `${JSON.stringify(index)}\n`);
+      if (!found) await writeFileAtomically(shardIndexName(path), `${JSON.stringify(index)}\n`);
       const { bytes, sha256 } = index;
       split.shards.push({ name: shard, bytes, sha256, images: index.names.length });
       split.images += index.names.length;
@@ -161,8 +162,9 @@ async function packSplit(
   }
   if (split.images === 0) {
     const [example] = skipped;
+    const expected = `images that can be read (${example?.reason})`;
     throw new UserError(`none of the images of ${images.description} can be read, such as ${example?.name}`, {
-      expected: `images that can be read (${example?.reason})`,
+      expected,
     });
   }
   const bytes = split.shards.reduce((sum, shard) => sum + shard.bytes, 0);
@@ -170,16 +172,11 @@ async function packSplit(
 }
 
 /** The index of a shard that is there whole, with its checksum; null where there is none, or it has to be written anew. */
-async function keptShard(
-  folder: string,
-  shard: string,
-  first: number,
-  signal: AbortSignal,
-): Promise<ShardIndex | null> {
+async function keptShard(path: string, first: number, signal: AbortSignal): Promise<ShardIndex | null> {
   try {
-    const place = join(folder, shardIndexName(shard));
+    const place = shardIndexName(path);
     const index = parseShardIndex(await readText(place), place);
-    const source = await openFile(join(folder, shard));
+    const source = await openFile(path);
     if (index.first !== first || source.size !== index.bytes) return null;
     return (await hashOf(source, () => {}, signal)) === index.sha256 ? index : null;
   } catch {

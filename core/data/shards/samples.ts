@@ -3,8 +3,8 @@ import { NameColumn } from '../listing/columns.js';
 import { IMAGE_EXTENSIONS, passedOver, setAside } from '../listing/kinds.js';
 import { LeftOut, type LeftOutGroup } from '../listing/left-out.js';
 import type { ByteSource } from './source.js';
+import type { Piece } from './tar-header.js';
 import { readPieces, type TarEntry, type TarFile, type TarLink, tarEntries } from './tar-read.js';
-import type { Piece } from './tar-sparse.js';
 
 /** The images of a shard, column by column: a fraction of the memory of as many objects. */
 export interface ShardSamples {
@@ -23,10 +23,10 @@ export interface ShardSamples {
 }
 
 /** Content that does not lie in one piece where it begins: that of links and of files with holes. */
-export interface Apart {
-  pieces: readonly Piece[];
-  stored: number;
-}
+type Apart = { pieces: readonly Piece[]; stored: number };
+
+/** An image of a sample, and whether its whole extension is that of an image. */
+type SampleImage = { name: string; file: TarFile; isExact: boolean };
 
 /** No class is known. */
 export const NO_CLASS = -1;
@@ -69,7 +69,7 @@ export async function readSamples(source: ByteSource, tell?: (bytes: number) => 
   const apart = new Map<number, Apart>();
   const texts = new Map<string, number>();
   const leftOut = new LeftOut();
-  let sample: OpenSample | undefined;
+  let sample: { key: string; images: SampleImage[]; label: number } | undefined;
   const close = () => {
     const image = sample?.images.find(({ isExact }) => isExact) ?? sample?.images[0];
     if (!sample || !image) return;
@@ -111,12 +111,6 @@ export async function readSamples(source: ByteSource, tell?: (bytes: number) => 
   }
   close();
   return shardSamples(columns, { apart, texts: [...texts.keys()], leftOut: leftOut.groups });
-}
-
-interface OpenSample {
-  key: string;
-  images: { name: string; file: TarFile; isExact: boolean }[];
-  label: number;
 }
 
 /** The links that lead to a file, as files that lie where the link does and have the other one's content. */

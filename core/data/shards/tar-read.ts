@@ -1,10 +1,9 @@
 import { contentKind } from '../../base/content-kind.js';
 import { UserError } from '../../base/errors.js';
-import { nameFromBytes, shownName } from '../../base/file-names.js';
+import { shownName } from '../../base/file-names.js';
 import { TAR_FILES } from '../../fetch/extract.js';
 import { type ByteSource, windowReader } from './source.js';
-import { BLOCK, type PaxRecords, paxRecords, readHeader } from './tar-header.js';
-import { oldSparseMap, type Piece, paxSparseMap } from './tar-sparse.js';
+import { BLOCK, noteOf, oldSparseMap, type PaxRecords, type Piece, paxSparseMap, readHeader } from './tar-header.js';
 
 /** A file in a tar archive. */
 export interface TarFile {
@@ -45,11 +44,6 @@ export type TarEntry = TarFile | TarLink | TarOther;
 /** Most bytes of what is said of an entry before it, such as its long name. */
 const MAX_NOTE_BYTES = 1 << 20;
 
-/** Entries that say something of the next one, or of all that follow. */
-const LONG_NAMES = ['NextFileHasLongPath', 'OldGnuLongPath'];
-const LONG_LINK_NAME = 'NextFileHasLongLinkpath';
-const PAX_HEADERS = ['ExtendedHeader', 'OldExtendedHeader'];
-const NOTES = [...PAX_HEADERS, 'GlobalExtendedHeader', ...LONG_NAMES, LONG_LINK_NAME];
 /** Entries that are no files of anybody. */
 const NOTHING = ['Directory', 'GNUDumpDir', 'TapeVolumeHeader', 'SolarisACL', 'Inode'];
 
@@ -71,7 +65,7 @@ export async function* tarEntries(
     if (header === 'end') return;
     if (!header)
       throw at > 0 ? damaged(source, at, 'what should be a header is none (wrong checksum)') : notTar(source, block);
-    const { type, name, size, linkName } = header;
+    const { type, isNote, name, size, linkName } = header;
     if (!Number.isSafeInteger(size)) throw damaged(source, at, `an entry of ${size} bytes`);
     const before = type === 'SparseFile' ? await oldSparseMap(block, at + BLOCK, size, read) : null;
     const offset = at + BLOCK + (before?.mapBytes ?? 0);
@@ -79,7 +73,7 @@ export async function* tarEntries(
       const there = `${source.size - offset} are there: it was cut off`;
       throw damaged(source, at, `${shownName(name)} has ${size} bytes, of which ${there}`);
     }
-    if (NOTES.includes(type)) {
+    if (isNote) {
       if (size > MAX_NOTE_BYTES) throw damaged(source, at, `a header of ${size} bytes`);
       next.push(...noteOf(type, await read(offset, size)));
     } else if (TAR_FILES.includes(type) || type === 'SparseFile') {
@@ -95,7 +89,7 @@ export async function* tarEntries(
     } else if (!NOTHING.includes(type)) {
       yield { kind: 'other', name, offset, reason: 'pipes, devices and parts of files are not read' };
     }
-    if (!NOTES.includes(type)) next = [];
+    if (!isNote) next = [];
     at = offset + BLOCK * Math.ceil(size / BLOCK);
   }
 }
@@ -105,15 +99,6 @@ export async function readPieces(source: ByteSource, size: number, pieces: reado
   const content = Buffer.alloc(size);
   for (const { at, offset, bytes } of pieces) content.set(await source.read(offset, bytes), at);
   return content;
-}
-
-/** What an entry says of the next one. */
-function noteOf(type: string, bytes: Buffer): PaxRecords {
-  if (PAX_HEADERS.includes(type)) return paxRecords(bytes);
-  if (type === 'GlobalExtendedHeader') return [];
-  const end = bytes.indexOf(0);
-  const name = nameFromBytes(end < 0 ? bytes : bytes.subarray(0, end));
-  return [[type === LONG_LINK_NAME ? 'linkpath' : 'path', name]];
 }
 
 async function endsTooSoon(source: ByteSource, at: number): Promise<UserError> {

@@ -1,19 +1,32 @@
-import { rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { type FileHandle, rm } from 'node:fs/promises';
+import sharp from 'sharp';
+import { Header, Pax } from 'tar';
 import { writeAtomically } from '../../base/atomic.js';
-import { shownName } from '../../base/file-names.js';
+import { bytesOfName, shownName } from '../../base/file-names.js';
 import { inOrder } from '../../base/pool.js';
-import type { ImageCollection, LabelledImages } from '../../contract/data-sets.js';
+import type { ImageCollection, ImageItem, LabelledImages } from '../../contract/data-sets.js';
 import { availableCores } from '../../engine/threads.js';
+import { formatOf } from '../decode/format.js';
+import { decodeTogether } from '../decode/turns.js';
+import { IMAGE_EXTENSIONS } from '../listing/kinds.js';
+import type { Picture } from '../picture.js';
+import { bytesOf, decodeBytes, isFile } from '../read-picture.js';
+import { resample } from '../resample/resample.js';
 import { unreadableReason } from '../skipped.js';
-import { type Converted, type ConvertSettings, convertImage } from './convert.js';
 import { SHARD_FORMAT, type ShardIndex } from './index-file.js';
 import { NO_CLASS } from './samples.js';
-import { END_MARK, entryBytes, SampleNames, TarWriter } from './tar-write.js';
+import { BLOCK } from './tar-header.js';
 
-export interface ShardTask extends ConvertSettings {
+export interface ShardTask {
   images: ImageCollection | LabelledImages;
   /** The same images, as they are read. */
   sources: ImageCollection;
+  /** Shorter side to which larger images are brought, in pixels; null for none. */
+  resize: number | null;
+  /** Of their JPEG, from 1 to 100. */
+  quality: number;
+  pixelLimit: number;
   /** When a shard is full; null for no limit. */
   imagesPerShard: number | null;
   shardBytes: number | null;
@@ -22,8 +35,22 @@ export interface ShardTask extends ConvertSettings {
   signal: AbortSignal;
 }
 
-/** An image in its turn: what goes into the shard, or why it cannot be read. */
-type Prepared = { number: number } & (Converted | { reason: string });
+/** An image file as it goes into a shard. */
+interface Converted {
+  bytes: Uint8Array;
+  /** Whether these are the bytes of the source. */
+  isUnchanged: boolean;
+  /** Of its format, such as 'jpg'; null where that of its name is right. */
+  extension: string | null;
+}
+
+/** The same for every entry, so that the same content gives the same bytes. */
+const FACTS = { mode: 0o644, uid: 0, gid: 0, mtime: new Date(0) };
+
+/** What ends an archive. */
+export const END_MARK = Buffer.alloc(2 * BLOCK);
+/** Extensions that readers of shards know. */
+const EXTENSIONS = { jpeg: 'jpg', png: 'png', webp: 'webp', gif: 'gif', tiff: 'tif', avif: 'avif' } as const;
 
 /**
  * Writes a shard of the images from number `first` on, until it is full or there are no more: for each a file with the
@@ -48,51 +75,155 @@ export async function writeShard(path: string, first: number, task: ShardTask): 
 async function fillShard(archive: TarWriter, index: ShardIndex, task: ShardTask): Promise<void> {
   const { images, tell, signal } = task;
   const keys = new SampleNames();
-  for await (const prepared of preparedFrom(index.first, task)) {
+  for await (const converted of convertedFrom(index.first, task)) {
     signal.throwIfAborted();
-    const { number } = prepared;
-    const { name, place } = images.item(number);
-    if ('reason' in prepared) {
-      index.skipped.push({ name: place === undefined ? name : shownName(place), reason: prepared.reason });
+    const { name, place } = images.item(index.next);
+    if (typeof converted === 'string') {
+      index.skipped.push({ name: place === undefined ? name : shownName(place), reason: converted });
     } else {
-      const { bytes, isUnchanged } = prepared;
-      if (isFull(archive.bytes, index, bytes.length, task)) return;
-      const { key, extension } = keys.take(place ?? name, prepared.extension);
-      const label = 'classOf' in images ? images.classOf(number) : NO_CLASS;
+      const { bytes, isUnchanged } = converted;
+      if (isFull(archive, index, bytes.length, task)) return;
+      const { key, extension } = keys.take(place ?? name, converted.extension);
+      const label = 'classOf' in images ? images.classOf(index.next) : NO_CLASS;
       index.offsets.push(await archive.add(key + extension, bytes));
       index.sizes.push(bytes.length);
       index.names.push(isUnchanged && place !== undefined ? place : key + extension);
       index.classes.push(label);
       if (label !== NO_CLASS) await archive.add(`${key}.cls`, Buffer.from(String(label)));
     }
-    index.next = number + 1;
+    index.next++;
     tell(index.next);
   }
 }
 
 /** Whether a shard has no room for an image of `more` bytes. One that is too large for any shard has one for itself. */
-function isFull(
-  bytes: number,
-  { names }: ShardIndex,
-  more: number,
-  { imagesPerShard, shardBytes }: ShardTask,
-): boolean {
+function isFull({ bytes }: TarWriter, { names }: ShardIndex, more: number, task: ShardTask): boolean {
+  const { imagesPerShard, shardBytes } = task;
   const withClass = entryBytes(more) + entryBytes(1);
   const isTooLong = shardBytes !== null && bytes + withClass + END_MARK.length > shardBytes;
   return names.length > 0 && (names.length === imagesPerShard || isTooLong);
 }
 
-/** Reads the images from number `first` on, several at the same time. */
-function preparedFrom(first: number, task: ShardTask): AsyncGenerator<Prepared> {
+/** The images from number `first` on, several read at the same time; for one that cannot be read the reason. */
+function convertedFrom(first: number, task: ShardTask): AsyncGenerator<Converted | string> {
   const { sources } = task;
-  function* numbers(): Generator<number> {
-    for (let number = first; number < sources.length; number++) yield number;
+  function* items(): Generator<ImageItem> {
+    for (let number = first; number < sources.length; number++) yield sources.item(number);
   }
-  const prepare = async (number: number): Promise<Prepared> =>
-    convertImage(sources.item(number), task).then(
-      (converted) => ({ number, ...converted }),
-      (error: unknown) => ({ number, reason: unreadableReason(error) }),
-    );
+  const convert = (item: ImageItem) => convertImage(item, task).catch(unreadableReason);
   const concurrency = 2 * availableCores();
-  return inOrder(numbers(), prepare, { concurrency, ahead: 2 * concurrency });
+  return inOrder(items(), convert, { concurrency, ahead: 2 * concurrency });
+}
+
+/**
+ * Reads an image and makes it smaller where that is asked for, as JPEG; what is no picture file of the usual kinds, such as
+ * a drawing that a plugin makes, becomes PNG.
+ * @throws Error if the image cannot be read; its message is the reason, in one line
+ */
+async function convertImage(item: ImageItem, { resize, quality, pixelLimit }: ShardTask): Promise<Converted> {
+  const bytes = await bytesOf(item);
+  const picture = await decodeBytes(bytes, isFile(item), pixelLimit);
+  if (resize !== null && Math.min(picture.width, picture.height) > resize) {
+    return { bytes: await smallerJpeg(picture, resize, quality), isUnchanged: false, extension: 'jpg' };
+  }
+  if (extensionOf(item.place ?? item.name) !== '') return { bytes, isUnchanged: true, extension: null };
+  const format = formatOf(bytes);
+  if (format !== null) return { bytes, isUnchanged: true, extension: EXTENSIONS[format] };
+  return { bytes: await decodeTogether(() => encode(picture).png().toBuffer()), isUnchanged: false, extension: 'png' };
+}
+
+/** A picture whose shorter side has `shorter` pixels: bicubic with antialiasing. */
+async function smallerJpeg(picture: Picture, shorter: number, quality: number): Promise<Buffer> {
+  const { width, height } = picture;
+  const longer = Math.max(shorter, Math.round((shorter * Math.max(width, height)) / Math.min(width, height)));
+  const size = width <= height ? { width: shorter, height: longer } : { width: longer, height: shorter };
+  const rgb = resample(picture, { interpolation: 'bicubic', box: { left: 0, top: 0, width, height }, ...size });
+  const jpeg = encode({ rgb, ...size }).jpeg({ quality });
+  return decodeTogether(() => jpeg.toBuffer());
+}
+
+function encode({ rgb, width, height }: Picture) {
+  return sharp(rgb, { raw: { width, height, channels: 3 } });
+}
+
+/** Writes an archive from its beginning. */
+class TarWriter {
+  readonly #hash = createHash('sha256');
+  /** So far. */
+  bytes = 0;
+
+  constructor(private readonly file: FileHandle) {}
+
+  /** @returns where the content begins */
+  async add(name: string, content: Uint8Array): Promise<number> {
+    const { head, padding } = tarEntry(name, content);
+    const offset = this.bytes + head.length;
+    for (const piece of [head, content, padding]) await this.#write(piece);
+    return offset;
+  }
+
+  /** @returns SHA-256 of the whole archive */
+  async end(): Promise<string> {
+    await this.#write(END_MARK);
+    return this.#hash.digest('hex');
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    this.#hash.update(bytes);
+    await this.file.writeFile(bytes); // all of it, where the last one ended; `write` may write less
+    this.bytes += bytes.length;
+  }
+}
+
+/** Bytes that a file of so many takes, unless its name is long. */
+function entryBytes(size: number): number {
+  return BLOCK + BLOCK * Math.ceil(size / BLOCK);
+}
+
+/** A file as it lies in a tar archive: headers, content, and zeros up to a whole block. */
+export function tarEntry(name: string, content: Uint8Array): { head: Buffer; padding: Buffer } {
+  const block = Buffer.alloc(BLOCK);
+  const header = new Header({ path: name, size: content.length, type: 'File', ...FACTS });
+  const isTooLong = header.encode(block); // or not ASCII
+  const head = isTooLong ? Buffer.concat([new Pax({ path: name, ...FACTS }).encode(), block]) : block;
+  return { head, padding: Buffer.alloc((BLOCK - (content.length % BLOCK)) % BLOCK) };
+}
+
+/**
+ * Names for the samples of a shard, each with a key of its own: readers take what stands before the first dot of a file's
+ * name as its key, and consecutive files of one key as one sample.
+ */
+export class SampleNames {
+  readonly #keys = new Set<string>();
+
+  /**
+   * @param place the image's path in its data set; kept as it is where that gives a key of its own
+   * @param extension of the image's format, such as 'jpg'; null to leave that of the name
+   * @returns the key, and the extension with its dot
+   */
+  take(place: string, extension: string | null): { key: string; extension: string } {
+    const parts = place.split(/[\\/]/).filter((part) => !['', '.', '..'].includes(part) && !/^[A-Za-z]:$/.test(part));
+    const base = parts.pop() ?? '';
+    const found = extensionOf(base);
+    const stem = base.slice(0, base.length - found.length).replaceAll('.', '_') || 'image';
+    const wanted = [...parts, stem]
+      .join('/')
+      .replaceAll(/\p{Cc}/gu, '_')
+      .replaceAll(/[\udc80-\udcff]/gu, percent);
+    let key = wanted;
+    for (let number = 2; this.#keys.has(key); number++) key = `${wanted}-${number}`;
+    this.#keys.add(key);
+    return { key, extension: extension === null ? found : `.${extension}` };
+  }
+}
+
+/** A byte of a name that is not UTF-8, as in an address: readers of shards know names as text only. */
+function percent(byte: string): string {
+  return `%${bytesOfName(byte).toString('hex').toUpperCase()}`;
+}
+
+/** 'a.b.JPG' -> '.JPG'; '' where a name does not end like an image. */
+function extensionOf(base: string): string {
+  const found = /\.\w+$/.exec(base)?.[0] ?? '';
+  return IMAGE_EXTENSIONS.includes(found.toLowerCase()) ? found : '';
 }
