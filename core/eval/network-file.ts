@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { explainSystemError, UserError, unknownName } from '../base/errors.js';
 import { PROGRAM } from '../base/program.js';
 import { tryJson } from '../base/text.js';
-import { requireChecksum } from '../checkpoint/format.js';
+import { requireChecksum } from '../checkpoint/checkpoint.js';
 import { checkpointsByAge, checkpointsFolder, latestCheckpoint } from '../checkpoint/names.js';
 import {
   DamagedFile,

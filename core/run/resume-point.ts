@@ -2,7 +2,7 @@ import type { Console } from '../base/console.js';
 import { UserError } from '../base/errors.js';
 import { loadCheckpoint, type RecordedModel } from '../checkpoint/checkpoint.js';
 import { holdsSetAside, latestCheckpoint } from '../checkpoint/names.js';
-import { recoverCheckpoint } from '../checkpoint/recover.js';
+import { recoverCheckpoint } from '../checkpoint/save.js';
 import type { Method } from '../methods/method.js';
 import type { Optimiser } from '../optim/optimiser.js';
 import { initialState, stateShapes, type TrainState } from '../train/state.js';
