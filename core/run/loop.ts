@@ -3,9 +3,7 @@ import type { Console } from '../base/console.js';
 import { reasonOf } from '../base/errors.js';
 import { mapValues } from '../base/map-values.js';
 import { round } from '../base/rounding.js';
-import type { RecordedModel } from '../checkpoint/checkpoint.js';
 import { keepEpoch } from '../checkpoint/save.js';
-import type { Options } from '../config/schema.js';
 import { microBatchSizeOf, ratesAt } from '../config/settings.js';
 import type { ImageCollection } from '../contract/data-sets.js';
 import { cropSettings } from '../data/crop.js';
@@ -14,37 +12,29 @@ import { isAbort, type SkippedImages } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
 import { drawBatch, meanPatches, viewSides } from '../methods/batch.js';
-import type { BatchDraw, Method, MethodDefinition } from '../methods/method.js';
+import type { BatchDraw, MethodDefinition } from '../methods/method.js';
 import type { Backbone } from '../nn/backbone.js';
 import { stepOperations } from '../nn/cost.js';
 import type { Parameters } from '../nn/parameters.js';
-import type { Optimiser } from '../optim/optimiser.js';
 import type { RunLength } from '../optim/schedules.js';
-import type { Extension } from '../plugins/plugin.js';
 import type { SelectedPlugins } from '../plugins/selected.js';
 import type { TrainState } from '../train/state.js';
 import { prepareStep, type StepRates } from '../train/step.js';
+import type { ResumePoint, Trained } from './begin.js';
 import { writeCurves } from './curves.js';
 import type { StopSignal, StopSignalName } from './interrupt.js';
 import type { Verdicts } from './monitors.js';
-import type { ResumePoint } from './resume-point.js';
 import type { RunFolder } from './run-folder.js';
 import { logColumns, openRunLog } from './run-log.js';
-import { RunWatch, type Spread } from './run-watch.js';
 import { CheckpointSaving, isKept } from './saving.js';
 import { withAdvice } from './step-advice.js';
 import { Waiting } from './waiting.js';
+import { type Spread, startWatch } from './watch.js';
 
 /** Everything that a run is made of, ready to go. */
-export interface Run {
-  options: Options;
+export interface Run extends Trained, SelectedPlugins {
   definition: MethodDefinition;
-  method: Method;
   backbone: Backbone;
-  optimiser: Optimiser;
-  model: RecordedModel;
-  monitors: readonly Extension<'monitor'>[];
-  extensions: SelectedPlugins['extensions'];
   images: ImageCollection;
   skipped: SkippedImages;
   folder: RunFolder;
@@ -62,7 +52,7 @@ export interface LoopResult {
   firstLoss: number | null;
   lastLoss: number | null;
   /** Spread of the target features before the first step of the run, and at the last observation. */
-  firstSpread: Spread | null;
+  firstSpread: Spread;
   lastSpread: Spread | null;
   /** What monitors make of the run, by their names. */
   verdicts: Verdicts;
@@ -89,7 +79,7 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
   let { state } = start;
 
   const encoder = encoderOf(run);
-  const watch = await RunWatch.start({ ...run, totalSteps }, run.monitors, encoder(state), start.watch, console.warn);
+  const watch = await startWatch(run, totalSteps, encoder(state), start.watch);
   const takeStep = withAdvice(
     prepareStep(run.engine, method, run.optimiser, stepSettings(run)),
     run.extensions,
@@ -185,9 +175,9 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
     interrupted: state.step < totalSteps ? stop.received : null,
     firstLoss,
     lastLoss,
-    firstSpread: watch.memory?.first ?? null,
+    firstSpread: watch.memory.first,
     lastSpread: watch.latest,
-    verdicts: watch.verdicts,
+    verdicts: watch.memory.verdicts,
     seconds: round(seconds, 2),
     imagesPerSecond: round(((state.step - firstStep) * batchSize) / seconds, 2),
     skippedImages: run.skipped.count,

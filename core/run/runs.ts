@@ -11,9 +11,8 @@ import { stepsPerEpoch } from '../data/loader.js';
 import type { EvaluationResult } from '../eval/result.js';
 import { readResults } from '../eval/results-file.js';
 import { findResults, searchFolder } from './results-search.js';
-import { type RunFolder, runFolder } from './run-folder.js';
+import { type RunFolder, type RunState, readRunState, runFolder } from './run-folder.js';
 import { readLastRow } from './run-log.js';
-import { type RunState, readRunState } from './run-state.js';
 
 /** Folders below the one that is searched: runs/GROUP/SUBGROUP/NAME. */
 const DEPTH = 3;

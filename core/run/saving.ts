@@ -2,9 +2,8 @@ import { BackgroundSaver } from '../checkpoint/background.js';
 import { type CheckpointFacts, checkpointMetadata, copyState, type StateCopy } from '../checkpoint/checkpoint.js';
 import type { Options } from '../config/schema.js';
 import type { TrainState } from '../train/state.js';
-import type { RunFolder } from './run-folder.js';
-import { runStateText } from './run-state.js';
-import type { WatchMemory } from './run-watch.js';
+import { type RunFolder, runStateText } from './run-folder.js';
+import type { WatchMemory } from './watch.js';
 
 const MINUTE = 60_000;
 
