@@ -94,15 +94,10 @@ export function checkedReport({ values }: Monitor, report: unknown): MonitorRepo
     const [issue] = result.error.issues;
     throw new Error(`its report is not as it should be: ${issue?.path.join('.') || 'the whole'}: ${issue?.message}`);
   }
-  const { memory, message, verdict, values: given = {} } = result.data;
+  const { values: given = {}, ...said } = result.data;
   const unknown = Object.keys(given).find((name) => !values.includes(name));
   if (unknown !== undefined) {
     throw new Error(`its value '${unknown}' is none of those that it names: ${values.join(', ')}`);
   }
-  return {
-    values: given,
-    ...(message !== undefined && { message }),
-    ...(verdict !== undefined && { verdict }),
-    ...(memory !== undefined && { memory }),
-  };
+  return { values: given, ...said } as MonitorReport;
 }

@@ -5,17 +5,19 @@ import { explainSystemError, UserError } from '../base/errors.js';
 import { readHolder } from '../base/lock.js';
 import { judgeOwner } from '../base/lock-owner.js';
 import { latestCheckpoint } from '../checkpoint/names.js';
-import { type RunRecord, readRunRecord } from '../config/record.js';
+import { readRunRecord } from '../config/record.js';
 import type { MethodOptions } from '../config/schema.js';
 import { stepsPerEpoch } from '../data/loader.js';
 import type { EvaluationResult } from '../eval/result.js';
 import { readResults } from '../eval/results-file.js';
-import { findResults, searchFolder } from './results-search.js';
 import { type RunFolder, type RunState, readRunState, runFolder } from './run-folder.js';
 import { readLastRow } from './run-log.js';
 
 /** Folders below the one that is searched: runs/GROUP/SUBGROUP/NAME. */
 const DEPTH = 3;
+/** The name of a file of results, and folders below the one that is searched for it: runs/NAME/evaluation/SOMETHING. */
+const RESULTS_FILE = 'results.json';
+const RESULTS_DEPTH = 4;
 
 /** How a run stands: `unknown` where a process of another machine has its lock. */
 export interface RunStanding {
@@ -59,7 +61,7 @@ export async function findRuns(
   await readdir(folder).catch((error: unknown) => {
     throw explainSystemError(error, folder);
   });
-  const results = await readAll(await findResults([folder]), leftOut);
+  const results = await readAll(folder, leftOut);
   const runs: RunSummary[] = [];
   for (const config of await searchFolder(resolve(folder), 'config.yaml', DEPTH)) {
     const files = runFolder(dirname(config));
@@ -80,9 +82,9 @@ async function summarise(
   methods: readonly MethodOptions[],
   results: readonly Found[],
 ): Promise<RunSummary> {
-  const record = await readRunRecord(files.config, async () => methods);
-  const { epochs } = record.options;
-  const totalSteps = totalStepsOf(record);
+  const { options, run } = await readRunRecord(files.config, async () => methods);
+  const { epochs, batchSize } = options;
+  const totalSteps = epochs * stepsPerEpoch(run.data.images, batchSize);
   const row = await readLastRow(files);
   const step = row?.step ?? 0;
   return {
@@ -100,39 +102,28 @@ async function summarise(
   };
 }
 
-function totalStepsOf({ options, run }: RunRecord): number {
-  return options.epochs * stepsPerEpoch(run.data.images, options.batchSize);
-}
-
 async function standingOf(files: RunFolder, isAtEnd: boolean): Promise<RunStanding> {
   const owner = await readHolder(files.lock);
-  const judged = owner === 'none' || owner === null ? 'gone' : judgeOwner(owner);
+  const isHeld = owner !== 'none' && owner !== null;
+  const judged = isHeld ? judgeOwner(owner) : 'gone';
   const said = await readRunState(files.state);
-  const savedStep = said?.savedStep ?? null;
-  const verdicts = said?.verdicts ?? {};
-  if (judged === 'alive') return { state: 'running', reason: null, savedStep, verdicts };
-  if (judged === 'unknown' && typeof owner === 'object' && owner) {
-    return {
-      state: 'unknown',
-      reason: `locked by process ${owner.pid} of the machine '${owner.host}'`,
-      savedStep,
-      verdicts,
-    };
+  const standing = (state: RunStanding['state'], reason: string | null = null): RunStanding => {
+    return { state, reason, savedStep: said?.savedStep ?? null, verdicts: said?.verdicts ?? {} };
+  };
+  if (judged === 'alive') return standing('running');
+  if (isHeld && judged === 'unknown') {
+    return standing('unknown', `locked by process ${owner.pid} of the machine '${owner.host}'`);
   }
-  if (said) return said.state === 'running' ? { state: 'interrupted', reason: 'killed', savedStep, verdicts } : said;
+  if (said) return said.state === 'running' ? standing('interrupted', 'killed') : said;
   // Runs of earlier versions do not say that they are done.
-  const isDone = isAtEnd && existsSync(latestCheckpoint(files.checkpoints));
-  return { state: isDone ? 'done' : 'interrupted', reason: null, savedStep, verdicts };
+  return standing(isAtEnd && existsSync(latestCheckpoint(files.checkpoints)) ? 'done' : 'interrupted');
 }
 
 type Found = { path: string; result: EvaluationResult };
 
-async function readAll(
-  files: Awaited<ReturnType<typeof findResults>>,
-  leftOut: (reason: string) => void,
-): Promise<Found[]> {
+async function readAll(folder: string, leftOut: (reason: string) => void): Promise<Found[]> {
   const found: Found[] = [];
-  for (const { path } of files) {
+  for (const { path } of await findResults([folder])) {
     try {
       for (const result of await readResults(path)) found.push({ path, result });
     } catch (error) {
@@ -171,4 +162,37 @@ async function bytesBelow(folder: string): Promise<number> {
 
 function changedAt(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+/**
+ * The files of results among paths of files and folders; folders are searched by names only, four levels deep, without
+ * hidden ones and installed packages.
+ * @returns absolute paths, and whether each was named itself
+ * @throws UserError if a path does not exist or cannot be read
+ */
+export async function findResults(paths: readonly string[]): Promise<{ path: string; named: boolean }[]> {
+  const found: { path: string; named: boolean }[] = [];
+  for (const given of paths) {
+    const path = resolve(given);
+    const entry = await stat(path).catch((error: unknown) => {
+      throw explainSystemError(error, given);
+    });
+    const files = entry.isDirectory() ? await searchFolder(path, RESULTS_FILE, RESULTS_DEPTH) : [path];
+    found.push(...files.map((file) => ({ path: file, named: !entry.isDirectory() })));
+  }
+  return found;
+}
+
+/** The files of a name in a folder and those below it, hidden ones and installed packages left out. */
+async function searchFolder(folder: string, file: string, depth: number): Promise<string[]> {
+  // What may not be read holds nothing of the user's.
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const found = entries.some((entry) => entry.isFile() && entry.name === file) ? [join(folder, file)] : [];
+  if (depth === 0) return found;
+  const folders = entries
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.') && entry.name !== 'node_modules')
+    .map(({ name }) => name)
+    .sort();
+  for (const name of folders) found.push(...(await searchFolder(join(folder, name), file, depth - 1)));
+  return found;
 }
