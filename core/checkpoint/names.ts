@@ -29,7 +29,7 @@ export function epochCheckpoint(folder: string, epoch: number): string {
 }
 
 /** The epoch of a checkpoint's name, or null for every other name. */
-export function epochOf(name: string): number | null {
+function epochOf(name: string): number | null {
   const found = EPOCH.exec(name);
   return found ? Number(found[1]) : null;
 }
@@ -42,13 +42,17 @@ export function isCheckpoint(name: string): boolean {
 /** The checkpoints that a run could go on from, from the newest to the oldest; the newest even where it is missing. */
 export function checkpointsByAge(folder: string): string[] {
   const names = readdirSync(folder);
-  const epochs = names.map(epochOf).filter((epoch) => epoch !== null);
-  epochs.sort((a, b) => b - a);
   return [
     latestCheckpoint(folder),
     ...(names.includes(PREVIOUS) ? [previousCheckpoint(folder)] : []),
-    ...epochs.map((epoch) => epochCheckpoint(folder, epoch)),
+    ...keptEpochs(names).map((epoch) => epochCheckpoint(folder, epoch)),
   ];
+}
+
+/** The epochs whose checkpoints are among files of these names, from the newest to the oldest. */
+export function keptEpochs(names: readonly string[]): number[] {
+  const epochs = names.map(epochOf).filter((epoch) => epoch !== null);
+  return epochs.sort((a, b) => b - a);
 }
 
 /** Whether a folder holds checkpoints that were set aside. */

@@ -7,7 +7,7 @@ import type { Checkpoint } from './checkpoint.js';
 import {
   checkpointsByAge,
   epochCheckpoint,
-  epochOf,
+  keptEpochs,
   latestCheckpoint,
   previousCheckpoint,
   setAsideName,
@@ -48,9 +48,8 @@ export async function saveFiles({ folder, tensors, metadata, sync, keep, note }:
 /** Keeps the newest checkpoint under its epoch's number as well, and of those files only the newest `most`. */
 export async function keepEpoch(folder: string, epoch: number, most: number): Promise<void> {
   if (most > 0) await replaceByLink(latestCheckpoint(folder), epochCheckpoint(folder, epoch));
-  const epochs = (await readdir(folder)).map(epochOf).filter((kept) => kept !== null);
-  epochs.sort((a, b) => b - a);
-  for (const old of epochs.slice(most)) await rm(epochCheckpoint(folder, old), { force: true });
+  for (const old of keptEpochs(await readdir(folder)).slice(most))
+    await rm(epochCheckpoint(folder, old), { force: true });
 }
 
 /**

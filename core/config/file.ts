@@ -1,13 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { access, constants, readdir, realpath, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { basename, dirname, extname, isAbsolute, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import type { CosmiconfigResult } from 'cosmiconfig';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { CosmiconfigResult, PublicExplorer } from 'cosmiconfig';
 import { explainSystemError, reasonOf, UserError } from '../base/errors.js';
 import { PROGRAM } from '../base/program.js';
 import { parseJson, readText } from '../base/text.js';
-import { explorerOf } from './explorer.js';
 import { readWords } from './option.js';
 import { LARGEST_CONFIGURATION, parseYaml } from './yaml.js';
 
@@ -36,6 +36,11 @@ const PLACES = [
   ...['', ...READ, ...NOT_READ].map((extension) => `.${PROGRAM}rc${extension}`),
 ];
 
+/** Extensions for which cosmiconfig is given the loader; it takes 'noExt' for none and 'default' for others. */
+const LOADED = ['.json', '.yaml', '.yml', '.js', '.mjs', '.cjs', '.ts', 'noExt', 'default'];
+/** A folder in which no file of cosmiconfig's own settings lies. */
+const OWN_FOLDER = fileURLToPath(new URL('.', import.meta.url));
+
 /**
  * Reads the configuration file that was named, or the one that lies in the current folder: `NAME.config.*`, `.NAMErc*`, or
  * `NAME` in package.json, where NAME is the program's.
@@ -46,7 +51,7 @@ const PLACES = [
 export async function readConfigFile(path: string | undefined): Promise<ConfigFile | undefined> {
   if (path !== undefined) {
     await load(path); // what cannot be read says so here, before anything waits for a pipe
-    return configOf(await (await explorerOf([], load)).load(path), path, []);
+    return configOf(await (await explorerOf([])).load(path), path, []);
   }
   const names = new Set(await readdir('.').catch(() => [])); // where nothing can be listed, nothing is looked for
   const places: string[] = [];
@@ -59,7 +64,7 @@ export async function readConfigFile(path: string | undefined): Promise<ConfigFi
       Promise.reject(explainSystemError(error, resolve(name))),
     );
   }
-  const found = await (await explorerOf(places, load)).search();
+  const found = await (await explorerOf(places)).search();
   if (!found) return undefined;
   return configOf(found, found.filepath, places.slice(places.indexOf(basename(found.filepath)) + 1));
 }
@@ -82,6 +87,38 @@ function configOf(found: CosmiconfigResult, path: string, others: readonly strin
     options: { ...options, ...pluginsBeside(file, options.plugins) },
     others: others.map((name) => resolve(name)),
   };
+}
+
+/**
+ * cosmiconfig, which looks for one of `searchPlaces` in the current folder and for nothing else.
+ *
+ * It asks for the home folder as soon as it is imported, and there may be none; and it reads settings of its own from the
+ * current folder when it is made, where the files of other projects may be damaged or do anything.
+ */
+async function explorerOf(searchPlaces: string[]): Promise<PublicExplorer> {
+  const { cosmiconfig } = await withHome(() => import('cosmiconfig'));
+  const loaders = Object.fromEntries(LOADED.map((extension) => [extension, load]));
+  const here = process.cwd();
+  process.chdir(OWN_FOLDER);
+  try {
+    return cosmiconfig(PROGRAM, { searchPlaces, loaders, cache: false });
+  } finally {
+    process.chdir(here);
+  }
+}
+
+async function withHome<T>(run: () => Promise<T>): Promise<T> {
+  if (hasHome()) return run();
+  process.env.HOME = OWN_FOLDER;
+  return run().finally(() => delete process.env.HOME);
+}
+
+function hasHome(): boolean {
+  try {
+    return homedir() !== '';
+  } catch {
+    return false; // no HOME, and a user whom the system does not know
+  }
 }
 
 /** What a file holds; undefined for an empty one. */

@@ -30,7 +30,9 @@ export function validateOptions(given: GivenOptions, where: string, table: Optio
   for (const [name, value] of Object.entries(given)) {
     const option = Object.hasOwn(table, name) ? table[name] : undefined;
     if (!option) throw unknownName('option', name, Object.keys(table), where);
-    const result = typeOf(option).safeParse(takesAuto(option) && value === AUTO ? null : value);
+    const mayBeNull = option.automatic !== undefined || option.optional;
+    const type = mayBeNull ? typeOf(option).nullable() : typeOf(option);
+    const result = type.safeParse(takesAuto(option) && value === AUTO ? null : value);
     if (!result.success) throw refusal(name, option, value, where);
     checked[name] = result.data;
   }
@@ -82,13 +84,8 @@ function describeValue(value: unknown): string {
   });
 }
 
-/** The type of an option's values in a configuration file. */
+/** The type of an option's values in a configuration file, where there is one. */
 function typeOf(option: Option<unknown>): z.ZodType {
-  const type = requiredTypeOf(option);
-  return option.automatic === undefined && !option.optional ? type : type.nullable();
-}
-
-function requiredTypeOf(option: Option<unknown>): z.ZodType {
   switch (option.kind) {
     case 'integer':
       return withRange(z.int(), option);

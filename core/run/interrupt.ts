@@ -1,8 +1,6 @@
 import { constants } from 'node:os';
 import { isIgnored, STOP_SIGNALS, type StopSignalName } from '../base/signals.js';
 
-export type { StopSignalName };
-
 /** Whether a signal has asked the program to stop. */
 export interface StopSignal {
   readonly received: StopSignalName | null;

@@ -3,6 +3,7 @@ import type { Console } from '../base/console.js';
 import { reasonOf } from '../base/errors.js';
 import { mapValues } from '../base/map-values.js';
 import { round } from '../base/rounding.js';
+import type { StopSignalName } from '../base/signals.js';
 import { keepEpoch } from '../checkpoint/save.js';
 import { microBatchSizeOf, ratesAt } from '../config/settings.js';
 import type { ImageCollection } from '../contract/data-sets.js';
@@ -16,13 +17,12 @@ import type { BatchDraw, MethodDefinition } from '../methods/method.js';
 import type { Backbone } from '../nn/backbone.js';
 import { stepOperations } from '../nn/cost.js';
 import type { Parameters } from '../nn/parameters.js';
-import type { RunLength } from '../optim/schedules.js';
 import type { SelectedPlugins } from '../plugins/selected.js';
 import type { TrainState } from '../train/state.js';
-import { prepareStep, type StepRates } from '../train/step.js';
+import { prepareStep } from '../train/step.js';
 import type { ResumePoint, Trained } from './begin.js';
 import { writeCurves } from './curves.js';
-import type { StopSignal, StopSignalName } from './interrupt.js';
+import type { StopSignal } from './interrupt.js';
 import type { Verdicts } from './monitors.js';
 import type { RunFolder } from './run-folder.js';
 import { logColumns, openRunLog } from './run-log.js';
@@ -81,7 +81,11 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
   const encoder = encoderOf(run);
   const watch = await startWatch(run, totalSteps, encoder(state), start.watch);
   const takeStep = withAdvice(
-    prepareStep(run.engine, method, run.optimiser, stepSettings(run)),
+    prepareStep(run.engine, method, run.optimiser, {
+      sides: viewSides(method, options.imageSize),
+      microBatchSize: microBatchSizeOf(options),
+      seed,
+    }),
     run.extensions,
     options,
     folder.checkpoints,
@@ -102,7 +106,10 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
   const columns = logColumns(method, numbersOf(first, meanPatches(first.groups)));
   const { log, missing } = await openRunLog(folder, firstStep, columns, monitors);
   if (missing > 0) console.warn(`log.jsonl was damaged: ${missing} of the first ${firstStep} steps are missing in it`);
-  if (firstStep > 0 && firstStep % epochSteps === 0) await keepEpochIfDue(run, firstStep / epochSteps);
+  const doneEpochs = firstStep / epochSteps; // a run that was killed may not have kept the last one's
+  if (doneEpochs > 0 && Number.isInteger(doneEpochs) && isKept(doneEpochs, options)) {
+    await keepEpoch(folder.checkpoints, doneEpochs, options.keepCheckpoints);
+  }
   const saving = new CheckpointSaving(folder, run.model, options, epochSteps, firstStep);
   const waiting = new Waiting(images, options, console.warn);
   const progress = console.progress(totalSteps, epochs, firstStep);
@@ -124,7 +131,7 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
       const epoch = Math.ceil(step / epochSteps);
       const drawn = drawBatch(method, seed, step, batchSize);
       const patches = meanPatches(drawn.groups);
-      const rates = stepRates(step, run, length);
+      const rates = { ...ratesAt(step, options, length), ...mapValues(method.rates, (rate) => rate(step, length)) };
       const taken = await takeStep(state, { views, groups: drawn.groups }, rates);
       state = taken.state;
       firstLoss ??= taken.loss;
@@ -190,15 +197,6 @@ function encoderOf({ method }: Run): (state: TrainState) => Parameters {
   return ({ networks }) => networks[network as string] as Parameters;
 }
 
-function stepSettings({ method, options }: Run) {
-  const sides = viewSides(method, options.imageSize);
-  return { sides, microBatchSize: microBatchSizeOf(options), seed: options.seed };
-}
-
-function stepRates(step: number, { method, options }: Run, length: RunLength): StepRates {
-  return { ...ratesAt(step, options, length), ...mapValues(method.rates, (rate) => rate(step, length)) };
-}
-
 /** What is logged of a draw: 'contextPatches' of the mask `context`, and what the method adds. */
 function numbersOf({ logs }: BatchDraw, patches: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
   const kept = Object.entries(patches).map(([name, count]) => [`${name}Patches`, count]);
@@ -213,11 +211,6 @@ async function nextBatch(batches: AsyncGenerator<ViewBatch>, stop: StopSignal): 
     if (stop.received && isAbort(error)) return null;
     throw error;
   }
-}
-
-/** Keeps the checkpoint of an epoch that a run goes on after, where it was killed before it could do so. */
-async function keepEpochIfDue({ options, folder }: Run, epoch: number): Promise<void> {
-  if (isKept(epoch, options)) await keepEpoch(folder.checkpoints, epoch, options.keepCheckpoints);
 }
 
 /**

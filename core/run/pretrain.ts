@@ -12,10 +12,10 @@ import { keepListing, listingFrom } from '../data/listing/kept.js';
 import { requireOneBatch, stepsPerEpoch } from '../data/loader.js';
 import { openData } from '../data/open.js';
 import { SkippedImages } from '../data/skipped.js';
-import { type AtOnce, outOfMemory } from '../engine/memory.js';
+import { outOfMemory } from '../engine/memory.js';
 import { startEngine } from '../engine/start.js';
 import { checkMethodOptions, createMethod } from '../methods/create.js';
-import type { Method, MethodDefinition } from '../methods/method.js';
+import type { MethodDefinition } from '../methods/method.js';
 import { countParameters } from '../nn/parameters.js';
 import { createOptimiser } from '../optim/create.js';
 import type { Plugin } from '../plugins/plugin.js';
@@ -89,11 +89,8 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   const selected = selectPlugins(definition, asked, plugins, (name) => placeOf(resolved, name) || recordedIn);
   checkMethodOptions(definition, asked);
   const dataSets = plugins.flatMap((plugin) => plugin.dataSets ?? []);
-  checkOutside(
-    out,
-    resolved.options.data,
-    dataSets.map(({ name }) => name),
-  );
+  const names = dataSets.map(({ name }) => name);
+  checkOutside(out, resolved.options.data, names);
   const { listing } = runFolder(out);
   const images = await openData(asked.data, dataSets, listingFrom(record ? listing : null, console.line));
   if (record) requireSameImages(images, record, out);
@@ -143,18 +140,14 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
       checkpoint: existsSync(checkpoint) ? checkpoint : null,
     };
   } catch (thrown) {
-    const error = outOfMemory(thrown, atOnce(options, method)) ?? thrown;
+    const images = Math.min(microBatchSizeOf(options), groupSize(method, options.batchSize));
+    const otherwise = 'a smaller --arch, a smaller --image-size or a larger --patch-size';
+    const error = outOfMemory(thrown, { images, flag: '--micro-batch-size', otherwise }) ?? thrown;
     await endRunState(folder.state, 'failed', reasonOf(error)).catch(() => {}); // the disk may be what failed
     throw error;
   } finally {
     await drawCurves({ folder, console });
   }
-}
-
-function atOnce(options: Options, method: Method): AtOnce {
-  const otherwise = 'a smaller --arch, a smaller --image-size or a larger --patch-size';
-  const images = Math.min(microBatchSizeOf(options), groupSize(method, options.batchSize));
-  return { images, flag: '--micro-batch-size', otherwise };
 }
 
 /** The folder of the run. */

@@ -65,14 +65,8 @@ export function logColumns({ terms, logs, rates }: Method, drawn: LogRow['method
   };
 }
 
-/** Appends rows to `log.jsonl` and `log.csv`. */
-export interface RunLog {
-  append(row: LogRow): void;
-  close(): void;
-}
-
 /**
- * Opens the logs of a run, cut to the steps up to `lastStep`: what a resumed run does again is not logged twice.
+ * Opens `log.jsonl` and `log.csv` of a run, cut to the steps up to `lastStep`: what a resumed run does again is not logged twice.
  * @param columns the names of terms, rates and the method's numbers
  * @param monitors those whose values are columns of the table
  * @returns the log, and how many of those steps it lacks because its file was damaged
@@ -82,7 +76,7 @@ export async function openRunLog(
   lastStep: number,
   columns: LogColumns,
   monitors: readonly MonitorColumns[] = [],
-): Promise<{ log: RunLog; missing: number }> {
+) {
   const head = columnNames(columns, monitors);
   const csvLine = (row: LogRow) => csvLineOf(row, head);
   const rows = readRunLog(folder).filter(({ step }) => step <= lastStep);
@@ -101,8 +95,8 @@ export async function openRunLog(
       }
     }
   };
-  const log: RunLog = {
-    append: (row) => forEachFile(({ file, format }) => appendFileSync(file, format(row))),
+  const log = {
+    append: (row: LogRow) => forEachFile(({ file, format }) => appendFileSync(file, format(row))),
     close: () => forEachFile(({ file }) => closeSync(file)),
   };
   return { log, missing: lastStep - new Set(rows.map(({ step }) => step)).size };

@@ -19,8 +19,7 @@ type WhenOptions = Pick<
  * One checkpoint is written at a time. A save that falls due meanwhile is taken after the first step at which the one
  * before is done; that of an epoch's end waits for it, because every epoch is saved.
  */
-export class CheckpointSaving {
-  readonly #background = new BackgroundSaver();
+export class CheckpointSaving extends BackgroundSaver {
   #copy: StateCopy | null = null;
   #savedStep: number;
   #savedAt = performance.now();
@@ -34,6 +33,7 @@ export class CheckpointSaving {
     private readonly epochSteps: number,
     firstStep: number,
   ) {
+    super();
     this.#savedStep = firstStep;
   }
 
@@ -42,26 +42,16 @@ export class CheckpointSaving {
    * @throws UserError if this or an earlier checkpoint could not be written
    */
   async afterStep(state: TrainState, watch: WatchMemory | null): Promise<void> {
-    this.#background.check();
+    this.check();
     const endsEpoch = state.step % this.epochSteps === 0;
     this.#isDue ||= endsEpoch || this.#hasComeUp(state.step);
-    if (this.#isDue && (endsEpoch || !this.#background.busy)) await this.#save(state, watch);
+    if (this.#isDue && (endsEpoch || !this.busy)) await this.#save(state, watch);
   }
 
   /** Saves what is not saved yet, and waits until everything is on the disk. */
   async finish(state: TrainState, watch: WatchMemory | null): Promise<void> {
     if (state.step > this.#savedStep) await this.#save(state, watch);
     await this.settle();
-  }
-
-  /** Waits until nothing is being written. */
-  async settle(): Promise<void> {
-    await this.#background.settle();
-  }
-
-  /** Ends the thread that writes, once it is done. */
-  async close(): Promise<void> {
-    await this.#background.close();
   }
 
   #hasComeUp(step: number): boolean {
@@ -76,7 +66,7 @@ export class CheckpointSaving {
     const { step } = state;
     const epoch = Math.ceil(step / this.epochSteps);
     const { checkpoints, log, table, state: statePath } = this.folder;
-    this.#background.start({
+    this.start({
       folder: checkpoints,
       tensors: this.#copy,
       metadata: checkpointMetadata(step, {
