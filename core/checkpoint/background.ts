@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../base/errors.js';
-import type { SaveJob } from './save.js';
+import type { SaveJob } from './folder.js';
 import type { SaveFailure } from './save-worker.js';
 
 /**

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { UserError } from '../base/errors.js';
 import { mapValues } from '../base/map-values.js';
@@ -99,7 +100,8 @@ export async function loadCheckpoint(path: string, model: RecordedModel, shapes:
   const said = saidSchema.safeParse(file.metadata);
   if (!said.success) throw new DamagedFile(`${path} is damaged: it does not say of which step and model it is`);
   // Before shapes: the number of heads, for one, shows in no shape.
-  if (!isSame(said.data.model, model)) throw otherModel(path, `its model is ${file.metadata.model}`);
+  const expected: unknown = JSON.parse(JSON.stringify(model));
+  if (!isDeepStrictEqual(said.data.model, expected)) throw otherModel(path, `its model is ${file.metadata.model}`);
   const tensors = mapState(shapes, (shape, name) => readTensor(path, file, name, shape));
   return { state: { step: said.data.step, ...tensors }, memory: said.data.memory };
 }
@@ -142,14 +144,6 @@ function readTensor(path: string, file: TensorFile, name: string, shape: readonl
     throw otherModel(path, `the tensor ${name} is ${received} instead of [${shape}]`);
   }
   return tf.tensor(stored.data, [...shape]);
-}
-
-/** Whether two values are the same as JSON has them, whatever the order of names. */
-function isSame(recorded: unknown, expected: unknown): boolean {
-  if (typeof recorded !== 'object' || typeof expected !== 'object' || !recorded || !expected)
-    return recorded === expected;
-  const [a, b] = [Object.entries(recorded), new Map(Object.entries(expected))];
-  return a.length === b.size && a.every(([name, value]) => b.has(name) && isSame(value, b.get(name)));
 }
 
 function otherModel(path: string, difference: string): UserError {

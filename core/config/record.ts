@@ -8,9 +8,8 @@ import type { ImageCollection } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
 import { findMethod } from './choose-method.js';
 import { AUTO, flagOf, formatValue } from './option.js';
-import type { ResolvedOptions } from './resolve.js';
+import { type ResolvedOptions, validateOptions, withDefaults } from './resolve.js';
 import { type MethodOptions, type Options, schemaOf } from './schema.js';
-import { validateOptions, withDefaults } from './validate.js';
 import { LARGEST_CONFIGURATION, parseYaml } from './yaml.js';
 
 /** What a run's config.yaml says of how the run came about. */
@@ -69,7 +68,13 @@ export async function readRunRecord<M extends MethodOptions>(
   path: string,
   methodsWith: (plugins: readonly string[]) => Promise<readonly M[]>,
 ): Promise<RunRecord<M>> {
-  const content = parseRecord(path, await readText(path, LARGEST_CONFIGURATION));
+  const text = await readText(path, LARGEST_CONFIGURATION);
+  let content: unknown;
+  try {
+    content = parseYaml(text);
+  } catch (error) {
+    throw new UserError(`${path} is not YAML: ${reasonOf(error)}`);
+  }
   const { run, ...recorded } = z.record(z.string(), z.unknown()).catch({}).parse(content);
   const section = runSection.safeParse(run); // the last one of the file
   if (!section.success) {
@@ -126,12 +131,4 @@ export function describeOptions(
     return `${`${name}: ${value}`.padEnd(36)} # ${origins[name]}${isAutomatic ? `: ${automatic}${choice}` : ''}`;
   });
   return lines.join('\n');
-}
-
-function parseRecord(path: string, content: string): unknown {
-  try {
-    return parseYaml(content);
-  } catch (error) {
-    throw new UserError(`${path} is not YAML: ${reasonOf(error)}`);
-  }
 }

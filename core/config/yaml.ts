@@ -1,4 +1,5 @@
-import { type Document, isScalar, Lexer, LineCounter, Parser, parseDocument, visit } from 'yaml';
+import { type Document, isScalar, Lexer, Parser, parseDocument, visit } from 'yaml';
+import { describePlace } from '../base/text.js';
 
 /** Most bytes of a configuration: about what a command line can hold, which is recorded in one. */
 export const LARGEST_CONFIGURATION = 2 ** 21;
@@ -13,17 +14,11 @@ const DEEPEST = 100;
 export function parseYaml(text: string): unknown {
   if (text.length > LARGEST_CONFIGURATION) throw new Error(`it has more than ${LARGEST_CONFIGURATION} bytes`);
   checkDepth(text);
-  const lines = new LineCounter();
   // The parser's own comparison of keys, and its picture of each error, take time that grows with the square of the text.
-  const document = parseDocument(text, {
-    logLevel: 'error',
-    uniqueKeys: false,
-    prettyErrors: false,
-    lineCounter: lines,
-  });
+  const document = parseDocument(text, { logLevel: 'error', uniqueKeys: false, prettyErrors: false });
   const [error] = document.errors;
-  if (error) throw new Error(error.message + placeOf(lines, error.pos[0]));
-  checkKeys(document, lines);
+  if (error) throw new Error(error.message + describePlace(text, error.pos[0]));
+  checkKeys(document, text);
   return document.toJS();
 }
 
@@ -35,21 +30,17 @@ function checkDepth(text: string): void {
   }
 }
 
-function checkKeys(document: Document, lines: LineCounter): void {
+function checkKeys(document: Document, text: string): void {
   visit(document, {
     Map(_, map) {
       const keys = new Set<unknown>();
       for (const { key } of map.items) {
         if (!isScalar(key)) throw new Error('a key is not a word');
-        if (keys.has(key.value)) throw new Error(`it has ${key.value} twice${placeOf(lines, key.range?.[0])}`);
+        if (keys.has(key.value)) {
+          throw new Error(`it has ${key.value} twice${key.range ? describePlace(text, key.range[0]) : ''}`);
+        }
         keys.add(key.value);
       }
     },
   });
-}
-
-function placeOf(lines: LineCounter, offset: number | undefined): string {
-  if (offset === undefined) return '';
-  const { line, col } = lines.linePos(offset);
-  return `, line ${line}, column ${col}`;
 }

@@ -4,7 +4,7 @@ import { explainSystemError, UserError, unknownName } from '../base/errors.js';
 import { PROGRAM } from '../base/program.js';
 import { tryJson } from '../base/text.js';
 import { requireChecksum } from '../checkpoint/checkpoint.js';
-import { checkpointsByAge, checkpointsFolder, latestCheckpoint } from '../checkpoint/names.js';
+import { checkpointsByAge, checkpointsFolder, latestCheckpoint } from '../checkpoint/folder.js';
 import {
   DamagedFile,
   readSafetensors,

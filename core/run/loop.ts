@@ -4,7 +4,7 @@ import { reasonOf } from '../base/errors.js';
 import { mapValues } from '../base/map-values.js';
 import { round } from '../base/rounding.js';
 import type { StopSignalName } from '../base/signals.js';
-import { keepEpoch } from '../checkpoint/save.js';
+import { keepEpoch } from '../checkpoint/folder.js';
 import { microBatchSizeOf, ratesAt } from '../config/settings.js';
 import type { ImageCollection } from '../contract/data-sets.js';
 import { cropSettings } from '../data/crop.js';
@@ -78,7 +78,8 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
   const firstStep = start.state.step;
   let { state } = start;
 
-  const encoder = encoderOf(run);
+  const [judged] = Object.values(method.encoders); // the one that is judged downstream is watched
+  const encoder = ({ networks }: TrainState) => networks[judged as string] as Parameters;
   const watch = await startWatch(run, totalSteps, encoder(state), start.watch);
   const takeStep = withAdvice(
     prepareStep(run.engine, method, run.optimiser, {
@@ -189,12 +190,6 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
     imagesPerSecond: round(((state.step - firstStep) * batchSize) / seconds, 2),
     skippedImages: run.skipped.count,
   };
-}
-
-/** The network that is observed: the one that is judged downstream. */
-function encoderOf({ method }: Run): (state: TrainState) => Parameters {
-  const [network] = Object.values(method.encoders);
-  return ({ networks }) => networks[network as string] as Parameters;
 }
 
 /** What is logged of a draw: 'contextPatches' of the mask `context`, and what the method adds. */

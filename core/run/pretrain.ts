@@ -3,7 +3,7 @@ import type { Console } from '../base/console.js';
 import { reasonOf, UserError } from '../base/errors.js';
 import { checkOutside } from '../base/folders.js';
 import type { FileLock } from '../base/lock.js';
-import { latestCheckpoint } from '../checkpoint/names.js';
+import { latestCheckpoint } from '../checkpoint/folder.js';
 import { compareWithRun, newRunRecord, readRunRecord } from '../config/record.js';
 import { placeOf, type ResolvedOptions } from '../config/resolve.js';
 import type { Options } from '../config/schema.js';

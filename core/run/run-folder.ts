@@ -8,7 +8,7 @@ import { makeFolders } from '../base/folders.js';
 import { FileLock } from '../base/lock.js';
 import { PROGRAM } from '../base/program.js';
 import { readText } from '../base/text.js';
-import { isCheckpoint } from '../checkpoint/names.js';
+import { isCheckpoint } from '../checkpoint/folder.js';
 import { type Verdicts, verdictsSchema } from './monitors.js';
 
 const CHECKPOINTS = 'checkpoints';

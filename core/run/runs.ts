@@ -4,7 +4,7 @@ import { dirname, join, relative, resolve, sep } from 'node:path';
 import { explainSystemError, UserError } from '../base/errors.js';
 import { readHolder } from '../base/lock.js';
 import { judgeOwner } from '../base/lock-owner.js';
-import { latestCheckpoint } from '../checkpoint/names.js';
+import { latestCheckpoint } from '../checkpoint/folder.js';
 import { readRunRecord } from '../config/record.js';
 import type { MethodOptions } from '../config/schema.js';
 import { stepsPerEpoch } from '../data/loader.js';

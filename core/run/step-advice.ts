@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { UserError } from '../base/errors.js';
-import { latestCheckpoint } from '../checkpoint/names.js';
+import { latestCheckpoint } from '../checkpoint/folder.js';
 import type { Options } from '../config/schema.js';
 import { describeExtension } from '../contract/extension.js';
 import { TERM_NAMES } from '../methods/losses.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { UserError } from '../../core/base/errors.js';
-import { latestCheckpoint, previousCheckpoint } from '../../core/checkpoint/names.js';
+import { latestCheckpoint, previousCheckpoint } from '../../core/checkpoint/folder.js';
 import { readSafetensors } from '../../core/checkpoint/safetensors.js';
 import { startEngine } from '../../core/engine/start.js';
 import { type RunFolder, readRunState, runFolder } from '../../core/run/run-folder.js';

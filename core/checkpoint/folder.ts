@@ -1,18 +1,57 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { copyFile, link, open, readdir, rename, rm } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { unfinishedName, writeFileAtomically } from '../base/atomic.js';
 import { explainSystemError, UserError } from '../base/errors.js';
 import type { Checkpoint } from './checkpoint.js';
-import {
-  checkpointsByAge,
-  epochCheckpoint,
-  keptEpochs,
-  latestCheckpoint,
-  previousCheckpoint,
-  setAsideName,
-} from './names.js';
 import { DamagedFile, type StoredTensor, writeSafetensors } from './safetensors.js';
+
+const LATEST = 'latest.safetensors';
+const PREVIOUS = 'previous.safetensors';
+const EPOCH = /^epoch-(\d{4,})\.safetensors$/;
+/** A damaged checkpoint that was set aside: latest.damaged-1.safetensors. */
+const SET_ASIDE = /^(?:latest|previous|epoch-\d{4,})\.damaged-\d+\.safetensors$/;
+const ENDING = /\.safetensors$/;
+
+/** The folder of a run's checkpoints. */
+export function checkpointsFolder(run: string): string {
+  return join(run, 'checkpoints');
+}
+
+/** Where the newest checkpoint of a run lies. */
+export function latestCheckpoint(folder: string): string {
+  return join(folder, LATEST);
+}
+
+/** Where the one before it lies. */
+export function previousCheckpoint(folder: string): string {
+  return join(folder, PREVIOUS);
+}
+
+/** Where the checkpoint of an epoch lies, where it is kept. */
+export function epochCheckpoint(folder: string, epoch: number): string {
+  return join(folder, `epoch-${String(epoch).padStart(4, '0')}.safetensors`);
+}
+
+/** Whether a file of this name was written by a run. */
+export function isCheckpoint(name: string): boolean {
+  return name === LATEST || name === PREVIOUS || epochOf(name) !== null || SET_ASIDE.test(name);
+}
+
+/** The checkpoints that a run could go on from, from the newest to the oldest; the newest even where it is missing. */
+export function checkpointsByAge(folder: string): string[] {
+  const names = readdirSync(folder);
+  return [
+    latestCheckpoint(folder),
+    ...(names.includes(PREVIOUS) ? [previousCheckpoint(folder)] : []),
+    ...keptEpochs(names).map((epoch) => epochCheckpoint(folder, epoch)),
+  ];
+}
+
+/** Whether a folder holds checkpoints that were set aside. */
+export function holdsSetAside(folder: string): boolean {
+  return readdirSync(folder).some((name) => SET_ASIDE.test(name));
+}
 
 /** A checkpoint that is ready to be written, and what has to be done before and after. */
 export interface SaveJob {
@@ -126,5 +165,25 @@ async function syncFile(path: string): Promise<void> {
     await file.sync().finally(() => file.close());
   } catch (error) {
     throw explainSystemError(error, path);
+  }
+}
+
+/** The epoch of a checkpoint's name, or null for every other name. */
+function epochOf(name: string): number | null {
+  const found = EPOCH.exec(name);
+  return found ? Number(found[1]) : null;
+}
+
+/** The epochs whose checkpoints are among files of these names, from the newest to the oldest. */
+function keptEpochs(names: readonly string[]): number[] {
+  const epochs = names.map(epochOf).filter((epoch) => epoch !== null);
+  return epochs.sort((a, b) => b - a);
+}
+
+/** A free name for a checkpoint that is damaged. */
+function setAsideName(checkpoint: string): string {
+  for (let number = 1; ; number++) {
+    const name = checkpoint.replace(ENDING, `.damaged-${number}.safetensors`);
+    if (!existsSync(name)) return name;
   }
 }
