@@ -3,7 +3,6 @@ import type { Console } from '../base/console.js';
 import { reasonOf } from '../base/errors.js';
 import { mapValues } from '../base/map-values.js';
 import { round } from '../base/rounding.js';
-import type { StopSignalName } from '../base/signals.js';
 import { keepEpoch } from '../checkpoint/folder.js';
 import { microBatchSizeOf, ratesAt } from '../config/settings.js';
 import type { ImageCollection } from '../contract/data-sets.js';
@@ -23,13 +22,12 @@ import { prepareStep } from '../train/step.js';
 import type { ResumePoint, Trained } from './begin.js';
 import { writeCurves } from './curves.js';
 import type { StopSignal } from './interrupt.js';
-import type { Verdicts } from './monitors.js';
 import type { RunFolder } from './run-folder.js';
 import { logColumns, openRunLog } from './run-log.js';
 import { CheckpointSaving, isKept } from './saving.js';
 import { withAdvice } from './step-advice.js';
 import { Waiting } from './waiting.js';
-import { type Spread, startWatch } from './watch.js';
+import { startWatch } from './watch.js';
 
 /** Everything that a run is made of, ready to go. */
 export interface Run extends Trained, SelectedPlugins {
@@ -43,24 +41,6 @@ export interface Run extends Trained, SelectedPlugins {
   stop: StopSignal;
 }
 
-export interface LoopResult {
-  /** Steps done, over the whole run. */
-  steps: number;
-  /** The signal that stopped it, or null where it is complete. */
-  interrupted: StopSignalName | null;
-  /** Losses of the first and the last step of this session; null where there was none. */
-  firstLoss: number | null;
-  lastLoss: number | null;
-  /** Spread of the target features before the first step of the run, and at the last observation. */
-  firstSpread: Spread;
-  lastSpread: Spread | null;
-  /** What monitors make of the run, by their names. */
-  verdicts: Verdicts;
-  seconds: number;
-  imagesPerSecond: number;
-  skippedImages: number;
-}
-
 /** Least milliseconds between two drawings of the curves, and fraction of the time that drawing may take. */
 const CURVES_INTERVAL = 60_000;
 const CURVES_FRACTION = 0.02;
@@ -69,7 +49,7 @@ const CURVES_FRACTION = 0.02;
  * Trains until the last step or until asked to stop, saving now and then, after every epoch and when stopped.
  * @throws UserError where the loss is NaN, memory runs out, or the disk is full; what was saved stays
  */
-export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult> {
+export async function runLoop(run: Run, start: ResumePoint) {
   const { options, definition, method, images, folder, console, stop } = run;
   const { batchSize, seed, epochs } = options;
   const epochSteps = stepsPerEpoch(images.length, batchSize);
@@ -92,13 +72,10 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
     folder.checkpoints,
   );
   const loading: LoaderSettings = {
+    ...options,
     ...cropSettings(options),
-    seed,
-    batchSize,
     views: method.views,
-    shuffleBuffer: options.shuffleBuffer,
     aheadBytes: options.aheadMegabytes * 1e6,
-    decodeThreads: options.decodeThreads,
     signal: stop.aborted,
   };
   const batches = loadBatches(images, loading, run.skipped, firstStep, totalSteps);
@@ -179,12 +156,17 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
   const seconds = (performance.now() - started) / 1000;
   tf.dispose(state);
   return {
+    /** Steps done, over the whole run. */
     steps: state.step,
+    /** The signal that stopped it, or null where it is complete. */
     interrupted: state.step < totalSteps ? stop.received : null,
+    /** Losses of the first and the last step of this session; null where there was none. */
     firstLoss,
     lastLoss,
+    /** Spread of the target features before the first step of the run, and at the last observation. */
     firstSpread: watch.memory.first,
     lastSpread: watch.latest,
+    /** What monitors make of the run, by their names. */
     verdicts: watch.memory.verdicts,
     seconds: round(seconds, 2),
     imagesPerSecond: round(((state.step - firstStep) * batchSize) / seconds, 2),

@@ -24,7 +24,7 @@ import { assumedMemory } from '../train/free-memory.js';
 import { chooseMicroBatchSize, groupSize } from '../train/memory.js';
 import { beginRun, checkNewRun, continueRun, freshStart, readResumePoint, requireSameImages } from './begin.js';
 import type { StopSignal } from './interrupt.js';
-import { drawCurves, type LoopResult, type Run, runLoop } from './loop.js';
+import { drawCurves, type Run, runLoop } from './loop.js';
 import { endRunState, openRunFolder, runFolder, runLock, writeRunState } from './run-folder.js';
 
 /** What is to be trained, and how the program is to behave about it. */
@@ -43,19 +43,7 @@ export interface PretrainRequest {
 }
 
 /** What a run did, for people and machines. */
-export interface PretrainSummary extends LoopResult {
-  out: string;
-  engine: { name: string; version: string; device: string; threads: number };
-  method: string;
-  /** What is trained for, in words. */
-  objective: string;
-  images: number;
-  /** What was left out of the data and why. */
-  notes: readonly string[];
-  totalSteps: number;
-  /** The newest checkpoint; null where none was saved yet. */
-  checkpoint: string | null;
-}
+export type PretrainSummary = Awaited<ReturnType<typeof pretrain>>;
 
 /**
  * Trains a model, from the beginning or from the newest checkpoint of its run folder.
@@ -63,8 +51,14 @@ export interface PretrainSummary extends LoopResult {
  * Everything that can be wrong with options, data and engine is found before the run folder is made, or an old run in it
  * deleted.
  */
-export async function pretrain(request: PretrainRequest): Promise<PretrainSummary> {
-  const out = outOf(request);
+export async function pretrain(request: PretrainRequest) {
+  const { out } = request.resolved.options;
+  if (out === null) {
+    throw new UserError('no folder for the run was named', {
+      expected: '--out DIR',
+      remedy: 'add --out runs/first, for example',
+    });
+  }
   const lock = runLock(out);
   try {
     return await pretrainLocked(request, out, lock);
@@ -74,7 +68,7 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
 }
 
 /** @param lock taken as soon as the folder is there */
-async function pretrainLocked(request: PretrainRequest, out: string, lock: FileLock): Promise<PretrainSummary> {
+async function pretrainLocked(request: PretrainRequest, out: string, lock: FileLock) {
   const { console, resolved } = request;
   const known = async (recorded: readonly string[]) =>
     request.methods(await request.plugins(placeOf(resolved, 'plugins') ? resolved.options.plugins : recorded));
@@ -133,10 +127,13 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
       out,
       engine: { name, version, device, threads },
       method: definition.title,
+      /** What is trained for, in words. */
       objective: definition.describe(options),
       images: images.length,
+      /** What was left out of the data and why. */
       notes: images.notes ?? [],
       totalSteps,
+      /** The newest checkpoint; null where none was saved yet. */
       checkpoint: existsSync(checkpoint) ? checkpoint : null,
     };
   } catch (thrown) {
@@ -148,18 +145,6 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   } finally {
     await drawCurves({ folder, console });
   }
-}
-
-/** The folder of the run. */
-function outOf({ resolved }: PretrainRequest): string {
-  const { out } = resolved.options;
-  if (out === null) {
-    throw new UserError('no folder for the run was named', {
-      expected: '--out DIR',
-      remedy: 'add --out runs/first, for example',
-    });
-  }
-  return out;
 }
 
 /** Says what a run is about to do: data, model, objective, engine, length. */

@@ -31,22 +31,7 @@ export interface RunStanding {
 }
 
 /** What the files of a run say of it. */
-export interface RunSummary extends RunStanding {
-  /** Its folder, seen from the one that was searched. */
-  name: string;
-  path: string;
-  step: number;
-  totalSteps: number;
-  epoch: number;
-  epochs: number;
-  /** Of the last step; null where none is logged. */
-  loss: number | null;
-  /** The best top-1 accuracy that was measured of it, in percent. */
-  best: { top1: number; dataSet: string } | null;
-  bytes: number;
-  /** When its log or its state last changed, ISO 8601. */
-  changed: string;
-}
+export type RunSummary = Awaited<ReturnType<typeof summarise>>;
 
 /**
  * The runs in a folder and those below it, by name. Only reads, and only the ends of logs; runs may be going on.
@@ -81,13 +66,14 @@ async function summarise(
   files: RunFolder,
   methods: readonly MethodOptions[],
   results: readonly Found[],
-): Promise<RunSummary> {
+) {
   const { options, run } = await readRunRecord(files.config, async () => methods);
   const { epochs, batchSize } = options;
   const totalSteps = epochs * stepsPerEpoch(run.data.images, batchSize);
   const row = await readLastRow(files);
   const step = row?.step ?? 0;
   return {
+    /** Its folder, seen from the one that was searched. */
     name: relative(searched, files.path) || '.',
     path: files.path,
     ...(await standingOf(files, step === totalSteps)),
@@ -95,9 +81,12 @@ async function summarise(
     totalSteps,
     epoch: row?.epoch ?? 0,
     epochs,
+    /** Of the last step; null where none is logged. */
     loss: row?.loss ?? null,
+    /** The best top-1 accuracy that was measured of it, in percent. */
     best: bestOf(files, results),
     bytes: await bytesBelow(files.path),
+    /** When its log or its state last changed, ISO 8601. */
     changed: new Date(Math.max(...[files.config, files.log, files.state].map(changedAt))).toISOString(),
   };
 }
@@ -138,7 +127,7 @@ async function readAll(folder: string, leftOut: (reason: string) => void): Promi
  * The best result of a run: of those that name its checkpoint, and of those in its folder whose checkpoint is not where
  * they say, because they were measured from another folder.
  */
-function bestOf({ path: run }: RunFolder, results: readonly Found[]): RunSummary['best'] {
+function bestOf({ path: run }: RunFolder, results: readonly Found[]) {
   const isBelow = (path: string) => resolve(path).startsWith(run + sep);
   const own = results.filter(({ path, result: { network } }) => {
     const { weights, checkpoint } = network;

@@ -44,7 +44,9 @@ export class CheckpointSaving extends BackgroundSaver {
   async afterStep(state: TrainState, watch: WatchMemory | null): Promise<void> {
     this.check();
     const endsEpoch = state.step % this.epochSteps === 0;
-    this.#isDue ||= endsEpoch || this.#hasComeUp(state.step);
+    const { saveEverySteps, saveEveryMinutes } = this.options;
+    const endsSteps = saveEverySteps !== null && state.step % saveEverySteps === 0;
+    this.#isDue ||= endsEpoch || endsSteps || performance.now() - this.#savedAt >= saveEveryMinutes * MINUTE;
     if (this.#isDue && (endsEpoch || !this.busy)) await this.#save(state, watch);
   }
 
@@ -52,12 +54,6 @@ export class CheckpointSaving extends BackgroundSaver {
   async finish(state: TrainState, watch: WatchMemory | null): Promise<void> {
     if (state.step > this.#savedStep) await this.#save(state, watch);
     await this.settle();
-  }
-
-  #hasComeUp(step: number): boolean {
-    const { saveEverySteps, saveEveryMinutes } = this.options;
-    if (saveEverySteps !== null && step % saveEverySteps === 0) return true;
-    return performance.now() - this.#savedAt >= saveEveryMinutes * MINUTE;
   }
 
   async #save(state: TrainState, watch: WatchMemory | null): Promise<void> {
