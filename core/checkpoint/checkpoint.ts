@@ -39,10 +39,9 @@ export interface Checkpoint {
   memory: unknown;
 }
 
-const count = z.coerce.number().pipe(z.int().min(0));
 /** What a checkpoint's metadata says of the run's position. */
 const saidSchema = z.object({
-  step: count,
+  step: z.coerce.number().pipe(z.int().min(0)),
   model: z.string().transform(tryJson),
   memory: z.string().transform(tryJson).catch(null),
 });
@@ -115,20 +114,13 @@ export function requireChecksum(path: string, { metadata, hasChecksum }: TensorF
   throw new DamagedFile(`${path} is damaged: it has no checksum`, { expected: 'a checkpoint as it was written' });
 }
 
-type Groups<T> = Readonly<Record<string, Readonly<Record<string, T>>>>;
+type Named<T> = Readonly<Record<string, T>>;
+type Whole<T> = { networks: Named<Named<T>>; slots: Named<Named<Named<T>>>; own: Named<T> };
 
 /** A state whose values are made of those of another, and of their names in a checkpoint. */
-function mapState<In, Out>(
-  {
-    networks,
-    slots,
-    own,
-  }: { networks: Groups<In>; slots: Readonly<Record<string, Groups<In>>>; own: Groups<In>[string] },
-  make: (value: In, name: string) => Out,
-) {
-  const mapGroup = (prefix: string, group: Groups<In>[string]) =>
-    mapValues(group, (value, name) => make(value, prefix + name));
-  const mapNetworks = (prefix: string, all: Groups<In>) =>
+function mapState<In, Out>({ networks, slots, own }: Whole<In>, make: (value: In, name: string) => Out): Whole<Out> {
+  const mapGroup = (prefix: string, group: Named<In>) => mapValues(group, (value, name) => make(value, prefix + name));
+  const mapNetworks = (prefix: string, all: Named<Named<In>>) =>
     mapValues(all, (group, network) => mapGroup(`${prefix}${network}.`, group));
   return {
     networks: mapNetworks('', networks),

@@ -87,8 +87,8 @@ export async function saveFiles({ folder, tensors, metadata, sync, keep, note }:
 /** Keeps the newest checkpoint under its epoch's number as well, and of those files only the newest `most`. */
 export async function keepEpoch(folder: string, epoch: number, most: number): Promise<void> {
   if (most > 0) await replaceByLink(latestCheckpoint(folder), epochCheckpoint(folder, epoch));
-  for (const old of keptEpochs(await readdir(folder)).slice(most))
-    await rm(epochCheckpoint(folder, old), { force: true });
+  const tooMany = keptEpochs(await readdir(folder)).slice(most);
+  for (const old of tooMany) await rm(epochCheckpoint(folder, old), { force: true });
 }
 
 /**
@@ -129,9 +129,10 @@ export async function recoverCheckpoint(
   });
 }
 
-/** Gives a damaged checkpoint a name under which nothing looks for it. */
+/** Gives a damaged checkpoint a free name, under which nothing looks for it. */
 async function setAside(path: string): Promise<string> {
-  const name = setAsideName(path);
+  let name = path;
+  for (let number = 1; existsSync(name); number++) name = path.replace(ENDING, `.damaged-${number}.safetensors`);
   await rename(path, name).catch((error: unknown) => Promise.reject(explainSystemError(error, path)));
   return name;
 }
@@ -178,12 +179,4 @@ function epochOf(name: string): number | null {
 function keptEpochs(names: readonly string[]): number[] {
   const epochs = names.map(epochOf).filter((epoch) => epoch !== null);
   return epochs.sort((a, b) => b - a);
-}
-
-/** A free name for a checkpoint that is damaged. */
-function setAsideName(checkpoint: string): string {
-  for (let number = 1; ; number++) {
-    const name = checkpoint.replace(ENDING, `.damaged-${number}.safetensors`);
-    if (!existsSync(name)) return name;
-  }
 }

@@ -5,11 +5,11 @@ import { homedir } from 'node:os';
 import { basename, dirname, extname, isAbsolute, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { CosmiconfigResult, PublicExplorer } from 'cosmiconfig';
+import { type Document, isScalar, Lexer, Parser, parseDocument, visit } from 'yaml';
 import { explainSystemError, reasonOf, UserError } from '../base/errors.js';
 import { PROGRAM } from '../base/program.js';
-import { parseJson, readText } from '../base/text.js';
+import { describePlace, parseJson, readText } from '../base/text.js';
 import { readWords } from './option.js';
-import { LARGEST_CONFIGURATION, parseYaml } from './yaml.js';
 
 /** A configuration file that was found or named. */
 export interface ConfigFile {
@@ -21,6 +21,10 @@ export interface ConfigFile {
   others: readonly string[];
 }
 
+/** Most bytes of a configuration: about what a command line can hold, which is recorded in one. */
+export const LARGEST_CONFIGURATION = 2 ** 21;
+/** Nesting of collections, about; the parser's recursion would end the process where it is a few thousand. */
+const DEEPEST = 100;
 /** What a file holds that has nothing but null in it, which would otherwise be passed over as if it were not there. */
 const NOTHING = 'null';
 /** Milliseconds that finding a module's error may take. */
@@ -36,8 +40,6 @@ const PLACES = [
   ...['', ...READ, ...NOT_READ].map((extension) => `.${PROGRAM}rc${extension}`),
 ];
 
-/** Extensions for which cosmiconfig is given the loader; it takes 'noExt' for none and 'default' for others. */
-const LOADED = ['.json', '.yaml', '.yml', '.js', '.mjs', '.cjs', '.ts', 'noExt', 'default'];
 /** A folder in which no file of cosmiconfig's own settings lies. */
 const OWN_FOLDER = fileURLToPath(new URL('.', import.meta.url));
 
@@ -97,7 +99,8 @@ function configOf(found: CosmiconfigResult, path: string, others: readonly strin
  */
 async function explorerOf(searchPlaces: string[]): Promise<PublicExplorer> {
   const { cosmiconfig } = await withHome(() => import('cosmiconfig'));
-  const loaders = Object.fromEntries(LOADED.map((extension) => [extension, load]));
+  // It takes 'noExt' for none and 'default' for others.
+  const loaders = Object.fromEntries([...READ, 'noExt', 'default'].map((extension) => [extension, load]));
   const here = process.cwd();
   process.chdir(OWN_FOLDER);
   try {
@@ -202,4 +205,43 @@ export function pathBeside(folder: string, name: string): string {
 /** Whether the name of a plugin is a path: ./mine.js, /plugins/mine, mine.mjs. Anything else is a package. */
 export function isModulePath(name: string): boolean {
   return /^\.{1,2}(?:[\\/]|$)/.test(name) || isAbsolute(name) || ['.js', '.mjs', '.cjs'].includes(extname(name));
+}
+
+/**
+ * Reads YAML. One parser reads and writes all YAML of this program; what would keep it busy for hours, or break it, is
+ * refused before.
+ * @throws Error with the reason if it is none, too large or too deep, or has keys that are no words, or the same one twice
+ */
+export function parseYaml(text: string): unknown {
+  if (text.length > LARGEST_CONFIGURATION) throw new Error(`it has more than ${LARGEST_CONFIGURATION} bytes`);
+  checkDepth(text);
+  // The parser's own comparison of keys, and its picture of each error, take time that grows with the square of the text.
+  const document = parseDocument(text, { logLevel: 'error', uniqueKeys: false, prettyErrors: false });
+  const [error] = document.errors;
+  if (error) throw new Error(error.message + describePlace(text, error.pos[0]));
+  checkKeys(document, text);
+  return document.toJS();
+}
+
+function checkDepth(text: string): void {
+  const parser = new Parser();
+  for (const word of new Lexer().lex(text)) {
+    for (const _token of parser.next(word)); // makes it go on
+    if (parser.stack.length > DEEPEST) throw new Error('it is nested too deeply');
+  }
+}
+
+function checkKeys(document: Document, text: string): void {
+  visit(document, {
+    Map(_, map) {
+      const keys = new Set<unknown>();
+      for (const { key } of map.items) {
+        if (!isScalar(key)) throw new Error('a key is not a word');
+        if (keys.has(key.value)) {
+          throw new Error(`it has ${key.value} twice${key.range ? describePlace(text, key.range[0]) : ''}`);
+        }
+        keys.add(key.value);
+      }
+    },
+  });
 }

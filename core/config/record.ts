@@ -7,10 +7,10 @@ import { readText } from '../base/text.js';
 import type { ImageCollection } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
 import { findMethod } from './choose-method.js';
+import { LARGEST_CONFIGURATION, parseYaml } from './file.js';
 import { AUTO, flagOf, formatValue } from './option.js';
 import { type ResolvedOptions, validateOptions, withDefaults } from './resolve.js';
 import { type MethodOptions, type Options, schemaOf } from './schema.js';
-import { LARGEST_CONFIGURATION, parseYaml } from './yaml.js';
 
 /** What a run's config.yaml says of how the run came about. */
 const runSection = z.looseObject({

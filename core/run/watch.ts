@@ -95,10 +95,7 @@ export async function startWatch(
  * @param features row by row, [n, D]
  */
 export function rankMe(features: Float32Array, rows: number): number {
-  const width = features.length / rows;
-  const matrix = new Matrix(
-    Array.from({ length: rows }, (_, row) => [...features.subarray(row * width, (row + 1) * width)]),
-  );
+  const matrix = Matrix.from1DArray(rows, features.length / rows, features);
   const singular = new SingularValueDecomposition(matrix, {
     computeLeftSingularVectors: false,
     computeRightSingularVectors: false,
@@ -129,10 +126,7 @@ export function meanStd(features: Float32Array, rows: number): number {
  * The fixed images that a run observes: chosen by the seed, the middle square of each.
  * @returns the images, and their normalised pixels, [n, S, S, 3]
  */
-async function loadWatchImages(
-  images: ImageCollection,
-  options: Options,
-): Promise<{ images: ImageItem[]; pixels: Float32Array }> {
+async function loadWatchImages(images: ImageCollection, options: Options) {
   const { pixelLimit } = cropSettings(options);
   const order = new RandomStream(options.seed, 'watch').permutation(images.length);
   const wanted = Math.min(options.watchImages, images.length);
