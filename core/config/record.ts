@@ -2,6 +2,7 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import { writeFileAtomically } from '../base/atomic.js';
 import { reasonOf, UserError } from '../base/errors.js';
+import { mapValues } from '../base/map-values.js';
 import { PROGRAM, programVersion } from '../base/program.js';
 import { readText } from '../base/text.js';
 import type { ImageCollection } from '../contract/data-sets.js';
@@ -51,12 +52,11 @@ export function newRunRecord<M extends MethodOptions>(
 
 /** Writes a run's config.yaml: every option, and how the run came about. */
 export async function writeRunRecord(path: string, { method, options, run }: RunRecord): Promise<void> {
-  const values = Object.entries(schemaOf(method)).map(([name, { automatic }]) => {
-    const value = options[name];
-    return [name, value === null && automatic !== undefined ? AUTO : value];
-  });
+  const values = mapValues(schemaOf(method), ({ automatic }, name) =>
+    options[name] === null && automatic !== undefined ? AUTO : options[name],
+  );
   const head = '# Every option of this run. --config with this file gives them to another one.\n';
-  await writeFileAtomically(path, head + stringify({ ...Object.fromEntries(values), run }));
+  await writeFileAtomically(path, head + stringify({ ...values, run }));
 }
 
 /**
@@ -102,14 +102,12 @@ export function compareWithRun(
   for (const [name, option] of Object.entries(schema)) {
     if (origins[name] === 'default' || JSON.stringify(options[name]) === JSON.stringify(recorded[name])) continue;
     if (!option.mayChange) {
+      const flag = flagOf(name, option);
       const [was, now] = [formatValue(option, recorded[name]), formatValue(option, options[name])];
-      throw new UserError(
-        `${flagOf(name, option)} cannot change when a run goes on: it was ${was}, ${origins[name]} says ${now}`,
-        {
-          expected: 'the options that the run was started with',
-          remedy: `leave ${flagOf(name, option)} out, or start a new run with another --out`,
-        },
-      );
+      throw new UserError(`${flag} cannot change when a run goes on: it was ${was}, ${origins[name]} says ${now}`, {
+        expected: 'the options that the run was started with',
+        remedy: `leave ${flag} out, or start a new run with another --out`,
+      });
     }
     changed[name] = options[name];
   }

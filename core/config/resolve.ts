@@ -1,7 +1,8 @@
 import { inspect } from 'node:util';
 import { z } from 'zod';
 import { nearestName, UserError, unknownName } from '../base/errors.js';
-import { chooseMethod, type FoundPreset, findPreset, type OptionSources } from './choose-method.js';
+import { mapValues } from '../base/map-values.js';
+import { chooseMethod, findPreset, type OptionSources } from './choose-method.js';
 import {
   AUTO,
   allowedValues,
@@ -43,7 +44,13 @@ export function resolveOptions<M extends MethodOptions>(sources: OptionSources<M
   if (file) refuseOthers(file.options, file.path, method, methods);
 
   const layers: { origin: string; values: GivenOptions }[] = [];
-  if (preset) layers.push({ origin: `preset ${preset.name}`, values: fitting(preset, method, schema) });
+  if (preset) {
+    // Of the options that there are: those of another method have none of its own.
+    const { method: source, values } = preset;
+    const fits = (name: string) => source === method || (name in schema && !(name in source.options));
+    const fitting = Object.fromEntries(Object.entries(values).filter(([name]) => fits(name)));
+    layers.push({ origin: `preset ${preset.name}`, values: fitting });
+  }
   if (file) layers.push({ origin: file.path, values: validateOptions(file.options, file.path, schema) });
   layers.push({ origin: 'flag', values: validateFlags(flags, schema) });
 
@@ -85,27 +92,15 @@ export function validateOptions(given: GivenOptions, where: string, table: Optio
 
 /** Reads what a command line said, words for the most part, and checks it. */
 export function validateFlags(given: GivenOptions, table: OptionTable): GivenOptions {
-  const read = Object.entries(given).map(([name, value]) => {
-    const option = table[name];
-    return [name, option ? parseValue(option, value) : value];
-  });
-  return validateOptions(Object.fromEntries(read), '', table);
+  const read = (word: unknown, name: string) => (table[name] ? parseValue(table[name], word) : word);
+  return validateOptions(mapValues(given, read), '', table);
 }
 
 /** A value for every option of a table: what was given, or the default. */
 export function withDefaults<Table extends OptionTable>(table: Table, given: GivenOptions): ValuesOf<Table> {
-  const values = Object.entries(table).map(([name, { default: usual }]) => [
-    name,
-    given[name] === undefined ? usual : given[name],
-  ]);
-  return Object.fromEntries(values);
-}
-
-/** What a preset says of the options that there are: those of another method have none of its own. */
-function fitting<M extends MethodOptions>(preset: FoundPreset<M>, chosen: M, schema: OptionTable): GivenOptions {
-  const { method, values } = preset;
-  if (method === chosen) return values;
-  return Object.fromEntries(Object.entries(values).filter(([name]) => name in schema && !(name in method.options)));
+  const valueOrUsual = ({ default: usual }: Option<unknown>, name: string) =>
+    given[name] === undefined ? usual : given[name];
+  return mapValues(table, valueOrUsual) as ValuesOf<Table>;
 }
 
 /** Options that the run's method does not have, but others do. */

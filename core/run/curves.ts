@@ -109,12 +109,8 @@ export function drawCurves(rows: readonly LogRow[]): string {
   return drawing(COLUMNS * PANEL.width, height, parts);
 }
 
-function drawPanel(
-  { title, lines, logarithmic = false }: Panel,
-  rows: readonly LogRow[],
-  left: number,
-  top: number,
-): string {
+function drawPanel(panel: Panel, rows: readonly LogRow[], left: number, top: number): string {
+  const { title, lines, logarithmic = false } = panel;
   const box: Box = {
     left: left + MARGIN.left,
     top: top + MARGIN.top,

@@ -46,17 +46,17 @@ export async function findRuns(
   await readdir(folder).catch((error: unknown) => {
     throw explainSystemError(error, folder);
   });
-  const results = await readAll(folder, leftOut);
+  const results: Found[] = [];
+  for (const { path } of await findResults([folder])) {
+    const read = (await unlessUnreadable(readResults(path), leftOut)) ?? [];
+    results.push(...read.map((result) => ({ path, result })));
+  }
   const runs: RunSummary[] = [];
   for (const config of await searchFolder(resolve(folder), 'config.yaml', DEPTH)) {
     const files = runFolder(dirname(config));
     if (!existsSync(files.checkpoints)) continue; // another program's
-    try {
-      runs.push(await summarise(resolve(folder), files, methods, results));
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      leftOut(error.message);
-    }
+    const run = await unlessUnreadable(summarise(resolve(folder), files, methods, results), leftOut);
+    if (run) runs.push(run);
   }
   return runs;
 }
@@ -110,17 +110,13 @@ async function standingOf(files: RunFolder, isAtEnd: boolean): Promise<RunStandi
 
 type Found = { path: string; result: EvaluationResult };
 
-async function readAll(folder: string, leftOut: (reason: string) => void): Promise<Found[]> {
-  const found: Found[] = [];
-  for (const { path } of await findResults([folder])) {
-    try {
-      for (const result of await readResults(path)) found.push({ path, result });
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      leftOut(error.message);
-    }
-  }
-  return found;
+/** What is read; undefined where it cannot be, and why that is so is told. */
+async function unlessUnreadable<T>(read: Promise<T>, leftOut: (reason: string) => void): Promise<T | undefined> {
+  return read.catch((error: unknown) => {
+    if (!(error instanceof UserError)) throw error;
+    leftOut(error.message);
+    return undefined;
+  });
 }
 
 /**
