@@ -9,7 +9,7 @@ import type { ResultTable } from '../core/report/result-table.js';
 import { tableCsv, tableLatex, tableMarkdown } from '../core/report/table-formats.js';
 import { tableText } from '../core/report/table-text.js';
 import { evaluationTables } from '../core/report/tables.js';
-import { findResults } from '../core/run/runs.js';
+import { findResults } from '../core/run/results-search.js';
 import type { TablesOptions } from './options/others.js';
 
 /** Prints the tables with the results of files and folders, and draws a chart of them. */

@@ -10,14 +10,12 @@ import type { MethodOptions } from '../config/schema.js';
 import { stepsPerEpoch } from '../data/loader.js';
 import type { EvaluationResult } from '../eval/result.js';
 import { readResults } from '../eval/results-file.js';
+import { findResults, searchFolder } from './results-search.js';
 import { type RunFolder, type RunState, readRunState, runFolder } from './run-folder.js';
 import { readLastRow } from './run-log.js';
 
 /** Folders below the one that is searched: runs/GROUP/SUBGROUP/NAME. */
 const DEPTH = 3;
-/** The name of a file of results, and folders below the one that is searched for it: runs/NAME/evaluation/SOMETHING. */
-const RESULTS_FILE = 'results.json';
-const RESULTS_DEPTH = 4;
 
 /** How a run stands: `unknown` where a process of another machine has its lock. */
 export interface RunStanding {
@@ -147,37 +145,4 @@ async function bytesBelow(folder: string): Promise<number> {
 
 function changedAt(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-}
-
-/**
- * The files of results among paths of files and folders; folders are searched by names only, four levels deep, without
- * hidden ones and installed packages.
- * @returns absolute paths, and whether each was named itself
- * @throws UserError if a path does not exist or cannot be read
- */
-export async function findResults(paths: readonly string[]): Promise<{ path: string; named: boolean }[]> {
-  const found: { path: string; named: boolean }[] = [];
-  for (const given of paths) {
-    const path = resolve(given);
-    const entry = await stat(path).catch((error: unknown) => {
-      throw explainSystemError(error, given);
-    });
-    const files = entry.isDirectory() ? await searchFolder(path, RESULTS_FILE, RESULTS_DEPTH) : [path];
-    found.push(...files.map((file) => ({ path: file, named: !entry.isDirectory() })));
-  }
-  return found;
-}
-
-/** The files of a name in a folder and those below it, hidden ones and installed packages left out. */
-async function searchFolder(folder: string, file: string, depth: number): Promise<string[]> {
-  // What may not be read holds nothing of the user's.
-  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-  const found = entries.some((entry) => entry.isFile() && entry.name === file) ? [join(folder, file)] : [];
-  if (depth === 0) return found;
-  const folders = entries
-    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.') && entry.name !== 'node_modules')
-    .map(({ name }) => name)
-    .sort();
-  for (const name of folders) found.push(...(await searchFolder(join(folder, name), file, depth - 1)));
-  return found;
 }
