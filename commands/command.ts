@@ -70,7 +70,7 @@ export function createCommand(
   const run = definition.run as ((...args: readonly unknown[]) => Promise<unknown>) | undefined;
   if (!run) return command;
   return command.action(async () => {
-    const { validateFlags, withDefaults } = await import('../core/config/validate.js');
+    const { validateFlags, withDefaults } = await import('../core/config/resolve.js');
     const given = { ...command.optsWithGlobals(), ...givenArguments(command, shown) };
     const own = withDefaults(options, validateFlags(pick(given, options), options));
     const flags = pick(given, { ...ofRun.shown, ...ofRun.hidden });

@@ -27,8 +27,8 @@ import { protocolText } from '../core/report/protocol-text.js';
 import { tableCsv, tableLatex, tableMarkdown } from '../core/report/table-formats.js';
 import { tableText } from '../core/report/table-text.js';
 import { evaluationTables } from '../core/report/tables.js';
-import { runCompute } from '../core/run/compute.js';
 import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
+import { runCompute } from '../core/run/run-log.js';
 import { extractionSettings } from './extraction.js';
 import type { EvaluationOptions, Format } from './options/evaluation.js';
 

@@ -26,7 +26,7 @@ export {
   words,
 } from './config/option.js';
 export type { Options } from './config/schema.js';
-export { decoderSize, encoderSize } from './config/sizes.js';
+export { decoderSize, encoderSize } from './config/settings.js';
 export { attention, gelu, layerNorm, linear, mlp, normalise } from './engine/functions.js';
 export { tf } from './engine/tf.js';
 export { type EmaOptions, emaDecay, emaOptions } from './methods/ema-options.js';

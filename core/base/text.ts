@@ -102,10 +102,14 @@ export function parseTrustedJson(text: string): unknown {
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);
     const [reason] = said.split(/, "|,? \.\.\."| in JSON| after JSON| at position/); // the place is told below
-    const before = text.slice(0, errorPosition(text, said)).split('\n');
-    const place = `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`; // both from 1
-    throw new Error(`${reason}, ${place}`, { cause: error });
+    throw new Error(reason + describePlace(text, errorPosition(text, said)), { cause: error });
   }
+}
+
+/** ', line 3, column 7', both from 1, of a character of a text. */
+export function describePlace(text: string, position: number): string {
+  const before = text.slice(0, position).split('\n');
+  return `, line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
 }
 
 /** The character at which JSON.parse stopped, by its message; where that tells only which one, by what can be read up to it. */

@@ -1,13 +1,16 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { UserError } from '../base/errors.js';
 import { mapValues } from '../base/map-values.js';
+import { PROGRAM } from '../base/program.js';
 import { tryJson } from '../base/text.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import type { Method, Tensors } from '../methods/method.js';
-import type { ParameterShapes } from '../nn/parameters.js';
+import type { Method } from '../methods/method.js';
 import type { StateShapes, TrainState } from '../train/state.js';
-import { FORMAT, requireOwnFormat } from './format.js';
 import { DamagedFile, readSafetensors, type StoredTensor, type TensorFile } from './safetensors.js';
+
+/** The format of checkpoints. */
+export const FORMAT = `${PROGRAM}-checkpoint-3`;
 
 /** What a checkpoint says about its run, beside the tensors. */
 export interface CheckpointFacts {
@@ -36,10 +39,9 @@ export interface Checkpoint {
   memory: unknown;
 }
 
-const count = z.coerce.number().pipe(z.int().min(0));
 /** What a checkpoint's metadata says of the run's position. */
 const saidSchema = z.object({
-  step: count,
+  step: z.coerce.number().pipe(z.int().min(0)),
   model: z.string().transform(tryJson),
   memory: z.string().transform(tryJson).catch(null),
 });
@@ -54,14 +56,14 @@ export type StateCopy = ReadonlyMap<string, StoredTensor & { data: Float32Array 
  * @param before an earlier copy, whose memory is used again
  */
 export async function copyState(state: TrainState, before: StateCopy | null): Promise<StateCopy> {
+  const tensors = new Map<string, Tensor>();
+  mapState(state, (tensor, name) => tensors.set(name, tensor));
   const copies = new Map<string, StoredTensor & { data: Float32Array }>();
-  for (const [prefix, tensors] of groupsOf(state)) {
-    for (const [name, tensor] of Object.entries(tensors)) {
-      const numbers = (await tensor.data()) as Float32Array;
-      const data = before?.get(prefix + name)?.data ?? new Float32Array(new SharedArrayBuffer(numbers.byteLength));
-      data.set(numbers);
-      copies.set(prefix + name, { shape: tensor.shape, data });
-    }
+  for (const [name, tensor] of tensors) {
+    const numbers = (await tensor.data()) as Float32Array;
+    const data = before?.get(name)?.data ?? new Float32Array(new SharedArrayBuffer(numbers.byteLength));
+    data.set(numbers);
+    copies.set(name, { shape: tensor.shape, data });
   }
   return copies;
 }
@@ -88,50 +90,52 @@ export function checkpointMetadata(
  */
 export async function loadCheckpoint(path: string, model: RecordedModel, shapes: StateShapes): Promise<Checkpoint> {
   const file = await readSafetensors(path);
-  requireOwnFormat(path, file);
+  if (file.metadata.format !== FORMAT) {
+    throw new DamagedFile(`${path} is not a checkpoint of ${PROGRAM} pretrain`, {
+      expected: `a safetensors file whose metadata has format ${FORMAT}`,
+    });
+  }
+  requireChecksum(path, file);
   const said = saidSchema.safeParse(file.metadata);
   if (!said.success) throw new DamagedFile(`${path} is damaged: it does not say of which step and model it is`);
   // Before shapes: the number of heads, for one, shows in no shape.
-  if (!isSame(said.data.model, model)) throw otherModel(path, `its model is ${file.metadata.model}`);
-  const read = (prefix: string, group: ParameterShapes) => readGroup(path, file, prefix, group);
-  const readNetworks = (prefix: string, networks: StateShapes['networks']) =>
-    mapValues(networks, (group, network) => read(`${prefix}${network}.`, group));
-  const state = {
-    step: said.data.step,
-    networks: readNetworks('', shapes.networks),
-    slots: mapValues(shapes.slots, (networks, slot) => readNetworks(`optimizer.${slot}.`, networks)),
-    own: read('state.', shapes.own),
+  const expected: unknown = JSON.parse(JSON.stringify(model));
+  if (!isDeepStrictEqual(said.data.model, expected)) throw otherModel(path, `its model is ${file.metadata.model}`);
+  const tensors = mapState(shapes, (shape, name) => readTensor(path, file, name, shape));
+  return { state: { step: said.data.step, ...tensors }, memory: said.data.memory };
+}
+
+/**
+ * Refuses a checkpoint of this program that has lost its checksum, and with it the proof that it is whole.
+ * @throws DamagedFile
+ */
+export function requireChecksum(path: string, { metadata, hasChecksum }: TensorFile): void {
+  if (metadata.format !== FORMAT || hasChecksum) return;
+  throw new DamagedFile(`${path} is damaged: it has no checksum`, { expected: 'a checkpoint as it was written' });
+}
+
+type Named<T> = Readonly<Record<string, T>>;
+type Whole<T> = { networks: Named<Named<T>>; slots: Named<Named<Named<T>>>; own: Named<T> };
+
+/** A state whose values are made of those of another, and of their names in a checkpoint. */
+function mapState<In, Out>({ networks, slots, own }: Whole<In>, make: (value: In, name: string) => Out): Whole<Out> {
+  const mapGroup = (prefix: string, group: Named<In>) => mapValues(group, (value, name) => make(value, prefix + name));
+  const mapNetworks = (prefix: string, all: Named<Named<In>>) =>
+    mapValues(all, (group, network) => mapGroup(`${prefix}${network}.`, group));
+  return {
+    networks: mapNetworks('', networks),
+    slots: mapValues(slots, (all, slot) => mapNetworks(`optimizer.${slot}.`, all)),
+    own: mapGroup('state.', own),
   };
-  return { state, memory: said.data.memory };
 }
 
-function groupsOf({ networks, slots, own }: TrainState): [prefix: string, tensors: Tensors][] {
-  return [
-    ...Object.entries(networks).map(([network, tensors]): [string, Tensors] => [`${network}.`, tensors]),
-    ...Object.entries(slots).flatMap(([slot, all]) =>
-      Object.entries(all).map(([network, tensors]): [string, Tensors] => [`optimizer.${slot}.${network}.`, tensors]),
-    ),
-    ['state.', own],
-  ];
-}
-
-function readGroup(path: string, file: TensorFile, prefix: string, shapes: ParameterShapes): Tensors {
-  return mapValues(shapes, (shape, name): Tensor => {
-    const stored = file.tensors.get(prefix + name);
-    if (!(stored?.data instanceof Float32Array) || stored.shape.join() !== shape.join()) {
-      const received = stored ? `[${stored.shape}]` : 'not there';
-      throw otherModel(path, `the tensor ${prefix}${name} is ${received} instead of [${shape}]`);
-    }
-    return tf.tensor(stored.data, [...shape]);
-  });
-}
-
-/** Whether two values are the same as JSON has them, whatever the order of names. */
-function isSame(recorded: unknown, expected: unknown): boolean {
-  if (typeof recorded !== 'object' || typeof expected !== 'object' || !recorded || !expected)
-    return recorded === expected;
-  const [a, b] = [Object.entries(recorded), new Map(Object.entries(expected))];
-  return a.length === b.size && a.every(([name, value]) => b.has(name) && isSame(value, b.get(name)));
+function readTensor(path: string, file: TensorFile, name: string, shape: readonly number[]): Tensor {
+  const stored = file.tensors.get(name);
+  if (!(stored?.data instanceof Float32Array) || stored.shape.join() !== shape.join()) {
+    const received = stored ? `[${stored.shape}]` : 'not there';
+    throw otherModel(path, `the tensor ${name} is ${received} instead of [${shape}]`);
+  }
+  return tf.tensor(stored.data, [...shape]);
 }
 
 function otherModel(path: string, difference: string): UserError {

@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { UserError } from '../base/errors.js';
-import { type SaveJob, saveFiles } from './save.js';
+import { type SaveJob, saveFiles } from './folder.js';
 
 // The thread in which checkpoints are hashed and written: it answers each job with null, or with why it failed.
 

@@ -31,19 +31,11 @@ export function findMethod<M extends MethodOptions>(methods: readonly M[], name:
   throw unknownName('method', name, names, where);
 }
 
-/** A preset, and the method that brings it. */
-export interface FoundPreset<M> {
-  name: string;
-  method: M;
-  values: Readonly<Record<string, unknown>>;
-}
-
-/** @throws UserError with the nearest name where there is none of that name */
-export function findPreset<M extends MethodOptions>({
-  methods,
-  preset,
-  file,
-}: OptionSources<M>): FoundPreset<M> | null {
+/**
+ * A preset, and the method that brings it.
+ * @throws UserError with the nearest name where there is none of that name
+ */
+export function findPreset<M extends MethodOptions>({ methods, preset, file }: OptionSources<M>) {
   const name = preset ?? file?.preset;
   if (name === undefined) return null;
   const method = methods.find(({ presets }) => Object.hasOwn(presets, name));

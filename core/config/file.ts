@@ -1,15 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { access, constants, readdir, realpath, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { basename, dirname, extname, isAbsolute, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import type { CosmiconfigResult } from 'cosmiconfig';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { CosmiconfigResult, PublicExplorer } from 'cosmiconfig';
+import { type Document, isScalar, Lexer, Parser, parseDocument, visit } from 'yaml';
 import { explainSystemError, reasonOf, UserError } from '../base/errors.js';
 import { PROGRAM } from '../base/program.js';
-import { parseJson, readText } from '../base/text.js';
-import { explorerOf } from './explorer.js';
+import { describePlace, parseJson, readText } from '../base/text.js';
 import { readWords } from './option.js';
-import { LARGEST_CONFIGURATION, parseYaml } from './yaml.js';
 
 /** A configuration file that was found or named. */
 export interface ConfigFile {
@@ -21,6 +21,10 @@ export interface ConfigFile {
   others: readonly string[];
 }
 
+/** Most bytes of a configuration: about what a command line can hold, which is recorded in one. */
+export const LARGEST_CONFIGURATION = 2 ** 21;
+/** Nesting of collections, about; the parser's recursion would end the process where it is a few thousand. */
+const DEEPEST = 100;
 /** What a file holds that has nothing but null in it, which would otherwise be passed over as if it were not there. */
 const NOTHING = 'null';
 /** Milliseconds that finding a module's error may take. */
@@ -36,6 +40,9 @@ const PLACES = [
   ...['', ...READ, ...NOT_READ].map((extension) => `.${PROGRAM}rc${extension}`),
 ];
 
+/** A folder in which no file of cosmiconfig's own settings lies. */
+const OWN_FOLDER = fileURLToPath(new URL('.', import.meta.url));
+
 /**
  * Reads the configuration file that was named, or the one that lies in the current folder: `NAME.config.*`, `.NAMErc*`, or
  * `NAME` in package.json, where NAME is the program's.
@@ -46,7 +53,7 @@ const PLACES = [
 export async function readConfigFile(path: string | undefined): Promise<ConfigFile | undefined> {
   if (path !== undefined) {
     await load(path); // what cannot be read says so here, before anything waits for a pipe
-    return configOf(await (await explorerOf([], load)).load(path), path, []);
+    return configOf(await (await explorerOf([])).load(path), path, []);
   }
   const names = new Set(await readdir('.').catch(() => [])); // where nothing can be listed, nothing is looked for
   const places: string[] = [];
@@ -59,7 +66,7 @@ export async function readConfigFile(path: string | undefined): Promise<ConfigFi
       Promise.reject(explainSystemError(error, resolve(name))),
     );
   }
-  const found = await (await explorerOf(places, load)).search();
+  const found = await (await explorerOf(places)).search();
   if (!found) return undefined;
   return configOf(found, found.filepath, places.slice(places.indexOf(basename(found.filepath)) + 1));
 }
@@ -82,6 +89,39 @@ function configOf(found: CosmiconfigResult, path: string, others: readonly strin
     options: { ...options, ...pluginsBeside(file, options.plugins) },
     others: others.map((name) => resolve(name)),
   };
+}
+
+/**
+ * cosmiconfig, which looks for one of `searchPlaces` in the current folder and for nothing else.
+ *
+ * It asks for the home folder as soon as it is imported, and there may be none; and it reads settings of its own from the
+ * current folder when it is made, where the files of other projects may be damaged or do anything.
+ */
+async function explorerOf(searchPlaces: string[]): Promise<PublicExplorer> {
+  const { cosmiconfig } = await withHome(() => import('cosmiconfig'));
+  // It takes 'noExt' for none and 'default' for others.
+  const loaders = Object.fromEntries([...READ, 'noExt', 'default'].map((extension) => [extension, load]));
+  const here = process.cwd();
+  process.chdir(OWN_FOLDER);
+  try {
+    return cosmiconfig(PROGRAM, { searchPlaces, loaders, cache: false });
+  } finally {
+    process.chdir(here);
+  }
+}
+
+async function withHome<T>(run: () => Promise<T>): Promise<T> {
+  if (hasHome()) return run();
+  process.env.HOME = OWN_FOLDER;
+  return run().finally(() => delete process.env.HOME);
+}
+
+function hasHome(): boolean {
+  try {
+    return homedir() !== '';
+  } catch {
+    return false; // no HOME, and a user whom the system does not know
+  }
 }
 
 /** What a file holds; undefined for an empty one. */
@@ -165,4 +205,43 @@ export function pathBeside(folder: string, name: string): string {
 /** Whether the name of a plugin is a path: ./mine.js, /plugins/mine, mine.mjs. Anything else is a package. */
 export function isModulePath(name: string): boolean {
   return /^\.{1,2}(?:[\\/]|$)/.test(name) || isAbsolute(name) || ['.js', '.mjs', '.cjs'].includes(extname(name));
+}
+
+/**
+ * Reads YAML. One parser reads and writes all YAML of this program; what would keep it busy for hours, or break it, is
+ * refused before.
+ * @throws Error with the reason if it is none, too large or too deep, or has keys that are no words, or the same one twice
+ */
+export function parseYaml(text: string): unknown {
+  if (text.length > LARGEST_CONFIGURATION) throw new Error(`it has more than ${LARGEST_CONFIGURATION} bytes`);
+  checkDepth(text);
+  // The parser's own comparison of keys, and its picture of each error, take time that grows with the square of the text.
+  const document = parseDocument(text, { logLevel: 'error', uniqueKeys: false, prettyErrors: false });
+  const [error] = document.errors;
+  if (error) throw new Error(error.message + describePlace(text, error.pos[0]));
+  checkKeys(document, text);
+  return document.toJS();
+}
+
+function checkDepth(text: string): void {
+  const parser = new Parser();
+  for (const word of new Lexer().lex(text)) {
+    for (const _token of parser.next(word)); // makes it go on
+    if (parser.stack.length > DEEPEST) throw new Error('it is nested too deeply');
+  }
+}
+
+function checkKeys(document: Document, text: string): void {
+  visit(document, {
+    Map(_, map) {
+      const keys = new Set<unknown>();
+      for (const { key } of map.items) {
+        if (!isScalar(key)) throw new Error('a key is not a word');
+        if (keys.has(key.value)) {
+          throw new Error(`it has ${key.value} twice${key.range ? describePlace(text, key.range[0]) : ''}`);
+        }
+        keys.add(key.value);
+      }
+    },
+  });
 }

@@ -2,16 +2,16 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import { writeFileAtomically } from '../base/atomic.js';
 import { reasonOf, UserError } from '../base/errors.js';
+import { mapValues } from '../base/map-values.js';
 import { PROGRAM, programVersion } from '../base/program.js';
 import { readText } from '../base/text.js';
 import type { ImageCollection } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
 import { findMethod } from './choose-method.js';
+import { LARGEST_CONFIGURATION, parseYaml } from './file.js';
 import { AUTO, flagOf, formatValue } from './option.js';
-import type { ResolvedOptions } from './resolve.js';
+import { type ResolvedOptions, validateOptions, withDefaults } from './resolve.js';
 import { type MethodOptions, type Options, schemaOf } from './schema.js';
-import { validateOptions, withDefaults } from './validate.js';
-import { LARGEST_CONFIGURATION, parseYaml } from './yaml.js';
 
 /** What a run's config.yaml says of how the run came about. */
 const runSection = z.looseObject({
@@ -52,12 +52,11 @@ export function newRunRecord<M extends MethodOptions>(
 
 /** Writes a run's config.yaml: every option, and how the run came about. */
 export async function writeRunRecord(path: string, { method, options, run }: RunRecord): Promise<void> {
-  const values = Object.entries(schemaOf(method)).map(([name, { automatic }]) => {
-    const value = options[name];
-    return [name, value === null && automatic !== undefined ? AUTO : value];
-  });
+  const values = mapValues(schemaOf(method), ({ automatic }, name) =>
+    options[name] === null && automatic !== undefined ? AUTO : options[name],
+  );
   const head = '# Every option of this run. --config with this file gives them to another one.\n';
-  await writeFileAtomically(path, head + stringify({ ...Object.fromEntries(values), run }));
+  await writeFileAtomically(path, head + stringify({ ...values, run }));
 }
 
 /**
@@ -69,7 +68,13 @@ export async function readRunRecord<M extends MethodOptions>(
   path: string,
   methodsWith: (plugins: readonly string[]) => Promise<readonly M[]>,
 ): Promise<RunRecord<M>> {
-  const content = parseRecord(path, await readText(path, LARGEST_CONFIGURATION));
+  const text = await readText(path, LARGEST_CONFIGURATION);
+  let content: unknown;
+  try {
+    content = parseYaml(text);
+  } catch (error) {
+    throw new UserError(`${path} is not YAML: ${reasonOf(error)}`);
+  }
   const { run, ...recorded } = z.record(z.string(), z.unknown()).catch({}).parse(content);
   const section = runSection.safeParse(run); // the last one of the file
   if (!section.success) {
@@ -97,14 +102,12 @@ export function compareWithRun(
   for (const [name, option] of Object.entries(schema)) {
     if (origins[name] === 'default' || JSON.stringify(options[name]) === JSON.stringify(recorded[name])) continue;
     if (!option.mayChange) {
+      const flag = flagOf(name, option);
       const [was, now] = [formatValue(option, recorded[name]), formatValue(option, options[name])];
-      throw new UserError(
-        `${flagOf(name, option)} cannot change when a run goes on: it was ${was}, ${origins[name]} says ${now}`,
-        {
-          expected: 'the options that the run was started with',
-          remedy: `leave ${flagOf(name, option)} out, or start a new run with another --out`,
-        },
-      );
+      throw new UserError(`${flag} cannot change when a run goes on: it was ${was}, ${origins[name]} says ${now}`, {
+        expected: 'the options that the run was started with',
+        remedy: `leave ${flag} out, or start a new run with another --out`,
+      });
     }
     changed[name] = options[name];
   }
@@ -126,12 +129,4 @@ export function describeOptions(
     return `${`${name}: ${value}`.padEnd(36)} # ${origins[name]}${isAutomatic ? `: ${automatic}${choice}` : ''}`;
   });
   return lines.join('\n');
-}
-
-function parseRecord(path: string, content: string): unknown {
-  try {
-    return parseYaml(content);
-  } catch (error) {
-    throw new UserError(`${path} is not YAML: ${reasonOf(error)}`);
-  }
 }

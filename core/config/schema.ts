@@ -1,3 +1,4 @@
+import { mapValues } from '../base/map-values.js';
 import { DEVICES, ENGINE_NAMES } from '../engine/contract.js';
 import { ARCHITECTURE_NAMES, INITIALISATIONS } from '../nn/sizes.js';
 import { OPTIMISER_NAMES } from '../optim/optimiser.js';
@@ -264,12 +265,10 @@ export interface MethodOptions {
 
 /** All options of runs with a method, its own first. */
 export function schemaOf({ name, options, defaults }: MethodOptions): OptionTable {
-  const changed = { ...defaults, method: name };
-  const common = Object.entries<Option<unknown>>(OPTIONS).map(([option, about]): [string, Option<unknown>] => [
-    option,
-    Object.hasOwn(changed, option) ? { ...about, default: changed[option as 'method'] } : about,
-  ]);
-  const { method, ...rest } = Object.fromEntries(common) as OptionTable & { method: Option<unknown> };
+  const changed: Readonly<Record<string, unknown>> = { ...defaults, method: name };
+  const { method, ...rest } = mapValues<Option<unknown>, Option<unknown>>(OPTIONS, (about, option) =>
+    Object.hasOwn(changed, option) ? { ...about, default: changed[option] } : about,
+  ) as OptionTable & { method: Option<unknown> };
   return { method, ...options, ...rest };
 }
 

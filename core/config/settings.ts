@@ -1,8 +1,8 @@
 import { UserError } from '../base/errors.js';
+import { ARCHITECTURES, type ImageShape, LARGEST_GRID, type VitSize } from '../nn/sizes.js';
 import { type LearningRateSchedule, learningRateAt, type RunLength, weightDecayAt } from '../optim/schedules.js';
-import { AUTO } from './option.js';
-import type { Options } from './schema.js';
-import { encoderSize } from './sizes.js';
+import { AUTO, type Option } from './option.js';
+import { OPTIONS, type Options } from './schema.js';
 
 /** Images that are computed at once. */
 export function microBatchSizeOf({ microBatchSize, batchSize }: Options): number {
@@ -49,4 +49,57 @@ export function ratesAt(step: number, options: Options, length: RunLength) {
     learningRate: learningRateAt(step, learningRateSchedule(options), length),
     weightDecay: weightDecayAt(step, options, length),
   };
+}
+
+/**
+ * The sizes of images and patches.
+ * @throws UserError if patches do not divide the image, with the nearest sizes that do
+ */
+export function imageShape({ imageSize, patchSize }: Pick<Options, 'imageSize' | 'patchSize'>): ImageShape {
+  const { max: largestImage = Number.POSITIVE_INFINITY } = OPTIONS.imageSize as Option<number>;
+  const works = (image: number, patch: number) =>
+    image % patch === 0 && image / patch <= LARGEST_GRID && image <= largestImage;
+  if (works(imageSize, patchSize)) return { imageSize, patchSize };
+  const nearest = (wanted: number, allowed: (size: number) => boolean) =>
+    Array.from({ length: largestImage }, (_, at) => at + 1)
+      .filter(allowed)
+      .sort((a, b) => Math.abs(a - wanted) - Math.abs(b - wanted))[0];
+  const image = nearest(imageSize, (size) => works(size, patchSize));
+  const patch = nearest(patchSize, (size) => works(imageSize, size));
+  throw new UserError(`an image of ${imageSize} pixels cannot be cut into patches of ${patchSize} pixels`, {
+    expected: `a patch size that divides the image size, and at most ${LARGEST_GRID} x ${LARGEST_GRID} patches`,
+    remedy: `use ${image === undefined ? '' : `--image-size ${image}, or `}--patch-size ${patch}`,
+  });
+}
+
+/**
+ * The encoder's size, from the named architecture and what overrides it.
+ * @throws UserError if its width does not fit its heads
+ */
+export function encoderSize(options: Pick<Options, 'arch' | 'dim' | 'depth' | 'heads'>): VitSize {
+  return chosenSize(options, ARCHITECTURES[options.arch], '--dim');
+}
+
+/**
+ * The size of a predictor or decoder, whose hidden layers have the usual ratio whatever the encoder's.
+ * @param given what options say; null for what is usual
+ * @param flag of its width, for messages
+ * @throws UserError if its width does not fit its heads
+ */
+export function decoderSize(given: GivenSize, usual: Omit<VitSize, 'mlpRatio'>, flag: string): VitSize {
+  return chosenSize(given, { ...usual, mlpRatio: 4 }, flag);
+}
+
+type GivenSize = { readonly [Name in 'dim' | 'depth' | 'heads']: number | null };
+
+/** @throws UserError if a width does not fit its heads, with the nearest that do */
+function chosenSize(given: GivenSize, usual: VitSize, flag: string): VitSize {
+  const [dim, heads] = [given.dim ?? usual.dim, given.heads ?? usual.heads];
+  const unit = [1, 2, 4].map((factor) => factor * heads).find((width) => width % 4 === 0) as number;
+  if (dim % unit === 0) return { dim, depth: given.depth ?? usual.depth, heads, mlpRatio: usual.mlpRatio };
+  const lower = Math.floor(dim / unit) * unit;
+  throw new UserError(`${flag} ${dim} does not fit ${heads} heads`, {
+    expected: 'a width that is a multiple of 4 (positions have four parts) and of the number of heads',
+    remedy: `use ${flag} ${lower > 0 ? `${lower} or ` : ''}${lower + unit}`,
+  });
 }

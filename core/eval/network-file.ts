@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { explainSystemError, UserError, unknownName } from '../base/errors.js';
 import { PROGRAM } from '../base/program.js';
 import { tryJson } from '../base/text.js';
-import { requireChecksum } from '../checkpoint/format.js';
-import { checkpointsByAge, checkpointsFolder, latestCheckpoint } from '../checkpoint/names.js';
+import { requireChecksum } from '../checkpoint/checkpoint.js';
+import { checkpointsByAge, checkpointsFolder, latestCheckpoint } from '../checkpoint/folder.js';
 import {
   DamagedFile,
   readSafetensors,

@@ -1,5 +1,5 @@
 import type { Options } from '../config/schema.js';
-import { encoderSize, imageShape } from '../config/sizes.js';
+import { encoderSize, imageShape } from '../config/settings.js';
 import { type Backbone, createVit } from '../nn/backbone.js';
 import type { Method, MethodContext, MethodDefinition } from './method.js';
 

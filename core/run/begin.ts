@@ -1,7 +1,10 @@
 import { existsSync } from 'node:fs';
+import type { Console } from '../base/console.js';
 import { UserError } from '../base/errors.js';
 import type { FileLock } from '../base/lock.js';
 import { PROGRAM } from '../base/program.js';
+import { loadCheckpoint, type RecordedModel } from '../checkpoint/checkpoint.js';
+import { holdsSetAside, latestCheckpoint, recoverCheckpoint } from '../checkpoint/folder.js';
 import { type RunRecord, readRunRecord, writeRunRecord } from '../config/record.js';
 import type { Options } from '../config/schema.js';
 import type { ImageCollection } from '../contract/data-sets.js';
@@ -9,9 +12,12 @@ import { cropSettings } from '../data/crop.js';
 import { cropsOfStep } from '../data/loader.js';
 import { SkippedImages } from '../data/skipped.js';
 import type { Method, MethodDefinition } from '../methods/method.js';
+import type { Optimiser } from '../optim/optimiser.js';
 import { recordOf, type SelectedPlugins } from '../plugins/selected.js';
 import { writeMaskPreview } from '../report/mask-preview.js';
-import { checkFolder, createRunFolder, type RunFolder, runFolder } from './run-folder.js';
+import { initialState, stateShapes, type TrainState } from '../train/state.js';
+import { checkFolder, createRunFolder, type RunFolder, readRunState, runFolder } from './run-folder.js';
+import { parseWatchMemory, type WatchMemory } from './watch.js';
 
 /** Pictures in masks.png. */
 const PREVIEWED = 4;
@@ -78,4 +84,43 @@ export async function continueRun(
     await writeRunRecord(folder.config, { method, options, run: { ...run, broughtBy: recordOf(selected) } });
   }
   return folder;
+}
+
+/** Where a run stands. */
+export interface ResumePoint {
+  state: TrainState;
+  watch: WatchMemory | null;
+}
+
+/** What a run trains. */
+export interface Trained {
+  method: Method;
+  optimiser: Optimiser;
+  model: RecordedModel;
+  options: Options;
+}
+
+/** The beginning of a run. */
+export function freshStart({ method, optimiser, options }: Trained): ResumePoint {
+  return { state: initialState(method, optimiser.slotNames, options.seed), watch: null };
+}
+
+/**
+ * Where a run stopped: its newest whole checkpoint, or the beginning where it was stopped before the first one.
+ * @throws UserError if it had checkpoints, but none is whole
+ */
+export async function readResumePoint(folder: RunFolder, trained: Trained, console: Console): Promise<ResumePoint> {
+  const shapes = stateShapes(trained.method, trained.optimiser.slotNames);
+  const load = (path: string) => loadCheckpoint(path, trained.model, shapes);
+  const checkpoint = await recoverCheckpoint(folder.checkpoints, load, console.warn);
+  if (checkpoint) return { state: checkpoint.state, watch: parseWatchMemory(checkpoint.memory) };
+  const said = await readRunState(folder.state);
+  if (holdsSetAside(folder.checkpoints) || (said && said.savedStep > 0)) {
+    throw new UserError(`${latestCheckpoint(folder.checkpoints)} is missing`, {
+      expected: 'the newest checkpoint of the run, or an older one',
+      remedy: 'put it back, or use --force to delete the run and start anew',
+    });
+  }
+  console.line('the run was stopped before its first checkpoint: it starts from the first step');
+  return freshStart(trained);
 }

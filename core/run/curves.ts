@@ -7,6 +7,7 @@ import {
   dot,
   line,
   type Point,
+  segment,
   text,
   titleAt,
   widthOf,
@@ -19,9 +20,10 @@ import { type LogRow, readRunLog } from './run-log.js';
 /** One chart: a title, and lines over steps. */
 interface Panel {
   title: string;
-  lines: { name: string; colour: string; value: (row: LogRow) => number | null }[];
+  lines: { name: string; colour: string; value: Value }[];
   logarithmic?: boolean;
 }
+type Value = (row: LogRow) => number | null;
 
 const PALETTE = [COLOURS.blue, COLOURS.vermilion, COLOURS.green, COLOURS.purple, COLOURS.orange, COLOURS.sky] as const;
 
@@ -29,45 +31,34 @@ const PALETTE = [COLOURS.blue, COLOURS.vermilion, COLOURS.green, COLOURS.purple,
 function panelsOf(rows: readonly LogRow[]): Panel[] {
   const first = rows[0] as LogRow;
   const own = (group: 'method' | 'rates') =>
-    Object.keys(first[group]).map(
-      (name, at): Panel => ({
-        title: titleOf(name),
-        lines: [{ name, colour: PALETTE[at % PALETTE.length] as string, value: (row) => row[group][name] ?? null }],
-      }),
-    );
+    Object.keys(first[group]).map((name, at) => panel(titleOf(name), colourAt(at), (row) => row[group][name] ?? null));
+  const terms = Object.keys(first.terms).map((name, at) => ({
+    name,
+    colour: colourAt(at),
+    value: (row: LogRow) => row.terms[name] ?? null,
+  }));
   return [
     {
       title: 'Loss and its terms',
-      lines: [
-        { name: 'loss', colour: COLOURS.black, value: (row) => row.loss },
-        ...Object.keys(first.terms).map((name, at) => ({
-          name,
-          colour: PALETTE[at % PALETTE.length] as string,
-          value: (row: LogRow) => row.terms[name] ?? null,
-        })),
-      ],
+      lines: [{ name: 'loss', colour: COLOURS.black, value: (row) => row.loss }, ...terms],
     },
-    {
-      title: 'Collapse: effective rank (RankMe), fixed images',
-      lines: [{ name: 'rank', colour: COLOURS.vermilion, value: (row) => row.featureRank }],
-    },
-    {
-      title: 'Collapse: standard deviation, fixed images',
-      lines: [{ name: 'std', colour: COLOURS.green, value: (row) => row.featureStd }],
-    },
-    {
-      title: 'Gradient norm',
-      lines: [{ name: 'norm', colour: COLOURS.purple, value: (row) => row.gradientNorm }],
-      logarithmic: true,
-    },
+    panel('Collapse: effective rank (RankMe), fixed images', COLOURS.vermilion, (row) => row.featureRank),
+    panel('Collapse: standard deviation, fixed images', COLOURS.green, (row) => row.featureStd),
+    { ...panel('Gradient norm', COLOURS.purple, (row) => row.gradientNorm), logarithmic: true },
     ...own('rates'),
     ...own('method'),
-    {
-      title: 'Images per second',
-      lines: [{ name: 'rate', colour: COLOURS.blue, value: (row) => row.imagesPerSecond }],
-    },
+    panel('Images per second', COLOURS.blue, (row) => row.imagesPerSecond),
     ...monitorPanels(rows),
   ];
+}
+
+/** A panel of a single line. */
+function panel(title: string, colour: string, value: Value): Panel {
+  return { title, lines: [{ name: title, colour, value }] };
+}
+
+function colourAt(index: number): string {
+  return PALETTE[index % PALETTE.length] as string;
 }
 
 /** 'contextPatches' -> 'Context patches', 'emaDecay' -> 'EMA decay' */
@@ -78,17 +69,20 @@ function titleOf(name: string): string {
 
 /** A panel for each value of each monitor. */
 function monitorPanels(rows: readonly LogRow[]): Panel[] {
-  const titles = new Map<string, Panel>();
+  const panels = new Map<string, Panel>();
   for (const { monitors } of rows) {
     for (const [monitor, values] of Object.entries(monitors ?? {})) {
       for (const name of Object.keys(values)) {
         const title = `${monitor}: ${name}`;
-        const value = (row: LogRow) => row.monitors?.[monitor]?.[name] ?? null;
-        if (!titles.has(title)) titles.set(title, { title, lines: [{ name, colour: COLOURS.vermilion, value }] });
+        if (panels.has(title)) continue;
+        panels.set(
+          title,
+          panel(title, COLOURS.vermilion, (row) => row.monitors?.[monitor]?.[name] ?? null),
+        );
       }
     }
   }
-  return [...titles.values()];
+  return [...panels.values()];
 }
 
 const COLUMNS = 2;
@@ -115,12 +109,8 @@ export function drawCurves(rows: readonly LogRow[]): string {
   return drawing(COLUMNS * PANEL.width, height, parts);
 }
 
-function drawPanel(
-  { title, lines, logarithmic = false }: Panel,
-  rows: readonly LogRow[],
-  left: number,
-  top: number,
-): string {
+function drawPanel(panel: Panel, rows: readonly LogRow[], left: number, top: number): string {
+  const { title, lines, logarithmic = false } = panel;
   const box: Box = {
     left: left + MARGIN.left,
     top: top + MARGIN.top,
@@ -156,15 +146,7 @@ function legend(lines: Panel['lines'], right: number, y: number): string {
     .map(({ name, colour }) => {
       const start = left;
       left += widthOf(name) + 48;
-      return (
-        line(
-          [
-            [start, y],
-            [start + 18, y],
-          ],
-          { colour, width: 2.4 },
-        ) + text([start + 24, y], name)
-      );
+      return segment(start, y, start + 18, y, { colour, width: 2.4 }) + text([start + 24, y], name);
     })
     .join('');
 }
@@ -202,12 +184,7 @@ function valueAxis(values: readonly number[], { top, height }: Box, logarithmic:
 }
 
 function rangeOf(values: readonly number[]): [number, number] {
-  let [lowest, highest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  for (const value of values) {
-    lowest = Math.min(lowest, value);
-    highest = Math.max(highest, value);
-  }
-  return [lowest, highest];
+  return [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))]; // too many for arguments
 }
 
 /** Powers of ten around a range; 1, 2 and 5 times them where there are few. */

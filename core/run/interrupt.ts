@@ -1,8 +1,6 @@
 import { constants } from 'node:os';
 import { isIgnored, STOP_SIGNALS, type StopSignalName } from '../base/program.js';
 
-export type { StopSignalName };
-
 /** Whether a signal has asked the program to stop. */
 export interface StopSignal {
   readonly received: StopSignalName | null;
@@ -17,28 +15,21 @@ export interface StopSignal {
  * signal has its usual effect, which is to end the process at once. One that was ignored when the program started stays so.
  */
 export function listenForStop(onSignal: (signal: StopSignalName) => void): StopSignal {
-  const stop: { received: StopSignalName | null } = { received: null };
   const aborter = new AbortController();
-  const listeners = STOP_SIGNALS.filter((signal) => !isIgnored(signal)).map((signal) => {
-    const listener = () => {
-      release();
-      stop.received = signal;
-      aborter.abort();
-      onSignal(signal);
-    };
-    process.on(signal, listener);
-    return { signal, listener };
-  });
-  const release = () => {
-    for (const { signal, listener } of listeners) process.off(signal, listener);
-  };
-  return {
-    get received() {
-      return stop.received;
-    },
-    aborted: aborter.signal,
-    release,
-  };
+  const signals = STOP_SIGNALS.filter((signal) => !isIgnored(signal));
+  const stop = { received: null as StopSignalName | null, aborted: aborter.signal, release };
+  for (const signal of signals) process.on(signal, listener);
+  return stop;
+
+  function listener(signal: NodeJS.Signals): void {
+    release();
+    stop.received = signal as StopSignalName;
+    aborter.abort();
+    onSignal(stop.received);
+  }
+  function release(): void {
+    for (const signal of signals) process.off(signal, listener);
+  }
 }
 
 /** The exit code of a program that was ended by a signal. */

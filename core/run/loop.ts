@@ -3,9 +3,7 @@ import type { Console } from '../base/console.js';
 import { reasonOf } from '../base/errors.js';
 import { mapValues } from '../base/map-values.js';
 import { round } from '../base/rounding.js';
-import type { RecordedModel } from '../checkpoint/checkpoint.js';
-import { keepEpoch } from '../checkpoint/save.js';
-import type { Options } from '../config/schema.js';
+import { keepEpoch } from '../checkpoint/folder.js';
 import { microBatchSizeOf, ratesAt } from '../config/settings.js';
 import type { ImageCollection } from '../contract/data-sets.js';
 import { cropSettings } from '../data/crop.js';
@@ -14,61 +12,33 @@ import { isAbort, type SkippedImages } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
 import { drawBatch, meanPatches, viewSides } from '../methods/batch.js';
-import type { BatchDraw, Method, MethodDefinition } from '../methods/method.js';
+import type { BatchDraw, MethodDefinition } from '../methods/method.js';
 import type { Backbone } from '../nn/backbone.js';
 import { stepOperations } from '../nn/cost.js';
 import type { Parameters } from '../nn/parameters.js';
-import type { Optimiser } from '../optim/optimiser.js';
-import type { RunLength } from '../optim/schedules.js';
-import type { Extension } from '../plugins/plugin.js';
 import type { SelectedPlugins } from '../plugins/selected.js';
 import type { TrainState } from '../train/state.js';
-import { prepareStep, type StepRates } from '../train/step.js';
+import { prepareStep } from '../train/step.js';
+import type { ResumePoint, Trained } from './begin.js';
 import { writeCurves } from './curves.js';
-import type { StopSignal, StopSignalName } from './interrupt.js';
-import type { Verdicts } from './monitors.js';
-import type { ResumePoint } from './resume-point.js';
+import type { StopSignal } from './interrupt.js';
 import type { RunFolder } from './run-folder.js';
 import { logColumns, openRunLog } from './run-log.js';
-import { RunWatch, type Spread } from './run-watch.js';
 import { CheckpointSaving, isKept } from './saving.js';
 import { withAdvice } from './step-advice.js';
 import { Waiting } from './waiting.js';
+import { startWatch } from './watch.js';
 
 /** Everything that a run is made of, ready to go. */
-export interface Run {
-  options: Options;
+export interface Run extends Trained, SelectedPlugins {
   definition: MethodDefinition;
-  method: Method;
   backbone: Backbone;
-  optimiser: Optimiser;
-  model: RecordedModel;
-  monitors: readonly Extension<'monitor'>[];
-  extensions: SelectedPlugins['extensions'];
   images: ImageCollection;
   skipped: SkippedImages;
   folder: RunFolder;
   engine: Engine;
   console: Console;
   stop: StopSignal;
-}
-
-export interface LoopResult {
-  /** Steps done, over the whole run. */
-  steps: number;
-  /** The signal that stopped it, or null where it is complete. */
-  interrupted: StopSignalName | null;
-  /** Losses of the first and the last step of this session; null where there was none. */
-  firstLoss: number | null;
-  lastLoss: number | null;
-  /** Spread of the target features before the first step of the run, and at the last observation. */
-  firstSpread: Spread | null;
-  lastSpread: Spread | null;
-  /** What monitors make of the run, by their names. */
-  verdicts: Verdicts;
-  seconds: number;
-  imagesPerSecond: number;
-  skippedImages: number;
 }
 
 /** Least milliseconds between two drawings of the curves, and fraction of the time that drawing may take. */
@@ -79,7 +49,7 @@ const CURVES_FRACTION = 0.02;
  * Trains until the last step or until asked to stop, saving now and then, after every epoch and when stopped.
  * @throws UserError where the loss is NaN, memory runs out, or the disk is full; what was saved stays
  */
-export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult> {
+export async function runLoop(run: Run, start: ResumePoint) {
   const { options, definition, method, images, folder, console, stop } = run;
   const { batchSize, seed, epochs } = options;
   const epochSteps = stepsPerEpoch(images.length, batchSize);
@@ -88,22 +58,24 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
   const firstStep = start.state.step;
   let { state } = start;
 
-  const encoder = encoderOf(run);
-  const watch = await RunWatch.start({ ...run, totalSteps }, run.monitors, encoder(state), start.watch, console.warn);
+  const [judged] = Object.values(method.encoders); // the one that is judged downstream is watched
+  const encoder = ({ networks }: TrainState) => networks[judged as string] as Parameters;
+  const watch = await startWatch(run, totalSteps, encoder(state), start.watch);
   const takeStep = withAdvice(
-    prepareStep(run.engine, method, run.optimiser, stepSettings(run)),
+    prepareStep(run.engine, method, run.optimiser, {
+      sides: viewSides(method, options.imageSize),
+      microBatchSize: microBatchSizeOf(options),
+      seed,
+    }),
     run.extensions,
     options,
     folder.checkpoints,
   );
   const loading: LoaderSettings = {
+    ...options,
     ...cropSettings(options),
-    seed,
-    batchSize,
     views: method.views,
-    shuffleBuffer: options.shuffleBuffer,
     aheadBytes: options.aheadMegabytes * 1e6,
-    decodeThreads: options.decodeThreads,
     signal: stop.aborted,
   };
   const batches = loadBatches(images, loading, run.skipped, firstStep, totalSteps);
@@ -112,7 +84,10 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
   const columns = logColumns(method, numbersOf(first, meanPatches(first.groups)));
   const { log, missing } = await openRunLog(folder, firstStep, columns, monitors);
   if (missing > 0) console.warn(`log.jsonl was damaged: ${missing} of the first ${firstStep} steps are missing in it`);
-  if (firstStep > 0 && firstStep % epochSteps === 0) await keepEpochIfDue(run, firstStep / epochSteps);
+  const doneEpochs = firstStep / epochSteps; // a run that was killed may not have kept the last one's
+  if (doneEpochs > 0 && Number.isInteger(doneEpochs) && isKept(doneEpochs, options)) {
+    await keepEpoch(folder.checkpoints, doneEpochs, options.keepCheckpoints);
+  }
   const saving = new CheckpointSaving(folder, run.model, options, epochSteps, firstStep);
   const waiting = new Waiting(images, options, console.warn);
   const progress = console.progress(totalSteps, epochs, firstStep);
@@ -134,7 +109,7 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
       const epoch = Math.ceil(step / epochSteps);
       const drawn = drawBatch(method, seed, step, batchSize);
       const patches = meanPatches(drawn.groups);
-      const rates = stepRates(step, run, length);
+      const rates = { ...ratesAt(step, options, length), ...mapValues(method.rates, (rate) => rate(step, length)) };
       const taken = await takeStep(state, { views, groups: drawn.groups }, rates);
       state = taken.state;
       firstLoss ??= taken.loss;
@@ -181,32 +156,22 @@ export async function runLoop(run: Run, start: ResumePoint): Promise<LoopResult>
   const seconds = (performance.now() - started) / 1000;
   tf.dispose(state);
   return {
+    /** Steps done, over the whole run. */
     steps: state.step,
+    /** The signal that stopped it, or null where it is complete. */
     interrupted: state.step < totalSteps ? stop.received : null,
+    /** Losses of the first and the last step of this session; null where there was none. */
     firstLoss,
     lastLoss,
-    firstSpread: watch.memory?.first ?? null,
+    /** Spread of the target features before the first step of the run, and at the last observation. */
+    firstSpread: watch.memory.first,
     lastSpread: watch.latest,
-    verdicts: watch.verdicts,
+    /** What monitors make of the run, by their names. */
+    verdicts: watch.memory.verdicts,
     seconds: round(seconds, 2),
     imagesPerSecond: round(((state.step - firstStep) * batchSize) / seconds, 2),
     skippedImages: run.skipped.count,
   };
-}
-
-/** The network that is observed: the one that is judged downstream. */
-function encoderOf({ method }: Run): (state: TrainState) => Parameters {
-  const [network] = Object.values(method.encoders);
-  return ({ networks }) => networks[network as string] as Parameters;
-}
-
-function stepSettings({ method, options }: Run) {
-  const sides = viewSides(method, options.imageSize);
-  return { sides, microBatchSize: microBatchSizeOf(options), seed: options.seed };
-}
-
-function stepRates(step: number, { method, options }: Run, length: RunLength): StepRates {
-  return { ...ratesAt(step, options, length), ...mapValues(method.rates, (rate) => rate(step, length)) };
 }
 
 /** What is logged of a draw: 'contextPatches' of the mask `context`, and what the method adds. */
@@ -223,11 +188,6 @@ async function nextBatch(batches: AsyncGenerator<ViewBatch>, stop: StopSignal): 
     if (stop.received && isAbort(error)) return null;
     throw error;
   }
-}
-
-/** Keeps the checkpoint of an epoch that a run goes on after, where it was killed before it could do so. */
-async function keepEpochIfDue({ options, folder }: Run, epoch: number): Promise<void> {
-  if (isKept(epoch, options)) await keepEpoch(folder.checkpoints, epoch, options.keepCheckpoints);
 }
 
 /**

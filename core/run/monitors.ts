@@ -8,10 +8,8 @@ export const verdictsSchema = z.record(z.string(), verdictSchema);
 
 /** The last verdicts of those monitors that give some, by their names. */
 export type Verdicts = Readonly<Record<string, Verdict>>;
-/** What monitors remember from one observation to the next, by their names. */
-type Memories = Record<string, unknown>;
 /** The values of an observation, by the names of monitors and of their values; null where one gave none. */
-export type MonitorValues = Readonly<Record<string, Readonly<Record<string, number | null>>>>;
+type MonitorValues = Readonly<Record<string, Readonly<Record<string, number | null>>>>;
 
 const reportSchema = z.object({
   values: z.record(z.string(), z.number()).optional(),
@@ -27,8 +25,9 @@ const reportSchema = z.object({
 export class Monitors {
   readonly #monitors: { extension: Extension<'monitor'>; started: ReturnType<Monitor['start']> | null }[];
   readonly #reported = new Set<string>();
-  readonly #memories: Record<string, unknown>;
-  readonly #verdicts: Record<string, Verdict>;
+  /** What monitors remember from one observation to the next, by their names. */
+  readonly memories: Record<string, unknown>;
+  readonly verdicts: Record<string, Verdict>;
 
   /**
    * @param remembered what a checkpoint holds; empty in a new run
@@ -37,12 +36,12 @@ export class Monitors {
   constructor(
     monitors: readonly Extension<'monitor'>[],
     run: RunFacts,
-    remembered: { monitors: Readonly<Memories>; verdicts: Verdicts },
+    remembered: { monitors: Readonly<Record<string, unknown>>; verdicts: Verdicts },
     private readonly report: (message: string) => void,
   ) {
-    this.#memories = { ...remembered.monitors };
+    this.memories = { ...remembered.monitors };
     const names = monitors.map(({ item }) => item.name); // others may have observed before
-    this.#verdicts = Object.fromEntries(Object.entries(remembered.verdicts).filter(([name]) => names.includes(name)));
+    this.verdicts = Object.fromEntries(Object.entries(remembered.verdicts).filter(([name]) => names.includes(name)));
     this.#monitors = monitors.map((extension) => {
       try {
         return { extension, started: extension.item.start(run) };
@@ -53,14 +52,6 @@ export class Monitors {
     });
   }
 
-  get memories(): Memories {
-    return this.#memories;
-  }
-
-  get verdicts(): Verdicts {
-    return this.#verdicts;
-  }
-
   /** Lets every monitor observe, reports what they say, and gives their values. */
   async observe(input: MonitorInput): Promise<MonitorValues> {
     const values: Record<string, Record<string, number | null>> = {};
@@ -69,11 +60,11 @@ export class Monitors {
       let found: MonitorReport['values'];
       try {
         // Copies: no monitor changes what others see, or what it remembers, but by what it returns.
-        const [own, memory] = [{ ...input, features: input.features.slice() }, structuredClone(this.#memories[name])];
+        const [own, memory] = [{ ...input, features: input.features.slice() }, structuredClone(this.memories[name])];
         const report = started ? checkedReport(extension.item, await started.observe(own, memory ?? null)) : {};
         // As it comes back from a checkpoint, so that interrupted runs and others remember the same.
-        if (report.memory !== undefined) this.#memories[name] = JSON.parse(JSON.stringify(report.memory));
-        if (report.verdict) this.#verdicts[name] = report.verdict;
+        if (report.memory !== undefined) this.memories[name] = JSON.parse(JSON.stringify(report.memory));
+        if (report.verdict) this.verdicts[name] = report.verdict;
         if (report.message) this.report(report.message);
         found = report.values;
       } catch (error) {
@@ -103,14 +94,10 @@ export function checkedReport({ values }: Monitor, report: unknown): MonitorRepo
     const [issue] = result.error.issues;
     throw new Error(`its report is not as it should be: ${issue?.path.join('.') || 'the whole'}: ${issue?.message}`);
   }
-  const { memory, message, verdict, values: given = {} } = result.data;
+  const { values: given = {}, ...said } = result.data;
   const unknown = Object.keys(given).find((name) => !values.includes(name));
-  if (unknown !== undefined)
+  if (unknown !== undefined) {
     throw new Error(`its value '${unknown}' is none of those that it names: ${values.join(', ')}`);
-  return {
-    values: given,
-    ...(message !== undefined && { message }),
-    ...(verdict !== undefined && { verdict }),
-    ...(memory !== undefined && { memory }),
-  };
+  }
+  return { values: given, ...said } as MonitorReport;
 }

@@ -3,32 +3,29 @@ import type { Console } from '../base/console.js';
 import { reasonOf, UserError } from '../base/errors.js';
 import { checkOutside } from '../base/folders.js';
 import type { FileLock } from '../base/lock.js';
-import type { RecordedModel } from '../checkpoint/checkpoint.js';
-import { latestCheckpoint } from '../checkpoint/names.js';
+import { latestCheckpoint } from '../checkpoint/folder.js';
 import { compareWithRun, newRunRecord, readRunRecord } from '../config/record.js';
 import { placeOf, type ResolvedOptions } from '../config/resolve.js';
 import type { Options } from '../config/schema.js';
 import { learningRateSchedule, microBatchSizeOf } from '../config/settings.js';
-import type { DataSet } from '../contract/data-sets.js';
 import { keepListing, listingFrom } from '../data/listing/kept.js';
 import { requireOneBatch, stepsPerEpoch } from '../data/loader.js';
 import { openData } from '../data/open.js';
 import { SkippedImages } from '../data/skipped.js';
-import { type AtOnce, outOfMemory } from '../engine/memory.js';
+import { outOfMemory } from '../engine/memory.js';
 import { startEngine } from '../engine/start.js';
 import { checkMethodOptions, createMethod } from '../methods/create.js';
-import type { Method, MethodDefinition } from '../methods/method.js';
+import type { MethodDefinition } from '../methods/method.js';
+import { countParameters } from '../nn/parameters.js';
 import { createOptimiser } from '../optim/create.js';
 import type { Plugin } from '../plugins/plugin.js';
 import { recordOf, requireRecorded, selectPlugins } from '../plugins/selected.js';
+import { assumedMemory } from '../train/free-memory.js';
 import { chooseMicroBatchSize, groupSize } from '../train/memory.js';
-import { announce } from './announce.js';
-import { beginRun, checkNewRun, continueRun, requireSameImages } from './begin.js';
+import { beginRun, checkNewRun, continueRun, freshStart, readResumePoint, requireSameImages } from './begin.js';
 import type { StopSignal } from './interrupt.js';
-import { drawCurves, type LoopResult, runLoop } from './loop.js';
-import { freshStart, readResumePoint } from './resume-point.js';
-import { openRunFolder, runFolder, runLock } from './run-folder.js';
-import { endRunState, writeRunState } from './run-state.js';
+import { drawCurves, type Run, runLoop } from './loop.js';
+import { endRunState, openRunFolder, runFolder, runLock, writeRunState } from './run-folder.js';
 
 /** What is to be trained, and how the program is to behave about it. */
 export interface PretrainRequest {
@@ -46,19 +43,7 @@ export interface PretrainRequest {
 }
 
 /** What a run did, for people and machines. */
-export interface PretrainSummary extends LoopResult {
-  out: string;
-  engine: { name: string; version: string; device: string; threads: number };
-  method: string;
-  /** What is trained for, in words. */
-  objective: string;
-  images: number;
-  /** What was left out of the data and why. */
-  notes: readonly string[];
-  totalSteps: number;
-  /** The newest checkpoint; null where none was saved yet. */
-  checkpoint: string | null;
-}
+export type PretrainSummary = Awaited<ReturnType<typeof pretrain>>;
 
 /**
  * Trains a model, from the beginning or from the newest checkpoint of its run folder.
@@ -66,8 +51,14 @@ export interface PretrainSummary extends LoopResult {
  * Everything that can be wrong with options, data and engine is found before the run folder is made, or an old run in it
  * deleted.
  */
-export async function pretrain(request: PretrainRequest): Promise<PretrainSummary> {
-  const out = outOf(request);
+export async function pretrain(request: PretrainRequest) {
+  const { out } = request.resolved.options;
+  if (out === null) {
+    throw new UserError('no folder for the run was named', {
+      expected: '--out DIR',
+      remedy: 'add --out runs/first, for example',
+    });
+  }
   const lock = runLock(out);
   try {
     return await pretrainLocked(request, out, lock);
@@ -77,7 +68,7 @@ export async function pretrain(request: PretrainRequest): Promise<PretrainSummar
 }
 
 /** @param lock taken as soon as the folder is there */
-async function pretrainLocked(request: PretrainRequest, out: string, lock: FileLock): Promise<PretrainSummary> {
+async function pretrainLocked(request: PretrainRequest, out: string, lock: FileLock) {
   const { console, resolved } = request;
   const known = async (recorded: readonly string[]) =>
     request.methods(await request.plugins(placeOf(resolved, 'plugins') ? resolved.options.plugins : recorded));
@@ -92,7 +83,8 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   const selected = selectPlugins(definition, asked, plugins, (name) => placeOf(resolved, name) || recordedIn);
   checkMethodOptions(definition, asked);
   const dataSets = plugins.flatMap((plugin) => plugin.dataSets ?? []);
-  requireOutside(out, resolved.options.data, dataSets);
+  const names = dataSets.map(({ name }) => name);
+  checkOutside(out, resolved.options.data, names);
   const { listing } = runFolder(out);
   const images = await openData(asked.data, dataSets, listingFrom(record ? listing : null, console.line));
   if (record) requireSameImages(images, record, out);
@@ -114,32 +106,17 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
   const totalSteps = options.epochs * stepsPerEpoch(images.length, options.batchSize);
   const optimiser = createOptimiser(engine, options);
-  const model = recordedModel(definition, method, options);
-  const trained = { method, optimiser, model, seed: options.seed };
+  const { imageSize, patchSize } = options;
+  const { encoders, sizes } = method;
+  const model = { method: definition.title, encoders, imageSize, patchSize, sizes };
+  const trained = { method, optimiser, model, options };
   const start = record ? await readResumePoint(folder, trained, console) : freshStart(trained);
+  const run: Run = { ...request, ...selected, ...trained, definition, backbone, images, skipped, folder, engine };
   const verdicts = start.watch?.verdicts ?? {};
   await writeRunState(folder.state, { state: 'running', reason: null, savedStep: start.state.step, verdicts });
   try {
-    announce(console, options, { definition, method, images, engine, totalSteps, firstStep: start.state.step });
-    const { monitors, extensions } = selected;
-    const result = await runLoop(
-      {
-        ...request,
-        options,
-        definition,
-        method,
-        backbone,
-        optimiser,
-        model,
-        monitors,
-        extensions,
-        images,
-        skipped,
-        folder,
-        engine,
-      },
-      start,
-    );
+    announce(run, totalSteps, start.state.step);
+    const result = await runLoop(run, start);
     method.dispose();
     const { interrupted } = result;
     await endRunState(folder.state, interrupted ? 'interrupted' : 'done', interrupted, result.verdicts);
@@ -150,14 +127,19 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
       out,
       engine: { name, version, device, threads },
       method: definition.title,
+      /** What is trained for, in words. */
       objective: definition.describe(options),
       images: images.length,
+      /** What was left out of the data and why. */
       notes: images.notes ?? [],
       totalSteps,
+      /** The newest checkpoint; null where none was saved yet. */
       checkpoint: existsSync(checkpoint) ? checkpoint : null,
     };
   } catch (thrown) {
-    const error = outOfMemory(thrown, atOnce(options, method)) ?? thrown;
+    const images = Math.min(microBatchSizeOf(options), groupSize(method, options.batchSize));
+    const otherwise = 'a smaller --arch, a smaller --image-size or a larger --patch-size';
+    const error = outOfMemory(thrown, { images, flag: '--micro-batch-size', otherwise }) ?? thrown;
     await endRunState(folder.state, 'failed', reasonOf(error)).catch(() => {}); // the disk may be what failed
     throw error;
   } finally {
@@ -165,32 +147,33 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   }
 }
 
-/** What checkpoints say of the model. */
-function recordedModel({ title }: MethodDefinition, { encoders, sizes }: Method, options: Options): RecordedModel {
-  const { imageSize, patchSize } = options;
-  return { method: title, encoders, imageSize, patchSize, sizes };
-}
-
-function atOnce(options: Options, method: Method): AtOnce {
-  const otherwise = 'a smaller --arch, a smaller --image-size or a larger --patch-size';
-  const images = Math.min(microBatchSizeOf(options), groupSize(method, options.batchSize));
-  return { images, flag: '--micro-batch-size', otherwise };
-}
-
-/** The folder of the run. */
-function outOf({ resolved }: PretrainRequest): string {
-  const { out } = resolved.options;
-  if (out === null) {
-    throw new UserError('no folder for the run was named', {
-      expected: '--out DIR',
-      remedy: 'add --out runs/first, for example',
-    });
-  }
-  return out;
-}
-
-/** The run's folder must lie outside the folders of pictures. */
-function requireOutside(out: string, data: readonly string[], dataSets: readonly DataSet[]): void {
-  const names = dataSets.map(({ name }) => name);
-  checkOutside(out, data, names);
+/** Says what a run is about to do: data, model, objective, engine, length. */
+function announce(
+  { options, definition, method, images, engine, console }: Run,
+  totalSteps: number,
+  firstStep: number,
+) {
+  const millions = (count: number) => `${(count / 1e6).toFixed(count < 1e7 ? 2 : 0)} M`;
+  const networks = Object.entries(method.networks).filter(([, { role }]) => role.by === 'gradient');
+  const described = networks.map(([name, { shapes }]) => {
+    const size = method.sizes[name];
+    const vit = size ? ` ${size.dim} x ${size.depth}, ${size.heads} heads` : '';
+    return `${name}${vit}, ${millions(countParameters(shapes))} parameters`;
+  });
+  const microBatchSize = microBatchSizeOf(options);
+  const group = groupSize(method, options.batchSize);
+  console.line(`data       ${images.length} images: ${images.description}`);
+  for (const note of images.notes ?? []) console.warn(`note       ${note}`);
+  console.line(`method     ${definition.title}: ${definition.describe(options)}`);
+  console.line(`model      ${described.join('; ')}; ${options.imageSize} px in patches of ${options.patchSize}`);
+  console.line(
+    `engine     ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}` +
+      (options.microBatchSize === null ? assumedMemory(engine.memory, options.memory) : ''),
+  );
+  console.line(
+    `run        ${options.out}, seed ${options.seed}, ${options.epochs} epochs of batches of ${options.batchSize}` +
+      `${microBatchSize < options.batchSize ? ` computed ${microBatchSize} at a time` : ''}` +
+      `${group < options.batchSize ? `, masks cut in groups of ${group}` : ''}, ${totalSteps} steps` +
+      `${firstStep > 0 ? `, going on after step ${firstStep}` : ''}`,
+  );
 }

@@ -2,33 +2,25 @@ import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { explainSystemError } from '../base/errors.js';
 
-/** The name of a file of results. */
-export const RESULTS_FILE = 'results.json';
-
-/** Folders below the one that is searched: runs/NAME/evaluation/SOMETHING. */
-const DEPTH = 4;
-
-/** A file of results, and whether it was named itself. */
-export interface FoundResults {
-  /** Absolute. */
-  path: string;
-  named: boolean;
-}
+/** The name of a file of results, and folders below the one that is searched for it: runs/NAME/evaluation/SOMETHING. */
+const RESULTS_FILE = 'results.json';
+const RESULTS_DEPTH = 4;
 
 /**
  * The files of results among paths of files and folders; folders are searched by names only, four levels deep, without
  * hidden ones and installed packages.
+ * @returns absolute paths, and whether each was named itself
  * @throws UserError if a path does not exist or cannot be read
  */
-export async function findResults(paths: readonly string[]): Promise<FoundResults[]> {
-  const found: FoundResults[] = [];
+export async function findResults(paths: readonly string[]): Promise<{ path: string; named: boolean }[]> {
+  const found: { path: string; named: boolean }[] = [];
   for (const given of paths) {
     const path = resolve(given);
     const entry = await stat(path).catch((error: unknown) => {
       throw explainSystemError(error, given);
     });
-    if (!entry.isDirectory()) found.push({ path, named: true });
-    else found.push(...(await searchFolder(path, RESULTS_FILE, DEPTH)).map((file) => ({ path: file, named: false })));
+    const files = entry.isDirectory() ? await searchFolder(path, RESULTS_FILE, RESULTS_DEPTH) : [path];
+    found.push(...files.map((file) => ({ path: file, named: !entry.isDirectory() })));
   }
   return found;
 }

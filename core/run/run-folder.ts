@@ -1,33 +1,26 @@
 import { existsSync } from 'node:fs';
 import { access, constants, readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { isUnfinished } from '../base/atomic.js';
-import { explainSystemError, explainWriteError, UserError } from '../base/errors.js';
+import { z } from 'zod';
+import { isUnfinished, writeFileAtomically } from '../base/atomic.js';
+import { explainSystemError, explainWriteError, isMissing, UserError } from '../base/errors.js';
 import { makeFolders } from '../base/folders.js';
 import { FileLock } from '../base/lock.js';
-import { isCheckpoint } from '../checkpoint/names.js';
+import { PROGRAM } from '../base/program.js';
+import { readText } from '../base/text.js';
+import { isCheckpoint } from '../checkpoint/folder.js';
+import { type Verdicts, verdictsSchema } from './monitors.js';
 
 const CHECKPOINTS = 'checkpoints';
 const LOCK = 'run.lock';
+const STATE_FORMAT = `${PROGRAM}-run-state-1`;
+/** Most bytes of a state.json. */
+const LARGEST_STATE = 2 ** 20;
 
 /** The files of a run. Nothing else is ever written. */
-export interface RunFolder {
-  readonly path: string;
-  readonly config: string;
-  readonly log: string;
-  readonly table: string;
-  readonly checkpoints: string;
-  readonly skipped: string;
-  readonly masks: string;
-  readonly curves: string;
-  /** How the run stands. */
-  readonly state: string;
-  /** There while a process trains. */
-  readonly lock: string;
-  readonly listing: string;
-}
+export type RunFolder = Readonly<ReturnType<typeof runFolder>>;
 
-export function runFolder(path: string): RunFolder {
+export function runFolder(path: string) {
   return {
     path,
     config: join(path, 'config.yaml'),
@@ -37,7 +30,9 @@ export function runFolder(path: string): RunFolder {
     skipped: join(path, 'skipped.txt'),
     masks: join(path, 'masks.png'),
     curves: join(path, 'curves.png'),
+    /** How the run stands. */
     state: join(path, 'state.json'),
+    /** There while a process trains. */
     lock: join(path, LOCK),
     listing: join(path, 'listing.bin'),
   };
@@ -48,37 +43,26 @@ export function runLock(path: string): FileLock {
   return new FileLock(runFolder(path).lock, { thing: 'the run', doing: 'training it' });
 }
 
-/** Whether a folder is free for a new run, holds a run, or holds something else. */
-export type FolderContent = 'free' | 'run' | 'other';
-
 /**
- * Looks at the folder that is named for a run. What a process that died at its start left there counts as nothing.
- * @throws UserError if it cannot be read
- */
-export async function inspectFolder(path: string): Promise<FolderContent> {
-  const folder = runFolder(path);
-  const names = await listEntries(path);
-  const inCheckpoints = names.includes(CHECKPOINTS) ? await listEntries(folder.checkpoints) : [];
-  const isLeftOver = (name: string) => name === CHECKPOINTS || isUnfinished(name) || isLock(name);
-  const isFree = [...names, ...inCheckpoints].every(isLeftOver);
-  if (existsSync(folder.config)) return 'run'; // looked for last: a run may be beginning at this moment
-  return isFree ? 'free' : 'other';
-}
-
-/**
- * Says before any work is done whether a new run can go into a folder.
+ * Says before any work is done whether a new run can go into a folder. What a process that died at its start left there
+ * counts as nothing.
  * @param force whether a run that is there may be deleted
- * @throws UserError if the folder holds a run that is to be kept, or something else
+ * @throws UserError if the folder holds a run that is to be kept, or something else, or cannot be read
  */
 export async function checkFolder(path: string, force: boolean): Promise<void> {
-  const content = await inspectFolder(path);
-  if (content === 'run' && !force) {
+  const { config, checkpoints } = runFolder(path);
+  const names = await listEntries(path);
+  const inCheckpoints = names.includes(CHECKPOINTS) ? await listEntries(checkpoints) : [];
+  const isLeftOver = (name: string) => name === CHECKPOINTS || isUnfinished(name) || isLock(name);
+  const isFree = [...names, ...inCheckpoints].every(isLeftOver);
+  const holdsRun = existsSync(config); // looked for last: a run may be beginning at this moment
+  if (holdsRun && !force) {
     throw new UserError(`${path} already holds a run`, {
       expected: 'a new folder',
       remedy: `use --resume to go on with it, --force to delete it and start anew, or another --out`,
     });
   }
-  if (content === 'other') {
+  if (!holdsRun && !isFree) {
     throw new UserError(`${path} is not empty and holds no run`, {
       expected: 'a new or empty folder',
       remedy: 'choose another --out, or empty the folder yourself',
@@ -129,26 +113,24 @@ export async function openRunFolder(path: string, lock: FileLock): Promise<RunFo
 
 /** The names in a folder; none where it does not exist. */
 async function listEntries(path: string): Promise<string[]> {
-  try {
-    return await readdir(path);
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+  return readdir(path).catch((error: unknown) => {
+    if (isMissing(error)) return [];
     throw explainSystemError(error, path);
-  }
+  });
 }
 
 /** Removes what a run wrote. Files of other names are left where they are. */
 async function removeRun(folder: RunFolder): Promise<void> {
-  const { checkpoints, config, log, table, skipped, masks, curves, listing, state } = folder;
+  const { path, checkpoints, lock: _held, config, ...files } = folder;
   try {
     for (const name of await listEntries(checkpoints)) {
       if (isCheckpoint(name)) await rm(join(checkpoints, name));
     }
     // The configuration goes last: as long as it is there, the folder is known to hold a run.
-    for (const file of [log, table, skipped, masks, curves, listing, state, config]) await rm(file, { force: true });
+    for (const file of [...Object.values(files), config]) await rm(file, { force: true });
     await removeUnfinished(folder);
   } catch (error) {
-    throw explainSystemError(error, folder.path);
+    throw explainSystemError(error, path);
   }
 }
 
@@ -170,4 +152,51 @@ async function removeUnfinished({ path, checkpoints, ...files }: RunFolder): Pro
 /** Whether a file of this name is the lock of a run, or one that is needed to replace it. */
 function isLock(name: string): boolean {
   return name === LOCK || name.startsWith(`${LOCK}.`);
+}
+
+const stateSchema = z.object({
+  /** What the process that trained last said of itself. One that was killed says `running` for ever. */
+  state: z.enum(['running', 'done', 'interrupted', 'failed']),
+  /** Why it failed or was interrupted. */
+  reason: z.string().nullable(),
+  /** Step of the newest checkpoint. */
+  savedStep: z.int().min(0),
+  /** What monitors make of it, by their names: of the last observation before that step, or before it ended. */
+  verdicts: verdictsSchema.default({}),
+});
+
+/** What a run's state.json says. */
+export type RunState = z.infer<typeof stateSchema>;
+
+/** The content of a state.json. */
+export function runStateText(state: RunState): string {
+  return `${JSON.stringify({ format: STATE_FORMAT, ...state })}\n`;
+}
+
+/** Writes a state.json whole or not at all. */
+export async function writeRunState(path: string, state: RunState): Promise<void> {
+  await writeFileAtomically(path, runStateText(state));
+}
+
+/** Writes how a run ended; without verdicts, those that it was saved with stay. */
+export async function endRunState(
+  path: string,
+  state: RunState['state'],
+  reason: string | null,
+  verdicts?: Verdicts,
+): Promise<void> {
+  const said = await readRunState(path);
+  const savedStep = said?.savedStep ?? 0;
+  await writeRunState(path, { state, reason, savedStep, verdicts: verdicts ?? said?.verdicts ?? {} });
+}
+
+/** Reads a state.json; null where there is none that can be read, as in runs of earlier versions. */
+export async function readRunState(path: string): Promise<RunState | null> {
+  try {
+    const said: unknown = JSON.parse(await readText(path, LARGEST_STATE));
+    z.looseObject({ format: z.literal(STATE_FORMAT) }).parse(said);
+    return stateSchema.parse(said); // without its format
+  } catch {
+    return null; // runs can do without it
+  }
 }

@@ -5,44 +5,9 @@ import { writeFileAtomically } from '../base/atomic.js';
 import { explainSystemError } from '../base/errors.js';
 import { linesOf, tryJson } from '../base/text.js';
 import type { Monitor } from '../contract/monitors.js';
+import type { EvaluationResult } from '../eval/result.js';
 import type { Method } from '../methods/method.js';
-import type { MonitorValues } from './monitors.js';
-import type { RunFolder } from './run-folder.js';
-
-/** What is logged of each step. */
-export interface LogRow {
-  /** From 1. */
-  epoch: number;
-  /** From 1, over the whole run. */
-  step: number;
-  /** The weighted sum of all terms. */
-  loss: number;
-  /** Each term without its weight, by name. */
-  terms: Numbers;
-  /** What the method logs of its outputs and draws, by name. */
-  method: Numbers;
-  /** Learning rate, weight decay, and the method's own rates. */
-  rates: Numbers;
-  gradientNorm: number;
-  /** Floating-point operations of the step's matrix products. */
-  operations: number;
-  imagesPerSecond: number;
-  /** How long the step took, with waiting and observing the watch's images. */
-  seconds: number;
-  /** How long the step waited for its images. */
-  waitSeconds: number;
-  /** Unreadable images so far. */
-  skippedImages: number;
-  /** Spread of the features of the watch's fixed images; null on steps at which they were not observed. */
-  featureStd: number | null;
-  featureRank: number | null;
-  /** By monitor and value; null on steps at which they did not observe, left out where no monitor has values. */
-  monitors?: MonitorValues | null;
-}
-type Numbers = Readonly<Record<string, number>>;
-
-/** A monitor's name, and those of its values. */
-export type MonitorColumns = Pick<Monitor, 'name' | 'values'>;
+import { type RunFolder, runFolder } from './run-folder.js';
 
 /** JSON has no NaN: it stands as null. */
 const measured = z
@@ -51,29 +16,48 @@ const measured = z
   .transform((value) => value ?? Number.NaN);
 const numbers = z.record(z.string(), measured);
 const observed = z.number().nullable();
-const rowSchema: z.ZodType<LogRow> = z.object({
+/** Its order is that of the table's columns. */
+const rowSchema = z.object({
+  /** From 1. */
   epoch: z.int().min(1),
+  /** From 1, over the whole run. */
   step: z.int().min(1),
+  /** The weighted sum of all terms. */
   loss: measured,
+  /** Each term without its weight, by name. */
   terms: numbers,
+  /** What the method logs of its outputs and draws, by name. */
   method: numbers,
+  /** Learning rate, weight decay, and the method's own rates. */
   rates: numbers,
   gradientNorm: measured,
+  /** Floating-point operations of the step's matrix products. */
   operations: measured,
   imagesPerSecond: measured,
+  /** How long the step took, with waiting and observing the watch's images. */
   seconds: measured,
+  /** How long the step waited for its images. */
   waitSeconds: measured,
+  /** Unreadable images so far. */
   skippedImages: measured,
+  /** Spread of the features of the watch's fixed images; null on steps at which they were not observed. */
   featureStd: observed,
   featureRank: observed,
+  /** By monitor and value; null on steps at which they did not observe, left out where no monitor has values. */
   monitors: z.record(z.string(), z.record(z.string(), observed)).nullable().exactOptional(),
 });
+
+/** What is logged of each step. */
+export type LogRow = z.infer<typeof rowSchema>;
+
+/** A monitor's name, and those of its values. */
+export type MonitorColumns = Pick<Monitor, 'name' | 'values'>;
 
 /** The names of a method's numbers in the log. */
 export type LogColumns = Readonly<Record<'terms' | 'method' | 'rates', readonly string[]>>;
 
 /** @param drawn what is logged of a draw */
-export function logColumns({ terms, logs, rates }: Method, drawn: Numbers): LogColumns {
+export function logColumns({ terms, logs, rates }: Method, drawn: LogRow['method']): LogColumns {
   return {
     terms: terms.map(({ name }) => name),
     method: [...Object.keys(drawn), ...logs.map(({ name }) => name)],
@@ -81,14 +65,8 @@ export function logColumns({ terms, logs, rates }: Method, drawn: Numbers): LogC
   };
 }
 
-/** Appends rows to `log.jsonl` and `log.csv`. */
-export interface RunLog {
-  append(row: LogRow): void;
-  close(): void;
-}
-
 /**
- * Opens the logs of a run, cut to the steps up to `lastStep`: what a resumed run does again is not logged twice.
+ * Opens `log.jsonl` and `log.csv` of a run, cut to the steps up to `lastStep`: what a resumed run does again is not logged twice.
  * @param columns the names of terms, rates and the method's numbers
  * @param monitors those whose values are columns of the table
  * @returns the log, and how many of those steps it lacks because its file was damaged
@@ -98,7 +76,7 @@ export async function openRunLog(
   lastStep: number,
   columns: LogColumns,
   monitors: readonly MonitorColumns[] = [],
-): Promise<{ log: RunLog; missing: number }> {
+) {
   const head = columnNames(columns, monitors);
   const csvLine = (row: LogRow) => csvLineOf(row, head);
   const rows = readRunLog(folder).filter(({ step }) => step <= lastStep);
@@ -117,8 +95,8 @@ export async function openRunLog(
       }
     }
   };
-  const log: RunLog = {
-    append: (row) => forEachFile(({ file, format }) => appendFileSync(file, format(row))),
+  const log = {
+    append: (row: LogRow) => forEachFile(({ file, format }) => appendFileSync(file, format(row))),
     close: () => forEachFile(({ file }) => closeSync(file)),
   };
   return { log, missing: lastStep - new Set(rows.map(({ step }) => step)).size };
@@ -150,6 +128,30 @@ export async function readLastRow(folder: RunFolder): Promise<LogRow | null> {
   }
 }
 
+/**
+ * What a run took so far, by its log.
+ *
+ * Device hours are the sum of the steps' seconds, waiting for images and observing the watch's images included, saving left
+ * out. Training operations are those of the networks' matrix products, with each step's own numbers of tokens; the
+ * watch's are left out.
+ * @param path the run's folder
+ * @param epochs how many of its epochs count, for a checkpoint from the middle of a run; all where it is left out
+ * @returns null where there is no run, or its log does not tell of every step
+ */
+export function runCompute(path: string, epochs = Number.POSITIVE_INFINITY): EvaluationResult['compute'] {
+  const folder = runFolder(path);
+  if (!existsSync(folder.config)) return null;
+  const rows = readRunLog(folder).filter(({ epoch }) => epoch <= epochs);
+  if (rows.length === 0 || !rows.every(isWhole)) return null;
+  const sum = (value: (row: LogRow) => number) => rows.reduce((total, row) => total + value(row), 0);
+  return { deviceHours: sum(({ seconds }) => seconds) / 3600, trainingFlops: sum(({ operations }) => operations) };
+}
+
+/** Whether a row is that of the next step and has the numbers that are needed. */
+function isWhole({ step, seconds, operations }: LogRow, index: number): boolean {
+  return step === index + 1 && [seconds, operations].every((value) => Number.isFinite(value) && value > 0);
+}
+
 /** The row of a line; none where it was cut off or damaged. */
 function parseLine(line: string): LogRow[] {
   const row = rowSchema.safeParse(tryJson(line));
@@ -161,19 +163,10 @@ function jsonLine(row: LogRow): string {
 }
 
 /** Columns of the table: 'terms.prediction', 'rates.learningRate', 'monitors.NAME.VALUE'. */
-function columnNames({ terms, method, rates }: LogColumns, monitors: readonly MonitorColumns[]): string[] {
-  const within = (group: string, names: readonly string[]) => names.map((name) => `${group}.${name}`);
-  return [
-    'epoch',
-    'step',
-    'loss',
-    ...within('terms', terms),
-    ...within('method', method),
-    ...within('rates', rates),
-    ...['gradientNorm', 'operations', 'imagesPerSecond', 'seconds', 'waitSeconds', 'skippedImages'],
-    ...['featureStd', 'featureRank'],
-    ...monitors.flatMap(({ name, values }) => within(`monitors.${name}`, values)),
-  ];
+function columnNames(columns: LogColumns, monitors: readonly MonitorColumns[]): string[] {
+  const observed = monitors.flatMap(({ name, values }) => values.map((value) => `${name}.${value}`));
+  const groups = new Map<string, readonly string[]>(Object.entries({ ...columns, monitors: observed }));
+  return Object.keys(rowSchema.shape).flatMap((name) => groups.get(name)?.map((within) => `${name}.${within}`) ?? name);
 }
 
 function csvLineOf(row: LogRow, head: readonly string[]): string {

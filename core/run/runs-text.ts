@@ -9,15 +9,9 @@ const LEFT = new Set([0, 1, 6, 7, 9]);
 export function runsText(runs: readonly RunSummary[]): string {
   const rows = [HEADINGS, ...runs.map(cellsOf)];
   const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  const lines = rows.map((row) =>
-    row
-      .map((cell, column) => {
-        const width = widths[column] as number;
-        return LEFT.has(column) ? cell.padEnd(width) : cell.padStart(width);
-      })
-      .join('  ')
-      .trimEnd(),
-  );
+  const aligned = (cell: string, column: number) =>
+    LEFT.has(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
+  const lines = rows.map((row) => row.map(aligned).join('  ').trimEnd());
   const reasons = runs.flatMap(({ name, state, reason, savedStep }) =>
     reason === null
       ? []

@@ -3,16 +3,15 @@ import { readdir, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { explainSystemError, UserError } from '../base/errors.js';
 import { judgeOwner, readHolder } from '../base/lock.js';
-import { latestCheckpoint } from '../checkpoint/names.js';
-import { type RunRecord, readRunRecord } from '../config/record.js';
+import { latestCheckpoint } from '../checkpoint/folder.js';
+import { readRunRecord } from '../config/record.js';
 import type { MethodOptions } from '../config/schema.js';
 import { stepsPerEpoch } from '../data/loader.js';
 import type { EvaluationResult } from '../eval/result.js';
 import { readResults } from '../eval/results-file.js';
 import { findResults, searchFolder } from './results-search.js';
-import { type RunFolder, runFolder } from './run-folder.js';
+import { type RunFolder, type RunState, readRunState, runFolder } from './run-folder.js';
 import { readLastRow } from './run-log.js';
-import { type RunState, readRunState } from './run-state.js';
 
 /** Folders below the one that is searched: runs/GROUP/SUBGROUP/NAME. */
 const DEPTH = 3;
@@ -29,22 +28,7 @@ export interface RunStanding {
 }
 
 /** What the files of a run say of it. */
-export interface RunSummary extends RunStanding {
-  /** Its folder, seen from the one that was searched. */
-  name: string;
-  path: string;
-  step: number;
-  totalSteps: number;
-  epoch: number;
-  epochs: number;
-  /** Of the last step; null where none is logged. */
-  loss: number | null;
-  /** The best top-1 accuracy that was measured of it, in percent. */
-  best: { top1: number; dataSet: string } | null;
-  bytes: number;
-  /** When its log or its state last changed, ISO 8601. */
-  changed: string;
-}
+export type RunSummary = Awaited<ReturnType<typeof summarise>>;
 
 /**
  * The runs in a folder and those below it, by name. Only reads, and only the ends of logs; runs may be going on.
@@ -59,17 +43,17 @@ export async function findRuns(
   await readdir(folder).catch((error: unknown) => {
     throw explainSystemError(error, folder);
   });
-  const results = await readAll(await findResults([folder]), leftOut);
+  const results: Found[] = [];
+  for (const { path } of await findResults([folder])) {
+    const read = (await unlessUnreadable(readResults(path), leftOut)) ?? [];
+    results.push(...read.map((result) => ({ path, result })));
+  }
   const runs: RunSummary[] = [];
   for (const config of await searchFolder(resolve(folder), 'config.yaml', DEPTH)) {
     const files = runFolder(dirname(config));
     if (!existsSync(files.checkpoints)) continue; // another program's
-    try {
-      runs.push(await summarise(resolve(folder), files, methods, results));
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      leftOut(error.message);
-    }
+    const run = await unlessUnreadable(summarise(resolve(folder), files, methods, results), leftOut);
+    if (run) runs.push(run);
   }
   return runs;
 }
@@ -79,13 +63,14 @@ async function summarise(
   files: RunFolder,
   methods: readonly MethodOptions[],
   results: readonly Found[],
-): Promise<RunSummary> {
-  const record = await readRunRecord(files.config, async () => methods);
-  const { epochs } = record.options;
-  const totalSteps = totalStepsOf(record);
+) {
+  const { options, run } = await readRunRecord(files.config, async () => methods);
+  const { epochs, batchSize } = options;
+  const totalSteps = epochs * stepsPerEpoch(run.data.images, batchSize);
   const row = await readLastRow(files);
   const step = row?.step ?? 0;
   return {
+    /** Its folder, seen from the one that was searched. */
     name: relative(searched, files.path) || '.',
     path: files.path,
     ...(await standingOf(files, step === totalSteps)),
@@ -93,61 +78,49 @@ async function summarise(
     totalSteps,
     epoch: row?.epoch ?? 0,
     epochs,
+    /** Of the last step; null where none is logged. */
     loss: row?.loss ?? null,
+    /** The best top-1 accuracy that was measured of it, in percent. */
     best: bestOf(files, results),
     bytes: await bytesBelow(files.path),
+    /** When its log or its state last changed, ISO 8601. */
     changed: new Date(Math.max(...[files.config, files.log, files.state].map(changedAt))).toISOString(),
   };
 }
 
-function totalStepsOf({ options, run }: RunRecord): number {
-  return options.epochs * stepsPerEpoch(run.data.images, options.batchSize);
-}
-
 async function standingOf(files: RunFolder, isAtEnd: boolean): Promise<RunStanding> {
   const owner = await readHolder(files.lock);
-  const judged = owner === 'none' || owner === null ? 'gone' : judgeOwner(owner);
+  const isHeld = owner !== 'none' && owner !== null;
+  const judged = isHeld ? judgeOwner(owner) : 'gone';
   const said = await readRunState(files.state);
-  const savedStep = said?.savedStep ?? null;
-  const verdicts = said?.verdicts ?? {};
-  if (judged === 'alive') return { state: 'running', reason: null, savedStep, verdicts };
-  if (judged === 'unknown' && typeof owner === 'object' && owner) {
-    return {
-      state: 'unknown',
-      reason: `locked by process ${owner.pid} of the machine '${owner.host}'`,
-      savedStep,
-      verdicts,
-    };
+  const standing = (state: RunStanding['state'], reason: string | null = null): RunStanding => {
+    return { state, reason, savedStep: said?.savedStep ?? null, verdicts: said?.verdicts ?? {} };
+  };
+  if (judged === 'alive') return standing('running');
+  if (isHeld && judged === 'unknown') {
+    return standing('unknown', `locked by process ${owner.pid} of the machine '${owner.host}'`);
   }
-  if (said) return said.state === 'running' ? { state: 'interrupted', reason: 'killed', savedStep, verdicts } : said;
+  if (said) return said.state === 'running' ? standing('interrupted', 'killed') : said;
   // Runs of earlier versions do not say that they are done.
-  const isDone = isAtEnd && existsSync(latestCheckpoint(files.checkpoints));
-  return { state: isDone ? 'done' : 'interrupted', reason: null, savedStep, verdicts };
+  return standing(isAtEnd && existsSync(latestCheckpoint(files.checkpoints)) ? 'done' : 'interrupted');
 }
 
 type Found = { path: string; result: EvaluationResult };
 
-async function readAll(
-  files: Awaited<ReturnType<typeof findResults>>,
-  leftOut: (reason: string) => void,
-): Promise<Found[]> {
-  const found: Found[] = [];
-  for (const { path } of files) {
-    try {
-      for (const result of await readResults(path)) found.push({ path, result });
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      leftOut(error.message);
-    }
-  }
-  return found;
+/** What is read; undefined where it cannot be, and why that is so is told. */
+async function unlessUnreadable<T>(read: Promise<T>, leftOut: (reason: string) => void): Promise<T | undefined> {
+  return read.catch((error: unknown) => {
+    if (!(error instanceof UserError)) throw error;
+    leftOut(error.message);
+    return undefined;
+  });
 }
 
 /**
  * The best result of a run: of those that name its checkpoint, and of those in its folder whose checkpoint is not where
  * they say, because they were measured from another folder.
  */
-function bestOf({ path: run }: RunFolder, results: readonly Found[]): RunSummary['best'] {
+function bestOf({ path: run }: RunFolder, results: readonly Found[]) {
   const isBelow = (path: string) => resolve(path).startsWith(run + sep);
   const own = results.filter(({ path, result: { network } }) => {
     const { weights, checkpoint } = network;

@@ -1,10 +1,12 @@
-import { BackgroundSaver } from '../checkpoint/background.js';
+import { Worker } from 'node:worker_threads';
+import { UserError } from '../base/errors.js';
 import { type CheckpointFacts, checkpointMetadata, copyState, type StateCopy } from '../checkpoint/checkpoint.js';
+import type { SaveJob } from '../checkpoint/folder.js';
+import type { SaveFailure } from '../checkpoint/save-worker.js';
 import type { Options } from '../config/schema.js';
 import type { TrainState } from '../train/state.js';
-import type { RunFolder } from './run-folder.js';
-import { runStateText } from './run-state.js';
-import type { WatchMemory } from './run-watch.js';
+import { type RunFolder, runStateText } from './run-folder.js';
+import type { WatchMemory } from './watch.js';
 
 const MINUTE = 60_000;
 
@@ -15,13 +17,15 @@ type WhenOptions = Pick<
 
 /**
  * Decides when a run is saved, and saves it: training waits for a copy of the state alone, which is written in the
- * background.
+ * background by a thread of its own. The copy lies in memory that both share: it stays as it is until it is written.
  *
  * One checkpoint is written at a time. A save that falls due meanwhile is taken after the first step at which the one
  * before is done; that of an epoch's end waits for it, because every epoch is saved.
  */
 export class CheckpointSaving {
-  readonly #background = new BackgroundSaver();
+  #worker: Worker | null = null;
+  #writing: Promise<void> | null = null;
+  #failure: { error: unknown } | null = null;
   #copy: StateCopy | null = null;
   #savedStep: number;
   #savedAt = performance.now();
@@ -43,10 +47,12 @@ export class CheckpointSaving {
    * @throws UserError if this or an earlier checkpoint could not be written
    */
   async afterStep(state: TrainState, watch: WatchMemory | null): Promise<void> {
-    this.#background.check();
+    this.#check();
     const endsEpoch = state.step % this.epochSteps === 0;
-    this.#isDue ||= endsEpoch || this.#hasComeUp(state.step);
-    if (this.#isDue && (endsEpoch || !this.#background.busy)) await this.#save(state, watch);
+    const { saveEverySteps, saveEveryMinutes } = this.options;
+    const endsSteps = saveEverySteps !== null && state.step % saveEverySteps === 0;
+    this.#isDue ||= endsEpoch || endsSteps || performance.now() - this.#savedAt >= saveEveryMinutes * MINUTE;
+    if (this.#isDue && (endsEpoch || !this.#writing)) await this.#save(state, watch);
   }
 
   /** Saves what is not saved yet, and waits until everything is on the disk. */
@@ -55,20 +61,23 @@ export class CheckpointSaving {
     await this.settle();
   }
 
-  /** Waits until nothing is being written. */
+  /**
+   * Waits until nothing is being written.
+   * @throws what a write failed with
+   */
   async settle(): Promise<void> {
-    await this.#background.settle();
+    await this.#writing;
+    this.#check();
   }
 
-  /** Ends the thread that writes, once it is done. */
+  /** Waits for what is being written, whatever becomes of it, and ends the thread. */
   async close(): Promise<void> {
-    await this.#background.close();
+    await this.#writing;
+    await this.#worker?.terminate();
   }
 
-  #hasComeUp(step: number): boolean {
-    const { saveEverySteps, saveEveryMinutes } = this.options;
-    if (saveEverySteps !== null && step % saveEverySteps === 0) return true;
-    return performance.now() - this.#savedAt >= saveEveryMinutes * MINUTE;
+  #check(): void {
+    if (this.#failure) throw this.#failure.error;
   }
 
   async #save(state: TrainState, watch: WatchMemory | null): Promise<void> {
@@ -77,7 +86,9 @@ export class CheckpointSaving {
     const { step } = state;
     const epoch = Math.ceil(step / this.epochSteps);
     const { checkpoints, log, table, state: statePath } = this.folder;
-    this.#background.start({
+    const isEpochKept = step % this.epochSteps === 0 && isKept(epoch, this.options);
+    const verdicts = watch?.verdicts ?? {};
+    const job: SaveJob = {
       folder: checkpoints,
       tensors: this.#copy,
       metadata: checkpointMetadata(step, {
@@ -87,15 +98,17 @@ export class CheckpointSaving {
         memory: watch,
       }),
       sync: [log, table], // never a checkpoint whose steps are not in the log
-      keep:
-        step % this.epochSteps === 0 && isKept(epoch, this.options)
-          ? { epoch, most: this.options.keepCheckpoints }
-          : null,
-      note: {
-        path: statePath,
-        content: runStateText({ state: 'running', reason: null, savedStep: step, verdicts: watch?.verdicts ?? {} }),
-      },
-    });
+      keep: isEpochKept ? { epoch, most: this.options.keepCheckpoints } : null,
+      note: { path: statePath, content: runStateText({ state: 'running', reason: null, savedStep: step, verdicts }) },
+    };
+    this.#worker ??= new Worker(new URL('../checkpoint/save-worker.js', import.meta.url));
+    this.#writing = perform(this.#worker, job)
+      .catch((error: unknown) => {
+        this.#failure ??= { error };
+      })
+      .finally(() => {
+        this.#writing = null;
+      });
     this.#savedStep = step;
     this.#savedAt = performance.now();
     this.#isDue = false;
@@ -105,4 +118,25 @@ export class CheckpointSaving {
 /** Whether the checkpoint of an epoch is kept under its number: now and then, and at the end. */
 export function isKept(epoch: number, { saveEveryEpochs, epochs }: WhenOptions): boolean {
   return epoch % saveEveryEpochs === 0 || epoch === epochs;
+}
+
+/** Gives a job to the thread and waits for its answer. */
+function perform(worker: Worker, job: SaveJob): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (act: () => void) => {
+      worker.off('message', onMessage).off('error', onError).off('exit', onExit);
+      act();
+    };
+    const onMessage = (failure: SaveFailure | null) =>
+      settle(() => (failure === null ? resolve() : reject(toError(failure))));
+    const onError = (error: unknown) => settle(() => reject(error));
+    const onExit = (code: number) => settle(() => reject(new Error(`the thread that writes ended with code ${code}`)));
+    worker.on('message', onMessage).on('error', onError).on('exit', onExit);
+    worker.postMessage(job);
+  });
+}
+
+function toError(failure: SaveFailure): Error {
+  if ('problem' in failure) return new UserError(failure.problem, failure.advice);
+  return new Error(`a checkpoint could not be written: ${failure.bug}`);
 }

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { UserError } from '../base/errors.js';
-import { latestCheckpoint } from '../checkpoint/names.js';
+import { latestCheckpoint } from '../checkpoint/folder.js';
 import type { Options } from '../config/schema.js';
 import { describeExtension } from '../contract/extension.js';
 import { TERM_NAMES } from '../methods/losses.js';
@@ -22,25 +22,20 @@ export function withAdvice(
     try {
       return await step(state, batch, rates);
     } catch (error) {
-      throw error instanceof NotFinite ? adviceOn(error, extensions, learningRate, checkpoints) : error;
+      if (!(error instanceof NotFinite)) throw error;
+      const { loss, gradientNorm, weightNorm } = error.numbers;
+      const latest = latestCheckpoint(checkpoints);
+      const saved = existsSync(latest) ? `the last good checkpoint is ${latest}` : 'no checkpoint was saved before';
+      const weights = weightNorm === undefined ? '' : `, of the new weights ${weightNorm}`;
+      throw new UserError(
+        `${error.message} (loss ${loss}, norm of the gradients ${gradientNorm}${weights}); ${saved}`,
+        {
+          expected: `a finite loss and finite weights${origin(error.numbers, extensions)}`,
+          remedy: `start a new run with a lower --learning-rate (here ${learningRate}) or a longer --warmup-epochs`,
+        },
+      );
     }
   };
-}
-
-function adviceOn(
-  error: NotFinite,
-  extensions: SelectedPlugins['extensions'],
-  learningRate: number,
-  checkpoints: string,
-): UserError {
-  const { loss, gradientNorm, weightNorm } = error.numbers;
-  const latest = latestCheckpoint(checkpoints);
-  const saved = existsSync(latest) ? `the last good checkpoint is ${latest}` : 'no checkpoint was saved before';
-  const weights = weightNorm === undefined ? '' : `, of the new weights ${weightNorm}`;
-  return new UserError(`${error.message} (loss ${loss}, norm of the gradients ${gradientNorm}${weights}); ${saved}`, {
-    expected: `a finite loss and finite weights${origin(error.numbers, extensions)}`,
-    remedy: `start a new run with a lower --learning-rate (here ${learningRate}) or a longer --warmup-epochs`,
-  });
 }
 
 /** Which terms are not finite, as the end of a sentence; empty where the weights are to blame. */

@@ -1,23 +1,101 @@
 import { Matrix, SingularValueDecomposition } from 'ml-matrix';
+import { z } from 'zod';
+import type { Console } from '../base/console.js';
 import { UserError } from '../base/errors.js';
 import { RandomStream } from '../base/random.js';
+import type { Options } from '../config/schema.js';
+import { microBatchSizeOf } from '../config/settings.js';
 import type { ImageCollection, ImageItem } from '../contract/data-sets.js';
+import { cropSettings } from '../data/crop.js';
 import { centreCrop } from '../data/image.js';
 import { toNormalised } from '../data/normalise.js';
 import { unreadableReason } from '../data/skipped.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import type { Backbone } from '../nn/backbone.js';
 import type { Parameters } from '../nn/parameters.js';
+import type { Extension } from '../plugins/plugin.js';
+import { Monitors, verdictsSchema } from './monitors.js';
+
+/** Most images that are encoded at once. */
+const MAX_TOGETHER = 32;
+
+/** How much the representations of different images differ. */
+const spreadSchema = z.object({
+  /** Mean over features of the standard deviation over images. */
+  std: z.number(),
+  /** RankMe: the effective number of directions, from 1 to the number of images. */
+  rank: z.number(),
+});
+export type Spread = z.infer<typeof spreadSchema>;
+
+const memorySchema = z.object({
+  /** Before the first step. */
+  first: spreadSchema,
+  /** What monitors remember, and the last verdicts of those that give some, by their names. */
+  monitors: z.record(z.string(), z.unknown()),
+  verdicts: verdictsSchema,
+});
+
+/** What a run remembers from one observation to the next; checkpoints hold it. */
+export type WatchMemory = z.infer<typeof memorySchema>;
+
+/** What a checkpoint holds; null where it is none. */
+export function parseWatchMemory(memory: unknown): WatchMemory | null {
+  return memorySchema.nullable().catch(null).parse(memory);
+}
+
+/** A run whose representations are watched. */
+interface Watched {
+  options: Options;
+  backbone: Backbone;
+  images: ImageCollection;
+  monitors: readonly Extension<'monitor'>[];
+  console: Console;
+}
+
+/**
+ * What observes now and then what an encoder makes of a run's fixed images, and lets monitors observe it. Reads the images;
+ * in a new run, observes the features before the first step.
+ * @param memory what a checkpoint remembered, or null in a new run
+ */
+export async function startWatch(
+  { options, backbone, images, monitors, console }: Watched,
+  totalSteps: number,
+  encoder: Parameters,
+  memory: WatchMemory | null,
+) {
+  const watched = await loadWatchImages(images, options);
+  const facts = { seed: options.seed, totalSteps, images: watched.images, width: backbone.encoder.dim };
+  const observers = new Monitors(monitors, facts, memory ?? { monitors: {}, verdicts: {} }, console.warn);
+  const together = Math.min(MAX_TOGETHER, microBatchSizeOf(options));
+  let latest: Spread | null = null;
+  const observe = async (encoder: Parameters, step: number, loss: number | null) => {
+    const features = await pooledFeatures(backbone, encoder, watched.pixels, together);
+    const rows = watched.images.length;
+    const spread = { std: meanStd(features, rows), rank: rankMe(features, rows) };
+    latest = spread;
+    return { spread, monitors: await observers.observe({ step, loss, features, ...spread }) };
+  };
+  const first = memory?.first ?? (await observe(encoder, 0, null)).spread;
+  const { memories, verdicts } = observers;
+  return {
+    /** What is remembered from one observation to the next. */
+    memory: { first, monitors: memories, verdicts },
+    /** The last spread of this session; null before its first observation. */
+    get latest(): Spread | null {
+      return latest;
+    },
+    /** Observes after a step, whose loss was the given one; null before the first step. */
+    observe,
+  };
+}
 
 /**
  * RankMe (Garrido et al. 2023): exp(-Σ pₖ ln pₖ) with pₖ = σₖ / Σ σ, the singular values of the features.
  * @param features row by row, [n, D]
  */
 export function rankMe(features: Float32Array, rows: number): number {
-  const width = features.length / rows;
-  const matrix = new Matrix(
-    Array.from({ length: rows }, (_, row) => [...features.subarray(row * width, (row + 1) * width)]),
-  );
+  const matrix = Matrix.from1DArray(rows, features.length / rows, features);
   const singular = new SingularValueDecomposition(matrix, {
     computeLeftSingularVectors: false,
     computeRightSingularVectors: false,
@@ -48,20 +126,15 @@ export function meanStd(features: Float32Array, rows: number): number {
  * The fixed images that a run observes: chosen by the seed, the middle square of each.
  * @returns the images, and their normalised pixels, [n, S, S, 3]
  */
-export async function loadWatchImages(
-  images: ImageCollection,
-  count: number,
-  imageSize: number,
-  seed: number,
-  pixelLimit: number,
-): Promise<{ images: ImageItem[]; pixels: Float32Array }> {
-  const order = new RandomStream(seed, 'watch').permutation(images.length);
-  const wanted = Math.min(count, images.length);
+async function loadWatchImages(images: ImageCollection, options: Options) {
+  const { pixelLimit } = cropSettings(options);
+  const order = new RandomStream(options.seed, 'watch').permutation(images.length);
+  const wanted = Math.min(options.watchImages, images.length);
   const read: { item: ImageItem; crop: Uint8Array }[] = [];
   for (let from = 0; read.length < wanted && from < order.length; from += wanted) {
     const items = [...order.subarray(from, from + wanted)].map((index) => images.item(index));
     const crops = items.map((item) =>
-      centreCrop(item, imageSize, pixelLimit).catch((error: unknown) => void unreadableReason(error)),
+      centreCrop(item, options.imageSize, pixelLimit).catch((error: unknown) => void unreadableReason(error)),
     );
     for (const [at, crop] of (await Promise.all(crops)).entries()) {
       if (crop && read.length < wanted) read.push({ item: items[at] as ImageItem, crop });
@@ -80,7 +153,7 @@ export async function loadWatchImages(
  * @param images [n, S, S, 3]
  * @param together images that are encoded at once
  */
-export async function pooledFeatures(
+async function pooledFeatures(
   { imageSize: side, encoder: { dim }, features: featuresOf }: Backbone,
   encoder: Parameters,
   images: Float32Array,

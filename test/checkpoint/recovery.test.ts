@@ -5,9 +5,14 @@ import test, { type ExecutionContext } from 'ava';
 import { UserError } from '../../core/base/errors.js';
 import { RandomStream } from '../../core/base/random.js';
 import { checkpointMetadata, copyState, loadCheckpoint } from '../../core/checkpoint/checkpoint.js';
-import { epochCheckpoint, latestCheckpoint, previousCheckpoint } from '../../core/checkpoint/names.js';
-import { recoverCheckpoint } from '../../core/checkpoint/recover.js';
-import { type SaveJob, saveFiles } from '../../core/checkpoint/save.js';
+import {
+  epochCheckpoint,
+  latestCheckpoint,
+  previousCheckpoint,
+  recoverCheckpoint,
+  type SaveJob,
+  saveFiles,
+} from '../../core/checkpoint/folder.js';
 import { startEngine } from '../../core/engine/start.js';
 import { tf } from '../../core/engine/tf.js';
 import { decoderShapes, encoderShapes } from '../../core/nn/parameters.js';

@@ -4,7 +4,7 @@ import test from 'ava';
 import type { CommandDefinition } from '../../commands/command.js';
 import { COMMANDS } from '../../commands/index.js';
 import { AUTO, allowedValues, flagOf, type Option, type OptionTable, takesAuto } from '../../core/config/option.js';
-import { validateFlags, validateOptions, withDefaults } from '../../core/config/validate.js';
+import { validateFlags, validateOptions, withDefaults } from '../../core/config/resolve.js';
 import { ijepa, temporaryFolder } from '../helpers/command.js';
 
 /** Every command with the words that call it. */

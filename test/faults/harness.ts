@@ -3,7 +3,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UNFINISHED } from '../../core/base/atomic.js';
 import { RandomStream } from '../../core/base/random.js';
-import { latestCheckpoint, previousCheckpoint } from '../../core/checkpoint/names.js';
+import { latestCheckpoint, previousCheckpoint } from '../../core/checkpoint/folder.js';
 import { readSafetensors } from '../../core/checkpoint/safetensors.js';
 import { type RunFolder, runFolder } from '../../core/run/run-folder.js';
 import { SMALLEST } from '../helpers/command.js';

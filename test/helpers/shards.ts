@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import { runDataPack } from '../../commands/data-pack-run.js';
 import { PACK_OPTIONS } from '../../commands/options/data.js';
-import { validateFlags, withDefaults } from '../../core/config/validate.js';
+import { validateFlags, withDefaults } from '../../core/config/resolve.js';
 import { loadBatches } from '../../core/data/loader.js';
 import { type PackTask, packShards } from '../../core/data/shards/pack.js';
 import type { ByteSource } from '../../core/data/shards/source.js';

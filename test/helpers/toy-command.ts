@@ -1,7 +1,7 @@
 import { runDataDownload, runDataInfo } from '../../commands/data-run.js';
 import { DOWNLOAD_OPTIONS, INFO_OPTIONS } from '../../commands/options/data.js';
 import { UserError } from '../../core/base/errors.js';
-import { withDefaults } from '../../core/config/validate.js';
+import { withDefaults } from '../../core/config/resolve.js';
 import { toyDataSet } from './toy-data.js';
 
 // `node toy-command.js download ORIGIN DIR [MIRROR]`, `... info ORIGIN DIR [SHEET [force]]`: the commands of the program, with a data set of the tests.

@@ -4,7 +4,7 @@ import test from 'ava';
 import { startEngine } from '../../core/engine/start.js';
 import { drawBatch, meanPatches } from '../../core/methods/batch.js';
 import { stepOperations } from '../../core/nn/cost.js';
-import { runCompute } from '../../core/run/compute.js';
+import { runCompute } from '../../core/run/run-log.js';
 import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { methodOf } from '../helpers/method.js';
 

@@ -6,7 +6,7 @@ import { writeSafetensors } from '../../core/checkpoint/safetensors.js';
 import { startEngine } from '../../core/engine/start.js';
 import type { Monitor, MonitorInput } from '../../core/plugin.js';
 import { Monitors, type Verdicts } from '../../core/run/monitors.js';
-import { parseWatchMemory } from '../../core/run/run-watch.js';
+import { parseWatchMemory } from '../../core/run/watch.js';
 import collapse from '../../plugins/collapse/index.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { TINY_MODEL, tinyShapes, tinyState } from '../helpers/tiny-state.js';

@@ -1,6 +1,6 @@
 import { integer, number } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
-import { encoderSize } from '../../config/sizes.js';
+import { encoderSize } from '../../config/settings.js';
 import { encoderPass } from '../../nn/cost.js';
 import { CPU_SMALL } from '../cpu-small.js';
 import { type EmaOptions, emaDecay, emaOptions } from '../ema-options.js';

@@ -1,6 +1,6 @@
 import { integer } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
-import { decoderSize, encoderSize } from '../../config/sizes.js';
+import { decoderSize, encoderSize } from '../../config/settings.js';
 import { decoderPass, encoderPass } from '../../nn/cost.js';
 import { ARCHITECTURES } from '../../nn/sizes.js';
 import { emaDecay, emaOptions } from '../ema-options.js';

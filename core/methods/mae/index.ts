@@ -1,6 +1,6 @@
 import { choice, integer, number } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
-import { decoderSize, encoderSize } from '../../config/sizes.js';
+import { decoderSize, encoderSize } from '../../config/settings.js';
 import { decoderPass, encoderPass } from '../../nn/cost.js';
 import type { VitSize } from '../../nn/sizes.js';
 import { CPU_SMALL } from '../cpu-small.js';

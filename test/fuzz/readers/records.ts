@@ -13,9 +13,8 @@ import { mergeResults, readResults, writeResults } from '../../../core/eval/resu
 import { type RemoteFile, readPart } from '../../../core/fetch/download.js';
 import { checkMethodOptions } from '../../../core/methods/create.js';
 import { METHODS } from '../../../core/methods/registry.js';
-import { runCompute } from '../../../core/run/compute.js';
 import { runFolder } from '../../../core/run/run-folder.js';
-import { type LogRow, openRunLog, readLastRow, readRunLog } from '../../../core/run/run-log.js';
+import { type LogRow, openRunLog, readLastRow, readRunLog, runCompute } from '../../../core/run/run-log.js';
 import { evaluationResult } from '../../helpers/evaluation.js';
 import { logRow } from '../../helpers/log-row.js';
 import { editedJson } from '../json.js';

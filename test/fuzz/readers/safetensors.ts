@@ -12,7 +12,7 @@ import { openFeatureCache } from '../../../core/eval/features-cache.js';
 import type { FeatureNetwork } from '../../../core/eval/network.js';
 import { readEncoder } from '../../../core/eval/network-file.js';
 import { decoderShapes, encoderShapes, type ParameterShapes } from '../../../core/nn/parameters.js';
-import { parseWatchMemory } from '../../../core/run/run-watch.js';
+import { parseWatchMemory } from '../../../core/run/watch.js';
 import type { StateShapes } from '../../../core/train/state.js';
 import { integerBytes } from '../bytes.js';
 import { editedJson } from '../json.js';
