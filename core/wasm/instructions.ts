@@ -132,26 +132,14 @@ export function doWhile(body: Code, condition: Code): Code {
 }
 
 /** LEB128 of a number from 0. */
-export function unsigned(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  do {
-    const low = rest & 0x7f;
-    rest >>>= 7;
-    bytes.push(rest > 0 ? low | 0x80 : low);
-  } while (rest > 0);
-  return bytes;
+export function unsigned(value: number): Code {
+  const rest = value >>> 7;
+  return rest === 0 ? [value] : [(value & 0x7f) | 0x80, ...unsigned(rest)];
 }
 
-/** LEB128 of a number of 32 bits with a sign. */
-function signed(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  for (;;) {
-    const low = rest & 0x7f;
-    rest >>= 7;
-    const done = (rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0);
-    bytes.push(done ? low : low | 0x80);
-    if (done) return bytes;
-  }
+/** LEB128 of a number of 32 bits with a sign, which the last byte's bit 6 repeats. */
+function signed(value: number): Code {
+  const rest = value >> 7;
+  const low = value & 0x7f;
+  return rest === (low & 0x40 ? -1 : 0) ? [low] : [low | 0x80, ...signed(rest)];
 }

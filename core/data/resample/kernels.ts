@@ -20,6 +20,9 @@ const PAIR_OF_PIXELS = [0, 16, 3, 16, 1, 16, 4, 16, 2, 16, 5, 16, 16, 16, 16, 16
 /** Picks the bytes of two rows in turn. */
 const PAIR_OF_ROWS = [0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23];
 
+/** Of both functions. */
+const PARAMETERS = ['source', 'sourceStride', 'target', 'targetStride', 'rows', 'count', 'entries', 'pairs'] as const;
+
 /** Sums of the high and of the low halves of weights. */
 interface Sums {
   high: Local;
@@ -32,23 +35,11 @@ interface Sums {
  * and, for each pair of pixels, the high halves of their weights and the low ones, four i16.
  */
 export function acrossRows(): WasmFunction {
-  const variables = new Variables(
-    'source',
-    'sourceStride',
-    'target',
-    'targetStride',
-    'rows',
-    'count',
-    'entries',
-    'pairs',
-  );
+  const variables = new Variables(...PARAMETERS);
   const { source, sourceStride, target, targetStride, rows, count, entries, pairs } = variables.given;
   const [entry, from, to, left, untilEnd] = variables.declareAll('i32', 5);
   const [high, low, pixels] = variables.declareAll('v128', 3);
-  const sums = Array.from({ length: ROW_BLOCK }, () => {
-    const [highSum, lowSum] = variables.declareAll('v128', 2);
-    return { high: highSum, low: lowSum };
-  });
+  const sums = Array.from({ length: ROW_BLOCK }, () => declareSums(variables));
   const addresses = variables.declareAll('i32', 4);
   const [first, second, third, fourth] = sums.map(rounded) as [Code, Code, Code, Code];
 
@@ -100,27 +91,15 @@ export function acrossRows(): WasmFunction {
 }
 
 /**
- * downColumns(source, sourceStride, target, targetStride, rows, groups, entries, pairs): `rows` rows of 8 `groups` bytes as
+ * downColumns(source, sourceStride, target, targetStride, rows, count, entries, pairs): `rows` rows of 8 `count` bytes as
  * sums of the rows of `source`. An entry is as for `acrossRows`, with the offset of its first row.
  */
 export function downColumns(): WasmFunction {
-  const variables = new Variables(
-    'source',
-    'sourceStride',
-    'target',
-    'targetStride',
-    'rows',
-    'groups',
-    'entries',
-    'pairs',
-  );
-  const { source, sourceStride, target, targetStride, rows, groups, entries, pairs } = variables.given;
+  const variables = new Variables(...PARAMETERS);
+  const { source, sourceStride, target, targetStride, rows, count, entries, pairs } = variables.given;
   const [entry, from, to, column, left, untilEnd] = variables.declareAll('i32', 6);
   const [high, low, pair, words] = variables.declareAll('v128', 4);
-  const sums = [0, 1].map(() => {
-    const [highSum, lowSum] = variables.declareAll('v128', 2);
-    return { high: highSum, low: lowSum };
-  }) as [Sums, Sums];
+  const sums = [declareSums(variables), declareSums(variables)] as const;
   const upper = i32.add(from.get, sourceStride.get);
 
   const group = sequence(
@@ -153,7 +132,7 @@ export function downColumns(): WasmFunction {
     doWhile(
       sequence(
         column.set(i32.const(0)),
-        untilEnd.set(groups.get),
+        untilEnd.set(count.get),
         doWhile(group, untilEnd.get),
         entries.set(entry.get),
         to.add(targetStride.get),
@@ -163,6 +142,10 @@ export function downColumns(): WasmFunction {
     ),
   );
   return { name: 'downColumns', parameters: variables.parameters, locals: variables.locals, body };
+}
+
+function declareSums(variables: Variables<string>): Sums {
+  return { high: variables.declare('v128'), low: variables.declare('v128') };
 }
 
 /** Adds products of pairs of words. */

@@ -1,9 +1,9 @@
 import type { Interpolation } from '../../contract/data-sets.js';
+import { assembleModule } from '../../wasm/module.js';
 import type { CropBox } from '../crop.js';
 import type { Picture } from '../picture.js';
-import { COLUMN_BLOCK, LOW_BITS, ROW_BLOCK } from './kernels.js';
-import { clearMachine, type ResampleMachine } from './machine.js';
-import { resampleWeights, type Weights } from './weights.js';
+import { acrossRows, COLUMN_BLOCK, downColumns, LOW_BITS, ROW_BLOCK } from './kernels.js';
+import { axisWeights, type Weights } from './weights.js';
 
 /** What is made of a part of a picture. */
 export interface Resampling {
@@ -27,9 +27,10 @@ const STRIP_BYTES = 1 << 20;
  */
 export function resample(picture: Picture, { interpolation, box, width, height, window }: Resampling): Uint8Array {
   const { left, top, width: columns, height: rows } = window ?? { left: 0, top: 0, width, height };
-  const across = resampleWeights(interpolation, box.width, width, left, columns);
-  const down = resampleWeights(interpolation, box.height, height, top, rows);
-  const machine = clearMachine();
+  const across = axisWeights(interpolation, box.width, width, left, columns);
+  const down = axisWeights(interpolation, box.height, height, top, rows);
+  machine ??= new Machine();
+  machine.clear();
   const way = goesDownFirst(box, width, height) ? downThenAcross : acrossThenDown;
   const { address, stride } = way(machine, { picture, box, across, down });
   const pixels = new Uint8Array(rows * columns * 3);
@@ -59,8 +60,8 @@ interface Rows {
   stride: number;
 }
 
-function acrossThenDown(machine: ResampleMachine, { picture, box, across, down }: Task): Rows {
-  const { acrossRows, downColumns } = machine.functions;
+function acrossThenDown(machine: Machine, { picture, box, across, down }: Task): Rows {
+  const { acrossRows, downColumns } = machine.kernels;
   const [columns, rows] = [across.starts.length, down.starts.length];
   const sourceStride = picture.width * 3;
   const stride = strideOf(columns);
@@ -82,8 +83,8 @@ function acrossThenDown(machine: ResampleMachine, { picture, box, across, down }
   return { address: result, stride };
 }
 
-function downThenAcross(machine: ResampleMachine, { picture, box, across, down }: Task): Rows {
-  const { acrossRows, downColumns } = machine.functions;
+function downThenAcross(machine: Machine, { picture, box, across, down }: Task): Rows {
+  const { acrossRows, downColumns } = machine.kernels;
   const [columns, rows] = [across.starts.length, down.starts.length];
   const sourceStride = picture.width * 3;
   const needed = across.last - across.first;
@@ -126,7 +127,7 @@ function rowsInStrip(stride: number): number {
   return Math.max(1, Math.floor(STRIP_BYTES / stride / ROW_BLOCK)) * ROW_BLOCK;
 }
 
-function putRows(machine: ResampleMachine, address: number, { width, rgb }: Picture, first: number, count: number) {
+function putRows(machine: Machine, address: number, { width, rgb }: Picture, first: number, count: number) {
   const bytes = width * 3;
   machine.bytes(address, count * bytes).set(rgb.subarray(first * bytes, (first + count) * bytes));
 }
@@ -136,7 +137,7 @@ function entryBytes({ taps }: Weights): number {
 }
 
 /** Writes (start + shift) * unit and the weights of each result, as the kernels read them. @returns their address */
-function writeEntries(machine: ResampleMachine, weights: Weights, shift: number, unit: number): number {
+function writeEntries(machine: Machine, weights: Weights, shift: number, unit: number): number {
   const { starts, taps, values } = weights;
   const address = machine.reserve(starts.length * entryBytes(weights));
   const words = machine.words(address, starts.length * (1 + taps));
@@ -152,3 +153,50 @@ function writeEntries(machine: ResampleMachine, weights: Weights, shift: number,
   }
   return address;
 }
+
+/** The functions of the module, whose parameters are told where they are made, and its memory. */
+type Kernels = Record<'acrossRows' | 'downColumns', (...parameters: number[]) => void> & { memory: WebAssembly.Memory };
+
+const PAGE = 65536;
+/** Vectors may read that much beyond what they need. */
+const SLACK = 64;
+
+/**
+ * The WebAssembly module that scales pictures. What is put into its memory lies one after the other until `clear`; views
+ * become useless when it grows, so that they are asked for when they are needed.
+ */
+class Machine {
+  readonly kernels: Kernels;
+  #used = 0;
+
+  constructor() {
+    const module = new WebAssembly.Module(assembleModule([acrossRows(), downColumns()]));
+    this.kernels = new WebAssembly.Instance(module).exports as Kernels;
+  }
+
+  /** Forgets all that was put into the memory. */
+  clear(): void {
+    this.#used = 0;
+  }
+
+  /** Makes room. @returns its address, a multiple of 16 */
+  reserve(bytes: number): number {
+    const { memory } = this.kernels;
+    const address = this.#used;
+    this.#used = (address + bytes + SLACK + 15) & ~15;
+    const missing = this.#used - memory.buffer.byteLength;
+    if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
+    return address;
+  }
+
+  bytes(address: number, length: number): Uint8Array {
+    return new Uint8Array(this.kernels.memory.buffer, address, length);
+  }
+
+  words(address: number, length: number): Int32Array {
+    return new Int32Array(this.kernels.memory.buffer, address, length);
+  }
+}
+
+/** The one machine of this thread, made when it is first needed: it holds nothing between two pictures. */
+let machine: Machine | undefined;

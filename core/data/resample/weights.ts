@@ -36,56 +36,32 @@ function cubic(x: number): number {
  * @param from the first pixel that is wanted of these
  * @param count how many are
  */
-export function resampleWeights(
-  interpolation: Interpolation,
-  length: number,
-  size: number,
-  from: number,
-  count: number,
-): Weights {
-  const filter = FILTERS[interpolation];
+export function axisWeights(kind: Interpolation, length: number, size: number, from: number, count: number): Weights {
+  const filter = FILTERS[kind];
   const step = length / size;
   const widening = Math.max(step, 1);
   const support = filter.support * widening;
-  const most = Math.ceil(support) * 2 + 1;
+  const middles = Float64Array.from({ length: count }, (_, result) => (from + result + 0.5) * step);
+  const starts = Int32Array.from(middles, (middle) => Math.max(0, Math.trunc(middle - support + 0.5)));
+  const ends = Int32Array.from(middles, (middle) => Math.min(length, Math.trunc(middle + support + 0.5)));
+  const most = starts.reduce((most, start, result) => Math.max(most, (ends[result] as number) - start), 1);
   const taps = most + (most & 1);
-  const weights: Weights = {
-    starts: new Int32Array(count),
-    taps,
-    values: new Int32Array(count * taps),
-    first: length,
-    last: 0,
-  };
+  const values = new Int32Array(count * taps);
   const raw = new Float64Array(taps);
-  let used = 1;
   for (let result = 0; result < count; result++) {
-    const middle = (from + result + 0.5) * step;
-    const start = Math.max(0, Math.trunc(middle - support + 0.5));
-    const end = Math.min(length, Math.trunc(middle + support + 0.5));
+    const start = starts[result] as number;
+    const needed = (ends[result] as number) - start;
+    const middle = middles[result] as number;
     let sum = 0;
-    for (let at = 0; at < end - start; at++) {
+    for (let at = 0; at < needed; at++) {
       const value = filter.weight((at + start - middle + 0.5) / widening);
       raw[at] = value;
       sum += value;
     }
-    for (let at = 0; at < end - start; at++) {
+    for (let at = 0; at < needed; at++) {
       const weight = ((raw[at] as number) / sum) * ONE;
-      weights.values[result * taps + at] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
+      values[result * taps + at] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
     }
-    used = Math.max(used, end - start);
-    weights.starts[result] = start;
-    weights.first = Math.min(weights.first, start);
-    weights.last = Math.max(weights.last, end);
   }
-  return narrowed(weights, used + (used & 1));
-}
-
-/** The same weights with fewer taps, where the rest are 0. */
-function narrowed(weights: Weights, taps: number): Weights {
-  const { starts, values } = weights;
-  const fewer = new Int32Array(starts.length * taps);
-  for (let result = 0; result < starts.length; result++) {
-    fewer.set(values.subarray(result * weights.taps, result * weights.taps + taps), result * taps);
-  }
-  return { ...weights, taps, values: fewer };
+  return { starts, taps, values, first: starts[0] as number, last: ends.at(-1) as number };
 }
