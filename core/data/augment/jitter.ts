@@ -1,10 +1,8 @@
 import type { RandomStream } from '../../base/random.js';
 import type { Picture } from '../picture.js';
-import { greyscale, saturation } from './blend.js';
 import { gaussianBlur } from './blur.js';
+import { brightness, contrast, hue, saturation, solarize } from './colour.js';
 import { flip } from './geometry.js';
-import { hue } from './hue.js';
-import { brightness, contrast, solarize } from './lookup.js';
 
 /** Random changes of a crop (reference code, `transforms.py`). */
 export interface ChangeSettings {
@@ -52,7 +50,7 @@ export function randomChanges(picture: Picture, settings: ChangeSettings, stream
     () => hue(result, turn),
   ];
   if (jitter > 0 && isJittered) for (const at of order) result = (changes[at] as () => Picture)();
-  if (jitter > 0 && isGrey) result = greyscale(result);
+  if (jitter > 0 && isGrey) result = saturation(result, 0);
   if (isBlurred) result = gaussianBlur(result, sigma);
   return isSolarized ? solarize(result, SOLARIZED_FROM) : result;
 }

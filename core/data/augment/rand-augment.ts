@@ -1,10 +1,8 @@
 import { UserError } from '../../base/errors.js';
 import type { RandomStream } from '../../base/random.js';
-import { MEAN } from '../normalise.js';
 import type { Picture } from '../picture.js';
-import { saturation, sharpness } from './blend.js';
-import { type Colour, rotate, shearX, shearY, translateX, translateY } from './geometry.js';
-import { autoContrast, brightness, contrast, equalize, invert, posterize, solarize, solarizeAdd } from './lookup.js';
+import { autoContrast, brightness, contrast, equalize, mapValues, saturation, sharpness, solarize } from './colour.js';
+import { rotate, transform } from './geometry.js';
 
 /** RandAugment as timm names it: `rand-m9-mstd0.5-inc1`. */
 export interface RandAugmentSettings {
@@ -18,9 +16,6 @@ const LAYERS = 2;
 const PROBABILITY = 0.5;
 const STRONGEST = 10;
 
-/** What moves into the picture: the mean colour, as in MAE. */
-const FILL = MEAN.map((mean) => Math.round(255 * mean)) as unknown as Colour;
-
 /**
  * timm's operations whose effect grows with the magnitude m.
  * @param part m / 10, 0 to 1
@@ -31,19 +26,25 @@ type Operation = (picture: Picture, part: number, sign: number) => Picture;
 export const OPERATIONS: Readonly<Record<string, Operation>> = {
   AutoContrast: autoContrast,
   Equalize: equalize,
-  Invert: invert,
-  Rotate: (picture, part, sign) => rotate(picture, sign * (part * 30), FILL),
-  PosterizeIncreasing: (picture, part) => posterize(picture, 4 - Math.trunc(part * 4)),
+  Invert: (picture) => mapValues(picture, (value) => 255 - value),
+  Rotate: (picture, part, sign) => rotate(picture, sign * (part * 30)),
+  PosterizeIncreasing(picture, part) {
+    const bits = 4 - Math.trunc(part * 4); // the highest, which are kept; none of them: black (Pillow from 13 on refuses 0)
+    return mapValues(picture, (value) => value & (0xff << (8 - bits)));
+  },
   SolarizeIncreasing: (picture, part) => solarize(picture, 256 - Math.trunc(part * 256)),
-  SolarizeAdd: (picture, part) => solarizeAdd(picture, Math.trunc(part * 110)),
+  SolarizeAdd(picture, part) {
+    const amount = Math.trunc(part * 110);
+    return mapValues(picture, (value) => (value < 128 ? Math.min(255, value + amount) : value));
+  },
   ColorIncreasing: (picture, part, sign) => saturation(picture, enhancement(part, sign)),
   ContrastIncreasing: (picture, part, sign) => contrast(picture, enhancement(part, sign)),
   BrightnessIncreasing: (picture, part, sign) => brightness(picture, enhancement(part, sign)),
   SharpnessIncreasing: (picture, part, sign) => sharpness(picture, enhancement(part, sign)),
-  ShearX: (picture, part, sign) => shearX(picture, sign * (part * 0.3), FILL),
-  ShearY: (picture, part, sign) => shearY(picture, sign * (part * 0.3), FILL),
-  TranslateXRel: (picture, part, sign) => translateX(picture, sign * (part * 0.45), FILL),
-  TranslateYRel: (picture, part, sign) => translateY(picture, sign * (part * 0.45), FILL),
+  ShearX: (picture, part, sign) => transform(picture, [1, sign * (part * 0.3), 0, 0, 1, 0]),
+  ShearY: (picture, part, sign) => transform(picture, [1, 0, 0, sign * (part * 0.3), 1, 0]),
+  TranslateXRel: (picture, part, sign) => transform(picture, [1, 0, sign * (part * 0.45) * picture.width, 0, 1, 0]),
+  TranslateYRel: (picture, part, sign) => transform(picture, [1, 0, 0, 0, 1, sign * (part * 0.45) * picture.height]),
 };
 const NAMES = Object.keys(OPERATIONS);
 
