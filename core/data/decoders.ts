@@ -2,8 +2,8 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { ByteGate } from '../base/pool.js';
 import type { ImageItem } from '../contract/data-sets.js';
+import { randomCrops, type View, viewBytes } from './crop.js';
 import { sharedTurns } from './decode/turns.js';
-import { randomCrops, type View, viewBytes } from './image.js';
 
 /** Makes random crops. */
 export interface Decoders {

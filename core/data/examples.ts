@@ -1,6 +1,6 @@
 import { count } from '../base/console.js';
 import type { ImageCollection, LabelledData } from '../contract/data-sets.js';
-import { middleOf } from './image.js';
+import { middleOf } from './crop.js';
 import { classMembers } from './info.js';
 import { readPicture } from './read-picture.js';
 import { unreadableReason } from './skipped.js';

@@ -10,38 +10,29 @@ export function toNormalised(images: readonly Uint8Array[], result?: Float32Arra
   const values = images[0]?.length ?? 0;
   const length = images.length * values;
   const normalised = result?.length === length ? result : new Float32Array(length);
-  images.forEach((image, at) => {
+  for (const [at, image] of images.entries()) {
     const isPaired = values % 6 === 0 && image.byteOffset % 2 === 0 && normalised.byteOffset % 8 === 0;
     const place = normalised.subarray(at * values, (at + 1) * values);
-    if (isPaired) lookUpPairs(image, pairs(), place);
-    else lookUp(image, tables(), place);
-  });
+    if (isPaired) {
+      const bytes = new Uint16Array(image.buffer, image.byteOffset, values / 2);
+      lookUp(bytes, pairs(), new Float64Array(place.buffer, place.byteOffset, values / 2));
+    } else lookUp(image, tables(), place);
+  }
   return normalised;
 }
 
-/** By colour, what each byte becomes. */
-type Tables<T> = readonly [red: T, green: T, blue: T];
+/** By colour, or by pair of colours, what each byte or pair of bytes becomes. */
+type Tables<T> = readonly [first: T, second: T, third: T];
 
-function lookUp(image: Uint8Array, [red, green, blue]: Tables<Float32Array>, result: Float32Array): void {
-  for (let i = 0; i < image.length; i += 3) {
-    result[i] = red[image[i] as number] as number;
-    result[i + 1] = green[image[i + 1] as number] as number;
-    result[i + 2] = blue[image[i + 2] as number] as number;
-  }
-}
-
-/**
- * The same for two bytes at a time, in a third of the time: two pixels are the pairs red and green, blue and red, green and
- * blue, and the two numbers of a pair are moved as one of twice their size. No machine that Node runs on begins with the
- * larger end.
- */
-function lookUpPairs(image: Uint8Array, [first, second, third]: Tables<Float64Array>, result: Float32Array): void {
-  const bytes = new Uint16Array(image.buffer, image.byteOffset, image.length / 2);
-  const numbers = new Float64Array(result.buffer, result.byteOffset, result.length / 2);
+function lookUp<T extends Float32Array | Float64Array>(
+  bytes: Uint8Array | Uint16Array,
+  [first, second, third]: Tables<T>,
+  result: T,
+): void {
   for (let i = 0; i < bytes.length; i += 3) {
-    numbers[i] = first[bytes[i] as number] as number;
-    numbers[i + 1] = second[bytes[i + 1] as number] as number;
-    numbers[i + 2] = third[bytes[i + 2] as number] as number;
+    result[i] = first[bytes[i] as number] as number;
+    result[i + 1] = second[bytes[i + 1] as number] as number;
+    result[i + 2] = third[bytes[i + 2] as number] as number;
   }
 }
 
@@ -55,6 +46,10 @@ function tables(): Tables<Float32Array> {
   return byByte;
 }
 
+/**
+ * For two bytes at a time, in a third of the time: two pixels are the pairs red and green, blue and red, green and blue, and
+ * the two numbers of a pair are moved as one of twice their size. No machine that Node runs on begins with the larger end.
+ */
 function pairs(): Tables<Float64Array> {
   const [red, green, blue] = tables();
   byPair ??= [pairsOf(red, green), pairsOf(blue, red), pairsOf(green, blue)];

@@ -2,7 +2,7 @@ import { Matrix, SingularValueDecomposition } from 'ml-matrix';
 import { UserError } from '../base/errors.js';
 import { RandomStream } from '../base/random.js';
 import type { ImageCollection, ImageItem } from '../contract/data-sets.js';
-import { centreCrop } from '../data/image.js';
+import { centreCrop } from '../data/crop.js';
 import { toNormalised } from '../data/normalise.js';
 import { unreadableReason } from '../data/skipped.js';
 import { type Tensor, tf } from '../engine/tf.js';

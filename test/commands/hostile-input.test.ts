@@ -11,7 +11,7 @@ import { readSafetensors, writeSafetensors } from '../../core/checkpoint/safeten
 import { readConfigFile } from '../../core/config/file.js';
 import { resolveOptions } from '../../core/config/resolve.js';
 import { parseYaml } from '../../core/config/yaml.js';
-import { centreCrop } from '../../core/data/image.js';
+import { centreCrop } from '../../core/data/crop.js';
 import { startEngine } from '../../core/engine/start.js';
 import { readEncoder } from '../../core/eval/network-file.js';
 import { readResults } from '../../core/eval/results-file.js';

@@ -1,7 +1,7 @@
 import type { Interpolation } from '../../contract/data-sets.js';
 import { assembleModule } from '../../wasm/module.js';
-import type { CropBox } from '../crop.js';
-import type { Picture } from '../picture.js';
+
+import type { CropBox, Picture } from '../picture.js';
 import { acrossRows, COLUMN_BLOCK, downColumns, LOW_BITS, ROW_BLOCK } from './kernels.js';
 import { axisWeights, type Weights } from './weights.js';
 
