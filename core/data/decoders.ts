@@ -7,7 +7,6 @@ import { sharedTurns } from './decode/turns.js';
 
 /** Makes random crops. */
 export interface Decoders {
-  readonly threads: number;
   /**
    * The random crops of an image for all views, as `randomCrops` draws them.
    * @returns their RGB, whole until it is handed back to `reuse`
@@ -64,7 +63,6 @@ export function usualThreads(): number {
 /** Crops in this thread: for a few images, for which starting others takes longer. */
 export function decodeHere(settings: DecoderSettings): Decoders {
   return {
-    threads: 0,
     crop: (item, counters) => randomCrops(item, settings.views, settings.seed, counters),
     reuse: () => {},
     close: async () => {},
@@ -86,7 +84,6 @@ export function startDecoders(settings: DecoderSettings, threads: number): Decod
   const leastBusy = () =>
     workers.reduce((least, worker) => (worker.waiting.size < least.waiting.size ? worker : least));
   return {
-    threads,
     crop({ source }, counters) {
       const ask = async (content: string | Uint8Array) => {
         const into = unused.pop() ?? new Uint8Array(new SharedArrayBuffer(cropBytes));

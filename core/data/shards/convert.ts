@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import type { ImageItem } from '../../contract/data-sets.js';
-import { formatOf } from '../decode/format.js';
+import { formatOf } from '../decode/decode.js';
 import { decodeTogether } from '../decode/turns.js';
 import type { Picture } from '../picture.js';
 import { bytesOf, decodeBytes, isFile } from '../read-picture.js';
