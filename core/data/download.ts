@@ -10,8 +10,8 @@ import type { DataSet, OriginFile } from '../contract/data-sets.js';
 import { downloadFile, partPath, wrongChecksum } from '../fetch/download.js';
 import { extractArchive, isArchive } from '../fetch/extract.js';
 import { moveInto } from '../fetch/place.js';
-import { askPlugin, howToGet } from './data-set.js';
 import { addToRecord, type Fetched, isStillThere, readDownloadRecord, sizeOf } from './download-record.js';
+import { askPlugin, howToGet } from './open.js';
 
 export interface DataDownload {
   dataSet: DataSet;

@@ -1,6 +1,6 @@
 import type { TransferConsole } from '../base/console.js';
 import type { ImageCollection, LabelledImages } from '../contract/data-sets.js';
-import { askPlugin, type OpenedDataSet } from './data-set.js';
+import { askPlugin, type OpenedDataSet } from './open.js';
 import type { Size } from './picture.js';
 import { readPicture } from './read-picture.js';
 import { unreadableReason } from './skipped.js';

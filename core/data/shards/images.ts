@@ -1,9 +1,8 @@
 import { shownName } from '../../base/file-names.js';
 import type { LabelledImages, ReadingPlan } from '../../contract/data-sets.js';
 import type { ServedFile } from '../../fetch/range.js';
-import { createFingerprint } from '../fingerprint.js';
-import { Chain } from '../listing/columns.js';
-import { LeftOut } from '../listing/left-out.js';
+import { Chain, createFingerprint } from '../listing/columns.js';
+import { LeftOut } from '../listing/kinds.js';
 import type { Network } from './network.js';
 import { classText, NO_CLASS, type ShardSamples } from './samples.js';
 import type { ByteSource } from './source.js';
