@@ -9,7 +9,7 @@ import type { CropAnswer, CropJob, ThreadData } from './decoders.js';
  * What runs in a thread of `startDecoders`: crops one image after the other, in the order in which they are asked for.
  * This module is started, never imported.
  */
-const { settings, turns } = workerData as ThreadData;
+const { seed, views, turns } = workerData as ThreadData;
 joinTurns(turns);
 
 /** Images that are worked on at the same time: while sharp's pool of four threads decodes, this one scales. */
@@ -34,7 +34,7 @@ function closeIfDone(left: number): void {
 async function crop({ id, source, counters, into }: CropJob): Promise<void> {
   if (isClosing) return;
   const item = { name: '', source: typeof source === 'string' ? source : async () => source };
-  const answer: CropAnswer = await randomCrops(item, settings.views, settings.seed, counters).then(
+  const answer: CropAnswer = await randomCrops(item, views, seed, counters).then(
     (rgb) => {
       into.set(rgb);
       return { id };

@@ -25,10 +25,7 @@ export interface DecoderSettings {
 }
 
 /** What a thread is started with. */
-export interface ThreadData {
-  settings: DecoderSettings;
-  turns: Int32Array<SharedArrayBuffer>;
-}
+export type ThreadData = DecoderSettings & { turns: Int32Array<SharedArrayBuffer> };
 
 /** What a thread is asked. */
 export interface CropJob {
@@ -111,14 +108,9 @@ export function startDecoders(settings: DecoderSettings, threads: number): Decod
   };
 }
 
-interface CropWorker {
-  waiting: ReadonlyMap<number, unknown>;
-  ask(job: CropJob): Promise<void>;
-  close(): Promise<void>;
-}
-
-function startWorker(settings: DecoderSettings): CropWorker {
-  const workerData: ThreadData = { settings, turns: sharedTurns() };
+/** Starts a thread. `waiting` are the jobs that it has not answered yet. */
+function startWorker(settings: DecoderSettings) {
+  const workerData: ThreadData = { ...settings, turns: sharedTurns() };
   const worker = new Worker(new URL('./decode-thread.js', import.meta.url), { workerData });
   const waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
   let isClosing = false;
@@ -145,8 +137,8 @@ function startWorker(settings: DecoderSettings): CropWorker {
   worker.unref();
   return {
     waiting,
-    ask(job) {
-      return new Promise((resolve, reject) => {
+    ask(job: CropJob) {
+      return new Promise<void>((resolve, reject) => {
         if (failure) return reject(failure);
         waiting.set(job.id, { resolve, reject });
         worker.ref();

@@ -1,7 +1,7 @@
 import { RandomStream } from '../base/random.js';
 
 /** Where an image comes in an epoch: the index, in the data set, of the one at a position. */
-export type EpochOrder = (position: number) => number;
+type EpochOrder = (position: number) => number;
 
 /** Steps of a permutation. Six of each half look random; four is the least that theory asks for. */
 const ROUNDS = 12;
@@ -36,18 +36,12 @@ export function chunkSize(shuffleBuffer: number): number {
   return Math.max(1, Math.min(LARGEST_CHUNK, Math.floor(shuffleBuffer / CHUNKS_IN_BUFFER)));
 }
 
-/** A random permutation of the whole numbers below `count` and its inverse. */
-export interface Permutation {
-  at(position: number): number;
-  positionOf(value: number): number;
-}
-
 /**
- * A random permutation that takes no memory: a Feistel network on the bits of the position, over the smallest power of two
+ * A random permutation of the whole numbers below `count`, and its inverse, that takes no memory: a Feistel network on the bits of the position, over the smallest power of two
  * that holds `count`, and again on what comes out until it is below `count` (cycle walking: fewer than two times on average).
  * Each round adds to one half of the bits a hash of the other half and of a key from the stream.
  */
-export function permutation(count: number, stream: RandomStream): Permutation {
+export function permutation(count: number, stream: RandomStream) {
   const bits = count <= 1 ? 0 : 32 - Math.clz32(count - 1);
   const lowBits = (bits + 1) >> 1;
   const lowMask = 2 ** lowBits - 1;
@@ -69,8 +63,8 @@ export function permutation(count: number, stream: RandomStream): Permutation {
     return value;
   };
   return {
-    at: (position) => walk(position, 0, 1),
-    positionOf: (value) => walk(value, ROUNDS - 1, -1),
+    at: (position: number) => walk(position, 0, 1),
+    positionOf: (value: number) => walk(value, ROUNDS - 1, -1),
   };
 }
 

@@ -66,24 +66,12 @@ const vector =
 const load =
   (...opcode: number[]) =>
   (address: Code, offset = 0): Code => [...address, ...opcode, 0, ...unsigned(offset)];
-const store =
-  (...opcode: number[]) =>
-  (address: Code, value: Code, offset = 0): Code => [...address, ...value, ...opcode, 0, ...unsigned(offset)];
-/** One lane of a vector. */
-const storeLane =
-  (opcode: number) =>
-  (address: Code, value: Code, lane: number, offset = 0): Code => [
-    ...[...address, ...value, 0xfd, opcode, 0],
-    ...[...unsigned(offset), lane],
-  ];
 
 export const i32 = {
   const: (value: number): Code => [0x41, ...signed(value | 0)],
   load: load(0x28),
-  store: store(0x36),
   greater: plain(0x4a),
   add: plain(0x6a),
-  sub: plain(0x6b),
   mul: plain(0x6c),
 };
 
@@ -91,15 +79,15 @@ export const v128 = {
   load: load(0xfd, 0x00),
   /** Four bytes (a 32-bit word) in all lanes. */
   loadSplat: load(0xfd, 0x09),
-  store: store(0xfd, 0x0b),
+  store: (address: Code, value: Code, offset = 0): Code => [...address, ...value, 0xfd, 0x0b, 0, ...unsigned(offset)],
   zero: [0xfd, 0x0c, ...Array<number>(16).fill(0)] as Code,
   shuffle: (a: Code, b: Code, bytes: readonly number[]): Code => [...a, ...b, 0xfd, 0x0d, ...bytes],
   /** The first eight bytes; the others are 0. */
   loadDouble: load(0xfd, 0x5d),
   /** The four bytes of a lane. */
-  storeLane: storeLane(0x5a),
+  storeLane: (address: Code, value: Code, lane: number): Code => [...address, ...value, 0xfd, 0x5a, 0, 0, lane],
   /** The first eight bytes. */
-  storeDouble: (address: Code, value: Code, offset = 0): Code => storeLane(0x5b)(address, value, 0, offset),
+  storeDouble: (address: Code, value: Code): Code => [...address, ...value, 0xfd, 0x5b, 0, 0, 0],
   add: vector(0xe4),
   sub: vector(0xe5),
   mul: vector(0xe6),

@@ -70,10 +70,8 @@ function readTags(file: Buffer): Map<number, number[]> {
       const values = at + 4 + offsetWidth;
       const from = count * width <= offsetWidth ? values : number(values, offsetWidth);
       const length = Math.min(count, MAX_VALUES);
-      tags.set(
-        number(at, 2),
-        Array.from({ length }, (_, index) => number(from + index * width, width)),
-      );
+      const found = Array.from({ length }, (_, index) => number(from + index * width, width));
+      tags.set(number(at, 2), found);
     }
   } catch (error) {
     if (!(error instanceof RangeError)) throw error; // beyond the end: the decoder says what is wrong with such a file

@@ -69,12 +69,9 @@ export function listingFrom(path: string | null, say: (line: string) => void): L
  * @throws UserError if the file cannot be written
  */
 export async function keepListing(images: ImageCollection, path: string): Promise<void> {
-  if (images.length < MANY_FILES || !isListed(images)) return;
-  if (!(images.wasKnown && existsSync(path))) await images.keepListing(path);
-}
-
-function isListed(images: ImageCollection): images is ListedImages {
-  return 'keepListing' in images;
+  const listed: ImageCollection & Partial<ListedImages> = images;
+  if (images.length < MANY_FILES || (listed.wasKnown && existsSync(path))) return;
+  await listed.keepListing?.(path);
 }
 
 /**

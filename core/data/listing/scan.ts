@@ -136,7 +136,7 @@ const SLOW_MS = 100;
  */
 export async function statAll(
   paths: readonly string[],
-  take: (found: Stats | null, index: number) => void,
+  take: (found: Stats | null, at: number) => void,
 ): Promise<void> {
   let isSlow = false;
   for (let from = 0; from < paths.length; from += FILES_PER_TURN) {

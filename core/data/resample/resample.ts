@@ -1,12 +1,11 @@
 import type { Interpolation } from '../../contract/data-sets.js';
 import { assembleModule } from '../../wasm/module.js';
-
 import type { CropBox, Picture } from '../picture.js';
 import { acrossRows, COLUMN_BLOCK, downColumns, LOW_BITS, ROW_BLOCK } from './kernels.js';
 import { axisWeights, type Weights } from './weights.js';
 
 /** What is made of a part of a picture. */
-export interface Resampling {
+interface Resampling {
   interpolation: Interpolation;
   /** The part, in whole pixels; what lies outside it does not take part. */
   box: CropBox;
@@ -32,7 +31,8 @@ export function resample(picture: Picture, { interpolation, box, width, height, 
   machine ??= new Machine();
   machine.clear();
   const way = goesDownFirst(box, width, height) ? downThenAcross : acrossThenDown;
-  const { address, stride } = way(machine, { picture, box, across, down });
+  const address = way(machine, { picture, box, across, down });
+  const stride = strideOf(columns);
   const pixels = new Uint8Array(rows * columns * 3);
   const result = machine.bytes(address, rows * stride);
   for (let row = 0; row < rows; row++) {
@@ -53,14 +53,8 @@ interface Task {
   down: Weights;
 }
 
-/** Rows of pixels in the machine's memory. */
-interface Rows {
-  address: number;
-  /** Bytes from one to the next. */
-  stride: number;
-}
-
-function acrossThenDown(machine: Machine, { picture, box, across, down }: Task): Rows {
+/** @returns the address of the rows of the result */
+function acrossThenDown(machine: Machine, { picture, box, across, down }: Task): number {
   const { acrossRows, downColumns } = machine.kernels;
   const [columns, rows] = [across.starts.length, down.starts.length];
   const sourceStride = picture.width * 3;
@@ -80,10 +74,10 @@ function acrossThenDown(machine: Machine, { picture, box, across, down }: Task):
     acrossRows(strip, sourceStride, target, stride, some, columns, acrossEntries, across.taps / 2);
   }
   downColumns(between, stride, result, stride, rows, stride / COLUMN_BLOCK, downEntries, down.taps / 2);
-  return { address: result, stride };
+  return result;
 }
 
-function downThenAcross(machine: Machine, { picture, box, across, down }: Task): Rows {
+function downThenAcross(machine: Machine, { picture, box, across, down }: Task): number {
   const { acrossRows, downColumns } = machine.kernels;
   const [columns, rows] = [across.starts.length, down.starts.length];
   const sourceStride = picture.width * 3;
@@ -115,7 +109,7 @@ function downThenAcross(machine: Machine, { picture, box, across, down }: Task):
     row = end;
   }
   acrossRows(between, betweenStride, result, stride, rows, columns, acrossEntries, across.taps / 2);
-  return { address: result, stride };
+  return result;
 }
 
 /** Bytes of a row of so many pixels; a pixel is written with a byte more, and columns come in eights. */
