@@ -81,10 +81,10 @@ async function listAll(paths: readonly string[], known: FolderRecords, options: 
     return !isTaken;
   };
   const add = ({ folder, prefix, names, bytes }: Part) => {
-    const numbers = mayRepeat ? [...names.keys()].filter((at) => isNew(folder, names[at] as string)) : null;
-    const own = numbers ? numbers.map((at) => names[at] as string) : names;
-    const sizes = numbers ? numbers.map((at) => bytes[at] as number) : bytes;
-    for (const [at, name] of own.entries()) fingerprint.add(prefix + name, sizes[at] as number);
+    const numbers = mayRepeat ? [...names.keys()].filter((at) => isNew(folder, names[at])) : null;
+    const own = numbers ? numbers.map((at) => names[at]) : names;
+    const sizes = numbers ? numbers.map((at) => bytes[at]) : bytes;
+    for (const [at, name] of own.entries()) fingerprint.add(prefix + name, sizes[at]);
     files.add({ folder, prefix, names: new NameColumn(own), bytes: sizes, length: own.length });
   };
   for (const path of paths) {
@@ -143,7 +143,7 @@ function* partsOf(folder: string, prefix: string, records: FolderRecords): Gener
   let done = 0;
   for (const below of [...record.folders.map((name) => `${name}/`).sort(), null]) {
     let end = done;
-    while (end < names.length && (below === null || (names[end] as string) < below)) end++;
+    while (end < names.length && (below === null || names[end] < below)) end++;
     if (end > done) yield { folder, prefix, names: names.slice(done, end), bytes: record.bytes.subarray(done, end) };
     done = end;
     if (below !== null) yield* partsOf(join(folder, below.slice(0, -1)), prefix + below, records);
@@ -163,7 +163,7 @@ function haveSizesChanged(files: Chain<PackedPart>): boolean {
 function fileAt(files: Chain<PackedPart>, index: number): { path: string; place: string; bytes: number } {
   const { list, first } = files.find(index);
   const name = list.names.at(index - first);
-  return { path: inFolder(list.folder, name), place: list.prefix + name, bytes: list.bytes[index - first] as number };
+  return { path: inFolder(list.folder, name), place: list.prefix + name, bytes: list.bytes[index - first] };
 }
 
 function dataPathError(path: string, error: unknown): unknown {

@@ -114,7 +114,7 @@ export function classMembers(images: LabelledImages, classes: number): number[][
 
 /** The smallest, the median and the largest class; of equal ones the first. */
 export function spreadOf(members: readonly ArrayLike<number>[], names: readonly string[]): ClassSpread {
-  const counts = members.map(({ length }, at) => ({ name: names[at] as string, images: length }));
+  const counts = members.map(({ length }, at) => ({ name: names[at], images: length }));
   const order = [...counts].sort((a, b) => a.images - b.images);
   const [smallest, median] = [order[0], order[(order.length - 1) >> 1]];
   const largest = order.find(({ images }) => images === order.at(-1)?.images);
@@ -144,7 +144,7 @@ async function describeSplit(
   const total = chosen?.length ?? length;
   const progress = console.transfer(`reading ${split}`, 'images');
   const read = async (at: number) => {
-    const item = images.item(chosen ? (chosen[at] as number) : at);
+    const item = images.item(chosen ? chosen[at] : at);
     try {
       const size = await readPicture(item, pixelLimit);
       info.sizes = widen(info.sizes, size);
@@ -182,10 +182,10 @@ export async function classExamples({ classes, train }: LabelledData, pixelLimit
   const shown = spread([...classes.keys()], MAX_CLASSES);
   const rows: ExampleRow[] = [];
   for (const at of shown) {
-    const indices = members[at] as number[];
+    const indices = members[at];
     const some = spread(indices, shown.length > FEW_CLASSES ? PICTURES.many : PICTURES.few);
     const amount = count(indices.length, 'image');
-    rows.push({ name: classes[at] as string, amount, pictures: await readSome(train, some, pixelLimit) });
+    rows.push({ name: classes[at], amount, pictures: await readSome(train, some, pixelLimit) });
   }
   return rows;
 }
@@ -218,5 +218,5 @@ async function readSome(images: ImageCollection, indices: readonly number[], pix
 /** At most `most` of some numbers, evenly spread. */
 function spread(numbers: readonly number[], most: number): number[] {
   const length = Math.min(numbers.length, most);
-  return Array.from({ length }, (_, at) => numbers[Math.floor(((at + 0.5) * numbers.length) / length)] as number);
+  return Array.from({ length }, (_, at) => numbers[Math.floor(((at + 0.5) * numbers.length) / length)]);
 }

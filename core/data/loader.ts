@@ -103,7 +103,7 @@ export async function* loadBatches(
       }
       const crops = (await waiting.shift()) as TrainingCrop[];
       reportFailures(crops, unreadable);
-      const batch = normaliseViews(crops, views, memory[step % 2] as ViewBatch);
+      const batch = normaliseViews(crops, views, memory[step % 2]);
       for (const { rgb } of crops) decoders.reuse(rgb);
       yield batch; // the batches after it are read meanwhile
     }

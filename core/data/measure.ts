@@ -48,7 +48,7 @@ export async function measureLoader(
   const cpu = process.cpuUsage(cpuStart);
   const timed = seconds.slice(WARM_UP);
   const total = timed.reduce((sum, time) => sum + time, 0);
-  const median = [...timed].sort((a, b) => a - b)[timed.length >> 1] as number;
+  const median = [...timed].sort((a, b) => a - b)[timed.length >> 1];
   return {
     loader: PROGRAM,
     threads: threads ?? usualThreads(),

@@ -30,9 +30,9 @@ function lookUp<T extends Float32Array | Float64Array>(
   result: T,
 ): void {
   for (let i = 0; i < bytes.length; i += 3) {
-    result[i] = first[bytes[i] as number] as number;
-    result[i + 1] = second[bytes[i + 1] as number] as number;
-    result[i + 2] = third[bytes[i + 2] as number] as number;
+    result[i] = first[bytes[i]];
+    result[i + 1] = second[bytes[i + 1]];
+    result[i + 2] = third[bytes[i + 2]];
   }
 }
 
@@ -60,8 +60,8 @@ function pairs(): Tables<Float64Array> {
 function pairsOf(first: Float32Array, second: Float32Array): Float64Array {
   const numbers = new Float32Array(2 * 65536);
   for (let pair = 0; pair < 65536; pair++) {
-    numbers[2 * pair] = first[pair & 255] as number;
-    numbers[2 * pair + 1] = second[pair >> 8] as number;
+    numbers[2 * pair] = first[pair & 255];
+    numbers[2 * pair + 1] = second[pair >> 8];
   }
   return new Float64Array(numbers.buffer);
 }

@@ -55,8 +55,8 @@ export function permutation(count: number, stream: RandomStream) {
       let low = value & lowMask;
       let high = (value >>> lowBits) & highMask;
       for (let done = 0, round = first; done < ROUNDS; done++, round += direction) {
-        if (round % 2 === 0) low ^= hash(high, keys[round] as number) & lowMask;
-        else high ^= hash(low, keys[round] as number) & highMask;
+        if (round % 2 === 0) low ^= hash(high, keys[round]) & lowMask;
+        else high ^= hash(low, keys[round]) & highMask;
       }
       value = high * 2 ** lowBits + low;
     } while (value >= count);

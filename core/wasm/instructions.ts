@@ -31,8 +31,8 @@ export class Variables<Name extends string> {
   }
 
   /** Several of one type. */
-  declareAll<Count extends number>(type: ValueType, count: Count): Locals<Count> {
-    return Array.from({ length: count }, () => this.declare(type)) as Locals<Count>;
+  declareAll(type: ValueType, count: number): Local[] {
+    return Array.from({ length: count }, () => this.declare(type));
   }
 
   declare(type: ValueType): Local {
@@ -40,11 +40,6 @@ export class Variables<Name extends string> {
     return local(this.parameters + this.locals.length - 1);
   }
 }
-
-/** So many variables, as a tuple. */
-type Locals<Count extends number, Made extends Local[] = []> = Made['length'] extends Count
-  ? Made
-  : Locals<Count, [...Made, Local]>;
 
 function local(index: number): Local {
   const place = unsigned(index);

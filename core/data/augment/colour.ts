@@ -24,9 +24,9 @@ export function equalize(picture: Picture): Picture {
     if (step === 0) return (value) => value; // one value alone, or too few pixels
     const below = new Uint32Array(257);
     for (let value = 0; value < 256; value++) {
-      below[value + 1] = (below[value] as number) + (histogram[value] as number);
+      below[value + 1] = below[value] + histogram[value];
     }
-    return (value) => clip(((below[value] as number) + (step >> 1)) / step);
+    return (value) => clip((below[value] + (step >> 1)) / step);
   });
 }
 
@@ -46,7 +46,7 @@ export function contrast(picture: Picture, factor: number): Picture {
   const { rgb, width, height } = picture;
   let sum = 0;
   for (let at = 0; at < rgb.length; at += 3) {
-    sum += luma(rgb[at] as number, rgb[at + 1] as number, rgb[at + 2] as number);
+    sum += luma(rgb[at], rgb[at + 1], rgb[at + 2]);
   }
   const mean = Math.floor(sum / (width * height) + 0.5);
   const blend = blendWith(factor);
@@ -58,7 +58,7 @@ export function saturation({ rgb, width, height }: Picture, factor: number): Pic
   const blend = blendWith(factor);
   const result = new Uint8Array(rgb.length);
   for (let at = 0; at < rgb.length; at += 3) {
-    const [red, green, blue] = [rgb[at] as number, rgb[at + 1] as number, rgb[at + 2] as number];
+    const [red, green, blue] = [rgb[at], rgb[at + 1], rgb[at + 2]];
     const grey = luma(red, green, blue);
     result[at] = blend(grey, red);
     result[at + 1] = blend(grey, green);
@@ -74,7 +74,7 @@ export function sharpness({ rgb, width, height }: Picture, factor: number): Pict
   const row = 3 * width;
   for (let y = 1; y < height - 1; y++) {
     for (let at = y * row + 3; at < (y + 1) * row - 3; at++) {
-      const centre = rgb[at] as number;
+      const centre = rgb[at];
       const sum = sumOf3(rgb, at - row) + sumOf3(rgb, at) + sumOf3(rgb, at + row) + 4 * centre;
       result[at] = blend(Math.floor((2 * sum + 13) / 26), centre);
     }
@@ -84,7 +84,7 @@ export function sharpness({ rgb, width, height }: Picture, factor: number): Pict
 
 /** The sum of a value and those of the pixels beside it. */
 function sumOf3(rgb: Uint8Array, at: number): number {
-  return (rgb[at - 3] as number) + (rgb[at] as number) + (rgb[at + 3] as number);
+  return rgb[at - 3] + rgb[at] + rgb[at + 3];
 }
 
 /**
@@ -97,7 +97,7 @@ export function hue({ rgb, width, height }: Picture, turn: number): Picture {
   const result = new Uint8Array(rgb.length);
   const parts = new Uint8Array(4);
   for (let at = 0; at < rgb.length; at += 3) {
-    const [red, green, blue] = [rgb[at] as number, rgb[at + 1] as number, rgb[at + 2] as number];
+    const [red, green, blue] = [rgb[at], rgb[at + 1], rgb[at + 2]];
     const most = Math.max(red, green, blue);
     const range = most - Math.min(red, green, blue);
     const saturation = range === 0 ? 0 : Math.trunc(Math.fround(range / most) * 255);
@@ -118,7 +118,7 @@ function hueOf(red: number, green: number, blue: number, most: number, range: nu
 }
 
 /** For each sixth of the circle, which of value, p, q and t (see below) red, green and blue are. */
-const PLACES = [0, 3, 1, 2, 0, 1, 1, 0, 3, 1, 2, 0, 3, 1, 0, 0, 1, 2] as const;
+const PLACES = [0, 3, 1, 2, 0, 1, 1, 0, 3, 1, 2, 0, 3, 1, 0, 0, 1, 2];
 
 /** @param parts memory for four values */
 function setColour(rgb: Uint8Array, at: number, hue: number, saturation: number, value: number, parts: Uint8Array) {
@@ -130,13 +130,13 @@ function setColour(rgb: Uint8Array, at: number, hue: number, saturation: number,
   parts[2] = Math.round(value * (1 - Math.fround(pale * part)));
   parts[3] = Math.round(value * (1 - pale * (1 - part)));
   const from = 3 * (sixth % 6);
-  for (let channel = 0; channel < 3; channel++) rgb[at + channel] = parts[PLACES[from + channel] as number] as number;
+  for (let channel = 0; channel < 3; channel++) rgb[at + channel] = parts[PLACES[from + channel]];
 }
 
 /** Changes each value by itself. @param map to 0 to 255 */
 export function mapValues({ rgb, width, height }: Picture, map: (value: number) => number): Picture {
   const table = tableOf(map);
-  return { rgb: rgb.map((value) => table[value] as number), width, height };
+  return { rgb: rgb.map((value) => table[value]), width, height };
 }
 
 /** @param mapOf given how often each value is in a channel, what becomes of each */
@@ -147,9 +147,9 @@ function mapChannels(
   const result = new Uint8Array(rgb.length);
   for (let channel = 0; channel < 3; channel++) {
     const histogram = new Uint32Array(256);
-    for (let at = channel; at < rgb.length; at += 3) (histogram[rgb[at] as number] as number)++;
+    for (let at = channel; at < rgb.length; at += 3) histogram[rgb[at]]++;
     const table = tableOf(mapOf(histogram));
-    for (let at = channel; at < rgb.length; at += 3) result[at] = table[rgb[at] as number] as number;
+    for (let at = channel; at < rgb.length; at += 3) result[at] = table[rgb[at]];
   }
   return { rgb: result, width, height };
 }
@@ -176,7 +176,7 @@ function blendWith(factor: number): (from: number, to: number) => number {
   const single = Math.fround(factor);
   const steps = Float32Array.from({ length: 511 }, (_, at) => single * (at - 255));
   return (from, to) => {
-    const value = Math.fround(from + (steps[to - from + 255] as number));
+    const value = Math.fround(from + steps[to - from + 255]);
     if (value <= 0) return 0;
     return value >= 255 ? 255 : Math.trunc(value);
   };

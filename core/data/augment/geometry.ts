@@ -13,9 +13,9 @@ export function flip({ rgb, width, height }: Picture): Picture {
   for (let at = 0; at < rgb.length; at += 3) {
     const x = (at / 3) % width;
     const from = at + 3 * (width - 1 - 2 * x);
-    result[at] = rgb[from] as number;
-    result[at + 1] = rgb[from + 1] as number;
-    result[at + 2] = rgb[from + 2] as number;
+    result[at] = rgb[from];
+    result[at + 1] = rgb[from + 1];
+    result[at + 2] = rgb[from + 2];
   }
   return { rgb: result, width, height };
 }
@@ -77,13 +77,7 @@ function interpolate({ rgb, width, height }: Picture, x: number, y: number, resu
 }
 
 function alongRow(rgb: Uint8Array, start: number, x0: number, x1: number, x2: number, x3: number, d: number): number {
-  return cubic(
-    rgb[start + x0] as number,
-    rgb[start + x1] as number,
-    rgb[start + x2] as number,
-    rgb[start + x3] as number,
-    d,
-  );
+  return cubic(rgb[start + x0], rgb[start + x1], rgb[start + x2], rgb[start + x3], d);
 }
 
 /** Between v1 (d = 0) and v2 (d = 1). */

@@ -49,7 +49,7 @@ export function randomChanges(picture: Picture, settings: ChangeSettings, stream
     () => saturation(result, colour),
     () => hue(result, turn),
   ];
-  if (jitter > 0 && isJittered) for (const at of order) result = (changes[at] as () => Picture)();
+  if (jitter > 0 && isJittered) for (const at of order) result = changes[at]();
   if (jitter > 0 && isGrey) result = saturation(result, 0);
   if (isBlurred) result = gaussianBlur(result, sigma);
   return isSolarized ? solarize(result, SOLARIZED_FROM) : result;

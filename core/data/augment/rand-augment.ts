@@ -65,7 +65,7 @@ export function randAugment(
 ): Picture {
   let result = picture;
   for (let layer = 0; layer < LAYERS; layer++) {
-    const operation = OPERATIONS[stream.pick(NAMES)] as Operation;
+    const operation = OPERATIONS[stream.pick(NAMES)];
     const isApplied = stream.chance(PROBABILITY);
     const drawn = magnitude + deviation * stream.normal();
     const part = Math.max(0, Math.min(STRONGEST, drawn)) / STRONGEST;

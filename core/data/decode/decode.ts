@@ -85,9 +85,9 @@ async function floatPicture(image: Sharp, { colours, alpha }: FloatBands): Promi
   let [least, most] = [0, 1];
   for (let pixel = 0; pixel < width * height; pixel++) {
     const from = pixel * channels;
-    const cover = alpha ? (values[from + colours] as number) : 1;
+    const cover = alpha ? values[from + colours] : 1;
     for (let colour = 0; colour < 3; colour++) {
-      const value = values[from + Math.min(colour, colours - 1)] as number;
+      const value = values[from + Math.min(colour, colours - 1)];
       if (!(value >= least)) least = value;
       if (!(value <= most)) most = value;
       rgb[pixel * 3 + colour] = Math.round((value * cover + 1 - cover) * 255);

@@ -25,7 +25,7 @@ interface Segment {
 /** The segments of a file up to its end or to the first damage; what follows a scan's header is passed over. */
 function* segmentsOf(bytes: Uint8Array): Generator<Segment> {
   for (let at = 2; at + 1 < bytes.length; at++) {
-    const marker = bytes[at + 1] as number;
+    const marker = bytes[at + 1];
     const isMarker = bytes[at] === 0xff && marker !== 0 && marker !== 0xff && !(marker >= 0xd0 && marker <= 0xd7);
     if (!isMarker) continue; // compressed data, and marks in them
     if (marker === MARKERS.end) return yield { marker, content: bytes.subarray(0, 0) };

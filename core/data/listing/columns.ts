@@ -45,10 +45,10 @@ export class Chain<List extends { readonly length: number }> {
     let low = 0;
     for (let high = this.#ends.length - 1; low < high; ) {
       const middle = (low + high) >> 1;
-      if (index < (this.#ends[middle] as number)) high = middle;
+      if (index < this.#ends[middle]) high = middle;
       else low = middle + 1;
     }
-    return { list: this.lists[low] as List, first: this.#ends[low - 1] ?? 0, end: this.#ends[low] as number };
+    return { list: this.lists[low], first: this.#ends[low - 1] ?? 0, end: this.#ends[low] };
   }
 }
 

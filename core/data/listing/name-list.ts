@@ -22,7 +22,7 @@ export async function readFileList(list: string): Promise<{ names: string[]; byt
   const missing: string[] = [];
   const leftOut = new LeftOut();
   await statAll(paths, (found, index) => {
-    const name = named[index] as string;
+    const name = named[index];
     const kind = found && kindOf(found);
     if (kind) return leftOut.add('name', `that of ${kind}`, name);
     if (!found) missing.push(name);

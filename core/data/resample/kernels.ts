@@ -41,12 +41,12 @@ export function acrossRows(): WasmFunction {
   const [high, low, pixels] = variables.declareAll('v128', 3);
   const sums = Array.from({ length: ROW_BLOCK }, () => declareSums(variables));
   const addresses = variables.declareAll('i32', 4);
-  const [first, second, third, fourth] = sums.map(rounded) as [Code, Code, Code, Code];
+  const [first, second, third, fourth] = sums.map(rounded);
 
   const pixel = sequence(
     from.set(i32.add(source.get, i32.load(entry.get))),
     ...addresses.map((address, row) =>
-      address.set(row === 0 ? from.get : i32.add((addresses[row - 1] as Local).get, sourceStride.get)),
+      address.set(row === 0 ? from.get : i32.add(addresses[row - 1].get, sourceStride.get)),
     ),
     entry.add(4),
     ...sums.flatMap((sum) => [sum.high.set(v128.zero), sum.low.set(v128.zero)]),
@@ -56,9 +56,9 @@ export function acrossRows(): WasmFunction {
         high.set(v128.loadSplat(entry.get)),
         low.set(v128.loadSplat(entry.get, 4)),
         ...sums.flatMap((sum, row) => [
-          pixels.set(v128.shuffle(v128.loadDouble((addresses[row] as Local).get), v128.zero, PAIR_OF_PIXELS)),
+          pixels.set(v128.shuffle(v128.loadDouble(addresses[row].get), v128.zero, PAIR_OF_PIXELS)),
           add(sum, pixels, high, low),
-          (addresses[row] as Local).add(6),
+          addresses[row].add(6),
         ]),
         entry.add(8),
         left.add(-1),

@@ -91,10 +91,10 @@ function downThenAcross(machine: Machine, { picture, box, across, down }: Task):
   const strip = machine.reserve((Math.min(stripRows, down.last) + down.taps) * sourceStride);
   const result = machine.reserve((rows + ROW_BLOCK) * stride);
   for (let row = 0; row < rows; ) {
-    const first = down.starts[row] as number;
+    const first = down.starts[row];
     let end = row + 1;
-    while (end < rows && (down.starts[end] as number) + down.taps - first <= stripRows) end++;
-    const last = Math.min(down.last, (down.starts[end - 1] as number) + down.taps);
+    while (end < rows && down.starts[end] + down.taps - first <= stripRows) end++;
+    const last = Math.min(down.last, down.starts[end - 1] + down.taps);
     putRows(machine, strip, picture, box.top + first, last - first);
     downColumns(
       strip - first * sourceStride + (box.left + across.first) * 3,
@@ -138,9 +138,9 @@ function writeEntries(machine: Machine, weights: Weights, shift: number, unit: n
   const lowMask = (1 << LOW_BITS) - 1;
   let at = 0;
   for (let result = 0; result < starts.length; result++) {
-    words[at++] = ((starts[result] as number) + shift) * unit;
+    words[at++] = (starts[result] + shift) * unit;
     for (let tap = result * taps; tap < (result + 1) * taps; tap += 2) {
-      const [one, other] = [values[tap] as number, values[tap + 1] as number];
+      const [one, other] = [values[tap], values[tap + 1]];
       words[at++] = ((one >> LOW_BITS) & 0xffff) | ((other >> LOW_BITS) << 16);
       words[at++] = (one & lowMask) | ((other & lowMask) << 16);
     }

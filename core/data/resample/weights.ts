@@ -44,14 +44,14 @@ export function axisWeights(kind: Interpolation, length: number, size: number, f
   const middles = Float64Array.from({ length: count }, (_, result) => (from + result + 0.5) * step);
   const starts = Int32Array.from(middles, (middle) => Math.max(0, Math.trunc(middle - support + 0.5)));
   const ends = Int32Array.from(middles, (middle) => Math.min(length, Math.trunc(middle + support + 0.5)));
-  const most = starts.reduce((most, start, result) => Math.max(most, (ends[result] as number) - start), 1);
+  const most = starts.reduce((most, start, result) => Math.max(most, ends[result] - start), 1);
   const taps = most + (most & 1);
   const values = new Int32Array(count * taps);
   const raw = new Float64Array(taps);
   for (let result = 0; result < count; result++) {
-    const start = starts[result] as number;
-    const needed = (ends[result] as number) - start;
-    const middle = middles[result] as number;
+    const start = starts[result];
+    const needed = ends[result] - start;
+    const middle = middles[result];
     let sum = 0;
     for (let at = 0; at < needed; at++) {
       const value = filter.weight((at + start - middle + 0.5) / widening);
@@ -59,9 +59,9 @@ export function axisWeights(kind: Interpolation, length: number, size: number, f
       sum += value;
     }
     for (let at = 0; at < needed; at++) {
-      const weight = ((raw[at] as number) / sum) * ONE;
+      const weight = (raw[at] / sum) * ONE;
       values[result * taps + at] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
     }
   }
-  return { starts, taps, values, first: starts[0] as number, last: ends.at(-1) as number };
+  return { starts, taps, values, first: starts[0], last: ends.at(-1) as number };
 }
