@@ -1,6 +1,6 @@
 import { RandomStream } from '../base/random.js';
 import type { ImageItem } from '../contract/data-sets.js';
-import { type ChangeSettings, randomChanges } from './augment/jitter.js';
+import { type ChangeSettings, randomChanges } from './augment/random.js';
 import type { CropBox, Picture } from './picture.js';
 import { readPicture } from './read-picture.js';
 import { resample } from './resample/resample.js';
@@ -57,10 +57,7 @@ export async function randomCrops(
   let at = 0;
   for (const { name, count, crop } of views) {
     for (let number = 0; number < count; number++) {
-      const stream =
-        at === 0
-          ? new RandomStream(seed, 'crop', ...counters)
-          : new RandomStream(seed, `crop/${name}`, number, ...counters);
+      const stream = new RandomStream(seed, at === 0 ? 'crop' : `crop/${name}/${number}`, ...counters);
       const rgb = cropOf(picture, crop, stream);
       result.set(rgb, at);
       at += rgb.length;

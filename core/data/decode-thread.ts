@@ -2,8 +2,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { reasonOf } from '../base/errors.js';
 import { Slots } from '../base/pool.js';
 import { randomCrops } from './crop.js';
-import { joinTurns } from './decode/turns.js';
 import type { CropAnswer, CropJob, ThreadData } from './decoders.js';
+import { joinTurns } from './read-picture.js';
 
 /*
  * What runs in a thread of `startDecoders`: crops one image after the other, in the order in which they are asked for.

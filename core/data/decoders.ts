@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { ByteGate } from '../base/pool.js';
 import type { ImageItem } from '../contract/data-sets.js';
 import { randomCrops, type View, viewBytes } from './crop.js';
-import { sharedTurns } from './decode/turns.js';
+import { sharedTurns } from './read-picture.js';
 
 /** Makes random crops. */
 export interface Decoders {

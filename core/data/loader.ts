@@ -186,14 +186,11 @@ function stepReader(
       chosen = others.integer(0, images.length - 1);
     }
     const examples = new Map(failures.map(({ name, reason }) => [name, `${name}: ${reason}`]));
-    const lines = [...examples.values()].slice(0, SHOWN);
-    throw new UserError(
-      `${REPLACEMENTS} images in a row of ${images.description} cannot be read\n    ${lines.join('\n    ')}`,
-      {
-        expected: 'images that can be read (JPEG, PNG, WebP, AVIF, GIF, TIFF)',
-        remedy: 'repair or remove them, or name other data',
-      },
-    );
+    const shown = [...examples.values()].slice(0, SHOWN).join('\n    ');
+    throw new UserError(`${REPLACEMENTS} images in a row of ${images.description} cannot be read\n    ${shown}`, {
+      expected: 'images that can be read (JPEG, PNG, WebP, AVIF, GIF, TIFF)',
+      remedy: 'repair or remove them, or name other data',
+    });
   };
   return async (step, count = batchSize) => {
     const epoch = Math.floor(step / steps);

@@ -6,8 +6,7 @@ import { RandomStream } from '../../core/base/random.js';
 import { gaussianBlur } from '../../core/data/augment/blur.js';
 import { brightness, contrast, hue, saturation } from '../../core/data/augment/colour.js';
 import { flip } from '../../core/data/augment/geometry.js';
-import { randomChanges } from '../../core/data/augment/jitter.js';
-import { OPERATIONS, randAugment, readRandAugment } from '../../core/data/augment/rand-augment.js';
+import { OPERATIONS, randAugment, randomChanges, readRandAugment } from '../../core/data/augment/random.js';
 import type { Picture } from '../../core/data/picture.js';
 import { FIXTURES } from '../helpers/paths.js';
 

@@ -37,7 +37,7 @@ const PASSED_OVER: readonly [endings: string, noun: string, reason: string][] = 
 
 const REASONS = new Map(
   PASSED_OVER.flatMap(([endings, noun, reason]) =>
-    endings.split(' ').map((ending): [string, { noun: string; reason: string }] => [ending, { noun, reason }]),
+    endings.split(' ').map((ending) => [ending, { noun, reason }] as const),
   ),
 );
 

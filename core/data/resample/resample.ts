@@ -30,7 +30,9 @@ export function resample(picture: Picture, { interpolation, box, width, height, 
   const down = axisWeights(interpolation, box.height, height, top, rows);
   machine ??= new Machine();
   machine.clear();
-  const way = goesDownFirst(box, width, height) ? downThenAcross : acrossThenDown;
+  // Pillow 13 goes down first where more than twice as many rows as columns fall away; before, it never did.
+  const isDownFirst = box.height > height && box.height - height > 2 * (box.width - width);
+  const way = isDownFirst ? downThenAcross : acrossThenDown;
   const address = way(machine, { picture, box, across, down });
   const stride = strideOf(columns);
   const pixels = new Uint8Array(rows * columns * 3);
@@ -39,11 +41,6 @@ export function resample(picture: Picture, { interpolation, box, width, height, 
     pixels.set(result.subarray(row * stride, row * stride + columns * 3), row * columns * 3);
   }
   return pixels;
-}
-
-/** Pillow 13 goes down first where more than twice as many rows as columns fall away; before, it never did. */
-function goesDownFirst(box: CropBox, width: number, height: number): boolean {
-  return box.height > height && box.height - height > 2 * (box.width - width);
 }
 
 interface Task {
@@ -134,7 +131,7 @@ function entryBytes({ taps }: Weights): number {
 function writeEntries(machine: Machine, weights: Weights, shift: number, unit: number): number {
   const { starts, taps, values } = weights;
   const address = machine.reserve(starts.length * entryBytes(weights));
-  const words = machine.words(address, starts.length * (1 + taps));
+  const words = new Int32Array(machine.kernels.memory.buffer, address, starts.length * (1 + taps));
   const lowMask = (1 << LOW_BITS) - 1;
   let at = 0;
   for (let result = 0; result < starts.length; result++) {
@@ -185,10 +182,6 @@ class Machine {
 
   bytes(address: number, length: number): Uint8Array {
     return new Uint8Array(this.kernels.memory.buffer, address, length);
-  }
-
-  words(address: number, length: number): Int32Array {
-    return new Int32Array(this.kernels.memory.buffer, address, length);
   }
 }
 

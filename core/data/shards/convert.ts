@@ -1,9 +1,8 @@
 import sharp from 'sharp';
 import type { ImageItem } from '../../contract/data-sets.js';
 import { formatOf } from '../decode/decode.js';
-import { decodeTogether } from '../decode/turns.js';
 import type { Picture } from '../picture.js';
-import { bytesOf, decodeBytes, isFile } from '../read-picture.js';
+import { bytesOf, decodeBytes, decodeTogether, isFile } from '../read-picture.js';
 import { resample } from '../resample/resample.js';
 import { extensionOf } from './tar-write.js';
 
