@@ -41,7 +41,8 @@ export function viewBytes(views: readonly View[]): number {
 }
 
 /**
- * The crops of an image for all views, decoded once. The first crop of the first view is drawn from the stream
+ * The crops of an image for all views, decoded once: each a random resized crop, bilinear with antialiasing (the
+ * reference's), then the changes that the settings ask for. The first crop of the first view is drawn from the stream
  * ('crop', ...counters), others from ('crop/VIEW', number, ...counters): a view more leaves those before it as they were.
  * @returns RGB, one after the other: [S, S, 3] for each crop of each view
  * @throws Error if the image cannot be read; its message is the reason, in one line
@@ -58,20 +59,14 @@ export async function randomCrops(
   for (const { name, count, crop } of views) {
     for (let number = 0; number < count; number++) {
       const stream = new RandomStream(seed, at === 0 ? 'crop' : `crop/${name}/${number}`, ...counters);
-      const rgb = cropOf(picture, crop, stream);
-      result.set(rgb, at);
+      const { imageSize, cropScale, cropAspect } = crop;
+      const box = randomCropBox(picture.width, picture.height, cropScale, cropAspect, stream);
+      const rgb = square(picture, box, imageSize);
+      result.set(randomChanges({ rgb, width: imageSize, height: imageSize }, crop, stream).rgb, at);
       at += rgb.length;
     }
   }
   return result;
-}
-
-/** A random resized crop, bilinear with antialiasing (the reference's), then the changes that the settings ask for. */
-function cropOf(picture: Picture, settings: CropSettings, stream: RandomStream): Uint8Array {
-  const { imageSize, cropScale, cropAspect } = settings;
-  const box = randomCropBox(picture.width, picture.height, cropScale, cropAspect, stream);
-  const rgb = square(picture, box, imageSize);
-  return randomChanges({ rgb, width: imageSize, height: imageSize }, settings, stream).rgb;
 }
 
 /**

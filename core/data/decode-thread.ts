@@ -34,12 +34,11 @@ function closeIfDone(left: number): void {
 async function crop({ id, source, counters, into }: CropJob): Promise<void> {
   if (isClosing) return;
   const item = { name: '', source: typeof source === 'string' ? source : async () => source };
-  const answer: CropAnswer = await randomCrops(item, views, seed, counters).then(
-    (rgb) => {
-      into.set(rgb);
-      return { id };
-    },
-    (error: unknown) => ({ id, reason: reasonOf(error) }),
-  );
+  const answer: CropAnswer = { id };
+  try {
+    into.set(await randomCrops(item, views, seed, counters));
+  } catch (error) {
+    answer.reason = reasonOf(error);
+  }
   parentPort?.postMessage(answer);
 }

@@ -121,12 +121,8 @@ function startWorker(settings: DecoderSettings) {
     waiting.clear();
   };
   worker.on('error', (error) => fail('failed', error));
-  const ended = new Promise<void>((resolve) => {
-    worker.on('exit', () => {
-      fail('ended');
-      resolve();
-    });
-  });
+  worker.on('exit', () => fail('ended'));
+  const ended = new Promise((resolve) => worker.on('exit', resolve));
   worker.on('message', ({ id, reason }: CropAnswer) => {
     const asked = waiting.get(id);
     waiting.delete(id);

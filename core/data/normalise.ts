@@ -24,11 +24,8 @@ export function toNormalised(images: readonly Uint8Array[], result?: Float32Arra
 /** By colour, or by pair of colours, what each byte or pair of bytes becomes. */
 type Tables<T> = readonly [first: T, second: T, third: T];
 
-function lookUp<T extends Float32Array | Float64Array>(
-  bytes: Uint8Array | Uint16Array,
-  [first, second, third]: Tables<T>,
-  result: T,
-): void {
+function lookUp<T extends Float32Array | Float64Array>(bytes: Uint8Array | Uint16Array, tables: Tables<T>, result: T) {
+  const [first, second, third] = tables;
   for (let i = 0; i < bytes.length; i += 3) {
     result[i] = first[bytes[i]];
     result[i + 1] = second[bytes[i + 1]];

@@ -133,17 +133,17 @@ function setColour(rgb: Uint8Array, at: number, hue: number, saturation: number,
   for (let channel = 0; channel < 3; channel++) rgb[at + channel] = parts[PLACES[from + channel]];
 }
 
-/** Changes each value by itself. @param map to 0 to 255 */
-export function mapValues({ rgb, width, height }: Picture, map: (value: number) => number): Picture {
+/** What becomes of a value, 0 to 255. */
+type ValueMap = (value: number) => number;
+
+/** Changes each value by itself. */
+export function mapValues({ rgb, width, height }: Picture, map: ValueMap): Picture {
   const table = tableOf(map);
   return { rgb: rgb.map((value) => table[value]), width, height };
 }
 
 /** @param mapOf given how often each value is in a channel, what becomes of each */
-function mapChannels(
-  { rgb, width, height }: Picture,
-  mapOf: (histogram: Uint32Array) => (value: number) => number,
-): Picture {
+function mapChannels({ rgb, width, height }: Picture, mapOf: (histogram: Uint32Array) => ValueMap): Picture {
   const result = new Uint8Array(rgb.length);
   for (let channel = 0; channel < 3; channel++) {
     const histogram = new Uint32Array(256);
@@ -154,7 +154,7 @@ function mapChannels(
   return { rgb: result, width, height };
 }
 
-function tableOf(map: (value: number) => number): Uint8Array {
+function tableOf(map: ValueMap): Uint8Array {
   return Uint8Array.from({ length: 256 }, (_, value) => map(value));
 }
 

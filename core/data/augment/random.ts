@@ -120,16 +120,12 @@ function enhancement(part: number, sign: number): number {
  * cut to 0 to 10 (timm's RandAugment with its increasing operations, bicubic, filled with the mean colour). Everything is
  * drawn whether it is used or not.
  */
-export function randAugment(
-  picture: Picture,
-  { magnitude, deviation }: RandAugmentSettings,
-  stream: RandomStream,
-): Picture {
+export function randAugment(picture: Picture, settings: RandAugmentSettings, stream: RandomStream): Picture {
   let result = picture;
   for (let layer = 0; layer < LAYERS; layer++) {
     const operation = OPERATIONS[stream.pick(NAMES)];
     const isApplied = stream.chance(PROBABILITY);
-    const drawn = magnitude + deviation * stream.normal();
+    const drawn = settings.magnitude + settings.deviation * stream.normal();
     const part = Math.max(0, Math.min(STRONGEST, drawn)) / STRONGEST;
     const sign = stream.chance(0.5) ? -1 : 1;
     if (isApplied) result = operation(result, part, sign);

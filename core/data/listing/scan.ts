@@ -132,12 +132,9 @@ const SLOW_MS = 100;
 /**
  * What the system says of files, links followed; null where there is none. They are asked for one after the other, which
  * takes a fifth of the time of promises, unless the disk is so slow that waiting for it counts.
- * @param take takes it, with the place of the file in `paths`
+ * @param use is given it, with the place of the file in `paths`
  */
-export async function statAll(
-  paths: readonly string[],
-  take: (found: Stats | null, at: number) => void,
-): Promise<void> {
+export async function statAll(paths: readonly string[], use: (found: Stats | null, at: number) => void): Promise<void> {
   let isSlow = false;
   for (let from = 0; from < paths.length; from += FILES_PER_TURN) {
     const part = paths.slice(from, from + FILES_PER_TURN);
@@ -146,7 +143,7 @@ export async function statAll(
       ? await Promise.all(part.map((path) => stat(systemPath(path)).catch(() => null)))
       : part.map(statNow);
     isSlow ||= performance.now() - started > SLOW_MS;
-    for (const [at, stats] of found.entries()) take(stats, from + at);
+    for (const [at, stats] of found.entries()) use(stats, from + at);
     await setImmediate(); // lets signals and progress through
   }
 }
