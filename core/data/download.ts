@@ -88,10 +88,8 @@ export async function downloadDataSet(task: DataDownload): Promise<DownloadSumma
   return { ...summary, argument: await locate(dataSet, folder) };
 }
 
-interface NamedFile extends OriginFile {
-  /** What it is called in the folder. */
-  name: string;
-}
+/** With what it is called in the folder. */
+type NamedFile = OriginFile & { name: string };
 
 /** @throws UserError with the page and terms where there is nothing that could be fetched */
 function remoteFiles({ dataSet, folder, mirror }: DataDownload): NamedFile[] {

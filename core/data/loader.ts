@@ -162,11 +162,8 @@ function reportFailures(crops: readonly TrainingCrop[], unreadable: UnreadableIm
 }
 
 /** What reads the first crops of a step, counted from 0, in the order of their positions. */
-function stepReader(
-  images: ImageCollection,
-  { seed, batchSize, shuffleBuffer }: BatchSettings,
-  decoders: Decoders,
-): (step: number, count?: number) => Promise<TrainingCrop[]> {
+function stepReader(images: ImageCollection, settings: BatchSettings, decoders: Decoders) {
+  const { seed, batchSize, shuffleBuffer } = settings;
   const steps = stepsPerEpoch(images.length, batchSize);
   const orderOf = epochOrders(seed, images.length, shuffleBuffer);
   /** The crops at a position; where its image cannot be read, of another image drawn for this position. */
@@ -192,7 +189,7 @@ function stepReader(
       remedy: 'repair or remove them, or name other data',
     });
   };
-  return async (step, count = batchSize) => {
+  return async (step: number, count = batchSize): Promise<TrainingCrop[]> => {
     const epoch = Math.floor(step / steps);
     const first = (step % steps) * batchSize;
     return Promise.all(Array.from({ length: Math.min(count, batchSize) }, (_, at) => readPosition(epoch, first + at)));

@@ -4,7 +4,6 @@
  * a module that is not valid.
  */
 
-/** Instructions. */
 export type Code = readonly number[];
 export type ValueType = 'i32' | 'v128';
 
@@ -30,7 +29,6 @@ export class Variables<Name extends string> {
     this.given = Object.fromEntries(parameters.map((name, index) => [name, local(index)])) as Record<Name, Local>;
   }
 
-  /** Several of one type. */
   declareAll(type: ValueType, count: number): Local[] {
     return Array.from({ length: count }, () => this.declare(type));
   }

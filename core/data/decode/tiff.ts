@@ -7,15 +7,7 @@ export interface FloatBands {
 }
 
 /** Tags (TIFF 6.0) that tell of bands. */
-const TAGS = {
-  bits: 258,
-  compression: 259,
-  colours: 262,
-  bands: 277,
-  extra: 338,
-  sample: 339,
-  subsampling: 530,
-} as const;
+const TAGS = { bits: 258, compression: 259, colours: 262, bands: 277, extra: 338, sample: 339, subsampling: 530 };
 /** Bands of colour by PhotometricInterpretation. */
 const COLOURS: Readonly<Record<number, number>> = { 0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3 };
 const YCBCR = 6;

@@ -5,7 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 import { explainSystemError } from '../../base/errors.js';
 import { nameFromBytes, shownName, systemPath } from '../../base/file-names.js';
 import type { FolderRecord, FolderRecords } from './kept.js';
-import { isImage, LeftOut, type LeftOutGroup, passedOver, setAside } from './kinds.js';
+import { isImage, LeftOut, passedOver, setAside } from './kinds.js';
 
 export interface ScanOptions {
   /** Records of an earlier time: a folder that has not changed since is not listed again. */
@@ -66,25 +66,15 @@ export interface Wanted {
   passedOver(name: string): { noun: string; reason: string } | undefined;
 }
 
-/** What lies in a folder. Links count as what they lead to. */
-export interface FolderContent {
-  /** The folders in it, in the order of their names. */
-  folders: string[];
-  /** The files in it that are wanted, in the order of their names. */
-  files: string[];
-  /** What may hold pictures and is not taken. */
-  leftOut: LeftOutGroup[];
-  /** Whether some link leads nowhere: it may lead somewhere later, and the folder will not have changed. */
-  hasBrokenLinks: boolean;
-}
-
 const IMAGES: Wanted = { wants: isImage, passedOver };
 
 /**
- * Looks into a folder: for images, if nothing else is said.
+ * Looks into a folder: for images, if nothing else is said. Links count as what they lead to.
+ * @returns `folders` in it and `files` that are wanted, in the order of their names; `leftOut`, what may hold pictures and is
+ * not taken; `hasBrokenLinks`: a link that leads nowhere may lead somewhere later, and the folder will not have changed
  * @throws Error of the system if it cannot be read
  */
-export async function lookInto(folder: string, wanted: Wanted = IMAGES): Promise<FolderContent> {
+export async function lookInto(folder: string, wanted: Wanted = IMAGES) {
   const folders: string[] = [];
   const files: string[] = [];
   const leftOut = new LeftOut();
