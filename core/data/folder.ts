@@ -152,11 +152,8 @@ function* partsOf(folder: string, prefix: string, records: FolderRecords): Gener
 
 function haveSizesChanged(files: Chain<PackedPart>): boolean {
   const step = Math.max(1, Math.floor(files.length / COMPARED));
-  for (let index = 0; index < files.length; index += step) {
-    const { path, bytes } = fileAt(files, index);
-    if ((statNow(path)?.size ?? 0) !== bytes) return true;
-  }
-  return false;
+  const compared = Array.from({ length: Math.ceil(files.length / step) }, (_, at) => fileAt(files, at * step));
+  return compared.some(({ path, bytes }) => (statNow(path)?.size ?? 0) !== bytes);
 }
 
 /** A file, and its path from what the user named. */

@@ -10,13 +10,14 @@ export function toNormalised(images: readonly Uint8Array[], result?: Float32Arra
   const values = images[0]?.length ?? 0;
   const length = images.length * values;
   const normalised = result?.length === length ? result : new Float32Array(length);
+  tables ??= makeTables();
   for (const [at, image] of images.entries()) {
     const isPaired = values % 6 === 0 && image.byteOffset % 2 === 0 && normalised.byteOffset % 8 === 0;
     const place = normalised.subarray(at * values, (at + 1) * values);
     if (isPaired) {
       const bytes = new Uint16Array(image.buffer, image.byteOffset, values / 2);
-      lookUp(bytes, pairs(), new Float64Array(place.buffer, place.byteOffset, values / 2));
-    } else lookUp(image, tables(), place);
+      lookUp(bytes, tables.pairs, new Float64Array(place.buffer, place.byteOffset, values / 2));
+    } else lookUp(image, tables.bytes, place);
   }
   return normalised;
 }
@@ -24,8 +25,8 @@ export function toNormalised(images: readonly Uint8Array[], result?: Float32Arra
 /** By colour, or by pair of colours, what each byte or pair of bytes becomes. */
 type Tables<T> = readonly [first: T, second: T, third: T];
 
-function lookUp<T extends Float32Array | Float64Array>(bytes: Uint8Array | Uint16Array, tables: Tables<T>, result: T) {
-  const [first, second, third] = tables;
+function lookUp<T extends Float32Array | Float64Array>(bytes: Uint8Array | Uint16Array, colours: Tables<T>, result: T) {
+  const [first, second, third] = colours;
   for (let i = 0; i < bytes.length; i += 3) {
     result[i] = first[bytes[i]];
     result[i + 1] = second[bytes[i + 1]];
@@ -33,24 +34,18 @@ function lookUp<T extends Float32Array | Float64Array>(bytes: Uint8Array | Uint1
   }
 }
 
-let byByte: Tables<Float32Array> | undefined;
-let byPair: Tables<Float64Array> | undefined;
-
-function tables(): Tables<Float32Array> {
-  const tableOf = (colour: 0 | 1 | 2) =>
-    Float32Array.from({ length: 256 }, (_, value) => (value / 255 - MEAN[colour]) / STD[colour]);
-  byByte ??= [tableOf(0), tableOf(1), tableOf(2)];
-  return byByte;
-}
+let tables: ReturnType<typeof makeTables> | undefined;
 
 /**
- * For two bytes at a time, in a third of the time: two pixels are the pairs red and green, blue and red, green and blue, and
- * the two numbers of a pair are moved as one of twice their size. No machine that Node runs on begins with the larger end.
+ * `pairs` are for two bytes at a time, in a third of the time: two pixels are the pairs red and green, blue and red, green and
+ * blue, and the two numbers of a pair are moved as one of twice their size. No machine that Node runs on begins with the
+ * larger end.
  */
-function pairs(): Tables<Float64Array> {
-  const [red, green, blue] = tables();
-  byPair ??= [pairsOf(red, green), pairsOf(blue, red), pairsOf(green, blue)];
-  return byPair;
+function makeTables(): { bytes: Tables<Float32Array>; pairs: Tables<Float64Array> } {
+  const [red, green, blue] = MEAN.map((mean, colour) =>
+    Float32Array.from({ length: 256 }, (_, value) => (value / 255 - mean) / STD[colour]),
+  );
+  return { bytes: [red, green, blue], pairs: [pairsOf(red, green), pairsOf(blue, red), pairsOf(green, blue)] };
 }
 
 /** The two numbers of every pair of bytes, side by side; the first byte is the lower one. */

@@ -105,9 +105,8 @@ export function howToGet({ name, origin }: DataSet, folder: string): string | un
  */
 export async function openDataSet(dataSet: DataSet, place: string | null): Promise<OpenedDataSet> {
   const argument = await argumentOf(dataSet, place);
-  const openLabelled = dataSet.openLabelled?.bind(dataSet);
   try {
-    const labelled = openLabelled ? await askPlugin(() => openLabelled(argument)) : null;
+    const labelled = await askPlugin(async () => (await dataSet.openLabelled?.(argument)) ?? null);
     const images = labelled ? null : await askPlugin(() => dataSet.open(argument));
     return { dataSet, argument, labelled, images };
   } catch (error) {
@@ -119,10 +118,9 @@ export async function openDataSet(dataSet: DataSet, place: string | null): Promi
 }
 
 async function argumentOf(dataSet: DataSet, place: string | null): Promise<string | null> {
-  const locate = dataSet.locate?.bind(dataSet);
-  if (!locate || place === null) return place;
+  if (!dataSet.locate || place === null) return place;
   const isThere = (await stat(systemPath(place)).catch(() => null)) !== null;
-  const found = isThere ? await askPlugin(() => locate(place)) : null;
+  const found = isThere ? await askPlugin(async () => dataSet.locate?.(place) ?? null) : null;
   if (found !== null) return found;
   const remedy = howToGet(dataSet, place);
   throw new UserError(`the data set ${dataSet.name} is not in ${place}`, {

@@ -1,7 +1,7 @@
 import { RandomStream } from '../base/random.js';
 
 /** Where an image comes in an epoch: the index, in the data set, of the one at a position. */
-type EpochOrder = (position: number) => number;
+type Order = (position: number) => number;
 
 /** Steps of a permutation. Six of each half look random; four is the least that theory asks for. */
 const ROUNDS = 12;
@@ -22,7 +22,7 @@ export function epochOrders(
   seed: number,
   images: number,
   shuffleBuffer: number | null = null,
-): (epoch: number) => EpochOrder {
+): (epoch: number) => Order {
   return lastKept((epoch) => {
     if (shuffleBuffer === null || shuffleBuffer >= images) {
       return permutation(images, new RandomStream(seed, 'order', epoch)).at;
@@ -81,7 +81,7 @@ function mix(value: number): number {
 }
 
 /** Chunks in random order, shuffled in windows of `window` images. */
-function windowedOrder(seed: number, epoch: number, images: number, window: number): EpochOrder {
+function windowedOrder(seed: number, epoch: number, images: number, window: number): Order {
   const size = chunkSize(window);
   const chunks = Math.ceil(images / size);
   const chunkOrder = permutation(chunks, new RandomStream(seed, 'order/chunks', epoch));

@@ -29,7 +29,7 @@ export function resample(picture: Picture, { interpolation, box, width, height, 
   const across = axisWeights(interpolation, box.width, width, left, columns);
   const down = axisWeights(interpolation, box.height, height, top, rows);
   machine ??= new Machine();
-  machine.clear();
+  machine.used = 0;
   // Pillow 13 goes down first where more than twice as many rows as columns fall away; before, it never did.
   const isDownFirst = box.height > height && box.height - height > 2 * (box.width - width);
   const way = isDownFirst ? downThenAcross : acrossThenDown;
@@ -153,29 +153,25 @@ const PAGE = 65536;
 const SLACK = 64;
 
 /**
- * The WebAssembly module that scales pictures. What is put into its memory lies one after the other until `clear`; views
- * become useless when it grows, so that they are asked for when they are needed.
+ * The WebAssembly module that scales pictures. What is put into its memory lies one after the other; views become
+ * useless when it grows, so that they are asked for when they are needed.
  */
 class Machine {
   readonly kernels: Kernels;
-  #used = 0;
+  /** Bytes of the memory that are taken. */
+  used = 0;
 
   constructor() {
     const module = new WebAssembly.Module(assembleModule([acrossRows(), downColumns()]));
     this.kernels = new WebAssembly.Instance(module).exports as Kernels;
   }
 
-  /** Forgets all that was put into the memory. */
-  clear(): void {
-    this.#used = 0;
-  }
-
   /** Makes room. @returns its address, a multiple of 16 */
   reserve(bytes: number): number {
     const { memory } = this.kernels;
-    const address = this.#used;
-    this.#used = (address + bytes + SLACK + 15) & ~15;
-    const missing = this.#used - memory.buffer.byteLength;
+    const address = this.used;
+    this.used = (address + bytes + SLACK + 15) & ~15;
+    const missing = this.used - memory.buffer.byteLength;
     if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
     return address;
   }
