@@ -17,18 +17,14 @@ const slots = new Slots(4);
 let pending = 0;
 let isClosing = false;
 
-parentPort?.on('message', (job: CropJob | null) => {
+parentPort?.on('message', async (job: CropJob | null) => {
   isClosing ||= job === null;
   if (job) {
     pending++;
-    slots.run(() => crop(job)).finally(() => closeIfDone(--pending));
+    await slots.run(() => crop(job)).finally(() => pending--);
   }
-  closeIfDone(pending);
+  if (isClosing && pending === 0) parentPort?.close();
 });
-
-function closeIfDone(left: number): void {
-  if (isClosing && left === 0) parentPort?.close();
-}
 
 /** Crops an image, unless nobody waits for it any more. */
 async function crop({ id, source, counters, into }: CropJob): Promise<void> {

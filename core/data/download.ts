@@ -56,7 +56,6 @@ const fetchedSchema = z.object({
 });
 const recordSchema = z.object({ format: z.literal(FORMAT), files: z.record(z.string(), fetchedSchema) });
 
-/** A file that was fetched. */
 type Fetched = z.infer<typeof fetchedSchema>;
 
 /**

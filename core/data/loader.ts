@@ -76,8 +76,7 @@ export async function* loadBatches(
 ): AsyncGenerator<ViewBatch> {
   const { batchSize, shuffleBuffer, aheadBytes, signal } = settings;
   const decoding = { seed: settings.seed, views: viewsOf(settings) };
-  const { views } = decoding;
-  const batchBytes = batchSize * viewBytes(views);
+  const batchBytes = batchSize * viewBytes(decoding.views);
   const ahead = Math.max(1, Math.min(MAX_AHEAD, Math.floor(aheadBytes / batchBytes)));
   const done = new AbortController();
   const unlink = signal && linkAbort(signal, done);
@@ -103,7 +102,7 @@ export async function* loadBatches(
       }
       const crops = (await waiting.shift()) as TrainingCrop[];
       reportFailures(crops, unreadable);
-      const batch = normaliseViews(crops, views, memory[step % 2]);
+      const batch = normaliseViews(crops, decoding.views, memory[step % 2]);
       for (const { rgb } of crops) decoders.reuse(rgb);
       yield batch; // the batches after it are read meanwhile
     }

@@ -18,12 +18,8 @@ const CHUNKS_IN_BUFFER = 8;
  * An order depends on the seed, the epoch, the number of images and N alone: never on how the images are stored.
  * @param shuffleBuffer null for an order in which any image may be anywhere
  */
-export function epochOrders(
-  seed: number,
-  images: number,
-  shuffleBuffer: number | null = null,
-): (epoch: number) => Order {
-  return lastKept((epoch) => {
+export function epochOrders(seed: number, images: number, shuffleBuffer: number | null = null) {
+  return lastKept((epoch): Order => {
     if (shuffleBuffer === null || shuffleBuffer >= images) {
       return permutation(images, new RandomStream(seed, 'order', epoch)).at;
     }

@@ -87,6 +87,9 @@ function sumOf3(rgb: Uint8Array, at: number): number {
   return rgb[at - 3] + rgb[at] + rgb[at + 3];
 }
 
+/** For each sixth of the circle, which of the four parts (value, p, q and t) red, green and blue are. */
+const PLACES = [0, 3, 1, 2, 0, 1, 1, 0, 3, 1, 2, 0, 3, 1, 0, 0, 1, 2];
+
 /**
  * Turns the hue, by way of 8-bit HSV with Pillow's arithmetic (torchvision's adjust_hue): colours without any change lose
  * precision as well.
@@ -102,7 +105,15 @@ export function hue({ rgb, width, height }: Picture, turn: number): Picture {
     const range = most - Math.min(red, green, blue);
     const saturation = range === 0 ? 0 : Math.trunc(Math.fround(range / most) * 255);
     const turned = (hueOf(red, green, blue, most, range) + shift) & 0xff;
-    setColour(result, at, turned, saturation, most, parts);
+    const sixth = Math.floor((turned * 6) / 255);
+    const part = Math.fround((turned * 6) / 255 - sixth);
+    const pale = Math.fround(saturation / 255);
+    parts[0] = most;
+    parts[1] = Math.round(most * (1 - pale));
+    parts[2] = Math.round(most * (1 - Math.fround(pale * part)));
+    parts[3] = Math.round(most * (1 - pale * (1 - part)));
+    const from = 3 * (sixth % 6);
+    for (let channel = 0; channel < 3; channel++) result[at + channel] = parts[PLACES[from + channel]];
   }
   return { rgb: result, width, height };
 }
@@ -115,22 +126,6 @@ function hueOf(red: number, green: number, blue: number, most: number, range: nu
   const b = Math.fround((most - blue) / range);
   const sixth = Math.fround(red === most ? b - g : green === most ? 2 + r - b : 4 + g - r);
   return Math.trunc(Math.fround((sixth / 6 + 1) % 1) * 255);
-}
-
-/** For each sixth of the circle, which of value, p, q and t (see below) red, green and blue are. */
-const PLACES = [0, 3, 1, 2, 0, 1, 1, 0, 3, 1, 2, 0, 3, 1, 0, 0, 1, 2];
-
-/** @param parts memory for four values */
-function setColour(rgb: Uint8Array, at: number, hue: number, saturation: number, value: number, parts: Uint8Array) {
-  const sixth = Math.floor((hue * 6) / 255);
-  const part = Math.fround((hue * 6) / 255 - sixth);
-  const pale = Math.fround(saturation / 255);
-  parts[0] = value;
-  parts[1] = Math.round(value * (1 - pale));
-  parts[2] = Math.round(value * (1 - Math.fround(pale * part)));
-  parts[3] = Math.round(value * (1 - pale * (1 - part)));
-  const from = 3 * (sixth % 6);
-  for (let channel = 0; channel < 3; channel++) rgb[at + channel] = parts[PLACES[from + channel]];
 }
 
 /** What becomes of a value, 0 to 255. */

@@ -20,7 +20,6 @@ const PAIR_OF_PIXELS = [0, 16, 3, 16, 1, 16, 4, 16, 2, 16, 5, 16, 16, 16, 16, 16
 /** Picks the bytes of two rows in turn. */
 const PAIR_OF_ROWS = [0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23];
 
-/** Of both functions. */
 const PARAMETERS = ['source', 'sourceStride', 'target', 'targetStride', 'rows', 'count', 'entries', 'pairs'] as const;
 
 /** Sums of the high and of the low halves of weights. */

@@ -33,7 +33,7 @@ export function resample(picture: Picture, { interpolation, box, width, height, 
   // Pillow 13 goes down first where more than twice as many rows as columns fall away; before, it never did.
   const isDownFirst = box.height > height && box.height - height > 2 * (box.width - width);
   const way = isDownFirst ? downThenAcross : acrossThenDown;
-  const address = way(machine, { picture, box, across, down });
+  const address = way(machine, picture, box, across, down);
   const stride = strideOf(columns);
   const pixels = new Uint8Array(rows * columns * 3);
   const result = machine.bytes(address, rows * stride);
@@ -43,15 +43,8 @@ export function resample(picture: Picture, { interpolation, box, width, height, 
   return pixels;
 }
 
-interface Task {
-  picture: Picture;
-  box: CropBox;
-  across: Weights;
-  down: Weights;
-}
-
 /** @returns the address of the rows of the result */
-function acrossThenDown(machine: Machine, { picture, box, across, down }: Task): number {
+function acrossThenDown(machine: Machine, picture: Picture, box: CropBox, across: Weights, down: Weights): number {
   const { acrossRows, downColumns } = machine.kernels;
   const [columns, rows] = [across.starts.length, down.starts.length];
   const sourceStride = picture.width * 3;
@@ -74,7 +67,8 @@ function acrossThenDown(machine: Machine, { picture, box, across, down }: Task):
   return result;
 }
 
-function downThenAcross(machine: Machine, { picture, box, across, down }: Task): number {
+/** The same in the other order. */
+function downThenAcross(machine: Machine, picture: Picture, box: CropBox, across: Weights, down: Weights): number {
   const { acrossRows, downColumns } = machine.kernels;
   const [columns, rows] = [across.starts.length, down.starts.length];
   const sourceStride = picture.width * 3;
