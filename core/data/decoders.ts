@@ -5,7 +5,6 @@ import type { ImageItem } from '../contract/data-sets.js';
 import { randomCrops, type View, viewBytes } from './crop.js';
 import { sharedTurns } from './read-picture.js';
 
-/** Makes random crops. */
 export interface Decoders {
   /**
    * The random crops of an image for all views, as `randomCrops` draws them.

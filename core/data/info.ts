@@ -124,10 +124,10 @@ export function spreadOf(members: readonly ArrayLike<number>[], names: readonly 
 
 /** Holds the data set's files against their checksums. */
 async function checkFiles({ dataSet, argument }: OpenedDataSet, { console, signal }: InfoOptions) {
-  const check = dataSet.check?.bind(dataSet);
-  if (!check) return null;
+  if (!dataSet.check) return null;
   const progress = console.transfer('checking', 'bytes');
-  return askPlugin(() => check(argument, progress.update, signal)).finally(progress.stop);
+  const check = async () => dataSet.check?.(argument, progress.update, signal) ?? null;
+  return askPlugin(check).finally(progress.stop);
 }
 
 /** @param ends the images that are read, where not all are; they may be named twice */

@@ -113,7 +113,6 @@ export async function* loadBatches(
   }
 }
 
-/** The views with all their settings. */
 function viewsOf({ views = [{ name: 'image', count: 1 }], ...settings }: BatchSettings): View[] {
   const { imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit } = settings;
   const usual = { imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit };

@@ -58,10 +58,7 @@ export class SkippedImages implements UnreadableImages {
     return this.#names.size;
   }
 
-  /**
-   * Notes an unreadable image.
-   * @throws UserError if there are now more than allowed
-   */
+  /** Notes an unreadable image. @throws UserError if there are now more than allowed */
   add(image: string, reason: string): void {
     const [name = ''] = listedLine(image, '').split('\t');
     if (this.#names.has(name)) return;

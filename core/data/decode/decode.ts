@@ -7,7 +7,6 @@ import { bandsOf, type FloatBands } from './tiff.js';
 /** The kinds of picture files that are read. */
 type Format = 'jpeg' | 'png' | 'webp' | 'gif' | 'tiff' | 'avif';
 
-const READ = 'JPEG, PNG, WebP, AVIF, GIF or TIFF';
 /** How files of each kind begin, in hexadecimal digits. */
 const BEGINNINGS: readonly [RegExp, Format][] = [
   [/^ffd8ff/, 'jpeg'],
@@ -27,11 +26,8 @@ export function formatOf(bytes: Uint8Array): Format | null {
 /** Why a file of another content is not read. Others could have more files read, or take any time to draw. */
 export function whatElse(bytes: Uint8Array): string {
   if (bytes.length === 0) return 'it is empty';
-  return `its content is ${contentKind(bytes) ?? `no picture of ${READ}`}`;
+  return `its content is ${contentKind(bytes) ?? 'no picture of JPEG, PNG, WebP, AVIF, GIF or TIFF'}`;
 }
-
-/** What transparent parts are laid on. */
-const BACKGROUND = { r: 255, g: 255, b: 255 };
 
 /**
  * Decodes a picture whole.
@@ -46,7 +42,7 @@ export async function decodePicture(bytes: Uint8Array, pixelLimit: number): Prom
   if (typeof bands === 'object') return floatPicture(input(), bands);
   if (bands === 'undeclared') return rgbOf(input().removeAlpha());
   try {
-    return await rgbOf(input().flatten({ background: BACKGROUND }));
+    return await rgbOf(input().flatten({ background: 'white' }));
   } catch (error) {
     const whole = format === 'jpeg' ? withEndMark(bytes) : null;
     if (!whole) throw error;

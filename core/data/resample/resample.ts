@@ -1,8 +1,7 @@
 import type { Interpolation } from '../../contract/data-sets.js';
 import { assembleModule } from '../../wasm/module.js';
 import type { CropBox, Picture } from '../picture.js';
-import { acrossRows, COLUMN_BLOCK, downColumns, LOW_BITS, ROW_BLOCK } from './kernels.js';
-import { axisWeights, type Weights } from './weights.js';
+import { acrossRows, axisWeights, COLUMN_BLOCK, downColumns, LOW_BITS, ROW_BLOCK, type Weights } from './kernels.js';
 
 /** What is made of a part of a picture. */
 interface Resampling {
@@ -94,7 +93,7 @@ function downThenAcross(machine: Machine, picture: Picture, box: CropBox, across
       betweenStride,
       end - row,
       betweenStride / COLUMN_BLOCK,
-      downEntries + row * entryBytes(down),
+      downEntries + row * 4 * (1 + down.taps),
       down.taps / 2,
     );
     row = end;
@@ -117,14 +116,10 @@ function putRows(machine: Machine, address: number, { width, rgb }: Picture, fir
   machine.bytes(address, count * bytes).set(rgb.subarray(first * bytes, (first + count) * bytes));
 }
 
-function entryBytes({ taps }: Weights): number {
-  return 4 * (1 + taps);
-}
-
 /** Writes (start + shift) * unit and the weights of each result, as the kernels read them. @returns their address */
 function writeEntries(machine: Machine, weights: Weights, shift: number, unit: number): number {
   const { starts, taps, values } = weights;
-  const address = machine.reserve(starts.length * entryBytes(weights));
+  const address = machine.reserve(starts.length * 4 * (1 + taps));
   const words = new Int32Array(machine.kernels.memory.buffer, address, starts.length * (1 + taps));
   const lowMask = (1 << LOW_BITS) - 1;
   let at = 0;
