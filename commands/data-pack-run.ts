@@ -2,8 +2,7 @@ import { count, createConsole, formatBytes, quote } from '../core/base/console.j
 import { UserError } from '../core/base/errors.js';
 import { checkOutside } from '../core/base/folders.js';
 import { OPTIONS } from '../core/config/schema.js';
-import { findDataSet, openDataSet, splitName } from '../core/data/data-set.js';
-import { openData } from '../core/data/open.js';
+import { findDataSet, openData, openDataSet, splitName } from '../core/data/open.js';
 import { areShards, findShards } from '../core/data/shards/find.js';
 import { openShards } from '../core/data/shards/open.js';
 import { type PackSummary, packShards } from '../core/data/shards/pack.js';

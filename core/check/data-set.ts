@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { reasonOf } from '../base/errors.js';
 import type { DataSet, ImageCollection, LabelledData } from '../contract/data-sets.js';
 import { PluginError } from '../contract/plugin-error.js';
-import { centreCrop } from '../data/image.js';
+import { centreCrop } from '../data/crop.js';
 import { dataSetProblem } from '../plugins/contract.js';
 
 /** What a data set is tried on. */

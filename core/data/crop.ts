@@ -1,5 +1,9 @@
-import type { RandomStream } from '../base/random.js';
-import type { ChangeSettings } from './augment/jitter.js';
+import { RandomStream } from '../base/random.js';
+import type { ImageItem } from '../contract/data-sets.js';
+import { type ChangeSettings, randomChanges } from './augment/random.js';
+import type { CropBox, Picture } from './picture.js';
+import { readPicture } from './read-picture.js';
+import { resample } from './resample/resample.js';
 
 /** How training images are cut out and changed. */
 export interface CropSettings extends ChangeSettings {
@@ -20,18 +24,67 @@ export interface ViewSpec {
   readonly crop?: Partial<CropSettings>;
 }
 
+/** The same with all its settings. */
+export interface View extends ViewSpec {
+  readonly crop: CropSettings;
+}
+
 /** How a run's options say that images are cut out and changed. */
 export function cropSettings(options: Omit<CropSettings, 'pixelLimit'> & { maxMegapixels: number }): CropSettings {
   const { imageSize, cropScale, cropAspect, flip, jitter, blur, maxMegapixels } = options;
   return { imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit: Math.floor(maxMegapixels * 1e6) };
 }
 
-/** A part of an image, in whole pixels. */
-export interface CropBox {
-  left: number;
-  top: number;
-  width: number;
-  height: number;
+/** Bytes of all crops of an image. */
+export function viewBytes(views: readonly View[]): number {
+  return views.reduce((sum, { count, crop }) => sum + count * crop.imageSize ** 2 * 3, 0);
+}
+
+/**
+ * The crops of an image for all views, decoded once: each a random resized crop, bilinear with antialiasing (the
+ * reference's), then the changes that the settings ask for. The first crop of the first view is drawn from the stream
+ * ('crop', ...counters), others from ('crop/VIEW', number, ...counters): a view more leaves those before it as they were.
+ * @returns RGB, one after the other: [S, S, 3] for each crop of each view
+ * @throws Error if the image cannot be read; its message is the reason, in one line
+ */
+export async function randomCrops(
+  item: ImageItem,
+  views: readonly View[],
+  seed: number,
+  counters: readonly number[],
+): Promise<Uint8Array> {
+  const picture = await readPicture(item, views[0]?.crop.pixelLimit ?? 1);
+  const result = new Uint8Array(viewBytes(views));
+  let at = 0;
+  for (const { name, count, crop } of views) {
+    for (let number = 0; number < count; number++) {
+      const stream = new RandomStream(seed, at === 0 ? 'crop' : `crop/${name}/${number}`, ...counters);
+      const { imageSize, cropScale, cropAspect } = crop;
+      const box = randomCropBox(picture.width, picture.height, cropScale, cropAspect, stream);
+      const rgb = square(picture, box, imageSize);
+      result.set(randomChanges({ rgb, width: imageSize, height: imageSize }, crop, stream).rgb, at);
+      at += rgb.length;
+    }
+  }
+  return result;
+}
+
+/**
+ * The largest square in the middle of an image, scaled.
+ * @returns RGB, [S, S, 3]
+ * @throws Error if the image cannot be read; its message is the reason, in one line
+ */
+export async function centreCrop(item: ImageItem, imageSize: number, pixelLimit: number): Promise<Uint8Array> {
+  return middleOf(await readPicture(item, pixelLimit), imageSize);
+}
+
+/** The largest square in the middle of a picture, scaled. @returns RGB, [S, S, 3] */
+export function middleOf(picture: Picture, imageSize: number): Uint8Array {
+  return square(picture, middleBox(picture.width, picture.height, [1, 1]), imageSize);
+}
+
+function square(picture: Picture, box: CropBox, side: number): Uint8Array {
+  return resample(picture, { interpolation: 'bilinear', box, width: side, height: side });
 }
 
 /** Draws before the middle of the image is taken instead. */
@@ -63,6 +116,7 @@ export function randomCropBox(
   return middleBox(imageWidth, imageHeight, aspect);
 }
 
+/** The largest box in the middle whose aspect ratio is allowed. */
 function middleBox(imageWidth: number, imageHeight: number, aspect: readonly [number, number]): CropBox {
   const ratio = Math.min(aspect[1], Math.max(aspect[0], imageWidth / imageHeight));
   const width = Math.max(1, Math.min(imageWidth, Math.round(imageHeight * ratio)));

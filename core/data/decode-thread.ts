@@ -1,15 +1,15 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { reasonOf } from '../base/errors.js';
 import { Slots } from '../base/pool.js';
-import { joinTurns } from './decode/turns.js';
+import { randomCrops } from './crop.js';
 import type { CropAnswer, CropJob, ThreadData } from './decoders.js';
-import { randomCrops } from './image.js';
+import { joinTurns } from './read-picture.js';
 
 /*
  * What runs in a thread of `startDecoders`: crops one image after the other, in the order in which they are asked for.
  * This module is started, never imported.
  */
-const { settings, turns } = workerData as ThreadData;
+const { seed, views, turns } = workerData as ThreadData;
 joinTurns(turns);
 
 /** Images that are worked on at the same time: while sharp's pool of four threads decodes, this one scales. */
@@ -17,29 +17,24 @@ const slots = new Slots(4);
 let pending = 0;
 let isClosing = false;
 
-parentPort?.on('message', (job: CropJob | null) => {
+parentPort?.on('message', async (job: CropJob | null) => {
   isClosing ||= job === null;
   if (job) {
     pending++;
-    slots.run(() => crop(job)).finally(() => closeIfDone(--pending));
+    await slots.run(() => crop(job)).finally(() => pending--);
   }
-  closeIfDone(pending);
+  if (isClosing && pending === 0) parentPort?.close();
 });
-
-function closeIfDone(left: number): void {
-  if (isClosing && left === 0) parentPort?.close();
-}
 
 /** Crops an image, unless nobody waits for it any more. */
 async function crop({ id, source, counters, into }: CropJob): Promise<void> {
   if (isClosing) return;
   const item = { name: '', source: typeof source === 'string' ? source : async () => source };
-  const answer: CropAnswer = await randomCrops(item, settings.views, settings.seed, counters).then(
-    (rgb) => {
-      into.set(rgb);
-      return { id };
-    },
-    (error: unknown) => ({ id, reason: reasonOf(error) }),
-  );
+  const answer: CropAnswer = { id };
+  try {
+    into.set(await randomCrops(item, views, seed, counters));
+  } catch (error) {
+    answer.reason = reasonOf(error);
+  }
   parentPort?.postMessage(answer);
 }

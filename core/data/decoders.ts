@@ -2,12 +2,10 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { ByteGate } from '../base/pool.js';
 import type { ImageItem } from '../contract/data-sets.js';
-import { sharedTurns } from './decode/turns.js';
-import { randomCrops, type View, viewBytes } from './image.js';
+import { randomCrops, type View, viewBytes } from './crop.js';
+import { sharedTurns } from './read-picture.js';
 
-/** Makes random crops. */
 export interface Decoders {
-  readonly threads: number;
   /**
    * The random crops of an image for all views, as `randomCrops` draws them.
    * @returns their RGB, whole until it is handed back to `reuse`
@@ -26,10 +24,7 @@ export interface DecoderSettings {
 }
 
 /** What a thread is started with. */
-export interface ThreadData {
-  settings: DecoderSettings;
-  turns: Int32Array<SharedArrayBuffer>;
-}
+export type ThreadData = DecoderSettings & { turns: Int32Array<SharedArrayBuffer> };
 
 /** What a thread is asked. */
 export interface CropJob {
@@ -64,7 +59,6 @@ export function usualThreads(): number {
 /** Crops in this thread: for a few images, for which starting others takes longer. */
 export function decodeHere(settings: DecoderSettings): Decoders {
   return {
-    threads: 0,
     crop: (item, counters) => randomCrops(item, settings.views, settings.seed, counters),
     reuse: () => {},
     close: async () => {},
@@ -86,7 +80,6 @@ export function startDecoders(settings: DecoderSettings, threads: number): Decod
   const leastBusy = () =>
     workers.reduce((least, worker) => (worker.waiting.size < least.waiting.size ? worker : least));
   return {
-    threads,
     crop({ source }, counters) {
       const ask = async (content: string | Uint8Array) => {
         const into = unused.pop() ?? new Uint8Array(new SharedArrayBuffer(cropBytes));
@@ -114,14 +107,9 @@ export function startDecoders(settings: DecoderSettings, threads: number): Decod
   };
 }
 
-interface CropWorker {
-  waiting: ReadonlyMap<number, unknown>;
-  ask(job: CropJob): Promise<void>;
-  close(): Promise<void>;
-}
-
-function startWorker(settings: DecoderSettings): CropWorker {
-  const workerData: ThreadData = { settings, turns: sharedTurns() };
+/** Starts a thread. `waiting` are the jobs that it has not answered yet. */
+function startWorker(settings: DecoderSettings) {
+  const workerData: ThreadData = { ...settings, turns: sharedTurns() };
   const worker = new Worker(new URL('./decode-thread.js', import.meta.url), { workerData });
   const waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
   let isClosing = false;
@@ -132,12 +120,8 @@ function startWorker(settings: DecoderSettings): CropWorker {
     waiting.clear();
   };
   worker.on('error', (error) => fail('failed', error));
-  const ended = new Promise<void>((resolve) => {
-    worker.on('exit', () => {
-      fail('ended');
-      resolve();
-    });
-  });
+  worker.on('exit', () => fail('ended'));
+  const ended = new Promise((resolve) => worker.on('exit', resolve));
   worker.on('message', ({ id, reason }: CropAnswer) => {
     const asked = waiting.get(id);
     waiting.delete(id);
@@ -148,8 +132,8 @@ function startWorker(settings: DecoderSettings): CropWorker {
   worker.unref();
   return {
     waiting,
-    ask(job) {
-      return new Promise((resolve, reject) => {
+    ask(job: CropJob) {
+      return new Promise<void>((resolve, reject) => {
         if (failure) return reject(failure);
         waiting.set(job.id, { resolve, reject });
         worker.ref();

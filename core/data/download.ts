@@ -1,16 +1,18 @@
-import { mkdir, rm, statfs } from 'node:fs/promises';
+import { mkdir, rm, stat, statfs } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { UNFINISHED } from '../base/atomic.js';
+import { z } from 'zod';
+import { UNFINISHED, writeFileAtomically } from '../base/atomic.js';
 import { formatBytes, type TransferConsole } from '../base/console.js';
-import { explainSystemError, explainWriteError, UserError } from '../base/errors.js';
+import { explainSystemError, explainWriteError, isMissing, UserError } from '../base/errors.js';
 import { makeFolders } from '../base/folders.js';
+import { listOf } from '../base/list-of.js';
 import { FileLock } from '../base/lock.js';
 import { PROGRAM } from '../base/program.js';
+import { readText, tryJson } from '../base/text.js';
 import type { DataSet, OriginFile } from '../contract/data-sets.js';
 import { downloadFile, partPath, wrongChecksum } from '../fetch/download.js';
 import { extractArchive, isArchive, moveInto } from '../fetch/extract.js';
-import { askPlugin, howToGet } from './data-set.js';
-import { addToRecord, type Fetched, isStillThere, readDownloadRecord, sizeOf } from './download-record.js';
+import { askPlugin, howToGet } from './open.js';
 
 export interface DataDownload {
   dataSet: DataSet;
@@ -36,6 +38,24 @@ export interface DownloadSummary {
 const MAX_ENTRIES = 30e6;
 /** There while a process fetches into a folder: what arrives is appended to one file. */
 const LOCK = `.${PROGRAM}-download.lock`;
+
+/** The file in which a folder remembers what was fetched into it, so that nothing is fetched twice. */
+const RECORD = `.${PROGRAM}-download.json`;
+const FORMAT = `${PROGRAM}-download-1` as const;
+/** Most bytes of it: an archive may have many names at its top. */
+const MAX_RECORD_BYTES = 2 ** 26;
+
+const fetchedSchema = z.object({
+  url: z.string(),
+  /** Size of the file that was fetched. */
+  bytes: z.number(),
+  checksum: z.string().nullable(),
+  /** What came out of it, at the top of the folder; null where it was not an archive. */
+  unpacked: listOf(z.string()).nullable(),
+});
+const recordSchema = z.object({ format: z.literal(FORMAT), files: z.record(z.string(), fetchedSchema) });
+
+type Fetched = z.infer<typeof fetchedSchema>;
 
 /**
  * Fetches the files of a data set, checks and unpacks them. What is there already is not fetched again; what was begun is
@@ -66,10 +86,8 @@ export async function downloadDataSet(task: DataDownload): Promise<DownloadSumma
   return { ...summary, argument: await locate(dataSet, folder) };
 }
 
-interface NamedFile extends OriginFile {
-  /** What it is called in the folder. */
-  name: string;
-}
+/** With what it is called in the folder. */
+type NamedFile = OriginFile & { name: string };
 
 /** @throws UserError with the page and terms where there is nothing that could be fetched */
 function remoteFiles({ dataSet, folder, mirror }: DataDownload): NamedFile[] {
@@ -111,7 +129,7 @@ async function wasBegun(files: readonly NamedFile[], folder: string): Promise<bo
 
 /** Brings one file into the folder, unpacked if it is an archive. */
 async function obtain(file: NamedFile, task: DataDownload): Promise<DownloadSummary['files'][number]> {
-  const { folder, console, signal, keepArchives } = task;
+  const { folder, console, keepArchives } = task;
   const { name, url, checksum } = file;
   const record = await readDownloadRecord(folder);
   const before = record.files[name];
@@ -125,9 +143,10 @@ async function obtain(file: NamedFile, task: DataDownload): Promise<DownloadSumm
     url,
     bytes: (await sizeOf(path)) ?? 0,
     checksum: checksum?.hex ?? null,
-    unpacked: isArchive(name) ? await unpack(path, folder, console, signal) : null,
+    unpacked: isArchive(name) ? await unpack(path, task) : null,
   };
-  await addToRecord(folder, record, name, fetched);
+  const files = { ...record.files, [name]: fetched };
+  await writeFileAtomically(join(folder, RECORD), `${JSON.stringify({ ...record, files }, null, 2)}\n`);
   if (fetched.unpacked && !keepArchives) await rm(path, { force: true });
   return { name, url, outcome: isNew ? 'downloaded' : 'already there', unpacked: fetched.unpacked ?? [] };
 }
@@ -136,40 +155,27 @@ async function obtain(file: NamedFile, task: DataDownload): Promise<DownloadSumm
 async function bring(file: NamedFile, path: string, { console, signal, folder }: DataDownload): Promise<boolean> {
   const size = await sizeOf(path);
   if (size !== null) {
-    const isOther = file.bytes !== undefined && file.bytes !== size ? `it has ${size} bytes, not ${file.bytes}` : null;
-    const wrong = isOther ?? (await wrongChecksum(file, path, signal));
+    const isOther = file.bytes !== undefined && file.bytes !== size;
+    const wrong = isOther ? `it has ${size} bytes, not ${file.bytes}` : await wrongChecksum(file, path, signal);
     if (!wrong) return false;
-    throw new UserError(`${path} is there, but damaged or another file: ${wrong}`, {
-      remedy: 'remove it and try again',
-    });
+    const problem = `${path} is there, but damaged or another file: ${wrong}`;
+    throw new UserError(problem, { remedy: 'remove it and try again' });
   }
   const begun = (await sizeOf(partPath(path))) ?? 0;
   await requireSpace(folder, (file.bytes ?? 0) - begun, file.name);
   const from = begun > 0 ? `, going on after ${formatBytes(begun)}` : '';
   console.line(`fetching   ${file.url}${file.bytes === undefined ? '' : ` (${formatBytes(file.bytes)})`}${from}`);
   const progress = console.transfer(file.name, 'bytes');
-  try {
-    await downloadFile(file, path, {
-      signal,
-      onProgress: progress.update,
-      onRetry: (reason, seconds) =>
-        console.line(`           ${reason}; ${seconds > 0 ? `trying again in ${seconds} s` : 'trying again'}`),
-    });
-  } finally {
-    progress.stop();
-  }
-  if (file.checksum)
-    console.line(`checked    ${file.checksum.algorithm === 'md5' ? 'MD5' : 'SHA-256'} ${file.checksum.hex}`);
+  const onRetry = (reason: string, seconds: number) =>
+    console.line(`           ${reason}; trying again${seconds > 0 ? ` in ${seconds} s` : ''}`);
+  await downloadFile(file, path, { signal, onProgress: progress.update, onRetry }).finally(progress.stop);
+  const { checksum } = file;
+  if (checksum) console.line(`checked    ${checksum.algorithm === 'md5' ? 'MD5' : 'SHA-256'} ${checksum.hex}`);
   return true;
 }
 
 /** Unpacks an archive beside, then moves what came out into the folder. */
-async function unpack(
-  archive: string,
-  folder: string,
-  console: TransferConsole,
-  signal: AbortSignal,
-): Promise<string[]> {
+async function unpack(archive: string, { folder, console, signal }: DataDownload): Promise<string[]> {
   const staging = archive + UNFINISHED;
   const remove = () => rm(staging, { recursive: true, force: true, maxRetries: 5 });
   await remove();
@@ -194,15 +200,40 @@ async function unpack(
 async function requireSpace(folder: string, bytes: number, name: string): Promise<void> {
   const free = await freeBytes(folder);
   if (bytes <= free) return;
-  throw new UserError(
-    `${name} does not fit the disk of ${folder}: it needs ${formatBytes(bytes)}, ${formatBytes(free)} are free`,
-    {
-      remedy: 'free some space or choose another folder; unpacking needs about as much again',
-    },
-  );
+  const sizes = `it needs ${formatBytes(bytes)}, ${formatBytes(free)} are free`;
+  throw new UserError(`${name} does not fit the disk of ${folder}: ${sizes}`, {
+    remedy: 'free some space or choose another folder; unpacking needs about as much again',
+  });
 }
 
 async function freeBytes(folder: string): Promise<number> {
   const { bavail, bsize } = await statfs(folder);
   return bavail * bsize;
+}
+
+/** @throws UserError if the record is damaged */
+export async function readDownloadRecord(folder: string): Promise<z.infer<typeof recordSchema>> {
+  const path = join(folder, RECORD);
+  const text = await readText(path, MAX_RECORD_BYTES).catch((error: unknown) => {
+    if (isMissing(error)) return JSON.stringify({ format: FORMAT, files: {} });
+    throw error;
+  });
+  const { data } = recordSchema.safeParse(tryJson(text));
+  if (data) return data;
+  throw new UserError(`${path} is damaged`, {
+    expected: 'the record of what was fetched into this folder',
+    remedy: 'remove it; what is there is then checked or fetched again',
+  });
+}
+
+/** Whether what was fetched is still in its folder. */
+export async function isStillThere(folder: string, name: string, { unpacked, bytes }: Fetched): Promise<boolean> {
+  if (unpacked === null) return (await sizeOf(join(folder, name))) === bytes;
+  const sizes = await Promise.all(unpacked.map((part) => sizeOf(join(folder, part))));
+  return sizes.every((size) => size !== null);
+}
+
+/** Size of a file or folder in bytes; null where there is none. */
+async function sizeOf(path: string): Promise<number | null> {
+  return (await stat(path).catch(() => null))?.size ?? null;
 }

@@ -1,16 +1,19 @@
 import { stat } from 'node:fs/promises';
-import { basename, dirname, extname, isAbsolute, join, resolve } from 'node:path';
+import { basename, dirname, extname, join, resolve } from 'node:path';
 import { explainSystemError, UserError } from '../base/errors.js';
 import { shownName, systemPath } from '../base/file-names.js';
 import { kindOf } from '../base/files.js';
-import { createFingerprint } from './fingerprint.js';
-import { Chain, NameColumn } from './listing/columns.js';
-import { statNow } from './listing/in-turns.js';
-import { type ListedImages, type ListingOptions, readListing, writeListing } from './listing/kept.js';
-import { isImage, passedOver, USUAL_EXTENSIONS } from './listing/kinds.js';
-import { LeftOut } from './listing/left-out.js';
-import { readFileList } from './listing/name-list.js';
-import { type FolderRecord, type FolderRecords, type ScanOptions, scanFolders } from './listing/scan.js';
+import { Chain, createFingerprint, NameColumn } from './listing/columns.js';
+import {
+  type FolderRecords,
+  type ListedImages,
+  type ListingOptions,
+  readListing,
+  writeListing,
+} from './listing/kept.js';
+import { isImage, LeftOut, passedOver, USUAL_EXTENSIONS } from './listing/kinds.js';
+import { inFolder, readFileList } from './listing/name-list.js';
+import { type ScanOptions, scanFolders, statNow } from './listing/scan.js';
 
 const LIST_EXTENSIONS = ['.txt', '.lst'];
 /** Files whose sizes are compared with those of a kept listing. */
@@ -26,7 +29,7 @@ const COMPARED = 1000;
  * @throws UserError if a path does not exist, a folder cannot be read, or there is no image
  */
 export async function openFolders(paths: readonly string[], options: ListingOptions = {}): Promise<ListedImages> {
-  const known = options.known ? await readListing(options.known) : new Map<string, FolderRecord>();
+  const known: FolderRecords = options.known ? await readListing(options.known) : new Map();
   const listing = await listAll(paths, known, options);
   const isStale = known.size > 0 && haveSizesChanged(listing.files);
   const { files, fingerprint, records, notes } = isStale ? await listAll(paths, new Map(), options) : listing;
@@ -50,28 +53,18 @@ export async function openFolders(paths: readonly string[], options: ListingOpti
   };
 }
 
-interface Found {
-  files: Chain<FolderFiles>;
-  fingerprint: string;
-  records: FolderRecords;
-  /** What was not taken, and why. */
-  notes: string[];
-}
-
 /** Files of a folder that follow one another. */
-interface FolderFiles {
+interface Part {
   folder: string;
   /** Before their names in the fingerprint: from what the user named, with '/', the same on every machine. */
   prefix: string;
-  names: NameColumn;
+  names: readonly string[];
   bytes: ArrayLike<number>;
-  length: number;
 }
+type PackedPart = Omit<Part, 'names'> & { names: NameColumn; length: number };
 
-type AddFiles = (folder: string, prefix: string, names: readonly string[], bytes: ArrayLike<number>) => void;
-
-async function listAll(paths: readonly string[], known: FolderRecords, options: ListingOptions): Promise<Found> {
-  const files = new Chain<FolderFiles>();
+async function listAll(paths: readonly string[], known: FolderRecords, options: ListingOptions) {
+  const files = new Chain<PackedPart>();
   const records: FolderRecords = new Map();
   const visited = new Set<string>();
   const fingerprint = createFingerprint();
@@ -81,57 +74,54 @@ async function listAll(paths: readonly string[], known: FolderRecords, options: 
   const mayRepeat = paths.length > 1 || isList(paths[0] ?? '');
   const taken = new Set<string>();
   const isNew = (folder: string, name: string) => {
-    const path = resolve(joined(folder, name));
+    const path = resolve(inFolder(folder, name));
     const isTaken = taken.has(path);
     if (isTaken) leftOut.add('name', 'named before', name);
     taken.add(path);
     return !isTaken;
   };
-  const add: AddFiles = (folder, prefix, names, bytes) => {
-    const numbers = mayRepeat ? [...names.keys()].filter((at) => isNew(folder, names[at] as string)) : null;
-    const own = numbers ? numbers.map((at) => names[at] as string) : names;
-    const sizes = numbers ? numbers.map((at) => bytes[at] as number) : bytes;
-    own.forEach((name, at) => {
-      fingerprint.add(prefix + name, sizes[at] as number);
-    });
+  const add = ({ folder, prefix, names, bytes }: Part) => {
+    const numbers = mayRepeat ? [...names.keys()].filter((at) => isNew(folder, names[at])) : null;
+    const own = numbers ? numbers.map((at) => names[at]) : names;
+    const sizes = numbers ? numbers.map((at) => bytes[at]) : bytes;
+    for (const [at, name] of own.entries()) fingerprint.add(prefix + name, sizes[at]);
     files.add({ folder, prefix, names: new NameColumn(own), bytes: sizes, length: own.length });
   };
   for (const path of paths) {
-    const tell = options.tell ?? (() => {});
     const before = files.length;
-    notes.push(...(await addPath(path, { known, tell: (count) => tell(before + count) }, visited, records, add)));
+    const found = await findFiles(path, visited, { known, tell: (count) => options.tell?.(before + count) });
+    for (const part of found.parts) add(part);
+    for (const [folder, record] of found.records ?? []) records.set(folder, record);
+    notes.push(...(found.notes ?? []));
   }
   for (const [folder, record] of records) leftOut.addAll(record.leftOut, folder);
   return { files, fingerprint: fingerprint.value(), records, notes: [...notes, ...leftOut.notes] };
 }
 
-/** @returns what is to be said of it */
-async function addPath(
-  path: string,
-  options: ScanOptions,
-  visited: Set<string>,
-  records: FolderRecords,
-  add: AddFiles,
-): Promise<readonly string[]> {
+/** What a path stands for, with the records of its folders and what is to be said of it. */
+interface Found {
+  parts: Iterable<Part>;
+  records?: FolderRecords;
+  notes?: readonly string[];
+}
+
+async function findFiles(path: string, visited: Set<string>, options: ScanOptions): Promise<Found> {
   const found = await stat(systemPath(path)).catch((error: unknown) => {
     throw dataPathError(path, error);
   });
   if (found.isDirectory()) {
-    const scanned = await scanFolders(path, visited, options);
-    for (const [folder, record] of scanned) records.set(folder, record);
-    addFolder(path, '', scanned, add);
-    return [];
+    const records = await scanFolders(path, visited, options);
+    return { parts: partsOf(path, '', records), records };
   }
+  const place = { folder: dirname(path), prefix: '' };
   if (isList(path)) {
-    const { names, bytes, notes } = await readFileList(path);
-    add(dirname(path), '', names, bytes);
-    return notes;
+    const { notes, ...files } = await readFileList(path);
+    return { parts: [{ ...place, ...files }], notes };
   }
   const kind = kindOf(found);
   const what = kind === null ? passedOver(path)?.reason : `it is ${kind}`;
   if (what === undefined && isImage(path)) {
-    add(dirname(path), '', [basename(path)], [found.size]);
-    return [];
+    return { parts: [{ ...place, names: [basename(path)], bytes: [found.size] }] };
   }
   throw new UserError(`${path} is neither a folder, nor an image, nor a list of images${what ? `: ${what}` : ''}`, {
     expected: `a folder, an image (${USUAL_EXTENSIONS.join(', ')}), a list (${LIST_EXTENSIONS.join(', ')}) or shapes`,
@@ -143,46 +133,34 @@ function isList(path: string): boolean {
 }
 
 /**
- * Adds the files of a folder and of those below it in the order of their whole names. The files of a folder stand together
+ * The files of a folder and of those below it in the order of their whole names. The files of a folder stand together
  * there, as if its name ended with '/': so it is enough to sort within each.
  */
-function addFolder(folder: string, prefix: string, records: FolderRecords, add: AddFiles): void {
+function* partsOf(folder: string, prefix: string, records: FolderRecords): Generator<Part> {
   const record = records.get(folder);
   if (!record) return; // visited before, on another way
   const names = record.names === '' ? [] : record.names.split('/');
-  let added = 0;
-  const addUpTo = (end: number) => {
-    if (end > added) add(folder, prefix, names.slice(added, end), record.bytes.subarray(added, end));
-    added = end;
-  };
-  for (const below of record.folders.map((name) => `${name}/`).sort()) {
-    let next = added;
-    while (next < names.length && (names[next] as string) < below) next++;
-    addUpTo(next);
-    addFolder(join(folder, below.slice(0, -1)), prefix + below, records, add);
+  let done = 0;
+  for (const below of [...record.folders.map((name) => `${name}/`).sort(), null]) {
+    let end = done;
+    while (end < names.length && (below === null || names[end] < below)) end++;
+    if (end > done) yield { folder, prefix, names: names.slice(done, end), bytes: record.bytes.subarray(done, end) };
+    done = end;
+    if (below !== null) yield* partsOf(join(folder, below.slice(0, -1)), prefix + below, records);
   }
-  addUpTo(names.length);
 }
 
-function haveSizesChanged(files: Chain<FolderFiles>): boolean {
+function haveSizesChanged(files: Chain<PackedPart>): boolean {
   const step = Math.max(1, Math.floor(files.length / COMPARED));
-  for (let index = 0; index < files.length; index += step) {
-    const { path, bytes } = fileAt(files, index);
-    if ((statNow(path)?.size ?? 0) !== bytes) return true;
-  }
-  return false;
+  const compared = Array.from({ length: Math.ceil(files.length / step) }, (_, at) => fileAt(files, at * step));
+  return compared.some(({ path, bytes }) => (statNow(path)?.size ?? 0) !== bytes);
 }
 
 /** A file, and its path from what the user named. */
-function fileAt(files: Chain<FolderFiles>, index: number): { path: string; place: string; bytes: number } {
+function fileAt(files: Chain<PackedPart>, index: number): { path: string; place: string; bytes: number } {
   const { list, first } = files.find(index);
   const name = list.names.at(index - first);
-  return { path: joined(list.folder, name), place: list.prefix + name, bytes: list.bytes[index - first] as number };
-}
-
-/** The names in a list may be absolute. */
-function joined(folder: string, name: string): string {
-  return isAbsolute(name) ? name : join(folder, name);
+  return { path: inFolder(list.folder, name), place: list.prefix + name, bytes: list.bytes[index - first] };
 }
 
 function dataPathError(path: string, error: unknown): unknown {

@@ -1,6 +1,7 @@
-import type { TransferConsole } from '../base/console.js';
-import type { ImageCollection, LabelledImages } from '../contract/data-sets.js';
-import { askPlugin, type OpenedDataSet } from './data-set.js';
+import { count, type TransferConsole } from '../base/console.js';
+import type { ImageCollection, LabelledData, LabelledImages } from '../contract/data-sets.js';
+import { middleOf } from './crop.js';
+import { askPlugin, type OpenedDataSet } from './open.js';
 import type { Size } from './picture.js';
 import { readPicture } from './read-picture.js';
 import { unreadableReason } from './skipped.js';
@@ -60,24 +61,38 @@ export interface InfoOptions {
 /** Images that are read at the same time. */
 const CONCURRENCY = 4;
 
+/** Most classes that are shown, and pictures of a class where few and where many classes are. */
+const MAX_CLASSES = 24;
+const FEW_CLASSES = 10;
+const PICTURES = { few: 10, many: 6 };
+/** Side of a picture as it is read, in pixels; smaller ones keep theirs. */
+const SIDE = 176;
+
+/** A class with some of its images. */
+export interface ExampleRow {
+  name: string;
+  /** How many images it has, for people. */
+  amount: string;
+  /** RGB, [side, side, 3] each. */
+  pictures: readonly { side: number; rgb: Uint8Array }[];
+}
+
 /** Counts and checks the images of a data set. */
 export async function describeDataSet(opened: OpenedDataSet, options: InfoOptions): Promise<DataInfo> {
   const { dataSet, argument, labelled, images } = opened;
   const damaged = options.checkAll ? await checkFiles(opened, options) : null;
   const facts = { name: dataSet.name, summary: dataSet.summary, argument, damaged };
+  const splits: SplitInfo[] = [];
   if (!labelled) {
-    const ends = images ? [...new Set([0, images.length - 1])] : [];
-    const splits = images ? [await describeSplit('all', images, ends, null, options)] : [];
+    if (images) splits.push(await describeSplit('all', images, [0, images.length - 1], null, options));
     return { ...facts, labelled: false, classes: null, splits, notes: images?.notes ?? [] };
   }
   const { classes, notes = [] } = labelled;
-  const splits: SplitInfo[] = [];
   for (const split of ['train', 'test'] as const) {
     if (labelled[split].length === 0) continue; // a note says so
     const members = classMembers(labelled[split], classes.length);
     const ends = members.flatMap((indices) => [indices[0], indices.at(-1)]).filter((index) => index !== undefined);
-    const sorted = [...new Set(ends)].sort((a, b) => a - b);
-    splits.push(await describeSplit(split, labelled[split], sorted, spreadOf(members, classes), options));
+    splits.push(await describeSplit(split, labelled[split], ends, spreadOf(members, classes), options));
   }
   return { ...facts, labelled: true, classes: classes.length, splits, notes };
 }
@@ -99,7 +114,7 @@ export function classMembers(images: LabelledImages, classes: number): number[][
 
 /** The smallest, the median and the largest class; of equal ones the first. */
 export function spreadOf(members: readonly ArrayLike<number>[], names: readonly string[]): ClassSpread {
-  const counts = members.map(({ length }, at) => ({ name: names[at] as string, images: length }));
+  const counts = members.map(({ length }, at) => ({ name: names[at], images: length }));
   const order = [...counts].sort((a, b) => a.images - b.images);
   const [smallest, median] = [order[0], order[(order.length - 1) >> 1]];
   const largest = order.find(({ images }) => images === order.at(-1)?.images);
@@ -108,17 +123,14 @@ export function spreadOf(members: readonly ArrayLike<number>[], names: readonly 
 }
 
 /** Holds the data set's files against their checksums. */
-async function checkFiles(
-  { dataSet, argument }: OpenedDataSet,
-  { console, signal }: InfoOptions,
-): Promise<readonly string[] | null> {
-  const check = dataSet.check?.bind(dataSet);
-  if (!check) return null;
+async function checkFiles({ dataSet, argument }: OpenedDataSet, { console, signal }: InfoOptions) {
+  if (!dataSet.check) return null;
   const progress = console.transfer('checking', 'bytes');
-  return askPlugin(() => check(argument, progress.update, signal)).finally(progress.stop);
+  const check = async () => dataSet.check?.(argument, progress.update, signal) ?? null;
+  return askPlugin(check).finally(progress.stop);
 }
 
-/** @param ends the images that are read, where not all are */
+/** @param ends the images that are read, where not all are; they may be named twice */
 async function describeSplit(
   split: SplitInfo['split'],
   images: ImageCollection,
@@ -128,24 +140,26 @@ async function describeSplit(
 ): Promise<SplitInfo> {
   const { description, length } = images;
   const info: SplitInfo = { split, description, images: length, perClass, read: 0, unreadable: [], sizes: null };
-  const total = checkAll ? length : ends.length;
+  const chosen = checkAll ? null : [...new Set(ends)].sort((a, b) => a - b);
+  const total = chosen?.length ?? length;
   const progress = console.transfer(`reading ${split}`, 'images');
   const read = async (at: number) => {
-    const item = images.item(checkAll ? at : (ends[at] as number));
-    return readPicture(item, pixelLimit).then(
-      ({ width, height }) => ({ width, height }), // without the pixels
-      (error: unknown) => ({ name: item.name, reason: unreadableReason(error) }),
-    );
+    const item = images.item(chosen ? chosen[at] : at);
+    try {
+      const size = await readPicture(item, pixelLimit);
+      info.sizes = widen(info.sizes, size);
+      return [];
+    } catch (error) {
+      return [{ name: item.name, reason: unreadableReason(error) }];
+    }
   };
   try {
-    for (let start = 0; start < total; start += CONCURRENCY) {
+    while (info.read < total) {
       signal.throwIfAborted();
-      const count = Math.min(CONCURRENCY, total - start);
-      for (const found of await Promise.all(Array.from({ length: count }, (_, at) => read(start + at)))) {
-        if ('reason' in found) info.unreadable.push(found);
-        else info.sizes = widen(info.sizes, found);
-      }
-      info.read = start + count;
+      const some = Math.min(CONCURRENCY, total - info.read);
+      const found = await Promise.all(Array.from({ length: some }, (_, at) => read(info.read + at)));
+      info.unreadable.push(...found.flat());
+      info.read += some;
       progress.update(info.read, total);
     }
     return info;
@@ -160,4 +174,49 @@ function widen(sizes: Inspection['sizes'], { width, height }: Size): Inspection[
     Math.max(high, value),
   ];
   return { width: wider(sizes?.width, width), height: wider(sizes?.height, height) };
+}
+
+/** Examples of the training images: of all classes, or of some that are spread evenly over their list. */
+export async function classExamples({ classes, train }: LabelledData, pixelLimit: number): Promise<ExampleRow[]> {
+  const members = classMembers(train, classes.length);
+  const shown = spread([...classes.keys()], MAX_CLASSES);
+  const rows: ExampleRow[] = [];
+  for (const at of shown) {
+    const indices = members[at];
+    const some = spread(indices, shown.length > FEW_CLASSES ? PICTURES.many : PICTURES.few);
+    const amount = count(indices.length, 'image');
+    rows.push({ name: classes[at], amount, pictures: await readSome(train, some, pixelLimit) });
+  }
+  return rows;
+}
+
+/** Examples of images without classes. */
+export async function imageExamples(images: ImageCollection, pixelLimit: number): Promise<ExampleRow[]> {
+  const indices = Array.from({ length: images.length }, (_, index) => index);
+  const pictures = await readSome(images, spread(indices, 2 * PICTURES.few), pixelLimit);
+  return [
+    { name: 'images', amount: count(images.length, 'image'), pictures: pictures.slice(0, PICTURES.few) },
+    { name: '', amount: '', pictures: pictures.slice(PICTURES.few) },
+  ].filter((row) => row.pictures.length > 0);
+}
+
+/** The middles of images; those that cannot be read are left out. */
+async function readSome(images: ImageCollection, indices: readonly number[], pixelLimit: number) {
+  const read = async (index: number) => {
+    try {
+      const picture = await readPicture(images.item(index), pixelLimit);
+      const side = Math.min(SIDE, picture.width, picture.height);
+      return [{ side, rgb: middleOf(picture, side) }];
+    } catch (error) {
+      unreadableReason(error);
+      return [];
+    }
+  };
+  return (await Promise.all(indices.map(read))).flat();
+}
+
+/** At most `most` of some numbers, evenly spread. */
+function spread(numbers: readonly number[], most: number): number[] {
+  const length = Math.min(numbers.length, most);
+  return Array.from({ length }, (_, at) => numbers[Math.floor(((at + 0.5) * numbers.length) / length)]);
 }

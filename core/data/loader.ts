@@ -3,8 +3,8 @@ import { RandomStream } from '../base/random.js';
 import type { ImageCollection } from '../contract/data-sets.js';
 import { linkAbort } from '../fetch/request.js';
 import type { CropSettings, ViewSpec } from './crop.js';
+import { type View, viewBytes } from './crop.js';
 import { type Decoders, DecodersEnded, decodeHere, startDecoders, usualThreads } from './decoders.js';
-import { type View, viewBytes } from './image.js';
 import { toNormalised } from './normalise.js';
 import { chunkSize, epochOrders } from './order.js';
 import { type UnreadableImages, unreadableReason } from './skipped.js';
@@ -75,8 +75,8 @@ export async function* loadBatches(
   lastStep: number,
 ): AsyncGenerator<ViewBatch> {
   const { batchSize, shuffleBuffer, aheadBytes, signal } = settings;
-  const views = viewsOf(settings);
-  const batchBytes = batchSize * viewBytes(views);
+  const decoding = { seed: settings.seed, views: viewsOf(settings) };
+  const batchBytes = batchSize * viewBytes(decoding.views);
   const ahead = Math.max(1, Math.min(MAX_AHEAD, Math.floor(aheadBytes / batchBytes)));
   const done = new AbortController();
   const unlink = signal && linkAbort(signal, done);
@@ -86,9 +86,12 @@ export async function* loadBatches(
     bytes: aheadBytes,
     signal: done.signal,
   };
-  const decoders = openDecoders(settings, (lastStep - firstStep) * batchSize);
+  const decoders =
+    (lastStep - firstStep) * batchSize < FEW_IMAGES
+      ? decodeHere(decoding)
+      : startDecoders(decoding, settings.decodeThreads ?? usualThreads());
   const readStep = stepReader(images.forReading?.(plan) ?? images, settings, decoders);
-  const waiting: Promise<ReadBatch>[] = [];
+  const waiting: Promise<TrainingCrop[]>[] = [];
   const memory: [ViewBatch, ViewBatch] = [{}, {}];
   try {
     for (let step = firstStep; step < lastStep; step++) {
@@ -97,9 +100,9 @@ export async function* loadBatches(
         batch.catch(() => {}); // reported when its turn comes
         waiting.push(batch);
       }
-      const { crops, failures } = (await waiting.shift()) as ReadBatch;
-      for (const { name, reason } of failures) unreadable.add(name, reason);
-      const batch = normaliseViews(crops, views, memory[step % 2] as ViewBatch);
+      const crops = (await waiting.shift()) as TrainingCrop[];
+      reportFailures(crops, unreadable);
+      const batch = normaliseViews(crops, decoding.views, memory[step % 2]);
       for (const { rgb } of crops) decoders.reuse(rgb);
       yield batch; // the batches after it are read meanwhile
     }
@@ -110,14 +113,6 @@ export async function* loadBatches(
   }
 }
 
-/** @param count images that are to be decoded */
-function openDecoders(settings: LoaderSettings, count: number): Decoders {
-  const decoding = { seed: settings.seed, views: viewsOf(settings) };
-  if (count < FEW_IMAGES) return decodeHere(decoding);
-  return startDecoders(decoding, settings.decodeThreads ?? usualThreads());
-}
-
-/** The views with all their settings. */
 function viewsOf({ views = [{ name: 'image', count: 1 }], ...settings }: BatchSettings): View[] {
   const { imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit } = settings;
   const usual = { imageSize, cropScale, cropAspect, flip, jitter, blur, pixelLimit };
@@ -142,6 +137,8 @@ export interface TrainingCrop {
   name: string;
   /** Of all views, one after the other: [S, S, 3] where there is one crop. */
   rgb: Uint8Array;
+  /** The images that could not be read and in whose place it came, in their order. */
+  failures: readonly { name: string; reason: string }[];
 }
 
 /** The first `count` crops of a step, counted from 1: the very ones that training learns from. */
@@ -153,73 +150,46 @@ export async function cropsOfStep(
   count: number,
 ): Promise<TrainingCrop[]> {
   const decoders = decodeHere({ seed: settings.seed, views: viewsOf(settings) });
-  const { crops, failures } = await stepReader(images, settings, decoders)(step - 1, count);
-  for (const { name, reason } of failures) unreadable.add(name, reason);
+  const crops = await stepReader(images, settings, decoders)(step - 1, count);
+  reportFailures(crops, unreadable);
   return crops;
 }
 
-/** An image that cannot be read. */
-interface Failure {
-  name: string;
-  reason: string;
+function reportFailures(crops: readonly TrainingCrop[], unreadable: UnreadableImages): void {
+  for (const { name, reason } of crops.flatMap(({ failures }) => failures)) unreadable.add(name, reason);
 }
 
-/** The crops of a batch and the images that could not be read, both in the order of its positions. */
-interface ReadBatch {
-  crops: TrainingCrop[];
-  failures: Failure[];
-}
-
-/** What reads the first crops of a step, counted from 0. */
-function stepReader(
-  images: ImageCollection,
-  { seed, batchSize, shuffleBuffer }: BatchSettings,
-  decoders: Decoders,
-): (step: number, count?: number) => Promise<ReadBatch> {
+/** What reads the first crops of a step, counted from 0, in the order of their positions. */
+function stepReader(images: ImageCollection, settings: BatchSettings, decoders: Decoders) {
+  const { seed, batchSize, shuffleBuffer } = settings;
   const steps = stepsPerEpoch(images.length, batchSize);
   const orderOf = epochOrders(seed, images.length, shuffleBuffer);
-  return async (step, count = batchSize) => {
-    const epoch = Math.floor(step / steps);
-    const order = orderOf(epoch);
-    const first = (step % steps) * batchSize;
-    const positions = Array.from({ length: Math.min(count, batchSize) }, (_, at) => first + at);
-    const read = await Promise.all(
-      positions.map((position) => readPosition(images, decoders, seed, [epoch, position], order(position))),
-    );
-    return { crops: read.map(({ crop }) => crop), failures: read.flatMap(({ failures }) => failures) };
-  };
-}
-
-/** The crops at a position [epoch, position]; where its image cannot be read, of another image drawn for this position. */
-async function readPosition(
-  images: ImageCollection,
-  decoders: Decoders,
-  seed: number,
-  position: readonly number[],
-  index: number,
-): Promise<{ crop: TrainingCrop; failures: Failure[] }> {
-  let others: RandomStream | undefined;
-  const failures: Failure[] = [];
-  let chosen = index;
-  for (let attempt = 0; attempt < REPLACEMENTS; attempt++) {
-    const item = images.item(chosen);
-    try {
-      const rgb = await decoders.crop(item, [...position, attempt]);
-      return { crop: { name: item.name, rgb }, failures };
-    } catch (error) {
-      if (error instanceof DecodersEnded) throw error;
-      failures.push({ name: item.name, reason: unreadableReason(error) });
+  /** The crops at a position; where its image cannot be read, of another image drawn for this position. */
+  const readPosition = async (epoch: number, position: number): Promise<TrainingCrop> => {
+    let others: RandomStream | undefined;
+    const failures: { name: string; reason: string }[] = [];
+    let chosen = orderOf(epoch)(position);
+    for (let attempt = 0; attempt < REPLACEMENTS; attempt++) {
+      const item = images.item(chosen);
+      try {
+        return { name: item.name, rgb: await decoders.crop(item, [epoch, position, attempt]), failures };
+      } catch (error) {
+        if (error instanceof DecodersEnded) throw error;
+        failures.push({ name: item.name, reason: unreadableReason(error) });
+      }
+      others ??= new RandomStream(seed, 'replacement', epoch, position);
+      chosen = others.integer(0, images.length - 1);
     }
-    others ??= new RandomStream(seed, 'replacement', ...position);
-    chosen = others.integer(0, images.length - 1);
-  }
-  const examples = new Map(failures.map(({ name, reason }) => [name, `${name}: ${reason}`]));
-  const lines = [...examples.values()].slice(0, SHOWN);
-  throw new UserError(
-    `${REPLACEMENTS} images in a row of ${images.description} cannot be read\n    ${lines.join('\n    ')}`,
-    {
+    const examples = new Map(failures.map(({ name, reason }) => [name, `${name}: ${reason}`]));
+    const shown = [...examples.values()].slice(0, SHOWN).join('\n    ');
+    throw new UserError(`${REPLACEMENTS} images in a row of ${images.description} cannot be read\n    ${shown}`, {
       expected: 'images that can be read (JPEG, PNG, WebP, AVIF, GIF, TIFF)',
       remedy: 'repair or remove them, or name other data',
-    },
-  );
+    });
+  };
+  return async (step: number, count = batchSize): Promise<TrainingCrop[]> => {
+    const epoch = Math.floor(step / steps);
+    const first = (step % steps) * batchSize;
+    return Promise.all(Array.from({ length: Math.min(count, batchSize) }, (_, at) => readPosition(epoch, first + at)));
+  };
 }

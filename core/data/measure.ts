@@ -5,24 +5,7 @@ import type { ImageCollection } from '../contract/data-sets.js';
 import { usualThreads } from './decoders.js';
 import { type LoaderSettings, loadBatches, requireOneBatch } from './loader.js';
 
-export interface LoaderMeasurement {
-  loader: typeof PROGRAM;
-  threads: number;
-  images: number;
-  imageSize: number;
-  batchSize: number;
-  /** Batches that were timed. */
-  batches: number;
-  /** Over all of them. */
-  imagesPerSecond: number;
-  /** From the median of the times that batches took: they come in bursts, so that the mean is what counts. */
-  medianImagesPerSecond: number;
-  /** Of all threads, without their start: tells more than the clock where others use the machine too. */
-  cpuSecondsPerImage: number;
-  /** Most memory that the process ever held. */
-  peakMemoryMiB: number;
-  unreadableImages: number;
-}
+export type LoaderMeasurement = Awaited<ReturnType<typeof measureLoader>>;
 
 /** Batches before the clock is started. */
 const WARM_UP = 3;
@@ -33,10 +16,9 @@ const WARM_UP = 3;
  */
 export async function measureLoader(
   images: ImageCollection,
-  size: { batchSize: number; imageSize: number; batches: number },
+  { batchSize, imageSize, batches }: { batchSize: number; imageSize: number; batches: number },
   threads: number | null,
-): Promise<LoaderMeasurement> {
-  const { batchSize, imageSize, batches } = size;
+) {
   requireOneBatch(images, batchSize);
   const settings: LoaderSettings = {
     seed: 0,
@@ -66,17 +48,22 @@ export async function measureLoader(
   const cpu = process.cpuUsage(cpuStart);
   const timed = seconds.slice(WARM_UP);
   const total = timed.reduce((sum, time) => sum + time, 0);
-  const median = [...timed].sort((a, b) => a - b)[timed.length >> 1] as number;
+  const median = [...timed].sort((a, b) => a - b)[timed.length >> 1];
   return {
     loader: PROGRAM,
     threads: threads ?? usualThreads(),
     images: images.length,
     imageSize,
     batchSize,
+    /** Batches that were timed. */
     batches,
+    /** Over all of them. */
     imagesPerSecond: round((batchSize * batches) / total, 1),
+    /** From the median of the times that batches took: they come in bursts, so that the mean is what counts. */
     medianImagesPerSecond: round(batchSize / median, 1),
+    /** Of all threads, without their start: tells more than the clock where others use the machine too. */
     cpuSecondsPerImage: round((cpu.user + cpu.system) / 1e6 / (batchSize * batches), 5),
+    /** Most memory that the process ever held. */
     peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
     unreadableImages: unreadable.size,
   };

@@ -10,63 +10,50 @@ export function toNormalised(images: readonly Uint8Array[], result?: Float32Arra
   const values = images[0]?.length ?? 0;
   const length = images.length * values;
   const normalised = result?.length === length ? result : new Float32Array(length);
-  images.forEach((image, at) => {
+  tables ??= makeTables();
+  for (const [at, image] of images.entries()) {
     const isPaired = values % 6 === 0 && image.byteOffset % 2 === 0 && normalised.byteOffset % 8 === 0;
     const place = normalised.subarray(at * values, (at + 1) * values);
-    if (isPaired) lookUpPairs(image, pairs(), place);
-    else lookUp(image, tables(), place);
-  });
+    if (isPaired) {
+      const bytes = new Uint16Array(image.buffer, image.byteOffset, values / 2);
+      lookUp(bytes, tables.pairs, new Float64Array(place.buffer, place.byteOffset, values / 2));
+    } else lookUp(image, tables.bytes, place);
+  }
   return normalised;
 }
 
-/** By colour, what each byte becomes. */
-type Tables<T> = readonly [red: T, green: T, blue: T];
+/** By colour, or by pair of colours, what each byte or pair of bytes becomes. */
+type Tables<T> = readonly [first: T, second: T, third: T];
 
-function lookUp(image: Uint8Array, [red, green, blue]: Tables<Float32Array>, result: Float32Array): void {
-  for (let i = 0; i < image.length; i += 3) {
-    result[i] = red[image[i] as number] as number;
-    result[i + 1] = green[image[i + 1] as number] as number;
-    result[i + 2] = blue[image[i + 2] as number] as number;
+function lookUp<T extends Float32Array | Float64Array>(bytes: Uint8Array | Uint16Array, colours: Tables<T>, result: T) {
+  const [first, second, third] = colours;
+  for (let i = 0; i < bytes.length; i += 3) {
+    result[i] = first[bytes[i]];
+    result[i + 1] = second[bytes[i + 1]];
+    result[i + 2] = third[bytes[i + 2]];
   }
 }
 
+let tables: ReturnType<typeof makeTables> | undefined;
+
 /**
- * The same for two bytes at a time, in a third of the time: two pixels are the pairs red and green, blue and red, green and
+ * `pairs` are for two bytes at a time, in a third of the time: two pixels are the pairs red and green, blue and red, green and
  * blue, and the two numbers of a pair are moved as one of twice their size. No machine that Node runs on begins with the
  * larger end.
  */
-function lookUpPairs(image: Uint8Array, [first, second, third]: Tables<Float64Array>, result: Float32Array): void {
-  const bytes = new Uint16Array(image.buffer, image.byteOffset, image.length / 2);
-  const numbers = new Float64Array(result.buffer, result.byteOffset, result.length / 2);
-  for (let i = 0; i < bytes.length; i += 3) {
-    numbers[i] = first[bytes[i] as number] as number;
-    numbers[i + 1] = second[bytes[i + 1] as number] as number;
-    numbers[i + 2] = third[bytes[i + 2] as number] as number;
-  }
-}
-
-let byByte: Tables<Float32Array> | undefined;
-let byPair: Tables<Float64Array> | undefined;
-
-function tables(): Tables<Float32Array> {
-  const tableOf = (colour: 0 | 1 | 2) =>
-    Float32Array.from({ length: 256 }, (_, value) => (value / 255 - MEAN[colour]) / STD[colour]);
-  byByte ??= [tableOf(0), tableOf(1), tableOf(2)];
-  return byByte;
-}
-
-function pairs(): Tables<Float64Array> {
-  const [red, green, blue] = tables();
-  byPair ??= [pairsOf(red, green), pairsOf(blue, red), pairsOf(green, blue)];
-  return byPair;
+function makeTables(): { bytes: Tables<Float32Array>; pairs: Tables<Float64Array> } {
+  const [red, green, blue] = MEAN.map((mean, colour) =>
+    Float32Array.from({ length: 256 }, (_, value) => (value / 255 - mean) / STD[colour]),
+  );
+  return { bytes: [red, green, blue], pairs: [pairsOf(red, green), pairsOf(blue, red), pairsOf(green, blue)] };
 }
 
 /** The two numbers of every pair of bytes, side by side; the first byte is the lower one. */
 function pairsOf(first: Float32Array, second: Float32Array): Float64Array {
   const numbers = new Float32Array(2 * 65536);
   for (let pair = 0; pair < 65536; pair++) {
-    numbers[2 * pair] = first[pair & 255] as number;
-    numbers[2 * pair + 1] = second[pair >> 8] as number;
+    numbers[2 * pair] = first[pair & 255];
+    numbers[2 * pair + 1] = second[pair >> 8];
   }
   return new Float64Array(numbers.buffer);
 }

@@ -1,7 +1,7 @@
 import { RandomStream } from '../base/random.js';
 
 /** Where an image comes in an epoch: the index, in the data set, of the one at a position. */
-export type EpochOrder = (position: number) => number;
+type Order = (position: number) => number;
 
 /** Steps of a permutation. Six of each half look random; four is the least that theory asks for. */
 const ROUNDS = 12;
@@ -18,12 +18,8 @@ const CHUNKS_IN_BUFFER = 8;
  * An order depends on the seed, the epoch, the number of images and N alone: never on how the images are stored.
  * @param shuffleBuffer null for an order in which any image may be anywhere
  */
-export function epochOrders(
-  seed: number,
-  images: number,
-  shuffleBuffer: number | null = null,
-): (epoch: number) => EpochOrder {
-  return lastKept((epoch) => {
+export function epochOrders(seed: number, images: number, shuffleBuffer: number | null = null) {
+  return lastKept((epoch): Order => {
     if (shuffleBuffer === null || shuffleBuffer >= images) {
       return permutation(images, new RandomStream(seed, 'order', epoch)).at;
     }
@@ -36,18 +32,12 @@ export function chunkSize(shuffleBuffer: number): number {
   return Math.max(1, Math.min(LARGEST_CHUNK, Math.floor(shuffleBuffer / CHUNKS_IN_BUFFER)));
 }
 
-/** A random permutation of the whole numbers below `count` and its inverse. */
-export interface Permutation {
-  at(position: number): number;
-  positionOf(value: number): number;
-}
-
 /**
- * A random permutation that takes no memory: a Feistel network on the bits of the position, over the smallest power of two
+ * A random permutation of the whole numbers below `count`, and its inverse, that takes no memory: a Feistel network on the bits of the position, over the smallest power of two
  * that holds `count`, and again on what comes out until it is below `count` (cycle walking: fewer than two times on average).
  * Each round adds to one half of the bits a hash of the other half and of a key from the stream.
  */
-export function permutation(count: number, stream: RandomStream): Permutation {
+export function permutation(count: number, stream: RandomStream) {
   const bits = count <= 1 ? 0 : 32 - Math.clz32(count - 1);
   const lowBits = (bits + 1) >> 1;
   const lowMask = 2 ** lowBits - 1;
@@ -61,16 +51,16 @@ export function permutation(count: number, stream: RandomStream): Permutation {
       let low = value & lowMask;
       let high = (value >>> lowBits) & highMask;
       for (let done = 0, round = first; done < ROUNDS; done++, round += direction) {
-        if (round % 2 === 0) low ^= hash(high, keys[round] as number) & lowMask;
-        else high ^= hash(low, keys[round] as number) & highMask;
+        if (round % 2 === 0) low ^= hash(high, keys[round]) & lowMask;
+        else high ^= hash(low, keys[round]) & highMask;
       }
       value = high * 2 ** lowBits + low;
     } while (value >= count);
     return value;
   };
   return {
-    at: (position) => walk(position, 0, 1),
-    positionOf: (value) => walk(value, ROUNDS - 1, -1),
+    at: (position: number) => walk(position, 0, 1),
+    positionOf: (value: number) => walk(value, ROUNDS - 1, -1),
   };
 }
 
@@ -87,7 +77,7 @@ function mix(value: number): number {
 }
 
 /** Chunks in random order, shuffled in windows of `window` images. */
-function windowedOrder(seed: number, epoch: number, images: number, window: number): EpochOrder {
+function windowedOrder(seed: number, epoch: number, images: number, window: number): Order {
   const size = chunkSize(window);
   const chunks = Math.ceil(images / size);
   const chunkOrder = permutation(chunks, new RandomStream(seed, 'order/chunks', epoch));

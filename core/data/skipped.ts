@@ -32,9 +32,7 @@ export function listedLine(name: string, reason: string): string {
   return `${inLine}\t${reason.replaceAll(/\s+/g, ' ')}`;
 }
 
-/**
- * The images that could not be read: each counted and listed once in a file, a tab between name and reason.
- */
+/** The images that could not be read: each counted and listed once in a file, a tab between name and reason. */
 export class SkippedImages implements UnreadableImages {
   readonly #names = new Set<string>();
   readonly #examples: string[] = [];
@@ -60,10 +58,7 @@ export class SkippedImages implements UnreadableImages {
     return this.#names.size;
   }
 
-  /**
-   * Notes an unreadable image.
-   * @throws UserError if there are now more than allowed
-   */
+  /** Notes an unreadable image. @throws UserError if there are now more than allowed */
   add(image: string, reason: string): void {
     const [name = ''] = listedLine(image, '').split('\t');
     if (this.#names.has(name)) return;
@@ -77,13 +72,11 @@ export class SkippedImages implements UnreadableImages {
     }
     if (this.count > this.allowedFraction * this.total) {
       const percent = (100 * this.allowedFraction).toFixed(0);
-      throw new UserError(
-        `${this.count} of ${this.total} images cannot be read, more than ${percent}%\n    ${this.#examples.join('\n    ')}`,
-        {
-          expected: `at most ${percent}% unreadable images (--max-unreadable)`,
-          remedy: `repair or remove them (all that were met are listed in ${this.file}), or raise --max-unreadable`,
-        },
-      );
+      const problem = `${this.count} of ${this.total} images cannot be read, more than ${percent}%`;
+      throw new UserError([problem, ...this.#examples].join('\n    '), {
+        expected: `at most ${percent}% unreadable images (--max-unreadable)`,
+        remedy: `repair or remove them (all that were met are listed in ${this.file}), or raise --max-unreadable`,
+      });
     }
   }
 }

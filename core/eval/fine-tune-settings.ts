@@ -1,6 +1,6 @@
 import { UserError } from '../base/errors.js';
 import type { LabelledData } from '../contract/data-sets.js';
-import { readRandAugment } from '../data/augment/rand-augment.js';
+import { readRandAugment } from '../data/augment/random.js';
 import { learningRateAt } from '../optim/schedules.js';
 
 export interface FineTuneSettings {

@@ -3,7 +3,7 @@ import { UserError } from '../base/errors.js';
 import { mapValues } from '../base/map-values.js';
 import { RandomStream } from '../base/random.js';
 import type { LabelledData } from '../contract/data-sets.js';
-import { readRandAugment } from '../data/augment/rand-augment.js';
+import { readRandAugment } from '../data/augment/random.js';
 import { stepsPerEpoch } from '../data/loader.js';
 import type { Compiled, Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';

@@ -3,8 +3,7 @@ import { UserError, unknownName } from '../base/errors.js';
 import { systemPath } from '../base/file-names.js';
 
 import type { DataSet, ImageCollection, LabelledData, LabelledImages, ProbeProtocol } from '../contract/data-sets.js';
-import { findDataSet, openDataSet, splitName } from '../data/data-set.js';
-import { openData } from '../data/open.js';
+import { findDataSet, openData, openDataSet, splitName } from '../data/open.js';
 import { areShards } from '../data/shards/find.js';
 
 /** Labelled data, and the data set that opened them. */

@@ -2,7 +2,8 @@ import type { RandomStream } from '../base/random.js';
 import { roundHalfToEven } from '../base/rounding.js';
 import type { ImageItem, Interpolation } from '../contract/data-sets.js';
 import { flip } from '../data/augment/geometry.js';
-import { type CropBox, randomCropBox } from '../data/crop.js';
+import { randomCropBox } from '../data/crop.js';
+import type { CropBox } from '../data/picture.js';
 import { readPicture } from '../data/read-picture.js';
 import { resample } from '../data/resample/resample.js';
 

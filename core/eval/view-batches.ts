@@ -1,7 +1,7 @@
 import { inOrder } from '../base/pool.js';
 import { RandomStream } from '../base/random.js';
 import type { ImageItem, LabelledImages } from '../contract/data-sets.js';
-import { type RandAugmentSettings, randAugment } from '../data/augment/rand-augment.js';
+import { type RandAugmentSettings, randAugment } from '../data/augment/random.js';
 import { stepsPerEpoch } from '../data/loader.js';
 import { toNormalised } from '../data/normalise.js';
 import { epochOrders } from '../data/order.js';

@@ -1,4 +1,4 @@
-import type { ExampleRow } from '../data/examples.js';
+import type { ExampleRow } from '../data/info.js';
 import { drawing, escapeXml, pngAddress, writePicture } from './picture.js';
 
 /** Side of a picture and the space between two, in pixels. */

@@ -4,7 +4,6 @@
  * a module that is not valid.
  */
 
-/** Instructions. */
 export type Code = readonly number[];
 export type ValueType = 'i32' | 'v128';
 
@@ -30,9 +29,8 @@ export class Variables<Name extends string> {
     this.given = Object.fromEntries(parameters.map((name, index) => [name, local(index)])) as Record<Name, Local>;
   }
 
-  /** Several of one type. */
-  declareAll<Count extends number>(type: ValueType, count: Count): Locals<Count> {
-    return Array.from({ length: count }, () => this.declare(type)) as Locals<Count>;
+  declareAll(type: ValueType, count: number): Local[] {
+    return Array.from({ length: count }, () => this.declare(type));
   }
 
   declare(type: ValueType): Local {
@@ -40,11 +38,6 @@ export class Variables<Name extends string> {
     return local(this.parameters + this.locals.length - 1);
   }
 }
-
-/** So many variables, as a tuple. */
-type Locals<Count extends number, Made extends Local[] = []> = Made['length'] extends Count
-  ? Made
-  : Locals<Count, [...Made, Local]>;
 
 function local(index: number): Local {
   const place = unsigned(index);
@@ -66,24 +59,12 @@ const vector =
 const load =
   (...opcode: number[]) =>
   (address: Code, offset = 0): Code => [...address, ...opcode, 0, ...unsigned(offset)];
-const store =
-  (...opcode: number[]) =>
-  (address: Code, value: Code, offset = 0): Code => [...address, ...value, ...opcode, 0, ...unsigned(offset)];
-/** One lane of a vector. */
-const storeLane =
-  (opcode: number) =>
-  (address: Code, value: Code, lane: number, offset = 0): Code => [
-    ...[...address, ...value, 0xfd, opcode, 0],
-    ...[...unsigned(offset), lane],
-  ];
 
 export const i32 = {
   const: (value: number): Code => [0x41, ...signed(value | 0)],
   load: load(0x28),
-  store: store(0x36),
   greater: plain(0x4a),
   add: plain(0x6a),
-  sub: plain(0x6b),
   mul: plain(0x6c),
 };
 
@@ -91,15 +72,15 @@ export const v128 = {
   load: load(0xfd, 0x00),
   /** Four bytes (a 32-bit word) in all lanes. */
   loadSplat: load(0xfd, 0x09),
-  store: store(0xfd, 0x0b),
+  store: (address: Code, value: Code, offset = 0): Code => [...address, ...value, 0xfd, 0x0b, 0, ...unsigned(offset)],
   zero: [0xfd, 0x0c, ...Array<number>(16).fill(0)] as Code,
   shuffle: (a: Code, b: Code, bytes: readonly number[]): Code => [...a, ...b, 0xfd, 0x0d, ...bytes],
   /** The first eight bytes; the others are 0. */
   loadDouble: load(0xfd, 0x5d),
   /** The four bytes of a lane. */
-  storeLane: storeLane(0x5a),
+  storeLane: (address: Code, value: Code, lane: number): Code => [...address, ...value, 0xfd, 0x5a, 0, 0, lane],
   /** The first eight bytes. */
-  storeDouble: (address: Code, value: Code, offset = 0): Code => storeLane(0x5b)(address, value, 0, offset),
+  storeDouble: (address: Code, value: Code): Code => [...address, ...value, 0xfd, 0x5b, 0, 0, 0],
   add: vector(0xe4),
   sub: vector(0xe5),
   mul: vector(0xe6),
@@ -132,26 +113,14 @@ export function doWhile(body: Code, condition: Code): Code {
 }
 
 /** LEB128 of a number from 0. */
-export function unsigned(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  do {
-    const low = rest & 0x7f;
-    rest >>>= 7;
-    bytes.push(rest > 0 ? low | 0x80 : low);
-  } while (rest > 0);
-  return bytes;
+export function unsigned(value: number): Code {
+  const rest = value >>> 7;
+  return rest === 0 ? [value] : [(value & 0x7f) | 0x80, ...unsigned(rest)];
 }
 
-/** LEB128 of a number of 32 bits with a sign. */
-function signed(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  for (;;) {
-    const low = rest & 0x7f;
-    rest >>= 7;
-    const done = (rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0);
-    bytes.push(done ? low : low | 0x80);
-    if (done) return bytes;
-  }
+/** LEB128 of a number of 32 bits with a sign, which the last byte's bit 6 repeats. */
+function signed(value: number): Code {
+  const rest = value >> 7;
+  const low = value & 0x7f;
+  return rest === (low & 0x40 ? -1 : 0) ? [low] : [low | 0x80, ...signed(rest)];
 }

@@ -9,7 +9,7 @@ import { FORMAT, loadCheckpoint } from '../../core/checkpoint/checkpoint.js';
 import { readSafetensors, writeSafetensors } from '../../core/checkpoint/safetensors.js';
 import { parseYaml, readConfigFile } from '../../core/config/file.js';
 import { resolveOptions } from '../../core/config/resolve.js';
-import { centreCrop } from '../../core/data/image.js';
+import { centreCrop } from '../../core/data/crop.js';
 import { startEngine } from '../../core/engine/start.js';
 import { readEncoder } from '../../core/eval/network-file.js';
 import { readResults } from '../../core/eval/results-file.js';

@@ -3,13 +3,10 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { UserError } from '../../core/base/errors.js';
 import { RandomStream } from '../../core/base/random.js';
-import { greyscale, saturation } from '../../core/data/augment/blend.js';
 import { gaussianBlur } from '../../core/data/augment/blur.js';
+import { brightness, contrast, hue, saturation } from '../../core/data/augment/colour.js';
 import { flip } from '../../core/data/augment/geometry.js';
-import { hue } from '../../core/data/augment/hue.js';
-import { randomChanges } from '../../core/data/augment/jitter.js';
-import { brightness, contrast } from '../../core/data/augment/lookup.js';
-import { OPERATIONS, randAugment, readRandAugment } from '../../core/data/augment/rand-augment.js';
+import { OPERATIONS, randAugment, randomChanges, readRandAugment } from '../../core/data/augment/random.js';
 import type { Picture } from '../../core/data/picture.js';
 import { FIXTURES } from '../helpers/paths.js';
 
@@ -54,7 +51,7 @@ test("brightness, contrast, saturation, hue, grey and blur give torchvision's pi
     contrast,
     saturation,
     hue,
-    greyscale,
+    greyscale: (picture) => saturation(picture, 0),
     gaussianBlur,
   };
   for (const { name, amount, picture, result } of golden.jitter) {

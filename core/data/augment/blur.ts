@@ -37,14 +37,14 @@ function blurLines(rgb: Uint8Array, start: number, step: number, count: number, 
   const line = new Uint8Array(count + 2 * margin);
   const blurred = new Uint8Array(count);
   for (let first = start; first < start + 3; first++) {
-    for (let at = 0; at < count; at++) blurred[at] = rgb[first + at * step] as number;
+    for (let at = 0; at < count; at++) blurred[at] = rgb[first + at * step];
     for (let pass = 0; pass < PASSES; pass++) {
-      line.fill(blurred[0] as number, 0, margin);
+      line.fill(blurred[0], 0, margin);
       line.set(blurred, margin);
-      line.fill(blurred[count - 1] as number, margin + count);
+      line.fill(blurred[count - 1], margin + count);
       boxBlur(line, radius, blurred);
     }
-    for (let at = 0; at < count; at++) rgb[first + at * step] = blurred[at] as number;
+    for (let at = 0; at < count; at++) rgb[first + at * step] = blurred[at];
   }
 }
 
@@ -57,11 +57,11 @@ function boxBlur(line: Uint8Array, radius: number, result: Uint8Array): void {
   const weight = Math.trunc(Math.fround(2 ** 24 / Math.fround(Math.fround(radius * 2) + 1)));
   const weightOfEnds = Math.floor((2 ** 24 - span * weight) / 2);
   let sum = 0;
-  for (let at = 0; at < span; at++) sum += line[at] as number;
+  for (let at = 0; at < span; at++) sum += line[at];
   for (let at = 0; at < result.length; at++) {
-    const before = line[at] as number;
-    sum += (line[at + span] as number) - before;
-    const ends = before + (line[at + span + 1] as number);
+    const before = line[at];
+    sum += line[at + span] - before;
+    const ends = before + line[at + span + 1];
     result[at] = (sum * weight + ends * weightOfEnds + 2 ** 23) / 2 ** 24;
   }
 }

@@ -1,6 +1,8 @@
+import { MEAN } from '../normalise.js';
 import type { Picture } from '../picture.js';
 
-export type Colour = readonly [red: number, green: number, blue: number];
+/** What moves into the picture: the mean colour, as in MAE. */
+const FILL = MEAN.map((mean) => Math.round(255 * mean));
 
 /** [a, b, c, d, e, f]: the point (x, y) of the result comes from (ax + by + c, dx + ey + f) of the picture. */
 type Matrix = readonly [number, number, number, number, number, number];
@@ -11,49 +13,28 @@ export function flip({ rgb, width, height }: Picture): Picture {
   for (let at = 0; at < rgb.length; at += 3) {
     const x = (at / 3) % width;
     const from = at + 3 * (width - 1 - 2 * x);
-    result[at] = rgb[from] as number;
-    result[at + 1] = rgb[from + 1] as number;
-    result[at + 2] = rgb[from + 2] as number;
+    result[at] = rgb[from];
+    result[at + 1] = rgb[from + 1];
+    result[at + 2] = rgb[from + 2];
   }
   return { rgb: result, width, height };
 }
 
 /** Rotates a picture about its middle. @param degrees counter-clockwise */
-export function rotate(picture: Picture, degrees: number, fill: Colour): Picture {
+export function rotate(picture: Picture, degrees: number): Picture {
   const angle = -(((degrees % 360) + 360) % 360) * (Math.PI / 180);
-  const [cosine, sine] = [Math.cos(angle), Math.sin(angle)].map((value) => Number(value.toFixed(15))) as [
-    number,
-    number,
-  ];
+  const [cosine, sine] = [Number(Math.cos(angle).toFixed(15)), Number(Math.sin(angle).toFixed(15))];
   const [x, y] = [picture.width / 2, picture.height / 2];
   const left = cosine * -x + sine * -y + x;
   const top = -sine * -x + cosine * -y + y;
-  return transform(picture, [cosine, sine, left, -sine, cosine, top], fill);
-}
-
-export function shearX(picture: Picture, factor: number, fill: Colour): Picture {
-  return transform(picture, [1, factor, 0, 0, 1, 0], fill);
-}
-
-export function shearY(picture: Picture, factor: number, fill: Colour): Picture {
-  return transform(picture, [1, 0, 0, factor, 1, 0], fill);
-}
-
-/** @param part of the width, to the left */
-export function translateX(picture: Picture, part: number, fill: Colour): Picture {
-  return transform(picture, [1, 0, part * picture.width, 0, 1, 0], fill);
-}
-
-/** @param part of the height, upwards */
-export function translateY(picture: Picture, part: number, fill: Colour): Picture {
-  return transform(picture, [1, 0, 0, 0, 1, part * picture.height], fill);
+  return transform(picture, [cosine, sine, left, -sine, cosine, top]);
 }
 
 /**
  * An affine transform with bicubic interpolation, in Pillow's arithmetic (Image.transform): the cubic through four points
  * with a = -1, no antialiasing, values cut to whole numbers, the border's pixels repeated.
  */
-function transform(picture: Picture, [a, b, c, d, e, f]: Matrix, fill: Colour): Picture {
+export function transform(picture: Picture, [a, b, c, d, e, f]: Matrix): Picture {
   const { width, height } = picture;
   const result = new Uint8Array(picture.rgb.length);
   let out = 0;
@@ -61,7 +42,7 @@ function transform(picture: Picture, [a, b, c, d, e, f]: Matrix, fill: Colour): 
     for (let x = 0.5; x < width; x++, out += 3) {
       const fromX = a * x + b * y + c;
       const fromY = d * x + e * y + f;
-      if (fromX < 0 || fromX >= width || fromY < 0 || fromY >= height) result.set(fill, out);
+      if (fromX < 0 || fromX >= width || fromY < 0 || fromY >= height) result.set(FILL, out);
       else interpolate(picture, fromX - 0.5, fromY - 0.5, result, out);
     }
   }
@@ -96,13 +77,7 @@ function interpolate({ rgb, width, height }: Picture, x: number, y: number, resu
 }
 
 function alongRow(rgb: Uint8Array, start: number, x0: number, x1: number, x2: number, x3: number, d: number): number {
-  return cubic(
-    rgb[start + x0] as number,
-    rgb[start + x1] as number,
-    rgb[start + x2] as number,
-    rgb[start + x3] as number,
-    d,
-  );
+  return cubic(rgb[start + x0], rgb[start + x1], rgb[start + x2], rgb[start + x3], d);
 }
 
 /** Between v1 (d = 0) and v2 (d = 1). */

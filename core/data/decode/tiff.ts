@@ -1,22 +1,13 @@
-/** What a TIFF's bands are, where it is not for libvips to know. */
-export type Bands =
-  /** As libvips takes them. */
-  | { kind: 'usual' }
-  /** Bands beside the colours that are not declared as transparency: infrared, masks. */
-  | { kind: 'undeclared' }
-  /** Floating-point numbers; `alpha` tells whether the last one is transparency. */
-  | { kind: 'float'; colours: number; alpha: boolean };
+/** The bands of a TIFF of floating-point numbers. */
+export interface FloatBands {
+  /** How many are colours: 1 for grey, 3 for RGB. */
+  colours: number;
+  /** Whether the band behind them is transparency. */
+  alpha: boolean;
+}
 
 /** Tags (TIFF 6.0) that tell of bands. */
-const TAGS = {
-  bits: 258,
-  compression: 259,
-  colours: 262,
-  bands: 277,
-  extra: 338,
-  sample: 339,
-  subsampling: 530,
-} as const;
+const TAGS = { bits: 258, compression: 259, colours: 262, bands: 277, extra: 338, sample: 339, subsampling: 530 };
 /** Bands of colour by PhotometricInterpretation. */
 const COLOURS: Readonly<Record<number, number>> = { 0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3 };
 const YCBCR = 6;
@@ -28,10 +19,11 @@ const WIDTHS: Readonly<Record<number, number>> = { 3: 2, 4: 4 };
 const MAX_VALUES = 16;
 
 /**
- * What the bands of a TIFF's first picture are.
+ * What the bands of a TIFF's first picture are: `usual` as libvips takes them, `undeclared` where there are others beside
+ * the colours that are not declared as transparency (infrared, masks).
  * @throws Error that names samples which are neither whole numbers of 1 to 16 bits nor floating-point numbers
  */
-export function bandsOf(bytes: Uint8Array): Bands {
+export function bandsOf(bytes: Uint8Array): 'usual' | 'undeclared' | FloatBands {
   const tags = readTags(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
   const first = (tag: keyof typeof TAGS, missing: number) => tags.get(TAGS[tag])?.[0] ?? missing;
   const [bits, sample, photometric] = [first('bits', 1), first('sample', 1), first('colours', 1)];
@@ -45,8 +37,8 @@ export function bandsOf(bytes: Uint8Array): Bands {
   const colours = Math.min(COLOURS[photometric] ?? bands, bands);
   const extra = tags.get(TAGS.extra) ?? [];
   const isDeclared = bands === colours + 1 && (extra[0] === 1 || extra[0] === 2);
-  if (sample === 3) return { kind: 'float', colours, alpha: isDeclared };
-  return bands === colours || isDeclared ? { kind: 'usual' } : { kind: 'undeclared' };
+  if (sample === 3) return { colours, alpha: isDeclared };
+  return bands === colours || isDeclared ? 'usual' : 'undeclared';
 }
 
 /** The first values of whole-number tags of the first directory; those that are damaged are left out. */
@@ -70,10 +62,8 @@ function readTags(file: Buffer): Map<number, number[]> {
       const values = at + 4 + offsetWidth;
       const from = count * width <= offsetWidth ? values : number(values, offsetWidth);
       const length = Math.min(count, MAX_VALUES);
-      tags.set(
-        number(at, 2),
-        Array.from({ length }, (_, index) => number(from + index * width, width)),
-      );
+      const found = Array.from({ length }, (_, index) => number(from + index * width, width));
+      tags.set(number(at, 2), found);
     }
   } catch (error) {
     if (!(error instanceof RangeError)) throw error; // beyond the end: the decoder says what is wrong with such a file

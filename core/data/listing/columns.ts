@@ -1,3 +1,6 @@
+import { createHash } from 'node:crypto';
+import { bytesOfName } from '../../base/file-names.js';
+
 /** Names one after the other in one string: a fraction of the memory of as many strings. */
 export class NameColumn {
   readonly #text: string;
@@ -42,9 +45,18 @@ export class Chain<List extends { readonly length: number }> {
     let low = 0;
     for (let high = this.#ends.length - 1; low < high; ) {
       const middle = (low + high) >> 1;
-      if (index < (this.#ends[middle] as number)) high = middle;
+      if (index < this.#ends[middle]) high = middle;
       else low = middle + 1;
     }
-    return { list: this.lists[low] as List, first: this.#ends[low - 1] ?? 0, end: this.#ends[low] as number };
+    return { list: this.lists[low], first: this.#ends[low - 1] ?? 0, end: this.#ends[low] };
   }
+}
+
+/** Stands for images by their names and sizes in bytes, in their order: the same wherever and however they are stored. */
+export function createFingerprint(): { add(name: string, bytes: number): void; value(): string } {
+  const hash = createHash('sha256');
+  return {
+    add: (name, bytes) => hash.update(name.isWellFormed() ? `${name}\0${bytes}\n` : bytesOfName(`${name}\0${bytes}\n`)),
+    value: () => hash.digest('hex'),
+  };
 }

@@ -4,18 +4,28 @@ import { z } from 'zod';
 import { writeFileAtomically } from '../../base/atomic.js';
 import { readRegularFile } from '../../base/files.js';
 import type { ImageCollection } from '../../contract/data-sets.js';
-import type { FolderRecords } from './scan.js';
 
 /** Changes whenever the form of the file does. */
 const HEADER = 'listing 3 ';
 const lineSchema = z.object({
   folder: z.string(),
+  /** When the folder's entries last changed, in nanoseconds; empty where that does not tell of later changes. */
   changed: z.string(),
+  /** The folders in it, in the order of their names. */
   folders: z.array(z.string()),
+  /** The names of the image files in it, in their order, with '/' between them: one string takes little memory. */
   names: z.string(),
-  bytes: z.array(z.number()),
+  /** Their sizes in bytes. */
+  bytes: z.array(z.number()).transform((bytes) => Float64Array.from(bytes)),
+  /** What was not taken, the examples by their names. */
   leftOut: z.array(z.object({ noun: z.string(), reason: z.string(), count: z.int(), example: z.string() })),
 });
+
+/** What a folder was found to hold, as it can be kept. */
+export type FolderRecord = Omit<z.output<typeof lineSchema>, 'folder'>;
+/** Records by the path of their folder. */
+export type FolderRecords = Map<string, FolderRecord>;
+
 /** Fewer files than this are listed in less than a second. */
 const MANY_FILES = 20_000;
 /** Milliseconds before the first line about a listing that takes long, and between two. */
@@ -59,12 +69,9 @@ export function listingFrom(path: string | null, say: (line: string) => void): L
  * @throws UserError if the file cannot be written
  */
 export async function keepListing(images: ImageCollection, path: string): Promise<void> {
-  if (!isListed(images) || images.length < MANY_FILES) return;
-  if (!(images.wasKnown && existsSync(path))) await images.keepListing(path);
-}
-
-function isListed(images: ImageCollection): images is ListedImages {
-  return 'keepListing' in images;
+  const listed: ImageCollection & Partial<ListedImages> = images;
+  if (images.length < MANY_FILES || (listed.wasKnown && existsSync(path))) return;
+  await listed.keepListing?.(path);
 }
 
 /**
@@ -89,8 +96,8 @@ export async function readListing(path: string): Promise<FolderRecords> {
     end = file.indexOf('\n', at) + 1;
     const { data, success } = lineSchema.safeParse(JSON.parse(file.toString('utf8', at, end)));
     if (!success) return new Map();
-    const { folder, bytes, ...record } = data;
-    records.set(folder, { ...record, bytes: Float64Array.from(bytes) });
+    const { folder, ...record } = data;
+    records.set(folder, record);
   }
   return records;
 }

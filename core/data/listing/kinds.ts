@@ -1,4 +1,5 @@
-import { extname } from 'node:path';
+import { extname, join } from 'node:path';
+import { shownName } from '../../base/file-names.js';
 
 const JPEG = ['.jpg', '.jpeg', '.jpe', '.jfif', '.jfi', '.jif', '.pjpeg', '.pjp'];
 /** Endings of files that are taken for images, in any case. */
@@ -36,7 +37,7 @@ const PASSED_OVER: readonly [endings: string, noun: string, reason: string][] = 
 
 const REASONS = new Map(
   PASSED_OVER.flatMap(([endings, noun, reason]) =>
-    endings.split(' ').map((ending): [string, { noun: string; reason: string }] => [ending, { noun, reason }]),
+    endings.split(' ').map((ending) => [ending, { noun, reason }] as const),
   ),
 );
 
@@ -65,4 +66,44 @@ export function passedOver(name: string): { noun: string; reason: string } | und
 /** What is in a folder that is set aside by its name; undefined for other folders. */
 export function setAside(name: string): string | undefined {
   return name.startsWith('.') ? 'a name that starts with a dot' : SET_ASIDE[name.toLowerCase()];
+}
+
+/** Some things that were found and not taken, for one reason. */
+export interface LeftOutGroup {
+  /** What they are, one of them: 'picture'. */
+  noun: string;
+  reason: string;
+  count: number;
+  /** The first of them: a name, or a path. */
+  example: string;
+}
+
+/** What was found and not taken: counted by reason, with an example of each. */
+export class LeftOut {
+  readonly #groups = new Map<string, LeftOutGroup>();
+
+  add(noun: string, reason: string, example: string, number = 1): void {
+    const key = `${noun}: ${reason}`;
+    const group = this.#groups.get(key);
+    if (group) group.count += number;
+    else this.#groups.set(key, { noun, reason, count: number, example });
+  }
+
+  /** @param folder where they were found, which goes before the examples */
+  addAll(groups: readonly LeftOutGroup[], folder: string): void {
+    for (const { noun, reason, example, count } of groups) this.add(noun, reason, join(folder, example), count);
+  }
+
+  get groups(): LeftOutGroup[] {
+    return [...this.#groups.values()];
+  }
+
+  /** For people, one line for each reason: '5 pictures left out: HEIC is not read, such as photos/a.heic'. */
+  get notes(): string[] {
+    return this.groups.map(({ noun, reason, count, example }) => {
+      const such = count === 1 ? ': ' : ', such as ';
+      const nouns = count === 1 ? noun : noun.replace(/y$/, 'ie').concat('s');
+      return `${count} ${nouns} left out: ${reason}${such}${shownName(example)}`;
+    });
+  }
 }

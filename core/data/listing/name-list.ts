@@ -4,63 +4,51 @@ import { textKind } from '../../base/content-kind.js';
 import { UserError } from '../../base/errors.js';
 import { nameFromBytes, shownName } from '../../base/file-names.js';
 import { kindOf, withRegularFile } from '../../base/files.js';
-import { statAll } from './in-turns.js';
-import { IMAGE_EXTENSIONS, isImage } from './kinds.js';
-import { LeftOut } from './left-out.js';
-
-/** Files that a list names. */
-export interface ListedFiles {
-  /** As they are named: absolute, or relative to the list. */
-  names: string[];
-  /** In bytes; 0 for a file that is not there, which is met again, and reported, when it is read. */
-  bytes: number[];
-  notes: string[];
-}
+import { IMAGE_EXTENSIONS, isImage, LeftOut } from './kinds.js';
+import { statAll } from './scan.js';
 
 /**
  * The files that a list names, one a line; what follows the name of an image, such as a class, is passed over.
+ * @returns `names` as they are written, absolute or relative to the list; `bytes`, 0 for a file that is not there, which is
+ * met again, and reported, when it is read; what is to be said of them
  * @throws UserError if the list cannot be read, or none of its files is there
  */
-export async function readFileList(list: string): Promise<ListedFiles> {
+export async function readFileList(list: string): Promise<{ names: string[]; bytes: number[]; notes: string[] }> {
   const lines = await readLines(list);
-  const files: ListedFiles = { names: [], bytes: [], notes: [] };
-  const leftOut = new LeftOut();
-  const missing: string[] = [];
   const named = lines.map(withoutLabel);
-  const paths = named.map((name) => pathInList(list, name));
+  const paths = named.map((name) => inFolder(dirname(list), name));
+  const names: string[] = [];
+  const bytes: number[] = [];
+  const missing: string[] = [];
+  const leftOut = new LeftOut();
   await statAll(paths, (found, index) => {
-    const name = named[index] as string;
+    const name = named[index];
     const kind = found && kindOf(found);
     if (kind) return leftOut.add('name', `that of ${kind}`, name);
     if (!found) missing.push(name);
-    files.names.push(name);
-    files.bytes.push(found?.size ?? 0);
+    names.push(name);
+    bytes.push(found?.size ?? 0);
   });
   const labelled = lines.filter((line, index) => line !== named[index]).length;
+  const notes =
+    labelled > 0 ? [`what follows the names in ${labelled} lines of ${list} is passed over, such as labels`] : [];
   const [first] = missing;
-  if (first !== undefined && missing.length === files.names.length) {
-    throw new UserError(
-      `none of the ${missing.length} files that ${list} names is there, such as ${shownName(first)}`,
-      {
-        expected: `a path on each line, relative to the list: ${shownName(pathInList(list, first))}`,
-        remedy: 'correct the paths, or put the list where they start',
-      },
-    );
-  }
-  if (labelled > 0)
-    files.notes.push(`what follows the names in ${labelled} lines of ${list} is passed over, such as labels`);
   if (first !== undefined) {
-    files.notes.push(
-      `${missing.length} of ${files.names.length} files that ${list} names are not there, such as ${shownName(first)}`,
-    );
+    const such = `such as ${shownName(first)}`;
+    if (missing.length === names.length) {
+      throw new UserError(`none of the ${missing.length} files that ${list} names is there, ${such}`, {
+        expected: `a path on each line, relative to the list: ${shownName(inFolder(dirname(list), first))}`,
+        remedy: 'correct the paths, or put the list where they start',
+      });
+    }
+    notes.push(`${missing.length} of ${names.length} files that ${list} names are not there, ${such}`);
   }
-  files.notes.push(...leftOut.notes);
-  return files;
+  return { names, bytes, notes: [...notes, ...leftOut.notes] };
 }
 
-/** Where a file lies that a list names. */
-function pathInList(list: string, name: string): string {
-  return isAbsolute(name) ? name : join(dirname(list), name);
+/** The path of a name in a folder: one in a list may be absolute. */
+export function inFolder(folder: string, name: string): string {
+  return isAbsolute(name) ? name : join(folder, name);
 }
 
 /**

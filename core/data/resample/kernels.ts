@@ -1,6 +1,72 @@
+import type { Interpolation } from '../../contract/data-sets.js';
 import { type Code, doWhile, i32, ints, type Local, sequence, Variables, v128 } from '../../wasm/instructions.js';
 import type { WasmFunction } from '../../wasm/module.js';
-import { PRECISION } from './weights.js';
+
+/** How each result along an axis is a sum of neighbouring samples. */
+export interface Weights {
+  /** The first sample of each result, [n]. */
+  starts: Int32Array;
+  /** Samples of each, an even number; weights beyond the needed ones are 0, and their samples may not exist. */
+  taps: number;
+  /** [n, taps]: whole numbers, of which 2 ** PRECISION make 1. */
+  values: Int32Array;
+  /** The samples that any of them needs; the last one is not included. */
+  first: number;
+  last: number;
+}
+
+/** Bits behind the point of a weight (Pillow's for 8-bit pictures). */
+const PRECISION = 22;
+const ONE = 2 ** PRECISION;
+
+/** The weight of a sample at a distance from the middle of a result, in pixels, and where it becomes 0. */
+const FILTERS: Record<Interpolation, { support: number; weight: (distance: number) => number }> = {
+  bilinear: { support: 1, weight: (distance) => Math.max(0, 1 - Math.abs(distance)) },
+  bicubic: { support: 2, weight: (distance) => cubic(Math.abs(distance)) },
+};
+
+/** Catmull-Rom's cubic, a = -0.5, in Pillow's order of operations. */
+function cubic(x: number): number {
+  if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+  return x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
+}
+
+/**
+ * The weights that bring `length` samples to `size` pixels, with antialiasing where these are fewer: the filter lies about
+ * the middle of each pixel, wider by the part to which the axis shrinks; samples beyond the ends do not take part. The same
+ * whole numbers as Pillow's (`precompute_coeffs` and `normalize_coeffs_8bpc` in its Resample.c).
+ * @param from the first pixel that is wanted of these
+ * @param count how many are
+ */
+export function axisWeights(kind: Interpolation, length: number, size: number, from: number, count: number): Weights {
+  const filter = FILTERS[kind];
+  const step = length / size;
+  const widening = Math.max(step, 1);
+  const support = filter.support * widening;
+  const middles = Float64Array.from({ length: count }, (_, result) => (from + result + 0.5) * step);
+  const starts = Int32Array.from(middles, (middle) => Math.max(0, Math.trunc(middle - support + 0.5)));
+  const ends = Int32Array.from(middles, (middle) => Math.min(length, Math.trunc(middle + support + 0.5)));
+  const most = starts.reduce((most, start, result) => Math.max(most, ends[result] - start), 1);
+  const taps = most + (most & 1);
+  const values = new Int32Array(count * taps);
+  const raw = new Float64Array(taps);
+  for (let result = 0; result < count; result++) {
+    const start = starts[result];
+    const needed = ends[result] - start;
+    const middle = middles[result];
+    let sum = 0;
+    for (let at = 0; at < needed; at++) {
+      const value = filter.weight((at + start - middle + 0.5) / widening);
+      raw[at] = value;
+      sum += value;
+    }
+    for (let at = 0; at < needed; at++) {
+      const weight = (raw[at] / sum) * ONE;
+      values[result * taps + at] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
+    }
+  }
+  return { starts, taps, values, first: starts[0], last: ends.at(-1) as number };
+}
 
 /*
  * Weights are whole numbers of 23 bits with their sign. Products of bytes with them are formed of halves, because there is
@@ -20,6 +86,8 @@ const PAIR_OF_PIXELS = [0, 16, 3, 16, 1, 16, 4, 16, 2, 16, 5, 16, 16, 16, 16, 16
 /** Picks the bytes of two rows in turn. */
 const PAIR_OF_ROWS = [0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23];
 
+const PARAMETERS = ['source', 'sourceStride', 'target', 'targetStride', 'rows', 'count', 'entries', 'pairs'] as const;
+
 /** Sums of the high and of the low halves of weights. */
 interface Sums {
   high: Local;
@@ -32,30 +100,18 @@ interface Sums {
  * and, for each pair of pixels, the high halves of their weights and the low ones, four i16.
  */
 export function acrossRows(): WasmFunction {
-  const variables = new Variables(
-    'source',
-    'sourceStride',
-    'target',
-    'targetStride',
-    'rows',
-    'count',
-    'entries',
-    'pairs',
-  );
+  const variables = new Variables(...PARAMETERS);
   const { source, sourceStride, target, targetStride, rows, count, entries, pairs } = variables.given;
   const [entry, from, to, left, untilEnd] = variables.declareAll('i32', 5);
   const [high, low, pixels] = variables.declareAll('v128', 3);
-  const sums = Array.from({ length: ROW_BLOCK }, () => {
-    const [highSum, lowSum] = variables.declareAll('v128', 2);
-    return { high: highSum, low: lowSum };
-  });
+  const sums = Array.from({ length: ROW_BLOCK }, () => declareSums(variables));
   const addresses = variables.declareAll('i32', 4);
-  const [first, second, third, fourth] = sums.map(rounded) as [Code, Code, Code, Code];
+  const [first, second, third, fourth] = sums.map(rounded);
 
   const pixel = sequence(
     from.set(i32.add(source.get, i32.load(entry.get))),
     ...addresses.map((address, row) =>
-      address.set(row === 0 ? from.get : i32.add((addresses[row - 1] as Local).get, sourceStride.get)),
+      address.set(row === 0 ? from.get : i32.add(addresses[row - 1].get, sourceStride.get)),
     ),
     entry.add(4),
     ...sums.flatMap((sum) => [sum.high.set(v128.zero), sum.low.set(v128.zero)]),
@@ -65,9 +121,9 @@ export function acrossRows(): WasmFunction {
         high.set(v128.loadSplat(entry.get)),
         low.set(v128.loadSplat(entry.get, 4)),
         ...sums.flatMap((sum, row) => [
-          pixels.set(v128.shuffle(v128.loadDouble((addresses[row] as Local).get), v128.zero, PAIR_OF_PIXELS)),
+          pixels.set(v128.shuffle(v128.loadDouble(addresses[row].get), v128.zero, PAIR_OF_PIXELS)),
           add(sum, pixels, high, low),
-          (addresses[row] as Local).add(6),
+          addresses[row].add(6),
         ]),
         entry.add(8),
         left.add(-1),
@@ -100,27 +156,15 @@ export function acrossRows(): WasmFunction {
 }
 
 /**
- * downColumns(source, sourceStride, target, targetStride, rows, groups, entries, pairs): `rows` rows of 8 `groups` bytes as
+ * downColumns(source, sourceStride, target, targetStride, rows, count, entries, pairs): `rows` rows of 8 `count` bytes as
  * sums of the rows of `source`. An entry is as for `acrossRows`, with the offset of its first row.
  */
 export function downColumns(): WasmFunction {
-  const variables = new Variables(
-    'source',
-    'sourceStride',
-    'target',
-    'targetStride',
-    'rows',
-    'groups',
-    'entries',
-    'pairs',
-  );
-  const { source, sourceStride, target, targetStride, rows, groups, entries, pairs } = variables.given;
+  const variables = new Variables(...PARAMETERS);
+  const { source, sourceStride, target, targetStride, rows, count, entries, pairs } = variables.given;
   const [entry, from, to, column, left, untilEnd] = variables.declareAll('i32', 6);
   const [high, low, pair, words] = variables.declareAll('v128', 4);
-  const sums = [0, 1].map(() => {
-    const [highSum, lowSum] = variables.declareAll('v128', 2);
-    return { high: highSum, low: lowSum };
-  }) as [Sums, Sums];
+  const sums = [declareSums(variables), declareSums(variables)] as const;
   const upper = i32.add(from.get, sourceStride.get);
 
   const group = sequence(
@@ -153,7 +197,7 @@ export function downColumns(): WasmFunction {
     doWhile(
       sequence(
         column.set(i32.const(0)),
-        untilEnd.set(groups.get),
+        untilEnd.set(count.get),
         doWhile(group, untilEnd.get),
         entries.set(entry.get),
         to.add(targetStride.get),
@@ -163,6 +207,10 @@ export function downColumns(): WasmFunction {
     ),
   );
   return { name: 'downColumns', parameters: variables.parameters, locals: variables.locals, body };
+}
+
+function declareSums(variables: Variables<string>): Sums {
+  return { high: variables.declare('v128'), low: variables.declare('v128') };
 }
 
 /** Adds products of pairs of words. */

@@ -1,12 +1,10 @@
 import type { Interpolation } from '../../contract/data-sets.js';
-import type { CropBox } from '../crop.js';
-import type { Picture } from '../picture.js';
-import { COLUMN_BLOCK, LOW_BITS, ROW_BLOCK } from './kernels.js';
-import { clearMachine, type ResampleMachine } from './machine.js';
-import { resampleWeights, type Weights } from './weights.js';
+import { assembleModule } from '../../wasm/module.js';
+import type { CropBox, Picture } from '../picture.js';
+import { acrossRows, axisWeights, COLUMN_BLOCK, downColumns, LOW_BITS, ROW_BLOCK, type Weights } from './kernels.js';
 
 /** What is made of a part of a picture. */
-export interface Resampling {
+interface Resampling {
   interpolation: Interpolation;
   /** The part, in whole pixels; what lies outside it does not take part. */
   box: CropBox;
@@ -27,11 +25,15 @@ const STRIP_BYTES = 1 << 20;
  */
 export function resample(picture: Picture, { interpolation, box, width, height, window }: Resampling): Uint8Array {
   const { left, top, width: columns, height: rows } = window ?? { left: 0, top: 0, width, height };
-  const across = resampleWeights(interpolation, box.width, width, left, columns);
-  const down = resampleWeights(interpolation, box.height, height, top, rows);
-  const machine = clearMachine();
-  const way = goesDownFirst(box, width, height) ? downThenAcross : acrossThenDown;
-  const { address, stride } = way(machine, { picture, box, across, down });
+  const across = axisWeights(interpolation, box.width, width, left, columns);
+  const down = axisWeights(interpolation, box.height, height, top, rows);
+  machine ??= new Machine();
+  machine.used = 0;
+  // Pillow 13 goes down first where more than twice as many rows as columns fall away; before, it never did.
+  const isDownFirst = box.height > height && box.height - height > 2 * (box.width - width);
+  const way = isDownFirst ? downThenAcross : acrossThenDown;
+  const address = way(machine, picture, box, across, down);
+  const stride = strideOf(columns);
   const pixels = new Uint8Array(rows * columns * 3);
   const result = machine.bytes(address, rows * stride);
   for (let row = 0; row < rows; row++) {
@@ -40,27 +42,9 @@ export function resample(picture: Picture, { interpolation, box, width, height, 
   return pixels;
 }
 
-/** Pillow 13 goes down first where more than twice as many rows as columns fall away; before, it never did. */
-function goesDownFirst(box: CropBox, width: number, height: number): boolean {
-  return box.height > height && box.height - height > 2 * (box.width - width);
-}
-
-interface Task {
-  picture: Picture;
-  box: CropBox;
-  across: Weights;
-  down: Weights;
-}
-
-/** Rows of pixels in the machine's memory. */
-interface Rows {
-  address: number;
-  /** Bytes from one to the next. */
-  stride: number;
-}
-
-function acrossThenDown(machine: ResampleMachine, { picture, box, across, down }: Task): Rows {
-  const { acrossRows, downColumns } = machine.functions;
+/** @returns the address of the rows of the result */
+function acrossThenDown(machine: Machine, picture: Picture, box: CropBox, across: Weights, down: Weights): number {
+  const { acrossRows, downColumns } = machine.kernels;
   const [columns, rows] = [across.starts.length, down.starts.length];
   const sourceStride = picture.width * 3;
   const stride = strideOf(columns);
@@ -79,11 +63,12 @@ function acrossThenDown(machine: ResampleMachine, { picture, box, across, down }
     acrossRows(strip, sourceStride, target, stride, some, columns, acrossEntries, across.taps / 2);
   }
   downColumns(between, stride, result, stride, rows, stride / COLUMN_BLOCK, downEntries, down.taps / 2);
-  return { address: result, stride };
+  return result;
 }
 
-function downThenAcross(machine: ResampleMachine, { picture, box, across, down }: Task): Rows {
-  const { acrossRows, downColumns } = machine.functions;
+/** The same in the other order. */
+function downThenAcross(machine: Machine, picture: Picture, box: CropBox, across: Weights, down: Weights): number {
+  const { acrossRows, downColumns } = machine.kernels;
   const [columns, rows] = [across.starts.length, down.starts.length];
   const sourceStride = picture.width * 3;
   const needed = across.last - across.first;
@@ -96,10 +81,10 @@ function downThenAcross(machine: ResampleMachine, { picture, box, across, down }
   const strip = machine.reserve((Math.min(stripRows, down.last) + down.taps) * sourceStride);
   const result = machine.reserve((rows + ROW_BLOCK) * stride);
   for (let row = 0; row < rows; ) {
-    const first = down.starts[row] as number;
+    const first = down.starts[row];
     let end = row + 1;
-    while (end < rows && (down.starts[end] as number) + down.taps - first <= stripRows) end++;
-    const last = Math.min(down.last, (down.starts[end - 1] as number) + down.taps);
+    while (end < rows && down.starts[end] + down.taps - first <= stripRows) end++;
+    const last = Math.min(down.last, down.starts[end - 1] + down.taps);
     putRows(machine, strip, picture, box.top + first, last - first);
     downColumns(
       strip - first * sourceStride + (box.left + across.first) * 3,
@@ -108,13 +93,13 @@ function downThenAcross(machine: ResampleMachine, { picture, box, across, down }
       betweenStride,
       end - row,
       betweenStride / COLUMN_BLOCK,
-      downEntries + row * entryBytes(down),
+      downEntries + row * 4 * (1 + down.taps),
       down.taps / 2,
     );
     row = end;
   }
   acrossRows(between, betweenStride, result, stride, rows, columns, acrossEntries, across.taps / 2);
-  return { address: result, stride };
+  return result;
 }
 
 /** Bytes of a row of so many pixels; a pixel is written with a byte more, and columns come in eights. */
@@ -126,29 +111,64 @@ function rowsInStrip(stride: number): number {
   return Math.max(1, Math.floor(STRIP_BYTES / stride / ROW_BLOCK)) * ROW_BLOCK;
 }
 
-function putRows(machine: ResampleMachine, address: number, { width, rgb }: Picture, first: number, count: number) {
+function putRows(machine: Machine, address: number, { width, rgb }: Picture, first: number, count: number) {
   const bytes = width * 3;
   machine.bytes(address, count * bytes).set(rgb.subarray(first * bytes, (first + count) * bytes));
 }
 
-function entryBytes({ taps }: Weights): number {
-  return 4 * (1 + taps);
-}
-
 /** Writes (start + shift) * unit and the weights of each result, as the kernels read them. @returns their address */
-function writeEntries(machine: ResampleMachine, weights: Weights, shift: number, unit: number): number {
+function writeEntries(machine: Machine, weights: Weights, shift: number, unit: number): number {
   const { starts, taps, values } = weights;
-  const address = machine.reserve(starts.length * entryBytes(weights));
-  const words = machine.words(address, starts.length * (1 + taps));
+  const address = machine.reserve(starts.length * 4 * (1 + taps));
+  const words = new Int32Array(machine.kernels.memory.buffer, address, starts.length * (1 + taps));
   const lowMask = (1 << LOW_BITS) - 1;
   let at = 0;
   for (let result = 0; result < starts.length; result++) {
-    words[at++] = ((starts[result] as number) + shift) * unit;
+    words[at++] = (starts[result] + shift) * unit;
     for (let tap = result * taps; tap < (result + 1) * taps; tap += 2) {
-      const [one, other] = [values[tap] as number, values[tap + 1] as number];
+      const [one, other] = [values[tap], values[tap + 1]];
       words[at++] = ((one >> LOW_BITS) & 0xffff) | ((other >> LOW_BITS) << 16);
       words[at++] = (one & lowMask) | ((other & lowMask) << 16);
     }
   }
   return address;
 }
+
+/** The functions of the module, whose parameters are told where they are made, and its memory. */
+type Kernels = Record<'acrossRows' | 'downColumns', (...parameters: number[]) => void> & { memory: WebAssembly.Memory };
+
+const PAGE = 65536;
+/** Vectors may read that much beyond what they need. */
+const SLACK = 64;
+
+/**
+ * The WebAssembly module that scales pictures. What is put into its memory lies one after the other; views become
+ * useless when it grows, so that they are asked for when they are needed.
+ */
+class Machine {
+  readonly kernels: Kernels;
+  /** Bytes of the memory that are taken. */
+  used = 0;
+
+  constructor() {
+    const module = new WebAssembly.Module(assembleModule([acrossRows(), downColumns()]));
+    this.kernels = new WebAssembly.Instance(module).exports as Kernels;
+  }
+
+  /** Makes room. @returns its address, a multiple of 16 */
+  reserve(bytes: number): number {
+    const { memory } = this.kernels;
+    const address = this.used;
+    this.used = (address + bytes + SLACK + 15) & ~15;
+    const missing = this.used - memory.buffer.byteLength;
+    if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
+    return address;
+  }
+
+  bytes(address: number, length: number): Uint8Array {
+    return new Uint8Array(this.kernels.memory.buffer, address, length);
+  }
+}
+
+/** The one machine of this thread, made when it is first needed: it holds nothing between two pictures. */
+let machine: Machine | undefined;

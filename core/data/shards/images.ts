@@ -1,8 +1,7 @@
 import { shownName } from '../../base/file-names.js';
 import type { LabelledImages, ReadingPlan } from '../../contract/data-sets.js';
-import { createFingerprint } from '../fingerprint.js';
-import { Chain } from '../listing/columns.js';
-import { LeftOut } from '../listing/left-out.js';
+import { Chain, createFingerprint } from '../listing/columns.js';
+import { LeftOut } from '../listing/kinds.js';
 import { classText, NO_CLASS, type ShardSamples } from './samples.js';
 import type { ByteSource, Network } from './source.js';
 import { readPieces } from './tar-read.js';

@@ -1,7 +1,6 @@
 import { posix } from 'node:path';
 import { NameColumn } from '../listing/columns.js';
-import { IMAGE_EXTENSIONS, passedOver, setAside } from '../listing/kinds.js';
-import { LeftOut, type LeftOutGroup } from '../listing/left-out.js';
+import { IMAGE_EXTENSIONS, LeftOut, type LeftOutGroup, passedOver, setAside } from '../listing/kinds.js';
 import type { ByteSource } from './source.js';
 import type { Piece } from './tar-header.js';
 import { readPieces, type TarEntry, type TarFile, type TarLink, tarEntries } from './tar-read.js';

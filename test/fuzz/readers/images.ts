@@ -4,7 +4,7 @@ import { deflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import sharp, { type Sharp } from 'sharp';
 import { reasonOf } from '../../../core/base/errors.js';
-import { randomCrops } from '../../../core/data/image.js';
+import { randomCrops } from '../../../core/data/crop.js';
 import { readPicture } from '../../../core/data/read-picture.js';
 import type { ImageItem } from '../../../core/plugin.js';
 import { EDGES, integerBytes } from '../bytes.js';

@@ -7,7 +7,7 @@ import { readRunRecord } from '../../../core/config/record.js';
 import { resolveOptions } from '../../../core/config/resolve.js';
 import { schemaOf } from '../../../core/config/schema.js';
 import { cropSettings } from '../../../core/data/crop.js';
-import { isStillThere, readDownloadRecord } from '../../../core/data/download-record.js';
+import { isStillThere, readDownloadRecord } from '../../../core/data/download.js';
 import { SkippedImages } from '../../../core/data/skipped.js';
 import { mergeResults, readResults, writeResults } from '../../../core/eval/results-file.js';
 import { type RemoteFile, readPart } from '../../../core/fetch/download.js';
