@@ -1,4 +1,4 @@
-import type { Accuracies, Accuracy } from './result.js';
+import type { Accuracies, Accuracy } from './results.js';
 
 /** 97.5% of a standard normal distribution lie below. */
 const Z = 1.959964;

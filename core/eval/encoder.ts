@@ -4,10 +4,10 @@ import type { Engine, EngineChoice } from '../engine/contract.js';
 import { startEngine } from '../engine/start.js';
 import { tf } from '../engine/tf.js';
 import { extractFeatures } from './features.js';
+import { openSplit, type SplitImages, withoutLabels } from './labelled-data.js';
 import { atImageSize, type FeatureNetwork, loadNetwork } from './network.js';
-import { openSplit, type SplitImages, withoutLabels } from './open-labelled.js';
 import { featureColumns } from './samples.js';
-import type { UnreadableImage } from './unreadable.js';
+import type { UnreadableImage } from './views.js';
 
 /** A frozen encoder and the engine that computes it. */
 export interface Encoder extends FeatureNetwork {

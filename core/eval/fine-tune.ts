@@ -2,12 +2,12 @@ import { setImmediate } from 'node:timers/promises';
 import { UserError } from '../base/errors.js';
 import { mapValues } from '../base/map-values.js';
 import { RandomStream } from '../base/random.js';
-import type { LabelledData } from '../contract/data-sets.js';
+import type { ImageItem, LabelledData } from '../contract/data-sets.js';
 import { readRandAugment } from '../data/augment/rand-augment.js';
 import { stepsPerEpoch } from '../data/loader.js';
+import { toNormalised } from '../data/normalise.js';
 import type { Compiled, Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import { availableCores } from '../engine/threads.js';
 import { fineTuning, labelledGroup, logitsOf } from '../methods/fine-tune/method.js';
 import type { Method, Networks } from '../methods/method.js';
 import type { Backbone } from '../nn/backbone.js';
@@ -18,26 +18,25 @@ import { estimateStepMemory, fittingImages } from '../train/memory.js';
 import { initialState } from '../train/state.js';
 import { NotFinite, prepareStep } from '../train/step.js';
 import { percentWithin, ranksOf } from './accuracy.js';
+import type { ExtractOptions } from './features.js';
 import { checkFineTuning, type FineTuneSettings, learningRates } from './fine-tune-settings.js';
 import { type FeatureNetwork, networkBackbone } from './network.js';
-import { type UnreadableImage, UnreadableList } from './unreadable.js';
-import { type LabelledBatch, testBatches, trainingBatches } from './view-batches.js';
+import {
+  testView,
+  trainingBatches,
+  type UnreadableImage,
+  UnreadableList,
+  type ViewBatch,
+  viewBatches,
+} from './views.js';
 
-export interface FineTuneOptions {
-  transform: 'crop' | 'squash';
-  /** Images that are decoded at the same time; default: twice the cores. */
-  workers?: number;
-  /** Images of more pixels than this cannot be read. */
-  pixelLimit: number;
-  /** Fraction of the images that may be unreadable, and are left out; default: 0. */
-  maxUnreadable?: number;
+export interface FineTuneOptions
+  extends Pick<ExtractOptions, 'transform' | 'workers' | 'pixelLimit' | 'maxUnreadable' | 'signal'> {
   /** Images computed at once; default: as many as fit into memory. */
   microBatchSize?: number | null;
   onStep?: (step: number, steps: number, loss: number) => void;
   /** Called after an epoch that was tested, with the highest top-1 so far, in percent. */
   onEpoch?: ((epoch: number, epochs: number, bestTop1: number) => void) | undefined;
-  /** Looked at between steps; its reason is thrown. */
-  signal?: AbortSignal | undefined;
 }
 
 export interface FineTuneResult {
@@ -87,16 +86,14 @@ async function tuneClassifier(
   options: FineTuneOptions,
 ): Promise<FineTuneResult> {
   const { epochs, seed, weightDecay, labelSmoothing } = settings;
-  const { workers = 2 * availableCores(), maxUnreadable = 0, transform, pixelLimit, signal } = options;
+  const { maxUnreadable, transform, pixelLimit, workers, signal } = options;
   const { imageSize } = backbone;
   const batchSize = Math.min(settings.batchSize, train.length);
   const method = fineTuning(backbone, classes.length, settings.layerDecay);
   const microBatchSize = options.microBatchSize ?? fineTuneMicroBatchSize(engine, method, backbone, batchSize);
   const views = { imageSize, transform, pixelLimit, workers };
-  const missing = {
-    train: new UnreadableList(train.length, maxUnreadable),
-    test: new UnreadableList(test.length, maxUnreadable),
-  };
+  const unreadable = new UnreadableList(train.length, maxUnreadable);
+  const unreadableTests = new UnreadableList(test.length, maxUnreadable);
   const optimiser = adamw(engine, ADAM);
   const takeStep = prepareStep(engine, method, optimiser, { sides: { image: imageSize }, microBatchSize, seed });
   const computeLogits = engine.compile((networks: Networks, images: Tensor) =>
@@ -112,12 +109,12 @@ async function tuneClassifier(
   const curve: number[] = [];
   let step = 0;
   try {
-    for await (const { images, labels } of trainingBatches(train, reading, missing.train)) {
+    for await (const { rgb, labels } of trainingBatches(train, reading, unreadable)) {
       signal?.throwIfAborted();
       step++;
       if (labels.length > 0) {
         const groups = [labelledGroup(labels, classes.length, labelSmoothing)];
-        const batch = { views: { image: images }, groups };
+        const batch = { views: { image: toNormalised(rgb) }, groups };
         const taken = await takeStep(state, batch, { learningRate: rateAt(step), weightDecay });
         state = taken.state;
         options.onStep?.(step, epochs * epochSteps, taken.loss);
@@ -125,7 +122,9 @@ async function tuneClassifier(
       await setImmediate(); // lets signals in, and images that were decoded meanwhile
       const epoch = step / epochSteps;
       if (!tested.has(epoch)) continue;
-      const batches = testBatches(test, { ...views, batchSize: microBatchSize }, missing.test);
+      const viewOf = (item: ImageItem) => testView(item, views);
+      const plan = { turns: test.length, viewOf, batchSize: microBatchSize, workers };
+      const batches = viewBatches(test, plan, unreadableTests);
       ranks = await testRanks(computeLogits, state.networks, batches, backbone, classes.length, signal);
       curve.push(percentWithin(ranks, 1));
       options.onEpoch?.(epoch, epochs, Math.max(...curve));
@@ -133,7 +132,7 @@ async function tuneClassifier(
   } finally {
     tf.dispose(state);
   }
-  return { ranks, curve, unreadable: [...missing.train.images, ...missing.test.images] };
+  return { ranks, curve, unreadable: [...unreadable.images, ...unreadableTests.images] };
 }
 
 /** From where fine-tuning starts: a copy of the encoder, and a head of normal weights and no bias. */
@@ -154,16 +153,16 @@ function startingNetworks(
 async function testRanks(
   computeLogits: Compiled<[Networks, Tensor], Tensor>,
   networks: Networks,
-  batches: AsyncIterable<LabelledBatch>,
+  batches: AsyncIterable<ViewBatch>,
   { imageSize }: Backbone,
   classes: number,
   signal: AbortSignal | undefined,
 ): Promise<Int32Array<ArrayBuffer>> {
   const ranks: number[] = [];
-  for await (const { images, labels } of batches) {
+  for await (const { rgb, labels } of batches) {
     signal?.throwIfAborted();
     if (labels.length === 0) continue;
-    const pixels = tf.tensor4d(images, [labels.length, imageSize, imageSize, 3]);
+    const pixels = tf.tensor4d(toNormalised(rgb), [labels.length, imageSize, imageSize, 3]);
     const logits = await computeLogits(networks, pixels); // [B, C]
     ranks.push(...ranksOf((await logits.data()) as Float32Array, labels, classes));
     tf.dispose([pixels, logits]);
@@ -201,16 +200,9 @@ export function fineTuneMicroBatchSize(
   const { memory } = engine;
   const networks = { ...method.networks, frozen: { shapes, role: { by: 'fixed' } } } as const;
   const pass = { size: encoder, rows: 1, tokens: patchCount, trained: true, projections: [] };
-  const { fixed, perImage } = estimateStepMemory(
-    networks,
-    [pass],
-    memory.kind,
-    usableConcurrency(engine, method),
-    false,
-  );
-  const batches = 4 * 3 * batchSize * imageSize * imageSize * 3; // decoded ahead, normalised, on the engine
+  const needed = estimateStepMemory(networks, [pass], memory.kind, usableConcurrency(engine, method), false);
+  needed.fixed += 4 * 3 * batchSize * imageSize * imageSize * 3; // batches: decoded ahead, normalised, on the engine
   const remedy = () => 'free some memory, use another engine, or evaluate with the linear probe alone';
-  const needed = { fixed: fixed + batches, perImage };
   const fitting = fittingImages(engine, needed, memoryBudget(memory, null, free), remedy);
   let together = batchSize;
   while (together > fitting) together = Math.ceil(together / 2);

@@ -7,18 +7,7 @@ import { percentWithin, rankOf } from './accuracy.js';
 import { type GroupState, groupHeads, groupStep, type HeadGroup, initialGroupState, testLogits } from './head-group.js';
 import { decorrelation } from './linear.js';
 import { type HeadChoice, headChoices, headName, learningRateAt, type Selection, stepsPerEpoch } from './protocols.js';
-import {
-  checkSamples,
-  holdOut,
-  type Inputs,
-  inputRows,
-  labelsOf,
-  pickSamples,
-  piecesOf,
-  range,
-  type Samples,
-  standardise,
-} from './samples.js';
+import { checkSamples, holdOut, type Inputs, pickSamples, pieces, type Samples, standardise } from './samples.js';
 
 export interface TrainedHead {
   choice: HeadChoice;
@@ -67,7 +56,7 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
   const { test, classes, protocol, seed, signal } = task;
   checkSamples('test', test, classes);
   const grid = groupHeads(task.choices ?? headChoices(protocol), test.width, test.layers, classes);
-  const first = protocol.decorrelated ? await task.train(0) : null;
+  const first = protocol.decorrelated ? await task.train(0) : undefined;
   const standardiser = first && standardise(first, 'last-4').standardiser;
   const inputsOf = (samples: Samples): Inputs => ({ samples, features: 'last-4', standardiser });
   const groups = first ? await decorrelatedGroups(engine, grid, first) : grid;
@@ -168,13 +157,14 @@ function* batchesOf(
   const { rows } = train.samples;
   const size = Math.min(protocol.batchSize, rows);
   const steps = stepsPerEpoch(rows, size);
+  const order = new RandomStream(seed, 'head order', epoch).permutation(rows);
   let batches: Batch[] = [];
-  for (const { start, piece } of piecesOf(new RandomStream(seed, 'head order', epoch).permutation(rows), size)) {
-    if (piece.length === 1 && steps > 1) break; // the last one
-    const learningRate = learningRateAt(protocol, epoch * steps + start / size, steps, size);
+  for (const piece of pieces(train, size, order)) {
+    if (piece.labels.length === 1 && steps > 1) break; // the last one
+    const learningRate = learningRateAt(protocol, epoch * steps + piece.start / size, steps, size);
     batches.push({
-      features: featuresOf(train, piece),
-      labels: tf.tensor1d(labelsOf(train.samples, piece), 'int32'),
+      features: tf.tensor2d(piece.rows, piece.shape),
+      labels: tf.tensor1d(piece.labels, 'int32'),
       rates: groups.map(({ heads }) => tf.tensor2d(heads.map((head) => [learningRate * head.learningRateFactor]))),
     });
     if (batches.length < STEPS_AT_ONCE) continue;
@@ -193,20 +183,19 @@ async function rankTest(
   heads: readonly TrainedHead[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const { rows, labels } = test.samples;
-  for (const { start, piece } of piecesOf(range(0, rows), TEST_ROWS)) {
+  for (const { start, rows, shape, labels } of pieces(test, TEST_ROWS)) {
     await letIn(signal);
-    const features = featuresOf(test, piece);
+    const features = tf.tensor2d(rows, shape);
     const logits = await logitsOf(states, features);
     let first = 0; // the number of the group's first head
     for (const [at, group] of groups.entries()) {
       const scores = await (logits[at] as Tensor2D).data();
       group.heads.forEach((_, head) => {
         const { ranks } = heads[first + head] as TrainedHead;
-        for (let row = 0; row < piece.length; row++) {
+        labels.forEach((label, row) => {
           const place = (row * group.heads.length + head) * group.classes;
-          ranks[start + row] = rankOf(scores, place, group.classes, labels[start + row] as number);
-        }
+          ranks[start + row] = rankOf(scores, place, group.classes, label);
+        });
       });
       first += group.heads.length;
     }
@@ -218,10 +207,4 @@ async function rankTest(
 async function letIn(signal: AbortSignal | undefined): Promise<void> {
   await setImmediate();
   signal?.throwIfAborted();
-}
-
-/** [numbers, L D] */
-function featuresOf(inputs: Inputs, numbers: Uint32Array): Tensor2D {
-  const { layers, width } = inputs.samples;
-  return tf.tensor2d(inputRows(inputs, numbers), [numbers.length, layers * width]);
 }

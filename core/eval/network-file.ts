@@ -5,16 +5,11 @@ import { PROGRAM } from '../base/program.js';
 import { tryJson } from '../base/text.js';
 import { requireChecksum } from '../checkpoint/format.js';
 import { checkpointsByAge, checkpointsFolder, latestCheckpoint } from '../checkpoint/names.js';
-import {
-  DamagedFile,
-  readSafetensors,
-  type StoredTensor,
-  type TensorFile,
-  type Wanted,
-} from '../checkpoint/safetensors.js';
+import { DamagedFile, readSafetensors, type StoredTensor, type TensorFile } from '../checkpoint/safetensors.js';
 import { encoderShapes } from '../nn/parameters.js';
 import { sincosTable } from '../nn/positions.js';
 import { gridSize, type ImageShape, LARGEST_GRID, type VitSize } from '../nn/sizes.js';
+import type { EvaluationResult } from './results.js';
 
 /** The weights of an encoder by the reference code's names, without a prefix. */
 export type EncoderTensors = ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>;
@@ -24,21 +19,21 @@ export interface EncoderShape extends ImageShape {
   readonly encoder: VitSize;
 }
 
+/** Where a network's weights come from. */
+export interface NetworkFacts extends Omit<EvaluationResult['network'], 'arch' | 'imageSize' | 'encoder'> {
+  /** The name of the encoder in its checkpoint: 'target'; null for random weights. */
+  encoder: string | null;
+  /** Whether that is the one by which the method is judged. */
+  isUsualEncoder: boolean;
+  /** SHA-256 of the encoder's tensors: names, shapes and bytes. */
+  fingerprint: string;
+}
+
 /** What a checkpoint holds of one of its encoders. */
 export interface EncoderFile {
-  /** The file that was read. */
-  path: string;
-  /** The title of the method that trained it. */
-  method: string;
-  /** The name that users give it: 'target'. */
-  encoder: string;
-  /** Whether it is the one that the method is judged by. */
-  isUsual: boolean;
   size: EncoderShape;
   tensors: EncoderTensors;
-  /** Epochs of pretraining, and on what; null where that is not known. */
-  epochs: number | null;
-  pretrainedOn: string | null;
+  facts: Omit<NetworkFacts, 'fingerprint'>;
 }
 
 /** The reference code's name of its fixed positions, which its checkpoints hold. */
@@ -55,7 +50,9 @@ const vitSchema = z.looseObject({
   layerScale: flag,
   relativePositions: flag,
 });
-/** What a checkpoint's metadata says of its model. */
+/** What a checkpoint's metadata says of its epochs of pretraining; null where that is no number. */
+const EPOCHS = z.string().pipe(z.coerce.number()).pipe(z.int().min(0)).nullable().catch(null);
+/** What it says of its model. */
 const modelSchema = z
   .object({
     method: z.string(),
@@ -82,28 +79,27 @@ export async function readEncoder(checkpoint: string, encoder: string | null): P
     const network = model.encoders[name];
     if (network === undefined) throw unknownName('encoder', name, names, path);
     prefix = `${network}.`;
-    return { model, name, isUsual: name === names[0] };
+    return { model, encoder: name, isUsualEncoder: name === names[0] };
   };
-  const file = await readChecked(path, (name, metadata) => {
-    if (prefix === '') choose(metadata);
-    return name.startsWith(prefix);
-  }).catch((error: unknown) => {
+  let file: TensorFile;
+  try {
+    file = await readSafetensors(path, (name, metadata) => {
+      if (prefix === '') choose(metadata);
+      return name.startsWith(prefix);
+    });
+    requireChecksum(path, file);
+  } catch (error) {
     throw path !== checkpoint && error instanceof DamagedFile ? withOlder(error, checkpoint) : error;
-  });
-  const { model, name, isUsual } = choose(file.metadata);
-  const { imageSize, patchSize, sizes } = model;
+  }
+  const { model, ...chosen } = choose(file.metadata);
+  const { method, imageSize, patchSize, sizes } = model;
   const size = { imageSize, patchSize, encoder: sizes.encoder as VitSize };
-  const text = z.string().nullable().catch(null);
-  const epochs = z.string().pipe(z.coerce.number()).pipe(z.int().min(0)).nullable().catch(null);
+  const epochs = EPOCHS.parse(file.metadata.epoch);
+  const pretrainedOn = file.metadata.data ?? null;
   return {
-    path,
-    method: model.method,
-    encoder: name,
-    isUsual,
     size,
     tensors: readTensors(path, file, prefix, size),
-    epochs: epochs.parse(file.metadata.epoch),
-    pretrainedOn: text.parse(file.metadata.data ?? null),
+    facts: { weights: 'pretrained', method, ...chosen, epochs, pretrainedOn, checkpoint: path },
   };
 }
 
@@ -121,13 +117,6 @@ function checkpointFile(checkpoint: string): string {
     remedy: 'name a checkpoint, or the folder that was given to pretrain as --out',
   });
   throw withOlder(none, checkpoint);
-}
-
-/** Reads a file's tensors; a checkpoint of this program must have its checksum. */
-async function readChecked(path: string, wanted: Wanted): Promise<TensorFile> {
-  const file = await readSafetensors(path, wanted);
-  requireChecksum(path, file);
-  return file;
 }
 
 /** An error about a run's newest checkpoint, with the one before it as the remedy where there is one. */
@@ -155,7 +144,7 @@ function readTensors(path: string, file: TensorFile, prefix: string, size: Encod
   if (depth > file.tensors.size) throw otherArchitecture(path, `${file.tensors.size} tensors make no ${depth} blocks`);
   const shapes = encoderShapes(size);
   const entries = Object.entries(shapes).map(([name, shape]) => {
-    const stored: StoredTensor | undefined = file.tensors.get(prefix + name);
+    const stored = file.tensors.get(prefix + name);
     if (stored?.data instanceof Float32Array && stored.shape.join() === shape.join()) {
       return [name, { shape, data: stored.data }] as const;
     }
@@ -172,9 +161,9 @@ function readTensors(path: string, file: TensorFile, prefix: string, size: Encod
 function checkPositions(path: string, stored: StoredTensor | undefined, size: EncoderShape): void {
   if (!stored) return;
   const table = sincosTable(gridSize(size), size.encoder.dim);
-  const same =
-    stored.data.length === table.length && table.every((x, i) => Math.abs(x - Number(stored.data[i])) < 1e-4);
-  if (!same) throw otherArchitecture(path, 'its positions are not the fixed sine-cosine ones of its image size');
+  const isSame = table.every((x, i) => Math.abs(x - Number(stored.data[i])) < 1e-4);
+  if (isSame && stored.data.length === table.length) return;
+  throw otherArchitecture(path, 'its positions are not the fixed sine-cosine ones of its image size');
 }
 
 function describeTensor(stored: StoredTensor | undefined): string {

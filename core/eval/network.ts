@@ -6,7 +6,7 @@ import { type Backbone, createVit } from '../nn/backbone.js';
 import { initialValue } from '../nn/init.js';
 import { encoderShapes, type Parameters } from '../nn/parameters.js';
 import { ARCHITECTURES, type VitSize } from '../nn/sizes.js';
-import { type EncoderShape, type EncoderTensors, readEncoder } from './network-file.js';
+import { type EncoderFile, type EncoderTensors, type NetworkFacts, readEncoder } from './network-file.js';
 
 /** A frozen encoder that turns images into features. */
 export interface FeatureNetwork {
@@ -21,24 +21,6 @@ export interface FeatureNetwork {
   readonly arch: string;
   readonly facts: NetworkFacts;
   dispose(): void;
-}
-
-/** Where a network's weights come from. */
-export interface NetworkFacts {
-  readonly weights: 'pretrained' | 'random';
-  /** The title of the method that trained it; null for random weights. */
-  readonly method: string | null;
-  /** The name of the encoder in its checkpoint: 'target'; null for random weights. */
-  readonly encoder: string | null;
-  /** Whether that is the one by which the method is judged. */
-  readonly isUsualEncoder: boolean;
-  /** Of pretraining; null where it is not known. */
-  readonly epochs: number | null;
-  /** What it was pretrained on, for people; null for random weights, or where it is not known. */
-  readonly pretrainedOn: string | null;
-  readonly checkpoint: string | null;
-  /** SHA-256 of the encoder's tensors: names, shapes and bytes. */
-  readonly fingerprint: string;
 }
 
 /** As the paper writes them. */
@@ -59,8 +41,7 @@ const SHORT_NAMES: Record<keyof typeof ARCHITECTURES, string> = {
  * @throws UserError if it is missing, damaged, no checkpoint, or its tensors are of another model than it says
  */
 export async function loadNetwork(checkpoint: string, encoder: string | null = null): Promise<FeatureNetwork> {
-  const { path, size, tensors, isUsual, ...facts } = await readEncoder(checkpoint, encoder);
-  return networkOf(tensors, size, { ...facts, weights: 'pretrained', isUsualEncoder: isUsual, checkpoint: path });
+  return networkOf(await readEncoder(checkpoint, encoder));
 }
 
 /** A network of the same sizes with fresh weights. */
@@ -71,8 +52,8 @@ export function randomNetwork(like: FeatureNetwork, seed: number): FeatureNetwor
   const fresh = (name: string, shape: readonly number[]) => ({ shape, data: initialValue(name, shape, stream) });
   const tensors = new Map(Object.entries(encoderShapes(size)).map(([name, shape]) => [name, fresh(name, shape)]));
   const unknown = { method: null, encoder: null, epochs: null, pretrainedOn: null, checkpoint: null };
-  const network = networkOf(tensors, size, { ...unknown, weights: 'random', isUsualEncoder: true });
-  return { ...network, imageSize: like.imageSize };
+  const facts = { ...unknown, weights: 'random', isUsualEncoder: true } as const;
+  return { ...networkOf({ size, tensors, facts }), imageSize: like.imageSize };
 }
 
 /**
@@ -95,11 +76,8 @@ export function networkBackbone(network: FeatureNetwork): Backbone {
   return createVit({ ...network, encoder: network.size });
 }
 
-function networkOf(
-  tensors: EncoderTensors,
-  { encoder: size, patchSize, imageSize }: EncoderShape,
-  facts: Omit<NetworkFacts, 'fingerprint'>,
-): FeatureNetwork {
+function networkOf({ size: shape, tensors, facts }: EncoderFile): FeatureNetwork {
+  const { encoder: size, patchSize, imageSize } = shape;
   const entries = [...tensors].map(([name, { shape, data }]): [string, Tensor] => [name, tf.tensor(data, [...shape])]);
   const encoder: Parameters = Object.fromEntries(entries);
   return {

@@ -1,7 +1,14 @@
 import type { Engine } from '../engine/contract.js';
-import { solvePositive } from './cholesky.js';
-import { addScaled, bestChoice, type LinearClassifier, linearRanks, notFinite, productsOf } from './linear.js';
-import { holdOut, type Inputs, inputRows, inputWidth, piecesOf, range, type Samples, standardise } from './samples.js';
+import {
+  addScaled,
+  bestChoice,
+  type LinearClassifier,
+  linearRanks,
+  notFinite,
+  productsOf,
+  solvePositive,
+} from './linear.js';
+import { holdOut, type Inputs, inputWidth, pieces, type Samples, standardise } from './samples.js';
 
 /*
  * Letters: M samples, K width of the inputs, C classes.
@@ -37,7 +44,6 @@ const DEFAULT_REGULARISATION = 0.1;
  * @returns for each test sample the rank of its class, from 0
  */
 export async function ridgeHead(engine: Engine, train: Samples, test: Samples, classes: number): Promise<Int32Array> {
-  if (train.width !== test.width) throw new Error(`expected features of width ${train.width}, received ${test.width}`);
   const inputs = standardise(train, 'last');
   const { held, rest } = holdOut(train.rows);
   const fitted = await sumsOf(engine, inputs, rest, classes);
@@ -51,7 +57,7 @@ export async function ridgeHead(engine: Engine, train: Samples, test: Samples, c
   const all = together(fitted, await sumsOf(engine, inputs, held, classes));
   const classifier = ridgeSolution(all, regularisation);
   if (!classifier) throw notFinite();
-  return linearRanks(engine, classifier, { ...inputs, samples: test }, range(0, test.rows));
+  return linearRanks(engine, classifier, { ...inputs, samples: test });
 }
 
 /**
@@ -90,11 +96,9 @@ export async function sumsOf(engine: Engine, inputs: Inputs, numbers: Uint32Arra
   const features = new Float64Array(width);
   const byClass = new Float64Array(classes * width);
   const counts = new Float64Array(classes);
-  for (const { piece } of piecesOf(numbers, PIECE_ROWS)) {
-    const rows = inputRows(inputs, piece);
-    piece.forEach((number, row) => {
+  for (const { rows, labels } of pieces(inputs, PIECE_ROWS, numbers)) {
+    labels.forEach((label, row) => {
       const x = rows.subarray(row * width, (row + 1) * width);
-      const label = inputs.samples.labels[number] as number;
       counts[label] = (counts[label] as number) + 1;
       addScaled(features, x);
       addScaled(byClass, x, 1, label * width);
@@ -105,13 +109,7 @@ export async function sumsOf(engine: Engine, inputs: Inputs, numbers: Uint32Arra
 
 /** The sums over two sets of samples together. */
 function together(a: Sums, b: Sums): Sums {
-  const plus = (name: 'products' | 'features' | 'byClass' | 'counts') =>
-    a[name].map((value, at) => value + (b[name][at] as number));
-  return {
-    rows: a.rows + b.rows,
-    products: plus('products'),
-    features: plus('features'),
-    byClass: plus('byClass'),
-    counts: plus('counts'),
-  };
+  const plus = (name: Exclude<keyof Sums, 'rows'>) => a[name].map((value, at) => value + (b[name][at] as number));
+  const [products, features] = [plus('products'), plus('features')];
+  return { rows: a.rows + b.rows, products, features, byClass: plus('byClass'), counts: plus('counts') };
 }

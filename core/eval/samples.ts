@@ -24,7 +24,7 @@ export interface Samples {
 export interface Inputs {
   readonly samples: Samples;
   readonly features: FeatureKind;
-  readonly standardiser: Standardiser | null;
+  readonly standardiser?: Standardiser | undefined;
 }
 
 /** How features are standardised: (x - mean) * scale, each [K]. */
@@ -34,13 +34,37 @@ export interface Standardiser {
   readonly scale: Float64Array;
 }
 
+/** Samples that are looked at together, n of them. */
+export interface Piece {
+  /** How many samples came before. */
+  readonly start: number;
+  /** Their inputs, [n, K]. */
+  readonly rows: Float32Array;
+  readonly shape: [number, number];
+  /** [n] */
+  readonly labels: Int32Array;
+}
+
 /** K */
 export function inputWidth({ samples: { width, layers }, features }: Inputs): number {
   return features === 'last' ? width : layers * width;
 }
 
+/**
+ * Samples in pieces of at most `size`.
+ * @param numbers which, and in which order; default: all, in theirs
+ */
+export function* pieces(inputs: Inputs, size: number, numbers = range(inputs.samples.rows)): Generator<Piece> {
+  const width = inputWidth(inputs);
+  for (let start = 0; start < numbers.length; start += size) {
+    const piece = numbers.subarray(start, start + size);
+    const labels = labelsOf(inputs.samples, piece);
+    yield { start, rows: inputRows(inputs, piece), shape: [piece.length, width], labels };
+  }
+}
+
 /** The inputs of the samples of these numbers, [numbers, K]. */
-export function inputRows(inputs: Inputs, numbers: Uint32Array): Float32Array {
+function inputRows(inputs: Inputs, numbers: Uint32Array): Float32Array {
   const { samples, standardiser } = inputs;
   const width = inputWidth(inputs);
   const columns = samples.layers * samples.width;
@@ -62,14 +86,13 @@ export function inputRows(inputs: Inputs, numbers: Uint32Array): Float32Array {
 /** The features of a kind of all samples, [M, K]; not copied where they are all columns. */
 export function featureColumns(samples: Samples, features: FeatureKind): Float32Array {
   if (features === 'last-4' || samples.layers === 1) return samples.data;
-  return inputRows({ samples, features, standardiser: null }, range(0, samples.rows));
+  return inputRows({ samples, features }, range(samples.rows));
 }
 
 /** The features of samples standardised to mean 0 and variance 1. */
 export function standardise(samples: Samples, features: FeatureKind): Inputs {
-  const raw: Inputs = { samples, features, standardiser: null };
   const { rows, data } = samples;
-  const width = inputWidth(raw);
+  const width = inputWidth({ samples, features });
   const columns = samples.layers * samples.width;
   const mean = new Float64Array(width);
   const squares = new Float64Array(width);
@@ -89,30 +112,22 @@ export function standardise(samples: Samples, features: FeatureKind): Inputs {
     const std = Math.sqrt(sum / rows);
     return std > 1e-6 * Math.abs(mean[column] as number) ? 1 / std : 0;
   });
-  return { ...raw, standardiser: { mean, scale } };
+  return { samples, features, standardiser: { mean, scale } };
 }
 
 /** The samples of these numbers. */
 export function pickSamples(samples: Samples, numbers: Uint32Array): Samples {
-  const data = inputRows({ samples, features: 'last-4', standardiser: null }, numbers);
+  const data = inputRows({ samples, features: 'last-4' }, numbers);
   return { ...samples, rows: numbers.length, data, labels: labelsOf(samples, numbers) };
 }
 
-/** The classes of the samples of these numbers. */
-export function labelsOf({ labels }: Samples, numbers: Uint32Array): Int32Array {
+function labelsOf({ labels }: Samples, numbers: Uint32Array): Int32Array {
   return Int32Array.from(numbers, (number) => labels[number] as number);
 }
 
-/** The numbers from `start` up to `end`. */
-export function range(start: number, end: number): Uint32Array {
-  return Uint32Array.from({ length: end - start }, (_, at) => start + at);
-}
-
-/** Numbers in pieces of at most `size`, each with the place of its first one. */
-export function* piecesOf(numbers: Uint32Array, size: number): Generator<{ start: number; piece: Uint32Array }> {
-  for (let start = 0; start < numbers.length; start += size) {
-    yield { start, piece: numbers.subarray(start, start + size) };
-  }
+/** The numbers below `end`. */
+function range(end: number): Uint32Array {
+  return Uint32Array.from({ length: end }, (_, at) => at);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import type { EvaluationResult } from '../eval/result.js';
+import type { EvaluationResult } from '../eval/results.js';
 import { runFolder } from './run-folder.js';
 import { type LogRow, readRunLog } from './run-log.js';
 
