@@ -1,9 +1,9 @@
 import { shownName } from '../base/file-names.js';
-import type { DataSet, FeatureKind, ImageCollection, Interpolation } from '../contract/data-sets.js';
+import type { DataSet, FeatureKind, ImageCollection } from '../contract/data-sets.js';
 import type { Engine, EngineChoice } from '../engine/contract.js';
 import { startEngine } from '../engine/start.js';
 import { tf } from '../engine/tf.js';
-import { extractFeatures } from './features.js';
+import { type ExtractOptions, extractFeatures } from './features.js';
 import { openSplit, type SplitImages, withoutLabels } from './labelled-data.js';
 import { atImageSize, type FeatureNetwork, loadNetwork } from './network.js';
 import { featureColumns } from './samples.js';
@@ -46,25 +46,18 @@ export async function loadEncoder(checkpoint: string, options: EncoderOptions = 
  */
 export type Images = string | readonly (string | Uint8Array)[] | ImageCollection;
 
-export interface FeatureOptions {
+export interface FeatureOptions
+  extends Pick<ExtractOptions, 'interpolation' | 'maxUnreadable' | 'onProgress' | 'signal'> {
   /** Of the last layer, D numbers; or of the last four side by side, 4 D. Default: 'last'. */
   layers?: FeatureKind;
   /** Part of a labelled data set; default: 'train'. */
   split?: 'train' | 'test';
   /** How an image becomes a square: its middle, or all of it. Default: as the data set has it, or 'crop'. */
-  transform?: 'crop' | 'squash';
-  /** Default: 'bicubic'. */
-  interpolation?: Interpolation;
+  transform?: ExtractOptions['transform'];
   /** Images computed at once; default: 16. */
   batchSize?: number;
-  /** Fraction of the images that may be unreadable; they get no row. Default: 0. */
-  maxUnreadable?: number;
   /** Data sets that a word may name; default: those of the program. */
   dataSets?: readonly DataSet[];
-  /** Rows that are there, of all. */
-  onProgress?: (done: number, total: number) => void;
-  /** Ends the work after the batch that is being computed. */
-  signal?: AbortSignal;
 }
 
 /** Features of M images. */

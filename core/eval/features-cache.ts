@@ -5,8 +5,10 @@ import { removeLeftOvers, writeFileAtomically } from '../base/atomic.js';
 import { explainWriteError, UserError } from '../base/errors.js';
 import { makeFolders } from '../base/folders.js';
 import { readSafetensors, writeSafetensors } from '../checkpoint/safetensors.js';
-import type { ImageCollection, Interpolation } from '../contract/data-sets.js';
+import type { ImageCollection } from '../contract/data-sets.js';
 import type { FeatureNetwork } from './network.js';
+import type { NetworkFacts } from './network-file.js';
+import type { ViewSettings } from './views.js';
 
 /** Changes whenever the same network gives the same images other features. */
 const FEATURE_VERSION = 2;
@@ -16,18 +18,10 @@ const ABOUT = 'about.json';
 /** Bytes of a piece beside its tensors, about. */
 const HEADER_BYTES = 400;
 
-/** What of a network decides its features. */
-export type CachedNetwork = Omit<FeatureNetwork, 'encoder' | 'facts' | 'dispose'> & {
-  facts: Pick<FeatureNetwork['facts'], 'fingerprint'>;
-};
-
 /** What decides the features of a collection of images, beside the network and the images. */
-export interface CacheSettings {
+export interface CacheSettings extends Pick<ViewSettings, 'transform' | 'interpolation'> {
   /** The test view of each image, or so many random training views. */
   views: 'test' | number;
-  transform: 'crop' | 'squash';
-  /** How images are resized; default: bicubic. */
-  interpolation?: Interpolation;
   /** Of the random views. */
   seed: number;
   /** Bytes that the whole folder may take; what is beyond is computed each time. Default: no limit. */
@@ -58,7 +52,7 @@ export interface FeatureCache {
  */
 export async function openFeatureCache(
   folder: string,
-  network: CachedNetwork,
+  network: Omit<FeatureNetwork, 'encoder' | 'facts' | 'dispose'> & { facts: Pick<NetworkFacts, 'fingerprint'> },
   images: ImageCollection,
   settings: CacheSettings,
 ): Promise<FeatureCache> {
@@ -119,8 +113,7 @@ async function openEntry(entry: string, about: object): Promise<string[]> {
 async function readPiece(path: string, rows: number, columns: number): Promise<FeaturePiece | null> {
   try {
     const { hasChecksum, tensors } = await readSafetensors(path);
-    const numbers = tensors.get('rows')?.data;
-    const features = tensors.get('features')?.data;
+    const [numbers, features] = [tensors.get('rows')?.data, tensors.get('features')?.data];
     if (!hasChecksum || !(numbers instanceof Int32Array && features instanceof Float32Array)) return null;
     if (features.length !== numbers.length * columns) return null;
     return numbers.every((row) => row >= 0 && row < rows) ? { rows: numbers, features } : null;

@@ -28,7 +28,7 @@ export interface ExtractOptions extends CacheSettings {
   workers?: number;
   /** Images of more pixels than this cannot be read. */
   pixelLimit: number;
-  /** Fraction of the images that may be unreadable; default: 0. */
+  /** Fraction of the images that may be unreadable; they get no row. Default: 0. */
   maxUnreadable?: number;
   /** Rows that are there, of all. */
   onProgress?: (done: number, total: number) => void;
@@ -59,24 +59,33 @@ export async function extractFeatures(
 ): Promise<FeatureTable> {
   const { signal, onProgress, views, seed } = options;
   const perImage = views === 'test' ? 1 : views;
-  const table = emptyTable(images, perImage, network);
-  const columns = table.layers * table.width;
-  const missing = new Set(Array(table.rows).keys());
-  const add = ({ rows, features }: FeaturePiece) => {
-    rows.forEach((row, at) => {
-      table.data.set(features.subarray(at * columns, (at + 1) * columns), row * columns);
+  const [rows, width, layers] = [images.length * perImage, network.size.dim, featureLayers(network)];
+  const columns = layers * width;
+  const imageOf = (row: number) => Math.floor(row / perImage);
+  const table = {
+    rows,
+    width,
+    layers,
+    data: new Float32Array(rows * columns),
+    labels: Int32Array.from({ length: rows }, (_, row) => images.classOf(imageOf(row))),
+    names: Array.from({ length: rows }, (_, row) => images.item(imageOf(row)).name),
+  };
+  const missing = new Set(table.names.keys());
+  const add = (piece: FeaturePiece) => {
+    piece.rows.forEach((row, at) => {
+      table.data.set(piece.features.subarray(at * columns, (at + 1) * columns), row * columns);
       missing.delete(row);
     });
   };
-  const report = () => onProgress?.(table.rows - missing.size, table.rows);
+  const report = () => onProgress?.(rows - missing.size, rows);
   const cache = options.cache === null ? null : await openFeatureCache(options.cache, network, images, options);
-  for await (const piece of cache?.pieces(table.rows, columns) ?? []) add(piece);
+  for await (const piece of cache?.pieces(rows, columns) ?? []) add(piece);
   report();
 
   const unreadable = new UnreadableList(images.length, options.maxUnreadable);
   if (missing.size > 0) {
     const wanted = [...missing];
-    const imageAt = (turn: number) => Math.floor((wanted[turn] as number) / perImage);
+    const imageAt = (turn: number) => imageOf(wanted[turn] as number);
     const settings = { ...options, imageSize: network.imageSize };
     // The test view, or the one that the seed, the image and the view's number decide.
     const viewOf = (item: ImageItem, turn: number) => {
@@ -90,8 +99,8 @@ export async function extractFeatures(
       const plan = { ...options, turns: wanted.length, imageAt, viewOf };
       for await (const { turns, rgb } of viewBatches(images, plan, unreadable)) {
         if (turns.length > 0) {
-          const rows = Int32Array.from(turns, (turn) => wanted[turn] as number);
-          const piece = { rows, features: await compute(toNormalised(rgb)) };
+          const features = await compute(toNormalised(rgb));
+          const piece = { rows: Int32Array.from(turns, (turn) => wanted[turn] as number), features };
           add(piece);
           await cache?.store(piece);
         }
@@ -127,19 +136,5 @@ export function prepareFeatures(
       return values;
     },
     dispose: () => backbone.dispose(),
-  };
-}
-
-/** A table of zeros for all views of all images. */
-function emptyTable(images: LabelledImages, views: number, network: FeatureNetwork): Samples & { names: string[] } {
-  const [rows, width, layers] = [images.length * views, network.size.dim, featureLayers(network)];
-  const imageOf = (row: number) => Math.floor(row / views);
-  return {
-    rows,
-    width,
-    layers,
-    data: new Float32Array(rows * layers * width),
-    labels: Int32Array.from({ length: rows }, (_, row) => images.classOf(imageOf(row))),
-    names: Array.from({ length: rows }, (_, row) => images.item(imageOf(row)).name),
   };
 }

@@ -1,19 +1,13 @@
 import { addScaled } from './linear.js';
 
 /** A point's loss and gradient. */
-export interface Evaluation {
+interface Evaluation {
   loss: number;
   /** [P] */
   gradient: Float64Array;
 }
 
-export interface MinimiserSettings {
-  /** Ends when no part of the gradient is larger. */
-  tolerance: number;
-  maxIterations: number;
-}
-
-export interface Minimum extends Evaluation {
+interface Minimum extends Evaluation {
   /** [P] */
   point: Float64Array;
   iterations: number;
@@ -34,12 +28,13 @@ const MIN_STEP = 1e-6;
  * Minimises a smooth convex function by L-BFGS (Nocedal and Wright 2006, algorithm 7.5) with a preconditioner: the inverse
  * Hessian that steps are corrected from is `precondition`, scaled so that it agrees with the last step.
  * @param start [P]
+ * @param stop `tolerance`: ends when no part of the gradient is larger
  */
 export async function minimise(
   evaluate: (point: Float64Array) => Promise<Evaluation>,
   start: Float64Array,
   precondition: Precondition,
-  { tolerance, maxIterations }: MinimiserSettings,
+  { tolerance, maxIterations }: { tolerance: number; maxIterations: number },
 ): Promise<Minimum> {
   const history: Correction[] = [];
   let current = { point: start, ...(await evaluate(start)) };

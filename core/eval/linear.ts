@@ -97,14 +97,18 @@ export function addScaled(sums: Float64Array, addends: ArrayLike<number>, factor
  * @returns L⁻ᵀ [K, K]
  * @throws Error if the features are not finite numbers
  */
-export async function decorrelation(engine: Engine, inputs: Inputs): Promise<Float32Array> {
+export async function decorrelation(engine: Engine, inputs: Inputs): Promise<Tensor2D> {
   const { rows } = inputs.samples;
   const width = inputWidth(inputs);
   const products = await productsOf(engine, inputs);
   const matrix = products.map((sum, at) => sum / rows + (at % (width + 1) === 0 ? DAMPING : 0));
   const inverse = invertedFactor(matrix, width);
   if (!inverse) throw notFinite();
-  return Float32Array.from(inverse, (_, at) => inverse[(at % width) * width + Math.floor(at / width)] as number);
+  const turned = Float32Array.from(
+    inverse,
+    (_, at) => inverse[(at % width) * width + Math.floor(at / width)] as number,
+  );
+  return tf.tensor2d(turned, [width, width]);
 }
 
 export function notFinite(): Error {
@@ -137,8 +141,12 @@ export function solvePositive(a: Float64Array, b: Float64Array, size: number): F
 /** L⁻¹ [K, K], or null where A is not positive definite. */
 export function invertedFactor(a: Float64Array, size: number): Float64Array | null {
   const lower = factorise(a, size);
-  const identity = Float64Array.from(a, (_, at) => Number(at % (size + 1) === 0));
-  return lower && substituteForward(lower, identity, size, (k) => k + 1);
+  return lower && substituteForward(lower, identity(size), size, (k) => k + 1);
+}
+
+/** I [size, size] */
+export function identity(size: number): Float64Array {
+  return Float64Array.from({ length: size * size }, (_, at) => Number(at % (size + 1) === 0));
 }
 
 /**

@@ -6,6 +6,7 @@ import { minimise, type Precondition } from './lbfgs.js';
 import {
   addScaled,
   bestChoice,
+  identity,
   type LinearClassifier,
   linearRanks,
   notFinite,
@@ -42,12 +43,11 @@ export interface LogisticChoice {
   c: number;
 }
 
-export interface LogisticFit extends LinearClassifier {
+interface LogisticFit extends LinearClassifier {
   inputs: Inputs;
   choice: LogisticChoice;
   /** Mean cross-entropy + ‖W‖² / (2 C M) */
   loss: number;
-  iterations: number;
 }
 
 /**
@@ -150,9 +150,8 @@ export function prepareFits(engine: Engine, classes: number, signal?: AbortSigna
         const weight = Float32Array.from({ length: classes * width }, (_, at) => {
           return minimum.point[(at % classes) * width + Math.floor(at / classes)] as number; // [C, K] -> [K, C]
         });
-        const { loss, iterations } = minimum;
         const choice = { features: inputs.features, c };
-        yield { inputs, choice, weight, bias: point.slice(classes * width), loss, iterations };
+        yield { inputs, choice, weight, bias: point.slice(classes * width), loss: minimum.loss };
       }
     } finally {
       tf.dispose(batches);
@@ -174,16 +173,12 @@ function preconditioner(products: Float64Array, rows: number, classes: number, r
   const blocks = Array.from({ length: Math.ceil(width / BLOCK) }, (_, block) => {
     const start = block * BLOCK;
     const size = Math.min(BLOCK, width - start);
-    const isDiagonal = (at: number) => at % (size + 1) === 0;
-    const matrix = Float64Array.from({ length: size * size }, (_, at) => {
+    const unit = identity(size);
+    const matrix = unit.map((one, at) => {
       const product = products[(start + Math.floor(at / size)) * width + start + (at % size)] as number;
-      return (curvature * product) / rows + (isDiagonal(at) ? damping : 0);
+      return (curvature * product) / rows + one * damping;
     });
-    const inverse = solvePositive(
-      matrix,
-      Float64Array.from(matrix, (_, at) => Number(isDiagonal(at))),
-      size,
-    );
+    const inverse = solvePositive(matrix, unit, size);
     if (!inverse) throw notFinite();
     return { start, size, inverse };
   });

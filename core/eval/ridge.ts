@@ -19,7 +19,6 @@ const PIECE_ROWS = 4096;
 
 /** Sums over samples, in double precision. */
 export interface Sums {
-  readonly rows: number;
   /** Σ x xᵀ [K, K] */
   readonly products: Float64Array;
   /** Σ x [K] */
@@ -68,8 +67,9 @@ export async function ridgeHead(engine: Engine, train: Samples, test: Samples, c
  * @returns null where the matrix is not positive definite in double precision
  */
 export function ridgeSolution(sums: Sums, regularisation: number): LinearClassifier | null {
-  const { rows, products, features, byClass, counts } = sums;
+  const { products, features, byClass, counts } = sums;
   const [width, classes] = [features.length, counts.length];
+  const rows = counts.reduce((sum, count) => sum + count, 0);
   const mean = features.map((sum) => sum / rows); // x̄
   const fractions = counts.map((count) => count / rows); // ȳ
   const meanAt = (at: number, columns: number) => mean[Math.floor(at / columns)] as number;
@@ -104,12 +104,11 @@ export async function sumsOf(engine: Engine, inputs: Inputs, numbers: Uint32Arra
       addScaled(byClass, x, 1, label * width);
     });
   }
-  return { rows: numbers.length, products: await productsOf(engine, inputs, numbers), features, byClass, counts };
+  return { products: await productsOf(engine, inputs, numbers), features, byClass, counts };
 }
 
 /** The sums over two sets of samples together. */
 function together(a: Sums, b: Sums): Sums {
-  const plus = (name: Exclude<keyof Sums, 'rows'>) => a[name].map((value, at) => value + (b[name][at] as number));
-  const [products, features] = [plus('products'), plus('features')];
-  return { rows: a.rows + b.rows, products, features, byClass: plus('byClass'), counts: plus('counts') };
+  const plus = (name: keyof Sums) => a[name].map((sum, at) => sum + (b[name][at] as number));
+  return { products: plus('products'), features: plus('features'), byClass: plus('byClass'), counts: plus('counts') };
 }
