@@ -4,11 +4,11 @@ import type { Engine } from '../engine/contract.js';
 import { accuracies } from './accuracy.js';
 import { type ExtractOptions, extractFeatures } from './features.js';
 import { selectHead } from './heads.js';
+import { ridgeHead } from './linear.js';
 import { logisticRegression } from './logistic.js';
 import { neighbourAccuracies, type PixelNeighbours } from './neighbours.js';
 import type { FeatureNetwork } from './network.js';
 import { type EvaluationResult, FORMAT } from './results.js';
-import { ridgeHead } from './ridge.js';
 
 /** A data set and how networks are judged on it. */
 export interface EvaluationTask

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeLeftOvers, writeFileAtomically } from '../base/atomic.js';
@@ -36,14 +36,6 @@ export interface FeaturePiece {
   features: Float32Array;
 }
 
-/** The features that are kept of one network, collection and choice of views. */
-export interface FeatureCache {
-  /** Every whole piece for a table of this size; damaged ones are removed, so that they are computed anew. */
-  pieces(rows: number, columns: number): AsyncGenerator<FeaturePiece>;
-  /** Keeps a piece, unless the limit of the cache is reached. Whole or not at all. */
-  store(piece: FeaturePiece): Promise<void>;
-}
-
 /**
  * Opens a folder of features. It holds a folder for every combination of what decides them (the network's weights and
  * sizes, the images, their views), named by the hash of it, so that nothing is ever taken for something else; in it a
@@ -55,7 +47,7 @@ export async function openFeatureCache(
   network: Omit<FeatureNetwork, 'encoder' | 'facts' | 'dispose'> & { facts: Pick<NetworkFacts, 'fingerprint'> },
   images: ImageCollection,
   settings: CacheSettings,
-): Promise<FeatureCache> {
+) {
   const { arch, size, patchSize, imageSize, trainedImageSize, facts } = network;
   const { views, transform, interpolation = 'bicubic', seed, cacheBytes = Number.POSITIVE_INFINITY } = settings;
   const about = {
@@ -68,12 +60,12 @@ export async function openFeatureCache(
     views,
     seed: views === 'test' ? null : seed,
   };
-  const key = createHash('sha256').update(JSON.stringify(about)).digest('hex');
-  const entry = join(folder, key.slice(0, 32));
+  const entry = join(folder, hash('sha256', JSON.stringify(about)).slice(0, 32));
   const names = await openEntry(entry, { ...about, images: images.description });
   let used = Number.isFinite(cacheBytes) ? await folderBytes(folder) : 0;
   return {
-    async *pieces(rows, columns) {
+    /** Every whole piece for a table of this size; damaged ones are removed, so that they are computed anew. */
+    async *pieces(rows: number, columns: number): AsyncGenerator<FeaturePiece> {
       for (const name of names.filter((found) => PIECE.test(found))) {
         const path = join(entry, name);
         const piece = await readPiece(path, rows, columns);
@@ -81,11 +73,12 @@ export async function openFeatureCache(
         else await rm(path, { force: true });
       }
     },
-    async store({ rows, features }) {
+    /** Keeps a piece, unless the limit of the cache is reached. Whole or not at all. */
+    async store({ rows, features }: FeaturePiece): Promise<void> {
       if (used + rows.byteLength + features.byteLength + HEADER_BYTES > cacheBytes) return;
       // Processes that compute the same rows at the same time write the same file; other rows go to another one.
-      const hash = createHash('sha256').update(rows).digest('hex').slice(0, 12);
-      const path = join(entry, `rows-${rows[0]}-${rows.at(-1)}-${hash}.safetensors`);
+      const name = `rows-${rows[0]}-${rows.at(-1)}-${hash('sha256', rows).slice(0, 12)}.safetensors`;
+      const path = join(entry, name);
       const tensors = new Map([
         ['rows', { shape: [rows.length], data: rows }],
         ['features', { shape: [rows.length, features.length / rows.length], data: features }],

@@ -35,10 +35,6 @@ export type FineTuneSettings = z.infer<typeof tuningSettings>;
 /** `paper`: the recipe of its appendix A.2; `small`: ours, for small data and encoders; `own`: one of them with changes. */
 export type FineTuneProtocol = 'paper' | 'small' | 'own';
 
-const HUGE = ARCHITECTURES['vit-huge'].dim;
-/** Of the paper's ViT-L/16; of its ViT-H/14 and ViT-H/16-448. */
-const WEIGHT_DECAYS = { large: 0.05, huge: 0.4 };
-
 /**
  * Fine-tuning with 1% of ImageNet's labels (paper, appendix A.2), which is MAE's: its schedule, RandAugment and first
  * weights of the head, without mixup, cutmix, random erasing and drop path. The paper's learning rate of 3e-5 is taken as
@@ -54,7 +50,7 @@ export function paperFineTuning({ dim }: Pick<VitSize, 'dim'>): FineTuneSettings
     rateAt: 'beginning',
     batchSize: 512,
     layerDecay: 0.75,
-    weightDecay: dim < HUGE ? WEIGHT_DECAYS.large : WEIGHT_DECAYS.huge,
+    weightDecay: dim < ARCHITECTURES['vit-huge'].dim ? 0.05 : 0.4, // of ViT-L/16; of ViT-H/14 and ViT-H/16-448
     labelSmoothing: 0.1,
     randAugment: 'rand-m9-mstd0.5-inc1',
     headStd: 2e-5,
@@ -93,15 +89,13 @@ function smallFineTuning(images: number): FineTuneSettings {
 }
 
 /** What the user says instead of a protocol's settings; null where nothing was said. */
-export type FineTuneChanges = {
-  readonly [Name in Exclude<
-    keyof FineTuneSettings,
-    'baseLearningRate' | 'finalLearningRate' | 'rateAt' | 'headStd' | 'seed'
-  >]: FineTuneSettings[Name] | null;
-} & {
+export interface FineTuneChanges extends Record<ChangedNumber, number | null> {
+  randAugment: string | null;
   /** Of a step of as many images as a batch has. */
-  readonly learningRate: number | null;
-};
+  learningRate: number | null;
+}
+
+type ChangedNumber = 'epochs' | 'warmupEpochs' | 'batchSize' | 'layerDecay' | 'weightDecay' | 'labelSmoothing';
 
 /**
  * A protocol's settings for an encoder and data, with changes: those are no longer the protocol's own.

@@ -2,10 +2,11 @@ import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor2D, tf } from '../engine/tf.js';
 import { percentWithin, ranksOf } from './accuracy.js';
-import { type Inputs, inputWidth, pieces } from './samples.js';
+import { holdOut, type Inputs, inputWidth, pieces, type Samples, standardise } from './samples.js';
+import { addScaled, invertedFactor, solvePositive } from './solvers.js';
 
 /*
- * What the linear classifiers have in common.
+ * What the linear classifiers have in common, and the one in closed form.
  *
  * Letters: M samples, K width of the inputs, C classes.
  */
@@ -18,7 +19,7 @@ export interface LinearClassifier {
   readonly bias: Float64Array;
 }
 
-/** Rows that are tested, and rows whose products are summed, at once. */
+/** Rows that are tested, and rows that are summed, at once. */
 const TEST_ROWS = 1024;
 const SUM_ROWS = 4096;
 /** Directions of less variance than this stay smaller than the others, so that noise is not made as large as they are. */
@@ -84,13 +85,6 @@ export async function productsOf(engine: Engine, inputs: Inputs, numbers?: Uint3
   return sums;
 }
 
-/** sums[start + i] += factor addends[i] */
-export function addScaled(sums: Float64Array, addends: ArrayLike<number>, factor = 1, start = 0): void {
-  for (let at = 0; at < addends.length; at++) {
-    sums[start + at] = (sums[start + at] as number) + factor * (addends[at] as number);
-  }
-}
-
 /**
  * The matrix that decorrelates standardised features (whitening by Cholesky's factor): with their covariance Σ and
  * L Lᵀ = Σ + 0.01 I, the rows of X become those of X L⁻ᵀ, whose covariance is nearly I.
@@ -115,81 +109,98 @@ export function notFinite(): Error {
   return new Error('the features of the training samples are not finite numbers');
 }
 
-/*
- * Systems with a symmetric positive definite matrix A [K, K], by its factor L of A = L Lᵀ, in double precision. The library
- * ml-matrix takes twice as long. All loops run along rows, which lie in one piece in memory.
- */
+/** Sums over samples, in double precision. */
+export interface Sums {
+  /** Σ x xᵀ [K, K] */
+  readonly products: Float64Array;
+  /** Σ x [K] */
+  readonly features: Float64Array;
+  /** Σ y xᵀ for one-hot y, [C, K] */
+  readonly byClass: Float64Array;
+  /** Σ y [C] */
+  readonly counts: Float64Array;
+}
+
+/** Regularisation to choose from, in units of the features' variance, which is 1; strongest first. */
+const REGULARISATIONS = [1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001] as const;
+/** Where there are too few samples to choose. */
+const DEFAULT_REGULARISATION = 0.1;
 
 /**
- * A⁻¹ B
- * @param a A [K, K]; only its lower half is read
- * @param b B [K, C]
- * @returns [K, C], or null where A is not positive definite
+ * A linear classifier in closed form: ridge regression of the one-hot classes on the last layer's standardised features.
+ * The regularisation is the one with the best top-1 on a random tenth of the training samples, of equals the strongest;
+ * with it, the classifier is fitted again on all of them.
+ *
+ * Several views of an image are samples of their own here, so that those held out may have kin among the rest.
+ * @returns for each test sample the rank of its class, from 0
  */
-export function solvePositive(a: Float64Array, b: Float64Array, size: number): Float64Array | null {
-  const lower = factorise(a, size);
-  if (!lower) return null;
-  const x = substituteForward(lower, b.slice(), size);
-  const columns = b.length / size;
-  for (let row = size - 1; row >= 0; row--) {
-    for (let k = row + 1; k < size; k++) subtractRow(x, columns, k, lower[k * size + row] as number, row);
-    scaleRow(x, columns, row, 1 / (lower[row * size + row] as number)); // Lᵀ X = Y
-  }
-  return x;
-}
-
-/** L⁻¹ [K, K], or null where A is not positive definite. */
-export function invertedFactor(a: Float64Array, size: number): Float64Array | null {
-  const lower = factorise(a, size);
-  return lower && substituteForward(lower, identity(size), size, (k) => k + 1);
-}
-
-/** I [size, size] */
-export function identity(size: number): Float64Array {
-  return Float64Array.from({ length: size * size }, (_, at) => Number(at % (size + 1) === 0));
-}
-
-/**
- * L⁻¹ B in place of B.
- * @param used how many columns of row k of the result are not 0
- */
-function substituteForward(
-  lower: Float64Array,
-  b: Float64Array,
-  size: number,
-  used: (k: number) => number = () => b.length / size,
-): Float64Array {
-  const columns = b.length / size;
-  for (let row = 0; row < size; row++) {
-    for (let k = 0; k < row; k++) subtractRow(b, columns, k, lower[row * size + k] as number, row, used(k));
-    scaleRow(b, columns, row, 1 / (lower[row * size + row] as number));
-  }
-  return b;
-}
-
-/** L [K, K], or null where A is not positive definite. */
-function factorise(a: Float64Array, size: number): Float64Array | null {
-  const lower = a.slice();
-  for (let row = 0; row < size; row++) {
-    for (let column = 0; column <= row; column++) {
-      let sum = lower[row * size + column] as number;
-      for (let k = 0, r = row * size, c = column * size; k < column; k++, r++, c++) {
-        sum -= (lower[r] as number) * (lower[c] as number);
-      }
-      if (column === row && !(sum > 0)) return null;
-      lower[row * size + column] = column < row ? sum / (lower[column * size + column] as number) : Math.sqrt(sum);
+export async function ridgeHead(engine: Engine, train: Samples, test: Samples, classes: number): Promise<Int32Array> {
+  const inputs = standardise(train, 'last');
+  const { held, rest } = holdOut(train.rows);
+  const fitted = await sumsOf(engine, inputs, rest, classes);
+  async function* candidates() {
+    for (const choice of REGULARISATIONS) {
+      const classifier = ridgeSolution(fitted, choice);
+      if (classifier) yield { inputs, choice, ...classifier };
     }
   }
-  return lower;
+  const regularisation = await bestChoice<number>(engine, candidates(), held, DEFAULT_REGULARISATION);
+  const all = together(fitted, await sumsOf(engine, inputs, held, classes));
+  const classifier = ridgeSolution(all, regularisation);
+  if (!classifier) throw notFinite();
+  return linearRanks(engine, classifier, { ...inputs, samples: test });
 }
 
-/** x[to] -= factor x[from] */
-function subtractRow(x: Float64Array, columns: number, from: number, factor: number, to: number, used = columns): void {
-  for (let c = 0, f = from * columns, t = to * columns; c < used; c++, f++, t++) {
-    x[t] = (x[t] as number) - factor * (x[f] as number);
+/**
+ * Ridge regression onto one-hot classes, with an intercept that is not regularised:
+ *
+ *   W = (Σ (x - x̄)(x - x̄)ᵀ / M + λ I)⁻¹ Σ (x - x̄)(y - ȳ)ᵀ / M;  b = ȳ - x̄ W
+ *
+ * @returns null where the matrix is not positive definite in double precision
+ */
+export function ridgeSolution(sums: Sums, regularisation: number): LinearClassifier | null {
+  const { products, features, byClass, counts } = sums;
+  const [width, classes] = [features.length, counts.length];
+  const rows = counts.reduce((sum, count) => sum + count, 0);
+  const mean = features.map((sum) => sum / rows); // x̄
+  const fractions = counts.map((count) => count / rows); // ȳ
+  const meanAt = (at: number, columns: number) => mean[Math.floor(at / columns)] as number;
+  const matrix = products.map((sum, at) => {
+    const covariance = sum / rows - meanAt(at, width) * (mean[at % width] as number);
+    return at % (width + 1) === 0 ? covariance + regularisation : covariance;
+  });
+  const right = byClass.map((_, at) => {
+    const sum = byClass[(at % classes) * width + Math.floor(at / classes)] as number; // [K, C] of [C, K]
+    return sum / rows - meanAt(at, classes) * (fractions[at % classes] as number);
+  });
+  const weight = solvePositive(matrix, right, width);
+  if (!weight) return null;
+  const bias = fractions.slice();
+  weight.forEach((value, at) => {
+    bias[at % classes] = (bias[at % classes] as number) - meanAt(at, classes) * value;
+  });
+  return { weight: Float32Array.from(weight), bias };
+}
+
+/** The sums over the samples of these numbers. */
+export async function sumsOf(engine: Engine, inputs: Inputs, numbers: Uint32Array, classes: number): Promise<Sums> {
+  const width = inputWidth(inputs);
+  const features = new Float64Array(width);
+  const byClass = new Float64Array(classes * width);
+  const counts = new Float64Array(classes);
+  for (const { rows, labels } of pieces(inputs, SUM_ROWS, numbers)) {
+    labels.forEach((label, row) => {
+      const x = rows.subarray(row * width, (row + 1) * width);
+      counts[label] = (counts[label] as number) + 1;
+      addScaled(features, x);
+      addScaled(byClass, x, 1, label * width);
+    });
   }
+  return { products: await productsOf(engine, inputs, numbers), features, byClass, counts };
 }
 
-function scaleRow(x: Float64Array, columns: number, row: number, factor: number): void {
-  for (let t = row * columns; t < (row + 1) * columns; t++) x[t] = (x[t] as number) * factor;
+/** The sums over two sets of samples together. */
+function together(a: Sums, b: Sums): Sums {
+  const plus = (name: keyof Sums) => a[name].map((sum, at) => sum + (b[name][at] as number));
+  return { products: plus('products'), features: plus('features'), byClass: plus('byClass'), counts: plus('counts') };
 }

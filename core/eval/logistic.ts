@@ -2,18 +2,9 @@ import { setImmediate } from 'node:timers/promises';
 import type { FeatureKind } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
-import { minimise, type Precondition } from './lbfgs.js';
-import {
-  addScaled,
-  bestChoice,
-  identity,
-  type LinearClassifier,
-  linearRanks,
-  notFinite,
-  productsOf,
-  solvePositive,
-} from './linear.js';
+import { bestChoice, type LinearClassifier, linearRanks, notFinite, productsOf } from './linear.js';
 import { holdOut, type Inputs, inputWidth, pieces, type Samples, standardise } from './samples.js';
+import { addScaled, identity, minimise, type Precondition, solvePositive } from './solvers.js';
 
 /*
  * Multinomial logistic regression.

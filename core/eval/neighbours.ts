@@ -56,7 +56,9 @@ export async function nearestNeighbours(
   if (largest === 0) return results;
   const similarities = engine.compile((a: Tensor2D, b: Tensor2D) => tf.matMul(a, b, false, true));
   const queries = Array.from(pieces({ samples: test, features: 'last' }, TEST_ROWS), unitRows);
-  const nearest = Array.from({ length: test.rows }, () => new Largest(largest));
+  const nearest = Array.from({ length: test.rows }, (): Largest => {
+    return { values: new Float32Array(largest).fill(Number.NEGATIVE_INFINITY), indices: new Uint32Array(largest) };
+  });
   for (const piece of pieces({ samples: train, features: 'last' }, TRAIN_ROWS)) {
     const keys = unitRows(piece);
     for (const [block, query] of queries.entries()) {
@@ -66,16 +68,16 @@ export async function nearestNeighbours(
       product.dispose();
       for (let row = 0; row < query.shape[0]; row++) {
         const similar = values.subarray(row * keys.shape[0], (row + 1) * keys.shape[0]);
-        nearest[block * TEST_ROWS + row]?.offer(similar, piece.start);
+        offer(nearest[block * TEST_ROWS + row] as Largest, similar, piece.start);
       }
     }
     keys.dispose();
   }
   tf.dispose(queries);
-  nearest.forEach(({ values, indices, count }, row) => {
+  nearest.forEach(({ values, indices }, row) => {
     const right = test.labels[row] as number;
     const votes = new Float64Array(classes);
-    for (let at = 0; at < count; at++) {
+    for (let at = 0; at < largest && (values[at] as number) > Number.NEGATIVE_INFINITY; at++) {
       const voted = train.labels[indices[at] as number] as number;
       votes[voted] = (votes[voted] as number) + Math.exp((values[at] as number) / TEMPERATURE);
       const ranks = results.get(at + 1);
@@ -125,34 +127,25 @@ async function readPixels(images: LabelledImages, { signal, ...settings }: Pixel
   return { rows, width: PIXELS, layers: 1, data: data.subarray(0, rows * PIXELS), labels: labels.subarray(0, rows) };
 }
 
-/** The k largest of many numbers, largest first; of equal ones those that came first. NaN is passed over. */
-class Largest {
-  readonly values: Float32Array;
-  readonly indices: Uint32Array;
-  /** How many there are: k, or as many as were offered. */
-  count = 0;
+/** The k largest of many numbers, largest first; of equal ones those that came first. Below what was offered stands -∞. */
+interface Largest {
+  values: Float32Array;
+  indices: Uint32Array;
+}
 
-  constructor(k: number) {
-    this.values = new Float32Array(k).fill(Number.NEGATIVE_INFINITY);
-    this.indices = new Uint32Array(k);
-  }
-
-  /** Takes in numbers, of which the first one's index is `first`. */
-  offer(numbers: Float32Array, first: number): void {
-    const { values, indices } = this;
-    const last = values.length - 1;
-    for (let at = 0; at < numbers.length; at++) {
-      const value = numbers[at] as number;
-      if (!(value > (values[last] as number))) continue;
-      let place = last;
-      for (; place > 0 && value > (values[place - 1] as number); place--) {
-        values[place] = values[place - 1] as number;
-        indices[place] = indices[place - 1] as number;
-      }
-      values[place] = value;
-      indices[place] = first + at;
-      this.count = Math.min(this.count + 1, values.length);
+/** Takes in numbers, of which the first one's index is `first`. NaN is passed over. */
+function offer({ values, indices }: Largest, numbers: Float32Array, first: number): void {
+  const last = values.length - 1;
+  for (let at = 0; at < numbers.length; at++) {
+    const value = numbers[at] as number;
+    if (!(value > (values[last] as number))) continue;
+    let place = last;
+    for (; place > 0 && value > (values[place - 1] as number); place--) {
+      values[place] = values[place - 1] as number;
+      indices[place] = indices[place - 1] as number;
     }
+    values[place] = value;
+    indices[place] = first + at;
   }
 }
 

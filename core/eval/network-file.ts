@@ -5,19 +5,11 @@ import { PROGRAM } from '../base/program.js';
 import { tryJson } from '../base/text.js';
 import { requireChecksum } from '../checkpoint/format.js';
 import { checkpointsByAge, checkpointsFolder, latestCheckpoint } from '../checkpoint/names.js';
-import { DamagedFile, readSafetensors, type StoredTensor, type TensorFile } from '../checkpoint/safetensors.js';
+import { DamagedFile, readSafetensors, type TensorFile } from '../checkpoint/safetensors.js';
 import { encoderShapes } from '../nn/parameters.js';
 import { sincosTable } from '../nn/positions.js';
 import { gridSize, type ImageShape, LARGEST_GRID, type VitSize } from '../nn/sizes.js';
 import type { EvaluationResult } from './results.js';
-
-/** The weights of an encoder by the reference code's names, without a prefix. */
-export type EncoderTensors = ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>;
-
-/** Sizes of an encoder, and of the images that it was trained on. */
-export interface EncoderShape extends ImageShape {
-  readonly encoder: VitSize;
-}
 
 /** Where a network's weights come from. */
 export interface NetworkFacts extends Omit<EvaluationResult['network'], 'arch' | 'imageSize' | 'encoder'> {
@@ -29,9 +21,12 @@ export interface NetworkFacts extends Omit<EvaluationResult['network'], 'arch' |
   fingerprint: string;
 }
 
-/** What a checkpoint holds of one of its encoders. */
+/** The weights of an encoder by the reference code's names, without a prefix. */
+export type EncoderTensors = ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>;
+
+/** An encoder's sizes with those of the images that it was trained on, its weights, and where they come from. */
 export interface EncoderFile {
-  size: EncoderShape;
+  size: ImageShape & { encoder: VitSize };
   tensors: EncoderTensors;
   facts: Omit<NetworkFacts, 'fingerprint'>;
 }
@@ -50,9 +45,7 @@ const vitSchema = z.looseObject({
   layerScale: flag,
   relativePositions: flag,
 });
-/** What a checkpoint's metadata says of its epochs of pretraining; null where that is no number. */
-const EPOCHS = z.string().pipe(z.coerce.number()).pipe(z.int().min(0)).nullable().catch(null);
-/** What it says of its model. */
+/** What a checkpoint's metadata says of its model. */
 const modelSchema = z
   .object({
     method: z.string(),
@@ -94,7 +87,8 @@ export async function readEncoder(checkpoint: string, encoder: string | null): P
   const { model, ...chosen } = choose(file.metadata);
   const { method, imageSize, patchSize, sizes } = model;
   const size = { imageSize, patchSize, encoder: sizes.encoder as VitSize };
-  const epochs = EPOCHS.parse(file.metadata.epoch);
+  const whole = z.string().pipe(z.coerce.number()).pipe(z.int().min(0)).nullable().catch(null);
+  const epochs = whole.parse(file.metadata.epoch);
   const pretrainedOn = file.metadata.data ?? null;
   return {
     size,
@@ -137,7 +131,7 @@ function readModel(path: string, text: string | undefined): z.infer<typeof model
   });
 }
 
-function readTensors(path: string, file: TensorFile, prefix: string, size: EncoderShape): EncoderTensors {
+function readTensors(path: string, file: TensorFile, prefix: string, size: EncoderFile['size']): EncoderTensors {
   if (file.tensors.size === 0) throw otherArchitecture(path, `there is no tensor whose name starts with ${prefix}`);
   const { depth } = size.encoder;
   // Before anything is made for each block that is claimed.
@@ -148,27 +142,23 @@ function readTensors(path: string, file: TensorFile, prefix: string, size: Encod
     if (stored?.data instanceof Float32Array && stored.shape.join() === shape.join()) {
       return [name, { shape, data: stored.data }] as const;
     }
-    throw otherArchitecture(path, `the tensor ${prefix}${name} is ${describeTensor(stored)} instead of [${shape}]`);
+    const other = stored?.data instanceof Float32Array ? `[${stored.shape}]` : 'not of 32-bit floating-point numbers';
+    throw otherArchitecture(
+      path,
+      `the tensor ${prefix}${name} is ${stored ? other : 'not there'} instead of [${shape}]`,
+    );
   });
-  checkPositions(path, file.tensors.get(prefix + POSITIONS), size);
+  // Positions are computed; where the reference code has stored its own, they must be the same.
+  const positions = file.tensors.get(prefix + POSITIONS)?.data;
+  const fixed = positions && sincosTable(gridSize(size), size.encoder.dim);
+  const isSame = fixed?.every((x, i) => Math.abs(x - Number(positions?.[i])) < 1e-4) ?? true;
+  if (!isSame || positions?.length !== fixed?.length) {
+    throw otherArchitecture(path, 'its positions are not the fixed sine-cosine ones of its image size');
+  }
   const known = new Set([...Object.keys(shapes), POSITIONS]);
   const extra = [...file.tensors.keys()].find((name) => !known.has(name.slice(prefix.length)));
   if (extra === undefined) return new Map(entries);
   throw otherArchitecture(path, `there is no place for the tensor ${extra}`);
-}
-
-/** Positions are computed; where the reference code has stored its own, they must be the same. */
-function checkPositions(path: string, stored: StoredTensor | undefined, size: EncoderShape): void {
-  if (!stored) return;
-  const table = sincosTable(gridSize(size), size.encoder.dim);
-  const isSame = table.every((x, i) => Math.abs(x - Number(stored.data[i])) < 1e-4);
-  if (isSame && stored.data.length === table.length) return;
-  throw otherArchitecture(path, 'its positions are not the fixed sine-cosine ones of its image size');
-}
-
-function describeTensor(stored: StoredTensor | undefined): string {
-  if (!stored) return 'not there';
-  return stored.data instanceof Float32Array ? `[${stored.shape}]` : 'not of 32-bit floating-point numbers';
 }
 
 function otherArchitecture(path: string, difference: string): UserError {

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { UserError } from '../base/errors.js';
+import { mapValues } from '../base/map-values.js';
 import { RandomStream } from '../base/random.js';
-import { type Tensor, tf } from '../engine/tf.js';
+import { tf } from '../engine/tf.js';
 import { type Backbone, createVit } from '../nn/backbone.js';
 import { initialValue } from '../nn/init.js';
 import { encoderShapes, type Parameters } from '../nn/parameters.js';
-import { ARCHITECTURES, type VitSize } from '../nn/sizes.js';
+import { ARCHITECTURE_NAMES, ARCHITECTURES, type VitSize } from '../nn/sizes.js';
 import { type EncoderFile, type EncoderTensors, type NetworkFacts, readEncoder } from './network-file.js';
 
 /** A frozen encoder that turns images into features. */
@@ -23,14 +24,14 @@ export interface FeatureNetwork {
   dispose(): void;
 }
 
-/** As the paper writes them. */
-const SHORT_NAMES: Record<keyof typeof ARCHITECTURES, string> = {
-  'vit-tiny': 'ViT-Ti',
-  'vit-small': 'ViT-S',
-  'vit-base': 'ViT-B',
-  'vit-large': 'ViT-L',
-  'vit-huge': 'ViT-H',
-  'vit-giant': 'ViT-G',
+/** How the paper calls them: 'ViT-S'. */
+const LETTERS = {
+  'vit-tiny': 'Ti',
+  'vit-small': 'S',
+  'vit-base': 'B',
+  'vit-large': 'L',
+  'vit-huge': 'H',
+  'vit-giant': 'G',
 };
 
 /**
@@ -78,8 +79,7 @@ export function networkBackbone(network: FeatureNetwork): Backbone {
 
 function networkOf({ size: shape, tensors, facts }: EncoderFile): FeatureNetwork {
   const { encoder: size, patchSize, imageSize } = shape;
-  const entries = [...tensors].map(([name, { shape, data }]): [string, Tensor] => [name, tf.tensor(data, [...shape])]);
-  const encoder: Parameters = Object.fromEntries(entries);
+  const encoder: Parameters = mapValues(Object.fromEntries(tensors), ({ shape, data }) => tf.tensor(data, [...shape]));
   return {
     encoder,
     size,
@@ -93,12 +93,9 @@ function networkOf({ size: shape, tensors, facts }: EncoderFile): FeatureNetwork
 }
 
 function architectureName(size: VitSize, patchSize: number): string {
-  const found = Object.entries(ARCHITECTURES).find(
-    ([, { dim, depth, heads, mlpRatio }]) =>
-      dim === size.dim && depth === size.depth && heads === size.heads && mlpRatio === size.mlpRatio,
-  );
-  const name = found ? SHORT_NAMES[found[0] as keyof typeof ARCHITECTURES] : `ViT ${size.dim}x${size.depth}`;
-  return `${name}/${patchSize}`;
+  const numbers = ({ dim, depth, heads, mlpRatio }: VitSize) => [dim, depth, heads, mlpRatio].join();
+  const known = ARCHITECTURE_NAMES.find((name) => numbers(ARCHITECTURES[name]) === numbers(size));
+  return `ViT${known ? `-${LETTERS[known]}` : ` ${size.dim}x${size.depth}`}/${patchSize}`;
 }
 
 function fingerprintOf(tensors: EncoderTensors): string {

@@ -1,13 +1,10 @@
 import { UserError } from '../base/errors.js';
 import { inOrder } from '../base/pool.js';
-import { RandomStream } from '../base/random.js';
+import type { RandomStream } from '../base/random.js';
 import { roundHalfToEven } from '../base/rounding.js';
 import type { ImageItem, Interpolation, LabelledImages } from '../contract/data-sets.js';
 import { flip } from '../data/augment/geometry.js';
-import { type RandAugmentSettings, randAugment } from '../data/augment/rand-augment.js';
 import { type CropBox, randomCropBox } from '../data/crop.js';
-import { stepsPerEpoch } from '../data/loader.js';
-import { epochOrders } from '../data/order.js';
 import { readPicture } from '../data/read-picture.js';
 import { resample } from '../data/resample/resample.js';
 import { unreadableReason } from '../data/skipped.js';
@@ -93,7 +90,7 @@ export interface ViewBatch {
 }
 
 /** Which views are read. */
-interface ViewPlan {
+export interface ViewPlan {
   /** Turns of all batches together. */
   turns: number;
   /** The image that has a turn; default: image number `turn`. */
@@ -135,36 +132,6 @@ export async function* viewBatches(
     yield { turns: views.map((read) => read.turn), rgb: views.map(({ view }) => view), labels };
     views = [];
   }
-}
-
-interface TrainingSettings extends ViewSettings, Pick<ViewPlan, 'batchSize' | 'workers'> {
-  seed: number;
-  epochs: number;
-  /** What is done to a view beside crop and flip; null for nothing. */
-  augment: RandAugmentSettings | null;
-}
-
-/**
- * The batches of all epochs: every epoch in a random order of its own, each image as a random view; the images after the
- * last whole batch are left to other epochs. The order and each view depend on the seed, the epoch and the position alone.
- */
-export function trainingBatches(
-  images: LabelledImages,
-  settings: TrainingSettings,
-  unreadable: UnreadableList,
-): AsyncGenerator<ViewBatch> {
-  const { batchSize, workers, imageSize, seed, epochs, augment } = settings;
-  const epochImages = stepsPerEpoch(images.length, batchSize) * batchSize;
-  const orderOf = epochOrders(seed, images.length);
-  const imageAt = (turn: number) => orderOf(Math.floor(turn / epochImages))(turn % epochImages);
-  const viewOf = async (item: ImageItem, turn: number) => {
-    const stream = (name: string) =>
-      new RandomStream(seed, `fine-tune/${name}`, Math.floor(turn / epochImages), turn % epochImages);
-    const rgb = await trainView(item, settings, stream('view'));
-    if (!augment) return rgb;
-    return randAugment({ rgb, width: imageSize, height: imageSize }, augment, stream('change')).rgb;
-  };
-  return viewBatches(images, { turns: epochs * epochImages, imageAt, viewOf, batchSize, workers }, unreadable);
 }
 
 export interface UnreadableImage {

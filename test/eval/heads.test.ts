@@ -17,10 +17,10 @@ import {
   testLogits,
 } from '../../core/eval/head-group.js';
 import { type HeadTask, selectHead, trainHeads } from '../../core/eval/heads.js';
+import { ridgeHead, ridgeSolution, sumsOf } from '../../core/eval/linear.js';
 import { logisticRegression } from '../../core/eval/logistic.js';
 import { nearestNeighbours } from '../../core/eval/neighbours.js';
 import { type HeadChoice, headName, quickProtocol } from '../../core/eval/protocols.js';
-import { ridgeHead, ridgeSolution, sumsOf } from '../../core/eval/ridge.js';
 import type { Samples } from '../../core/eval/samples.js';
 import { larsStep } from '../../core/optim/lars.js';
 import type { HeadNorm, ProbeProtocol } from '../../core/plugin.js';

@@ -4,10 +4,10 @@ import test from 'ava';
 import { RandomStream } from '../../core/base/random.js';
 import { tf } from '../../core/engine/tf.js';
 import { percentWithin } from '../../core/eval/accuracy.js';
-import { minimise } from '../../core/eval/lbfgs.js';
 import { linearRanks } from '../../core/eval/linear.js';
 import { logisticRegression, prepareFits } from '../../core/eval/logistic.js';
 import { type Samples, standardise } from '../../core/eval/samples.js';
+import { minimise } from '../../core/eval/solvers.js';
 import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
 import { ROOT } from '../helpers/paths.js';
 
