@@ -3,11 +3,10 @@ import type { DataSet, FeatureKind, ImageCollection } from '../contract/data-set
 import type { Engine, EngineChoice } from '../engine/contract.js';
 import { startEngine } from '../engine/start.js';
 import { tf } from '../engine/tf.js';
-import { type ExtractOptions, extractFeatures } from './features.js';
+import { type ExtractOptions, extractFeatures, type FeatureTable } from './features.js';
 import { openSplit, type SplitImages, withoutLabels } from './labelled-data.js';
 import { atImageSize, type FeatureNetwork, loadNetwork } from './network.js';
 import { featureColumns } from './samples.js';
-import type { UnreadableImage } from './views.js';
 
 /** A frozen encoder and the engine that computes it. */
 export interface Encoder extends FeatureNetwork {
@@ -61,16 +60,12 @@ export interface FeatureOptions
 }
 
 /** Features of M images. */
-export interface Features {
+export interface Features extends Pick<FeatureTable, 'names' | 'unreadable'> {
   /** Average-pooled patch tokens of each image, M rows; parts of one array. */
   readonly rows: readonly Float32Array[];
-  /** Name of each row's image, M. */
-  readonly names: readonly string[];
   /** Class of each row, M, as a place in `classes`; both null where there are no labels. */
   readonly labels: Int32Array | null;
   readonly classes: readonly string[] | null;
-  /** Images that have no row. */
-  readonly unreadable: readonly UnreadableImage[];
 }
 
 /** Images of more pixels than this count as unreadable. */
@@ -93,15 +88,11 @@ export async function featuresOf(encoder: Encoder, images: Images, options: Feat
     cache: null,
     pixelLimit: PIXEL_LIMIT,
   });
+  const { names, unreadable } = table;
   const data = featureColumns(table, layers);
   const width = data.length / Math.max(1, table.rows);
-  return {
-    rows: Array.from({ length: table.rows }, (_, row) => data.subarray(row * width, (row + 1) * width)),
-    names: table.names,
-    labels: opened.classes && table.labels,
-    classes: opened.classes,
-    unreadable: table.unreadable,
-  };
+  const rows = Array.from({ length: table.rows }, (_, row) => data.subarray(row * width, (row + 1) * width));
+  return { rows, names, labels: opened.classes && table.labels, classes: opened.classes, unreadable };
 }
 
 function asSplit(images: Exclude<Images, string>): SplitImages {
@@ -116,11 +107,9 @@ function collectionOf(images: readonly (string | Uint8Array)[]): ImageCollection
     length: images.length,
     fingerprint: '', // nothing is kept of them
     item(index) {
-      const image = images[index];
-      if (image === undefined) throw new Error(`there is no image ${index} of ${images.length}`);
-      return typeof image === 'string'
-        ? { name: shownName(image), source: image }
-        : { name: `image ${index}`, source: async () => image };
+      const image = images[index] as string | Uint8Array;
+      if (typeof image === 'string') return { name: shownName(image), source: image };
+      return { name: `image ${index}`, source: async () => image };
     },
   };
 }

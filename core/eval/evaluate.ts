@@ -6,7 +6,7 @@ import { type ExtractOptions, extractFeatures } from './features.js';
 import { selectHead } from './heads.js';
 import { ridgeHead } from './linear.js';
 import { logisticRegression } from './logistic.js';
-import { neighbourAccuracies, type PixelNeighbours } from './neighbours.js';
+import { nearestNeighbours, neighbourAccuracies, type PixelNeighbours } from './neighbours.js';
 import type { FeatureNetwork } from './network.js';
 import { type EvaluationResult, FORMAT } from './results.js';
 
@@ -97,7 +97,7 @@ export async function evaluateNetwork(
     heads: selected.heads.map((head) => ({ name: head.name, ...accuracies(head.ranks), curve: head.curve })),
     ridge: accuracies(await ridgeHead(engine, plain, test, classes)),
     logistic: { ...accuracies(ranks), ...chosen },
-    neighbours: await neighbourAccuracies(engine, plain, test, classes),
+    neighbours: neighbourAccuracies(await nearestNeighbours(engine, plain, test, classes)),
     pixelNeighbours,
     fineTuning: null,
     compute: null,

@@ -136,22 +136,20 @@ export function groupGradient(group: HeadGroup, state: GroupState, inputs: Tenso
     const [rows, width] = inputs.shape;
     const logits = groupLogits(group, state, inputs).reshape([rows, heads.length, classes]);
     const target = tf.oneHot(labels, classes).cast('float32').reshape([rows, 1, classes]);
-    const grad = tf
+    const difference = tf
       .softmax(logits)
       .sub(target)
-      .mul(1 / rows)
-      .reshape([rows, heads.length * classes]) as Tensor2D; // S [B, G C]
+      .mul(1 / rows); // S [B, G, C]
+    const grad = difference.reshape([rows, heads.length * classes]) as Tensor2D;
     const product = tf.matMul(grad, inputs, true, false).reshape([heads.length, classes, width]); // ∂L/∂U
     const bias = sumOfRows(grad).reshape([heads.length, classes]);
     if (!state.norm) return { weight: product.reshape([heads.length, classes * width]), bias };
     const { scale, shift } = state.norm;
     const weight = state.weight.value.reshape([heads.length, classes, width]);
     const column = bias.reshape([heads.length, classes, 1]);
+    const scaled = product.mul(scale.value.expandDims(1)).add(column.mul(shift.value.expandDims(1))); // ∂L/∂W
     return {
-      weight: product
-        .mul(scale.value.expandDims(1))
-        .add(column.mul(shift.value.expandDims(1)))
-        .reshape([heads.length, classes * width]),
+      weight: scaled.reshape([heads.length, classes * width]),
       bias,
       scale: weight.mul(product).sum(1),
       shift: weight.mul(column).sum(1),

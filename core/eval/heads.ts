@@ -100,10 +100,12 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
         const next = await takeSteps(states, batches);
         tf.dispose([states, batches]);
         states = next;
-        await letIn(signal);
+        await setImmediate(); // lets timers and interrupts in: some engines compute without ever doing so
+        signal?.throwIfAborted();
       }
       for (const piece of pieces(inputsOf(test), TEST_ROWS)) {
-        await letIn(signal);
+        await setImmediate();
+        signal?.throwIfAborted();
         const features = tf.tensor2d(piece.rows, piece.shape);
         const logits = await logitsOf(states, features);
         for (const [at, ofGroup] of logits.entries()) {
@@ -186,10 +188,4 @@ function rankHeads(heads: readonly TrainedHead[], scores: ArrayLike<number>, pie
       ranks[piece.start + row] = rankOf(scores, (row * heads.length + head) * classes, classes, label);
     });
   }
-}
-
-/** Lets timers and interrupts in: some engines compute without ever doing so. */
-async function letIn(signal: AbortSignal | undefined): Promise<void> {
-  await setImmediate();
-  signal?.throwIfAborted();
 }

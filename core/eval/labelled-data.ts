@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { posix } from 'node:path';
 import { UserError, unknownName } from '../base/errors.js';
@@ -128,12 +128,13 @@ export async function subsetByFile(images: LabelledImages, listFile: string): Pr
   if (names.length === 0) {
     throw new UserError(`${listFile} names no image`, { expected: 'one image name a line: n01440764_10029.JPEG' });
   }
+  const stem = (name: string) => parsePath(name).name;
   const places = new Map(names.map((name): [string, number[]] => [stem(name), []]));
   for (let index = 0; index < images.length; index++) places.get(stem(images.item(index).name))?.push(index);
   const placesOf = (name: string) => places.get(stem(name)) ?? [];
   const missing = names.filter((name) => placesOf(name).length === 0);
   if (missing.length > 0) {
-    const example = images.length > 0 ? baseName(images.item(0).name) : 'n01440764_10029.JPEG';
+    const example = images.length > 0 ? parsePath(images.item(0).name).base : 'n01440764_10029.JPEG';
     throw new UserError(
       `${missing.length} of the ${names.length} images in ${listFile} are not in ${images.description}: ${first(missing)}`,
       {
@@ -186,25 +187,18 @@ function pick(images: LabelledImages, numbers: readonly number[], how: string): 
     if (found === undefined) throw new Error(`there is no image ${index} of ${chosen.length}`);
     return found;
   };
-  const hash = createHash('sha256').update(`${images.fingerprint}\n${chosen.join()}`);
   return {
     description: `${chosen.length} of ${images.length} images of ${images.description} (${how})`,
     length: chosen.length,
-    fingerprint: hash.digest('hex'),
+    fingerprint: hash('sha256', `${images.fingerprint}\n${chosen.join()}`),
     item: (index) => images.item(place(index)),
     classOf: (index) => images.classOf(place(index)),
   };
 }
 
-/** 'train/n01440764/n01440764_10029.JPEG' -> 'n01440764_10029.JPEG' */
-function baseName(name: string): string {
-  return posix.basename(name.replaceAll('\\', '/'));
-}
-
-/** 'train/n01440764/n01440764_10029.JPEG' -> 'n01440764_10029' */
-function stem(name: string): string {
-  const base = baseName(name);
-  return base.slice(0, base.length - posix.extname(base).length);
+/** 'train/n01440764/n01440764_10029.JPEG' -> base 'n01440764_10029.JPEG', name 'n01440764_10029' */
+function parsePath(name: string): { base: string; name: string } {
+  return posix.parse(name.replaceAll('\\', '/'));
 }
 
 function first(names: readonly string[]): string {

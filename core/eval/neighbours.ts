@@ -25,14 +25,8 @@ const PIXELS = SIDE * SIDE * 3;
 /** Beyond this many training images the first ones have to do; the result says of how many it is. */
 const MAX_IMAGES = 50_000;
 
-/** Accuracies of nearest neighbours by k; a k above the number of training images is left out. */
-export async function neighbourAccuracies(
-  engine: Engine,
-  train: Samples,
-  test: Samples,
-  classes: number,
-): Promise<PixelNeighbours> {
-  const ranks = await nearestNeighbours(engine, train, test, classes, NEIGHBOURS);
+/** Accuracies of nearest neighbours by k. */
+export function neighbourAccuracies(ranks: ReadonlyMap<number, Int32Array>): PixelNeighbours {
   return [...ranks].map(([k, found]) => ({ k, ...accuracies(found) }));
 }
 
@@ -48,7 +42,7 @@ export async function nearestNeighbours(
   train: Samples,
   test: Samples,
   classes: number,
-  ks: readonly number[],
+  ks: readonly number[] = NEIGHBOURS,
 ): Promise<Map<number, Int32Array>> {
   const possible = ks.filter((k) => k >= 1 && k <= train.rows).sort((a, b) => a - b);
   const largest = possible.at(-1) ?? 0;
@@ -108,7 +102,7 @@ export async function pixelNeighbours(
   for (const { data } of [known, asked]) {
     for (let at = 0; at < data.length; at++) data[at] = (data[at] as number) - (mean[at % PIXELS] as number);
   }
-  return neighbourAccuracies(engine, known, asked, classes.length);
+  return neighbourAccuracies(await nearestNeighbours(engine, known, asked, classes.length));
 }
 
 /** Pixels and classes of the images that can be read. */

@@ -25,13 +25,6 @@ const curve = listOf(percent);
 /** By k. */
 const neighbours = listOf(accuracies.extend({ k: z.int().min(1) }));
 
-/** One linear head of a grid, judged on the images on which the best one was chosen. */
-const head = accuracies.extend({
-  /** Its choices in words: 'last, batch norm, lr 1x, wd 0.0005'. */
-  name: z.string(),
-  curve,
-});
-
 const network = z.object({
   /** `pretrained`, or the same network at random initialisation. */
   weights: z.enum(['pretrained', 'random']),
@@ -91,7 +84,8 @@ const evaluationResult = z.object({
    * fine-tuning.
    */
   best: accuracies.extend({ name: z.string() }),
-  heads: listOf(head),
+  /** Each head of the grid by its choices in words, judged on the images on which the best one was chosen. */
+  heads: listOf(accuracies.extend({ name: z.string(), curve })),
   ridge: accuracies.nullable(),
   /** With what was chosen on held-out samples. */
   logistic: accuracies.extend({ features: z.enum(['last', 'last-4']), c: amount }).nullable(),
