@@ -161,9 +161,9 @@ function* batchesOf(
   const { rows } = train.samples;
   const size = Math.min(protocol.batchSize, rows);
   const steps = stepsPerEpoch(rows, size);
-  const order = new RandomStream(seed, 'head order', epoch).permutation(rows);
+  const numbers = new RandomStream(seed, 'head order', epoch).permutation(rows);
   let batches: Batch[] = [];
-  for (const piece of pieces(train, size, order)) {
+  for (const piece of pieces({ ...train, numbers }, size)) {
     if (piece.labels.length === 1 && steps > 1) break; // the last one
     const learningRate = learningRateAt(protocol, epoch * steps + piece.start / size, steps, size);
     batches.push({

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor2D, tf } from '../engine/tf.js';
 import { percentWithin, ranksOf } from './accuracy.js';
-import { holdOut, type Inputs, inputWidth, pieces, type Samples, standardise } from './samples.js';
+import { holdOut, type Inputs, inputCount, inputWidth, pieces, type Samples, standardise } from './samples.js';
 import { addScaled, invertedFactor, solvePositive } from './solvers.js';
 
 /*
@@ -25,23 +25,19 @@ const SUM_ROWS = 4096;
 /** Directions of less variance than this stay smaller than the others, so that noise is not made as large as they are. */
 const DAMPING = 0.01;
 
-/**
- * How a linear classifier ranks the right classes of samples, from 0.
- * @param numbers which samples; default: all
- */
+/** How a linear classifier ranks the right classes, from 0. */
 export async function linearRanks(
   engine: Engine,
   { weight, bias }: LinearClassifier,
   inputs: Inputs,
-  numbers?: Uint32Array,
 ): Promise<Int32Array> {
-  const ranks = new Int32Array(numbers?.length ?? inputs.samples.rows);
+  const ranks = new Int32Array(inputCount(inputs));
   const w = tf.tensor2d(weight, [inputWidth(inputs), bias.length]);
   const b = tf.tensor2d(Float32Array.from(bias), [1, bias.length]);
   const scoresOf = engine.compile((x: Tensor2D, matrix: Tensor2D, row: Tensor2D) =>
     tf.tidy(() => tf.matMul(x, matrix).add(row)),
   );
-  for (const { start, rows, shape, labels } of pieces(inputs, TEST_ROWS, numbers)) {
+  for (const { start, rows, shape, labels } of pieces(inputs, TEST_ROWS)) {
     const x = tf.tensor2d(rows, shape);
     const scores = await scoresOf(x, w, b);
     ranks.set(ranksOf(await scores.data(), labels, bias.length), start);
@@ -61,21 +57,21 @@ export async function bestChoice<Choice>(
   if (held.length === 0) return fallback;
   let best = { choice: fallback, top1: -1 };
   for await (const { inputs, choice, ...classifier } of candidates) {
-    const top1 = percentWithin(await linearRanks(engine, classifier, inputs, held), 1);
+    const top1 = percentWithin(await linearRanks(engine, classifier, { ...inputs, numbers: held }), 1);
     if (top1 > best.top1) best = { choice, top1 };
   }
   return best.choice;
 }
 
 /**
- * Σ x xᵀ over samples, all or those of these numbers: in float32 over 4096 samples at most, in double precision over those sums.
+ * Σ x xᵀ: in float32 over 4096 samples at most, in double precision over those sums.
  * @returns [K, K]
  */
-export async function productsOf(engine: Engine, inputs: Inputs, numbers?: Uint32Array): Promise<Float64Array> {
+export async function productsOf(engine: Engine, inputs: Inputs): Promise<Float64Array> {
   const width = inputWidth(inputs);
   const sums = new Float64Array(width * width);
   const multiply = engine.compile((x: Tensor2D) => tf.matMul(x, x, true, false));
-  for (const { rows, shape } of pieces(inputs, SUM_ROWS, numbers)) {
+  for (const { rows, shape } of pieces(inputs, SUM_ROWS)) {
     const x = tf.tensor2d(rows, shape);
     await setImmediate(); // lets timers and interrupts in
     const product = await multiply(x);
@@ -137,7 +133,7 @@ const DEFAULT_REGULARISATION = 0.1;
 export async function ridgeHead(engine: Engine, train: Samples, test: Samples, classes: number): Promise<Int32Array> {
   const inputs = standardise(train, 'last');
   const { held, rest } = holdOut(train.rows);
-  const fitted = await sumsOf(engine, inputs, rest, classes);
+  const fitted = await sumsOf(engine, { ...inputs, numbers: rest }, classes);
   async function* candidates() {
     for (const choice of REGULARISATIONS) {
       const classifier = ridgeSolution(fitted, choice);
@@ -145,7 +141,7 @@ export async function ridgeHead(engine: Engine, train: Samples, test: Samples, c
     }
   }
   const regularisation = await bestChoice<number>(engine, candidates(), held, DEFAULT_REGULARISATION);
-  const all = together(fitted, await sumsOf(engine, inputs, held, classes));
+  const all = together(fitted, await sumsOf(engine, { ...inputs, numbers: held }, classes));
   const classifier = ridgeSolution(all, regularisation);
   if (!classifier) throw notFinite();
   return linearRanks(engine, classifier, { ...inputs, samples: test });
@@ -182,13 +178,13 @@ export function ridgeSolution(sums: Sums, regularisation: number): LinearClassif
   return { weight: Float32Array.from(weight), bias };
 }
 
-/** The sums over the samples of these numbers. */
-export async function sumsOf(engine: Engine, inputs: Inputs, numbers: Uint32Array, classes: number): Promise<Sums> {
+/** The sums over what is seen. */
+export async function sumsOf(engine: Engine, inputs: Inputs, classes: number): Promise<Sums> {
   const width = inputWidth(inputs);
   const features = new Float64Array(width);
   const byClass = new Float64Array(classes * width);
   const counts = new Float64Array(classes);
-  for (const { rows, labels } of pieces(inputs, SUM_ROWS, numbers)) {
+  for (const { rows, labels } of pieces(inputs, SUM_ROWS)) {
     labels.forEach((label, row) => {
       const x = rows.subarray(row * width, (row + 1) * width);
       counts[label] = (counts[label] as number) + 1;
@@ -196,7 +192,7 @@ export async function sumsOf(engine: Engine, inputs: Inputs, numbers: Uint32Arra
       addScaled(byClass, x, 1, label * width);
     });
   }
-  return { products: await productsOf(engine, inputs, numbers), features, byClass, counts };
+  return { products: await productsOf(engine, inputs), features, byClass, counts };
 }
 
 /** The sums over two sets of samples together. */

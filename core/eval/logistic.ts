@@ -3,7 +3,7 @@ import type { FeatureKind } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
 import { bestChoice, type LinearClassifier, linearRanks, notFinite, productsOf } from './linear.js';
-import { holdOut, type Inputs, inputWidth, pieces, type Samples, standardise } from './samples.js';
+import { holdOut, type Inputs, inputCount, inputWidth, pieces, type Samples, standardise } from './samples.js';
 import { addScaled, identity, minimise, type Precondition, solvePositive } from './solvers.js';
 
 /*
@@ -59,7 +59,7 @@ export async function logisticRegression(
   const kinds: FeatureKind[] = train.layers === 1 ? ['last'] : ['last', 'last-4'];
   const { held, rest } = holdOut(train.rows);
   async function* candidates() {
-    for (const features of kinds) yield* fits(standardise(train, features), CS, rest);
+    for (const features of kinds) yield* fits({ ...standardise(train, features), numbers: rest }, CS);
   }
   const choice = await bestChoice<LogisticChoice>(engine, candidates(), held, DEFAULT_CHOICE);
   const inputs = standardise(train, choice.features);
@@ -72,10 +72,7 @@ export async function logisticRegression(
 /** Samples to fit: [B, K], [B] */
 type Batch = { x: Tensor2D; labels: Tensor1D };
 
-/**
- * Prepares fits for an engine: of samples, all or those of some numbers, with one C after the other, each going on from the
- * one before.
- */
+/** Prepares fits for an engine: with one C after the other, each going on from the one before. */
 export function prepareFits(engine: Engine, classes: number, signal?: AbortSignal) {
   const computePiece = engine.compile((x: Tensor2D, labels: Tensor1D, weight: Tensor2D, bias: Tensor1D) =>
     tf.tidy(() => {
@@ -119,15 +116,11 @@ export function prepareFits(engine: Engine, classes: number, signal?: AbortSigna
     return { loss, gradient };
   }
 
-  return async function* fits(
-    inputs: Inputs,
-    cs: readonly number[],
-    numbers?: Uint32Array,
-  ): AsyncGenerator<LogisticFit> {
+  return async function* fits(inputs: Inputs, cs: readonly number[]): AsyncGenerator<LogisticFit> {
     const width = inputWidth(inputs);
-    const rows = numbers?.length ?? inputs.samples.rows;
-    const products = await productsOf(engine, inputs, numbers);
-    const batches = Array.from(pieces(inputs, PIECE_ROWS, numbers), ({ rows, shape, labels }) => ({
+    const rows = inputCount(inputs);
+    const products = await productsOf(engine, inputs);
+    const batches = Array.from(pieces(inputs, PIECE_ROWS), ({ rows, shape, labels }) => ({
       x: tf.tensor2d(rows, shape),
       labels: tf.tensor1d(labels, 'int32'),
     }));

@@ -25,6 +25,8 @@ export interface Inputs {
   readonly samples: Samples;
   readonly features: FeatureKind;
   readonly standardiser?: Standardiser | undefined;
+  /** Which samples, and in which order; default: all, in theirs. */
+  readonly numbers?: Uint32Array;
 }
 
 /** How features are standardised: (x - mean) * scale, each [K]. */
@@ -50,12 +52,15 @@ export function inputWidth({ samples: { width, layers }, features }: Inputs): nu
   return features === 'last' ? width : layers * width;
 }
 
-/**
- * Samples in pieces of at most `size`.
- * @param numbers which, and in which order; default: all, in theirs
- */
-export function* pieces(inputs: Inputs, size: number, numbers = range(inputs.samples.rows)): Generator<Piece> {
+/** How many samples are seen. */
+export function inputCount({ samples, numbers }: Inputs): number {
+  return numbers?.length ?? samples.rows;
+}
+
+/** What is seen in pieces of at most `size` samples. */
+export function* pieces(inputs: Inputs, size: number): Generator<Piece> {
   const width = inputWidth(inputs);
+  const { numbers = range(inputs.samples.rows) } = inputs;
   for (let start = 0; start < numbers.length; start += size) {
     const piece = numbers.subarray(start, start + size);
     const labels = labelsOf(inputs.samples, piece);

@@ -345,7 +345,7 @@ testOnEngines(test, engines, 'ridge regression solves the normal equations', asy
   const last = (row: number) => [...samples.data.subarray((2 * row + 1) * width, (2 * row + 2) * width)];
   const inputs = { samples, features: 'last' } as const;
   const all = Uint32Array.from({ length: rows }, (_, at) => at);
-  const solution = ridgeSolution(await sumsOf(engine, inputs, all, classes), 0.05);
+  const solution = ridgeSolution(await sumsOf(engine, inputs, classes), 0.05);
   const x = new Matrix(all.length, width);
   const y = new Matrix(all.length, classes);
   for (const row of all) {
