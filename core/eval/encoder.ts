@@ -1,10 +1,10 @@
 import { shownName } from '../base/file-names.js';
-import type { DataSet, FeatureKind, ImageCollection } from '../contract/data-sets.js';
+import type { DataSet, FeatureKind, ImageCollection, LabelledImages } from '../contract/data-sets.js';
 import type { Engine, EngineChoice } from '../engine/contract.js';
 import { startEngine } from '../engine/start.js';
 import { tf } from '../engine/tf.js';
 import { type ExtractOptions, extractFeatures, type FeatureTable } from './features.js';
-import { openSplit, type SplitImages, withoutLabels } from './labelled-data.js';
+import { openSplit, withoutLabels } from './labelled-data.js';
 import { atImageSize, type FeatureNetwork, loadNetwork } from './network.js';
 import { featureColumns } from './samples.js';
 
@@ -78,7 +78,10 @@ const PIXEL_LIMIT = 1e8;
 export async function featuresOf(encoder: Encoder, images: Images, options: FeatureOptions = {}): Promise<Features> {
   const { layers = 'last', split, dataSets = [], batchSize = 16, ...given } = options;
   if (tf.getBackend() !== encoder.backend) await tf.setBackend(encoder.backend); // one is active in a process
-  const opened = typeof images === 'string' ? await openSplit(images, split ?? null, dataSets) : asSplit(images);
+  const opened =
+    typeof images === 'string'
+      ? await openSplit(images, split ?? null, dataSets)
+      : { images: unlabelled(images), classes: null, transform: 'crop' as const };
   const table = await extractFeatures(encoder.engine, encoder, opened.images, {
     transform: opened.transform,
     ...given,
@@ -95,14 +98,10 @@ export async function featuresOf(encoder: Encoder, images: Images, options: Feat
   return { rows, names, labels: opened.classes && table.labels, classes: opened.classes, unreadable };
 }
 
-function asSplit(images: Exclude<Images, string>): SplitImages {
-  const collection = 'item' in images ? images : collectionOf(images);
-  return { images: withoutLabels(collection), classes: null, notes: [], transform: 'crop' };
-}
-
-/** Image files that were named, or whose bytes were given. */
-function collectionOf(images: readonly (string | Uint8Array)[]): ImageCollection {
-  return {
+/** Images that were opened, or image files that were named or whose bytes were given. */
+function unlabelled(images: Exclude<Images, string>): LabelledImages {
+  if ('item' in images) return withoutLabels(images);
+  return withoutLabels({
     description: `${images.length} images`,
     length: images.length,
     fingerprint: '', // nothing is kept of them
@@ -111,5 +110,5 @@ function collectionOf(images: readonly (string | Uint8Array)[]): ImageCollection
       if (typeof image === 'string') return { name: shownName(image), source: image };
       return { name: `image ${index}`, source: async () => image };
     },
-  };
+  });
 }

@@ -24,16 +24,10 @@ export interface Samples {
 export interface Inputs {
   readonly samples: Samples;
   readonly features: FeatureKind;
-  readonly standardiser?: Standardiser | undefined;
+  /** (x - mean) * scale, each [K]; scale is 1 / standard deviation, and 0 for features that do not vary. */
+  readonly standardiser?: { mean: Float64Array; scale: Float64Array } | undefined;
   /** Which samples, and in which order; default: all, in theirs. */
   readonly numbers?: Uint32Array;
-}
-
-/** How features are standardised: (x - mean) * scale, each [K]. */
-export interface Standardiser {
-  readonly mean: Float64Array;
-  /** 1 / standard deviation; 0 for features that do not vary. */
-  readonly scale: Float64Array;
 }
 
 /** Samples that are looked at together, n of them. */
