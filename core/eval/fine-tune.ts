@@ -22,16 +22,7 @@ import { percentWithin, ranksOf } from './accuracy.js';
 import type { ExtractOptions } from './features.js';
 import { checkFineTuning, type FineTuneSettings, learningRates } from './fine-tune-settings.js';
 import { type FeatureNetwork, networkBackbone } from './network.js';
-import {
-  testView,
-  trainView,
-  type UnreadableImage,
-  UnreadableList,
-  type ViewBatch,
-  type ViewPlan,
-  type ViewSettings,
-  viewBatches,
-} from './views.js';
+import { testView, trainView, type UnreadableImage, UnreadableList, type ViewSettings, viewBatches } from './views.js';
 
 export interface FineTuneOptions
   extends Pick<ExtractOptions, 'transform' | 'workers' | 'pixelLimit' | 'maxUnreadable' | 'signal'> {
@@ -144,9 +135,9 @@ export async function fineTune(
  */
 function trainingBatches(
   images: LabelledImages,
-  settings: ViewSettings & FineTuneSettings & Pick<ViewPlan, 'workers'>,
+  settings: ViewSettings & FineTuneSettings & { workers: number | undefined },
   unreadable: UnreadableList,
-): AsyncGenerator<ViewBatch> {
+) {
   const { batchSize, imageSize, seed, epochs, randAugment: name } = settings;
   const augment = readRandAugment(name);
   const epochImages = stepsPerEpoch(images.length, batchSize) * batchSize;

@@ -7,16 +7,7 @@ import { percentWithin, rankOf } from './accuracy.js';
 import { type GroupState, groupHeads, groupStep, type HeadGroup, initialGroupState, testLogits } from './head-group.js';
 import { decorrelation } from './linear.js';
 import { type HeadChoice, headChoices, headName, learningRateAt, type Selection, stepsPerEpoch } from './protocols.js';
-import {
-  checkSamples,
-  holdOut,
-  type Inputs,
-  type Piece,
-  pickSamples,
-  pieces,
-  type Samples,
-  standardise,
-} from './samples.js';
+import { checkSamples, holdOut, type Inputs, pickSamples, pieces, type Samples, standardise } from './samples.js';
 
 export interface TrainedHead {
   choice: HeadChoice;
@@ -103,13 +94,13 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
         await setImmediate(); // lets timers and interrupts in: some engines compute without ever doing so
         signal?.throwIfAborted();
       }
-      for (const piece of pieces(inputsOf(test), TEST_ROWS)) {
+      for (const { start, rows, shape, labels } of pieces(inputsOf(test), TEST_ROWS)) {
         await setImmediate();
         signal?.throwIfAborted();
-        const features = tf.tensor2d(piece.rows, piece.shape);
+        const features = tf.tensor2d(rows, shape);
         const logits = await logitsOf(states, features);
         for (const [at, ofGroup] of logits.entries()) {
-          rankHeads(trained[at] as TrainedHead[], await ofGroup.data(), piece, classes);
+          rankHeads(trained[at] as TrainedHead[], await ofGroup.data(), labels, start);
         }
         tf.dispose([features, logits]);
       }
@@ -179,13 +170,15 @@ function* batchesOf(
 }
 
 /**
- * Writes each sample's rank into the list of each head of a group, G of them.
- * @param scores [n, G C]
+ * Writes each sample's rank into the list of each head of a group, from place `start` on.
+ * @param scores of G heads side by side, [n, G C]
+ * @param labels [n]
  */
-function rankHeads(heads: readonly TrainedHead[], scores: ArrayLike<number>, piece: Piece, classes: number): void {
+function rankHeads(heads: TrainedHead[], scores: ArrayLike<number>, labels: Int32Array, start: number): void {
+  const classes = scores.length / (labels.length * heads.length);
   for (const [head, { ranks }] of heads.entries()) {
-    piece.labels.forEach((label, row) => {
-      ranks[piece.start + row] = rankOf(scores, (row * heads.length + head) * classes, classes, label);
+    labels.forEach((label, row) => {
+      ranks[start + row] = rankOf(scores, (row * heads.length + head) * classes, classes, label);
     });
   }
 }

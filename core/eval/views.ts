@@ -80,7 +80,7 @@ function wholeOf({ width, height }: { width: number; height: number }): CropBox 
 }
 
 /** Views of the images of a batch that could be read, B of them. */
-export interface ViewBatch {
+interface ViewBatch {
   /** Whose turn it was, from 0, [B]. */
   turns: number[];
   /** [B] times [S, S, 3] */
@@ -90,7 +90,7 @@ export interface ViewBatch {
 }
 
 /** Which views are read. */
-export interface ViewPlan {
+interface ViewPlan {
   /** Turns of all batches together. */
   turns: number;
   /** The image that has a turn; default: image number `turn`. */
