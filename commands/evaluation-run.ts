@@ -12,14 +12,13 @@ import {
   type EvaluationTask,
   type ExtractionSettings,
   evaluateNetwork,
-  type PixelNeighbours,
 } from '../core/eval/evaluate.js';
+import type { OpenedData } from '../core/eval/labelled-data.js';
+import { type PixelNeighbours, pixelNeighbours } from '../core/eval/neighbours.js';
 import { atImageSize, type FeatureNetwork, loadNetwork, randomNetwork } from '../core/eval/network.js';
-import type { OpenedData } from '../core/eval/open-labelled.js';
-import { pixelNeighbours } from '../core/eval/pixels.js';
 import { LINEAR_PROTOCOL, quickProtocol } from '../core/eval/protocols.js';
-import type { EvaluationKind, EvaluationResult } from '../core/eval/result.js';
-import { addResults } from '../core/eval/results-file.js';
+import type { EvaluationKind, EvaluationResult } from '../core/eval/results.js';
+import { addResults } from '../core/eval/results.js';
 import { PUBLISHED } from '../core/methods/published.js';
 import { writeChart } from '../core/report/evaluation-chart.js';
 import { showEvaluation } from '../core/report/evaluation-progress.js';

@@ -1,12 +1,10 @@
 import { accuracies } from '../core/eval/accuracy.js';
 import type { EvaluationTask } from '../core/eval/evaluate.js';
 import { fineTune } from '../core/eval/fine-tune.js';
-import { fineTuneSettings } from '../core/eval/fine-tune-protocols.js';
-import { checkFineTuning } from '../core/eval/fine-tune-settings.js';
+import { checkFineTuning, fineTuneSettings } from '../core/eval/fine-tune-settings.js';
+import { openLabelled, requireTwoClasses, subsetByFile, subsetByFraction } from '../core/eval/labelled-data.js';
 import type { FeatureNetwork } from '../core/eval/network.js';
-import { openLabelled, requireTwoClasses } from '../core/eval/open-labelled.js';
-import type { EvaluationResult } from '../core/eval/result.js';
-import { subsetByFile, subsetByFraction } from '../core/eval/subset.js';
+import type { EvaluationResult } from '../core/eval/results.js';
 import { fineTuningText } from '../core/report/protocol-text.js';
 import { type Judged, type Refine, runEvaluations } from './evaluation-run.js';
 import type { FinetuneOptions } from './options/evaluation.js';

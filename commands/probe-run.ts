@@ -1,4 +1,4 @@
-import { openLabelled } from '../core/eval/open-labelled.js';
+import { openLabelled } from '../core/eval/labelled-data.js';
 import { type Judged, runEvaluations } from './evaluation-run.js';
 import type { ProbeOptions } from './options/evaluation.js';
 import { configuredDataSets } from './plugins.js';

@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
 import { reasonOf, UserError } from '../core/base/errors.js';
 import { terminalOf } from '../core/base/program.js';
-import type { EvaluationResult } from '../core/eval/result.js';
-import { readResults } from '../core/eval/results-file.js';
+import { type EvaluationResult, readResults } from '../core/eval/results.js';
 import { PUBLISHED } from '../core/methods/published.js';
 import { writeChart } from '../core/report/evaluation-chart.js';
 import type { ResultTable } from '../core/report/result-table.js';

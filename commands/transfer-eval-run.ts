@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { explainSystemError, UserError } from '../core/base/errors.js';
 import { requireDataSet } from '../core/data/open.js';
-import { openLabelled } from '../core/eval/open-labelled.js';
+import { openLabelled } from '../core/eval/labelled-data.js';
 import type { DataSet } from '../core/plugin.js';
 import { type Judged, runEvaluations } from './evaluation-run.js';
 import type { TransferOptions } from './options/evaluation.js';

@@ -1,4 +1,4 @@
-import type { Accuracies, Accuracy } from './result.js';
+import type { Accuracies, Accuracy } from './results.js';
 
 /** 97.5% of a standard normal distribution lie below. */
 const Z = 1.959964;
@@ -21,12 +21,9 @@ export function rankOf(scores: ArrayLike<number>, start: number, classes: number
 }
 
 /**
- * The rank of the right class of each image, from 0.
- *
- * Letters: M images, C classes.
+ * The rank of the right class of each of M images among C classes, from 0, [M].
  * @param logits [M, C]
  * @param labels the right classes, [M]
- * @returns [M]
  */
 export function ranksOf(logits: ArrayLike<number>, labels: Int32Array, classes: number): Int32Array {
   if (logits.length !== labels.length * classes) {

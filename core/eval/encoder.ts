@@ -1,13 +1,12 @@
 import { shownName } from '../base/file-names.js';
-import type { DataSet, FeatureKind, ImageCollection, Interpolation } from '../contract/data-sets.js';
+import type { DataSet, FeatureKind, ImageCollection, LabelledImages } from '../contract/data-sets.js';
 import type { Engine, EngineChoice } from '../engine/contract.js';
 import { startEngine } from '../engine/start.js';
 import { tf } from '../engine/tf.js';
-import { extractFeatures } from './features.js';
+import { type ExtractOptions, extractFeatures, type FeatureTable } from './features.js';
+import { openSplit, withoutLabels } from './labelled-data.js';
 import { atImageSize, type FeatureNetwork, loadNetwork } from './network.js';
-import { openSplit, type SplitImages, withoutLabels } from './open-labelled.js';
 import { featureColumns } from './samples.js';
-import type { UnreadableImage } from './unreadable.js';
 
 /** A frozen encoder and the engine that computes it. */
 export interface Encoder extends FeatureNetwork {
@@ -46,38 +45,27 @@ export async function loadEncoder(checkpoint: string, options: EncoderOptions = 
  */
 export type Images = string | readonly (string | Uint8Array)[] | ImageCollection;
 
-export interface FeatureOptions {
+export interface FeatureOptions
+  extends Pick<ExtractOptions, 'interpolation' | 'maxUnreadable' | 'onProgress' | 'signal'> {
   /** Of the last layer, D numbers; or of the last four side by side, 4 D. Default: 'last'. */
   layers?: FeatureKind;
   /** Part of a labelled data set; default: 'train'. */
   split?: 'train' | 'test';
   /** How an image becomes a square: its middle, or all of it. Default: as the data set has it, or 'crop'. */
-  transform?: 'crop' | 'squash';
-  /** Default: 'bicubic'. */
-  interpolation?: Interpolation;
+  transform?: ExtractOptions['transform'];
   /** Images computed at once; default: 16. */
   batchSize?: number;
-  /** Fraction of the images that may be unreadable; they get no row. Default: 0. */
-  maxUnreadable?: number;
   /** Data sets that a word may name; default: those of the program. */
   dataSets?: readonly DataSet[];
-  /** Rows that are there, of all. */
-  onProgress?: (done: number, total: number) => void;
-  /** Ends the work after the batch that is being computed. */
-  signal?: AbortSignal;
 }
 
 /** Features of M images. */
-export interface Features {
+export interface Features extends Pick<FeatureTable, 'names' | 'unreadable'> {
   /** Average-pooled patch tokens of each image, M rows; parts of one array. */
   readonly rows: readonly Float32Array[];
-  /** Name of each row's image, M. */
-  readonly names: readonly string[];
   /** Class of each row, M, as a place in `classes`; both null where there are no labels. */
   readonly labels: Int32Array | null;
   readonly classes: readonly string[] | null;
-  /** Images that have no row. */
-  readonly unreadable: readonly UnreadableImage[];
 }
 
 /** Images of more pixels than this count as unreadable. */
@@ -90,7 +78,10 @@ const PIXEL_LIMIT = 1e8;
 export async function featuresOf(encoder: Encoder, images: Images, options: FeatureOptions = {}): Promise<Features> {
   const { layers = 'last', split, dataSets = [], batchSize = 16, ...given } = options;
   if (tf.getBackend() !== encoder.backend) await tf.setBackend(encoder.backend); // one is active in a process
-  const opened = typeof images === 'string' ? await openSplit(images, split ?? null, dataSets) : asSplit(images);
+  const opened =
+    typeof images === 'string'
+      ? await openSplit(images, split ?? null, dataSets)
+      : { images: unlabelled(images), classes: null, transform: 'crop' as const };
   const table = await extractFeatures(encoder.engine, encoder, opened.images, {
     transform: opened.transform,
     ...given,
@@ -100,34 +91,24 @@ export async function featuresOf(encoder: Encoder, images: Images, options: Feat
     cache: null,
     pixelLimit: PIXEL_LIMIT,
   });
+  const { names, unreadable } = table;
   const data = featureColumns(table, layers);
   const width = data.length / Math.max(1, table.rows);
-  return {
-    rows: Array.from({ length: table.rows }, (_, row) => data.subarray(row * width, (row + 1) * width)),
-    names: table.names,
-    labels: opened.classes && table.labels,
-    classes: opened.classes,
-    unreadable: table.unreadable,
-  };
+  const rows = Array.from({ length: table.rows }, (_, row) => data.subarray(row * width, (row + 1) * width));
+  return { rows, names, labels: opened.classes && table.labels, classes: opened.classes, unreadable };
 }
 
-function asSplit(images: Exclude<Images, string>): SplitImages {
-  const collection = 'item' in images ? images : collectionOf(images);
-  return { images: withoutLabels(collection), classes: null, notes: [], transform: 'crop' };
-}
-
-/** Image files that were named, or whose bytes were given. */
-function collectionOf(images: readonly (string | Uint8Array)[]): ImageCollection {
-  return {
+/** Images that were opened, or image files that were named or whose bytes were given. */
+function unlabelled(images: Exclude<Images, string>): LabelledImages {
+  if ('item' in images) return withoutLabels(images);
+  return withoutLabels({
     description: `${images.length} images`,
     length: images.length,
     fingerprint: '', // nothing is kept of them
     item(index) {
-      const image = images[index];
-      if (image === undefined) throw new Error(`there is no image ${index} of ${images.length}`);
-      return typeof image === 'string'
-        ? { name: shownName(image), source: image }
-        : { name: `image ${index}`, source: async () => image };
+      const image = images[index] as string | Uint8Array;
+      if (typeof image === 'string') return { name: shownName(image), source: image };
+      return { name: `image ${index}`, source: async () => image };
     },
-  };
+  });
 }

@@ -1,31 +1,24 @@
 import { programVersion } from '../base/program.js';
-import type { LabelledData, ProbeProtocol } from '../contract/data-sets.js';
+import type { LabelledData } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
 import { accuracies } from './accuracy.js';
 import { type ExtractOptions, extractFeatures } from './features.js';
 import { selectHead } from './heads.js';
+import { ridgeHead } from './linear.js';
 import { logisticRegression } from './logistic.js';
-import { nearestNeighbours } from './neighbours.js';
+import { nearestNeighbours, neighbourAccuracies, type PixelNeighbours } from './neighbours.js';
 import type { FeatureNetwork } from './network.js';
-import type { Selection } from './protocols.js';
-import { type EvaluationKind, type EvaluationResult, FORMAT } from './result.js';
-import { ridgeHead } from './ridge.js';
-import type { Samples } from './samples.js';
+import { type EvaluationResult, FORMAT } from './results.js';
 
 /** A data set and how networks are judged on it. */
-export interface EvaluationTask {
-  kind: EvaluationKind;
-  dataSet: string;
+export interface EvaluationTask
+  extends Pick<EvaluationResult, 'kind' | 'dataSet' | 'protocolName' | 'protocol' | 'selection' | 'seed'> {
   data: LabelledData;
-  protocolName: EvaluationResult['protocolName'];
-  protocol: ProbeProtocol;
   /**
    * Different random views of each training image that the heads see, one an epoch in turn; 0: its test view in every
    * epoch.
    */
   views: number;
-  selection: Selection;
-  seed: number;
 }
 
 /** How images become features. */
@@ -40,12 +33,6 @@ export interface EvaluationProgress {
   /** The heads have seen all images again; the best is that of the images on which one is chosen. */
   epoch(epoch: number, epochs: number, bestTop1: number): void;
 }
-
-/** What the raw pixels of the same images tell, for comparison. */
-export type PixelNeighbours = EvaluationResult['pixelNeighbours'];
-
-/** Neighbours that vote (protocol of the field; DINO's weights). */
-const NEIGHBOURS = [10, 20, 100, 200] as const;
 
 /**
  * Judges a frozen network on a data set: the protocol's grid of linear heads side by side, of which one is chosen;
@@ -72,9 +59,17 @@ export async function evaluateNetwork(
   };
   const test = await extract('test', 'features of the test images', 'test');
   const plain = await extract('train', 'features of the training images', 'test');
-  const train = viewsInTurn(task.views, plain, (view) =>
-    extract('train', `features of view ${view + 1} of ${task.views} of the training images`, 1, seed + view),
-  );
+  let held = { view: -1, samples: plain };
+  /** The views in turn, of which only the newest is held. */
+  const train = async (epoch: number) => {
+    const view = epoch % task.views;
+    if (task.views > 0 && held.view !== view) {
+      held = { view: -1, samples: plain }; // makes room before the next one is computed
+      const what = `features of view ${view + 1} of ${task.views} of the training images`;
+      held = { view, samples: await extract('train', what, 1, seed + view) };
+    }
+    return held.samples;
+  };
 
   progress.stage('linear heads');
   const heads = { train, test, classes, protocol, seed, onEpoch: progress.epoch, signal };
@@ -102,7 +97,7 @@ export async function evaluateNetwork(
     heads: selected.heads.map((head) => ({ name: head.name, ...accuracies(head.ranks), curve: head.curve })),
     ridge: accuracies(await ridgeHead(engine, plain, test, classes)),
     logistic: { ...accuracies(ranks), ...chosen },
-    neighbours: await neighbourAccuracies(engine, plain, test, classes),
+    neighbours: neighbourAccuracies(await nearestNeighbours(engine, plain, test, classes)),
     pixelNeighbours,
     fineTuning: null,
     compute: null,
@@ -110,34 +105,5 @@ export async function evaluateNetwork(
     seed,
     programVersion: programVersion(),
     measuredAt: new Date().toISOString(),
-  };
-}
-
-/** Accuracies of nearest neighbours by k; a k above the number of training images is left out. */
-export async function neighbourAccuracies(
-  engine: Engine,
-  train: Samples,
-  test: Samples,
-  classes: number,
-): Promise<EvaluationResult['neighbours']> {
-  const ranks = await nearestNeighbours(engine, train, test, classes, NEIGHBOURS);
-  return [...ranks].map(([k, found]) => ({ k, ...accuracies(found) }));
-}
-
-/** Gives the features to train on in an epoch: the views in turn, of which only the newest is held. */
-function viewsInTurn(
-  views: number,
-  plain: Samples,
-  extractView: (view: number) => Promise<Samples>,
-): (epoch: number) => Promise<Samples> {
-  let held: { view: number; samples: Samples } | undefined;
-  return async (epoch) => {
-    if (views === 0) return plain;
-    const view = epoch % views;
-    if (held?.view !== view) {
-      held = undefined; // makes room before the next one is computed
-      held = { view, samples: await extractView(view) };
-    }
-    return held.samples;
   };
 }

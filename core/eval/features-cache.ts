@@ -1,12 +1,14 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { removeLeftOvers, writeFileAtomically } from '../base/atomic.js';
 import { explainWriteError, UserError } from '../base/errors.js';
 import { makeFolders } from '../base/folders.js';
 import { readSafetensors, writeSafetensors } from '../checkpoint/safetensors.js';
-import type { ImageCollection, Interpolation } from '../contract/data-sets.js';
+import type { ImageCollection } from '../contract/data-sets.js';
 import type { FeatureNetwork } from './network.js';
+import type { NetworkFacts } from './network-file.js';
+import type { ViewSettings } from './views.js';
 
 /** Changes whenever the same network gives the same images other features. */
 const FEATURE_VERSION = 2;
@@ -16,18 +18,10 @@ const ABOUT = 'about.json';
 /** Bytes of a piece beside its tensors, about. */
 const HEADER_BYTES = 400;
 
-/** What of a network decides its features. */
-export type CachedNetwork = Omit<FeatureNetwork, 'encoder' | 'facts' | 'dispose'> & {
-  facts: Pick<FeatureNetwork['facts'], 'fingerprint'>;
-};
-
 /** What decides the features of a collection of images, beside the network and the images. */
-export interface CacheSettings {
+export interface CacheSettings extends Pick<ViewSettings, 'transform' | 'interpolation'> {
   /** The test view of each image, or so many random training views. */
   views: 'test' | number;
-  transform: 'crop' | 'squash';
-  /** How images are resized; default: bicubic. */
-  interpolation?: Interpolation;
   /** Of the random views. */
   seed: number;
   /** Bytes that the whole folder may take; what is beyond is computed each time. Default: no limit. */
@@ -42,14 +36,6 @@ export interface FeaturePiece {
   features: Float32Array;
 }
 
-/** The features that are kept of one network, collection and choice of views. */
-export interface FeatureCache {
-  /** Every whole piece for a table of this size; damaged ones are removed, so that they are computed anew. */
-  pieces(rows: number, columns: number): AsyncGenerator<FeaturePiece>;
-  /** Keeps a piece, unless the limit of the cache is reached. Whole or not at all. */
-  store(piece: FeaturePiece): Promise<void>;
-}
-
 /**
  * Opens a folder of features. It holds a folder for every combination of what decides them (the network's weights and
  * sizes, the images, their views), named by the hash of it, so that nothing is ever taken for something else; in it a
@@ -58,10 +44,10 @@ export interface FeatureCache {
  */
 export async function openFeatureCache(
   folder: string,
-  network: CachedNetwork,
+  network: Omit<FeatureNetwork, 'encoder' | 'facts' | 'dispose'> & { facts: Pick<NetworkFacts, 'fingerprint'> },
   images: ImageCollection,
   settings: CacheSettings,
-): Promise<FeatureCache> {
+) {
   const { arch, size, patchSize, imageSize, trainedImageSize, facts } = network;
   const { views, transform, interpolation = 'bicubic', seed, cacheBytes = Number.POSITIVE_INFINITY } = settings;
   const about = {
@@ -74,12 +60,12 @@ export async function openFeatureCache(
     views,
     seed: views === 'test' ? null : seed,
   };
-  const key = createHash('sha256').update(JSON.stringify(about)).digest('hex');
-  const entry = join(folder, key.slice(0, 32));
+  const entry = join(folder, hash('sha256', JSON.stringify(about)).slice(0, 32));
   const names = await openEntry(entry, { ...about, images: images.description });
   let used = Number.isFinite(cacheBytes) ? await folderBytes(folder) : 0;
   return {
-    async *pieces(rows, columns) {
+    /** Every whole piece for a table of this size; damaged ones are removed, so that they are computed anew. */
+    async *pieces(rows: number, columns: number): AsyncGenerator<FeaturePiece> {
       for (const name of names.filter((found) => PIECE.test(found))) {
         const path = join(entry, name);
         const piece = await readPiece(path, rows, columns);
@@ -87,11 +73,12 @@ export async function openFeatureCache(
         else await rm(path, { force: true });
       }
     },
-    async store({ rows, features }) {
+    /** Keeps a piece, unless the limit of the cache is reached. Whole or not at all. */
+    async store({ rows, features }: FeaturePiece): Promise<void> {
       if (used + rows.byteLength + features.byteLength + HEADER_BYTES > cacheBytes) return;
       // Processes that compute the same rows at the same time write the same file; other rows go to another one.
-      const hash = createHash('sha256').update(rows).digest('hex').slice(0, 12);
-      const path = join(entry, `rows-${rows[0]}-${rows.at(-1)}-${hash}.safetensors`);
+      const name = `rows-${rows[0]}-${rows.at(-1)}-${hash('sha256', rows).slice(0, 12)}.safetensors`;
+      const path = join(entry, name);
       const tensors = new Map([
         ['rows', { shape: [rows.length], data: rows }],
         ['features', { shape: [rows.length, features.length / rows.length], data: features }],
@@ -119,8 +106,7 @@ async function openEntry(entry: string, about: object): Promise<string[]> {
 async function readPiece(path: string, rows: number, columns: number): Promise<FeaturePiece | null> {
   try {
     const { hasChecksum, tensors } = await readSafetensors(path);
-    const numbers = tensors.get('rows')?.data;
-    const features = tensors.get('features')?.data;
+    const [numbers, features] = [tensors.get('rows')?.data, tensors.get('features')?.data];
     if (!hasChecksum || !(numbers instanceof Int32Array && features instanceof Float32Array)) return null;
     if (features.length !== numbers.length * columns) return null;
     return numbers.every((row) => row >= 0 && row < rows) ? { rows: numbers, features } : null;

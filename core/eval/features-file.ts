@@ -33,7 +33,7 @@ export function checkFeaturesFile(path: string, force: boolean): void {
       remedy: `use --out ${path}.safetensors`,
     });
   }
-  for (const file of [path, ...Object.values(companions(path) ?? {})]) {
+  for (const file of [path, ...companions(path)]) {
     const found = statSync(file, { throwIfNoEntry: false });
     if (found?.isDirectory()) throw new UserError(`${file} is a folder`, { expected: 'the name of a file' });
     if (!found || force) continue;
@@ -57,8 +57,8 @@ export async function writeFeatures(table: FeatureTable, file: FeaturesFile): Pr
   const data = featureColumns(table, kind);
   const features = { shape: [table.rows, data.length / Math.max(1, table.rows)], data };
   const labels = { shape: [table.rows], data: table.labels };
-  const beside = companions(path);
-  if (!beside) {
+  const [labelsPath, namesPath] = companions(path);
+  if (labelsPath === undefined || namesPath === undefined) {
     const tensors = new Map<string, StoredTensor>([['features', features]]);
     if (classes) tensors.set('labels', labels);
     await writeSafetensors(path, tensors, {
@@ -70,17 +70,16 @@ export async function writeFeatures(table: FeatureTable, file: FeaturesFile): Pr
     return [path];
   }
   await writeNpy(path, features);
-  if (classes) await writeNpy(beside.labels, labels);
+  if (classes) await writeNpy(labelsPath, labels);
   const lines = table.names.map((name) => `${/[\n\r]/.test(name) ? shownName(name) : name}\n`);
-  await writeFileAtomically(beside.names, lines.join(''));
-  return [path, ...(classes ? [beside.labels] : []), beside.names];
+  await writeFileAtomically(namesPath, lines.join(''));
+  return [path, ...(classes ? [labelsPath] : []), namesPath];
 }
 
-/** The files of labels and names beside a NumPy file of features; null for other formats, which hold them. */
-function companions(path: string): { labels: string; names: string } | null {
-  if (extname(path) !== '.npy') return null;
+/** The files of labels and of names beside a NumPy file of features; none for other formats, which hold them. */
+function companions(path: string): string[] {
   const stem = path.slice(0, -'.npy'.length);
-  return { labels: `${stem}.labels.npy`, names: `${stem}.names.txt` };
+  return extname(path) === '.npy' ? [`${stem}.labels.npy`, `${stem}.names.txt`] : [];
 }
 
 /** NumPy's header and data start at multiples of this. */

@@ -1,15 +1,12 @@
 import { RandomStream } from '../base/random.js';
-import type { LabelledImages } from '../contract/data-sets.js';
+import type { ImageItem, LabelledImages } from '../contract/data-sets.js';
 import { toNormalised } from '../data/normalise.js';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import { availableCores } from '../engine/threads.js';
-import { type CacheSettings, openFeatureCache } from './features-cache.js';
+import { type CacheSettings, type FeaturePiece, openFeatureCache } from './features-cache.js';
 import { type FeatureNetwork, networkBackbone } from './network.js';
 import { pickSamples, type Samples } from './samples.js';
-import { testView, trainView } from './transform.js';
-import { type UnreadableImage, UnreadableList } from './unreadable.js';
-import { type ViewPlan, viewBatches } from './view-batches.js';
+import { testView, trainView, type UnreadableImage, UnreadableList, viewBatches } from './views.js';
 
 /**
  * Features of labelled images, image by image and view by view: average-pooled patch tokens of the last four layers (of all
@@ -31,7 +28,7 @@ export interface ExtractOptions extends CacheSettings {
   workers?: number;
   /** Images of more pixels than this cannot be read. */
   pixelLimit: number;
-  /** Fraction of the images that may be unreadable; default: 0. */
+  /** Fraction of the images that may be unreadable; they get no row. Default: 0. */
   maxUnreadable?: number;
   /** Rows that are there, of all. */
   onProgress?: (done: number, total: number) => void;
@@ -60,45 +57,62 @@ export async function extractFeatures(
   images: LabelledImages,
   options: ExtractOptions,
 ): Promise<FeatureTable> {
-  const { signal, onProgress } = options;
-  const views = options.views === 'test' ? 1 : options.views;
-  const table = emptyTable(images, views, network);
-  const columns = table.layers * table.width;
-  const isPresent = new Uint8Array(table.rows);
-  let done = 0;
-  const add = (rows: Int32Array, features: Float32Array) => {
-    rows.forEach((row, at) => {
-      table.data.set(features.subarray(at * columns, (at + 1) * columns), row * columns);
-      done += 1 - (isPresent[row] as number);
-      isPresent[row] = 1;
+  const { signal, onProgress, views, seed } = options;
+  const perImage = views === 'test' ? 1 : views;
+  const [rows, width, layers] = [images.length * perImage, network.size.dim, featureLayers(network)];
+  const columns = layers * width;
+  const imageOf = (row: number) => Math.floor(row / perImage);
+  const table = {
+    rows,
+    width,
+    layers,
+    data: new Float32Array(rows * columns),
+    labels: Int32Array.from({ length: rows }, (_, row) => images.classOf(imageOf(row))),
+    names: Array.from({ length: rows }, (_, row) => images.item(imageOf(row)).name),
+  };
+  const missing = new Set(table.names.keys());
+  const add = (piece: FeaturePiece) => {
+    piece.rows.forEach((row, at) => {
+      table.data.set(piece.features.subarray(at * columns, (at + 1) * columns), row * columns);
+      missing.delete(row);
     });
   };
+  const report = () => onProgress?.(rows - missing.size, rows);
   const cache = options.cache === null ? null : await openFeatureCache(options.cache, network, images, options);
-  for await (const piece of cache?.pieces(table.rows, columns) ?? []) add(piece.rows, piece.features);
-  onProgress?.(done, table.rows);
+  for await (const piece of cache?.pieces(rows, columns) ?? []) add(piece);
+  report();
 
-  const unreadable = new UnreadableList(images.length, options.maxUnreadable ?? 0);
-  const missing = [...isPresent.keys()].filter((row) => isPresent[row] === 0);
-  if (missing.length > 0) {
+  const unreadable = new UnreadableList(images.length, options.maxUnreadable);
+  if (missing.size > 0) {
+    const wanted = [...missing];
+    const imageAt = (turn: number) => imageOf(wanted[turn] as number);
+    const settings = { ...options, imageSize: network.imageSize };
+    // The test view, or the one that the seed, the image and the view's number decide.
+    const viewOf = (item: ImageItem, turn: number) => {
+      if (views === 'test') return testView(item, settings);
+      const stream = new RandomStream(seed, 'view', imageAt(turn), (wanted[turn] as number) % perImage);
+      return trainView(item, settings, stream);
+    };
     const { compute, dispose } = prepareFeatures(engine, network);
     try {
       signal?.throwIfAborted();
-      for await (const batch of viewBatches(images, planOf(missing, network, options), unreadable)) {
-        if (batch.length > 0) {
-          const rows = Int32Array.from(batch, ({ turn }) => missing[turn] as number);
-          const features = await compute(toNormalised(batch.map(({ rgb }) => rgb)));
-          add(rows, features);
-          await cache?.store({ rows, features });
+      const plan = { ...options, turns: wanted.length, imageAt, viewOf };
+      for await (const { turns, rgb } of viewBatches(images, plan, unreadable)) {
+        if (turns.length > 0) {
+          const features = await compute(toNormalised(rgb));
+          const piece = { rows: Int32Array.from(turns, (turn) => wanted[turn] as number), features };
+          add(piece);
+          await cache?.store(piece);
         }
-        onProgress?.(done, table.rows);
+        report();
         signal?.throwIfAborted();
       }
     } finally {
       dispose();
     }
   }
-  if (done === table.rows) return { ...table, unreadable: unreadable.images };
-  const present = Uint32Array.from(isPresent.keys()).filter((row) => isPresent[row] === 1);
+  if (missing.size === 0) return { ...table, unreadable: unreadable.images };
+  const present = Uint32Array.from(table.names.keys()).filter((row) => !missing.has(row));
   const names = Array.from(present, (row) => table.names[row] as string);
   return { ...pickSamples(table, present), names, unreadable: unreadable.images };
 }
@@ -123,35 +137,4 @@ export function prepareFeatures(
     },
     dispose: () => backbone.dispose(),
   };
-}
-
-/** A table of zeros for all views of all images. */
-function emptyTable(images: LabelledImages, views: number, network: FeatureNetwork): Samples & { names: string[] } {
-  const [rows, width, layers] = [images.length * views, network.size.dim, featureLayers(network)];
-  const imageOf = (row: number) => Math.floor(row / views);
-  return {
-    rows,
-    width,
-    layers,
-    data: new Float32Array(rows * layers * width),
-    labels: Int32Array.from({ length: rows }, (_, row) => images.classOf(imageOf(row))),
-    names: Array.from({ length: rows }, (_, row) => images.item(imageOf(row)).name),
-  };
-}
-
-/** The views of these rows: the test views, or those that the seed, the image and the view's number decide. */
-function planOf(
-  rows: readonly number[],
-  { imageSize }: FeatureNetwork,
-  { views, seed, transform, interpolation = 'bicubic', pixelLimit, batchSize, workers }: ExtractOptions,
-): ViewPlan {
-  const settings = { imageSize, transform, interpolation, pixelLimit };
-  const perImage = views === 'test' ? 1 : views;
-  const imageAt = (turn: number) => Math.floor((rows[turn] as number) / perImage);
-  const viewOf: ViewPlan['viewOf'] = (item, turn) => {
-    if (views === 'test') return testView(item, settings);
-    const stream = new RandomStream(seed, 'view', imageAt(turn), (rows[turn] as number) % perImage);
-    return trainView(item, settings, stream);
-  };
-  return { turns: rows.length, imageAt, viewOf, batchSize, workers: workers ?? 2 * availableCores() };
 }

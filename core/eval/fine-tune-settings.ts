@@ -1,31 +1,125 @@
+import { z } from 'zod';
 import { UserError } from '../base/errors.js';
 import type { LabelledData } from '../contract/data-sets.js';
 import { readRandAugment } from '../data/augment/random.js';
+import { ARCHITECTURES, type VitSize } from '../nn/sizes.js';
 import { learningRateAt } from '../optim/schedules.js';
 
-export interface FineTuneSettings {
-  epochs: number;
+export const tuningSettings = z.object({
+  epochs: z.number(),
   /** Of linear warm-up from 0, fewer than the epochs. */
-  warmupEpochs: number;
+  warmupEpochs: z.number(),
   /** For a batch of 256 images; scaled in proportion to the batch. */
-  baseLearningRate: number;
+  baseLearningRate: z.number(),
   /** What the cosine ends at, whatever the batch. */
-  finalLearningRate: number;
+  finalLearningRate: z.number(),
   /** Where in a step its learning rate is taken: at its beginning, so that the first step has none (MAE), or its middle. */
-  rateAt: 'beginning' | 'middle';
+  rateAt: z.enum(['beginning', 'middle']),
   /** Images a step; all of them where there are fewer. */
-  batchSize: number;
+  batchSize: z.number(),
   /** Factor of the learning rate from a layer to the one below it. */
-  layerDecay: number;
+  layerDecay: z.number(),
   /** Of matrices and kernels, not of biases and norms. */
-  weightDecay: number;
+  weightDecay: z.number(),
   /** Fraction of the target that is spread evenly over all classes. */
-  labelSmoothing: number;
+  labelSmoothing: z.number(),
   /** timm's name of RandAugment, as 'rand-m9-mstd0.5-inc1', or 'none'. */
-  randAugment: string;
+  randAugment: z.string(),
   /** Standard deviation of the head's first weights. */
-  headStd: number;
-  seed: number;
+  headStd: z.number(),
+  seed: z.number(),
+});
+
+export type FineTuneSettings = z.infer<typeof tuningSettings>;
+
+/** `paper`: the recipe of its appendix A.2; `small`: ours, for small data and encoders; `own`: one of them with changes. */
+export type FineTuneProtocol = 'paper' | 'small' | 'own';
+
+/**
+ * Fine-tuning with 1% of ImageNet's labels (paper, appendix A.2), which is MAE's: its schedule, RandAugment and first
+ * weights of the head, without mixup, cutmix, random erasing and drop path. The paper's learning rate of 3e-5 is taken as
+ * that of a step of 512 images. Its weight decays are those of ViT-L and ViT-H; smaller encoders have the former, larger
+ * ones the latter.
+ */
+export function paperFineTuning({ dim }: Pick<VitSize, 'dim'>): FineTuneSettings {
+  return {
+    epochs: 50,
+    warmupEpochs: 5,
+    baseLearningRate: baseRate(3e-5, 512),
+    finalLearningRate: 1e-6,
+    rateAt: 'beginning',
+    batchSize: 512,
+    layerDecay: 0.75,
+    weightDecay: dim < ARCHITECTURES['vit-huge'].dim ? 0.05 : 0.4, // of ViT-L/16; of ViT-H/14 and ViT-H/16-448
+    labelSmoothing: 0.1,
+    randAugment: 'rand-m9-mstd0.5-inc1',
+    headStd: 2e-5,
+    seed: 0,
+  };
+}
+
+/** For small encoders: a learning rate of 1e-3 for 256 images, random crops and flips alone. */
+export const SMALL_FINE_TUNING: FineTuneSettings = {
+  epochs: 50,
+  warmupEpochs: 5,
+  baseLearningRate: 1e-3,
+  finalLearningRate: 0,
+  rateAt: 'middle',
+  batchSize: 256,
+  layerDecay: 0.75,
+  weightDecay: 0.05,
+  labelSmoothing: 0,
+  randAugment: 'none',
+  headStd: 0.01,
+  seed: 0,
+};
+
+/** Small data are cut into so many batches at least, of so many images. */
+const BATCHES_PER_EPOCH = 16;
+const SMALLEST_BATCH = 16;
+
+/**
+ * The same, sized to data of fewer than 4,096 images: batches of a sixteenth of them (16 at least) at the same learning rate.
+ * A batch of all images would be a step an epoch, and 50 steps leave an encoder about as it was.
+ */
+function smallFineTuning(images: number): FineTuneSettings {
+  const { batchSize: largest, baseLearningRate } = SMALL_FINE_TUNING;
+  const batchSize = Math.min(largest, Math.max(SMALLEST_BATCH, Math.floor(images / BATCHES_PER_EPOCH)));
+  return { ...SMALL_FINE_TUNING, batchSize, baseLearningRate: baseRate((baseLearningRate * largest) / 256, batchSize) };
+}
+
+/** What the user says instead of a protocol's settings; null where nothing was said. */
+export interface FineTuneChanges extends Record<ChangedNumber, number | null> {
+  randAugment: string | null;
+  /** Of a step of as many images as a batch has. */
+  learningRate: number | null;
+}
+
+type ChangedNumber = 'epochs' | 'warmupEpochs' | 'batchSize' | 'layerDecay' | 'weightDecay' | 'labelSmoothing';
+
+/**
+ * A protocol's settings for an encoder and data, with changes: those are no longer the protocol's own.
+ * @param images to train with
+ */
+export function fineTuneSettings(
+  name: 'paper' | 'small',
+  size: Pick<VitSize, 'dim'>,
+  images: number,
+  { learningRate, ...changes }: FineTuneChanges,
+  seed: number,
+): { protocol: FineTuneProtocol; settings: FineTuneSettings } {
+  const own = name === 'paper' ? paperFineTuning(size) : smallFineTuning(images);
+  const said = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== null));
+  const settings: FineTuneSettings = { ...own, ...said, seed };
+  if (learningRate !== null) settings.baseLearningRate = baseRate(learningRate, settings.batchSize);
+  // A run that is shorter than the usual warm-up has a shorter one.
+  if (changes.warmupEpochs === null) settings.warmupEpochs = Math.min(own.warmupEpochs, settings.epochs - 1);
+  const isOwn = JSON.stringify({ ...settings, seed: 0 }) === JSON.stringify({ ...own, seed: 0 });
+  return { protocol: isOwn ? name : 'own', settings };
+}
+
+function baseRate(learningRate: number, batchSize: number): number {
+  return (learningRate * 256) / batchSize;
 }
 
 /** The learning rate of a step of so many images, by the rule that the settings' one is for 256. */

@@ -2,12 +2,13 @@ import { setImmediate } from 'node:timers/promises';
 import { UserError } from '../base/errors.js';
 import { mapValues } from '../base/map-values.js';
 import { RandomStream } from '../base/random.js';
-import type { LabelledData } from '../contract/data-sets.js';
-import { readRandAugment } from '../data/augment/random.js';
+import type { ImageItem, LabelledData, LabelledImages } from '../contract/data-sets.js';
+import { randAugment, readRandAugment } from '../data/augment/random.js';
 import { stepsPerEpoch } from '../data/loader.js';
-import type { Compiled, Engine } from '../engine/contract.js';
+import { toNormalised } from '../data/normalise.js';
+import { epochOrders } from '../data/order.js';
+import type { Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import { availableCores } from '../engine/threads.js';
 import { fineTuning, labelledGroup, logitsOf } from '../methods/fine-tune/method.js';
 import type { Method, Networks } from '../methods/method.js';
 import type { Backbone } from '../nn/backbone.js';
@@ -15,29 +16,21 @@ import { adamw } from '../optim/adamw.js';
 import { memoryBudget } from '../train/free-memory.js';
 import { usableConcurrency } from '../train/gradients.js';
 import { estimateStepMemory, fittingImages } from '../train/memory.js';
-import { initialState } from '../train/state.js';
+import { initialState, type TrainState } from '../train/state.js';
 import { NotFinite, prepareStep } from '../train/step.js';
 import { percentWithin, ranksOf } from './accuracy.js';
+import type { ExtractOptions } from './features.js';
 import { checkFineTuning, type FineTuneSettings, learningRates } from './fine-tune-settings.js';
 import { type FeatureNetwork, networkBackbone } from './network.js';
-import { type UnreadableImage, UnreadableList } from './unreadable.js';
-import { type LabelledBatch, testBatches, trainingBatches } from './view-batches.js';
+import { testView, trainView, type UnreadableImage, UnreadableList, type ViewSettings, viewBatches } from './views.js';
 
-export interface FineTuneOptions {
-  transform: 'crop' | 'squash';
-  /** Images that are decoded at the same time; default: twice the cores. */
-  workers?: number;
-  /** Images of more pixels than this cannot be read. */
-  pixelLimit: number;
-  /** Fraction of the images that may be unreadable, and are left out; default: 0. */
-  maxUnreadable?: number;
+export interface FineTuneOptions
+  extends Pick<ExtractOptions, 'transform' | 'workers' | 'pixelLimit' | 'maxUnreadable' | 'signal'> {
   /** Images computed at once; default: as many as fit into memory. */
   microBatchSize?: number | null;
   onStep?: (step: number, steps: number, loss: number) => void;
   /** Called after an epoch that was tested, with the highest top-1 so far, in percent. */
   onEpoch?: ((epoch: number, epochs: number, bestTop1: number) => void) | undefined;
-  /** Looked at between steps; its reason is thrown. */
-  signal?: AbortSignal | undefined;
 }
 
 export interface FineTuneResult {
@@ -68,56 +61,54 @@ export async function fineTune(
   options: FineTuneOptions,
 ): Promise<FineTuneResult> {
   checkFineTuning(settings, data);
-  const backbone = networkBackbone(network);
-  try {
-    return await tuneClassifier(engine, network, backbone, data, settings, options);
-  } catch (error) {
-    throw error instanceof NotFinite ? adviceOn(error, settings) : error;
-  } finally {
-    backbone.dispose();
-  }
-}
-
-async function tuneClassifier(
-  engine: Engine,
-  network: FeatureNetwork,
-  backbone: Backbone,
-  { classes, train, test }: LabelledData,
-  settings: FineTuneSettings,
-  options: FineTuneOptions,
-): Promise<FineTuneResult> {
+  const { classes, train, test } = data;
   const { epochs, seed, weightDecay, labelSmoothing } = settings;
-  const { workers = 2 * availableCores(), maxUnreadable = 0, transform, pixelLimit, signal } = options;
+  const { transform, pixelLimit, workers, maxUnreadable, signal } = options;
+  const backbone = networkBackbone(network);
   const { imageSize } = backbone;
-  const batchSize = Math.min(settings.batchSize, train.length);
-  const method = fineTuning(backbone, classes.length, settings.layerDecay);
-  const microBatchSize = options.microBatchSize ?? fineTuneMicroBatchSize(engine, method, backbone, batchSize);
   const views = { imageSize, transform, pixelLimit, workers };
-  const missing = {
-    train: new UnreadableList(train.length, maxUnreadable),
-    test: new UnreadableList(test.length, maxUnreadable),
-  };
-  const optimiser = adamw(engine, ADAM);
-  const takeStep = prepareStep(engine, method, optimiser, { sides: { image: imageSize }, microBatchSize, seed });
-  const computeLogits = engine.compile((networks: Networks, images: Tensor) =>
-    tf.tidy(() => logitsOf(backbone, networks, images)),
-  );
-  const epochSteps = stepsPerEpoch(train.length, batchSize);
-  const rateAt = learningRates(settings, batchSize, epochSteps);
-  const tested = testedEpochs(epochs, { train, test });
-  const augment = readRandAugment(settings.randAugment);
-  const reading = { ...views, batchSize, seed, epochs, augment };
-  let state = initialState(method, optimiser.slotNames, seed, startingNetworks(network, classes.length, settings));
-  let ranks = new Int32Array();
+  const unreadable = new UnreadableList(train.length, maxUnreadable);
+  const unreadableTests = new UnreadableList(test.length, maxUnreadable);
   const curve: number[] = [];
-  let step = 0;
+  let ranks = new Int32Array();
+  let state: TrainState | undefined;
   try {
-    for await (const { images, labels } of trainingBatches(train, reading, missing.train)) {
+    const batchSize = Math.min(settings.batchSize, train.length);
+    const method = fineTuning(backbone, classes.length, settings.layerDecay);
+    const microBatchSize = options.microBatchSize ?? fineTuneMicroBatchSize(engine, method, backbone, batchSize);
+    const optimiser = adamw(engine, ADAM);
+    const takeStep = prepareStep(engine, method, optimiser, { sides: { image: imageSize }, microBatchSize, seed });
+    const computeLogits = engine.compile((networks: Networks, images: Tensor) =>
+      tf.tidy(() => logitsOf(backbone, networks, images)),
+    );
+    /** For each test image that can be read the rank of the right class, from 0. */
+    const testRanks = async (networks: Networks) => {
+      const viewOf = (item: ImageItem) => testView(item, views);
+      const plan = { turns: test.length, viewOf, batchSize: microBatchSize, workers };
+      const found: number[] = [];
+      for await (const { rgb, labels } of viewBatches(test, plan, unreadableTests)) {
+        signal?.throwIfAborted();
+        if (labels.length === 0) continue;
+        const images = tf.tensor4d(toNormalised(rgb), [labels.length, imageSize, imageSize, 3]);
+        const logits = await computeLogits(networks, images); // [B, C]
+        found.push(...ranksOf(await logits.data(), labels, classes.length));
+        tf.dispose([images, logits]);
+        await setImmediate();
+      }
+      return Int32Array.from(found);
+    };
+    const epochSteps = stepsPerEpoch(train.length, batchSize);
+    const rateAt = learningRates(settings, batchSize, epochSteps);
+    const tested = testedEpochs(epochs, data);
+    const reading = { ...settings, ...views, batchSize };
+    state = initialState(method, optimiser.slotNames, seed, startingNetworks(network, classes.length, settings));
+    let step = 0;
+    for await (const { rgb, labels } of trainingBatches(train, reading, unreadable)) {
       signal?.throwIfAborted();
       step++;
       if (labels.length > 0) {
         const groups = [labelledGroup(labels, classes.length, labelSmoothing)];
-        const batch = { views: { image: images }, groups };
+        const batch = { views: { image: toNormalised(rgb) }, groups };
         const taken = await takeStep(state, batch, { learningRate: rateAt(step), weightDecay });
         state = taken.state;
         options.onStep?.(step, epochs * epochSteps, taken.loss);
@@ -125,15 +116,41 @@ async function tuneClassifier(
       await setImmediate(); // lets signals in, and images that were decoded meanwhile
       const epoch = step / epochSteps;
       if (!tested.has(epoch)) continue;
-      const batches = testBatches(test, { ...views, batchSize: microBatchSize }, missing.test);
-      ranks = await testRanks(computeLogits, state.networks, batches, backbone, classes.length, signal);
+      ranks = await testRanks(state.networks);
       curve.push(percentWithin(ranks, 1));
       options.onEpoch?.(epoch, epochs, Math.max(...curve));
     }
+  } catch (error) {
+    throw error instanceof NotFinite ? adviceOn(error, settings) : error;
   } finally {
-    tf.dispose(state);
+    backbone.dispose();
+    tf.dispose([state]);
   }
-  return { ranks, curve, unreadable: [...missing.train.images, ...missing.test.images] };
+  return { ranks, curve, unreadable: [...unreadable.images, ...unreadableTests.images] };
+}
+
+/**
+ * The batches of all epochs: every epoch in a random order of its own, each image as a random view; the images after the
+ * last whole batch are left to other epochs. The order and each view depend on the seed, the epoch and the position alone.
+ */
+function trainingBatches(
+  images: LabelledImages,
+  settings: ViewSettings & FineTuneSettings & { workers: number | undefined },
+  unreadable: UnreadableList,
+) {
+  const { batchSize, imageSize, seed, epochs, randAugment: name } = settings;
+  const augment = readRandAugment(name);
+  const epochImages = stepsPerEpoch(images.length, batchSize) * batchSize;
+  const orderOf = epochOrders(seed, images.length);
+  const imageAt = (turn: number) => orderOf(Math.floor(turn / epochImages))(turn % epochImages);
+  const viewOf = async (item: ImageItem, turn: number) => {
+    const stream = (name: string) =>
+      new RandomStream(seed, `fine-tune/${name}`, Math.floor(turn / epochImages), turn % epochImages);
+    const rgb = await trainView(item, settings, stream('view'));
+    if (!augment) return rgb;
+    return randAugment({ rgb, width: imageSize, height: imageSize }, augment, stream('change')).rgb;
+  };
+  return viewBatches(images, { ...settings, turns: epochs * epochImages, imageAt, viewOf }, unreadable);
 }
 
 /** From where fine-tuning starts: a copy of the encoder, and a head of normal weights and no bias. */
@@ -148,28 +165,6 @@ function startingNetworks(
     encoder: mapValues(encoder, (tensor) => tensor.clone()),
     head: { weight: tf.tensor2d(weight, [classes, dim]), bias: tf.zeros([classes]) },
   };
-}
-
-/** For each image of the batches the rank of the right class, from 0. */
-async function testRanks(
-  computeLogits: Compiled<[Networks, Tensor], Tensor>,
-  networks: Networks,
-  batches: AsyncIterable<LabelledBatch>,
-  { imageSize }: Backbone,
-  classes: number,
-  signal: AbortSignal | undefined,
-): Promise<Int32Array<ArrayBuffer>> {
-  const ranks: number[] = [];
-  for await (const { images, labels } of batches) {
-    signal?.throwIfAborted();
-    if (labels.length === 0) continue;
-    const pixels = tf.tensor4d(images, [labels.length, imageSize, imageSize, 3]);
-    const logits = await computeLogits(networks, pixels); // [B, C]
-    ranks.push(...ranksOf((await logits.data()) as Float32Array, labels, classes));
-    tf.dispose([pixels, logits]);
-    await setImmediate();
-  }
-  return Int32Array.from(ranks);
 }
 
 /** A step takes about three times as long as looking at a test image: forward once, backward twice. */
@@ -201,16 +196,9 @@ export function fineTuneMicroBatchSize(
   const { memory } = engine;
   const networks = { ...method.networks, frozen: { shapes, role: { by: 'fixed' } } } as const;
   const pass = { size: encoder, rows: 1, tokens: patchCount, trained: true, projections: [] };
-  const { fixed, perImage } = estimateStepMemory(
-    networks,
-    [pass],
-    memory.kind,
-    usableConcurrency(engine, method),
-    false,
-  );
-  const batches = 4 * 3 * batchSize * imageSize * imageSize * 3; // decoded ahead, normalised, on the engine
+  const needed = estimateStepMemory(networks, [pass], memory.kind, usableConcurrency(engine, method), false);
+  needed.fixed += 4 * 3 * batchSize * imageSize * imageSize * 3; // batches: decoded ahead, normalised, on the engine
   const remedy = () => 'free some memory, use another engine, or evaluate with the linear probe alone';
-  const needed = { fixed: fixed + batches, perImage };
   const fitting = fittingImages(engine, needed, memoryBudget(memory, null, free), remedy);
   let together = batchSize;
   while (together > fitting) together = Math.ceil(together / 2);

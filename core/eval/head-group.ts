@@ -20,7 +20,7 @@ export interface HeadGroup {
   readonly width: number;
   readonly classes: number;
   /** Decorrelates the features after their normalisation, [D, D]; missing where the protocol does not ask for it. */
-  readonly decorrelation?: Tensor2D;
+  decorrelation?: Tensor2D;
 }
 
 /** What training changes of a group. */
@@ -46,12 +46,9 @@ export function groupHeads(
   layers: number,
   classes: number,
 ): HeadGroup[] {
-  const groups = new Map<string, HeadChoice[]>();
-  for (const choice of choices) {
-    const key = `${choice.features}, ${choice.norm}`;
-    groups.set(key, [...(groups.get(key) ?? []), choice]);
-  }
-  return [...groups.values()].map((heads) => {
+  const keyOf = ({ features, norm }: HeadChoice) => `${features}, ${norm}`;
+  return [...new Set(choices.map(keyOf))].map((key) => {
+    const heads = choices.filter((choice) => keyOf(choice) === key);
     const { features, norm } = heads[0] as HeadChoice;
     return { features, norm, heads, width: features === 'last' ? width : width * layers, classes };
   });
@@ -139,22 +136,20 @@ export function groupGradient(group: HeadGroup, state: GroupState, inputs: Tenso
     const [rows, width] = inputs.shape;
     const logits = groupLogits(group, state, inputs).reshape([rows, heads.length, classes]);
     const target = tf.oneHot(labels, classes).cast('float32').reshape([rows, 1, classes]);
-    const grad = tf
+    const difference = tf
       .softmax(logits)
       .sub(target)
-      .mul(1 / rows)
-      .reshape([rows, heads.length * classes]) as Tensor2D; // S [B, G C]
+      .mul(1 / rows); // S [B, G, C]
+    const grad = difference.reshape([rows, heads.length * classes]) as Tensor2D;
     const product = tf.matMul(grad, inputs, true, false).reshape([heads.length, classes, width]); // ∂L/∂U
     const bias = sumOfRows(grad).reshape([heads.length, classes]);
     if (!state.norm) return { weight: product.reshape([heads.length, classes * width]), bias };
     const { scale, shift } = state.norm;
     const weight = state.weight.value.reshape([heads.length, classes, width]);
     const column = bias.reshape([heads.length, classes, 1]);
+    const scaled = product.mul(scale.value.expandDims(1)).add(column.mul(shift.value.expandDims(1))); // ∂L/∂W
     return {
-      weight: product
-        .mul(scale.value.expandDims(1))
-        .add(column.mul(shift.value.expandDims(1)))
-        .reshape([heads.length, classes * width]),
+      weight: scaled.reshape([heads.length, classes * width]),
       bias,
       scale: weight.mul(product).sum(1),
       shift: weight.mul(column).sum(1),
@@ -164,16 +159,13 @@ export function groupGradient(group: HeadGroup, state: GroupState, inputs: Tenso
 
 /** The logits of all heads for normalised inputs [B, D], heads side by side, [B, G C]. */
 export function groupLogits({ heads, classes, width }: HeadGroup, state: GroupState, inputs: Tensor2D): Tensor2D {
-  const flat: [number, number] = [heads.length * classes, width];
-  const { norm } = state;
-  if (!norm) {
-    const weight = state.weight.value.reshape(flat) as Tensor2D;
-    return tf.matMul(inputs, weight, false, true).add(state.bias.value.reshape([1, heads.length * classes]));
-  }
+  const { norm, bias } = state;
   const weight = state.weight.value.reshape([heads.length, classes, width]);
-  const scaled = weight.mul(norm.scale.value.expandDims(1)).reshape(flat) as Tensor2D; // U
-  const bias = state.bias.value.add(weight.mul(norm.shift.value.expandDims(1)).sum(2)); // c [G, C]
-  return tf.matMul(inputs, scaled, false, true).add(bias.reshape([1, heads.length * classes]));
+  const scaled = norm ? weight.mul(norm.scale.value.expandDims(1)) : weight; // U [G, C, D]
+  const shifted = norm ? bias.value.add(weight.mul(norm.shift.value.expandDims(1)).sum(2)) : bias.value; // c [G, C]
+  const columns = heads.length * classes;
+  const product = tf.matMul(inputs, scaled.reshape([columns, width]) as Tensor2D, false, true); // [B, G C]
+  return product.add(shifted.reshape([1, columns]));
 }
 
 /** The logits for features [B, layers width] in testing: normalised by the running statistics, [B, G C]. */

@@ -1,24 +1,13 @@
 import { setImmediate } from 'node:timers/promises';
 import { RandomStream } from '../base/random.js';
 import type { ProbeProtocol } from '../contract/data-sets.js';
-import type { Compiled, Engine } from '../engine/contract.js';
+import type { Engine } from '../engine/contract.js';
 import { type Tensor, type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
 import { percentWithin, rankOf } from './accuracy.js';
 import { type GroupState, groupHeads, groupStep, type HeadGroup, initialGroupState, testLogits } from './head-group.js';
 import { decorrelation } from './linear.js';
 import { type HeadChoice, headChoices, headName, learningRateAt, type Selection, stepsPerEpoch } from './protocols.js';
-import {
-  checkSamples,
-  holdOut,
-  type Inputs,
-  inputRows,
-  labelsOf,
-  pickSamples,
-  piecesOf,
-  range,
-  type Samples,
-  standardise,
-} from './samples.js';
+import { checkSamples, holdOut, type Inputs, pickSamples, pieces, type Samples, standardise } from './samples.js';
 
 export interface TrainedHead {
   choice: HeadChoice;
@@ -45,9 +34,6 @@ export interface HeadTask {
 /** What a step learns from: features [B, L D], labels [B], learning rates [G, 1] of each group. */
 type Batch = { features: Tensor2D; labels: Tensor1D; rates: Tensor[] };
 
-/** The logits of all groups' heads for features [B, L D]. */
-type LogitsOf = Compiled<[GroupState[], Tensor2D], Tensor2D[]>;
-
 /** Steps that are computed in one go: the weights of all heads leave the engine once for all of them. */
 const STEPS_AT_ONCE = 8;
 
@@ -66,11 +52,13 @@ const TEST_ROWS = 1024;
 export async function trainHeads(engine: Engine, task: HeadTask): Promise<TrainedHead[]> {
   const { test, classes, protocol, seed, signal } = task;
   checkSamples('test', test, classes);
-  const grid = groupHeads(task.choices ?? headChoices(protocol), test.width, test.layers, classes);
-  const first = protocol.decorrelated ? await task.train(0) : null;
+  const first = protocol.decorrelated ? await task.train(0) : undefined;
   const standardiser = first && standardise(first, 'last-4').standardiser;
   const inputsOf = (samples: Samples): Inputs => ({ samples, features: 'last-4', standardiser });
-  const groups = first ? await decorrelatedGroups(engine, grid, first) : grid;
+  const groups = groupHeads(task.choices ?? headChoices(protocol), test.width, test.layers, classes);
+  if (first) {
+    for (const group of groups) group.decorrelation = await decorrelation(engine, standardise(first, group.features));
+  }
   const takeSteps = engine.compile((initial: GroupState[], batches: Batch[]) =>
     tf.tidy(() => {
       let states = initial;
@@ -82,14 +70,15 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
       return states;
     }),
   );
-  const logitsOf: LogitsOf = engine.compile((states, features) =>
+  const logitsOf = engine.compile((states: GroupState[], features: Tensor2D) =>
     groups.map((group, at) => testLogits(group, states[at] as GroupState, features)),
   );
-  const heads = groups.flatMap((group) =>
-    group.heads.map(
-      (choice): TrainedHead => ({ choice, name: headName(choice), curve: [], ranks: new Int32Array(test.rows) }),
-    ),
+  const trained = groups.map((group) =>
+    group.heads.map((choice) => {
+      return { choice, name: headName(choice), curve: [] as number[], ranks: new Int32Array(test.rows) };
+    }),
   );
+  const heads = trained.flat();
   let states = groups.map((group) => initialGroupState(group, seed));
   try {
     for (let epoch = 0; epoch < protocol.epochs; epoch++) {
@@ -102,9 +91,19 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
         const next = await takeSteps(states, batches);
         tf.dispose([states, batches]);
         states = next;
-        await letIn(signal);
+        await setImmediate(); // lets timers and interrupts in: some engines compute without ever doing so
+        signal?.throwIfAborted();
       }
-      await rankTest(logitsOf, groups, states, inputsOf(test), heads, signal);
+      for (const { start, rows, shape, labels } of pieces(inputsOf(test), TEST_ROWS)) {
+        await setImmediate();
+        signal?.throwIfAborted();
+        const features = tf.tensor2d(rows, shape);
+        const logits = await logitsOf(states, features);
+        for (const [at, ofGroup] of logits.entries()) {
+          rankHeads(trained[at] as TrainedHead[], await ofGroup.data(), labels, start);
+        }
+        tf.dispose([features, logits]);
+      }
       for (const head of heads) head.curve.push(percentWithin(head.ranks, 1));
       task.onEpoch?.(epoch, protocol.epochs, Math.max(...heads.map(({ curve }) => curve[epoch] as number)));
     }
@@ -114,22 +113,17 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
   return heads;
 }
 
-export interface SelectedHead {
-  /** The grid, judged on the images on which the choice was made; none where there were too few to hold any out. */
-  heads: readonly TrainedHead[];
-  /** The chosen head, trained on all training images and judged on the test images. */
-  best: TrainedHead;
-}
-
 /**
  * Trains the heads of a protocol's grid and chooses the one with the highest top-1 accuracy, of equal ones the first.
+ * @returns `heads`: the grid, judged on the images on which the choice was made; none where there were too few to hold any
+ *   out. `best`: the chosen head, trained on all training images and judged on the test images
  * @throws the signal's reason if it is aborted
  */
 export async function selectHead(
   engine: Engine,
   task: Omit<HeadTask, 'choices'>,
   { selection, plain }: { selection: Selection; plain: Samples },
-): Promise<SelectedHead> {
+): Promise<{ heads: readonly TrainedHead[]; best: TrainedHead }> {
   if (selection === 'test') {
     const heads = await trainHeads(engine, task);
     return { heads, best: bestOf(heads) };
@@ -148,16 +142,6 @@ function bestOf(heads: readonly TrainedHead[]): TrainedHead {
   return heads.reduce((found, head) => (top1(head) > top1(found) ? head : found));
 }
 
-/** The groups with their decorrelating matrices, which belong to the caller. */
-async function decorrelatedGroups(engine: Engine, groups: readonly HeadGroup[], train: Samples): Promise<HeadGroup[]> {
-  const result: HeadGroup[] = [];
-  for (const group of groups) {
-    const matrix = await decorrelation(engine, standardise(train, group.features));
-    result.push({ ...group, decorrelation: tf.tensor2d(matrix, [group.width, group.width]) });
-  }
-  return result;
-}
-
 /** An epoch's batches in a fresh order, so many together as are computed in one go. */
 function* batchesOf(
   train: Inputs,
@@ -168,13 +152,14 @@ function* batchesOf(
   const { rows } = train.samples;
   const size = Math.min(protocol.batchSize, rows);
   const steps = stepsPerEpoch(rows, size);
+  const numbers = new RandomStream(seed, 'head order', epoch).permutation(rows);
   let batches: Batch[] = [];
-  for (const { start, piece } of piecesOf(new RandomStream(seed, 'head order', epoch).permutation(rows), size)) {
-    if (piece.length === 1 && steps > 1) break; // the last one
-    const learningRate = learningRateAt(protocol, epoch * steps + start / size, steps, size);
+  for (const piece of pieces({ ...train, numbers }, size)) {
+    if (piece.labels.length === 1 && steps > 1) break; // the last one
+    const learningRate = learningRateAt(protocol, epoch * steps + piece.start / size, steps, size);
     batches.push({
-      features: featuresOf(train, piece),
-      labels: tf.tensor1d(labelsOf(train.samples, piece), 'int32'),
+      features: tf.tensor2d(piece.rows, piece.shape),
+      labels: tf.tensor1d(piece.labels, 'int32'),
       rates: groups.map(({ heads }) => tf.tensor2d(heads.map((head) => [learningRate * head.learningRateFactor]))),
     });
     if (batches.length < STEPS_AT_ONCE) continue;
@@ -184,44 +169,16 @@ function* batchesOf(
   if (batches.length > 0) yield batches;
 }
 
-/** Writes each test sample's rank into each head's list. */
-async function rankTest(
-  logitsOf: LogitsOf,
-  groups: readonly HeadGroup[],
-  states: GroupState[],
-  test: Inputs,
-  heads: readonly TrainedHead[],
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const { rows, labels } = test.samples;
-  for (const { start, piece } of piecesOf(range(0, rows), TEST_ROWS)) {
-    await letIn(signal);
-    const features = featuresOf(test, piece);
-    const logits = await logitsOf(states, features);
-    let first = 0; // the number of the group's first head
-    for (const [at, group] of groups.entries()) {
-      const scores = await (logits[at] as Tensor2D).data();
-      group.heads.forEach((_, head) => {
-        const { ranks } = heads[first + head] as TrainedHead;
-        for (let row = 0; row < piece.length; row++) {
-          const place = (row * group.heads.length + head) * group.classes;
-          ranks[start + row] = rankOf(scores, place, group.classes, labels[start + row] as number);
-        }
-      });
-      first += group.heads.length;
-    }
-    tf.dispose([features, logits]);
+/**
+ * Writes each sample's rank into the list of each head of a group, from place `start` on.
+ * @param scores of G heads side by side, [n, G C]
+ * @param labels [n]
+ */
+function rankHeads(heads: TrainedHead[], scores: ArrayLike<number>, labels: Int32Array, start: number): void {
+  const classes = scores.length / (labels.length * heads.length);
+  for (const [head, { ranks }] of heads.entries()) {
+    labels.forEach((label, row) => {
+      ranks[start + row] = rankOf(scores, (row * heads.length + head) * classes, classes, label);
+    });
   }
-}
-
-/** Lets timers and interrupts in: some engines compute without ever doing so. */
-async function letIn(signal: AbortSignal | undefined): Promise<void> {
-  await setImmediate();
-  signal?.throwIfAborted();
-}
-
-/** [numbers, L D] */
-function featuresOf(inputs: Inputs, numbers: Uint32Array): Tensor2D {
-  const { layers, width } = inputs.samples;
-  return tf.tensor2d(inputRows(inputs, numbers), [numbers.length, layers * width]);
 }

@@ -2,20 +2,9 @@ import { setImmediate } from 'node:timers/promises';
 import type { FeatureKind } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
-import { solvePositive } from './cholesky.js';
-import { minimise, type Precondition } from './lbfgs.js';
-import { addScaled, bestChoice, type LinearClassifier, linearRanks, notFinite, productsOf } from './linear.js';
-import {
-  holdOut,
-  type Inputs,
-  inputRows,
-  inputWidth,
-  labelsOf,
-  piecesOf,
-  range,
-  type Samples,
-  standardise,
-} from './samples.js';
+import { bestChoice, type LinearClassifier, linearRanks, notFinite, productsOf } from './linear.js';
+import { holdOut, type Inputs, inputCount, inputWidth, pieces, type Samples, standardise } from './samples.js';
+import { addScaled, identity, minimise, type Precondition, solvePositive } from './solvers.js';
 
 /*
  * Multinomial logistic regression.
@@ -45,12 +34,11 @@ export interface LogisticChoice {
   c: number;
 }
 
-export interface LogisticFit extends LinearClassifier {
+interface LogisticFit extends LinearClassifier {
   inputs: Inputs;
   choice: LogisticChoice;
   /** Mean cross-entropy + ‖W‖² / (2 C M) */
   loss: number;
-  iterations: number;
 }
 
 /**
@@ -71,17 +59,20 @@ export async function logisticRegression(
   const kinds: FeatureKind[] = train.layers === 1 ? ['last'] : ['last', 'last-4'];
   const { held, rest } = holdOut(train.rows);
   async function* candidates() {
-    for (const features of kinds) yield* fits(standardise(train, features), rest, CS);
+    for (const features of kinds) yield* fits({ ...standardise(train, features), numbers: rest }, CS);
   }
   const choice = await bestChoice<LogisticChoice>(engine, candidates(), held, DEFAULT_CHOICE);
   const inputs = standardise(train, choice.features);
-  for await (const fit of fits(inputs, range(0, train.rows), [choice.c])) {
-    return { ...choice, ranks: await linearRanks(engine, fit, { ...inputs, samples: test }, range(0, test.rows)) };
+  for await (const fit of fits(inputs, [choice.c])) {
+    return { ...choice, ranks: await linearRanks(engine, fit, { ...inputs, samples: test }) };
   }
   throw new Error('nothing was fitted');
 }
 
-/** Prepares fits for an engine: of samples with one C after the other, each going on from the one before. */
+/** Samples to fit: [B, K], [B] */
+type Batch = { x: Tensor2D; labels: Tensor1D };
+
+/** Prepares fits for an engine: with one C after the other, each going on from the one before. */
 export function prepareFits(engine: Engine, classes: number, signal?: AbortSignal) {
   const computePiece = engine.compile((x: Tensor2D, labels: Tensor1D, weight: Tensor2D, bias: Tensor1D) =>
     tf.tidy(() => {
@@ -98,14 +89,14 @@ export function prepareFits(engine: Engine, classes: number, signal?: AbortSigna
    * L = -1/M Σ log softmax(X Wᵀ + b)[y] + λ/2 ‖W‖², the intercepts not regularised. A point is W [C, K], then b [C].
    * Products are of single precision, their sums over pieces of double.
    */
-  async function evaluate(pieces: readonly Piece[], rows: number, regularisation: number, point: Float64Array) {
+  async function evaluate(batches: readonly Batch[], rows: number, regularisation: number, point: Float64Array) {
     const size = point.length - classes;
     const weight = tf.tensor2d(Float32Array.from(point.subarray(0, size)), [classes, size / classes]);
     const bias = tf.tensor1d(Float32Array.from(point.subarray(size)));
     const gradient = new Float64Array(point.length);
     let loss = 0;
     try {
-      for (const { x, labels } of pieces) {
+      for (const { x, labels } of batches) {
         await setImmediate(); // lets timers and interrupts in
         signal?.throwIfAborted();
         const result = await computePiece(x, labels, weight, bias);
@@ -125,40 +116,32 @@ export function prepareFits(engine: Engine, classes: number, signal?: AbortSigna
     return { loss, gradient };
   }
 
-  return async function* fits(
-    inputs: Inputs,
-    numbers: Uint32Array,
-    cs: readonly number[],
-  ): AsyncGenerator<LogisticFit> {
+  return async function* fits(inputs: Inputs, cs: readonly number[]): AsyncGenerator<LogisticFit> {
     const width = inputWidth(inputs);
-    const rows = numbers.length;
-    const products = await productsOf(engine, inputs, numbers);
-    const pieces = Array.from(piecesOf(numbers, PIECE_ROWS), ({ piece }) => ({
-      x: tf.tensor2d(inputRows(inputs, piece), [piece.length, width]),
-      labels: tf.tensor1d(labelsOf(inputs.samples, piece), 'int32'),
+    const rows = inputCount(inputs);
+    const products = await productsOf(engine, inputs);
+    const batches = Array.from(pieces(inputs, PIECE_ROWS), ({ rows, shape, labels }) => ({
+      x: tf.tensor2d(rows, shape),
+      labels: tf.tensor1d(labels, 'int32'),
     }));
     try {
       let point: Float64Array = new Float64Array(classes * width + classes);
       for (const c of cs) {
         const regularisation = 1 / (c * rows);
         const precondition = preconditioner(products, rows, classes, regularisation);
-        const minimum = await minimise((at) => evaluate(pieces, rows, regularisation, at), point, precondition, STOP);
+        const minimum = await minimise((at) => evaluate(batches, rows, regularisation, at), point, precondition, STOP);
         point = minimum.point;
         const weight = Float32Array.from({ length: classes * width }, (_, at) => {
           return minimum.point[(at % classes) * width + Math.floor(at / classes)] as number; // [C, K] -> [K, C]
         });
-        const { loss, iterations } = minimum;
         const choice = { features: inputs.features, c };
-        yield { inputs, choice, weight, bias: point.slice(classes * width), loss, iterations };
+        yield { inputs, choice, weight, bias: point.slice(classes * width), loss: minimum.loss };
       }
     } finally {
-      tf.dispose(pieces);
+      tf.dispose(batches);
     }
   };
 }
-
-/** Samples to fit: [B, K], [B] */
-type Piece = { x: Tensor2D; labels: Tensor1D };
 
 /**
  * A guess at the inverse Hessian: (h Σ + λ I)⁻¹ for the weights of every class, with the features' covariance Σ in blocks of
@@ -174,16 +157,12 @@ function preconditioner(products: Float64Array, rows: number, classes: number, r
   const blocks = Array.from({ length: Math.ceil(width / BLOCK) }, (_, block) => {
     const start = block * BLOCK;
     const size = Math.min(BLOCK, width - start);
-    const isDiagonal = (at: number) => at % (size + 1) === 0;
-    const matrix = Float64Array.from({ length: size * size }, (_, at) => {
+    const unit = identity(size);
+    const matrix = unit.map((one, at) => {
       const product = products[(start + Math.floor(at / size)) * width + start + (at % size)] as number;
-      return (curvature * product) / rows + (isDiagonal(at) ? damping : 0);
+      return (curvature * product) / rows + one * damping;
     });
-    const inverse = solvePositive(
-      matrix,
-      Float64Array.from(matrix, (_, at) => Number(isDiagonal(at))),
-      size,
-    );
+    const inverse = solvePositive(matrix, unit, size);
     if (!inverse) throw notFinite();
     return { start, size, inverse };
   });

@@ -1,14 +1,34 @@
 import { setImmediate } from 'node:timers/promises';
+import type { ImageItem, LabelledData, LabelledImages } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor2D, tf } from '../engine/tf.js';
-import { rankOf } from './accuracy.js';
-import { inputRows, piecesOf, range, type Samples } from './samples.js';
+import { availableCores } from '../engine/threads.js';
+import { accuracies, rankOf } from './accuracy.js';
+import type { EvaluationResult } from './results.js';
+import { type Piece, pieces, type Samples } from './samples.js';
+import { testView, type ViewSettings, viewBatches } from './views.js';
+
+/** What the raw pixels of the same images tell, for comparison. */
+export type PixelNeighbours = EvaluationResult['pixelNeighbours'];
+
+/** Neighbours that vote (protocol of the field; DINO's weights). */
+const NEIGHBOURS = [10, 20, 100, 200] as const;
 
 /** By which a similarity is divided before the exponential (DINO, Caron et al. 2021, appendix F.1). */
 const TEMPERATURE = 0.07;
 /** Rows of a product of similarities: 32 MiB of them at a time. */
 const TRAIN_ROWS = 8192;
 const TEST_ROWS = 1024;
+/** Side of the pictures whose pixels are compared, and the numbers of one. */
+const SIDE = 32;
+const PIXELS = SIDE * SIDE * 3;
+/** Beyond this many training images the first ones have to do; the result says of how many it is. */
+const MAX_IMAGES = 50_000;
+
+/** Accuracies of nearest neighbours by k. */
+export function neighbourAccuracies(ranks: ReadonlyMap<number, Int32Array>): PixelNeighbours {
+  return [...ranks].map(([k, found]) => ({ k, ...accuracies(found) }));
+}
 
 /**
  * Weighted nearest neighbours by cosine similarity of the last layer's features: each of the k training samples that are
@@ -22,35 +42,36 @@ export async function nearestNeighbours(
   train: Samples,
   test: Samples,
   classes: number,
-  ks: readonly number[],
+  ks: readonly number[] = NEIGHBOURS,
 ): Promise<Map<number, Int32Array>> {
-  if (train.width !== test.width) throw new Error(`expected features of width ${train.width}, received ${test.width}`);
   const possible = ks.filter((k) => k >= 1 && k <= train.rows).sort((a, b) => a - b);
   const largest = possible.at(-1) ?? 0;
   const results = new Map(possible.map((k) => [k, new Int32Array(test.rows).fill(classes - 1)]));
   if (largest === 0) return results;
   const similarities = engine.compile((a: Tensor2D, b: Tensor2D) => tf.matMul(a, b, false, true));
-  const queries = Array.from(piecesOf(range(0, test.rows), TEST_ROWS), ({ piece }) => unitRows(test, piece));
-  const nearest = Array.from({ length: test.rows }, () => new Largest(largest));
-  for (const { start, piece } of piecesOf(range(0, train.rows), TRAIN_ROWS)) {
-    const keys = unitRows(train, piece);
+  const queries = Array.from(pieces({ samples: test, features: 'last' }, TEST_ROWS), unitRows);
+  const nearest = Array.from({ length: test.rows }, (): Largest => {
+    return { values: new Float32Array(largest).fill(Number.NEGATIVE_INFINITY), indices: new Uint32Array(largest) };
+  });
+  for (const piece of pieces({ samples: train, features: 'last' }, TRAIN_ROWS)) {
+    const keys = unitRows(piece);
     for (const [block, query] of queries.entries()) {
       await setImmediate(); // lets timers and interrupts in
       const product = await similarities(query, keys);
       const values = (await product.data()) as Float32Array;
       product.dispose();
       for (let row = 0; row < query.shape[0]; row++) {
-        const similar = values.subarray(row * piece.length, (row + 1) * piece.length);
-        nearest[block * TEST_ROWS + row]?.offer(similar, start);
+        const similar = values.subarray(row * keys.shape[0], (row + 1) * keys.shape[0]);
+        offer(nearest[block * TEST_ROWS + row] as Largest, similar, piece.start);
       }
     }
     keys.dispose();
   }
   tf.dispose(queries);
-  nearest.forEach(({ values, indices, count }, row) => {
+  nearest.forEach(({ values, indices }, row) => {
     const right = test.labels[row] as number;
     const votes = new Float64Array(classes);
-    for (let at = 0; at < count; at++) {
+    for (let at = 0; at < largest && (values[at] as number) > Number.NEGATIVE_INFINITY; at++) {
       const voted = train.labels[indices[at] as number] as number;
       votes[voted] = (votes[voted] as number) + Math.exp((values[at] as number) / TEMPERATURE);
       const ranks = results.get(at + 1);
@@ -60,46 +81,76 @@ export async function nearestNeighbours(
   return results;
 }
 
-/** The k largest of many numbers, largest first; of equal ones those that came first. NaN is passed over. */
-class Largest {
-  readonly values: Float32Array;
-  readonly indices: Uint32Array;
-  /** How many there are: k, or as many as were offered. */
-  count = 0;
+/** How images are seen. */
+type PixelSettings = Omit<ViewSettings, 'imageSize'> & { signal?: AbortSignal };
 
-  constructor(k: number) {
-    this.values = new Float32Array(k).fill(Number.NEGATIVE_INFINITY);
-    this.indices = new Uint32Array(k);
+/**
+ * Nearest neighbours by the pixels themselves: test views of 32 x 32 pixels, less the mean training picture. What
+ * they reach needs no learning, so a network that reaches no more has learned nothing that counts here.
+ */
+export async function pixelNeighbours(
+  engine: Engine,
+  { classes, train, test }: LabelledData,
+  settings: PixelSettings,
+): Promise<PixelNeighbours> {
+  const [known, asked] = [await readPixels(train, settings), await readPixels(test, settings)];
+  const sum = new Float64Array(PIXELS);
+  known.data.forEach((value, at) => {
+    sum[at % PIXELS] = (sum[at % PIXELS] as number) + value;
+  });
+  const mean = Float32Array.from(sum, (value) => value / Math.max(1, known.rows));
+  for (const { data } of [known, asked]) {
+    for (let at = 0; at < data.length; at++) data[at] = (data[at] as number) - (mean[at % PIXELS] as number);
   }
+  return neighbourAccuracies(await nearestNeighbours(engine, known, asked, classes.length));
+}
 
-  /** Takes in numbers, of which the first one's index is `first`. */
-  offer(numbers: Float32Array, first: number): void {
-    const { values, indices } = this;
-    const last = values.length - 1;
-    for (let at = 0; at < numbers.length; at++) {
-      const value = numbers[at] as number;
-      if (!(value > (values[last] as number))) continue;
-      let place = last;
-      for (; place > 0 && value > (values[place - 1] as number); place--) {
-        values[place] = values[place - 1] as number;
-        indices[place] = indices[place - 1] as number;
-      }
-      values[place] = value;
-      indices[place] = first + at;
-      this.count = Math.min(this.count + 1, values.length);
+/** Pixels and classes of the images that can be read. */
+async function readPixels(images: LabelledImages, { signal, ...settings }: PixelSettings): Promise<Samples> {
+  const [turns, batchSize] = [Math.min(images.length, MAX_IMAGES), 4 * availableCores()];
+  const data = new Float32Array(turns * PIXELS);
+  const labels = new Int32Array(turns);
+  let rows = 0;
+  const viewOf = (item: ImageItem) => testView(item, { imageSize: SIDE, ...settings });
+  // The features' extraction reports images that cannot be read.
+  for await (const batch of viewBatches(images, { turns, viewOf, batchSize }, null)) {
+    signal?.throwIfAborted();
+    labels.set(batch.labels, rows);
+    for (const rgb of batch.rgb) data.set(rgb, rows++ * PIXELS);
+  }
+  return { rows, width: PIXELS, layers: 1, data: data.subarray(0, rows * PIXELS), labels: labels.subarray(0, rows) };
+}
+
+/** The k largest of many numbers, largest first; of equal ones those that came first. Below what was offered stands -∞. */
+interface Largest {
+  values: Float32Array;
+  indices: Uint32Array;
+}
+
+/** Takes in numbers, of which the first one's index is `first`. NaN is passed over. */
+function offer({ values, indices }: Largest, numbers: Float32Array, first: number): void {
+  const last = values.length - 1;
+  for (let at = 0; at < numbers.length; at++) {
+    const value = numbers[at] as number;
+    if (!(value > (values[last] as number))) continue;
+    let place = last;
+    for (; place > 0 && value > (values[place - 1] as number); place--) {
+      values[place] = values[place - 1] as number;
+      indices[place] = indices[place - 1] as number;
     }
+    values[place] = value;
+    indices[place] = first + at;
   }
 }
 
-/** Rows of the last layer's features divided by their lengths, [rows, D]; a row of zeros stays one. */
-function unitRows(samples: Samples, numbers: Uint32Array): Tensor2D {
-  const { width } = samples;
-  const rows = inputRows({ samples, features: 'last', standardiser: null }, numbers);
+/** Rows divided by their lengths, [rows, D]; a row of zeros stays one. */
+function unitRows({ rows, shape }: Piece): Tensor2D {
+  const [, width] = shape;
   for (let from = 0; from < rows.length; from += width) {
     let squares = 0;
     for (let at = from; at < from + width; at++) squares += (rows[at] as number) ** 2;
     const scale = squares > 0 ? 1 / Math.sqrt(squares) : 0;
     for (let at = from; at < from + width; at++) rows[at] = (rows[at] as number) * scale;
   }
-  return tf.tensor2d(rows, [numbers.length, width]);
+  return tf.tensor2d(rows, shape);
 }

@@ -5,40 +5,30 @@ import { PROGRAM } from '../base/program.js';
 import { tryJson } from '../base/text.js';
 import { requireChecksum } from '../checkpoint/checkpoint.js';
 import { checkpointsByAge, checkpointsFolder, latestCheckpoint } from '../checkpoint/folder.js';
-import {
-  DamagedFile,
-  readSafetensors,
-  type StoredTensor,
-  type TensorFile,
-  type Wanted,
-} from '../checkpoint/safetensors.js';
+import { DamagedFile, readSafetensors, type TensorFile } from '../checkpoint/safetensors.js';
 import { encoderShapes } from '../nn/parameters.js';
 import { sincosTable } from '../nn/positions.js';
 import { gridSize, type ImageShape, LARGEST_GRID, type VitSize } from '../nn/sizes.js';
+import type { EvaluationResult } from './results.js';
+
+/** Where a network's weights come from. */
+export interface NetworkFacts extends Omit<EvaluationResult['network'], 'arch' | 'imageSize' | 'encoder'> {
+  /** The name of the encoder in its checkpoint: 'target'; null for random weights. */
+  encoder: string | null;
+  /** Whether that is the one by which the method is judged. */
+  isUsualEncoder: boolean;
+  /** SHA-256 of the encoder's tensors: names, shapes and bytes. */
+  fingerprint: string;
+}
 
 /** The weights of an encoder by the reference code's names, without a prefix. */
 export type EncoderTensors = ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>;
 
-/** Sizes of an encoder, and of the images that it was trained on. */
-export interface EncoderShape extends ImageShape {
-  readonly encoder: VitSize;
-}
-
-/** What a checkpoint holds of one of its encoders. */
+/** An encoder's sizes with those of the images that it was trained on, its weights, and where they come from. */
 export interface EncoderFile {
-  /** The file that was read. */
-  path: string;
-  /** The title of the method that trained it. */
-  method: string;
-  /** The name that users give it: 'target'. */
-  encoder: string;
-  /** Whether it is the one that the method is judged by. */
-  isUsual: boolean;
-  size: EncoderShape;
+  size: ImageShape & { encoder: VitSize };
   tensors: EncoderTensors;
-  /** Epochs of pretraining, and on what; null where that is not known. */
-  epochs: number | null;
-  pretrainedOn: string | null;
+  facts: Omit<NetworkFacts, 'fingerprint'>;
 }
 
 /** The reference code's name of its fixed positions, which its checkpoints hold. */
@@ -82,28 +72,28 @@ export async function readEncoder(checkpoint: string, encoder: string | null): P
     const network = model.encoders[name];
     if (network === undefined) throw unknownName('encoder', name, names, path);
     prefix = `${network}.`;
-    return { model, name, isUsual: name === names[0] };
+    return { model, encoder: name, isUsualEncoder: name === names[0] };
   };
-  const file = await readChecked(path, (name, metadata) => {
-    if (prefix === '') choose(metadata);
-    return name.startsWith(prefix);
-  }).catch((error: unknown) => {
+  let file: TensorFile;
+  try {
+    file = await readSafetensors(path, (name, metadata) => {
+      if (prefix === '') choose(metadata);
+      return name.startsWith(prefix);
+    });
+    requireChecksum(path, file);
+  } catch (error) {
     throw path !== checkpoint && error instanceof DamagedFile ? withOlder(error, checkpoint) : error;
-  });
-  const { model, name, isUsual } = choose(file.metadata);
-  const { imageSize, patchSize, sizes } = model;
+  }
+  const { model, ...chosen } = choose(file.metadata);
+  const { method, imageSize, patchSize, sizes } = model;
   const size = { imageSize, patchSize, encoder: sizes.encoder as VitSize };
-  const text = z.string().nullable().catch(null);
-  const epochs = z.string().pipe(z.coerce.number()).pipe(z.int().min(0)).nullable().catch(null);
+  const whole = z.string().pipe(z.coerce.number()).pipe(z.int().min(0)).nullable().catch(null);
+  const epochs = whole.parse(file.metadata.epoch);
+  const pretrainedOn = file.metadata.data ?? null;
   return {
-    path,
-    method: model.method,
-    encoder: name,
-    isUsual,
     size,
     tensors: readTensors(path, file, prefix, size),
-    epochs: epochs.parse(file.metadata.epoch),
-    pretrainedOn: text.parse(file.metadata.data ?? null),
+    facts: { weights: 'pretrained', method, ...chosen, epochs, pretrainedOn, checkpoint: path },
   };
 }
 
@@ -121,13 +111,6 @@ function checkpointFile(checkpoint: string): string {
     remedy: 'name a checkpoint, or the folder that was given to pretrain as --out',
   });
   throw withOlder(none, checkpoint);
-}
-
-/** Reads a file's tensors; a checkpoint of this program must have its checksum. */
-async function readChecked(path: string, wanted: Wanted): Promise<TensorFile> {
-  const file = await readSafetensors(path, wanted);
-  requireChecksum(path, file);
-  return file;
 }
 
 /** An error about a run's newest checkpoint, with the one before it as the remedy where there is one. */
@@ -148,38 +131,34 @@ function readModel(path: string, text: string | undefined): z.infer<typeof model
   });
 }
 
-function readTensors(path: string, file: TensorFile, prefix: string, size: EncoderShape): EncoderTensors {
+function readTensors(path: string, file: TensorFile, prefix: string, size: EncoderFile['size']): EncoderTensors {
   if (file.tensors.size === 0) throw otherArchitecture(path, `there is no tensor whose name starts with ${prefix}`);
   const { depth } = size.encoder;
   // Before anything is made for each block that is claimed.
   if (depth > file.tensors.size) throw otherArchitecture(path, `${file.tensors.size} tensors make no ${depth} blocks`);
   const shapes = encoderShapes(size);
   const entries = Object.entries(shapes).map(([name, shape]) => {
-    const stored: StoredTensor | undefined = file.tensors.get(prefix + name);
+    const stored = file.tensors.get(prefix + name);
     if (stored?.data instanceof Float32Array && stored.shape.join() === shape.join()) {
       return [name, { shape, data: stored.data }] as const;
     }
-    throw otherArchitecture(path, `the tensor ${prefix}${name} is ${describeTensor(stored)} instead of [${shape}]`);
+    const other = stored?.data instanceof Float32Array ? `[${stored.shape}]` : 'not of 32-bit floating-point numbers';
+    throw otherArchitecture(
+      path,
+      `the tensor ${prefix}${name} is ${stored ? other : 'not there'} instead of [${shape}]`,
+    );
   });
-  checkPositions(path, file.tensors.get(prefix + POSITIONS), size);
+  // Positions are computed; where the reference code has stored its own, they must be the same.
+  const positions = file.tensors.get(prefix + POSITIONS)?.data;
+  const fixed = positions && sincosTable(gridSize(size), size.encoder.dim);
+  const isSame = fixed?.every((x, i) => Math.abs(x - Number(positions?.[i])) < 1e-4) ?? true;
+  if (!isSame || positions?.length !== fixed?.length) {
+    throw otherArchitecture(path, 'its positions are not the fixed sine-cosine ones of its image size');
+  }
   const known = new Set([...Object.keys(shapes), POSITIONS]);
   const extra = [...file.tensors.keys()].find((name) => !known.has(name.slice(prefix.length)));
   if (extra === undefined) return new Map(entries);
   throw otherArchitecture(path, `there is no place for the tensor ${extra}`);
-}
-
-/** Positions are computed; where the reference code has stored its own, they must be the same. */
-function checkPositions(path: string, stored: StoredTensor | undefined, size: EncoderShape): void {
-  if (!stored) return;
-  const table = sincosTable(gridSize(size), size.encoder.dim);
-  const same =
-    stored.data.length === table.length && table.every((x, i) => Math.abs(x - Number(stored.data[i])) < 1e-4);
-  if (!same) throw otherArchitecture(path, 'its positions are not the fixed sine-cosine ones of its image size');
-}
-
-function describeTensor(stored: StoredTensor | undefined): string {
-  if (!stored) return 'not there';
-  return stored.data instanceof Float32Array ? `[${stored.shape}]` : 'not of 32-bit floating-point numbers';
 }
 
 function otherArchitecture(path: string, difference: string): UserError {

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { UserError } from '../base/errors.js';
+import { mapValues } from '../base/map-values.js';
 import { RandomStream } from '../base/random.js';
-import { type Tensor, tf } from '../engine/tf.js';
+import { tf } from '../engine/tf.js';
 import { type Backbone, createVit } from '../nn/backbone.js';
 import { initialValue } from '../nn/init.js';
 import { encoderShapes, type Parameters } from '../nn/parameters.js';
-import { ARCHITECTURES, type VitSize } from '../nn/sizes.js';
-import { type EncoderShape, type EncoderTensors, readEncoder } from './network-file.js';
+import { ARCHITECTURE_NAMES, ARCHITECTURES, type VitSize } from '../nn/sizes.js';
+import { type EncoderFile, type EncoderTensors, type NetworkFacts, readEncoder } from './network-file.js';
 
 /** A frozen encoder that turns images into features. */
 export interface FeatureNetwork {
@@ -23,32 +24,14 @@ export interface FeatureNetwork {
   dispose(): void;
 }
 
-/** Where a network's weights come from. */
-export interface NetworkFacts {
-  readonly weights: 'pretrained' | 'random';
-  /** The title of the method that trained it; null for random weights. */
-  readonly method: string | null;
-  /** The name of the encoder in its checkpoint: 'target'; null for random weights. */
-  readonly encoder: string | null;
-  /** Whether that is the one by which the method is judged. */
-  readonly isUsualEncoder: boolean;
-  /** Of pretraining; null where it is not known. */
-  readonly epochs: number | null;
-  /** What it was pretrained on, for people; null for random weights, or where it is not known. */
-  readonly pretrainedOn: string | null;
-  readonly checkpoint: string | null;
-  /** SHA-256 of the encoder's tensors: names, shapes and bytes. */
-  readonly fingerprint: string;
-}
-
-/** As the paper writes them. */
-const SHORT_NAMES: Record<keyof typeof ARCHITECTURES, string> = {
-  'vit-tiny': 'ViT-Ti',
-  'vit-small': 'ViT-S',
-  'vit-base': 'ViT-B',
-  'vit-large': 'ViT-L',
-  'vit-huge': 'ViT-H',
-  'vit-giant': 'ViT-G',
+/** How the paper calls them: 'ViT-S'. */
+const LETTERS = {
+  'vit-tiny': 'Ti',
+  'vit-small': 'S',
+  'vit-base': 'B',
+  'vit-large': 'L',
+  'vit-huge': 'H',
+  'vit-giant': 'G',
 };
 
 /**
@@ -59,8 +42,7 @@ const SHORT_NAMES: Record<keyof typeof ARCHITECTURES, string> = {
  * @throws UserError if it is missing, damaged, no checkpoint, or its tensors are of another model than it says
  */
 export async function loadNetwork(checkpoint: string, encoder: string | null = null): Promise<FeatureNetwork> {
-  const { path, size, tensors, isUsual, ...facts } = await readEncoder(checkpoint, encoder);
-  return networkOf(tensors, size, { ...facts, weights: 'pretrained', isUsualEncoder: isUsual, checkpoint: path });
+  return networkOf(await readEncoder(checkpoint, encoder));
 }
 
 /** A network of the same sizes with fresh weights. */
@@ -71,8 +53,8 @@ export function randomNetwork(like: FeatureNetwork, seed: number): FeatureNetwor
   const fresh = (name: string, shape: readonly number[]) => ({ shape, data: initialValue(name, shape, stream) });
   const tensors = new Map(Object.entries(encoderShapes(size)).map(([name, shape]) => [name, fresh(name, shape)]));
   const unknown = { method: null, encoder: null, epochs: null, pretrainedOn: null, checkpoint: null };
-  const network = networkOf(tensors, size, { ...unknown, weights: 'random', isUsualEncoder: true });
-  return { ...network, imageSize: like.imageSize };
+  const facts = { ...unknown, weights: 'random', isUsualEncoder: true } as const;
+  return { ...networkOf({ size, tensors, facts }), imageSize: like.imageSize };
 }
 
 /**
@@ -95,13 +77,9 @@ export function networkBackbone(network: FeatureNetwork): Backbone {
   return createVit({ ...network, encoder: network.size });
 }
 
-function networkOf(
-  tensors: EncoderTensors,
-  { encoder: size, patchSize, imageSize }: EncoderShape,
-  facts: Omit<NetworkFacts, 'fingerprint'>,
-): FeatureNetwork {
-  const entries = [...tensors].map(([name, { shape, data }]): [string, Tensor] => [name, tf.tensor(data, [...shape])]);
-  const encoder: Parameters = Object.fromEntries(entries);
+function networkOf({ size: shape, tensors, facts }: EncoderFile): FeatureNetwork {
+  const { encoder: size, patchSize, imageSize } = shape;
+  const encoder: Parameters = mapValues(Object.fromEntries(tensors), ({ shape, data }) => tf.tensor(data, [...shape]));
   return {
     encoder,
     size,
@@ -115,12 +93,9 @@ function networkOf(
 }
 
 function architectureName(size: VitSize, patchSize: number): string {
-  const found = Object.entries(ARCHITECTURES).find(
-    ([, { dim, depth, heads, mlpRatio }]) =>
-      dim === size.dim && depth === size.depth && heads === size.heads && mlpRatio === size.mlpRatio,
-  );
-  const name = found ? SHORT_NAMES[found[0] as keyof typeof ARCHITECTURES] : `ViT ${size.dim}x${size.depth}`;
-  return `${name}/${patchSize}`;
+  const numbers = ({ dim, depth, heads, mlpRatio }: VitSize) => [dim, depth, heads, mlpRatio].join();
+  const known = ARCHITECTURE_NAMES.find((name) => numbers(ARCHITECTURES[name]) === numbers(size));
+  return `ViT${known ? `-${LETTERS[known]}` : ` ${size.dim}x${size.depth}`}/${patchSize}`;
 }
 
 function fingerprintOf(tensors: EncoderTensors): string {

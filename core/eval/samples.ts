@@ -24,14 +24,21 @@ export interface Samples {
 export interface Inputs {
   readonly samples: Samples;
   readonly features: FeatureKind;
-  readonly standardiser: Standardiser | null;
+  /** (x - mean) * scale, each [K]; scale is 1 / standard deviation, and 0 for features that do not vary. */
+  readonly standardiser?: { mean: Float64Array; scale: Float64Array } | undefined;
+  /** Which samples, and in which order; default: all, in theirs. */
+  readonly numbers?: Uint32Array;
 }
 
-/** How features are standardised: (x - mean) * scale, each [K]. */
-export interface Standardiser {
-  readonly mean: Float64Array;
-  /** 1 / standard deviation; 0 for features that do not vary. */
-  readonly scale: Float64Array;
+/** Samples that are looked at together, n of them. */
+export interface Piece {
+  /** How many samples came before. */
+  readonly start: number;
+  /** Their inputs, [n, K]. */
+  readonly rows: Float32Array;
+  readonly shape: [number, number];
+  /** [n] */
+  readonly labels: Int32Array;
 }
 
 /** K */
@@ -39,8 +46,24 @@ export function inputWidth({ samples: { width, layers }, features }: Inputs): nu
   return features === 'last' ? width : layers * width;
 }
 
+/** How many samples are seen. */
+export function inputCount({ samples, numbers }: Inputs): number {
+  return numbers?.length ?? samples.rows;
+}
+
+/** What is seen in pieces of at most `size` samples. */
+export function* pieces(inputs: Inputs, size: number): Generator<Piece> {
+  const width = inputWidth(inputs);
+  const { numbers = range(inputs.samples.rows) } = inputs;
+  for (let start = 0; start < numbers.length; start += size) {
+    const piece = numbers.subarray(start, start + size);
+    const labels = labelsOf(inputs.samples, piece);
+    yield { start, rows: inputRows(inputs, piece), shape: [piece.length, width], labels };
+  }
+}
+
 /** The inputs of the samples of these numbers, [numbers, K]. */
-export function inputRows(inputs: Inputs, numbers: Uint32Array): Float32Array {
+function inputRows(inputs: Inputs, numbers: Uint32Array): Float32Array {
   const { samples, standardiser } = inputs;
   const width = inputWidth(inputs);
   const columns = samples.layers * samples.width;
@@ -62,14 +85,13 @@ export function inputRows(inputs: Inputs, numbers: Uint32Array): Float32Array {
 /** The features of a kind of all samples, [M, K]; not copied where they are all columns. */
 export function featureColumns(samples: Samples, features: FeatureKind): Float32Array {
   if (features === 'last-4' || samples.layers === 1) return samples.data;
-  return inputRows({ samples, features, standardiser: null }, range(0, samples.rows));
+  return inputRows({ samples, features }, range(samples.rows));
 }
 
 /** The features of samples standardised to mean 0 and variance 1. */
 export function standardise(samples: Samples, features: FeatureKind): Inputs {
-  const raw: Inputs = { samples, features, standardiser: null };
   const { rows, data } = samples;
-  const width = inputWidth(raw);
+  const width = inputWidth({ samples, features });
   const columns = samples.layers * samples.width;
   const mean = new Float64Array(width);
   const squares = new Float64Array(width);
@@ -89,30 +111,22 @@ export function standardise(samples: Samples, features: FeatureKind): Inputs {
     const std = Math.sqrt(sum / rows);
     return std > 1e-6 * Math.abs(mean[column] as number) ? 1 / std : 0;
   });
-  return { ...raw, standardiser: { mean, scale } };
+  return { samples, features, standardiser: { mean, scale } };
 }
 
 /** The samples of these numbers. */
 export function pickSamples(samples: Samples, numbers: Uint32Array): Samples {
-  const data = inputRows({ samples, features: 'last-4', standardiser: null }, numbers);
+  const data = inputRows({ samples, features: 'last-4' }, numbers);
   return { ...samples, rows: numbers.length, data, labels: labelsOf(samples, numbers) };
 }
 
-/** The classes of the samples of these numbers. */
-export function labelsOf({ labels }: Samples, numbers: Uint32Array): Int32Array {
+function labelsOf({ labels }: Samples, numbers: Uint32Array): Int32Array {
   return Int32Array.from(numbers, (number) => labels[number] as number);
 }
 
-/** The numbers from `start` up to `end`. */
-export function range(start: number, end: number): Uint32Array {
-  return Uint32Array.from({ length: end - start }, (_, at) => start + at);
-}
-
-/** Numbers in pieces of at most `size`, each with the place of its first one. */
-export function* piecesOf(numbers: Uint32Array, size: number): Generator<{ start: number; piece: Uint32Array }> {
-  for (let start = 0; start < numbers.length; start += size) {
-    yield { start, piece: numbers.subarray(start, start + size) };
-  }
+/** The numbers below `end`. */
+function range(end: number): Uint32Array {
+  return Uint32Array.from({ length: end }, (_, at) => at);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { scaleLinear, scaleLog } from 'd3-scale';
-import type { EvaluationResult } from '../eval/result.js';
+import type { EvaluationResult } from '../eval/results.js';
 import {
   axisBelow,
   axisLeft,

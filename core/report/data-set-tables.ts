@@ -1,4 +1,4 @@
-import type { EvaluationResult } from '../eval/result.js';
+import type { EvaluationResult } from '../eval/results.js';
 import { thousands } from './benchmarks.js';
 import {
   archName,

@@ -1,6 +1,6 @@
 import { scaleLinear } from 'd3-scale';
 import { UserError } from '../base/errors.js';
-import type { EvaluationResult } from '../eval/result.js';
+import type { EvaluationResult } from '../eval/results.js';
 import { benchmarkOf, thousands } from './benchmarks.js';
 import { axisBelow, type Box, segment, text, titleAt, whisker, widthOf } from './chart-parts.js';
 import { COLOURS } from './colours.js';

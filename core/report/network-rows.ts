@@ -1,5 +1,5 @@
-import type { EvaluationResult } from '../eval/result.js';
-import { networkKey, resultKey } from '../eval/results-file.js';
+import type { EvaluationResult } from '../eval/results.js';
+import { networkKey, resultKey } from '../eval/results.js';
 import { type Mark, printable, QUICK_NOTE, shown, TUNING_NOTE } from './result-table.js';
 
 /** The results of one network. */

@@ -1,6 +1,6 @@
 import type { ProbeProtocol } from '../contract/data-sets.js';
 import type { EvaluationTask } from '../eval/evaluate.js';
-import type { FineTuneProtocol } from '../eval/fine-tune-protocols.js';
+import type { FineTuneProtocol } from '../eval/fine-tune-settings.js';
 import { type FineTuneSettings, stepRate } from '../eval/fine-tune-settings.js';
 import { headChoices, type Selection } from '../eval/protocols.js';
 

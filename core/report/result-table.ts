@@ -1,4 +1,4 @@
-import type { Accuracy } from '../eval/result.js';
+import type { Accuracy } from '../eval/results.js';
 
 /** A table of results, ready to be written in any form. */
 export interface ResultTable {

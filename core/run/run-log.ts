@@ -5,7 +5,7 @@ import { writeFileAtomically } from '../base/atomic.js';
 import { explainSystemError } from '../base/errors.js';
 import { linesOf, tryJson } from '../base/text.js';
 import type { Monitor } from '../contract/monitors.js';
-import type { EvaluationResult } from '../eval/result.js';
+import type { EvaluationResult } from '../eval/results.js';
 import type { Method } from '../methods/method.js';
 import { type RunFolder, runFolder } from './run-folder.js';
 

@@ -12,7 +12,7 @@ import { resolveOptions } from '../../core/config/resolve.js';
 import { centreCrop } from '../../core/data/crop.js';
 import { startEngine } from '../../core/engine/start.js';
 import { readEncoder } from '../../core/eval/network-file.js';
-import { readResults } from '../../core/eval/results-file.js';
+import { readResults } from '../../core/eval/results.js';
 import { extractArchive } from '../../core/fetch/extract.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { type DataSet, PluginError } from '../../core/plugin.js';

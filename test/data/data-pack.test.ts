@@ -9,7 +9,7 @@ import { UserError } from '../../core/base/errors.js';
 import { openFolders } from '../../core/data/folder.js';
 import { openData } from '../../core/data/open.js';
 import { openTrainingShards } from '../../core/data/shards/open.js';
-import { openLabelled } from '../../core/eval/open-labelled.js';
+import { openLabelled } from '../../core/eval/labelled-data.js';
 import type { LabelledImages } from '../../core/plugin.js';
 import { DATA_SETS } from '../../plugins/index.js';
 import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';

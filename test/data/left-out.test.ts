@@ -11,7 +11,7 @@ import { openData } from '../../core/data/open.js';
 import { readPicture } from '../../core/data/read-picture.js';
 import { findShards } from '../../core/data/shards/find.js';
 import { openShards } from '../../core/data/shards/open.js';
-import { openLabelled } from '../../core/eval/open-labelled.js';
+import { openLabelled } from '../../core/eval/labelled-data.js';
 import { PluginError } from '../../core/plugin.js';
 import cifar100 from '../../plugins/cifar100/index.js';
 import folderPlugin from '../../plugins/folder/index.js';

@@ -14,7 +14,7 @@ import { resample } from '../../core/data/resample/resample.js';
 import { startEngine } from '../../core/engine/start.js';
 import { extractFeatures } from '../../core/eval/features.js';
 import { atImageSize, loadNetwork } from '../../core/eval/network.js';
-import { testView, trainView } from '../../core/eval/transform.js';
+import { testView, trainView } from '../../core/eval/views.js';
 import { ijepa, temporaryFolder } from '../helpers/command.js';
 import { ROOT } from '../helpers/paths.js';
 

@@ -8,7 +8,7 @@ import { describeDataSet } from '../../core/data/info.js';
 import { openData, openDataSet } from '../../core/data/open.js';
 import { findShards } from '../../core/data/shards/find.js';
 import { openTrainingShards } from '../../core/data/shards/open.js';
-import { openLabelled } from '../../core/eval/open-labelled.js';
+import { openLabelled } from '../../core/eval/labelled-data.js';
 import { bytesOfName, PluginError } from '../../core/plugin.js';
 import webdataset from '../../plugins/webdataset/index.js';
 import { makeTar } from '../helpers/archives.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import test from 'ava';
 import sharp from 'sharp';
-import type { EvaluationResult } from '../../core/eval/result.js';
+import type { EvaluationResult } from '../../core/eval/results.js';
 import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { FIXTURES } from '../helpers/paths.js';
 

@@ -8,12 +8,15 @@ import { startEngine } from '../../core/engine/start.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
 import { fineTune, fineTuneMicroBatchSize, testedEpochs } from '../../core/eval/fine-tune.js';
 import {
+  checkFineTuning,
   type FineTuneChanges,
+  type FineTuneSettings,
   fineTuneSettings,
+  learningRates,
   paperFineTuning,
   SMALL_FINE_TUNING,
-} from '../../core/eval/fine-tune-protocols.js';
-import { checkFineTuning, type FineTuneSettings, learningRates, stepRate } from '../../core/eval/fine-tune-settings.js';
+  stepRate,
+} from '../../core/eval/fine-tune-settings.js';
 import type { FeatureNetwork } from '../../core/eval/network.js';
 import { fineTuning, labelledGroup } from '../../core/methods/fine-tune/method.js';
 import type { Method, Networks } from '../../core/methods/method.js';

@@ -17,10 +17,10 @@ import {
   testLogits,
 } from '../../core/eval/head-group.js';
 import { type HeadTask, selectHead, trainHeads } from '../../core/eval/heads.js';
+import { ridgeHead, ridgeSolution, sumsOf } from '../../core/eval/linear.js';
 import { logisticRegression } from '../../core/eval/logistic.js';
 import { nearestNeighbours } from '../../core/eval/neighbours.js';
 import { type HeadChoice, headName, quickProtocol } from '../../core/eval/protocols.js';
-import { ridgeHead, ridgeSolution, sumsOf } from '../../core/eval/ridge.js';
 import type { Samples } from '../../core/eval/samples.js';
 import { larsStep } from '../../core/optim/lars.js';
 import type { HeadNorm, ProbeProtocol } from '../../core/plugin.js';
@@ -343,9 +343,9 @@ testOnEngines(test, engines, 'ridge regression solves the normal equations', asy
   const [rows, width, classes] = [150, 6, 4];
   const samples = clouds(rows, 0.8, 1);
   const last = (row: number) => [...samples.data.subarray((2 * row + 1) * width, (2 * row + 2) * width)];
-  const inputs = { samples, features: 'last', standardiser: null } as const;
+  const inputs = { samples, features: 'last' } as const;
   const all = Uint32Array.from({ length: rows }, (_, at) => at);
-  const solution = ridgeSolution(await sumsOf(engine, inputs, all, classes), 0.05);
+  const solution = ridgeSolution(await sumsOf(engine, inputs, classes), 0.05);
   const x = new Matrix(all.length, width);
   const y = new Matrix(all.length, classes);
   for (const row of all) {

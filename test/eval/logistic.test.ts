@@ -4,10 +4,10 @@ import test from 'ava';
 import { RandomStream } from '../../core/base/random.js';
 import { tf } from '../../core/engine/tf.js';
 import { percentWithin } from '../../core/eval/accuracy.js';
-import { minimise } from '../../core/eval/lbfgs.js';
 import { linearRanks } from '../../core/eval/linear.js';
 import { logisticRegression, prepareFits } from '../../core/eval/logistic.js';
-import { range, type Samples, standardise } from '../../core/eval/samples.js';
+import { type Samples, standardise } from '../../core/eval/samples.js';
+import { minimise } from '../../core/eval/solvers.js';
 import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
 import { ROOT } from '../helpers/paths.js';
 
@@ -41,7 +41,7 @@ testOnEngines(
     const inputs = standardise(TRAIN, 'last');
     const fits = prepareFits(engine, classes);
     const cs = cases.map(({ c }) => c);
-    for await (const { weight, bias, choice, loss } of fits(inputs, range(0, TRAIN.rows), cs)) {
+    for await (const { weight, bias, choice, loss } of fits(inputs, cs)) {
       const { c } = choice;
       const expected = cases.find((one) => one.c === c);
       if (!expected) return t.fail();
@@ -58,7 +58,7 @@ testOnEngines(
         ) < 2e-3,
         `C ${c}`,
       );
-      const ranks = await linearRanks(engine, { weight, bias }, { ...inputs, samples: TEST }, range(0, TEST.rows));
+      const ranks = await linearRanks(engine, { weight, bias }, { ...inputs, samples: TEST });
       t.true(Math.abs(percentWithin(ranks, 1) - expected.top1) < 1e-9);
     }
     t.is(tf.memory().numTensors, before);

@@ -2,7 +2,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { UserError } from '../../core/base/errors.js';
-import { addResults, mergeResults, readResults, writeResults } from '../../core/eval/results-file.js';
+import { addResults, mergeResults, readResults, writeResults } from '../../core/eval/results.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { evaluationResult } from '../helpers/evaluation.js';
 

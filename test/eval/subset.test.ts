@@ -4,7 +4,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { UserError } from '../../core/base/errors.js';
 import { percentWithin, ranksOf } from '../../core/eval/accuracy.js';
-import { subsetByFile, subsetByFraction } from '../../core/eval/subset.js';
+import { subsetByFile, subsetByFraction } from '../../core/eval/labelled-data.js';
 import type { LabelledImages } from '../../core/plugin.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { labelledImages } from '../helpers/labelled.js';

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import sharp from 'sharp';
 import { RandomStream } from '../../core/base/random.js';
 import { flip } from '../../core/data/augment/geometry.js';
-import { centreBox, testView, trainView, type ViewSettings } from '../../core/eval/transform.js';
+import { centreBox, testView, trainView, type ViewSettings } from '../../core/eval/views.js';
 
 const CROP: ViewSettings = { imageSize: 28, transform: 'crop', pixelLimit: 1e6 };
 const SQUASH: ViewSettings = { ...CROP, transform: 'squash' };

@@ -5,7 +5,7 @@ import { writeFileAtomically } from '../../core/base/atomic.js';
 import { UserError } from '../../core/base/errors.js';
 import type { FileLock } from '../../core/base/lock.js';
 import { openFeatureCache } from '../../core/eval/features-cache.js';
-import { addResults } from '../../core/eval/results-file.js';
+import { addResults } from '../../core/eval/results.js';
 import { createRunFolder, runLock } from '../../core/run/run-folder.js';
 import { evaluationResult } from '../helpers/evaluation.js';
 

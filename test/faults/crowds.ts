@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RandomStream } from '../../core/base/random.js';
-import { readResults } from '../../core/eval/results-file.js';
+import { readResults } from '../../core/eval/results.js';
 import { type Ended, ijepa, SMALLEST } from '../helpers/command.js';
 import { ROOT } from '../helpers/paths.js';
 import { COLUMNS, type CrowdAnswer, type CrowdTask, sharedFeatures } from './crowd-member.js';

@@ -1,4 +1,4 @@
-import type { Accuracies, EvaluationResult } from '../../core/eval/result.js';
+import type { Accuracies, EvaluationResult } from '../../core/eval/results.js';
 
 /** Made-up accuracies around a top-1 value. */
 export function accuracies(top1: number): Accuracies {

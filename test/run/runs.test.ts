@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { UserError } from '../../core/base/errors.js';
 import { thisProcess } from '../../core/base/lock.js';
-import { writeResults } from '../../core/eval/results-file.js';
+import { writeResults } from '../../core/eval/results.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { findResults } from '../../core/run/results-search.js';
 import { findRuns } from '../../core/run/runs.js';

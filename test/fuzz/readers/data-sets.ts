@@ -4,7 +4,7 @@ import { cp } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import fc from 'fast-check';
 import { openFolders } from '../../../core/data/folder.js';
-import { subsetByFile } from '../../../core/eval/subset.js';
+import { subsetByFile } from '../../../core/eval/labelled-data.js';
 import { type LabelledImages, type Plugin, PluginError } from '../../../core/plugin.js';
 import clevr from '../../../plugins/clevr/index.js';
 import { indicesOfList } from '../../../plugins/imagenet/index.js';

@@ -9,7 +9,7 @@ import { schemaOf } from '../../../core/config/schema.js';
 import { cropSettings } from '../../../core/data/crop.js';
 import { isStillThere, readDownloadRecord } from '../../../core/data/download.js';
 import { SkippedImages } from '../../../core/data/skipped.js';
-import { mergeResults, readResults, writeResults } from '../../../core/eval/results-file.js';
+import { mergeResults, readResults, writeResults } from '../../../core/eval/results.js';
 import { type RemoteFile, readPart } from '../../../core/fetch/download.js';
 import { checkMethodOptions } from '../../../core/methods/create.js';
 import { METHODS } from '../../../core/methods/registry.js';

@@ -1,8 +1,12 @@
+import { hash } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { posix } from 'node:path';
 import { UserError, unknownName } from '../base/errors.js';
-import { systemPath } from '../base/file-names.js';
-
+import { shownName, systemPath } from '../base/file-names.js';
+import { RandomStream } from '../base/random.js';
 import type { DataSet, ImageCollection, LabelledData, LabelledImages, ProbeProtocol } from '../contract/data-sets.js';
+import { classMembers } from '../data/info.js';
+import { readLines } from '../data/listing/name-list.js';
 import { findDataSet, openData, openDataSet, splitName } from '../data/open.js';
 import { areShards } from '../data/shards/find.js';
 
@@ -107,4 +111,95 @@ export function withoutLabels(images: ImageCollection): LabelledImages {
 function namesOfLabelled(dataSets: readonly DataSet[]): string {
   const names = dataSets.filter(({ openLabelled }) => openLabelled).map(({ name }) => name);
   return `a labelled data set, out of ${names.join(', ')}`;
+}
+
+/** Names shown in messages. */
+const MAX_SHOWN = 3;
+
+/**
+ * The images that a list names, in their own order. The list is a text file with one name a line, such as
+ * n01440764_10029.JPEG; empty lines and those that start with # are passed over. Folders and extensions do not count,
+ * because the same image may lie in a folder as .JPEG and in an archive as .jpg.
+ * @throws UserError if the list cannot be read or is empty, or names images that are not there or not unique
+ */
+export async function subsetByFile(images: LabelledImages, listFile: string): Promise<LabelledImages> {
+  const names = (await readLines(listFile)).map(shownName);
+  if (names.length === 0) {
+    throw new UserError(`${listFile} names no image`, { expected: 'one image name a line: n01440764_10029.JPEG' });
+  }
+  const stem = (name: string) => parsePath(name).name;
+  const places = new Map(names.map((name): [string, number[]] => [stem(name), []]));
+  for (let index = 0; index < images.length; index++) places.get(stem(images.item(index).name))?.push(index);
+  const placesOf = (name: string) => places.get(stem(name)) ?? [];
+  const missing = names.filter((name) => placesOf(name).length === 0);
+  if (missing.length > 0) {
+    const example = images.length > 0 ? parsePath(images.item(0).name).base : 'n01440764_10029.JPEG';
+    throw new UserError(
+      `${missing.length} of the ${names.length} images in ${listFile} are not in ${images.description}: ${first(missing)}`,
+      {
+        expected: `names of its images, such as ${example}`,
+        remedy: 'check that list and images belong to the same data set, and that no image is missing',
+      },
+    );
+  }
+  const doubtful = names.filter((name) => placesOf(name).length > 1);
+  if (doubtful.length > 0) {
+    throw new UserError(
+      `${doubtful.length} names in ${listFile} stand for several images of ${images.description}: ${first(doubtful)}`,
+      { expected: 'names that only one image has', remedy: 'rename the images, or draw a part of them by its size' },
+    );
+  }
+  return pick(images, [...places.values()].flat(), listFile);
+}
+
+/**
+ * A part of the images, drawn class by class: round(fraction n) of a class with n images, and at least one. They keep
+ * their order. A smaller part with the same seed lies within a larger one.
+ * @param classes number of classes
+ * @param fraction above 0, up to 1
+ * @throws UserError if the fraction is outside its range
+ */
+export function subsetByFraction(
+  images: LabelledImages,
+  classes: number,
+  fraction: number,
+  seed: number,
+): LabelledImages {
+  if (!(fraction > 0 && fraction <= 1)) {
+    throw new UserError(`a part of ${fraction} of the labels makes no sense`, {
+      expected: 'a number above 0, up to 1: 0.01 is 1%',
+    });
+  }
+  const chosen = classMembers(images, classes).flatMap((members, label) => {
+    const count = Math.min(members.length, Math.max(1, Math.round(fraction * members.length)));
+    const order = new RandomStream(seed, 'subset', label).permutation(members.length);
+    return Array.from(order.subarray(0, count), (at) => members[at] as number);
+  });
+  return pick(images, chosen, `${Number((100 * fraction).toPrecision(6))}% of each class, seed ${seed}`);
+}
+
+/** The images with these numbers, in their own order. */
+function pick(images: LabelledImages, numbers: readonly number[], how: string): LabelledImages {
+  const chosen = numbers.toSorted((a, b) => a - b);
+  const place = (index: number): number => {
+    const found = chosen[index];
+    if (found === undefined) throw new Error(`there is no image ${index} of ${chosen.length}`);
+    return found;
+  };
+  return {
+    description: `${chosen.length} of ${images.length} images of ${images.description} (${how})`,
+    length: chosen.length,
+    fingerprint: hash('sha256', `${images.fingerprint}\n${chosen.join()}`),
+    item: (index) => images.item(place(index)),
+    classOf: (index) => images.classOf(place(index)),
+  };
+}
+
+/** 'train/n01440764/n01440764_10029.JPEG' -> base 'n01440764_10029.JPEG', name 'n01440764_10029' */
+function parsePath(name: string): { base: string; name: string } {
+  return posix.parse(name.replaceAll('\\', '/'));
+}
+
+function first(names: readonly string[]): string {
+  return names.slice(0, MAX_SHOWN).join(', ') + (names.length > MAX_SHOWN ? ', ...' : '');
 }
