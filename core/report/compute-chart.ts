@@ -1,9 +1,11 @@
 import { scaleLinear, scaleLog } from 'd3-scale';
 import type { EvaluationResult } from '../eval/result.js';
+import { archName, groupBy, isPapers, methodName } from './network-rows.js';
 import {
   axisBelow,
   axisLeft,
   type Box,
+  COLOURS,
   dot,
   line,
   type Point,
@@ -13,9 +15,7 @@ import {
   titleAt,
   whisker,
   widthOf,
-} from './chart-parts.js';
-import { COLOURS } from './colours.js';
-import { archName, groupBy, isPapers, methodName } from './network-rows.js';
+} from './picture.js';
 import { MARK_WORDS } from './result-table.js';
 
 type Compute = NonNullable<EvaluationResult['compute']>;
@@ -108,7 +108,7 @@ function drawSeries(series: readonly Series[], place: (result: Measured) => Poin
     return [
       ...random.map(({ best }) => {
         const y = up(best.top1.value);
-        return segment(box.left, y, box.left + box.width, y, { colour, width: 1.2, dash: '4 3' });
+        return segment([box.left, y], [box.left + box.width, y], { colour, width: 1.2, dash: '4 3' });
       }),
       ...[...families.values()].map((family) =>
         line(

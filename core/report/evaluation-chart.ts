@@ -2,11 +2,20 @@ import { scaleLinear } from 'd3-scale';
 import { UserError } from '../base/errors.js';
 import type { EvaluationResult } from '../eval/result.js';
 import { benchmarkOf, thousands } from './benchmarks.js';
-import { axisBelow, type Box, segment, text, titleAt, whisker, widthOf } from './chart-parts.js';
-import { COLOURS } from './colours.js';
 import { computePanels } from './compute-chart.js';
 import { archName, groupBy, isPapers, methodName, networkRows } from './network-rows.js';
-import { drawing, writePicture } from './picture.js';
+import {
+  axisBelow,
+  type Box,
+  COLOURS,
+  drawing,
+  segment,
+  text,
+  titleAt,
+  whisker,
+  widthOf,
+  writePicture,
+} from './picture.js';
 import { MARK_WORDS, printable, shown } from './result-table.js';
 
 const WIDTH = 1240;
@@ -65,7 +74,7 @@ function barPanel(task: string, results: readonly EvaluationResult[], top: numbe
     titleAt(24, top + 14, task),
     axisBelow(box, { scale, ticks: scale.ticks(5), format: (value) => `${value}%` }),
     ...results.map((result, at) => bar(result, scale, box.top + (at + 0.5) * rowHeight)),
-    segment(chance, box.top, chance, box.top + box.height, { ...vermilion, width: 1.4, dash: '4 3' }),
+    segment([chance, box.top], [chance, box.top + box.height], { ...vermilion, width: 1.4, dash: '4 3' }),
     text([chance, box.top - 8], 'chance', { ...vermilion, size: 11, anchor: 'middle' }),
     ...(results.some(({ logistic }) => logistic !== null)
       ? [

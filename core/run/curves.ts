@@ -4,15 +4,16 @@ import {
   axisBelow,
   axisLeft,
   type Box,
+  COLOURS,
   dot,
+  drawing,
   line,
   type Point,
   text,
   titleAt,
   widthOf,
-} from '../report/chart-parts.js';
-import { COLOURS } from '../report/colours.js';
-import { drawing, writePicture } from '../report/picture.js';
+  writePicture,
+} from '../report/picture.js';
 import type { RunFolder } from './run-folder.js';
 import { type LogRow, readRunLog } from './run-log.js';
 
