@@ -7,8 +7,7 @@ import { type DownloadSummary, downloadDataSet } from '../core/data/download.js'
 import { classExamples, imageExamples } from '../core/data/examples.js';
 import { type DataInfo, describeDataSet } from '../core/data/info.js';
 import type { DataSet } from '../core/plugin.js';
-import { writeContactSheet } from '../core/report/contact-sheet.js';
-import { dataInfoLines } from '../core/report/data-info.js';
+import { dataInfoLines, writeContactSheet } from '../core/report/data-info.js';
 import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
 import type { DownloadOptions, InfoOptions } from './options/data.js';
 

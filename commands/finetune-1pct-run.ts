@@ -7,7 +7,7 @@ import type { FeatureNetwork } from '../core/eval/network.js';
 import { openLabelled, requireTwoClasses } from '../core/eval/open-labelled.js';
 import type { EvaluationResult } from '../core/eval/result.js';
 import { subsetByFile, subsetByFraction } from '../core/eval/subset.js';
-import { fineTuningText } from '../core/report/protocol-text.js';
+import { fineTuningText } from '../core/report/evaluation-text.js';
 import { type Judged, type Refine, runEvaluations } from './evaluation-run.js';
 import type { FinetuneOptions } from './options/evaluation.js';
 import { configuredDataSets } from './plugins.js';

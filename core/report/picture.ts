@@ -183,6 +183,28 @@ export function axisLeft({ left, top, width, height }: Box, { scale, ticks, form
   ].join('\n');
 }
 
+/** Names of points, beside, above or below them where there is room; left out where there is none. */
+export function namesOf(points: readonly { words: string; at: Point }[], { left, width }: Box): string[] {
+  const taken = points.map(({ at: [x, y] }): Box => ({ left: x - 5, top: y - 5, width: 10, height: 10 }));
+  return points.flatMap(({ words, at: [x, y] }) => {
+    const size = { width: widthOf(words), height: 13 };
+    const toRight = { left: x + 12, top: y - 6.5, ...size };
+    const toLeft = { left: x - 12 - size.width, top: y - 6.5, ...size };
+    const [above, below] = [-20, 7].map((up) => ({ left: x - size.width / 2, top: y + up, ...size })) as [Box, Box];
+    const sides = x < left + width / 2 ? [toRight, toLeft] : [toLeft, toRight];
+    const place = [...sides, above, below].find(
+      (box) => box.left >= left && box.left + box.width <= left + width && !taken.some((other) => overlap(other, box)),
+    );
+    if (!place) return [];
+    taken.push(place);
+    return [text([place.left + size.width / 2, place.top + 6.5], words, { anchor: 'middle' })];
+  });
+}
+
+function overlap(a: Box, b: Box): boolean {
+  return a.left < b.left + b.width && b.left < a.left + a.width && a.top < b.top + b.height && b.top < a.top + a.height;
+}
+
 function short(value: number): string {
   return String(Number(value.toFixed(2)));
 }
