@@ -3,12 +3,14 @@ import { UserError } from '../core/base/errors.js';
 import { findMethod } from '../core/config/choose-method.js';
 import { flagOf, formatValue, type Option } from '../core/config/option.js';
 import { resolveOptions } from '../core/config/resolve.js';
+import { type LoaderMeasurement, measureLoader } from '../core/data/measure.js';
+import { openData } from '../core/data/open.js';
 import { startEngine } from '../core/engine/start.js';
 import { createMethod } from '../core/methods/create.js';
 import { selectPlugins } from '../core/plugins/selected.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
-import { BENCH_OPTIONS, type BenchOptions } from './options/runs.js';
-import { configuredPlugins, methodsOf } from './plugins.js';
+import { BENCH_OPTIONS, type BenchOptions } from './options/others.js';
+import { configuredDataSets, configuredPlugins, methodsOf } from './plugins.js';
 import type { ResolvedRun } from './run-sources.js';
 
 /** Times the engines, each in a process of its own, so that none inherits another one's memory. */
@@ -83,5 +85,24 @@ function describe(result: BenchmarkResult, { method, options }: ResolvedRun): st
     `  first step  ${result.firstStepSeconds} s, with everything that is compiled once\n` +
     `  memory      ${result.peakMemoryMiB} MiB at its peak\n` +
     `  speed       ${result.gflops} GFLOPS`
+  );
+}
+
+/** Times loading images, without a model. */
+export async function benchData({ data, threads, json, ...size }: BenchOptions): Promise<void> {
+  const images = await openData(data, await configuredDataSets());
+  for (const note of images.notes ?? []) process.stderr.write(`note  ${note}\n`);
+  const result = await measureLoader(images, size, threads);
+  process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${describeLoading(result, images.description)}\n`);
+}
+
+function describeLoading(result: LoaderMeasurement, description: string): string {
+  const { threads, images, imageSize, batchSize, batches, unreadableImages } = result;
+  return (
+    `${batches} batches of ${batchSize} random crops of ${imageSize} px; ${images} images: ${description}; threads: ${threads}\n` +
+    `  speed   ${result.imagesPerSecond} images/s (median of the batches: ${result.medianImagesPerSecond})\n` +
+    `  work    ${(result.cpuSecondsPerImage * 1000).toFixed(2)} ms of processor time an image\n` +
+    `  memory  ${result.peakMemoryMiB} MiB at its peak` +
+    (unreadableImages > 0 ? `\n  skipped ${unreadableImages} images that cannot be read` : '')
   );
 }

@@ -27,8 +27,8 @@ import { tableCsv, tableLatex, tableMarkdown, tableText } from '../core/report/t
 import { evaluationTables } from '../core/report/tables.js';
 import { runCompute } from '../core/run/compute.js';
 import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
-import { extractionSettings } from './extraction.js';
 import type { EvaluationOptions, Format } from './options/evaluation.js';
+import { extractionSettings } from './options/evaluation.js';
 
 /** Data on which networks are to be judged. */
 export interface Judged extends OpenedData {

@@ -6,8 +6,8 @@ import { type ExtractOptions, extractFeatures, type FeatureTable } from '../core
 import { checkFeaturesFile, writeFeatures } from '../core/eval/features-file.js';
 import { atImageSize, type FeatureNetwork, loadNetwork } from '../core/eval/network.js';
 import { openSplit, type SplitImages } from '../core/eval/open-labelled.js';
-import { extractionSettings } from './extraction.js';
 import type { FeaturesOptions } from './options/evaluation.js';
+import { extractionSettings } from './options/evaluation.js';
 import { configuredDataSets } from './plugins.js';
 
 /** Computes features and writes them, saying what was done. */

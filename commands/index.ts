@@ -1,21 +1,21 @@
 import { type CommandDefinition, defineCommand, defineRunCommand } from './command.js';
-import { DOWNLOAD_OPTIONS, INFO_OPTIONS, PACK_OPTIONS } from './options/data.js';
 import { FEATURES_OPTIONS, FINETUNE_OPTIONS, PROBE_OPTIONS, TRANSFER_OPTIONS } from './options/evaluation.js';
-import {
-  ENGINE_INSTALL_OPTIONS,
-  ENGINE_REMOVE_OPTIONS,
-  JSON_ONLY,
-  PLUGIN_CHECK_OPTIONS,
-  RUNS_OPTIONS,
-  TABLES_OPTIONS,
-} from './options/others.js';
 import {
   BENCH_OPTIONS,
   CONFIG_OPTIONS,
+  DOWNLOAD_OPTIONS,
+  ENGINE_INSTALL_OPTIONS,
+  ENGINE_REMOVE_OPTIONS,
+  INFO_OPTIONS,
+  JSON_ONLY,
   MASK_PREVIEW_OPTIONS,
+  PACK_OPTIONS,
+  PLUGIN_CHECK_OPTIONS,
   PRETRAIN_OPTIONS,
+  RUNS_OPTIONS,
   requireOneMeasurement,
-} from './options/runs.js';
+  TABLES_OPTIONS,
+} from './options/others.js';
 
 /** Options of runs, beside those of masks, that decide what a preview of masks shows. */
 const PREVIEWED = ['method', 'imageSize', 'patchSize', 'batchSize', 'seed', 'cropScale', 'cropAspect', 'plugins'];
@@ -46,7 +46,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
       'Fine-tune the whole encoder on a small part of the labels, and train linear heads on the same images; the better ' +
       'of the two is what the paper reports, and both are shown.',
     options: FINETUNE_OPTIONS,
-    run: async (options) => (await import('./finetune-1pct-run.js')).runFinetune(options),
+    run: async (options) => (await import('./probe-run.js')).runFinetune(options),
   }),
   defineCommand({
     name: 'transfer-eval',
@@ -55,7 +55,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
       "Train linear heads on the frozen features of one or several encoders, on every data set of the paper's transfer " +
       'table that is found below a folder. Those that are not are listed with where to get them.',
     options: TRANSFER_OPTIONS,
-    run: async (options) => (await import('./transfer-eval-run.js')).runTransferEval(options),
+    run: async (options) => (await import('./probe-run.js')).runTransferEval(options),
   }),
   defineCommand({
     name: 'features',
@@ -118,7 +118,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
           'checksums, which pretrain takes as they are, from a folder or a server. Large images can be made smaller on the ' +
           'way. What was stopped goes on by the same command.',
         options: PACK_OPTIONS,
-        run: async (options) => (await import('./data-pack-run.js')).runDataPack(options, await dataSets()),
+        run: async (options) => (await import('./data-run.js')).runDataPack(options, await dataSets()),
       }),
     ],
   }),
@@ -129,7 +129,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
       'List the self-supervised methods that there are, those of the plugins that the configuration of this folder names ' +
       'too, with their presets. `ijepa pretrain --method NAME --help` tells the options of one.',
     options: JSON_ONLY,
-    run: async ({ json }) => (await import('./methods-run.js')).listMethods(json),
+    run: async ({ json }) => (await import('./config-run.js')).listMethods(json),
   }),
   defineRunCommand({
     name: 'mask-preview',
@@ -210,7 +210,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     run: async (options) => {
       requireOneMeasurement(options);
       return options.data.length > 0
-        ? (await import('./bench-data-run.js')).benchData(options)
+        ? (await import('./bench-run.js')).benchData(options)
         : (await import('./bench-run.js')).bench(options);
     },
   }),

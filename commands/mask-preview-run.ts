@@ -16,7 +16,7 @@ import { checkMethodOptions, createMethod } from '../core/methods/create.js';
 import type { ImageCollection } from '../core/plugin.js';
 import { selectPlugins } from '../core/plugins/selected.js';
 import { type PreviewPicture, writeMaskPreview } from '../core/report/mask-preview.js';
-import { MASK_PREVIEW_OPTIONS, type MaskPreviewOptions } from './options/runs.js';
+import { MASK_PREVIEW_OPTIONS, type MaskPreviewOptions } from './options/others.js';
 import { pluginsWith } from './plugins.js';
 import type { ResolvedRun } from './run-sources.js';
 

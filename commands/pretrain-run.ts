@@ -3,7 +3,7 @@ import { type Console, count, createConsole, formatDuration, quote } from '../co
 import { UserError } from '../core/base/errors.js';
 import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
 import { type PretrainSummary, pretrain } from '../core/run/pretrain.js';
-import type { PretrainOptions } from './options/runs.js';
+import type { PretrainOptions } from './options/others.js';
 import { methodsOf, pluginsWith } from './plugins.js';
 import type { ResolvedRun } from './run-sources.js';
 

@@ -1,10 +1,63 @@
+import { UserError } from '../../core/base/errors.js';
 import { choice, flag, grouped, integer, like, number, text, type ValuesOf, words } from '../../core/config/option.js';
 import { OPTIONS } from '../../core/config/schema.js';
+import type { ExtractionSettings } from '../../core/eval/evaluate.js';
 import { SELECTIONS } from '../../core/eval/protocols.js';
-import { CHECKPOINT, CHECKPOINTS, ENCODER_OPTIONS, EXTRACTION_OPTIONS, LABELLED_DATA } from './shared.js';
 
-export const FORMATS = ['csv', 'markdown', 'latex'] as const;
+const FORMATS = ['csv', 'markdown', 'latex'] as const;
 export type Format = (typeof FORMATS)[number];
+
+/* Options that runs have too are theirs, with another help or default where it must be. */
+
+const CHECKPOINT = text({
+  help: 'a checkpoint (.safetensors), or the folder of a run, whose newest one is taken',
+  what: 'path',
+  positional: true,
+  required: true,
+});
+const CHECKPOINTS = words({
+  help: 'checkpoints (.safetensors) or folders of runs, each a row of the table',
+  positional: true,
+  required: true,
+});
+const LABELLED_DATA = text({
+  what: 'data set',
+  help: 'a folder with {train,val}/CLASS below it, or a data set: NAME or NAME:DIR',
+  required: true,
+});
+
+/** Which features of an encoder are judged. */
+const ENCODER_OPTIONS = {
+  encoder: text({
+    what: 'name',
+    help: 'which encoder, by its name in the checkpoint',
+    automatic: 'the one by which its method is judged',
+  }),
+  imageSize: like(OPTIONS.imageSize, { help: 'side of the images', automatic: 'as in pretraining' }),
+};
+
+/** How features are computed. */
+const EXTRACTION_OPTIONS = grouped('Running', {
+  engine: OPTIONS.engine,
+  device: OPTIONS.device,
+  threads: OPTIONS.threads,
+  batchSize: { ...OPTIONS.batchSize, min: 1, default: 16, help: 'images whose features are computed at once' },
+  cache: text({
+    optional: true,
+    what: 'folder',
+    help: 'keep features there: an interrupted call goes on, a repeated one computes nothing',
+  }),
+  cacheLimit: like(OPTIONS.aheadMegabytes, {
+    help: 'what that folder may take; the rest is computed each time',
+    automatic: 'as much as there is room',
+  }),
+  maxUnreadable: {
+    ...OPTIONS.maxUnreadable,
+    default: 0,
+    help: 'part of the images that may be unreadable; they are left out',
+  },
+  maxMegapixels: OPTIONS.maxMegapixels,
+});
 
 /** What all evaluations have. */
 const EVALUATION_OPTIONS = {
@@ -167,3 +220,22 @@ export type ProbeOptions = ValuesOf<typeof PROBE_OPTIONS>;
 export type TransferOptions = ValuesOf<typeof TRANSFER_OPTIONS>;
 export type FinetuneOptions = ValuesOf<typeof FINETUNE_OPTIONS>;
 export type FeaturesOptions = ValuesOf<typeof FEATURES_OPTIONS>;
+
+/**
+ * How features are computed.
+ * @param cache the folder in which they are kept; null for none
+ * @throws UserError where something limits a cache that there is not
+ */
+export function extractionSettings(
+  { batchSize, cacheLimit, maxUnreadable, maxMegapixels }: ValuesOf<typeof EXTRACTION_OPTIONS>,
+  cache: string | null,
+): ExtractionSettings {
+  if (cacheLimit !== null && cache === null) {
+    throw new UserError('--cache-limit limits nothing without a cache', {
+      expected: 'a folder for features beside it',
+      remedy: 'name one with --cache, or leave --cache-limit out',
+    });
+  }
+  const cacheBytes = cacheLimit !== null && { cacheBytes: cacheLimit * 1e6 };
+  return { batchSize, cache, ...cacheBytes, pixelLimit: Math.floor(maxMegapixels * 1e6), maxUnreadable };
+}

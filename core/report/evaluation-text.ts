@@ -39,9 +39,8 @@ export function protocolText({ protocol, protocolName, views, selection, seed }:
 
 /** Fine-tuning in full, for people. */
 export function fineTuningText(
-  protocol: FineTuneProtocol,
-  settings: FineTuneSettings,
-  { data, protocol: { transform } }: Pick<EvaluationTask, 'data' | 'protocol'>,
+  { protocol, settings }: { protocol: FineTuneProtocol; settings: FineTuneSettings },
+  { data, protocol: { transform } }: EvaluationTask,
 ): string[] {
   const { epochs, warmupEpochs, finalLearningRate, rateAt, batchSize, layerDecay, weightDecay } = settings;
   const { baseLearningRate, labelSmoothing, randAugment } = settings;
