@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { UserError } from '../core/base/errors.js';
 import { findMethod } from '../core/config/choose-method.js';
-import { flagOf, formatValue, type Option } from '../core/config/option.js';
+import { flagOf, formatValue } from '../core/config/option.js';
 import { resolveOptions } from '../core/config/resolve.js';
 import { type LoaderMeasurement, measureLoader } from '../core/data/measure.js';
 import { openData } from '../core/data/open.js';
@@ -9,7 +9,7 @@ import { startEngine } from '../core/engine/start.js';
 import { createMethod } from '../core/methods/create.js';
 import { selectPlugins } from '../core/plugins/selected.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
-import { BENCH_OPTIONS, type BenchOptions } from './options/others.js';
+import { type BenchOptions, givenOptions } from './options/others.js';
 import { configuredDataSets, configuredPlugins, methodsOf } from './plugins.js';
 import type { ResolvedRun } from './run-sources.js';
 
@@ -38,16 +38,10 @@ function optionsOf(
   { method, config, set, loss, regularizer, microBatchSize }: BenchOptions,
   methods: readonly ResolvedRun['method'][],
 ) {
-  const { options = {} } = findMethod(methods, method, '').benchmarks?.[config] ?? {};
-  const given = { method, ...(loss !== null && { loss }), ...(regularizer !== null && { regularizer }) };
-  const flags = {
-    ...BENCHMARKS[config],
-    ...options,
-    microBatchSize,
-    ...given,
-    ...Object.fromEntries(set.map(readSetting)),
-  };
-  return resolveOptions({ methods, flags });
+  const { options } = findMethod(methods, method, '').benchmarks?.[config] ?? {};
+  const named = { method, ...(loss !== null && { loss }), ...(regularizer !== null && { regularizer }) };
+  const own = { ...BENCHMARKS[config], ...options, microBatchSize, ...named };
+  return resolveOptions({ methods, flags: { ...own, ...Object.fromEntries(set.map(readSetting)) } });
 }
 
 /** 'name=value' */
@@ -60,11 +54,9 @@ function readSetting(word: string): [string, string] {
 }
 
 function inOwnProcess(asked: BenchOptions): BenchmarkResult[] {
-  const args = Object.entries<Option<unknown>>(BENCH_OPTIONS).flatMap(([name, option]) => {
-    const value = asked[name as keyof BenchOptions];
-    if (JSON.stringify(value) === JSON.stringify(option.default)) return [];
-    return option.kind === 'flag' ? [flagOf(name, option)] : [flagOf(name, option), formatValue(option, value)];
-  });
+  const args = givenOptions(asked).flatMap(([name, option]) =>
+    option.kind === 'flag' ? [flagOf(name, option)] : [flagOf(name, option), formatValue(option, asked[name])],
+  );
   const { status, stdout, stderr } = spawnSync(process.execPath, [process.argv[1] as string, 'bench', ...args], {
     encoding: 'utf8',
     maxBuffer: 1e8,

@@ -11,37 +11,25 @@ import {
 import { gathered, type ResolvedRun, type RunSources, resolveRun, runFlags, withNames } from './run-sources.js';
 
 /** A command as users see it, and what it does. */
-export interface CommandDefinition {
+export interface CommandDefinition<Table extends OptionTable = OptionTable> {
   readonly name: string;
   /** One line, for the list of commands. */
   readonly summary: string;
   readonly description?: string;
-  readonly options: OptionTable;
+  readonly options: Table;
   /** Which options of runs it has beside its own. */
   readonly hasRunOption?: (name: string, option: Option<unknown>) => boolean;
   readonly commands?: readonly CommandDefinition[];
-  /** Gives the exit code, where that is not 0. */
-  readonly run?: (options: never, resolved: never) => Promise<unknown>;
+  /**
+   * Gives the exit code, where that is not 0.
+   * @param options a checked value for each option
+   * @param resolved options of runs, for commands that have some: from flags, a preset and a configuration file
+   */
+  run?(options: ValuesOf<Table>, resolved: ResolvedRun): Promise<unknown>;
 }
 
-/** A command whose `run` gets a checked value for each of its options. */
-export function defineCommand<Table extends OptionTable>(
-  definition: Omit<CommandDefinition, 'hasRunOption'> & {
-    options: Table;
-    run?: (options: ValuesOf<Table>) => Promise<unknown>;
-  },
-): CommandDefinition {
-  return definition;
-}
-
-/** A command that has options of runs too, and gets them resolved: from its flags, a preset and a configuration file. */
-export function defineRunCommand<Table extends OptionTable>(
-  definition: CommandDefinition & {
-    options: Table;
-    hasRunOption: (name: string, option: Option<unknown>) => boolean;
-    run: (options: ValuesOf<Table>, resolved: ResolvedRun) => Promise<unknown>;
-  },
-): CommandDefinition {
+/** Keeps the types of a command's options while it is written. */
+export function defineCommand<Table extends OptionTable>(definition: CommandDefinition<Table>): CommandDefinition {
   return definition;
 }
 
@@ -67,14 +55,14 @@ export function createCommand(
   }
   for (const [name, option] of Object.entries(ofRun.hidden)) command.addOption(createFlag(name, option).hideHelp());
   for (const subcommand of commands) command.addCommand(createCommand(subcommand, sources, finish));
-  const run = definition.run as ((...args: readonly unknown[]) => Promise<unknown>) | undefined;
-  if (!run) return command;
+  if (!definition.run) return command;
   return command.action(async () => {
     const { validateFlags, withDefaults } = await import('../core/config/validate.js');
     const given = { ...command.optsWithGlobals(), ...givenArguments(command, shown) };
     const own = withDefaults(options, validateFlags(pick(given, options), options));
     const flags = pick(given, { ...ofRun.shown, ...ofRun.hidden });
-    const exitCode = await (hasRunOption ? run(own, await resolveRun(sources, own, flags)) : run(own));
+    const resolved = hasRunOption && (await resolveRun(sources, own, flags));
+    const exitCode = await definition.run?.(own, resolved as ResolvedRun);
     if (typeof exitCode === 'number') finish(exitCode);
   });
 }

@@ -83,22 +83,14 @@ export async function runDataDownload(
   const console = createConsole(json);
   const dataSet = requireDataSet(name, dataSets);
   const goOn = `npx ijepa data download ${name} ${quote(folder)}${mirror === null ? '' : ` --mirror ${quote(mirror)}`}`;
-  return stoppable(
-    async (signal) => {
-      const summary = await downloadDataSet({
-        dataSet,
-        folder,
-        mirror: mirror ?? undefined,
-        keepArchives,
-        console,
-        signal,
-      });
-      tell(console.line, dataSet, summary);
-      if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
-      return 0;
-    },
-    () => console.line(`stopped; what has arrived is kept, go on with: ${goOn}`),
-  );
+  const onStop = () => console.line(`stopped; what has arrived is kept, go on with: ${goOn}`);
+  const from = { mirror: mirror ?? undefined, keepArchives };
+  return stoppable(async (signal) => {
+    const summary = await downloadDataSet({ dataSet, folder, ...from, console, signal });
+    tell(console.line, dataSet, summary);
+    if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+    return 0;
+  }, onStop);
 }
 
 function tell(line: (text: string) => void, dataSet: DataSet, { folder, files, argument }: DownloadSummary): void {
@@ -114,23 +106,14 @@ function tell(line: (text: string) => void, dataSet: DataSet, { folder, files, a
 }
 
 async function drawSheet(path: string, { labelled, images }: OpenedDataSet, info: DataInfo): Promise<void> {
-  const rows = labelled
-    ? await classExamples(labelled, PIXEL_LIMIT)
-    : images
-      ? await imageExamples(images, PIXEL_LIMIT)
-      : [];
-  const total = info.splits.map(({ split, images: count }) =>
-    split === 'all' ? `${count} images` : `${count} ${split}`,
-  );
+  const ofImages = images ? await imageExamples(images, PIXEL_LIMIT) : [];
+  const rows = labelled ? await classExamples(labelled, PIXEL_LIMIT) : ofImages;
+  const total = info.splits.map(({ split, images: count }) => `${count} ${split === 'all' ? 'images' : split}`);
   const shown = info.classes === null || rows.length === info.classes ? '' : `, ${rows.length} of them shown`;
   const classes = info.classes === null ? '' : `${info.classes} classes${shown}; `;
   const examples = labelled ? '; examples from train' : '';
-  await writeContactSheet(
-    path,
-    `${info.name}: ${info.summary}`,
-    `${classes}images: ${total.join(', ')}${examples}`,
-    rows,
-  );
+  const subtitle = `${classes}images: ${total.join(', ')}${examples}`;
+  await writeContactSheet(path, `${info.name}: ${info.summary}`, subtitle, rows);
 }
 
 /** Packs images into shards, and gives the exit code. */

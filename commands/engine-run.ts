@@ -1,6 +1,6 @@
 import { UserError } from '../core/base/errors.js';
 import { commandName } from '../core/base/program.js';
-import { ENGINE_NAMES, type Engine } from '../core/engine/contract.js';
+import { ENGINE_NAMES, type Engine, type EngineName } from '../core/engine/contract.js';
 import { installOnnx, removeOnnx } from '../core/engine/install/onnx.js';
 import { hasRuntime, THIS_PLATFORM } from '../core/engine/install/place.js';
 import { installTensorflow, removeTensorflow } from '../core/engine/install/tensorflow.js';
@@ -8,35 +8,25 @@ import { measureMatMul } from '../core/engine/measure.js';
 import { tryEngine } from '../core/engine/start.js';
 import type { EngineInstallOptions } from './options/others.js';
 
-/** What is said of an engine. */
-interface Row {
-  engine: string;
-  present: boolean;
-  version: string | null;
-  device: string | null;
-  threads: number | null;
-  matMulGflops: number | null;
-  /** Why it is not there. */
-  reason: string | null;
-  isAuto: boolean;
-}
-
 /** Looks for every engine, times those that are there, and prints them. */
 export async function listEngines(json: boolean): Promise<void> {
   const rows: Row[] = [];
-  for (const name of ENGINE_NAMES) {
-    const status = await tryEngine(name);
-    const isAuto = status.present && !rows.some((row) => row.present);
-    const absent = { version: null, device: null, threads: null, matMulGflops: null };
-    if (!status.present) {
-      rows.push({ engine: name, present: false, ...absent, reason: status.reason, isAuto });
-      continue;
-    }
-    const { version, device, threads } = status.engine;
-    const matMulGflops = Number((await measureMatMul(status.engine)).toFixed(1));
-    rows.push({ engine: name, present: true, version, device, threads, matMulGflops, reason: null, isAuto });
-  }
+  for (const name of ENGINE_NAMES) rows.push(await rowOf(name, !rows.some(({ present }) => present)));
   process.stdout.write(json ? `${JSON.stringify(rows)}\n` : `${rows.map(describe).join('\n')}\n`);
+}
+
+type Row = Awaited<ReturnType<typeof rowOf>>;
+
+/** What is said of an engine. @param isFirst whether none before it is there */
+async function rowOf(engine: EngineName, isFirst: boolean) {
+  const status = await tryEngine(engine);
+  if (!status.present) {
+    const absent = { version: null, device: null, threads: null, matMulGflops: null };
+    return { engine, present: false, ...absent, reason: status.reason, isAuto: false };
+  }
+  const { version, device, threads } = status.engine;
+  const matMulGflops = Number((await measureMatMul(status.engine)).toFixed(1));
+  return { engine, present: true, version, device, threads, matMulGflops, reason: null, isAuto: isFirst };
 }
 
 /** Installs an engine and starts it, to see that it works. */

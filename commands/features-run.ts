@@ -44,21 +44,9 @@ export async function runFeatures(asked: FeaturesOptions): Promise<void> {
   console.line(`files    ${files.join(', ')}`);
   if (!json) return;
   const { unreadable, rows } = table;
-  const { name, version, device } = engine;
-  const used = { name, version, device, threads: engine.threads };
-  const document = {
-    files,
-    notes: split.notes,
-    rows,
-    columns,
-    computed,
-    seconds,
-    imagesPerSecond,
-    unreadable,
-    engine: used,
-    ...facts,
-  };
-  process.stdout.write(`${JSON.stringify(document)}\n`);
+  const done = { files, notes: split.notes, rows, columns, computed, seconds, imagesPerSecond, unreadable };
+  const used = { name: engine.name, version: engine.version, device: engine.device, threads: engine.threads };
+  process.stdout.write(`${JSON.stringify({ ...done, engine: used, ...facts })}\n`);
 }
 
 /** Runs an extraction with its progress on show; counts the rows that were not there before. */
@@ -68,7 +56,7 @@ async function timed(
 ): Promise<{ table: FeatureTable; computed: number; seconds: number }> {
   const progress = console.transfer('computed', 'images');
   const started = performance.now();
-  let before: number | undefined;
+  let before: number | undefined; // rows that were kept
   try {
     const table = await extract((done, total) => {
       before ??= done;

@@ -1,5 +1,4 @@
-import { existsSync, realpathSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { createConsole } from '../core/base/console.js';
 import { UserError } from '../core/base/errors.js';
 import { systemPath } from '../core/base/file-names.js';
@@ -39,7 +38,7 @@ export async function runMaskPreview(
   refuseOwnInput(out, collection);
   const pictures = ownData
     ? await trainingPictures(collection, options, samples, step)
-    : await middlePictures(collection, options, samples, await areFiles(images, collection));
+    : await middlePictures(collection, options, samples, images.length === collection.length && images.every(isFile));
   await startEngine('cpu');
   const { extensions } = selectPlugins(definition, options, plugins);
   const { method } = createMethod(definition, options, extensions);
@@ -95,16 +94,8 @@ function unreadable(problem: string): UserError {
   return new UserError(problem, { expected: 'a whole image file', remedy: 'name another image' });
 }
 
-/** Whether images were named one by one. */
-async function areFiles(images: readonly string[], { length }: ImageCollection): Promise<boolean> {
-  return images.length === length && (await Promise.all(images.map(isFile))).every(Boolean);
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return stat(systemPath(path)).then(
-    (found) => found.isFile(),
-    () => false,
-  );
+function isFile(path: string): boolean {
+  return existsSync(systemPath(path)) && statSync(systemPath(path)).isFile();
 }
 
 /** --force replaces a picture that was drawn before, never one that is to be shown. */

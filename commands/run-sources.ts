@@ -96,7 +96,7 @@ export async function resolveRun(
 }
 
 /** What of a command line decides which options of runs there are. */
-function scan(words: readonly string[]): DecisiveFlags {
+function scan(words: readonly string[]) {
   const command = new Command().exitOverride().configureOutput({ writeErr: () => {} });
   for (const name of ['config', 'out', 'method', 'preset']) command.option(`--${name} <word>`);
   command.addOption(gathered(new Flag('--plugins <names>'))).option('--resume');
@@ -105,16 +105,9 @@ function scan(words: readonly string[]): DecisiveFlags {
   } catch {
     // a flag without its value: told when the whole command line is read
   }
-  return command.opts<DecisiveFlags>();
-}
-
-interface DecisiveFlags {
-  config?: string;
-  out?: string;
-  method?: string;
-  preset?: string;
-  plugins?: string;
-  resume?: true;
+  return command.opts<
+    Partial<Record<'config' | 'out' | 'method' | 'preset' | 'plugins', string>> & { resume?: true }
+  >();
 }
 
 /** A flag for words with commas between, which are gathered where it is given twice. */

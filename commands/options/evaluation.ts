@@ -4,9 +4,6 @@ import { OPTIONS } from '../../core/config/schema.js';
 import type { ExtractionSettings } from '../../core/eval/evaluate.js';
 import { SELECTIONS } from '../../core/eval/protocols.js';
 
-const FORMATS = ['csv', 'markdown', 'latex'] as const;
-export type Format = (typeof FORMATS)[number];
-
 /* Options that runs have too are theirs, with another help or default where it must be. */
 
 const CHECKPOINT = text({
@@ -87,7 +84,10 @@ const EVALUATION_OPTIONS = {
       what: 'folder',
       help: 'write results.json and chart.png there (results that are there stay), and keep features',
     }),
-    formats: words({ choices: FORMATS, help: 'write the tables there as well, with commas between' }),
+    formats: words({
+      choices: ['csv', 'markdown', 'latex'],
+      help: 'write the tables there as well, with commas between',
+    }),
     json: flag('print one JSON document; everything else goes to standard error'),
   }),
   ...EXTRACTION_OPTIONS,

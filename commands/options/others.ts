@@ -209,16 +209,19 @@ export const ENGINE_REMOVE_OPTIONS = { engine: ENGINE };
  */
 export function requireOneMeasurement(options: BenchOptions): void {
   const hasData = options.data.length > 0;
-  const useless = Object.entries<Option<unknown>>(BENCH_OPTIONS).find(([name, { group, default: usual }]) => {
-    const isGiven = JSON.stringify(options[name as keyof BenchOptions]) !== JSON.stringify(usual);
-    return isGiven && group === (hasData ? STEP : LOADING);
-  });
+  const useless = givenOptions(options).find(([, { group }]) => group === (hasData ? STEP : LOADING));
   if (!useless) return;
   const flag = flagOf(...useless);
   throw new UserError(
     hasData ? `${flag} is about the training step, --data about loading images` : `${flag} needs --data`,
     { remedy: hasData ? 'leave one of the two out' : 'add --data DIR, or leave it out' },
   );
+}
+
+/** The options of a benchmark that are not at their defaults. */
+export function givenOptions(options: BenchOptions): [keyof BenchOptions, Option<unknown>][] {
+  const all = Object.entries(BENCH_OPTIONS) as [keyof BenchOptions, Option<unknown>][];
+  return all.filter(([name, option]) => JSON.stringify(options[name]) !== JSON.stringify(option.default));
 }
 
 export type PretrainOptions = ValuesOf<typeof PRETRAIN_OPTIONS>;

@@ -114,6 +114,9 @@ function escapeLatex(text: string): string {
   return text.replaceAll(/[\\~^<>|"–†‡[\]#$%&_{}]/g, (character) => LATEX[character] ?? `\\${character}`);
 }
 
+/** The forms of tables in files. */
+export const TABLE_WRITERS = { csv: tableCsv, markdown: tableMarkdown, latex: tableLatex } as const;
+
 /** Columns of a terminal whose width is not known. */
 const USUAL_WIDTH = 100;
 /** Widest text of a column where intervals are below their values. */
