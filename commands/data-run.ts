@@ -9,8 +9,8 @@ import { type DataInfo, describeDataSet } from '../core/data/info.js';
 import { openData } from '../core/data/open.js';
 import { areShards, findShards } from '../core/data/shards/find.js';
 import { openShards } from '../core/data/shards/open.js';
-import { type PackSummary, packShards } from '../core/data/shards/pack.js';
-import type { DataSet, ImageCollection, LabelledImages } from '../core/plugin.js';
+import { type PackSummary, type PackTask, packShards } from '../core/data/shards/pack.js';
+import type { DataSet } from '../core/plugin.js';
 import { dataInfoLines, writeContactSheet } from '../core/report/data-info.js';
 import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
 import type { DownloadOptions, InfoOptions, PackOptions } from './options/others.js';
@@ -153,12 +153,7 @@ function settingsOf({ resize, quality, imagesPerShard, shardMegabytes }: PackOpt
   };
 }
 
-interface Packable {
-  train: ImageCollection | LabelledImages;
-  val: LabelledImages | null;
-  classes: readonly string[] | null;
-  notes: readonly string[] | undefined;
-}
+type Packable = Pick<PackTask, 'train' | 'val' | 'classes'> & { notes: readonly string[] | undefined };
 
 /** Both parts of a data set with its classes, or images without any. */
 async function openForPacking(data: readonly string[], dataSets: readonly DataSet[]): Promise<Packable> {

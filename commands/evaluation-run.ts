@@ -123,8 +123,7 @@ async function openNetworks(
   const pretrained: FeatureNetwork[] = [];
   for (const checkpoint of checkpoints) pretrained.push(atSize(await loadNetwork(checkpoint, encoder)));
   if (!baseline) return pretrained;
-  const sizes = new Map<string, FeatureNetwork>();
-  for (const network of pretrained) sizes.set(JSON.stringify([network.arch, network.trainedImageSize]), network);
+  const sizes = new Map(pretrained.map((network) => [`${network.arch} ${network.trainedImageSize}`, network]));
   return [...pretrained, ...[...sizes.values()].map((network) => atSize(randomNetwork(network, seed)))];
 }
 

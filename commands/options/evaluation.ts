@@ -3,20 +3,11 @@ import { choice, flag, grouped, integer, like, number, text, type ValuesOf, word
 import { OPTIONS } from '../../core/config/schema.js';
 import type { ExtractionSettings } from '../../core/eval/evaluate.js';
 import { SELECTIONS } from '../../core/eval/protocols.js';
+import { argument } from './others.js';
 
 /* Options that runs have too are theirs, with another help or default where it must be. */
 
-const CHECKPOINT = text({
-  help: 'a checkpoint (.safetensors), or the folder of a run, whose newest one is taken',
-  what: 'path',
-  positional: true,
-  required: true,
-});
-const CHECKPOINTS = words({
-  help: 'checkpoints (.safetensors) or folders of runs, each a row of the table',
-  positional: true,
-  required: true,
-});
+const CHECKPOINT = argument('path', 'a checkpoint (.safetensors), or the folder of a run, whose newest one is taken');
 const LABELLED_DATA = text({
   what: 'data set',
   help: 'a folder with {train,val}/CLASS below it, or a data set: NAME or NAME:DIR',
@@ -101,17 +92,21 @@ const EVALUATION_OPTIONS = {
 
 export const PROBE_OPTIONS = { checkpoint: CHECKPOINT, data: LABELLED_DATA, ...EVALUATION_OPTIONS };
 
-/** The data sets of the paper's transfer table, in its order. */
-const TRANSFER_DATA_SETS = ['cifar100', 'places205', 'inat18', 'clevr-count', 'clevr-dist'];
-
 export const TRANSFER_OPTIONS = {
-  checkpoints: CHECKPOINTS,
+  checkpoints: words({
+    help: 'checkpoints (.safetensors) or folders of runs, each a row of the table',
+    positional: true,
+    required: true,
+  }),
   dataRoot: text({
     what: 'folder',
     help: 'where the data sets lie, each in a folder of its own or all in one',
     required: true,
   }),
-  datasets: words({ default: TRANSFER_DATA_SETS, help: 'which, with commas between' }),
+  datasets: words({
+    default: ['cifar100', 'places205', 'inat18', 'clevr-count', 'clevr-dist'], // the paper's transfer table, in its order
+    help: 'which, with commas between',
+  }),
   ...EVALUATION_OPTIONS,
 };
 
@@ -185,12 +180,7 @@ export const FINETUNE_OPTIONS = {
 
 export const FEATURES_OPTIONS = {
   checkpoint: CHECKPOINT,
-  data: text({
-    what: 'data set',
-    help: 'a data set (NAME or NAME:DIR), or a folder of images without labels',
-    positional: true,
-    required: true,
-  }),
+  data: argument('data set', 'a data set (NAME or NAME:DIR), or a folder of images without labels'),
   out: text({
     what: 'file',
     help: '.safetensors: features, labels and names in one file; .npy: a file for each',

@@ -19,6 +19,11 @@ import type { BenchmarkName } from '../../core/train/benchmark.js';
 const JSON_DOCUMENT = flag('print one JSON document');
 const JSON_AT_END = flag('end with one JSON document on standard output; everything else goes to standard error');
 
+/** A text that has to be given, by its place. */
+export function argument(what: string, help: string): Option<string> {
+  return text({ what, help, positional: true, required: true });
+}
+
 /** Where the options of runs come from, beside flags. */
 const CONFIGURATION_OPTIONS = grouped('Configuration', {
   preset: named({ what: 'a preset', help: 'options to start from; `ijepa methods` lists all', optional: true }),
@@ -106,12 +111,8 @@ export const BENCH_OPTIONS = {
   }),
 };
 
-const DATA_SET_NAME = text({
-  what: 'name',
-  help: 'the name of a data set; `ijepa data` lists them',
-  positional: true,
-  required: true,
-});
+const DATA_SET_NAME = argument('name', 'the name of a data set; `ijepa data` lists them');
+
 export const INFO_OPTIONS = {
   name: DATA_SET_NAME,
   dir: text({
@@ -128,7 +129,7 @@ export const INFO_OPTIONS = {
 
 export const DOWNLOAD_OPTIONS = {
   name: DATA_SET_NAME,
-  dir: text({ what: 'folder', help: 'the folder; nothing is written outside it', positional: true, required: true }),
+  dir: argument('folder', 'the folder; nothing is written outside it'),
   mirror: text({ what: 'URL', help: 'the address of a folder that has the files', automatic: 'their own addresses' }),
   keepArchives: flag('keep archives once they are unpacked'),
   json: JSON_AT_END,
@@ -195,7 +196,7 @@ export const ENGINE_INSTALL_OPTIONS = {
 };
 
 export const PLUGIN_CHECK_OPTIONS = {
-  plugin: text({ help: 'a package, or the path of a module', positional: true, required: true }),
+  plugin: argument('path', 'a package, or the path of a module'),
   data: words({ help: 'data sets of the plugin with what follows their names: photos:folder', positional: true }),
   json: JSON_DOCUMENT,
 };

@@ -3,11 +3,7 @@ import type { EvaluationKind, EvaluationResult } from '../eval/result.js';
 import { networkKey, resultKey } from '../eval/results-file.js';
 import { printable } from './result-table.js';
 
-/** The results of one network. */
-interface NetworkRow {
-  network: EvaluationResult['network'];
-  results: readonly EvaluationResult[];
-}
+type Network = EvaluationResult['network'];
 
 /** Images of this side go without saying, as in the paper's tables. */
 const USUAL_IMAGE_SIZE = 224;
@@ -17,8 +13,8 @@ const USUAL_IMAGE_SIZE = 224;
  * below them stands the same architecture at random initialisation, each of its results once: it is measured beside every
  * network.
  */
-export function networkRows(results: readonly EvaluationResult[]): NetworkRow[] {
-  const isRandom = (network: EvaluationResult['network']) => network.weights === 'random';
+export function networkRows(results: readonly EvaluationResult[]): { network: Network; results: EvaluationResult[] }[] {
+  const isRandom = (network: Network) => network.weights === 'random';
   const random = results.filter(({ network }) => isRandom(network));
   random.sort((a, b) => Date.parse(a.measuredAt) - Date.parse(b.measuredAt));
   const newest = new Map(random.map((result) => [resultKey(result), result]));
@@ -34,17 +30,17 @@ export function networkRows(results: readonly EvaluationResult[]): NetworkRow[] 
 }
 
 /** The architecture with its image size where that is not 224, as the paper writes 'ViT-H/16-448'. */
-export function archName({ arch, imageSize }: EvaluationResult['network']): string {
+export function archName({ arch, imageSize }: Network): string {
   return printable(imageSize === USUAL_IMAGE_SIZE ? arch : `${arch}-${imageSize}`);
 }
 
-export function methodName({ method, encoder }: EvaluationResult['network']): string {
+export function methodName({ method, encoder }: Network): string {
   if (method === null) return 'random initialisation';
   return printable(encoder === null ? method : `${method} (${encoder} encoder)`);
 }
 
 /** How a network came about, for a note. */
-export function describeNetwork(network: EvaluationResult['network']): string {
+export function describeNetwork(network: Network): string {
   const name = `${methodName(network)} ${archName(network)}`;
   const { weights, pretrainedOn, epochs, checkpoint } = network;
   if (weights === 'random') return `${name}: fresh weights of that architecture, without any training`;
