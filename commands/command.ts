@@ -68,7 +68,7 @@ export function createCommand(
 }
 
 /** An option's line in help: what it is, its values, unit and default. */
-export function describeOption(option: Option<unknown>): string {
+function describeOption(option: Option<unknown>): string {
   const { kind, help, unit, choices, required, default: usual, automatic } = option;
   if (kind === 'flag') return help;
   const isFree = kind === 'text' || (kind === 'words' && !choices);
@@ -88,17 +88,9 @@ function createFlag(name: string, option: Option<unknown>): Flag {
 }
 
 function placeholderOf({ kind, what, spaced }: Option<unknown>): string {
-  const placeholders = {
-    integer: '<n>',
-    number: '<x>',
-    interval: '<from-to>',
-    choice: '<name>',
-    name: '<name>',
-    text: `<${(what ?? 'path').replaceAll(' ', '-')}>`,
-    words: `<${what ?? 'names'}${spaced ? '...' : ''}>`,
-    flag: '',
-  };
-  return placeholders[kind];
+  if (kind === 'text') return `<${(what ?? 'path').replaceAll(' ', '-')}>`;
+  if (kind === 'words') return `<${what ?? 'names'}${spaced ? '...' : ''}>`;
+  return { integer: '<n>', number: '<x>', interval: '<from-to>', choice: '<name>', name: '<name>', flag: '' }[kind];
 }
 
 function argumentName(name: string, { kind, required }: Option<unknown>): string {

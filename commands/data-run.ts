@@ -37,10 +37,6 @@ export function listDataSets(json: boolean, dataSets: readonly DataSet[]): void 
     terms: origin?.terms ?? null,
     files: origin?.files.map(({ url }) => url) ?? [],
   }));
-  if (json) {
-    process.stdout.write(`${JSON.stringify(rows)}\n`);
-    return;
-  }
   const width = Math.max(...rows.map(({ name }) => name.length)) + 2;
   const lines = rows.flatMap(({ name, summary, page, terms, files }) => {
     const how =
@@ -48,7 +44,7 @@ export function listDataSets(json: boolean, dataSets: readonly DataSet[]): void 
     const from = [how, page, terms].filter(Boolean).join('; ');
     return [name.padEnd(width) + summary, ...(from ? [''.padEnd(width) + from] : [])];
   });
-  process.stdout.write(`${lines.join('\n')}\n`);
+  process.stdout.write(`${json ? JSON.stringify(rows) : lines.join('\n')}\n`);
 }
 
 /**
@@ -143,14 +139,8 @@ function settingsOf({ resize, quality, imagesPerShard, shardMegabytes }: PackOpt
   if (imagesPerShard !== null && shardMegabytes !== null) {
     throw new UserError('--images-per-shard and --shard-megabytes contradict one another', { expected: 'one of them' });
   }
-  const isCounted = imagesPerShard !== null;
-  return {
-    resize,
-    quality: quality ?? DEFAULT_QUALITY,
-    imagesPerShard,
-    shardBytes: isCounted ? null : (shardMegabytes ?? DEFAULT_SHARD_MEGABYTES) * 1e6,
-    pixelLimit: PIXEL_LIMIT,
-  };
+  const shardBytes = imagesPerShard === null ? (shardMegabytes ?? DEFAULT_SHARD_MEGABYTES) * 1e6 : null;
+  return { resize, quality: quality ?? DEFAULT_QUALITY, imagesPerShard, shardBytes, pixelLimit: PIXEL_LIMIT };
 }
 
 type Packable = Pick<PackTask, 'train' | 'val' | 'classes'> & { notes: readonly string[] | undefined };
@@ -197,12 +187,11 @@ function tellPacked(line: (text: string) => void, { folder, splits, skipped }: P
 
 /** Runs work that a signal stops, and gives the exit code: that of the work, or of the signal. */
 async function stoppable(work: (signal: AbortSignal) => Promise<number>, onStop?: () => void): Promise<number> {
-  const aborter = new AbortController();
-  const stop = listenForStop(() => aborter.abort());
+  const stop = listenForStop(() => {});
   try {
-    return await work(aborter.signal);
+    return await work(stop.aborted);
   } catch (error) {
-    if (!stop.received || !aborter.signal.aborted || error instanceof UserError) throw error;
+    if (!stop.received || error instanceof UserError) throw error;
     onStop?.();
     return signalExitCode(stop.received);
   } finally {

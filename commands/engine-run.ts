@@ -1,6 +1,6 @@
 import { UserError } from '../core/base/errors.js';
 import { commandName } from '../core/base/program.js';
-import { ENGINE_NAMES, type Engine, type EngineName } from '../core/engine/contract.js';
+import { ENGINE_NAMES, type EngineName } from '../core/engine/contract.js';
 import { installOnnx, removeOnnx } from '../core/engine/install/onnx.js';
 import { hasRuntime, THIS_PLATFORM } from '../core/engine/install/place.js';
 import { installTensorflow, removeTensorflow } from '../core/engine/install/tensorflow.js';
@@ -31,37 +31,30 @@ async function rowOf(engine: EngineName, isFirst: boolean) {
 
 /** Installs an engine and starts it, to see that it works. */
 export async function installEngine({ engine, from, index, platform, ifAbsent }: EngineInstallOptions): Promise<void> {
-  if (engine === 'onnx') return installFast(platform.length > 0 ? platform : [THIS_PLATFORM], ifAbsent);
-  const source = index ?? process.env.PIP_INDEX_URL;
-  await installTensorflow({ from: from ?? 'own', ...(source !== undefined && { index: source }) }, say);
-  const status = await tryEngine('tensorflow');
-  if (!status.present) {
-    await removeTensorflow();
-    throw new UserError(`TensorFlow was installed but does not start: ${status.reason}`, {
-      remedy: 'use another --from; it was removed again',
-    });
+  if (engine === 'onnx') {
+    const platforms = platform.length > 0 ? platform : [THIS_PLATFORM];
+    if (ifAbsent && platforms.every((name) => hasRuntime(name))) return;
+    await installOnnx(platforms, say);
+    if (!platforms.includes(THIS_PLATFORM)) return;
+  } else {
+    const source = index ?? process.env.PIP_INDEX_URL;
+    await installTensorflow({ from: from ?? 'own', ...(source !== undefined && { index: source }) }, say);
   }
-  sayPresent('tensorflow', status.engine);
+  const status = await tryEngine(engine);
+  if (!status.present) {
+    const [title, remedy] =
+      engine === 'onnx' ? ['ONNX Runtime'] : ['TensorFlow', 'use another --from; it was removed again'];
+    if (engine === 'tensorflow') await removeTensorflow();
+    throw new UserError(`${title} was installed but does not start: ${status.reason}`, remedy ? { remedy } : {});
+  }
+  say(`the engine ${engine} is there: ${status.engine.version}, ${status.engine.device}`);
+  say(`use it with --engine ${engine}; remove it with: ${commandName()} engine remove ${engine}`);
 }
 
 export async function removeEngine(engine: string): Promise<void> {
   const removed = await (engine === 'onnx' ? removeOnnx() : removeTensorflow());
   const what = engine === 'onnx' ? 'ONNX Runtime' : 'the native part of TensorFlow';
   say(removed ? `${what} was removed` : 'there was nothing to remove');
-}
-
-async function installFast(platforms: readonly string[], ifAbsent: boolean): Promise<void> {
-  if (ifAbsent && platforms.every((name) => hasRuntime(name))) return;
-  await installOnnx(platforms, say);
-  if (!platforms.includes(THIS_PLATFORM)) return;
-  const status = await tryEngine('onnx');
-  if (!status.present) throw new UserError(`ONNX Runtime was installed but does not start: ${status.reason}`);
-  sayPresent('onnx', status.engine);
-}
-
-function sayPresent(name: string, { version, device }: Engine): void {
-  say(`the engine ${name} is there: ${version}, ${device}`);
-  say(`use it with --engine ${name}; remove it with: ${commandName()} engine remove ${name}`);
 }
 
 function say(text: string): void {

@@ -73,7 +73,13 @@ export async function runEvaluations(
     throw new UserError('--formats names files, but no folder for them was named', { remedy: 'add --out DIR' });
   }
   const settings = extractionSettings(options, options.cache ?? (out === null ? null : join(out, 'features')));
-  if (out !== null) await makeFolder(out);
+  if (out !== null) {
+    await makeFolders(out)
+      .then(() => removeLeftOvers(out))
+      .catch((error: unknown) => {
+        throw explainWriteError(error, out);
+      });
+  }
   const engine = await startEngine(options.engine, { device, ...(threads !== null && { threads }) });
   const networks = await openNetworks(checkpoints, options);
   console.line(`engine     ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}`);
@@ -181,13 +187,4 @@ async function report(
     console.line(`\nfiles      ${files.join(', ')}`);
   }
   if (json) process.stdout.write(`${JSON.stringify({ results, files, ...more })}\n`);
-}
-
-async function makeFolder(path: string): Promise<void> {
-  try {
-    await makeFolders(path);
-    await removeLeftOvers(path);
-  } catch (error) {
-    throw explainWriteError(error, path);
-  }
 }

@@ -36,8 +36,11 @@ export async function runMaskPreview(
   const collection = await openData(images.length > 0 ? images : ownData ? options.data : ['shapes'], dataSets);
   for (const note of collection.notes ?? []) console.warn(`note: ${note}`);
   refuseOwnInput(out, collection);
+  if (ownData) requireOneBatch(collection, options.batchSize);
+  const settings = { ...options, ...cropSettings(options) };
+  const unreadable = { add() {} }; // training lists them
   const pictures = ownData
-    ? await trainingPictures(collection, options, samples, step)
+    ? await cropsOfStep(collection, settings, unreadable, step, samples)
     : await middlePictures(collection, options, samples, images.length === collection.length && images.every(isFile));
   await startEngine('cpu');
   const { extensions } = selectPlugins(definition, options, plugins);
@@ -48,18 +51,6 @@ export async function runMaskPreview(
   await writeMaskPreview(out, method, options, pictures, step);
   console.line(`${out}: masks of step ${step} on ${pictures.length} pictures from ${collection.description}`);
   for (const line of definition.describeMasks?.(options) ?? []) console.line(line);
-}
-
-/** The first crops of the step's batch, as training sees them. */
-async function trainingPictures(
-  collection: ImageCollection,
-  options: Options,
-  samples: number,
-  step: number,
-): Promise<PreviewPicture[]> {
-  requireOneBatch(collection, options.batchSize);
-  const unreadable = { add() {} }; // training lists them
-  return cropsOfStep(collection, { ...options, ...cropSettings(options) }, unreadable, step, samples);
 }
 
 /**
@@ -83,14 +74,14 @@ async function middlePictures(
       pictures.push({ name: item.name, rgb: await centreCrop(item, options.imageSize, pixelLimit) });
     } catch (error) {
       const reason = unreadableReason(error);
-      if (fileByFile) throw unreadable(`${item.name} cannot be read: ${reason}`);
+      if (fileByFile) throw unreadableError(`${item.name} cannot be read: ${reason}`);
     }
   }
-  if (pictures.length === 0) throw unreadable(`none of the images in ${collection.description} can be read`);
+  if (pictures.length === 0) throw unreadableError(`none of the images in ${collection.description} can be read`);
   return pictures;
 }
 
-function unreadable(problem: string): UserError {
+function unreadableError(problem: string): UserError {
   return new UserError(problem, { expected: 'a whole image file', remedy: 'name another image' });
 }
 

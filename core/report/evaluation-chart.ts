@@ -65,7 +65,7 @@ export async function writeChart(path: string, results: readonly EvaluationResul
   let top = 0;
   const bars: string[] = [];
   const tasks = [...groupBy(results, taskName)].map(([task, own]) => {
-    const results = networkRows(own).flatMap((row) => row.results);
+    const results = networkRows(own).flat();
     bars.push(barPanel(task, results, top));
     top += HEAD + results.length * BARS.rowHeight + FOOT;
     return { task, results };

@@ -9,24 +9,21 @@ type Network = EvaluationResult['network'];
 const USUAL_IMAGE_SIZE = 224;
 
 /**
- * Puts results of the same network together. Networks of one architecture stand together in the order in which they came;
+ * The results of each network. Networks of one architecture stand together in the order in which they came;
  * below them stands the same architecture at random initialisation, each of its results once: it is measured beside every
  * network.
  */
-export function networkRows(results: readonly EvaluationResult[]): { network: Network; results: EvaluationResult[] }[] {
-  const isRandom = (network: Network) => network.weights === 'random';
-  const random = results.filter(({ network }) => isRandom(network));
+export function networkRows(results: readonly EvaluationResult[]): EvaluationResult[][] {
+  const isRandom = ({ network }: EvaluationResult) => network.weights === 'random';
+  const random = results.filter(isRandom);
   random.sort((a, b) => Date.parse(a.measuredAt) - Date.parse(b.measuredAt));
   const newest = new Map(random.map((result) => [resultKey(result), result]));
-  const once = results.filter((result) => !isRandom(result.network) || newest.get(resultKey(result)) === result);
-  const rows = [...groupBy(once, networkKey).values()].map((own) => ({
-    network: (own[0] as EvaluationResult).network,
-    results: own,
-  }));
-  return [...groupBy(rows, ({ network }) => archName(network)).values()].flatMap((family) => [
-    ...family.filter(({ network }) => !isRandom(network)),
-    ...family.filter(({ network }) => isRandom(network)),
-  ]);
+  const once = results.filter((result) => !isRandom(result) || newest.get(resultKey(result)) === result);
+  const families = groupBy(once, ({ network }) => archName(network));
+  return [...families.values()].flatMap((family) => {
+    const pretrained = family.filter((result) => !isRandom(result));
+    return [...groupBy([...pretrained, ...family.filter(isRandom)], networkKey).values()];
+  });
 }
 
 /** The architecture with its image size where that is not 224, as the paper writes 'ViT-H/16-448'. */

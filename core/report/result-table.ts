@@ -5,7 +5,7 @@ export interface ResultTable {
   /** For file names and machines: 'linear-imagenet', 'shapes-linear'. */
   name: string;
   title: string;
-  /** Text, or percent. */
+  /** Each of text, or of percent. */
   columns: readonly { name: string; kind: 'text' | 'figure' }[];
   groups: readonly RowGroup[];
   /** What the marks mean and what has to be known of all rows, one note a line. */
@@ -102,18 +102,15 @@ export function markBest(
   groups: readonly RowGroup[],
   competes: (cell: FigureCell, column: number) => boolean,
 ): RowGroup[] {
+  const isCompared = (cell: Cell | undefined, column: number): cell is FigureCell =>
+    isFigure(cell) && competes(cell, column);
   const rows = groups.flatMap((group) => group.rows);
-  const best = (rows[0]?.cells ?? []).map((_, column) => {
-    const values = rows.flatMap(({ cells }) => {
-      const cell = cells[column];
-      return isFigure(cell) && competes(cell, column) ? [cell.value] : [];
-    });
-    return values.length < 2 ? Number.NaN : Math.max(...values);
+  const best = rows[0]?.cells.map((_, column) => {
+    const cells = rows.map((row) => row.cells[column]).filter((cell) => isCompared(cell, column));
+    return cells.length < 2 ? null : shown(Math.max(...cells.map(({ value }) => value)));
   });
   const marked = (cell: Cell, column: number): Cell =>
-    isFigure(cell) && competes(cell, column) && shown(cell.value) === shown(best[column] as number)
-      ? { ...cell, best: true }
-      : cell;
+    isCompared(cell, column) && shown(cell.value) === best?.[column] ? { ...cell, best: true } : cell;
   return groups.map((group) => ({
     ...group,
     rows: group.rows.map((row) => ({ ...row, cells: row.cells.map(marked) })),

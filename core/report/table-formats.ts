@@ -129,7 +129,6 @@ const NO_SIDES = {
   ...{ right: '', 'right-mid': '', 'top-right': '', 'bottom-right': '' },
   ...{ middle: ' ', 'mid-mid': '─', 'top-mid': '─', 'bottom-mid': '─' },
 };
-const ALIGNMENTS = { figure: 'right', text: 'left' } as const;
 
 /** From the widest form of a table to the narrowest. */
 const FORMS = ['one line', 'two lines', 'no interval'] as const;
@@ -154,16 +153,16 @@ export function tableText(table: ResultTable, colour: boolean, width = USUAL_WID
 
 function drawTable({ columns, groups }: ResultTable, colour: boolean, form: Form): string {
   const hasSource = !colour && groups.some(({ rows }) => rows.some(({ source }) => source === 'published'));
-  const headings = [...columns.map(({ name }) => name), ...(hasSource ? ['Source'] : [])];
+  const all = [...columns, ...(hasSource ? [{ name: 'Source', kind: 'text' as const }] : [])];
   const drawn = new Table({
-    head: headings,
+    head: all.map(({ name }) => name),
+    colAligns: all.map(({ kind }) => (kind === 'figure' ? 'right' : 'left')),
     ...(form === 'one line'
       ? { style: PLAIN }
       : { style: { ...PLAIN, 'padding-left': 0, 'padding-right': 0 }, chars: NO_SIDES }),
-    colAligns: [...columns.map(({ kind }) => ALIGNMENTS[kind]), ALIGNMENTS.text].slice(0, headings.length),
   });
   for (const { title, rows } of groups) {
-    if (title !== null) drawn.push([{ colSpan: headings.length, content: colour ? `\x1b[3m${title}\x1b[23m` : title }]);
+    if (title !== null) drawn.push([{ colSpan: all.length, content: colour ? `\x1b[3m${title}\x1b[23m` : title }]);
     for (const row of rows) drawn.push([...rowWords(row, colour, form), ...(hasSource ? [row.source] : [])]);
   }
   return drawn.toString();

@@ -33,10 +33,7 @@ type Neighbours = EvaluationResult['neighbours'];
 const FACTS: Readonly<Record<FactName, { heading: string; of: (network: Network) => string }>> = {
   method: { heading: 'Method', of: methodName },
   arch: { heading: 'Arch.', of: archName },
-  epochs: {
-    heading: 'Epochs',
-    of: ({ weights, epochs }) => (weights === 'random' ? '0' : String(epochs ?? 'unknown')),
-  },
+  epochs: { heading: 'Epochs', of: ({ weights, epochs }) => (weights === 'random' ? '0' : `${epochs ?? 'unknown'}`) },
   pretrain: {
     heading: 'Pretrain',
     of: ({ weights, pretrainedOn }) =>
@@ -78,12 +75,14 @@ export function evaluationTables(results: readonly EvaluationResult[], published
 function paperTable(table: PublishedTable, source: string, results: readonly EvaluationResult[]): ResultTable {
   const { facts, benchmarks } = table;
   const ofTable = results.filter((result) => benchmarks.some((name) => name === benchmarkOf(result)));
-  const own = networkRows(ofTable).map((row) => {
-    const cells = benchmarks.map((name) => chooseResult(row.results.filter((result) => benchmarkOf(result) === name)));
-    return { ...row, cells, used: cells.filter((result) => result !== null) };
+  const own = networkRows(ofTable).map((results) => {
+    const { network } = results[0] as EvaluationResult;
+    const cells = benchmarks.map((name) => chooseResult(results.filter((result) => benchmarkOf(result) === name)));
+    return { network, count: results.length, cells, used: cells.filter((result) => result !== null) };
   });
-  const measured = own.map(({ network, results, cells, used }, at): ResultRow => {
-    const others = results.length - used.length;
+  const shownResults = own.flatMap(({ used }) => used);
+  const measured = own.map(({ network, count, cells, used }, at): ResultRow => {
+    const others = count - used.length;
     const more = others > 0 ? `; other results of it that are not shown: ${others}` : '';
     const notes = [describeNetwork(network), ...new Set(used.map(tuningNote)), ...used.map(logisticNote), more];
     return {
@@ -109,17 +108,14 @@ function paperTable(table: PublishedTable, source: string, results: readonly Eva
     groups: markBest(groups, ({ marks }) => marks.length === 0),
     notes: [
       `Published values are those of ${source}; this program did not measure them.`,
-      ...notesOf(
-        'Top-1',
-        own.flatMap(({ used }) => used),
-      ),
+      ...notesOf('Top-1', shownResults),
     ],
   };
 }
 
 function dataSetTable(results: readonly EvaluationResult[]): ResultTable {
   const { kind, dataSet, dataDescription, classes, trainImages, testImages } = results[0] as EvaluationResult;
-  const measured = networkRows(results).flatMap((row) => row.results);
+  const measured = networkRows(results).flat();
   const rows = measured.map(
     (result, at): ResultRow => ({
       source: 'measured',
