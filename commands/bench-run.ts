@@ -9,12 +9,18 @@ import { startEngine } from '../core/engine/start.js';
 import { createMethod } from '../core/methods/create.js';
 import { selectPlugins } from '../core/plugins/selected.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
-import { type BenchOptions, givenOptions } from './options/others.js';
+import { type BenchOptions, givenOptions, requireOneMeasurement } from './options/others.js';
 import { configuredDataSets, configuredPlugins, methodsOf } from './plugins.js';
 import type { ResolvedRun } from './run-sources.js';
 
+/** Times loading images where some are named, or else the training step. */
+export async function bench(options: BenchOptions): Promise<void> {
+  requireOneMeasurement(options);
+  return options.data.length > 0 ? benchData(options) : benchEngines(options);
+}
+
 /** Times the engines, each in a process of its own, so that none inherits another one's memory. */
-export async function bench(asked: BenchOptions): Promise<void> {
+async function benchEngines(asked: BenchOptions): Promise<void> {
   const { engine: names, config, device, threads, steps, json } = asked;
   const plugins = await configuredPlugins();
   const resolved = optionsOf(asked, methodsOf(plugins));
@@ -81,7 +87,7 @@ function describe(result: BenchmarkResult, { method, options }: ResolvedRun): st
 }
 
 /** Times loading images, without a model. */
-export async function benchData({ data, threads, json, ...size }: BenchOptions): Promise<void> {
+async function benchData({ data, threads, json, ...size }: BenchOptions): Promise<void> {
   const images = await openData(data, await configuredDataSets());
   for (const note of images.notes ?? []) process.stderr.write(`note  ${note}\n`);
   const result = await measureLoader(images, size, threads);

@@ -56,9 +56,11 @@ export function createCommand(
   for (const [name, option] of Object.entries(ofRun.hidden)) command.addOption(createFlag(name, option).hideHelp());
   for (const subcommand of commands) command.addCommand(createCommand(subcommand, sources, finish));
   if (!definition.run) return command;
+  const places = Object.keys(shown).filter((name) => shown[name]?.positional);
   return command.action(async () => {
     const { validateFlags, withDefaults } = await import('../core/config/validate.js');
-    const given = { ...command.optsWithGlobals(), ...givenArguments(command, shown) };
+    const byPlace = places.map((name, at) => [name, command.processedArgs[at]]);
+    const given = { ...command.optsWithGlobals(), ...Object.fromEntries(byPlace) };
     const own = withDefaults(options, validateFlags(pick(given, options), options));
     const flags = pick(given, { ...ofRun.shown, ...ofRun.hidden });
     const resolved = hasRunOption && (await resolveRun(sources, own, flags));
@@ -98,14 +100,8 @@ function argumentName(name: string, { kind, required }: Option<unknown>): string
   return required ? `<${word}>` : `[${word}]`;
 }
 
-/** What was given by its place. */
-function givenArguments(command: Command, table: OptionTable): Readonly<Record<string, unknown>> {
-  const names = Object.keys(table).filter((name) => table[name]?.positional);
-  const given = names.map((name, at): [string, unknown] => [name, command.processedArgs[at]]);
-  return Object.fromEntries(given.filter(([, value]) => !(Array.isArray(value) && value.length === 0)));
-}
-
 /** The values that were given of the options of a table. */
 function pick(given: Readonly<Record<string, unknown>>, table: OptionTable): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(Object.entries(given).filter(([name, value]) => name in table && value !== undefined));
+  const isGiven = (value: unknown) => value !== undefined && !(Array.isArray(value) && value.length === 0);
+  return Object.fromEntries(Object.entries(given).filter(([name, value]) => name in table && isGiven(value)));
 }

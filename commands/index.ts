@@ -192,12 +192,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
       'Time the whole training step on random data: seconds a step, images a second, compile time, memory and speed. ' +
       'With --data, time loading and cropping images instead: images and processor time a second, memory.',
     options: tables.BENCH_OPTIONS,
-    run: async (options) => {
-      tables.requireOneMeasurement(options);
-      return options.data.length > 0
-        ? (await import('./bench-run.js')).benchData(options)
-        : (await import('./bench-run.js')).bench(options);
-    },
+    run: async (options) => (await import('./bench-run.js')).bench(options),
   }),
 ];
 
