@@ -50,10 +50,8 @@ export function listDataSets(json: boolean, dataSets: readonly DataSet[]): void 
 /**
  * Counts and checks a data set, whose name may be followed by a colon and where it lies, as for pretrain; gives the exit code.
  */
-export async function runDataInfo(
-  { name: word, dir, json, sheet, force, checkAll }: InfoOptions,
-  dataSets: readonly DataSet[],
-): Promise<number> {
+export async function runDataInfo(options: InfoOptions, dataSets: readonly DataSet[]): Promise<number> {
+  const { name: word, dir, json, sheet, force, checkAll } = options;
   const console = createConsole(json);
   if (sheet !== null) checkOutputFile(sheet, '--sheet', force);
   return stoppable(async (signal) => {
@@ -72,10 +70,8 @@ export async function runDataInfo(
 }
 
 /** Fetches a data set, and gives the exit code. */
-export async function runDataDownload(
-  { name, dir: folder, mirror, keepArchives, json }: DownloadOptions,
-  dataSets: readonly DataSet[],
-): Promise<number> {
+export async function runDataDownload(options: DownloadOptions, dataSets: readonly DataSet[]): Promise<number> {
+  const { name, dir: folder, mirror, keepArchives, json } = options;
   const console = createConsole(json);
   const dataSet = requireDataSet(name, dataSets);
   const goOn = `npx ijepa data download ${name} ${quote(folder)}${mirror === null ? '' : ` --mirror ${quote(mirror)}`}`;

@@ -116,10 +116,8 @@ export async function runEvaluations(
 }
 
 /** The networks of the checkpoints, then random ones of the same sizes, each size once. */
-async function openNetworks(
-  checkpoints: readonly string[],
-  { imageSize, encoder, baseline, seed }: EvaluationOptions,
-): Promise<FeatureNetwork[]> {
+async function openNetworks(checkpoints: readonly string[], options: EvaluationOptions): Promise<FeatureNetwork[]> {
+  const { imageSize, encoder, baseline, seed } = options;
   const atSize = (network: FeatureNetwork) => (imageSize === null ? network : atImageSize(network, imageSize));
   const pretrained: FeatureNetwork[] = [];
   for (const checkpoint of checkpoints) pretrained.push(atSize(await loadNetwork(checkpoint, encoder)));

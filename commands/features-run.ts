@@ -59,23 +59,19 @@ export async function runFeatures(asked: FeaturesOptions): Promise<void> {
 }
 
 /** What a reader of the file may want to know, as text. */
-function factsOf(
-  network: FeatureNetwork,
-  { images }: SplitImages,
-  { views, transform, seed }: ExtractOptions,
-  { layers, split }: FeaturesOptions,
-): Record<string, string> {
+function factsOf(network: FeatureNetwork, split: SplitImages, how: ExtractOptions, asked: FeaturesOptions) {
   const { facts, arch, imageSize } = network;
+  const { views, transform, seed } = how;
   return {
     network: arch,
     method: facts.method ?? '',
     encoder: facts.encoder ?? '',
     checkpoint: facts.checkpoint ?? '',
     fingerprint: facts.fingerprint,
-    layers,
+    layers: asked.layers,
     imageSize: String(imageSize),
-    data: images.description,
-    ...(split && { split }),
+    data: split.images.description,
+    ...(asked.split && { split: asked.split }),
     transform,
     views: String(views),
     ...(views !== 'test' && { seed: String(seed) }),

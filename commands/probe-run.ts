@@ -56,10 +56,8 @@ export async function runFinetune(options: FinetuneOptions): Promise<number> {
 
 async function* openPart({ data: word, subset, fraction, seed }: FinetuneOptions): AsyncGenerator<Judged> {
   const { dataSet, data } = await openLabelled(word, await configuredDataSets());
-  const train =
-    subset === null
-      ? subsetByFraction(data.train, data.classes.length, fraction, seed)
-      : await subsetByFile(data.train, subset);
+  const drawn = () => subsetByFraction(data.train, data.classes.length, fraction, seed);
+  const train = subset === null ? drawn() : await subsetByFile(data.train, subset);
   requireTwoClasses(train.description, train, data.classes);
   yield { dataSet, data: { ...data, train }, kind: 'semi-supervised' };
 }
