@@ -1,18 +1,26 @@
 import { spawnSync } from 'node:child_process';
 import { UserError } from '../core/base/errors.js';
 import { findMethod } from '../core/config/choose-method.js';
-import { flagOf, formatValue, type Option } from '../core/config/option.js';
+import { flagOf, formatValue } from '../core/config/option.js';
 import { resolveOptions } from '../core/config/resolve.js';
+import { type LoaderMeasurement, measureLoader } from '../core/data/measure.js';
+import { openData } from '../core/data/open.js';
 import { startEngine } from '../core/engine/start.js';
 import { createMethod } from '../core/methods/create.js';
 import { selectPlugins } from '../core/plugins/selected.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
-import { BENCH_OPTIONS, type BenchOptions } from './options/runs.js';
-import { configuredPlugins, methodsOf } from './plugins.js';
+import { type BenchOptions, givenOptions, requireOneMeasurement } from './options/others.js';
+import { configuredDataSets, configuredPlugins, methodsOf } from './plugins.js';
 import type { ResolvedRun } from './run-sources.js';
 
+/** Times loading images where some are named, or else the training step. */
+export async function bench(options: BenchOptions): Promise<void> {
+  requireOneMeasurement(options);
+  return options.data.length > 0 ? benchData(options) : benchEngines(options);
+}
+
 /** Times the engines, each in a process of its own, so that none inherits another one's memory. */
-export async function bench(asked: BenchOptions): Promise<void> {
+async function benchEngines(asked: BenchOptions): Promise<void> {
   const { engine: names, config, device, threads, steps, json } = asked;
   const plugins = await configuredPlugins();
   const resolved = optionsOf(asked, methodsOf(plugins));
@@ -36,16 +44,10 @@ function optionsOf(
   { method, config, set, loss, regularizer, microBatchSize }: BenchOptions,
   methods: readonly ResolvedRun['method'][],
 ) {
-  const { options = {} } = findMethod(methods, method, '').benchmarks?.[config] ?? {};
-  const given = { method, ...(loss !== null && { loss }), ...(regularizer !== null && { regularizer }) };
-  const flags = {
-    ...BENCHMARKS[config],
-    ...options,
-    microBatchSize,
-    ...given,
-    ...Object.fromEntries(set.map(readSetting)),
-  };
-  return resolveOptions({ methods, flags });
+  const { options } = findMethod(methods, method, '').benchmarks?.[config] ?? {};
+  const named = { method, ...(loss !== null && { loss }), ...(regularizer !== null && { regularizer }) };
+  const own = { ...BENCHMARKS[config], ...options, microBatchSize, ...named };
+  return resolveOptions({ methods, flags: { ...own, ...Object.fromEntries(set.map(readSetting)) } });
 }
 
 /** 'name=value' */
@@ -58,11 +60,9 @@ function readSetting(word: string): [string, string] {
 }
 
 function inOwnProcess(asked: BenchOptions): BenchmarkResult[] {
-  const args = Object.entries<Option<unknown>>(BENCH_OPTIONS).flatMap(([name, option]) => {
-    const value = asked[name as keyof BenchOptions];
-    if (JSON.stringify(value) === JSON.stringify(option.default)) return [];
-    return option.kind === 'flag' ? [flagOf(name, option)] : [flagOf(name, option), formatValue(option, value)];
-  });
+  const args = givenOptions(asked).flatMap(([name, option]) =>
+    option.kind === 'flag' ? [flagOf(name, option)] : [flagOf(name, option), formatValue(option, asked[name])],
+  );
   const { status, stdout, stderr } = spawnSync(process.execPath, [process.argv[1] as string, 'bench', ...args], {
     encoding: 'utf8',
     maxBuffer: 1e8,
@@ -83,5 +83,24 @@ function describe(result: BenchmarkResult, { method, options }: ResolvedRun): st
     `  first step  ${result.firstStepSeconds} s, with everything that is compiled once\n` +
     `  memory      ${result.peakMemoryMiB} MiB at its peak\n` +
     `  speed       ${result.gflops} GFLOPS`
+  );
+}
+
+/** Times loading images, without a model. */
+async function benchData({ data, threads, json, ...size }: BenchOptions): Promise<void> {
+  const images = await openData(data, await configuredDataSets());
+  for (const note of images.notes ?? []) process.stderr.write(`note  ${note}\n`);
+  const result = await measureLoader(images, size, threads);
+  process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${describeLoading(result, images.description)}\n`);
+}
+
+function describeLoading(result: LoaderMeasurement, description: string): string {
+  const { threads, images, imageSize, batchSize, batches, unreadableImages } = result;
+  return (
+    `${batches} batches of ${batchSize} random crops of ${imageSize} px; ${images} images: ${description}; threads: ${threads}\n` +
+    `  speed   ${result.imagesPerSecond} images/s (median of the batches: ${result.medianImagesPerSecond})\n` +
+    `  work    ${(result.cpuSecondsPerImage * 1000).toFixed(2)} ms of processor time an image\n` +
+    `  memory  ${result.peakMemoryMiB} MiB at its peak` +
+    (unreadableImages > 0 ? `\n  skipped ${unreadableImages} images that cannot be read` : '')
   );
 }

@@ -11,37 +11,25 @@ import {
 import { gathered, type ResolvedRun, type RunSources, resolveRun, runFlags, withNames } from './run-sources.js';
 
 /** A command as users see it, and what it does. */
-export interface CommandDefinition {
+export interface CommandDefinition<Table extends OptionTable = OptionTable> {
   readonly name: string;
   /** One line, for the list of commands. */
   readonly summary: string;
   readonly description?: string;
-  readonly options: OptionTable;
+  readonly options: Table;
   /** Which options of runs it has beside its own. */
   readonly hasRunOption?: (name: string, option: Option<unknown>) => boolean;
   readonly commands?: readonly CommandDefinition[];
-  /** Gives the exit code, where that is not 0. */
-  readonly run?: (options: never, resolved: never) => Promise<unknown>;
+  /**
+   * Gives the exit code, where that is not 0.
+   * @param options a checked value for each option
+   * @param resolved options of runs, for commands that have some: from flags, a preset and a configuration file
+   */
+  run?(options: ValuesOf<Table>, resolved: ResolvedRun): Promise<unknown>;
 }
 
-/** A command whose `run` gets a checked value for each of its options. */
-export function defineCommand<Table extends OptionTable>(
-  definition: Omit<CommandDefinition, 'hasRunOption'> & {
-    options: Table;
-    run?: (options: ValuesOf<Table>) => Promise<unknown>;
-  },
-): CommandDefinition {
-  return definition;
-}
-
-/** A command that has options of runs too, and gets them resolved: from its flags, a preset and a configuration file. */
-export function defineRunCommand<Table extends OptionTable>(
-  definition: CommandDefinition & {
-    options: Table;
-    hasRunOption: (name: string, option: Option<unknown>) => boolean;
-    run: (options: ValuesOf<Table>, resolved: ResolvedRun) => Promise<unknown>;
-  },
-): CommandDefinition {
+/** Keeps the types of a command's options while it is written. */
+export function defineCommand<Table extends OptionTable>(definition: CommandDefinition<Table>): CommandDefinition {
   return definition;
 }
 
@@ -67,20 +55,22 @@ export function createCommand(
   }
   for (const [name, option] of Object.entries(ofRun.hidden)) command.addOption(createFlag(name, option).hideHelp());
   for (const subcommand of commands) command.addCommand(createCommand(subcommand, sources, finish));
-  const run = definition.run as ((...args: readonly unknown[]) => Promise<unknown>) | undefined;
-  if (!run) return command;
+  if (!definition.run) return command;
+  const places = Object.keys(shown).filter((name) => shown[name]?.positional);
   return command.action(async () => {
     const { validateFlags, withDefaults } = await import('../core/config/resolve.js');
-    const given = { ...command.optsWithGlobals(), ...givenArguments(command, shown) };
+    const byPlace = places.map((name, at) => [name, command.processedArgs[at]]);
+    const given = { ...command.optsWithGlobals(), ...Object.fromEntries(byPlace) };
     const own = withDefaults(options, validateFlags(pick(given, options), options));
     const flags = pick(given, { ...ofRun.shown, ...ofRun.hidden });
-    const exitCode = await (hasRunOption ? run(own, await resolveRun(sources, own, flags)) : run(own));
+    const resolved = hasRunOption && (await resolveRun(sources, own, flags));
+    const exitCode = await definition.run?.(own, resolved as ResolvedRun);
     if (typeof exitCode === 'number') finish(exitCode);
   });
 }
 
 /** An option's line in help: what it is, its values, unit and default. */
-export function describeOption(option: Option<unknown>): string {
+function describeOption(option: Option<unknown>): string {
   const { kind, help, unit, choices, required, default: usual, automatic } = option;
   if (kind === 'flag') return help;
   const isFree = kind === 'text' || (kind === 'words' && !choices);
@@ -100,17 +90,9 @@ function createFlag(name: string, option: Option<unknown>): Flag {
 }
 
 function placeholderOf({ kind, what, spaced }: Option<unknown>): string {
-  const placeholders = {
-    integer: '<n>',
-    number: '<x>',
-    interval: '<from-to>',
-    choice: '<name>',
-    name: '<name>',
-    text: `<${(what ?? 'path').replaceAll(' ', '-')}>`,
-    words: `<${what ?? 'names'}${spaced ? '...' : ''}>`,
-    flag: '',
-  };
-  return placeholders[kind];
+  if (kind === 'text') return `<${(what ?? 'path').replaceAll(' ', '-')}>`;
+  if (kind === 'words') return `<${what ?? 'names'}${spaced ? '...' : ''}>`;
+  return { integer: '<n>', number: '<x>', interval: '<from-to>', choice: '<name>', name: '<name>', flag: '' }[kind];
 }
 
 function argumentName(name: string, { kind, required }: Option<unknown>): string {
@@ -118,14 +100,8 @@ function argumentName(name: string, { kind, required }: Option<unknown>): string
   return required ? `<${word}>` : `[${word}]`;
 }
 
-/** What was given by its place. */
-function givenArguments(command: Command, table: OptionTable): Readonly<Record<string, unknown>> {
-  const names = Object.keys(table).filter((name) => table[name]?.positional);
-  const given = names.map((name, at): [string, unknown] => [name, command.processedArgs[at]]);
-  return Object.fromEntries(given.filter(([, value]) => !(Array.isArray(value) && value.length === 0)));
-}
-
 /** The values that were given of the options of a table. */
 function pick(given: Readonly<Record<string, unknown>>, table: OptionTable): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(Object.entries(given).filter(([name, value]) => name in table && value !== undefined));
+  const isGiven = (value: unknown) => value !== undefined && !(Array.isArray(value) && value.length === 0);
+  return Object.fromEntries(Object.entries(given).filter(([name, value]) => name in table && isGiven(value)));
 }

@@ -14,27 +14,22 @@ import {
   evaluateNetwork,
 } from '../core/eval/evaluate.js';
 import type { OpenedData } from '../core/eval/labelled-data.js';
-import { type PixelNeighbours, pixelNeighbours } from '../core/eval/neighbours.js';
+import { pixelNeighbours } from '../core/eval/neighbours.js';
 import { atImageSize, type FeatureNetwork, loadNetwork, randomNetwork } from '../core/eval/network.js';
 import { LINEAR_PROTOCOL, quickProtocol } from '../core/eval/protocols.js';
-import type { EvaluationKind, EvaluationResult } from '../core/eval/results.js';
-import { addResults } from '../core/eval/results.js';
+import { addResults, type EvaluationKind, type EvaluationResult } from '../core/eval/results.js';
 import { PUBLISHED } from '../core/methods/published.js';
 import { writeChart } from '../core/report/evaluation-chart.js';
-import { showEvaluation } from '../core/report/evaluation-progress.js';
-import { protocolText } from '../core/report/protocol-text.js';
-import { tableCsv, tableLatex, tableMarkdown } from '../core/report/table-formats.js';
-import { tableText } from '../core/report/table-text.js';
+import { protocolText, showEvaluation } from '../core/report/evaluation-text.js';
+import type { ResultTable } from '../core/report/result-table.js';
+import { TABLE_WRITERS, tableText } from '../core/report/table-formats.js';
 import { evaluationTables } from '../core/report/tables.js';
 import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
 import { runCompute } from '../core/run/run-log.js';
-import { extractionSettings } from './extraction.js';
-import type { EvaluationOptions, Format } from './options/evaluation.js';
+import { type EvaluationOptions, extractionSettings } from './options/evaluation.js';
 
 /** Data on which networks are to be judged. */
-export interface Judged extends OpenedData {
-  kind: EvaluationKind;
-}
+export type Judged = OpenedData & { kind: EvaluationKind };
 
 /** What adds to the result of a network on some data: fine-tuning. */
 export type Refine = (
@@ -43,37 +38,27 @@ export type Refine = (
   progress: EvaluationProgress,
 ) => Promise<EvaluationResult>;
 
-/** What an evaluation has beside its heads. */
-export interface EvaluationExtras {
-  refine?: Refine;
-  /** What refining does to such networks, for people. */
-  protocol?: (task: EvaluationTask, network: FeatureNetwork) => readonly string[];
-  /** What the JSON document says beside the results. */
-  more?: Record<string, unknown>;
-}
-
-/** Below this many training images `quick` is the default. 1% of ImageNet is 12,811. */
-const SMALL_DATA: Readonly<Record<EvaluationKind, number>> = {
-  linear: 100_000,
-  transfer: 100_000,
-  'semi-supervised': 10_000,
-};
-const FILES: Record<Format, { name: string; write: typeof tableCsv }> = {
-  csv: { name: 'tables.csv', write: tableCsv },
-  markdown: { name: 'tables.md', write: tableMarkdown },
-  latex: { name: 'tables.tex', write: tableLatex },
-};
+/** Below this many training images `quick` is the default; with few labels below fewer: 1% of ImageNet is 12,811. */
+const SMALL_DATA = 100_000;
+const SMALL_PART = 10_000;
+const ENDINGS = { csv: 'csv', markdown: 'md', latex: 'tex' } as const;
 
 /**
  * Judges the networks of checkpoints, each beside itself at random initialisation, on data that are opened one after the
  * other; prints and writes the tables.
+ * @param extras what an evaluation has beside its heads: what refines a result, what that does to such networks, in lines
+ *   for people, and what the JSON document says beside the results
  * @returns the exit code
  */
 export async function runEvaluations(
   checkpoints: readonly string[],
   opened: AsyncIterable<Judged>,
   options: EvaluationOptions,
-  { refine, protocol, more = {} }: EvaluationExtras = {},
+  extras: {
+    refine?: Refine;
+    protocol?: (task: EvaluationTask, network: FeatureNetwork) => readonly string[];
+    more?: Record<string, unknown>;
+  } = {},
 ): Promise<number> {
   const { out, json, device, threads } = options;
   const console = createConsole(json);
@@ -81,7 +66,13 @@ export async function runEvaluations(
     throw new UserError('--formats names files, but no folder for them was named', { remedy: 'add --out DIR' });
   }
   const settings = extractionSettings(options, options.cache ?? (out === null ? null : join(out, 'features')));
-  if (out !== null) await makeFolder(out);
+  if (out !== null) {
+    await makeFolders(out)
+      .then(() => removeLeftOvers(out))
+      .catch((error: unknown) => {
+        throw explainWriteError(error, out);
+      });
+  }
   const engine = await startEngine(options.engine, { device, ...(threads !== null && { threads }) });
   const networks = await openNetworks(checkpoints, options);
   console.line(`engine     ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}`);
@@ -94,17 +85,21 @@ export async function runEvaluations(
   try {
     for await (const judged of opened) {
       const task = taskOf(judged, options);
-      announce(console, task, protocol?.(task, networks[0] as FeatureNetwork) ?? []);
+      announce(console, task, extras.protocol?.(task, networks[0] as FeatureNetwork) ?? []);
       const { transform, interpolation = 'bicubic' } = task.protocol;
       progress.stage('nearest neighbours of the raw pixels');
       const pixels = await pixelNeighbours(engine, task.data, { ...stoppable, transform, interpolation });
       for (const network of networks) {
-        results.push(await judge(engine, network, task, stoppable, pixels, progress, console, refine));
+        console.line(`network    ${describeNetwork(network)}`);
+        const probed = await evaluateNetwork(engine, network, task, stoppable, pixels, progress);
+        const context = { engine, network, task, settings: stoppable };
+        const result = (await extras.refine?.(probed, context, progress)) ?? probed;
+        results.push({ ...result, compute: await computeOf(network) });
         if (out !== null) await addResults(join(out, 'results.json'), results.slice(-1));
       }
     }
     progress.stop();
-    await report(results, options, console, more);
+    await report(results, options, console, extras.more);
     return 0;
   } catch (error) {
     progress.stop();
@@ -119,49 +114,36 @@ export async function runEvaluations(
 }
 
 /** The networks of the checkpoints, then random ones of the same sizes, each size once. */
-async function openNetworks(
-  checkpoints: readonly string[],
-  { imageSize, encoder, baseline, seed }: EvaluationOptions,
-): Promise<FeatureNetwork[]> {
+async function openNetworks(checkpoints: readonly string[], options: EvaluationOptions): Promise<FeatureNetwork[]> {
+  const { imageSize, encoder, baseline, seed } = options;
   const atSize = (network: FeatureNetwork) => (imageSize === null ? network : atImageSize(network, imageSize));
   const pretrained: FeatureNetwork[] = [];
   for (const checkpoint of checkpoints) pretrained.push(atSize(await loadNetwork(checkpoint, encoder)));
   if (!baseline) return pretrained;
-  const sizes = new Map<string, FeatureNetwork>();
-  for (const network of pretrained) sizes.set(JSON.stringify([network.arch, network.trainedImageSize]), network);
+  const sizes = new Map(pretrained.map((network) => [`${network.arch} ${network.trainedImageSize}`, network]));
   return [...pretrained, ...[...sizes.values()].map((network) => atSize(randomNetwork(network, seed)))];
 }
 
-/** Judges one network, with what pretraining it took. */
-async function judge(
-  engine: Engine,
-  network: FeatureNetwork,
-  task: EvaluationTask,
-  settings: ExtractionSettings,
-  pixels: PixelNeighbours,
-  progress: EvaluationProgress,
-  console: Console,
-  refine: Refine | undefined,
-): Promise<EvaluationResult> {
-  const { facts, arch, imageSize } = network;
+function describeNetwork({ facts, arch, imageSize }: FeatureNetwork): string {
   const source =
     facts.weights === 'random' ? 'random initialisation' : `${facts.encoder} encoder of ${facts.checkpoint}`;
-  console.line(`network    ${arch} at ${imageSize} px, ${source}`);
-  const probed = await evaluateNetwork(engine, network, task, settings, pixels, progress);
-  const result = refine ? await refine(probed, { engine, network, task, settings }, progress) : probed;
-  const { checkpoint, epochs } = facts;
-  // A checkpoint lies in RUN/checkpoints.
-  const run = checkpoint === null ? null : dirname(dirname(checkpoint));
-  return { ...result, compute: run === null ? null : await runCompute(run, epochs ?? undefined) };
+  return `${arch} at ${imageSize} px, ${source}`;
+}
+
+/** What pretraining a network took, by the log of its run: a checkpoint lies in RUN/checkpoints. */
+async function computeOf({ facts: { checkpoint, epochs } }: FeatureNetwork): Promise<EvaluationResult['compute']> {
+  return checkpoint === null ? null : runCompute(dirname(dirname(checkpoint)), epochs ?? undefined);
 }
 
 function taskOf({ dataSet, data, kind }: Judged, options: EvaluationOptions): EvaluationTask {
   const images = data.train.length;
-  const protocolName = options.protocol ?? (images < SMALL_DATA[kind] ? 'quick' : 'paper');
+  const small = kind === 'semi-supervised' ? SMALL_PART : SMALL_DATA;
+  const protocolName = options.protocol ?? (images < small ? 'quick' : 'paper');
+  const isPaper = protocolName === 'paper';
   const paper = dataSet.protocol ?? LINEAR_PROTOCOL;
-  const protocol = protocolName === 'paper' ? paper : quickProtocol(paper, images, data.classes.length);
-  const views = options.views ?? (protocolName === 'paper' ? protocol.epochs : 0);
-  const selection = options.select ?? (protocolName === 'paper' ? 'test' : 'validation');
+  const protocol = isPaper ? paper : quickProtocol(paper, images, data.classes.length);
+  const views = options.views ?? (isPaper ? protocol.epochs : 0);
+  const selection = options.select ?? (isPaper ? 'test' : 'validation');
   return { kind, dataSet: dataSet.name, data, protocolName, protocol, views, selection, seed: options.seed };
 }
 
@@ -178,11 +160,11 @@ async function report(
   results: readonly EvaluationResult[],
   { out, formats, json }: EvaluationOptions,
   console: Console,
-  more: Record<string, unknown>,
+  more: Record<string, unknown> | undefined,
 ): Promise<void> {
-  const tables = evaluationTables(results, PUBLISHED).filter(({ groups }) =>
-    groups.some(({ rows }) => rows.some(({ source }) => source === 'measured')),
-  );
+  const isOwn = ({ groups }: ResultTable) =>
+    groups.some(({ rows }) => rows.some(({ source }) => source === 'measured'));
+  const tables = evaluationTables(results, PUBLISHED).filter(isOwn);
   const { colour, columns } = terminalOf(json ? process.stderr : process.stdout);
   for (const table of tables) console.line(`\n${tableText(table, colour, columns)}`);
   const files: string[] = [];
@@ -190,20 +172,11 @@ async function report(
     files.push(join(out, 'results.json'), join(out, 'chart.png'));
     await writeChart(join(out, 'chart.png'), results);
     for (const format of formats) {
-      const { name, write } = FILES[format];
-      await writeFileAtomically(join(out, name), tables.map(write).join('\n'));
-      files.push(join(out, name));
+      const file = join(out, `tables.${ENDINGS[format]}`);
+      await writeFileAtomically(file, tables.map(TABLE_WRITERS[format]).join('\n'));
+      files.push(file);
     }
     console.line(`\nfiles      ${files.join(', ')}`);
   }
   if (json) process.stdout.write(`${JSON.stringify({ results, files, ...more })}\n`);
-}
-
-async function makeFolder(path: string): Promise<void> {
-  try {
-    await makeFolders(path);
-    await removeLeftOvers(path);
-  } catch (error) {
-    throw explainWriteError(error, path);
-  }
 }

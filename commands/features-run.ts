@@ -1,13 +1,12 @@
-import { type Console, count, createConsole, formatDuration } from '../core/base/console.js';
+import { count, createConsole, formatDuration } from '../core/base/console.js';
 import { programVersion } from '../core/base/program.js';
 import { outOfMemoryForFeatures } from '../core/engine/memory.js';
 import { startEngine } from '../core/engine/start.js';
-import { type ExtractOptions, extractFeatures, type FeatureTable } from '../core/eval/features.js';
+import { type ExtractOptions, extractFeatures } from '../core/eval/features.js';
 import { checkFeaturesFile, writeFeatures } from '../core/eval/features-file.js';
 import { openSplit, type SplitImages } from '../core/eval/labelled-data.js';
 import { atImageSize, type FeatureNetwork, loadNetwork } from '../core/eval/network.js';
-import { extractionSettings } from './extraction.js';
-import type { FeaturesOptions } from './options/evaluation.js';
+import { extractionSettings, type FeaturesOptions } from './options/evaluation.js';
 import { configuredDataSets } from './plugins.js';
 
 /** Computes features and writes them, saying what was done. */
@@ -27,78 +26,51 @@ export async function runFeatures(asked: FeaturesOptions): Promise<void> {
   console.line(`engine   ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}`);
   const { seed, views, transform } = asked;
   const options = { ...settings, seed, views: views ?? ('test' as const), transform: transform ?? split.transform };
-  const { table, computed, seconds } = await timed(console, (onProgress) =>
-    extractFeatures(engine, network, split.images, { ...options, onProgress }).catch((error: unknown) => {
+  const progress = console.transfer('computed', 'images');
+  const started = performance.now();
+  let kept: number | undefined; // rows that were there before
+  const onProgress = (done: number, total: number) => {
+    kept ??= done;
+    progress.update(done, total);
+  };
+  const table = await extractFeatures(engine, network, split.images, { ...options, onProgress })
+    .catch((error: unknown) => {
       throw outOfMemoryForFeatures(error, options.batchSize) ?? error;
-    }),
-  );
+    })
+    .finally(progress.stop);
+  const seconds = Number(((performance.now() - started) / 1000).toFixed(3));
   const facts = factsOf(network, split, options, asked);
   const files = await writeFeatures(table, { path: out, kind, classes: split.classes, facts });
   network.dispose();
 
   for (const { name, reason } of table.unreadable) console.warn(`left out: ${name}: ${reason}`);
   const columns = table.width * (kind === 'last' ? 1 : table.layers);
+  const computed = table.rows - (kept ?? 0);
   const imagesPerSecond = computed === 0 ? null : Number((computed / seconds).toFixed(2));
   const speed = imagesPerSecond === null ? '' : `, ${imagesPerSecond} images/s`;
   console.line(`${table.rows} rows of ${columns} features, ${computed} computed, ${formatDuration(seconds)}${speed}`);
   console.line(`files    ${files.join(', ')}`);
   if (!json) return;
   const { unreadable, rows } = table;
-  const { name, version, device } = engine;
-  const used = { name, version, device, threads: engine.threads };
-  const document = {
-    files,
-    notes: split.notes,
-    rows,
-    columns,
-    computed,
-    seconds,
-    imagesPerSecond,
-    unreadable,
-    engine: used,
-    ...facts,
-  };
-  process.stdout.write(`${JSON.stringify(document)}\n`);
-}
-
-/** Runs an extraction with its progress on show; counts the rows that were not there before. */
-async function timed(
-  console: Console,
-  extract: (onProgress: (done: number, total: number) => void) => Promise<FeatureTable>,
-): Promise<{ table: FeatureTable; computed: number; seconds: number }> {
-  const progress = console.transfer('computed', 'images');
-  const started = performance.now();
-  let before: number | undefined;
-  try {
-    const table = await extract((done, total) => {
-      before ??= done;
-      progress.update(done, total);
-    });
-    const seconds = Number(((performance.now() - started) / 1000).toFixed(3));
-    return { table, computed: table.rows - (before ?? 0), seconds };
-  } finally {
-    progress.stop();
-  }
+  const done = { files, notes: split.notes, rows, columns, computed, seconds, imagesPerSecond, unreadable };
+  const used = { name: engine.name, version: engine.version, device: engine.device, threads: engine.threads };
+  process.stdout.write(`${JSON.stringify({ ...done, engine: used, ...facts })}\n`);
 }
 
 /** What a reader of the file may want to know, as text. */
-function factsOf(
-  network: FeatureNetwork,
-  { images }: SplitImages,
-  { views, transform, seed }: ExtractOptions,
-  { layers, split }: FeaturesOptions,
-): Record<string, string> {
+function factsOf(network: FeatureNetwork, split: SplitImages, how: ExtractOptions, asked: FeaturesOptions) {
   const { facts, arch, imageSize } = network;
+  const { views, transform, seed } = how;
   return {
     network: arch,
     method: facts.method ?? '',
     encoder: facts.encoder ?? '',
     checkpoint: facts.checkpoint ?? '',
     fingerprint: facts.fingerprint,
-    layers,
+    layers: asked.layers,
     imageSize: String(imageSize),
-    data: images.description,
-    ...(split && { split }),
+    data: split.images.description,
+    ...(asked.split && { split: asked.split }),
     transform,
     views: String(views),
     ...(views !== 'test' && { seed: String(seed) }),

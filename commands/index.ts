@@ -1,32 +1,17 @@
-import { type CommandDefinition, defineCommand, defineRunCommand } from './command.js';
-import { DOWNLOAD_OPTIONS, INFO_OPTIONS, PACK_OPTIONS } from './options/data.js';
-import { FEATURES_OPTIONS, FINETUNE_OPTIONS, PROBE_OPTIONS, TRANSFER_OPTIONS } from './options/evaluation.js';
-import {
-  ENGINE_INSTALL_OPTIONS,
-  ENGINE_REMOVE_OPTIONS,
-  JSON_ONLY,
-  PLUGIN_CHECK_OPTIONS,
-  RUNS_OPTIONS,
-  TABLES_OPTIONS,
-} from './options/others.js';
-import {
-  BENCH_OPTIONS,
-  CONFIG_OPTIONS,
-  MASK_PREVIEW_OPTIONS,
-  PRETRAIN_OPTIONS,
-  requireOneMeasurement,
-} from './options/runs.js';
+import { type CommandDefinition, defineCommand } from './command.js';
+import * as judging from './options/evaluation.js';
+import * as tables from './options/others.js';
 
 /** Options of runs, beside those of masks, that decide what a preview of masks shows. */
 const PREVIEWED = ['method', 'imageSize', 'patchSize', 'batchSize', 'seed', 'cropScale', 'cropAspect', 'plugins'];
 
 /** Every command of the program, in the order of its help. */
 export const COMMANDS: readonly CommandDefinition[] = [
-  defineRunCommand({
+  defineCommand({
     name: 'pretrain',
     summary: 'learn from pictures',
     description: 'Learn representations from pictures without labels, by a self-supervised method.',
-    options: PRETRAIN_OPTIONS,
+    options: tables.PRETRAIN_OPTIONS,
     hasRunOption: () => true,
     run: async (options, resolved) => (await import('./pretrain-run.js')).runPretrain(resolved, options),
   }),
@@ -36,7 +21,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     description:
       "Train the protocol's linear heads on the frozen features of an encoder, and count its nearest neighbours, beside " +
       'the same network at random initialisation.',
-    options: PROBE_OPTIONS,
+    options: judging.PROBE_OPTIONS,
     run: async (options) => (await import('./probe-run.js')).runProbe(options),
   }),
   defineCommand({
@@ -45,8 +30,8 @@ export const COMMANDS: readonly CommandDefinition[] = [
     description:
       'Fine-tune the whole encoder on a small part of the labels, and train linear heads on the same images; the better ' +
       'of the two is what the paper reports, and both are shown.',
-    options: FINETUNE_OPTIONS,
-    run: async (options) => (await import('./finetune-1pct-run.js')).runFinetune(options),
+    options: judging.FINETUNE_OPTIONS,
+    run: async (options) => (await import('./probe-run.js')).runFinetune(options),
   }),
   defineCommand({
     name: 'transfer-eval',
@@ -54,8 +39,8 @@ export const COMMANDS: readonly CommandDefinition[] = [
     description:
       "Train linear heads on the frozen features of one or several encoders, on every data set of the paper's transfer " +
       'table that is found below a folder. Those that are not are listed with where to get them.',
-    options: TRANSFER_OPTIONS,
-    run: async (options) => (await import('./transfer-eval-run.js')).runTransferEval(options),
+    options: judging.TRANSFER_OPTIONS,
+    run: async (options) => (await import('./probe-run.js')).runTransferEval(options),
   }),
   defineCommand({
     name: 'features',
@@ -63,7 +48,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     description:
       'Run images through a frozen encoder and write what it makes of them: the average of its patch tokens, a row for ' +
       'each image, with labels and names.',
-    options: FEATURES_OPTIONS,
+    options: judging.FEATURES_OPTIONS,
     run: async (options) => (await import('./features-run.js')).runFeatures(options),
   }),
   defineCommand({
@@ -73,7 +58,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
       'List the runs in a folder and three levels below it: whether they are running, done, interrupted or failed, how ' +
       'far they are, whether they have collapsed, and the best accuracy that was measured of them. Only reads; runs may be ' +
       'going on.',
-    options: RUNS_OPTIONS,
+    options: tables.RUNS_OPTIONS,
     run: async ({ folder, json }) => (await import('./runs-run.js')).listRuns(folder, json),
   }),
   defineCommand({
@@ -82,14 +67,14 @@ export const COMMANDS: readonly CommandDefinition[] = [
     description:
       "Print the paper's five tables with own results as rows of them, and a table for each other data set. Published " +
       'values are marked as such; this program did not measure them.',
-    options: TABLES_OPTIONS,
+    options: tables.TABLES_OPTIONS,
     run: async (options) => (await import('./tables-run.js')).showTables(options),
   }),
   defineCommand({
     name: 'data',
     summary: 'list, check, fetch and pack data sets',
     description: 'List the data sets that can be used by name, with where each of them is to be had.',
-    options: JSON_ONLY,
+    options: tables.JSON_ONLY,
     run: async ({ json }) => (await import('./data-run.js')).listDataSets(json, await dataSets()),
     commands: [
       defineCommand({
@@ -98,7 +83,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
         description:
           'Open a data set, count its images by split and class, and read the first and the last image of each class. ' +
           'Ends with exit code 2 where an image cannot be read.',
-        options: INFO_OPTIONS,
+        options: tables.INFO_OPTIONS,
         run: async (options) => (await import('./data-run.js')).runDataInfo(options, await dataSets()),
       }),
       defineCommand({
@@ -107,7 +92,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
         description:
           'Fetch the files of a data set into a folder, check and unpack them. A download that was interrupted is gone on ' +
           'with by the same command; what is there is not fetched again.',
-        options: DOWNLOAD_OPTIONS,
+        options: tables.DOWNLOAD_OPTIONS,
         run: async (options) => (await import('./data-run.js')).runDataDownload(options, await dataSets()),
       }),
       defineCommand({
@@ -117,8 +102,8 @@ export const COMMANDS: readonly CommandDefinition[] = [
           'Write the images of a data set, with their classes, as WebDataset shards: tar archives with an index and ' +
           'checksums, which pretrain takes as they are, from a folder or a server. Large images can be made smaller on the ' +
           'way. What was stopped goes on by the same command.',
-        options: PACK_OPTIONS,
-        run: async (options) => (await import('./data-pack-run.js')).runDataPack(options, await dataSets()),
+        options: tables.PACK_OPTIONS,
+        run: async (options) => (await import('./data-run.js')).runDataPack(options, await dataSets()),
       }),
     ],
   }),
@@ -128,26 +113,26 @@ export const COMMANDS: readonly CommandDefinition[] = [
     description:
       'List the self-supervised methods that there are, those of the plugins that the configuration of this folder names ' +
       'too, with their presets. `ijepa pretrain --method NAME --help` tells the options of one.',
-    options: JSON_ONLY,
-    run: async ({ json }) => (await import('./methods-run.js')).listMethods(json),
+    options: tables.JSON_ONLY,
+    run: async ({ json }) => (await import('./config-run.js')).listMethods(json),
   }),
-  defineRunCommand({
+  defineCommand({
     name: 'mask-preview',
     summary: 'draw the masks of a run as a picture',
     description:
       'Draw the masks of a training step: a row for each picture, with what the encoder sees and what is to be predicted, ' +
       'and how often each patch is in a mask over 1,000 images. Without images, those of the configuration are shown as ' +
       'training cuts them.',
-    options: MASK_PREVIEW_OPTIONS,
+    options: tables.MASK_PREVIEW_OPTIONS,
     hasRunOption: (name, { group }) => group === 'Masks' || PREVIEWED.includes(name),
     run: async (options, resolved) => (await import('./mask-preview-run.js')).runMaskPreview(resolved, options),
   }),
-  defineRunCommand({
+  defineCommand({
     name: 'config',
     summary: 'show every option and where its value comes from',
     description:
       'Print the configuration that pretrain would use, as YAML that --config reads, with the origin of each value.',
-    options: CONFIG_OPTIONS,
+    options: tables.CONFIG_OPTIONS,
     hasRunOption: () => true,
     run: async (options, resolved) => (await import('./config-run.js')).showConfig(resolved, options),
   }),
@@ -161,7 +146,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
         summary: 'list the engines that are there',
         description:
           'List every engine: whether it is there, its version, device, threads and speed, and which one auto takes.',
-        options: JSON_ONLY,
+        options: tables.JSON_ONLY,
         run: async ({ json }) => (await import('./engine-run.js')).listEngines(json),
       }),
       defineCommand({
@@ -171,14 +156,14 @@ export const COMMANDS: readonly CommandDefinition[] = [
           'Install an engine into the folder of this program. onnx: ONNX Runtime, out of its package, which npm fetches ' +
           "from its registry. tensorflow: TensorFlow's C library and the addon that TensorFlow.js needs, into the package " +
           '@tensorflow/tfjs-node-gpu.',
-        options: ENGINE_INSTALL_OPTIONS,
+        options: tables.ENGINE_INSTALL_OPTIONS,
         run: async (options) => (await import('./engine-run.js')).installEngine(options),
       }),
       defineCommand({
         name: 'remove',
         summary: 'remove what install added',
         description: 'Remove what `engine install` added.',
-        options: ENGINE_REMOVE_OPTIONS,
+        options: tables.ENGINE_REMOVE_OPTIONS,
         run: async ({ engine }) => (await import('./engine-run.js')).removeEngine(engine),
       }),
     ],
@@ -195,7 +180,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
           'Hold a plugin against the contract of plugins, for those who write one: its definition; methods, losses and ' +
           'regularizers on every engine that is there (finite differences, batches in parts, repeated draws); monitors; ' +
           'and those of its data sets that are named. Ends with exit code 2 where something is wrong.',
-        options: PLUGIN_CHECK_OPTIONS,
+        options: tables.PLUGIN_CHECK_OPTIONS,
         run: async ({ plugin, data, json }) => (await import('./plugin-run.js')).runPluginCheck(plugin, data, json),
       }),
     ],
@@ -206,13 +191,8 @@ export const COMMANDS: readonly CommandDefinition[] = [
     description:
       'Time the whole training step on random data: seconds a step, images a second, compile time, memory and speed. ' +
       'With --data, time loading and cropping images instead: images and processor time a second, memory.',
-    options: BENCH_OPTIONS,
-    run: async (options) => {
-      requireOneMeasurement(options);
-      return options.data.length > 0
-        ? (await import('./bench-data-run.js')).benchData(options)
-        : (await import('./bench-run.js')).bench(options);
-    },
+    options: tables.BENCH_OPTIONS,
+    run: async (options) => (await import('./bench-run.js')).bench(options),
   }),
 ];
 

@@ -1,5 +1,4 @@
-import { existsSync, realpathSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { createConsole } from '../core/base/console.js';
 import { UserError } from '../core/base/errors.js';
 import { systemPath } from '../core/base/file-names.js';
@@ -15,7 +14,7 @@ import { checkMethodOptions, createMethod } from '../core/methods/create.js';
 import type { ImageCollection } from '../core/plugin.js';
 import { selectPlugins } from '../core/plugins/selected.js';
 import { type PreviewPicture, writeMaskPreview } from '../core/report/mask-preview.js';
-import { MASK_PREVIEW_OPTIONS, type MaskPreviewOptions } from './options/runs.js';
+import { MASK_PREVIEW_OPTIONS, type MaskPreviewOptions } from './options/others.js';
 import { pluginsWith } from './plugins.js';
 import type { ResolvedRun } from './run-sources.js';
 
@@ -36,9 +35,12 @@ export async function runMaskPreview(
   const collection = await openData(images.length > 0 ? images : ownData ? options.data : ['shapes'], dataSets);
   for (const note of collection.notes ?? []) console.warn(`note: ${note}`);
   refuseOwnInput(out, collection);
+  if (ownData) requireOneBatch(collection, options.batchSize);
+  const settings = { ...options, ...cropSettings(options) };
+  const unreadable = { add() {} }; // training lists them
   const pictures = ownData
-    ? await trainingPictures(collection, options, samples, step)
-    : await middlePictures(collection, options, samples, await areFiles(images, collection));
+    ? await cropsOfStep(collection, settings, unreadable, step, samples)
+    : await middlePictures(collection, options, samples, images.length === collection.length && images.every(isFile));
   await startEngine('cpu');
   const { extensions } = selectPlugins(definition, options, plugins);
   const { method } = createMethod(definition, options, extensions);
@@ -48,18 +50,6 @@ export async function runMaskPreview(
   await writeMaskPreview(out, method, options, pictures, step);
   console.line(`${out}: masks of step ${step} on ${pictures.length} pictures from ${collection.description}`);
   for (const line of definition.describeMasks?.(options) ?? []) console.line(line);
-}
-
-/** The first crops of the step's batch, as training sees them. */
-async function trainingPictures(
-  collection: ImageCollection,
-  options: Options,
-  samples: number,
-  step: number,
-): Promise<PreviewPicture[]> {
-  requireOneBatch(collection, options.batchSize);
-  const unreadable = { add() {} }; // training lists them
-  return cropsOfStep(collection, { ...options, ...cropSettings(options) }, unreadable, step, samples);
 }
 
 /**
@@ -83,27 +73,19 @@ async function middlePictures(
       pictures.push({ name: item.name, rgb: await centreCrop(item, options.imageSize, pixelLimit) });
     } catch (error) {
       const reason = unreadableReason(error);
-      if (fileByFile) throw unreadable(`${item.name} cannot be read: ${reason}`);
+      if (fileByFile) throw unreadableError(`${item.name} cannot be read: ${reason}`);
     }
   }
-  if (pictures.length === 0) throw unreadable(`none of the images in ${collection.description} can be read`);
+  if (pictures.length === 0) throw unreadableError(`none of the images in ${collection.description} can be read`);
   return pictures;
 }
 
-function unreadable(problem: string): UserError {
+function unreadableError(problem: string): UserError {
   return new UserError(problem, { expected: 'a whole image file', remedy: 'name another image' });
 }
 
-/** Whether images were named one by one. */
-async function areFiles(images: readonly string[], { length }: ImageCollection): Promise<boolean> {
-  return images.length === length && (await Promise.all(images.map(isFile))).every(Boolean);
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return stat(systemPath(path)).then(
-    (found) => found.isFile(),
-    () => false,
-  );
+function isFile(path: string): boolean {
+  return existsSync(systemPath(path)) && statSync(systemPath(path)).isFile();
 }
 
 /** --force replaces a picture that was drawn before, never one that is to be shown. */

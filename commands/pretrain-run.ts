@@ -3,7 +3,7 @@ import { type Console, count, createConsole, formatDuration, quote } from '../co
 import { UserError } from '../core/base/errors.js';
 import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
 import { type PretrainSummary, pretrain } from '../core/run/pretrain.js';
-import type { PretrainOptions } from './options/runs.js';
+import type { PretrainOptions } from './options/others.js';
 import { methodsOf, pluginsWith } from './plugins.js';
 import type { ResolvedRun } from './run-sources.js';
 
@@ -20,15 +20,8 @@ export async function runPretrain(resolved: ResolvedRun, { resume, force, json }
     console.line(`${signal}: finishing the step and saving; a second signal stops at once`);
   });
   try {
-    const summary = await pretrain({
-      resolved,
-      resume,
-      force,
-      plugins: pluginsWith,
-      methods: methodsOf,
-      console,
-      stop,
-    });
+    const known = { plugins: pluginsWith, methods: methodsOf };
+    const summary = await pretrain({ resolved, resume, force, ...known, console, stop });
     tell(console, summary);
     if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
     return summary.interrupted ? signalExitCode(summary.interrupted) : 0;

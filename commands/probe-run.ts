@@ -1,6 +1,16 @@
-import { openLabelled } from '../core/eval/labelled-data.js';
-import { type Judged, runEvaluations } from './evaluation-run.js';
-import type { ProbeOptions } from './options/evaluation.js';
+import { stat } from 'node:fs/promises';
+import { explainSystemError, UserError } from '../core/base/errors.js';
+import { requireDataSet } from '../core/data/open.js';
+import { accuracies } from '../core/eval/accuracy.js';
+import type { EvaluationTask } from '../core/eval/evaluate.js';
+import { fineTune } from '../core/eval/fine-tune.js';
+import { checkFineTuning, fineTuneSettings } from '../core/eval/fine-tune-settings.js';
+import { openLabelled, requireTwoClasses, subsetByFile, subsetByFraction } from '../core/eval/labelled-data.js';
+import type { FeatureNetwork } from '../core/eval/network.js';
+import type { DataSet } from '../core/plugin.js';
+import { fineTuningText } from '../core/report/evaluation-text.js';
+import { type Judged, type Refine, runEvaluations } from './evaluation-run.js';
+import type { FinetuneOptions, ProbeOptions, TransferOptions } from './options/evaluation.js';
 import { configuredDataSets } from './plugins.js';
 
 /** Judges the encoder of a checkpoint on one data set. */
@@ -12,4 +22,76 @@ async function* openOne(word: string): AsyncGenerator<Judged> {
   const opened = await openLabelled(word, await configuredDataSets());
   const { name, protocol } = opened.dataSet;
   yield { ...opened, kind: protocol && name !== 'imagenet' ? 'transfer' : 'linear' };
+}
+
+/** Fine-tunes and probes the encoder of a checkpoint on a part of the labels. */
+export async function runFinetune(options: FinetuneOptions): Promise<number> {
+  const { checkpoint, seed, trainBatchSize: batchSize, microBatchSize } = options;
+  const { epochs, warmupEpochs, learningRate, layerDecay, weightDecay, labelSmoothing, randAugment } = options;
+  const learning = { epochs, warmupEpochs, learningRate, batchSize, layerDecay, weightDecay };
+  const tuningOf = ({ protocolName, data }: EvaluationTask, { size }: FeatureNetwork) => {
+    const name = protocolName === 'paper' ? 'paper' : 'small';
+    return fineTuneSettings(name, size, data.train.length, { ...learning, labelSmoothing, randAugment }, seed);
+  };
+  const refine: Refine = async (result, { engine, network, task, settings: extraction }, progress) => {
+    progress.stage('fine-tuning the whole encoder');
+    const { protocol, settings } = tuningOf(task, network);
+    const how = { ...extraction, transform: task.protocol.transform, microBatchSize, onEpoch: progress.epoch };
+    const { ranks, curve } = await fineTune(engine, network, task.data, settings, how);
+    const tuned = accuracies(ranks);
+    // The better of probe and fine-tuning is the value of the paper's table.
+    const best = tuned.top1.value > result.best.top1.value ? { name: 'fine-tuning', ...tuned } : result.best;
+    return { ...result, fineTuning: { ...tuned, curve, protocol, settings }, best };
+  };
+  const protocol = (task: EvaluationTask, network: FeatureNetwork) => {
+    const tuning = tuningOf(task, network);
+    checkFineTuning(tuning.settings, task.data); // before anything is computed
+    return fineTuningText(tuning, task);
+  };
+  const headOptions = { ...options, protocol: options.protocol === 'small' ? ('quick' as const) : options.protocol };
+  return runEvaluations([checkpoint], openPart(options), headOptions, { refine, protocol });
+}
+
+async function* openPart({ data: word, subset, fraction, seed }: FinetuneOptions): AsyncGenerator<Judged> {
+  const { dataSet, data } = await openLabelled(word, await configuredDataSets());
+  const drawn = () => subsetByFraction(data.train, data.classes.length, fraction, seed);
+  const train = subset === null ? drawn() : await subsetByFile(data.train, subset);
+  requireTwoClasses(train.description, train, data.classes);
+  yield { dataSet, data: { ...data, train }, kind: 'semi-supervised' };
+}
+
+/** Judges encoders on every data set that is found; those that are not are listed with where to get them. */
+export async function runTransferEval(options: TransferOptions): Promise<number> {
+  const { checkpoints, dataRoot: root, datasets } = options;
+  const dataSets = await configuredDataSets();
+  await stat(root).catch((error: unknown) => {
+    throw explainSystemError(error, root);
+  });
+  const known = dataSets.filter(({ openLabelled, locate }) => openLabelled && locate);
+  const words: string[] = [];
+  const missing: { dataSet: string; page: string | null; command: string | null }[] = [];
+  for (const dataSet of datasets.map((name) => requireDataSet(name, known))) {
+    const place = (await dataSet.locate?.(root)) ?? null;
+    if (place !== null) words.push(`${dataSet.name}:${place}`);
+    else {
+      const { name, origin } = dataSet;
+      const command = origin && origin.files.length > 0 ? `npx ijepa data download ${name} ${root}` : null;
+      missing.push({ dataSet: name, page: origin?.page ?? null, command });
+    }
+  }
+  for (const { dataSet, page, command } of missing) {
+    const how = [command && `fetch it with: ${command}`, page && `see ${page}`].filter(Boolean).join(', or ');
+    process.stderr.write(`${dataSet} is not below ${root}${how && `: ${how}`}\n`);
+  }
+  if (words.length === 0) {
+    throw new UserError(`none of the data sets ${datasets.join(', ')} is below ${root}`, {
+      expected: 'at least one of them, in the form in which it is published',
+      remedy: `npx ijepa data lists what there is, and where to get it`,
+    });
+  }
+  return runEvaluations(checkpoints, openEach(words, dataSets), options, { more: { missing } });
+}
+
+async function* openEach(words: readonly string[], dataSets: readonly DataSet[]): AsyncGenerator<Judged> {
+  for (const word of words) yield { ...(await openLabelled(word, dataSets)), kind: 'transfer' };
 }

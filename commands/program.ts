@@ -72,7 +72,8 @@ async function addPluginCommands(program: Command, word: string | undefined): Pr
 /** Says what went wrong on standard error; a stack only for bugs. */
 function report(thrown: unknown): number {
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.done : EXIT.userError;
-  const error = explainSystemError(explainSharp(thrown), describePath(thrown));
+  const path = thrown instanceof Error && 'path' in thrown ? String(thrown.path) : 'a file or stream';
+  const error = explainSystemError(explainSharp(thrown), path);
   if (error instanceof UserError) {
     process.stderr.write(`ijepa: ${error.report}\n`);
     return EXIT.userError;
@@ -89,11 +90,6 @@ function explainSharp(error: unknown): unknown {
     expected: 'the optional packages of sharp for this machine',
     remedy: 'install again with optional packages: npm install --include=optional',
   });
-}
-
-/** The path that a failure of the system is about, where it names one. */
-function describePath(error: unknown): string {
-  return error instanceof Error && 'path' in error ? String(error.path) : 'a file or stream';
 }
 
 /**

@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { Command, Option as Flag } from 'commander';
+import { mapValues } from '../core/base/map-values.js';
 import { PROGRAM } from '../core/base/program.js';
 import { chooseMethod } from '../core/config/choose-method.js';
 import type { ConfigFile } from '../core/config/file.js';
@@ -65,16 +66,11 @@ export function runFlags(
 
 /** Options that name a method or a preset, with the names that there are for help. */
 export function withNames(table: OptionTable, { methods, method }: RunSources): OptionTable {
-  const names: Readonly<Record<string, readonly string[]>> = {
-    method: methods.map(({ name }) => name),
-    preset: Object.keys(method.presets),
+  const named: Readonly<Record<string, Partial<Option<unknown>>>> = {
+    method: { default: methods[0]?.name, choices: methods.map(({ name }) => name) },
+    preset: { choices: Object.keys(method.presets) },
   };
-  return Object.fromEntries(
-    Object.entries(table).map(([name, option]) => {
-      const usual = name === 'method' && { default: methods[0]?.name };
-      return [name, names[name] ? { ...option, ...usual, choices: names[name] } : option];
-    }),
-  );
+  return mapValues(table, (option, name) => ({ ...option, ...named[name] }));
 }
 
 /**
@@ -96,7 +92,7 @@ export async function resolveRun(
 }
 
 /** What of a command line decides which options of runs there are. */
-function scan(words: readonly string[]): DecisiveFlags {
+function scan(words: readonly string[]) {
   const command = new Command().exitOverride().configureOutput({ writeErr: () => {} });
   for (const name of ['config', 'out', 'method', 'preset']) command.option(`--${name} <word>`);
   command.addOption(gathered(new Flag('--plugins <names>'))).option('--resume');
@@ -105,16 +101,9 @@ function scan(words: readonly string[]): DecisiveFlags {
   } catch {
     // a flag without its value: told when the whole command line is read
   }
-  return command.opts<DecisiveFlags>();
-}
-
-interface DecisiveFlags {
-  config?: string;
-  out?: string;
-  method?: string;
-  preset?: string;
-  plugins?: string;
-  resume?: true;
+  return command.opts<
+    Partial<Record<'config' | 'out' | 'method' | 'preset' | 'plugins', string>> & { resume?: true }
+  >();
 }
 
 /** A flag for words with commas between, which are gathered where it is given twice. */

@@ -5,8 +5,7 @@ import { type EvaluationResult, readResults } from '../core/eval/results.js';
 import { PUBLISHED } from '../core/methods/published.js';
 import { writeChart } from '../core/report/evaluation-chart.js';
 import type { ResultTable } from '../core/report/result-table.js';
-import { tableCsv, tableLatex, tableMarkdown } from '../core/report/table-formats.js';
-import { tableText } from '../core/report/table-text.js';
+import { TABLE_WRITERS, tableText } from '../core/report/table-formats.js';
 import { evaluationTables } from '../core/report/tables.js';
 import { findResults } from '../core/run/results-search.js';
 import type { TablesOptions } from './options/others.js';
@@ -29,9 +28,7 @@ export async function showTables(options: TablesOptions): Promise<void> {
 }
 
 function formatTables(tables: readonly ResultTable[], format: TablesOptions['format']): string {
-  if (format === 'csv') return tables.map(tableCsv).join('\r\n');
-  if (format === 'markdown') return tables.map(tableMarkdown).join('\n');
-  if (format === 'latex') return tables.map(tableLatex).join('\n');
+  if (format !== 'text') return tables.map(TABLE_WRITERS[format]).join(format === 'csv' ? '\r\n' : '\n');
   const { colour, columns } = terminalOf(process.stdout);
   return `${tables.map((table) => tableText(table, colour, columns)).join('\n\n')}\n`;
 }

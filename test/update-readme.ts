@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { commonTable, methodsTable } from '../commands/options-table.js';
+import { commonTable, methodsTable } from '../commands/config-run.js';
 import { ROOT } from './helpers/paths.js';
 
 /*

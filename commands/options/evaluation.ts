@@ -1,10 +1,51 @@
+import { UserError } from '../../core/base/errors.js';
 import { choice, flag, grouped, integer, like, number, text, type ValuesOf, words } from '../../core/config/option.js';
 import { OPTIONS } from '../../core/config/schema.js';
+import type { ExtractionSettings } from '../../core/eval/evaluate.js';
 import { SELECTIONS } from '../../core/eval/protocols.js';
-import { CHECKPOINT, CHECKPOINTS, ENCODER_OPTIONS, EXTRACTION_OPTIONS, LABELLED_DATA } from './shared.js';
+import { argument } from './others.js';
 
-export const FORMATS = ['csv', 'markdown', 'latex'] as const;
-export type Format = (typeof FORMATS)[number];
+/* Options that runs have too are theirs, with another help or default where it must be. */
+
+const CHECKPOINT = argument('path', 'a checkpoint (.safetensors), or the folder of a run, whose newest one is taken');
+const LABELLED_DATA = text({
+  what: 'data set',
+  help: 'a folder with {train,val}/CLASS below it, or a data set: NAME or NAME:DIR',
+  required: true,
+});
+
+/** Which features of an encoder are judged. */
+const ENCODER_OPTIONS = {
+  encoder: text({
+    what: 'name',
+    help: 'which encoder, by its name in the checkpoint',
+    automatic: 'the one by which its method is judged',
+  }),
+  imageSize: like(OPTIONS.imageSize, { help: 'side of the images', automatic: 'as in pretraining' }),
+};
+
+/** How features are computed. */
+const EXTRACTION_OPTIONS = grouped('Running', {
+  engine: OPTIONS.engine,
+  device: OPTIONS.device,
+  threads: OPTIONS.threads,
+  batchSize: { ...OPTIONS.batchSize, min: 1, default: 16, help: 'images whose features are computed at once' },
+  cache: text({
+    optional: true,
+    what: 'folder',
+    help: 'keep features there: an interrupted call goes on, a repeated one computes nothing',
+  }),
+  cacheLimit: like(OPTIONS.aheadMegabytes, {
+    help: 'what that folder may take; the rest is computed each time',
+    automatic: 'as much as there is room',
+  }),
+  maxUnreadable: {
+    ...OPTIONS.maxUnreadable,
+    default: 0,
+    help: 'part of the images that may be unreadable; they are left out',
+  },
+  maxMegapixels: OPTIONS.maxMegapixels,
+});
 
 /** What all evaluations have. */
 const EVALUATION_OPTIONS = {
@@ -34,7 +75,10 @@ const EVALUATION_OPTIONS = {
       what: 'folder',
       help: 'write results.json and chart.png there (results that are there stay), and keep features',
     }),
-    formats: words({ choices: FORMATS, help: 'write the tables there as well, with commas between' }),
+    formats: words({
+      choices: ['csv', 'markdown', 'latex'],
+      help: 'write the tables there as well, with commas between',
+    }),
     json: flag('print one JSON document; everything else goes to standard error'),
   }),
   ...EXTRACTION_OPTIONS,
@@ -48,17 +92,21 @@ const EVALUATION_OPTIONS = {
 
 export const PROBE_OPTIONS = { checkpoint: CHECKPOINT, data: LABELLED_DATA, ...EVALUATION_OPTIONS };
 
-/** The data sets of the paper's transfer table, in its order. */
-const TRANSFER_DATA_SETS = ['cifar100', 'places205', 'inat18', 'clevr-count', 'clevr-dist'];
-
 export const TRANSFER_OPTIONS = {
-  checkpoints: CHECKPOINTS,
+  checkpoints: words({
+    help: 'checkpoints (.safetensors) or folders of runs, each a row of the table',
+    positional: true,
+    required: true,
+  }),
   dataRoot: text({
     what: 'folder',
     help: 'where the data sets lie, each in a folder of its own or all in one',
     required: true,
   }),
-  datasets: words({ default: TRANSFER_DATA_SETS, help: 'which, with commas between' }),
+  datasets: words({
+    default: ['cifar100', 'places205', 'inat18', 'clevr-count', 'clevr-dist'], // the paper's transfer table, in its order
+    help: 'which, with commas between',
+  }),
   ...EVALUATION_OPTIONS,
 };
 
@@ -132,12 +180,7 @@ export const FINETUNE_OPTIONS = {
 
 export const FEATURES_OPTIONS = {
   checkpoint: CHECKPOINT,
-  data: text({
-    what: 'data set',
-    help: 'a data set (NAME or NAME:DIR), or a folder of images without labels',
-    positional: true,
-    required: true,
-  }),
+  data: argument('data set', 'a data set (NAME or NAME:DIR), or a folder of images without labels'),
   out: text({
     what: 'file',
     help: '.safetensors: features, labels and names in one file; .npy: a file for each',
@@ -167,3 +210,22 @@ export type ProbeOptions = ValuesOf<typeof PROBE_OPTIONS>;
 export type TransferOptions = ValuesOf<typeof TRANSFER_OPTIONS>;
 export type FinetuneOptions = ValuesOf<typeof FINETUNE_OPTIONS>;
 export type FeaturesOptions = ValuesOf<typeof FEATURES_OPTIONS>;
+
+/**
+ * How features are computed.
+ * @param cache the folder in which they are kept; null for none
+ * @throws UserError where something limits a cache that there is not
+ */
+export function extractionSettings(
+  { batchSize, cacheLimit, maxUnreadable, maxMegapixels }: ValuesOf<typeof EXTRACTION_OPTIONS>,
+  cache: string | null,
+): ExtractionSettings {
+  if (cacheLimit !== null && cache === null) {
+    throw new UserError('--cache-limit limits nothing without a cache', {
+      expected: 'a folder for features beside it',
+      remedy: 'name one with --cache, or leave --cache-limit out',
+    });
+  }
+  const cacheBytes = cacheLimit !== null && { cacheBytes: cacheLimit * 1e6 };
+  return { batchSize, cache, ...cacheBytes, pixelLimit: Math.floor(maxMegapixels * 1e6), maxUnreadable };
+}

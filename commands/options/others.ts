@@ -1,5 +1,158 @@
-import { choice, flag, text, type ValuesOf, words } from '../../core/config/option.js';
-import { JSON_DOCUMENT } from './shared.js';
+import { UserError } from '../../core/base/errors.js';
+import {
+  choice,
+  flag,
+  flagOf,
+  grouped,
+  integer,
+  like,
+  named,
+  type Option,
+  text,
+  type ValuesOf,
+  words,
+} from '../../core/config/option.js';
+import { OPTIONS } from '../../core/config/schema.js';
+import { METHODS } from '../../core/methods/registry.js';
+import type { BenchmarkName } from '../../core/train/benchmark.js';
+
+const JSON_DOCUMENT = flag('print one JSON document');
+const JSON_AT_END = flag('end with one JSON document on standard output; everything else goes to standard error');
+
+/** A text that has to be given, by its place. */
+export function argument(what: string, help: string): Option<string> {
+  return text({ what, help, positional: true, required: true });
+}
+
+/** Where the options of runs come from, beside flags. */
+const CONFIGURATION_OPTIONS = grouped('Configuration', {
+  preset: named({ what: 'a preset', help: 'options to start from; `ijepa methods` lists all', optional: true }),
+  config: text({
+    what: 'file',
+    help: 'configuration file',
+    automatic: 'ijepa.config.*, .ijeparc*, or "ijepa" in package.json, in this folder',
+  }),
+});
+
+export const PRETRAIN_OPTIONS = {
+  ...grouped('Run', {
+    resume: flag('go on with the run in --out from its newest checkpoint'),
+    force: flag('delete the run in --out and start anew'),
+    json: JSON_AT_END,
+  }),
+  ...CONFIGURATION_OPTIONS,
+};
+
+export const CONFIG_OPTIONS = {
+  ...grouped('Output', {
+    json: flag('print values and origins as one JSON document'),
+    table: flag('print the tables of all options and presets as Markdown'),
+  }),
+  ...CONFIGURATION_OPTIONS,
+};
+
+export const MASK_PREVIEW_OPTIONS = {
+  images: words({
+    help: 'image files (a row each), or folders, lists and data sets (some of their images)',
+    positional: true,
+  }),
+  ...grouped('Picture', {
+    out: text({ what: 'file', help: 'the PNG to write', required: true }),
+    samples: integer({ default: 4, min: 1, max: 64, help: 'rows; image files are used in turn' }),
+    step: integer({ default: 1, min: 1, help: 'the training step whose masks are shown' }),
+    force: flag('replace a file that is there'),
+  }),
+  ...CONFIGURATION_OPTIONS,
+};
+
+/** The sizes that core/train/benchmark.ts has. */
+const BENCHMARK_NAMES = ['tiny', 'a', 'b'] as const satisfies readonly BenchmarkName[];
+const LOADING = 'Loading of images';
+const STEP = 'Training step';
+
+export const BENCH_OPTIONS = {
+  threads: { ...OPTIONS.threads, group: '', help: 'threads that compute, or decode' },
+  json: JSON_DOCUMENT,
+  ...grouped(STEP, {
+    method: { ...OPTIONS.method, default: METHODS[0]?.name ?? '', choices: METHODS.map(({ name }) => name) },
+    config: choice({
+      choices: BENCHMARK_NAMES,
+      default: 'b',
+      help: 'a: ViT-S/16 at 224 px; b: ViT-Ti/8 at 96 px; tiny: 4 blocks of 96 at 64 px',
+    }),
+    engine: words({
+      choices: OPTIONS.engine.choices as readonly (typeof OPTIONS.engine.default)[],
+      default: ['auto'],
+      help: 'one or several, with commas between',
+    }),
+    device: OPTIONS.device,
+    loss: named({
+      what: 'a loss',
+      help: 'distance of predicted and target representations, of methods that have one: --set loss=NAME',
+      automatic: 'smooth-l1',
+    }),
+    regularizer: named({
+      what: 'a regularizer',
+      help: 'term against collapse, of methods that have one: --set regularizer=NAME',
+      optional: true,
+    }),
+    set: words({
+      what: 'name=value',
+      help: "the run's options, by the names that they have in files: decoderDepth=4,ema=0.99",
+    }),
+    steps: integer({ default: 7, min: 1, help: 'steps that are timed, after two that are not' }),
+    microBatchSize: like(OPTIONS.microBatchSize, { help: 'images computed at once', automatic: 'the whole batch' }),
+  }),
+  ...grouped(LOADING, {
+    data: words({ what: 'data', spaced: true, help: 'folders of images, lists, shards, or the name of a data set' }),
+    batchSize: { ...OPTIONS.batchSize, min: 1, help: 'images a batch' },
+    imageSize: { ...OPTIONS.imageSize, help: 'side of the crops' },
+    batches: integer({ default: 30, min: 1, help: 'batches that are timed, after three that are not' }),
+  }),
+};
+
+const DATA_SET_NAME = argument('name', 'the name of a data set; `ijepa data` lists them');
+
+export const INFO_OPTIONS = {
+  name: DATA_SET_NAME,
+  dir: text({
+    optional: true,
+    what: 'folder',
+    help: 'the folder in which it lies; for data sets that lie in no folder, what follows their name',
+    positional: true,
+  }),
+  checkAll: flag('read every image, and hold files against their checksums where there are some'),
+  sheet: text({ optional: true, what: 'file', help: 'draw examples of the classes as a picture (PNG)' }),
+  force: flag('replace the picture if it is there'),
+  json: JSON_AT_END,
+};
+
+export const DOWNLOAD_OPTIONS = {
+  name: DATA_SET_NAME,
+  dir: argument('folder', 'the folder; nothing is written outside it'),
+  mirror: text({ what: 'URL', help: 'the address of a folder that has the files', automatic: 'their own addresses' }),
+  keepArchives: flag('keep archives once they are unpacked'),
+  json: JSON_AT_END,
+};
+
+export const PACK_OPTIONS = {
+  data: words({
+    help: 'as for pretrain: folders of images, lists, or a data set with its classes: folder:photos',
+    positional: true,
+    required: true,
+  }),
+  out: text({ what: 'folder', help: 'folder for the shards; nothing is written outside it', required: true }),
+  resize: integer({
+    min: 1,
+    unit: 'pixels',
+    help: 'bring the shorter side of larger images to so many',
+    optional: true,
+  }),
+  quality: integer({ min: 1, max: 100, help: 'quality of their JPEG', automatic: '95' }),
+  imagesPerShard: integer({ min: 1, help: 'images of a shard', automatic: 'by size' }),
+  shardMegabytes: integer({ min: 1, unit: 'MB', help: 'size of a shard', automatic: '256' }),
+  json: JSON_AT_END,
+};
 
 export const RUNS_OPTIONS = {
   folder: text({
@@ -43,7 +196,7 @@ export const ENGINE_INSTALL_OPTIONS = {
 };
 
 export const PLUGIN_CHECK_OPTIONS = {
-  plugin: text({ help: 'a package, or the path of a module', positional: true, required: true }),
+  plugin: argument('path', 'a package, or the path of a module'),
   data: words({ help: 'data sets of the plugin with what follows their names: photos:folder', positional: true }),
   json: JSON_DOCUMENT,
 };
@@ -51,5 +204,33 @@ export const PLUGIN_CHECK_OPTIONS = {
 export const JSON_ONLY = { json: JSON_DOCUMENT };
 export const ENGINE_REMOVE_OPTIONS = { engine: ENGINE };
 
+/**
+ * Sees to it that options are about the measurement that is asked for.
+ * @throws UserError for one that says nothing to it
+ */
+export function requireOneMeasurement(options: BenchOptions): void {
+  const hasData = options.data.length > 0;
+  const useless = givenOptions(options).find(([, { group }]) => group === (hasData ? STEP : LOADING));
+  if (!useless) return;
+  const flag = flagOf(...useless);
+  throw new UserError(
+    hasData ? `${flag} is about the training step, --data about loading images` : `${flag} needs --data`,
+    { remedy: hasData ? 'leave one of the two out' : 'add --data DIR, or leave it out' },
+  );
+}
+
+/** The options of a benchmark that are not at their defaults. */
+export function givenOptions(options: BenchOptions): [keyof BenchOptions, Option<unknown>][] {
+  const all = Object.entries(BENCH_OPTIONS) as [keyof BenchOptions, Option<unknown>][];
+  return all.filter(([name, option]) => JSON.stringify(options[name]) !== JSON.stringify(option.default));
+}
+
+export type PretrainOptions = ValuesOf<typeof PRETRAIN_OPTIONS>;
+export type ConfigOptions = ValuesOf<typeof CONFIG_OPTIONS>;
+export type MaskPreviewOptions = ValuesOf<typeof MASK_PREVIEW_OPTIONS>;
+export type BenchOptions = ValuesOf<typeof BENCH_OPTIONS>;
+export type InfoOptions = ValuesOf<typeof INFO_OPTIONS>;
+export type DownloadOptions = ValuesOf<typeof DOWNLOAD_OPTIONS>;
+export type PackOptions = ValuesOf<typeof PACK_OPTIONS>;
 export type TablesOptions = ValuesOf<typeof TABLES_OPTIONS>;
 export type EngineInstallOptions = ValuesOf<typeof ENGINE_INSTALL_OPTIONS>;

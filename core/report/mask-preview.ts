@@ -1,9 +1,8 @@
+import { scaleLinear } from 'd3-scale';
 import { drawBatch } from '../methods/batch.js';
 import type { DrawnGroup, Method } from '../methods/method.js';
 import { gridSize, type ImageShape } from '../nn/sizes.js';
-import { CONTEXT_COLOUR, TARGET_COLOURS } from './colours.js';
-import { COVERAGE_SIDE, coverageOf, drawCoverage, masksOfImage, SCALE_WIDTH, square } from './mask-coverage.js';
-import { drawing, escapeXml, pngAddress, writePicture } from './picture.js';
+import { COLOURS, drawing, escapeXml, frame, pngAddress, writePicture } from './picture.js';
 
 /** A picture whose masks are to be shown. */
 export interface PreviewPicture {
@@ -15,18 +14,19 @@ export interface PreviewPicture {
 /** Side of a picture, and the space between two, in pixels. */
 const CELL = 150;
 const GAP = 14;
-const LABEL = 24;
+/** From one row of pictures to the next. */
+const ROW = CELL + 24 + GAP;
 const HEADER = 76;
-/** The edge of a picture, which may be white. */
-const FRAME = `<rect width="${CELL}" height="${CELL}" fill="none" stroke="#cccccc" stroke-width="0.75"/>`;
+/** Side of a heat map, and the space to the next one with its scale, in pixels. */
+const MAP = 300;
+const MAP_GAP = 120;
 /** Opacity of what the encoder does not see. */
 const HIDDEN = 0.12;
-
-/** How masks are drawn. */
-export interface MaskDrawing extends ImageShape {
-  batchSize: number;
-  seed: number;
-}
+/** Of what the encoder sees, and of what is predicted in turn. */
+const CONTEXT_COLOUR = COLOURS.blue;
+const TARGET_COLOURS = [COLOURS.orange, COLOURS.green, COLOURS.vermilion, COLOURS.purple] as const;
+/** Images over which the heat maps count, in whole batches, and the fewest batches. */
+const COUNTED = { images: 1000, steps: 8 };
 
 /**
  * Draws the masks of a training step: for each picture a row with the picture and each of its masks; below, how often each
@@ -37,29 +37,33 @@ export interface MaskDrawing extends ImageShape {
 export async function writeMaskPreview(
   path: string,
   method: Pick<Method, 'draw' | 'masks'>,
-  settings: MaskDrawing,
+  settings: ImageShape & { batchSize: number; seed: number },
   pictures: readonly PreviewPicture[],
   step: number,
 ): Promise<void> {
   const draw = (number: number, images: number) => drawBatch(method, settings.seed, number, images).groups;
-  const batchSize = Math.max(settings.batchSize, pictures.length);
-  const groups = draw(step, batchSize);
-  const cells = groups.flatMap((group) => cellsByImage(method.masks, group));
+  const groups = draw(step, Math.max(settings.batchSize, pictures.length));
+  const cells = groups.flatMap((group) =>
+    Array.from({ length: group.imageCount }, (_, image) => cellsOf(method.masks, group, image)),
+  );
   const grid = gridSize(settings);
   const columns = 1 + (cells[0]?.length ?? 0);
   const maps = coverageOf(method.masks, settings.batchSize, grid ** 2, draw);
-  const width = Math.max(GAP + columns * (CELL + GAP), maps.length * (COVERAGE_SIDE + SCALE_WIDTH));
+  const width = Math.max(GAP + columns * (CELL + GAP), maps.length * (MAP + MAP_GAP));
   const rows = await Promise.all(
     pictures.map((picture, image) =>
-      drawRow(picture, image, settings.imageSize, grid, cells[image] ?? [], HEADER + image * (CELL + LABEL + GAP)),
+      drawRow(picture, image, settings.imageSize, grid, cells[image] ?? [], HEADER + image * ROW),
     ),
   );
-  const bottom = HEADER + pictures.length * (CELL + LABEL + GAP);
-  const height = bottom + COVERAGE_SIDE + 90;
+  const bottom = HEADER + pictures.length * ROW;
   const title = `Masks of step ${step}, seed ${settings.seed}: grid ${grid} x ${grid}, ${describeGroups(groups)}`;
   const heading = `<text x="${GAP}" y="26" font-size="17">${escapeXml(title)}</text>${drawLegend(cells[0] ?? [])}`;
-  const parts = [heading, ...rows, drawCoverage(maps, grid, GAP, bottom + 20)];
-  await writePicture(path, drawing(width, height, parts));
+  const parts = [
+    heading,
+    ...rows,
+    ...maps.map((map, at) => drawMap(map, grid, GAP + at * (MAP + MAP_GAP), bottom + 40)),
+  ];
+  await writePicture(path, drawing(width, bottom + MAP + 90, parts));
 }
 
 function describeGroups(groups: readonly DrawnGroup[]): string {
@@ -77,6 +81,39 @@ interface Cell {
   patches: ReadonlySet<number>;
 }
 
+/** The masks of an image of a group. */
+function cellsOf(masks: Method['masks'], group: DrawnGroup, image: number): Cell[] {
+  let predicted = 0;
+  return Object.entries(masks).flatMap(([name, { title, role }]) => {
+    const sets = masksOfImage(group, name, image);
+    return sets.map((patches, number): Cell => {
+      const label = sets.length > 1 ? `${title} ${number + 1}` : title;
+      const isVisible = role === 'visible';
+      return {
+        title: `${label}: ${patches.size} patches`,
+        legend: isVisible ? `${label}: what the encoder sees` : label,
+        colour: isVisible ? CONTEXT_COLOUR : (TARGET_COLOURS[predicted++ % TARGET_COLOURS.length] as string),
+        patches,
+      };
+    });
+  });
+}
+
+/** The patches of an image's masks of a name: lists of indices, or values [B, N, 1] that are not 0. */
+function masksOfImage({ masks, values, imageCount }: DrawnGroup, name: string, image: number): Set<number>[] {
+  const mask = masks[name];
+  if (mask) {
+    return Array.from({ length: mask.maskCount }, (_, number) => {
+      const start = (number * imageCount + image) * mask.tokenCount;
+      return new Set(mask.indices.subarray(start, start + mask.tokenCount));
+    });
+  }
+  const numbers = values?.[name]?.values ?? new Float32Array();
+  const patchCount = numbers.length / imageCount;
+  const own = numbers.subarray(image * patchCount, (image + 1) * patchCount);
+  return [new Set([...own.keys()].filter((patch) => own[patch] !== 0))];
+}
+
 async function drawRow(
   { name, rgb }: PreviewPicture,
   row: number,
@@ -87,12 +124,12 @@ async function drawRow(
 ): Promise<string> {
   const address = await pngAddress(rgb, imageSize, 2 * CELL, imageSize < CELL);
   const definition = `<defs><image id="p${row}" width="${CELL}" height="${CELL}" xlink:href="${address}"/></defs>`;
-  const whole = `<g transform="translate(${GAP} ${top})"><use xlink:href="#p${row}"/>${FRAME}${caption(shorten(name))}</g>`;
-  const masked = cells.map((cell, at) => {
-    const left = GAP + (at + 1) * (CELL + GAP);
-    return `<g transform="translate(${left} ${top})">${drawCell(cell, `p${row}`, `p${row}c${at}`, grid)}</g>`;
-  });
-  return definition + whole + masked.join('');
+  const whole = `<use xlink:href="#p${row}"/>${frame(CELL)}${caption(shorten(name))}`;
+  const masked = cells.map((cell, at) => drawCell(cell, `p${row}`, `p${row}c${at}`, grid));
+  const placed = [whole, ...masked].map(
+    (drawn, at) => `<g transform="translate(${GAP + at * (CELL + GAP)} ${top})">${drawn}</g>`,
+  );
+  return definition + placed.join('');
 }
 
 /** The picture, faint but for the kept patches, which have a frame in the cell's colour. */
@@ -100,7 +137,7 @@ function drawCell({ title, colour, patches }: Cell, picture: string, id: string,
   const side = CELL / grid;
   const squares = [...patches].map((patch) => square(patch, grid, side)).join('');
   return (
-    `<clipPath id="${id}">${squares}</clipPath><use xlink:href="#${picture}" opacity="${HIDDEN}"/>${FRAME}` +
+    `<clipPath id="${id}">${squares}</clipPath><use xlink:href="#${picture}" opacity="${HIDDEN}"/>${frame(CELL)}` +
     `<g clip-path="url(#${id})"><use xlink:href="#${picture}"/></g>` +
     `<path d="${outlineOf(patches, grid, side)}" stroke="${colour}" stroke-width="3" fill="none" stroke-linecap="square"/>` +
     caption(title, colour)
@@ -142,21 +179,65 @@ function shorten(name: string): string {
   return short.length <= 22 ? short : `…${short.slice(-21)}`;
 }
 
-/** The masks of each image of a group. */
-function cellsByImage(masks: Method['masks'], group: DrawnGroup): Cell[][] {
-  return Array.from({ length: group.imageCount }, (_, image) => {
-    let predicted = 0;
-    return Object.entries(masks).flatMap(([name, { title, role }]) => {
-      const sets = masksOfImage(group, name, image);
-      return sets.map((patches, number): Cell => {
-        const label = sets.length > 1 ? `${title} ${number + 1}` : title;
-        return {
-          title: `${label}: ${patches.size} patches`,
-          legend: role === 'visible' ? `${label}: what the encoder sees` : label,
-          colour: role === 'visible' ? CONTEXT_COLOUR : (TARGET_COLOURS[predicted++ % TARGET_COLOURS.length] as string),
-          patches,
-        };
-      });
-    });
+/** How often each patch is in a mask of a kind. */
+interface CoverageMap {
+  title: string;
+  /** Mean number of masks an image that hold the patch, row by row over the grid. */
+  values: Float64Array;
+}
+
+/** Counts over the first images of training, batch by batch from step 1. */
+function coverageOf(
+  masks: Method['masks'],
+  batchSize: number,
+  patches: number,
+  draw: (step: number, images: number) => readonly DrawnGroup[],
+): CoverageMap[] {
+  const steps = Math.max(COUNTED.steps, Math.ceil(COUNTED.images / batchSize));
+  const images = steps * batchSize;
+  const maps = Object.entries(masks).map(([name, { title }]) => {
+    const values = new Float64Array(patches);
+    return { name, title: `masks '${title}' that hold the patch, an image, of ${images}`, values };
   });
+  for (let step = 1; step <= steps; step++) {
+    for (const group of draw(step, batchSize)) {
+      for (const { name, values } of maps) {
+        for (let image = 0; image < group.imageCount; image++) {
+          for (const mask of masksOfImage(group, name, image)) {
+            for (const patch of mask) values[patch] = (values[patch] as number) + 1 / images;
+          }
+        }
+      }
+    }
+  }
+  return maps;
+}
+
+/** A heat map with its scale. */
+function drawMap({ title, values }: CoverageMap, grid: number, left: number, top: number): string {
+  const smallest = Math.min(...values);
+  const largest = Math.max(...values, Number.MIN_VALUE);
+  const cells = [...values].map((value, patch) => square(patch, grid, MAP / grid, heat(value / largest)));
+  const steps = 40;
+  const bars = Array.from({ length: steps }, (_, at) => {
+    const y = MAP - ((at + 1) * MAP) / steps;
+    return `<rect x="${MAP + 12}" y="${y}" width="14" height="${MAP / steps + 0.5}" fill="${heat((at + 0.5) / steps)}"/>`;
+  });
+  const tick = (y: number, text: string) => `<text x="${MAP + 32}" y="${y}">${text}</text>`;
+  return (
+    `<g transform="translate(${left} ${top})"><text y="-8" font-size="13">${escapeXml(title)}</text>` +
+    [...cells, ...bars, tick(10, largest.toFixed(2)), tick(MAP, '0.00')].join('') +
+    `<text y="${MAP + 18}">from ${smallest.toFixed(3)} to ${largest.toFixed(3)}</text></g>`
+  );
+}
+
+/** Dark blue over grey to yellow, as in cividis: readable without colour vision. */
+const heat = scaleLinear<string>([0, 0.25, 0.5, 0.75, 1], ['#00204d', '#404d6b', '#7c7b78', '#bcaf6f', '#ffea46']);
+
+/** A patch of a grid. */
+function square(patch: number, grid: number, side: number, fill?: string): string {
+  const x = (patch % grid) * side;
+  const y = Math.floor(patch / grid) * side;
+  // A little wider than the patch, so that no seam shows between neighbours.
+  return `<rect x="${x}" y="${y}" width="${side + 0.3}" height="${side + 0.3}"${fill ? ` fill="${fill}"` : ''}/>`;
 }

@@ -1,54 +1,42 @@
-import type { EvaluationResult } from '../eval/results.js';
-import { networkKey, resultKey } from '../eval/results.js';
-import { type Mark, printable, QUICK_NOTE, shown, TUNING_NOTE } from './result-table.js';
+import type { BenchmarkName } from '../contract/published.js';
+import { type EvaluationKind, type EvaluationResult, networkKey, resultKey } from '../eval/results.js';
+import { printable } from './result-table.js';
 
-/** The results of one network. */
-export interface NetworkRow {
-  network: EvaluationResult['network'];
-  results: readonly EvaluationResult[];
-}
+type Network = EvaluationResult['network'];
 
 /** Images of this side go without saying, as in the paper's tables. */
 const USUAL_IMAGE_SIZE = 224;
 
 /**
- * Puts results of the same network together. Networks of one architecture stand together in the order in which they came;
+ * The results of each network. Networks of one architecture stand together in the order in which they came;
  * below them stands the same architecture at random initialisation, each of its results once: it is measured beside every
  * network.
  */
-export function networkRows(results: readonly EvaluationResult[]): NetworkRow[] {
-  const isRandom = (network: EvaluationResult['network']) => network.weights === 'random';
-  const random = results.filter(({ network }) => isRandom(network));
+export function networkRows(results: readonly EvaluationResult[]): EvaluationResult[][] {
+  const isRandom = ({ network }: EvaluationResult) => network.weights === 'random';
+  const random = results.filter(isRandom);
   random.sort((a, b) => Date.parse(a.measuredAt) - Date.parse(b.measuredAt));
   const newest = new Map(random.map((result) => [resultKey(result), result]));
-  const once = results.filter((result) => !isRandom(result.network) || newest.get(resultKey(result)) === result);
-  const rows = [...groupBy(once, networkKey).values()].map((own) => ({
-    network: (own[0] as EvaluationResult).network,
-    results: own,
-  }));
-  return [...groupBy(rows, ({ network }) => archName(network)).values()].flatMap((family) => [
-    ...family.filter(({ network }) => !isRandom(network)),
-    ...family.filter(({ network }) => isRandom(network)),
-  ]);
+  const once = results.filter((result) => !isRandom(result) || newest.get(resultKey(result)) === result);
+  const families = groupBy(once, ({ network }) => archName(network));
+  return [...families.values()].flatMap((family) => {
+    const pretrained = family.filter((result) => !isRandom(result));
+    return [...groupBy([...pretrained, ...family.filter(isRandom)], networkKey).values()];
+  });
 }
 
 /** The architecture with its image size where that is not 224, as the paper writes 'ViT-H/16-448'. */
-export function archName({ arch, imageSize }: EvaluationResult['network']): string {
+export function archName({ arch, imageSize }: Network): string {
   return printable(imageSize === USUAL_IMAGE_SIZE ? arch : `${arch}-${imageSize}`);
 }
 
-export function methodName({ method, encoder }: EvaluationResult['network']): string {
+export function methodName({ method, encoder }: Network): string {
   if (method === null) return 'random initialisation';
   return printable(encoder === null ? method : `${method} (${encoder} encoder)`);
 }
 
-/** Of pretraining, for a cell. */
-export function epochsOf({ weights, epochs }: EvaluationResult['network']): string {
-  return weights === 'random' ? '0' : String(epochs ?? 'unknown');
-}
-
 /** How a network came about, for a note. */
-export function describeNetwork(network: EvaluationResult['network']): string {
+export function describeNetwork(network: Network): string {
   const name = `${methodName(network)} ${archName(network)}`;
   const { weights, pretrainedOn, epochs, checkpoint } = network;
   if (weights === 'random') return `${name}: fresh weights of that architecture, without any training`;
@@ -78,50 +66,81 @@ export function isPapers({ protocolName, fineTuning }: EvaluationResult): boolea
   return protocolName === 'paper' && (fineTuning === null || fineTuning.protocol === 'paper');
 }
 
-/** † where they did not. */
-export function protocolMarks(result: EvaluationResult): Mark[] {
-  return isPapers(result) ? [] : ['†'];
-}
-
-/** What † means for such results. */
-export function protocolNotes(results: readonly EvaluationResult[]): string[] {
-  const quick = results.some(({ protocolName }) => protocolName === 'quick');
-  const tuned = results.some((result) => result.protocolName === 'paper' && !isPapers(result));
-  return [...(quick ? [QUICK_NOTE] : []), ...(tuned ? [TUNING_NOTE] : [])];
-}
-
-/** How an encoder was fine-tuned, for a note; nothing for other kinds of results. */
-export function tuningNote({ kind, fineTuning }: EvaluationResult): string {
-  if (kind !== 'semi-supervised') return '';
-  if (fineTuning === null) return '; linear probe only, it was not fine-tuned';
-  return {
-    paper: "; fine-tuned by the paper's protocol",
-    small: '; fine-tuned by the protocol for small data',
-    own: '; fine-tuned with settings of its own',
-  }[fineTuning.protocol];
-}
-
-const CHOICES = {
-  test: 'the best head of the grid was chosen on the test images, as the paper does, which favours it',
-  validation: 'the best head of the grid was chosen on a held-out tenth of the training images, then trained on all',
-} as const;
-
-/** On what the best head was chosen, for a note; none where there is nothing to choose among. */
-export function choiceNotes(columns: string, results: readonly EvaluationResult[]): string[] {
-  const selections = [...new Set(results.map(({ selection }) => selection))];
-  if (selections.length === 0) return [];
-  const words = selections.map((selection) => CHOICES[selection]).join('; or ');
-  return [`${columns}: ${words}${selections.length > 1 ? ' (see the rows)' : ''}.`];
-}
-
-/** Logistic regression and its choices, for a note. */
-export function logisticNote({ dataSet, logistic }: EvaluationResult): string {
-  if (!logistic) return '';
-  return `; logistic regression on ${dataSet} ${shown(logistic.top1.value)} (${logistic.features}, C = ${logistic.c})`;
-}
-
 export function groupBy<Item>(items: readonly Item[], key: (item: Item) => string): Map<string, Item[]> {
   const groups = new Map<string, Item[]>();
   for (const item of items) groups.set(key(item), [...(groups.get(key(item)) ?? []), item]);
   return groups;
+}
+
+/** A benchmark of the field: what a result must have been measured on to stand in its column. */
+interface Benchmark {
+  kind: EvaluationKind;
+  /** As people call it: 'ImageNet-1K, 1%', 'CIFAR100'. */
+  title: string;
+  /** Names of the data set, in lower case without punctuation. */
+  dataSets: readonly string[];
+  classes: number;
+  /** As the data set's authors publish them. */
+  images: { train: number; test: number };
+  /** How far the training images may be from that number where they are a sample. */
+  tolerance?: number;
+}
+
+const IMAGENET = { dataSets: ['imagenet', 'imagenet1k', 'in1k'], classes: 1000 } as const;
+const CLEVR = { kind: 'transfer', images: { train: 70_000, test: 15_000 } } as const;
+
+const BENCHMARKS: Readonly<Record<BenchmarkName, Benchmark>> = {
+  imagenet: { kind: 'linear', title: 'ImageNet-1K', ...IMAGENET, images: { train: 1_281_167, test: 50_000 } },
+  'imagenet-1pct': {
+    ...{ kind: 'semi-supervised', title: 'ImageNet-1K, 1%', ...IMAGENET },
+    ...{ images: { train: 12_811, test: 50_000 }, tolerance: 500 }, // a stratified sample rounds in each class
+  },
+  cifar100: {
+    ...{ kind: 'transfer', title: 'CIFAR100', dataSets: ['cifar100'], classes: 100 },
+    images: { train: 50_000, test: 10_000 },
+  },
+  places205: {
+    ...{ kind: 'transfer', title: 'Places205', dataSets: ['places205'], classes: 205 },
+    images: { train: 2_448_873, test: 20_500 },
+  },
+  inat18: {
+    ...{ kind: 'transfer', title: 'iNat18', dataSets: ['inat18', 'inat2018', 'inaturalist2018'], classes: 8142 },
+    images: { train: 437_513, test: 24_426 },
+  },
+  'clevr-count': { title: 'Clevr/Count', dataSets: ['clevrcount'], classes: 8, ...CLEVR },
+  'clevr-dist': { title: 'Clevr/Dist', dataSets: ['clevrdist', 'clevrdistance'], classes: 6, ...CLEVR },
+};
+
+/** The heading of a benchmark's column: tables of ImageNet have one benchmark alone. */
+export function benchmarkHeading(name: BenchmarkName): string {
+  const { kind, title } = BENCHMARKS[name];
+  return kind === 'transfer' ? title : 'Top-1';
+}
+
+/** The benchmark that a result is of; null for other data sets, other classes of these, and more labels. */
+export function benchmarkOf({ dataSet, kind, classes, trainImages }: EvaluationResult): BenchmarkName | null {
+  const name = (dataSet.split(':')[0] as string).toLowerCase().replaceAll(/[^a-z0-9]/g, '');
+  const names = Object.keys(BENCHMARKS) as BenchmarkName[];
+  const isOf = ({ images, tolerance = 0, ...benchmark }: Benchmark) =>
+    benchmark.kind === kind &&
+    benchmark.dataSets.includes(name) &&
+    benchmark.classes === classes &&
+    trainImages <= images.train + tolerance;
+  return names.find((one) => isOf(BENCHMARKS[one])) ?? null;
+}
+
+/** What a result lacks of its benchmark's images, for people; null where it has them all, or is of no benchmark. */
+export function missingPart(result: EvaluationResult): string | null {
+  const { trainImages, testImages } = result;
+  const name = benchmarkOf(result);
+  if (name === null) return null;
+  const { title, images, tolerance = 0 } = BENCHMARKS[name];
+  if (trainImages >= images.train - tolerance && testImages >= images.test) return null;
+  const of = (number: number, all: number) => `${thousands(number)} of ${thousands(all)}`;
+  return `${title}: ${of(trainImages, images.train)} training images, ${of(testImages, images.test)} test images`;
+}
+
+/** 1281167 as '1,281,167'. */
+export function thousands(number: number): string {
+  return number.toLocaleString('en-US');
 }

@@ -5,16 +5,11 @@ export interface ResultTable {
   /** For file names and machines: 'linear-imagenet', 'shapes-linear'. */
   name: string;
   title: string;
-  columns: readonly Column[];
+  /** Each of text, or of percent. */
+  columns: readonly { name: string; kind: 'text' | 'figure' }[];
   groups: readonly RowGroup[];
   /** What the marks mean and what has to be known of all rows, one note a line. */
   notes: readonly string[];
-}
-
-export interface Column {
-  name: string;
-  /** Text, or percent. */
-  kind: 'text' | 'figure';
 }
 
 export interface RowGroup {
@@ -31,14 +26,10 @@ export interface ResultRow {
   note?: { number: number; text: string };
 }
 
-export type Cell = TextCell | FigureCell | null;
-
-export interface TextCell {
-  text: string;
-}
+export type Cell = { text: string } | FigureCell | null;
 
 /** Percent of the test images. */
-export interface FigureCell {
+interface FigureCell {
   value: number;
   /** 95% interval over the test images; null for published values. */
   interval: { low: number; high: number } | null;
@@ -55,11 +46,6 @@ export const MARK_WORDS: Readonly<Record<Mark, string>> = {
   '†': "not the paper's protocol",
   '‡': 'part of the data set',
 };
-
-export const INTERVAL_NOTE = "Measured values are followed by their 95% interval over the test images (Wilson's).";
-export const QUICK_NOTE =
-  "† measured with the quick protocol: the paper's grid of heads, trained otherwise. Not comparable with published values.";
-export const TUNING_NOTE = '† fine-tuned otherwise than the paper did. Not comparable with published values.';
 
 /** The cells of a row as tables show them: the first one with the number of the row's note. */
 export function cellsWithNote({ cells, note }: ResultRow): readonly Cell[] {
@@ -82,9 +68,8 @@ export function figureWords({ value, marks, best }: FigureCell): string {
 
 /** All notes of a table, those of its rows included. */
 export function allNotes({ notes, groups }: ResultTable): string[] {
-  const ofRows = groups.flatMap(({ rows }) =>
-    rows.flatMap(({ note }) => (note ? [`[${note.number}] ${note.text}`] : [])),
-  );
+  const rows = groups.flatMap((group) => group.rows);
+  const ofRows = rows.flatMap(({ note }) => (note ? [`[${note.number}] ${note.text}`] : []));
   return [...notes, ...ofRows, '* best of its column among the values that may be compared.'];
 }
 
@@ -93,7 +78,7 @@ export function isFigure(cell: Cell | undefined): cell is FigureCell {
 }
 
 /** A text cell. What could move a terminal's cursor is shown as '?'. */
-export function textCell(text: string | number): TextCell {
+export function textCell(text: string | number): Cell {
   return { text: printable(String(text)) };
 }
 
@@ -105,7 +90,8 @@ export function printable(text: string): string {
 /** A published value, or a measured one with its interval. */
 export function figureCell(of: number | Accuracy, marks: readonly Mark[] = []): FigureCell {
   if (typeof of === 'number') return { value: of, interval: null, marks, best: false };
-  return { value: of.value, interval: { low: of.low, high: of.high }, marks, best: false };
+  const { value, low, high } = of;
+  return { value, interval: { low, high }, marks, best: false };
 }
 
 /**
@@ -116,18 +102,15 @@ export function markBest(
   groups: readonly RowGroup[],
   competes: (cell: FigureCell, column: number) => boolean,
 ): RowGroup[] {
+  const isCompared = (cell: Cell | undefined, column: number): cell is FigureCell =>
+    isFigure(cell) && competes(cell, column);
   const rows = groups.flatMap((group) => group.rows);
-  const best = (rows[0]?.cells ?? []).map((_, column) => {
-    const values = rows.flatMap(({ cells }) => {
-      const cell = cells[column];
-      return isFigure(cell) && competes(cell, column) ? [cell.value] : [];
-    });
-    return values.length < 2 ? Number.NaN : Math.max(...values);
+  const best = rows[0]?.cells.map((_, column) => {
+    const cells = rows.map((row) => row.cells[column]).filter((cell) => isCompared(cell, column));
+    return cells.length < 2 ? null : shown(Math.max(...cells.map(({ value }) => value)));
   });
   const marked = (cell: Cell, column: number): Cell =>
-    isFigure(cell) && competes(cell, column) && shown(cell.value) === shown(best[column] as number)
-      ? { ...cell, best: true }
-      : cell;
+    isCompared(cell, column) && shown(cell.value) === best?.[column] ? { ...cell, best: true } : cell;
   return groups.map((group) => ({
     ...group,
     rows: group.rows.map((row) => ({ ...row, cells: row.cells.map(marked) })),

@@ -1,11 +1,16 @@
+import { stripVTControlCharacters } from 'node:util';
+import Table from 'cli-table3';
 import {
   allNotes,
+  type Cell,
   cellsWithNote,
   cellWords,
+  figureWords,
   isFigure,
   MARK_WORDS,
   type ResultRow,
   type ResultTable,
+  shown,
 } from './result-table.js';
 
 /**
@@ -40,11 +45,7 @@ export function tableMarkdown(table: ResultTable): string {
   const rules = [...columns.map(({ kind }) => (kind === 'figure' ? '---:' : '---')), '---'];
   const rows = groups.flatMap(({ title: group, rows }) => [
     ...(group === null ? [] : [line([`*${escapeMarkdown(group)}*`, ...headings.slice(1).map(() => '')])]),
-    ...rows.map((row) => {
-      const { source } = row;
-      const bold = (text: string) => (source === 'measured' ? `**${text}**` : text);
-      return line([...cellsWithNote(row).map((cell) => bold(escapeMarkdown(cellWords(cell)))), source]);
-    }),
+    ...rows.map((row) => line(fieldsOf(row, escapeMarkdown, (text) => `**${text}**`))),
   ]);
   const head = [`### ${escapeMarkdown(title)}`, '', line(headings), line(rules)];
   return `${[...head, ...rows, '', ...allNotes(table).map((note) => `- ${escapeMarkdown(note)}`)].join('\n')}\n`;
@@ -58,11 +59,7 @@ export function tableLatex(table: ResultTable): string {
   const rows = groups.flatMap(({ title: group, rows }) => [
     '    \\midrule',
     ...(group === null ? [] : [`    \\multicolumn{${width}}{l}{\\emph{${escapeLatex(group)}}} \\\\`]),
-    ...rows.map((row) => {
-      const { source } = row;
-      const bold = (text: string) => (source === 'measured' ? `\\textbf{${text}}` : text);
-      return line([...cellsWithNote(row).map((cell) => bold(escapeLatex(cellWords(cell)))), source]);
-    }),
+    ...rows.map((row) => line(fieldsOf(row, escapeLatex, (text) => `\\textbf{${text}}`))),
   ]);
   return [
     '\\begin{table}',
@@ -79,6 +76,12 @@ export function tableLatex(table: ResultTable): string {
     '\\end{table}',
     '',
   ].join('\n');
+}
+
+/** The cells of a row, own ones bold, and where it comes from. */
+function fieldsOf(row: ResultRow, escaped: (text: string) => string, bold: (text: string) => string): string[] {
+  const words = cellsWithNote(row).map((cell) => escaped(cellWords(cell)));
+  return [...(row.source === 'measured' ? words.map(bold) : words), row.source];
 }
 
 function escapeCsv(value: string | number): string {
@@ -109,4 +112,110 @@ const LATEX: Readonly<Record<string, string>> = {
 /** Characters that LaTeX gives a meaning. */
 function escapeLatex(text: string): string {
   return text.replaceAll(/[\\~^<>|"–†‡[\]#$%&_{}]/g, (character) => LATEX[character] ?? `\\${character}`);
+}
+
+/** The forms of tables in files. */
+export const TABLE_WRITERS = { csv: tableCsv, markdown: tableMarkdown, latex: tableLatex } as const;
+
+/** Columns of a terminal whose width is not known. */
+const USUAL_WIDTH = 100;
+/** Widest text of a column where intervals are below their values. */
+const NARROW_TEXT = 14;
+
+const PLAIN = { head: [], border: [], compact: true };
+/** Columns that a space parts. */
+const NO_SIDES = {
+  ...{ left: '', 'left-mid': '', 'top-left': '', 'bottom-left': '' },
+  ...{ right: '', 'right-mid': '', 'top-right': '', 'bottom-right': '' },
+  ...{ middle: ' ', 'mid-mid': '─', 'top-mid': '─', 'bottom-mid': '─' },
+};
+
+/** From the widest form of a table to the narrowest. */
+const FORMS = ['one line', 'two lines', 'no interval'] as const;
+type Form = (typeof FORMS)[number];
+
+/**
+ * A table for a terminal. The best of each column has a star. With colour, published rows are dim and own rows bold;
+ * without, a column says which they are where there are both. Where the terminal is narrow, borders go and intervals stand
+ * below their values; where it is narrower still, they are left out, and at last every row is a list.
+ * @param width columns of the terminal
+ */
+export function tableText(table: ResultTable, colour: boolean, width = USUAL_WIDTH): string {
+  const bodies = FORMS.map((form) => ({ form, text: drawTable(table, colour, form) }));
+  const fitting = bodies.find(({ text }) => text.split('\n').every((line) => visibleLength(line) <= width));
+  const title = colour ? `\x1b[1m${table.title}\x1b[22m` : table.title;
+  return [
+    wrap(title, width),
+    fitting?.text ?? drawLists(table, width),
+    ...allNotes(table).map((note) => wrap(note, width)),
+  ].join('\n');
+}
+
+function drawTable({ columns, groups }: ResultTable, colour: boolean, form: Form): string {
+  const hasSource = !colour && groups.some(({ rows }) => rows.some(({ source }) => source === 'published'));
+  const all = [...columns, ...(hasSource ? [{ name: 'Source', kind: 'text' as const }] : [])];
+  const drawn = new Table({
+    head: all.map(({ name }) => name),
+    colAligns: all.map(({ kind }) => (kind === 'figure' ? 'right' : 'left')),
+    ...(form === 'one line'
+      ? { style: PLAIN }
+      : { style: { ...PLAIN, 'padding-left': 0, 'padding-right': 0 }, chars: NO_SIDES }),
+  });
+  for (const { title, rows } of groups) {
+    if (title !== null) drawn.push([{ colSpan: all.length, content: colour ? `\x1b[3m${title}\x1b[23m` : title }]);
+    for (const row of rows) drawn.push([...rowWords(row, colour, form), ...(hasSource ? [row.source] : [])]);
+  }
+  return drawn.toString();
+}
+
+function rowWords(row: ResultRow, colour: boolean, form: Form): string[] {
+  const words = cellsWithNote(row).map((cell) => wordsIn(form, cell));
+  if (!colour) return words;
+  const on = row.source === 'published' ? '\x1b[2m' : '\x1b[1m';
+  // Each line of a cell by itself, because borders stand between them.
+  return words.map((word) => word.replaceAll(/^.*$/gm, `${on}$&\x1b[22m`));
+}
+
+/** A cell in a form of table. */
+function wordsIn(form: Form, cell: Cell): string {
+  if (form === 'one line' || cell === null) return cellWords(cell);
+  if (!isFigure(cell)) return wrap(cell.text, NARROW_TEXT);
+  const { interval } = cell;
+  const below = interval === null || form === 'no interval' ? '' : `\n${shown(interval.low)}–${shown(interval.high)}`;
+  return figureWords(cell) + below;
+}
+
+/** Every row as a heading and a line for each value. */
+function drawLists({ columns, groups }: ResultTable, width: number): string {
+  return groups
+    .flatMap(({ title, rows }) => [
+      ...(title === null ? [] : [`${title}:`]),
+      ...rows.map((row) => {
+        const cells = cellsWithNote(row);
+        const words = columns.map(({ kind, name }, at) => ({ kind, name, text: cellWords(cells[at] ?? null) }));
+        const facts = words
+          .filter(({ kind }) => kind === 'text')
+          .map(({ name, text }) => (name === 'Epochs' ? `${text} epochs` : text));
+        const values = words.filter(({ kind }) => kind === 'figure').map(({ name, text }) => `  ${name}: ${text}`);
+        return [wrap(`${facts.join(', ')} (${row.source})`, width), ...values].join('\n');
+      }),
+    ])
+    .join('\n');
+}
+
+/** Length without the codes of colours. */
+function visibleLength(line: string): number {
+  return stripVTControlCharacters(line).length;
+}
+
+/** Breaks a text into lines at its spaces; words that are too long stay whole. */
+function wrap(text: string, width: number): string {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1);
+    if (line !== undefined && visibleLength(line) + 1 + visibleLength(word) <= width) {
+      lines[lines.length - 1] = `${line} ${word}`;
+    } else lines.push(word);
+  }
+  return lines.join('\n');
 }

@@ -4,16 +4,17 @@ import {
   axisBelow,
   axisLeft,
   type Box,
+  COLOURS,
   dot,
+  drawing,
   line,
   type Point,
   segment,
   text,
   titleAt,
   widthOf,
-} from '../report/chart-parts.js';
-import { COLOURS } from '../report/colours.js';
-import { drawing, writePicture } from '../report/picture.js';
+  writePicture,
+} from '../report/picture.js';
 import type { RunFolder } from './run-folder.js';
 import { type LogRow, readRunLog } from './run-log.js';
 
@@ -146,7 +147,7 @@ function legend(lines: Panel['lines'], right: number, y: number): string {
     .map(({ name, colour }) => {
       const start = left;
       left += widthOf(name) + 48;
-      return segment(start, y, start + 18, y, { colour, width: 2.4 }) + text([start + 24, y], name);
+      return segment([start, y], [start + 18, y], { colour, width: 2.4 }) + text([start + 24, y], name);
     })
     .join('');
 }

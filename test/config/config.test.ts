@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { stringify } from 'yaml';
-import { commonTable, methodsTable } from '../../commands/options-table.js';
+import { commonTable, methodsTable } from '../../commands/config-run.js';
 import { UserError } from '../../core/base/errors.js';
 import { readConfigFile } from '../../core/config/file.js';
 import type { OptionTable } from '../../core/config/option.js';

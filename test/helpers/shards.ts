@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
-import { runDataPack } from '../../commands/data-pack-run.js';
-import { PACK_OPTIONS } from '../../commands/options/data.js';
+import { runDataPack } from '../../commands/data-run.js';
+import { PACK_OPTIONS } from '../../commands/options/others.js';
 import { validateFlags, withDefaults } from '../../core/config/resolve.js';
 import { loadBatches } from '../../core/data/loader.js';
 import { type PackTask, packShards } from '../../core/data/shards/pack.js';
 import type { ByteSource } from '../../core/data/shards/source.js';
 import type { UnreadableImages } from '../../core/data/skipped.js';
+import { changedFile } from '../../core/fetch/range.js';
 import type { DataSet, ImageCollection } from '../../core/plugin.js';
 
 /** `ijepa data pack DATA...` with some options, as if they stood on the command line. */
@@ -19,8 +20,6 @@ export async function packData(
 ): Promise<number> {
   return runDataPack(withDefaults(PACK_OPTIONS, validateFlags({ data, ...options }, PACK_OPTIONS)), dataSets);
 }
-
-import { changedFile } from '../../core/fetch/range.js';
 
 /** A picture file of noise, another one for each number: JPEG or PNG as the name says. */
 export async function pictureOf(name: string, number: number): Promise<Buffer> {

@@ -1,5 +1,5 @@
 import { runDataDownload, runDataInfo } from '../../commands/data-run.js';
-import { DOWNLOAD_OPTIONS, INFO_OPTIONS } from '../../commands/options/data.js';
+import { DOWNLOAD_OPTIONS, INFO_OPTIONS } from '../../commands/options/others.js';
 import { UserError } from '../../core/base/errors.js';
 import { withDefaults } from '../../core/config/resolve.js';
 import { toyDataSet } from './toy-data.js';

@@ -1,7 +1,7 @@
+import type { Console, TransferProgress } from '../base/console.js';
 import type { ProbeProtocol } from '../contract/data-sets.js';
-import type { EvaluationTask } from '../eval/evaluate.js';
-import type { FineTuneProtocol } from '../eval/fine-tune-settings.js';
-import { type FineTuneSettings, stepRate } from '../eval/fine-tune-settings.js';
+import type { EvaluationProgress, EvaluationTask } from '../eval/evaluate.js';
+import { type FineTuneProtocol, type FineTuneSettings, stepRate } from '../eval/fine-tune-settings.js';
 import { headChoices, type Selection } from '../eval/protocols.js';
 
 const VIEWS = {
@@ -38,9 +38,8 @@ export function protocolText({ protocol, protocolName, views, selection, seed }:
 
 /** Fine-tuning in full, for people. */
 export function fineTuningText(
-  protocol: FineTuneProtocol,
-  settings: FineTuneSettings,
-  { data, protocol: { transform } }: Pick<EvaluationTask, 'data' | 'protocol'>,
+  { protocol, settings }: { protocol: FineTuneProtocol; settings: FineTuneSettings },
+  { data, protocol: { transform } }: EvaluationTask,
 ): string[] {
   const { epochs, warmupEpochs, finalLearningRate, rateAt, batchSize, layerDecay, weightDecay } = settings;
   const { baseLearningRate, labelSmoothing, randAugment } = settings;
@@ -70,4 +69,37 @@ function scheduleText({ schedule }: ProbeProtocol): string {
 function rounded(value: number): string {
   const short = Number(value.toPrecision(4));
   return short !== 0 && Math.abs(short) < 1e-3 ? short.toExponential() : String(short);
+}
+
+/** Seconds between two lines about the heads. */
+const INTERVAL = 10;
+
+/** Says which part of an evaluation is done and how far it is; `stop` ends what is being shown. */
+export function showEvaluation(console: Console): EvaluationProgress & { stop(): void } {
+  let what = '';
+  let images: TransferProgress | undefined;
+  let lastLine = performance.now();
+  const stop = () => {
+    images?.stop();
+    images = undefined;
+  };
+  return {
+    stage(name) {
+      stop();
+      what = name;
+      lastLine = performance.now();
+      console.line(`  ${name}`);
+    },
+    images(done, total) {
+      images ??= console.transfer('  computed', 'images');
+      images.update(done, total);
+    },
+    epoch(epoch, epochs, bestTop1) {
+      const now = performance.now();
+      if (now - lastLine < INTERVAL * 1000 && epoch !== epochs) return;
+      lastLine = now;
+      console.line(`  ${what}: epoch ${epoch}/${epochs}, best top-1 so far ${bestTop1.toFixed(1)}%`);
+    },
+    stop,
+  };
 }
