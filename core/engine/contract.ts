@@ -118,12 +118,6 @@ export const ENGINE_NAMES = ['tensorflow-gpu', 'onnx', 'tensorflow', 'wasm', 'cp
 export type EngineName = (typeof ENGINE_NAMES)[number];
 export type EngineChoice = EngineName | 'auto';
 
-/** How one engine is found and started. `start` throws where the engine is not there, saying why. */
-export interface EngineStarter {
-  readonly name: EngineName;
-  start(options?: StartOptions): Promise<Engine>;
-}
-
 /** What the engine onnx can compute on. */
 export const DEVICES = ['cpu', 'webgpu'] as const;
 export type DeviceName = (typeof DEVICES)[number];

@@ -1,4 +1,4 @@
-import type { EngineStarter } from '../contract.js';
+import type { Engine, StartOptions } from '../contract.js';
 import { fusedFunctions } from '../differentiable.js';
 import { tf } from '../tf.js';
 import { availableCores } from '../threads.js';
@@ -34,33 +34,31 @@ const BACKENDS = {
 } as const;
 
 /** ONNX Runtime on the processor, or on a graphics card by WebGPU. */
-export const onnx: EngineStarter = {
-  name: 'onnx',
-  async start({ threads = availableCores(), device = 'cpu' } = {}) {
-    const { backend: name, device: described } = BACKENDS[device];
-    const { runtime, version } = loadRuntime();
-    tf.enableProdMode();
-    if (!tf.findBackend(name)) {
-      const sessions = new Sessions(runtime, threads, device);
-      if (device === 'webgpu') await sessions.probe();
-      registerAllKernels(name);
-      fusedFunctions.set(name, functionsOn(device));
-      tf.registerBackend(name, () => new OnnxBackend(sessions));
-    }
-    if (!(await tf.setBackend(name))) throw new Error('the backend of ONNX Runtime did not start');
-    const backend = tf.backend() as OnnxBackend;
-    return {
-      name: 'onnx',
-      version,
-      device: described,
-      threads,
-      memory: { limit: null, kind: 'planned', of: device === 'webgpu' ? 'card' : 'machine' },
-      compile: (fn) => replayed(backend, fn),
-      ...partsFor(backend, device === 'cpu' ? threads : 1),
-      ...updatesOnHost(backend),
-    };
-  },
-};
+export async function startOnnx(options: StartOptions): Promise<Engine> {
+  const { threads = availableCores(), device = 'cpu' } = options;
+  const { backend: name, device: described } = BACKENDS[device];
+  const { runtime, version } = loadRuntime();
+  tf.enableProdMode();
+  if (!tf.findBackend(name)) {
+    const sessions = new Sessions(runtime, threads, device);
+    if (device === 'webgpu') await sessions.probe();
+    registerAllKernels(name);
+    fusedFunctions.set(name, functionsOn(device));
+    tf.registerBackend(name, () => new OnnxBackend(sessions));
+  }
+  if (!(await tf.setBackend(name))) throw new Error('the backend of ONNX Runtime did not start');
+  const backend = tf.backend() as OnnxBackend;
+  return {
+    name: 'onnx',
+    version,
+    device: described,
+    threads,
+    memory: { limit: null, kind: 'planned', of: device === 'webgpu' ? 'card' : 'machine' },
+    compile: (fn) => replayed(backend, fn),
+    ...partsFor(backend, device === 'cpu' ? threads : 1),
+    ...updatesOnHost(backend),
+  };
+}
 
 type Parts = ReturnType<typeof partsOn>;
 const started = new WeakMap<OnnxBackend, Map<number, Parts>>();
