@@ -1,6 +1,6 @@
 import type { BackendValues, DataId, DataType, Tensor, TensorInfo } from '../tf.js';
 import { tf } from '../tf.js';
-import { reshaped, type Shape, typedArray, Value, valueType } from './graph.js';
+import { reshaped, type Shape, typedArray, Value, type ValueData, valueType } from './graph.js';
 import type { Sessions } from './sessions.js';
 import { analyse } from './structure.js';
 
@@ -150,37 +150,30 @@ export class OnnxBackend extends tf.KernelBackend {
   /** Computes every value that a tensor has. */
   async computeAwaited(): Promise<void> {
     await this.inTurn(async () => {
-      const outputs = [...this.#awaited];
+      const outputs = [...this.#awaited].filter((value) => value.node);
       this.#awaited.clear();
-      await this.#compute(outputs);
+      if (outputs.length === 0) return;
+      const structure = analyse(outputs);
+      const compiled = await this.sessions.compile(structure);
+      const feeds = structure.inputs.map((value) => ({
+        name: structure.names.get(value) as string,
+        type: value.type,
+        shape: value.shape,
+        data: value.data as ValueData,
+      }));
+      const results = await this.sessions.run(compiled, feeds);
+      for (const [at, value] of outputs.entries()) {
+        value.data = results[at] as ValueData;
+        value.node = null;
+      }
     });
   }
 
   /** Runs one computation after the other. */
   async inTurn<T>(act: () => Promise<T>): Promise<T> {
     const result = this.#computing.then(act);
-    this.#computing = result.then(
-      () => {},
-      () => {},
-    );
+    const ended = () => {};
+    this.#computing = result.then(ended, ended);
     return result;
-  }
-
-  async #compute(outputs: readonly Value[]): Promise<void> {
-    const open = outputs.filter((value) => value.node);
-    if (open.length === 0) return;
-    const structure = analyse(open);
-    const compiled = await this.sessions.compile(structure);
-    const feeds = structure.inputs.map((value) => ({
-      name: structure.names.get(value) as string,
-      type: value.type,
-      shape: value.shape,
-      data: value.data as Float32Array,
-    }));
-    const results = await this.sessions.run(compiled, feeds);
-    structure.outputs.forEach((value, at) => {
-      value.data = results[at] as Float32Array;
-      value.node = null;
-    });
   }
 }

@@ -1,5 +1,5 @@
 import type { DeviceName } from '../contract.js';
-import type { Differentiable, Save, TransformerFunctions } from '../differentiable.js';
+import type { Differentiable, TransformerFunctions } from '../plain-functions.js';
 import { type Tensor, tf } from '../tf.js';
 
 /** Numbers of a layer that stay in a processor's cache. */
@@ -14,56 +14,40 @@ type NamedTensors = Readonly<Record<string, Tensor>>;
 
 /** In this engine's own kernels (`kernels/fused.ts`). */
 const onnxFunctions: TransformerFunctions = {
-  linear: (save, x, weight, bias) => fused(save, 'Linear', { x, weight, bias }, () => ({ x, weight })),
-  layerNorm: (save, x, scale, bias, epsilon) =>
-    fused(
-      save,
-      'LayerNorm',
-      { x, scale, bias },
-      ([mean, inverseStd]) => ({ x, scale, mean, inverseStd }) as NamedTensors,
-      { epsilon },
-    ),
+  linear: (x, weight, bias) => fused('Linear', { x, weight, bias }, ['x', 'weight']),
+  layerNorm: (x, scale, bias, epsilon) =>
+    fused('LayerNorm', { x, scale, bias }, ['x', 'scale'], ['mean', 'inverseStd'], { epsilon }),
   normalise: (x, epsilon) => run('LayerNorm', { x }, { epsilon })[0] as Tensor,
-  gelu: (save, x) => fused(save, 'Gelu', { x }, () => ({ x })),
-  mlp: (save, x, weight1, bias1, weight2, bias2) =>
-    fused(
-      save,
-      'Mlp',
-      { x, weight1, bias1, weight2, bias2 },
-      ([hidden]) => ({ x, weight1, weight2, hidden }) as NamedTensors,
-    ),
-  attention: (save, qkv, heads, queryOffset, bias) =>
-    fused(
-      save,
-      'Attention',
-      bias ? { qkv, bias } : { qkv },
-      ([q, k, v, weights, attended]) => ({ q, k, v, weights, attended }) as NamedTensors,
-      { heads, queryOffset },
-      { hasBias: bias !== undefined },
-    ),
+  gelu: (x) => fused('Gelu', { x }, ['x']),
+  mlp: (x, weight1, bias1, weight2, bias2) =>
+    fused('Mlp', { x, weight1, bias1, weight2, bias2 }, ['x', 'weight1', 'weight2'], ['hidden']),
+  attention(qkv, heads, queryOffset, bias) {
+    const attributes = { heads, queryOffset, hasBias: bias !== undefined };
+    return fused('Attention', bias ? { qkv, bias } : { qkv }, [], ['q', 'k', 'v', 'weights', 'attended'], attributes);
+  },
 };
 
 /**
- * A function by two kernels, `kernel` and `kernel`Gradient. The first one's first output is the value.
- * @param keep what the gradient needs besides that of the value, of inputs and other outputs
+ * A function by two kernels, `kernel` and `kernel`Gradient, which take the same attributes. The first one's first output is
+ * the value.
+ * @param kept inputs that the gradient needs besides that of the value
+ * @param others names of the other outputs, all of which it needs
  */
 function fused(
-  save: Save,
   kernel: string,
   inputs: NamedTensors,
-  keep: (others: Tensor[]) => NamedTensors,
+  kept: readonly string[],
+  others: readonly string[] = [],
   attributes: object = {},
-  gradientAttributes: object = {},
 ): Differentiable {
-  const [value, ...others] = run(kernel, inputs, attributes) as [Tensor, ...Tensor[]];
-  const kept = keep(others);
-  const names = Object.keys(kept);
-  save(Object.values(kept));
+  const [value, ...rest] = run(kernel, inputs, attributes) as [Tensor, ...Tensor[]];
+  const names = [...kept, ...others];
   return {
     value,
+    saved: [...kept.map((name) => inputs[name] as Tensor), ...rest],
     gradFunc(dy, saved) {
       const tensors = Object.fromEntries(names.map((name, at) => [name, saved[at] as Tensor]));
-      return run(`${kernel}Gradient`, { dy, ...tensors }, gradientAttributes);
+      return run(`${kernel}Gradient`, { dy, ...tensors }, attributes);
     },
   };
 }

@@ -74,7 +74,7 @@ function relu(x: Value): Value {
 }
 
 /** 0 of the element type of a value. */
-const zeroFor = (x: Value) => scalarConstant(0, x.type as 'float32');
+const zeroFor = (x: Value) => scalarConstant(0, x.type);
 
 export const ELEMENTWISE: KernelTable = {
   ...tableOf(OF_TWO, ofTwo),
@@ -104,8 +104,8 @@ export const ELEMENTWISE: KernelTable = {
     return select(record('IsNaN', [x], x.shape, 'bool'), x, stepped);
   },
   ClipByValue: ({ x }, { clipValueMin, clipValueMax }) => {
-    const low = binary('Max', x, scalarConstant(clipValueMin, x.type as 'float32'));
-    return binary('Min', low, scalarConstant(clipValueMax, x.type as 'float32'));
+    const low = binary('Max', x, scalarConstant(clipValueMin, x.type));
+    return binary('Min', low, scalarConstant(clipValueMax, x.type));
   },
   Select: ({ condition, t: chosen, e: other }) => {
     // A condition of one axis chooses whole rows.
@@ -117,7 +117,7 @@ export const ELEMENTWISE: KernelTable = {
     if (dtype === x.type) return backend.share(tensors.x as TensorInfo);
     return dtype === 'bool' ? unary('Not', binary('Equal', x, zeroFor(x), 'bool')) : cast(x, dtype);
   },
-  ZerosLike: ({ x }) => filled(x.shape, 0, x.type as 'float32'),
-  OnesLike: ({ x }) => filled(x.shape, 1, x.type as 'float32'),
+  ZerosLike: ({ x }) => filled(x.shape, 0, x.type),
+  OnesLike: ({ x }) => filled(x.shape, 1, x.type),
   Fill: (_, { shape, value, dtype }) => filled(shape, Number(value), dtype ?? 'float32'),
 };

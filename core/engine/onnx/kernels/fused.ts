@@ -1,7 +1,6 @@
 import { filled, flattened, MICROSOFT, recordAll, reshaped, scalarConstant, sizeOf, type Value } from '../graph.js';
 import { add, multiply, subtract, unary } from './elementwise.js';
-import { batchMatMul, gemm, linear } from './matmul.js';
-import { reduce } from './reduce.js';
+import { batchMatMul, gemm, linear, reduce } from './reduce.js';
 import { concat, gatherRows, rowNumbers, transpose, withoutFirst } from './shape.js';
 import type { Inputs, KernelTable } from './table.js';
 
@@ -32,17 +31,9 @@ function sumRows(x: Value, ones = filled([1, x.shape[0] as number], 1)): Value {
 /** x [M, D], scale and bias [D], or none */
 function layerNorm({ x, scale, bias }: Inputs, epsilon: number): Value[] {
   const [rows, width] = x.shape as [number, number];
-  const scaled = [x, scale ?? filled([width], 1)];
-  const statistics = { shape: [rows, 1] };
-  return recordAll(
-    'LayerNormalization',
-    bias ? [...scaled, bias] : scaled,
-    [{ shape: x.shape }, statistics, statistics],
-    {
-      axis: -1,
-      epsilon: { float: epsilon },
-    },
-  );
+  const inputs = [x, scale ?? filled([width], 1), ...(bias ? [bias] : [])];
+  const outputs = [x.shape, [rows, 1], [rows, 1]].map((shape) => ({ shape }));
+  return recordAll('LayerNormalization', inputs, outputs, { axis: -1, epsilon: { float: epsilon } });
 }
 
 function layerNormGradient({ dy, x, scale, mean, inverseStd }: Inputs & { scale: Value }): Value[] {

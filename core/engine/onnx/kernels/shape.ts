@@ -142,7 +142,7 @@ export const SHAPE: KernelTable = {
     const paddings: [number, number][] = attributes.paddings;
     const pads = shapeInput([...paddings.map(([before]) => before), ...paddings.map(([, after]) => after)]);
     const shape = x.shape.map((side, axis) => side + (paddings[axis]?.[0] ?? 0) + (paddings[axis]?.[1] ?? 0));
-    return record('Pad', [x, pads, scalarConstant(attributes.constantValue, x.type as 'float32')], shape, x.type);
+    return record('Pad', [x, pads, scalarConstant(attributes.constantValue, x.type)], shape, x.type);
   },
   GatherV2: ({ x, indices }, attributes) => {
     const axis = axisOf(attributes.axis, x.shape.length);
@@ -153,7 +153,7 @@ export const SHAPE: KernelTable = {
   UnsortedSegmentSum: ({ x, segmentIds }, { numSegments }) => {
     const shape = [numSegments as number, ...x.shape.slice(1)];
     const rows = reshaped(cast(segmentIds, 'int64'), [sizeOf(segmentIds.shape), 1]);
-    const nothing = filled(shape, 0, x.type as 'float32');
+    const nothing = filled(shape, 0, x.type);
     return record('ScatterND', [nothing, rows, x], shape, x.type, { reduction: 'add' });
   },
   OneHot: ({ indices }, { depth, onValue, offValue, dtype = 'int32' }) => {

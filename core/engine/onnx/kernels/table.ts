@@ -24,26 +24,6 @@ export type Kernel = (
 /** Kernels by TensorFlow.js's names. */
 export type KernelTable = Readonly<Record<string, Kernel>>;
 
-/** Registers kernels with TensorFlow.js under the name of a backend. */
-export function registerKernels(backendName: string, table: KernelTable): void {
-  for (const [kernelName, kernel] of Object.entries(table)) {
-    tf.registerKernel({
-      kernelName,
-      backendName,
-      kernelFunc: ({ inputs, attrs, backend: owner }) => {
-        const backend = owner as OnnxBackend;
-        const tensors = inputs as unknown as Record<string, TensorInfo>;
-        const values = Object.entries(tensors).flatMap(([name, tensor]) =>
-          tensor ? [[name, backend.valueFor(tensor)]] : [],
-        );
-        const result = kernel(Object.fromEntries(values), attrs ?? {}, tensors, backend);
-        if (Array.isArray(result)) return result.map((one) => backend.register(one));
-        return 'dataId' in result ? result : backend.register(result);
-      },
-    });
-  }
-}
-
 /** The axes of an attribute: one, several, or all where none is given; negative ones count from the end. */
 export function axesOf(axis: number | number[] | null | undefined, shape: Shape): number[] {
   return tf.util.parseAxisParam(axis as number, [...shape]);
