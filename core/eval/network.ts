@@ -3,8 +3,7 @@ import { UserError } from '../base/errors.js';
 import { RandomStream } from '../base/random.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { type Backbone, createVit } from '../nn/backbone.js';
-import { initialValue } from '../nn/init.js';
-import { encoderShapes, type Parameters } from '../nn/parameters.js';
+import { encoderShapes, initialValue, type Parameters } from '../nn/parameters.js';
 import { ARCHITECTURES, type VitSize } from '../nn/sizes.js';
 import { type EncoderShape, type EncoderTensors, readEncoder } from './network-file.js';
 

@@ -32,7 +32,7 @@ export function encoderPass(
   return { size, rows, tokens: patches + (size.classToken ? 1 : 0), trained, projections: [embedding] };
 }
 
-/** A predictor or decoder (`core/nn/masked-decoder.ts`) that gives `outputs` numbers at each of some masked patches. */
+/** A predictor or decoder (`predict`) that gives `outputs` numbers at each of some masked patches. */
 export function decoderPass(
   encoder: VitSize,
   size: VitSize,
@@ -76,11 +76,6 @@ export function stepOperations(passes: readonly Pass[]): number {
     );
     return sum + times * blocks + projections;
   }, 0);
-}
-
-/** Operations of the values alone. */
-export function forwardOperations(passes: readonly Pass[]): number {
-  return stepOperations(passes.map((pass) => ({ ...pass, trained: false })));
 }
 
 function blockOperations(size: VitSize, tokens: number, queryOffset = 0): number {

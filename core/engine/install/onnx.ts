@@ -21,16 +21,12 @@ const TWICE = `${libraryFolder('darwin-arm64')}/libonnxruntime.${RUNTIME_VERSION
  * @param say is told what is done
  * @throws UserError with what to do
  */
-export async function installOnnx(
-  platforms: readonly string[],
-  say: (text: string) => void,
-  folder = RUNTIME_FOLDER,
-): Promise<void> {
+export async function installOnnx(platforms: readonly string[], say: (text: string) => void): Promise<void> {
   for (const name of platforms) {
     if (!RUNTIME_PLATFORMS.includes(name)) throw unknownName('platform', name, RUNTIME_PLATFORMS);
   }
-  const whole = RUNTIME_PLATFORMS.filter((name) => platforms.includes(name) || hasRuntime(name, folder));
-  const parent = dirname(folder);
+  const whole = RUNTIME_PLATFORMS.filter((name) => platforms.includes(name) || hasRuntime(name));
+  const parent = dirname(RUNTIME_FOLDER);
   let staging = '';
   try {
     await mkdir(parent, { recursive: true });
@@ -45,9 +41,9 @@ export async function installOnnx(
         /^package\/(?:package\.json|README\.md|dist\/\w+\.js)$/.test(name) ||
         (folders.some((each) => name.startsWith(each)) && name !== `package/${TWICE}`),
     });
-    await replaceFolder(join(staging, 'package'), folder, join(staging, 'old'));
+    await replaceFolder(join(staging, 'package'), RUNTIME_FOLDER, join(staging, 'old'));
   } catch (error) {
-    throw explainSystemError(error, folder);
+    throw explainSystemError(error, RUNTIME_FOLDER);
   } finally {
     if (staging) await rm(staging, { recursive: true, force: true });
   }

@@ -4,9 +4,8 @@ import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { explainSystemError, UserError } from '../../base/errors.js';
 import { downloadFile } from '../../fetch/download.js';
-import { takeLibrary } from './library.js';
+import { DEFAULT_INDEX, findWheel, takeLibrary } from './library.js';
 import { runNpm, runProgram } from './npm.js';
-import { DEFAULT_INDEX, findWheel } from './wheel.js';
 
 const require = createRequire(import.meta.url);
 const PACKAGE = '@tensorflow/tfjs-node-gpu';
