@@ -18,7 +18,6 @@ export type WorkerMessage =
       program: number;
       graph: number;
       model: Uint8Array | null;
-      outputNames: readonly string[];
       inputs: readonly ProgramInput[];
     }
   /** A program that is not needed any more. */
@@ -69,15 +68,14 @@ export class ComputeWorker {
 
   /** Gives it a program, whose graph it compiles at once where it is a new one; returns the program's number. */
   addProgram(structure: Structure, inputs: readonly ProgramInput[]): number {
-    const { key, outputNames } = structure;
-    const known = this.#graphs.get(key);
+    const known = this.#graphs.get(structure.key);
     const graph = known ?? this.#graphs.size;
-    this.#graphs.set(key, graph);
+    this.#graphs.set(structure.key, graph);
     const model = known === undefined ? tight(modelOf(structure)) : null;
     const sent = inputs.map((input) =>
       'data' in input.source ? { ...input, source: { data: tight(input.source.data) } } : input,
     );
-    this.#post({ kind: 'program', program: ++this.#programs, graph, model, outputNames, inputs: sent });
+    this.#post({ kind: 'program', program: ++this.#programs, graph, model, inputs: sent });
     return this.#programs;
   }
 

@@ -38,32 +38,19 @@ export function dataOf(source: Source, given: readonly ValueData[]): ValueData {
   return 'data' in source ? source.data : (given[source.argument] as ValueData);
 }
 
-/** A structure that ONNX Runtime has compiled. */
-export interface CompiledGraph {
-  readonly session: InferenceSession;
-  readonly outputNames: readonly string[];
-}
-
 /** Compiles graphs, one session for each structure, and runs them. */
 export class Sessions {
-  readonly #compiled = new Map<string, CompiledGraph>();
-
+  readonly #compiled = new Map<string, InferenceSession>();
   readonly #runtime = loadRuntime();
 
   constructor(
     private readonly threads: number,
     private readonly device: DeviceName = 'cpu',
-    private readonly count = { built: 0 },
   ) {}
-
-  /** Sessions built so far, here and in those that are beside it. */
-  get built(): number {
-    return this.count.built;
-  }
 
   /** Sessions that compute on another number of threads. */
   beside(threads: number): Sessions {
-    return new Sessions(threads, this.device, this.count);
+    return new Sessions(threads, this.device);
   }
 
   /**
@@ -83,17 +70,15 @@ export class Sessions {
   }
 
   /** The session of a structure: an earlier one, or a new one. */
-  async compile(structure: Structure): Promise<CompiledGraph> {
-    const known = this.#compiled.get(structure.key);
-    if (known) return known;
-    const compiled = await this.build(modelOf(structure), structure.outputNames);
-    this.#compiled.set(structure.key, compiled);
-    return compiled;
+  async compile(structure: Structure): Promise<InferenceSession> {
+    const session = this.#compiled.get(structure.key) ?? (await this.build(modelOf(structure)));
+    this.#compiled.set(structure.key, session);
+    return session;
   }
 
   /** Compiles a model, for one operator after the other. */
-  async build(model: Uint8Array, outputNames: readonly string[]): Promise<CompiledGraph> {
-    const session = await this.#runtime.InferenceSession.create(model, {
+  build(model: Uint8Array): Promise<InferenceSession> {
+    return this.#runtime.InferenceSession.create(model, {
       executionProviders: [this.device], // operators that a graphics card has no kernel for run on the processor
       intraOpNumThreads: this.threads,
       executionMode: 'sequential',
@@ -102,17 +87,15 @@ export class Sessions {
       enableMemPattern: false, // takes much memory and saves no time
       logSeverityLevel: 3,
     });
-    this.count.built++;
-    return { session, outputNames };
   }
 
   /** Runs a compiled graph; gives the data of its outputs, in their order. */
-  async run({ session, outputNames }: CompiledGraph, feeds: readonly Feed[]): Promise<ValueData[]> {
+  async run(session: InferenceSession, feeds: readonly Feed[]): Promise<ValueData[]> {
     const { Tensor } = this.#runtime;
     const fed: Record<string, OrtTensor> = {};
     for (const { name, type, shape, data } of feeds) fed[name] = new Tensor(type, data as never, shape);
-    const results = await session.run(fed, [...outputNames]);
-    return outputNames.map((name) => (results[name] as OrtTensor).data as unknown as ValueData);
+    const results = await session.run(fed);
+    return session.outputNames.map((name) => results[name].data as unknown as ValueData);
   }
 }
 

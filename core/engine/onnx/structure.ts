@@ -1,13 +1,5 @@
 import protobuf from 'protobufjs/light.js';
-import {
-  type Attribute,
-  ELEMENT_TYPES,
-  MICROSOFT,
-  type Node,
-  type Value,
-  type ValueData,
-  type ValueType,
-} from './graph.js';
+import { type Attribute, ELEMENT_TYPES, MICROSOFT, type Node, type Value, type ValueData } from './graph.js';
 
 /** A graph that is ready to be run: what goes in, what comes out, and what identifies its structure. */
 export interface Structure {
@@ -18,7 +10,6 @@ export interface Structure {
   inputs: Value[];
   constants: Value[];
   outputs: Value[];
-  outputNames: string[];
   /** The name of each value: its number in the order of appearance. */
   names: ReadonlyMap<Value, string>;
 }
@@ -50,9 +41,8 @@ export function analyse(outputs: readonly Value[]): Structure {
     const attributes = Object.keys(node.attributes).length > 0 ? JSON.stringify(node.attributes) : '';
     parts.push(`${node.operator}${attributes}(${from})${node.outputs.map(nameOf).join()}`);
   }
-  const outputNames = outputs.map(nameOf);
-  parts.push(`>${outputNames.join()}`);
-  return { key: parts.join(';'), nodes, inputs, constants, outputs: [...outputs], outputNames, names };
+  parts.push(`>${outputs.map(nameOf).join()}`);
+  return { key: parts.join(';'), nodes, inputs, constants, outputs: [...outputs], names };
 }
 
 /** Nodes that are still to run, each after those whose outputs it needs. */
@@ -126,7 +116,12 @@ export function modelOf(structure: Structure): Uint8Array {
 /** The bytes of an ONNX model of a structure. */
 function encodeModel({ nodes, inputs, constants, outputs, names }: Structure): Uint8Array {
   const nameOf = (value: Value | null) => (value ? (names.get(value) as string) : '');
-  const declare = (value: Value) => declaration(nameOf(value), value.type);
+  // An input or output of any shape. Shapes with names for their sides would be compared with one another wherever memory
+  // is planned, which takes a time that grows with the square of the graph and finds nothing.
+  const declare = (value: Value) => ({
+    name: nameOf(value),
+    type: { tensor_type: { elem_type: ELEMENT_TYPES[value.type] } },
+  });
   const model = {
     ir_version: IR_VERSION,
     opset_import: [
@@ -153,14 +148,6 @@ function encodeModel({ nodes, inputs, constants, outputs, names }: Structure): U
     },
   };
   return ModelProto.encode(model as unknown as protobuf.Message).finish();
-}
-
-/**
- * An input or output, of any shape. Shapes with names for their sides would be compared with one another wherever memory
- * is planned, which takes a time that grows with the square of the graph and finds nothing.
- */
-function declaration(name: string, type: ValueType): object {
-  return { name, type: { tensor_type: { elem_type: ELEMENT_TYPES[type] } } };
 }
 
 function encodeAttribute(value: Attribute): object {
