@@ -44,10 +44,22 @@ export type EngineStatus =
  */
 export async function startEngine(choice: EngineChoice, options: StartOptions = {}): Promise<Engine> {
   setFlagsFromString(`--heap-growing-percent=${HEAP_GROWTH}`);
-  if (options.device === 'webgpu') return startOnWebGpu(choice, options);
-  if (choice === 'auto') return startFastest(options);
-  const status = await tryEngine(choice, options);
+  const onCard = options.device === 'webgpu';
+  if (onCard && choice !== 'auto' && choice !== 'onnx') {
+    throw new UserError(`the engine ${choice} cannot compute on the device webgpu`, {
+      expected: 'the engine onnx, or auto',
+      remedy: 'use --engine onnx --device webgpu, or leave --device out',
+    });
+  }
+  if (choice === 'auto' && !onCard) return startFastest(options);
+  const status = await tryEngine(choice === 'auto' ? 'onnx' : choice, options);
   if (status.present) return status.engine;
+  if (onCard) {
+    throw new UserError(`the device webgpu is not available: ${status.reason}`, {
+      expected: 'a graphics card with a driver for Vulkan, Metal or Direct3D 12',
+      remedy: 'install the driver of the graphics card, or leave --device out to compute on the processor',
+    });
+  }
   throw new UserError(`the engine ${choice} is not available: ${status.reason}`, {
     expected: `an engine that is installed on this machine, out of ${ENGINE_NAMES.join(', ')}`,
     remedy: saysOutOfMemory(status.reason)
@@ -81,21 +93,6 @@ export async function measureMatMul(engine: Engine): Promise<number> {
   }
   tf.dispose([a, b]);
   return (2 * SIDE ** 3) / best / 1e6;
-}
-
-async function startOnWebGpu(choice: EngineChoice, options: StartOptions): Promise<Engine> {
-  if (choice !== 'auto' && choice !== 'onnx') {
-    throw new UserError(`the engine ${choice} cannot compute on the device webgpu`, {
-      expected: 'the engine onnx, or auto',
-      remedy: 'use --engine onnx --device webgpu, or leave --device out',
-    });
-  }
-  const status = await tryEngine('onnx', options);
-  if (status.present) return status.engine;
-  throw new UserError(`the device webgpu is not available: ${status.reason}`, {
-    expected: 'a graphics card with a driver for Vulkan, Metal or Direct3D 12',
-    remedy: 'install the driver of the graphics card, or leave --device out to compute on the processor',
-  });
 }
 
 async function startFastest(options: StartOptions): Promise<Engine> {

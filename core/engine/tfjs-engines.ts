@@ -84,7 +84,8 @@ export const startTensorflow = () =>
   startNative('tensorflow', ['@tensorflow/tfjs-node', '@tensorflow/tfjs-node-gpu'], 'CPU (TensorFlow C library)');
 
 async function startNative(name: EngineName, packageNames: readonly string[], device: string): Promise<Engine> {
-  restoreIsNullOrUndefined();
+  // tfjs-node 4.22 calls `util.isNullOrUndefined`, of which Node 22 warns and which Node 23 removed.
+  Object.assign(util, { isNullOrUndefined: (value: unknown) => value === null || value === undefined });
   const packageName = packageNames.find(isInstalled);
   if (packageName === undefined) throw new Error(`the package ${packageNames[0]} is not installed`);
   const { version, available } = loadNative(packageName);
@@ -125,12 +126,6 @@ function loadNative(packageName: string): { version: string; available: boolean 
   }
   const backend = tf.findBackend('tensorflow') as { isUsingGpuDevice?: boolean } | null;
   return { version, available: backend?.isUsingGpuDevice === true };
-}
-
-/** tfjs-node 4.22 calls `util.isNullOrUndefined`, of which Node 22 warns and which Node 23 removed. */
-function restoreIsNullOrUndefined(): void {
-  const legacy = util as { isNullOrUndefined?: (value: unknown) => boolean };
-  legacy.isNullOrUndefined = (value) => value === null || value === undefined;
 }
 
 /**

@@ -69,13 +69,6 @@ export function createVit(size: ImageShape & { encoder: VitSize; trainedImageSiz
     return tf.concat([first, patches], 1);
   }
 
-  /** The tokens of whole images before the blocks, [B, N', D]. */
-  function embed(parameters: Parameters, images: Tensor, by?: Tensor, where?: Tensor): Tensor {
-    const seen = embedPatches(parameters, patchify(images, patchSize)); // [B, N, D]
-    const patches = by && where ? seen.mul(tf.sub(1, where)).add(by.mul(where)) : seen;
-    return withClassToken(parameters, positions ? patches.add(positions.expandDims(0)) : patches);
-  }
-
   /** Whole images through the blocks; `finish` makes what is wanted of the outputs of the last ones. */
   function encode(
     parameters: Parameters,
@@ -87,7 +80,9 @@ export function createVit(size: ImageShape & { encoder: VitSize; trainedImageSiz
     const bias = differences ? relativeBias(parameter(parameters, RELATIVE_TABLE), differences) : undefined; // [h, N', N']
     const inputs = replace ? [images, replace.where] : [images];
     return tileBatch(inputs, patchCount * hiddenWidth(encoder), ([tile, where]) => {
-      const tokens = embed(parameters, tile as Tensor, replace?.by, where);
+      const seen = embedPatches(parameters, patchify(tile as Tensor, patchSize)); // [B, N, D]
+      const patches = replace && where ? seen.mul(tf.sub(1, where)).add(replace.by.mul(where)) : seen;
+      const tokens = withClassToken(parameters, positions ? patches.add(positions.expandDims(0)) : patches); // [B, N', D]
       return finish(transformerBlocks(parameters, 'blocks', encoder, tokens, { bias, taps }));
     });
   }

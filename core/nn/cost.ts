@@ -66,15 +66,12 @@ interface DecoderTokens {
  * inputs and by weights take as many as the value each.
  */
 export function stepOperations(passes: readonly Pass[]): number {
-  return passes.reduce((sum, pass) => {
-    const blocks = pass.rows * blockOperations(pass.size, pass.tokens, pass.queryOffset);
-    const times = pass.trained ? 3 : 1;
-    const projections = pass.projections.reduce(
-      (total, { tokens, inputs, outputs, ofConstants = false }) =>
-        total + 2 * tokens * inputs * outputs * (pass.trained && ofConstants ? 2 : times),
-      0,
+  return passes.reduce((sum, { size, rows, tokens, queryOffset, trained, projections }) => {
+    const times = trained ? 3 : 1;
+    return projections.reduce(
+      (total, each) => total + 2 * each.tokens * each.inputs * each.outputs * (trained && each.ofConstants ? 2 : times),
+      sum + times * rows * blockOperations(size, tokens, queryOffset),
     );
-    return sum + times * blocks + projections;
   }, 0);
 }
 

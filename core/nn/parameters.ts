@@ -68,7 +68,8 @@ export function initialValue(
   const data = new Float32Array(shape.reduce((product, side) => product * side, 1));
   if (name.endsWith('bias')) return data;
   if (shape.length === 1) return data.fill(1);
-  const std = initialisation === 'scaled' ? 0.02 / residualDivisor(name) : 0.02;
+  const [, block] = /blocks\.(\d+)\.(?:attn\.proj|mlp\.fc2)\.weight$/.exec(name) ?? [];
+  const std = initialisation === 'scaled' && block ? 0.02 / Math.sqrt(2 * (Number(block) + 1)) : 0.02;
   return data.map(() => truncatedNormal(stream) * std);
 }
 
@@ -96,11 +97,6 @@ function linearShapes(name: string, inputs: number, outputs: number): ParameterS
 
 function normShapes(name: string, dim: number): ParameterShapes {
   return { [`${name}.weight`]: [dim], [`${name}.bias`]: [dim] };
-}
-
-function residualDivisor(name: string): number {
-  const match = /blocks\.(\d+)\.(attn\.proj|mlp\.fc2)\.weight$/.exec(name);
-  return match ? Math.sqrt(2 * (Number(match[1]) + 1)) : 1;
 }
 
 /** A standard normal number cut at ±100 standard deviations: the reference cuts 0.02-wide weights at an absolute ±2. */

@@ -55,14 +55,11 @@ async function arrange(libraries: string, headers: string, folder: string): Prom
   }
   const target = join(folder, 'deps', 'lib');
   await mkdir(target, { recursive: true });
-  for (const [file, link] of [
-    [library, 'libtensorflow.so'],
-    [framework, 'libtensorflow_framework.so'],
-  ] as const) {
+  for (const file of [library, framework]) {
     // The name in the library itself is the one with the major version; the linker looks for the one without.
     const versioned = file.replace(/\.so.*$/, '.so.2');
     await copyFile(join(libraries, file), join(target, versioned));
-    await symlink(versioned, join(target, link));
+    await symlink(versioned, join(target, file.replace(/(?:_cc)?\.so.*$/, '.so')));
   }
   await cp(include, join(folder, 'deps', 'include'), { recursive: true });
 }
@@ -79,8 +76,8 @@ function newest(names: readonly string[], pattern: RegExp): string | undefined {
 const PROJECT = 'tensorflow-cpu';
 const VERSION = '2.15.1';
 const PLATFORM = /manylinux.*x86_64\.whl$/;
-/** The Python Package Index, where the user names no other index. */
-export const DEFAULT_INDEX = 'https://pypi.org/simple';
+/** The Python Package Index. */
+const DEFAULT_INDEX = 'https://pypi.org/simple';
 
 /** A file of an index (PEP 691). */
 const wheelSchema = z.object({
@@ -96,7 +93,7 @@ export type Wheel = z.infer<typeof wheelSchema>;
  * @param index the address of its simple interface
  * @throws UserError if the index cannot be reached or does not have it
  */
-export async function findWheel(index: string): Promise<Wheel> {
+export async function findWheel(index = DEFAULT_INDEX): Promise<Wheel> {
   const address = `${index.replace(/\/$/, '')}/${PROJECT}/`;
   const headers = { accept: 'application/vnd.pypi.simple.v1+json' };
   const response = await fetch(address, { headers }).catch((error: unknown) => {

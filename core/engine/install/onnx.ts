@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { hash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { explainSystemError, UserError, unknownName } from '../../base/errors.js';
 import { extractArchive } from '../../fetch/extract.js';
 import { runNpm } from './npm.js';
@@ -64,18 +63,15 @@ async function fetchPackage(folder: string): Promise<string> {
   );
   const name = (await readdir(folder)).find((file) => file.endsWith('.tgz'));
   if (code !== 0 || name === undefined) {
-    const lines = output
-      .trim()
-      .split('\n')
-      .filter((line) => !line.includes('A complete log'));
-    throw new UserError(`npm could not fetch ${PACKAGE}:\n    ${lines.slice(0, 3).join('\n    ')}`, {
+    const lines = output.trim().split('\n');
+    const reasons = lines.filter((line) => !line.includes('A complete log')).slice(0, 3);
+    throw new UserError(`npm could not fetch ${PACKAGE}:\n    ${reasons.join('\n    ')}`, {
       expected: 'npm, and a package registry that can be reached',
       remedy: 'check the network and the registry (npm config get registry), and try again; nothing was changed',
     });
   }
-  const hash = createHash('sha512');
-  await pipeline(createReadStream(join(folder, name)), hash);
-  if (hash.digest('base64') === INTEGRITY) return join(folder, name);
+  const archive = join(folder, name);
+  if (hash('sha512', await readFile(archive), 'base64') === INTEGRITY) return archive;
   throw new UserError(`${PACKAGE} did not arrive as it was published: its checksum is another`, {
     remedy: 'look at which registry npm uses (npm config get registry); nothing was changed',
   });

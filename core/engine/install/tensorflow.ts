@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { explainSystemError, UserError } from '../../base/errors.js';
 import { downloadFile } from '../../fetch/download.js';
-import { DEFAULT_INDEX, findWheel, takeLibrary } from './library.js';
+import { findWheel, takeLibrary } from './library.js';
 import { runNpm, runProgram } from './npm.js';
 
 const require = createRequire(import.meta.url);
@@ -16,21 +16,18 @@ const BUILDER = 'node-gyp@11.4.2';
 /** What an installation adds to the package's folder. */
 const PARTS = ['deps', 'lib'];
 
-/** Where TensorFlow's library comes from. */
-export interface InstallSource {
-  /** The package's own installer, a package index, or the path of a libtensorflow folder, archive or wheel. */
-  from: 'own' | 'pypi' | (string & {});
-  /** The package index. */
-  index?: string;
-}
+type Say = (text: string) => void;
 
 /**
  * Installs the native part of TensorFlow for Node into its package's folder: TensorFlow's C library, and the addon, built
  * against it. Everything is made beside and then moved into place; where it fails, nothing is left.
+ * @param source where the library comes from: 'own', the package's own installer; 'pypi', a package index, `index` where it
+ *   is another than the usual one; or the path of a libtensorflow folder, archive or wheel
  * @param say is told what is done
  * @throws UserError with what to do
  */
-export async function installTensorflow({ from, index }: InstallSource, say: (text: string) => void): Promise<void> {
+export async function installTensorflow(source: { from: string; index?: string }, say: Say): Promise<void> {
+  const { from, index } = source;
   const folder = packageFolder();
   if (from === 'own') return runOwnInstaller(folder, say);
   if (process.platform !== 'linux' || (from === 'pypi' && process.arch !== 'x64')) {
@@ -43,7 +40,7 @@ export async function installTensorflow({ from, index }: InstallSource, say: (te
   await rm(staging, { recursive: true, force: true });
   try {
     await mkdir(staging);
-    await placeLibrary(from, index ?? DEFAULT_INDEX, staging, say);
+    await placeLibrary(from, index, staging, say);
     say('building the addon');
     await buildAddon(folder, staging);
     for (const part of PARTS) {
@@ -77,7 +74,7 @@ function packageFolder(): string {
   }
 }
 
-async function placeLibrary(from: string, index: string, staging: string, say: (text: string) => void): Promise<void> {
+async function placeLibrary(from: string, index: string | undefined, staging: string, say: Say): Promise<void> {
   if (from === 'pypi') {
     const wheel = await findWheel(index);
     const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
@@ -128,13 +125,10 @@ async function buildAddon(folder: string, staging: string): Promise<void> {
   });
 }
 
-async function runOwnInstaller(folder: string, say: (text: string) => void): Promise<void> {
+async function runOwnInstaller(folder: string, say: Say): Promise<void> {
   say(`running the installer of ${PACKAGE}`);
-  const { code, output } = await runProgram(
-    process.execPath,
-    [join('scripts', 'install.js'), 'cpu', 'download'],
-    folder,
-  );
+  const script = [join('scripts', 'install.js'), 'cpu', 'download'];
+  const { code, output } = await runProgram(process.execPath, script, folder);
   const { binary } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as { binary: { host: string } };
   if (code === 0 && existsSync(join(folder, 'lib'))) return;
   await removeTensorflow();

@@ -4,12 +4,6 @@ import { reshaped, type Shape, typedArray, Value, type ValueData, valueType } fr
 import type { Sessions } from './sessions.js';
 import { analyse } from './structure.js';
 
-/** The value of a tensor's data id, and how many tensors share the id. */
-interface TensorEntry {
-  value: Value;
-  references: number;
-}
-
 /** Where data may lie. */
 export interface BufferAllocator {
   owns(data: Float32Array): boolean;
@@ -23,7 +17,8 @@ const ANYWHERE: BufferAllocator = { owns: () => true, copy: (data) => data.slice
  * The part of TensorFlow.js that owns tensors. Values are recorded by kernels and computed when they are read.
  */
 export class OnnxBackend extends tf.KernelBackend {
-  readonly #entries = new tf.DataStorage<TensorEntry>(this, tf.engine());
+  /** The value of a tensor's data id, and how many tensors share the id. */
+  readonly #entries = new tf.DataStorage<{ value: Value; references: number }>(this, tf.engine());
   /** Values of tensors that are not computed yet, in the order of their recording. */
   readonly #awaited = new Set<Value>();
   /** The computation that is under way; they follow one another. */

@@ -58,17 +58,11 @@ export interface Node {
 /** ONNX Runtime's own operators. */
 export const MICROSOFT = 'com.microsoft';
 
-/** What a node gives, for operators with several outputs. */
-export interface OutputKind {
-  shape: Shape;
-  type?: ValueType;
-}
-
 /** Records an operator with several outputs. */
 export function recordAll(
   operator: string,
   inputs: readonly (Value | null)[],
-  outputs: readonly OutputKind[],
+  outputs: readonly { shape: Shape; type?: ValueType }[],
   attributes: Attributes = {},
   domain = '',
 ): Value[] {

@@ -1,4 +1,4 @@
-import type { TensorInfo } from '../../tf.js';
+import { mapValues } from '../../../base/map-values.js';
 import { cast, filled, record, reshaped, sameShape, scalarConstant, type Value } from '../graph.js';
 import { broadcast, type Kernel, type KernelTable } from './table.js';
 
@@ -22,17 +22,11 @@ export function unary(operator: string, x: Value, attributes = {}, domain = ''):
 const ofTwo =
   (operator: string): Kernel =>
   ({ a, b }, _, tensors, backend) => {
-    const [left, right] = [tensors.a, tensors.b] as [TensorInfo, TensorInfo];
     if (!sameShape(a.shape, b.shape)) return binary(operator, a, b);
-    const [x, y] = [backend.recorded(left), backend.recorded(right)];
+    const [x, y] = [backend.recorded(tensors.a), backend.recorded(tensors.b)];
     const { shape } = x.shape.length < y.shape.length ? x : y;
     return backend.register(binary(operator, reshaped(x, shape), reshaped(y, shape)), a.shape);
   };
-
-const comparison =
-  (operator: string): Kernel =>
-  ({ a, b }) =>
-    binary(operator, a, b, 'bool');
 
 /** Operators of one input that ONNX calls as TensorFlow.js does, and which keep the element type. */
 const OF_ONE =
@@ -48,9 +42,6 @@ const COMPARISONS = {
   LogicalAnd: 'And',
   LogicalOr: 'Or',
 };
-
-const tableOf = (operators: Readonly<Record<string, string>>, make: (operator: string) => Kernel): KernelTable =>
-  Object.fromEntries(Object.entries(operators).map(([name, operator]) => [name, make(operator)]));
 
 /** ⌊a / b⌋; whole numbers are divided as such and moved down where the signs differ and something is left. */
 function floorDivide(a: Value, b: Value): Value {
@@ -77,8 +68,13 @@ function relu(x: Value): Value {
 const zeroFor = (x: Value) => scalarConstant(0, x.type);
 
 export const ELEMENTWISE: KernelTable = {
-  ...tableOf(OF_TWO, ofTwo),
-  ...tableOf(COMPARISONS, comparison),
+  ...mapValues(OF_TWO, ofTwo),
+  ...mapValues(
+    COMPARISONS,
+    (operator): Kernel =>
+      ({ a, b }) =>
+        binary(operator, a, b, 'bool'),
+  ),
   ...Object.fromEntries(OF_ONE.split(' ').map((name): [string, Kernel] => [name, ({ x }) => unary(name, x)])),
   RealDiv: ({ a, b }) => divide(cast(a, 'float32'), cast(b, 'float32')),
   FloorDiv: ({ a, b }) => floorDivide(a, b),
@@ -114,7 +110,7 @@ export const ELEMENTWISE: KernelTable = {
     return select(reshaped(condition, shape), chosen, other);
   },
   Cast: ({ x }, { dtype }, tensors, backend) => {
-    if (dtype === x.type) return backend.share(tensors.x as TensorInfo);
+    if (dtype === x.type) return backend.share(tensors.x);
     return dtype === 'bool' ? unary('Not', binary('Equal', x, zeroFor(x), 'bool')) : cast(x, dtype);
   },
   ZerosLike: ({ x }) => filled(x.shape, 0, x.type),

@@ -51,8 +51,7 @@ const extremePlace =
   (operator: string): Kernel =>
   ({ x }, attributes) => {
     const [axis = 0] = axesOf(attributes.axis, x.shape);
-    const shape = x.shape.filter((_, at) => at !== axis);
-    return cast(record(operator, [x], shape, 'int64', { axis, keepdims: 0 }), 'int32');
+    return cast(record(operator, [x], x.shape.toSpliced(axis, 1), 'int64', { axis, keepdims: 0 }), 'int32');
   };
 
 /** Whether all or any are true, by way of whole numbers: ONNX reduces no truth values. */
