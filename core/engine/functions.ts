@@ -132,12 +132,7 @@ export function tileBatch(
   return tf.tidy(() => {
     const pieces = inputs.map((input) => tf.split(input, sizes, 0));
     const results = sizes.map((_, tile) => apply(pieces.map((piece) => piece[tile] as Tensor)));
-    return (results[0] as Tensor[]).map((_, at) =>
-      tf.concat(
-        results.map((result) => result[at] as Tensor),
-        0,
-      ),
-    );
+    return (results[0] as Tensor[]).map((_, at) => tf.concat(results.map((result) => result[at] as Tensor)));
   });
 }
 

@@ -147,11 +147,8 @@ function installFastMatMul(): void {
       const owner = backend as KernelBackend;
       const left = transposeA ? transposeLastTwo(a, owner) : a;
       const right = transposeB ? transposeLastTwo(b, owner) : b;
-      const product = original.kernelFunc({
-        inputs: { a: left, b: right },
-        attrs: { transposeA: false, transposeB: false },
-        backend,
-      });
+      const untransposed = { transposeA: false, transposeB: false };
+      const product = original.kernelFunc({ inputs: { a: left, b: right }, attrs: untransposed, backend });
       if (left !== a) owner.disposeData(left.dataId);
       if (right !== b) owner.disposeData(right.dataId);
       return product;

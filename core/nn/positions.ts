@@ -44,7 +44,6 @@ export function sincosTable(gridSize: number, dim: number): Float32Array {
  * @returns [T T, D]; the table itself where the grids are the same
  */
 export function interpolatePositions(table: Float32Array, from: number, to: number): Float32Array {
-  if (from === to) return table;
   const dim = table.length / (from * from);
   const alongRows = scaleAxis(table, from, from, to, dim); // [F, T, D]
   return scaleAxis(alongRows, 1, from, to, to * dim); // [T, T, D]
@@ -102,11 +101,12 @@ export function relativeBias(table: Tensor, differences: Tensor): Tensor {
 function interpolationMatrix(from: number, to: number): Float32Array {
   const unit = new Float32Array(from * from);
   for (let i = 0; i < from; i++) unit[i * from + i] = 1;
-  return from === to ? unit : scaleAxis(unit, 1, from, to, from);
+  return scaleAxis(unit, 1, from, to, from);
 }
 
-/** Scales the middle axis: [outer, from, inner] -> [outer, to, inner]. */
+/** Scales the middle axis: [outer, from, inner] -> [outer, to, inner]; the values themselves where the lengths are the same. */
 function scaleAxis(values: Float32Array, outer: number, from: number, to: number, inner: number): Float32Array {
+  if (from === to) return values;
   const result = new Float32Array(outer * to * inner);
   for (let index = 0; index < to; index++) {
     const centre = ((index + 0.5) * from) / to - 0.5;

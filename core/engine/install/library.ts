@@ -66,10 +66,8 @@ async function arrange(libraries: string, headers: string, folder: string): Prom
 
 /** The longest name that fits: the file itself, where the others are links to it. */
 function newest(names: readonly string[], pattern: RegExp): string | undefined {
-  return names
-    .filter((name) => pattern.test(name))
-    .sort((a, b) => a.length - b.length)
-    .at(-1);
+  const fitting = names.filter((name) => pattern.test(name));
+  return fitting.sort((a, b) => a.length - b.length).at(-1);
 }
 
 /** The wheel whose libraries the addon is built against; newer ones are larger and bring nothing that it uses. */
@@ -123,8 +121,6 @@ export async function findWheel(index = DEFAULT_INDEX): Promise<Wheel> {
 /** The wheel of the version and platform; the libraries are the same for every version of Python. */
 export function chooseWheel(files: readonly Wheel[]): Wheel | undefined {
   const start = `${PROJECT.replaceAll('-', '_')}-${VERSION}-`;
-  return files
-    .filter(({ filename }) => filename.startsWith(start) && PLATFORM.test(filename))
-    .sort((a, b) => (a.filename < b.filename ? -1 : 1))
-    .at(-1);
+  const fitting = files.filter(({ filename }) => filename.startsWith(start) && PLATFORM.test(filename));
+  return fitting.sort((a, b) => (a.filename < b.filename ? -1 : 1)).at(-1);
 }

@@ -101,22 +101,15 @@ async function placeLibrary(from: string, index: string | undefined, staging: st
 async function buildAddon(folder: string, staging: string): Promise<void> {
   for (const part of ['binding', 'binding.gyp']) await cp(join(folder, part), join(staging, part), { recursive: true });
   const headers = resolve(dirname(process.execPath), '..');
-  const { code, output } = await runNpm(
-    [
-      'exec',
-      '--yes',
-      `--package=${BUILDER}`,
-      '--',
-      'node-gyp',
-      'rebuild',
-      '--module_name=tfjs_binding',
-      `--module_path=${join(staging, 'lib', `napi-v${NODE_API}`)}`,
-      `--napi_build_version=${NODE_API}`,
-      // The headers of this very Node, where they came with it; else node-gyp fetches them.
-      ...(existsSync(join(headers, 'include', 'node', 'node_api.h')) ? [`--nodedir=${headers}`] : []),
-    ],
-    staging,
-  );
+  const options = [
+    '--module_name=tfjs_binding',
+    `--module_path=${join(staging, 'lib', `napi-v${NODE_API}`)}`,
+    `--napi_build_version=${NODE_API}`,
+    // The headers of this very Node, where they came with it; else node-gyp fetches them.
+    ...(existsSync(join(headers, 'include', 'node', 'node_api.h')) ? [`--nodedir=${headers}`] : []),
+  ];
+  const build = ['exec', '--yes', `--package=${BUILDER}`, '--', 'node-gyp', 'rebuild', ...options];
+  const { code, output } = await runNpm(build, staging);
   if (code === 0) return;
   const lines = output.trimEnd().split('\n').slice(-12).join('\n    ');
   throw new UserError(`the addon was not built; node-gyp ended with ${code}:\n    ${lines}`, {

@@ -13,6 +13,28 @@ export interface BufferAllocator {
 
 const ANYWHERE: BufferAllocator = { owns: () => true, copy: (data) => data.slice() };
 
+/** Inputs of kernels by TensorFlow.js's names, and by those of `fused.ts`. */
+type InputName =
+  | ('x' | 'a' | 'b' | 'logits' | 'value' | 'indices' | 'segmentIds' | 'condition' | 't' | 'e')
+  | ('dy' | 'weight' | 'mean' | 'inverseStd' | 'weight1' | 'bias1' | 'weight2' | 'bias2' | 'hidden')
+  | ('qkv' | 'q' | 'k' | 'v' | 'weights' | 'attended');
+
+/** The values of a kernel's inputs. */
+export type Inputs = Readonly<Record<InputName, Value> & { scale?: Value; bias?: Value }>;
+
+/** A kernel: what it records of the values of its inputs, or a tensor. Several outputs where the kernel has several. */
+export type Kernel = (
+  inputs: Inputs,
+  // biome-ignore lint/suspicious/noExplicitAny: every kernel has attributes of its own, which TensorFlow.js does not check
+  attributes: any,
+  /** The inputs as tensors. */
+  tensors: Readonly<Record<string, TensorInfo>>,
+  backend: OnnxBackend,
+) => Value | Value[] | TensorInfo;
+
+/** Kernels by TensorFlow.js's names. */
+export type KernelTable = Readonly<Record<string, Kernel>>;
+
 /**
  * The part of TensorFlow.js that owns tensors. Values are recorded by kernels and computed when they are read.
  */

@@ -1,12 +1,14 @@
 import type { Engine, StartOptions } from '../contract.js';
 import { RUNTIME_VERSION } from '../install/place.js';
 import { fusedFunctions } from '../plain-functions.js';
-import { tf } from '../tf.js';
+import { type TensorInfo, tf } from '../tf.js';
 import { availableCores } from '../threads.js';
 import { OnnxBackend } from './backend.js';
 import { updatesOnHost } from './host-update.js';
-import { functionsOn } from './kernels/fused.js';
-import { registerAllKernels } from './kernels/index.js';
+import { ELEMENTWISE } from './kernels/elementwise.js';
+import { FUSED, functionsOn } from './kernels/fused.js';
+import { REDUCE } from './kernels/reduce.js';
+import { SHAPE } from './kernels/shape.js';
 import { partsOn } from './parts.js';
 import { replayed } from './replay.js';
 import { Sessions } from './sessions.js';
@@ -44,7 +46,7 @@ export async function startOnnx(options: StartOptions): Promise<Engine> {
   if (!tf.findBackend(name)) {
     const sessions = new Sessions(threads, device);
     if (device === 'webgpu') await sessions.probe();
-    registerAllKernels(name);
+    registerKernels(name);
     fusedFunctions.set(name, functionsOn(device));
     tf.registerBackend(name, () => new OnnxBackend(sessions));
   }
@@ -64,4 +66,34 @@ export async function startOnnx(options: StartOptions): Promise<Engine> {
     ...parts,
     ...updatesOnHost(backend),
   };
+}
+
+/** Registers all kernels for a backend; in place of those that are missing, one that says where it would go. */
+function registerKernels(backendName: string): void {
+  for (const [kernelName, kernel] of Object.entries({ ...ELEMENTWISE, ...SHAPE, ...REDUCE, ...FUSED })) {
+    tf.registerKernel({
+      kernelName,
+      backendName,
+      kernelFunc: ({ inputs, attrs, backend: owner }) => {
+        const backend = owner as OnnxBackend;
+        const tensors = inputs as unknown as Record<string, TensorInfo>;
+        const values = Object.entries(tensors).flatMap(([name, tensor]) =>
+          tensor ? [[name, backend.valueFor(tensor)]] : [],
+        );
+        const result = kernel(Object.fromEntries(values), attrs ?? {}, tensors, backend);
+        if (Array.isArray(result)) return result.map((one) => backend.register(one));
+        return 'dataId' in result ? result : backend.register(result);
+      },
+    });
+  }
+  for (const { kernelName } of tf.getKernelsForBackend('cpu')) {
+    if (tf.getKernel(kernelName, backendName)) continue;
+    tf.registerKernel({
+      kernelName,
+      backendName,
+      kernelFunc: () => {
+        throw new Error(`the engine onnx has no kernel ${kernelName}; it would go into core/engine/onnx/kernels/`);
+      },
+    });
+  }
 }

@@ -1,4 +1,4 @@
-import type { DataType } from '../tf.js';
+import { type DataType, tf } from '../tf.js';
 
 /** Element types of values: those of TensorFlow.js, and int64, in which ONNX wants shapes and axes. */
 export type ValueType = 'float32' | 'int32' | 'bool' | 'int64';
@@ -149,4 +149,19 @@ export function sameShape(a: Shape, b: Shape): boolean {
 
 export function sizeOf(shape: Shape): number {
   return shape.reduce((product, side) => product * side, 1);
+}
+
+/** The axes of an attribute: one, several, or all where none is given; negative ones count from the end. */
+export function axesOf(axis: number | number[] | null | undefined, shape: Shape): number[] {
+  return tf.util.parseAxisParam(axis as number, [...shape]);
+}
+
+/** One axis, negative ones counted from the end. */
+export function axisOf(axis: number, rank: number): number {
+  return axis < 0 ? axis + rank : axis;
+}
+
+/** The shape of two broadcast together. */
+export function broadcast(a: Shape, b: Shape): Shape {
+  return tf.backend_util.assertAndGetBroadcastShape([...a], [...b]);
 }

@@ -1,6 +1,6 @@
 import { mapValues } from '../../../base/map-values.js';
-import { cast, filled, record, reshaped, sameShape, scalarConstant, type Value } from '../graph.js';
-import { broadcast, type Kernel, type KernelTable } from './table.js';
+import type { Kernel, KernelTable } from '../backend.js';
+import { broadcast, cast, filled, record, reshaped, sameShape, scalarConstant, type Value } from '../graph.js';
 
 /** Operators on elements, one by one, with broadcasting. */
 
@@ -28,6 +28,10 @@ const ofTwo =
     return backend.register(binary(operator, reshaped(x, shape), reshaped(y, shape)), a.shape);
   };
 
+function comparison(operator: string): Kernel {
+  return ({ a, b }) => binary(operator, a, b, 'bool');
+}
+
 /** Operators of one input that ONNX calls as TensorFlow.js does, and which keep the element type. */
 const OF_ONE =
   'Abs Neg Sqrt Reciprocal Exp Log Erf Tanh Sigmoid Softplus Sin Cos Tan Sinh Cosh Asin Acos Atan Floor Ceil Round Sign Elu Selu';
@@ -46,8 +50,7 @@ const COMPARISONS = {
 /** ⌊a / b⌋; whole numbers are divided as such and moved down where the signs differ and something is left. */
 function floorDivide(a: Value, b: Value): Value {
   if (a.type !== 'int32') return unary('Floor', divide(a, b));
-  const remainder = binary('Mod', a, b);
-  return divide(subtract(a, remainder), b);
+  return divide(subtract(a, binary('Mod', a, b)), b);
 }
 
 function squared(x: Value): Value {
@@ -69,12 +72,7 @@ const zeroFor = (x: Value) => scalarConstant(0, x.type);
 
 export const ELEMENTWISE: KernelTable = {
   ...mapValues(OF_TWO, ofTwo),
-  ...mapValues(
-    COMPARISONS,
-    (operator): Kernel =>
-      ({ a, b }) =>
-        binary(operator, a, b, 'bool'),
-  ),
+  ...mapValues(COMPARISONS, comparison),
   ...Object.fromEntries(OF_ONE.split(' ').map((name): [string, Kernel] => [name, ({ x }) => unary(name, x)])),
   RealDiv: ({ a, b }) => divide(cast(a, 'float32'), cast(b, 'float32')),
   FloorDiv: ({ a, b }) => floorDivide(a, b),

@@ -1,11 +1,11 @@
 import type { DeviceName } from '../../contract.js';
 import type { Differentiable, TransformerFunctions } from '../../plain-functions.js';
 import { type Tensor, tf } from '../../tf.js';
+import type { Inputs, KernelTable } from '../backend.js';
 import { filled, flattened, MICROSOFT, recordAll, reshaped, scalarConstant, sizeOf, type Value } from '../graph.js';
 import { add, multiply, subtract, unary } from './elementwise.js';
 import { batchMatMul, gemm, linear, reduce } from './reduce.js';
 import { concat, gatherRows, rowNumbers, transpose, withoutFirst } from './shape.js';
-import type { Inputs, KernelTable } from './table.js';
 
 /*
  * Kernels of this engine's own: the functions of a transformer and their gradients, with the operators that ONNX Runtime

@@ -1,6 +1,16 @@
-import { axesConstant, cast, MICROSOFT, record, scalarConstant, type Value } from '../graph.js';
+import type { Kernel, KernelTable } from '../backend.js';
+import {
+  axesConstant,
+  axesOf,
+  axisOf,
+  broadcast,
+  cast,
+  MICROSOFT,
+  record,
+  scalarConstant,
+  type Value,
+} from '../graph.js';
 import { add, unary } from './elementwise.js';
-import { axesOf, axisOf, broadcast, type Kernel, type KernelTable } from './table.js';
 
 /** Products of matrices, and operators that take axes together. */
 

@@ -1,6 +1,8 @@
 import { tf } from '../../tf.js';
+import type { KernelTable } from '../backend.js';
 import {
   axesConstant,
+  axisOf,
   cast,
   filled,
   record,
@@ -13,7 +15,6 @@ import {
   Value,
 } from '../graph.js';
 import { add, multiply, select } from './elementwise.js';
-import { axisOf, type KernelTable } from './table.js';
 
 /** Operators that move elements without changing them. */
 
