@@ -7,8 +7,8 @@ import { extractArchive } from '../../fetch/extract.js';
 import { networkReason } from '../../fetch/request.js';
 
 /*
- * Finds TensorFlow's C library in a package index, and brings it into the form in which the addon is built against it: `include/tensorflow/c/...` and
- * `lib/libtensorflow.so`, `lib/libtensorflow_framework.so`.
+ * Finds TensorFlow's C library in a package index, and brings it into the form in which the addon is built against it:
+ * `include/tensorflow/c/...` and `lib/libtensorflow.so`, `lib/libtensorflow_framework.so`.
  */
 
 /** What is taken out of a wheel: two libraries, and the headers of the C interface with those that they include. */

@@ -1,9 +1,10 @@
+import { mapValues } from '../../base/map-values.js';
 import type { Engine, StartOptions } from '../contract.js';
 import { RUNTIME_VERSION } from '../install/place.js';
 import { fusedFunctions } from '../plain-functions.js';
 import { type TensorInfo, tf } from '../tf.js';
 import { availableCores } from '../threads.js';
-import { OnnxBackend } from './backend.js';
+import { type Inputs, type KernelTable, OnnxBackend } from './backend.js';
 import { updatesOnHost } from './host-update.js';
 import { ELEMENTWISE } from './kernels/elementwise.js';
 import { FUSED, functionsOn } from './kernels/fused.js';
@@ -70,29 +71,23 @@ export async function startOnnx(options: StartOptions): Promise<Engine> {
 
 /** Registers all kernels for a backend; in place of those that are missing, one that says where it would go. */
 function registerKernels(backendName: string): void {
-  for (const [kernelName, kernel] of Object.entries({ ...ELEMENTWISE, ...SHAPE, ...REDUCE, ...FUSED })) {
+  const kernels: KernelTable = { ...ELEMENTWISE, ...SHAPE, ...REDUCE, ...FUSED };
+  const documented = tf.getKernelsForBackend('cpu').map(({ kernelName }) => kernelName);
+  for (const kernelName of new Set([...Object.keys(kernels), ...documented])) {
     tf.registerKernel({
       kernelName,
       backendName,
       kernelFunc: ({ inputs, attrs, backend: owner }) => {
+        const kernel = kernels[kernelName];
+        if (!kernel) {
+          throw new Error(`the engine onnx has no kernel ${kernelName}; it would go into core/engine/onnx/kernels/`);
+        }
         const backend = owner as OnnxBackend;
         const tensors = inputs as unknown as Record<string, TensorInfo>;
-        const values = Object.entries(tensors).flatMap(([name, tensor]) =>
-          tensor ? [[name, backend.valueFor(tensor)]] : [],
-        );
-        const result = kernel(Object.fromEntries(values), attrs ?? {}, tensors, backend);
+        const values = mapValues(tensors, (tensor) => tensor && backend.valueFor(tensor)); // optional ones may be null
+        const result = kernel(values as unknown as Inputs, attrs ?? {}, tensors, backend);
         if (Array.isArray(result)) return result.map((one) => backend.register(one));
         return 'dataId' in result ? result : backend.register(result);
-      },
-    });
-  }
-  for (const { kernelName } of tf.getKernelsForBackend('cpu')) {
-    if (tf.getKernel(kernelName, backendName)) continue;
-    tf.registerKernel({
-      kernelName,
-      backendName,
-      kernelFunc: () => {
-        throw new Error(`the engine onnx has no kernel ${kernelName}; it would go into core/engine/onnx/kernels/`);
       },
     });
   }
