@@ -11,15 +11,13 @@ export interface Pass {
   /** Whether gradients are taken. */
   readonly trained: boolean;
   /** Linear layers before and after the blocks: how many tokens go through each, its inputs and outputs. */
-  readonly projections: readonly Projection[];
-}
-
-export interface Projection {
-  readonly tokens: number;
-  readonly inputs: number;
-  readonly outputs: number;
-  /** Whether the gradient by its inputs is not needed, as with pixels. */
-  readonly ofConstants?: boolean;
+  readonly projections: readonly {
+    readonly tokens: number;
+    readonly inputs: number;
+    readonly outputs: number;
+    /** Whether the gradient by its inputs is not needed, as with pixels. */
+    readonly ofConstants?: boolean;
+  }[];
 }
 
 /** An encoder of images that sees some of their patches. `rows`: masks an image. */

@@ -1,5 +1,4 @@
-import type { BackendValues, DataId, DataType, Tensor, TensorInfo } from '../tf.js';
-import { tf } from '../tf.js';
+import { type BackendValues, type DataId, type DataType, type Tensor, type TensorInfo, tf } from '../tf.js';
 import { reshaped, type Shape, typedArray, Value, type ValueData, valueType } from './graph.js';
 import type { Sessions } from './sessions.js';
 import { analyse } from './structure.js';
