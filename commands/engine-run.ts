@@ -4,8 +4,7 @@ import { ENGINE_NAMES, type EngineName } from '../core/engine/contract.js';
 import { installOnnx, removeOnnx } from '../core/engine/install/onnx.js';
 import { hasRuntime, THIS_PLATFORM } from '../core/engine/install/place.js';
 import { installTensorflow, removeTensorflow } from '../core/engine/install/tensorflow.js';
-import { measureMatMul } from '../core/engine/measure.js';
-import { tryEngine } from '../core/engine/start.js';
+import { measureMatMul, tryEngine } from '../core/engine/start.js';
 import type { EngineInstallOptions } from './options/others.js';
 
 /** Looks for every engine, times those that are there, and prints them. */

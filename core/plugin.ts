@@ -35,11 +35,16 @@ export { drawMasks } from './methods/masks/multiblock.js';
 export { MULTIBLOCK_OPTIONS, type MultiblockOptions, multiblockSettings } from './methods/masks/options.js';
 export * from './methods/method.js';
 export { targetStd } from './methods/target-std.js';
-export { type Backbone, createVit } from './nn/backbone.js';
+export { type Backbone, createVit, predict } from './nn/backbone.js';
 export { decoderPass, encoderPass } from './nn/cost.js';
-export { initialValue } from './nn/init.js';
-export { predict } from './nn/masked-decoder.js';
-export { decoderShapes, encoderShapes, type ParameterShapes, type Parameters, parameter } from './nn/parameters.js';
+export {
+  decoderShapes,
+  encoderShapes,
+  initialValue,
+  type ParameterShapes,
+  type Parameters,
+  parameter,
+} from './nn/parameters.js';
 export { sincosPositions } from './nn/positions.js';
 export { gridSize, type ImageShape, type VitSize } from './nn/sizes.js';
 export {

@@ -63,12 +63,6 @@ export interface AdamSettings {
   epsilon: number;
 }
 
-export interface UpdatedParameter {
-  slot: ParameterSlot;
-  /** Σ θ² of the new values. */
-  squares: number;
-}
-
 /**
  * One step of Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2; PyTorch's AdamW), and of the
  * parameter's moving average θ̄ where there is one:
@@ -77,7 +71,7 @@ export interface UpdatedParameter {
  *   θ ← θ - η / (1 - β₁ᵗ) · m / (√v / √(1 - β₂ᵗ) + ε)
  *   θ̄ ← μ θ̄ + (1 - μ) θ
  *
- * The old tensors are disposed of, or have the new values: only those that are given back may be used. The gradient stays
+ * `squares` is Σ θ² of the new values. The old tensors are disposed of, or have the new values: only those that are given back may be used. The gradient stays
  * the caller's.
  */
 export type UpdateParameter = (
@@ -85,7 +79,7 @@ export type UpdateParameter = (
   gradient: Tensor,
   rates: UpdateRates,
   adam: AdamSettings,
-) => Promise<UpdatedParameter>;
+) => Promise<{ slot: ParameterSlot; squares: number }>;
 
 /** How an engine deals with memory. */
 export interface EngineMemory {
@@ -117,12 +111,6 @@ export type CompiledParts<Shared, Part, Result> = (
 export const ENGINE_NAMES = ['tensorflow-gpu', 'onnx', 'tensorflow', 'wasm', 'cpu'] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
 export type EngineChoice = EngineName | 'auto';
-
-/** How one engine is found and started. `start` throws where the engine is not there, saying why. */
-export interface EngineStarter {
-  readonly name: EngineName;
-  start(options?: StartOptions): Promise<Engine>;
-}
 
 /** What the engine onnx can compute on. */
 export const DEVICES = ['cpu', 'webgpu'] as const;

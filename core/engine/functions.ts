@@ -1,5 +1,4 @@
-import { type Differentiable, fusedFunctions, type Save, type TransformerFunctions } from './differentiable.js';
-import { plainFunctions } from './plain-functions.js';
+import { type Differentiable, fusedFunctions, plainFunctions, type TransformerFunctions } from './plain-functions.js';
 import { type Tensor, tf } from './tf.js';
 
 /*
@@ -21,7 +20,7 @@ export function linear(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
   const [outputs, expected] = weight.shape as [number, number];
   if (inputs !== expected) throw shapeError('linear', `x of width ${expected}`, x.shape);
   const rows = x.reshape([-1, inputs]);
-  const y = withGradient([rows, weight, bias], (save) => active().linear(save, rows, weight, bias));
+  const y = withGradient([rows, weight, bias], () => active().linear(rows, weight, bias));
   return y.reshape([...x.shape.slice(0, -1), outputs]);
 }
 
@@ -38,7 +37,7 @@ export function layerNorm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: numbe
   const features = last(x);
   if (features !== scale.size) throw shapeError('layerNorm', `x of width ${scale.size}`, x.shape);
   const rows = x.reshape([-1, features]);
-  const y = withGradient([rows, scale, bias], (save) => active().layerNorm(save, rows, scale, bias, epsilon));
+  const y = withGradient([rows, scale, bias], () => active().layerNorm(rows, scale, bias, epsilon));
   return y.reshape(x.shape);
 }
 
@@ -58,7 +57,7 @@ export function normalise(x: Tensor, epsilon: number): Tensor {
  * The exact Gaussian error linear unit: y = x Φ(x), Φ(x) = (1 + erf(x / √2)) / 2. Any shape.
  */
 export function gelu(x: Tensor): Tensor {
-  return withGradient([x], (save) => active().gelu(save, x));
+  return withGradient([x], () => active().gelu(x));
 }
 
 /**
@@ -77,7 +76,7 @@ export function mlp(x: Tensor, first: LinearParameters, second: LinearParameters
   if (last(x) !== width) throw shapeError('mlp', `x of width ${width}`, x.shape);
   if (second.weight.shape[1] !== hidden) throw shapeError('mlp', `${hidden} inputs of W₂`, second.weight.shape);
   const inputs = [x.reshape([-1, width]), first.weight, first.bias, second.weight, second.bias] as const;
-  const y = withGradient([...inputs], (save) => fused(save, ...inputs));
+  const y = withGradient([...inputs], () => fused(...inputs));
   return y.reshape([...x.shape.slice(0, -1), second.weight.shape[0] as number]);
 }
 
@@ -104,7 +103,7 @@ export function attention(qkv: Tensor, heads: number, queryOffset = 0, bias?: Te
   const tokens = qkv.shape[1] as number;
   const pairs = [heads, tokens - queryOffset, tokens];
   if (bias && bias.shape.join() !== pairs.join()) throw shapeError('attention', `a bias of [${pairs}]`, bias.shape);
-  return withGradient(bias ? [qkv, bias] : [qkv], (save) => active().attention(save, qkv, heads, queryOffset, bias));
+  return withGradient(bias ? [qkv, bias] : [qkv], () => active().attention(qkv, heads, queryOffset, bias));
 }
 
 /** Each tile of a batch is a part of the graph, and large graphs take long to compile. */
@@ -133,12 +132,7 @@ export function tileBatch(
   return tf.tidy(() => {
     const pieces = inputs.map((input) => tf.split(input, sizes, 0));
     const results = sizes.map((_, tile) => apply(pieces.map((piece) => piece[tile] as Tensor)));
-    return (results[0] as Tensor[]).map((_, at) =>
-      tf.concat(
-        results.map((result) => result[at] as Tensor),
-        0,
-      ),
-    );
+    return (results[0] as Tensor[]).map((_, at) => tf.concat(results.map((result) => result[at] as Tensor)));
   });
 }
 
@@ -147,8 +141,12 @@ function active(): TransformerFunctions {
   return fusedFunctions.get(tf.getBackend()) ?? plainFunctions;
 }
 
-function withGradient(inputs: Tensor[], compute: (save: Save) => Differentiable): Tensor {
-  return tf.customGrad((...args) => compute(args.at(-1) as Save))(...inputs);
+function withGradient(inputs: Tensor[], compute: () => Differentiable): Tensor {
+  return tf.customGrad((...args) => {
+    const { saved, ...result } = compute();
+    (args.at(-1) as (tensors: Tensor[]) => void)(saved);
+    return result;
+  })(...inputs);
 }
 
 function last(x: Tensor): number {

@@ -1,32 +1,67 @@
-import type { TransformerFunctions } from './differentiable.js';
 import { type Tensor, tf } from './tf.js';
 
-/*
+/**
+ * What a function with a gradient of its own gives: its value, tensors that are kept for the gradient, and the gradients of
+ * its inputs from that of its value.
+ */
+export interface Differentiable {
+  value: Tensor;
+  saved: Tensor[];
+  gradFunc: (dy: Tensor, saved: Tensor[]) => Tensor[];
+}
+
+/**
+ * The functions that a vision transformer is made of, on rows: what an engine may bring in a fused version. Shapes are
+ * those of `functions.ts`, with all axes but the last as one axis of rows.
+ */
+export interface TransformerFunctions {
+  /** How many numbers a layer may have so that the next one finds them in the processor's cache; default any. */
+  readonly cachedNumbers?: number;
+  /** x [M, I], weight [O, I], bias [O] -> [M, O] */
+  linear(x: Tensor, weight: Tensor, bias: Tensor): Differentiable;
+  /** x [M, D], scale [D], bias [D] -> [M, D] */
+  layerNorm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: number): Differentiable;
+  /** x [M, D] -> [M, D], without gradient */
+  normalise(x: Tensor, epsilon: number): Tensor;
+  /** Any shape. */
+  gelu(x: Tensor): Differentiable;
+  /**
+   * Two linear layers with GELU between them, where an engine has more than these three functions to offer.
+   * x [M, D], the layers' weights [H, D] and [D, H], their biases [H] and [D] -> [M, D]
+   */
+  mlp?(x: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor): Differentiable;
+  /**
+   * qkv [B, N, 3D] -> [B, N - S, D]: of all tokens but the first S = `queryOffset`, which attend to all. Gradients of qkv
+   * and, where it is given, of the scores' bias [h, N - S, N].
+   */
+  attention(qkv: Tensor, heads: number, queryOffset: number, bias?: Tensor): Differentiable;
+}
+
+/** Fused versions by the name of the TensorFlow.js backend that has them. */
+export const fusedFunctions = new Map<string, TransformerFunctions>();
+
+/**
+ * The functions made of plain operations, for every engine.
+ *
  * Letters: M rows, I inputs, O outputs, D width, B images, N tokens, S of them without query, h heads, d = D / h.
  */
-
-/** The functions made of plain operations, for every engine. */
 export const plainFunctions: TransformerFunctions = {
-  linear(save, x, weight, bias) {
-    save([x, weight]);
-    return {
-      value: tf.matMul(x, weight, false, true).add(bias), // [M, O]
-      gradFunc: (dy, saved) => {
-        const [x0, w0] = saved as [Tensor, Tensor];
-        return [
-          tf.matMul(dy, w0), // [M, I]
-          tf.matMul(dy, x0, true, false), // [O, I]
-          sumRows(dy), // [O]
-        ];
-      },
-    };
-  },
+  linear: (x, weight, bias) => ({
+    value: tf.matMul(x, weight, false, true).add(bias), // [M, O]
+    saved: [x, weight],
+    gradFunc(dy, saved) {
+      const [x0, w0] = saved as [Tensor, Tensor];
+      const ofInputs = tf.matMul(dy, w0); // [M, I]
+      const ofWeight = tf.matMul(dy, x0, true, false); // [O, I]
+      return [ofInputs, ofWeight, sumRows(dy)];
+    },
+  }),
 
-  layerNorm(save, x, scale, bias, epsilon) {
+  layerNorm(x, scale, bias, epsilon) {
     const { normalised, inverseStd } = standardise(x, epsilon); // [M, D], [M, 1]
-    save([normalised, inverseStd, scale]);
     return {
       value: normalised.mul(scale).add(bias), // [M, D]
+      saved: [normalised, inverseStd, scale],
       gradFunc: (dy, saved) => {
         const [n, r, s] = saved as [Tensor, Tensor, Tensor];
         const dn = dy.mul(s); // [M, D]
@@ -39,11 +74,11 @@ export const plainFunctions: TransformerFunctions = {
 
   normalise: (x, epsilon) => standardise(x, epsilon).normalised,
 
-  gelu(save, x) {
+  gelu(x) {
     const cumulative = tf.erf(x.mul(Math.SQRT1_2)).add(1).mul(0.5); // Φ(x)
-    save([x, cumulative]);
     return {
       value: x.mul(cumulative),
+      saved: [x, cumulative],
       gradFunc: (dy, saved) => {
         const [x0, phi] = saved as [Tensor, Tensor];
         const density = tf.exp(x0.square().mul(-0.5)).mul(1 / Math.sqrt(2 * Math.PI)); // Φ'(x)
@@ -52,7 +87,7 @@ export const plainFunctions: TransformerFunctions = {
     };
   },
 
-  attention(save, qkv, heads, queryOffset, bias) {
+  attention(qkv, heads, queryOffset, bias) {
     const [images, tokens, width3] = qkv.shape as [number, number, number];
     const headWidth = width3 / 3 / heads;
     const scale = 1 / Math.sqrt(headWidth);
@@ -60,9 +95,9 @@ export const plainFunctions: TransformerFunctions = {
     const q = queryOffset === 0 ? every : tf.slice(every, [0, queryOffset, 0], [-1, -1, -1]); // [B h, N - S, d]
     const products = tf.matMul(q, k, false, true).mul(scale); // [B h, N - S, N]
     const weights = tf.softmax(bias ? addToImages(products, bias) : products); // [B h, N - S, N]
-    save([q, k, v, weights]);
     return {
       value: mergeHeads(tf.matMul(weights, v), images), // [B, N - S, D]
+      saved: [q, k, v, weights],
       gradFunc: (dy, saved) => {
         const [q0, k0, v0, p] = saved as [Tensor, Tensor, Tensor, Tensor];
         const dOut = moveHeadsOut(dy, heads).reshape([images * heads, tokens - queryOffset, headWidth]); // [B h, N - S, d]

@@ -1,24 +1,18 @@
 import { setFlagsFromString } from 'node:v8';
 import { reasonOf, UserError } from '../base/errors.js';
-import {
-  ENGINE_NAMES,
-  type Engine,
-  type EngineChoice,
-  type EngineName,
-  type EngineStarter,
-  type StartOptions,
-} from './contract.js';
+import { ENGINE_NAMES, type Engine, type EngineChoice, type EngineName, type StartOptions } from './contract.js';
 import { saysOutOfMemory } from './memory.js';
-import { onnx } from './onnx/engine.js';
-import { tensorflow, tensorflowGpu } from './tensorflow.js';
-import { cpu, wasm } from './tfjs-engines.js';
+import { startOnnx } from './onnx/engine.js';
+import { type Tensor, tf } from './tf.js';
+import { startCpu, startTensorflow, startTensorflowGpu, startWasm } from './tfjs-engines.js';
 
-const STARTERS: Record<EngineName, EngineStarter> = {
-  'tensorflow-gpu': tensorflowGpu,
-  onnx,
-  tensorflow,
-  wasm,
-  cpu,
+/** Each throws where its engine is not there, saying why. */
+const STARTERS: Record<EngineName, (options: StartOptions) => Promise<Engine>> = {
+  'tensorflow-gpu': startTensorflowGpu,
+  onnx: startOnnx,
+  tensorflow: startTensorflow,
+  wasm: startWasm,
+  cpu: startCpu,
 };
 
 /**
@@ -27,6 +21,11 @@ const STARTERS: Record<EngineName, EngineStarter> = {
  * hundreds of steps, and the process takes a fifth more memory. Collecting takes some milliseconds every second.
  */
 const HEAP_GROWTH = 25;
+
+/** Side of the matrices whose product is timed. */
+const SIDE = 512;
+/** Milliseconds after which no further try is made. */
+const PATIENCE = 500;
 
 /** What `auto` falls back to. */
 const SLOW: readonly EngineName[] = ['wasm', 'cpu'];
@@ -45,10 +44,22 @@ export type EngineStatus =
  */
 export async function startEngine(choice: EngineChoice, options: StartOptions = {}): Promise<Engine> {
   setFlagsFromString(`--heap-growing-percent=${HEAP_GROWTH}`);
-  if (options.device === 'webgpu') return startOnWebGpu(choice, options);
-  if (choice === 'auto') return startFastest(options);
-  const status = await tryEngine(choice, options);
+  const onCard = options.device === 'webgpu';
+  if (onCard && choice !== 'auto' && choice !== 'onnx') {
+    throw new UserError(`the engine ${choice} cannot compute on the device webgpu`, {
+      expected: 'the engine onnx, or auto',
+      remedy: 'use --engine onnx --device webgpu, or leave --device out',
+    });
+  }
+  if (choice === 'auto' && !onCard) return startFastest(options);
+  const status = await tryEngine(choice === 'auto' ? 'onnx' : choice, options);
   if (status.present) return status.engine;
+  if (onCard) {
+    throw new UserError(`the device webgpu is not available: ${status.reason}`, {
+      expected: 'a graphics card with a driver for Vulkan, Metal or Direct3D 12',
+      remedy: 'install the driver of the graphics card, or leave --device out to compute on the processor',
+    });
+  }
   throw new UserError(`the engine ${choice} is not available: ${status.reason}`, {
     expected: `an engine that is installed on this machine, out of ${ENGINE_NAMES.join(', ')}`,
     remedy: saysOutOfMemory(status.reason)
@@ -60,40 +71,42 @@ export async function startEngine(choice: EngineChoice, options: StartOptions = 
 /** Tries to start one engine; its absence is an answer, not an error. */
 export async function tryEngine(name: EngineName, options: StartOptions = {}): Promise<EngineStatus> {
   try {
-    return { name, present: true, engine: await STARTERS[name].start(options) };
+    return { name, present: true, engine: await STARTERS[name](options) };
   } catch (error) {
     return { name, present: false, reason: reasonOf(error) };
   }
 }
 
-async function startOnWebGpu(choice: EngineChoice, options: StartOptions): Promise<Engine> {
-  if (choice !== 'auto' && choice !== 'onnx') {
-    throw new UserError(`the engine ${choice} cannot compute on the device webgpu`, {
-      expected: 'the engine onnx, or auto',
-      remedy: 'use --engine onnx --device webgpu, or leave --device out',
-    });
+/** How fast an engine multiplies matrices: the best of some tries, in 10⁹ operations a second. */
+export async function measureMatMul(engine: Engine): Promise<number> {
+  // The sum keeps the product from being copied out, which is no part of the multiplication.
+  const product = engine.compile((a: Tensor, b: Tensor) => tf.tidy(() => tf.matMul(a, b).sum()));
+  const [a, b] = [tf.ones([SIDE, SIDE]), tf.ones([SIDE, SIDE])];
+  let best = Number.POSITIVE_INFINITY;
+  const begun = performance.now();
+  while (performance.now() - begun < PATIENCE) {
+    const started = performance.now();
+    const sum = await product(a, b);
+    await sum.data();
+    best = Math.min(best, performance.now() - started);
+    sum.dispose();
   }
-  const status = await tryEngine('onnx', options);
-  if (status.present) return status.engine;
-  throw new UserError(`the device webgpu is not available: ${status.reason}`, {
-    expected: 'a graphics card with a driver for Vulkan, Metal or Direct3D 12',
-    remedy: 'install the driver of the graphics card, or leave --device out to compute on the processor',
-  });
+  tf.dispose([a, b]);
+  return (2 * SIDE ** 3) / best / 1e6;
 }
 
 async function startFastest(options: StartOptions): Promise<Engine> {
   const reasons = new Map<EngineName, string>();
   for (const name of ENGINE_NAMES) {
     const status = await tryEngine(name, options);
-    if (!status.present) {
-      reasons.set(name, status.reason);
-      continue;
-    }
     const missed = reasons.get('onnx');
-    if (missed !== undefined && SLOW.includes(name)) {
-      console.warn(`engine     ${name}, many times slower than onnx, which is not there: ${missed}`);
+    if (status.present) {
+      if (missed !== undefined && SLOW.includes(name)) {
+        console.warn(`engine     ${name}, many times slower than onnx, which is not there: ${missed}`);
+      }
+      return status.engine;
     }
-    return status.engine;
+    reasons.set(name, status.reason);
   }
   throw new Error(['no engine could be started', ...[...reasons].map((each) => each.join(': '))].join('\n'));
 }

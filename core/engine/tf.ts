@@ -19,12 +19,9 @@ export type {
   DataId,
   DataType,
   KernelBackend,
-  Rank,
   Scalar,
   Tensor,
   Tensor1D,
   Tensor2D,
-  Tensor3D,
-  Tensor4D,
   TensorInfo,
 } from '@tensorflow/tfjs-core';

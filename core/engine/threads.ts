@@ -14,8 +14,8 @@ function threadsPerCore(): number {
   const siblings = readText('/sys/devices/system/cpu/cpu0/topology/thread_siblings_list');
   if (siblings === undefined) return 1;
   return siblings.split(',').reduce((sum, part) => {
-    const [from, to] = part.split('-').map(Number) as [number, number?];
-    return sum + (to === undefined ? 1 : to - from + 1);
+    const [from, to = from] = part.split('-').map(Number) as [number, number?];
+    return sum + to - from + 1;
   }, 0);
 }
 

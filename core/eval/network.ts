@@ -4,8 +4,7 @@ import { mapValues } from '../base/map-values.js';
 import { RandomStream } from '../base/random.js';
 import { tf } from '../engine/tf.js';
 import { type Backbone, createVit } from '../nn/backbone.js';
-import { initialValue } from '../nn/init.js';
-import { encoderShapes, type Parameters } from '../nn/parameters.js';
+import { encoderShapes, initialValue, type Parameters } from '../nn/parameters.js';
 import { ARCHITECTURE_NAMES, ARCHITECTURES, type VitSize } from '../nn/sizes.js';
 import { type EncoderFile, type EncoderTensors, type NetworkFacts, readEncoder } from './network-file.js';
 

@@ -66,7 +66,7 @@ export interface Method<Outputs extends Tensors = Tensors, Targets extends Tenso
 export interface NetworkSpec {
   readonly shapes: ParameterShapes;
   readonly role: Role;
-  /** First values of a parameter; default: `initialValue` of `core/nn/init.ts`. Those of a moving average are copies. */
+  /** First values of a parameter; default: `initialValue` of `core/nn/parameters.ts`. Those of a moving average are copies. */
   init?(name: string, shape: readonly number[], stream: RandomStream): Float32Array;
 }
 

@@ -11,15 +11,13 @@ export interface Pass {
   /** Whether gradients are taken. */
   readonly trained: boolean;
   /** Linear layers before and after the blocks: how many tokens go through each, its inputs and outputs. */
-  readonly projections: readonly Projection[];
-}
-
-export interface Projection {
-  readonly tokens: number;
-  readonly inputs: number;
-  readonly outputs: number;
-  /** Whether the gradient by its inputs is not needed, as with pixels. */
-  readonly ofConstants?: boolean;
+  readonly projections: readonly {
+    readonly tokens: number;
+    readonly inputs: number;
+    readonly outputs: number;
+    /** Whether the gradient by its inputs is not needed, as with pixels. */
+    readonly ofConstants?: boolean;
+  }[];
 }
 
 /** An encoder of images that sees some of their patches. `rows`: masks an image. */
@@ -32,7 +30,7 @@ export function encoderPass(
   return { size, rows, tokens: patches + (size.classToken ? 1 : 0), trained, projections: [embedding] };
 }
 
-/** A predictor or decoder (`core/nn/masked-decoder.ts`) that gives `outputs` numbers at each of some masked patches. */
+/** A predictor or decoder (`predict`) that gives `outputs` numbers at each of some masked patches. */
 export function decoderPass(
   encoder: VitSize,
   size: VitSize,
@@ -66,21 +64,13 @@ interface DecoderTokens {
  * inputs and by weights take as many as the value each.
  */
 export function stepOperations(passes: readonly Pass[]): number {
-  return passes.reduce((sum, pass) => {
-    const blocks = pass.rows * blockOperations(pass.size, pass.tokens, pass.queryOffset);
-    const times = pass.trained ? 3 : 1;
-    const projections = pass.projections.reduce(
-      (total, { tokens, inputs, outputs, ofConstants = false }) =>
-        total + 2 * tokens * inputs * outputs * (pass.trained && ofConstants ? 2 : times),
-      0,
+  return passes.reduce((sum, { size, rows, tokens, queryOffset, trained, projections }) => {
+    const times = trained ? 3 : 1;
+    return projections.reduce(
+      (total, each) => total + 2 * each.tokens * each.inputs * each.outputs * (trained && each.ofConstants ? 2 : times),
+      sum + times * rows * blockOperations(size, tokens, queryOffset),
     );
-    return sum + times * blocks + projections;
   }, 0);
-}
-
-/** Operations of the values alone. */
-export function forwardOperations(passes: readonly Pass[]): number {
-  return stepOperations(passes.map((pass) => ({ ...pass, trained: false })));
 }
 
 function blockOperations(size: VitSize, tokens: number, queryOffset = 0): number {

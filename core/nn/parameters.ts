@@ -1,5 +1,6 @@
+import type { RandomStream } from '../base/random.js';
 import type { Tensor } from '../engine/tf.js';
-import { gridSize, hiddenWidth, type ImageShape, type VitSize } from './sizes.js';
+import { gridSize, hiddenWidth, type ImageShape, type Initialisation, type VitSize } from './sizes.js';
 
 /**
  * The weights of one network by name. Names and shapes are those of the reference code's PyTorch modules: a linear
@@ -10,7 +11,7 @@ export type Parameters = Readonly<Record<string, Tensor>>;
 /** Name and shape of every parameter, in the order in which they are made and stored. */
 export type ParameterShapes = Readonly<Record<string, readonly number[]>>;
 
-/** Biases of attention for relative positions; see `relative-positions.ts`. */
+/** Biases of attention for relative positions; see `relativeBias`. */
 export const RELATIVE_TABLE = 'rel_pos_bias.relative_position_bias_table';
 
 /** Rows of that table for pairs with a class token: class and patch, patch and class, class and class. */
@@ -19,11 +20,13 @@ export const CLASS_PAIRS = 3;
 export function encoderShapes(size: ImageShape & { encoder: VitSize }): ParameterShapes {
   const { encoder, patchSize } = size;
   const { classToken = false, relativePositions = false } = encoder;
+  // A row for each difference of rows and of columns of the grid, and those for a class token.
+  const tableRows = (2 * gridSize(size) - 1) ** 2 + (classToken ? CLASS_PAIRS : 0);
   return {
     ...(classToken && { cls_token: [1, 1, encoder.dim] }),
     'patch_embed.proj.weight': [encoder.dim, 3, patchSize, patchSize],
     'patch_embed.proj.bias': [encoder.dim],
-    ...(relativePositions && { [RELATIVE_TABLE]: relativeTableShape(size) }),
+    ...(relativePositions && { [RELATIVE_TABLE]: [tableRows, encoder.heads] }),
     ...blockShapes('blocks', encoder),
     ...normShapes('norm', encoder.dim),
   };
@@ -52,26 +55,28 @@ export function parameter(parameters: Parameters, name: string): Tensor {
   return tensor;
 }
 
-/** A row for each difference of rows and of columns of the grid, and those for a class token. */
-function relativeTableShape(size: ImageShape & { encoder: VitSize }): [number, number] {
-  const { heads, classToken = false } = size.encoder;
-  return [(2 * gridSize(size) - 1) ** 2 + (classToken ? CLASS_PAIRS : 0), heads];
+/**
+ * First values of a parameter: linear weights, the patch projection and tokens truncated normal (std 0.02), biases 0,
+ * LayerNorm scales 1.
+ */
+export function initialValue(
+  name: string,
+  shape: readonly number[],
+  stream: RandomStream,
+  initialisation: Initialisation = 'scaled',
+): Float32Array {
+  const data = new Float32Array(shape.reduce((product, side) => product * side, 1));
+  if (name.endsWith('bias')) return data;
+  if (shape.length === 1) return data.fill(1);
+  const [, block] = /blocks\.(\d+)\.(?:attn\.proj|mlp\.fc2)\.weight$/.exec(name) ?? [];
+  const std = initialisation === 'scaled' && block ? 0.02 / Math.sqrt(2 * (Number(block) + 1)) : 0.02;
+  return data.map(() => truncatedNormal(stream) * std);
 }
 
 function blockShapes(blocks: string, size: VitSize): ParameterShapes {
-  const shapes: Record<string, readonly number[]> = {};
-  for (let index = 0; index < size.depth; index++) {
-    for (const [name, shape] of Object.entries(blockShape(size))) {
-      shapes[`${blocks}.${index}.${name}`] = shape;
-    }
-  }
-  return shapes;
-}
-
-function blockShape(size: VitSize): ParameterShapes {
   const { dim, layerScale = false } = size;
   const hidden = hiddenWidth(size);
-  return {
+  const block = Object.entries({
     ...(layerScale && { gamma_1: [dim], gamma_2: [dim] }),
     ...normShapes('norm1', dim),
     ...linearShapes('attn.qkv', dim, 3 * dim),
@@ -79,7 +84,11 @@ function blockShape(size: VitSize): ParameterShapes {
     ...normShapes('norm2', dim),
     ...linearShapes('mlp.fc1', dim, hidden),
     ...linearShapes('mlp.fc2', hidden, dim),
-  };
+  });
+  const indices = [...Array(size.depth).keys()];
+  return Object.fromEntries(
+    indices.flatMap((index) => block.map(([name, shape]) => [`${blocks}.${index}.${name}`, shape])),
+  );
 }
 
 function linearShapes(name: string, inputs: number, outputs: number): ParameterShapes {
@@ -88,4 +97,10 @@ function linearShapes(name: string, inputs: number, outputs: number): ParameterS
 
 function normShapes(name: string, dim: number): ParameterShapes {
   return { [`${name}.weight`]: [dim], [`${name}.bias`]: [dim] };
+}
+
+/** A standard normal number cut at ±100 standard deviations: the reference cuts 0.02-wide weights at an absolute ±2. */
+function truncatedNormal(stream: RandomStream): number {
+  const value = stream.normal();
+  return Math.abs(value) <= 100 ? value : truncatedNormal(stream);
 }

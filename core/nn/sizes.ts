@@ -26,8 +26,7 @@ export const ARCHITECTURES = {
   'vit-giant': { dim: 1408, depth: 40, heads: 16, mlpRatio: 48 / 11, predictorDim: 384, predictorDepth: 16 },
 } as const satisfies Record<string, VitSize & { predictorDim: number; predictorDepth: number }>;
 
-export type ArchitectureName = keyof typeof ARCHITECTURES;
-export const ARCHITECTURE_NAMES = Object.keys(ARCHITECTURES) as ArchitectureName[];
+export const ARCHITECTURE_NAMES = Object.keys(ARCHITECTURES) as (keyof typeof ARCHITECTURES)[];
 
 /** Most patches along a side: attention over more takes gigabytes a head. */
 export const LARGEST_GRID = 128;

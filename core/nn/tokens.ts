@@ -27,10 +27,7 @@ export function tokenIndices(masks: readonly (readonly ArrayLike<number>[])[], p
 }
 
 /** Masks whose indices are on the engine, as rows of [B N, ...] and as rows of [N, ...]. */
-export type MaskTensors = {
-  maskCount: number;
-  imageCount: number;
-  tokenCount: number;
+export type MaskTensors = Pick<TokenIndices, 'maskCount' | 'imageCount' | 'tokenCount'> & {
   /** Row of each kept patch among all patches of all images, [M B K]. */
   rows: Tensor;
   /** Number of each kept patch in its grid, [M B K]. */

@@ -79,7 +79,8 @@ function transformerBlock(
 ): Tensor {
   return tf.tidy(() => {
     const attended = tf.tidy(() => {
-      const mixed = attention(attentionInputs(parameters, block, x), heads, queryOffset, bias);
+      const qkv = project(parameters, `${block}.attn.qkv`, norm(parameters, `${block}.norm1`, x)); // [B, N, 3D]
+      const mixed = attention(qkv, heads, queryOffset, bias);
       const branch = project(parameters, `${block}.attn.proj`, mixed);
       return tokensFrom(x, queryOffset).add(scaled(parameters, `${block}.gamma_1`, branch));
     });
@@ -91,11 +92,6 @@ function transformerBlock(
     );
     return attended.add(scaled(parameters, `${block}.gamma_2`, branch));
   });
-}
-
-/** Queries, keys and values of normed tokens, [B, N, 3D]. */
-function attentionInputs(parameters: Parameters, block: string, x: Tensor): Tensor {
-  return project(parameters, `${block}.attn.qkv`, norm(parameters, `${block}.norm1`, x));
 }
 
 /** A branch by its layer scale, where the network has one. */

@@ -3,8 +3,7 @@ import { RandomStream } from '../base/random.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { drawnTensors } from '../methods/batch.js';
 import type { Method, Networks, Tensors } from '../methods/method.js';
-import { initialValue } from '../nn/init.js';
-import type { ParameterShapes, Parameters } from '../nn/parameters.js';
+import { initialValue, type ParameterShapes, type Parameters } from '../nn/parameters.js';
 
 /** Everything that a step changes. */
 export type TrainState = {

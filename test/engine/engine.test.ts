@@ -4,7 +4,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { chooseWheel, type Wheel } from '../../core/engine/install/wheel.js';
+import { chooseWheel, type Wheel } from '../../core/engine/install/library.js';
 import { tf } from '../../core/engine/tf.js';
 import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { relativeDifference } from '../helpers/engines.js';

@@ -3,8 +3,7 @@ import type { ExecutionContext } from 'ava';
 import { RandomStream } from '../../core/base/random.js';
 import { type StoredTensor, writeSafetensors } from '../../core/checkpoint/safetensors.js';
 import type { ExtractOptions } from '../../core/eval/features.js';
-import { initialValue } from '../../core/nn/init.js';
-import { encoderShapes } from '../../core/nn/parameters.js';
+import { encoderShapes, initialValue } from '../../core/nn/parameters.js';
 import type { LabelledImages } from '../../core/plugin.js';
 import { temporaryFolder } from './command.js';
 

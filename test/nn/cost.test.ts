@@ -2,7 +2,7 @@ import test from 'ava';
 import { startEngine } from '../../core/engine/start.js';
 import { tf } from '../../core/engine/tf.js';
 import { meanPatches } from '../../core/methods/batch.js';
-import { decoderPass, encoderPass, forwardOperations, stepOperations } from '../../core/nn/cost.js';
+import { decoderPass, encoderPass, stepOperations } from '../../core/nn/cost.js';
 import { initialNetworks } from '../../core/train/state.js';
 import { methodOf } from '../helpers/method.js';
 import { noiseBatch, prepareBatchGradients } from '../helpers/training.js';
@@ -20,7 +20,7 @@ test("a small model's operations are those counted by hand", (t) => {
   const context = encoderPass(size, 4, { patches: 2, trained: true });
   const prediction = decoderPass(size, size, { visible: 2, masked: 1, outputs: 4 });
   t.is(stepOperations([whole, context, prediction]), target + 2 * embedding + 3 * (contextBlock + predictor));
-  t.is(forwardOperations([context]), embedding + contextBlock);
+  t.is(stepOperations([{ ...context, trained: false }]), embedding + contextBlock);
 });
 
 /** Grid and width of an encoder that no other side of the networks equals. */

@@ -4,7 +4,7 @@ import test, { type ExecutionContext } from 'ava';
 import { UserError } from '../../core/base/errors.js';
 import type { Engine, EngineMemory } from '../../core/engine/contract.js';
 import { outOfMemory, outOfMemoryForFeatures } from '../../core/engine/memory.js';
-import { functionsOn } from '../../core/engine/onnx/fused-functions.js';
+import { functionsOn } from '../../core/engine/onnx/kernels/fused.js';
 import { startEngine } from '../../core/engine/start.js';
 import { freeMemory, groupMemory, memoryBudget } from '../../core/train/free-memory.js';
 import { chooseMicroBatchSize, estimateStepMemory, largestMasks, type StepMemory } from '../../core/train/memory.js';

@@ -6,16 +6,9 @@ const NPM_PROGRAM = process.env.npm_execpath;
 /** Runs npm to its end, in the current folder, with the user's settings; no scripts of packages. */
 export function runNpm(args: readonly string[], cwd = process.cwd()): Promise<{ code: number | null; output: string }> {
   const all = [...args, '--ignore-scripts', '--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error'];
-  return NPM_PROGRAM?.endsWith('npm-cli.js')
-    ? runProgram(process.execPath, [NPM_PROGRAM, ...all], cwd)
-    : process.platform === 'win32' // where npm is a script of the shell
-      ? runProgram(
-          'npm',
-          all.map((arg) => `"${arg}"`),
-          cwd,
-          true,
-        )
-      : runProgram('npm', all, cwd);
+  if (NPM_PROGRAM?.endsWith('npm-cli.js')) return runProgram(process.execPath, [NPM_PROGRAM, ...all], cwd);
+  const shell = process.platform === 'win32'; // where npm is a script of the shell
+  return runProgram('npm', shell ? all.map((arg) => `"${arg}"`) : all, cwd, shell);
 }
 
 /** Runs a program to its end and keeps what it says. */

@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { hash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { explainSystemError, UserError, unknownName } from '../../base/errors.js';
 import { extractArchive } from '../../fetch/extract.js';
 import { runNpm } from './npm.js';
@@ -21,16 +20,12 @@ const TWICE = `${libraryFolder('darwin-arm64')}/libonnxruntime.${RUNTIME_VERSION
  * @param say is told what is done
  * @throws UserError with what to do
  */
-export async function installOnnx(
-  platforms: readonly string[],
-  say: (text: string) => void,
-  folder = RUNTIME_FOLDER,
-): Promise<void> {
+export async function installOnnx(platforms: readonly string[], say: (text: string) => void): Promise<void> {
   for (const name of platforms) {
     if (!RUNTIME_PLATFORMS.includes(name)) throw unknownName('platform', name, RUNTIME_PLATFORMS);
   }
-  const whole = RUNTIME_PLATFORMS.filter((name) => platforms.includes(name) || hasRuntime(name, folder));
-  const parent = dirname(folder);
+  const whole = RUNTIME_PLATFORMS.filter((name) => platforms.includes(name) || hasRuntime(name));
+  const parent = dirname(RUNTIME_FOLDER);
   let staging = '';
   try {
     await mkdir(parent, { recursive: true });
@@ -45,9 +40,9 @@ export async function installOnnx(
         /^package\/(?:package\.json|README\.md|dist\/\w+\.js)$/.test(name) ||
         (folders.some((each) => name.startsWith(each)) && name !== `package/${TWICE}`),
     });
-    await replaceFolder(join(staging, 'package'), folder, join(staging, 'old'));
+    await replaceFolder(join(staging, 'package'), RUNTIME_FOLDER, join(staging, 'old'));
   } catch (error) {
-    throw explainSystemError(error, folder);
+    throw explainSystemError(error, RUNTIME_FOLDER);
   } finally {
     if (staging) await rm(staging, { recursive: true, force: true });
   }
@@ -68,18 +63,15 @@ async function fetchPackage(folder: string): Promise<string> {
   );
   const name = (await readdir(folder)).find((file) => file.endsWith('.tgz'));
   if (code !== 0 || name === undefined) {
-    const lines = output
-      .trim()
-      .split('\n')
-      .filter((line) => !line.includes('A complete log'));
-    throw new UserError(`npm could not fetch ${PACKAGE}:\n    ${lines.slice(0, 3).join('\n    ')}`, {
+    const lines = output.trim().split('\n');
+    const reasons = lines.filter((line) => !line.includes('A complete log')).slice(0, 3);
+    throw new UserError(`npm could not fetch ${PACKAGE}:\n    ${reasons.join('\n    ')}`, {
       expected: 'npm, and a package registry that can be reached',
       remedy: 'check the network and the registry (npm config get registry), and try again; nothing was changed',
     });
   }
-  const hash = createHash('sha512');
-  await pipeline(createReadStream(join(folder, name)), hash);
-  if (hash.digest('base64') === INTEGRITY) return join(folder, name);
+  const archive = join(folder, name);
+  if (hash('sha512', await readFile(archive), 'base64') === INTEGRITY) return archive;
   throw new UserError(`${PACKAGE} did not arrive as it was published: its checksum is another`, {
     remedy: 'look at which registry npm uses (npm config get registry); nothing was changed',
   });

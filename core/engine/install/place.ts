@@ -16,19 +16,14 @@ export const RUNTIME_FOLDER = fileURLToPath(new URL('../../../../vendor/onnxrunt
 export const THIS_PLATFORM = `${process.platform}-${process.arch}`;
 
 /** Platforms that the package has libraries for. */
-export const RUNTIME_PLATFORMS: readonly string[] = [
-  'linux-x64',
-  'linux-arm64',
-  'darwin-arm64',
-  'win32-x64',
-  'win32-arm64',
-];
+export const RUNTIME_PLATFORMS = 'linux-x64 linux-arm64 darwin-arm64 win32-x64 win32-arm64'.split(' ');
 
 /** Whether the libraries of a platform are there, of the version that is wanted. */
-export function hasRuntime(platform: string, folder = RUNTIME_FOLDER): boolean {
+export function hasRuntime(platform: string): boolean {
   try {
-    const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-    return version === RUNTIME_VERSION && existsSync(join(folder, libraryFolder(platform), 'onnxruntime_binding.node'));
+    const { version } = JSON.parse(readFileSync(join(RUNTIME_FOLDER, 'package.json'), 'utf8'));
+    const binding = join(RUNTIME_FOLDER, libraryFolder(platform), 'onnxruntime_binding.node');
+    return version === RUNTIME_VERSION && existsSync(binding);
   } catch {
     return false;
   }

@@ -4,9 +4,8 @@ import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { explainSystemError, UserError } from '../../base/errors.js';
 import { downloadFile } from '../../fetch/download.js';
-import { takeLibrary } from './library.js';
+import { findWheel, takeLibrary } from './library.js';
 import { runNpm, runProgram } from './npm.js';
-import { DEFAULT_INDEX, findWheel } from './wheel.js';
 
 const require = createRequire(import.meta.url);
 const PACKAGE = '@tensorflow/tfjs-node-gpu';
@@ -17,21 +16,18 @@ const BUILDER = 'node-gyp@11.4.2';
 /** What an installation adds to the package's folder. */
 const PARTS = ['deps', 'lib'];
 
-/** Where TensorFlow's library comes from. */
-export interface InstallSource {
-  /** The package's own installer, a package index, or the path of a libtensorflow folder, archive or wheel. */
-  from: 'own' | 'pypi' | (string & {});
-  /** The package index. */
-  index?: string;
-}
+type Say = (text: string) => void;
 
 /**
  * Installs the native part of TensorFlow for Node into its package's folder: TensorFlow's C library, and the addon, built
  * against it. Everything is made beside and then moved into place; where it fails, nothing is left.
+ * @param source where the library comes from: 'own', the package's own installer; 'pypi', a package index, `index` where it
+ *   is another than the usual one; or the path of a libtensorflow folder, archive or wheel
  * @param say is told what is done
  * @throws UserError with what to do
  */
-export async function installTensorflow({ from, index }: InstallSource, say: (text: string) => void): Promise<void> {
+export async function installTensorflow(source: { from: string; index?: string }, say: Say): Promise<void> {
+  const { from, index } = source;
   const folder = packageFolder();
   if (from === 'own') return runOwnInstaller(folder, say);
   if (process.platform !== 'linux' || (from === 'pypi' && process.arch !== 'x64')) {
@@ -44,7 +40,7 @@ export async function installTensorflow({ from, index }: InstallSource, say: (te
   await rm(staging, { recursive: true, force: true });
   try {
     await mkdir(staging);
-    await placeLibrary(from, index ?? DEFAULT_INDEX, staging, say);
+    await placeLibrary(from, index, staging, say);
     say('building the addon');
     await buildAddon(folder, staging);
     for (const part of PARTS) {
@@ -78,7 +74,7 @@ function packageFolder(): string {
   }
 }
 
-async function placeLibrary(from: string, index: string, staging: string, say: (text: string) => void): Promise<void> {
+async function placeLibrary(from: string, index: string | undefined, staging: string, say: Say): Promise<void> {
   if (from === 'pypi') {
     const wheel = await findWheel(index);
     const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
@@ -105,22 +101,15 @@ async function placeLibrary(from: string, index: string, staging: string, say: (
 async function buildAddon(folder: string, staging: string): Promise<void> {
   for (const part of ['binding', 'binding.gyp']) await cp(join(folder, part), join(staging, part), { recursive: true });
   const headers = resolve(dirname(process.execPath), '..');
-  const { code, output } = await runNpm(
-    [
-      'exec',
-      '--yes',
-      `--package=${BUILDER}`,
-      '--',
-      'node-gyp',
-      'rebuild',
-      '--module_name=tfjs_binding',
-      `--module_path=${join(staging, 'lib', `napi-v${NODE_API}`)}`,
-      `--napi_build_version=${NODE_API}`,
-      // The headers of this very Node, where they came with it; else node-gyp fetches them.
-      ...(existsSync(join(headers, 'include', 'node', 'node_api.h')) ? [`--nodedir=${headers}`] : []),
-    ],
-    staging,
-  );
+  const options = [
+    '--module_name=tfjs_binding',
+    `--module_path=${join(staging, 'lib', `napi-v${NODE_API}`)}`,
+    `--napi_build_version=${NODE_API}`,
+    // The headers of this very Node, where they came with it; else node-gyp fetches them.
+    ...(existsSync(join(headers, 'include', 'node', 'node_api.h')) ? [`--nodedir=${headers}`] : []),
+  ];
+  const build = ['exec', '--yes', `--package=${BUILDER}`, '--', 'node-gyp', 'rebuild', ...options];
+  const { code, output } = await runNpm(build, staging);
   if (code === 0) return;
   const lines = output.trimEnd().split('\n').slice(-12).join('\n    ');
   throw new UserError(`the addon was not built; node-gyp ended with ${code}:\n    ${lines}`, {
@@ -129,13 +118,10 @@ async function buildAddon(folder: string, staging: string): Promise<void> {
   });
 }
 
-async function runOwnInstaller(folder: string, say: (text: string) => void): Promise<void> {
+async function runOwnInstaller(folder: string, say: Say): Promise<void> {
   say(`running the installer of ${PACKAGE}`);
-  const { code, output } = await runProgram(
-    process.execPath,
-    [join('scripts', 'install.js'), 'cpu', 'download'],
-    folder,
-  );
+  const script = [join('scripts', 'install.js'), 'cpu', 'download'];
+  const { code, output } = await runProgram(process.execPath, script, folder);
   const { binary } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as { binary: { host: string } };
   if (code === 0 && existsSync(join(folder, 'lib'))) return;
   await removeTensorflow();

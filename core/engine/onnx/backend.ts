@@ -1,14 +1,7 @@
-import type { BackendValues, DataId, DataType, Tensor, TensorInfo } from '../tf.js';
-import { tf } from '../tf.js';
-import { reshaped, type Shape, typedArray, Value, valueType } from './graph.js';
+import { type BackendValues, type DataId, type DataType, type Tensor, type TensorInfo, tf } from '../tf.js';
+import { reshaped, type Shape, typedArray, Value, type ValueData, valueType } from './graph.js';
 import type { Sessions } from './sessions.js';
 import { analyse } from './structure.js';
-
-/** The value of a tensor's data id, and how many tensors share the id. */
-interface TensorEntry {
-  value: Value;
-  references: number;
-}
 
 /** Where data may lie. */
 export interface BufferAllocator {
@@ -19,11 +12,34 @@ export interface BufferAllocator {
 
 const ANYWHERE: BufferAllocator = { owns: () => true, copy: (data) => data.slice() };
 
+/** Inputs of kernels by TensorFlow.js's names, and by those of `fused.ts`. */
+type InputName =
+  | ('x' | 'a' | 'b' | 'logits' | 'value' | 'indices' | 'segmentIds' | 'condition' | 't' | 'e')
+  | ('dy' | 'weight' | 'mean' | 'inverseStd' | 'weight1' | 'bias1' | 'weight2' | 'bias2' | 'hidden')
+  | ('qkv' | 'q' | 'k' | 'v' | 'weights' | 'attended');
+
+/** The values of a kernel's inputs. */
+export type Inputs = Readonly<Record<InputName, Value> & { scale?: Value; bias?: Value }>;
+
+/** A kernel: what it records of the values of its inputs, or a tensor. Several outputs where the kernel has several. */
+export type Kernel = (
+  inputs: Inputs,
+  // biome-ignore lint/suspicious/noExplicitAny: every kernel has attributes of its own, which TensorFlow.js does not check
+  attributes: any,
+  /** The inputs as tensors. */
+  tensors: Readonly<Record<string, TensorInfo>>,
+  backend: OnnxBackend,
+) => Value | Value[] | TensorInfo;
+
+/** Kernels by TensorFlow.js's names. */
+export type KernelTable = Readonly<Record<string, Kernel>>;
+
 /**
  * The part of TensorFlow.js that owns tensors. Values are recorded by kernels and computed when they are read.
  */
 export class OnnxBackend extends tf.KernelBackend {
-  readonly #entries = new tf.DataStorage<TensorEntry>(this, tf.engine());
+  /** The value of a tensor's data id, and how many tensors share the id. */
+  readonly #entries = new tf.DataStorage<{ value: Value; references: number }>(this, tf.engine());
   /** Values of tensors that are not computed yet, in the order of their recording. */
   readonly #awaited = new Set<Value>();
   /** The computation that is under way; they follow one another. */
@@ -150,37 +166,30 @@ export class OnnxBackend extends tf.KernelBackend {
   /** Computes every value that a tensor has. */
   async computeAwaited(): Promise<void> {
     await this.inTurn(async () => {
-      const outputs = [...this.#awaited];
+      const outputs = [...this.#awaited].filter((value) => value.node);
       this.#awaited.clear();
-      await this.#compute(outputs);
+      if (outputs.length === 0) return;
+      const structure = analyse(outputs);
+      const compiled = await this.sessions.compile(structure);
+      const feeds = structure.inputs.map((value) => ({
+        name: structure.names.get(value) as string,
+        type: value.type,
+        shape: value.shape,
+        data: value.data as ValueData,
+      }));
+      const results = await this.sessions.run(compiled, feeds);
+      for (const [at, value] of outputs.entries()) {
+        value.data = results[at] as ValueData;
+        value.node = null;
+      }
     });
   }
 
   /** Runs one computation after the other. */
   async inTurn<T>(act: () => Promise<T>): Promise<T> {
     const result = this.#computing.then(act);
-    this.#computing = result.then(
-      () => {},
-      () => {},
-    );
+    const ended = () => {};
+    this.#computing = result.then(ended, ended);
     return result;
-  }
-
-  async #compute(outputs: readonly Value[]): Promise<void> {
-    const open = outputs.filter((value) => value.node);
-    if (open.length === 0) return;
-    const structure = analyse(open);
-    const compiled = await this.sessions.compile(structure);
-    const feeds = structure.inputs.map((value) => ({
-      name: structure.names.get(value) as string,
-      type: value.type,
-      shape: value.shape,
-      data: value.data as Float32Array,
-    }));
-    const results = await this.sessions.run(compiled, feeds);
-    structure.outputs.forEach((value, at) => {
-      value.data = results[at] as Float32Array;
-      value.node = null;
-    });
   }
 }

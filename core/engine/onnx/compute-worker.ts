@@ -1,14 +1,48 @@
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { ValueData } from './graph.js';
-import type { ArrayLocation, ProgramInput, WorkerAnswer, WorkerMessage } from './program.js';
-import { modelOf } from './sessions.js';
-import type { Structure } from './structure.js';
+import type { ProgramInput } from './sessions.js';
+import { modelOf, type Structure } from './structure.js';
 
 /** Bytes between which arrays begin in a worker's memory. */
 const ALIGNMENT = 64;
 
 /** For new objects in the thread, in MiB. With V8's own choice the process grows by a tenth in some hundred steps. */
 const YOUNG_MIB = 2;
+
+/** What is sent to a worker's thread (`worker-thread.ts`). Graphs and programs have numbers. */
+export type WorkerMessage =
+  /** A graph with where its inputs come from; its model where it is a new one, to be compiled at once. */
+  | {
+      kind: 'program';
+      program: number;
+      graph: number;
+      model: Uint8Array | null;
+      inputs: readonly ProgramInput[];
+    }
+  /** A program that is not needed any more. */
+  | { kind: 'forget'; program: number }
+  | WorkerRun;
+
+/**
+ * One run of a program. Its first arguments are what all parts of a batch share: floats that lie at `arrays` in `memory`,
+ * which is moved there and back. The others are the part's own.
+ */
+export interface WorkerRun {
+  kind: 'run';
+  program: number;
+  memory: ArrayBuffer;
+  arrays: readonly ArrayLocation[];
+  own: readonly ValueData[];
+}
+
+/** Where an array of floats begins in a worker's memory, in bytes, and how many numbers it has. */
+interface ArrayLocation {
+  offset: number;
+  length: number;
+}
+
+export type WorkerAnswer = { memory: ArrayBuffer } & ({ outputs: ValueData[] } | { reason: string });
 
 /** Where arrays lie in a worker's memory, in the order given, and how long it has to be, in bytes. */
 export function layOut(lengths: readonly number[]): { arrays: ArrayLocation[]; bytes: number } {
@@ -28,23 +62,20 @@ export class ComputeWorker {
   #memory = new ArrayBuffer(0);
   #programs = 0;
   readonly #graphs = new Map<string, number>();
-  #waiting: { resolve(outputs: ValueData[]): void; reject(error: Error): void } | null = null;
 
   /** @param threads on which it computes */
   constructor(private readonly threads: number) {}
 
   /** Gives it a program, whose graph it compiles at once where it is a new one; returns the program's number. */
   addProgram(structure: Structure, inputs: readonly ProgramInput[]): number {
-    let graph = this.#graphs.get(structure.key);
-    if (graph === undefined) {
-      graph = this.#graphs.size;
-      this.#graphs.set(structure.key, graph);
-      this.#post({ kind: 'graph', graph, model: tight(modelOf(structure)), outputNames: structure.outputNames });
-    }
+    const known = this.#graphs.get(structure.key);
+    const graph = known ?? this.#graphs.size;
+    this.#graphs.set(structure.key, graph);
+    const model = known === undefined ? tight(modelOf(structure)) : null;
     const sent = inputs.map((input) =>
       'data' in input.source ? { ...input, source: { data: tight(input.source.data) } } : input,
     );
-    this.#post({ kind: 'program', program: ++this.#programs, graph, inputs: sent });
+    this.#post({ kind: 'program', program: ++this.#programs, graph, model, inputs: sent });
     return this.#programs;
   }
 
@@ -67,20 +98,21 @@ export class ComputeWorker {
       new Float32Array(memory, offset, length).set(shared[at] as Float32Array);
     }
     const own = data.slice(sharedCount).map((array) => array.slice());
-    this.#started().ref();
-    return new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject };
-      const moved = [memory, ...own.map(({ buffer }) => buffer as ArrayBuffer)];
-      this.#post({ kind: 'run', program, memory, arrays, own }, moved);
+    const moved = [memory, ...own.map(({ buffer }) => buffer as ArrayBuffer)];
+    const thread = this.#post({ kind: 'run', program, memory, arrays, own }, moved);
+    thread.ref();
+    const [answer]: WorkerAnswer[] = await once(thread, 'message').catch(() => {
+      throw this.#failure;
     });
+    thread.unref();
+    this.#memory = answer.memory;
+    if ('outputs' in answer) return answer.outputs;
+    throw new Error(answer.reason);
   }
 
-  #post(message: WorkerMessage, moved: ArrayBuffer[] = []): void {
-    this.#started().postMessage(message, moved);
-  }
-
-  #started(): Worker {
+  #post(message: WorkerMessage, moved: ArrayBuffer[] = []): Worker {
     this.#thread ??= this.#start();
+    this.#thread.postMessage(message, moved);
     return this.#thread;
   }
 
@@ -90,18 +122,8 @@ export class ComputeWorker {
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
     });
     thread.unref(); // an idle thread does not keep the program alive
-    thread.on('message', (answer: WorkerAnswer) => {
-      this.#memory = answer.memory;
-      const waiting = this.#waiting;
-      this.#waiting = null;
-      thread.unref();
-      if ('outputs' in answer) waiting?.resolve(answer.outputs);
-      else waiting?.reject(new Error(answer.reason));
-    });
     thread.on('error', (error) => {
       this.#failure = new Error('the second thread that computes has failed', { cause: error });
-      this.#waiting?.reject(this.#failure);
-      this.#waiting = null;
     });
     return thread;
   }

@@ -1,14 +1,17 @@
-import type { EngineStarter } from '../contract.js';
-import { fusedFunctions } from '../differentiable.js';
-import { tf } from '../tf.js';
+import { mapValues } from '../../base/map-values.js';
+import type { Engine, StartOptions } from '../contract.js';
+import { RUNTIME_VERSION } from '../install/place.js';
+import { fusedFunctions } from '../plain-functions.js';
+import { type TensorInfo, tf } from '../tf.js';
 import { availableCores } from '../threads.js';
-import { OnnxBackend } from './backend.js';
-import { functionsOn } from './fused-functions.js';
+import { type Inputs, type KernelTable, OnnxBackend } from './backend.js';
 import { updatesOnHost } from './host-update.js';
-import { registerAllKernels } from './kernels/index.js';
+import { ELEMENTWISE } from './kernels/elementwise.js';
+import { FUSED, functionsOn } from './kernels/fused.js';
+import { REDUCE } from './kernels/reduce.js';
+import { SHAPE } from './kernels/shape.js';
 import { partsOn } from './parts.js';
 import { replayed } from './replay.js';
-import { loadRuntime } from './runtime.js';
 import { Sessions } from './sessions.js';
 
 /*
@@ -21,8 +24,8 @@ import { Sessions } from './sessions.js';
  * What no tensor stands for any more is never computed.
  *
  * Compiling takes a good part of a second, so it is done once for each structure: operators, their order and their
- * constants, but neither shapes nor data (`structure.ts`, `sessions.ts`). Shapes that operators need are inputs of the
- * model, so that another number of tokens is no new structure. `encode.ts` writes ONNX's file format.
+ * constants, but neither shapes nor data (`structure.ts`, which writes ONNX's file format, and `sessions.ts`). Shapes that
+ * operators need are inputs of the model, so that another number of tokens is no new structure.
  *
  * Recording a training step takes some milliseconds as well. `compile` records it once and then only exchanges the data
  * (`replay.ts`). Parts of a batch are computed two at a time, each on half of the cores (`parts.ts`).
@@ -33,43 +36,59 @@ const BACKENDS = {
   webgpu: { backend: 'onnx-webgpu', device: 'GPU (WebGPU, ONNX Runtime)' },
 } as const;
 
+/** What computes parts, by backend and number of threads: a second start finds the thread of the first. */
+const knownParts = new Map<string, ReturnType<typeof partsOn>>();
+
 /** ONNX Runtime on the processor, or on a graphics card by WebGPU. */
-export const onnx: EngineStarter = {
-  name: 'onnx',
-  async start({ threads = availableCores(), device = 'cpu' } = {}) {
-    const { backend: name, device: described } = BACKENDS[device];
-    const { runtime, version } = loadRuntime();
-    tf.enableProdMode();
-    if (!tf.findBackend(name)) {
-      const sessions = new Sessions(runtime, threads, device);
-      if (device === 'webgpu') await sessions.probe();
-      registerAllKernels(name);
-      fusedFunctions.set(name, functionsOn(device));
-      tf.registerBackend(name, () => new OnnxBackend(sessions));
-    }
-    if (!(await tf.setBackend(name))) throw new Error('the backend of ONNX Runtime did not start');
-    const backend = tf.backend() as OnnxBackend;
-    return {
-      name: 'onnx',
-      version,
-      device: described,
-      threads,
-      memory: { limit: null, kind: 'planned', of: device === 'webgpu' ? 'card' : 'machine' },
-      compile: (fn) => replayed(backend, fn),
-      ...partsFor(backend, device === 'cpu' ? threads : 1),
-      ...updatesOnHost(backend),
-    };
-  },
-};
+export async function startOnnx(options: StartOptions): Promise<Engine> {
+  const { threads = availableCores(), device = 'cpu' } = options;
+  const { backend: name, device: described } = BACKENDS[device];
+  tf.enableProdMode();
+  if (!tf.findBackend(name)) {
+    const sessions = new Sessions(threads, device);
+    if (device === 'webgpu') await sessions.probe();
+    registerKernels(name);
+    fusedFunctions.set(name, functionsOn(device));
+    tf.registerBackend(name, () => new OnnxBackend(sessions));
+  }
+  if (!(await tf.setBackend(name))) throw new Error('the backend of ONNX Runtime did not start');
+  const backend = tf.backend() as OnnxBackend;
+  const partThreads = device === 'cpu' ? threads : 1;
+  const key = `${name} ${partThreads}`;
+  const parts = knownParts.get(key) ?? partsOn(backend, partThreads);
+  knownParts.set(key, parts);
+  return {
+    name: 'onnx',
+    version: RUNTIME_VERSION,
+    device: described,
+    threads,
+    memory: { limit: null, kind: 'planned', of: device === 'webgpu' ? 'card' : 'machine' },
+    compile: (fn) => replayed(backend, fn),
+    ...parts,
+    ...updatesOnHost(backend),
+  };
+}
 
-type Parts = ReturnType<typeof partsOn>;
-const started = new WeakMap<OnnxBackend, Map<number, Parts>>();
-
-/** What computes parts on so many threads, made once for a backend. */
-function partsFor(backend: OnnxBackend, threads: number): Parts {
-  const known = started.get(backend) ?? new Map<number, Parts>();
-  started.set(backend, known);
-  const parts = known.get(threads) ?? partsOn(backend, threads);
-  known.set(threads, parts);
-  return parts;
+/** Registers all kernels for a backend; in place of those that are missing, one that says where it would go. */
+function registerKernels(backendName: string): void {
+  const kernels: KernelTable = { ...ELEMENTWISE, ...SHAPE, ...REDUCE, ...FUSED };
+  const documented = tf.getKernelsForBackend('cpu').map(({ kernelName }) => kernelName);
+  for (const kernelName of new Set([...Object.keys(kernels), ...documented])) {
+    tf.registerKernel({
+      kernelName,
+      backendName,
+      kernelFunc: ({ inputs, attrs, backend: owner }) => {
+        const kernel = kernels[kernelName];
+        if (!kernel) {
+          throw new Error(`the engine onnx has no kernel ${kernelName}; it would go into core/engine/onnx/kernels/`);
+        }
+        const backend = owner as OnnxBackend;
+        const tensors = inputs as unknown as Record<string, TensorInfo>;
+        const values = mapValues(tensors, (tensor) => tensor && backend.valueFor(tensor)); // optional ones may be null
+        const result = kernel(values as unknown as Inputs, attrs ?? {}, tensors, backend);
+        if (Array.isArray(result)) return result.map((one) => backend.register(one));
+        return 'dataId' in result ? result : backend.register(result);
+      },
+    });
+  }
 }

@@ -1,4 +1,4 @@
-import type { DataType } from '../tf.js';
+import { type DataType, tf } from '../tf.js';
 
 /** Element types of values: those of TensorFlow.js, and int64, in which ONNX wants shapes and axes. */
 export type ValueType = 'float32' | 'int32' | 'bool' | 'int64';
@@ -17,7 +17,7 @@ export class Value {
   /** What computes it; null once it is computed, and for inputs and constants. */
   node: Node | null;
   /** Baked into the graph: part of its structure. */
-  readonly constant: { data: ValueData; dims: Shape } | null;
+  readonly constant: ValueData | null;
   /** The value whose data it shows in another shape. */
   readonly source: Value | null;
   /** Data ids of tensors that it stands for. */
@@ -26,7 +26,7 @@ export class Value {
   constructor(
     readonly shape: Shape,
     readonly type: ValueType,
-    origin: { data: ValueData } | { node: Node } | { constant: Value['constant'] } | { source: Value },
+    origin: { data: ValueData } | { node: Node } | { constant: ValueData } | { source: Value },
   ) {
     this.#data = 'data' in origin ? origin.data : null;
     this.node = 'node' in origin ? origin.node : null;
@@ -58,17 +58,11 @@ export interface Node {
 /** ONNX Runtime's own operators. */
 export const MICROSOFT = 'com.microsoft';
 
-/** What a node gives, for operators with several outputs. */
-export interface OutputKind {
-  shape: Shape;
-  type?: ValueType;
-}
-
 /** Records an operator with several outputs. */
 export function recordAll(
   operator: string,
   inputs: readonly (Value | null)[],
-  outputs: readonly OutputKind[],
+  outputs: readonly { shape: Shape; type?: ValueType }[],
   attributes: Attributes = {},
   domain = '',
 ): Value[] {
@@ -91,26 +85,21 @@ export function record(
 
 /** Whole numbers that may differ from run to run, as shapes do: an input of the graph. */
 export function shapeInput(numbers: Shape): Value {
-  return new Value([numbers.length], 'int64', { data: BigInt64Array.from(numbers, BigInt) });
+  return new Value([numbers.length], 'int64', { data: typedArray('int64', numbers) });
 }
 
 /** Whole numbers that belong to the structure, as axes do. */
 export function axesConstant(numbers: Shape): Value {
-  return new Value([numbers.length], 'int64', {
-    constant: { data: BigInt64Array.from(numbers, BigInt), dims: [numbers.length] },
-  });
+  return new Value([numbers.length], 'int64', { constant: typedArray('int64', numbers) });
 }
 
 const scalars = new Map<string, Value>();
 
 /** A number that belongs to the structure. */
-export function scalarConstant(value: number, type: 'float32' | 'int32' | 'bool' = 'float32'): Value {
+export function scalarConstant(value: number, type: ValueType = 'float32'): Value {
   const key = `${type}${Object.is(value, -0) ? '-0' : value}`;
-  let scalar = scalars.get(key);
-  if (!scalar) {
-    scalar = new Value([], type, { constant: { data: typedArray(type, [value]), dims: [] } });
-    scalars.set(key, scalar);
-  }
+  const scalar = scalars.get(key) ?? new Value([], type, { constant: typedArray(type, [value]) });
+  scalars.set(key, scalar);
   return scalar;
 }
 
@@ -129,7 +118,7 @@ export function flattened(value: Value, sides: Shape = [-1]): Value {
 }
 
 /** A number as often as the shape asks for. */
-export function filled(shape: Shape, value: number, type: 'float32' | 'int32' | 'bool' = 'float32'): Value {
+export function filled(shape: Shape, value: number, type: ValueType = 'float32'): Value {
   return record('Expand', [scalarConstant(value, type), shapeInput(shape)], shape, type);
 }
 
@@ -144,13 +133,13 @@ export const ELEMENT_TYPES: Readonly<Record<ValueType, number>> = { float32: 1, 
 const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array };
 
 /** A typed array of an element type with these numbers. */
-export function typedArray(type: keyof typeof ARRAYS, numbers: Iterable<number>): ValueData {
-  return ARRAYS[type].from(numbers);
+export function typedArray(type: ValueType, numbers: Iterable<number>): ValueData {
+  return type === 'int64' ? BigInt64Array.from([...numbers], BigInt) : ARRAYS[type].from(numbers);
 }
 
 /** The element type of a tensor of TensorFlow.js. */
-export function valueType(dtype: DataType): keyof typeof ARRAYS {
-  if (dtype in ARRAYS) return dtype as keyof typeof ARRAYS;
+export function valueType(dtype: DataType): ValueType {
+  if (dtype in ARRAYS) return dtype as ValueType;
   throw new Error(`the engine onnx has no tensors of ${dtype}`);
 }
 
@@ -160,4 +149,19 @@ export function sameShape(a: Shape, b: Shape): boolean {
 
 export function sizeOf(shape: Shape): number {
   return shape.reduce((product, side) => product * side, 1);
+}
+
+/** The axes of an attribute: one, several, or all where none is given; negative ones count from the end. */
+export function axesOf(axis: number | number[] | null | undefined, shape: Shape): number[] {
+  return tf.util.parseAxisParam(axis as number, [...shape]);
+}
+
+/** One axis, negative ones counted from the end. */
+export function axisOf(axis: number, rank: number): number {
+  return axis < 0 ? axis + rank : axis;
+}
+
+/** The shape of two broadcast together. */
+export function broadcast(a: Shape, b: Shape): Shape {
+  return tf.backend_util.assertAndGetBroadcastShape([...a], [...b]);
 }

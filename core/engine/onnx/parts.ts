@@ -1,8 +1,8 @@
 import { type CompiledParts, type Engine, oneByOne } from '../contract.js';
 import type { OnnxBackend } from './backend.js';
 import { ComputeWorker } from './compute-worker.js';
-import { feedsOf } from './program.js';
 import { replayed, resultOf, TracedFunction, tensorsIn } from './replay.js';
+import { feedsOf } from './sessions.js';
 
 /*
  * Two parts of a batch at the same time, one in the main thread and one in a thread beside it, each on half of the cores.

@@ -1,7 +1,7 @@
 import { type Tensor, tf } from '../tf.js';
 import type { OnnxBackend } from './backend.js';
 import { type Shape, Value, type ValueData, type ValueType } from './graph.js';
-import { dataOf, feedsOf, type ProgramInput, type Source } from './program.js';
+import { dataOf, feedsOf, type ProgramInput, type Source } from './sessions.js';
 import { analyse, type Structure } from './structure.js';
 
 /** Programs that are kept for one function; the oldest goes first. Each takes a fifth of a kilobyte for every input. */

@@ -1,4 +1,5 @@
-import type { Node, Value } from './graph.js';
+import protobuf from 'protobufjs/light.js';
+import { type Attribute, ELEMENT_TYPES, MICROSOFT, type Node, type Value, type ValueData } from './graph.js';
 
 /** A graph that is ready to be run: what goes in, what comes out, and what identifies its structure. */
 export interface Structure {
@@ -9,7 +10,6 @@ export interface Structure {
   inputs: Value[];
   constants: Value[];
   outputs: Value[];
-  outputNames: string[];
   /** The name of each value: its number in the order of appearance. */
   names: ReadonlyMap<Value, string>;
 }
@@ -29,7 +29,7 @@ export function analyse(outputs: readonly Value[]): Structure {
     if (value.node) return name;
     if (value.constant) {
       constants.push(value);
-      parts.push(`${name}=${value.type}[${value.constant.dims}]${value.constant.data.join()}`);
+      parts.push(`${name}=${value.type}[${value.shape}]${value.constant.join()}`);
     } else {
       inputs.push(value);
       parts.push(`${name}<${value.type}${value.shape.length}`);
@@ -41,9 +41,8 @@ export function analyse(outputs: readonly Value[]): Structure {
     const attributes = Object.keys(node.attributes).length > 0 ? JSON.stringify(node.attributes) : '';
     parts.push(`${node.operator}${attributes}(${from})${node.outputs.map(nameOf).join()}`);
   }
-  const outputNames = outputs.map(nameOf);
-  parts.push(`>${outputNames.join()}`);
-  return { key: parts.join(';'), nodes, inputs, constants, outputs: [...outputs], outputNames, names };
+  parts.push(`>${outputs.map(nameOf).join()}`);
+  return { key: parts.join(';'), nodes, inputs, constants, outputs: [...outputs], names };
 }
 
 /** Nodes that are still to run, each after those whose outputs it needs. */
@@ -64,4 +63,96 @@ function orderNodes(outputs: readonly Value[]): Node[] {
     }
   }
   return ordered;
+}
+
+/*
+ * Writes a graph in ONNX's file format. The message types are those parts of onnx.proto (ONNX IR version 10) that a graph
+ * of tensors needs, with its names and numbers.
+ */
+const OPERATOR_SET = 21;
+const MICROSOFT_OPERATOR_SET = 1;
+const IR_VERSION = 10;
+
+/** Kinds of attributes (AttributeProto.AttributeType). */
+const ATTRIBUTE = { FLOAT: 1, INT: 2, STRING: 3, INTS: 7 } as const;
+
+/** Fields of each message: name, type (with * where there may be several) and number. */
+const MESSAGES = {
+  ModelProto: 'ir_version int64 1, graph GraphProto 7, opset_import OperatorSetIdProto* 8',
+  OperatorSetIdProto: 'domain string 1, version int64 2',
+  GraphProto:
+    'node NodeProto* 1, name string 2, initializer TensorProto* 5, input ValueInfoProto* 11, output ValueInfoProto* 12',
+  NodeProto:
+    'input string* 1, output string* 2, name string 3, op_type string 4, attribute AttributeProto* 5, domain string 7',
+  AttributeProto: 'name string 1, f float 2, i int64 3, s bytes 4, ints int64* 8, type int32 20',
+  TensorProto: 'dims int64* 1, data_type int32 2, name string 8, raw_data bytes 9',
+  ValueInfoProto: 'name string 1, type TypeProto 2',
+  TypeProto: 'tensor_type TensorTypeProto 1',
+  TensorTypeProto: 'elem_type int32 1',
+};
+
+function fieldsOf(message: string) {
+  const fields = message.split(', ').map((field) => {
+    const [name, type, id] = field.split(' ') as [string, string, string];
+    const rule = type.endsWith('*') && { rule: 'repeated' };
+    return [name, { id: Number(id), type: type.replace('*', ''), ...rule }];
+  });
+  return { fields: Object.fromEntries(fields) };
+}
+
+const ModelProto = protobuf.Root.fromJSON({
+  nested: Object.fromEntries(Object.entries(MESSAGES).map(([name, message]) => [name, fieldsOf(message)])),
+}).lookupType('ModelProto');
+
+const models = new WeakMap<Structure, Uint8Array>();
+
+/** A structure as an ONNX model, which is written once. */
+export function modelOf(structure: Structure): Uint8Array {
+  const model = models.get(structure) ?? encodeModel(structure);
+  models.set(structure, model);
+  return model;
+}
+
+/** The bytes of an ONNX model of a structure. */
+function encodeModel({ nodes, inputs, constants, outputs, names }: Structure): Uint8Array {
+  const nameOf = (value: Value | null) => (value ? (names.get(value) as string) : '');
+  // An input or output of any shape. Shapes with names for their sides would be compared with one another wherever memory
+  // is planned, which takes a time that grows with the square of the graph and finds nothing.
+  const declare = (value: Value) => ({
+    name: nameOf(value),
+    type: { tensor_type: { elem_type: ELEMENT_TYPES[value.type] } },
+  });
+  const model = {
+    ir_version: IR_VERSION,
+    opset_import: [
+      { domain: '', version: OPERATOR_SET },
+      { domain: MICROSOFT, version: MICROSOFT_OPERATOR_SET },
+    ],
+    graph: {
+      name: 'step',
+      node: nodes.map(({ operator, domain, attributes, inputs: from, outputs: to }, index) => ({
+        input: from.map(nameOf),
+        output: to.map(nameOf),
+        name: `${operator}_${index}`,
+        op_type: operator,
+        domain,
+        attribute: Object.entries(attributes).map(([name, value]) => ({ name, ...encodeAttribute(value) })),
+      })),
+      initializer: constants.map((value) => {
+        const { buffer, byteOffset, byteLength } = value.constant as ValueData;
+        const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+        return { name: nameOf(value), dims: value.shape, data_type: ELEMENT_TYPES[value.type], raw_data: bytes };
+      }),
+      input: inputs.map(declare),
+      output: outputs.map(declare),
+    },
+  };
+  return ModelProto.encode(model as unknown as protobuf.Message).finish();
+}
+
+function encodeAttribute(value: Attribute): object {
+  if (typeof value === 'number') return { i: value, type: ATTRIBUTE.INT };
+  if (typeof value === 'string') return { s: new TextEncoder().encode(value), type: ATTRIBUTE.STRING };
+  if ('float' in value) return { f: value.float, type: ATTRIBUTE.FLOAT };
+  return { ints: value, type: ATTRIBUTE.INTS };
 }

@@ -1,50 +1,41 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import type { InferenceSession } from 'onnxruntime-common';
 import { reasonOf } from '../../base/errors.js';
-import type { ValueData } from './graph.js';
-import { feedsOf, type ProgramInput, type WorkerAnswer, type WorkerMessage, type WorkerRun } from './program.js';
-import { loadRuntime } from './runtime.js';
-import { type CompiledGraph, Sessions } from './sessions.js';
+import type { WorkerAnswer, WorkerMessage, WorkerRun } from './compute-worker.js';
+import { feedsOf, type ProgramInput, Sessions } from './sessions.js';
 
 /*
  * A thread that runs graphs beside the main one (`compute-worker.ts`), with an ONNX Runtime session of its own for each.
  */
+interface Program {
+  session: Promise<InferenceSession>;
+  inputs: readonly ProgramInput[];
+}
 const port = parentPort as NonNullable<typeof parentPort>;
-const sessions = new Sessions(loadRuntime().runtime, (workerData as { threads: number }).threads);
-const graphs = new Map<number, Promise<CompiledGraph>>();
-const programs = new Map<number, { graph: number; inputs: readonly ProgramInput[] }>();
+const sessions = new Sessions((workerData as { threads: number }).threads);
+const graphs = new Map<number, Promise<InferenceSession>>();
+const programs = new Map<number, Program>();
 
 port.on('message', (message: WorkerMessage) => {
-  switch (message.kind) {
-    case 'graph': {
-      const compiled = sessions.build(message.model, message.outputNames);
-      compiled.catch(() => {}); // the run that needs it reports the failure
-      graphs.set(message.graph, compiled);
-      return;
-    }
-    case 'program':
-      programs.set(message.program, message);
-      return;
-    case 'forget':
-      programs.delete(message.program);
-      return;
-    case 'run':
-      void answer(message);
+  if (message.kind === 'run') void answer(message);
+  else if (message.kind === 'forget') programs.delete(message.program);
+  else {
+    const { program, graph, model, inputs } = message;
+    if (model) graphs.set(graph, sessions.build(model));
+    const session = graphs.get(graph) as Promise<InferenceSession>;
+    session.catch(() => {}); // the run that needs it reports the failure
+    programs.set(program, { session, inputs });
   }
 });
 
-async function answer(message: WorkerRun): Promise<void> {
-  const { memory } = message;
+async function answer({ program, memory, arrays, own }: WorkerRun): Promise<void> {
   try {
-    const outputs = await run(message);
+    const { session, inputs } = programs.get(program) as Program;
+    const shared = arrays.map(({ offset, length }) => new Float32Array(memory, offset, length));
+    const outputs = await sessions.run(await session, feedsOf(inputs, [...shared, ...own]));
     const buffers = new Set(outputs.map((output) => output.buffer as ArrayBuffer));
     port.postMessage({ memory, outputs } satisfies WorkerAnswer, [memory, ...buffers]);
   } catch (error) {
     port.postMessage({ memory, reason: reasonOf(error) } satisfies WorkerAnswer, [memory]);
   }
-}
-
-async function run({ program, memory, arrays, own }: WorkerRun): Promise<ValueData[]> {
-  const { graph, inputs } = programs.get(program) as { graph: number; inputs: readonly ProgramInput[] };
-  const shared = arrays.map(({ offset, length }) => new Float32Array(memory, offset, length));
-  return sessions.run((await graphs.get(graph)) as CompiledGraph, feedsOf(inputs, [...shared, ...own]));
 }

@@ -1,9 +1,7 @@
 import { normalise } from '../../engine/functions.js';
 import { type Tensor, tf } from '../../engine/tf.js';
-import type { Backbone } from '../../nn/backbone.js';
-import { initialValue } from '../../nn/init.js';
-import { predict } from '../../nn/masked-decoder.js';
-import { decoderShapes } from '../../nn/parameters.js';
+import { type Backbone, predict } from '../../nn/backbone.js';
+import { decoderShapes, initialValue } from '../../nn/parameters.js';
 import { sincosPositions } from '../../nn/positions.js';
 import { gridSize, type Initialisation, type VitSize } from '../../nn/sizes.js';
 import { keepTokens, repeatMasks } from '../../nn/tokens.js';

@@ -1,8 +1,7 @@
 import type { RandomStream } from '../../base/random.js';
 import { normalise } from '../../engine/functions.js';
 import { type Tensor, tf } from '../../engine/tf.js';
-import type { Backbone } from '../../nn/backbone.js';
-import { predict } from '../../nn/masked-decoder.js';
+import { type Backbone, predict } from '../../nn/backbone.js';
 import { decoderShapes } from '../../nn/parameters.js';
 import { sincosPositions } from '../../nn/positions.js';
 import { gridSize, type VitSize } from '../../nn/sizes.js';

@@ -1,6 +1,6 @@
-import type { TensorInfo } from '../../tf.js';
-import { cast, filled, record, reshaped, sameShape, scalarConstant, type Value } from '../graph.js';
-import { broadcast, type Kernel, type KernelTable } from './table.js';
+import { mapValues } from '../../../base/map-values.js';
+import type { Kernel, KernelTable } from '../backend.js';
+import { broadcast, cast, filled, record, reshaped, sameShape, scalarConstant, type Value } from '../graph.js';
 
 /** Operators on elements, one by one, with broadcasting. */
 
@@ -22,17 +22,15 @@ export function unary(operator: string, x: Value, attributes = {}, domain = ''):
 const ofTwo =
   (operator: string): Kernel =>
   ({ a, b }, _, tensors, backend) => {
-    const [left, right] = [tensors.a, tensors.b] as [TensorInfo, TensorInfo];
     if (!sameShape(a.shape, b.shape)) return binary(operator, a, b);
-    const [x, y] = [backend.recorded(left), backend.recorded(right)];
+    const [x, y] = [backend.recorded(tensors.a), backend.recorded(tensors.b)];
     const { shape } = x.shape.length < y.shape.length ? x : y;
     return backend.register(binary(operator, reshaped(x, shape), reshaped(y, shape)), a.shape);
   };
 
-const comparison =
-  (operator: string): Kernel =>
-  ({ a, b }) =>
-    binary(operator, a, b, 'bool');
+function comparison(operator: string): Kernel {
+  return ({ a, b }) => binary(operator, a, b, 'bool');
+}
 
 /** Operators of one input that ONNX calls as TensorFlow.js does, and which keep the element type. */
 const OF_ONE =
@@ -49,14 +47,10 @@ const COMPARISONS = {
   LogicalOr: 'Or',
 };
 
-const tableOf = (operators: Readonly<Record<string, string>>, make: (operator: string) => Kernel): KernelTable =>
-  Object.fromEntries(Object.entries(operators).map(([name, operator]) => [name, make(operator)]));
-
 /** ⌊a / b⌋; whole numbers are divided as such and moved down where the signs differ and something is left. */
 function floorDivide(a: Value, b: Value): Value {
   if (a.type !== 'int32') return unary('Floor', divide(a, b));
-  const remainder = binary('Mod', a, b);
-  return divide(subtract(a, remainder), b);
+  return divide(subtract(a, binary('Mod', a, b)), b);
 }
 
 function squared(x: Value): Value {
@@ -74,11 +68,11 @@ function relu(x: Value): Value {
 }
 
 /** 0 of the element type of a value. */
-const zeroFor = (x: Value) => scalarConstant(0, x.type as 'float32');
+const zeroFor = (x: Value) => scalarConstant(0, x.type);
 
 export const ELEMENTWISE: KernelTable = {
-  ...tableOf(OF_TWO, ofTwo),
-  ...tableOf(COMPARISONS, comparison),
+  ...mapValues(OF_TWO, ofTwo),
+  ...mapValues(COMPARISONS, comparison),
   ...Object.fromEntries(OF_ONE.split(' ').map((name): [string, Kernel] => [name, ({ x }) => unary(name, x)])),
   RealDiv: ({ a, b }) => divide(cast(a, 'float32'), cast(b, 'float32')),
   FloorDiv: ({ a, b }) => floorDivide(a, b),
@@ -104,8 +98,8 @@ export const ELEMENTWISE: KernelTable = {
     return select(record('IsNaN', [x], x.shape, 'bool'), x, stepped);
   },
   ClipByValue: ({ x }, { clipValueMin, clipValueMax }) => {
-    const low = binary('Max', x, scalarConstant(clipValueMin, x.type as 'float32'));
-    return binary('Min', low, scalarConstant(clipValueMax, x.type as 'float32'));
+    const low = binary('Max', x, scalarConstant(clipValueMin, x.type));
+    return binary('Min', low, scalarConstant(clipValueMax, x.type));
   },
   Select: ({ condition, t: chosen, e: other }) => {
     // A condition of one axis chooses whole rows.
@@ -114,10 +108,10 @@ export const ELEMENTWISE: KernelTable = {
     return select(reshaped(condition, shape), chosen, other);
   },
   Cast: ({ x }, { dtype }, tensors, backend) => {
-    if (dtype === x.type) return backend.share(tensors.x as TensorInfo);
+    if (dtype === x.type) return backend.share(tensors.x);
     return dtype === 'bool' ? unary('Not', binary('Equal', x, zeroFor(x), 'bool')) : cast(x, dtype);
   },
-  ZerosLike: ({ x }) => filled(x.shape, 0, x.type as 'float32'),
-  OnesLike: ({ x }) => filled(x.shape, 1, x.type as 'float32'),
+  ZerosLike: ({ x }) => filled(x.shape, 0, x.type),
+  OnesLike: ({ x }) => filled(x.shape, 1, x.type),
   Fill: (_, { shape, value, dtype }) => filled(shape, Number(value), dtype ?? 'float32'),
 };

@@ -1,8 +1,47 @@
-import { axesConstant, cast, record, scalarConstant, type Value } from '../graph.js';
-import { unary } from './elementwise.js';
-import { axesOf, axisOf, type Kernel, type KernelTable } from './table.js';
+import type { Kernel, KernelTable } from '../backend.js';
+import {
+  axesConstant,
+  axesOf,
+  axisOf,
+  broadcast,
+  cast,
+  MICROSOFT,
+  record,
+  scalarConstant,
+  type Value,
+} from '../graph.js';
+import { add, unary } from './elementwise.js';
 
-/** Operators that take axes together. */
+/** Products of matrices, and operators that take axes together. */
+
+interface ProductOptions {
+  transposeA?: boolean;
+  transposeB?: boolean;
+  /** Multiplies the product. */
+  alpha?: number;
+}
+
+/** Products of the last two axes; those before are batches, with broadcasting. */
+export function batchMatMul(a: Value, b: Value, options: ProductOptions = {}): Value {
+  const { transposeA = false, transposeB = false, alpha = 1 } = options;
+  const rows = a.shape.at(transposeA ? -1 : -2) as number;
+  const columns = b.shape.at(transposeB ? -2 : -1) as number;
+  const shape = [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2)), rows, columns];
+  if (!transposeA && !transposeB && alpha === 1) return record('MatMul', [a, b], shape);
+  const attributes = { alpha: { float: alpha }, transA: Number(transposeA), transB: Number(transposeB) };
+  return record('FusedMatMul', [a, b], shape, 'float32', attributes, MICROSOFT);
+}
+
+/** a b of two matrices. */
+export function gemm(a: Value, b: Value): Value {
+  return record('Gemm', [a, b], [a.shape[0] as number, b.shape[1] as number]);
+}
+
+/** x Wᵀ + b of rows: x [M, I], weight [O, I], bias [O] -> [M, O] */
+export function linear(x: Value, weight: Value, bias: Value): Value {
+  const shape = [x.shape[0] as number, weight.shape[0] as number];
+  return record('Gemm', [x, weight, bias], shape, 'float32', { transB: 1 });
+}
 
 export function reduce(operator: string, x: Value, axes: readonly number[], keepDims: boolean): Value {
   const kept = x.shape.map((side, axis) => (axes.includes(axis) ? 1 : side));
@@ -22,8 +61,7 @@ const extremePlace =
   (operator: string): Kernel =>
   ({ x }, attributes) => {
     const [axis = 0] = axesOf(attributes.axis, x.shape);
-    const shape = x.shape.filter((_, at) => at !== axis);
-    return cast(record(operator, [x], shape, 'int64', { axis, keepdims: 0 }), 'int32');
+    return cast(record(operator, [x], x.shape.toSpliced(axis, 1), 'int64', { axis, keepdims: 0 }), 'int32');
   };
 
 /** Whether all or any are true, by way of whole numbers: ONNX reduces no truth values. */
@@ -37,6 +75,15 @@ const truth =
 const summable = (x: Value) => (x.type === 'bool' ? cast(x, 'int32') : x);
 
 export const REDUCE: KernelTable = {
+  BatchMatMul: ({ a, b }, attributes) => batchMatMul(a, b, attributes),
+  _FusedMatMul: ({ a, b, bias }, attributes) => {
+    const { activation } = attributes;
+    const product = bias ? add(batchMatMul(a, b, attributes), bias) : batchMatMul(a, b, attributes);
+    if (!activation || activation === 'linear') return product;
+    if (activation === 'relu') return unary('Relu', product);
+    if (activation === 'sigmoid') return unary('Sigmoid', product);
+    throw new Error(`the engine onnx has no fused product with the activation ${activation}`);
+  },
   Sum: reduction('ReduceSum', summable),
   Prod: reduction('ReduceProd', summable),
   Mean: reduction('ReduceMean', (x) => cast(x, 'float32')),

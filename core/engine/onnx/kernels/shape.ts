@@ -1,6 +1,8 @@
-import { type TensorInfo, tf } from '../../tf.js';
+import { tf } from '../../tf.js';
+import type { KernelTable } from '../backend.js';
 import {
   axesConstant,
+  axisOf,
   cast,
   filled,
   record,
@@ -13,12 +15,12 @@ import {
   Value,
 } from '../graph.js';
 import { add, multiply, select } from './elementwise.js';
-import { axisOf, type KernelTable } from './table.js';
 
 /** Operators that move elements without changing them. */
 
 export function transpose(x: Value, perm: readonly number[]): Value {
-  return record('Transpose', [x], permuted(x.shape, perm), x.type, { perm });
+  const shape = perm.map((axis) => x.shape[axis] as number);
+  return record('Transpose', [x], shape, x.type, { perm });
 }
 
 /**
@@ -43,41 +45,29 @@ export function gatherRows(x: Value, numbers: Value): Value {
   return record('Gather', [rows, numbers], [...numbers.shape, width], x.type, { axis: 0 });
 }
 
-function permuted(shape: Shape, perm: readonly number[]): number[] {
-  return perm.map((axis) => shape[axis] as number);
-}
-
 export function concat(parts: readonly Value[], axis: number): Value {
-  const [first] = parts as [Value];
-  const shape = first.shape.map((side, at) =>
-    at === axis ? parts.reduce((sum, part) => sum + (part.shape[at] as number), 0) : side,
-  );
-  return record('Concat', parts, shape, first.type, { axis });
+  const [{ shape, type }] = parts as [Value];
+  const length = parts.reduce((sum, part) => sum + (part.shape[axis] as number), 0);
+  return record('Concat', parts, shape.with(axis, length), type, { axis });
 }
 
 export function split(x: Value, sizes: readonly number[], axis: number): Value[] {
-  const shapes = sizes.map((size) => ({ shape: x.shape.map((side, at) => (at === axis ? size : side)), type: x.type }));
+  const shapes = sizes.map((size) => ({ shape: x.shape.with(axis, size), type: x.type }));
   return recordAll('Split', [x, shapeInput(sizes)], shapes, { axis });
 }
 
 /** All but the first ones along an axis. */
 export function withoutFirst(x: Value, count: number, axis: number): Value {
   const length = x.shape[axis] as number;
-  const shape = x.shape.map((side, at) => (at === axis ? length - count : side));
+  const shape = x.shape.with(axis, length - count);
   return record('Slice', [x, shapeInput([count]), shapeInput([length]), axesConstant([axis])], shape, x.type);
 }
 
 export const SHAPE: KernelTable = {
-  Identity: (_, __, { x }, backend) => backend.share(x as TensorInfo),
-  Reshape: (_, { shape }, { x }, backend) => {
-    const tensor = x as TensorInfo;
-    return backend.share(tensor, tf.util.inferFromImplicitShape(shape, sizeOf(tensor.shape)));
-  },
-  ExpandDims: (_, { dim }, { input }, backend) => {
-    const tensor = input as TensorInfo;
-    const axis = axisOf(dim, tensor.shape.length + 1);
-    return backend.share(tensor, tensor.shape.toSpliced(axis, 0, 1));
-  },
+  Identity: (_, __, { x }, backend) => backend.share(x),
+  Reshape: (_, { shape }, { x }, backend) => backend.share(x, tf.util.inferFromImplicitShape(shape, sizeOf(x.shape))),
+  ExpandDims: (_, { dim }, { input }, backend) =>
+    backend.share(input, input.shape.toSpliced(axisOf(dim, input.shape.length + 1), 0, 1)),
   Transpose: ({ x }, { perm }) => transpose(x, perm),
   Concat: (inputs, { axis }) => {
     const parts = Object.values(inputs);
@@ -87,16 +77,13 @@ export const SHAPE: KernelTable = {
     const parts = Object.values(inputs);
     const { shape } = parts[0] as Value;
     const axis = axisOf(attributes.axis, shape.length + 1);
-    const packed = [...shape.slice(0, axis), 1, ...shape.slice(axis)];
-    return concat(
-      parts.map((part) => reshaped(part, packed)),
-      axis,
-    );
+    const pieces = parts.map((part) => reshaped(part, shape.toSpliced(axis, 0, 1)));
+    return concat(pieces, axis);
   },
   Unpack: ({ value: x }, attributes) => {
     const axis = axisOf(attributes.axis, x.shape.length);
-    const shape = x.shape.filter((_, at) => at !== axis);
-    return split(x, Array(x.shape[axis] as number).fill(1), axis).map((part) => reshaped(part, shape));
+    const pieces = split(x, Array(x.shape[axis]).fill(1), axis);
+    return pieces.map((part) => reshaped(part, x.shape.toSpliced(axis, 1)));
   },
   SplitV: ({ x }, attributes, tensors) => {
     const axis = axisOf(attributes.axis, x.shape.length);
@@ -119,12 +106,11 @@ export const SHAPE: KernelTable = {
       given.newAxisMask,
       given.shrinkAxisMask,
     );
-    if (isIdentity) return backend.share(tensors.x as TensorInfo, finalShape);
-    const axes = begin.map((_, axis) => axis);
+    if (isIdentity) return backend.share(tensors.x, finalShape);
     // An end before the first element is written so far below zero that ONNX does not count it from the other side.
     const ends = end.map((place, axis) => (place < 0 && (strides[axis] as number) < 0 ? -1e9 : place));
     const shape = tf.slice_util.computeOutShape(begin, end, strides);
-    const inputs = [x, shapeInput(begin), shapeInput(ends), axesConstant(axes), shapeInput(strides)];
+    const inputs = [x, shapeInput(begin), shapeInput(ends), axesConstant([...begin.keys()]), shapeInput(strides)];
     return reshaped(record('Slice', inputs, shape, x.type), finalShape);
   },
   Tile: ({ x }, { reps }) => {
@@ -142,23 +128,21 @@ export const SHAPE: KernelTable = {
     const paddings: [number, number][] = attributes.paddings;
     const pads = shapeInput([...paddings.map(([before]) => before), ...paddings.map(([, after]) => after)]);
     const shape = x.shape.map((side, axis) => side + (paddings[axis]?.[0] ?? 0) + (paddings[axis]?.[1] ?? 0));
-    return record('Pad', [x, pads, scalarConstant(attributes.constantValue, x.type as 'float32')], shape, x.type);
+    return record('Pad', [x, pads, scalarConstant(attributes.constantValue, x.type)], shape, x.type);
   },
   GatherV2: ({ x, indices }, attributes) => {
     const axis = axisOf(attributes.axis, x.shape.length);
     if (attributes.batchDims) throw new Error('gather with batchDims has no kernel in the engine onnx');
-    const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
-    return record('Gather', [x, indices], shape, x.type, { axis });
+    return record('Gather', [x, indices], x.shape.toSpliced(axis, 1, ...indices.shape), x.type, { axis });
   },
   UnsortedSegmentSum: ({ x, segmentIds }, { numSegments }) => {
     const shape = [numSegments as number, ...x.shape.slice(1)];
     const rows = reshaped(cast(segmentIds, 'int64'), [sizeOf(segmentIds.shape), 1]);
-    const nothing = filled(shape, 0, x.type as 'float32');
+    const nothing = filled(shape, 0, x.type);
     return record('ScatterND', [nothing, rows, x], shape, x.type, { reduction: 'add' });
   },
   OneHot: ({ indices }, { depth, onValue, offValue, dtype = 'int32' }) => {
-    const numbers = Int32Array.from({ length: depth }, (_, number) => number);
-    const places = new Value([depth], 'int32', { data: numbers });
+    const places = new Value([depth], 'int32', { data: Int32Array.from(Array(depth).keys()) });
     const shape = [...indices.shape, depth];
     const isChosen = record('Equal', [reshaped(indices, [...indices.shape, 1]), places], shape, 'bool');
     return select(isChosen, scalarConstant(onValue, dtype), scalarConstant(offValue, dtype));
