@@ -1,5 +1,5 @@
-import type { BenchmarkName } from '../contract/published.js';
 import type { EvaluationKind, EvaluationResult } from '../eval/result.js';
+import type { BenchmarkName } from '../methods/published.js';
 
 /** A benchmark of the field: what a result must have been measured on to stand in its column. */
 interface Benchmark {

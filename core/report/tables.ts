@@ -1,5 +1,5 @@
-import type { BenchmarkName, FactName, PublishedResults, PublishedTable } from '../contract/published.js';
 import type { EvaluationResult } from '../eval/result.js';
+import type { BenchmarkName, FactName, PublishedResults, PublishedTable } from '../methods/published.js';
 import { benchmarkHeading, benchmarkOf, missingPart } from './benchmarks.js';
 import { dataSetTables } from './data-set-tables.js';
 import {
