@@ -5,7 +5,7 @@ import { flagOf, formatValue, type Option } from '../core/config/option.js';
 import { resolveOptions } from '../core/config/resolve.js';
 import { startEngine } from '../core/engine/start.js';
 import { createMethod } from '../core/methods/create.js';
-import { selectPlugins } from '../core/plugins/selected.js';
+import { selectPlugins } from '../core/plugins/plugin.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
 import { BENCH_OPTIONS, type BenchOptions } from './options/runs.js';
 import { configuredPlugins, methodsOf } from './plugins.js';

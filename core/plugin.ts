@@ -5,9 +5,9 @@ import type { Plugin } from './plugins/plugin.js';
 export { bytesOfName, nameFromBytes, shownName, systemPath } from './base/file-names.js';
 export { parseTrustedJson as parseJson, textOf } from './base/text.js';
 export type * from './contract/data-sets.js';
+export { PluginError } from './contract/extension.js';
 export type * from './contract/monitors.js';
 export type * from './contract/objectives.js';
-export { PluginError } from './contract/plugin-error.js';
 export type { Plugin } from './plugins/plugin.js';
 
 // What a method is made of.

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { reasonOf } from '../base/errors.js';
 import type { DataSet, ImageCollection, LabelledData } from '../contract/data-sets.js';
-import { PluginError } from '../contract/plugin-error.js';
+import { PluginError } from '../contract/extension.js';
 import { centreCrop } from '../data/image.js';
 import { dataSetProblem } from '../plugins/contract.js';
 

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { NONE, OPTION_KINDS } from '../config/option.js';
 import { OPTIONS } from '../config/schema.js';
-import type { Plugin } from './plugin.js';
 
 const callable = z.custom<(...args: never[]) => unknown>((value) => typeof value === 'function', 'not a function');
 const text = z.string().min(1);
@@ -109,10 +108,6 @@ export function contractProblem(value: unknown): string | null {
 /** The same for a single data set. */
 export function dataSetProblem(value: unknown): string | null {
   return problemOf(dataSet, value, 'the data set');
-}
-
-export function isPlugin(value: unknown): value is Plugin {
-  return contractProblem(value) === null;
 }
 
 function problemOf(form: z.ZodType, value: unknown, whole: string): string | null {

@@ -9,7 +9,7 @@ import { cropSettings } from '../data/crop.js';
 import { cropsOfStep } from '../data/loader.js';
 import { SkippedImages } from '../data/skipped.js';
 import type { Method, MethodDefinition } from '../methods/method.js';
-import { recordOf, type SelectedPlugins } from '../plugins/selected.js';
+import { recordOf, type SelectedPlugins } from '../plugins/plugin.js';
 import { writeMaskPreview } from '../report/mask-preview.js';
 import { checkFolder, createRunFolder, type RunFolder, runFolder } from './run-folder.js';
 
