@@ -3,7 +3,7 @@ import { RandomStream } from '../base/random.js';
 import { NONE, named, number } from '../config/option.js';
 import { failureOf, reasonInPlugin } from '../contract/extension.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
-import { drawnTensors } from './batch.js';
+import { drawnTensors, normalTensors } from './batch.js';
 import type { ExtensionRequest, MethodContext, MethodExtension, OwnOptions, Term } from './method.js';
 
 /** The names of their terms, in logs. */
@@ -125,22 +125,14 @@ const [BLOCKS, PATCHES, ROWS] = [2, 3, 5];
  * @throws UserError that names the plugin
  */
 export async function tryExtensions(extensions: readonly (MethodExtension | null)[], width: number): Promise<void> {
-  const stream = new RandomStream(0, 'trial');
-  const random = (...shape: number[]) => {
-    const size = shape.reduce((product, side) => product * side, 1);
-    return tf.tensor(
-      Float32Array.from({ length: size }, () => stream.normal()),
-      shape,
-    );
-  };
+  const random = normalTensors(new RandomStream(0, 'trial'));
   for (const extension of extensions) {
     if (extension?.kind === 'loss') {
       const [predicted, target] = [random(BLOCKS, PATCHES, width), random(BLOCKS, PATCHES, width)];
       await tryOne(extension, predicted, (x) => predictionLoss(extension, x, target));
       tf.dispose([predicted, target]);
     } else if (extension) {
-      const numbers = drawNumbers(extension, new RandomStream(0, 'regularizer', 1), width);
-      const drawn = drawnTensors(numbers);
+      const drawn = drawnTensors(drawNumbers(extension, new RandomStream(0, 'regularizer', 1), width));
       const pooled = random(ROWS, width);
       await tryOne(extension, pooled, (x) => askForScalar(extension, () => extension.item.compute(tf, x, drawn)));
       tf.dispose([pooled, drawn]);
@@ -156,7 +148,7 @@ async function tryOne(extension: MethodExtension, x: Tensor, compute: (x: Tensor
     if (!Number.isFinite(number)) throw failureOf(extension, `gave ${number} on normal random numbers`);
     if (!gradient.every(Number.isFinite)) throw failureOf(extension, 'has a gradient of NaN on random numbers');
   } catch (error) {
-    throw error instanceof UserError ? error : failureOf(extension, `failed: ${reasonInPlugin(error)}`, error);
+    throw failedIn(extension, error);
   }
 }
 
@@ -165,8 +157,12 @@ function ask<T>(extension: MethodExtension, compute: () => T): T {
   try {
     return compute();
   } catch (error) {
-    throw error instanceof UserError ? error : failureOf(extension, `failed: ${reasonInPlugin(error)}`, error);
+    throw failedIn(extension, error);
   }
+}
+
+function failedIn(extension: MethodExtension, error: unknown): UserError {
+  return error instanceof UserError ? error : failureOf(extension, `failed: ${reasonInPlugin(error)}`, error);
 }
 
 function askForScalar(extension: MethodExtension, compute: () => Scalar): Scalar {

@@ -5,7 +5,7 @@ import type { Options } from '../config/schema.js';
 import { microBatchSizeOf } from '../config/settings.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
-import { drawBatch, meanPatches, viewSides } from '../methods/batch.js';
+import { drawBatch, meanPatches, noiseViews, viewSides } from '../methods/batch.js';
 import type { Method, MethodDefinition } from '../methods/method.js';
 import { stepOperations } from '../nn/cost.js';
 import { tokenIndices } from '../nn/tokens.js';
@@ -113,12 +113,7 @@ function randomBatch(
   const stream = new RandomStream(0, 'benchmark');
   const fixed = benchmarks?.[config];
   const patchCount = (imageSize / patchSize) ** 2;
-  const views = Object.fromEntries(
-    method.views.map(({ name, count }) => {
-      const values = batchSize * count * (sides[name] as number) ** 2 * 3;
-      return [name, Float32Array.from({ length: values }, () => stream.normal())];
-    }),
-  );
+  const views = noiseViews(method, sides, batchSize, stream);
   if (!fixed) return { views, groups: drawBatch(method, 0, 1, batchSize).groups };
   const masks = mapValues(fixed.masks, ([maskCount, tokenCount]) => {
     const patches = () => stream.permutation(patchCount).subarray(0, tokenCount).sort();
