@@ -59,16 +59,15 @@ export async function findMethodFaults(
 
 /** What is wrong with defaults, of its own options and of common ones, and with presets. */
 function presetFaults(definition: MethodDefinition): string[] {
-  const own = Object.entries(definition.options).map(([name, option]) => [name, option.default]);
-  const defaults = { ...Object.fromEntries(own), ...definition.defaults };
-  const given = Object.entries(definition.presets).map(([name, { options }]) => ({
-    path: `the preset ${name}`,
-    options,
-  }));
-  for (const file of [{ path: 'the defaults', options: defaults }, ...given]) {
-    const { options } = resolveOptions({ methods: [definition], file: { preset: undefined, ...file }, flags: {} });
+  const defaults = { ...mapValues(definition.options, (option) => option.default), ...definition.defaults };
+  const presets = Object.entries(definition.presets).map(
+    ([name, preset]) => [`the preset ${name}`, preset.options] as const,
+  );
+  for (const [path, values] of [['the defaults', defaults] as const, ...presets]) {
+    const file = { preset: undefined, path, options: values };
+    const { options } = resolveOptions({ methods: [definition], file, flags: {} });
     checkMethodOptions(definition, options);
-    if (!definition.describe(options)) return [`${file.path}: describe gives no text`];
+    if (!definition.describe(options)) return [`${path}: describe gives no text`];
   }
   return [];
 }
@@ -81,18 +80,15 @@ function modelChecks(engine: Engine, method: Method, patchCount: number): Checks
   const lossOf = async (weights: Networks, step: number) => numberOf((await wholeOf(weights, step)).loss);
   return {
     networks: () => networkFaults(method),
-    rates: () => rateFaults(method, STEPS, LENGTH),
+    rates: () => rateFaults(method),
     draw: () => drawFaults(() => drawBatch(method, 0, 1, TINY.batchSize), TINY.batchSize, patchCount),
     loss: () => valueFaults(() => lossOf(networks, 1)),
     'a later step': async () => {
       const fresh = prepareGradients(engine, method, 0, 1);
-      const [used, expected] = [
-        await lossOf(networks, 2),
-        await numberOf((await fresh(networks, partsOf(2, TINY.batchSize), 2)).loss),
-      ];
-      return isNear(used, expected)
-        ? []
-        : [`gives ${used} instead of ${expected}: what differs from step to step has to be in \`part\``];
+      const used = await lossOf(networks, 2);
+      const expected = await numberOf((await fresh(networks, partsOf(2, TINY.batchSize), 2)).loss);
+      if (isNear(used, expected)) return [];
+      return [`gives ${used} instead of ${expected}: what differs from step to step has to be in \`part\``];
     },
     gradient: async () => gradientFaults(networks, await wholeOf(networks, 1), (weights) => lossOf(weights, 1)),
     'a batch in parts': async () => {
@@ -101,12 +97,12 @@ function modelChecks(engine: Engine, method: Method, patchCount: number): Checks
     },
     logs: async () => {
       const { rows } = await wholeOf(networks, 1);
-      const values = method.logs.map(
-        async ({ name, compute }) => [name, await numberOf(compute(rows[name] as Tensor))] as const,
-      );
-      return (await Promise.all(values))
-        .filter(([, value]) => !Number.isFinite(value))
-        .map(([name, value]) => `${name} is ${value}`);
+      const faults: string[] = [];
+      for (const { name, compute } of method.logs) {
+        const value = await numberOf(compute(rows[name] as Tensor));
+        if (!Number.isFinite(value)) faults.push(`${name} is ${value}`);
+      }
+      return faults;
     },
     state: async () => stateFaults(method, own, (await wholeOf(networks, 1)).statistics),
   };
@@ -134,10 +130,11 @@ function networkFaults({ networks, encoders, rates, terms, logs, views }: Method
 }
 
 /** Which of its rates are NaN or infinite at one of some steps. */
-function rateFaults({ rates }: Method, steps: readonly number[], length: RunLength): string[] {
-  return Object.entries(rates)
-    .filter(([, rate]) => !steps.every((step) => Number.isFinite(rate(step, length))))
-    .map(([name]) => `${name} is not always a number`);
+function rateFaults({ rates }: Method): string[] {
+  const names = Object.keys(rates).filter(
+    (name) => !STEPS.every((step) => Number.isFinite(rates[name]?.(step, LENGTH))),
+  );
+  return names.map((name) => `${name} is not always a number`);
 }
 
 /**
@@ -198,13 +195,9 @@ async function gradientFaults(
 
 /** A tensor for each of the first networks', made from it and the other's of the same name. */
 function combine(networks: Networks, others: Networks, make: (x: Tensor, y: Tensor) => Tensor): Networks {
-  const made: Record<string, Record<string, Tensor>> = {};
-  for (const [network, name, tensor] of tensorsOf(networks)) {
-    const own = made[network] ?? {};
-    own[name] = make(tensor, others[network]?.[name] as Tensor);
-    made[network] = own;
-  }
-  return made;
+  return mapValues(networks, (own, network) =>
+    mapValues(own, (tensor, name) => make(tensor, others[network]?.[name] as Tensor)),
+  );
 }
 
 /** √ Σ x² */

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { unknownName } from '../base/errors.js';
 import { labelOf } from '../contract/extension.js';
+import { splitName } from '../data/data-set.js';
 import { ENGINE_NAMES, type Engine } from '../engine/contract.js';
 import { tryEngine } from '../engine/start.js';
 import { type Extension, extensionsOf, type Plugin } from '../plugins/plugin.js';
@@ -60,13 +61,10 @@ export async function findFaultsOn(
 }
 
 async function dataFaults({ name: plugin, dataSets = [] }: Plugin, word: string): Promise<string[]> {
-  const [name = '', ...rest] = word.split(':');
+  const [name, argument] = splitName(word);
   const dataSet = dataSets.find((candidate) => candidate.name === name);
-  if (!dataSet) {
-    const names = dataSets.map((candidate) => candidate.name);
-    throw unknownName('data set', name, names, `the plugin ${plugin}`);
-  }
-  const argument = rest.length > 0 ? rest.join(':') : null;
+  const names = dataSets.map((candidate) => candidate.name);
+  if (!dataSet) throw unknownName('data set', name, names, `the plugin ${plugin}`);
   const isFolder = argument !== null && (await stat(argument).catch(() => null))?.isDirectory();
   return findDataSetFaults(dataSet, { argument, ...(isFolder && { folder: argument }) });
 }
