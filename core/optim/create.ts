@@ -1,8 +1,7 @@
 import type { AdamSettings, Engine } from '../engine/contract.js';
 import { adamw } from './adamw.js';
-import { lars } from './lars.js';
+import { lars, type MomentumSettings, sgd } from './momentum.js';
 import type { Optimiser, OptimiserName } from './optimiser.js';
-import { type MomentumSettings, sgd } from './sgd.js';
 
 /** What a run's options say of its optimiser. */
 export interface OptimiserOptions extends AdamSettings, Pick<MomentumSettings, 'momentum'> {

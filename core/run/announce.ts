@@ -5,8 +5,7 @@ import type { ImageCollection } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
 import type { Method, MethodDefinition } from '../methods/method.js';
 import { countParameters } from '../nn/parameters.js';
-import { assumedMemory } from '../train/free-memory.js';
-import { groupSize } from '../train/memory.js';
+import { assumedMemory, groupSize } from '../train/memory.js';
 
 /** Says what a run is about to do: data, model, objective, engine, length. */
 export function announce(

@@ -7,11 +7,9 @@ import { type Tensor, tf } from '../../engine/tf.js';
 import type { Backbone } from '../../nn/backbone.js';
 import { encoderPass } from '../../nn/cost.js';
 import { parameter } from '../../nn/parameters.js';
-import { CPU_SMALL } from '../cpu-small.js';
-import { type EmaOptions, emaDecay, emaOptions } from '../ema-options.js';
 import { type BlockwiseSettings, drawBlockwiseMask } from '../masks/blockwise.js';
 import { defineMethod, type Method, type NetworkSpec, type OwnOptions, type Rate } from '../method.js';
-import { targetStd } from '../target-std.js';
+import { CPU_SMALL, type EmaOptions, emaDecay, emaOptions, targetStd } from '../shared.js';
 
 const OPTIONS = {
   maskRatio: number({

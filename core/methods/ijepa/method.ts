@@ -10,12 +10,11 @@ import { decoderShapes } from '../../nn/parameters.js';
 import { sincosPositions } from '../../nn/positions.js';
 import { ARCHITECTURES, gridSize } from '../../nn/sizes.js';
 import { keepTokens, repeatMasks } from '../../nn/tokens.js';
-import { type EmaOptions, emaDecay, emaOptions } from '../ema-options.js';
 import { describeLosses, LOSS_OPTIONS, lossRequests, lossTerms } from '../losses.js';
 import { drawMasks } from '../masks/multiblock.js';
 import { describeMultiblock, MULTIBLOCK_OPTIONS, multiblockSettings } from '../masks/options.js';
 import { defineMethod, type Method, type MethodContext, type NetworkSpec, type OwnOptions } from '../method.js';
-import { targetStd } from '../target-std.js';
+import { type EmaOptions, emaDecay, emaOptions, targetStd } from '../shared.js';
 import { PRESETS } from './presets.js';
 
 const OPTIONS = {

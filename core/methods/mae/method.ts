@@ -12,8 +12,8 @@ import { sincosPositions } from '../../nn/positions.js';
 import { gridSize, type VitSize } from '../../nn/sizes.js';
 import { keepTokens, tokenIndices } from '../../nn/tokens.js';
 import { patchify } from '../../nn/vit.js';
-import { CPU_SMALL } from '../cpu-small.js';
 import { defineMethod, type Method, type NetworkSpec, type OwnOptions } from '../method.js';
+import { CPU_SMALL } from '../shared.js';
 
 const OPTIONS = {
   maskRatio: number({
