@@ -9,12 +9,8 @@ import { labelOf } from '../contract/extension.js';
 import { contractProblem } from './contract.js';
 import { extensionsOf, type Plugin } from './plugin.js';
 
-/** The plugins that can be used, and what is wrong with the others. */
-export interface LoadedPlugins {
-  /** The built-in ones first. */
-  plugins: readonly Plugin[];
-  problems: readonly UserError[];
-}
+/** The plugins that can be used, the built-in ones first, and what is wrong with the others. */
+export type LoadedPlugins = Awaited<ReturnType<typeof loadPlugins>>;
 
 /**
  * Loads the plugins that a user named, beside the built-in ones.
@@ -26,7 +22,7 @@ export async function loadPlugins(
   names: readonly string[],
   builtIn: readonly Plugin[],
   folder: string = process.cwd(),
-): Promise<LoadedPlugins> {
+): Promise<{ plugins: readonly Plugin[]; problems: readonly UserError[] }> {
   const loaded = builtIn.map((plugin) => ({ plugin, from: 'the program itself' }));
   const problems: UserError[] = [];
   for (const name of new Set(names)) {

@@ -166,31 +166,22 @@ export function assumedMemory({ of }: EngineMemory, megabytes: number | null): s
   return `, ${ASSUMED_CARD / 2 ** 30} GiB of its memory assumed (--memory names another)`;
 }
 
-/** What the system says of memory, in bytes. */
-export interface SystemMemory {
-  free: number;
-  total: number;
-  /** What the process's control group may take; more than there is, 0 or undefined where it may take any. */
-  limit: number | undefined;
-  /** What the group has taken and cannot be had again at once; null where that is not told. */
-  used: number | null;
-  /** What this process has taken. */
-  own: number;
-}
-
 /** Bytes that the process may still take: what is free on the machine, and allowed to the control group (a container, a job). */
-export function freeMemory({ free, total, limit, used, own }: SystemMemory = systemMemory()): number {
+export function freeMemory({ free, total, limit, used, own } = systemMemory()): number {
   if (limit === undefined || limit <= 0 || limit >= total) return free;
   return Math.max(0, Math.min(free, limit - (used ?? own)));
 }
 
-function systemMemory(): SystemMemory {
-  const { constrainedMemory } = process as { constrainedMemory?: () => number | undefined }; // from Node 20.12 on
+/** What the system says of memory, in bytes. */
+function systemMemory() {
   return {
     free: freemem(),
     total: totalmem(),
-    limit: constrainedMemory?.call(process),
+    /** What the process's control group may take; more than there is, 0 or undefined where it may take any. */
+    limit: process.constrainedMemory() as number | undefined,
+    /** What the group has taken and cannot be had again at once; null where that is not told. */
     used: groupMemory(),
+    /** What this process has taken. */
     own: process.memoryUsage.rss(),
   };
 }
