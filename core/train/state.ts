@@ -26,10 +26,9 @@ export interface StateShapes {
 
 export function stateShapes({ networks: specs, state }: Method, slotNames: readonly string[]): StateShapes {
   const networks = mapValues(specs, ({ shapes }) => shapes);
-  const trained = Object.fromEntries(Object.entries(networks).filter(([name]) => specs[name]?.role.by === 'gradient'));
   return {
     networks,
-    slots: Object.fromEntries(slotNames.map((slot) => [slot, trained])),
+    slots: Object.fromEntries(slotNames.map((slot) => [slot, trainedOf({ networks: specs }, networks)])),
     own: mapValues(state?.initial ?? {}, ({ shape }) => shape),
   };
 }
@@ -47,7 +46,9 @@ export function initialState(
   return {
     step: 0,
     networks,
-    slots: Object.fromEntries(slotNames.map((slot) => [slot, mapNetworks(trainedOf(method, networks), zerosLike)])),
+    slots: Object.fromEntries(
+      slotNames.map((slot) => [slot, mapNetworks(trainedOf(method, networks), ({ shape }) => tf.zeros(shape))]),
+    ),
     own: drawnTensors(method.state?.initial ?? {}),
   };
 }
@@ -69,7 +70,10 @@ export function initialNetworks({ networks }: Pick<Method, 'networks'>, seed: nu
 }
 
 /** The networks that gradients reach. */
-export function trainedOf({ networks: specs }: Pick<Method, 'networks'>, networks: Networks): Networks {
+export function trainedOf<Network>(
+  { networks: specs }: Pick<Method, 'networks'>,
+  networks: Readonly<Record<string, Network>>,
+): Record<string, Network> {
   return Object.fromEntries(Object.entries(networks).filter(([name]) => specs[name]?.role.by === 'gradient'));
 }
 
@@ -82,8 +86,4 @@ export function* tensorsOf(networks: Networks): Generator<[network: string, name
 
 export function mapNetworks(networks: Networks, make: (tensor: Tensor) => Tensor): Networks {
   return mapValues(networks, (parameters) => mapValues(parameters, make));
-}
-
-function zerosLike(tensor: Tensor): Tensor {
-  return tf.zeros(tensor.shape);
 }

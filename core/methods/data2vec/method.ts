@@ -7,7 +7,7 @@ import { type Tensor, tf } from '../../engine/tf.js';
 import type { Backbone } from '../../nn/backbone.js';
 import { encoderPass } from '../../nn/cost.js';
 import { parameter } from '../../nn/parameters.js';
-import { type BlockwiseSettings, drawBlockwiseMask } from '../masks/blockwise.js';
+import { type BlockwiseSettings, drawBlockwiseMask } from '../masks/blocks.js';
 import { defineMethod, type Method, type NetworkSpec, type OwnOptions, type Rate } from '../method.js';
 import { CPU_SMALL, type EmaOptions, emaDecay, emaOptions, targetStd } from '../shared.js';
 
