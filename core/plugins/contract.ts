@@ -5,6 +5,7 @@ import { OPTIONS } from '../config/schema.js';
 const callable = z.custom<(...args: never[]) => unknown>((value) => typeof value === 'function', 'not a function');
 const text = z.string().min(1);
 const name = z.string().regex(/^[a-z][a-z0-9-]*$/, 'not a name in lower case: letters, digits, hyphens');
+const named = z.object({ name, summary: text });
 
 const checksum = z.union([
   z.object({ algorithm: z.literal('md5'), hex: z.string().regex(/^[0-9a-f]{32}$/) }),
@@ -41,9 +42,7 @@ const protocol = z.object({
   interpolation: z.enum(['bilinear', 'bicubic']).optional(),
 });
 
-const dataSet = z.object({
-  name,
-  summary: text,
+const dataSet = named.extend({
   argument: text.optional(),
   open: callable,
   openLabelled: callable.optional(),
@@ -53,10 +52,9 @@ const dataSet = z.object({
   protocol: protocol.optional(),
 });
 
-const loss = z.object({ name, summary: text, compute: callable });
-const regularizer = z.object({
+const loss = named.extend({ compute: callable });
+const regularizer = named.extend({
   name: name.refine((word) => word !== NONE, `'${NONE}' stands for no regularizer`),
-  summary: text,
   draw: callable.optional(),
   compute: callable,
 });
@@ -82,16 +80,12 @@ const method = z.object({
   passes: callable,
   describeMasks: callable.optional(),
 });
-const monitor = z.object({
-  name,
-  summary: text,
+const monitor = named.extend({
   values: z.array(z.string().regex(/^[A-Za-z]\w*$/, 'not a name: letters, digits, _')),
   start: callable,
 });
 
-const plugin = z.object({
-  name,
-  summary: text,
+const plugin = named.extend({
   dataSets: z.array(dataSet).optional(),
   losses: z.array(loss).optional(),
   regularizers: z.array(regularizer).optional(),
