@@ -7,8 +7,9 @@ import { type Tensor, tf } from '../../engine/tf.js';
 import type { Backbone } from '../../nn/backbone.js';
 import { encoderPass } from '../../nn/cost.js';
 import { parameter } from '../../nn/parameters.js';
-import { type BlockwiseSettings, drawBlockwiseMask } from '../masks/blocks.js';
-import { defineMethod, type Method, type NetworkSpec, type OwnOptions, type Rate } from '../method.js';
+import { tokensFrom } from '../../nn/vit.js';
+import { drawBlockwiseMask } from '../masks/blocks.js';
+import { defineMethod, type Method, type NetworkSpec, type OwnOptions } from '../method.js';
 import { CPU_SMALL, type EmaOptions, emaDecay, emaOptions, targetStd } from '../shared.js';
 
 const OPTIONS = {
@@ -81,14 +82,7 @@ export default defineMethod({
     },
   },
   architecture: () => ({ classToken: true, layerScale: true, relativePositions: true }),
-  create: (options, { backbone }) =>
-    data2vec(backbone, {
-      masks: maskSettings(options),
-      topLayers: topLayers(options),
-      beta: options.lossBeta,
-      layerScale: options.layerScale,
-      emaDecay: emaDecay(options),
-    }),
+  create: (options, { backbone }) => data2vec(backbone, options),
   automatic: (options) => ({
     minBlockPatches: maskSettings(options).minBlockPatches,
     topLayers: topLayers(options),
@@ -107,17 +101,6 @@ export default defineMethod({
   },
 });
 
-export interface Data2vecSettings {
-  masks: BlockwiseSettings;
-  /** How many of the teacher's last blocks the targets are averaged over, K. */
-  topLayers: number;
-  /** From squared to linear distance, β of the smooth L1 loss. */
-  beta: number;
-  /** First value of layer scale. */
-  layerScale: number;
-  emaDecay: Rate;
-}
-
 /** Added to variances where targets are normalised. */
 const TARGET_EPSILON = 1e-5;
 
@@ -125,14 +108,13 @@ const TARGET_EPSILON = 1e-5;
  * data2vec for images (Baevski et al. 2022): a student that sees a masked image gives, at the masked patches, what its
  * teacher, a moving average of it, makes of the whole image: the mean of the teacher's last K blocks.
  *
- * Letters: B images, N patches, D width.
+ * Letters: B images, N patches, D width; β where the loss goes from squared to linear distance.
  */
-export function data2vec(
-  backbone: Backbone,
-  { masks, topLayers, beta, layerScale, emaDecay }: Data2vecSettings,
-): Method<{ predicted: Tensor }, { target: Tensor }> {
+export function data2vec(backbone: Backbone, options: Own): Method<{ predicted: Tensor }, { target: Tensor }> {
   const { encoder, shapes, patchCount } = backbone;
   const { dim } = encoder;
+  const { layerScale, lossBeta: beta } = options;
+  const [masks, layers] = [maskSettings(options), topLayers(options)];
   const init: NetworkSpec['init'] = (name, shape, stream) => initialValue(name, shape, stream, layerScale);
   const head = { mask_token: [1, 1, dim], 'lm_head.weight': [dim, dim], 'lm_head.bias': [dim] };
   const isDecayed = (name: string, shape: readonly number[]) => shape.length > 1 && name !== 'cls_token';
@@ -161,13 +143,13 @@ export function data2vec(
     /** Each block's output without the class token, normalised over its features; their mean, normalised once more. */
     targets: (networks, { views }) =>
       tf.tidy(() => {
-        const blocks = backbone.blockOutputs(networks.teacher, views.image, topLayers); // K times [B, 1 + N, D]
-        const normalised = blocks.map((block) => normalise(patchesOf(block), TARGET_EPSILON)); // K times [B, N, D]
-        return { target: normalise(tf.addN(normalised).div(topLayers), TARGET_EPSILON) };
+        const blocks = backbone.blockOutputs(networks.teacher, views.image, layers); // K times [B, 1 + N, D]
+        const normalised = blocks.map((block) => normalise(tokensFrom(block, 1), TARGET_EPSILON)); // K times [B, N, D]
+        return { target: normalise(tf.addN(normalised).div(layers), TARGET_EPSILON) };
       }),
     outputs({ encoder: student, head }, { views, values }) {
       const replace = { by: parameter(head, 'mask_token'), where: values.masked };
-      const tokens = patchesOf(backbone.forward(student, views.image, { replace })); // [B, N, D]
+      const tokens = tokensFrom(backbone.forward(student, views.image, { replace }), 1); // [B, N, D]
       return { predicted: linear(tokens, parameter(head, 'lm_head.weight'), parameter(head, 'lm_head.bias')) };
     },
     terms: [
@@ -179,7 +161,7 @@ export function data2vec(
           smoothL1(predicted.sub(target), beta).mean(2, true).mul(values.weight).sum().div(predicted.shape[0]),
       },
     ],
-    rates: { emaDecay },
+    rates: { emaDecay: emaDecay(options) },
     logs: [targetStd((_outputs, { target }) => target.mean(1))],
     dispose() {},
   };
@@ -193,11 +175,6 @@ function smoothL1(difference: Tensor, beta: number): Tensor {
     .square()
     .div(2 * beta)
     .add(distance.sub(near));
-}
-
-/** Without the class token: [B, 1 + N, D] -> [B, N, D]. */
-function patchesOf(tokens: Tensor): Tensor {
-  return tf.slice(tokens, [0, 1, 0], [-1, -1, -1]);
 }
 
 /**
