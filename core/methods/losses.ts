@@ -1,6 +1,6 @@
 import { UserError } from '../base/errors.js';
 import { RandomStream } from '../base/random.js';
-import { NONE, named, number } from '../config/option.js';
+import { grouped, NONE, named, number } from '../config/option.js';
 import { failureOf, reasonInPlugin } from '../contract/extension.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { drawnTensors, normalTensors } from './batch.js';
@@ -15,21 +15,19 @@ type ImageTerm<Outputs, Targets> = Extract<Term<Outputs, Targets>, { over: 'imag
 type BatchTerm<Outputs, Targets> = Extract<Term<Outputs, Targets>, { over: 'batch' }>;
 
 /** Options of a distance between representations, and of a term against their collapse, which plugins bring. */
-export const LOSS_OPTIONS = {
+export const LOSS_OPTIONS = grouped('Objective', {
   loss: named({
-    group: 'Objective',
     default: 'l2',
     what: 'a loss',
     help: "distance of predicted and target representations: l2, the paper's squared distance; smooth-l1, the reference code's; or one of a plugin",
   }),
   regularizer: named({
-    group: 'Objective',
     default: NONE,
     what: 'a regularizer',
     help: "term against collapse, on the encoder's pooled output: vicreg, by variance and covariance; sigreg, by distance from a normal distribution; one of a plugin; or none",
   }),
-  regularizerWeight: number({ group: 'Objective', default: 0.3, min: 0, help: 'weight of that term' }),
-};
+  regularizerWeight: number({ default: 0.3, min: 0, help: 'weight of that term' }),
+});
 export type LossOptions = OwnOptions<typeof LOSS_OPTIONS>;
 
 /** What these options name of what plugins bring. */

@@ -1,4 +1,4 @@
-import { number } from '../config/option.js';
+import { grouped, number } from '../config/option.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { linear } from '../optim/schedules.js';
 import type { LogColumn, OwnOptions, Rate } from './method.js';
@@ -19,22 +19,10 @@ export const CPU_SMALL = {
 
 /** Options of a moving average whose decay rises linearly. */
 export function emaOptions(start: number, end: number) {
-  return {
-    ema: number({
-      group: 'Optimisation',
-      default: start,
-      min: 0,
-      max: 1,
-      help: "decay of the moving average's weights at the start",
-    }),
-    finalEma: number({
-      group: 'Optimisation',
-      default: end,
-      min: 0,
-      max: 1,
-      help: 'the same at the end, reached linearly',
-    }),
-  };
+  return grouped('Optimisation', {
+    ema: number({ default: start, min: 0, max: 1, help: "decay of the moving average's weights at the start" }),
+    finalEma: number({ default: end, min: 0, max: 1, help: 'the same at the end, reached linearly' }),
+  });
 }
 export type EmaOptions = OwnOptions<ReturnType<typeof emaOptions>>;
 

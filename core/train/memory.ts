@@ -24,7 +24,7 @@ const GIB = 2 ** 30;
 const SAMPLED_STEPS = 20;
 
 /** What a process takes before it has any tensor, in bytes. */
-export const PROGRAM_BYTES = 260 * 2 ** 20;
+const PROGRAM_BYTES = 260 * 2 ** 20;
 /** What a thread takes that computes beside the main one, before it has any tensor, in bytes. */
 const WORKER_BYTES = 40 * 2 ** 20;
 
@@ -52,13 +52,11 @@ export function estimateStepMemory(
   concurrency = 1,
   isSaved = true,
 ): StepMemory {
-  const count = (roles: readonly string[]) =>
-    Object.values(networks).reduce(
-      (sum, { shapes, role }) => sum + (roles.includes(role.by) ? countParameters(shapes) : 0),
-      0,
-    );
-  const trained = count(['gradient']);
-  const others = count(['ema', 'fixed']);
+  const count = (ofTrained: boolean) =>
+    Object.values(networks)
+      .filter(({ role }) => (role.by === 'gradient') === ofTrained)
+      .reduce((sum, { shapes }) => sum + countParameters(shapes), 0);
+  const [trained, others] = [count(true), count(false)];
   const saved = isSaved ? 3 * trained + others : 0; // the copy that is written while training goes on
   const perImage = FLOAT * passes.reduce((sum, pass) => sum + passValues(kind, pass), 0);
   if (kind === 'stepwise') return { fixed: FLOAT * (8 * trained + 2 * others + saved), perImage };
@@ -186,16 +184,13 @@ function systemMemory() {
   };
 }
 
-/** Files of a control group of each version: where groups lie, what one has taken, and which parts of that are copies of files. */
+/** Files of a control group of each version: where groups lie, what one has taken, and how parts of that are named. */
 const GROUPS = [
-  { mark: '', root: 'sys/fs/cgroup', taken: 'memory.current', copies: ['inactive_file', 'active_file'] },
-  {
-    mark: 'memory',
-    root: 'sys/fs/cgroup/memory',
-    taken: 'memory.usage_in_bytes',
-    copies: ['total_inactive_file', 'total_active_file'],
-  },
-] as const;
+  { mark: '', root: 'sys/fs/cgroup', taken: 'memory.current', prefix: '' },
+  { mark: 'memory', root: 'sys/fs/cgroup/memory', taken: 'memory.usage_in_bytes', prefix: 'total_' },
+];
+/** Parts of what is taken that are copies of files. */
+const COPIES = ['inactive_file', 'active_file'];
 
 /**
  * Bytes that the process's control group has taken, without copies of files, which make room where it is needed; null where
@@ -204,7 +199,7 @@ const GROUPS = [
  */
 export function groupMemory(system = '/'): number | null {
   const lines = read(join(system, 'proc/self/cgroup')).split('\n');
-  for (const { mark, root, taken, copies } of GROUPS) {
+  for (const { mark, root, taken, prefix } of GROUPS) {
     const path = lines.map((line) => line.split(':')).find(([, names]) => names?.split(',').includes(mark))?.[2];
     if (path === undefined) continue;
     // In a container its own group is the root.
@@ -212,7 +207,7 @@ export function groupMemory(system = '/'): number | null {
       const bytes = Number.parseInt(read(join(folder, taken)), 10);
       if (!Number.isFinite(bytes)) continue;
       const stat = read(join(folder, 'memory.stat'));
-      const copied = copies.map((name) => Number(new RegExp(`^${name} (\\d+)`, 'm').exec(stat)?.[1] ?? 0));
+      const copied = COPIES.map((name) => Number(new RegExp(`^${prefix}${name} (\\d+)`, 'm').exec(stat)?.[1] ?? 0));
       return Math.max(0, bytes - copied.reduce((sum, part) => sum + part, 0));
     }
   }

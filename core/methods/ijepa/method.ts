@@ -1,4 +1,4 @@
-import { integer } from '../../config/option.js';
+import { grouped, integer } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
 import { decoderSize, encoderSize } from '../../config/sizes.js';
 import { normalise } from '../../engine/functions.js';
@@ -19,13 +19,14 @@ import { PRESETS } from './presets.js';
 
 const OPTIONS = {
   ...MULTIBLOCK_OPTIONS,
-  predictorDim: integer({
-    group: 'Model',
-    min: 4,
-    help: 'width of the predictor; a multiple of 4 and of the heads',
-    automatic: 'as arch',
+  ...grouped('Model', {
+    predictorDim: integer({
+      min: 4,
+      help: 'width of the predictor; a multiple of 4 and of the heads',
+      automatic: 'as arch',
+    }),
+    predictorDepth: integer({ min: 1, help: 'blocks of the predictor', automatic: 'as arch' }),
   }),
-  predictorDepth: integer({ group: 'Model', min: 1, help: 'blocks of the predictor', automatic: 'as arch' }),
   ...LOSS_OPTIONS,
   ...emaOptions(0.996, 1),
 };

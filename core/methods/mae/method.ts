@@ -1,5 +1,5 @@
 import type { RandomStream } from '../../base/random.js';
-import { choice, integer, number } from '../../config/option.js';
+import { choice, grouped, integer, number } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
 import { decoderSize, encoderSize } from '../../config/sizes.js';
 import { normalise } from '../../engine/functions.js';
@@ -30,23 +30,22 @@ const OPTIONS = {
     choices: ['normalised', 'raw'],
     help: 'whether the pixels of each patch are normalised before they are predicted',
   }),
-  decoderDim: integer({
-    group: 'Model',
-    min: 4,
-    help: 'width of the decoder; a multiple of 4 and of its heads',
-    automatic: "the paper's 512 for ViT-B and larger, half the encoder's width below",
-  }),
-  decoderDepth: integer({
-    group: 'Model',
-    min: 1,
-    help: 'blocks of the decoder',
-    automatic: "the paper's 8 for ViT-B and larger, 4 below, never more than the encoder's",
-  }),
-  decoderHeads: integer({
-    group: 'Model',
-    min: 1,
-    help: 'attention heads of the decoder',
-    automatic: "the paper's 16 for ViT-B and larger, the encoder's below",
+  ...grouped('Model', {
+    decoderDim: integer({
+      min: 4,
+      help: 'width of the decoder; a multiple of 4 and of its heads',
+      automatic: "the paper's 512 for ViT-B and larger, half the encoder's width below",
+    }),
+    decoderDepth: integer({
+      min: 1,
+      help: 'blocks of the decoder',
+      automatic: "the paper's 8 for ViT-B and larger, 4 below, never more than the encoder's",
+    }),
+    decoderHeads: integer({
+      min: 1,
+      help: 'attention heads of the decoder',
+      automatic: "the paper's 16 for ViT-B and larger, the encoder's below",
+    }),
   }),
 };
 type Own = Options & OwnOptions<typeof OPTIONS>;

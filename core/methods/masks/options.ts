@@ -1,6 +1,6 @@
 import { UserError } from '../../base/errors.js';
 import { RandomStream } from '../../base/random.js';
-import { choice, integer, interval } from '../../config/option.js';
+import { choice, grouped, integer, interval } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
 import { type ImageShape, LARGEST_GRID } from '../../nn/sizes.js';
 import { meanPatches } from '../batch.js';
@@ -8,7 +8,6 @@ import type { OwnOptions } from '../method.js';
 import { blockSize, fewestPatches, MASK_MODES, type MaskSettings, possibleSizes } from './blocks.js';
 import { drawMasks } from './multiblock.js';
 
-const group = 'Masks';
 /** Images whose masks are drawn to see whether contexts are left. */
 const TRIED_IMAGES = 64;
 /** The reference's `min_keep`. */
@@ -19,20 +18,18 @@ const COUNTED = 1000;
 const FEWEST_STEPS = 8;
 
 /** Options of multi-block masks (I-JEPA, section 3). */
-export const MULTIBLOCK_OPTIONS = {
-  targetBlocks: integer({ group, default: 4, min: 1, max: 64, help: 'target blocks an image' }),
+export const MULTIBLOCK_OPTIONS = grouped('Masks', {
+  targetBlocks: integer({ default: 4, min: 1, max: 64, help: 'target blocks an image' }),
   targetScale: interval({
-    group,
     default: [0.15, 0.2],
     min: 0,
     max: 1,
     open: true,
     help: 'fraction of the image that a target block covers',
   }),
-  targetAspect: interval({ group, default: [0.75, 1.5], min: 0, open: true, help: 'height / width of a target block' }),
-  contextBlocks: integer({ group, default: 1, min: 1, max: 16, help: 'context blocks an image' }),
+  targetAspect: interval({ default: [0.75, 1.5], min: 0, open: true, help: 'height / width of a target block' }),
+  contextBlocks: integer({ default: 1, min: 1, max: 16, help: 'context blocks an image' }),
   contextScale: interval({
-    group,
     default: [0.85, 1],
     min: 0,
     max: 1,
@@ -40,26 +37,23 @@ export const MULTIBLOCK_OPTIONS = {
     help: 'fraction of the image that a context block covers, before targets are taken out',
   }),
   minKeep: integer({
-    group,
     min: 1,
     unit: 'patches',
     help: 'patches that every block must keep',
     automatic: '10, or the smallest block where that is smaller',
   }),
   maskMode: choice({
-    group,
     default: 'inclusive',
     choices: MASK_MODES,
     help: 'how blocks are placed and cut: evenly over the grid, or as in the reference code, whose blocks never reach the last row and column and whose contexts lose the bottom first',
   }),
   maskGroup: integer({
-    group,
     min: 1,
     unit: 'images',
     help: 'images of a batch that are cut together to the smallest of their contexts, as those on one GPU of the reference code are; the more, the more is cut away',
     automatic: 'the whole batch',
   }),
-};
+});
 export type MultiblockOptions = OwnOptions<typeof MULTIBLOCK_OPTIONS>;
 
 /**
