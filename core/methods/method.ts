@@ -1,5 +1,5 @@
 import type { RandomStream } from '../base/random.js';
-import type { Option } from '../config/option.js';
+import type { Option, ValuesOf as OwnOptions } from '../config/option.js';
 import type { MethodOptions, Options } from '../config/schema.js';
 import type { ExtensionOf } from '../contract/extension.js';
 import type { DrawnNumbers, PredictionLoss, Regularizer } from '../contract/objectives.js';
@@ -13,7 +13,7 @@ import type { MaskTensors, TokenIndices } from '../nn/tokens.js';
 import type { ParameterPolicy } from '../optim/policy.js';
 import type { RunLength } from '../optim/schedules.js';
 
-export type { ViewSpec };
+export type { OwnOptions, ViewSpec };
 
 /** Tensors by name. */
 export type Tensors = Readonly<Record<string, Tensor>>;
@@ -156,9 +156,6 @@ export interface MaskInfo {
   /** Whether the trained encoder sees these patches, or has to predict them. */
   readonly role: 'visible' | 'predicted';
 }
-
-/** Own options as `options` of a definition describes them. */
-export type OwnOptions<Table> = { readonly [Name in keyof Table]: Table[Name] extends Option<infer T> ? T : never };
 
 /** A method as users choose it: `--method NAME`. */
 export interface MethodDefinition<Own = Readonly<Record<string, unknown>>>
