@@ -6,7 +6,7 @@ import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { drawBatch, meanPatches, noiseViews, normalTensors, viewSides } from '../methods/batch.js';
 import { checkMethodOptions, createMethod } from '../methods/create.js';
-import type { BatchDraw, Method, MethodDefinition, Networks, Part, Tensors } from '../methods/method.js';
+import type { Method, MethodDefinition, Networks, Part, Tensors } from '../methods/method.js';
 import type { RunLength } from '../optim/schedules.js';
 import { type Plugin, selectPlugins } from '../plugins/plugin.js';
 import { type Gradients, prepareGradients } from '../train/gradients.js';
@@ -81,7 +81,7 @@ function modelChecks(engine: Engine, method: Method, patchCount: number): Checks
   return {
     networks: () => networkFaults(method),
     rates: () => rateFaults(method),
-    draw: () => drawFaults(() => drawBatch(method, 0, 1, TINY.batchSize), TINY.batchSize, patchCount),
+    draw: () => drawFaults(method, patchCount),
     loss: () => valueFaults(() => lossOf(networks, 1)),
     'a later step': async () => {
       const fresh = prepareGradients(engine, method, 0, 1);
@@ -137,16 +137,13 @@ function rateFaults({ rates }: Method): string[] {
   return names.map((name) => `${name} is not always a number`);
 }
 
-/**
- * What is wrong with what is drawn for a batch.
- * @param draw draws from a new stream of the same random numbers
- */
-function drawFaults(draw: () => BatchDraw, imageCount: number, patchCount: number): string[] {
-  const [first, again] = [draw(), draw()];
+/** What is wrong with what is drawn for a batch. */
+function drawFaults(method: Method, patchCount: number): string[] {
+  const [first, again] = [drawBatch(method, 0, 1, TINY.batchSize), drawBatch(method, 0, 1, TINY.batchSize)];
   if (JSON.stringify(first) !== JSON.stringify(again))
     return ['the same random numbers give other masks the second time'];
   const images = first.groups.reduce((sum, group) => sum + group.imageCount, 0);
-  const faults = images === imageCount ? [] : [`groups have ${images} images, the batch ${imageCount}`];
+  const faults = images === TINY.batchSize ? [] : [`groups have ${images} images, the batch ${TINY.batchSize}`];
   for (const [name, mask] of first.groups.flatMap(({ masks }) => Object.entries(masks))) {
     if (mask.patchCount !== patchCount)
       faults.push(`${name}: an image has ${patchCount} patches, not ${mask.patchCount}`);

@@ -1,8 +1,7 @@
 import { RandomStream } from '../base/random.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { drawnTensors, normalTensors } from '../methods/batch.js';
-import { predictionTerm, regularizerTerm } from '../methods/losses.js';
-import type { Part } from '../methods/method.js';
+import { predictionLoss, regularizerTerm } from '../methods/losses.js';
 import type { Extension } from '../plugins/plugin.js';
 import { type Checks, isNear, numberOf, runChecks, slopeFault, valueFaults } from './numbers.js';
 
@@ -20,8 +19,7 @@ export function findObjectiveFaults(objective: Extension<'loss' | 'regularizer'>
 }
 
 function lossChecks(loss: Extension<'loss'>): Checks {
-  const term = predictionTerm<Tensor, Tensor>(loss, (outputs, targets) => [outputs, targets]);
-  const distance = (x: Tensor, y: Tensor) => term.compute(x, y, {} as Part);
+  const distance = (x: Tensor, y: Tensor) => predictionLoss(loss, x, y);
   const random = normalTensors(new RandomStream(0, 'check loss'));
   const [predicted, target] = [random(BLOCKS, PATCHES, WIDTH), random(BLOCKS, PATCHES, WIDTH)];
   const compute = (x: Tensor) => distance(x, target);

@@ -67,7 +67,7 @@ export function lossTerms<O, T>(
   return { terms, check: () => tryExtensions([loss, regularizer], width) };
 }
 
-/** The distance between predictions and targets, both [M, J, D]. */
+/** A term of the distance between predictions and targets. */
 export function predictionTerm<O, T>(
   loss: LossExtension,
   pick: (outputs: O, targets: T) => readonly [predicted: Tensor, target: Tensor],
@@ -97,7 +97,8 @@ export function regularizerTerm<O, T>(
   };
 }
 
-function predictionLoss(loss: LossExtension, predicted: Tensor, target: Tensor): Scalar {
+/** The distance of predictions and targets, both [M, J, D]. */
+export function predictionLoss(loss: LossExtension, predicted: Tensor, target: Tensor): Scalar {
   if (predicted.shape.join() !== target.shape.join()) {
     throw new Error(`the loss expected predictions of [${target.shape}], received [${predicted.shape}]`);
   }

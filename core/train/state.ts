@@ -4,7 +4,7 @@ import { type Tensor, tf } from '../engine/tf.js';
 import { drawnTensors } from '../methods/batch.js';
 import type { Method, Networks, Tensors } from '../methods/method.js';
 import { initialValue } from '../nn/init.js';
-import type { ParameterShapes, Parameters } from '../nn/parameters.js';
+import type { Parameters } from '../nn/parameters.js';
 
 /** Everything that a step changes. */
 export type TrainState = {
@@ -18,17 +18,14 @@ export type TrainState = {
 };
 
 /** The shapes of a state. */
-export interface StateShapes {
-  readonly networks: Readonly<Record<string, ParameterShapes>>;
-  readonly slots: Readonly<Record<string, Readonly<Record<string, ParameterShapes>>>>;
-  readonly own: ParameterShapes;
-}
+export type StateShapes = ReturnType<typeof stateShapes>;
 
-export function stateShapes({ networks: specs, state }: Method, slotNames: readonly string[]): StateShapes {
+export function stateShapes({ networks: specs, state }: Method, slotNames: readonly string[]) {
   const networks = mapValues(specs, ({ shapes }) => shapes);
+  const trained = trainedOf({ networks: specs }, networks);
   return {
     networks,
-    slots: Object.fromEntries(slotNames.map((slot) => [slot, trainedOf({ networks: specs }, networks)])),
+    slots: Object.fromEntries(slotNames.map((slot) => [slot, trained])),
     own: mapValues(state?.initial ?? {}, ({ shape }) => shape),
   };
 }
