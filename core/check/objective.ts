@@ -1,7 +1,7 @@
 import { RandomStream } from '../base/random.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { drawnTensors, normalTensors } from '../methods/batch.js';
-import { predictionLoss, regularizerTerm } from '../methods/losses.js';
+import { drawNumbers, predictionLoss, regularizationOf } from '../methods/losses.js';
 import type { Extension } from '../plugins/plugin.js';
 import { type Checks, isNear, numberOf, runChecks, slopeFault, valueFaults } from './numbers.js';
 
@@ -19,17 +19,16 @@ export function findObjectiveFaults(objective: Extension<'loss' | 'regularizer'>
 }
 
 function lossChecks(loss: Extension<'loss'>): Checks {
-  const distance = (x: Tensor, y: Tensor) => predictionLoss(loss, x, y);
   const random = normalTensors(new RandomStream(0, 'check loss'));
   const [predicted, target] = [random(BLOCKS, PATCHES, WIDTH), random(BLOCKS, PATCHES, WIDTH)];
-  const compute = (x: Tensor) => distance(x, target);
+  const compute = (x: Tensor) => predictionLoss(loss, x, target);
   return {
     value: () => valueFaults(() => numberOf(compute(predicted))),
     gradient: () => gradientFaults(compute, predicted, random(BLOCKS, PATCHES, WIDTH)),
     'where the prediction is right': () => finiteFaults(compute, target),
     'blocks taken apart': async () => {
       const [few, rest] = [tf.split(predicted, [2, 4], 0), tf.split(target, [2, 4], 0)];
-      const values = await Promise.all(few.map((part, at) => numberOf(distance(part, rest[at] as Tensor))));
+      const values = await Promise.all(few.map((part, at) => numberOf(predictionLoss(loss, part, rest[at] as Tensor))));
       const whole = await numberOf(compute(predicted));
       const mean = (2 * (values[0] as number) + 4 * (values[1] as number)) / BLOCKS;
       return isNear(whole, mean) ? [] : [`is no mean over blocks: ${whole}, of parts ${mean}`];
@@ -38,11 +37,10 @@ function lossChecks(loss: Extension<'loss'>): Checks {
 }
 
 function regularizerChecks(regularizer: Extension<'regularizer'>): Checks {
-  const term = regularizerTerm<Tensor, Tensor>(regularizer, 1, (outputs) => outputs, WIDTH);
   const random = normalTensors(new RandomStream(0, 'check regularizer'));
   const pooled = random(ROWS, WIDTH);
-  const draw = () => term.draw?.(new RandomStream(0, 'regularizer', 1)) ?? {};
-  const compute = (x: Tensor) => term.compute(x, drawnTensors(draw()), {});
+  const draw = () => drawNumbers(regularizer, new RandomStream(0, 'regularizer', 1), WIDTH);
+  const compute = (x: Tensor) => regularizationOf(regularizer, x, drawnTensors(draw()));
   return {
     draw: () => {
       const [first, again] = [JSON.stringify(draw()), JSON.stringify(draw())];

@@ -34,11 +34,9 @@ export async function* checkPlugin(
 ): AsyncGenerator<CheckResult> {
   for (const word of data) yield { subject: word, engine: null, faults: await dataFaults(plugin, word) };
   const extensions = extensionsOf(plugin);
-  for (const extension of extensions) {
-    if (extension.kind === 'monitor')
-      yield { subject: labelOf(extension), engine: null, faults: await findMonitorFaults(extension.item) };
-  }
-  const computed = extensions.filter(({ kind }) => kind !== 'monitor' && kind !== 'data set');
+  for (const monitor of extensions.filter((extension) => extension.kind === 'monitor'))
+    yield { subject: labelOf(monitor), engine: null, faults: await findMonitorFaults(monitor.item) };
+  const computed = extensions.filter((extension) => extension.kind !== 'monitor' && extension.kind !== 'data set');
   for (const name of computed.length > 0 ? ENGINE_NAMES : []) {
     const status = await tryEngine(name);
     if (!status.present) continue;
@@ -52,12 +50,11 @@ export async function* checkPlugin(
 /** What is wrong with something that an engine computes, on the one that is active. */
 export async function findFaultsOn(
   engine: Engine,
-  extension: Extension,
+  extension: Extension<'method' | 'loss' | 'regularizer'>,
   plugins: readonly Plugin[],
 ): Promise<readonly string[]> {
   if (extension.kind === 'method') return findMethodFaults(engine, extension.item, plugins);
-  if (extension.kind === 'loss' || extension.kind === 'regularizer') return findObjectiveFaults(extension);
-  throw new Error(`no engine computes a ${extension.kind}`);
+  return findObjectiveFaults(extension);
 }
 
 async function dataFaults({ name: plugin, dataSets = [] }: Plugin, word: string): Promise<string[]> {

@@ -45,9 +45,7 @@ export function noiseViews(
 export function normalTensors(stream: RandomStream): (...shape: number[]) => Tensor {
   return (...shape) => {
     const length = shape.reduce((product, side) => product * side, 1);
-    return tf.tensor(
-      Float32Array.from({ length }, () => stream.normal()),
-      shape,
-    );
+    const values = Float32Array.from({ length }, () => stream.normal());
+    return tf.tensor(values, shape);
   };
 }

@@ -4,15 +4,13 @@ import { grouped, NONE, named, number } from '../config/option.js';
 import { failureOf, reasonInPlugin } from '../contract/extension.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { drawnTensors, normalTensors } from './batch.js';
-import type { ExtensionRequest, MethodContext, MethodExtension, OwnOptions, Term } from './method.js';
+import type { ExtensionRequest, MethodContext, MethodExtension, OwnOptions, Tensors, Term } from './method.js';
 
 /** The names of their terms, in logs. */
 export const TERM_NAMES = { loss: 'prediction', regularizer: 'regularizer' } as const;
 
 type LossExtension = Extract<MethodExtension, { kind: 'loss' }>;
 type RegularizerExtension = Extract<MethodExtension, { kind: 'regularizer' }>;
-type ImageTerm<Outputs, Targets> = Extract<Term<Outputs, Targets>, { over: 'images' }>;
-type BatchTerm<Outputs, Targets> = Extract<Term<Outputs, Targets>, { over: 'batch' }>;
 
 /** Options of a distance between representations, and of a term against their collapse, which plugins bring. */
 export const LOSS_OPTIONS = grouped('Objective', {
@@ -60,41 +58,25 @@ export function lossTerms<O, T>(
   width: number,
 ): { terms: Term<O, T>[]; check: () => Promise<void> } {
   if (loss?.kind !== 'loss') throw new Error('no loss was found');
-  const terms: Term<O, T>[] = [predictionTerm(loss, pick)];
+  const terms: Term<O, T>[] = [
+    {
+      name: TERM_NAMES.loss,
+      weight: 1,
+      over: 'images',
+      compute: (outputs, targets) => predictionLoss(loss, ...pick(outputs, targets)),
+    },
+  ];
   if (regularizer?.kind === 'regularizer' && regularizerWeight > 0) {
-    terms.push(regularizerTerm(regularizer, regularizerWeight, rows, width));
+    terms.push({
+      name: TERM_NAMES.regularizer,
+      weight: regularizerWeight,
+      over: 'batch',
+      rows,
+      draw: (stream) => drawNumbers(regularizer, stream, width),
+      compute: (pooled, drawn) => regularizationOf(regularizer, pooled, drawn),
+    });
   }
   return { terms, check: () => tryExtensions([loss, regularizer], width) };
-}
-
-/** A term of the distance between predictions and targets. */
-export function predictionTerm<O, T>(
-  loss: LossExtension,
-  pick: (outputs: O, targets: T) => readonly [predicted: Tensor, target: Tensor],
-): ImageTerm<O, T> {
-  return {
-    name: TERM_NAMES.loss,
-    weight: 1,
-    over: 'images',
-    compute: (outputs, targets) => predictionLoss(loss, ...pick(outputs, targets)),
-  };
-}
-
-/** A term against collapse, on rows [n, D]. */
-export function regularizerTerm<O, T>(
-  regularizer: RegularizerExtension,
-  weight: number,
-  rows: (outputs: O) => Tensor,
-  width: number,
-): BatchTerm<O, T> {
-  return {
-    name: TERM_NAMES.regularizer,
-    weight,
-    over: 'batch',
-    rows,
-    draw: (stream) => drawNumbers(regularizer, stream, width),
-    compute: (pooled, drawn) => askForScalar(regularizer, () => regularizer.item.compute(tf, pooled, drawn)),
-  };
 }
 
 /** The distance of predictions and targets, both [M, J, D]. */
@@ -105,7 +87,13 @@ export function predictionLoss(loss: LossExtension, predicted: Tensor, target: T
   return askForScalar(loss, () => loss.item.compute(tf, predicted, target));
 }
 
-function drawNumbers(regularizer: RegularizerExtension, stream: RandomStream, width: number) {
+/** What stands against collapse, of rows [n, D] and what was drawn. */
+export function regularizationOf(regularizer: RegularizerExtension, pooled: Tensor, drawn: Tensors): Scalar {
+  return askForScalar(regularizer, () => regularizer.item.compute(tf, pooled, drawn));
+}
+
+/** What a regularizer draws, by name, for rows of a width D. */
+export function drawNumbers(regularizer: RegularizerExtension, stream: RandomStream, width: number) {
   const numbers = ask(regularizer, () => regularizer.item.draw?.(stream, width) ?? {});
   for (const [name, { shape, values }] of Object.entries(numbers)) {
     const size = shape.reduce((product, side) => product * side, 1);
@@ -133,7 +121,7 @@ export async function tryExtensions(extensions: readonly (MethodExtension | null
     } else if (extension) {
       const drawn = drawnTensors(drawNumbers(extension, new RandomStream(0, 'regularizer', 1), width));
       const pooled = random(ROWS, width);
-      await tryOne(extension, pooled, (x) => askForScalar(extension, () => extension.item.compute(tf, x, drawn)));
+      await tryOne(extension, pooled, (x) => regularizationOf(extension, x, drawn));
       tf.dispose([pooled, drawn]);
     }
   }

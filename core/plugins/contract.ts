@@ -95,19 +95,15 @@ const plugin = named.extend({
 });
 
 /** Where a value departs from the contract of plugins, for people; null where it does not. */
-export function contractProblem(value: unknown): string | null {
-  return problemOf(plugin, value, 'the default export');
-}
-
-/** The same for a single data set. */
-export function dataSetProblem(value: unknown): string | null {
-  return problemOf(dataSet, value, 'the data set');
-}
-
-function problemOf(form: z.ZodType, value: unknown, whole: string): string | null {
+export function contractProblem(value: unknown, form: z.ZodType = plugin, whole = 'the default export'): string | null {
   const result = form.safeParse(value);
   if (result.success) return null;
   const issue = result.error.issues[0];
   const { message = 'not as it should be' } = (issue?.code === 'invalid_key' ? issue.issues[0] : issue) ?? {};
   return `${issue?.path.join('.') || whole}: ${message}`;
+}
+
+/** The same for a single data set. */
+export function dataSetProblem(value: unknown): string | null {
+  return contractProblem(value, dataSet, 'the data set');
 }
