@@ -120,10 +120,8 @@ export function requireRecorded(
 ): void {
   const there = new Map(plugins.flatMap(extensionsOf).map((extension) => [labelOf(extension), extension.plugin]));
   const requests = Object.values(method.extensions?.(options) ?? {}).filter((request) => request !== null);
-  const needed = [
-    ...requests.map(({ kind, name }) => `${kind} ${name}`),
-    ...options.monitors.map((name) => `monitor ${name}`),
-  ];
+  const monitors = options.monitors.map((name) => ({ kind: 'monitor', name }));
+  const needed = [...requests, ...monitors].map(({ kind, name }) => `${kind} ${name}`);
   const missing = needed.find((label) => recorded[label] !== undefined && recorded[label] !== there.get(label));
   if (missing === undefined) return;
   throw new UserError(

@@ -1,8 +1,6 @@
 import type { RandomStream } from '../../base/random.js';
 import { roundHalfToEven } from '../../base/rounding.js';
-
-/** A range of numbers, both ends included. */
-export type Interval = readonly [number, number];
+import type { Pair } from '../../config/option.js';
 
 /** Size of a block in patches. */
 export interface BlockSize {
@@ -17,13 +15,13 @@ export interface MaskSettings {
   /** Target blocks an image. */
   targetBlocks: number;
   /** Part of the grid that a target block covers. */
-  targetScale: Interval;
+  targetScale: Pair;
   /** Height / width of a target block. */
-  targetAspect: Interval;
+  targetAspect: Pair;
   /** Context blocks an image. */
   contextBlocks: number;
   /** Part of the grid that a context block covers before targets are taken out. */
-  contextScale: Interval;
+  contextScale: Pair;
   /** Patches that a block must keep. */
   minKeep: number;
   mode: MaskMode;
@@ -52,7 +50,7 @@ export function fewestPatches({ minKeep, mode }: Pick<MaskSettings, 'minKeep' | 
  * keep = ⌊N (s₀ + u (s₁ - s₀))⌋, a = a₀ + u (a₁ - a₀), h = round √(keep a), w = round √(keep / a),
  * each lowered below the grid's side.
  */
-export function blockSize(gridSize: number, scale: Interval, aspect: Interval, u: number): BlockSize {
+export function blockSize(gridSize: number, scale: Pair, aspect: Pair, u: number): BlockSize {
   const keep = Math.floor(gridSize * gridSize * (scale[0] + u * (scale[1] - scale[0])));
   const ratio = aspect[0] + u * (aspect[1] - aspect[0]);
   return {
@@ -66,10 +64,10 @@ export function blockSize(gridSize: number, scale: Interval, aspect: Interval, u
  *
  * Sizes change where u makes keep, √(keep a) or √(keep / a) cross a bound; one u from each piece between tells all.
  */
-export function possibleSizes(gridSize: number, scale: Interval, aspect: Interval): BlockSize[] {
+export function possibleSizes(gridSize: number, scale: Pair, aspect: Pair): BlockSize[] {
   const cells = gridSize * gridSize;
   const bounds = [0, 1];
-  const addBound = (value: number, [from, to]: Interval) => {
+  const addBound = (value: number, [from, to]: Pair) => {
     const u = (value - from) / (to - from);
     if (u > 0 && u < 1) bounds.push(u); // not where from equals to: u is then infinite or NaN
   };
