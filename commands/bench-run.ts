@@ -7,7 +7,7 @@ import { type LoaderMeasurement, measureLoader } from '../core/data/measure.js';
 import { openData } from '../core/data/open.js';
 import { startEngine } from '../core/engine/start.js';
 import { createMethod } from '../core/methods/create.js';
-import { selectPlugins } from '../core/plugins/selected.js';
+import { selectPlugins } from '../core/plugins/plugin.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
 import { type BenchOptions, givenOptions, requireOneMeasurement } from './options/others.js';
 import { configuredDataSets, configuredPlugins, methodsOf } from './plugins.js';

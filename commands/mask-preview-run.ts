@@ -12,7 +12,7 @@ import { unreadableReason } from '../core/data/skipped.js';
 import { startEngine } from '../core/engine/start.js';
 import { checkMethodOptions, createMethod } from '../core/methods/create.js';
 import type { ImageCollection } from '../core/plugin.js';
-import { selectPlugins } from '../core/plugins/selected.js';
+import { selectPlugins } from '../core/plugins/plugin.js';
 import { type PreviewPicture, writeMaskPreview } from '../core/report/mask-preview.js';
 import { MASK_PREVIEW_OPTIONS, type MaskPreviewOptions } from './options/others.js';
 import { pluginsWith } from './plugins.js';

@@ -4,7 +4,7 @@ import type { MethodDefinition } from '../core/methods/method.js';
 import { METHODS } from '../core/methods/registry.js';
 import type { DataSet, Plugin } from '../core/plugin.js';
 import { type LoadedPlugins, loadPlugins } from '../core/plugins/load.js';
-import { selectPlugins } from '../core/plugins/selected.js';
+import { selectPlugins } from '../core/plugins/plugin.js';
 import { BUILT_IN_PLUGINS } from '../plugins/index.js';
 
 /** The subcommands of the plugins that the configuration of the current folder names. */

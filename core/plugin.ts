@@ -5,9 +5,9 @@ import type { Plugin } from './plugins/plugin.js';
 export { bytesOfName, nameFromBytes, shownName, systemPath } from './base/file-names.js';
 export { parseTrustedJson as parseJson, textOf } from './base/text.js';
 export type * from './contract/data-sets.js';
+export { PluginError } from './contract/extension.js';
 export type * from './contract/monitors.js';
 export type * from './contract/objectives.js';
-export { PluginError } from './contract/plugin-error.js';
 export type { Plugin } from './plugins/plugin.js';
 
 // What a method is made of.
@@ -29,12 +29,11 @@ export type { Options } from './config/schema.js';
 export { decoderSize, encoderSize } from './config/settings.js';
 export { attention, gelu, layerNorm, linear, mlp, normalise } from './engine/functions.js';
 export { tf } from './engine/tf.js';
-export { type EmaOptions, emaDecay, emaOptions } from './methods/ema-options.js';
 export { describeLosses, LOSS_OPTIONS, type LossOptions, lossRequests, lossTerms } from './methods/losses.js';
 export { drawMasks } from './methods/masks/multiblock.js';
 export { MULTIBLOCK_OPTIONS, type MultiblockOptions, multiblockSettings } from './methods/masks/options.js';
 export * from './methods/method.js';
-export { targetStd } from './methods/target-std.js';
+export { type EmaOptions, emaDecay, emaOptions, targetStd } from './methods/shared.js';
 export { type Backbone, createVit, predict } from './nn/backbone.js';
 export { decoderPass, encoderPass } from './nn/cost.js';
 export {

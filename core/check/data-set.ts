@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { reasonOf } from '../base/errors.js';
 import type { DataSet, ImageCollection, LabelledData } from '../contract/data-sets.js';
-import { PluginError } from '../contract/plugin-error.js';
+import { PluginError } from '../contract/extension.js';
 import { centreCrop } from '../data/crop.js';
 import { dataSetProblem } from '../plugins/contract.js';
 
@@ -43,8 +43,7 @@ export async function findDataSetFaults(
     return [...imageFaults(first), ...sameFaults(first, second), ...(await decodingFaults(first, decoded))];
   });
   await attempt('open of what is not there', () => refusalFaults(dataSet));
-  const { openLabelled, locate } = dataSet;
-  if (openLabelled) {
+  if (dataSet.openLabelled) {
     await attempt('openLabelled', async () => {
       const [first, second] = [await dataSet.openLabelled?.(argument), await dataSet.openLabelled?.(argument)];
       if (!first || !second) return first === second ? [] : ['gives labels at one time only'];
@@ -54,7 +53,7 @@ export async function findDataSetFaults(
       decodingFaults((await dataSet.openLabelled?.(argument))?.test ?? (await dataSet.open(argument)), decoded),
     );
   }
-  if (locate && folder !== undefined) await attempt('locate', () => locatingFaults(dataSet, argument, folder));
+  if (dataSet.locate && folder !== undefined) await attempt('locate', () => locatingFaults(dataSet, argument, folder));
   faults.push(...protocolFaults(dataSet));
   return faults;
 }
@@ -151,10 +150,10 @@ function protocolFaults({ protocol, openLabelled }: DataSet): string[] {
   if (!protocol) return [];
   const faults = openLabelled ? [] : ['protocol: there is one, but no openLabelled'];
   const { schedule, epochs } = protocol;
-  if (schedule.kind === 'cosine') return faults;
-  const steps = schedule.atEpochs;
-  const ascending = steps.every((epoch, at) => epoch < epochs && (at === 0 || epoch > (steps[at - 1] as number)));
-  return ascending ? faults : [...faults, `protocol: steps at ${steps.join(', ')} of ${epochs} epochs`];
+  const steps = schedule.kind === 'steps' ? schedule.atEpochs : [];
+  if (!steps.every((epoch, at) => epoch < epochs && (at === 0 || epoch > (steps[at - 1] as number))))
+    faults.push(`protocol: steps at ${steps.join(', ')} of ${epochs} epochs`);
+  return faults;
 }
 
 function namesOf(images: ImageCollection): string[] {

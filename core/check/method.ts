@@ -1,18 +1,18 @@
+import { mapValues } from '../base/map-values.js';
+import { RandomStream } from '../base/random.js';
 import { resolveOptions } from '../config/resolve.js';
 import type { DrawnNumbers } from '../contract/objectives.js';
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
-import { drawBatch, meanPatches, viewSides } from '../methods/batch.js';
+import { drawBatch, meanPatches, noiseViews, normalTensors, viewSides } from '../methods/batch.js';
 import { checkMethodOptions, createMethod } from '../methods/create.js';
 import type { Method, MethodDefinition, Networks, Part, Tensors } from '../methods/method.js';
 import type { RunLength } from '../optim/schedules.js';
-import type { Plugin } from '../plugins/plugin.js';
-import { selectPlugins } from '../plugins/selected.js';
+import { type Plugin, selectPlugins } from '../plugins/plugin.js';
 import { type Gradients, prepareGradients } from '../train/gradients.js';
 import { splitBatch } from '../train/parts.js';
 import { initialState, mapNetworks, tensorsOf } from '../train/state.js';
-import { drawFaults, networkFaults, rateFaults } from './declarations.js';
-import { areNear, type Checks, isNear, numberOf, randomNumbers, runChecks, slopeFault } from './numbers.js';
+import { areNear, type Checks, isNear, numberOf, runChecks, slopeFault, valueFaults } from './numbers.js';
 
 /** The sizes in which a method is tried: 16 patches. */
 const TINY = { imageSize: 16, patchSize: 4, dim: 16, depth: 1, heads: 2, batchSize: 8 };
@@ -59,16 +59,15 @@ export async function findMethodFaults(
 
 /** What is wrong with defaults, of its own options and of common ones, and with presets. */
 function presetFaults(definition: MethodDefinition): string[] {
-  const own = Object.entries(definition.options).map(([name, option]) => [name, option.default]);
-  const defaults = { ...Object.fromEntries(own), ...definition.defaults };
-  const given = Object.entries(definition.presets).map(([name, { options }]) => ({
-    path: `the preset ${name}`,
-    options,
-  }));
-  for (const file of [{ path: 'the defaults', options: defaults }, ...given]) {
-    const { options } = resolveOptions({ methods: [definition], file: { preset: undefined, ...file }, flags: {} });
+  const defaults = { ...mapValues(definition.options, (option) => option.default), ...definition.defaults };
+  const presets = Object.entries(definition.presets).map(
+    ([name, preset]) => [`the preset ${name}`, preset.options] as const,
+  );
+  for (const [path, values] of [['the defaults', defaults] as const, ...presets]) {
+    const file = { preset: undefined, path, options: values };
+    const { options } = resolveOptions({ methods: [definition], file, flags: {} });
     checkMethodOptions(definition, options);
-    if (!definition.describe(options)) return [`${file.path}: describe gives no text`];
+    if (!definition.describe(options)) return [`${path}: describe gives no text`];
   }
   return [];
 }
@@ -81,22 +80,15 @@ function modelChecks(engine: Engine, method: Method, patchCount: number): Checks
   const lossOf = async (weights: Networks, step: number) => numberOf((await wholeOf(weights, step)).loss);
   return {
     networks: () => networkFaults(method),
-    rates: () => rateFaults(method, STEPS, LENGTH),
-    draw: () => drawFaults(() => drawBatch(method, 0, 1, TINY.batchSize), TINY.batchSize, patchCount),
-    loss: async () => {
-      const [first, again] = [await lossOf(networks, 1), await lossOf(networks, 1)];
-      if (!Number.isFinite(first)) throw new Error(`is ${first}`);
-      return first === again ? [] : [`the same numbers give ${first}, then ${again}`];
-    },
+    rates: () => rateFaults(method),
+    draw: () => drawFaults(method, patchCount),
+    loss: () => valueFaults(() => lossOf(networks, 1)),
     'a later step': async () => {
       const fresh = prepareGradients(engine, method, 0, 1);
-      const [used, expected] = [
-        await lossOf(networks, 2),
-        await numberOf((await fresh(networks, partsOf(2, TINY.batchSize), 2)).loss),
-      ];
-      return isNear(used, expected)
-        ? []
-        : [`gives ${used} instead of ${expected}: what differs from step to step has to be in \`part\``];
+      const used = await lossOf(networks, 2);
+      const expected = await numberOf((await fresh(networks, partsOf(2, TINY.batchSize), 2)).loss);
+      if (isNear(used, expected)) return [];
+      return [`gives ${used} instead of ${expected}: what differs from step to step has to be in \`part\``];
     },
     gradient: async () => gradientFaults(networks, await wholeOf(networks, 1), (weights) => lossOf(weights, 1)),
     'a batch in parts': async () => {
@@ -105,27 +97,72 @@ function modelChecks(engine: Engine, method: Method, patchCount: number): Checks
     },
     logs: async () => {
       const { rows } = await wholeOf(networks, 1);
-      const values = method.logs.map(
-        async ({ name, compute }) => [name, await numberOf(compute(rows[name] as Tensor))] as const,
-      );
-      return (await Promise.all(values))
-        .filter(([, value]) => !Number.isFinite(value))
-        .map(([name, value]) => `${name} is ${value}`);
+      const faults: string[] = [];
+      for (const { name, compute } of method.logs) {
+        const value = await numberOf(compute(rows[name] as Tensor));
+        if (!Number.isFinite(value)) faults.push(`${name} is ${value}`);
+      }
+      return faults;
     },
     state: async () => stateFaults(method, own, (await wholeOf(networks, 1)).statistics),
   };
 }
 
+/** What is wrong with how networks, encoders and rates name one another. */
+function networkFaults({ networks, encoders, rates, terms, logs, views }: Method): string[] {
+  const faults: string[] = [];
+  for (const [name, { role, shapes }] of Object.entries(networks)) {
+    if (role.by !== 'ema') continue;
+    const followed = networks[role.of];
+    if (followed?.role.by !== 'gradient') faults.push(`${name} follows ${role.of}, which is not trained`);
+    else if (Object.keys(shapes).some((parameter) => followed.shapes[parameter]?.join() !== shapes[parameter]?.join()))
+      faults.push(`${name} has parameters that ${role.of}, which it follows, has not`);
+    if (!rates[role.decay]) faults.push(`${name}: there is no rate '${role.decay}'`);
+  }
+  const absent = Object.values(encoders).find((network) => !networks[network]);
+  if (absent !== undefined) faults.push(`the encoder ${absent} is none of them`);
+  if (Object.keys(encoders).length === 0) faults.push('none is an encoder that can be evaluated');
+  for (const [what, items] of Object.entries({ terms, logs, views })) {
+    const names = items.map(({ name }) => name);
+    if (new Set(names).size < names.length) faults.push(`two ${what} have one name`);
+  }
+  return faults;
+}
+
+/** Which of its rates are NaN or infinite at one of some steps. */
+function rateFaults({ rates }: Method): string[] {
+  const names = Object.keys(rates).filter(
+    (name) => !STEPS.every((step) => Number.isFinite(rates[name]?.(step, LENGTH))),
+  );
+  return names.map((name) => `${name} is not always a number`);
+}
+
+/** What is wrong with what is drawn for a batch. */
+function drawFaults(method: Method, patchCount: number): string[] {
+  const [first, again] = [drawBatch(method, 0, 1, TINY.batchSize), drawBatch(method, 0, 1, TINY.batchSize)];
+  if (JSON.stringify(first) !== JSON.stringify(again))
+    return ['the same random numbers give other masks the second time'];
+  const images = first.groups.reduce((sum, group) => sum + group.imageCount, 0);
+  const faults = images === TINY.batchSize ? [] : [`groups have ${images} images, the batch ${TINY.batchSize}`];
+  for (const [name, mask] of first.groups.flatMap(({ masks }) => Object.entries(masks))) {
+    if (mask.patchCount !== patchCount)
+      faults.push(`${name}: an image has ${patchCount} patches, not ${mask.patchCount}`);
+    for (let from = 0; from < mask.indices.length; from += mask.tokenCount) {
+      const patches = mask.indices.subarray(from, from + mask.tokenCount);
+      if (patches.some((patch) => patch < 0 || patch >= patchCount))
+        faults.push(`${name}: a patch is outside the grid`);
+      if (new Set(patches).size < patches.length) faults.push(`${name}: a patch comes twice`);
+    }
+  }
+  return [...new Set(faults)];
+}
+
 /** Random images with what is drawn for them, in parts of at most so many. */
 function batchInParts(method: Method, state: Tensors, step: number, microBatchSize: number): Part[] {
-  const numbers = randomNumbers(`images ${step}`);
   const sides = viewSides(method, TINY.imageSize);
-  const views = method.views.map(({ name, count }) => {
-    return [name, numbers(TINY.batchSize * count * (sides[name] as number) ** 2 * 3)];
-  });
-  const rates = Object.entries(method.rates).map(([name, rate]) => [name, tf.scalar(rate(step, LENGTH))]);
-  const batch = { views: Object.fromEntries(views), groups: drawBatch(method, 0, step, TINY.batchSize).groups };
-  const context = { state, rates: Object.fromEntries(rates) };
+  const views = noiseViews(method, sides, TINY.batchSize, new RandomStream(0, `check images ${step}`));
+  const context = { state, rates: mapValues(method.rates, (rate) => tf.scalar(rate(step, LENGTH))) };
+  const batch = { views, groups: drawBatch(method, 0, step, TINY.batchSize).groups };
   return splitBatch(method.views, sides, batch, context, microBatchSize, 1);
 }
 
@@ -140,8 +177,8 @@ async function gradientFaults(
     if (!sums.every(Number.isFinite)) return [`that of ${name} is NaN or infinite`];
     if (sums.every((sum) => sum === 0)) return [`none reaches ${name}`];
   }
-  const random = randomNumbers('direction');
-  const noise = mapNetworks(gradients, (tensor) => tf.tensor(random(tensor.size), tensor.shape));
+  const random = normalTensors(new RandomStream(0, 'check direction'));
+  const noise = mapNetworks(gradients, (tensor) => random(...tensor.shape));
   const [length, noiseLength] = [await lengthOf(gradients), await lengthOf(noise)];
   const direction = combine(gradients, noise, (x, y) => x.div(length).add(y.div(noiseLength)));
   const products = combine(gradients, direction, (x, y) => x.mul(y).sum());
@@ -155,13 +192,9 @@ async function gradientFaults(
 
 /** A tensor for each of the first networks', made from it and the other's of the same name. */
 function combine(networks: Networks, others: Networks, make: (x: Tensor, y: Tensor) => Tensor): Networks {
-  const made: Record<string, Record<string, Tensor>> = {};
-  for (const [network, name, tensor] of tensorsOf(networks)) {
-    const own = made[network] ?? {};
-    own[name] = make(tensor, others[network]?.[name] as Tensor);
-    made[network] = own;
-  }
-  return made;
+  return mapValues(networks, (own, network) =>
+    mapValues(own, (tensor, name) => make(tensor, others[network]?.[name] as Tensor)),
+  );
 }
 
 /** √ Σ x² */

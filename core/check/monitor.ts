@@ -47,7 +47,7 @@ async function reportsOf(monitor: Monitor, seen: readonly MonitorInput[], restar
   return JSON.stringify(reports);
 }
 
-/** The features of a observe: all images are alike in the middle of the run. */
+/** The features of a look: all images are alike in the middle of the run. */
 function look(at: number): MonitorInput {
   const spread = Math.abs(at - TIMES / 2);
   const stream = new RandomStream(0, 'conformance monitor', at);

@@ -1,6 +1,5 @@
 import { reasonOf } from '../base/errors.js';
-import { RandomStream } from '../base/random.js';
-import { type Scalar, type Tensor, tf } from '../engine/tf.js';
+import { type Scalar, tf } from '../engine/tf.js';
 
 /** Fraction by which two ways to compute one number may differ in float32; finite differences are coarser. */
 const TOLERANCE = 1e-4;
@@ -32,18 +31,6 @@ export async function runChecks(checks: Checks): Promise<string[]> {
   return faults;
 }
 
-/** Normal random numbers, the same for each name. */
-export function randomNumbers(name: string): (length: number) => Float32Array {
-  const stream = new RandomStream(0, `check ${name}`);
-  return (length) => Float32Array.from({ length }, () => stream.normal());
-}
-
-/** The same as tensors. */
-export function randomTensors(name: string): (...shape: number[]) => Tensor {
-  const numbers = randomNumbers(name);
-  return (...shape) => tf.tensor(numbers(shape.reduce((product, side) => product * side, 1)), shape);
-}
-
 export function isNear(a: number, b: number, tolerance = TOLERANCE): boolean {
   return Math.abs(a - b) <= tolerance * Math.max(1e-2, Math.abs(a), Math.abs(b));
 }
@@ -72,4 +59,11 @@ export async function slopeFault(
 
 export async function numberOf(scalar: Scalar): Promise<number> {
   return (await scalar.data())[0] as number;
+}
+
+/** What is wrong with a number that is computed twice. */
+export async function valueFaults(compute: () => Promise<number>): Promise<string[]> {
+  const [first, again] = [await compute(), await compute()];
+  if (!Number.isFinite(first)) throw new Error(`is ${first}`);
+  return first === again ? [] : [`the same numbers give ${first}, then ${again}`];
 }

@@ -1,10 +1,9 @@
 import { RandomStream } from '../base/random.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
-import { drawnTensors } from '../methods/batch.js';
-import { predictionTerm, regularizerTerm } from '../methods/losses.js';
-import type { Part } from '../methods/method.js';
+import { drawnTensors, normalTensors } from '../methods/batch.js';
+import { drawNumbers, predictionLoss, regularizationOf } from '../methods/losses.js';
 import type { Extension } from '../plugins/plugin.js';
-import { type Checks, isNear, numberOf, randomTensors, runChecks, slopeFault } from './numbers.js';
+import { type Checks, isNear, numberOf, runChecks, slopeFault, valueFaults } from './numbers.js';
 
 /** Blocks, patches and features of what a loss is tried on; rows of what a regularizer is tried on. */
 const [BLOCKS, PATCHES, WIDTH, ROWS] = [6, 5, 16, 12];
@@ -20,18 +19,16 @@ export function findObjectiveFaults(objective: Extension<'loss' | 'regularizer'>
 }
 
 function lossChecks(loss: Extension<'loss'>): Checks {
-  const term = predictionTerm<Tensor, Tensor>(loss, (outputs, targets) => [outputs, targets]);
-  const distance = (x: Tensor, y: Tensor) => term.compute(x, y, {} as Part);
-  const random = randomTensors('loss');
+  const random = normalTensors(new RandomStream(0, 'check loss'));
   const [predicted, target] = [random(BLOCKS, PATCHES, WIDTH), random(BLOCKS, PATCHES, WIDTH)];
-  const compute = (x: Tensor) => distance(x, target);
+  const compute = (x: Tensor) => predictionLoss(loss, x, target);
   return {
-    value: () => valueFaults(compute, predicted),
+    value: () => valueFaults(() => numberOf(compute(predicted))),
     gradient: () => gradientFaults(compute, predicted, random(BLOCKS, PATCHES, WIDTH)),
     'where the prediction is right': () => finiteFaults(compute, target),
     'blocks taken apart': async () => {
       const [few, rest] = [tf.split(predicted, [2, 4], 0), tf.split(target, [2, 4], 0)];
-      const values = await Promise.all(few.map((part, at) => numberOf(distance(part, rest[at] as Tensor))));
+      const values = await Promise.all(few.map((part, at) => numberOf(predictionLoss(loss, part, rest[at] as Tensor))));
       const whole = await numberOf(compute(predicted));
       const mean = (2 * (values[0] as number) + 4 * (values[1] as number)) / BLOCKS;
       return isNear(whole, mean) ? [] : [`is no mean over blocks: ${whole}, of parts ${mean}`];
@@ -40,19 +37,16 @@ function lossChecks(loss: Extension<'loss'>): Checks {
 }
 
 function regularizerChecks(regularizer: Extension<'regularizer'>): Checks {
-  const term = regularizerTerm<Tensor, Tensor>(regularizer, 1, (outputs) => outputs, WIDTH);
-  const random = randomTensors('regularizer');
+  const random = normalTensors(new RandomStream(0, 'check regularizer'));
   const pooled = random(ROWS, WIDTH);
-  const draw = () => term.draw?.(new RandomStream(0, 'regularizer', 1)) ?? {};
-  const compute = (x: Tensor) => {
-    return term.compute(x, drawnTensors(draw()), {});
-  };
+  const draw = () => drawNumbers(regularizer, new RandomStream(0, 'regularizer', 1), WIDTH);
+  const compute = (x: Tensor) => regularizationOf(regularizer, x, drawnTensors(draw()));
   return {
     draw: () => {
       const [first, again] = [JSON.stringify(draw()), JSON.stringify(draw())];
       return first === again ? [] : ['the same random numbers give other ones the second time'];
     },
-    value: () => valueFaults(compute, pooled),
+    value: () => valueFaults(() => numberOf(compute(pooled))),
     gradient: () => gradientFaults(compute, pooled, random(ROWS, WIDTH)),
     'rows that are all alike': () => finiteFaults(compute, tf.ones([ROWS, WIDTH])),
     'order of rows': async () => {
@@ -60,12 +54,6 @@ function regularizerChecks(regularizer: Extension<'regularizer'>): Checks {
       return isNear(here, reversed) ? [] : [`matters: ${here}, the other way round ${reversed}`];
     },
   };
-}
-
-async function valueFaults(compute: (x: Tensor) => Scalar, x: Tensor): Promise<string[]> {
-  const [first, again] = [await numberOf(compute(x)), await numberOf(compute(x))];
-  if (!Number.isFinite(first)) throw new Error(`is ${first}`);
-  return first === again ? [] : [`the same numbers give ${first}, then ${again}`];
 }
 
 async function finiteFaults(compute: (x: Tensor) => Scalar, x: Tensor): Promise<string[]> {

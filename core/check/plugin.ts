@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { unknownName } from '../base/errors.js';
 import { labelOf } from '../contract/extension.js';
+import { splitName } from '../data/open.js';
 import { ENGINE_NAMES, type Engine } from '../engine/contract.js';
 import { tryEngine } from '../engine/start.js';
 import { type Extension, extensionsOf, type Plugin } from '../plugins/plugin.js';
@@ -33,11 +34,9 @@ export async function* checkPlugin(
 ): AsyncGenerator<CheckResult> {
   for (const word of data) yield { subject: word, engine: null, faults: await dataFaults(plugin, word) };
   const extensions = extensionsOf(plugin);
-  for (const extension of extensions) {
-    if (extension.kind === 'monitor')
-      yield { subject: labelOf(extension), engine: null, faults: await findMonitorFaults(extension.item) };
-  }
-  const computed = extensions.filter(({ kind }) => kind !== 'monitor' && kind !== 'data set');
+  for (const monitor of extensions.filter((extension) => extension.kind === 'monitor'))
+    yield { subject: labelOf(monitor), engine: null, faults: await findMonitorFaults(monitor.item) };
+  const computed = extensions.filter((extension) => extension.kind !== 'monitor' && extension.kind !== 'data set');
   for (const name of computed.length > 0 ? ENGINE_NAMES : []) {
     const status = await tryEngine(name);
     if (!status.present) continue;
@@ -51,22 +50,18 @@ export async function* checkPlugin(
 /** What is wrong with something that an engine computes, on the one that is active. */
 export async function findFaultsOn(
   engine: Engine,
-  extension: Extension,
+  extension: Extension<'method' | 'loss' | 'regularizer'>,
   plugins: readonly Plugin[],
 ): Promise<readonly string[]> {
   if (extension.kind === 'method') return findMethodFaults(engine, extension.item, plugins);
-  if (extension.kind === 'loss' || extension.kind === 'regularizer') return findObjectiveFaults(extension);
-  throw new Error(`no engine computes a ${extension.kind}`);
+  return findObjectiveFaults(extension);
 }
 
 async function dataFaults({ name: plugin, dataSets = [] }: Plugin, word: string): Promise<string[]> {
-  const [name = '', ...rest] = word.split(':');
+  const [name, argument] = splitName(word);
   const dataSet = dataSets.find((candidate) => candidate.name === name);
-  if (!dataSet) {
-    const names = dataSets.map((candidate) => candidate.name);
-    throw unknownName('data set', name, names, `the plugin ${plugin}`);
-  }
-  const argument = rest.length > 0 ? rest.join(':') : null;
+  const names = dataSets.map((candidate) => candidate.name);
+  if (!dataSet) throw unknownName('data set', name, names, `the plugin ${plugin}`);
   const isFolder = argument !== null && (await stat(argument).catch(() => null))?.isDirectory();
   return findDataSetFaults(dataSet, { argument, ...(isFolder && { folder: argument }) });
 }

@@ -1,3 +1,4 @@
+import type { RandomStream } from '../base/random.js';
 import type { Scalar, Tensor, tf } from '../engine/tf.js';
 
 export type { Scalar, Tensor };
@@ -36,14 +37,7 @@ export interface Regularizer<Names extends string = string> {
 }
 
 /** A stream of random numbers that depends on the run's seed and the step alone. */
-export interface RandomNumbers {
-  /** In [from, to); from 0 to 1 where nothing is said. */
-  uniform(from?: number, to?: number): number;
-  /** A whole number from `from` to `to`, both included. */
-  integer(from: number, to: number): number;
-  /** Standard normal. */
-  normal(): number;
-}
+export type RandomNumbers = Pick<RandomStream, 'uniform' | 'integer' | 'normal'>;
 
 export interface DrawnNumbers {
   shape: readonly number[];

@@ -4,7 +4,7 @@ import { UserError, unknownName } from '../base/errors.js';
 import { systemPath } from '../base/file-names.js';
 import { PROGRAM } from '../base/program.js';
 import type { DataSet, ImageCollection, LabelledData } from '../contract/data-sets.js';
-import { PluginError } from '../contract/plugin-error.js';
+import { PluginError } from '../contract/extension.js';
 import { openFolders } from './folder.js';
 import type { ListingOptions } from './listing/kept.js';
 import { areShards } from './shards/find.js';

@@ -13,9 +13,8 @@ import { fineTuning, labelledGroup, logitsOf } from '../methods/fine-tune/method
 import type { Method, Networks } from '../methods/method.js';
 import type { Backbone } from '../nn/backbone.js';
 import { adamw } from '../optim/adamw.js';
-import { memoryBudget } from '../train/free-memory.js';
 import { usableConcurrency } from '../train/gradients.js';
-import { estimateStepMemory, fittingImages } from '../train/memory.js';
+import { estimateStepMemory, fittingImages, memoryBudget } from '../train/memory.js';
 import { initialState, type TrainState } from '../train/state.js';
 import { NotFinite, prepareStep } from '../train/step.js';
 import { percentWithin, ranksOf } from './accuracy.js';

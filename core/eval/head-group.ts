@@ -1,8 +1,7 @@
 import { RandomStream } from '../base/random.js';
 import type { FeatureKind, HeadNorm, ProbeProtocol } from '../contract/data-sets.js';
 import { type Tensor, type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
-import { larsStep } from '../optim/lars.js';
-import { type Moving, sgdStep } from '../optim/sgd.js';
+import { larsStep, type Moving, sgdStep } from '../optim/momentum.js';
 import { type HeadChoice, headName } from './protocols.js';
 
 /*

@@ -29,3 +29,23 @@ export function viewSides({ views }: Pick<Method, 'views'>, imageSize: number): 
 export function drawnTensors(numbers: Readonly<Record<string, DrawnNumbers>>): Record<string, Tensor> {
   return mapValues(numbers, ({ shape, values }) => tf.tensor(values, [...shape]));
 }
+
+/** Normal noise in the place of images, as the batch of a step has them. */
+export function noiseViews(
+  { views }: Pick<Method, 'views'>,
+  sides: Readonly<Record<string, number>>,
+  imageCount: number,
+  stream: RandomStream,
+): Record<string, Float32Array> {
+  const sized = views.map(({ name, count }) => [name, imageCount * count * (sides[name] as number) ** 2 * 3] as const);
+  return mapValues(Object.fromEntries(sized), (length) => Float32Array.from({ length }, () => stream.normal()));
+}
+
+/** Tensors of normal random numbers, one after the other from a stream. */
+export function normalTensors(stream: RandomStream): (...shape: number[]) => Tensor {
+  return (...shape) => {
+    const length = shape.reduce((product, side) => product * side, 1);
+    const values = Float32Array.from({ length }, () => stream.normal());
+    return tf.tensor(values, shape);
+  };
+}

@@ -1,35 +1,31 @@
 import { UserError } from '../base/errors.js';
 import { RandomStream } from '../base/random.js';
-import { NONE, named, number } from '../config/option.js';
+import { grouped, NONE, named, number } from '../config/option.js';
 import { failureOf, reasonInPlugin } from '../contract/extension.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
-import { drawnTensors } from './batch.js';
-import type { ExtensionRequest, MethodContext, MethodExtension, OwnOptions, Term } from './method.js';
+import { drawnTensors, normalTensors } from './batch.js';
+import type { ExtensionRequest, MethodContext, MethodExtension, OwnOptions, Tensors, Term } from './method.js';
 
 /** The names of their terms, in logs. */
 export const TERM_NAMES = { loss: 'prediction', regularizer: 'regularizer' } as const;
 
 type LossExtension = Extract<MethodExtension, { kind: 'loss' }>;
 type RegularizerExtension = Extract<MethodExtension, { kind: 'regularizer' }>;
-type ImageTerm<Outputs, Targets> = Extract<Term<Outputs, Targets>, { over: 'images' }>;
-type BatchTerm<Outputs, Targets> = Extract<Term<Outputs, Targets>, { over: 'batch' }>;
 
 /** Options of a distance between representations, and of a term against their collapse, which plugins bring. */
-export const LOSS_OPTIONS = {
+export const LOSS_OPTIONS = grouped('Objective', {
   loss: named({
-    group: 'Objective',
     default: 'l2',
     what: 'a loss',
     help: "distance of predicted and target representations: l2, the paper's squared distance; smooth-l1, the reference code's; or one of a plugin",
   }),
   regularizer: named({
-    group: 'Objective',
     default: NONE,
     what: 'a regularizer',
     help: "term against collapse, on the encoder's pooled output: vicreg, by variance and covariance; sigreg, by distance from a normal distribution; one of a plugin; or none",
   }),
-  regularizerWeight: number({ group: 'Objective', default: 0.3, min: 0, help: 'weight of that term' }),
-};
+  regularizerWeight: number({ default: 0.3, min: 0, help: 'weight of that term' }),
+});
 export type LossOptions = OwnOptions<typeof LOSS_OPTIONS>;
 
 /** What these options name of what plugins bring. */
@@ -62,51 +58,42 @@ export function lossTerms<O, T>(
   width: number,
 ): { terms: Term<O, T>[]; check: () => Promise<void> } {
   if (loss?.kind !== 'loss') throw new Error('no loss was found');
-  const terms: Term<O, T>[] = [predictionTerm(loss, pick)];
+  const terms: Term<O, T>[] = [
+    {
+      name: TERM_NAMES.loss,
+      weight: 1,
+      over: 'images',
+      compute: (outputs, targets) => predictionLoss(loss, ...pick(outputs, targets)),
+    },
+  ];
   if (regularizer?.kind === 'regularizer' && regularizerWeight > 0) {
-    terms.push(regularizerTerm(regularizer, regularizerWeight, rows, width));
+    terms.push({
+      name: TERM_NAMES.regularizer,
+      weight: regularizerWeight,
+      over: 'batch',
+      rows,
+      draw: (stream) => drawNumbers(regularizer, stream, width),
+      compute: (pooled, drawn) => regularizationOf(regularizer, pooled, drawn),
+    });
   }
   return { terms, check: () => tryExtensions([loss, regularizer], width) };
 }
 
-/** The distance between predictions and targets, both [M, J, D]. */
-export function predictionTerm<O, T>(
-  loss: LossExtension,
-  pick: (outputs: O, targets: T) => readonly [predicted: Tensor, target: Tensor],
-): ImageTerm<O, T> {
-  return {
-    name: TERM_NAMES.loss,
-    weight: 1,
-    over: 'images',
-    compute: (outputs, targets) => predictionLoss(loss, ...pick(outputs, targets)),
-  };
-}
-
-/** A term against collapse, on rows [n, D]. */
-export function regularizerTerm<O, T>(
-  regularizer: RegularizerExtension,
-  weight: number,
-  rows: (outputs: O) => Tensor,
-  width: number,
-): BatchTerm<O, T> {
-  return {
-    name: TERM_NAMES.regularizer,
-    weight,
-    over: 'batch',
-    rows,
-    draw: (stream) => drawNumbers(regularizer, stream, width),
-    compute: (pooled, drawn) => askForScalar(regularizer, () => regularizer.item.compute(tf, pooled, drawn)),
-  };
-}
-
-function predictionLoss(loss: LossExtension, predicted: Tensor, target: Tensor): Scalar {
+/** The distance of predictions and targets, both [M, J, D]. */
+export function predictionLoss(loss: LossExtension, predicted: Tensor, target: Tensor): Scalar {
   if (predicted.shape.join() !== target.shape.join()) {
     throw new Error(`the loss expected predictions of [${target.shape}], received [${predicted.shape}]`);
   }
   return askForScalar(loss, () => loss.item.compute(tf, predicted, target));
 }
 
-function drawNumbers(regularizer: RegularizerExtension, stream: RandomStream, width: number) {
+/** What stands against collapse, of rows [n, D] and what was drawn. */
+export function regularizationOf(regularizer: RegularizerExtension, pooled: Tensor, drawn: Tensors): Scalar {
+  return askForScalar(regularizer, () => regularizer.item.compute(tf, pooled, drawn));
+}
+
+/** What a regularizer draws, by name, for rows of a width D. */
+export function drawNumbers(regularizer: RegularizerExtension, stream: RandomStream, width: number) {
   const numbers = ask(regularizer, () => regularizer.item.draw?.(stream, width) ?? {});
   for (const [name, { shape, values }] of Object.entries(numbers)) {
     const size = shape.reduce((product, side) => product * side, 1);
@@ -125,24 +112,16 @@ const [BLOCKS, PATCHES, ROWS] = [2, 3, 5];
  * @throws UserError that names the plugin
  */
 export async function tryExtensions(extensions: readonly (MethodExtension | null)[], width: number): Promise<void> {
-  const stream = new RandomStream(0, 'trial');
-  const random = (...shape: number[]) => {
-    const size = shape.reduce((product, side) => product * side, 1);
-    return tf.tensor(
-      Float32Array.from({ length: size }, () => stream.normal()),
-      shape,
-    );
-  };
+  const random = normalTensors(new RandomStream(0, 'trial'));
   for (const extension of extensions) {
     if (extension?.kind === 'loss') {
       const [predicted, target] = [random(BLOCKS, PATCHES, width), random(BLOCKS, PATCHES, width)];
       await tryOne(extension, predicted, (x) => predictionLoss(extension, x, target));
       tf.dispose([predicted, target]);
     } else if (extension) {
-      const numbers = drawNumbers(extension, new RandomStream(0, 'regularizer', 1), width);
-      const drawn = drawnTensors(numbers);
+      const drawn = drawnTensors(drawNumbers(extension, new RandomStream(0, 'regularizer', 1), width));
       const pooled = random(ROWS, width);
-      await tryOne(extension, pooled, (x) => askForScalar(extension, () => extension.item.compute(tf, x, drawn)));
+      await tryOne(extension, pooled, (x) => regularizationOf(extension, x, drawn));
       tf.dispose([pooled, drawn]);
     }
   }
@@ -156,7 +135,7 @@ async function tryOne(extension: MethodExtension, x: Tensor, compute: (x: Tensor
     if (!Number.isFinite(number)) throw failureOf(extension, `gave ${number} on normal random numbers`);
     if (!gradient.every(Number.isFinite)) throw failureOf(extension, 'has a gradient of NaN on random numbers');
   } catch (error) {
-    throw error instanceof UserError ? error : failureOf(extension, `failed: ${reasonInPlugin(error)}`, error);
+    throw failedIn(extension, error);
   }
 }
 
@@ -165,8 +144,12 @@ function ask<T>(extension: MethodExtension, compute: () => T): T {
   try {
     return compute();
   } catch (error) {
-    throw error instanceof UserError ? error : failureOf(extension, `failed: ${reasonInPlugin(error)}`, error);
+    throw failedIn(extension, error);
   }
+}
+
+function failedIn(extension: MethodExtension, error: unknown): UserError {
+  return error instanceof UserError ? error : failureOf(extension, `failed: ${reasonInPlugin(error)}`, error);
 }
 
 function askForScalar(extension: MethodExtension, compute: () => Scalar): Scalar {

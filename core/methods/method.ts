@@ -1,6 +1,6 @@
 import type { RandomStream } from '../base/random.js';
-import type { Option } from '../config/option.js';
-import type { Options, Preset } from '../config/schema.js';
+import type { Option, ValuesOf as OwnOptions } from '../config/option.js';
+import type { MethodOptions, Options } from '../config/schema.js';
 import type { ExtensionOf } from '../contract/extension.js';
 import type { DrawnNumbers, PredictionLoss, Regularizer } from '../contract/objectives.js';
 import type { ViewSpec } from '../data/crop.js';
@@ -13,7 +13,7 @@ import type { MaskTensors, TokenIndices } from '../nn/tokens.js';
 import type { ParameterPolicy } from '../optim/policy.js';
 import type { RunLength } from '../optim/schedules.js';
 
-export type { ViewSpec };
+export type { OwnOptions, ViewSpec };
 
 /** Tensors by name. */
 export type Tensors = Readonly<Record<string, Tensor>>;
@@ -157,29 +157,18 @@ export interface MaskInfo {
   readonly role: 'visible' | 'predicted';
 }
 
-/** Own options as `options` of a definition describes them. */
-export type OwnOptions<Table> = { readonly [Name in keyof Table]: Table[Name] extends Option<infer T> ? T : never };
-
 /** A method as users choose it: `--method NAME`. */
-export interface MethodDefinition<Own = Readonly<Record<string, unknown>>> {
-  /** In lower case. */
-  readonly name: string;
-  /** As tables write it. */
-  readonly title: string;
-  /** One line for people, with its source. */
-  readonly summary: string;
+export interface MethodDefinition<Own = Readonly<Record<string, unknown>>>
+  extends Omit<MethodOptions, 'options' | 'defaults'> {
   /** Options of its own: flags, help, files, validation and the record of a run come from here. */
   readonly options: { readonly [Name in keyof Own]: Option<Own[Name]> };
   /** Defaults that differ from those of the common options. */
   readonly defaults: Partial<Options>;
-  readonly presets: Readonly<Record<string, Preset>>;
   /** What its encoder has beside what the common options say: a class token, for one. */
   architecture?(options: Options & Own): Partial<VitSize>;
   /** What plugins bring that the options name; null for none. */
   extensions?(options: Options & Own): Readonly<Record<string, ExtensionRequest | null>>;
-  /**
-   * @throws UserError where options do not fit one another
-   */
+  /** @throws UserError where options do not fit one another */
   create(options: Options & Own, context: MethodContext): Method;
   /** What automatic options come to. */
   automatic?(options: Options & Own): Readonly<Record<string, number>>;

@@ -1,6 +1,6 @@
-import data2vec from './data2vec/index.js';
-import ijepa from './ijepa/index.js';
-import mae from './mae/index.js';
+import data2vec from './data2vec/method.js';
+import ijepa from './ijepa/method.js';
+import mae from './mae/method.js';
 import type { MethodDefinition } from './method.js';
 
 /** The methods that come with the program; the first is the usual one. */

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { NONE, OPTION_KINDS } from '../config/option.js';
 import { OPTIONS } from '../config/schema.js';
-import type { Plugin } from './plugin.js';
 
 const callable = z.custom<(...args: never[]) => unknown>((value) => typeof value === 'function', 'not a function');
 const text = z.string().min(1);
 const name = z.string().regex(/^[a-z][a-z0-9-]*$/, 'not a name in lower case: letters, digits, hyphens');
+const named = z.object({ name, summary: text });
 
 const checksum = z.union([
   z.object({ algorithm: z.literal('md5'), hex: z.string().regex(/^[0-9a-f]{32}$/) }),
@@ -42,9 +42,7 @@ const protocol = z.object({
   interpolation: z.enum(['bilinear', 'bicubic']).optional(),
 });
 
-const dataSet = z.object({
-  name,
-  summary: text,
+const dataSet = named.extend({
   argument: text.optional(),
   open: callable,
   openLabelled: callable.optional(),
@@ -54,10 +52,9 @@ const dataSet = z.object({
   protocol: protocol.optional(),
 });
 
-const loss = z.object({ name, summary: text, compute: callable });
-const regularizer = z.object({
+const loss = named.extend({ compute: callable });
+const regularizer = named.extend({
   name: name.refine((word) => word !== NONE, `'${NONE}' stands for no regularizer`),
-  summary: text,
   draw: callable.optional(),
   compute: callable,
 });
@@ -83,16 +80,12 @@ const method = z.object({
   passes: callable,
   describeMasks: callable.optional(),
 });
-const monitor = z.object({
-  name,
-  summary: text,
+const monitor = named.extend({
   values: z.array(z.string().regex(/^[A-Za-z]\w*$/, 'not a name: letters, digits, _')),
   start: callable,
 });
 
-const plugin = z.object({
-  name,
-  summary: text,
+const plugin = named.extend({
   dataSets: z.array(dataSet).optional(),
   losses: z.array(loss).optional(),
   regularizers: z.array(regularizer).optional(),
@@ -102,23 +95,15 @@ const plugin = z.object({
 });
 
 /** Where a value departs from the contract of plugins, for people; null where it does not. */
-export function contractProblem(value: unknown): string | null {
-  return problemOf(plugin, value, 'the default export');
-}
-
-/** The same for a single data set. */
-export function dataSetProblem(value: unknown): string | null {
-  return problemOf(dataSet, value, 'the data set');
-}
-
-export function isPlugin(value: unknown): value is Plugin {
-  return contractProblem(value) === null;
-}
-
-function problemOf(form: z.ZodType, value: unknown, whole: string): string | null {
+export function contractProblem(value: unknown, form: z.ZodType = plugin, whole = 'the default export'): string | null {
   const result = form.safeParse(value);
   if (result.success) return null;
   const issue = result.error.issues[0];
   const { message = 'not as it should be' } = (issue?.code === 'invalid_key' ? issue.issues[0] : issue) ?? {};
   return `${issue?.path.join('.') || whole}: ${message}`;
+}
+
+/** The same for a single data set. */
+export function dataSetProblem(value: unknown): string | null {
+  return contractProblem(value, dataSet, 'the data set');
 }

@@ -2,20 +2,15 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { z } from 'zod';
 import { reasonOf, UserError } from '../base/errors.js';
 import { textOf } from '../base/text.js';
 import { isModulePath } from '../config/file.js';
 import { labelOf } from '../contract/extension.js';
-import { contractProblem, isPlugin } from './contract.js';
+import { contractProblem } from './contract.js';
 import { extensionsOf, type Plugin } from './plugin.js';
 
-/** The plugins that can be used, and what is wrong with the others. */
-export interface LoadedPlugins {
-  /** The built-in ones first. */
-  plugins: readonly Plugin[];
-  problems: readonly UserError[];
-}
+/** The plugins that can be used, the built-in ones first, and what is wrong with the others. */
+export type LoadedPlugins = Awaited<ReturnType<typeof loadPlugins>>;
 
 /**
  * Loads the plugins that a user named, beside the built-in ones.
@@ -27,7 +22,7 @@ export async function loadPlugins(
   names: readonly string[],
   builtIn: readonly Plugin[],
   folder: string = process.cwd(),
-): Promise<LoadedPlugins> {
+): Promise<{ plugins: readonly Plugin[]; problems: readonly UserError[] }> {
   const loaded = builtIn.map((plugin) => ({ plugin, from: 'the program itself' }));
   const problems: UserError[] = [];
   for (const name of new Set(names)) {
@@ -47,9 +42,9 @@ export async function loadPlugins(
  * @throws UserError that names the plugin
  */
 export async function loadPlugin(name: string, folder: string = process.cwd()): Promise<Plugin> {
-  let loaded: unknown;
+  let value: unknown;
   try {
-    loaded = await import(pathToFileURL(moduleFile(name, folder)).href);
+    ({ default: value } = await import(pathToFileURL(moduleFile(name, folder)).href));
   } catch (error) {
     throw new UserError(
       `the plugin ${name} cannot be loaded: ${reasonOf(error)}`,
@@ -60,15 +55,13 @@ export async function loadPlugin(name: string, folder: string = process.cwd()): 
       { cause: error },
     );
   }
-  const value = defaultExport.safeParse(loaded).data?.default;
-  if (isPlugin(value)) return value;
-  throw new UserError(`the plugin ${name} does not keep to the contract: ${contractProblem(value)}`, {
+  const problem = contractProblem(value);
+  if (problem === null) return value as Plugin;
+  throw new UserError(`the plugin ${name} does not keep to the contract: ${problem}`, {
     expected: 'a default export as core/plugin.ts describes it',
     remedy: 'correct it (plugins/_template shows a whole one), or take it out of plugins',
   });
 }
-
-const defaultExport = z.object({ default: z.unknown() });
 
 function refuseSameNames(loaded: readonly { plugin: Plugin; from: string }[]): void {
   const brought = new Map<string, string>();
@@ -108,8 +101,7 @@ function moduleFile(name: string, folder: string): string {
 function importedEntry(packageFolder: string): string | undefined {
   try {
     const text = textOf(readFileSync(join(packageFolder, 'package.json')), packageFolder);
-    const { exports } = z.object({ exports: z.unknown() }).parse(JSON.parse(text));
-    const entry = entryOf(exports);
+    const entry = entryOf(JSON.parse(text).exports);
     return entry && join(packageFolder, entry);
   } catch {
     return undefined; // no package, or none that can be read

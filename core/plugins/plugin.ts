@@ -1,10 +1,13 @@
 import type { Command } from 'commander';
-import { unknownName } from '../base/errors.js';
+import { UserError, unknownName } from '../base/errors.js';
+import { mapValues } from '../base/map-values.js';
+import { NONE } from '../config/option.js';
+import type { Options } from '../config/schema.js';
 import type { DataSet } from '../contract/data-sets.js';
-import type { ExtensionOf } from '../contract/extension.js';
+import { type ExtensionOf, labelOf } from '../contract/extension.js';
 import type { Monitor } from '../contract/monitors.js';
 import type { PredictionLoss, Regularizer } from '../contract/objectives.js';
-import type { MethodDefinition } from '../methods/method.js';
+import type { MethodDefinition, MethodExtension } from '../methods/method.js';
 
 /**
  * What a plugin may bring to the program; `core/contract` and `core/methods/method.ts` say it piece by piece. A plugin is a
@@ -44,12 +47,12 @@ export type Extension<K extends Kind = Kind> = { [Each in K]: ExtensionOf<Each, 
 
 /** Everything that a plugin brings under a name. */
 export function extensionsOf(plugin: Plugin): Extension[] {
-  return (Object.keys(LISTS) as Kind[]).flatMap((kind) => listed(kind, plugin) as Extension[]);
+  return (Object.keys(LISTS) as Kind[]).flatMap((kind) => listed(kind, plugin));
 }
 
-function listed<K extends Kind>(kind: K, plugin: Plugin): ExtensionOf<K, Item<K>>[] {
+function listed<K extends Kind>(kind: K, plugin: Plugin): Extension<K>[] {
   const items = (plugin[LISTS[kind]] ?? []) as readonly Item<K>[];
-  return items.map((item) => ({ kind, item, plugin: plugin.name }));
+  return items.map((item) => ({ kind, item, plugin: plugin.name }) as Extension<K>);
 }
 
 /**
@@ -62,9 +65,70 @@ export function findExtension<K extends Kind>(
   name: string,
   plugins: readonly Plugin[],
   { where = '', others = [] }: { where?: string; others?: readonly string[] } = {},
-): ExtensionOf<K, Item<K>> {
+): Extension<K> {
   const there = plugins.flatMap((plugin) => listed(kind, plugin));
   const found = there.find(({ item }) => item.name === name);
   if (found) return found;
   throw unknownName(kind, name, [...others, ...there.map(({ item }) => item.name)], where);
+}
+
+/** What the options of a run name of what plugins bring. */
+export interface SelectedPlugins {
+  /** Of the method, by the names that it asks for. */
+  extensions: Readonly<Record<string, MethodExtension | null>>;
+  monitors: readonly Extension<'monitor'>[];
+}
+
+/**
+ * @param whereOf where an option's value was given, for messages
+ * @throws UserError with the nearest name where there is none of that name
+ */
+export function selectPlugins(
+  method: Pick<MethodDefinition, 'extensions'>,
+  options: Options,
+  plugins: readonly Plugin[],
+  whereOf: (option: string) => string = () => '',
+): SelectedPlugins {
+  return {
+    extensions: mapValues(method.extensions?.(options) ?? {}, (request) => {
+      if (!request) return null;
+      const { kind, name, option, none } = request;
+      return findExtension(kind, name, plugins, { where: whereOf(option), others: none ? [NONE] : [] });
+    }),
+    monitors: [...new Set(options.monitors)].map((name) =>
+      findExtension('monitor', name, plugins, { where: whereOf('monitors') }),
+    ),
+  };
+}
+
+/** Which plugin brought what was selected, for a run's record: { 'loss l2': 'objectives' }. */
+export function recordOf({ extensions, monitors }: SelectedPlugins): Record<string, string> {
+  const selected = [...Object.values(extensions).filter((extension) => extension !== null), ...monitors];
+  return Object.fromEntries(selected.map((extension) => [labelOf(extension), extension.plugin]));
+}
+
+/**
+ * Sees to it that what a run was made of is still there, from the same plugins.
+ * @param recorded what `recordOf` gave
+ * @throws UserError that names what is missing and the plugin that brought it
+ */
+export function requireRecorded(
+  recorded: Readonly<Record<string, string>>,
+  method: Pick<MethodDefinition, 'extensions'>,
+  options: Options,
+  plugins: readonly Plugin[],
+): void {
+  const there = new Map(plugins.flatMap(extensionsOf).map((extension) => [labelOf(extension), extension.plugin]));
+  const requests = Object.values(method.extensions?.(options) ?? {}).filter((request) => request !== null);
+  const monitors = options.monitors.map((name) => ({ kind: 'monitor', name }));
+  const needed = [...requests, ...monitors].map(({ kind, name }) => `${kind} ${name}`);
+  const missing = needed.find((label) => recorded[label] !== undefined && recorded[label] !== there.get(label));
+  if (missing === undefined) return;
+  throw new UserError(
+    `the run was started with the ${missing} of the plugin ${recorded[missing]}, which is not there`,
+    {
+      expected: `the plugins that the run was started with (plugins: ${options.plugins.join(', ') || 'none'})`,
+      remedy: 'put it back, or name where it is now: plugins: [...] in a file that --config names',
+    },
+  );
 }

@@ -1,4 +1,3 @@
-import type { BenchmarkName } from '../contract/published.js';
 import { type EvaluationKind, type EvaluationResult, networkKey, resultKey } from '../eval/results.js';
 import { printable } from './result-table.js';
 

@@ -1,5 +1,5 @@
-import type { FactName, PublishedResults, PublishedTable } from '../contract/published.js';
 import type { EvaluationResult } from '../eval/results.js';
+import type { FactName, PublishedResults, PublishedTable } from '../methods/published.js';
 import {
   archName,
   benchmarkHeading,

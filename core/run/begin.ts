@@ -13,7 +13,7 @@ import { cropsOfStep } from '../data/loader.js';
 import { SkippedImages } from '../data/skipped.js';
 import type { Method, MethodDefinition } from '../methods/method.js';
 import type { Optimiser } from '../optim/optimiser.js';
-import { recordOf, type SelectedPlugins } from '../plugins/selected.js';
+import { recordOf, type SelectedPlugins } from '../plugins/plugin.js';
 import { writeMaskPreview } from '../report/mask-preview.js';
 import { initialState, stateShapes, type TrainState } from '../train/state.js';
 import { checkFolder, createRunFolder, type RunFolder, readRunState, runFolder } from './run-folder.js';

@@ -16,7 +16,7 @@ import type { BatchDraw, MethodDefinition } from '../methods/method.js';
 import type { Backbone } from '../nn/backbone.js';
 import { stepOperations } from '../nn/cost.js';
 import type { Parameters } from '../nn/parameters.js';
-import type { SelectedPlugins } from '../plugins/selected.js';
+import type { SelectedPlugins } from '../plugins/plugin.js';
 import type { TrainState } from '../train/state.js';
 import { prepareStep } from '../train/step.js';
 import type { ResumePoint, Trained } from './begin.js';

@@ -4,7 +4,7 @@ import { latestCheckpoint } from '../checkpoint/folder.js';
 import type { Options } from '../config/schema.js';
 import { describeExtension } from '../contract/extension.js';
 import { TERM_NAMES } from '../methods/losses.js';
-import type { SelectedPlugins } from '../plugins/selected.js';
+import type { SelectedPlugins } from '../plugins/plugin.js';
 import { NotFinite, type TrainStep } from '../train/step.js';
 
 /**

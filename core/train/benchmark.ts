@@ -5,7 +5,7 @@ import type { Options } from '../config/schema.js';
 import { microBatchSizeOf } from '../config/settings.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
-import { drawBatch, meanPatches, viewSides } from '../methods/batch.js';
+import { drawBatch, meanPatches, noiseViews, viewSides } from '../methods/batch.js';
 import type { Method, MethodDefinition } from '../methods/method.js';
 import { stepOperations } from '../nn/cost.js';
 import { tokenIndices } from '../nn/tokens.js';
@@ -27,24 +27,7 @@ const LENGTH = { stepsPerEpoch: 100, epochs: 1, scheduleStretch: 1 };
 const WARM_UP = 2;
 
 /** What a benchmark measured on one engine. */
-export interface BenchmarkResult {
-  engine: string;
-  version: string;
-  device: string;
-  method: string;
-  config: BenchmarkName;
-  threads: number;
-  /** Median. */
-  secondsPerStep: number;
-  minSeconds: number;
-  imagesPerSecond: number;
-  /** With everything that is compiled once. */
-  firstStepSeconds: number;
-  /** Most memory that the process ever held. */
-  peakMemoryMiB: number;
-  /** 10⁹ floating-point operations of matrix products a second. */
-  gflops: number;
-}
+export type BenchmarkResult = Awaited<ReturnType<typeof runBenchmark>>;
 
 /**
  * Times the whole training step of a method on random data.
@@ -59,7 +42,7 @@ export async function runBenchmark(
   options: Options,
   steps: number,
   afterStep: () => void = () => {},
-): Promise<BenchmarkResult> {
+) {
   await method.check?.();
   const { batchSize, imageSize } = options;
   const optimiser = createOptimiser(engine, options);
@@ -67,11 +50,7 @@ export async function runBenchmark(
   const settings = { sides, microBatchSize: microBatchSizeOf(options), seed: 0 };
   const takeStep = prepareStep(engine, method, optimiser, settings);
   const batch = randomBatch(definition, method, config, options, sides);
-  const rates = {
-    learningRate: 1e-3,
-    weightDecay: 0.04,
-    ...mapValues(method.rates, (rate) => rate(1, LENGTH)),
-  };
+  const rates = { learningRate: 1e-3, weightDecay: 0.04, ...mapValues(method.rates, (rate) => rate(1, LENGTH)) };
   let state = initialState(method, optimiser.slotNames, 0);
   const seconds: number[] = [];
   for (let step = 0; step < steps + WARM_UP; step++) {
@@ -81,6 +60,7 @@ export async function runBenchmark(
     afterStep();
   }
   tf.dispose(state);
+  const operations = stepOperations(definition.passes(options, meanPatches(batch.groups)));
   const timed = seconds.slice(WARM_UP).sort((x, y) => x - y);
   const median = timed[Math.floor(timed.length / 2)] as number;
   return {
@@ -90,15 +70,16 @@ export async function runBenchmark(
     method: definition.name,
     config,
     threads: engine.threads,
+    /** Median. */
     secondsPerStep: round(median, 4),
     minSeconds: round(timed[0] as number, 4),
     imagesPerSecond: round(batchSize / median, 2),
+    /** With everything that is compiled once. */
     firstStepSeconds: round(seconds[0] as number, 2),
+    /** Most memory that the process ever held. */
     peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
-    gflops: round(
-      (batchSize * stepOperations(definition.passes(options, meanPatches(batch.groups)))) / median / 1e9,
-      1,
-    ),
+    /** 10⁹ floating-point operations of matrix products a second. */
+    gflops: round((batchSize * operations) / median / 1e9, 1),
   };
 }
 
@@ -113,12 +94,7 @@ function randomBatch(
   const stream = new RandomStream(0, 'benchmark');
   const fixed = benchmarks?.[config];
   const patchCount = (imageSize / patchSize) ** 2;
-  const views = Object.fromEntries(
-    method.views.map(({ name, count }) => {
-      const values = batchSize * count * (sides[name] as number) ** 2 * 3;
-      return [name, Float32Array.from({ length: values }, () => stream.normal())];
-    }),
-  );
+  const views = noiseViews(method, sides, batchSize, stream);
   if (!fixed) return { views, groups: drawBatch(method, 0, 1, batchSize).groups };
   const masks = mapValues(fixed.masks, ([maskCount, tokenCount]) => {
     const patches = () => stream.permutation(patchCount).subarray(0, tokenCount).sort();

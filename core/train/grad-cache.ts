@@ -1,3 +1,4 @@
+import { mapValues } from '../base/map-values.js';
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import type { Method, Networks, Part, Tensors, Term } from '../methods/method.js';
@@ -11,7 +12,8 @@ import type { Method, Networks, Part, Tensors, Term } from '../methods/method.js
  */
 
 /** What stands for terms over the whole batch in a part of it: what they drew, or G and the share of R - ⟨G, z⟩. */
-export type CachedTerms = Readonly<Record<string, { drawn: Tensors } | { grad: Tensor; correction: Tensor }>>;
+export type CachedTerms = Readonly<Record<string, CachedTerm>>;
+type CachedTerm = { drawn: Tensors } | { grad: Tensor; correction: Tensor };
 
 /** One `CachedTerms` for each part; the caller's to dispose. What was drawn is used up. */
 export type GradCache = (
@@ -25,26 +27,25 @@ type BatchTerm = Extract<Term<Tensors, Tensors>, { over: 'batch' }>;
 /** Prepares the cache for an engine. */
 export function prepareGradCache(engine: Engine, method: Method): GradCache {
   const terms = method.terms.filter((term): term is BatchTerm => term.over === 'batch');
+  const named = Object.fromEntries(terms.map((term) => [term.name, term]));
   const rowsOf = engine.compile((networks: Networks, part: Part) =>
     tf.tidy(() => {
       const outputs = method.outputs(networks, part);
-      return Object.fromEntries(terms.map((term) => [term.name, term.rows(outputs)]));
+      return mapValues(named, (term) => term.rows(outputs));
     }),
   );
   const cachedGradients = engine.compile((rows: Tensors[], drawn: Readonly<Record<string, Tensors>>, rates: Tensors) =>
     tf.tidy((): CachedTerms[] => {
-      const byTerm = terms.map((term) => {
-        const own = rows.map((part) => part[term.name] as Tensor);
-        return cachedTerm(term, own, drawn[term.name] as Tensors, rates);
+      const byTerm = mapValues(named, (term, name) => {
+        const own = rows.map((part) => part[name] as Tensor);
+        return cachedTerm(term, own, drawn[name] as Tensors, rates);
       });
-      return rows.map((_, part) =>
-        Object.fromEntries(terms.map(({ name }, at) => [name, byTerm[at]?.[part]])),
-      ) as CachedTerms[];
+      return rows.map((_, part) => mapValues(byTerm, (parts) => parts[part] as CachedTerm));
     }),
   );
   return async (networks, parts, drawn) => {
     if (parts.length === 1 || terms.length === 0) {
-      return parts.map(() => Object.fromEntries(terms.map(({ name }) => [name, { drawn: drawn[name] as Tensors }])));
+      return parts.map(() => mapValues(named, (_, name) => ({ drawn: drawn[name] as Tensors })));
     }
     const rows: Tensors[] = [];
     for (const part of parts) rows.push(await rowsOf(networks, part));

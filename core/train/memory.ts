@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs';
+import { freemem, totalmem } from 'node:os';
+import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
 import type { Options } from '../config/schema.js';
 import type { Engine, EngineMemory } from '../engine/contract.js';
@@ -5,7 +8,6 @@ import { drawBatch, meanPatches } from '../methods/batch.js';
 import type { Method, MethodDefinition } from '../methods/method.js';
 import type { Pass } from '../nn/cost.js';
 import { countParameters } from '../nn/parameters.js';
-import { assumedMemory, memoryBudget } from './free-memory.js';
 import { usableConcurrency } from './gradients.js';
 
 /** What a training step needs, in bytes. */
@@ -22,7 +24,7 @@ const GIB = 2 ** 30;
 const SAMPLED_STEPS = 20;
 
 /** What a process takes before it has any tensor, in bytes. */
-export const PROGRAM_BYTES = 260 * 2 ** 20;
+const PROGRAM_BYTES = 260 * 2 ** 20;
 /** What a thread takes that computes beside the main one, before it has any tensor, in bytes. */
 const WORKER_BYTES = 40 * 2 ** 20;
 
@@ -50,13 +52,11 @@ export function estimateStepMemory(
   concurrency = 1,
   isSaved = true,
 ): StepMemory {
-  const count = (roles: readonly string[]) =>
-    Object.values(networks).reduce(
-      (sum, { shapes, role }) => sum + (roles.includes(role.by) ? countParameters(shapes) : 0),
-      0,
-    );
-  const trained = count(['gradient']);
-  const others = count(['ema', 'fixed']);
+  const count = (ofTrained: boolean) =>
+    Object.values(networks)
+      .filter(({ role }) => (role.by === 'gradient') === ofTrained)
+      .reduce((sum, { shapes }) => sum + countParameters(shapes), 0);
+  const [trained, others] = [count(true), count(false)];
   const saved = isSaved ? 3 * trained + others : 0; // the copy that is written while training goes on
   const perImage = FLOAT * passes.reduce((sum, pass) => sum + passValues(kind, pass), 0);
   if (kind === 'stepwise') return { fixed: FLOAT * (8 * trained + 2 * others + saved), perImage };
@@ -140,4 +140,84 @@ export function fittingImages(
 /** Images of a batch that a method draws masks for together. */
 export function groupSize(method: Pick<Method, 'draw'>, batchSize: number): number {
   return Math.max(...drawBatch(method, 0, 1, batchSize).groups.map(({ imageCount }) => imageCount));
+}
+
+/** Fraction of the free memory that is used where the user names no budget. */
+const FRACTION_OF_FREE = 0.6;
+/** What is assumed of a graphics card, which does not tell: 8 GiB, in bytes. */
+const ASSUMED_CARD = 8 * 2 ** 30;
+
+/**
+ * Bytes that computing may take: what the user names, or a part of what is free; of a card, which does not tell, what most
+ * have.
+ * @param megabytes what the user names, in MiB; null for nothing
+ * @param free bytes of the machine's memory that the process may still take
+ */
+export function memoryBudget({ limit, of }: EngineMemory, megabytes: number | null, free = freeMemory()): number {
+  const unnamed = of === 'card' ? ASSUMED_CARD : FRACTION_OF_FREE * free;
+  return Math.min(limit ?? Number.POSITIVE_INFINITY, megabytes === null ? unnamed : megabytes * 2 ** 20);
+}
+
+/** What was assumed of a card's memory, for people; empty where nothing was. */
+export function assumedMemory({ of }: EngineMemory, megabytes: number | null): string {
+  if (of !== 'card' || megabytes !== null) return '';
+  return `, ${ASSUMED_CARD / 2 ** 30} GiB of its memory assumed (--memory names another)`;
+}
+
+/** Bytes that the process may still take: what is free on the machine, and allowed to the control group (a container, a job). */
+export function freeMemory({ free, total, limit, used, own } = systemMemory()): number {
+  if (limit === undefined || limit <= 0 || limit >= total) return free;
+  return Math.max(0, Math.min(free, limit - (used ?? own)));
+}
+
+/** What the system says of memory, in bytes. */
+function systemMemory() {
+  return {
+    free: freemem(),
+    total: totalmem(),
+    /** What the process's control group may take; more than there is, 0 or undefined where it may take any. */
+    limit: process.constrainedMemory() as number | undefined,
+    /** What the group has taken and cannot be had again at once; null where that is not told. */
+    used: groupMemory(),
+    /** What this process has taken. */
+    own: process.memoryUsage.rss(),
+  };
+}
+
+/** Files of a control group of each version: where groups lie, what one has taken, and how parts of that are named. */
+const GROUPS = [
+  { mark: '', root: 'sys/fs/cgroup', taken: 'memory.current', prefix: '' },
+  { mark: 'memory', root: 'sys/fs/cgroup/memory', taken: 'memory.usage_in_bytes', prefix: 'total_' },
+];
+/** Parts of what is taken that are copies of files. */
+const COPIES = ['inactive_file', 'active_file'];
+
+/**
+ * Bytes that the process's control group has taken, without copies of files, which make room where it is needed; null where
+ * the system does not tell.
+ * @param system the folder below which its files lie
+ */
+export function groupMemory(system = '/'): number | null {
+  const lines = read(join(system, 'proc/self/cgroup')).split('\n');
+  for (const { mark, root, taken, prefix } of GROUPS) {
+    const path = lines.map((line) => line.split(':')).find(([, names]) => names?.split(',').includes(mark))?.[2];
+    if (path === undefined) continue;
+    // In a container its own group is the root.
+    for (const folder of [join(system, root, path), join(system, root)]) {
+      const bytes = Number.parseInt(read(join(folder, taken)), 10);
+      if (!Number.isFinite(bytes)) continue;
+      const stat = read(join(folder, 'memory.stat'));
+      const copied = COPIES.map((name) => Number(new RegExp(`^${prefix}${name} (\\d+)`, 'm').exec(stat)?.[1] ?? 0));
+      return Math.max(0, bytes - copied.reduce((sum, part) => sum + part, 0));
+    }
+  }
+  return null;
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
 }

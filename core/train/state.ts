@@ -3,7 +3,7 @@ import { RandomStream } from '../base/random.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { drawnTensors } from '../methods/batch.js';
 import type { Method, Networks, Tensors } from '../methods/method.js';
-import { initialValue, type ParameterShapes, type Parameters } from '../nn/parameters.js';
+import { initialValue, type Parameters } from '../nn/parameters.js';
 
 /** Everything that a step changes. */
 export type TrainState = {
@@ -17,15 +17,11 @@ export type TrainState = {
 };
 
 /** The shapes of a state. */
-export interface StateShapes {
-  readonly networks: Readonly<Record<string, ParameterShapes>>;
-  readonly slots: Readonly<Record<string, Readonly<Record<string, ParameterShapes>>>>;
-  readonly own: ParameterShapes;
-}
+export type StateShapes = ReturnType<typeof stateShapes>;
 
-export function stateShapes({ networks: specs, state }: Method, slotNames: readonly string[]): StateShapes {
+export function stateShapes({ networks: specs, state }: Method, slotNames: readonly string[]) {
   const networks = mapValues(specs, ({ shapes }) => shapes);
-  const trained = Object.fromEntries(Object.entries(networks).filter(([name]) => specs[name]?.role.by === 'gradient'));
+  const trained = trainedOf({ networks: specs }, networks);
   return {
     networks,
     slots: Object.fromEntries(slotNames.map((slot) => [slot, trained])),
@@ -46,7 +42,9 @@ export function initialState(
   return {
     step: 0,
     networks,
-    slots: Object.fromEntries(slotNames.map((slot) => [slot, mapNetworks(trainedOf(method, networks), zerosLike)])),
+    slots: Object.fromEntries(
+      slotNames.map((slot) => [slot, mapNetworks(trainedOf(method, networks), ({ shape }) => tf.zeros(shape))]),
+    ),
     own: drawnTensors(method.state?.initial ?? {}),
   };
 }
@@ -68,7 +66,10 @@ export function initialNetworks({ networks }: Pick<Method, 'networks'>, seed: nu
 }
 
 /** The networks that gradients reach. */
-export function trainedOf({ networks: specs }: Pick<Method, 'networks'>, networks: Networks): Networks {
+export function trainedOf<Network>(
+  { networks: specs }: Pick<Method, 'networks'>,
+  networks: Readonly<Record<string, Network>>,
+): Record<string, Network> {
   return Object.fromEntries(Object.entries(networks).filter(([name]) => specs[name]?.role.by === 'gradient'));
 }
 
@@ -81,8 +82,4 @@ export function* tensorsOf(networks: Networks): Generator<[network: string, name
 
 export function mapNetworks(networks: Networks, make: (tensor: Tensor) => Tensor): Networks {
   return mapValues(networks, (parameters) => mapValues(parameters, make));
-}
-
-function zerosLike(tensor: Tensor): Tensor {
-  return tf.zeros(tensor.shape);
 }

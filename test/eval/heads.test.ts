@@ -22,7 +22,7 @@ import { logisticRegression } from '../../core/eval/logistic.js';
 import { nearestNeighbours } from '../../core/eval/neighbours.js';
 import { type HeadChoice, headName, quickProtocol } from '../../core/eval/protocols.js';
 import type { Samples } from '../../core/eval/samples.js';
-import { larsStep } from '../../core/optim/lars.js';
+import { larsStep } from '../../core/optim/momentum.js';
 import type { HeadNorm, ProbeProtocol } from '../../core/plugin.js';
 import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
 import { ROOT } from '../helpers/paths.js';

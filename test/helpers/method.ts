@@ -1,7 +1,7 @@
 import { resolveOptions } from '../../core/config/resolve.js';
 import { createMethod } from '../../core/methods/create.js';
 import { METHODS } from '../../core/methods/registry.js';
-import { selectPlugins } from '../../core/plugins/selected.js';
+import { selectPlugins } from '../../core/plugins/plugin.js';
 import { BUILT_IN_PLUGINS } from '../../plugins/index.js';
 
 /** A model of a few thousand weights. */

@@ -1,9 +1,11 @@
 import test from 'ava';
+import { resolveOptions } from '../../core/config/resolve.js';
 import type { Engine } from '../../core/engine/contract.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
 import { drawBatch } from '../../core/methods/batch.js';
 import { data2vec } from '../../core/methods/data2vec/method.js';
 import type { Part } from '../../core/methods/method.js';
+import { METHODS } from '../../core/methods/registry.js';
 import { createVit } from '../../core/nn/backbone.js';
 import { splitBatch } from '../../core/train/parts.js';
 import { findEngines, testOnEngines } from '../helpers/engines.js';
@@ -90,15 +92,13 @@ async function load(name: string) {
   const size = { ...encoder, mlpRatio: 4, classToken: true, layerScale, relativePositions: sharedRelativePositions };
   const { hidden: _, ...vit } = size as typeof size & { hidden: number };
   const backbone = createVit({ imageSize, patchSize, encoder: vit });
-  const masks = { gridSize: 4, maskedPatches: 10, minBlockPatches: 4 };
-  const settings = {
-    masks,
-    topLayers: targetLayers.length,
-    beta: smoothL1Beta,
-    layerScale: 1,
-    emaDecay: () => emaDecay,
+  const { dim, depth, heads } = encoder;
+  const flags = {
+    ...{ method: 'data2vec', imageSize, patchSize, dim, depth, heads, maskRatio: 10 / 16, minBlockPatches: 4 },
+    ...{ topLayers: targetLayers.length, lossBeta: smoothL1Beta, layerScale: 1, ema: emaDecay, finalEma: emaDecay },
   };
-  const method = data2vec(backbone, settings);
+  const { options } = resolveOptions({ methods: METHODS, flags });
+  const method = data2vec(backbone, options as Parameters<typeof data2vec>[1]);
   const weights = name === 'ragged' ? 'plain' : name;
   const networks = Object.fromEntries(
     Object.entries(method.networks).map(([network, { shapes }]) => {

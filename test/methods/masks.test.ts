@@ -8,10 +8,13 @@ import { resolveOptions } from '../../core/config/resolve.js';
 import type { Options } from '../../core/config/schema.js';
 import { meanPatches } from '../../core/methods/batch.js';
 import { blockSize, type MaskSettings, possibleSizes } from '../../core/methods/masks/blocks.js';
-import { checkMaskSettings } from '../../core/methods/masks/check.js';
-import { describeCut } from '../../core/methods/masks/coverage.js';
 import { type BatchMasks, drawMasks, type GroupMasks } from '../../core/methods/masks/multiblock.js';
-import { type MultiblockOptions, multiblockSettings } from '../../core/methods/masks/options.js';
+import {
+  checkMaskSettings,
+  describeCut,
+  type MultiblockOptions,
+  multiblockSettings,
+} from '../../core/methods/masks/options.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { FIXTURES } from '../helpers/paths.js';
 

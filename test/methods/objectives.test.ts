@@ -4,8 +4,8 @@ import { UserError } from '../../core/base/errors.js';
 import { RandomStream } from '../../core/base/random.js';
 import { resolveOptions } from '../../core/config/resolve.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
-import { predictionTerm, regularizerTerm, tryExtensions } from '../../core/methods/losses.js';
-import type { Part, Tensors } from '../../core/methods/method.js';
+import { drawNumbers, predictionLoss, regularizationOf, tryExtensions } from '../../core/methods/losses.js';
+import type { Tensors } from '../../core/methods/method.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { type Extension, findExtension } from '../../core/plugins/plugin.js';
 import { withAdvice } from '../../core/run/step-advice.js';
@@ -22,19 +22,19 @@ const PLUGINS = [...BUILT_IN_PLUGINS, template];
 
 async function lossOf(name: string, predicted: number[], target: number[]): Promise<number> {
   const shape = [1, 1, predicted.length];
-  const term = predictionTerm<Tensor, Tensor>(findExtension('loss', name, PLUGINS), (x, y) => [x, y]);
-  return numberOf(term.compute(tf.tensor(predicted, shape), tf.tensor(target, shape), {} as Part));
+  const loss = findExtension('loss', name, PLUGINS);
+  return numberOf(predictionLoss(loss, tf.tensor(predicted, shape), tf.tensor(target, shape)));
 }
 
-/** The term of a regularizer on rows of some width, and what it draws. */
+/** A regularizer on rows of some width, and what it draws. */
 function regularizerOf(name: string, width: number) {
-  const term = regularizerTerm<Tensor, Tensor>(findExtension('regularizer', name, PLUGINS), 1, (rows) => rows, width);
+  const regularizer = findExtension('regularizer', name, PLUGINS);
   const draw = (step = 1, seed = 0): Tensors => {
-    const numbers = term.draw?.(new RandomStream(seed, term.name, step)) ?? {};
+    const numbers = drawNumbers(regularizer, new RandomStream(seed, 'regularizer', step), width);
     const tensors = Object.entries(numbers).map(([own, { shape, values }]) => [own, tf.tensor(values, [...shape])]);
     return Object.fromEntries(tensors);
   };
-  return { compute: (rows: Tensor, drawn: Tensors) => term.compute(rows, drawn, {}), draw };
+  return { compute: (rows: Tensor, drawn: Tensors) => regularizationOf(regularizer, rows, drawn), draw };
 }
 
 function regularization(name: string, rows: Tensor, step = 1): Promise<number> {

@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { emaDecay } from '../../core/methods/ema-options.js';
+import { emaDecay } from '../../core/methods/shared.js';
 import { learningRateAt, SCHEDULE_NAMES, scheduleSteps, weightDecayAt } from '../../core/optim/schedules.js';
 
 const LENGTH = { stepsPerEpoch: 10, epochs: 20, scheduleStretch: 1 };

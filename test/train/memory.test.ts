@@ -6,8 +6,15 @@ import type { Engine, EngineMemory } from '../../core/engine/contract.js';
 import { outOfMemory, outOfMemoryForFeatures } from '../../core/engine/memory.js';
 import { functionsOn } from '../../core/engine/onnx/kernels/fused.js';
 import { startEngine } from '../../core/engine/start.js';
-import { freeMemory, groupMemory, memoryBudget } from '../../core/train/free-memory.js';
-import { chooseMicroBatchSize, estimateStepMemory, largestMasks, type StepMemory } from '../../core/train/memory.js';
+import {
+  chooseMicroBatchSize,
+  estimateStepMemory,
+  freeMemory,
+  groupMemory,
+  largestMasks,
+  memoryBudget,
+  type StepMemory,
+} from '../../core/train/memory.js';
 import { partLengths } from '../../core/train/parts.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { methodOf } from '../helpers/method.js';

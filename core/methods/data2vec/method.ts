@@ -1,22 +1,105 @@
 import type { RandomStream } from '../../base/random.js';
+import { integer, number } from '../../config/option.js';
+import type { Options } from '../../config/schema.js';
+import { encoderSize } from '../../config/settings.js';
 import { linear, normalise } from '../../engine/functions.js';
 import { type Tensor, tf } from '../../engine/tf.js';
 import type { Backbone } from '../../nn/backbone.js';
+import { encoderPass } from '../../nn/cost.js';
 import { parameter } from '../../nn/parameters.js';
-import { type BlockwiseSettings, drawBlockwiseMask } from '../masks/blockwise.js';
-import type { Method, NetworkSpec, Rate } from '../method.js';
-import { targetStd } from '../target-std.js';
+import { tokensFrom } from '../../nn/vit.js';
+import { drawBlockwiseMask } from '../masks/blocks.js';
+import { defineMethod, type Method, type NetworkSpec, type OwnOptions } from '../method.js';
+import { CPU_SMALL, type EmaOptions, emaDecay, emaOptions, targetStd } from '../shared.js';
 
-export interface Data2vecSettings {
-  masks: BlockwiseSettings;
-  /** How many of the teacher's last blocks the targets are averaged over, K. */
-  topLayers: number;
-  /** From squared to linear distance, β of the smooth L1 loss. */
-  beta: number;
-  /** First value of layer scale. */
-  layerScale: number;
-  emaDecay: Rate;
-}
+const OPTIONS = {
+  maskRatio: number({
+    group: 'Masks',
+    default: 0.6,
+    min: 0,
+    below: 1,
+    open: true,
+    help: 'fraction of the patches that are masked at most, in blocks',
+  }),
+  minBlockPatches: integer({
+    group: 'Masks',
+    min: 1,
+    unit: 'patches',
+    help: 'patches that a block is meant to have',
+    automatic: "the paper's 16 of 196, on other grids the same fraction",
+  }),
+  topLayers: integer({
+    group: 'Objective',
+    min: 1,
+    help: "how many of the teacher's last blocks make the targets",
+    automatic: "the paper's 6, or half of the blocks where there are fewer than 12",
+  }),
+  lossBeta: number({
+    group: 'Objective',
+    default: 2,
+    min: 0,
+    open: true,
+    help: 'distance at which the smooth L1 loss goes from squared to linear',
+  }),
+  layerScale: number({ group: 'Model', default: 1e-4, min: 0, open: true, help: 'first value of layer scale' }),
+  ...emaOptions(0.9998, 0.9998),
+};
+type Own = Options & OwnOptions<typeof OPTIONS> & EmaOptions;
+
+/** The settings of the official commands for ViT-B/16 (data2vec_vision, README.md), but for what this program does not have. */
+const PAPER = {
+  imageSize: 224,
+  epochs: 800,
+  maskRatio: 120 / 196,
+  jitter: 0.4,
+  finalLearningRate: 1e-5,
+};
+
+export default defineMethod({
+  name: 'data2vec',
+  title: 'data2vec',
+  summary: "gives the mean of its teacher's last blocks at masked patches (Baevski et al. 2022)",
+  options: OPTIONS,
+  defaults: {
+    cropScale: [0.08, 1],
+    flip: 0.5,
+    startLearningRate: 0,
+    weightDecay: 0.05,
+    finalWeightDecay: 0.05,
+  },
+  presets: {
+    'paper-data2vec-vitb16': {
+      summary: "data2vec's ViT-B/16, 800 epochs of ImageNet-1K",
+      options: { ...PAPER, arch: 'vit-base', batchSize: 2048, learningRate: 2e-3, warmupEpochs: 10 },
+    },
+    'paper-data2vec-vitl16': {
+      summary: "data2vec's ViT-L/16, 800 epochs of ImageNet-1K: the first half of its 1600",
+      options: { ...PAPER, arch: 'vit-large', batchSize: 4096, learningRate: 1e-3, warmupEpochs: 80, layerScale: 1e-5 },
+    },
+    'cpu-small-data2vec': {
+      summary: 'data2vec at the sizes of cpu-small',
+      options: { ...CPU_SMALL, layerScale: 0.1, ema: 0.998, finalEma: 1 },
+    },
+  },
+  architecture: () => ({ classToken: true, layerScale: true, relativePositions: true }),
+  create: (options, { backbone }) => data2vec(backbone, options),
+  automatic: (options) => ({
+    minBlockPatches: maskSettings(options).minBlockPatches,
+    topLayers: topLayers(options),
+  }),
+  describe: (options) => `smooth L1 at masked patches, targets of the teacher's last ${topLayers(options)} blocks`,
+  passes(options) {
+    const { imageSize, patchSize } = options;
+    const size = { ...encoderSize(options), classToken: true };
+    const patches = (imageSize / patchSize) ** 2;
+    const student = encoderPass(size, patchSize, { patches, trained: true });
+    const head = { tokens: patches, inputs: size.dim, outputs: size.dim };
+    return [
+      encoderPass(size, patchSize, { patches, trained: false }),
+      { ...student, projections: [...student.projections, head] },
+    ];
+  },
+});
 
 /** Added to variances where targets are normalised. */
 const TARGET_EPSILON = 1e-5;
@@ -25,14 +108,13 @@ const TARGET_EPSILON = 1e-5;
  * data2vec for images (Baevski et al. 2022): a student that sees a masked image gives, at the masked patches, what its
  * teacher, a moving average of it, makes of the whole image: the mean of the teacher's last K blocks.
  *
- * Letters: B images, N patches, D width.
+ * Letters: B images, N patches, D width; β where the loss goes from squared to linear distance.
  */
-export function data2vec(
-  backbone: Backbone,
-  { masks, topLayers, beta, layerScale, emaDecay }: Data2vecSettings,
-): Method<{ predicted: Tensor }, { target: Tensor }> {
+export function data2vec(backbone: Backbone, options: Own): Method<{ predicted: Tensor }, { target: Tensor }> {
   const { encoder, shapes, patchCount } = backbone;
   const { dim } = encoder;
+  const { layerScale, lossBeta: beta } = options;
+  const [masks, layers] = [maskSettings(options), topLayers(options)];
   const init: NetworkSpec['init'] = (name, shape, stream) => initialValue(name, shape, stream, layerScale);
   const head = { mask_token: [1, 1, dim], 'lm_head.weight': [dim, dim], 'lm_head.bias': [dim] };
   const isDecayed = (name: string, shape: readonly number[]) => shape.length > 1 && name !== 'cls_token';
@@ -61,13 +143,13 @@ export function data2vec(
     /** Each block's output without the class token, normalised over its features; their mean, normalised once more. */
     targets: (networks, { views }) =>
       tf.tidy(() => {
-        const blocks = backbone.blockOutputs(networks.teacher, views.image, topLayers); // K times [B, 1 + N, D]
-        const normalised = blocks.map((block) => normalise(patchesOf(block), TARGET_EPSILON)); // K times [B, N, D]
-        return { target: normalise(tf.addN(normalised).div(topLayers), TARGET_EPSILON) };
+        const blocks = backbone.blockOutputs(networks.teacher, views.image, layers); // K times [B, 1 + N, D]
+        const normalised = blocks.map((block) => normalise(tokensFrom(block, 1), TARGET_EPSILON)); // K times [B, N, D]
+        return { target: normalise(tf.addN(normalised).div(layers), TARGET_EPSILON) };
       }),
     outputs({ encoder: student, head }, { views, values }) {
       const replace = { by: parameter(head, 'mask_token'), where: values.masked };
-      const tokens = patchesOf(backbone.forward(student, views.image, { replace })); // [B, N, D]
+      const tokens = tokensFrom(backbone.forward(student, views.image, { replace }), 1); // [B, N, D]
       return { predicted: linear(tokens, parameter(head, 'lm_head.weight'), parameter(head, 'lm_head.bias')) };
     },
     terms: [
@@ -79,7 +161,7 @@ export function data2vec(
           smoothL1(predicted.sub(target), beta).mean(2, true).mul(values.weight).sum().div(predicted.shape[0]),
       },
     ],
-    rates: { emaDecay },
+    rates: { emaDecay: emaDecay(options) },
     logs: [targetStd((_outputs, { target }) => target.mean(1))],
     dispose() {},
   };
@@ -93,11 +175,6 @@ function smoothL1(difference: Tensor, beta: number): Tensor {
     .square()
     .div(2 * beta)
     .add(distance.sub(near));
-}
-
-/** Without the class token: [B, 1 + N, D] -> [B, N, D]. */
-function patchesOf(tokens: Tensor): Tensor {
-  return tf.slice(tokens, [0, 1, 0], [-1, -1, -1]);
 }
 
 /**
@@ -118,4 +195,20 @@ function initialValue(name: string, shape: readonly number[], stream: RandomStre
 function cutNormal(stream: RandomStream): number {
   const value = stream.normal();
   return Math.abs(value) <= 1 ? value : cutNormal(stream);
+}
+
+function maskSettings({ imageSize, patchSize, maskRatio, minBlockPatches }: Own) {
+  const gridSize = imageSize / patchSize;
+  const patches = gridSize * gridSize;
+  return {
+    gridSize,
+    maskedPatches: Math.max(1, Math.round(maskRatio * patches)),
+    minBlockPatches: minBlockPatches ?? Math.max(1, Math.round((16 / 196) * patches)),
+  };
+}
+
+/** K; never more than there are blocks. */
+function topLayers(options: Own): number {
+  const { depth } = encoderSize(options);
+  return Math.min(depth, options.topLayers ?? (depth < 12 ? Math.ceil(depth / 2) : 6));
 }

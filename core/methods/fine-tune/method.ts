@@ -5,9 +5,6 @@ import { parameter } from '../../nn/parameters.js';
 import { layerWiseRates } from '../../optim/policy.js';
 import type { DrawnGroup, Method, Networks } from '../method.js';
 
-/** What the head says of each image, [B, C]. */
-export type Outputs = { logits: Tensor };
-
 /**
  * Supervised fine-tuning of a whole encoder with a linear head on its average-pooled, layer-normed patches, with layer-wise
  * learning rates (BEiT, MAE). It is trained as self-supervised methods are; what it predicts are `labels` of the batch.
@@ -15,7 +12,7 @@ export type Outputs = { logits: Tensor };
  * Letters: B images, S their side, C classes, D width.
  * @param layerDecay factor of the learning rate from a layer to the one below it
  */
-export function fineTuning(backbone: Backbone, classes: number, layerDecay: number): Method<Outputs> {
+export function fineTuning(backbone: Backbone, classes: number, layerDecay: number): Method<{ logits: Tensor }> {
   const { encoder: size, shapes } = backbone;
   return {
     networks: {

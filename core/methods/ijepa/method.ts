@@ -1,27 +1,81 @@
+import { grouped, integer } from '../../config/option.js';
+import type { Options } from '../../config/schema.js';
+import { decoderSize, encoderSize } from '../../config/settings.js';
 import { normalise } from '../../engine/functions.js';
 import { type Tensor, tf } from '../../engine/tf.js';
-import { type Backbone, predict } from '../../nn/backbone.js';
+import { predict } from '../../nn/backbone.js';
+import { decoderPass, encoderPass } from '../../nn/cost.js';
 import { decoderShapes, initialValue } from '../../nn/parameters.js';
 import { sincosPositions } from '../../nn/positions.js';
-import { gridSize, type Initialisation, type VitSize } from '../../nn/sizes.js';
+import { ARCHITECTURES, gridSize } from '../../nn/sizes.js';
 import { keepTokens, repeatMasks } from '../../nn/tokens.js';
-import type { MaskSettings } from '../masks/blocks.js';
+import { describeLosses, LOSS_OPTIONS, lossRequests, lossTerms } from '../losses.js';
 import { drawMasks } from '../masks/multiblock.js';
-import type { Method, NetworkSpec, Rate, Term } from '../method.js';
-import { targetStd } from '../target-std.js';
+import { describeMultiblock, MULTIBLOCK_OPTIONS, multiblockSettings } from '../masks/options.js';
+import { defineMethod, type Method, type MethodContext, type NetworkSpec, type OwnOptions } from '../method.js';
+import { type EmaOptions, emaDecay, emaOptions, targetStd } from '../shared.js';
+import { PRESETS } from './presets.js';
+
+const OPTIONS = {
+  ...MULTIBLOCK_OPTIONS,
+  ...grouped('Model', {
+    predictorDim: integer({
+      min: 4,
+      help: 'width of the predictor; a multiple of 4 and of the heads',
+      automatic: 'as arch',
+    }),
+    predictorDepth: integer({ min: 1, help: 'blocks of the predictor', automatic: 'as arch' }),
+  }),
+  ...LOSS_OPTIONS,
+  ...emaOptions(0.996, 1),
+};
+
+type Own = Options & OwnOptions<typeof OPTIONS> & EmaOptions;
+
+/** What benchmarks train with, so that times can be compared with the reference code's. */
+const REFERENCE_LOSS = { loss: 'smooth-l1', regularizerWeight: 1 };
+
+export default defineMethod({
+  name: 'ijepa',
+  title: 'I-JEPA',
+  summary: 'predicts representations of target blocks from a context block (Assran et al. 2023)',
+  options: OPTIONS,
+  defaults: {},
+  presets: PRESETS,
+  extensions: (options) => lossRequests(options),
+  create: (options, context) => ijepa(options, context),
+  automatic: (options) => ({
+    predictorDim: predictorSize(options).dim,
+    predictorDepth: predictorSize(options).depth,
+    minKeep: multiblockSettings(options).minKeep,
+  }),
+  describe: (options) => describeLosses(options),
+  passes(options, { context = 0, target = 0 }) {
+    const { imageSize, patchSize, contextBlocks, targetBlocks } = options;
+    const encoder = encoderSize(options);
+    const tokens = { visible: context, masked: target, outputs: encoder.dim };
+    const rows = { rows: targetBlocks * contextBlocks, contexts: contextBlocks };
+    return [
+      encoderPass(encoder, patchSize, { patches: (imageSize / patchSize) ** 2, trained: false }),
+      encoderPass(encoder, patchSize, { rows: contextBlocks, patches: context, trained: true }),
+      decoderPass(encoder, predictorSize(options), { ...rows, ...tokens }),
+    ];
+  },
+  describeMasks: (options) => describeMultiblock(options),
+  benchmarks: {
+    a: { masks: { context: [1, 80], target: [4, 36] }, options: REFERENCE_LOSS },
+    b: { masks: { context: [1, 60], target: [4, 25] }, options: REFERENCE_LOSS },
+    tiny: {
+      masks: { context: [1, 30], target: [4, 10] },
+      options: { ...REFERENCE_LOSS, predictorDim: 48, predictorDepth: 2 },
+    },
+  },
+});
 
 /** What is predicted, [T C B, J, D], and what the context encoder gives, [C B, K, D]. */
-export type Outputs = { predicted: Tensor; context: Tensor };
+type Outputs = { predicted: Tensor; context: Tensor };
 /** Representations of the target blocks, [T C B, J, D]. */
-export type Targets = { target: Tensor };
-
-export interface IjepaSettings {
-  predictor: VitSize;
-  masks: MaskSettings;
-  initialisation: Initialisation;
-  emaDecay: Rate;
-  terms: readonly Term<Outputs, Targets>[];
-}
+type Targets = { target: Tensor };
 
 /** Added to the variance where targets are layer-normed. */
 const TARGET_EPSILON = 1e-5;
@@ -32,14 +86,21 @@ const TARGET_EPSILON = 1e-5;
  *
  * Letters: B images, C context and T target blocks of each, of K and J patches, N patches of an image, D width.
  */
-export function ijepa(
-  backbone: Backbone,
-  { predictor, masks, initialisation, emaDecay, terms }: IjepaSettings,
-): Method<Outputs, Targets> {
+function ijepa(options: Own, context: MethodContext): Method<Outputs, Targets> {
+  const { backbone } = context;
   const { encoder, shapes } = backbone;
+  const predictor = predictorSize(options);
+  const masks = multiblockSettings(options);
   const positions = sincosPositions(gridSize(backbone), predictor.dim); // [N, E]
-  const init: NetworkSpec['init'] = (name, shape, stream) => initialValue(name, shape, stream, initialisation);
+  const init: NetworkSpec['init'] = (name, shape, stream) => initialValue(name, shape, stream, options.init);
   return {
+    ...lossTerms<Outputs, Targets>(
+      context,
+      options,
+      ({ predicted }, { target }) => [predicted, target],
+      ({ context }) => context.mean(1), // [C B, D]
+      encoder.dim,
+    ),
     networks: {
       encoder: { shapes, role: { by: 'gradient' }, init },
       predictor: { shapes: decoderShapes(encoder.dim, predictor, encoder.dim), role: { by: 'gradient' }, init },
@@ -64,8 +125,7 @@ export function ijepa(
       const context = backbone.forward(networks.encoder, views.image, { keep: visible });
       return { context, predicted: predict(networks.predictor, predictor, context, positions, visible, target) };
     },
-    terms,
-    rates: { emaDecay },
+    rates: { emaDecay: emaDecay(options) },
     logs: [
       targetStd((_outputs, { target }, { views }) => {
         const [rows, patches, width] = target.shape as [number, number, number];
@@ -75,4 +135,11 @@ export function ijepa(
     ],
     dispose: () => tf.dispose(positions),
   };
+}
+
+function predictorSize(options: Own) {
+  const { arch, heads, predictorDim: dim, predictorDepth: depth } = options;
+  const usual = ARCHITECTURES[arch];
+  const predictor = { dim: usual.predictorDim, depth: usual.predictorDepth, heads: usual.heads };
+  return decoderSize({ dim, depth, heads }, predictor, '--predictor-dim');
 }

@@ -1,5 +1,5 @@
 import type { Preset } from '../../config/schema.js';
-import { CPU_SMALL } from '../cpu-small.js';
+import { CPU_SMALL } from '../shared.js';
 
 type Values = Preset['options'];
 

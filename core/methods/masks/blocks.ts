@@ -1,8 +1,6 @@
 import type { RandomStream } from '../../base/random.js';
 import { roundHalfToEven } from '../../base/rounding.js';
-
-/** A range of numbers, both ends included. */
-export type Interval = readonly [number, number];
+import type { Pair } from '../../config/option.js';
 
 /** Size of a block in patches. */
 export interface BlockSize {
@@ -17,13 +15,13 @@ export interface MaskSettings {
   /** Target blocks an image. */
   targetBlocks: number;
   /** Part of the grid that a target block covers. */
-  targetScale: Interval;
+  targetScale: Pair;
   /** Height / width of a target block. */
-  targetAspect: Interval;
+  targetAspect: Pair;
   /** Context blocks an image. */
   contextBlocks: number;
   /** Part of the grid that a context block covers before targets are taken out. */
-  contextScale: Interval;
+  contextScale: Pair;
   /** Patches that a block must keep. */
   minKeep: number;
   mode: MaskMode;
@@ -52,7 +50,7 @@ export function fewestPatches({ minKeep, mode }: Pick<MaskSettings, 'minKeep' | 
  * keep = ⌊N (s₀ + u (s₁ - s₀))⌋, a = a₀ + u (a₁ - a₀), h = round √(keep a), w = round √(keep / a),
  * each lowered below the grid's side.
  */
-export function blockSize(gridSize: number, scale: Interval, aspect: Interval, u: number): BlockSize {
+export function blockSize(gridSize: number, scale: Pair, aspect: Pair, u: number): BlockSize {
   const keep = Math.floor(gridSize * gridSize * (scale[0] + u * (scale[1] - scale[0])));
   const ratio = aspect[0] + u * (aspect[1] - aspect[0]);
   return {
@@ -66,10 +64,10 @@ export function blockSize(gridSize: number, scale: Interval, aspect: Interval, u
  *
  * Sizes change where u makes keep, √(keep a) or √(keep / a) cross a bound; one u from each piece between tells all.
  */
-export function possibleSizes(gridSize: number, scale: Interval, aspect: Interval): BlockSize[] {
+export function possibleSizes(gridSize: number, scale: Pair, aspect: Pair): BlockSize[] {
   const cells = gridSize * gridSize;
   const bounds = [0, 1];
-  const addBound = (value: number, [from, to]: Interval) => {
+  const addBound = (value: number, [from, to]: Pair) => {
     const u = (value - from) / (to - from);
     if (u > 0 && u < 1) bounds.push(u); // not where from equals to: u is then infinite or NaN
   };
@@ -91,15 +89,75 @@ export function possibleSizes(gridSize: number, scale: Interval, aspect: Interva
   return [...sizes.values()].sort((a, b) => a.height * a.width - b.height * b.width);
 }
 
-/** Top left corner of a block, each place as likely as the others. */
-export function drawCorner(
+/** Numbers of the patches of a block that is drawn, in ascending order; each place is as likely as the others. */
+export function drawBlock(
   { gridSize, mode }: Pick<MaskSettings, 'gridSize' | 'mode'>,
   { height, width }: BlockSize,
   stream: RandomStream,
-): { top: number; left: number } {
+): Int32Array {
   const beyond = mode === 'inclusive' ? 0 : 1;
-  return {
-    top: stream.integer(0, gridSize - height - beyond),
-    left: stream.integer(0, gridSize - width - beyond),
-  };
+  const top = stream.integer(0, gridSize - height - beyond);
+  const left = stream.integer(0, gridSize - width - beyond);
+  const patches = new Int32Array(height * width);
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++) {
+      patches[row * width + column] = (top + row) * gridSize + left + column;
+    }
+  }
+  return patches;
+}
+
+/** How blockwise masks are drawn (BEiT, Bao et al. 2022, algorithm 1). */
+export interface BlockwiseSettings {
+  /** Side of the patch grid. */
+  readonly gridSize: number;
+  /** Most patches that are masked. */
+  readonly maskedPatches: number;
+  /** Fewest patches that a block is meant to have. */
+  readonly minBlockPatches: number;
+}
+
+/** Height / width of a block lies between this and its inverse. */
+const MIN_ASPECT = 0.3;
+/** Blocks that may be drawn in vain before a mask is finished as it is. */
+const ATTEMPTS = 10;
+
+/**
+ * Masks an image block by block, up to `maskedPatches`; a block that would go beyond is drawn again, up to ten times, so that
+ * masks of some images stay smaller. One patch is masked where no block fits at all.
+ * @returns 1 for masked patches, row by row, [N]
+ */
+export function drawBlockwiseMask(settings: BlockwiseSettings, stream: RandomStream): Float32Array {
+  const { gridSize, maskedPatches } = settings;
+  const mask = new Float32Array(gridSize * gridSize);
+  let count = 0;
+  for (let added = -1; count < maskedPatches && added !== 0; count += added) {
+    added = addBlock(mask, maskedPatches - count, settings, stream);
+  }
+  if (count === 0) mask[stream.integer(0, mask.length - 1)] = 1;
+  return mask;
+}
+
+/** Adds a block of at most `room` new patches. @returns how many are new; 0 where none was found */
+function addBlock(
+  mask: Float32Array,
+  room: number,
+  { gridSize, minBlockPatches }: BlockwiseSettings,
+  stream: RandomStream,
+): number {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const area = minBlockPatches + stream.uniform() * (room - minBlockPatches);
+    const aspect = Math.exp(stream.uniform(Math.log(MIN_ASPECT), -Math.log(MIN_ASPECT)));
+    const size = {
+      height: roundHalfToEven(Math.sqrt(area * aspect)),
+      width: roundHalfToEven(Math.sqrt(area / aspect)),
+    };
+    if (size.height >= gridSize || size.width >= gridSize) continue;
+    const block = drawBlock({ gridSize, mode: 'inclusive' }, size, stream);
+    const fresh = block.filter((patch) => mask[patch] === 0);
+    if (fresh.length === 0 || fresh.length > room) continue;
+    for (const patch of fresh) mask[patch] = 1;
+    return fresh.length;
+  }
+  return 0;
 }

@@ -1,7 +1,7 @@
 import type { RandomStream } from '../../base/random.js';
 import { type TokenIndices, tokenIndices } from '../../nn/tokens.js';
 import type { DrawnGroup } from '../method.js';
-import { type BlockSize, blockSize, drawCorner, fewestPatches, type MaskSettings } from './blocks.js';
+import { type BlockSize, blockSize, drawBlock, fewestPatches, type MaskSettings } from './blocks.js';
 
 /** The masks of images that lie side by side in a batch and keep the same numbers of patches. */
 export type GroupMasks = { context: TokenIndices; target: TokenIndices };
@@ -61,7 +61,7 @@ function drawGroup(
   sizes: Record<'target' | 'context', BlockSize>,
   images: number,
   stream: RandomStream,
-): { masks: GroupMasks; overlapping: number; contextPatches: number } {
+) {
   const { gridSize, targetBlocks, contextBlocks } = settings;
   const patchCount = gridSize ** 2;
   const targetPatches: Int32Array[][] = [];
@@ -70,13 +70,9 @@ function drawGroup(
   for (let image = 0; image < images; image++) {
     const { blocks, covered } = drawTargets(settings, sizes.target, stream);
     targetPatches.push(blocks);
-    const drawn: Int32Array[] = [];
-    for (let context = 0; context < contextBlocks; context++) {
-      const { patches, avoided } = drawContext(settings, sizes.context, covered, stream);
-      drawn.push(patches);
-      if (avoided < targetBlocks) overlapping++;
-    }
-    contextPatches.push(drawn);
+    const drawn = Array.from({ length: contextBlocks }, () => drawContext(settings, sizes.context, covered, stream));
+    contextPatches.push(drawn.map(({ patches }) => patches));
+    overlapping += drawn.filter(({ avoided }) => avoided < targetBlocks).length;
   }
   const cut = settings.mode === 'reference' ? cutLast : cutRandom(stream);
   return {
@@ -95,7 +91,7 @@ function drawTargets(settings: MaskSettings, size: BlockSize, stream: RandomStre
   const covered = new Uint16Array(gridSize * gridSize);
   const blocks: Int32Array[] = [];
   for (let target = 1; target <= targetBlocks; target++) {
-    const patches = patchesOf(size, drawCorner(settings, size, stream), gridSize);
+    const patches = drawBlock(settings, size, stream);
     for (const patch of patches) covered[patch] ||= target;
     blocks.push(patches);
   }
@@ -104,40 +100,22 @@ function drawTargets(settings: MaskSettings, size: BlockSize, stream: RandomStre
 
 /** A context block without the patches of the first `avoided` targets. */
 function drawContext(settings: MaskSettings, size: BlockSize, covered: Uint16Array, stream: RandomStream) {
-  const { gridSize, targetBlocks } = settings;
   const fewest = fewestPatches(settings);
-  for (let avoided = targetBlocks; avoided >= 0; avoided--) {
+  for (let avoided = settings.targetBlocks; avoided >= 0; avoided--) {
     for (let draw = 0; draw < DRAWS; draw++) {
-      const block = patchesOf(size, drawCorner(settings, size, stream), gridSize);
-      const patches = block.filter((patch) => isFree(covered[patch] as number, avoided));
+      const patches = drawBlock(settings, size, stream).filter(
+        (patch) => covered[patch] === 0 || (covered[patch] as number) > avoided,
+      );
       if (patches.length >= fewest) return { patches, avoided };
     }
   }
   throw new Error(`no context block of ${size.height} x ${size.width} keeps ${fewest} patches`);
 }
 
-/** Whether a patch, first covered by target `cover` (0: by none), lies in none of the first `avoided` targets. */
-function isFree(cover: number, avoided: number): boolean {
-  return cover === 0 || cover > avoided;
-}
-
-/** Numbers of the patches of a block, in ascending order. */
-function patchesOf({ height, width }: BlockSize, { top, left }: { top: number; left: number }, gridSize: number) {
-  const patches = new Int32Array(height * width);
-  for (let row = 0; row < height; row++) {
-    for (let column = 0; column < width; column++) {
-      patches[row * width + column] = (top + row) * gridSize + left + column;
-    }
-  }
-  return patches;
-}
-
 /** Takes some patches of a block away, so that `count` are left in ascending order. */
 type Cut = (patches: Int32Array, count: number) => Int32Array;
 
-function cutLast(patches: Int32Array, count: number): Int32Array {
-  return patches.subarray(0, count);
-}
+const cutLast: Cut = (patches, count) => patches.subarray(0, count);
 
 /** Draws which patches are left (the first steps of Fisher-Yates). */
 function cutRandom(stream: RandomStream): Cut {

@@ -1,27 +1,35 @@
-import { choice, integer, interval } from '../../config/option.js';
+import { UserError } from '../../base/errors.js';
+import { RandomStream } from '../../base/random.js';
+import { choice, grouped, integer, interval } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
+import { type ImageShape, LARGEST_GRID } from '../../nn/sizes.js';
+import { meanPatches } from '../batch.js';
 import type { OwnOptions } from '../method.js';
-import { MASK_MODES, type MaskSettings } from './blocks.js';
-import { checkMaskSettings } from './check.js';
-import { describeCut } from './coverage.js';
+import { blockSize, fewestPatches, MASK_MODES, type MaskSettings, possibleSizes } from './blocks.js';
+import { drawMasks } from './multiblock.js';
 
-const group = 'Masks';
+/** Images whose masks are drawn to see whether contexts are left. */
+const TRIED_IMAGES = 64;
+/** The reference's `min_keep`. */
+const REFERENCE_MIN_KEEP = 10;
+/** Images over which numbers of patches are counted, in whole batches. */
+const COUNTED = 1000;
+/** Every step draws sizes of its own: over fewer of them, numbers of patches tell little. */
+const FEWEST_STEPS = 8;
 
 /** Options of multi-block masks (I-JEPA, section 3). */
-export const MULTIBLOCK_OPTIONS = {
-  targetBlocks: integer({ group, default: 4, min: 1, max: 64, help: 'target blocks an image' }),
+export const MULTIBLOCK_OPTIONS = grouped('Masks', {
+  targetBlocks: integer({ default: 4, min: 1, max: 64, help: 'target blocks an image' }),
   targetScale: interval({
-    group,
     default: [0.15, 0.2],
     min: 0,
     max: 1,
     open: true,
     help: 'fraction of the image that a target block covers',
   }),
-  targetAspect: interval({ group, default: [0.75, 1.5], min: 0, open: true, help: 'height / width of a target block' }),
-  contextBlocks: integer({ group, default: 1, min: 1, max: 16, help: 'context blocks an image' }),
+  targetAspect: interval({ default: [0.75, 1.5], min: 0, open: true, help: 'height / width of a target block' }),
+  contextBlocks: integer({ default: 1, min: 1, max: 16, help: 'context blocks an image' }),
   contextScale: interval({
-    group,
     default: [0.85, 1],
     min: 0,
     max: 1,
@@ -29,26 +37,23 @@ export const MULTIBLOCK_OPTIONS = {
     help: 'fraction of the image that a context block covers, before targets are taken out',
   }),
   minKeep: integer({
-    group,
     min: 1,
     unit: 'patches',
     help: 'patches that every block must keep',
     automatic: '10, or the smallest block where that is smaller',
   }),
   maskMode: choice({
-    group,
     default: 'inclusive',
     choices: MASK_MODES,
     help: 'how blocks are placed and cut: evenly over the grid, or as in the reference code, whose blocks never reach the last row and column and whose contexts lose the bottom first',
   }),
   maskGroup: integer({
-    group,
     min: 1,
     unit: 'images',
     help: 'images of a batch that are cut together to the smallest of their contexts, as those on one GPU of the reference code are; the more, the more is cut away',
     automatic: 'the whole batch',
   }),
-};
+});
 export type MultiblockOptions = OwnOptions<typeof MULTIBLOCK_OPTIONS>;
 
 /**
@@ -69,4 +74,130 @@ export function describeMultiblock(options: Options & MultiblockOptions): string
     `${masks.targetBlocks} targets, every block keeps at least ${masks.minKeep} patches`,
     describeCut(masks, options.batchSize, options.seed),
   ];
+}
+
+/** What a context block keeps of the patches that were drawn, and what cutting costs, for people. */
+export function describeCut(settings: MaskSettings, batchSize: number, seed: number): string {
+  const steps = Math.max(FEWEST_STEPS, Math.ceil(COUNTED / batchSize));
+  let [drawn, kept, keptOfBatch] = [0, 0, 0];
+  for (let step = 1; step <= steps; step++) {
+    const { groups, drawnPatches } = drawMasks(settings, batchSize, new RandomStream(seed, 'masks', step));
+    drawn += drawnPatches / steps;
+    kept += (meanPatches(groups).context ?? 0) / steps;
+    keptOfBatch += Math.min(...groups.map(({ masks }) => masks.context.tokenCount)) / steps;
+  }
+  const percent = (fraction: number) => `${(100 * fraction).toFixed(0)}%`;
+  const cut = (left: number) => percent(1 - left / drawn);
+  const patches = settings.gridSize ** 2;
+  const group = Math.min(settings.group ?? batchSize, batchSize);
+  return (
+    `a context keeps ${kept.toFixed(1)} of ${patches} patches (${percent(kept / patches)}): ` +
+    `of the ${drawn.toFixed(1)} outside its targets, cutting ${group} images to their smallest takes ${cut(kept)} away` +
+    (group < batchSize ? `; cutting all ${batchSize} together would take ${cut(keptOfBatch)}` : '')
+  );
+}
+
+/** Settings of masks whose `minKeep` may be left to the program. */
+export type MaskRequest = Omit<MaskSettings, 'minKeep'> & { minKeep: number | null };
+
+/**
+ * Completes and checks the settings of masks, so that drawing can never fail or hang.
+ *
+ * `minKeep` null becomes the reference's 10, or the smallest target block where that is smaller.
+ * @param patch the image and patch size that gave the grid, for the message
+ * @throws UserError that names the numbers and the nearest setting that works
+ */
+export function checkMaskSettings(request: MaskRequest, patch: ImageShape): MaskSettings {
+  const { gridSize, mode } = request;
+  const smallest = smallestBlock(request);
+  const largestMinKeep = smallest - fewestPatches({ minKeep: 0, mode });
+  const minKeep = request.minKeep ?? Math.min(REFERENCE_MIN_KEEP, Math.max(1, largestMinKeep));
+  const settings = { ...request, minKeep };
+  if (minKeep >= 1 && minKeep <= largestMinKeep) {
+    requireFreeContext(settings);
+    return settings;
+  }
+  const grid = `${gridSize}x${gridSize} patches`;
+  const problem =
+    smallest < 1
+      ? `masks are impossible on a grid of ${grid} (${patch.imageSize} px images, ${patch.patchSize} px patches): ` +
+        `a target or context block can come out empty`
+      : `masks are impossible: every block must keep ${fewestPatches(settings)} patches (min-keep ${minKeep}, mode ` +
+        `${mode}), but on a grid of ${grid} the smallest block has ${smallest}`;
+  throw new UserError(problem, {
+    expected: 'every block that can be drawn lies inside the grid and keeps at least min-keep patches',
+    remedy: largestMinKeep >= 1 ? `use --min-keep ${largestMinKeep} or less` : gridThatWorks(settings, patch),
+  });
+}
+
+/**
+ * Refuses targets that cover so much of the grid that every context would have to be allowed into one: then context and
+ * targets share patches, and there is nothing to predict.
+ */
+function requireFreeContext(settings: MaskSettings): void {
+  if (leavesContext(settings)) return;
+  const { targetBlocks, targetScale, minKeep } = settings;
+  const fewer = Array.from({ length: targetBlocks - 1 }, (_, at) => targetBlocks - 1 - at).find((count) =>
+    leavesContext({ ...settings, targetBlocks: count }),
+  );
+  throw new UserError(
+    `masks are impossible: ${targetBlocks} targets of ${targetScale.join(' to ')} of the image leave no context of at ` +
+      `least ${minKeep} patches outside them, in any of ${TRIED_IMAGES} draws`,
+    {
+      expected: 'targets that leave room for a context',
+      remedy: `use ${fewer === undefined ? '' : `--target-blocks ${fewer}, or `}a smaller --target-scale (the paper has 0.15-0.2)`,
+    },
+  );
+}
+
+/** Whether at least one of some images has a context outside all its targets. */
+function leavesContext(settings: MaskSettings): boolean {
+  const { overlapping } = drawMasks(settings, TRIED_IMAGES, new RandomStream(0, 'check'));
+  return overlapping < TRIED_IMAGES * settings.contextBlocks;
+}
+
+/** Patches of the smallest block that can be drawn; 0 where one can be empty. */
+function smallestBlock({ gridSize, targetScale, targetAspect, contextScale }: MaskRequest): number {
+  const sizes = [
+    ...possibleSizes(gridSize, targetScale, targetAspect),
+    ...possibleSizes(gridSize, contextScale, [1, 1]),
+  ];
+  return Math.min(...sizes.map(({ height, width }) => height * width));
+}
+
+/** The smallest change of patches or images that makes masks possible, as advice. */
+function gridThatWorks(settings: MaskSettings, { imageSize, patchSize }: ImageShape): string {
+  const fewest = fewestPatches({ minKeep: 1, mode: settings.mode });
+  const works = (gridSize: number) => {
+    const request = { ...settings, gridSize };
+    return gridSize <= LARGEST_GRID && hasNoEmptyEnd(request) && smallestBlock(request) >= fewest;
+  };
+  let smaller = patchSize - 1;
+  while (smaller >= 1 && !(imageSize % smaller === 0 && works(imageSize / smaller))) smaller--;
+  const larger = nearestGrid(settings, works) * patchSize;
+  if (smaller < 1) return `use --image-size ${larger} or more`;
+  return `use --patch-size ${smaller}, or --image-size ${larger} with these patches`;
+}
+
+/** Whether no block is empty at the ends of the ranges: asked before all sizes are counted, which takes a while. */
+function hasNoEmptyEnd({ gridSize, targetScale, targetAspect, contextScale }: MaskSettings): boolean {
+  const blocks = [0, 1].flatMap((u) => [
+    blockSize(gridSize, targetScale, targetAspect, u),
+    blockSize(gridSize, contextScale, [1, 1], u),
+  ]);
+  return blocks.every(({ height, width }) => height >= 1 && width >= 1);
+}
+
+function nearestGrid(settings: MaskSettings, works: (gridSize: number) => boolean): number {
+  for (let gridSize = settings.gridSize + 1; gridSize <= LARGEST_GRID; gridSize++) {
+    if (works(gridSize)) return gridSize;
+  }
+  throw new UserError(
+    `no grid is large enough for targets that cover ${settings.targetScale.join(' to ')} of the image, with height / ` +
+      `width from ${settings.targetAspect.join(' to ')}, and contexts that cover ${settings.contextScale.join(' to ')}`,
+    {
+      expected: `blocks that are not empty on a grid of at most ${LARGEST_GRID} x ${LARGEST_GRID} patches`,
+      remedy: 'use --target-scale 0.15-0.2, --target-aspect 0.75-1.5 and --context-scale 0.85-1',
+    },
+  );
 }

@@ -16,6 +16,9 @@ export interface MomentumSettings {
   readonly nesterov: boolean;
 }
 
+/** How strongly LARS trusts a layer's weights (You et al. 2017, section 5; VISSL's eta). */
+const LARS_TRUST = 0.001;
+
 /** @param weightDecays null for none */
 export type MomentumStep = (
   moving: Moving,
@@ -35,18 +38,40 @@ export type MomentumStep = (
 export const sgdStep: MomentumStep = (moving, gradient, learningRates, weightDecays, settings) =>
   tf.tidy(() => descend(moving, withDecay(moving, gradient, weightDecays), learningRates, settings));
 
+/**
+ * Layer-wise adaptive rate scaling as VISSL's LARS has it, every row a layer of its own:
+ *
+ *   d = g + λ w;  r = 0.001 ‖w‖ / ‖d‖;  v ← m v + r d;  w ← w - η v
+ *
+ * r is 1 where ‖w‖ or ‖d‖ is 0. What You et al. 2017 write divides by ‖g‖ + λ ‖w‖ and keeps η in the velocity, which
+ * differs whenever η changes. Biases and norms are not adapted (VISSL's `exclude_bias_and_norm`): they take `sgdStep`.
+ */
+export const larsStep: MomentumStep = (moving, gradient, learningRates, weightDecays, settings) =>
+  tf.tidy(() => {
+    const direction = withDecay(moving, gradient, weightDecays); // [G, P]
+    const [weightNorm, length] = [norms(moving.value), norms(direction)]; // [G, 1]
+    const isUsable = weightNorm.greater(0).logicalAnd(length.greater(0));
+    const ratio = weightNorm.mul(LARS_TRUST).div(tf.where(isUsable, length, tf.onesLike(length)));
+    return descend(moving, direction.mul(tf.where(isUsable, ratio, tf.onesLike(ratio))), learningRates, settings);
+  });
+
 /** SGD of networks. It keeps each parameter's velocity. */
 export function sgd(engine: Pick<Engine, 'compile'>, settings: MomentumSettings): Optimiser {
   return withMomentum(engine, 'sgd', () => sgdStep, settings);
 }
 
+/** LARS of networks: matrices and kernels are adapted, biases and scales take SGD's steps. It keeps each parameter's velocity. */
+export function lars(engine: Pick<Engine, 'compile'>, settings: MomentumSettings): Optimiser {
+  return withMomentum(engine, 'lars', ({ length }) => (length > 1 ? larsStep : sgdStep), settings);
+}
+
 /** d = g + λ w */
-export function withDecay({ value }: Moving, gradient: Tensor, weightDecays: Tensor | null): Tensor {
+function withDecay({ value }: Moving, gradient: Tensor, weightDecays: Tensor | null): Tensor {
   return weightDecays ? gradient.add(value.mul(weightDecays)) : gradient;
 }
 
 /** The step along d. */
-export function descend(
+function descend(
   { value, velocity }: Moving,
   direction: Tensor,
   learningRates: Tensor,
@@ -61,7 +86,7 @@ export function descend(
  * An optimiser of networks by plain operations.
  * @param stepOf what moves a parameter of some shape
  */
-export function withMomentum(
+function withMomentum(
   engine: Pick<Engine, 'compile'>,
   name: OptimiserName,
   stepOf: (shape: readonly number[]) => MomentumStep,
@@ -99,3 +124,8 @@ export function withMomentum(
 }
 
 type RateTensors = { learningRate: Tensor; weightDecay: Tensor; emas: ReturnType<typeof emaWeights>[] };
+
+/** ‖x‖ of each row, [G, P] -> [G, 1] */
+function norms(x: Tensor): Tensor {
+  return x.square().sum(1, true).sqrt();
+}

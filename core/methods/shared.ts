@@ -1,0 +1,46 @@
+import { grouped, number } from '../config/option.js';
+import { type Tensor, tf } from '../engine/tf.js';
+import { linear } from '../optim/schedules.js';
+import type { LogColumn, OwnOptions, Rate } from './method.js';
+
+/* What several methods have in common. */
+
+/** Data and encoder of the presets that learn from a few thousand pictures on a CPU within hours. */
+export const CPU_SMALL = {
+  imageSize: 64,
+  patchSize: 8,
+  cropScale: [0.6, 1],
+  dim: 128,
+  depth: 6,
+  heads: 4,
+  batchSize: 64,
+  epochs: 100,
+} as const;
+
+/** Options of a moving average whose decay rises linearly. */
+export function emaOptions(start: number, end: number) {
+  return grouped('Optimisation', {
+    ema: number({ default: start, min: 0, max: 1, help: "decay of the moving average's weights at the start" }),
+    finalEma: number({ default: end, min: 0, max: 1, help: 'the same at the end, reached linearly' }),
+  });
+}
+export type EmaOptions = OwnOptions<ReturnType<typeof emaOptions>>;
+
+/** Decay of the moving average: linear from `ema`, which step 1 has, towards `finalEma` where the schedules end. */
+export function emaDecay({ ema, finalEma }: EmaOptions): Rate {
+  return (step, { stepsPerEpoch, epochs, scheduleStretch }) =>
+    linear(ema, finalEma, (step - 1) / (stepsPerEpoch * epochs * scheduleStretch));
+}
+
+/**
+ * Mean over features of the standard deviation, over the batch's images, of each image's average target: it goes towards 0
+ * where targets collapse.
+ * @param average each image's average target, [b, D]
+ */
+export function targetStd<Outputs, Targets>(average: LogColumn<Outputs, Targets>['rows']): LogColumn<Outputs, Targets> {
+  return {
+    name: 'targetStd',
+    rows: average,
+    compute: (rows: Tensor) => tf.moments(rows, 0).variance.sqrt().mean(),
+  };
+}
