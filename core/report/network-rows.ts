@@ -1,4 +1,5 @@
 import { type EvaluationKind, type EvaluationResult, networkKey, resultKey } from '../eval/results.js';
+import type { BenchmarkName } from '../methods/published.js';
 import { printable } from './result-table.js';
 
 type Network = EvaluationResult['network'];
