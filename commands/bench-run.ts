@@ -3,8 +3,7 @@ import { UserError } from '../core/base/errors.js';
 import { findMethod } from '../core/config/choose-method.js';
 import { flagOf, formatValue } from '../core/config/option.js';
 import { resolveOptions } from '../core/config/resolve.js';
-import { type LoaderMeasurement, measureLoader } from '../core/data/measure.js';
-import { openData } from '../core/data/open.js';
+import type { LoaderMeasurement } from '../core/data/measure.js';
 import { startEngine } from '../core/engine/start.js';
 import { createMethod } from '../core/methods/create.js';
 import { selectPlugins } from '../core/plugins/plugin.js';
@@ -88,6 +87,10 @@ function describe(result: BenchmarkResult, { method, options }: ResolvedRun): st
 
 /** Times loading images, without a model. */
 async function benchData({ data, threads, json, ...size }: BenchOptions): Promise<void> {
+  const [{ measureLoader }, { openData }] = await Promise.all([
+    import('../core/data/measure.js'),
+    import('../core/data/open.js'),
+  ]);
   const images = await openData(data, await configuredDataSets());
   for (const note of images.notes ?? []) process.stderr.write(`note  ${note}\n`);
   const result = await measureLoader(images, size, threads);

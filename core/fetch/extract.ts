@@ -2,8 +2,8 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { lstat, mkdir, readdir, rename } from 'node:fs/promises';
 import { basename, dirname, join, posix } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import * as tar from 'tar';
-import { type Entry, openPromise } from 'yauzl';
+import type * as Tar from 'tar';
+import type { Entry } from 'yauzl';
 import { explainSystemError, printable, reasonOf, UserError } from '../base/errors.js';
 
 export interface ExtractOptions {
@@ -104,6 +104,7 @@ function isReadingFailure(error: unknown): boolean {
 async function extractTar(archive: string, folder: string, admit: Gate, signal?: AbortSignal): Promise<void> {
   let refusal: { error: unknown } | undefined;
   const source = createReadStream(archive, { highWaterMark: 1 << 18 });
+  const tar = await import('tar');
   const unpack = tar.extract({
     cwd: folder,
     strict: true, // whatever the package would pass over with a warning is an error
@@ -125,7 +126,7 @@ async function extractTar(archive: string, folder: string, admit: Gate, signal?:
   if (refusal) throw refusal.error; // it came with the last bytes, after which the source was done
 }
 
-function tarFacts({ path, type, size, linkpath }: tar.ReadEntry): EntryFacts {
+function tarFacts({ path, type, size, linkpath }: Tar.ReadEntry): EntryFacts {
   const name = String(path);
   if (type === 'SymbolicLink' || type === 'Link') {
     // A symbolic link leads on from where it lies, a hard link from the root.
@@ -138,6 +139,7 @@ function tarFacts({ path, type, size, linkpath }: tar.ReadEntry): EntryFacts {
 
 async function extractZip(archive: string, folder: string, admit: Gate, signal?: AbortSignal): Promise<void> {
   // Names are checked by the gate, sizes by the package as it reads.
+  const { openPromise } = await import('yauzl'); // loaded by those alone who unpack a zip
   const zip = await openPromise(archive, { lazyEntries: true, autoClose: false });
   try {
     for await (const entry of zip.eachEntry()) {

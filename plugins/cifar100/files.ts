@@ -1,5 +1,4 @@
 import { basename, join } from 'node:path';
-import * as tar from 'tar';
 import { PluginError } from '../../core/plugin.js';
 import { isFile, readBytes } from '../shared/files.js';
 
@@ -71,6 +70,7 @@ async function readArchive(archive: string, names: readonly string[]): Promise<M
   const found = new Map<string, Buffer[]>();
   let problem: string | undefined;
   try {
+    const tar = await import('tar'); // loaded where an archive is read
     await tar.list({
       file: archive,
       strict: true,

@@ -1,4 +1,4 @@
-import { Header } from 'tar';
+import { Header } from 'tar/header';
 import { attempt } from '../../base/errors.js';
 import { nameFromBytes } from '../../base/file-names.js';
 import type { ByteSource } from './source.js';

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, rm } from 'node:fs/promises';
 import sharp from 'sharp';
-import { Header, Pax } from 'tar';
+import { Header } from 'tar/header';
+import { Pax } from 'tar/pax';
 import { writeAtomically } from '../../base/atomic.js';
 import { bytesOfName, shownName } from '../../base/file-names.js';
 import { inOrder } from '../../base/pool.js';

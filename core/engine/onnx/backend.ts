@@ -1,6 +1,6 @@
 import { type BackendValues, type DataId, type DataType, type Tensor, type TensorInfo, tf } from '../tf.js';
 import { reshaped, type Shape, typedArray, Value, type ValueData, valueType } from './graph.js';
-import type { Sessions } from './sessions.js';
+import { inputsOf, type Sessions } from './sessions.js';
 import { analyse } from './structure.js';
 
 /** Where data may lie. */
@@ -171,13 +171,9 @@ export class OnnxBackend extends tf.KernelBackend {
       if (outputs.length === 0) return;
       const structure = analyse(outputs);
       const compiled = await this.sessions.compile(structure);
-      const feeds = structure.inputs.map((value) => ({
-        name: structure.names.get(value) as string,
-        type: value.type,
-        shape: value.shape,
-        data: value.data as ValueData,
-      }));
-      const results = await this.sessions.run(compiled, feeds);
+      const inputs = inputsOf(structure, (_, argument) => ({ argument }));
+      const given = structure.inputs.map(({ data }) => data as ValueData);
+      const results = await this.sessions.run(compiled, inputs, given);
       for (const [at, value] of outputs.entries()) {
         value.data = results[at] as ValueData;
         value.node = null;

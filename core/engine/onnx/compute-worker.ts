@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { ValueData } from './graph.js';
-import type { ProgramInput } from './sessions.js';
+import type { GraphInput } from './sessions.js';
 import { modelOf, type Structure } from './structure.js';
 
 /** Bytes between which arrays begin in a worker's memory. */
@@ -18,7 +18,7 @@ export type WorkerMessage =
       program: number;
       graph: number;
       model: Uint8Array | null;
-      inputs: readonly ProgramInput[];
+      inputs: readonly GraphInput[];
     }
   /** A program that is not needed any more. */
   | { kind: 'forget'; program: number }
@@ -67,7 +67,7 @@ export class ComputeWorker {
   constructor(private readonly threads: number) {}
 
   /** Gives it a program, whose graph it compiles at once where it is a new one; returns the program's number. */
-  addProgram(structure: Structure, inputs: readonly ProgramInput[]): number {
+  addProgram(structure: Structure, inputs: readonly GraphInput[]): number {
     const known = this.#graphs.get(structure.key);
     const graph = known ?? this.#graphs.size;
     this.#graphs.set(structure.key, graph);

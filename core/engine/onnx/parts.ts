@@ -2,7 +2,6 @@ import { type CompiledParts, type Engine, oneByOne } from '../contract.js';
 import type { OnnxBackend } from './backend.js';
 import { ComputeWorker } from './compute-worker.js';
 import { replayed, resultOf, TracedFunction, tensorsIn } from './replay.js';
-import { feedsOf } from './sessions.js';
 
 /*
  * Two parts of a batch at the same time, one in the main thread and one in a thread beside it, each on half of the cores.
@@ -42,7 +41,7 @@ export function partsOn(backend: OnnxBackend, threads: number): Pick<Engine, 'co
         const ended = answer?.catch(() => {}); // whoever awaits the answer is told
         try {
           const { ready, inputs } = call.program;
-          const outputs = await backend.inTurn(() => sessions.run(ready.compiled, feedsOf(inputs, call.data)));
+          const outputs = await backend.inTurn(() => sessions.run(ready.compiled, inputs, call.data));
           yield resultOf(backend, call, outputs) as Result;
           if (beside && answer) yield resultOf(backend, beside, await answer) as Result;
         } finally {

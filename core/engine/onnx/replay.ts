@@ -1,7 +1,7 @@
 import { type Tensor, tf } from '../tf.js';
 import type { OnnxBackend } from './backend.js';
 import { type Shape, Value, type ValueData, type ValueType } from './graph.js';
-import { dataOf, feedsOf, type ProgramInput, type Source } from './sessions.js';
+import { dataOf, type GraphInput, inputsOf, type Source } from './sessions.js';
 import { analyse, type Structure } from './structure.js';
 
 /** Programs that are kept for one function; the oldest goes first. Each takes a fifth of a kilobyte for every input. */
@@ -11,7 +11,7 @@ const MAX_PROGRAMS = 128;
 export interface Program<Ready> {
   /** What has been prepared for running the graph. */
   ready: Ready;
-  inputs: readonly ProgramInput[];
+  inputs: readonly GraphInput[];
   outputs: { shape: Shape; type: ValueType }[];
   /** What each tensor of the result is: an output of the graph, an argument, or data that never change. */
   results: { shape: Shape; type: ValueType; from: { output: number } | Source }[];
@@ -41,9 +41,7 @@ export function replayed<Inputs extends unknown[], Result>(
   const traced = new TracedFunction(backend, fn, (structure) => backend.inTurn(() => sessions.compile(structure)));
   return async (...inputs) => {
     const call = await traced.call(inputs);
-    const outputs = await backend.inTurn(() =>
-      sessions.run(call.program.ready, feedsOf(call.program.inputs, call.data)),
-    );
+    const outputs = await backend.inTurn(() => sessions.run(call.program.ready, call.program.inputs, call.data));
     return resultOf(backend, call, outputs) as Result;
   };
 }
@@ -59,7 +57,7 @@ export class TracedFunction<Inputs extends unknown[], Result, Ready> {
   constructor(
     private readonly backend: OnnxBackend,
     private readonly fn: (...inputs: Inputs) => Result,
-    private readonly prepare: (structure: Structure, inputs: readonly ProgramInput[]) => Promise<Ready>,
+    private readonly prepare: (structure: Structure, inputs: readonly GraphInput[]) => Promise<Ready>,
     private readonly forget: (ready: Ready) => void = () => {},
   ) {}
 
@@ -73,7 +71,7 @@ export class TracedFunction<Inputs extends unknown[], Result, Ready> {
       return `${part.dtype}[${part.shape}]`;
     });
     await backend.computeAwaited();
-    const data = await Promise.all(given.map(async (tensor) => (await backend.read(tensor.dataId)) as ValueData));
+    const data = given.map((tensor) => backend.recorded(tensor).data as ValueData);
     let program = this.#programs.get(key);
     if (!program) {
       program = await this.#trace(inputs, given);
@@ -109,15 +107,10 @@ export class TracedFunction<Inputs extends unknown[], Result, Ready> {
         const argument = standIns.get(value.source ?? value);
         return argument === undefined ? { data: value.data as ValueData } : { argument };
       };
-      const programInputs = structure.inputs.map((value) => ({
-        name: structure.names.get(value) as string,
-        type: value.type,
-        shape: value.shape,
-        source: sourceOf(value),
-      }));
+      const graphInputs = inputsOf(structure, sourceOf);
       return {
-        ready: await this.prepare(structure, programInputs),
-        inputs: programInputs,
+        ready: await this.prepare(structure, graphInputs),
+        inputs: graphInputs,
         outputs: structure.outputs.map(({ shape, type }) => ({ shape, type })),
         results: tensors.map((tensor, at) => {
           const value = values[at] as Value;

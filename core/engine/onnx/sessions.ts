@@ -12,25 +12,15 @@ const require = createRequire(import.meta.url);
 /** ONNX Runtime as it is loaded. */
 type Runtime = typeof import('onnxruntime-common');
 
-/** What goes into a run under a name. */
-interface Feed {
+/** Where an input of a graph comes from: an argument of the call, or data that never change. */
+export type Source = { argument: number } | { data: ValueData };
+
+/** An input of a graph. */
+export interface GraphInput {
   name: string;
   type: ValueType;
   shape: Shape;
-  data: ValueData;
-}
-
-/** Where an input of a replayed graph comes from: a tensor of the call, or data that never change. */
-export type Source = { argument: number } | { data: ValueData };
-
-/** An input of a replayed graph. */
-export interface ProgramInput extends Omit<Feed, 'data'> {
   source: Source;
-}
-
-/** What goes into a graph, where `data` are those of the arguments. */
-export function feedsOf(inputs: readonly ProgramInput[], data: readonly ValueData[]): Feed[] {
-  return inputs.map(({ source, ...input }) => ({ ...input, data: dataOf(source, data) }));
 }
 
 /** The data of an input, where `given` are those of the arguments. */
@@ -38,9 +28,24 @@ export function dataOf(source: Source, given: readonly ValueData[]): ValueData {
   return 'data' in source ? source.data : (given[source.argument] as ValueData);
 }
 
+/** The inputs of a structure. */
+export function inputsOf(
+  { inputs, names }: Structure,
+  sourceOf: (value: Value, index: number) => Source,
+): GraphInput[] {
+  return inputs.map((value, index) => ({
+    name: names.get(value) as string,
+    type: value.type,
+    shape: value.shape,
+    source: sourceOf(value, index),
+  }));
+}
+
 /** Compiles graphs, one session for each structure, and runs them. */
 export class Sessions {
   readonly #compiled = new Map<string, InferenceSession>();
+  /** Inputs that never change, as ONNX Runtime takes them: most of a step's inputs are shapes. */
+  readonly #constants = new WeakMap<GraphInput, OrtTensor>();
   readonly #runtime = loadRuntime();
 
   constructor(
@@ -60,9 +65,9 @@ export class Sessions {
   async probe(): Promise<void> {
     const input = new Value([1], 'float32', { data: Float32Array.of(1) });
     const structure = analyse([record('Neg', [input], [1])]);
-    const feeds = [{ name: 'v0', type: input.type, shape: input.shape, data: input.data as Float32Array }];
     try {
-      await this.run(await this.compile(structure), feeds);
+      const inputs = inputsOf(structure, () => ({ argument: 0 }));
+      await this.run(await this.compile(structure), inputs, [input.data as Float32Array]);
     } catch (error) {
       const [, reason = reasonOf(error)] = /Failed to get a WebGPU adapter: (.*)/.exec(String(error)) ?? [];
       throw new Error(reason, { cause: error });
@@ -89,13 +94,26 @@ export class Sessions {
     });
   }
 
-  /** Runs a compiled graph; gives the data of its outputs, in their order. */
-  async run(session: InferenceSession, feeds: readonly Feed[]): Promise<ValueData[]> {
-    const { Tensor } = this.#runtime;
+  /**
+   * Runs a compiled graph; gives the data of its outputs, in their order.
+   * @param given data of its arguments
+   */
+  async run(
+    session: InferenceSession,
+    inputs: readonly GraphInput[],
+    given: readonly ValueData[],
+  ): Promise<ValueData[]> {
     const fed: Record<string, OrtTensor> = {};
-    for (const { name, type, shape, data } of feeds) fed[name] = new Tensor(type, data as never, shape);
+    for (const input of inputs) fed[input.name] = this.#constants.get(input) ?? this.#tensorOf(input, given);
     const results = await session.run(fed);
     return session.outputNames.map((name) => results[name].data as unknown as ValueData);
+  }
+
+  #tensorOf(input: GraphInput, given: readonly ValueData[]): OrtTensor {
+    const { type, shape, source } = input;
+    const tensor = new this.#runtime.Tensor(type, dataOf(source, given) as never, shape);
+    if ('data' in source) this.#constants.set(input, tensor);
+    return tensor;
   }
 }
 

@@ -2,14 +2,14 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { InferenceSession } from 'onnxruntime-common';
 import { reasonOf } from '../../base/errors.js';
 import type { WorkerAnswer, WorkerMessage, WorkerRun } from './compute-worker.js';
-import { feedsOf, type ProgramInput, Sessions } from './sessions.js';
+import { type GraphInput, Sessions } from './sessions.js';
 
 /*
  * A thread that runs graphs beside the main one (`compute-worker.ts`), with an ONNX Runtime session of its own for each.
  */
 interface Program {
   session: Promise<InferenceSession>;
-  inputs: readonly ProgramInput[];
+  inputs: readonly GraphInput[];
 }
 const port = parentPort as NonNullable<typeof parentPort>;
 const sessions = new Sessions((workerData as { threads: number }).threads);
@@ -32,7 +32,7 @@ async function answer({ program, memory, arrays, own }: WorkerRun): Promise<void
   try {
     const { session, inputs } = programs.get(program) as Program;
     const shared = arrays.map(({ offset, length }) => new Float32Array(memory, offset, length));
-    const outputs = await sessions.run(await session, feedsOf(inputs, [...shared, ...own]));
+    const outputs = await sessions.run(await session, inputs, [...shared, ...own]);
     const buffers = new Set(outputs.map((output) => output.buffer as ArrayBuffer));
     port.postMessage({ memory, outputs } satisfies WorkerAnswer, [memory, ...buffers]);
   } catch (error) {
