@@ -21,7 +21,7 @@ import { type MethodOptions, type Options, schemaOf } from './schema.js';
 const LONGEST_VALUE = 200;
 
 /** Values that were given for some options. */
-export type GivenOptions = Readonly<Record<string, unknown>>;
+type GivenOptions = Readonly<Record<string, unknown>>;
 
 /** Options with a value each, and where each value comes from, for people. */
 export interface ResolvedOptions<M extends MethodOptions = MethodOptions> {
@@ -115,28 +115,31 @@ function refuseOthers(
     const others = methods.filter(({ options }) => Object.hasOwn(options, name));
     const [other] = others;
     if (!other) continue;
-    const flag = flagOf(name, other.options[name] as Option<unknown>);
-    const names = others.map((method) => method.name).join(', ');
+    const what = `${placedName(name, other.options[name], where)} is an option of the method${others.length > 1 ? 's' : ''}`;
+    const own = Object.entries(chosen.options).map(([own, option]) => (where === '' ? flagOf(own, option) : own));
     throw new UserError(
-      `${where === '' ? flag : `${name} (${flag}) in ${where}`} is an option of the ` +
-        `method${others.length > 1 ? 's' : ''} ${names}; this run's method is ${chosen.name}`,
+      `${what} ${others.map((method) => method.name).join(', ')}; this run's method is ${chosen.name}`,
       {
-        expected: `options of ${chosen.name}: ${Object.keys(chosen.options).join(', ')}; and those of all methods`,
+        expected: `options of ${chosen.name}: ${own.join(', ')}; and those of all methods`,
         remedy: `leave it out, or choose the method: --method ${other.name}`,
       },
     );
   }
 }
 
+/** An option as messages name it: its flag, or its name in a file with the flag that is the same. */
+function placedName(name: string, option: Option<unknown>, where: string): string {
+  return where === '' ? flagOf(name, option) : `${name} (${flagOf(name, option)}) in ${where}`;
+}
+
 function refusal(name: string, option: Option<unknown>, value: unknown, where: string): UserError {
-  const flag = flagOf(name, option);
   const { choices } = option;
   const wrong = [value].flat().find((word) => typeof word === 'string' && !choices?.includes(word));
   const meant = choices && wrong !== undefined ? nearestName(String(wrong), choices) : undefined;
-  const what = where === '' ? flag : `${name} (${flag}) in ${where}`;
-  return new UserError(`${what} cannot be ${describeValue(value)}`, {
+  const short = where === '' ? flagOf(name, option) : name;
+  return new UserError(`${placedName(name, option, where)} cannot be ${describeValue(value)}`, {
     expected: allowedValues(option),
-    remedy: meant ? `did you mean '${meant}'?` : `correct the value of ${where === '' ? flag : name}: ${option.help}`,
+    remedy: meant ? `did you mean '${meant}'?` : `correct the value of ${short}: ${option.help}`,
   });
 }
 

@@ -306,11 +306,15 @@ test('a record that was changed by hand is refused where a run could not go on w
 test('an option of another method is told from a wrong name, in files and on the command line', (t) => {
   const flags = () => resolve({ flags: { method: 'ijepa', maskRatio: 0.5 } });
   t.regex(reportOf(t, flags), /^--mask-ratio is an option of the methods? mae.*; this run's method is ijepa/);
+  t.regex(reportOf(t, flags), /\n {2}expected: options of ijepa: .*--target-blocks.*; and those of all methods\n/);
+  t.notRegex(reportOf(t, flags), /targetBlocks/);
   const file = { path: 'f.yaml', preset: undefined, options: { method: 'mae', targetBlocks: 3 } };
+  const inFile = reportOf(t, () => resolveOptions({ methods: METHODS, file, flags: {} }));
   t.regex(
-    reportOf(t, () => resolveOptions({ methods: METHODS, file, flags: {} })),
+    inFile,
     /^targetBlocks \(--target-blocks\) in f\.yaml is an option of the method ijepa; this run's method is mae/,
   );
+  t.regex(inFile, /\n {2}expected: options of mae: .*maskRatio.*; and those of all methods\n/);
 });
 
 test('a preset brings its method; what it says of other methods has none of its own options', (t) => {
