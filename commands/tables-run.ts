@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { reasonOf, UserError } from '../core/base/errors.js';
 import { terminalOf } from '../core/base/program.js';
-import { type EvaluationResult, readResults } from '../core/eval/results.js';
 import { PUBLISHED } from '../core/methods/published.js';
 import { writeChart } from '../core/report/evaluation-chart.js';
 import type { ResultTable } from '../core/report/result-table.js';
@@ -17,7 +16,10 @@ export async function showTables(options: TablesOptions): Promise<void> {
     throw new UserError('--json and --format contradict one another', { expected: 'one of them' });
   }
   if (chart !== null) checkChart(chart, force);
-  const results = await readPlaces(places.length > 0 ? places : ['.']);
+  const found = await findResults(places.length > 0 ? places : ['.'], (error) => {
+    process.stderr.write(`left out: ${reasonOf(error)}\n`);
+  });
+  const results = found.map(({ result }) => result);
   if (chart !== null) {
     await writeChart(chart, results);
     process.stderr.write(`wrote ${chart}\n`);
@@ -31,26 +33,6 @@ function formatTables(tables: readonly ResultTable[], format: TablesOptions['for
   if (format !== 'text') return tables.map(TABLE_WRITERS[format]).join(format === 'csv' ? '\r\n' : '\n');
   const { colour, columns } = terminalOf(process.stdout);
   return `${tables.map((table) => tableText(table, colour, columns)).join('\n\n')}\n`;
-}
-
-/**
- * The results of files that are named, and of those found in folders. A damaged file that is named is an error; one that
- * was only found may be another program's, and is left out with a warning.
- */
-async function readPlaces(places: readonly string[]): Promise<EvaluationResult[]> {
-  const read: EvaluationResult[] = [];
-  const seen = new Set<string>();
-  for (const { path, named } of await findResults(places)) {
-    if (seen.has(path)) continue;
-    seen.add(path);
-    try {
-      read.push(...(await readResults(path)));
-    } catch (error) {
-      if (named || !(error instanceof UserError)) throw error;
-      process.stderr.write(`left out: ${reasonOf(error)}\n`);
-    }
-  }
-  return read;
 }
 
 function checkChart(path: string, force: boolean): void {

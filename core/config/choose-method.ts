@@ -39,8 +39,7 @@ export function findPreset<M extends MethodOptions>({ methods, preset, file }: O
   const name = preset ?? file?.preset;
   if (name === undefined) return null;
   const method = methods.find(({ presets }) => Object.hasOwn(presets, name));
-  const found = method?.presets[name];
-  if (method && found) return { name, method, values: found.options };
+  if (method) return { name, method, values: method.presets[name].options };
   const names = methods.flatMap(({ presets }) => Object.keys(presets));
   throw unknownName('preset', name, names, preset === undefined ? file?.path : '');
 }

@@ -1,12 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { access, constants, readdir, realpath, stat } from 'node:fs/promises';
+import { existsSync, statSync } from 'node:fs';
+import { access, constants, readdir, realpath } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, extname, isAbsolute, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { CosmiconfigResult, PublicExplorer } from 'cosmiconfig';
 import { type Document, isScalar, Lexer, Parser, parseDocument, visit } from 'yaml';
-import { explainSystemError, reasonOf, UserError } from '../base/errors.js';
+import { attempt, explainSystemError, reasonOf, UserError } from '../base/errors.js';
 import { PROGRAM } from '../base/program.js';
 import { describePlace, parseJson, readText } from '../base/text.js';
 import { readWords } from './option.js';
@@ -56,15 +56,12 @@ export async function readConfigFile(path: string | undefined): Promise<ConfigFi
     return configOf(await (await explorerOf([])).load(path), path, []);
   }
   const names = new Set(await readdir('.').catch(() => [])); // where nothing can be listed, nothing is looked for
-  const places: string[] = [];
-  for (const name of PLACES) {
-    if (names.has(name) && (await stat(name).catch(() => null))?.isFile()) places.push(name);
-  }
+  const places = PLACES.filter((name) => names.has(name) && attempt(() => statSync(name).isFile(), false));
   if (places.length === 0) return undefined;
   for (const name of places) {
-    await access(name, constants.R_OK).catch((error: unknown) =>
-      Promise.reject(explainSystemError(error, resolve(name))),
-    );
+    await access(name, constants.R_OK).catch((error: unknown) => {
+      throw explainSystemError(error, resolve(name));
+    });
   }
   const found = await (await explorerOf(places)).search();
   if (!found) return undefined;
@@ -74,10 +71,8 @@ export async function readConfigFile(path: string | undefined): Promise<ConfigFi
 function configOf(found: CosmiconfigResult, path: string, others: readonly string[]): ConfigFile {
   const file = resolve(path);
   const content: unknown = found?.config;
-  if (content === undefined || content === null || typeof content !== 'object' || Array.isArray(content)) {
-    throw new UserError(`${file} is not a configuration`, {
-      expected: 'options by name, for example imageSize: 96',
-    });
+  if (content === null || typeof content !== 'object' || Array.isArray(content)) {
+    throw new UserError(`${file} is not a configuration`, { expected: 'options by name, for example imageSize: 96' });
   }
   const { preset, run: _record, ...options } = content as Record<string, unknown>;
   if (preset !== undefined && typeof preset !== 'string') {
@@ -86,7 +81,7 @@ function configOf(found: CosmiconfigResult, path: string, others: readonly strin
   return {
     path: file,
     preset,
-    options: { ...options, ...pluginsBeside(file, options.plugins) },
+    options: 'plugins' in options ? { ...options, plugins: pluginsBeside(file, options.plugins) } : options,
     others: others.map((name) => resolve(name)),
   };
 }
@@ -98,7 +93,9 @@ function configOf(found: CosmiconfigResult, path: string, others: readonly strin
  * current folder when it is made, where the files of other projects may be damaged or do anything.
  */
 async function explorerOf(searchPlaces: string[]): Promise<PublicExplorer> {
-  const { cosmiconfig } = await withHome(() => import('cosmiconfig'));
+  const isHomeless = attempt(homedir, '') === ''; // no HOME, and a user whom the system does not know
+  if (isHomeless) process.env.HOME = OWN_FOLDER;
+  const { cosmiconfig } = await import('cosmiconfig').finally(() => isHomeless && delete process.env.HOME);
   // It takes 'noExt' for none and 'default' for others.
   const loaders = Object.fromEntries([...READ, 'noExt', 'default'].map((extension) => [extension, load]));
   const here = process.cwd();
@@ -107,20 +104,6 @@ async function explorerOf(searchPlaces: string[]): Promise<PublicExplorer> {
     return cosmiconfig(PROGRAM, { searchPlaces, loaders, cache: false });
   } finally {
     process.chdir(here);
-  }
-}
-
-async function withHome<T>(run: () => Promise<T>): Promise<T> {
-  if (hasHome()) return run();
-  process.env.HOME = OWN_FOLDER;
-  return run().finally(() => delete process.env.HOME);
-}
-
-function hasHome(): boolean {
-  try {
-    return homedir() !== '';
-  } catch {
-    return false; // no HOME, and a user whom the system does not know
   }
 }
 
@@ -146,7 +129,8 @@ async function load(path: string): Promise<unknown> {
 
 /** The default export of a module. */
 async function loadModule(path: string, extension: string): Promise<unknown> {
-  if (extension.endsWith('ts') && !readsTypeScript()) throw notRead(path, extension);
+  const { typescript } = process.features as { typescript?: unknown }; // true from Node 22.18 on
+  if (extension.endsWith('ts') && !typescript) throw notRead(path, extension);
   const real = await realpath(path);
   try {
     const { default: content } = (await import(pathToFileURL(real).href)) as { default?: unknown };
@@ -155,11 +139,6 @@ async function loadModule(path: string, extension: string): Promise<unknown> {
     const place = placeIn(real, error);
     throw error instanceof Error && place !== '' ? new Error(reasonOf(error) + place, { cause: error }) : error;
   }
-}
-
-/** Whether this Node runs TypeScript as it is; true from 22.18 on. */
-function readsTypeScript(): boolean {
-  return Boolean((process.features as { typescript?: unknown }).typescript);
 }
 
 /** Where in a module an error came up: ', line 3, column 5'. An error of syntax does not say; Node's own check does. */
@@ -188,11 +167,10 @@ function notRead(path: string, extension: string): UserError {
 }
 
 /** Paths of plugins in a file are relative to its folder; where nothing lies there, to the current one. */
-function pluginsBeside(file: string, given: unknown): { plugins?: unknown } {
-  if (given === undefined) return {};
-  const plugins = typeof given === 'string' ? readWords(given) : given;
-  if (!Array.isArray(plugins)) return { plugins };
-  return { plugins: plugins.map((word) => (typeof word === 'string' ? pathBeside(dirname(file), word) : word)) };
+function pluginsBeside(file: string, given: unknown): unknown {
+  const plugins: unknown = typeof given === 'string' ? readWords(given) : given;
+  if (!Array.isArray(plugins)) return plugins;
+  return plugins.map((word: unknown) => (typeof word === 'string' ? pathBeside(dirname(file), word) : word));
 }
 
 /** The path of a module as seen from a folder, or from the current one where nothing lies there; other names stay. */

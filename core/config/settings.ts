@@ -74,29 +74,27 @@ export function imageShape({ imageSize, patchSize }: Pick<Options, 'imageSize' |
 
 /**
  * The encoder's size, from the named architecture and what overrides it.
- * @throws UserError if its width does not fit its heads
+ * @throws UserError if its width does not fit its heads, with the nearest that do
  */
 export function encoderSize(options: Pick<Options, 'arch' | 'dim' | 'depth' | 'heads'>): VitSize {
-  return chosenSize(options, ARCHITECTURES[options.arch], '--dim');
+  const { mlpRatio, ...usual } = ARCHITECTURES[options.arch];
+  return { ...decoderSize(options, usual, '--dim'), mlpRatio };
 }
 
 /**
  * The size of a predictor or decoder, whose hidden layers have the usual ratio whatever the encoder's.
  * @param given what options say; null for what is usual
  * @param flag of its width, for messages
- * @throws UserError if its width does not fit its heads
+ * @throws UserError if its width does not fit its heads, with the nearest that do
  */
-export function decoderSize(given: GivenSize, usual: Omit<VitSize, 'mlpRatio'>, flag: string): VitSize {
-  return chosenSize(given, { ...usual, mlpRatio: 4 }, flag);
-}
-
-type GivenSize = { readonly [Name in 'dim' | 'depth' | 'heads']: number | null };
-
-/** @throws UserError if a width does not fit its heads, with the nearest that do */
-function chosenSize(given: GivenSize, usual: VitSize, flag: string): VitSize {
+export function decoderSize(
+  given: { readonly [Name in 'dim' | 'depth' | 'heads']: number | null },
+  usual: Omit<VitSize, 'mlpRatio'>,
+  flag: string,
+): VitSize {
   const [dim, heads] = [given.dim ?? usual.dim, given.heads ?? usual.heads];
   const unit = [1, 2, 4].map((factor) => factor * heads).find((width) => width % 4 === 0) as number;
-  if (dim % unit === 0) return { dim, depth: given.depth ?? usual.depth, heads, mlpRatio: usual.mlpRatio };
+  if (dim % unit === 0) return { dim, depth: given.depth ?? usual.depth, heads, mlpRatio: 4 };
   const lower = Math.floor(dim / unit) * unit;
   throw new UserError(`${flag} ${dim} does not fit ${heads} heads`, {
     expected: 'a width that is a multiple of 4 (positions have four parts) and of the number of heads',

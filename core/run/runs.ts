@@ -7,9 +7,7 @@ import { latestCheckpoint } from '../checkpoint/folder.js';
 import { readRunRecord } from '../config/record.js';
 import type { MethodOptions } from '../config/schema.js';
 import { stepsPerEpoch } from '../data/loader.js';
-import type { EvaluationResult } from '../eval/results.js';
-import { readResults } from '../eval/results.js';
-import { findResults, searchFolder } from './results-search.js';
+import { type FoundResult, findResults, searchFolder } from './results-search.js';
 import { type RunFolder, type RunState, readRunState, runFolder } from './run-folder.js';
 import { readLastRow } from './run-log.js';
 
@@ -43,17 +41,17 @@ export async function findRuns(
   await readdir(folder).catch((error: unknown) => {
     throw explainSystemError(error, folder);
   });
-  const results: Found[] = [];
-  for (const { path } of await findResults([folder])) {
-    const read = (await unlessUnreadable(readResults(path), leftOut)) ?? [];
-    results.push(...read.map((result) => ({ path, result })));
-  }
+  const results = await findResults([folder], ({ message }) => leftOut(message));
   const runs: RunSummary[] = [];
   for (const config of await searchFolder(resolve(folder), 'config.yaml', DEPTH)) {
     const files = runFolder(dirname(config));
     if (!existsSync(files.checkpoints)) continue; // another program's
-    const run = await unlessUnreadable(summarise(resolve(folder), files, methods, results), leftOut);
-    if (run) runs.push(run);
+    try {
+      runs.push(await summarise(resolve(folder), files, methods, results));
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      leftOut(error.message);
+    }
   }
   return runs;
 }
@@ -62,7 +60,7 @@ async function summarise(
   searched: string,
   files: RunFolder,
   methods: readonly MethodOptions[],
-  results: readonly Found[],
+  results: readonly FoundResult[],
 ) {
   const { options, run } = await readRunRecord(files.config, async () => methods);
   const { epochs, batchSize } = options;
@@ -105,26 +103,15 @@ async function standingOf(files: RunFolder, isAtEnd: boolean): Promise<RunStandi
   return standing(isAtEnd && existsSync(latestCheckpoint(files.checkpoints)) ? 'done' : 'interrupted');
 }
 
-type Found = { path: string; result: EvaluationResult };
-
-/** What is read; undefined where it cannot be, and why that is so is told. */
-async function unlessUnreadable<T>(read: Promise<T>, leftOut: (reason: string) => void): Promise<T | undefined> {
-  return read.catch((error: unknown) => {
-    if (!(error instanceof UserError)) throw error;
-    leftOut(error.message);
-    return undefined;
-  });
-}
-
 /**
  * The best result of a run: of those that name its checkpoint, and of those in its folder whose checkpoint is not where
  * they say, because they were measured from another folder.
  */
-function bestOf({ path: run }: RunFolder, results: readonly Found[]) {
-  const isBelow = (path: string) => resolve(path).startsWith(run + sep);
-  const own = results.filter(({ path, result: { network } }) => {
-    const { weights, checkpoint } = network;
-    return weights === 'pretrained' && isBelow(checkpoint !== null && existsSync(checkpoint) ? checkpoint : path);
+function bestOf({ path: run }: RunFolder, results: readonly FoundResult[]) {
+  const own = results.filter(({ path, result }) => {
+    const { weights, checkpoint } = result.network;
+    const place = checkpoint !== null && existsSync(checkpoint) ? checkpoint : path;
+    return weights === 'pretrained' && resolve(place).startsWith(run + sep);
   });
   own.sort((a, b) => b.result.best.top1.value - a.result.best.top1.value);
   const best = own[0]?.result;

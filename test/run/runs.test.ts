@@ -137,15 +137,17 @@ test('folders are searched four levels deep for files of that name', async (t) =
   const folder = await temporaryFolder(t);
   for (const path of ['.', 'a', 'a/b/c/d', 'a/b/c/d/e', '.hidden', 'node_modules/x']) {
     await mkdir(join(folder, path), { recursive: true });
-    await writeFile(join(folder, path, 'results.json'), '[]');
+    await writeFile(join(folder, path, 'results.json'), 'damaged');
   }
-  await writeFile(join(folder, 'a', 'other.json'), '[]');
-  const found = await findResults([folder, join(folder, 'a', 'other.json')]);
-  t.deepEqual(found, [
-    { path: join(folder, 'results.json'), named: false },
-    { path: join(folder, 'a/results.json'), named: false },
-    { path: join(folder, 'a/b/c/d/results.json'), named: false },
-    { path: join(folder, 'a/other.json'), named: true },
-  ]);
-  await t.throwsAsync(findResults([join(folder, 'none')]), { instanceOf: UserError, message: /does not exist/ });
+  const named = join(folder, 'a', 'other.json');
+  await writeFile(named, 'damaged');
+  const leftOut: string[] = [];
+  const find = (paths: readonly string[]) => findResults(paths, ({ message }) => leftOut.push(message));
+  await t.throwsAsync(find([folder, named]), { instanceOf: UserError, message: /^.*a.other\.json is not whole/ });
+  const searched = ['results.json', 'a/results.json', 'a/b/c/d/results.json'].map((name) => join(folder, name));
+  t.deepEqual(
+    leftOut.map((message) => message.slice(0, message.indexOf(' is not whole'))),
+    searched,
+  );
+  await t.throwsAsync(find([join(folder, 'none')]), { instanceOf: UserError, message: /does not exist/ });
 });
