@@ -48,7 +48,11 @@ export function commonTable(): string {
 /** The methods with their options and presets, and what else options name. */
 export function methodsTable(): string {
   const method = { ...OPTIONS.method, default: METHODS[0]?.name, choices: METHODS.map(({ name }) => name) };
-  return [rowsOf({ method }), ...METHODS.map(methodTable), presetsTable(METHODS), namesTable()].join('\n');
+  const presets = METHODS.flatMap(({ title, presets }) =>
+    Object.entries(presets).map(([name, { summary }]) => [`\`${name}\``, title, summary]),
+  );
+  const presetsTable = markdownTable(['preset', 'method', 'what it is'], presets);
+  return [rowsOf({ method }), ...METHODS.map(methodTable), presetsTable, namesTable()].join('\n');
 }
 
 /** The options of a method, and how its defaults of common options differ. */
@@ -59,13 +63,6 @@ function methodTable({ name, title, summary, options, defaults }: MethodDefiniti
   });
   const more = changed.length > 0 ? `\nOther defaults of common options: ${changed.join(', ')}.\n` : '';
   return `**${title}** (\`--method ${name}\`) ${summary}\n\n${rowsOf(options)}${more}`;
-}
-
-function presetsTable(methods: readonly MethodDefinition[]): string {
-  const rows = methods.flatMap(({ title, presets }) =>
-    Object.entries(presets).map(([name, { summary }]) => [`\`${name}\``, title, summary]),
-  );
-  return markdownTable(['preset', 'method', 'what it is'], rows);
 }
 
 /** What the built-in plugins bring for options to name. */

@@ -2,7 +2,7 @@ import { count, createConsole, formatBytes, quote } from '../core/base/console.j
 import { UserError } from '../core/base/errors.js';
 import { checkOutputFile, checkOutside } from '../core/base/folders.js';
 import { OPTIONS } from '../core/config/schema.js';
-import { type DownloadSummary, downloadDataSet } from '../core/data/download.js';
+import { downloadDataSet } from '../core/data/download.js';
 import { classExamples, type DataInfo, describeDataSet, imageExamples } from '../core/data/info.js';
 import {
   findDataSet,
@@ -84,22 +84,18 @@ export async function runDataDownload(options: DownloadOptions, dataSets: readon
   const from = { mirror: mirror ?? undefined, keepArchives };
   return stoppable(async (signal) => {
     const summary = await downloadDataSet({ dataSet, folder, ...from, console, signal });
-    tell(console.line, dataSet, summary);
+    const isNew = summary.files.some(({ outcome }) => outcome === 'downloaded');
+    console.line(`done       ${name} ${isNew ? 'is now' : 'is already'} in ${summary.folder}`);
+    if (summary.argument === null && dataSet.locate) {
+      throw new UserError(`everything was fetched, but ${name} is not recognised in ${summary.folder}`, {
+        expected: dataSet.summary,
+        remedy: 'the files at that address may have changed, or something was removed: fetch into an empty folder',
+      });
+    }
+    console.line(`look at it with: npx ijepa data info ${name} ${quote(summary.folder)}`);
     if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
     return 0;
   }, onStop);
-}
-
-function tell(line: (text: string) => void, dataSet: DataSet, { folder, files, argument }: DownloadSummary): void {
-  const isNew = files.some(({ outcome }) => outcome === 'downloaded');
-  line(`done       ${dataSet.name} ${isNew ? 'is now' : 'is already'} in ${folder}`);
-  if (argument === null && dataSet.locate) {
-    throw new UserError(`everything was fetched, but ${dataSet.name} is not recognised in ${folder}`, {
-      expected: dataSet.summary,
-      remedy: 'the files at that address may have changed, or something was removed: fetch into an empty folder',
-    });
-  }
-  line(`look at it with: npx ijepa data info ${dataSet.name} ${quote(folder)}`);
 }
 
 async function drawSheet(path: string, { labelled, images }: OpenedDataSet, info: DataInfo): Promise<void> {

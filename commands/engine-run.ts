@@ -41,10 +41,10 @@ export async function installEngine({ engine, from, index, platform, ifAbsent }:
   }
   const status = await tryEngine(engine);
   if (!status.present) {
-    const [title, remedy] =
-      engine === 'onnx' ? ['ONNX Runtime'] : ['TensorFlow', 'use another --from; it was removed again'];
-    if (engine === 'tensorflow') await removeTensorflow();
-    throw new UserError(`${title} was installed but does not start: ${status.reason}`, remedy ? { remedy } : {});
+    const problem = `was installed but does not start: ${status.reason}`;
+    if (engine === 'onnx') throw new UserError(`ONNX Runtime ${problem}`);
+    await removeTensorflow();
+    throw new UserError(`TensorFlow ${problem}`, { remedy: 'use another --from; it was removed again' });
   }
   say(`the engine ${engine} is there: ${status.engine.version}, ${status.engine.device}`);
   say(`use it with --engine ${engine}; remove it with: ${commandName()} engine remove ${engine}`);

@@ -21,7 +21,6 @@ import { addResults, type EvaluationKind, type EvaluationResult } from '../core/
 import { PUBLISHED } from '../core/methods/published.js';
 import { writeChart } from '../core/report/evaluation-chart.js';
 import { protocolText, showEvaluation } from '../core/report/evaluation-text.js';
-import type { ResultTable } from '../core/report/result-table.js';
 import { TABLE_WRITERS, tableText } from '../core/report/table-formats.js';
 import { evaluationTables } from '../core/report/tables.js';
 import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
@@ -85,7 +84,7 @@ export async function runEvaluations(
   try {
     for await (const judged of opened) {
       const task = taskOf(judged, options);
-      announce(console, task, extras.protocol?.(task, networks[0] as FeatureNetwork) ?? []);
+      announce(console, task, extras.protocol?.(task, networks[0]) ?? []);
       const { transform, interpolation = 'bicubic' } = task.protocol;
       progress.stage('nearest neighbours of the raw pixels');
       const pixels = await pixelNeighbours(engine, task.data, { ...stoppable, transform, interpolation });
@@ -94,7 +93,9 @@ export async function runEvaluations(
         const probed = await evaluateNetwork(engine, network, task, stoppable, pixels, progress);
         const context = { engine, network, task, settings: stoppable };
         const result = (await extras.refine?.(probed, context, progress)) ?? probed;
-        results.push({ ...result, compute: await computeOf(network) });
+        const { checkpoint, epochs } = network.facts; // in RUN/checkpoints: the log of that run tells what it took
+        const compute = checkpoint === null ? null : runCompute(dirname(dirname(checkpoint)), epochs ?? undefined);
+        results.push({ ...result, compute });
         if (out !== null) await addResults(join(out, 'results.json'), results.slice(-1));
       }
     }
@@ -130,11 +131,6 @@ function describeNetwork({ facts, arch, imageSize }: FeatureNetwork): string {
   return `${arch} at ${imageSize} px, ${source}`;
 }
 
-/** What pretraining a network took, by the log of its run: a checkpoint lies in RUN/checkpoints. */
-async function computeOf({ facts: { checkpoint, epochs } }: FeatureNetwork): Promise<EvaluationResult['compute']> {
-  return checkpoint === null ? null : runCompute(dirname(dirname(checkpoint)), epochs ?? undefined);
-}
-
 function taskOf({ dataSet, data, kind }: Judged, options: EvaluationOptions): EvaluationTask {
   const images = data.train.length;
   const small = kind === 'semi-supervised' ? SMALL_PART : SMALL_DATA;
@@ -149,9 +145,8 @@ function taskOf({ dataSet, data, kind }: Judged, options: EvaluationOptions): Ev
 
 function announce(console: Console, task: EvaluationTask, more: readonly string[]): void {
   const { data, dataSet } = task;
-  console.line(
-    `data       ${dataSet}: ${data.classes.length} classes; ${data.train.description}; ${data.test.description}`,
-  );
+  const { train, test } = data;
+  console.line(`data       ${dataSet}: ${data.classes.length} classes; ${train.description}; ${test.description}`);
   for (const note of data.notes ?? []) console.warn(`           ${note}`);
   for (const line of [...protocolText(task), ...more]) console.line(line);
 }
@@ -162,9 +157,9 @@ async function report(
   console: Console,
   more: Record<string, unknown> | undefined,
 ): Promise<void> {
-  const isOwn = ({ groups }: ResultTable) =>
-    groups.some(({ rows }) => rows.some(({ source }) => source === 'measured'));
-  const tables = evaluationTables(results, PUBLISHED).filter(isOwn);
+  const tables = evaluationTables(results, PUBLISHED).filter(({ groups }) =>
+    groups.some(({ rows }) => rows.some(({ source }) => source === 'measured')),
+  );
   const { colour, columns } = terminalOf(json ? process.stderr : process.stdout);
   for (const table of tables) console.line(`\n${tableText(table, colour, columns)}`);
   const files: string[] = [];

@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { Command, Option as Flag } from 'commander';
+import { attempt } from '../core/base/errors.js';
 import { mapValues } from '../core/base/map-values.js';
 import { PROGRAM } from '../core/base/program.js';
 import { chooseMethod } from '../core/config/choose-method.js';
@@ -26,7 +27,7 @@ export interface RunSources {
 }
 
 /** The program's own methods, without any file. */
-export const OWN_SOURCES: RunSources = { methods: METHODS, method: METHODS[0] as MethodDefinition };
+export const OWN_SOURCES: RunSources = { methods: METHODS, method: METHODS[0] };
 
 /**
  * Reads the configuration file and the plugins that the words of a command line name, or the file that lies in the current
@@ -96,11 +97,7 @@ function scan(words: readonly string[]) {
   const command = new Command().exitOverride().configureOutput({ writeErr: () => {} });
   for (const name of ['config', 'out', 'method', 'preset']) command.option(`--${name} <word>`);
   command.addOption(gathered(new Flag('--plugins <names>'))).option('--resume');
-  try {
-    command.parseOptions([...words]);
-  } catch {
-    // a flag without its value: told when the whole command line is read
-  }
+  attempt(() => command.parseOptions([...words]), null); // a flag without its value is told when all of them are read
   return command.opts<
     Partial<Record<'config' | 'out' | 'method' | 'preset' | 'plugins', string>> & { resume?: true }
   >();
@@ -115,11 +112,7 @@ export function gathered(flag: Flag): Flag {
 function mayBeConfigured(): boolean {
   const isConfiguration = (name: string) =>
     name === 'package.json' || name.startsWith(`${PROGRAM}.config.`) || name.startsWith(`.${PROGRAM}rc`);
-  try {
-    return readdirSync('.').some(isConfiguration);
-  } catch {
-    return false; // nothing is looked for where nothing can be listed
-  }
+  return attempt(() => readdirSync('.').some(isConfiguration), false); // not looked for where nothing can be listed
 }
 
 /** What the run in a folder says of itself, as far as it can be read: what is wrong with it is told when it goes on. */
@@ -141,11 +134,7 @@ function methodOf(
   { preset, method }: { preset?: string; method?: string },
   file?: ConfigFile,
 ): MethodDefinition {
-  try {
-    return chooseMethod({ methods, preset, file, flags: { method } });
-  } catch {
-    return methods[0] as MethodDefinition;
-  }
+  return attempt(() => chooseMethod({ methods, preset, file, flags: { method } }), methods[0]);
 }
 
 /** The names of the option `plugins` as its flag has them; paths are seen from the current folder. */

@@ -24,7 +24,6 @@ const ENCODER_OPTIONS = {
   imageSize: like(OPTIONS.imageSize, { help: 'side of the images', automatic: 'as in pretraining' }),
 };
 
-/** How features are computed. */
 const EXTRACTION_OPTIONS = grouped('Running', {
   engine: OPTIONS.engine,
   device: OPTIONS.device,
@@ -47,7 +46,6 @@ const EXTRACTION_OPTIONS = grouped('Running', {
   maxMegapixels: OPTIONS.maxMegapixels,
 });
 
-/** What all evaluations have. */
 const EVALUATION_OPTIONS = {
   ...grouped('Protocol', {
     protocol: choice({

@@ -13,9 +13,8 @@ import { cropsOfStep } from '../data/loader.js';
 import { SkippedImages } from '../data/skipped.js';
 import type { Method, MethodDefinition } from '../methods/method.js';
 import type { Optimiser } from '../optim/optimiser.js';
-import { recordOf, type SelectedPlugins } from '../plugins/plugin.js';
 import { writeMaskPreview } from '../report/mask-preview.js';
-import { initialState, stateShapes, type TrainState } from '../train/state.js';
+import { stateShapes, type TrainState } from '../train/state.js';
 import { checkFolder, createRunFolder, type RunFolder, readRunState, runFolder } from './run-folder.js';
 import { parseWatchMemory, type WatchMemory } from './watch.js';
 
@@ -59,7 +58,7 @@ export async function beginRun(
   images: ImageCollection,
   lock: FileLock,
   method: Method,
-): Promise<RunFolder> {
+): Promise<void> {
   const { options } = record;
   const unreadable: [name: string, reason: string][] = [];
   const note = { add: (name: string, reason: string) => unreadable.push([name, reason]) };
@@ -69,21 +68,6 @@ export async function beginRun(
   const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
   for (const [name, reason] of unreadable) skipped.add(name, reason);
   await writeMaskPreview(folder.masks, method, options, crops, 1);
-  return folder;
-}
-
-/** Records what was given anew: where the images are now, for one. */
-export async function continueRun(
-  out: string,
-  options: Options,
-  { method, run, options: recorded }: RunRecord,
-  selected: SelectedPlugins,
-): Promise<RunFolder> {
-  const folder = runFolder(out);
-  if (JSON.stringify(options) !== JSON.stringify(recorded)) {
-    await writeRunRecord(folder.config, { method, options, run: { ...run, broughtBy: recordOf(selected) } });
-  }
-  return folder;
 }
 
 /** Where a run stands. */
@@ -100,18 +84,17 @@ export interface Trained {
   options: Options;
 }
 
-/** The beginning of a run. */
-export function freshStart({ method, optimiser, options }: Trained): ResumePoint {
-  return { state: initialState(method, optimiser.slotNames, options.seed), watch: null };
-}
-
 /**
- * Where a run stopped: its newest whole checkpoint, or the beginning where it was stopped before the first one.
+ * Where a run stopped: its newest whole checkpoint; null where it was stopped before the first one.
  * @throws UserError if it had checkpoints, but none is whole
  */
-export async function readResumePoint(folder: RunFolder, trained: Trained, console: Console): Promise<ResumePoint> {
-  const shapes = stateShapes(trained.method, trained.optimiser.slotNames);
-  const load = (path: string) => loadCheckpoint(path, trained.model, shapes);
+export async function readResumePoint(
+  folder: RunFolder,
+  { method, optimiser, model }: Trained,
+  console: Console,
+): Promise<ResumePoint | null> {
+  const shapes = stateShapes(method, optimiser.slotNames);
+  const load = (path: string) => loadCheckpoint(path, model, shapes);
   const checkpoint = await recoverCheckpoint(folder.checkpoints, load, console.warn);
   if (checkpoint) return { state: checkpoint.state, watch: parseWatchMemory(checkpoint.memory) };
   const said = await readRunState(folder.state);
@@ -122,5 +105,5 @@ export async function readResumePoint(folder: RunFolder, trained: Trained, conso
     });
   }
   console.line('the run was stopped before its first checkpoint: it starts from the first step');
-  return freshStart(trained);
+  return null;
 }

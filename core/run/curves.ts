@@ -30,7 +30,7 @@ const PALETTE = [COLOURS.blue, COLOURS.vermilion, COLOURS.green, COLOURS.purple,
 
 /** The panels of a log: what every method has, and a panel for each number of its own. */
 function panelsOf(rows: readonly LogRow[]): Panel[] {
-  const first = rows[0] as LogRow;
+  const [first] = rows;
   const own = (group: 'method' | 'rates') =>
     Object.keys(first[group]).map((name, at) => panel(titleOf(name), colourAt(at), (row) => row[group][name] ?? null));
   const terms = Object.keys(first.terms).map((name, at) => ({
@@ -59,7 +59,7 @@ function panel(title: string, colour: string, value: Value): Panel {
 }
 
 function colourAt(index: number): string {
-  return PALETTE[index % PALETTE.length] as string;
+  return PALETTE[index % PALETTE.length];
 }
 
 /** 'contextPatches' -> 'Context patches', 'emaDecay' -> 'EMA decay' */
@@ -70,20 +70,15 @@ function titleOf(name: string): string {
 
 /** A panel for each value of each monitor. */
 function monitorPanels(rows: readonly LogRow[]): Panel[] {
-  const panels = new Map<string, Panel>();
+  const lines = new Map<string, Value>();
   for (const { monitors } of rows) {
     for (const [monitor, values] of Object.entries(monitors ?? {})) {
       for (const name of Object.keys(values)) {
-        const title = `${monitor}: ${name}`;
-        if (panels.has(title)) continue;
-        panels.set(
-          title,
-          panel(title, COLOURS.vermilion, (row) => row.monitors?.[monitor]?.[name] ?? null),
-        );
+        lines.set(`${monitor}: ${name}`, (row) => row.monitors?.[monitor]?.[name] ?? null);
       }
     }
   }
-  return [...panels.values()];
+  return [...lines].map(([title, value]) => panel(title, COLOURS.vermilion, value));
 }
 
 const COLUMNS = 2;
@@ -120,11 +115,8 @@ function drawPanel(panel: Panel, rows: readonly LogRow[], left: number, top: num
   };
   const curves = lines.map(({ value, ...look }) => ({ ...look, points: pointsOf(rows, value, logarithmic) }));
   const across = stepAxis(rows.at(-1)?.step ?? 1, box);
-  const up = valueAxis(
-    curves.flatMap(({ points }) => points.map(([, y]) => y)),
-    box,
-    logarithmic,
-  );
+  const heights = curves.flatMap(({ points }) => points.map(([, y]) => y));
+  const up = valueAxis(heights, box, logarithmic);
   return [
     titleAt(left + 60, top + 10, title),
     ...(lines.length > 1 ? [legend(lines, box.left + box.width, top + 19)] : []),
@@ -180,8 +172,7 @@ function valueAxis(values: readonly number[], { top, height }: Box, logarithmic:
     return { scale, ticks: scale.ticks(6), format };
   }
   const steps = roundSteps(lowest, highest);
-  const domain = [steps[0] as number, steps.at(-1) as number];
-  return { scale: scaleLog(domain, range), ticks: steps, format };
+  return { scale: scaleLog([steps[0], steps[steps.length - 1]], range), ticks: steps, format };
 }
 
 function rangeOf(values: readonly number[]): [number, number] {
@@ -196,9 +187,6 @@ function roundSteps(lowest: number, highest: number): number[] {
     factors.map((factor) => Number(`${factor}e${from + at}`)),
   ).flat();
   const first = steps.findLastIndex((step) => step <= lowest);
-  const last = Math.max(
-    first + 1,
-    steps.findIndex((step) => step >= highest),
-  );
-  return steps.slice(first, last + 1);
+  const last = steps.findIndex((step) => step >= highest);
+  return steps.slice(first, Math.max(first + 1, last) + 1);
 }

@@ -7,7 +7,7 @@ import { keepEpoch } from '../checkpoint/folder.js';
 import { microBatchSizeOf, ratesAt } from '../config/settings.js';
 import type { ImageCollection } from '../contract/data-sets.js';
 import { cropSettings } from '../data/crop.js';
-import { type LoaderSettings, loadBatches, stepsPerEpoch, type ViewBatch } from '../data/loader.js';
+import { type LoaderSettings, loadBatches, stepsPerEpoch } from '../data/loader.js';
 import { isAbort, type SkippedImages } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
@@ -98,11 +98,12 @@ export async function runLoop(run: Run, start: ResumePoint) {
   try {
     while (state.step < totalSteps && !stop.received) {
       const asked = performance.now();
-      const views = await nextBatch(batches, stop).catch(async (error: unknown) => {
+      const next = await batches.next().catch(async (error: unknown) => {
+        if (stop.received && isAbort(error)) return null; // it is asked to stop while they are waited for
         await saving.finish(state, watch.memory).catch(() => {}); // the first failure is the one to report
         throw error;
       });
-      if (!views) break;
+      if (!next) break;
       const waitSeconds = (performance.now() - asked) / 1000;
 
       const step = state.step + 1;
@@ -110,7 +111,7 @@ export async function runLoop(run: Run, start: ResumePoint) {
       const drawn = drawBatch(method, seed, step, batchSize);
       const patches = meanPatches(drawn.groups);
       const rates = { ...ratesAt(step, options, length), ...mapValues(method.rates, (rate) => rate(step, length)) };
-      const taken = await takeStep(state, { views, groups: drawn.groups }, rates);
+      const taken = await takeStep(state, { views: next.value, groups: drawn.groups }, rates);
       state = taken.state;
       firstLoss ??= taken.loss;
       lastLoss = taken.loss;
@@ -178,16 +179,6 @@ export async function runLoop(run: Run, start: ResumePoint) {
 function numbersOf({ logs }: BatchDraw, patches: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
   const kept = Object.entries(patches).map(([name, count]) => [`${name}Patches`, count]);
   return { ...Object.fromEntries(kept), ...logs };
-}
-
-/** The images of the next step; null where the run is asked to stop while they are waited for. */
-async function nextBatch(batches: AsyncGenerator<ViewBatch>, stop: StopSignal): Promise<ViewBatch | null> {
-  try {
-    return (await batches.next()).value;
-  } catch (error) {
-    if (stop.received && isAbort(error)) return null;
-    throw error;
-  }
 }
 
 /**

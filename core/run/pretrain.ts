@@ -4,7 +4,7 @@ import { reasonOf, UserError } from '../base/errors.js';
 import { checkOutside } from '../base/folders.js';
 import type { FileLock } from '../base/lock.js';
 import { latestCheckpoint } from '../checkpoint/folder.js';
-import { compareWithRun, newRunRecord, readRunRecord } from '../config/record.js';
+import { compareWithRun, newRunRecord, readRunRecord, writeRunRecord } from '../config/record.js';
 import { placeOf, type ResolvedOptions } from '../config/resolve.js';
 import type { Options } from '../config/schema.js';
 import { learningRateSchedule, microBatchSizeOf } from '../config/settings.js';
@@ -20,7 +20,8 @@ import { countParameters } from '../nn/parameters.js';
 import { createOptimiser } from '../optim/create.js';
 import { type Plugin, recordOf, requireRecorded, selectPlugins } from '../plugins/plugin.js';
 import { assumedMemory, chooseMicroBatchSize, groupSize } from '../train/memory.js';
-import { beginRun, checkNewRun, continueRun, freshStart, readResumePoint, requireSameImages } from './begin.js';
+import { initialState } from '../train/state.js';
+import { beginRun, checkNewRun, readResumePoint, requireSameImages } from './begin.js';
 import type { StopSignal } from './interrupt.js';
 import { drawCurves, type Run, runLoop } from './loop.js';
 import { endRunState, openRunFolder, runFolder, runLock, writeRunState } from './run-folder.js';
@@ -58,33 +59,29 @@ export async function pretrain(request: PretrainRequest) {
     });
   }
   const lock = runLock(out);
-  try {
-    return await pretrainLocked(request, out, lock);
-  } finally {
-    await lock.release();
-  }
+  return pretrainLocked(request, out, lock).finally(() => lock.release());
 }
 
 /** @param lock taken as soon as the folder is there */
 async function pretrainLocked(request: PretrainRequest, out: string, lock: FileLock) {
-  const { console, resolved } = request;
+  const { console, resolved, force } = request;
+  const folder = runFolder(out);
   const known = async (recorded: readonly string[]) =>
     request.methods(await request.plugins(placeOf(resolved, 'plugins') ? resolved.options.plugins : recorded));
   const record = request.resume ? await readRunRecord((await openRunFolder(out, lock)).config, known) : null;
-  if (!record) await checkNewRun(out, request.force, lock, known);
+  if (!record) await checkNewRun(out, force, lock, known);
   const definition = record?.method ?? resolved.method;
   const asked = record ? compareWithRun(resolved, record) : resolved.options;
   learningRateSchedule(asked);
   const plugins = await request.plugins(asked.plugins);
   if (record) requireRecorded(record.run.broughtBy, definition, asked, plugins);
-  const recordedIn = record ? runFolder(out).config : '';
+  const recordedIn = record ? folder.config : '';
   const selected = selectPlugins(definition, asked, plugins, (name) => placeOf(resolved, name) || recordedIn);
   checkMethodOptions(definition, asked);
   const dataSets = plugins.flatMap((plugin) => plugin.dataSets ?? []);
   const names = dataSets.map(({ name }) => name);
   checkOutside(out, resolved.options.data, names);
-  const { listing } = runFolder(out);
-  const images = await openData(asked.data, dataSets, listingFrom(record ? listing : null, console.line));
+  const images = await openData(asked.data, dataSets, listingFrom(record ? folder.listing : null, console.line));
   if (record) requireSameImages(images, record, out);
   requireOneBatch(images, asked.batchSize);
   const { device, threads } = asked;
@@ -95,12 +92,14 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
     asked.microBatchSize ?? record?.run.microBatchSize ?? chooseMicroBatchSize(definition, method, asked, engine);
   const options: Options = { ...asked, microBatchSize: Math.min(microBatchSize, asked.batchSize) };
 
-  const newRecord = () =>
-    newRunRecord(definition, asked, microBatchSizeOf(options), engine, images, recordOf(selected));
-  const folder = record
-    ? await continueRun(out, asked, record, selected)
-    : await beginRun(out, request.force, newRecord(), images, lock, method);
-  await keepListing(images, listing);
+  const broughtBy = recordOf(selected);
+  if (!record) {
+    const begun = newRunRecord(definition, asked, microBatchSizeOf(options), engine, images, broughtBy);
+    await beginRun(out, force, begun, images, lock, method);
+  } else if (JSON.stringify(asked) !== JSON.stringify(record.options)) {
+    await writeRunRecord(folder.config, { ...record, options: asked, run: { ...record.run, broughtBy } });
+  }
+  await keepListing(images, folder.listing);
   const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
   const totalSteps = options.epochs * stepsPerEpoch(images.length, options.batchSize);
   const optimiser = createOptimiser(engine, options);
@@ -108,7 +107,8 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   const { encoders, sizes } = method;
   const model = { method: definition.title, encoders, imageSize, patchSize, sizes };
   const trained = { method, optimiser, model, options };
-  const start = record ? await readResumePoint(folder, trained, console) : freshStart(trained);
+  const beginning = () => ({ state: initialState(method, optimiser.slotNames, options.seed), watch: null });
+  const start = (record && (await readResumePoint(folder, trained, console))) ?? beginning();
   const run: Run = { ...request, ...selected, ...trained, definition, backbone, images, skipped, folder, engine };
   const verdicts = start.watch?.verdicts ?? {};
   await writeRunState(folder.state, { state: 'running', reason: null, savedStep: start.state.step, verdicts });

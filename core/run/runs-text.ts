@@ -8,9 +8,9 @@ const LEFT = new Set([0, 1, 6, 7, 9]);
 /** Runs as a table for people, and below it why some of them stand still, and what monitors warn of. */
 export function runsText(runs: readonly RunSummary[]): string {
   const rows = [HEADINGS, ...runs.map(cellsOf)];
-  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   const aligned = (cell: string, column: number) =>
-    LEFT.has(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
+    LEFT.has(column) ? cell.padEnd(widths[column]) : cell.padStart(widths[column]);
   const lines = rows.map((row) => row.map(aligned).join('  ').trimEnd());
   const reasons = runs.flatMap(({ name, state, reason, savedStep }) =>
     reason === null
@@ -36,7 +36,8 @@ function cellsOf(run: RunSummary): string[] {
     describeVerdicts(run),
     best ? `${best.top1.toFixed(1)} ${best.dataSet}` : '–',
     formatBytes(bytes),
-    localTime(new Date(changed)),
+    // '2026-03-01 14:05', in the time of the machine.
+    new Date(changed).toLocaleString('sv-SE', { dateStyle: 'short', timeStyle: 'short' }),
   ];
 }
 
@@ -44,11 +45,4 @@ function cellsOf(run: RunSummary): string[] {
 function describeVerdicts({ verdicts }: RunSummary): string {
   const words = Object.entries(verdicts).map(([name, { isWell }]) => (isWell ? `no ${name}` : `${name}!`));
   return words.join(', ') || '–';
-}
-
-/** '2026-03-01 14:05', in the time of the machine. */
-function localTime(date: Date): string {
-  const two = (value: number) => String(value).padStart(2, '0');
-  const day = [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join('-');
-  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }

@@ -14,17 +14,6 @@ import { readLastRow } from './run-log.js';
 /** Folders below the one that is searched: runs/GROUP/SUBGROUP/NAME. */
 const DEPTH = 3;
 
-/** How a run stands: `unknown` where a process of another machine has its lock. */
-export interface RunStanding {
-  state: RunState['state'] | 'unknown';
-  /** Why it failed or stopped, or what is not known. */
-  reason: string | null;
-  /** Step of the checkpoint from which it goes on; null for runs of earlier versions. */
-  savedStep: number | null;
-  /** What its monitors made of it when it was last saved, by their names; none for runs of earlier versions. */
-  verdicts: RunState['verdicts'];
-}
-
 /** What the files of a run say of it. */
 export type RunSummary = Awaited<ReturnType<typeof summarise>>;
 
@@ -86,19 +75,26 @@ async function summarise(
   };
 }
 
-async function standingOf(files: RunFolder, isAtEnd: boolean): Promise<RunStanding> {
+/** How a run stands: `unknown` where a process of another machine has its lock. */
+async function standingOf(files: RunFolder, isAtEnd: boolean) {
   const owner = await readHolder(files.lock);
   const isHeld = owner !== 'none' && owner !== null;
   const judged = isHeld ? judgeOwner(owner) : 'gone';
   const said = await readRunState(files.state);
-  const standing = (state: RunStanding['state'], reason: string | null = null): RunStanding => {
-    return { state, reason, savedStep: said?.savedStep ?? null, verdicts: said?.verdicts ?? {} };
-  };
+  const standing = (state: RunState['state'] | 'unknown', reason: string | null = null) => ({
+    state,
+    /** Why it failed or stopped, or what is not known. */
+    reason,
+    /** Step of the checkpoint from which it goes on; null for runs of earlier versions. */
+    savedStep: said?.savedStep ?? null,
+    /** What its monitors made of it when it was last saved, by their names; none for runs of earlier versions. */
+    verdicts: said?.verdicts ?? {},
+  });
   if (judged === 'alive') return standing('running');
   if (isHeld && judged === 'unknown') {
     return standing('unknown', `locked by process ${owner.pid} of the machine '${owner.host}'`);
   }
-  if (said) return said.state === 'running' ? standing('interrupted', 'killed') : said;
+  if (said) return said.state === 'running' ? standing('interrupted', 'killed') : standing(said.state, said.reason);
   // Runs of earlier versions do not say that they are done.
   return standing(isAtEnd && existsSync(latestCheckpoint(files.checkpoints)) ? 'done' : 'interrupted');
 }

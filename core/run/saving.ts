@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../base/errors.js';
 import { type CheckpointFacts, checkpointMetadata, copyState, type StateCopy } from '../checkpoint/checkpoint.js';
@@ -121,22 +122,16 @@ export function isKept(epoch: number, { saveEveryEpochs, epochs }: WhenOptions):
 }
 
 /** Gives a job to the thread and waits for its answer. */
-function perform(worker: Worker, job: SaveJob): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const settle = (act: () => void) => {
-      worker.off('message', onMessage).off('error', onError).off('exit', onExit);
-      act();
-    };
-    const onMessage = (failure: SaveFailure | null) =>
-      settle(() => (failure === null ? resolve() : reject(toError(failure))));
-    const onError = (error: unknown) => settle(() => reject(error));
-    const onExit = (code: number) => settle(() => reject(new Error(`the thread that writes ended with code ${code}`)));
-    worker.on('message', onMessage).on('error', onError).on('exit', onExit);
-    worker.postMessage(job);
+async function perform(worker: Worker, job: SaveJob): Promise<void> {
+  worker.postMessage(job);
+  const answered = new AbortController(); // takes the listeners away
+  const { signal } = answered;
+  const answer = once(worker, 'message', { signal }) as Promise<[SaveFailure | null]>; // fails where the thread does
+  const end = once(worker, 'exit', { signal }).then(([code]) => {
+    throw new Error(`the thread that writes ended with code ${code}`);
   });
-}
-
-function toError(failure: SaveFailure): Error {
-  if ('problem' in failure) return new UserError(failure.problem, failure.advice);
-  return new Error(`a checkpoint could not be written: ${failure.bug}`);
+  const [failure] = await Promise.race([answer, end]).finally(() => answered.abort());
+  if (failure === null) return;
+  if ('problem' in failure) throw new UserError(failure.problem, failure.advice);
+  throw new Error(`a checkpoint could not be written: ${failure.bug}`);
 }
