@@ -85,7 +85,6 @@ function describe(result: BenchmarkResult, { method, options }: ResolvedRun): st
   );
 }
 
-/** Times loading images, without a model. */
 async function benchData({ data, threads, json, ...size }: BenchOptions): Promise<void> {
   const [{ measureLoader }, { openData }] = await Promise.all([
     import('../core/data/measure.js'),

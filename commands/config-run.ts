@@ -1,13 +1,14 @@
 import { allowedValues, flagOf, formatValue, type OptionTable } from '../core/config/option.js';
 import { describeOptions } from '../core/config/record.js';
+import { placeOf } from '../core/config/resolve.js';
 import { OPTIONS } from '../core/config/schema.js';
 import { automaticValues } from '../core/config/settings.js';
 import type { MethodDefinition } from '../core/methods/method.js';
 import { METHODS } from '../core/methods/registry.js';
-import { extensionsOf } from '../core/plugins/plugin.js';
+import { extensionsOf, selectPlugins } from '../core/plugins/plugin.js';
 import { BUILT_IN_PLUGINS } from '../plugins/index.js';
 import type { ConfigOptions } from './options/others.js';
-import { checkSelected, configuredPlugins, methodsOf } from './plugins.js';
+import { configuredPlugins, methodsOf, pluginsWith } from './plugins.js';
 import type { ResolvedRun } from './run-sources.js';
 
 /** Prints the options of a run with their origins, or the tables of all options. */
@@ -16,8 +17,8 @@ export async function showConfig(resolved: ResolvedRun, { json, table }: ConfigO
     process.stdout.write(`${methodsTable()}\n${commonTable()}`);
     return;
   }
-  await checkSelected(resolved);
   const { method, options, origins } = resolved;
+  selectPlugins(method, options, await pluginsWith(options.plugins), (name) => placeOf(resolved, name)); // or it says why not
   const automatic = { ...automaticValues(options), ...method.automatic?.(options) };
   process.stdout.write(`${json ? JSON.stringify({ options, origins }) : describeOptions(resolved, automatic)}\n`);
 }
@@ -55,7 +56,6 @@ export function methodsTable(): string {
   return [rowsOf({ method }), ...METHODS.map(methodTable), presetsTable, namesTable()].join('\n');
 }
 
-/** The options of a method, and how its defaults of common options differ. */
 function methodTable({ name, title, summary, options, defaults }: MethodDefinition): string {
   const changed = Object.entries<unknown>(defaults).map(([option, value]) => {
     const about = OPTIONS[option as keyof typeof OPTIONS];

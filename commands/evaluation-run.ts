@@ -43,15 +43,15 @@ const SMALL_PART = 10_000;
 const ENDINGS = { csv: 'csv', markdown: 'md', latex: 'tex' } as const;
 
 /**
- * Judges the networks of checkpoints, each beside itself at random initialisation, on data that are opened one after the
- * other; prints and writes the tables.
+ * Judges the networks of checkpoints, each beside itself at random initialisation, on data that are opened when it is their
+ * turn; prints and writes the tables.
  * @param extras what an evaluation has beside its heads: what refines a result, what that does to such networks, in lines
  *   for people, and what the JSON document says beside the results
  * @returns the exit code
  */
 export async function runEvaluations(
   checkpoints: readonly string[],
-  opened: AsyncIterable<Judged>,
+  data: readonly (() => Promise<Judged>)[],
   options: EvaluationOptions,
   extras: {
     refine?: Refine;
@@ -82,8 +82,8 @@ export async function runEvaluations(
   const progress = showEvaluation(console);
   const results: EvaluationResult[] = [];
   try {
-    for await (const judged of opened) {
-      const task = taskOf(judged, options);
+    for (const open of data) {
+      const task = taskOf(await open(), options);
       announce(console, task, extras.protocol?.(task, networks[0]) ?? []);
       const { transform, interpolation = 'bicubic' } = task.protocol;
       progress.stage('nearest neighbours of the raw pixels');

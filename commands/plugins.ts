@@ -1,10 +1,8 @@
 import { Command } from 'commander';
-import { placeOf, type ResolvedOptions } from '../core/config/resolve.js';
 import type { MethodDefinition } from '../core/methods/method.js';
 import { METHODS } from '../core/methods/registry.js';
 import type { DataSet, Plugin } from '../core/plugin.js';
 import { type LoadedPlugins, loadPlugins } from '../core/plugins/load.js';
-import { selectPlugins } from '../core/plugins/plugin.js';
 import { BUILT_IN_PLUGINS } from '../plugins/index.js';
 
 /** The subcommands of the plugins that the configuration of the current folder names. */
@@ -12,10 +10,7 @@ export async function pluginCommands(): Promise<readonly Command[]> {
   return (await configuredPlugins()).flatMap((plugin) => plugin.commands?.((name) => new Command(name)) ?? []);
 }
 
-/**
- * The data sets of the built-in plugins and of those that the configuration of the current folder names, for commands
- * that have no other options in it.
- */
+/** The data sets of these plugins, for commands that have no other options in the configuration. */
 export async function configuredDataSets(): Promise<readonly DataSet[]> {
   return (await configuredPlugins()).flatMap((plugin) => plugin.dataSets ?? []);
 }
@@ -24,15 +19,6 @@ export async function configuredDataSets(): Promise<readonly DataSet[]> {
 export async function configuredPlugins(): Promise<readonly Plugin[]> {
   const { readConfigFile } = await import('../core/config/file.js');
   return pluginsWith(pluginNames((await readConfigFile(undefined))?.options.plugins));
-}
-
-/**
- * Sees to it that there is what options name.
- * @throws UserError with the nearest name where there is not
- */
-export async function checkSelected(resolved: ResolvedOptions<MethodDefinition>): Promise<void> {
-  const { method, options } = resolved;
-  selectPlugins(method, options, await pluginsWith(options.plugins), (name) => placeOf(resolved, name));
 }
 
 /** The names of plugins in a value of the option `plugins` that is not yet checked. */

@@ -7,7 +7,6 @@ import { fineTune } from '../core/eval/fine-tune.js';
 import { checkFineTuning, fineTuneSettings } from '../core/eval/fine-tune-settings.js';
 import { openLabelled, requireTwoClasses, subsetByFile, subsetByFraction } from '../core/eval/labelled-data.js';
 import type { FeatureNetwork } from '../core/eval/network.js';
-import type { DataSet } from '../core/plugin.js';
 import { fineTuningText } from '../core/report/evaluation-text.js';
 import { type Judged, type Refine, runEvaluations } from './evaluation-run.js';
 import type { FinetuneOptions, ProbeOptions, TransferOptions } from './options/evaluation.js';
@@ -15,13 +14,12 @@ import { configuredDataSets } from './plugins.js';
 
 /** Judges the encoder of a checkpoint on one data set. */
 export async function runProbe(options: ProbeOptions): Promise<number> {
-  return runEvaluations([options.checkpoint], openOne(options.data), options);
-}
-
-async function* openOne(word: string): AsyncGenerator<Judged> {
-  const opened = await openLabelled(word, await configuredDataSets());
-  const { name, protocol } = opened.dataSet;
-  yield { ...opened, kind: protocol && name !== 'imagenet' ? 'transfer' : 'linear' };
+  const open = async (): Promise<Judged> => {
+    const opened = await openLabelled(options.data, await configuredDataSets());
+    const { name, protocol } = opened.dataSet;
+    return { ...opened, kind: protocol && name !== 'imagenet' ? 'transfer' : 'linear' };
+  };
+  return runEvaluations([options.checkpoint], [open], options);
 }
 
 /** Fine-tunes and probes the encoder of a checkpoint on a part of the labels. */
@@ -49,15 +47,15 @@ export async function runFinetune(options: FinetuneOptions): Promise<number> {
     return fineTuningText(tuning, task);
   };
   const headOptions = { ...options, protocol: options.protocol === 'small' ? ('quick' as const) : options.protocol };
-  return runEvaluations([checkpoint], openPart(options), headOptions, { refine, protocol });
+  return runEvaluations([checkpoint], [() => openPart(options)], headOptions, { refine, protocol });
 }
 
-async function* openPart({ data: word, subset, fraction, seed }: FinetuneOptions): AsyncGenerator<Judged> {
+async function openPart({ data: word, subset, fraction, seed }: FinetuneOptions): Promise<Judged> {
   const { dataSet, data } = await openLabelled(word, await configuredDataSets());
   const drawn = () => subsetByFraction(data.train, data.classes.length, fraction, seed);
   const train = subset === null ? drawn() : await subsetByFile(data.train, subset);
   requireTwoClasses(train.description, train, data.classes);
-  yield { dataSet, data: { ...data, train }, kind: 'semi-supervised' };
+  return { dataSet, data: { ...data, train }, kind: 'semi-supervised' };
 }
 
 /** Judges encoders on every data set that is found; those that are not are listed with where to get them. */
@@ -89,9 +87,8 @@ export async function runTransferEval(options: TransferOptions): Promise<number>
       remedy: `npx ijepa data lists what there is, and where to get it`,
     });
   }
-  return runEvaluations(checkpoints, openEach(words, dataSets), options, { more: { missing } });
-}
-
-async function* openEach(words: readonly string[], dataSets: readonly DataSet[]): AsyncGenerator<Judged> {
-  for (const word of words) yield { ...(await openLabelled(word, dataSets)), kind: 'transfer' };
+  const opened = words.map((word) => async (): Promise<Judged> => {
+    return { ...(await openLabelled(word, dataSets)), kind: 'transfer' };
+  });
+  return runEvaluations(checkpoints, opened, options, { more: { missing } });
 }

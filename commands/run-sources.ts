@@ -108,7 +108,6 @@ export function gathered(flag: Flag): Flag {
   return flag.argParser((word, before?: string) => (before ? `${before},${word}` : word));
 }
 
-/** Whether something in the current folder may be a configuration. */
 function mayBeConfigured(): boolean {
   const isConfiguration = (name: string) =>
     name === 'package.json' || name.startsWith(`${PROGRAM}.config.`) || name.startsWith(`.${PROGRAM}rc`);

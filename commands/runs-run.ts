@@ -3,12 +3,9 @@ import { findRuns } from '../core/run/runs.js';
 import { runsText } from '../core/run/runs-text.js';
 import { configuredPlugins, methodsOf } from './plugins.js';
 
-/** Where runs are looked for first. */
-const USUAL = 'runs';
-
 /** Prints the runs in a folder. */
 export async function listRuns(given: string | null, json: boolean): Promise<void> {
-  const folder = given ?? (existsSync(USUAL) ? USUAL : '.');
+  const folder = given ?? (existsSync('runs') ? 'runs' : '.');
   const methods = methodsOf(await configuredPlugins());
   const runs = await findRuns(folder, methods, (reason) => process.stderr.write(`left out: ${reason}\n`));
   if (json) process.stdout.write(`${JSON.stringify({ folder, runs })}\n`);

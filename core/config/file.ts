@@ -127,7 +127,6 @@ async function load(path: string): Promise<unknown> {
   }
 }
 
-/** The default export of a module. */
 async function loadModule(path: string, extension: string): Promise<unknown> {
   const { typescript } = process.features as { typescript?: unknown }; // true from Node 22.18 on
   if (extension.endsWith('ts') && !typescript) throw notRead(path, extension);

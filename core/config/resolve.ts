@@ -20,7 +20,6 @@ import { type MethodOptions, type Options, schemaOf } from './schema.js';
 /** Characters of a value that are shown. */
 const LONGEST_VALUE = 200;
 
-/** Values that were given for some options. */
 type GivenOptions = Readonly<Record<string, unknown>>;
 
 /** Options with a value each, and where each value comes from, for people. */

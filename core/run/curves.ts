@@ -1,4 +1,6 @@
 import { scaleLinear, scaleLog } from 'd3-scale';
+import type { Console } from '../base/console.js';
+import { reasonOf } from '../base/errors.js';
 import {
   type Axis,
   axisBelow,
@@ -31,17 +33,16 @@ const PALETTE = [COLOURS.blue, COLOURS.vermilion, COLOURS.green, COLOURS.purple,
 /** The panels of a log: what every method has, and a panel for each number of its own. */
 function panelsOf(rows: readonly LogRow[]): Panel[] {
   const [first] = rows;
+  const linesOf = (group: 'terms' | 'method' | 'rates'): Panel['lines'] =>
+    Object.keys(first[group]).map((name, at) => {
+      return { name, colour: PALETTE[at % PALETTE.length], value: (row) => row[group][name] ?? null };
+    });
   const own = (group: 'method' | 'rates') =>
-    Object.keys(first[group]).map((name, at) => panel(titleOf(name), colourAt(at), (row) => row[group][name] ?? null));
-  const terms = Object.keys(first.terms).map((name, at) => ({
-    name,
-    colour: colourAt(at),
-    value: (row: LogRow) => row.terms[name] ?? null,
-  }));
+    linesOf(group).map(({ name, colour, value }) => panel(titleOf(name), colour, value));
   return [
     {
       title: 'Loss and its terms',
-      lines: [{ name: 'loss', colour: COLOURS.black, value: (row) => row.loss }, ...terms],
+      lines: [{ name: 'loss', colour: COLOURS.black, value: (row) => row.loss }, ...linesOf('terms')],
     },
     panel('Collapse: effective rank (RankMe), fixed images', COLOURS.vermilion, (row) => row.featureRank),
     panel('Collapse: standard deviation, fixed images', COLOURS.green, (row) => row.featureStd),
@@ -53,13 +54,8 @@ function panelsOf(rows: readonly LogRow[]): Panel[] {
   ];
 }
 
-/** A panel of a single line. */
 function panel(title: string, colour: string, value: Value): Panel {
   return { title, lines: [{ name: title, colour, value }] };
-}
-
-function colourAt(index: number): string {
-  return PALETTE[index % PALETTE.length];
 }
 
 /** 'contextPatches' -> 'Context patches', 'emaDecay' -> 'EMA decay' */
@@ -89,10 +85,24 @@ const MAX_POINTS = 4000;
 /** Points of a line so short that each is marked: a single one makes no line. */
 const FEW_POINTS = 30;
 
-/** Draws the curves of a run from its log. */
-export async function writeCurves(folder: RunFolder): Promise<void> {
-  const rows = readRunLog(folder);
-  if (rows.length > 0) await writePicture(folder.curves, drawCurves(rows));
+/** Least milliseconds between two drawings of a run's curves, and fraction of the time that drawing may take. */
+export const CURVES_INTERVAL = 60_000;
+const CURVES_FRACTION = 0.02;
+
+/**
+ * Draws the curves of a run so far from its log. They are not worth a run: where they cannot be drawn, a line says so.
+ * @returns when they may be drawn again, by `performance.now`
+ */
+export async function writeCurves(folder: RunFolder, console: Console): Promise<number> {
+  const started = performance.now();
+  try {
+    const rows = readRunLog(folder);
+    if (rows.length > 0) await writePicture(folder.curves, drawCurves(rows));
+  } catch (error) {
+    console.warn(`curves.png was not drawn: ${reasonOf(error)}`);
+  }
+  const now = performance.now();
+  return now + Math.max(CURVES_INTERVAL, (now - started) / CURVES_FRACTION);
 }
 
 /** The curves as SVG. */
@@ -154,7 +164,6 @@ function pointsOf(rows: readonly LogRow[], value: (row: LogRow) => number | null
   return points.filter((_, at) => at % every === 0);
 }
 
-/** From the first step to the last one. */
 function stepAxis(last: number, { left, width }: Box): Axis {
   const scale = scaleLinear([1, Math.max(2, last)], [left, left + width]);
   const between = scale.ticks(6).filter((tick) => Number.isInteger(tick) && scale(tick) - left > 30);

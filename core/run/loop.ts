@@ -1,6 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Console } from '../base/console.js';
-import { reasonOf } from '../base/errors.js';
 import { mapValues } from '../base/map-values.js';
 import { round } from '../base/rounding.js';
 import { keepEpoch } from '../checkpoint/folder.js';
@@ -15,12 +14,11 @@ import { drawBatch, meanPatches, viewSides } from '../methods/batch.js';
 import type { BatchDraw, MethodDefinition } from '../methods/method.js';
 import type { Backbone } from '../nn/backbone.js';
 import { stepOperations } from '../nn/cost.js';
-import type { Parameters } from '../nn/parameters.js';
 import type { SelectedPlugins } from '../plugins/plugin.js';
 import type { TrainState } from '../train/state.js';
 import { prepareStep } from '../train/step.js';
 import type { ResumePoint, Trained } from './begin.js';
-import { writeCurves } from './curves.js';
+import { CURVES_INTERVAL, writeCurves } from './curves.js';
 import type { StopSignal } from './interrupt.js';
 import type { RunFolder } from './run-folder.js';
 import { logColumns, openRunLog } from './run-log.js';
@@ -41,10 +39,6 @@ export interface Run extends Trained, SelectedPlugins {
   stop: StopSignal;
 }
 
-/** Least milliseconds between two drawings of the curves, and fraction of the time that drawing may take. */
-const CURVES_INTERVAL = 60_000;
-const CURVES_FRACTION = 0.02;
-
 /**
  * Trains until the last step or until asked to stop, saving now and then, after every epoch and when stopped.
  * @throws UserError where the loss is NaN, memory runs out, or the disk is full; what was saved stays
@@ -59,7 +53,7 @@ export async function runLoop(run: Run, start: ResumePoint) {
   let { state } = start;
 
   const [judged] = Object.values(method.encoders); // the one that is judged downstream is watched
-  const encoder = ({ networks }: TrainState) => networks[judged as string] as Parameters;
+  const encoder = ({ networks }: TrainState) => networks[judged];
   const watch = await startWatch(run, totalSteps, encoder(state), start.watch);
   const takeStep = withAdvice(
     prepareStep(run.engine, method, run.optimiser, {
@@ -143,7 +137,7 @@ export async function runLoop(run: Run, start: ResumePoint) {
 
       if (step % epochSteps === 0) await waiting.advise();
       await saving.afterStep(state, watch.memory);
-      if (performance.now() > nextCurves) nextCurves = await drawCurves(run);
+      if (performance.now() > nextCurves) nextCurves = await writeCurves(folder, console);
       await setImmediate(); // lets signals in, and images that were decoded meanwhile
     }
     await saving.finish(state, watch.memory);
@@ -179,15 +173,4 @@ export async function runLoop(run: Run, start: ResumePoint) {
 function numbersOf({ logs }: BatchDraw, patches: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
   const kept = Object.entries(patches).map(([name, count]) => [`${name}Patches`, count]);
   return { ...Object.fromEntries(kept), ...logs };
-}
-
-/**
- * Draws the curves of a run so far. They are not worth a run: where they cannot be drawn, a line says so.
- * @returns when they may be drawn again, by `performance.now`
- */
-export async function drawCurves({ folder, console }: Pick<Run, 'folder' | 'console'>): Promise<number> {
-  const started = performance.now();
-  await writeCurves(folder).catch((error: unknown) => console.warn(`curves.png was not drawn: ${reasonOf(error)}`));
-  const now = performance.now();
-  return now + Math.max(CURVES_INTERVAL, (now - started) / CURVES_FRACTION);
 }

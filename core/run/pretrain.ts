@@ -22,8 +22,9 @@ import { type Plugin, recordOf, requireRecorded, selectPlugins } from '../plugin
 import { assumedMemory, chooseMicroBatchSize, groupSize } from '../train/memory.js';
 import { initialState } from '../train/state.js';
 import { beginRun, checkNewRun, readResumePoint, requireSameImages } from './begin.js';
+import { writeCurves } from './curves.js';
 import type { StopSignal } from './interrupt.js';
-import { drawCurves, type Run, runLoop } from './loop.js';
+import { type Run, runLoop } from './loop.js';
 import { endRunState, openRunFolder, runFolder, runLock, writeRunState } from './run-folder.js';
 
 /** What is to be trained, and how the program is to behave about it. */
@@ -141,7 +142,7 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
     await endRunState(folder.state, 'failed', reasonOf(error)).catch(() => {}); // the disk may be what failed
     throw error;
   } finally {
-    await drawCurves({ folder, console });
+    await writeCurves(folder, console);
   }
 }
 

@@ -16,29 +16,20 @@ const measured = z
   .transform((value) => value ?? Number.NaN);
 const numbers = z.record(z.string(), measured);
 const observed = z.number().nullable();
-/** Its order is that of the table's columns. */
+/** What README.md describes under 'The log'. Its order is that of the table's columns. */
 const rowSchema = z.object({
-  /** From 1. */
   epoch: z.int().min(1),
-  /** From 1, over the whole run. */
   step: z.int().min(1),
-  /** The weighted sum of all terms. */
   loss: measured,
-  /** Each term without its weight, by name. */
   terms: numbers,
-  /** What the method logs of its outputs and draws, by name. */
   method: numbers,
-  /** Learning rate, weight decay, and the method's own rates. */
   rates: numbers,
   gradientNorm: measured,
-  /** Floating-point operations of the step's matrix products. */
   operations: measured,
   imagesPerSecond: measured,
   /** How long the step took, with waiting and observing the watch's images. */
   seconds: measured,
-  /** How long the step waited for its images. */
   waitSeconds: measured,
-  /** Unreadable images so far. */
   skippedImages: measured,
   /** Spread of the features of the watch's fixed images; null on steps at which they were not observed. */
   featureStd: observed,

@@ -19,9 +19,7 @@ type WhenOptions = Pick<
 /**
  * Decides when a run is saved, and saves it: training waits for a copy of the state alone, which is written in the
  * background by a thread of its own. The copy lies in memory that both share: it stays as it is until it is written.
- *
- * One checkpoint is written at a time. A save that falls due meanwhile is taken after the first step at which the one
- * before is done; that of an epoch's end waits for it, because every epoch is saved.
+ * One is written at a time: what falls due meanwhile follows after it, and the end of an epoch waits for it.
  */
 export class CheckpointSaving {
   #worker: Worker | null = null;

@@ -43,7 +43,6 @@ export function parseWatchMemory(memory: unknown): WatchMemory | null {
   return memorySchema.nullable().catch(null).parse(memory);
 }
 
-/** A run whose representations are watched. */
 interface Watched {
   options: Options;
   backbone: Backbone;
