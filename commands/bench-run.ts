@@ -62,7 +62,7 @@ function inOwnProcess(asked: BenchOptions): BenchmarkResult[] {
   const args = givenOptions(asked).flatMap(([name, option]) =>
     option.kind === 'flag' ? [flagOf(name, option)] : [flagOf(name, option), formatValue(option, asked[name])],
   );
-  const { status, stdout, stderr } = spawnSync(process.execPath, [process.argv[1] as string, 'bench', ...args], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [process.argv[1], 'bench', ...args], {
     encoding: 'utf8',
     maxBuffer: 1e8,
   });

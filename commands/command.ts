@@ -34,8 +34,7 @@ export function defineCommand<Table extends OptionTable>(definition: CommandDefi
 }
 
 /**
- * The command of commander's that a definition describes.
- * @param sources of the options of runs, for commands that have some
+ * The command of commander's that a definition describes, with options of runs where it has some.
  * @param finish takes the exit code
  */
 export function createCommand(
@@ -43,15 +42,16 @@ export function createCommand(
   sources: RunSources,
   finish: (exitCode: number) => void,
 ): Command {
-  const { name, summary, description, hasRunOption, commands = [] } = definition;
+  const { name, summary, description = '', hasRunOption, commands = [] } = definition;
   const options = hasRunOption ? withNames(definition.options, sources) : definition.options;
-  const command = new Command(name).summary(summary);
-  if (description !== undefined) command.description(description);
+  const command = new Command(name).summary(summary).description(description);
   const ofRun = runFlags(sources, (name, option) => !(name in options) && hasRunOption?.(name, option) === true);
   const shown = { ...options, ...ofRun.shown };
   for (const [name, option] of Object.entries(shown)) {
-    if (option.positional) command.addArgument(new Argument(argumentName(name, option), option.help));
-    else command.addOption(createFlag(name, option));
+    if (option.positional) {
+      const word = option.kind === 'words' ? `${name}...` : name;
+      command.addArgument(new Argument(option.required ? `<${word}>` : `[${word}]`, option.help));
+    } else command.addOption(createFlag(name, option));
   }
   for (const [name, option] of Object.entries(ofRun.hidden)) command.addOption(createFlag(name, option).hideHelp());
   for (const subcommand of commands) command.addCommand(createCommand(subcommand, sources, finish));
@@ -93,11 +93,6 @@ function placeholderOf({ kind, what, spaced }: Option<unknown>): string {
   if (kind === 'text') return `<${(what ?? 'path').replaceAll(' ', '-')}>`;
   if (kind === 'words') return `<${what ?? 'names'}${spaced ? '...' : ''}>`;
   return { integer: '<n>', number: '<x>', interval: '<from-to>', choice: '<name>', name: '<name>', flag: '' }[kind];
-}
-
-function argumentName(name: string, { kind, required }: Option<unknown>): string {
-  const word = kind === 'words' ? `${name}...` : name;
-  return required ? `<${word}>` : `[${word}]`;
 }
 
 /** The values that were given of the options of a table. */

@@ -18,7 +18,8 @@ export async function showConfig(resolved: ResolvedRun, { json, table }: ConfigO
     return;
   }
   const { method, options, origins } = resolved;
-  selectPlugins(method, options, await pluginsWith(options.plugins), (name) => placeOf(resolved, name)); // or it says why not
+  const plugins = await pluginsWith(options.plugins);
+  selectPlugins(method, options, plugins, (name) => placeOf(resolved, name)); // refuses names that nothing has
   const automatic = { ...automaticValues(options), ...method.automatic?.(options) };
   process.stdout.write(`${json ? JSON.stringify({ options, origins }) : describeOptions(resolved, automatic)}\n`);
 }

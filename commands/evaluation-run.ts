@@ -76,9 +76,8 @@ export async function runEvaluations(
   const networks = await openNetworks(checkpoints, options);
   console.line(`engine     ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}`);
 
-  const abort = new AbortController();
-  const stop = listenForStop((signal) => abort.abort(new UserError(`${signal}: stopped`)));
-  const stoppable = { ...settings, signal: abort.signal };
+  const stop = listenForStop(() => {});
+  const stoppable = { ...settings, signal: stop.aborted };
   const progress = showEvaluation(console);
   const results: EvaluationResult[] = [];
   try {

@@ -68,7 +68,7 @@ async function middlePictures(
   const tries = fileByFile ? rows : collection.length;
   const pictures: PreviewPicture[] = [];
   for (let at = 0; at < tries && pictures.length < rows; at++) {
-    const item = collection.item(fileByFile ? at % collection.length : (order[at] as number));
+    const item = collection.item(fileByFile ? at % collection.length : order[at]);
     try {
       pictures.push({ name: item.name, rgb: await centreCrop(item, options.imageSize, pixelLimit) });
     } catch (error) {

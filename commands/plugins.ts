@@ -10,7 +10,7 @@ export async function pluginCommands(): Promise<readonly Command[]> {
   return (await configuredPlugins()).flatMap((plugin) => plugin.commands?.((name) => new Command(name)) ?? []);
 }
 
-/** The data sets of these plugins, for commands that have no other options in the configuration. */
+/** The data sets of `configuredPlugins`, for commands that have no other options in the configuration. */
 export async function configuredDataSets(): Promise<readonly DataSet[]> {
   return (await configuredPlugins()).flatMap((plugin) => plugin.dataSets ?? []);
 }

@@ -69,10 +69,10 @@ export async function runTransferEval(options: TransferOptions): Promise<number>
   const words: string[] = [];
   const missing: { dataSet: string; page: string | null; command: string | null }[] = [];
   for (const dataSet of datasets.map((name) => requireDataSet(name, known))) {
+    const { name, origin } = dataSet;
     const place = (await dataSet.locate?.(root)) ?? null;
-    if (place !== null) words.push(`${dataSet.name}:${place}`);
+    if (place !== null) words.push(`${name}:${place}`);
     else {
-      const { name, origin } = dataSet;
       const command = origin && origin.files.length > 0 ? `npx ijepa data download ${name} ${root}` : null;
       missing.push({ dataSet: name, page: origin?.page ?? null, command });
     }

@@ -20,7 +20,7 @@ export function chooseMethod<M extends MethodOptions>(sources: OptionSources<M>)
   const { methods, file, flags } = sources;
   if (flags.method !== undefined) return findMethod(methods, String(flags.method), '');
   if (file?.options.method !== undefined) return findMethod(methods, String(file.options.method), file.path);
-  return findPreset(sources)?.method ?? (methods[0] as M);
+  return findPreset(sources)?.method ?? methods[0];
 }
 
 /** @throws UserError with the nearest name where there is none */

@@ -166,7 +166,7 @@ const LONGEST_INTERVAL = 100;
 export function readInterval(word: string): unknown {
   if (word.length > LONGEST_INTERVAL) return word; // the pattern's time grows with its square
   const parts = /^\s*([\d.]+(?:e-?\d+)?)\s*(?:-|,|\.\.)\s*([\d.]+(?:e-?\d+)?)\s*$/i.exec(word);
-  return parts ? [readNumber(parts[1] as string), readNumber(parts[2] as string)] : word;
+  return parts ? [readNumber(parts[1]), readNumber(parts[2])] : word;
 }
 
 /** 'a,b' as two words, 'none' as no words. */

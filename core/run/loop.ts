@@ -21,7 +21,7 @@ import type { ResumePoint, Trained } from './begin.js';
 import { CURVES_INTERVAL, writeCurves } from './curves.js';
 import type { StopSignal } from './interrupt.js';
 import type { RunFolder } from './run-folder.js';
-import { logColumns, openRunLog } from './run-log.js';
+import { openRunLog } from './run-log.js';
 import { CheckpointSaving, isKept } from './saving.js';
 import { withAdvice } from './step-advice.js';
 import { Waiting } from './waiting.js';
@@ -75,7 +75,11 @@ export async function runLoop(run: Run, start: ResumePoint) {
   const batches = loadBatches(images, loading, run.skipped, firstStep, totalSteps);
   const monitors = run.monitors.map(({ item }) => item).filter(({ values }) => values.length > 0);
   const first = drawBatch(method, seed, 1, batchSize); // every step draws numbers of the same names
-  const columns = logColumns(method, numbersOf(first, meanPatches(first.groups)));
+  const columns = {
+    terms: method.terms.map(({ name }) => name),
+    method: [...Object.keys(numbersOf(first, meanPatches(first.groups))), ...method.logs.map(({ name }) => name)],
+    rates: ['learningRate', 'weightDecay', ...Object.keys(method.rates)],
+  };
   const { log, missing } = await openRunLog(folder, firstStep, columns, monitors);
   if (missing > 0) console.warn(`log.jsonl was damaged: ${missing} of the first ${firstStep} steps are missing in it`);
   const doneEpochs = firstStep / epochSteps; // a run that was killed may not have kept the last one's

@@ -6,7 +6,6 @@ import { explainSystemError } from '../base/errors.js';
 import { linesOf, tryJson } from '../base/text.js';
 import type { Monitor } from '../contract/monitors.js';
 import type { EvaluationResult } from '../eval/results.js';
-import type { Method } from '../methods/method.js';
 import { type RunFolder, runFolder } from './run-folder.js';
 
 /** JSON has no NaN: it stands as null. */
@@ -45,16 +44,7 @@ export type LogRow = z.infer<typeof rowSchema>;
 export type MonitorColumns = Pick<Monitor, 'name' | 'values'>;
 
 /** The names of a method's numbers in the log. */
-export type LogColumns = Readonly<Record<'terms' | 'method' | 'rates', readonly string[]>>;
-
-/** @param drawn what is logged of a draw */
-export function logColumns({ terms, logs, rates }: Method, drawn: LogRow['method']): LogColumns {
-  return {
-    terms: terms.map(({ name }) => name),
-    method: [...Object.keys(drawn), ...logs.map(({ name }) => name)],
-    rates: ['learningRate', 'weightDecay', ...Object.keys(rates)],
-  };
-}
+type LogColumns = Readonly<Record<'terms' | 'method' | 'rates', readonly string[]>>;
 
 /**
  * Opens `log.jsonl` and `log.csv` of a run, cut to the steps up to `lastStep`: what a resumed run does again is not logged twice.
@@ -69,6 +59,7 @@ export async function openRunLog(
   monitors: readonly MonitorColumns[] = [],
 ) {
   const head = columnNames(columns, monitors);
+  const jsonLine = (row: LogRow) => `${JSON.stringify(row)}\n`;
   const csvLine = (row: LogRow) => csvLineOf(row, head);
   const rows = readRunLog(folder).filter(({ step }) => step <= lastStep);
   await writeFileAtomically(folder.log, rows.map(jsonLine).join(''));
@@ -147,10 +138,6 @@ function isWhole({ step, seconds, operations }: LogRow, index: number): boolean 
 function parseLine(line: string): LogRow[] {
   const row = rowSchema.safeParse(tryJson(line));
   return row.success ? [row.data] : [];
-}
-
-function jsonLine(row: LogRow): string {
-  return `${JSON.stringify(row)}\n`;
 }
 
 /** Columns of the table: 'terms.prediction', 'rates.learningRate', 'monitors.NAME.VALUE'. */

@@ -56,6 +56,8 @@ async function summarise(
   const totalSteps = epochs * stepsPerEpoch(run.data.images, batchSize);
   const row = await readLastRow(files);
   const step = row?.step ?? 0;
+  const written = [files.config, files.log, files.state];
+  const changes = written.map((path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0);
   return {
     /** Its folder, seen from the one that was searched. */
     name: relative(searched, files.path) || '.',
@@ -71,7 +73,7 @@ async function summarise(
     best: bestOf(files, results),
     bytes: await bytesBelow(files.path),
     /** When its log or its state last changed, ISO 8601. */
-    changed: new Date(Math.max(...[files.config, files.log, files.state].map(changedAt))).toISOString(),
+    changed: new Date(Math.max(...changes)).toISOString(),
   };
 }
 
@@ -123,8 +125,4 @@ async function bytesBelow(folder: string): Promise<number> {
     if (found?.isFile()) sizes.set(`${found.dev}:${found.ino}`, found.size);
   }
   return [...sizes.values()].reduce((sum, size) => sum + size, 0);
-}
-
-function changedAt(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }

@@ -100,10 +100,8 @@ export function rankMe(features: Float32Array, rows: number): number {
     autoTranspose: true,
   }).diagonal;
   const total = singular.reduce((sum, value) => sum + value, 0);
-  if (total === 0) return 1;
-  return Math.exp(
-    -singular.reduce((sum, value) => sum + (value > 0 ? (value / total) * Math.log(value / total) : 0), 0),
-  );
+  const logs = singular.reduce((sum, value) => sum + (value > 0 ? (value / total) * Math.log(value / total) : 0), 0);
+  return total === 0 ? 1 : Math.exp(-logs);
 }
 
 /** Mean over features of their standard deviation over rows; features row by row, [n, D]. */
@@ -113,8 +111,8 @@ export function meanStd(features: Float32Array, rows: number): number {
   for (let column = 0; column < width; column++) {
     let mean = 0;
     let squares = 0;
-    for (let row = 0; row < rows; row++) mean += (features[row * width + column] as number) / rows;
-    for (let row = 0; row < rows; row++) squares += ((features[row * width + column] as number) - mean) ** 2;
+    for (let row = 0; row < rows; row++) mean += features[row * width + column] / rows;
+    for (let row = 0; row < rows; row++) squares += (features[row * width + column] - mean) ** 2;
     sum += Math.sqrt(squares / rows);
   }
   return sum / width;
@@ -135,7 +133,7 @@ async function loadWatchImages(images: ImageCollection, options: Options) {
       centreCrop(item, options.imageSize, pixelLimit).catch((error: unknown) => void unreadableReason(error)),
     );
     for (const [at, crop] of (await Promise.all(crops)).entries()) {
-      if (crop && read.length < wanted) read.push({ item: items[at] as ImageItem, crop });
+      if (crop && read.length < wanted) read.push({ item: items[at], crop });
     }
   }
   if (read.length < 2) {
