@@ -88,11 +88,14 @@ export async function runEvaluations(
       progress.stage('nearest neighbours of the raw pixels');
       const pixels = await pixelNeighbours(engine, task.data, { ...stoppable, transform, interpolation });
       for (const network of networks) {
-        console.line(`network    ${describeNetwork(network)}`);
+        const { facts, arch, imageSize } = network;
+        const { weights, encoder, checkpoint, epochs } = facts;
+        const source = weights === 'random' ? 'random initialisation' : `${encoder} encoder of ${checkpoint}`;
+        console.line(`network    ${arch} at ${imageSize} px, ${source}`);
         const probed = await evaluateNetwork(engine, network, task, stoppable, pixels, progress);
         const context = { engine, network, task, settings: stoppable };
         const result = (await extras.refine?.(probed, context, progress)) ?? probed;
-        const { checkpoint, epochs } = network.facts; // in RUN/checkpoints: the log of that run tells what it took
+        // It lies in RUN/checkpoints: the log of that run tells what it took.
         const compute = checkpoint === null ? null : runCompute(dirname(dirname(checkpoint)), epochs ?? undefined);
         results.push({ ...result, compute });
         if (out !== null) await addResults(join(out, 'results.json'), results.slice(-1));
@@ -122,12 +125,6 @@ async function openNetworks(checkpoints: readonly string[], options: EvaluationO
   if (!baseline) return pretrained;
   const sizes = new Map(pretrained.map((network) => [`${network.arch} ${network.trainedImageSize}`, network]));
   return [...pretrained, ...[...sizes.values()].map((network) => atSize(randomNetwork(network, seed)))];
-}
-
-function describeNetwork({ facts, arch, imageSize }: FeatureNetwork): string {
-  const source =
-    facts.weights === 'random' ? 'random initialisation' : `${facts.encoder} encoder of ${facts.checkpoint}`;
-  return `${arch} at ${imageSize} px, ${source}`;
 }
 
 function taskOf({ dataSet, data, kind }: Judged, options: EvaluationOptions): EvaluationTask {

@@ -1,6 +1,6 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { createConsole } from '../core/base/console.js';
-import { UserError } from '../core/base/errors.js';
+import { attempt, UserError } from '../core/base/errors.js';
 import { systemPath } from '../core/base/file-names.js';
 import { checkOutputFile } from '../core/base/folders.js';
 import { RandomStream } from '../core/base/random.js';
@@ -36,6 +36,7 @@ export async function runMaskPreview(
   for (const note of collection.notes ?? []) console.warn(`note: ${note}`);
   refuseOwnInput(out, collection);
   if (ownData) requireOneBatch(collection, options.batchSize);
+  const isFile = (path: string) => attempt(() => statSync(systemPath(path)).isFile(), false);
   const settings = { ...options, ...cropSettings(options) };
   const unreadable = { add() {} }; // training lists them
   const pictures = ownData
@@ -82,10 +83,6 @@ async function middlePictures(
 
 function unreadableError(problem: string): UserError {
   return new UserError(problem, { expected: 'a whole image file', remedy: 'name another image' });
-}
-
-function isFile(path: string): boolean {
-  return existsSync(systemPath(path)) && statSync(systemPath(path)).isFile();
 }
 
 /** --force replaces a picture that was drawn before, never one that is to be shown. */

@@ -47,15 +47,14 @@ export async function runFinetune(options: FinetuneOptions): Promise<number> {
     return fineTuningText(tuning, task);
   };
   const headOptions = { ...options, protocol: options.protocol === 'small' ? ('quick' as const) : options.protocol };
-  return runEvaluations([checkpoint], [() => openPart(options)], headOptions, { refine, protocol });
-}
-
-async function openPart({ data: word, subset, fraction, seed }: FinetuneOptions): Promise<Judged> {
-  const { dataSet, data } = await openLabelled(word, await configuredDataSets());
-  const drawn = () => subsetByFraction(data.train, data.classes.length, fraction, seed);
-  const train = subset === null ? drawn() : await subsetByFile(data.train, subset);
-  requireTwoClasses(train.description, train, data.classes);
-  return { dataSet, data: { ...data, train }, kind: 'semi-supervised' };
+  const open = async (): Promise<Judged> => {
+    const { dataSet, data } = await openLabelled(options.data, await configuredDataSets());
+    const drawn = () => subsetByFraction(data.train, data.classes.length, options.fraction, seed);
+    const train = options.subset === null ? drawn() : await subsetByFile(data.train, options.subset);
+    requireTwoClasses(train.description, train, data.classes);
+    return { dataSet, data: { ...data, train }, kind: 'semi-supervised' };
+  };
+  return runEvaluations([checkpoint], [open], headOptions, { refine, protocol });
 }
 
 /** Judges encoders on every data set that is found; those that are not are listed with where to get them. */

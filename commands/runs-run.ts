@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
-import { findRuns } from '../core/run/runs.js';
-import { runsText } from '../core/run/runs-text.js';
+import { findRuns, runsText } from '../core/run/runs.js';
 import { configuredPlugins, methodsOf } from './plugins.js';
 
 /** Prints the runs in a folder. */

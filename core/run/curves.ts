@@ -172,7 +172,9 @@ function stepAxis(last: number, { left, width }: Box): Axis {
 
 /** An axis that holds all values, from one round number to another. */
 function valueAxis(values: readonly number[], { top, height }: Box, logarithmic: boolean): Axis {
-  const [lowest, highest] = values.length > 0 ? rangeOf(values) : [0.5, 1];
+  const isEmpty = values.length === 0;
+  const lowest = isEmpty ? 0.5 : values.reduce((a, b) => Math.min(a, b)); // they may be too many for arguments
+  const highest = isEmpty ? 1 : values.reduce((a, b) => Math.max(a, b));
   const range = [top + height, top];
   const format = (value: number) => String(Number(value.toPrecision(5)));
   if (!logarithmic) {
@@ -182,10 +184,6 @@ function valueAxis(values: readonly number[], { top, height }: Box, logarithmic:
   }
   const steps = roundSteps(lowest, highest);
   return { scale: scaleLog([steps[0], steps[steps.length - 1]], range), ticks: steps, format };
-}
-
-function rangeOf(values: readonly number[]): [number, number] {
-  return [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))]; // too many for arguments
 }
 
 /** Powers of ten around a range; 1, 2 and 5 times them where there are few. */

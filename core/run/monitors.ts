@@ -8,8 +8,6 @@ export const verdictsSchema = z.record(z.string(), verdictSchema);
 
 /** The last verdicts of those monitors that give some, by their names. */
 export type Verdicts = Readonly<Record<string, Verdict>>;
-/** The values of an observation, by the names of monitors and of their values; null where one gave none. */
-type MonitorValues = Readonly<Record<string, Readonly<Record<string, number | null>>>>;
 
 const reportSchema = z.object({
   values: z.record(z.string(), z.number()).optional(),
@@ -52,8 +50,8 @@ export class Monitors {
     });
   }
 
-  /** Lets every monitor observe, reports what they say, and gives their values. */
-  async observe(input: MonitorInput): Promise<MonitorValues> {
+  /** Lets every monitor observe, reports what they say, and gives their values by name; null for those that are missing. */
+  async observe(input: MonitorInput) {
     const values: Record<string, Record<string, number | null>> = {};
     for (const { extension, started } of this.#monitors) {
       const { name, values: names } = extension.item;

@@ -7,7 +7,7 @@ import { explainSystemError, explainWriteError, isMissing, UserError } from '../
 import { makeFolders } from '../base/folders.js';
 import { FileLock } from '../base/lock.js';
 import { PROGRAM } from '../base/program.js';
-import { readText } from '../base/text.js';
+import { readText, tryJson } from '../base/text.js';
 import { isCheckpoint } from '../checkpoint/folder.js';
 import { type Verdicts, verdictsSchema } from './monitors.js';
 
@@ -192,11 +192,7 @@ export async function endRunState(
 
 /** Reads a state.json; null where there is none that can be read, as in runs of earlier versions. */
 export async function readRunState(path: string): Promise<RunState | null> {
-  try {
-    const said: unknown = JSON.parse(await readText(path, LARGEST_STATE));
-    z.looseObject({ format: z.literal(STATE_FORMAT) }).parse(said);
-    return stateSchema.parse(said); // without its format
-  } catch {
-    return null; // runs can do without it
-  }
+  const said = tryJson(await readText(path, LARGEST_STATE).catch(() => '')); // runs can do without it
+  const { success } = z.looseObject({ format: z.literal(STATE_FORMAT) }).safeParse(said);
+  return success ? stateSchema.nullable().catch(null).parse(said) : null; // without its format
 }

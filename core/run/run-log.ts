@@ -60,7 +60,7 @@ export async function openRunLog(
 ) {
   const head = columnNames(columns, monitors);
   const jsonLine = (row: LogRow) => `${JSON.stringify(row)}\n`;
-  const csvLine = (row: LogRow) => csvLineOf(row, head);
+  const csvLine = (row: LogRow) => `${head.map((path) => valueAt(row, path) ?? '').join(',')}\n`;
   const rows = readRunLog(folder).filter(({ step }) => step <= lastStep);
   await writeFileAtomically(folder.log, rows.map(jsonLine).join(''));
   await writeFileAtomically(folder.table, [`${head.join(',')}\n`, ...rows.map(csvLine)].join(''));
@@ -124,14 +124,12 @@ export function runCompute(path: string, epochs = Number.POSITIVE_INFINITY): Eva
   const folder = runFolder(path);
   if (!existsSync(folder.config)) return null;
   const rows = readRunLog(folder).filter(({ epoch }) => epoch <= epochs);
-  if (rows.length === 0 || !rows.every(isWhole)) return null;
+  const isWhole = rows.every(({ step, seconds, operations }, index) => {
+    return step === index + 1 && [seconds, operations].every((value) => Number.isFinite(value) && value > 0);
+  });
+  if (rows.length === 0 || !isWhole) return null;
   const sum = (value: (row: LogRow) => number) => rows.reduce((total, row) => total + value(row), 0);
   return { deviceHours: sum(({ seconds }) => seconds) / 3600, trainingFlops: sum(({ operations }) => operations) };
-}
-
-/** Whether a row is that of the next step and has the numbers that are needed. */
-function isWhole({ step, seconds, operations }: LogRow, index: number): boolean {
-  return step === index + 1 && [seconds, operations].every((value) => Number.isFinite(value) && value > 0);
 }
 
 /** The row of a line; none where it was cut off or damaged. */
@@ -147,10 +145,8 @@ function columnNames(columns: LogColumns, monitors: readonly MonitorColumns[]): 
   return Object.keys(rowSchema.shape).flatMap((name) => groups.get(name)?.map((within) => `${name}.${within}`) ?? name);
 }
 
-function csvLineOf(row: LogRow, head: readonly string[]): string {
-  const valueAt = (path: string) =>
-    path
-      .split('.')
-      .reduce<unknown>((value, name) => (value as Record<string, unknown> | null | undefined)?.[name], row);
-  return `${head.map((path) => valueAt(path) ?? '').join(',')}\n`;
+/** What a row has in a column; undefined where it has nothing there. */
+function valueAt(row: LogRow, path: string): unknown {
+  const within = (value: unknown, name: string) => (value as Record<string, unknown> | null | undefined)?.[name];
+  return path.split('.').reduce(within, row);
 }
