@@ -149,10 +149,11 @@ function announce(console: Console, task: EvaluationTask, more: readonly string[
 
 async function report(
   results: readonly EvaluationResult[],
-  { out, formats, json }: EvaluationOptions,
+  options: EvaluationOptions,
   console: Console,
-  more: Record<string, unknown> | undefined,
-): Promise<void> {
+  more?: object,
+) {
+  const { out, formats, json } = options;
   const tables = evaluationTables(results, PUBLISHED).filter(({ groups }) =>
     groups.some(({ rows }) => rows.some(({ source }) => source === 'measured')),
   );

@@ -20,7 +20,11 @@ export async function runFeatures(asked: FeaturesOptions): Promise<void> {
   const loaded = await loadNetwork(asked.checkpoint, asked.encoder);
   const network = imageSize === null ? loaded : atImageSize(loaded, imageSize);
 
-  console.line(`network  ${describeNetwork(network)}`);
+  const { arch, facts: trained } = network;
+  const epochs = trained.epochs === null ? '' : `, ${count(trained.epochs, 'epoch')}`;
+  const source = trained.pretrainedOn === null ? '' : ` on ${trained.pretrainedOn}`;
+  const encoder = `${trained.encoder} encoder of ${trained.checkpoint}`;
+  console.line(`network  ${arch} at ${network.imageSize} px, ${encoder}${epochs}${source}`);
   console.line(`data     ${count(split.images.length, 'image')}: ${split.images.description}`);
   for (const note of split.notes) console.warn(`note     ${note}`);
   console.line(`engine   ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}`);
@@ -76,10 +80,4 @@ function factsOf(network: FeatureNetwork, split: SplitImages, how: ExtractOption
     ...(views !== 'test' && { seed: String(seed) }),
     programVersion: programVersion(),
   };
-}
-
-function describeNetwork({ arch, imageSize, facts }: FeatureNetwork): string {
-  const epochs = facts.epochs === null ? '' : `, ${count(facts.epochs, 'epoch')}`;
-  const source = facts.pretrainedOn === null ? '' : ` on ${facts.pretrainedOn}`;
-  return `${arch} at ${imageSize} px, ${facts.encoder} encoder of ${facts.checkpoint}${epochs}${source}`;
 }

@@ -130,10 +130,11 @@ async function methodsWith(plugins: unknown): Promise<readonly MethodDefinition[
 /** The method to be shown; a name that is wrong is told when options are resolved. */
 function methodOf(
   methods: readonly MethodDefinition[],
-  { preset, method }: { preset?: string; method?: string },
+  given: { preset?: string; method?: string },
   file?: ConfigFile,
-): MethodDefinition {
-  return attempt(() => chooseMethod({ methods, preset, file, flags: { method } }), methods[0]);
+) {
+  const { preset, ...flags } = given;
+  return attempt(() => chooseMethod({ methods, preset, file, flags }), methods[0]);
 }
 
 /** The names of the option `plugins` as its flag has them; paths are seen from the current folder. */

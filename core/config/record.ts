@@ -3,10 +3,7 @@ import { z } from 'zod';
 import { writeFileAtomically } from '../base/atomic.js';
 import { reasonOf, UserError } from '../base/errors.js';
 import { mapValues } from '../base/map-values.js';
-import { PROGRAM, programVersion } from '../base/program.js';
 import { readText } from '../base/text.js';
-import type { ImageCollection } from '../contract/data-sets.js';
-import type { Engine } from '../engine/contract.js';
 import { findMethod } from './choose-method.js';
 import { LARGEST_CONFIGURATION, parseYaml } from './file.js';
 import { AUTO, flagOf, formatValue } from './option.js';
@@ -27,27 +24,6 @@ export interface RunRecord<M extends MethodOptions = MethodOptions> {
   method: M;
   options: Options;
   run: z.infer<typeof runSection>;
-}
-
-/** The record of a run that starts now. */
-export function newRunRecord<M extends MethodOptions>(
-  method: M,
-  options: Options,
-  microBatchSize: number,
-  engine: Engine,
-  images: ImageCollection,
-  broughtBy: Readonly<Record<string, string>>,
-): RunRecord<M> {
-  const { name, version, device, threads } = engine;
-  const run = {
-    started: new Date().toISOString(),
-    versions: { [PROGRAM]: programVersion(), node: process.versions.node, engine: version },
-    engine: { name, device, threads },
-    microBatchSize,
-    data: { images: images.length, fingerprint: images.fingerprint },
-    broughtBy,
-  };
-  return { method, options, run };
 }
 
 /** Writes a run's config.yaml: every option, and how the run came about. */
@@ -118,10 +94,8 @@ export function compareWithRun(
  * All options as YAML, each with where its value comes from and what `auto` means.
  * @param chosen what automatic options come to, by name
  */
-export function describeOptions(
-  { options, origins, schema }: ResolvedOptions,
-  chosen: Readonly<Record<string, number>>,
-): string {
+export function describeOptions(resolved: ResolvedOptions, chosen: Readonly<Record<string, number>>): string {
+  const { options, origins, schema } = resolved;
   const lines = Object.entries(schema).map(([name, { automatic }]) => {
     const isAutomatic = options[name] === null && automatic !== undefined;
     const value = isAutomatic ? AUTO : JSON.stringify(options[name]);

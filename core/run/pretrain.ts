@@ -3,8 +3,9 @@ import type { Console } from '../base/console.js';
 import { reasonOf, UserError } from '../base/errors.js';
 import { checkOutside } from '../base/folders.js';
 import type { FileLock } from '../base/lock.js';
+import { PROGRAM, programVersion } from '../base/program.js';
 import { latestCheckpoint } from '../checkpoint/folder.js';
-import { compareWithRun, newRunRecord, readRunRecord, writeRunRecord } from '../config/record.js';
+import { compareWithRun, readRunRecord, writeRunRecord } from '../config/record.js';
 import { placeOf, type ResolvedOptions } from '../config/resolve.js';
 import type { Options } from '../config/schema.js';
 import { learningRateSchedule, microBatchSizeOf } from '../config/settings.js';
@@ -85,8 +86,9 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   const images = await openData(asked.data, dataSets, listingFrom(record ? folder.listing : null, console.line));
   if (record) requireSameImages(images, record, out);
   requireOneBatch(images, asked.batchSize);
-  const { device, threads } = asked;
-  const engine = await startEngine(asked.engine, { device, ...(threads !== null && { threads }) });
+  const starting = { device: asked.device, ...(asked.threads !== null && { threads: asked.threads }) };
+  const engine = await startEngine(asked.engine, starting);
+  const { name, version, device, threads } = engine;
   const { method, backbone } = createMethod(definition, asked, selected.extensions);
   await method.check?.();
   const microBatchSize =
@@ -95,8 +97,15 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
 
   const broughtBy = recordOf(selected);
   if (!record) {
-    const begun = newRunRecord(definition, asked, microBatchSizeOf(options), engine, images, broughtBy);
-    await beginRun(out, force, begun, images, lock, method);
+    const run = {
+      started: new Date().toISOString(),
+      versions: { [PROGRAM]: programVersion(), node: process.versions.node, engine: version },
+      engine: { name, device, threads },
+      microBatchSize: microBatchSizeOf(options),
+      data: { images: images.length, fingerprint: images.fingerprint },
+      broughtBy,
+    };
+    await beginRun(out, force, { method: definition, options: asked, run }, images, lock, method);
   } else if (JSON.stringify(asked) !== JSON.stringify(record.options)) {
     await writeRunRecord(folder.config, { ...record, options: asked, run: { ...record.run, broughtBy } });
   }
@@ -119,7 +128,6 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
     method.dispose();
     const { interrupted } = result;
     await endRunState(folder.state, interrupted ? 'interrupted' : 'done', interrupted, result.verdicts);
-    const { name, version, device, threads } = engine;
     const checkpoint = latestCheckpoint(folder.checkpoints);
     return {
       ...result,
@@ -147,11 +155,8 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
 }
 
 /** Says what a run is about to do: data, model, objective, engine, length. */
-function announce(
-  { options, definition, method, images, engine, console }: Run,
-  totalSteps: number,
-  firstStep: number,
-) {
+function announce(run: Run, totalSteps: number, firstStep: number): void {
+  const { options, definition, method, images, engine, console } = run;
   const millions = (count: number) => `${(count / 1e6).toFixed(count < 1e7 ? 2 : 0)} M`;
   const networks = Object.entries(method.networks).filter(([, { role }]) => role.by === 'gradient');
   const described = networks.map(([name, { shapes }]) => {

@@ -16,10 +16,7 @@ export type FoundResult = { path: string; result: EvaluationResult };
  * @param leftOut is told why
  * @throws UserError if a path does not exist or cannot be read
  */
-export async function findResults(
-  paths: readonly string[],
-  leftOut: (error: UserError) => void,
-): Promise<FoundResult[]> {
+export async function findResults(paths: readonly string[], leftOut: (error: UserError) => void) {
   const files = new Map<string, { isNamed: boolean }>();
   for (const given of paths) {
     const path = resolve(given);

@@ -179,12 +179,7 @@ export async function writeRunState(path: string, state: RunState): Promise<void
 }
 
 /** Writes how a run ended; without verdicts, those that it was saved with stay. */
-export async function endRunState(
-  path: string,
-  state: RunState['state'],
-  reason: string | null,
-  verdicts?: Verdicts,
-): Promise<void> {
+export async function endRunState(path: string, state: RunState['state'], reason: string | null, verdicts?: Verdicts) {
   const said = await readRunState(path);
   const savedStep = said?.savedStep ?? 0;
   await writeRunState(path, { state, reason, savedStep, verdicts: verdicts ?? said?.verdicts ?? {} });

@@ -54,7 +54,7 @@ async function summarise(
   searched: string,
   files: RunFolder,
   methods: readonly MethodOptions[],
-  results: readonly FoundResult[],
+  results: FoundResult[],
 ) {
   const { options, run } = await readRunRecord(files.config, async () => methods);
   const { epochs, batchSize } = options;

@@ -7,17 +7,14 @@ import { TERM_NAMES } from '../methods/losses.js';
 import type { SelectedPlugins } from '../plugins/plugin.js';
 import { NotFinite, type TrainStep } from '../train/step.js';
 
+type Extensions = SelectedPlugins['extensions'];
+
 /**
  * A training step that says what to do where it did not give finite numbers.
  * @param extensions the losses and regularizers that plugins brought to the method
  * @param checkpoints the run's folder of checkpoints
  */
-export function withAdvice(
-  step: TrainStep,
-  extensions: SelectedPlugins['extensions'],
-  { learningRate }: Options,
-  checkpoints: string,
-): TrainStep {
+export function withAdvice(step: TrainStep, extensions: Extensions, options: Options, checkpoints: string): TrainStep {
   return async (state, batch, rates) => {
     try {
       return await step(state, batch, rates);
@@ -31,7 +28,7 @@ export function withAdvice(
         `${error.message} (loss ${loss}, norm of the gradients ${gradientNorm}${weights}); ${saved}`,
         {
           expected: `a finite loss and finite weights${origin(error.numbers, extensions)}`,
-          remedy: `start a new run with a lower --learning-rate (here ${learningRate}) or a longer --warmup-epochs`,
+          remedy: `start a new run with a lower --learning-rate (here ${options.learningRate}) or a longer --warmup-epochs`,
         },
       );
     }
@@ -39,7 +36,7 @@ export function withAdvice(
 }
 
 /** Which terms are not finite, as the end of a sentence; empty where the weights are to blame. */
-function origin({ loss, terms, weightNorm }: NotFinite['numbers'], extensions: SelectedPlugins['extensions']): string {
+function origin({ loss, terms, weightNorm }: NotFinite['numbers'], extensions: Extensions): string {
   if (weightNorm !== undefined) return '';
   const names = Object.keys(terms);
   const suspects = Number.isFinite(loss) ? names : names.filter((name) => !Number.isFinite(terms[name]));

@@ -56,12 +56,8 @@ interface Watched {
  * in a new run, observes the features before the first step.
  * @param memory what a checkpoint remembered, or null in a new run
  */
-export async function startWatch(
-  { options, backbone, images, monitors, console }: Watched,
-  totalSteps: number,
-  encoder: Parameters,
-  memory: WatchMemory | null,
-) {
+export async function startWatch(run: Watched, totalSteps: number, encoder: Parameters, memory: WatchMemory | null) {
+  const { options, backbone, images, monitors, console } = run;
   const watched = await loadWatchImages(images, options);
   const facts = { seed: options.seed, totalSteps, images: watched.images, width: backbone.encoder.dim };
   const observers = new Monitors(monitors, facts, memory ?? { monitors: {}, verdicts: {} }, console.warn);
@@ -149,22 +145,18 @@ async function loadWatchImages(images: ImageCollection, options: Options) {
  * @param images [n, S, S, 3]
  * @param together images that are encoded at once
  */
-async function pooledFeatures(
-  { imageSize: side, encoder: { dim }, features: featuresOf }: Backbone,
-  encoder: Parameters,
-  images: Float32Array,
-  together: number,
-): Promise<Float32Array> {
+async function pooledFeatures(backbone: Backbone, encoder: Parameters, images: Float32Array, together: number) {
+  const { imageSize: side, encoder: size } = backbone;
   const pixels = side * side * 3;
   const rows = images.length / pixels;
-  const features = new Float32Array(rows * dim);
+  const features = new Float32Array(rows * size.dim);
   for (let from = 0; from < rows; from += together) {
     const to = Math.min(rows, from + together);
     const pooled: Tensor = tf.tidy(() => {
       const part = tf.tensor4d(images.subarray(from * pixels, to * pixels), [to - from, side, side, 3]);
-      return featuresOf(encoder, part, 1); // [n, D]
+      return backbone.features(encoder, part, 1); // [n, D]
     });
-    features.set(await pooled.data(), from * dim);
+    features.set(await pooled.data(), from * size.dim);
     pooled.dispose();
   }
   return features;
