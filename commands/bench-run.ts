@@ -39,10 +39,8 @@ async function benchEngines(asked: BenchOptions): Promise<void> {
 }
 
 /** The options of the run whose step is timed: those of the benchmark, what its method has for it, and what was set. */
-function optionsOf(
-  { method, config, set, loss, regularizer, microBatchSize }: BenchOptions,
-  methods: readonly ResolvedRun['method'][],
-) {
+function optionsOf(asked: BenchOptions, methods: readonly ResolvedRun['method'][]): ResolvedRun {
+  const { method, config, set, loss, regularizer, microBatchSize } = asked;
   const { options } = findMethod(methods, method, '').benchmarks?.[config] ?? {};
   const named = { method, ...(loss !== null && { loss }), ...(regularizer !== null && { regularizer }) };
   const own = { ...BENCHMARKS[config], ...options, microBatchSize, ...named };

@@ -25,8 +25,6 @@ const PIXEL_LIMIT = OPTIONS.maxMegapixels.default * 1e6;
 const UNREADABLE_EXIT = 2;
 const DEFAULT_QUALITY = 95;
 const DEFAULT_SHARD_MEGABYTES = 256;
-/** The data set that takes any shards. */
-const SHARDS = 'webdataset';
 /** Unreadable images that are named. */
 const SHOWN = 5;
 
@@ -159,8 +157,8 @@ async function openForPacking(data: readonly string[], dataSets: readonly DataSe
     const [first, second] = found.train.length > 0 ? [found.train, found.test] : [found.test, []];
     const val = second.length > 0 ? await openShards(second, word) : null;
     const train = await openShards(first, word, {}, found.notes);
-    const shards = dataSets.find(({ name }) => name === SHARDS);
-    if (train.hasTexts && shards) return openForPacking([`${shards.name}:${word}`], dataSets); // texts become numbers
+    const takesShards = dataSets.some(({ name }) => name === 'webdataset');
+    if (train.hasTexts && takesShards) return openForPacking([`webdataset:${word}`], dataSets); // texts become numbers
     return { train, val, classes: found.classes, notes: [...(train.notes ?? []), ...(val?.notes ?? [])] };
   }
   const images = await openData(data, dataSets);

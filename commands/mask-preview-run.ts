@@ -91,8 +91,7 @@ function refuseOwnInput(out: string, images: ImageCollection): void {
   const place = realpathSync(out);
   for (let index = 0; index < images.length; index++) {
     const { source } = images.item(index);
-    if (typeof source !== 'string' || !existsSync(systemPath(source)) || realpathSync(systemPath(source)) !== place)
-      continue;
+    if (typeof source !== 'string' || attempt(() => realpathSync(systemPath(source)), null) !== place) continue;
     throw new UserError(`${out} is one of the images that are to be shown`, {
       expected: 'another file to write',
       remedy: 'use another --out',

@@ -1,14 +1,8 @@
-import { Command } from 'commander';
 import type { MethodDefinition } from '../core/methods/method.js';
 import { METHODS } from '../core/methods/registry.js';
 import type { DataSet, Plugin } from '../core/plugin.js';
 import { type LoadedPlugins, loadPlugins } from '../core/plugins/load.js';
 import { BUILT_IN_PLUGINS } from '../plugins/index.js';
-
-/** The subcommands of the plugins that the configuration of the current folder names. */
-export async function pluginCommands(): Promise<readonly Command[]> {
-  return (await configuredPlugins()).flatMap((plugin) => plugin.commands?.((name) => new Command(name)) ?? []);
-}
 
 /** The data sets of `configuredPlugins`, for commands that have no other options in the configuration. */
 export async function configuredDataSets(): Promise<readonly DataSet[]> {

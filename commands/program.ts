@@ -65,8 +65,11 @@ async function sourcesOf(words: readonly string[]): Promise<RunSources> {
 async function addPluginCommands(program: Command, word: string | undefined): Promise<void> {
   const known = [...program.commands.map((command) => command.name()), 'help'];
   if (word === undefined || word.startsWith('-') || known.includes(word)) return;
-  const { pluginCommands } = await import('./plugins.js');
-  for (const command of await pluginCommands()) program.addCommand(inherit(command, program));
+  const { configuredPlugins } = await import('./plugins.js');
+  for (const plugin of await configuredPlugins()) {
+    const commands = plugin.commands?.((name) => new Command(name)) ?? [];
+    for (const command of commands) program.addCommand(inherit(command, program));
+  }
 }
 
 /** Says what went wrong on standard error; a stack only for bugs. */

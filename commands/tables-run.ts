@@ -15,7 +15,12 @@ export async function showTables(options: TablesOptions): Promise<void> {
   if (json && format !== 'text') {
     throw new UserError('--json and --format contradict one another', { expected: 'one of them' });
   }
-  if (chart !== null) checkChart(chart, force);
+  if (chart !== null && !chart.toLowerCase().endsWith('.png')) {
+    throw new UserError(`--chart cannot be ${chart}`, { expected: 'the name of a PNG file, ending in .png' });
+  }
+  if (chart !== null && existsSync(chart) && !force) {
+    throw new UserError(`${chart} already exists`, { remedy: 'use --force to replace it, or choose another --chart' });
+  }
   const found = await findResults(places.length > 0 ? places : ['.'], (error) => {
     process.stderr.write(`left out: ${reasonOf(error)}\n`);
   });
@@ -33,13 +38,4 @@ function formatTables(tables: readonly ResultTable[], format: TablesOptions['for
   if (format !== 'text') return tables.map(TABLE_WRITERS[format]).join(format === 'csv' ? '\r\n' : '\n');
   const { colour, columns } = terminalOf(process.stdout);
   return `${tables.map((table) => tableText(table, colour, columns)).join('\n\n')}\n`;
-}
-
-function checkChart(path: string, force: boolean): void {
-  if (!path.toLowerCase().endsWith('.png')) {
-    throw new UserError(`--chart cannot be ${path}`, { expected: 'the name of a PNG file, ending in .png' });
-  }
-  if (existsSync(path) && !force) {
-    throw new UserError(`${path} already exists`, { remedy: 'use --force to replace it, or choose another --chart' });
-  }
 }

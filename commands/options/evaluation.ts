@@ -14,7 +14,6 @@ const LABELLED_DATA = text({
   required: true,
 });
 
-/** Which features of an encoder are judged. */
 const ENCODER_OPTIONS = {
   encoder: text({
     what: 'name',

@@ -35,14 +35,18 @@ export async function writeRunRecord(path: string, { method, options, run }: Run
   await writeFileAtomically(path, head + stringify({ ...values, run }));
 }
 
+/** The methods that there are with some plugins. */
+export type MethodsWith<M extends MethodOptions = MethodOptions> = (
+  plugins: readonly string[],
+) => Promise<readonly M[]>;
+
 /**
  * Reads a run's config.yaml.
- * @param methodsWith the methods that there are with some plugins
  * @throws UserError if it is not whole, or of a method that is not there
  */
 export async function readRunRecord<M extends MethodOptions>(
   path: string,
-  methodsWith: (plugins: readonly string[]) => Promise<readonly M[]>,
+  methodsWith: MethodsWith<M>,
 ): Promise<RunRecord<M>> {
   const text = await readText(path, LARGEST_CONFIGURATION);
   let content: unknown;

@@ -103,12 +103,7 @@ export function withDefaults<Table extends OptionTable>(table: Table, given: Giv
 }
 
 /** Options that the run's method does not have, but others do. */
-function refuseOthers(
-  given: GivenOptions,
-  where: string,
-  chosen: MethodOptions,
-  methods: readonly MethodOptions[],
-): void {
+function refuseOthers(given: GivenOptions, where: string, chosen: MethodOptions, methods: readonly MethodOptions[]) {
   const schema = schemaOf(chosen);
   for (const name of Object.keys(given).filter((name) => !Object.hasOwn(schema, name))) {
     const others = methods.filter(({ options }) => Object.hasOwn(options, name));

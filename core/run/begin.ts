@@ -5,13 +5,13 @@ import type { FileLock } from '../base/lock.js';
 import { PROGRAM } from '../base/program.js';
 import { loadCheckpoint, type RecordedModel } from '../checkpoint/checkpoint.js';
 import { holdsSetAside, latestCheckpoint, recoverCheckpoint } from '../checkpoint/folder.js';
-import { type RunRecord, readRunRecord, writeRunRecord } from '../config/record.js';
+import { type MethodsWith, type RunRecord, readRunRecord, writeRunRecord } from '../config/record.js';
 import type { Options } from '../config/schema.js';
 import type { ImageCollection } from '../contract/data-sets.js';
 import { cropSettings } from '../data/crop.js';
 import { cropsOfStep } from '../data/loader.js';
 import { SkippedImages } from '../data/skipped.js';
-import type { Method, MethodDefinition } from '../methods/method.js';
+import type { Method } from '../methods/method.js';
 import type { Optimiser } from '../optim/optimiser.js';
 import { writeMaskPreview } from '../report/mask-preview.js';
 import { stateShapes, type TrainState } from '../train/state.js';
@@ -26,7 +26,7 @@ export async function checkNewRun(
   out: string,
   force: boolean,
   lock: FileLock,
-  methodsWith: (plugins: readonly string[]) => Promise<readonly MethodDefinition[]>,
+  methodsWith: MethodsWith,
 ): Promise<void> {
   await checkFolder(out, force);
   await lock.check();
@@ -90,11 +90,11 @@ export interface Trained {
  */
 export async function readResumePoint(
   folder: RunFolder,
-  { method, optimiser, model }: Trained,
+  trained: Trained,
   console: Console,
 ): Promise<ResumePoint | null> {
-  const shapes = stateShapes(method, optimiser.slotNames);
-  const load = (path: string) => loadCheckpoint(path, model, shapes);
+  const shapes = stateShapes(trained.method, trained.optimiser.slotNames);
+  const load = (path: string) => loadCheckpoint(path, trained.model, shapes);
   const checkpoint = await recoverCheckpoint(folder.checkpoints, load, console.warn);
   if (checkpoint) return { state: checkpoint.state, watch: parseWatchMemory(checkpoint.memory) };
   const said = await readRunState(folder.state);

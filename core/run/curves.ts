@@ -64,7 +64,6 @@ function titleOf(name: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** A panel for each value of each monitor. */
 function monitorPanels(rows: readonly LogRow[]): Panel[] {
   const lines = new Map<string, Value>();
   for (const { monitors } of rows) {

@@ -48,7 +48,6 @@ type LogColumns = Readonly<Record<'terms' | 'method' | 'rates', readonly string[
 
 /**
  * Opens `log.jsonl` and `log.csv` of a run, cut to the steps up to `lastStep`: what a resumed run does again is not logged twice.
- * @param columns the names of terms, rates and the method's numbers
  * @param monitors those whose values are columns of the table
  * @returns the log, and how many of those steps it lacks because its file was damaged
  */
@@ -116,7 +115,6 @@ export async function readLastRow(folder: RunFolder): Promise<LogRow | null> {
  * Device hours are the sum of the steps' seconds, waiting for images and observing the watch's images included, saving left
  * out. Training operations are those of the networks' matrix products, with each step's own numbers of tokens; the
  * watch's are left out.
- * @param path the run's folder
  * @param epochs how many of its epochs count, for a checkpoint from the middle of a run; all where it is left out
  * @returns null where there is no run, or its log does not tell of every step
  */

@@ -27,11 +27,7 @@ export type RunSummary = Awaited<ReturnType<typeof summarise>>;
  * @param leftOut is told of files that look like those of a run, or of results, and cannot be read
  * @throws UserError if the folder does not exist, or is none
  */
-export async function findRuns(
-  folder: string,
-  methods: readonly MethodOptions[],
-  leftOut: (reason: string) => void,
-): Promise<RunSummary[]> {
+export async function findRuns(folder: string, methods: readonly MethodOptions[], leftOut: (reason: string) => void) {
   await readdir(folder).catch((error: unknown) => {
     throw explainSystemError(error, folder);
   });
