@@ -147,13 +147,8 @@ function announce(console: Console, task: EvaluationTask, more: readonly string[
   for (const line of [...protocolText(task), ...more]) console.line(line);
 }
 
-async function report(
-  results: readonly EvaluationResult[],
-  options: EvaluationOptions,
-  console: Console,
-  more?: object,
-) {
-  const { out, formats, json } = options;
+async function report(results: readonly EvaluationResult[], asked: EvaluationOptions, console: Console, more?: object) {
+  const { out, formats, json } = asked;
   const tables = evaluationTables(results, PUBLISHED).filter(({ groups }) =>
     groups.some(({ rows }) => rows.some(({ source }) => source === 'measured')),
   );

@@ -128,11 +128,7 @@ async function methodsWith(plugins: unknown): Promise<readonly MethodDefinition[
 }
 
 /** The method to be shown; a name that is wrong is told when options are resolved. */
-function methodOf(
-  methods: readonly MethodDefinition[],
-  given: { preset?: string; method?: string },
-  file?: ConfigFile,
-) {
+function methodOf(methods: RunSources['methods'], given: { preset?: string; method?: string }, file?: ConfigFile) {
   const { preset, ...flags } = given;
   return attempt(() => chooseMethod({ methods, preset, file, flags }), methods[0]);
 }

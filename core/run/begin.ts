@@ -22,12 +22,7 @@ import { parseWatchMemory, type WatchMemory } from './watch.js';
 const PREVIEWED = 4;
 
 /** Refuses a folder that is not free, or that a run is to be deleted from which is none. */
-export async function checkNewRun(
-  out: string,
-  force: boolean,
-  lock: FileLock,
-  methodsWith: MethodsWith,
-): Promise<void> {
+export async function checkNewRun(out: string, force: boolean, lock: FileLock, methodsWith: MethodsWith) {
   await checkFolder(out, force);
   await lock.check();
   const { config } = runFolder(out);
@@ -88,11 +83,7 @@ export interface Trained {
  * Where a run stopped: its newest whole checkpoint; null where it was stopped before the first one.
  * @throws UserError if it had checkpoints, but none is whole
  */
-export async function readResumePoint(
-  folder: RunFolder,
-  trained: Trained,
-  console: Console,
-): Promise<ResumePoint | null> {
+export async function readResumePoint(folder: RunFolder, trained: Trained, console: Console) {
   const shapes = stateShapes(trained.method, trained.optimiser.slotNames);
   const load = (path: string) => loadCheckpoint(path, trained.model, shapes);
   const checkpoint = await recoverCheckpoint(folder.checkpoints, load, console.warn);

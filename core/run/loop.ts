@@ -55,16 +55,9 @@ export async function runLoop(run: Run, start: ResumePoint) {
   const [judged] = Object.values(method.encoders); // the one that is judged downstream is watched
   const encoder = ({ networks }: TrainState) => networks[judged];
   const watch = await startWatch(run, totalSteps, encoder(state), start.watch);
-  const takeStep = withAdvice(
-    prepareStep(run.engine, method, run.optimiser, {
-      sides: viewSides(method, options.imageSize),
-      microBatchSize: microBatchSizeOf(options),
-      seed,
-    }),
-    run.extensions,
-    options,
-    folder.checkpoints,
-  );
+  const sizes = { sides: viewSides(method, options.imageSize), microBatchSize: microBatchSizeOf(options) };
+  const prepared = prepareStep(run.engine, method, run.optimiser, { ...sizes, seed });
+  const takeStep = withAdvice(prepared, run.extensions, options, folder.checkpoints);
   const loading: LoaderSettings = {
     ...options,
     ...cropSettings(options),

@@ -46,12 +46,7 @@ export async function findRuns(folder: string, methods: readonly MethodOptions[]
   return runs;
 }
 
-async function summarise(
-  searched: string,
-  files: RunFolder,
-  methods: readonly MethodOptions[],
-  results: FoundResult[],
-) {
+async function summarise(root: string, files: RunFolder, methods: readonly MethodOptions[], results: FoundResult[]) {
   const { options, run } = await readRunRecord(files.config, async () => methods);
   const { epochs, batchSize } = options;
   const totalSteps = epochs * stepsPerEpoch(run.data.images, batchSize);
@@ -61,7 +56,7 @@ async function summarise(
   const changes = written.map((path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0);
   return {
     /** Its folder, seen from the one that was searched. */
-    name: relative(searched, files.path) || '.',
+    name: relative(root, files.path) || '.',
     path: files.path,
     ...(await standingOf(files, step === totalSteps)),
     step,
