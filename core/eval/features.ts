@@ -85,12 +85,12 @@ export async function extractFeatures(
   const unreadable = new UnreadableList(images.length, options.maxUnreadable);
   if (missing.size > 0) {
     const wanted = [...missing];
-    const imageAt = (turn: number) => imageOf(wanted[turn] as number);
+    const imageAt = (turn: number) => imageOf(wanted[turn]);
     const settings = { ...options, imageSize: network.imageSize };
     // The test view, or the one that the seed, the image and the view's number decide.
     const viewOf = (item: ImageItem, turn: number) => {
       if (views === 'test') return testView(item, settings);
-      const stream = new RandomStream(seed, 'view', imageAt(turn), (wanted[turn] as number) % perImage);
+      const stream = new RandomStream(seed, 'view', imageAt(turn), wanted[turn] % perImage);
       return trainView(item, settings, stream);
     };
     const { compute, dispose } = prepareFeatures(engine, network);
@@ -100,7 +100,7 @@ export async function extractFeatures(
       for await (const { turns, rgb } of viewBatches(images, plan, unreadable)) {
         if (turns.length > 0) {
           const features = await compute(toNormalised(rgb));
-          const piece = { rows: Int32Array.from(turns, (turn) => wanted[turn] as number), features };
+          const piece = { rows: Int32Array.from(turns, (turn) => wanted[turn]), features };
           add(piece);
           await cache?.store(piece);
         }
@@ -113,7 +113,7 @@ export async function extractFeatures(
   }
   if (missing.size === 0) return { ...table, unreadable: unreadable.images };
   const present = Uint32Array.from(table.names.keys()).filter((row) => !missing.has(row));
-  const names = Array.from(present, (row) => table.names[row] as string);
+  const names = Array.from(present, (row) => table.names[row]);
   return { ...pickSamples(table, present), names, unreadable: unreadable.images };
 }
 

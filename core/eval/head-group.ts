@@ -48,7 +48,7 @@ export function groupHeads(
   const keyOf = ({ features, norm }: HeadChoice) => `${features}, ${norm}`;
   return [...new Set(choices.map(keyOf))].map((key) => {
     const heads = choices.filter((choice) => keyOf(choice) === key);
-    const { features, norm } = heads[0] as HeadChoice;
+    const { features, norm } = heads[0];
     return { features, norm, heads, width: features === 'last' ? width : width * layers, classes };
   });
 }

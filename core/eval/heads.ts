@@ -63,15 +63,13 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
     tf.tidy(() => {
       let states = initial;
       for (const { features, labels, rates } of batches) {
-        states = groups.map((group, at) =>
-          groupStep(group, protocol, states[at] as GroupState, features, labels, rates[at] as Tensor),
-        );
+        states = groups.map((group, at) => groupStep(group, protocol, states[at], features, labels, rates[at]));
       }
       return states;
     }),
   );
   const logitsOf = engine.compile((states: GroupState[], features: Tensor2D) =>
-    groups.map((group, at) => testLogits(group, states[at] as GroupState, features)),
+    groups.map((group, at) => testLogits(group, states[at], features)),
   );
   const trained = groups.map((group) =>
     group.heads.map((choice) => {
@@ -100,12 +98,12 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
         const features = tf.tensor2d(rows, shape);
         const logits = await logitsOf(states, features);
         for (const [at, ofGroup] of logits.entries()) {
-          rankHeads(trained[at] as TrainedHead[], await ofGroup.data(), labels, start);
+          rankHeads(trained[at], await ofGroup.data(), labels, start);
         }
         tf.dispose([features, logits]);
       }
       for (const head of heads) head.curve.push(percentWithin(head.ranks, 1));
-      task.onEpoch?.(epoch, protocol.epochs, Math.max(...heads.map(({ curve }) => curve[epoch] as number)));
+      task.onEpoch?.(epoch, protocol.epochs, Math.max(...heads.map(({ curve }) => curve[epoch])));
     }
   } finally {
     tf.dispose([states, groups.map(({ decorrelation }) => decorrelation)]);

@@ -173,7 +173,7 @@ export function subsetByFraction(
   const chosen = classMembers(images, classes).flatMap((members, label) => {
     const count = Math.min(members.length, Math.max(1, Math.round(fraction * members.length)));
     const order = new RandomStream(seed, 'subset', label).permutation(members.length);
-    return Array.from(order.subarray(0, count), (at) => members[at] as number);
+    return Array.from(order.subarray(0, count), (at) => members[at]);
   });
   return pick(images, chosen, `${Number((100 * fraction).toPrecision(6))}% of each class, seed ${seed}`);
 }

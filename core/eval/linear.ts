@@ -94,10 +94,7 @@ export async function decorrelation(engine: Engine, inputs: Inputs): Promise<Ten
   const matrix = products.map((sum, at) => sum / rows + (at % (width + 1) === 0 ? DAMPING : 0));
   const inverse = invertedFactor(matrix, width);
   if (!inverse) throw notFinite();
-  const turned = Float32Array.from(
-    inverse,
-    (_, at) => inverse[(at % width) * width + Math.floor(at / width)] as number,
-  );
+  const turned = Float32Array.from(inverse, (_, at) => inverse[(at % width) * width + Math.floor(at / width)]);
   return tf.tensor2d(turned, [width, width]);
 }
 
@@ -160,20 +157,20 @@ export function ridgeSolution(sums: Sums, regularisation: number): LinearClassif
   const rows = counts.reduce((sum, count) => sum + count, 0);
   const mean = features.map((sum) => sum / rows); // x̄
   const fractions = counts.map((count) => count / rows); // ȳ
-  const meanAt = (at: number, columns: number) => mean[Math.floor(at / columns)] as number;
+  const meanAt = (at: number, columns: number) => mean[Math.floor(at / columns)];
   const matrix = products.map((sum, at) => {
-    const covariance = sum / rows - meanAt(at, width) * (mean[at % width] as number);
+    const covariance = sum / rows - meanAt(at, width) * mean[at % width];
     return at % (width + 1) === 0 ? covariance + regularisation : covariance;
   });
   const right = byClass.map((_, at) => {
-    const sum = byClass[(at % classes) * width + Math.floor(at / classes)] as number; // [K, C] of [C, K]
-    return sum / rows - meanAt(at, classes) * (fractions[at % classes] as number);
+    const sum = byClass[(at % classes) * width + Math.floor(at / classes)]; // [K, C] of [C, K]
+    return sum / rows - meanAt(at, classes) * fractions[at % classes];
   });
   const weight = solvePositive(matrix, right, width);
   if (!weight) return null;
   const bias = fractions.slice();
   weight.forEach((value, at) => {
-    bias[at % classes] = (bias[at % classes] as number) - meanAt(at, classes) * value;
+    bias[at % classes] -= meanAt(at, classes) * value;
   });
   return { weight: Float32Array.from(weight), bias };
 }
@@ -187,7 +184,7 @@ export async function sumsOf(engine: Engine, inputs: Inputs, classes: number): P
   for (const { rows, labels } of pieces(inputs, SUM_ROWS)) {
     labels.forEach((label, row) => {
       const x = rows.subarray(row * width, (row + 1) * width);
-      counts[label] = (counts[label] as number) + 1;
+      counts[label] += 1;
       addScaled(features, x);
       addScaled(byClass, x, 1, label * width);
     });
@@ -197,6 +194,6 @@ export async function sumsOf(engine: Engine, inputs: Inputs, classes: number): P
 
 /** The sums over two sets of samples together. */
 function together(a: Sums, b: Sums): Sums {
-  const plus = (name: keyof Sums) => a[name].map((sum, at) => sum + (b[name][at] as number));
+  const plus = (name: keyof Sums) => a[name].map((sum, at) => sum + b[name][at]);
   return { products: plus('products'), features: plus('features'), byClass: plus('byClass'), counts: plus('counts') };
 }

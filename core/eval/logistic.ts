@@ -109,9 +109,9 @@ export function prepareFits(engine: Engine, classes: number, signal?: AbortSigna
       tf.dispose([weight, bias]);
     }
     for (let at = 0; at < size; at++) {
-      const value = point[at] as number;
+      const value = point[at];
       loss += (regularisation / 2) * value * value;
-      gradient[at] = (gradient[at] as number) + regularisation * value;
+      gradient[at] += regularisation * value;
     }
     return { loss, gradient };
   }
@@ -132,7 +132,7 @@ export function prepareFits(engine: Engine, classes: number, signal?: AbortSigna
         const minimum = await minimise((at) => evaluate(batches, rows, regularisation, at), point, precondition, STOP);
         point = minimum.point;
         const weight = Float32Array.from({ length: classes * width }, (_, at) => {
-          return minimum.point[(at % classes) * width + Math.floor(at / classes)] as number; // [C, K] -> [K, C]
+          return minimum.point[(at % classes) * width + Math.floor(at / classes)]; // [C, K] -> [K, C]
         });
         const choice = { features: inputs.features, c };
         yield { inputs, choice, weight, bias: point.slice(classes * width), loss: minimum.loss };
@@ -159,7 +159,7 @@ function preconditioner(products: Float64Array, rows: number, classes: number, r
     const size = Math.min(BLOCK, width - start);
     const unit = identity(size);
     const matrix = unit.map((one, at) => {
-      const product = products[(start + Math.floor(at / size)) * width + start + (at % size)] as number;
+      const product = products[(start + Math.floor(at / size)) * width + start + (at % size)];
       return (curvature * product) / rows + one * damping;
     });
     const inverse = solvePositive(matrix, unit, size);
@@ -173,7 +173,7 @@ function preconditioner(products: Float64Array, rows: number, classes: number, r
         for (let row = 0; row < size; row++) {
           let sum = 0;
           for (let at = 0, m = row * size; at < size; at++, m++) {
-            sum += (vector[first + start + at] as number) * (inverse[m] as number);
+            sum += vector[first + start + at] * inverse[m];
           }
           result[first + start + row] = sum;
         }

@@ -68,7 +68,7 @@ export async function readEncoder(checkpoint: string, encoder: string | null): P
   const choose = (metadata: TensorFile['metadata']) => {
     const model = readModel(path, metadata.model);
     const names = Object.keys(model.encoders);
-    const name = encoder ?? (names[0] as string);
+    const name = encoder ?? names[0];
     const network = model.encoders[name];
     if (network === undefined) throw unknownName('encoder', name, names, path);
     prefix = `${network}.`;

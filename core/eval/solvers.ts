@@ -15,8 +15,8 @@ export function solvePositive(a: Float64Array, b: Float64Array, size: number): F
   const x = substituteForward(lower, b.slice(), size);
   const columns = b.length / size;
   for (let row = size - 1; row >= 0; row--) {
-    for (let k = row + 1; k < size; k++) subtractRow(x, columns, k, lower[k * size + row] as number, row);
-    scaleRow(x, columns, row, 1 / (lower[row * size + row] as number)); // Lᵀ X = Y
+    for (let k = row + 1; k < size; k++) subtractRow(x, columns, k, lower[k * size + row], row);
+    scaleRow(x, columns, row, 1 / lower[row * size + row]); // Lᵀ X = Y
   }
   return x;
 }
@@ -44,8 +44,8 @@ function substituteForward(
 ): Float64Array {
   const columns = b.length / size;
   for (let row = 0; row < size; row++) {
-    for (let k = 0; k < row; k++) subtractRow(b, columns, k, lower[row * size + k] as number, row, used(k));
-    scaleRow(b, columns, row, 1 / (lower[row * size + row] as number));
+    for (let k = 0; k < row; k++) subtractRow(b, columns, k, lower[row * size + k], row, used(k));
+    scaleRow(b, columns, row, 1 / lower[row * size + row]);
   }
   return b;
 }
@@ -55,12 +55,12 @@ function factorise(a: Float64Array, size: number): Float64Array | null {
   const lower = a.slice();
   for (let row = 0; row < size; row++) {
     for (let column = 0; column <= row; column++) {
-      let sum = lower[row * size + column] as number;
+      let sum = lower[row * size + column];
       for (let k = 0, r = row * size, c = column * size; k < column; k++, r++, c++) {
-        sum -= (lower[r] as number) * (lower[c] as number);
+        sum -= lower[r] * lower[c];
       }
       if (column === row && !(sum > 0)) return null;
-      lower[row * size + column] = column < row ? sum / (lower[column * size + column] as number) : Math.sqrt(sum);
+      lower[row * size + column] = column < row ? sum / lower[column * size + column] : Math.sqrt(sum);
     }
   }
   return lower;
@@ -69,12 +69,12 @@ function factorise(a: Float64Array, size: number): Float64Array | null {
 /** x[to] -= factor x[from] */
 function subtractRow(x: Float64Array, columns: number, from: number, factor: number, to: number, used = columns): void {
   for (let c = 0, f = from * columns, t = to * columns; c < used; c++, f++, t++) {
-    x[t] = (x[t] as number) - factor * (x[f] as number);
+    x[t] -= factor * x[f];
   }
 }
 
 function scaleRow(x: Float64Array, columns: number, row: number, factor: number): void {
-  for (let t = row * columns; t < (row + 1) * columns; t++) x[t] = (x[t] as number) * factor;
+  for (let t = row * columns; t < (row + 1) * columns; t++) x[t] *= factor;
 }
 
 /** A point's loss and gradient. */
@@ -170,13 +170,13 @@ function descentDirection(
 
 function dot(a: Float64Array, b: Float64Array): number {
   let total = 0;
-  for (let at = 0; at < a.length; at++) total += (a[at] as number) * (b[at] as number);
+  for (let at = 0; at < a.length; at++) total += a[at] * b[at];
   return total;
 }
 
 /** a + factor b */
 function sum(a: Float64Array, b: Float64Array, factor: number): Float64Array {
-  return a.map((value, at) => value + factor * (b[at] as number));
+  return a.map((value, at) => value + factor * b[at]);
 }
 
 function largest(vector: Float64Array): number {
@@ -186,6 +186,6 @@ function largest(vector: Float64Array): number {
 /** sums[start + i] += factor addends[i] */
 export function addScaled(sums: Float64Array, addends: ArrayLike<number>, factor = 1, start = 0): void {
   for (let at = 0; at < addends.length; at++) {
-    sums[start + at] = (sums[start + at] as number) + factor * (addends[at] as number);
+    sums[start + at] += factor * addends[at];
   }
 }

@@ -86,7 +86,7 @@ function taskName(result: EvaluationResult): string {
 
 /** The bars of one data set, each with its interval and numbers: networks, below them their random initialisation. */
 function barPanel(task: string, results: readonly EvaluationResult[], top: number): string {
-  const { classes } = results[0] as EvaluationResult;
+  const { classes } = results[0];
   const { left, right, rowHeight } = BARS;
   const box: Box = { left, top: top + HEAD, width: WIDTH - left - right, height: results.length * rowHeight };
   const end = box.left + box.width;
@@ -152,7 +152,7 @@ function computePanels(
       random: results.filter(({ network }) => network.weights === 'random'),
     }))
     .filter(({ measured }) => measured.length > 0)
-    .map((one, at): Series => ({ ...one, colour: SERIES_COLOURS[at % SERIES_COLOURS.length] as string }));
+    .map((one, at): Series => ({ ...one, colour: SERIES_COLOURS[at % SERIES_COLOURS.length] }));
   if (series.length === 0) return { parts: [], height: 0 };
   const all = series.flatMap(({ measured }) => measured);
   const percents = aroundPercent([...all, ...series.flatMap(({ random }) => random)]);
@@ -171,8 +171,8 @@ function computePanels(
       height: HEIGHT - PANEL.top - PANEL.bottom,
     };
     const decades = wholeDecades(all.map(({ compute }) => compute[of]));
-    const across = scaleLog([decades[0] as number, decades.at(-1) as number], [box.left, box.left + box.width]);
-    const up = scaleLinear([percents[0] as number, percents.at(-1) as number], [box.top + box.height, box.top]);
+    const across = scaleLog([decades[0], decades.at(-1) as number], [box.left, box.left + box.width]);
+    const up = scaleLinear([percents[0], percents.at(-1) as number], [box.top + box.height, box.top]);
     return [
       titleAt(at * side + 24, top + 10, title + mark),
       axisBelow(box, { scale: across, ticks: decades, format: powerOfTen, name }),

@@ -92,7 +92,7 @@ function cellsOf(masks: Method['masks'], group: DrawnGroup, image: number): Cell
       return {
         title: `${label}: ${patches.size} patches`,
         legend: isVisible ? `${label}: what the encoder sees` : label,
-        colour: isVisible ? CONTEXT_COLOUR : (TARGET_COLOURS[predicted++ % TARGET_COLOURS.length] as string),
+        colour: isVisible ? CONTEXT_COLOUR : TARGET_COLOURS[predicted++ % TARGET_COLOURS.length],
         patches,
       };
     });
@@ -204,7 +204,7 @@ function coverageOf(
       for (const { name, values } of maps) {
         for (let image = 0; image < group.imageCount; image++) {
           for (const mask of masksOfImage(group, name, image)) {
-            for (const patch of mask) values[patch] = (values[patch] as number) + 1 / images;
+            for (const patch of mask) values[patch] += 1 / images;
           }
         }
       }

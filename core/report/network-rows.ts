@@ -119,7 +119,7 @@ export function benchmarkHeading(name: BenchmarkName): string {
 
 /** The benchmark that a result is of; null for other data sets, other classes of these, and more labels. */
 export function benchmarkOf({ dataSet, kind, classes, trainImages }: EvaluationResult): BenchmarkName | null {
-  const name = (dataSet.split(':')[0] as string).toLowerCase().replaceAll(/[^a-z0-9]/g, '');
+  const name = dataSet.toLowerCase().replaceAll(/:.*|[^a-z0-9]/gs, '');
   const names = Object.keys(BENCHMARKS) as BenchmarkName[];
   const isOf = ({ images, tolerance = 0, ...benchmark }: Benchmark) =>
     benchmark.kind === kind &&

@@ -76,7 +76,7 @@ function paperTable(table: PublishedTable, source: string, results: readonly Eva
   const { facts, benchmarks } = table;
   const ofTable = results.filter((result) => benchmarks.some((name) => name === benchmarkOf(result)));
   const own = networkRows(ofTable).map((results) => {
-    const { network } = results[0] as EvaluationResult;
+    const { network } = results[0];
     const cells = benchmarks.map((name) => chooseResult(results.filter((result) => benchmarkOf(result) === name)));
     return { network, count: results.length, cells, used: cells.filter((result) => result !== null) };
   });
@@ -114,7 +114,7 @@ function paperTable(table: PublishedTable, source: string, results: readonly Eva
 }
 
 function dataSetTable(results: readonly EvaluationResult[]): ResultTable {
-  const { kind, dataSet, dataDescription, classes, trainImages, testImages } = results[0] as EvaluationResult;
+  const { kind, dataSet, dataDescription, classes, trainImages, testImages } = results[0];
   const measured = networkRows(results).flat();
   const rows = measured.map(
     (result, at): ResultRow => ({
