@@ -46,12 +46,7 @@ const LEGEND_LINE = 20;
 type Measured = EvaluationResult & { compute: NonNullable<EvaluationResult['compute']> };
 
 /** A task's results that tell what pretraining took, its colour, and its results without pretraining. */
-interface Series {
-  task: string;
-  measured: readonly Measured[];
-  random: readonly EvaluationResult[];
-  colour: string;
-}
+type Series = { task: string; measured: readonly Measured[]; random: readonly EvaluationResult[]; colour: string };
 
 /**
  * Draws measured top-1 accuracy as a PNG: a bar with its 95% interval for each network on each data set, those at random
@@ -145,14 +140,13 @@ function computePanels(
   tasks: readonly { task: string; results: readonly EvaluationResult[] }[],
   top: number,
 ): { parts: readonly string[]; height: number } {
-  const series = tasks
-    .map(({ task, results }) => ({
-      task,
-      measured: results.filter(hasCompute),
-      random: results.filter(({ network }) => network.weights === 'random'),
-    }))
-    .filter(({ measured }) => measured.length > 0)
-    .map((one, at): Series => ({ ...one, colour: SERIES_COLOURS[at % SERIES_COLOURS.length] }));
+  const series: Series[] = [];
+  for (const { task, results } of tasks) {
+    const measured = results.filter(hasCompute);
+    const random = results.filter(({ network }) => network.weights === 'random');
+    const colour = SERIES_COLOURS[series.length % SERIES_COLOURS.length];
+    if (measured.length > 0) series.push({ task, measured, random, colour });
+  }
   if (series.length === 0) return { parts: [], height: 0 };
   const all = series.flatMap(({ measured }) => measured);
   const percents = aroundPercent([...all, ...series.flatMap(({ random }) => random)]);
@@ -194,10 +188,12 @@ function drawSeries(series: readonly Series[], place: (result: Measured) => Poin
         const y = up(best.top1.value);
         return segment([box.left, y], [box.left + box.width, y], { colour, width: 1.2, dash: '4 3' });
       }),
-      ...[...families.values()].map((family) => {
-        const way = family.map(place).sort(([a], [b]) => a - b);
-        return line(way, { colour, opacity: 0.6 });
-      }),
+      ...Array.from(families.values(), (family) =>
+        line(
+          family.map(place).sort(([a], [b]) => a - b),
+          { colour, opacity: 0.6 },
+        ),
+      ),
       ...measured.map((result) => {
         const { low, high } = result.best.top1;
         const [x, y] = place(result);

@@ -14,8 +14,7 @@ const USUAL_IMAGE_SIZE = 224;
  */
 export function networkRows(results: readonly EvaluationResult[]): EvaluationResult[][] {
   const isRandom = ({ network }: EvaluationResult) => network.weights === 'random';
-  const random = results.filter(isRandom);
-  random.sort((a, b) => Date.parse(a.measuredAt) - Date.parse(b.measuredAt));
+  const random = results.filter(isRandom).sort((a, b) => Date.parse(a.measuredAt) - Date.parse(b.measuredAt));
   const newest = new Map(random.map((result) => [resultKey(result), result]));
   const once = results.filter((result) => !isRandom(result) || newest.get(resultKey(result)) === result);
   const families = groupBy(once, ({ network }) => archName(network));
@@ -50,7 +49,7 @@ export function describeNetwork(network: Network): string {
  * more images before fewer, newer before older. Which is the better one plays no part.
  */
 export function chooseResult(results: readonly EvaluationResult[]): EvaluationResult | null {
-  const [first] = results.toSorted(
+  const [first = null] = results.toSorted(
     (a, b) =>
       Number(isPapers(b)) - Number(isPapers(a)) ||
       Number(b.protocolName === 'paper') - Number(a.protocolName === 'paper') ||
@@ -58,7 +57,7 @@ export function chooseResult(results: readonly EvaluationResult[]): EvaluationRe
       b.trainImages - a.trainImages ||
       Date.parse(b.measuredAt) - Date.parse(a.measuredAt),
   );
-  return first ?? null;
+  return first;
 }
 
 /** Whether heads and fine-tuning followed the paper, so that the value may be compared with published ones. */

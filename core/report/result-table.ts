@@ -111,10 +111,8 @@ export function markBest(
   });
   const marked = (cell: Cell, column: number): Cell =>
     isCompared(cell, column) && shown(cell.value) === best?.[column] ? { ...cell, best: true } : cell;
-  return groups.map((group) => ({
-    ...group,
-    rows: group.rows.map((row) => ({ ...row, cells: row.cells.map(marked) })),
-  }));
+  const markRow = (row: ResultRow) => ({ ...row, cells: row.cells.map(marked) });
+  return groups.map(({ title, rows }) => ({ title, rows: rows.map(markRow) }));
 }
 
 /** Percent as tables show it: with one decimal, as the paper does. */

@@ -114,7 +114,6 @@ function escapeLatex(text: string): string {
   return text.replaceAll(/[\\~^<>|"–†‡[\]#$%&_{}]/g, (character) => LATEX[character] ?? `\\${character}`);
 }
 
-/** The forms of tables in files. */
 export const TABLE_WRITERS = { csv: tableCsv, markdown: tableMarkdown, latex: tableLatex } as const;
 
 /** Columns of a terminal whose width is not known. */
@@ -144,22 +143,18 @@ export function tableText(table: ResultTable, colour: boolean, width = USUAL_WID
   const bodies = FORMS.map((form) => ({ form, text: drawTable(table, colour, form) }));
   const fitting = bodies.find(({ text }) => text.split('\n').every((line) => visibleLength(line) <= width));
   const title = colour ? `\x1b[1m${table.title}\x1b[22m` : table.title;
-  return [
-    wrap(title, width),
-    fitting?.text ?? drawLists(table, width),
-    ...allNotes(table).map((note) => wrap(note, width)),
-  ].join('\n');
+  const notes = allNotes(table).map((note) => wrap(note, width));
+  return [wrap(title, width), fitting?.text ?? drawLists(table, width), ...notes].join('\n');
 }
 
 function drawTable({ columns, groups }: ResultTable, colour: boolean, form: Form): string {
   const hasSource = !colour && groups.some(({ rows }) => rows.some(({ source }) => source === 'published'));
   const all = [...columns, ...(hasSource ? [{ name: 'Source', kind: 'text' as const }] : [])];
+  const narrow = { style: { ...PLAIN, 'padding-left': 0, 'padding-right': 0 }, chars: NO_SIDES };
   const drawn = new Table({
     head: all.map(({ name }) => name),
     colAligns: all.map(({ kind }) => (kind === 'figure' ? 'right' : 'left')),
-    ...(form === 'one line'
-      ? { style: PLAIN }
-      : { style: { ...PLAIN, 'padding-left': 0, 'padding-right': 0 }, chars: NO_SIDES }),
+    ...(form === 'one line' ? { style: PLAIN } : narrow),
   });
   for (const { title, rows } of groups) {
     if (title !== null) drawn.push([{ colSpan: all.length, content: colour ? `\x1b[3m${title}\x1b[23m` : title }]);
@@ -169,15 +164,14 @@ function drawTable({ columns, groups }: ResultTable, colour: boolean, form: Form
 }
 
 function rowWords(row: ResultRow, colour: boolean, form: Form): string[] {
-  const words = cellsWithNote(row).map((cell) => wordsIn(form, cell));
+  const words = cellsWithNote(row).map((cell) => cellWordsIn(form, cell));
   if (!colour) return words;
   const on = row.source === 'published' ? '\x1b[2m' : '\x1b[1m';
   // Each line of a cell by itself, because borders stand between them.
   return words.map((word) => word.replaceAll(/^.*$/gm, `${on}$&\x1b[22m`));
 }
 
-/** A cell in a form of table. */
-function wordsIn(form: Form, cell: Cell): string {
+function cellWordsIn(form: Form, cell: Cell): string {
   if (form === 'one line' || cell === null) return cellWords(cell);
   if (!isFigure(cell)) return wrap(cell.text, NARROW_TEXT);
   const { interval } = cell;
@@ -187,23 +181,20 @@ function wordsIn(form: Form, cell: Cell): string {
 
 /** Every row as a heading and a line for each value. */
 function drawLists({ columns, groups }: ResultTable, width: number): string {
-  return groups
-    .flatMap(({ title, rows }) => [
-      ...(title === null ? [] : [`${title}:`]),
-      ...rows.map((row) => {
-        const cells = cellsWithNote(row);
-        const words = columns.map(({ kind, name }, at) => ({ kind, name, text: cellWords(cells[at] ?? null) }));
-        const facts = words
-          .filter(({ kind }) => kind === 'text')
-          .map(({ name, text }) => (name === 'Epochs' ? `${text} epochs` : text));
-        const values = words.filter(({ kind }) => kind === 'figure').map(({ name, text }) => `  ${name}: ${text}`);
-        return [wrap(`${facts.join(', ')} (${row.source})`, width), ...values].join('\n');
-      }),
-    ])
-    .join('\n');
+  const lines = groups.flatMap(({ title, rows }) => [
+    ...(title === null ? [] : [`${title}:`]),
+    ...rows.flatMap((row) => {
+      const words = cellsWithNote(row).map(cellWords);
+      const wordsOf = (wanted: 'text' | 'figure') =>
+        columns.flatMap(({ name, kind }, at) => (kind === wanted ? [{ name, text: words[at] }] : []));
+      const facts = wordsOf('text').map(({ name, text }) => (name === 'Epochs' ? `${text} epochs` : text));
+      const values = wordsOf('figure').map(({ name, text }) => `  ${name}: ${text}`);
+      return [wrap(`${facts.join(', ')} (${row.source})`, width), ...values];
+    }),
+  ]);
+  return lines.join('\n');
 }
 
-/** Length without the codes of colours. */
 function visibleLength(line: string): number {
   return stripVTControlCharacters(line).length;
 }

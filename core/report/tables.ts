@@ -66,10 +66,8 @@ export function evaluationTables(results: readonly EvaluationResult[], published
   const tasks = groupBy(others, ({ kind, dataSet, dataDescription, classes, trainImages, testImages }) =>
     JSON.stringify([kind, dataSet, dataDescription, classes, trainImages, testImages]),
   );
-  return [
-    ...published.tables.map((table) => paperTable(table, published.source, results)),
-    ...[...tasks.values()].map(dataSetTable),
-  ];
+  const papers = published.tables.map((table) => paperTable(table, published.source, results));
+  return [...papers, ...[...tasks.values()].map(dataSetTable)];
 }
 
 function paperTable(table: PublishedTable, source: string, results: readonly EvaluationResult[]): ResultTable {
@@ -116,13 +114,10 @@ function paperTable(table: PublishedTable, source: string, results: readonly Eva
 function dataSetTable(results: readonly EvaluationResult[]): ResultTable {
   const { kind, dataSet, dataDescription, classes, trainImages, testImages } = results[0];
   const measured = networkRows(results).flat();
-  const rows = measured.map(
-    (result, at): ResultRow => ({
-      source: 'measured',
-      cells: cellsOf(result),
-      note: { number: at + 1, text: `${describeNetwork(result.network)}${bestHead(result)}.` },
-    }),
-  );
+  const rows = measured.map((result, at): ResultRow => {
+    const note = { number: at + 1, text: `${describeNetwork(result.network)}${bestHead(result)}.` };
+    return { source: 'measured', cells: cellsOf(result), note };
+  });
   const protocols = measured.map(
     ({ protocolName, selection, fineTuning }) => `${protocolName} ${selection} ${fineTuning?.protocol}`,
   );
@@ -149,10 +144,8 @@ function dataSetTable(results: readonly EvaluationResult[]): ResultTable {
 }
 
 function columnsOf(facts: readonly FactName[], figures: readonly string[]): ResultTable['columns'] {
-  return [
-    ...facts.map((fact) => ({ name: FACTS[fact].heading, kind: 'text' as const })),
-    ...figures.map((name) => ({ name, kind: 'figure' as const })),
-  ];
+  const texts = facts.map((fact) => ({ name: FACTS[fact].heading, kind: 'text' as const }));
+  return [...texts, ...figures.map((name) => ({ name, kind: 'figure' as const }))];
 }
 
 function cellsOf(result: EvaluationResult): Cell[] {
