@@ -36,11 +36,9 @@ export interface ExtractOptions extends CacheSettings {
   signal?: AbortSignal;
 }
 
-const MAX_LAYERS = 4;
-
 /** How many of the last layers a network's features have, L. */
-function featureLayers(network: FeatureNetwork): number {
-  return Math.min(MAX_LAYERS, network.size.depth);
+function featureLayers({ size: { depth } }: FeatureNetwork): number {
+  return Math.min(4, depth);
 }
 
 /**
@@ -71,11 +69,11 @@ export async function extractFeatures(
     names: Array.from({ length: rows }, (_, row) => images.item(imageOf(row)).name),
   };
   const missing = new Set(table.names.keys());
-  const add = (piece: FeaturePiece) => {
-    piece.rows.forEach((row, at) => {
-      table.data.set(piece.features.subarray(at * columns, (at + 1) * columns), row * columns);
+  const add = ({ rows, features }: FeaturePiece) => {
+    for (const [at, row] of rows.entries()) {
+      table.data.set(features.subarray(at * columns, (at + 1) * columns), row * columns);
       missing.delete(row);
-    });
+    }
   };
   const report = () => onProgress?.(rows - missing.size, rows);
   const cache = options.cache === null ? null : await openFeatureCache(options.cache, network, images, options);
@@ -87,11 +85,9 @@ export async function extractFeatures(
     const wanted = [...missing];
     const imageAt = (turn: number) => imageOf(wanted[turn]);
     const settings = { ...options, imageSize: network.imageSize };
-    // The test view, or the one that the seed, the image and the view's number decide.
     const viewOf = (item: ImageItem, turn: number) => {
       if (views === 'test') return testView(item, settings);
-      const stream = new RandomStream(seed, 'view', imageAt(turn), wanted[turn] % perImage);
-      return trainView(item, settings, stream);
+      return trainView(item, settings, new RandomStream(seed, 'view', imageAt(turn), wanted[turn] % perImage));
     };
     const { compute, dispose } = prepareFeatures(engine, network);
     try {
@@ -118,16 +114,13 @@ export async function extractFeatures(
 }
 
 /** Prepares a network for an engine: features [B, L D] of normalised images [B, S, S, 3]; `dispose` when done. */
-export function prepareFeatures(
-  engine: Engine,
-  network: FeatureNetwork,
-): { compute: (images: Float32Array) => Promise<Float32Array>; dispose: () => void } {
+export function prepareFeatures(engine: Engine, network: FeatureNetwork) {
   const { encoder, imageSize } = network;
   const layers = featureLayers(network);
   const backbone = networkBackbone(network);
   const forward = engine.compile((images: Tensor) => tf.tidy(() => backbone.features(encoder, images, layers)));
   return {
-    async compute(images) {
+    async compute(images: Float32Array): Promise<Float32Array> {
       const input = tf.tensor4d(images, [images.length / (imageSize * imageSize * 3), imageSize, imageSize, 3]);
       const features = await forward(input);
       input.dispose();

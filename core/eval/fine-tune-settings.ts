@@ -74,28 +74,23 @@ export const SMALL_FINE_TUNING: FineTuneSettings = {
   seed: 0,
 };
 
-/** Small data are cut into so many batches at least, of so many images. */
-const BATCHES_PER_EPOCH = 16;
-const SMALLEST_BATCH = 16;
-
 /**
  * The same, sized to data of fewer than 4,096 images: batches of a sixteenth of them (16 at least) at the same learning rate.
  * A batch of all images would be a step an epoch, and 50 steps leave an encoder about as it was.
  */
 function smallFineTuning(images: number): FineTuneSettings {
   const { batchSize: largest, baseLearningRate } = SMALL_FINE_TUNING;
-  const batchSize = Math.min(largest, Math.max(SMALLEST_BATCH, Math.floor(images / BATCHES_PER_EPOCH)));
+  const batchSize = Math.min(largest, Math.max(16, Math.floor(images / 16)));
   return { ...SMALL_FINE_TUNING, batchSize, baseLearningRate: baseRate((baseLearningRate * largest) / 256, batchSize) };
 }
 
-/** What the user says instead of a protocol's settings; null where nothing was said. */
-export interface FineTuneChanges extends Record<ChangedNumber, number | null> {
-  randAugment: string | null;
-  /** Of a step of as many images as a batch has. */
-  learningRate: number | null;
-}
-
 type ChangedNumber = 'epochs' | 'warmupEpochs' | 'batchSize' | 'layerDecay' | 'weightDecay' | 'labelSmoothing';
+
+/**
+ * What the user says instead of a protocol's settings; null where nothing was said. The learning rate is that of a step of
+ * as many images as a batch has.
+ */
+export type FineTuneChanges = Record<ChangedNumber | 'learningRate', number | null> & { randAugment: string | null };
 
 /**
  * A protocol's settings for an encoder and data, with changes: those are no longer the protocol's own.

@@ -36,8 +36,6 @@ type Batch = { features: Tensor2D; labels: Tensor1D; rates: Tensor[] };
 
 /** Steps that are computed in one go: the weights of all heads leave the engine once for all of them. */
 const STEPS_AT_ONCE = 8;
-
-/** Rows that are tested at once. */
 const TEST_ROWS = 1024;
 
 /**
@@ -71,11 +69,10 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
   const logitsOf = engine.compile((states: GroupState[], features: Tensor2D) =>
     groups.map((group, at) => testLogits(group, states[at], features)),
   );
-  const trained = groups.map((group) =>
-    group.heads.map((choice) => {
-      return { choice, name: headName(choice), curve: [] as number[], ranks: new Int32Array(test.rows) };
-    }),
-  );
+  const untrained = (choice: HeadChoice): TrainedHead => {
+    return { choice, name: headName(choice), curve: [], ranks: new Int32Array(test.rows) };
+  };
+  const trained = groups.map((group) => group.heads.map(untrained));
   const heads = trained.flat();
   let states = groups.map((group) => initialGroupState(group, seed));
   try {
@@ -141,12 +138,8 @@ function bestOf(heads: readonly TrainedHead[]): TrainedHead {
 }
 
 /** An epoch's batches in a fresh order, so many together as are computed in one go. */
-function* batchesOf(
-  train: Inputs,
-  groups: readonly HeadGroup[],
-  { protocol, seed }: HeadTask,
-  epoch: number,
-): Generator<Batch[]> {
+function* batchesOf(train: Inputs, groups: readonly HeadGroup[], task: HeadTask, epoch: number): Generator<Batch[]> {
+  const { protocol, seed } = task;
   const { rows } = train.samples;
   const size = Math.min(protocol.batchSize, rows);
   const steps = stepsPerEpoch(rows, size);
