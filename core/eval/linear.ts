@@ -19,18 +19,15 @@ export interface LinearClassifier {
   readonly bias: Float64Array;
 }
 
-/** Rows that are tested, and rows that are summed, at once. */
+/** Rows at once. */
 const TEST_ROWS = 1024;
 const SUM_ROWS = 4096;
 /** Directions of less variance than this stay smaller than the others, so that noise is not made as large as they are. */
 const DAMPING = 0.01;
 
 /** How a linear classifier ranks the right classes, from 0. */
-export async function linearRanks(
-  engine: Engine,
-  { weight, bias }: LinearClassifier,
-  inputs: Inputs,
-): Promise<Int32Array> {
+export async function linearRanks(engine: Engine, classifier: LinearClassifier, inputs: Inputs): Promise<Int32Array> {
+  const { weight, bias } = classifier;
   const ranks = new Int32Array(inputCount(inputs));
   const w = tf.tensor2d(weight, [inputWidth(inputs), bias.length]);
   const b = tf.tensor2d(Float32Array.from(bias), [1, bias.length]);
@@ -102,18 +99,6 @@ export function notFinite(): Error {
   return new Error('the features of the training samples are not finite numbers');
 }
 
-/** Sums over samples, in double precision. */
-export interface Sums {
-  /** Σ x xᵀ [K, K] */
-  readonly products: Float64Array;
-  /** Σ x [K] */
-  readonly features: Float64Array;
-  /** Σ y xᵀ for one-hot y, [C, K] */
-  readonly byClass: Float64Array;
-  /** Σ y [C] */
-  readonly counts: Float64Array;
-}
-
 /** Regularisation to choose from, in units of the features' variance, which is 1; strongest first. */
 const REGULARISATIONS = [1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0001] as const;
 /** Where there are too few samples to choose. */
@@ -175,12 +160,12 @@ export function ridgeSolution(sums: Sums, regularisation: number): LinearClassif
   return { weight: Float32Array.from(weight), bias };
 }
 
-/** The sums over what is seen. */
-export async function sumsOf(engine: Engine, inputs: Inputs, classes: number): Promise<Sums> {
+/** Sums over what is seen, in double precision. */
+export async function sumsOf(engine: Engine, inputs: Inputs, classes: number) {
   const width = inputWidth(inputs);
-  const features = new Float64Array(width);
-  const byClass = new Float64Array(classes * width);
-  const counts = new Float64Array(classes);
+  const features = new Float64Array(width); // Σ x [K]
+  const byClass = new Float64Array(classes * width); // Σ y xᵀ for one-hot y, [C, K]
+  const counts = new Float64Array(classes); // Σ y [C]
   for (const { rows, labels } of pieces(inputs, SUM_ROWS)) {
     labels.forEach((label, row) => {
       const x = rows.subarray(row * width, (row + 1) * width);
@@ -191,6 +176,8 @@ export async function sumsOf(engine: Engine, inputs: Inputs, classes: number): P
   }
   return { products: await productsOf(engine, inputs), features, byClass, counts };
 }
+
+type Sums = Awaited<ReturnType<typeof sumsOf>>;
 
 /** The sums over two sets of samples together. */
 function together(a: Sums, b: Sums): Sums {

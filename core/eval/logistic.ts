@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { FeatureKind } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
-import { bestChoice, type LinearClassifier, linearRanks, notFinite, productsOf } from './linear.js';
+import { bestChoice, linearRanks, notFinite, productsOf } from './linear.js';
 import { holdOut, type Inputs, inputCount, inputWidth, pieces, type Samples, standardise } from './samples.js';
 import { addScaled, identity, minimise, type Precondition, solvePositive } from './solvers.js';
 
@@ -34,13 +34,6 @@ export interface LogisticChoice {
   c: number;
 }
 
-interface LogisticFit extends LinearClassifier {
-  inputs: Inputs;
-  choice: LogisticChoice;
-  /** Mean cross-entropy + ‖W‖² / (2 C M) */
-  loss: number;
-}
-
 /**
  * Multinomial logistic regression, which has no schedule: the minimum of Σ cross-entropy + ‖W‖² / 2C on standardised
  * features. The features (last layer or last four) and C are those with the best top-1 on a random tenth of the training
@@ -69,9 +62,6 @@ export async function logisticRegression(
   throw new Error('nothing was fitted');
 }
 
-/** Samples to fit: [B, K], [B] */
-type Batch = { x: Tensor2D; labels: Tensor1D };
-
 /** Prepares fits for an engine: with one C after the other, each going on from the one before. */
 export function prepareFits(engine: Engine, classes: number, signal?: AbortSignal) {
   const computePiece = engine.compile((x: Tensor2D, labels: Tensor1D, weight: Tensor2D, bias: Tensor1D) =>
@@ -89,7 +79,12 @@ export function prepareFits(engine: Engine, classes: number, signal?: AbortSigna
    * L = -1/M Σ log softmax(X Wᵀ + b)[y] + λ/2 ‖W‖², the intercepts not regularised. A point is W [C, K], then b [C].
    * Products are of single precision, their sums over pieces of double.
    */
-  async function evaluate(batches: readonly Batch[], rows: number, regularisation: number, point: Float64Array) {
+  async function evaluate(
+    batches: readonly { x: Tensor2D; labels: Tensor1D }[],
+    rows: number,
+    regularisation: number,
+    point: Float64Array,
+  ) {
     const size = point.length - classes;
     const weight = tf.tensor2d(Float32Array.from(point.subarray(0, size)), [classes, size / classes]);
     const bias = tf.tensor1d(Float32Array.from(point.subarray(size)));
@@ -116,7 +111,8 @@ export function prepareFits(engine: Engine, classes: number, signal?: AbortSigna
     return { loss, gradient };
   }
 
-  return async function* fits(inputs: Inputs, cs: readonly number[]): AsyncGenerator<LogisticFit> {
+  /** @returns classifiers, each with its loss: mean cross-entropy + ‖W‖² / (2 C M) */
+  return async function* fits(inputs: Inputs, cs: readonly number[]) {
     const width = inputWidth(inputs);
     const rows = inputCount(inputs);
     const products = await productsOf(engine, inputs);
@@ -131,9 +127,8 @@ export function prepareFits(engine: Engine, classes: number, signal?: AbortSigna
         const precondition = preconditioner(products, rows, classes, regularisation);
         const minimum = await minimise((at) => evaluate(batches, rows, regularisation, at), point, precondition, STOP);
         point = minimum.point;
-        const weight = Float32Array.from({ length: classes * width }, (_, at) => {
-          return minimum.point[(at % classes) * width + Math.floor(at / classes)]; // [C, K] -> [K, C]
-        });
+        const valueOf = (_: number, at: number) => minimum.point[(at % classes) * width + Math.floor(at / classes)];
+        const weight = new Float32Array(classes * width).map(valueOf); // [C, K] -> [K, C]
         const choice = { features: inputs.features, c };
         yield { inputs, choice, weight, bias: point.slice(classes * width), loss: minimum.loss };
       }

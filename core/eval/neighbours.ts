@@ -50,9 +50,9 @@ export async function nearestNeighbours(
   if (largest === 0) return results;
   const similarities = engine.compile((a: Tensor2D, b: Tensor2D) => tf.matMul(a, b, false, true));
   const queries = Array.from(pieces({ samples: test, features: 'last' }, TEST_ROWS), unitRows);
-  const nearest = Array.from({ length: test.rows }, (): Largest => {
-    return { values: new Float32Array(largest).fill(Number.NEGATIVE_INFINITY), indices: new Uint32Array(largest) };
-  });
+  const none = new Float32Array(largest).fill(Number.NEGATIVE_INFINITY);
+  const nobody = (): Largest => ({ values: none.slice(), indices: new Uint32Array(largest) });
+  const nearest = Array.from({ length: test.rows }, nobody);
   for (const piece of pieces({ samples: train, features: 'last' }, TRAIN_ROWS)) {
     const keys = unitRows(piece);
     for (const [block, query] of queries.entries()) {
@@ -81,7 +81,6 @@ export async function nearestNeighbours(
   return results;
 }
 
-/** How images are seen. */
 type PixelSettings = Omit<ViewSettings, 'imageSize'> & { signal?: AbortSignal };
 
 /**
@@ -95,9 +94,7 @@ export async function pixelNeighbours(
 ): Promise<PixelNeighbours> {
   const [known, asked] = [await readPixels(train, settings), await readPixels(test, settings)];
   const sum = new Float64Array(PIXELS);
-  known.data.forEach((value, at) => {
-    sum[at % PIXELS] += value;
-  });
+  for (let at = 0; at < known.data.length; at++) sum[at % PIXELS] += known.data[at];
   const mean = Float32Array.from(sum, (value) => value / Math.max(1, known.rows));
   for (const { data } of [known, asked]) {
     for (let at = 0; at < data.length; at++) data[at] -= mean[at % PIXELS];
@@ -107,13 +104,13 @@ export async function pixelNeighbours(
 
 /** Pixels and classes of the images that can be read. */
 async function readPixels(images: LabelledImages, { signal, ...settings }: PixelSettings): Promise<Samples> {
-  const [turns, batchSize] = [Math.min(images.length, MAX_IMAGES), 4 * availableCores()];
+  const turns = Math.min(images.length, MAX_IMAGES);
   const data = new Float32Array(turns * PIXELS);
   const labels = new Int32Array(turns);
   let rows = 0;
   const viewOf = (item: ImageItem) => testView(item, { imageSize: SIDE, ...settings });
   // The features' extraction reports images that cannot be read.
-  for await (const batch of viewBatches(images, { turns, viewOf, batchSize }, null)) {
+  for await (const batch of viewBatches(images, { turns, viewOf, batchSize: 4 * availableCores() }, null)) {
     signal?.throwIfAborted();
     labels.set(batch.labels, rows);
     for (const rgb of batch.rgb) data.set(rgb, rows++ * PIXELS);
@@ -122,10 +119,7 @@ async function readPixels(images: LabelledImages, { signal, ...settings }: Pixel
 }
 
 /** The k largest of many numbers, largest first; of equal ones those that came first. Below what was offered stands -∞. */
-interface Largest {
-  values: Float32Array;
-  indices: Uint32Array;
-}
+type Largest = { values: Float32Array; indices: Uint32Array };
 
 /** Takes in numbers, of which the first one's index is `first`. NaN is passed over. */
 function offer({ values, indices }: Largest, numbers: Float32Array, first: number): void {

@@ -124,7 +124,6 @@ function labelsOf({ labels }: Samples, numbers: Uint32Array): Int32Array {
   return Int32Array.from(numbers, (number) => labels[number]);
 }
 
-/** The numbers below `end`. */
 function range(end: number): Uint32Array {
   return Uint32Array.from({ length: end }, (_, at) => at);
 }
