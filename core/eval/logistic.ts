@@ -127,8 +127,8 @@ export function prepareFits(engine: Engine, classes: number, signal?: AbortSigna
         const precondition = preconditioner(products, rows, classes, regularisation);
         const minimum = await minimise((at) => evaluate(batches, rows, regularisation, at), point, precondition, STOP);
         point = minimum.point;
-        const valueOf = (_: number, at: number) => minimum.point[(at % classes) * width + Math.floor(at / classes)];
-        const weight = new Float32Array(classes * width).map(valueOf); // [C, K] -> [K, C]
+        const weightAt = (_: number, at: number) => minimum.point[(at % classes) * width + Math.floor(at / classes)];
+        const weight = new Float32Array(classes * width).map(weightAt); // [C, K] -> [K, C]
         const choice = { features: inputs.features, c };
         yield { inputs, choice, weight, bias: point.slice(classes * width), loss: minimum.loss };
       }

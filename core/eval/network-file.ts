@@ -132,10 +132,15 @@ function readModel(path: string, text: string | undefined): z.infer<typeof model
 }
 
 function readTensors(path: string, file: TensorFile, prefix: string, size: EncoderFile['size']): EncoderTensors {
-  if (file.tensors.size === 0) throw otherArchitecture(path, `there is no tensor whose name starts with ${prefix}`);
+  const otherArchitecture = (difference: string) =>
+    new UserError(`${path} is of another architecture than its metadata says: ${difference}`, {
+      expected: `an encoder as \`${PROGRAM} pretrain\` writes it`,
+      remedy: 'name a checkpoint of pretraining',
+    });
+  if (file.tensors.size === 0) throw otherArchitecture(`there is no tensor whose name starts with ${prefix}`);
   const { depth } = size.encoder;
   // Before anything is made for each block that is claimed.
-  if (depth > file.tensors.size) throw otherArchitecture(path, `${file.tensors.size} tensors make no ${depth} blocks`);
+  if (depth > file.tensors.size) throw otherArchitecture(`${file.tensors.size} tensors make no ${depth} blocks`);
   const shapes = encoderShapes(size);
   const entries = Object.entries(shapes).map(([name, shape]) => {
     const stored = file.tensors.get(prefix + name);
@@ -143,27 +148,17 @@ function readTensors(path: string, file: TensorFile, prefix: string, size: Encod
       return [name, { shape, data: stored.data }] as const;
     }
     const other = stored?.data instanceof Float32Array ? `[${stored.shape}]` : 'not of 32-bit floating-point numbers';
-    throw otherArchitecture(
-      path,
-      `the tensor ${prefix}${name} is ${stored ? other : 'not there'} instead of [${shape}]`,
-    );
+    throw otherArchitecture(`the tensor ${prefix}${name} is ${stored ? other : 'not there'} instead of [${shape}]`);
   });
   // Positions are computed; where the reference code has stored its own, they must be the same.
   const positions = file.tensors.get(prefix + POSITIONS)?.data;
   const fixed = positions && sincosTable(gridSize(size), size.encoder.dim);
   const isSame = fixed?.every((x, i) => Math.abs(x - Number(positions?.[i])) < 1e-4) ?? true;
   if (!isSame || positions?.length !== fixed?.length) {
-    throw otherArchitecture(path, 'its positions are not the fixed sine-cosine ones of its image size');
+    throw otherArchitecture('its positions are not the fixed sine-cosine ones of its image size');
   }
   const known = new Set([...Object.keys(shapes), POSITIONS]);
   const extra = [...file.tensors.keys()].find((name) => !known.has(name.slice(prefix.length)));
   if (extra === undefined) return new Map(entries);
-  throw otherArchitecture(path, `there is no place for the tensor ${extra}`);
-}
-
-function otherArchitecture(path: string, difference: string): UserError {
-  return new UserError(`${path} is of another architecture than its metadata says: ${difference}`, {
-    expected: `an encoder as \`${PROGRAM} pretrain\` writes it`,
-    remedy: 'name a checkpoint of pretraining',
-  });
+  throw otherArchitecture(`there is no place for the tensor ${extra}`);
 }

@@ -34,17 +34,12 @@ export function identity(size: number): Float64Array {
 
 /**
  * L⁻¹ B in place of B.
- * @param used how many columns of row k of the result are not 0
+ * @param used how many columns of row k of the result are not 0; default: all
  */
-function substituteForward(
-  lower: Float64Array,
-  b: Float64Array,
-  size: number,
-  used: (k: number) => number = () => b.length / size,
-): Float64Array {
+function substituteForward(lower: Float64Array, b: Float64Array, size: number, used?: (k: number) => number) {
   const columns = b.length / size;
   for (let row = 0; row < size; row++) {
-    for (let k = 0; k < row; k++) subtractRow(b, columns, k, lower[row * size + k], row, used(k));
+    for (let k = 0; k < row; k++) subtractRow(b, columns, k, lower[row * size + k], row, used?.(k));
     scaleRow(b, columns, row, 1 / lower[row * size + row]);
   }
   return b;
@@ -77,12 +72,8 @@ function scaleRow(x: Float64Array, columns: number, row: number, factor: number)
   for (let t = row * columns; t < (row + 1) * columns; t++) x[t] *= factor;
 }
 
-/** A point's loss and gradient. */
-interface Evaluation {
-  loss: number;
-  /** [P] */
-  gradient: Float64Array;
-}
+/** A point's loss and gradient [P]. */
+type Evaluation = { loss: number; gradient: Float64Array };
 
 /** Multiplies a vector [P] by a fixed, positive definite guess at the inverse Hessian. */
 export type Precondition = (vector: Float64Array) => Float64Array;
@@ -137,11 +128,7 @@ export async function minimise(
 }
 
 /** A step s and the change y of the gradient over it; rho is 1 / sᵀy. */
-interface Correction {
-  step: Float64Array;
-  change: Float64Array;
-  rho: number;
-}
+type Correction = { step: Float64Array; change: Float64Array; rho: number };
 
 /** -H g by the two loops over the remembered steps. */
 function descentDirection(

@@ -54,21 +54,17 @@ export async function writeContactSheet(path: string, title: string, subtitle: s
 
 function splitLines(info: SplitInfo): string[] {
   const { split, images, description, perClass } = info;
-  return [
-    field(split === 'all' ? 'images' : split, `${count(images, 'image')}: ${description}`),
-    ...(perClass ? spreadLines(perClass) : []),
-    field('', checkedText(info)),
-  ];
+  const first = field(split === 'all' ? 'images' : split, `${count(images, 'image')}: ${description}`);
+  return [first, ...(perClass ? spreadLines(perClass) : []), field('', checkedText(info))];
 }
 
 function spreadLines({ smallest, median, largest, empty }: NonNullable<SplitInfo['perClass']>): string[] {
   const named = (which: string, { name, images }: ClassCount) => `${which} ${images} (${name})`;
   const ends = [named('smallest', smallest), named('median', median), named('largest', largest)];
   const isEven = smallest.images === largest.images;
-  return [
-    field('', isEven ? `${count(smallest.images, 'image')} in every class` : `images in a class: ${ends.join(', ')}`),
-    ...(empty > 0 ? [field('', `${empty} of the classes ${empty === 1 ? 'has' : 'have'} no image`)] : []),
-  ];
+  const spread = isEven ? `${count(smallest.images, 'image')} in every class` : `images in a class: ${ends.join(', ')}`;
+  if (empty === 0) return [field('', spread)];
+  return [field('', spread), field('', `${empty} of the classes ${empty === 1 ? 'has' : 'have'} no image`)];
 }
 
 function checkedText({ read, images, perClass, unreadable, sizes }: SplitInfo): string {
