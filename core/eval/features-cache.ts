@@ -83,7 +83,6 @@ export async function openFeatureCache(
   };
 }
 
-/** Makes the folder of an entry, where it is missing, and lists it. */
 async function openEntry(entry: string, about: object): Promise<string[]> {
   try {
     await makeFolders(entry);
@@ -110,7 +109,6 @@ async function readPiece(path: string, rows: number, columns: number): Promise<F
   }
 }
 
-/** The bytes of all files in a folder and below it. */
 async function folderBytes(folder: string): Promise<number> {
   let bytes = 0;
   for (const name of await readdir(folder, { recursive: true })) {

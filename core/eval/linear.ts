@@ -69,8 +69,8 @@ export async function productsOf(engine: Engine, inputs: Inputs): Promise<Float6
   const sums = new Float64Array(width * width);
   const multiply = engine.compile((x: Tensor2D) => tf.matMul(x, x, true, false));
   for (const { rows, shape } of pieces(inputs, SUM_ROWS)) {
-    const x = tf.tensor2d(rows, shape);
     await setImmediate(); // lets timers and interrupts in
+    const x = tf.tensor2d(rows, shape);
     const product = await multiply(x);
     addScaled(sums, await product.data());
     tf.dispose([x, product]);
@@ -179,7 +179,6 @@ export async function sumsOf(engine: Engine, inputs: Inputs, classes: number) {
 
 type Sums = Awaited<ReturnType<typeof sumsOf>>;
 
-/** The sums over two sets of samples together. */
 function together(a: Sums, b: Sums): Sums {
   const plus = (name: keyof Sums) => a[name].map((sum, at) => sum + b[name][at]);
   return { products: plus('products'), features: plus('features'), byClass: plus('byClass'), counts: plus('counts') };

@@ -66,7 +66,6 @@ function describeGroups(groups: readonly DrawnGroup[]): string {
 /** One masked view of a picture. */
 type Cell = { title: string; legend: string; colour: string; patches: ReadonlySet<number> };
 
-/** The masks of an image of a group. */
 function cellsOf(masks: Method['masks'], group: DrawnGroup, image: number): Cell[] {
   let predicted = 0;
   return Object.entries(masks).flatMap(([name, { title, role }]) => {
@@ -194,7 +193,6 @@ function coverageOf(
   return maps;
 }
 
-/** A heat map with its scale. */
 function drawMap(map: { title: string; values: Float64Array }, grid: number, left: number, top: number): string {
   const { title, values } = map;
   const smallest = Math.min(...values);
@@ -216,7 +214,6 @@ function drawMap(map: { title: string; values: Float64Array }, grid: number, lef
 /** Dark blue over grey to yellow, as in cividis: readable without colour vision. */
 const heat = scaleLinear<string>([0, 0.25, 0.5, 0.75, 1], ['#00204d', '#404d6b', '#7c7b78', '#bcaf6f', '#ffea46']);
 
-/** A patch of a grid. */
 function square(patch: number, grid: number, side: number, fill?: string): string {
   const x = (patch % grid) * side;
   const y = Math.floor(patch / grid) * side;

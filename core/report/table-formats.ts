@@ -1,17 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import Table from 'cli-table3';
-import {
-  allNotes,
-  type Cell,
-  cellsWithNote,
-  cellWords,
-  figureWords,
-  isFigure,
-  MARK_WORDS,
-  type ResultRow,
-  type ResultTable,
-  shown,
-} from './result-table.js';
+import { type Cell, isFigure, MARK_WORDS, type ResultRow, type ResultTable, shown } from './result-table.js';
 
 /**
  * A table as CSV (RFC 4180) with a header: the table's title, the group, the source, then the columns. A column of
@@ -82,6 +71,30 @@ export function tableLatex(table: ResultTable): string {
 function fieldsOf(row: ResultRow, escaped: (text: string) => string, bold: (text: string) => string): string[] {
   const words = cellsWithNote(row).map((cell) => escaped(cellWords(cell)));
   return [...(row.source === 'measured' ? words.map(bold) : words), row.source];
+}
+
+/** The cells of a row as tables show them: the first one with the number of the row's note. */
+function cellsWithNote({ cells, note }: ResultRow): readonly Cell[] {
+  const [first = null, ...others] = cells;
+  return note && first && !isFigure(first) ? [{ text: `${first.text} [${note.number}]` }, ...others] : cells;
+}
+
+/** A cell in one line, '61.2†* [59.7, 62.5]'; in narrow forms of a table the interval is below its value, or left out. */
+function cellWords(cell: Cell, form: Form = 'one line'): string {
+  if (cell === null) return '–';
+  if (!isFigure(cell)) return form === 'one line' ? cell.text : wrap(cell.text, NARROW_TEXT);
+  const { value, marks, best, interval } = cell;
+  const figure = `${shown(value)}${marks.join('')}${best ? '*' : ''}`;
+  if (interval === null || form === 'no interval') return figure;
+  const [low, high] = [shown(interval.low), shown(interval.high)];
+  return form === 'one line' ? `${figure} [${low}, ${high}]` : `${figure}\n${low}–${high}`;
+}
+
+/** All notes of a table, those of its rows included. */
+export function allNotes({ notes, groups }: ResultTable): string[] {
+  const rows = groups.flatMap((group) => group.rows);
+  const ofRows = rows.flatMap(({ note }) => (note ? [`[${note.number}] ${note.text}`] : []));
+  return [...notes, ...ofRows, '* best of its column among the values that may be compared.'];
 }
 
 function escapeCsv(value: string | number): string {
@@ -164,19 +177,11 @@ function drawTable({ columns, groups }: ResultTable, colour: boolean, form: Form
 }
 
 function rowWords(row: ResultRow, colour: boolean, form: Form): string[] {
-  const words = cellsWithNote(row).map((cell) => cellWordsIn(form, cell));
+  const words = cellsWithNote(row).map((cell) => cellWords(cell, form));
   if (!colour) return words;
   const on = row.source === 'published' ? '\x1b[2m' : '\x1b[1m';
   // Each line of a cell by itself, because borders stand between them.
   return words.map((word) => word.replaceAll(/^.*$/gm, `${on}$&\x1b[22m`));
-}
-
-function cellWordsIn(form: Form, cell: Cell): string {
-  if (form === 'one line' || cell === null) return cellWords(cell);
-  if (!isFigure(cell)) return wrap(cell.text, NARROW_TEXT);
-  const { interval } = cell;
-  const below = interval === null || form === 'no interval' ? '' : `\n${shown(interval.low)}–${shown(interval.high)}`;
-  return figureWords(cell) + below;
 }
 
 /** Every row as a heading and a line for each value. */
@@ -184,7 +189,7 @@ function drawLists({ columns, groups }: ResultTable, width: number): string {
   const lines = groups.flatMap(({ title, rows }) => [
     ...(title === null ? [] : [`${title}:`]),
     ...rows.flatMap((row) => {
-      const words = cellsWithNote(row).map(cellWords);
+      const words = cellsWithNote(row).map((cell) => cellWords(cell));
       const wordsOf = (wanted: 'text' | 'figure') =>
         columns.flatMap(({ name, kind }, at) => (kind === wanted ? [{ name, text: words[at] }] : []));
       const facts = wordsOf('text').map(({ name, text }) => (name === 'Epochs' ? `${text} epochs` : text));

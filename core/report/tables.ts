@@ -118,11 +118,9 @@ function dataSetTable(results: readonly EvaluationResult[]): ResultTable {
     const note = { number: at + 1, text: `${describeNetwork(result.network)}${bestHead(result)}.` };
     return { source: 'measured', cells: cellsOf(result), note };
   });
-  const protocols = measured.map(
-    ({ protocolName, selection, fineTuning }) => `${protocolName} ${selection} ${fineTuning?.protocol}`,
-  );
+  const protocols = groupBy(measured, (one) => `${one.protocolName} ${one.selection} ${one.fineTuning?.protocol}`);
   // The heads of two protocols are not compared.
-  const firstCompared = new Set(protocols).size === 1 ? 0 : OWN_FACTS.length + 2;
+  const firstCompared = protocols.size === 1 ? 0 : OWN_FACTS.length + 2;
   const images = `${thousands(trainImages)} training and ${thousands(testImages)} test images`;
   return {
     name: `${dataSet}-${kind}`.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-'),
@@ -195,12 +193,12 @@ function notesOf(columns: string, results: readonly EvaluationResult[]): string[
 }
 
 function neighboursNote(results: readonly EvaluationResult[]): string[] {
-  const used = results.flatMap(({ neighbours, pixelNeighbours }) =>
-    [usualNeighbours(neighbours)?.k, usualNeighbours(pixelNeighbours)?.k].filter((k) => k !== undefined),
-  );
-  if (used.length === 0) return [];
-  const ks = [...new Set(used)].join(' or ');
-  return [`kNN: k = ${ks} nearest neighbours by their features, without training; those of raw pixels by the pixels.`];
+  const all = results.flatMap(({ neighbours, pixelNeighbours }) => [neighbours, pixelNeighbours]);
+  const ks = [...new Set(all.flatMap((found) => usualNeighbours(found)?.k ?? []))];
+  if (ks.length === 0) return [];
+  return [
+    `kNN: k = ${ks.join(' or ')} nearest neighbours by their features, without training; those of raw pixels by the pixels.`,
+  ];
 }
 
 function bestHead(result: EvaluationResult): string {
@@ -220,7 +218,6 @@ function tuningNote({ kind, fineTuning }: EvaluationResult): string {
   }[fineTuning.protocol];
 }
 
-/** Logistic regression and its choices. */
 function logisticNote({ dataSet, logistic }: EvaluationResult): string {
   if (!logistic) return '';
   return `; logistic regression on ${dataSet} ${shown(logistic.top1.value)} (${logistic.features}, C = ${logistic.c})`;
