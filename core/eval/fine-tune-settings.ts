@@ -33,7 +33,8 @@ export const tuningSettings = z.object({
 export type FineTuneSettings = z.infer<typeof tuningSettings>;
 
 /** `paper`: the recipe of its appendix A.2; `small`: ours, for small data and encoders; `own`: one of them with changes. */
-export type FineTuneProtocol = 'paper' | 'small' | 'own';
+export const tuningProtocol = z.enum(['paper', 'small', 'own']);
+export type FineTuneProtocol = z.infer<typeof tuningProtocol>;
 
 /**
  * Fine-tuning with 1% of ImageNet's labels (paper, appendix A.2), which is MAE's: its schedule, RandAugment and first
@@ -143,13 +144,10 @@ export function checkFineTuning(settings: FineTuneSettings, { classes, train, te
   const { epochs, warmupEpochs, baseLearningRate: rate, batchSize, layerDecay, weightDecay, labelSmoothing } = settings;
   const isCount = (value: number) => Number.isInteger(value) && value >= 1;
   const isPositive = (value: number) => value > 0 && Number.isFinite(value);
+  const isShorter = warmupEpochs >= 0 && warmupEpochs < epochs;
   const laws: [problem: string, holds: boolean, expected: string][] = [
     [`fine-tuning for ${epochs} epochs`, isCount(epochs), 'a whole number of epochs from 1'],
-    [
-      `a warm-up of ${warmupEpochs} of ${epochs} epochs`,
-      warmupEpochs >= 0 && warmupEpochs < epochs,
-      'a shorter warm-up',
-    ],
+    [`a warm-up of ${warmupEpochs} of ${epochs} epochs`, isShorter, 'a shorter warm-up'],
     [`a learning rate of ${rate} for 256 images`, isPositive(rate), 'a learning rate above 0'],
     [`batches of ${batchSize} images`, isCount(batchSize), 'a whole number from 1'],
     [`a layer-wise decay of ${layerDecay}`, layerDecay > 0 && layerDecay <= 1, 'a number above 0, up to 1'],

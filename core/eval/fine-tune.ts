@@ -73,7 +73,6 @@ export async function fineTune(
     const computeLogits = engine.compile((networks: Networks, images: Tensor) =>
       tf.tidy(() => logitsOf(backbone, networks, images)),
     );
-    /** For each test image that can be read the rank of the right class, from 0. */
     const testRanks = async (networks: Networks) => {
       const viewOf = (item: ImageItem) => testView(item, views);
       const plan = { turns: test.length, viewOf, batchSize: microBatchSize, workers };
@@ -146,16 +145,13 @@ function trainingBatches(
 }
 
 /** From where fine-tuning starts: a copy of the encoder, and a head of normal weights and no bias. */
-function startingNetworks(
-  { encoder, size: { dim } }: FeatureNetwork,
-  classes: number,
-  { headStd, seed }: FineTuneSettings,
-): Networks {
+function startingNetworks(network: FeatureNetwork, classes: number, { headStd, seed }: FineTuneSettings): Networks {
+  const { encoder, size } = network;
   const stream = new RandomStream(seed, 'fine-tune/head');
-  const weight = Float32Array.from({ length: classes * dim }, () => headStd * stream.normal());
+  const weight = Float32Array.from({ length: classes * size.dim }, () => headStd * stream.normal());
   return {
     encoder: mapValues(encoder, (tensor) => tensor.clone()),
-    head: { weight: tf.tensor2d(weight, [classes, dim]), bias: tf.zeros([classes]) },
+    head: { weight: tf.tensor2d(weight, [classes, size.dim]), bias: tf.zeros([classes]) },
   };
 }
 

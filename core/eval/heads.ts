@@ -160,11 +160,7 @@ function* batchesOf(train: Inputs, groups: readonly HeadGroup[], task: HeadTask,
   if (batches.length > 0) yield batches;
 }
 
-/**
- * Writes each sample's rank into the list of each head of a group, from place `start` on.
- * @param scores of G heads side by side, [n, G C]
- * @param labels [n]
- */
+/** Writes the ranks of n samples, from place `start` on, into the list of each head of a group; scores [n, G C]. */
 function rankHeads(heads: TrainedHead[], scores: ArrayLike<number>, labels: Int32Array, start: number): void {
   const classes = scores.length / (labels.length * heads.length);
   for (const [head, { ranks }] of heads.entries()) {

@@ -128,13 +128,11 @@ export async function subsetByFile(images: LabelledImages, listFile: string): Pr
   const missing = names.filter((name) => placesOf(name).length === 0);
   if (missing.length > 0) {
     const example = images.length > 0 ? parsePath(images.item(0).name).base : 'n01440764_10029.JPEG';
-    throw new UserError(
-      `${missing.length} of the ${names.length} images in ${listFile} are not in ${images.description}: ${first(missing)}`,
-      {
-        expected: `names of its images, such as ${example}`,
-        remedy: 'check that list and images belong to the same data set, and that no image is missing',
-      },
-    );
+    const missed = `${missing.length} of the ${names.length} images in ${listFile}`;
+    throw new UserError(`${missed} are not in ${images.description}: ${first(missing)}`, {
+      expected: `names of its images, such as ${example}`,
+      remedy: 'check that list and images belong to the same data set, and that no image is missing',
+    });
   }
   const doubtful = names.filter((name) => placesOf(name).length > 1);
   if (doubtful.length > 0) {

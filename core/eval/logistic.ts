@@ -12,10 +12,7 @@ import { addScaled, identity, minimise, type Precondition, solvePositive } from 
  * Letters: M samples, K width of the inputs, C classes; X inputs, W weights, b intercepts; λ regularisation.
  */
 
-/**
- * C to choose from, as in scikit-learn, strongest regularisation first. Weaker ones let the classifier read directions in
- * which the features hardly vary at all, and there a random network tells as much as a trained one.
- */
+/** C to choose from, as in scikit-learn, strongest regularisation first; README.md says why there are no weaker ones. */
 const CS = [1e-3, 1e-2, 0.1, 1, 10, 100] as const;
 /** Where there are too few samples to choose; scikit-learn's default of C. */
 const DEFAULT_CHOICE: LogisticChoice = { features: 'last', c: 1 };

@@ -57,11 +57,7 @@ const modelSchema = z
   .refine(({ imageSize, patchSize }) => imageSize % patchSize === 0 && imageSize / patchSize <= LARGEST_GRID)
   .refine(({ sizes: { encoder } }) => encoder.dim % 4 === 0 && encoder.dim % encoder.heads === 0);
 
-/**
- * Reads one of a checkpoint's encoders, from a .safetensors file or the newest one of a run's folder.
- * @param encoder the name that users give it; null for the one that the method is judged by
- * @throws UserError if it is missing, damaged, no checkpoint, or its tensors are of another model than it says
- */
+/** Reads one of a checkpoint's encoders; what it takes and throws is what `loadNetwork` does. */
 export async function readEncoder(checkpoint: string, encoder: string | null): Promise<EncoderFile> {
   const path = checkpointFile(checkpoint);
   let prefix = '';

@@ -54,10 +54,7 @@ export function headName({ features, norm, learningRateFactor, weightDecay }: He
   return `${features}, ${norm === 'batch' ? 'batch norm' : 'no norm'}, lr ${learningRateFactor}x, wd ${weightDecay}`;
 }
 
-/**
- * Steps after which the heads of trained networks have converged on small data: twenty times as many leave their accuracy
- * as it is. Those on the last four layers of random weights go on to gain, from what hardly varies between these layers.
- */
+/** Heads of trained networks have then converged on small data: twenty times as many steps leave their accuracy as it is. */
 const MIN_STEPS = 1000;
 /** More classes have more to learn. */
 const STEPS_PER_CLASS = 20;

@@ -131,11 +131,7 @@ export async function minimise(
 type Correction = { step: Float64Array; change: Float64Array; rho: number };
 
 /** -H g by the two loops over the remembered steps. */
-function descentDirection(
-  gradient: Float64Array,
-  history: readonly Correction[],
-  precondition: Precondition,
-): Float64Array {
+function descentDirection(gradient: Float64Array, history: readonly Correction[], precondition: Precondition) {
   let vector: Float64Array = gradient.slice();
   const factors: number[] = [];
   for (const { step, change, rho } of history.toReversed()) {
