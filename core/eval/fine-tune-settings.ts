@@ -124,17 +124,13 @@ export function stepRate({ baseLearningRate }: FineTuneSettings, batchSize: numb
 }
 
 /** The learning rate of a step, counted from 1: linear from 0, then half a cosine (MAE, `lr_sched.py`). */
-export function learningRates(
-  settings: FineTuneSettings,
-  batchSize: number,
-  stepsPerEpoch: number,
-): (step: number) => number {
+export function learningRates(settings: FineTuneSettings, batchSize: number, stepsPerEpoch: number) {
   const { epochs, warmupEpochs, rateAt } = settings;
   const learningRate = stepRate(settings, batchSize);
   const finalLearningRate = Math.min(learningRate, settings.finalLearningRate);
   const schedule = { startLearningRate: 0, learningRate, finalLearningRate, warmupEpochs };
   const length = { stepsPerEpoch, epochs, scheduleStretch: 1 };
-  return (step) => learningRateAt(rateAt === 'beginning' ? step - 1 : step - 0.5, schedule, length);
+  return (step: number) => learningRateAt(rateAt === 'beginning' ? step - 1 : step - 0.5, schedule, length);
 }
 
 const SMOOTHINGS = 'a number from 0 and below 1, where every class would be as right as the others';
