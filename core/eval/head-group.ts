@@ -172,7 +172,7 @@ function groupColumns({ width }: HeadGroup, features: Tensor2D): Tensor2D {
   return columns === width ? features : features.slice([0, columns - width], [rows, width]);
 }
 
-/** With the biased variance. */
+/** Mean and biased variance over a batch, each [1, D]. */
 function batchStatistics(columns: Tensor2D): Statistics {
   const rows = columns.shape[0];
   const mean = sumOfRows(columns).div(rows);

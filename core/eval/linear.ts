@@ -19,7 +19,7 @@ export interface LinearClassifier {
   readonly bias: Float64Array;
 }
 
-/** Rows at once. */
+/** Rows that are tested, and rows that are summed, at once. */
 const TEST_ROWS = 1024;
 const SUM_ROWS = 4096;
 /** Directions of less variance than this stay smaller than the others, so that noise is not made as large as they are. */
@@ -69,8 +69,8 @@ export async function productsOf(engine: Engine, inputs: Inputs): Promise<Float6
   const sums = new Float64Array(width * width);
   const multiply = engine.compile((x: Tensor2D) => tf.matMul(x, x, true, false));
   for (const { rows, shape } of pieces(inputs, SUM_ROWS)) {
-    await setImmediate(); // lets timers and interrupts in
     const x = tf.tensor2d(rows, shape);
+    await setImmediate(); // lets timers and interrupts in
     const product = await multiply(x);
     addScaled(sums, await product.data());
     tf.dispose([x, product]);

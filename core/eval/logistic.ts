@@ -59,6 +59,9 @@ export async function logisticRegression(
   throw new Error('nothing was fitted');
 }
 
+/** Samples to fit: [B, K], [B] */
+type Batch = { x: Tensor2D; labels: Tensor1D };
+
 /** Prepares fits for an engine: with one C after the other, each going on from the one before. */
 export function prepareFits(engine: Engine, classes: number, signal?: AbortSignal) {
   const computePiece = engine.compile((x: Tensor2D, labels: Tensor1D, weight: Tensor2D, bias: Tensor1D) =>
@@ -76,12 +79,7 @@ export function prepareFits(engine: Engine, classes: number, signal?: AbortSigna
    * L = -1/M Σ log softmax(X Wᵀ + b)[y] + λ/2 ‖W‖², the intercepts not regularised. A point is W [C, K], then b [C].
    * Products are of single precision, their sums over pieces of double.
    */
-  async function evaluate(
-    batches: readonly { x: Tensor2D; labels: Tensor1D }[],
-    rows: number,
-    regularisation: number,
-    point: Float64Array,
-  ) {
+  async function evaluate(batches: readonly Batch[], rows: number, regularisation: number, point: Float64Array) {
     const size = point.length - classes;
     const weight = tf.tensor2d(Float32Array.from(point.subarray(0, size)), [classes, size / classes]);
     const bias = tf.tensor1d(Float32Array.from(point.subarray(size)));

@@ -111,7 +111,8 @@ export async function* viewBatches(
     try {
       return [{ turn, index, view: await viewOf(item, turn) }];
     } catch (error) {
-      unreadable?.add(index, { name: item.name, reason: unreadableReason(error) });
+      const reason = unreadableReason(error); // throws what is not about this image
+      unreadable?.add(index, { name: item.name, reason });
       return [];
     }
   };

@@ -188,12 +188,10 @@ function drawSeries(series: readonly Series[], place: (result: Measured) => Poin
         const y = up(best.top1.value);
         return segment([box.left, y], [box.left + box.width, y], { colour, width: 1.2, dash: '4 3' });
       }),
-      ...Array.from(families.values(), (family) =>
-        line(
-          family.map(place).sort(([a], [b]) => a - b),
-          { colour, opacity: 0.6 },
-        ),
-      ),
+      ...Array.from(families.values(), (family) => {
+        const way = family.map(place).sort(([a], [b]) => a - b);
+        return line(way, { colour, opacity: 0.6 });
+      }),
       ...measured.map((result) => {
         const { low, high } = result.best.top1;
         const [x, y] = place(result);
