@@ -12,10 +12,10 @@ export function rankOf(scores: ArrayLike<number>, start: number, classes: number
   if (!(right >= 0 && right < classes)) {
     throw new Error(`rankOf expected a class from 0 to ${classes - 1}, received ${right}`);
   }
-  const score = scores[start + right] as number;
+  const score = scores[start + right];
   let rank = 0;
   for (let other = 0; other < classes; other++) {
-    if (other !== right && !((scores[start + other] as number) < score)) rank++;
+    if (other !== right && !(scores[start + other] < score)) rank++;
   }
   return rank;
 }

@@ -106,7 +106,7 @@ function unlabelled(images: Exclude<Images, string>): LabelledImages {
     length: images.length,
     fingerprint: '', // nothing is kept of them
     item(index) {
-      const image = images[index] as string | Uint8Array;
+      const image = images[index];
       if (typeof image === 'string') return { name: shownName(image), source: image };
       return { name: `image ${index}`, source: async () => image };
     },

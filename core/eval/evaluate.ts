@@ -14,10 +14,7 @@ import { type EvaluationResult, FORMAT } from './results.js';
 export interface EvaluationTask
   extends Pick<EvaluationResult, 'kind' | 'dataSet' | 'protocolName' | 'protocol' | 'selection' | 'seed'> {
   data: LabelledData;
-  /**
-   * Different random views of each training image that the heads see, one an epoch in turn; 0: its test view in every
-   * epoch.
-   */
+  /** Random views of each training image that the heads see, one an epoch in turn; 0: its test view in every epoch. */
   views: number;
 }
 
@@ -51,9 +48,9 @@ export async function evaluateNetwork(
   const { data, protocol, selection, seed } = task;
   const { signal } = settings;
   const classes = data.classes.length;
+  const { transform, interpolation = 'bicubic' } = protocol;
   const extract = (split: 'train' | 'test', what: string, views: 'test' | number, viewSeed = 0) => {
     progress.stage(what);
-    const { transform, interpolation = 'bicubic' } = protocol;
     const asked = { views, transform, interpolation, seed: viewSeed, onProgress: progress.images };
     return extractFeatures(engine, network, data[split], { ...settings, ...asked });
   };
@@ -63,11 +60,10 @@ export async function evaluateNetwork(
   /** The views in turn, of which only the newest is held. */
   const train = async (epoch: number) => {
     const view = epoch % task.views;
-    if (task.views > 0 && held.view !== view) {
-      held = { view: -1, samples: plain }; // makes room before the next one is computed
-      const what = `features of view ${view + 1} of ${task.views} of the training images`;
-      held = { view, samples: await extract('train', what, 1, seed + view) };
-    }
+    if (task.views === 0 || held.view === view) return held.samples;
+    held = { view: -1, samples: plain }; // makes room before the next one is computed
+    const what = `features of view ${view + 1} of ${task.views} of the training images`;
+    held = { view, samples: await extract('train', what, 1, seed + view) };
     return held.samples;
   };
 
@@ -76,7 +72,6 @@ export async function evaluateNetwork(
   const selected = await selectHead(engine, heads, { selection, plain });
   progress.stage('logistic regression, ridge head and nearest neighbours');
   const { ranks, ...chosen } = await logisticRegression(engine, plain, test, classes, signal);
-
   const { facts, arch, imageSize } = network;
   const { weights, method, epochs, pretrainedOn, checkpoint } = facts;
   const encoder = facts.isUsualEncoder ? null : facts.encoder;

@@ -28,13 +28,8 @@ export interface CacheSettings extends Pick<ViewSettings, 'transform' | 'interpo
   cacheBytes?: number;
 }
 
-/** Some rows of a feature table. */
-export interface FeaturePiece {
-  /** Their numbers, [k]. */
-  rows: Int32Array;
-  /** [k, L D] */
-  features: Float32Array;
-}
+/** Some rows of a feature table: their numbers, [k], and features, [k, L D]. */
+export type FeaturePiece = { rows: Int32Array; features: Float32Array };
 
 /**
  * Opens a folder of features. It holds a folder for every combination of what decides them (the network's weights and
@@ -78,18 +73,16 @@ export async function openFeatureCache(
       if (used + rows.byteLength + features.byteLength + HEADER_BYTES > cacheBytes) return;
       // Processes that compute the same rows at the same time write the same file; other rows go to another one.
       const name = `rows-${rows[0]}-${rows.at(-1)}-${hash('sha256', rows).slice(0, 12)}.safetensors`;
-      const path = join(entry, name);
       const tensors = new Map([
         ['rows', { shape: [rows.length], data: rows }],
         ['features', { shape: [rows.length, features.length / rows.length], data: features }],
       ]);
-      await writeSafetensors(path, tensors, {});
-      used += (await stat(path)).size;
+      await writeSafetensors(join(entry, name), tensors, {});
+      used += (await stat(join(entry, name))).size;
     },
   };
 }
 
-/** Makes the folder of an entry, where it is missing, and lists it. */
 async function openEntry(entry: string, about: object): Promise<string[]> {
   try {
     await makeFolders(entry);
@@ -116,7 +109,6 @@ async function readPiece(path: string, rows: number, columns: number): Promise<F
   }
 }
 
-/** The bytes of all files in a folder and below it. */
 async function folderBytes(folder: string): Promise<number> {
   let bytes = 0;
   for (const name of await readdir(folder, { recursive: true })) {

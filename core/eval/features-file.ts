@@ -9,17 +9,6 @@ import type { FeatureKind } from '../contract/data-sets.js';
 import type { FeatureTable } from './features.js';
 import { featureColumns } from './samples.js';
 
-/** Where features are written, and how. */
-export interface FeaturesFile {
-  /** Its name decides the format: .safetensors or .npy. */
-  path: string;
-  kind: FeatureKind;
-  /** The names of the classes; null where there are no labels. */
-  classes: readonly string[] | null;
-  /** What else a reader may want to know, as text by name. */
-  facts: Readonly<Record<string, string>>;
-}
-
 const EXTENSIONS = ['.safetensors', '.npy'];
 
 /**
@@ -50,20 +39,26 @@ export function checkFeaturesFile(path: string, force: boolean): void {
  * Writes features with labels and names. Safetensors: the tensors `features`, [M, D] or [M, L D], and `labels`, [M], with
  * names, classes and facts in the metadata. NumPy: features in FILE.npy, labels in FILE.labels.npy, names, a line each,
  * in FILE.names.txt.
+ * @param path its ending decides the format
+ * @param classes the names of the classes; null where there are no labels
+ * @param facts what else a reader may want to know, as text by name
  * @returns the files that were written
  */
-export async function writeFeatures(table: FeatureTable, file: FeaturesFile): Promise<string[]> {
-  const { path, kind, classes } = file;
+export async function writeFeatures(
+  table: FeatureTable,
+  file: { path: string; kind: FeatureKind; classes: readonly string[] | null; facts: Readonly<Record<string, string>> },
+): Promise<string[]> {
+  const { path, kind, classes, facts } = file;
   const data = featureColumns(table, kind);
   const features = { shape: [table.rows, data.length / Math.max(1, table.rows)], data };
   const labels = { shape: [table.rows], data: table.labels };
   const [labelsPath, namesPath] = companions(path);
-  if (labelsPath === undefined || namesPath === undefined) {
+  if (!labelsPath || !namesPath) {
     const tensors = new Map<string, StoredTensor>([['features', features]]);
     if (classes) tensors.set('labels', labels);
     await writeSafetensors(path, tensors, {
       format: `${PROGRAM}-features-1`,
-      ...file.facts,
+      ...facts,
       names: JSON.stringify(table.names),
       ...(classes && { classes: JSON.stringify(classes) }),
     });
@@ -89,19 +84,14 @@ const ALIGNMENT = 64;
  * Writes an array as a .npy file of version 1.0, whole or not at all: a magic string, the version, the header's length
  * and the header, a Python dictionary filled up with spaces, then the values row by row, little-endian.
  */
-async function writeNpy(
-  path: string,
-  { shape, data }: { shape: readonly number[]; data: Float32Array | Int32Array },
-): Promise<void> {
+async function writeNpy(path: string, array: { shape: readonly number[]; data: Float32Array | Int32Array }) {
+  const { shape, data } = array;
   const type = data instanceof Float32Array ? '<f4' : '<i4';
   const dictionary = `{'descr': '${type}', 'fortran_order': False, 'shape': (${shape.join(', ')}${shape.length === 1 ? ',' : ''}), }`;
   const before = 10;
   const length = Math.ceil((before + dictionary.length + 1) / ALIGNMENT) * ALIGNMENT - before;
-  const header = Buffer.alloc(before + length, ' ');
-  header.write('\x93NUMPY\x01\x00', 'latin1');
+  const header = Buffer.from(`\x93NUMPY\x01\x00..${dictionary.padEnd(length - 1)}\n`, 'latin1');
   header.writeUInt16LE(length, 8);
-  header.write(dictionary, before, 'latin1');
-  header.write('\n', before + length - 1, 'latin1');
   await writeAtomically(path, async (file) => {
     await file.appendFile(header);
     await file.appendFile(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));

@@ -36,11 +36,9 @@ export interface ExtractOptions extends CacheSettings {
   signal?: AbortSignal;
 }
 
-const MAX_LAYERS = 4;
-
 /** How many of the last layers a network's features have, L. */
-function featureLayers(network: FeatureNetwork): number {
-  return Math.min(MAX_LAYERS, network.size.depth);
+function featureLayers({ size: { depth } }: FeatureNetwork): number {
+  return Math.min(4, depth);
 }
 
 /**
@@ -71,11 +69,11 @@ export async function extractFeatures(
     names: Array.from({ length: rows }, (_, row) => images.item(imageOf(row)).name),
   };
   const missing = new Set(table.names.keys());
-  const add = (piece: FeaturePiece) => {
-    piece.rows.forEach((row, at) => {
-      table.data.set(piece.features.subarray(at * columns, (at + 1) * columns), row * columns);
+  const add = ({ rows, features }: FeaturePiece) => {
+    for (const [at, row] of rows.entries()) {
+      table.data.set(features.subarray(at * columns, (at + 1) * columns), row * columns);
       missing.delete(row);
-    });
+    }
   };
   const report = () => onProgress?.(rows - missing.size, rows);
   const cache = options.cache === null ? null : await openFeatureCache(options.cache, network, images, options);
@@ -85,13 +83,11 @@ export async function extractFeatures(
   const unreadable = new UnreadableList(images.length, options.maxUnreadable);
   if (missing.size > 0) {
     const wanted = [...missing];
-    const imageAt = (turn: number) => imageOf(wanted[turn] as number);
+    const imageAt = (turn: number) => imageOf(wanted[turn]);
     const settings = { ...options, imageSize: network.imageSize };
-    // The test view, or the one that the seed, the image and the view's number decide.
     const viewOf = (item: ImageItem, turn: number) => {
       if (views === 'test') return testView(item, settings);
-      const stream = new RandomStream(seed, 'view', imageAt(turn), (wanted[turn] as number) % perImage);
-      return trainView(item, settings, stream);
+      return trainView(item, settings, new RandomStream(seed, 'view', imageAt(turn), wanted[turn] % perImage));
     };
     const { compute, dispose } = prepareFeatures(engine, network);
     try {
@@ -100,7 +96,7 @@ export async function extractFeatures(
       for await (const { turns, rgb } of viewBatches(images, plan, unreadable)) {
         if (turns.length > 0) {
           const features = await compute(toNormalised(rgb));
-          const piece = { rows: Int32Array.from(turns, (turn) => wanted[turn] as number), features };
+          const piece = { rows: Int32Array.from(turns, (turn) => wanted[turn]), features };
           add(piece);
           await cache?.store(piece);
         }
@@ -113,21 +109,18 @@ export async function extractFeatures(
   }
   if (missing.size === 0) return { ...table, unreadable: unreadable.images };
   const present = Uint32Array.from(table.names.keys()).filter((row) => !missing.has(row));
-  const names = Array.from(present, (row) => table.names[row] as string);
+  const names = Array.from(present, (row) => table.names[row]);
   return { ...pickSamples(table, present), names, unreadable: unreadable.images };
 }
 
 /** Prepares a network for an engine: features [B, L D] of normalised images [B, S, S, 3]; `dispose` when done. */
-export function prepareFeatures(
-  engine: Engine,
-  network: FeatureNetwork,
-): { compute: (images: Float32Array) => Promise<Float32Array>; dispose: () => void } {
+export function prepareFeatures(engine: Engine, network: FeatureNetwork) {
   const { encoder, imageSize } = network;
   const layers = featureLayers(network);
   const backbone = networkBackbone(network);
   const forward = engine.compile((images: Tensor) => tf.tidy(() => backbone.features(encoder, images, layers)));
   return {
-    async compute(images) {
+    async compute(images: Float32Array): Promise<Float32Array> {
       const input = tf.tensor4d(images, [images.length / (imageSize * imageSize * 3), imageSize, imageSize, 3]);
       const features = await forward(input);
       input.dispose();

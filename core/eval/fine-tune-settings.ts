@@ -33,7 +33,8 @@ export const tuningSettings = z.object({
 export type FineTuneSettings = z.infer<typeof tuningSettings>;
 
 /** `paper`: the recipe of its appendix A.2; `small`: ours, for small data and encoders; `own`: one of them with changes. */
-export type FineTuneProtocol = 'paper' | 'small' | 'own';
+export const tuningProtocol = z.enum(['paper', 'small', 'own']);
+export type FineTuneProtocol = z.infer<typeof tuningProtocol>;
 
 /**
  * Fine-tuning with 1% of ImageNet's labels (paper, appendix A.2), which is MAE's: its schedule, RandAugment and first
@@ -74,28 +75,23 @@ export const SMALL_FINE_TUNING: FineTuneSettings = {
   seed: 0,
 };
 
-/** Small data are cut into so many batches at least, of so many images. */
-const BATCHES_PER_EPOCH = 16;
-const SMALLEST_BATCH = 16;
-
 /**
  * The same, sized to data of fewer than 4,096 images: batches of a sixteenth of them (16 at least) at the same learning rate.
  * A batch of all images would be a step an epoch, and 50 steps leave an encoder about as it was.
  */
 function smallFineTuning(images: number): FineTuneSettings {
   const { batchSize: largest, baseLearningRate } = SMALL_FINE_TUNING;
-  const batchSize = Math.min(largest, Math.max(SMALLEST_BATCH, Math.floor(images / BATCHES_PER_EPOCH)));
+  const batchSize = Math.min(largest, Math.max(16, Math.floor(images / 16)));
   return { ...SMALL_FINE_TUNING, batchSize, baseLearningRate: baseRate((baseLearningRate * largest) / 256, batchSize) };
 }
 
-/** What the user says instead of a protocol's settings; null where nothing was said. */
-export interface FineTuneChanges extends Record<ChangedNumber, number | null> {
-  randAugment: string | null;
-  /** Of a step of as many images as a batch has. */
-  learningRate: number | null;
-}
-
 type ChangedNumber = 'epochs' | 'warmupEpochs' | 'batchSize' | 'layerDecay' | 'weightDecay' | 'labelSmoothing';
+
+/**
+ * What the user says instead of a protocol's settings; null where nothing was said. The learning rate is that of a step of
+ * as many images as a batch has.
+ */
+export type FineTuneChanges = Record<ChangedNumber | 'learningRate', number | null> & { randAugment: string | null };
 
 /**
  * A protocol's settings for an encoder and data, with changes: those are no longer the protocol's own.
@@ -128,17 +124,13 @@ export function stepRate({ baseLearningRate }: FineTuneSettings, batchSize: numb
 }
 
 /** The learning rate of a step, counted from 1: linear from 0, then half a cosine (MAE, `lr_sched.py`). */
-export function learningRates(
-  settings: FineTuneSettings,
-  batchSize: number,
-  stepsPerEpoch: number,
-): (step: number) => number {
+export function learningRates(settings: FineTuneSettings, batchSize: number, stepsPerEpoch: number) {
   const { epochs, warmupEpochs, rateAt } = settings;
   const learningRate = stepRate(settings, batchSize);
   const finalLearningRate = Math.min(learningRate, settings.finalLearningRate);
   const schedule = { startLearningRate: 0, learningRate, finalLearningRate, warmupEpochs };
   const length = { stepsPerEpoch, epochs, scheduleStretch: 1 };
-  return (step) => learningRateAt(rateAt === 'beginning' ? step - 1 : step - 0.5, schedule, length);
+  return (step: number) => learningRateAt(rateAt === 'beginning' ? step - 1 : step - 0.5, schedule, length);
 }
 
 const SMOOTHINGS = 'a number from 0 and below 1, where every class would be as right as the others';
@@ -148,13 +140,10 @@ export function checkFineTuning(settings: FineTuneSettings, { classes, train, te
   const { epochs, warmupEpochs, baseLearningRate: rate, batchSize, layerDecay, weightDecay, labelSmoothing } = settings;
   const isCount = (value: number) => Number.isInteger(value) && value >= 1;
   const isPositive = (value: number) => value > 0 && Number.isFinite(value);
+  const isShorter = warmupEpochs >= 0 && warmupEpochs < epochs;
   const laws: [problem: string, holds: boolean, expected: string][] = [
     [`fine-tuning for ${epochs} epochs`, isCount(epochs), 'a whole number of epochs from 1'],
-    [
-      `a warm-up of ${warmupEpochs} of ${epochs} epochs`,
-      warmupEpochs >= 0 && warmupEpochs < epochs,
-      'a shorter warm-up',
-    ],
+    [`a warm-up of ${warmupEpochs} of ${epochs} epochs`, isShorter, 'a shorter warm-up'],
     [`a learning rate of ${rate} for 256 images`, isPositive(rate), 'a learning rate above 0'],
     [`batches of ${batchSize} images`, isCount(batchSize), 'a whole number from 1'],
     [`a layer-wise decay of ${layerDecay}`, layerDecay > 0 && layerDecay <= 1, 'a number above 0, up to 1'],

@@ -32,15 +32,6 @@ export interface FineTuneOptions
   onEpoch?: ((epoch: number, epochs: number, bestTop1: number) => void) | undefined;
 }
 
-export interface FineTuneResult {
-  /** For each test image that could be read the rank of the right class, from 0, after the last epoch. */
-  ranks: Int32Array;
-  /** Top-1 on the test images, percent, after each of `testedEpochs`. */
-  curve: number[];
-  /** Training images, then test images. */
-  unreadable: UnreadableImage[];
-}
-
 /** Betas and epsilon of PyTorch's AdamW, which MAE fine-tunes with. */
 const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
 
@@ -50,6 +41,8 @@ const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
  * (paper, 1% of the labels; the recipe is MAE's). The result is that of the last epoch, not the best on the test images.
  *
  * The same seed, engine, threads and micro-batch size give the same bits.
+ * @returns `ranks`: for each test image that could be read the rank of the right class, from 0, after the last epoch;
+ *   `curve`: top-1 on the test images, percent, after each of `testedEpochs`; `unreadable`: training images, then test images
  * @throws UserError if more images than allowed cannot be read, memory does not suffice, or a step gives no finite numbers
  */
 export async function fineTune(
@@ -58,7 +51,7 @@ export async function fineTune(
   data: LabelledData,
   settings: FineTuneSettings,
   options: FineTuneOptions,
-): Promise<FineTuneResult> {
+): Promise<{ ranks: Int32Array; curve: number[]; unreadable: UnreadableImage[] }> {
   checkFineTuning(settings, data);
   const { classes, train, test } = data;
   const { epochs, seed, weightDecay, labelSmoothing } = settings;
@@ -80,7 +73,6 @@ export async function fineTune(
     const computeLogits = engine.compile((networks: Networks, images: Tensor) =>
       tf.tidy(() => logitsOf(backbone, networks, images)),
     );
-    /** For each test image that can be read the rank of the right class, from 0. */
     const testRanks = async (networks: Networks) => {
       const viewOf = (item: ImageItem) => testView(item, views);
       const plan = { turns: test.length, viewOf, batchSize: microBatchSize, workers };
@@ -137,14 +129,14 @@ function trainingBatches(
   settings: ViewSettings & FineTuneSettings & { workers: number | undefined },
   unreadable: UnreadableList,
 ) {
-  const { batchSize, imageSize, seed, epochs, randAugment: name } = settings;
-  const augment = readRandAugment(name);
+  const { batchSize, imageSize, seed, epochs } = settings;
+  const augment = readRandAugment(settings.randAugment);
   const epochImages = stepsPerEpoch(images.length, batchSize) * batchSize;
   const orderOf = epochOrders(seed, images.length);
   const imageAt = (turn: number) => orderOf(Math.floor(turn / epochImages))(turn % epochImages);
   const viewOf = async (item: ImageItem, turn: number) => {
-    const stream = (name: string) =>
-      new RandomStream(seed, `fine-tune/${name}`, Math.floor(turn / epochImages), turn % epochImages);
+    const at = [Math.floor(turn / epochImages), turn % epochImages];
+    const stream = (name: string) => new RandomStream(seed, `fine-tune/${name}`, ...at);
     const rgb = await trainView(item, settings, stream('view'));
     if (!augment) return rgb;
     return randAugment({ rgb, width: imageSize, height: imageSize }, augment, stream('change')).rgb;
@@ -153,28 +145,22 @@ function trainingBatches(
 }
 
 /** From where fine-tuning starts: a copy of the encoder, and a head of normal weights and no bias. */
-function startingNetworks(
-  { encoder, size: { dim } }: FeatureNetwork,
-  classes: number,
-  { headStd, seed }: FineTuneSettings,
-): Networks {
+function startingNetworks(network: FeatureNetwork, classes: number, { headStd, seed }: FineTuneSettings): Networks {
+  const { encoder, size } = network;
   const stream = new RandomStream(seed, 'fine-tune/head');
-  const weight = Float32Array.from({ length: classes * dim }, () => headStd * stream.normal());
+  const weight = Float32Array.from({ length: classes * size.dim }, () => headStd * stream.normal());
   return {
     encoder: mapValues(encoder, (tensor) => tensor.clone()),
-    head: { weight: tf.tensor2d(weight, [classes, dim]), bias: tf.zeros([classes]) },
+    head: { weight: tf.tensor2d(weight, [classes, size.dim]), bias: tf.zeros([classes]) },
   };
 }
 
-/** A step takes about three times as long as looking at a test image: forward once, backward twice. */
-const TESTS_PER_STEP = 3;
-
 /**
  * The epochs, counted from 1, after which the test images are looked at: every one, or every few where testing would take
- * longer than training; always the last.
+ * longer than training, of which an image takes three times as long (forward once, backward twice); always the last.
  */
 export function testedEpochs(epochs: number, { train, test }: Pick<LabelledData, 'train' | 'test'>): Set<number> {
-  const every = Math.max(1, Math.ceil(test.length / (TESTS_PER_STEP * train.length)));
+  const every = Math.max(1, Math.ceil(test.length / (3 * train.length)));
   const all = Array.from({ length: epochs }, (_, at) => at + 1);
   return new Set(all.filter((epoch) => (epochs - epoch) % every === 0));
 }

@@ -39,16 +39,12 @@ const EPSILON = 1e-5;
 /** The fraction of the running statistics that a batch replaces. */
 const REPLACED = 0.1;
 
-export function groupHeads(
-  choices: readonly HeadChoice[],
-  width: number,
-  layers: number,
-  classes: number,
-): HeadGroup[] {
+/** Groups of the heads that can share their inputs. */
+export function groupHeads(choices: readonly HeadChoice[], width: number, layers: number, classes: number) {
   const keyOf = ({ features, norm }: HeadChoice) => `${features}, ${norm}`;
-  return [...new Set(choices.map(keyOf))].map((key) => {
+  return [...new Set(choices.map(keyOf))].map((key): HeadGroup => {
     const heads = choices.filter((choice) => keyOf(choice) === key);
-    const { features, norm } = heads[0] as HeadChoice;
+    const { features, norm } = heads[0];
     return { features, norm, heads, width: features === 'last' ? width : width * layers, classes };
   });
 }
@@ -117,8 +113,6 @@ export function groupStep(
   });
 }
 
-type GroupGradient = { weight: Tensor; bias: Tensor; scale?: Tensor; shift?: Tensor };
-
 /**
  * Gradient of each head's mean softmax cross-entropy over the batch, derived by hand. Batch norm's scale s and shift t are
  * taken into the weights, so that all heads share X: with U = W diag(s) and c = b + W t,
@@ -129,17 +123,14 @@ type GroupGradient = { weight: Tensor; bias: Tensor; scale?: Tensor; shift?: Ten
  * @param inputs X [B, D], normalised where the group normalises
  * @returns weight [G, C D], bias [G, C]; with batch norm scale and shift, each [G, D]
  */
-export function groupGradient(group: HeadGroup, state: GroupState, inputs: Tensor2D, labels: Tensor1D): GroupGradient {
+export function groupGradient(group: HeadGroup, state: GroupState, inputs: Tensor2D, labels: Tensor1D) {
   const { classes, heads } = group;
   return tf.tidy(() => {
     const [rows, width] = inputs.shape;
     const logits = groupLogits(group, state, inputs).reshape([rows, heads.length, classes]);
     const target = tf.oneHot(labels, classes).cast('float32').reshape([rows, 1, classes]);
-    const difference = tf
-      .softmax(logits)
-      .sub(target)
-      .mul(1 / rows); // S [B, G, C]
-    const grad = difference.reshape([rows, heads.length * classes]) as Tensor2D;
+    const difference = tf.softmax(logits).sub(target); // [B, G, C]
+    const grad = difference.mul(1 / rows).reshape([rows, heads.length * classes]) as Tensor2D; // S
     const product = tf.matMul(grad, inputs, true, false).reshape([heads.length, classes, width]); // ∂L/∂U
     const bias = sumOfRows(grad).reshape([heads.length, classes]);
     if (!state.norm) return { weight: product.reshape([heads.length, classes * width]), bias };

@@ -36,8 +36,6 @@ type Batch = { features: Tensor2D; labels: Tensor1D; rates: Tensor[] };
 
 /** Steps that are computed in one go: the weights of all heads leave the engine once for all of them. */
 const STEPS_AT_ONCE = 8;
-
-/** Rows that are tested at once. */
 const TEST_ROWS = 1024;
 
 /**
@@ -63,21 +61,18 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
     tf.tidy(() => {
       let states = initial;
       for (const { features, labels, rates } of batches) {
-        states = groups.map((group, at) =>
-          groupStep(group, protocol, states[at] as GroupState, features, labels, rates[at] as Tensor),
-        );
+        states = groups.map((group, at) => groupStep(group, protocol, states[at], features, labels, rates[at]));
       }
       return states;
     }),
   );
   const logitsOf = engine.compile((states: GroupState[], features: Tensor2D) =>
-    groups.map((group, at) => testLogits(group, states[at] as GroupState, features)),
+    groups.map((group, at) => testLogits(group, states[at], features)),
   );
-  const trained = groups.map((group) =>
-    group.heads.map((choice) => {
-      return { choice, name: headName(choice), curve: [] as number[], ranks: new Int32Array(test.rows) };
-    }),
-  );
+  const untrained = (choice: HeadChoice): TrainedHead => {
+    return { choice, name: headName(choice), curve: [], ranks: new Int32Array(test.rows) };
+  };
+  const trained = groups.map((group) => group.heads.map(untrained));
   const heads = trained.flat();
   let states = groups.map((group) => initialGroupState(group, seed));
   try {
@@ -100,12 +95,12 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
         const features = tf.tensor2d(rows, shape);
         const logits = await logitsOf(states, features);
         for (const [at, ofGroup] of logits.entries()) {
-          rankHeads(trained[at] as TrainedHead[], await ofGroup.data(), labels, start);
+          rankHeads(trained[at], await ofGroup.data(), labels, start);
         }
         tf.dispose([features, logits]);
       }
       for (const head of heads) head.curve.push(percentWithin(head.ranks, 1));
-      task.onEpoch?.(epoch, protocol.epochs, Math.max(...heads.map(({ curve }) => curve[epoch] as number)));
+      task.onEpoch?.(epoch, protocol.epochs, Math.max(...heads.map(({ curve }) => curve[epoch])));
     }
   } finally {
     tf.dispose([states, groups.map(({ decorrelation }) => decorrelation)]);
@@ -143,12 +138,8 @@ function bestOf(heads: readonly TrainedHead[]): TrainedHead {
 }
 
 /** An epoch's batches in a fresh order, so many together as are computed in one go. */
-function* batchesOf(
-  train: Inputs,
-  groups: readonly HeadGroup[],
-  { protocol, seed }: HeadTask,
-  epoch: number,
-): Generator<Batch[]> {
+function* batchesOf(train: Inputs, groups: readonly HeadGroup[], task: HeadTask, epoch: number): Generator<Batch[]> {
+  const { protocol, seed } = task;
   const { rows } = train.samples;
   const size = Math.min(protocol.batchSize, rows);
   const steps = stepsPerEpoch(rows, size);
@@ -169,11 +160,7 @@ function* batchesOf(
   if (batches.length > 0) yield batches;
 }
 
-/**
- * Writes each sample's rank into the list of each head of a group, from place `start` on.
- * @param scores of G heads side by side, [n, G C]
- * @param labels [n]
- */
+/** Writes the ranks of n samples, from place `start` on, into the list of each head of a group; scores [n, G C]. */
 function rankHeads(heads: TrainedHead[], scores: ArrayLike<number>, labels: Int32Array, start: number): void {
   const classes = scores.length / (labels.length * heads.length);
   for (const [head, { ranks }] of heads.entries()) {

@@ -11,10 +11,7 @@ import { findDataSet, openData, openDataSet, splitName } from '../data/open.js';
 import { areShards } from '../data/shards/find.js';
 
 /** Labelled data, and the data set that opened them. */
-export interface OpenedData {
-  dataSet: DataSet;
-  data: LabelledData;
-}
+export type OpenedData = { dataSet: DataSet; data: LabelledData };
 
 /** The data set that takes any folder with a folder for each class, and the one that takes any shards. */
 const FOLDER = 'folder';
@@ -113,9 +110,6 @@ function namesOfLabelled(dataSets: readonly DataSet[]): string {
   return `a labelled data set, out of ${names.join(', ')}`;
 }
 
-/** Names shown in messages. */
-const MAX_SHOWN = 3;
-
 /**
  * The images that a list names, in their own order. The list is a text file with one name a line, such as
  * n01440764_10029.JPEG; empty lines and those that start with # are passed over. Folders and extensions do not count,
@@ -134,13 +128,11 @@ export async function subsetByFile(images: LabelledImages, listFile: string): Pr
   const missing = names.filter((name) => placesOf(name).length === 0);
   if (missing.length > 0) {
     const example = images.length > 0 ? parsePath(images.item(0).name).base : 'n01440764_10029.JPEG';
-    throw new UserError(
-      `${missing.length} of the ${names.length} images in ${listFile} are not in ${images.description}: ${first(missing)}`,
-      {
-        expected: `names of its images, such as ${example}`,
-        remedy: 'check that list and images belong to the same data set, and that no image is missing',
-      },
-    );
+    const missed = `${missing.length} of the ${names.length} images in ${listFile}`;
+    throw new UserError(`${missed} are not in ${images.description}: ${first(missing)}`, {
+      expected: `names of its images, such as ${example}`,
+      remedy: 'check that list and images belong to the same data set, and that no image is missing',
+    });
   }
   const doubtful = names.filter((name) => placesOf(name).length > 1);
   if (doubtful.length > 0) {
@@ -159,12 +151,7 @@ export async function subsetByFile(images: LabelledImages, listFile: string): Pr
  * @param fraction above 0, up to 1
  * @throws UserError if the fraction is outside its range
  */
-export function subsetByFraction(
-  images: LabelledImages,
-  classes: number,
-  fraction: number,
-  seed: number,
-): LabelledImages {
+export function subsetByFraction(images: LabelledImages, classes: number, fraction: number, seed: number) {
   if (!(fraction > 0 && fraction <= 1)) {
     throw new UserError(`a part of ${fraction} of the labels makes no sense`, {
       expected: 'a number above 0, up to 1: 0.01 is 1%',
@@ -173,7 +160,7 @@ export function subsetByFraction(
   const chosen = classMembers(images, classes).flatMap((members, label) => {
     const count = Math.min(members.length, Math.max(1, Math.round(fraction * members.length)));
     const order = new RandomStream(seed, 'subset', label).permutation(members.length);
-    return Array.from(order.subarray(0, count), (at) => members[at] as number);
+    return Array.from(order.subarray(0, count), (at) => members[at]);
   });
   return pick(images, chosen, `${Number((100 * fraction).toPrecision(6))}% of each class, seed ${seed}`);
 }
@@ -182,9 +169,8 @@ export function subsetByFraction(
 function pick(images: LabelledImages, numbers: readonly number[], how: string): LabelledImages {
   const chosen = numbers.toSorted((a, b) => a - b);
   const place = (index: number): number => {
-    const found = chosen[index];
-    if (found === undefined) throw new Error(`there is no image ${index} of ${chosen.length}`);
-    return found;
+    if (index in chosen) return chosen[index];
+    throw new Error(`there is no image ${index} of ${chosen.length}`);
   };
   return {
     description: `${chosen.length} of ${images.length} images of ${images.description} (${how})`,
@@ -200,6 +186,7 @@ function parsePath(name: string): { base: string; name: string } {
   return posix.parse(name.replaceAll('\\', '/'));
 }
 
+/** Three of them, for messages. */
 function first(names: readonly string[]): string {
-  return names.slice(0, MAX_SHOWN).join(', ') + (names.length > MAX_SHOWN ? ', ...' : '');
+  return names.slice(0, 3).join(', ') + (names.length > 3 ? ', ...' : '');
 }

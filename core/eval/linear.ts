@@ -26,11 +26,8 @@ const SUM_ROWS = 4096;
 const DAMPING = 0.01;
 
 /** How a linear classifier ranks the right classes, from 0. */
-export async function linearRanks(
-  engine: Engine,
-  { weight, bias }: LinearClassifier,
-  inputs: Inputs,
-): Promise<Int32Array> {
+export async function linearRanks(engine: Engine, classifier: LinearClassifier, inputs: Inputs): Promise<Int32Array> {
+  const { weight, bias } = classifier;
   const ranks = new Int32Array(inputCount(inputs));
   const w = tf.tensor2d(weight, [inputWidth(inputs), bias.length]);
   const b = tf.tensor2d(Float32Array.from(bias), [1, bias.length]);
@@ -94,27 +91,12 @@ export async function decorrelation(engine: Engine, inputs: Inputs): Promise<Ten
   const matrix = products.map((sum, at) => sum / rows + (at % (width + 1) === 0 ? DAMPING : 0));
   const inverse = invertedFactor(matrix, width);
   if (!inverse) throw notFinite();
-  const turned = Float32Array.from(
-    inverse,
-    (_, at) => inverse[(at % width) * width + Math.floor(at / width)] as number,
-  );
+  const turned = Float32Array.from(inverse, (_, at) => inverse[(at % width) * width + Math.floor(at / width)]);
   return tf.tensor2d(turned, [width, width]);
 }
 
 export function notFinite(): Error {
   return new Error('the features of the training samples are not finite numbers');
-}
-
-/** Sums over samples, in double precision. */
-export interface Sums {
-  /** Σ x xᵀ [K, K] */
-  readonly products: Float64Array;
-  /** Σ x [K] */
-  readonly features: Float64Array;
-  /** Σ y xᵀ for one-hot y, [C, K] */
-  readonly byClass: Float64Array;
-  /** Σ y [C] */
-  readonly counts: Float64Array;
 }
 
 /** Regularisation to choose from, in units of the features' variance, which is 1; strongest first. */
@@ -160,34 +142,34 @@ export function ridgeSolution(sums: Sums, regularisation: number): LinearClassif
   const rows = counts.reduce((sum, count) => sum + count, 0);
   const mean = features.map((sum) => sum / rows); // x̄
   const fractions = counts.map((count) => count / rows); // ȳ
-  const meanAt = (at: number, columns: number) => mean[Math.floor(at / columns)] as number;
+  const meanAt = (at: number, columns: number) => mean[Math.floor(at / columns)];
   const matrix = products.map((sum, at) => {
-    const covariance = sum / rows - meanAt(at, width) * (mean[at % width] as number);
+    const covariance = sum / rows - meanAt(at, width) * mean[at % width];
     return at % (width + 1) === 0 ? covariance + regularisation : covariance;
   });
   const right = byClass.map((_, at) => {
-    const sum = byClass[(at % classes) * width + Math.floor(at / classes)] as number; // [K, C] of [C, K]
-    return sum / rows - meanAt(at, classes) * (fractions[at % classes] as number);
+    const sum = byClass[(at % classes) * width + Math.floor(at / classes)]; // [K, C] of [C, K]
+    return sum / rows - meanAt(at, classes) * fractions[at % classes];
   });
   const weight = solvePositive(matrix, right, width);
   if (!weight) return null;
   const bias = fractions.slice();
   weight.forEach((value, at) => {
-    bias[at % classes] = (bias[at % classes] as number) - meanAt(at, classes) * value;
+    bias[at % classes] -= meanAt(at, classes) * value;
   });
   return { weight: Float32Array.from(weight), bias };
 }
 
-/** The sums over what is seen. */
-export async function sumsOf(engine: Engine, inputs: Inputs, classes: number): Promise<Sums> {
+/** Sums over what is seen, in double precision. */
+export async function sumsOf(engine: Engine, inputs: Inputs, classes: number) {
   const width = inputWidth(inputs);
-  const features = new Float64Array(width);
-  const byClass = new Float64Array(classes * width);
-  const counts = new Float64Array(classes);
+  const features = new Float64Array(width); // Σ x [K]
+  const byClass = new Float64Array(classes * width); // Σ y xᵀ for one-hot y, [C, K]
+  const counts = new Float64Array(classes); // Σ y [C]
   for (const { rows, labels } of pieces(inputs, SUM_ROWS)) {
     labels.forEach((label, row) => {
       const x = rows.subarray(row * width, (row + 1) * width);
-      counts[label] = (counts[label] as number) + 1;
+      counts[label] += 1;
       addScaled(features, x);
       addScaled(byClass, x, 1, label * width);
     });
@@ -195,8 +177,9 @@ export async function sumsOf(engine: Engine, inputs: Inputs, classes: number): P
   return { products: await productsOf(engine, inputs), features, byClass, counts };
 }
 
-/** The sums over two sets of samples together. */
+type Sums = Awaited<ReturnType<typeof sumsOf>>;
+
 function together(a: Sums, b: Sums): Sums {
-  const plus = (name: keyof Sums) => a[name].map((sum, at) => sum + (b[name][at] as number));
+  const plus = (name: keyof Sums) => a[name].map((sum, at) => sum + b[name][at]);
   return { products: plus('products'), features: plus('features'), byClass: plus('byClass'), counts: plus('counts') };
 }

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { FeatureKind } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
-import { bestChoice, type LinearClassifier, linearRanks, notFinite, productsOf } from './linear.js';
+import { bestChoice, linearRanks, notFinite, productsOf } from './linear.js';
 import { holdOut, type Inputs, inputCount, inputWidth, pieces, type Samples, standardise } from './samples.js';
 import { addScaled, identity, minimise, type Precondition, solvePositive } from './solvers.js';
 
@@ -12,10 +12,7 @@ import { addScaled, identity, minimise, type Precondition, solvePositive } from 
  * Letters: M samples, K width of the inputs, C classes; X inputs, W weights, b intercepts; λ regularisation.
  */
 
-/**
- * C to choose from, as in scikit-learn, strongest regularisation first. Weaker ones let the classifier read directions in
- * which the features hardly vary at all, and there a random network tells as much as a trained one.
- */
+/** C to choose from, as in scikit-learn, strongest regularisation first; README.md says why there are no weaker ones. */
 const CS = [1e-3, 1e-2, 0.1, 1, 10, 100] as const;
 /** Where there are too few samples to choose; scikit-learn's default of C. */
 const DEFAULT_CHOICE: LogisticChoice = { features: 'last', c: 1 };
@@ -32,13 +29,6 @@ export interface LogisticChoice {
   features: FeatureKind;
   /** What the squared weights are divided by: scikit-learn's C. */
   c: number;
-}
-
-interface LogisticFit extends LinearClassifier {
-  inputs: Inputs;
-  choice: LogisticChoice;
-  /** Mean cross-entropy + ‖W‖² / (2 C M) */
-  loss: number;
 }
 
 /**
@@ -109,14 +99,15 @@ export function prepareFits(engine: Engine, classes: number, signal?: AbortSigna
       tf.dispose([weight, bias]);
     }
     for (let at = 0; at < size; at++) {
-      const value = point[at] as number;
+      const value = point[at];
       loss += (regularisation / 2) * value * value;
-      gradient[at] = (gradient[at] as number) + regularisation * value;
+      gradient[at] += regularisation * value;
     }
     return { loss, gradient };
   }
 
-  return async function* fits(inputs: Inputs, cs: readonly number[]): AsyncGenerator<LogisticFit> {
+  /** @returns classifiers, each with its loss: mean cross-entropy + ‖W‖² / (2 C M) */
+  return async function* fits(inputs: Inputs, cs: readonly number[]) {
     const width = inputWidth(inputs);
     const rows = inputCount(inputs);
     const products = await productsOf(engine, inputs);
@@ -131,9 +122,8 @@ export function prepareFits(engine: Engine, classes: number, signal?: AbortSigna
         const precondition = preconditioner(products, rows, classes, regularisation);
         const minimum = await minimise((at) => evaluate(batches, rows, regularisation, at), point, precondition, STOP);
         point = minimum.point;
-        const weight = Float32Array.from({ length: classes * width }, (_, at) => {
-          return minimum.point[(at % classes) * width + Math.floor(at / classes)] as number; // [C, K] -> [K, C]
-        });
+        const weightAt = (_: number, at: number) => minimum.point[(at % classes) * width + Math.floor(at / classes)];
+        const weight = new Float32Array(classes * width).map(weightAt); // [C, K] -> [K, C]
         const choice = { features: inputs.features, c };
         yield { inputs, choice, weight, bias: point.slice(classes * width), loss: minimum.loss };
       }
@@ -159,7 +149,7 @@ function preconditioner(products: Float64Array, rows: number, classes: number, r
     const size = Math.min(BLOCK, width - start);
     const unit = identity(size);
     const matrix = unit.map((one, at) => {
-      const product = products[(start + Math.floor(at / size)) * width + start + (at % size)] as number;
+      const product = products[(start + Math.floor(at / size)) * width + start + (at % size)];
       return (curvature * product) / rows + one * damping;
     });
     const inverse = solvePositive(matrix, unit, size);
@@ -173,7 +163,7 @@ function preconditioner(products: Float64Array, rows: number, classes: number, r
         for (let row = 0; row < size; row++) {
           let sum = 0;
           for (let at = 0, m = row * size; at < size; at++, m++) {
-            sum += (vector[first + start + at] as number) * (inverse[m] as number);
+            sum += vector[first + start + at] * inverse[m];
           }
           result[first + start + row] = sum;
         }

@@ -50,9 +50,9 @@ export async function nearestNeighbours(
   if (largest === 0) return results;
   const similarities = engine.compile((a: Tensor2D, b: Tensor2D) => tf.matMul(a, b, false, true));
   const queries = Array.from(pieces({ samples: test, features: 'last' }, TEST_ROWS), unitRows);
-  const nearest = Array.from({ length: test.rows }, (): Largest => {
-    return { values: new Float32Array(largest).fill(Number.NEGATIVE_INFINITY), indices: new Uint32Array(largest) };
-  });
+  const none = new Float32Array(largest).fill(Number.NEGATIVE_INFINITY);
+  const nobody = (): Largest => ({ values: none.slice(), indices: new Uint32Array(largest) });
+  const nearest = Array.from({ length: test.rows }, nobody);
   for (const piece of pieces({ samples: train, features: 'last' }, TRAIN_ROWS)) {
     const keys = unitRows(piece);
     for (const [block, query] of queries.entries()) {
@@ -62,18 +62,18 @@ export async function nearestNeighbours(
       product.dispose();
       for (let row = 0; row < query.shape[0]; row++) {
         const similar = values.subarray(row * keys.shape[0], (row + 1) * keys.shape[0]);
-        offer(nearest[block * TEST_ROWS + row] as Largest, similar, piece.start);
+        offer(nearest[block * TEST_ROWS + row], similar, piece.start);
       }
     }
     keys.dispose();
   }
   tf.dispose(queries);
   nearest.forEach(({ values, indices }, row) => {
-    const right = test.labels[row] as number;
+    const right = test.labels[row];
     const votes = new Float64Array(classes);
-    for (let at = 0; at < largest && (values[at] as number) > Number.NEGATIVE_INFINITY; at++) {
-      const voted = train.labels[indices[at] as number] as number;
-      votes[voted] = (votes[voted] as number) + Math.exp((values[at] as number) / TEMPERATURE);
+    for (let at = 0; at < largest && values[at] > Number.NEGATIVE_INFINITY; at++) {
+      const voted = train.labels[indices[at]];
+      votes[voted] += Math.exp(values[at] / TEMPERATURE);
       const ranks = results.get(at + 1);
       if (ranks) ranks[row] = votes[right] === 0 ? classes - 1 : rankOf(votes, 0, classes, right);
     }
@@ -81,7 +81,6 @@ export async function nearestNeighbours(
   return results;
 }
 
-/** How images are seen. */
 type PixelSettings = Omit<ViewSettings, 'imageSize'> & { signal?: AbortSignal };
 
 /**
@@ -95,25 +94,23 @@ export async function pixelNeighbours(
 ): Promise<PixelNeighbours> {
   const [known, asked] = [await readPixels(train, settings), await readPixels(test, settings)];
   const sum = new Float64Array(PIXELS);
-  known.data.forEach((value, at) => {
-    sum[at % PIXELS] = (sum[at % PIXELS] as number) + value;
-  });
+  for (let at = 0; at < known.data.length; at++) sum[at % PIXELS] += known.data[at];
   const mean = Float32Array.from(sum, (value) => value / Math.max(1, known.rows));
   for (const { data } of [known, asked]) {
-    for (let at = 0; at < data.length; at++) data[at] = (data[at] as number) - (mean[at % PIXELS] as number);
+    for (let at = 0; at < data.length; at++) data[at] -= mean[at % PIXELS];
   }
   return neighbourAccuracies(await nearestNeighbours(engine, known, asked, classes.length));
 }
 
 /** Pixels and classes of the images that can be read. */
 async function readPixels(images: LabelledImages, { signal, ...settings }: PixelSettings): Promise<Samples> {
-  const [turns, batchSize] = [Math.min(images.length, MAX_IMAGES), 4 * availableCores()];
+  const turns = Math.min(images.length, MAX_IMAGES);
   const data = new Float32Array(turns * PIXELS);
   const labels = new Int32Array(turns);
   let rows = 0;
   const viewOf = (item: ImageItem) => testView(item, { imageSize: SIDE, ...settings });
   // The features' extraction reports images that cannot be read.
-  for await (const batch of viewBatches(images, { turns, viewOf, batchSize }, null)) {
+  for await (const batch of viewBatches(images, { turns, viewOf, batchSize: 4 * availableCores() }, null)) {
     signal?.throwIfAborted();
     labels.set(batch.labels, rows);
     for (const rgb of batch.rgb) data.set(rgb, rows++ * PIXELS);
@@ -122,21 +119,18 @@ async function readPixels(images: LabelledImages, { signal, ...settings }: Pixel
 }
 
 /** The k largest of many numbers, largest first; of equal ones those that came first. Below what was offered stands -∞. */
-interface Largest {
-  values: Float32Array;
-  indices: Uint32Array;
-}
+type Largest = { values: Float32Array; indices: Uint32Array };
 
 /** Takes in numbers, of which the first one's index is `first`. NaN is passed over. */
 function offer({ values, indices }: Largest, numbers: Float32Array, first: number): void {
   const last = values.length - 1;
   for (let at = 0; at < numbers.length; at++) {
-    const value = numbers[at] as number;
-    if (!(value > (values[last] as number))) continue;
+    const value = numbers[at];
+    if (!(value > values[last])) continue;
     let place = last;
-    for (; place > 0 && value > (values[place - 1] as number); place--) {
-      values[place] = values[place - 1] as number;
-      indices[place] = indices[place - 1] as number;
+    for (; place > 0 && value > values[place - 1]; place--) {
+      values[place] = values[place - 1];
+      indices[place] = indices[place - 1];
     }
     values[place] = value;
     indices[place] = first + at;
@@ -148,9 +142,9 @@ function unitRows({ rows, shape }: Piece): Tensor2D {
   const [, width] = shape;
   for (let from = 0; from < rows.length; from += width) {
     let squares = 0;
-    for (let at = from; at < from + width; at++) squares += (rows[at] as number) ** 2;
+    for (let at = from; at < from + width; at++) squares += rows[at] ** 2;
     const scale = squares > 0 ? 1 / Math.sqrt(squares) : 0;
-    for (let at = from; at < from + width; at++) rows[at] = (rows[at] as number) * scale;
+    for (let at = from; at < from + width; at++) rows[at] *= scale;
   }
   return tf.tensor2d(rows, shape);
 }

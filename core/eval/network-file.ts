@@ -57,18 +57,14 @@ const modelSchema = z
   .refine(({ imageSize, patchSize }) => imageSize % patchSize === 0 && imageSize / patchSize <= LARGEST_GRID)
   .refine(({ sizes: { encoder } }) => encoder.dim % 4 === 0 && encoder.dim % encoder.heads === 0);
 
-/**
- * Reads one of a checkpoint's encoders, from a .safetensors file or the newest one of a run's folder.
- * @param encoder the name that users give it; null for the one that the method is judged by
- * @throws UserError if it is missing, damaged, no checkpoint, or its tensors are of another model than it says
- */
+/** Reads one of a checkpoint's encoders; what it takes and throws is what `loadNetwork` does. */
 export async function readEncoder(checkpoint: string, encoder: string | null): Promise<EncoderFile> {
   const path = checkpointFile(checkpoint);
   let prefix = '';
   const choose = (metadata: TensorFile['metadata']) => {
     const model = readModel(path, metadata.model);
     const names = Object.keys(model.encoders);
-    const name = encoder ?? (names[0] as string);
+    const name = encoder ?? names[0];
     const network = model.encoders[name];
     if (network === undefined) throw unknownName('encoder', name, names, path);
     prefix = `${network}.`;
@@ -132,10 +128,15 @@ function readModel(path: string, text: string | undefined): z.infer<typeof model
 }
 
 function readTensors(path: string, file: TensorFile, prefix: string, size: EncoderFile['size']): EncoderTensors {
-  if (file.tensors.size === 0) throw otherArchitecture(path, `there is no tensor whose name starts with ${prefix}`);
+  const otherArchitecture = (difference: string) =>
+    new UserError(`${path} is of another architecture than its metadata says: ${difference}`, {
+      expected: `an encoder as \`${PROGRAM} pretrain\` writes it`,
+      remedy: 'name a checkpoint of pretraining',
+    });
+  if (file.tensors.size === 0) throw otherArchitecture(`there is no tensor whose name starts with ${prefix}`);
   const { depth } = size.encoder;
   // Before anything is made for each block that is claimed.
-  if (depth > file.tensors.size) throw otherArchitecture(path, `${file.tensors.size} tensors make no ${depth} blocks`);
+  if (depth > file.tensors.size) throw otherArchitecture(`${file.tensors.size} tensors make no ${depth} blocks`);
   const shapes = encoderShapes(size);
   const entries = Object.entries(shapes).map(([name, shape]) => {
     const stored = file.tensors.get(prefix + name);
@@ -143,27 +144,17 @@ function readTensors(path: string, file: TensorFile, prefix: string, size: Encod
       return [name, { shape, data: stored.data }] as const;
     }
     const other = stored?.data instanceof Float32Array ? `[${stored.shape}]` : 'not of 32-bit floating-point numbers';
-    throw otherArchitecture(
-      path,
-      `the tensor ${prefix}${name} is ${stored ? other : 'not there'} instead of [${shape}]`,
-    );
+    throw otherArchitecture(`the tensor ${prefix}${name} is ${stored ? other : 'not there'} instead of [${shape}]`);
   });
   // Positions are computed; where the reference code has stored its own, they must be the same.
   const positions = file.tensors.get(prefix + POSITIONS)?.data;
   const fixed = positions && sincosTable(gridSize(size), size.encoder.dim);
   const isSame = fixed?.every((x, i) => Math.abs(x - Number(positions?.[i])) < 1e-4) ?? true;
   if (!isSame || positions?.length !== fixed?.length) {
-    throw otherArchitecture(path, 'its positions are not the fixed sine-cosine ones of its image size');
+    throw otherArchitecture('its positions are not the fixed sine-cosine ones of its image size');
   }
   const known = new Set([...Object.keys(shapes), POSITIONS]);
   const extra = [...file.tensors.keys()].find((name) => !known.has(name.slice(prefix.length)));
   if (extra === undefined) return new Map(entries);
-  throw otherArchitecture(path, `there is no place for the tensor ${extra}`);
-}
-
-function otherArchitecture(path: string, difference: string): UserError {
-  return new UserError(`${path} is of another architecture than its metadata says: ${difference}`, {
-    expected: `an encoder as \`${PROGRAM} pretrain\` writes it`,
-    remedy: 'name a checkpoint of pretraining',
-  });
+  throw otherArchitecture(`there is no place for the tensor ${extra}`);
 }

@@ -54,29 +54,20 @@ export function headName({ features, norm, learningRateFactor, weightDecay }: He
   return `${features}, ${norm === 'batch' ? 'batch norm' : 'no norm'}, lr ${learningRateFactor}x, wd ${weightDecay}`;
 }
 
-/**
- * Steps after which the heads of trained networks have converged on small data: twenty times as many leave their accuracy
- * as it is. Those on the last four layers of random weights go on to gain, from what hardly varies between these layers.
- */
+/** Heads of trained networks have then converged on small data: twenty times as many steps leave their accuracy as it is. */
 const MIN_STEPS = 1000;
 /** More classes have more to learn. */
 const STEPS_PER_CLASS = 20;
-const MAX_QUICK_BATCH = 256;
-const MIN_QUICK_BATCH = 16;
-/** Small data are cut into so many batches at least. */
-const BATCHES_PER_EPOCH = 8;
-/** No direction of decorrelated features has a variance above 1, so that a rate of 1 is stable with any number of them. */
-const QUICK_LEARNING_RATE = 1;
 
 /**
  * The same grid of heads, trained so that those of a trained network converge in a short time: SGD with Nesterov's momentum
  * on decorrelated features and a cosine to 0, at least 1000 steps and 20 for each class. More epochs than the protocol's
  * are taken only to reach 1000 steps. Batches are of 256 images at most, and of an eighth of the images where there are few
- * (16 at least).
+ * (16 at least). The learning rate of a batch is 1: no direction of decorrelated features has a variance above 1, so that it
+ * is stable with any number of them.
  */
 export function quickProtocol(of: ProbeProtocol, trainImages: number, classes: number): ProbeProtocol {
-  const eighth = Math.max(MIN_QUICK_BATCH, Math.floor(trainImages / BATCHES_PER_EPOCH));
-  const batchSize = Math.min(of.batchSize, MAX_QUICK_BATCH, eighth);
+  const batchSize = Math.min(of.batchSize, 256, Math.max(16, Math.floor(trainImages / 8)));
   const steps = stepsPerEpoch(trainImages, batchSize);
   const longest = Math.max(of.epochs, Math.ceil(MIN_STEPS / steps));
   return {
@@ -87,7 +78,7 @@ export function quickProtocol(of: ProbeProtocol, trainImages: number, classes: n
     decorrelated: true,
     epochs: Math.min(longest, Math.ceil(Math.max(MIN_STEPS, STEPS_PER_CLASS * classes) / steps)),
     batchSize,
-    baseLearningRate: (QUICK_LEARNING_RATE * 256) / batchSize,
+    baseLearningRate: 256 / batchSize,
     schedule: { kind: 'cosine', finalPart: 0, by: 'steps' },
   };
 }

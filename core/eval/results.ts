@@ -6,7 +6,7 @@ import { FileLock } from '../base/lock.js';
 import { PROGRAM } from '../base/program.js';
 import { parseJson, readText } from '../base/text.js';
 import type { ProbeProtocol } from '../contract/data-sets.js';
-import { tuningSettings } from './fine-tune-settings.js';
+import { tuningProtocol, tuningSettings } from './fine-tune-settings.js';
 import { SELECTIONS } from './protocols.js';
 
 /*
@@ -92,9 +92,7 @@ const evaluationResult = z.object({
   neighbours,
   /** Of the raw pixels: what needs no learning at all. */
   pixelNeighbours: neighbours,
-  fineTuning: accuracies
-    .extend({ curve, protocol: z.enum(['paper', 'small', 'own']), settings: tuningSettings })
-    .nullable(),
+  fineTuning: accuracies.extend({ curve, protocol: tuningProtocol, settings: tuningSettings }).nullable(),
   /** What pretraining took; null where its log does not tell. */
   compute: z.object({ deviceHours: amount, trainingFlops: amount }).nullable(),
   engine: z.object({ name: z.string(), version: z.string(), device: z.string(), threads: z.int().min(0) }),
@@ -159,12 +157,8 @@ export async function addResults(path: string, results: readonly EvaluationResul
 }
 
 /** Later results take the place of earlier ones of the same network, data set, kind and protocol; others go to the end. */
-export function mergeResults(
-  before: readonly EvaluationResult[],
-  results: readonly EvaluationResult[],
-): EvaluationResult[] {
-  const merged = new Map<string, EvaluationResult>();
-  for (const result of [...before, ...results]) merged.set(resultKey(result), result);
+export function mergeResults(before: readonly EvaluationResult[], results: readonly EvaluationResult[]) {
+  const merged = new Map([...before, ...results].map((result) => [resultKey(result), result]));
   return [...merged.values()];
 }
 

@@ -76,7 +76,7 @@ function inputRows(inputs: Inputs, numbers: Uint32Array): Float32Array {
   const { mean, scale } = standardiser;
   for (let start = 0; start < rows.length; start += width) {
     for (let column = 0; column < width; column++) {
-      rows[start + column] = ((rows[start + column] as number) - (mean[column] as number)) * (scale[column] as number);
+      rows[start + column] = (rows[start + column] - mean[column]) * scale[column];
     }
   }
   return rows;
@@ -97,19 +97,19 @@ export function standardise(samples: Samples, features: FeatureKind): Inputs {
   const squares = new Float64Array(width);
   const eachValue = (act: (value: number, column: number) => void) => {
     for (let end = columns; end <= rows * columns; end += columns) {
-      for (let column = 0; column < width; column++) act(data[end - width + column] as number, column);
+      for (let column = 0; column < width; column++) act(data[end - width + column], column);
     }
   };
   eachValue((value, column) => {
-    mean[column] = (mean[column] as number) + value / rows;
+    mean[column] += value / rows;
   });
   eachValue((value, column) => {
-    squares[column] = (squares[column] as number) + (value - (mean[column] as number)) ** 2;
+    squares[column] += (value - mean[column]) ** 2;
   });
   // A standard deviation of rounding errors alone is none.
   const scale = squares.map((sum, column) => {
     const std = Math.sqrt(sum / rows);
-    return std > 1e-6 * Math.abs(mean[column] as number) ? 1 / std : 0;
+    return std > 1e-6 * Math.abs(mean[column]) ? 1 / std : 0;
   });
   return { samples, features, standardiser: { mean, scale } };
 }
@@ -121,10 +121,9 @@ export function pickSamples(samples: Samples, numbers: Uint32Array): Samples {
 }
 
 function labelsOf({ labels }: Samples, numbers: Uint32Array): Int32Array {
-  return Int32Array.from(numbers, (number) => labels[number] as number);
+  return Int32Array.from(numbers, (number) => labels[number]);
 }
 
-/** The numbers below `end`. */
 function range(end: number): Uint32Array {
   return Uint32Array.from({ length: end }, (_, at) => at);
 }

@@ -15,8 +15,8 @@ export function solvePositive(a: Float64Array, b: Float64Array, size: number): F
   const x = substituteForward(lower, b.slice(), size);
   const columns = b.length / size;
   for (let row = size - 1; row >= 0; row--) {
-    for (let k = row + 1; k < size; k++) subtractRow(x, columns, k, lower[k * size + row] as number, row);
-    scaleRow(x, columns, row, 1 / (lower[row * size + row] as number)); // Lᵀ X = Y
+    for (let k = row + 1; k < size; k++) subtractRow(x, columns, k, lower[k * size + row], row);
+    scaleRow(x, columns, row, 1 / lower[row * size + row]); // Lᵀ X = Y
   }
   return x;
 }
@@ -34,18 +34,13 @@ export function identity(size: number): Float64Array {
 
 /**
  * L⁻¹ B in place of B.
- * @param used how many columns of row k of the result are not 0
+ * @param used how many columns of row k of the result are not 0; default: all
  */
-function substituteForward(
-  lower: Float64Array,
-  b: Float64Array,
-  size: number,
-  used: (k: number) => number = () => b.length / size,
-): Float64Array {
+function substituteForward(lower: Float64Array, b: Float64Array, size: number, used?: (k: number) => number) {
   const columns = b.length / size;
   for (let row = 0; row < size; row++) {
-    for (let k = 0; k < row; k++) subtractRow(b, columns, k, lower[row * size + k] as number, row, used(k));
-    scaleRow(b, columns, row, 1 / (lower[row * size + row] as number));
+    for (let k = 0; k < row; k++) subtractRow(b, columns, k, lower[row * size + k], row, used?.(k));
+    scaleRow(b, columns, row, 1 / lower[row * size + row]);
   }
   return b;
 }
@@ -55,12 +50,12 @@ function factorise(a: Float64Array, size: number): Float64Array | null {
   const lower = a.slice();
   for (let row = 0; row < size; row++) {
     for (let column = 0; column <= row; column++) {
-      let sum = lower[row * size + column] as number;
+      let sum = lower[row * size + column];
       for (let k = 0, r = row * size, c = column * size; k < column; k++, r++, c++) {
-        sum -= (lower[r] as number) * (lower[c] as number);
+        sum -= lower[r] * lower[c];
       }
       if (column === row && !(sum > 0)) return null;
-      lower[row * size + column] = column < row ? sum / (lower[column * size + column] as number) : Math.sqrt(sum);
+      lower[row * size + column] = column < row ? sum / lower[column * size + column] : Math.sqrt(sum);
     }
   }
   return lower;
@@ -69,20 +64,16 @@ function factorise(a: Float64Array, size: number): Float64Array | null {
 /** x[to] -= factor x[from] */
 function subtractRow(x: Float64Array, columns: number, from: number, factor: number, to: number, used = columns): void {
   for (let c = 0, f = from * columns, t = to * columns; c < used; c++, f++, t++) {
-    x[t] = (x[t] as number) - factor * (x[f] as number);
+    x[t] -= factor * x[f];
   }
 }
 
 function scaleRow(x: Float64Array, columns: number, row: number, factor: number): void {
-  for (let t = row * columns; t < (row + 1) * columns; t++) x[t] = (x[t] as number) * factor;
+  for (let t = row * columns; t < (row + 1) * columns; t++) x[t] *= factor;
 }
 
-/** A point's loss and gradient. */
-interface Evaluation {
-  loss: number;
-  /** [P] */
-  gradient: Float64Array;
-}
+/** A point's loss and gradient [P]. */
+type Evaluation = { loss: number; gradient: Float64Array };
 
 /** Multiplies a vector [P] by a fixed, positive definite guess at the inverse Hessian. */
 export type Precondition = (vector: Float64Array) => Float64Array;
@@ -137,18 +128,10 @@ export async function minimise(
 }
 
 /** A step s and the change y of the gradient over it; rho is 1 / sᵀy. */
-interface Correction {
-  step: Float64Array;
-  change: Float64Array;
-  rho: number;
-}
+type Correction = { step: Float64Array; change: Float64Array; rho: number };
 
 /** -H g by the two loops over the remembered steps. */
-function descentDirection(
-  gradient: Float64Array,
-  history: readonly Correction[],
-  precondition: Precondition,
-): Float64Array {
+function descentDirection(gradient: Float64Array, history: readonly Correction[], precondition: Precondition) {
   let vector: Float64Array = gradient.slice();
   const factors: number[] = [];
   for (const { step, change, rho } of history.toReversed()) {
@@ -170,13 +153,13 @@ function descentDirection(
 
 function dot(a: Float64Array, b: Float64Array): number {
   let total = 0;
-  for (let at = 0; at < a.length; at++) total += (a[at] as number) * (b[at] as number);
+  for (let at = 0; at < a.length; at++) total += a[at] * b[at];
   return total;
 }
 
 /** a + factor b */
 function sum(a: Float64Array, b: Float64Array, factor: number): Float64Array {
-  return a.map((value, at) => value + factor * (b[at] as number));
+  return a.map((value, at) => value + factor * b[at]);
 }
 
 function largest(vector: Float64Array): number {
@@ -186,6 +169,6 @@ function largest(vector: Float64Array): number {
 /** sums[start + i] += factor addends[i] */
 export function addScaled(sums: Float64Array, addends: ArrayLike<number>, factor = 1, start = 0): void {
   for (let at = 0; at < addends.length; at++) {
-    sums[start + at] = (sums[start + at] as number) + factor * (addends[at] as number);
+    sums[start + at] += factor * addends[at];
   }
 }

@@ -80,16 +80,6 @@ function wholeOf({ width, height }: { width: number; height: number }): CropBox 
   return { left: 0, top: 0, width, height };
 }
 
-/** Views of the images of a batch that could be read, B of them. */
-interface ViewBatch {
-  /** Whose turn it was, from 0, [B]. */
-  turns: number[];
-  /** [B] times [S, S, 3] */
-  rgb: Uint8Array[];
-  /** The classes of the images, [B]. */
-  labels: Int32Array;
-}
-
 /** Which views are read. */
 interface ViewPlan {
   /** Turns of all batches together. */
@@ -107,19 +97,21 @@ interface ViewPlan {
  * Views in the order of their turns, a batch after the other; the last batch may be smaller, and so is one with unreadable
  * images. The next batch is decoded while the caller works.
  * @param unreadable takes note of images that cannot be read; null where nobody does
+ * @returns of the B images of a batch that could be read: `turns` whose turn it was, from 0, [B]; `rgb` [B] times [S, S, 3];
+ *   their classes `labels` [B]
  */
 export async function* viewBatches(
   images: LabelledImages,
   { turns, imageAt = (turn) => turn, viewOf, batchSize, workers = 2 * availableCores() }: ViewPlan,
   unreadable: UnreadableList | null,
-): AsyncGenerator<ViewBatch> {
+) {
   const read = async (turn: number) => {
     const index = imageAt(turn);
     const item = images.item(index);
     try {
       return [{ turn, index, view: await viewOf(item, turn) }];
     } catch (error) {
-      const reason = unreadableReason(error);
+      const reason = unreadableReason(error); // throws what is not about this image
       unreadable?.add(index, { name: item.name, reason });
       return [];
     }
@@ -135,11 +127,8 @@ export async function* viewBatches(
   }
 }
 
-export interface UnreadableImage {
-  readonly name: string;
-  /** In one line. */
-  readonly reason: string;
-}
+/** The reason is one line. */
+export type UnreadableImage = { readonly name: string; readonly reason: string };
 
 /** Examples in the message when there are too many. */
 const MAX_SHOWN = 5;

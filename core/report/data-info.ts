@@ -33,12 +33,7 @@ export function dataInfoLines(info: DataInfo): string[] {
 }
 
 /** Draws examples of classes: a row for each with its name, how many images it has, and some of them. */
-export async function writeContactSheet(
-  path: string,
-  title: string,
-  subtitle: string,
-  rows: readonly ExampleRow[],
-): Promise<void> {
+export async function writeContactSheet(path: string, title: string, subtitle: string, rows: readonly ExampleRow[]) {
   const columns = rows.length > ONE_COLUMN ? 2 : 1;
   const rowCount = Math.ceil(rows.length / columns);
   const columnPictures = Math.max(...rows.map(({ pictures }) => pictures.length), 1);
@@ -52,29 +47,24 @@ export async function writeContactSheet(
       return `<g transform="translate(${left} ${top})">${await drawRow(row)}</g>`;
     }),
   );
-  const heading =
-    `<text x="${MARGIN}" y="30" font-size="17">${escapeXml(title)}</text>` +
-    `<text x="${MARGIN}" y="50" fill="#666666">${escapeXml(subtitle)}</text>`;
-  await writePicture(path, drawing(width, height, [heading, ...drawn], 13));
+  const heading = `<text x="${MARGIN}" y="30" font-size="17">${escapeXml(title)}</text>`;
+  const below = `<text x="${MARGIN}" y="50" fill="#666666">${escapeXml(subtitle)}</text>`;
+  await writePicture(path, drawing(width, height, [heading + below, ...drawn], 13));
 }
 
 function splitLines(info: SplitInfo): string[] {
   const { split, images, description, perClass } = info;
-  return [
-    field(split === 'all' ? 'images' : split, `${count(images, 'image')}: ${description}`),
-    ...(perClass ? spreadLines(perClass) : []),
-    field('', checkedText(info)),
-  ];
+  const first = field(split === 'all' ? 'images' : split, `${count(images, 'image')}: ${description}`);
+  return [first, ...(perClass ? spreadLines(perClass) : []), field('', checkedText(info))];
 }
 
 function spreadLines({ smallest, median, largest, empty }: NonNullable<SplitInfo['perClass']>): string[] {
   const named = (which: string, { name, images }: ClassCount) => `${which} ${images} (${name})`;
   const ends = [named('smallest', smallest), named('median', median), named('largest', largest)];
   const isEven = smallest.images === largest.images;
-  return [
-    field('', isEven ? `${count(smallest.images, 'image')} in every class` : `images in a class: ${ends.join(', ')}`),
-    ...(empty > 0 ? [field('', `${empty} of the classes ${empty === 1 ? 'has' : 'have'} no image`)] : []),
-  ];
+  const spread = isEven ? `${count(smallest.images, 'image')} in every class` : `images in a class: ${ends.join(', ')}`;
+  if (empty === 0) return [field('', spread)];
+  return [field('', spread), field('', `${empty} of the classes ${empty === 1 ? 'has' : 'have'} no image`)];
 }
 
 function checkedText({ read, images, perClass, unreadable, sizes }: SplitInfo): string {

@@ -46,12 +46,7 @@ const LEGEND_LINE = 20;
 type Measured = EvaluationResult & { compute: NonNullable<EvaluationResult['compute']> };
 
 /** A task's results that tell what pretraining took, its colour, and its results without pretraining. */
-interface Series {
-  task: string;
-  measured: readonly Measured[];
-  random: readonly EvaluationResult[];
-  colour: string;
-}
+type Series = { task: string; measured: readonly Measured[]; random: readonly EvaluationResult[]; colour: string };
 
 /**
  * Draws measured top-1 accuracy as a PNG: a bar with its 95% interval for each network on each data set, those at random
@@ -86,7 +81,7 @@ function taskName(result: EvaluationResult): string {
 
 /** The bars of one data set, each with its interval and numbers: networks, below them their random initialisation. */
 function barPanel(task: string, results: readonly EvaluationResult[], top: number): string {
-  const { classes } = results[0] as EvaluationResult;
+  const { classes } = results[0];
   const { left, right, rowHeight } = BARS;
   const box: Box = { left, top: top + HEAD, width: WIDTH - left - right, height: results.length * rowHeight };
   const end = box.left + box.width;
@@ -145,14 +140,13 @@ function computePanels(
   tasks: readonly { task: string; results: readonly EvaluationResult[] }[],
   top: number,
 ): { parts: readonly string[]; height: number } {
-  const series = tasks
-    .map(({ task, results }) => ({
-      task,
-      measured: results.filter(hasCompute),
-      random: results.filter(({ network }) => network.weights === 'random'),
-    }))
-    .filter(({ measured }) => measured.length > 0)
-    .map((one, at): Series => ({ ...one, colour: SERIES_COLOURS[at % SERIES_COLOURS.length] as string }));
+  const series: Series[] = [];
+  for (const { task, results } of tasks) {
+    const measured = results.filter(hasCompute);
+    const random = results.filter(({ network }) => network.weights === 'random');
+    const colour = SERIES_COLOURS[series.length % SERIES_COLOURS.length];
+    if (measured.length > 0) series.push({ task, measured, random, colour });
+  }
   if (series.length === 0) return { parts: [], height: 0 };
   const all = series.flatMap(({ measured }) => measured);
   const percents = aroundPercent([...all, ...series.flatMap(({ random }) => random)]);
@@ -171,8 +165,8 @@ function computePanels(
       height: HEIGHT - PANEL.top - PANEL.bottom,
     };
     const decades = wholeDecades(all.map(({ compute }) => compute[of]));
-    const across = scaleLog([decades[0] as number, decades.at(-1) as number], [box.left, box.left + box.width]);
-    const up = scaleLinear([percents[0] as number, percents.at(-1) as number], [box.top + box.height, box.top]);
+    const across = scaleLog([decades[0], decades.at(-1) as number], [box.left, box.left + box.width]);
+    const up = scaleLinear([percents[0], percents.at(-1) as number], [box.top + box.height, box.top]);
     return [
       titleAt(at * side + 24, top + 10, title + mark),
       axisBelow(box, { scale: across, ticks: decades, format: powerOfTen, name }),
@@ -194,7 +188,7 @@ function drawSeries(series: readonly Series[], place: (result: Measured) => Poin
         const y = up(best.top1.value);
         return segment([box.left, y], [box.left + box.width, y], { colour, width: 1.2, dash: '4 3' });
       }),
-      ...[...families.values()].map((family) => {
+      ...Array.from(families.values(), (family) => {
         const way = family.map(place).sort(([a], [b]) => a - b);
         return line(way, { colour, opacity: 0.6 });
       }),

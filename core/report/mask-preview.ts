@@ -4,12 +4,8 @@ import type { DrawnGroup, Method } from '../methods/method.js';
 import { gridSize, type ImageShape } from '../nn/sizes.js';
 import { COLOURS, drawing, escapeXml, frame, pngAddress, writePicture } from './picture.js';
 
-/** A picture whose masks are to be shown. */
-export interface PreviewPicture {
-  name: string;
-  /** RGB, [S, S, 3]. */
-  rgb: Uint8Array;
-}
+/** A picture whose masks are to be shown: RGB, [S, S, 3]. */
+export type PreviewPicture = { name: string; rgb: Uint8Array };
 
 /** Side of a picture, and the space between two, in pixels. */
 const CELL = 150;
@@ -46,24 +42,19 @@ export async function writeMaskPreview(
   const cells = groups.flatMap((group) =>
     Array.from({ length: group.imageCount }, (_, image) => cellsOf(method.masks, group, image)),
   );
+  const [first = []] = cells;
   const grid = gridSize(settings);
-  const columns = 1 + (cells[0]?.length ?? 0);
+  const columns = 1 + first.length;
   const maps = coverageOf(method.masks, settings.batchSize, grid ** 2, draw);
   const width = Math.max(GAP + columns * (CELL + GAP), maps.length * (MAP + MAP_GAP));
   const rows = await Promise.all(
-    pictures.map((picture, image) =>
-      drawRow(picture, image, settings.imageSize, grid, cells[image] ?? [], HEADER + image * ROW),
-    ),
+    pictures.map((picture, image) => drawRow(picture, image, settings.imageSize, grid, cells[image] ?? [])),
   );
   const bottom = HEADER + pictures.length * ROW;
   const title = `Masks of step ${step}, seed ${settings.seed}: grid ${grid} x ${grid}, ${describeGroups(groups)}`;
-  const heading = `<text x="${GAP}" y="26" font-size="17">${escapeXml(title)}</text>${drawLegend(cells[0] ?? [])}`;
-  const parts = [
-    heading,
-    ...rows,
-    ...maps.map((map, at) => drawMap(map, grid, GAP + at * (MAP + MAP_GAP), bottom + 40)),
-  ];
-  await writePicture(path, drawing(width, bottom + MAP + 90, parts));
+  const heading = `<text x="${GAP}" y="26" font-size="17">${escapeXml(title)}</text>${drawLegend(first)}`;
+  const drawnMaps = maps.map((map, at) => drawMap(map, grid, GAP + at * (MAP + MAP_GAP), bottom + 40));
+  await writePicture(path, drawing(width, bottom + MAP + 90, [heading, ...rows, ...drawnMaps]));
 }
 
 function describeGroups(groups: readonly DrawnGroup[]): string {
@@ -73,15 +64,8 @@ function describeGroups(groups: readonly DrawnGroup[]): string {
 }
 
 /** One masked view of a picture. */
-interface Cell {
-  title: string;
-  /** For the legend. */
-  legend: string;
-  colour: string;
-  patches: ReadonlySet<number>;
-}
+type Cell = { title: string; legend: string; colour: string; patches: ReadonlySet<number> };
 
-/** The masks of an image of a group. */
 function cellsOf(masks: Method['masks'], group: DrawnGroup, image: number): Cell[] {
   let predicted = 0;
   return Object.entries(masks).flatMap(([name, { title, role }]) => {
@@ -92,7 +76,7 @@ function cellsOf(masks: Method['masks'], group: DrawnGroup, image: number): Cell
       return {
         title: `${label}: ${patches.size} patches`,
         legend: isVisible ? `${label}: what the encoder sees` : label,
-        colour: isVisible ? CONTEXT_COLOUR : (TARGET_COLOURS[predicted++ % TARGET_COLOURS.length] as string),
+        colour: isVisible ? CONTEXT_COLOUR : TARGET_COLOURS[predicted++ % TARGET_COLOURS.length],
         patches,
       };
     });
@@ -120,8 +104,8 @@ async function drawRow(
   imageSize: number,
   grid: number,
   cells: readonly Cell[],
-  top: number,
 ): Promise<string> {
+  const top = HEADER + row * ROW;
   const address = await pngAddress(rgb, imageSize, 2 * CELL, imageSize < CELL);
   const definition = `<defs><image id="p${row}" width="${CELL}" height="${CELL}" xlink:href="${address}"/></defs>`;
   const whole = `<use xlink:href="#p${row}"/>${frame(CELL)}${caption(shorten(name))}`;
@@ -148,9 +132,8 @@ function drawCell({ title, colour, patches }: Cell, picture: string, id: string,
 function outlineOf(patches: ReadonlySet<number>, grid: number, side: number): string {
   const edges: string[] = [];
   for (const patch of patches) {
-    const row = Math.floor(patch / grid);
     const column = patch % grid;
-    const [x, y] = [column * side, row * side];
+    const [x, y] = [column * side, Math.floor(patch / grid) * side];
     if (!patches.has(patch - grid)) edges.push(`M${x} ${y}h${side}`);
     if (!patches.has(patch + grid)) edges.push(`M${x} ${y + side}h${side}`);
     if (column === 0 || !patches.has(patch - 1)) edges.push(`M${x} ${y}v${side}`);
@@ -161,12 +144,12 @@ function outlineOf(patches: ReadonlySet<number>, grid: number, side: number): st
 
 function drawLegend(cells: readonly Cell[]): string {
   let x = GAP;
-  const parts = cells.slice(0, 1 + TARGET_COLOURS.length).map(({ legend, colour }) => {
-    const part = `<rect x="${x}" y="44" width="14" height="14" fill="${colour}"/><text x="${x + 20}" y="56">${escapeXml(legend)}</text>`;
+  let parts = '';
+  for (const { legend, colour } of cells.slice(0, 1 + TARGET_COLOURS.length)) {
+    parts += `<rect x="${x}" y="44" width="14" height="14" fill="${colour}"/><text x="${x + 20}" y="56">${escapeXml(legend)}</text>`;
     x += 40 + legend.length * 7.2;
-    return part;
-  });
-  return parts.join('');
+  }
+  return parts;
 }
 
 function caption(text: string, colour = '#333333'): string {
@@ -179,32 +162,29 @@ function shorten(name: string): string {
   return short.length <= 22 ? short : `…${short.slice(-21)}`;
 }
 
-/** How often each patch is in a mask of a kind. */
-interface CoverageMap {
-  title: string;
-  /** Mean number of masks an image that hold the patch, row by row over the grid. */
-  values: Float64Array;
-}
-
-/** Counts over the first images of training, batch by batch from step 1. */
+/**
+ * How often each patch is in a mask of a kind: the mean number of masks an image that hold it, row by row over the grid.
+ * Counted over the first images of training, batch by batch from step 1.
+ */
 function coverageOf(
   masks: Method['masks'],
   batchSize: number,
   patches: number,
   draw: (step: number, images: number) => readonly DrawnGroup[],
-): CoverageMap[] {
+) {
   const steps = Math.max(COUNTED.steps, Math.ceil(COUNTED.images / batchSize));
   const images = steps * batchSize;
-  const maps = Object.entries(masks).map(([name, { title }]) => {
-    const values = new Float64Array(patches);
-    return { name, title: `masks '${title}' that hold the patch, an image, of ${images}`, values };
-  });
+  const maps = Object.entries(masks).map(([name, { title }]) => ({
+    name,
+    title: `masks '${title}' that hold the patch, an image, of ${images}`,
+    values: new Float64Array(patches),
+  }));
   for (let step = 1; step <= steps; step++) {
     for (const group of draw(step, batchSize)) {
       for (const { name, values } of maps) {
         for (let image = 0; image < group.imageCount; image++) {
           for (const mask of masksOfImage(group, name, image)) {
-            for (const patch of mask) values[patch] = (values[patch] as number) + 1 / images;
+            for (const patch of mask) values[patch] += 1 / images;
           }
         }
       }
@@ -213,8 +193,8 @@ function coverageOf(
   return maps;
 }
 
-/** A heat map with its scale. */
-function drawMap({ title, values }: CoverageMap, grid: number, left: number, top: number): string {
+function drawMap(map: { title: string; values: Float64Array }, grid: number, left: number, top: number): string {
+  const { title, values } = map;
   const smallest = Math.min(...values);
   const largest = Math.max(...values, Number.MIN_VALUE);
   const cells = [...values].map((value, patch) => square(patch, grid, MAP / grid, heat(value / largest)));
@@ -234,7 +214,6 @@ function drawMap({ title, values }: CoverageMap, grid: number, left: number, top
 /** Dark blue over grey to yellow, as in cividis: readable without colour vision. */
 const heat = scaleLinear<string>([0, 0.25, 0.5, 0.75, 1], ['#00204d', '#404d6b', '#7c7b78', '#bcaf6f', '#ffea46']);
 
-/** A patch of a grid. */
 function square(patch: number, grid: number, side: number, fill?: string): string {
   const x = (patch % grid) * side;
   const y = Math.floor(patch / grid) * side;

@@ -14,8 +14,7 @@ const USUAL_IMAGE_SIZE = 224;
  */
 export function networkRows(results: readonly EvaluationResult[]): EvaluationResult[][] {
   const isRandom = ({ network }: EvaluationResult) => network.weights === 'random';
-  const random = results.filter(isRandom);
-  random.sort((a, b) => Date.parse(a.measuredAt) - Date.parse(b.measuredAt));
+  const random = results.filter(isRandom).sort((a, b) => Date.parse(a.measuredAt) - Date.parse(b.measuredAt));
   const newest = new Map(random.map((result) => [resultKey(result), result]));
   const once = results.filter((result) => !isRandom(result) || newest.get(resultKey(result)) === result);
   const families = groupBy(once, ({ network }) => archName(network));
@@ -50,7 +49,7 @@ export function describeNetwork(network: Network): string {
  * more images before fewer, newer before older. Which is the better one plays no part.
  */
 export function chooseResult(results: readonly EvaluationResult[]): EvaluationResult | null {
-  const [first] = results.toSorted(
+  const [first = null] = results.toSorted(
     (a, b) =>
       Number(isPapers(b)) - Number(isPapers(a)) ||
       Number(b.protocolName === 'paper') - Number(a.protocolName === 'paper') ||
@@ -58,7 +57,7 @@ export function chooseResult(results: readonly EvaluationResult[]): EvaluationRe
       b.trainImages - a.trainImages ||
       Date.parse(b.measuredAt) - Date.parse(a.measuredAt),
   );
-  return first ?? null;
+  return first;
 }
 
 /** Whether heads and fine-tuning followed the paper, so that the value may be compared with published ones. */
@@ -80,35 +79,33 @@ interface Benchmark {
   /** Names of the data set, in lower case without punctuation. */
   dataSets: readonly string[];
   classes: number;
-  /** As the data set's authors publish them. */
-  images: { train: number; test: number };
+  /** Images, as the data set's authors publish them. */
+  train: number;
+  test: number;
   /** How far the training images may be from that number where they are a sample. */
   tolerance?: number;
 }
 
-const IMAGENET = { dataSets: ['imagenet', 'imagenet1k', 'in1k'], classes: 1000 } as const;
-const CLEVR = { kind: 'transfer', images: { train: 70_000, test: 15_000 } } as const;
+const IMAGENET = { dataSets: ['imagenet', 'imagenet1k', 'in1k'], classes: 1000, test: 50_000 } as const;
+const TRANSFER = { kind: 'transfer' } as const;
+const CLEVR = { ...TRANSFER, train: 70_000, test: 15_000 } as const;
 
 const BENCHMARKS: Readonly<Record<BenchmarkName, Benchmark>> = {
-  imagenet: { kind: 'linear', title: 'ImageNet-1K', ...IMAGENET, images: { train: 1_281_167, test: 50_000 } },
-  'imagenet-1pct': {
-    ...{ kind: 'semi-supervised', title: 'ImageNet-1K, 1%', ...IMAGENET },
-    ...{ images: { train: 12_811, test: 50_000 }, tolerance: 500 }, // a stratified sample rounds in each class
-  },
-  cifar100: {
-    ...{ kind: 'transfer', title: 'CIFAR100', dataSets: ['cifar100'], classes: 100 },
-    images: { train: 50_000, test: 10_000 },
-  },
-  places205: {
-    ...{ kind: 'transfer', title: 'Places205', dataSets: ['places205'], classes: 205 },
-    images: { train: 2_448_873, test: 20_500 },
-  },
+  imagenet: { ...IMAGENET, kind: 'linear', title: 'ImageNet-1K', train: 1_281_167 },
+  // A stratified sample rounds in each class.
+  'imagenet-1pct': { ...IMAGENET, kind: 'semi-supervised', title: 'ImageNet-1K, 1%', train: 12_811, tolerance: 500 },
+  cifar100: { ...TRANSFER, title: 'CIFAR100', dataSets: ['cifar100'], classes: 100, train: 50_000, test: 10_000 },
+  places205: { ...TRANSFER, title: 'Places205', dataSets: ['places205'], classes: 205, train: 2_448_873, test: 20_500 },
   inat18: {
-    ...{ kind: 'transfer', title: 'iNat18', dataSets: ['inat18', 'inat2018', 'inaturalist2018'], classes: 8142 },
-    images: { train: 437_513, test: 24_426 },
+    ...TRANSFER,
+    title: 'iNat18',
+    dataSets: ['inat18', 'inat2018', 'inaturalist2018'],
+    classes: 8142,
+    train: 437_513,
+    test: 24_426,
   },
-  'clevr-count': { title: 'Clevr/Count', dataSets: ['clevrcount'], classes: 8, ...CLEVR },
-  'clevr-dist': { title: 'Clevr/Dist', dataSets: ['clevrdist', 'clevrdistance'], classes: 6, ...CLEVR },
+  'clevr-count': { ...CLEVR, title: 'Clevr/Count', dataSets: ['clevrcount'], classes: 8 },
+  'clevr-dist': { ...CLEVR, title: 'Clevr/Dist', dataSets: ['clevrdist', 'clevrdistance'], classes: 6 },
 };
 
 /** The heading of a benchmark's column: tables of ImageNet have one benchmark alone. */
@@ -119,13 +116,13 @@ export function benchmarkHeading(name: BenchmarkName): string {
 
 /** The benchmark that a result is of; null for other data sets, other classes of these, and more labels. */
 export function benchmarkOf({ dataSet, kind, classes, trainImages }: EvaluationResult): BenchmarkName | null {
-  const name = (dataSet.split(':')[0] as string).toLowerCase().replaceAll(/[^a-z0-9]/g, '');
+  const name = dataSet.toLowerCase().replaceAll(/:.*|[^a-z0-9]/gs, '');
   const names = Object.keys(BENCHMARKS) as BenchmarkName[];
-  const isOf = ({ images, tolerance = 0, ...benchmark }: Benchmark) =>
+  const isOf = ({ train, tolerance = 0, ...benchmark }: Benchmark) =>
     benchmark.kind === kind &&
     benchmark.dataSets.includes(name) &&
     benchmark.classes === classes &&
-    trainImages <= images.train + tolerance;
+    trainImages <= train + tolerance;
   return names.find((one) => isOf(BENCHMARKS[one])) ?? null;
 }
 
@@ -134,10 +131,10 @@ export function missingPart(result: EvaluationResult): string | null {
   const { trainImages, testImages } = result;
   const name = benchmarkOf(result);
   if (name === null) return null;
-  const { title, images, tolerance = 0 } = BENCHMARKS[name];
-  if (trainImages >= images.train - tolerance && testImages >= images.test) return null;
+  const { title, train, test, tolerance = 0 } = BENCHMARKS[name];
+  if (trainImages >= train - tolerance && testImages >= test) return null;
   const of = (number: number, all: number) => `${thousands(number)} of ${thousands(all)}`;
-  return `${title}: ${of(trainImages, images.train)} training images, ${of(testImages, images.test)} test images`;
+  return `${title}: ${of(trainImages, train)} training images, ${of(testImages, test)} test images`;
 }
 
 /** 1281167 as '1,281,167'. */

@@ -24,9 +24,8 @@ const LETTER = 0.55;
 /** Draws an SVG as PNG and writes it whole or not at all. */
 export async function writePicture(path: string, svg: string): Promise<void> {
   // One invisible letter with the font's file, after which SVG text finds the font by name.
-  await sharp({ text: { text: '.', font: FONT, fontfile: FONT_FILE } })
-    .raw()
-    .toBuffer();
+  const letter = sharp({ text: { text: '.', font: FONT, fontfile: FONT_FILE } });
+  await letter.raw().toBuffer();
   await writeFileAtomically(path, await sharp(Buffer.from(svg), { unlimited: true }).png().toBuffer());
 }
 
@@ -61,13 +60,11 @@ export function frame(side: number): string {
 
 /** Text for use in SVG, which has no place for control characters. */
 export function escapeXml(text: string): string {
-  return text
-    .replaceAll(/\p{Cc}|\p{Cs}|[\uFFFE\uFFFF]/gu, '?')
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;');
+  const shown = text.replaceAll(/\p{Cc}|\p{Cs}|[\uFFFE\uFFFF]/gu, '?');
+  return shown.replaceAll(/[&<>"]/g, (character) => ENTITIES[character]);
 }
+
+const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
 
 /** Where something stands in a picture, in pixels. */
 export interface Box {
@@ -84,16 +81,11 @@ const AXIS = { colour: '#5b5e66' };
 const GRID = { colour: '#dcdfe5' };
 const TICK = 5;
 
+type TextStyle = { size?: number; anchor?: 'start' | 'middle' | 'end'; colour?: string };
+
 /** A line of text, of which `y` is the middle. */
-export function text(
-  [x, y]: Point,
-  words: string,
-  {
-    size = USUAL_SIZE,
-    anchor = 'start',
-    colour = '#222222',
-  }: { size?: number; anchor?: 'start' | 'middle' | 'end'; colour?: string } = {},
-): string {
+export function text([x, y]: Point, words: string, style: TextStyle = {}): string {
+  const { size = USUAL_SIZE, anchor = 'start', colour = '#222222' } = style;
   const baseline = y + 0.36 * size;
   return `<text x="${short(x)}" y="${short(baseline)}" font-size="${size}" text-anchor="${anchor}" fill="${colour}">${escapeXml(words)}</text>`;
 }
@@ -108,18 +100,11 @@ export function widthOf(words: string): number {
   return LETTER * USUAL_SIZE * words.length;
 }
 
-interface LineStyle {
-  colour?: string;
-  width?: number;
-  dash?: string;
-  opacity?: number;
-}
+type LineStyle = { colour?: string; width?: number; dash?: string; opacity?: number };
 
 /** A line from point to point. */
-export function line(
-  points: readonly Point[],
-  { colour = COLOURS.black, width = 1, dash, opacity }: LineStyle = {},
-): string {
+export function line(points: readonly Point[], style: LineStyle = {}): string {
+  const { colour = COLOURS.black, width = 1, dash, opacity } = style;
   const path = points.map(([x, y]) => `${short(x)},${short(y)}`).join('L');
   const more = `${dash ? ` stroke-dasharray="${dash}"` : ''}${opacity ? ` stroke-opacity="${opacity}"` : ''}`;
   return `<path d="M${path}" fill="none" stroke="${colour}" stroke-width="${width}" stroke-linejoin="round"${more}/>`;

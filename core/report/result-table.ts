@@ -47,32 +47,6 @@ export const MARK_WORDS: Readonly<Record<Mark, string>> = {
   '‡': 'part of the data set',
 };
 
-/** The cells of a row as tables show them: the first one with the number of the row's note. */
-export function cellsWithNote({ cells, note }: ResultRow): readonly Cell[] {
-  const [first = null, ...others] = cells;
-  return note && first && !isFigure(first) ? [{ text: `${first.text} [${note.number}]` }, ...others] : cells;
-}
-
-/** A cell in one line: '61.2†* [59.7, 62.5]'. */
-export function cellWords(cell: Cell): string {
-  if (cell === null) return '–';
-  if (!isFigure(cell)) return cell.text;
-  const { interval } = cell;
-  return figureWords(cell) + (interval === null ? '' : ` [${shown(interval.low)}, ${shown(interval.high)}]`);
-}
-
-/** '61.2†*' */
-export function figureWords({ value, marks, best }: FigureCell): string {
-  return `${shown(value)}${marks.join('')}${best ? '*' : ''}`;
-}
-
-/** All notes of a table, those of its rows included. */
-export function allNotes({ notes, groups }: ResultTable): string[] {
-  const rows = groups.flatMap((group) => group.rows);
-  const ofRows = rows.flatMap(({ note }) => (note ? [`[${note.number}] ${note.text}`] : []));
-  return [...notes, ...ofRows, '* best of its column among the values that may be compared.'];
-}
-
 export function isFigure(cell: Cell | undefined): cell is FigureCell {
   return cell !== null && cell !== undefined && 'value' in cell;
 }
@@ -111,10 +85,8 @@ export function markBest(
   });
   const marked = (cell: Cell, column: number): Cell =>
     isCompared(cell, column) && shown(cell.value) === best?.[column] ? { ...cell, best: true } : cell;
-  return groups.map((group) => ({
-    ...group,
-    rows: group.rows.map((row) => ({ ...row, cells: row.cells.map(marked) })),
-  }));
+  const markRow = (row: ResultRow) => ({ ...row, cells: row.cells.map(marked) });
+  return groups.map(({ title, rows }) => ({ title, rows: rows.map(markRow) }));
 }
 
 /** Percent as tables show it: with one decimal, as the paper does. */

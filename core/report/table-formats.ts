@@ -1,17 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import Table from 'cli-table3';
-import {
-  allNotes,
-  type Cell,
-  cellsWithNote,
-  cellWords,
-  figureWords,
-  isFigure,
-  MARK_WORDS,
-  type ResultRow,
-  type ResultTable,
-  shown,
-} from './result-table.js';
+import { type Cell, isFigure, MARK_WORDS, type ResultRow, type ResultTable, shown } from './result-table.js';
 
 /**
  * A table as CSV (RFC 4180) with a header: the table's title, the group, the source, then the columns. A column of
@@ -84,6 +73,30 @@ function fieldsOf(row: ResultRow, escaped: (text: string) => string, bold: (text
   return [...(row.source === 'measured' ? words.map(bold) : words), row.source];
 }
 
+/** The cells of a row as tables show them: the first one with the number of the row's note. */
+function cellsWithNote({ cells, note }: ResultRow): readonly Cell[] {
+  const [first = null, ...others] = cells;
+  return note && first && !isFigure(first) ? [{ text: `${first.text} [${note.number}]` }, ...others] : cells;
+}
+
+/** A cell in one line, '61.2†* [59.7, 62.5]'; in narrow forms of a table the interval is below its value, or left out. */
+function cellWords(cell: Cell, form: Form = 'one line'): string {
+  if (cell === null) return '–';
+  if (!isFigure(cell)) return form === 'one line' ? cell.text : wrap(cell.text, NARROW_TEXT);
+  const { value, marks, best, interval } = cell;
+  const figure = `${shown(value)}${marks.join('')}${best ? '*' : ''}`;
+  if (interval === null || form === 'no interval') return figure;
+  const [low, high] = [shown(interval.low), shown(interval.high)];
+  return form === 'one line' ? `${figure} [${low}, ${high}]` : `${figure}\n${low}–${high}`;
+}
+
+/** All notes of a table, those of its rows included. */
+export function allNotes({ notes, groups }: ResultTable): string[] {
+  const rows = groups.flatMap((group) => group.rows);
+  const ofRows = rows.flatMap(({ note }) => (note ? [`[${note.number}] ${note.text}`] : []));
+  return [...notes, ...ofRows, '* best of its column among the values that may be compared.'];
+}
+
 function escapeCsv(value: string | number): string {
   const field = String(value);
   return /[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
@@ -114,7 +127,6 @@ function escapeLatex(text: string): string {
   return text.replaceAll(/[\\~^<>|"–†‡[\]#$%&_{}]/g, (character) => LATEX[character] ?? `\\${character}`);
 }
 
-/** The forms of tables in files. */
 export const TABLE_WRITERS = { csv: tableCsv, markdown: tableMarkdown, latex: tableLatex } as const;
 
 /** Columns of a terminal whose width is not known. */
@@ -144,22 +156,18 @@ export function tableText(table: ResultTable, colour: boolean, width = USUAL_WID
   const bodies = FORMS.map((form) => ({ form, text: drawTable(table, colour, form) }));
   const fitting = bodies.find(({ text }) => text.split('\n').every((line) => visibleLength(line) <= width));
   const title = colour ? `\x1b[1m${table.title}\x1b[22m` : table.title;
-  return [
-    wrap(title, width),
-    fitting?.text ?? drawLists(table, width),
-    ...allNotes(table).map((note) => wrap(note, width)),
-  ].join('\n');
+  const notes = allNotes(table).map((note) => wrap(note, width));
+  return [wrap(title, width), fitting?.text ?? drawLists(table, width), ...notes].join('\n');
 }
 
 function drawTable({ columns, groups }: ResultTable, colour: boolean, form: Form): string {
   const hasSource = !colour && groups.some(({ rows }) => rows.some(({ source }) => source === 'published'));
   const all = [...columns, ...(hasSource ? [{ name: 'Source', kind: 'text' as const }] : [])];
+  const narrow = { style: { ...PLAIN, 'padding-left': 0, 'padding-right': 0 }, chars: NO_SIDES };
   const drawn = new Table({
     head: all.map(({ name }) => name),
     colAligns: all.map(({ kind }) => (kind === 'figure' ? 'right' : 'left')),
-    ...(form === 'one line'
-      ? { style: PLAIN }
-      : { style: { ...PLAIN, 'padding-left': 0, 'padding-right': 0 }, chars: NO_SIDES }),
+    ...(form === 'one line' ? { style: PLAIN } : narrow),
   });
   for (const { title, rows } of groups) {
     if (title !== null) drawn.push([{ colSpan: all.length, content: colour ? `\x1b[3m${title}\x1b[23m` : title }]);
@@ -169,41 +177,29 @@ function drawTable({ columns, groups }: ResultTable, colour: boolean, form: Form
 }
 
 function rowWords(row: ResultRow, colour: boolean, form: Form): string[] {
-  const words = cellsWithNote(row).map((cell) => wordsIn(form, cell));
+  const words = cellsWithNote(row).map((cell) => cellWords(cell, form));
   if (!colour) return words;
   const on = row.source === 'published' ? '\x1b[2m' : '\x1b[1m';
   // Each line of a cell by itself, because borders stand between them.
   return words.map((word) => word.replaceAll(/^.*$/gm, `${on}$&\x1b[22m`));
 }
 
-/** A cell in a form of table. */
-function wordsIn(form: Form, cell: Cell): string {
-  if (form === 'one line' || cell === null) return cellWords(cell);
-  if (!isFigure(cell)) return wrap(cell.text, NARROW_TEXT);
-  const { interval } = cell;
-  const below = interval === null || form === 'no interval' ? '' : `\n${shown(interval.low)}–${shown(interval.high)}`;
-  return figureWords(cell) + below;
-}
-
 /** Every row as a heading and a line for each value. */
 function drawLists({ columns, groups }: ResultTable, width: number): string {
-  return groups
-    .flatMap(({ title, rows }) => [
-      ...(title === null ? [] : [`${title}:`]),
-      ...rows.map((row) => {
-        const cells = cellsWithNote(row);
-        const words = columns.map(({ kind, name }, at) => ({ kind, name, text: cellWords(cells[at] ?? null) }));
-        const facts = words
-          .filter(({ kind }) => kind === 'text')
-          .map(({ name, text }) => (name === 'Epochs' ? `${text} epochs` : text));
-        const values = words.filter(({ kind }) => kind === 'figure').map(({ name, text }) => `  ${name}: ${text}`);
-        return [wrap(`${facts.join(', ')} (${row.source})`, width), ...values].join('\n');
-      }),
-    ])
-    .join('\n');
+  const lines = groups.flatMap(({ title, rows }) => [
+    ...(title === null ? [] : [`${title}:`]),
+    ...rows.flatMap((row) => {
+      const words = cellsWithNote(row).map((cell) => cellWords(cell));
+      const wordsOf = (wanted: 'text' | 'figure') =>
+        columns.flatMap(({ name, kind }, at) => (kind === wanted ? [{ name, text: words[at] }] : []));
+      const facts = wordsOf('text').map(({ name, text }) => (name === 'Epochs' ? `${text} epochs` : text));
+      const values = wordsOf('figure').map(({ name, text }) => `  ${name}: ${text}`);
+      return [wrap(`${facts.join(', ')} (${row.source})`, width), ...values];
+    }),
+  ]);
+  return lines.join('\n');
 }
 
-/** Length without the codes of colours. */
 function visibleLength(line: string): number {
   return stripVTControlCharacters(line).length;
 }

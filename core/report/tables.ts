@@ -66,17 +66,15 @@ export function evaluationTables(results: readonly EvaluationResult[], published
   const tasks = groupBy(others, ({ kind, dataSet, dataDescription, classes, trainImages, testImages }) =>
     JSON.stringify([kind, dataSet, dataDescription, classes, trainImages, testImages]),
   );
-  return [
-    ...published.tables.map((table) => paperTable(table, published.source, results)),
-    ...[...tasks.values()].map(dataSetTable),
-  ];
+  const papers = published.tables.map((table) => paperTable(table, published.source, results));
+  return [...papers, ...[...tasks.values()].map(dataSetTable)];
 }
 
 function paperTable(table: PublishedTable, source: string, results: readonly EvaluationResult[]): ResultTable {
   const { facts, benchmarks } = table;
   const ofTable = results.filter((result) => benchmarks.some((name) => name === benchmarkOf(result)));
   const own = networkRows(ofTable).map((results) => {
-    const { network } = results[0] as EvaluationResult;
+    const { network } = results[0];
     const cells = benchmarks.map((name) => chooseResult(results.filter((result) => benchmarkOf(result) === name)));
     return { network, count: results.length, cells, used: cells.filter((result) => result !== null) };
   });
@@ -114,20 +112,15 @@ function paperTable(table: PublishedTable, source: string, results: readonly Eva
 }
 
 function dataSetTable(results: readonly EvaluationResult[]): ResultTable {
-  const { kind, dataSet, dataDescription, classes, trainImages, testImages } = results[0] as EvaluationResult;
+  const { kind, dataSet, dataDescription, classes, trainImages, testImages } = results[0];
   const measured = networkRows(results).flat();
-  const rows = measured.map(
-    (result, at): ResultRow => ({
-      source: 'measured',
-      cells: cellsOf(result),
-      note: { number: at + 1, text: `${describeNetwork(result.network)}${bestHead(result)}.` },
-    }),
-  );
-  const protocols = measured.map(
-    ({ protocolName, selection, fineTuning }) => `${protocolName} ${selection} ${fineTuning?.protocol}`,
-  );
+  const rows = measured.map((result, at): ResultRow => {
+    const note = { number: at + 1, text: `${describeNetwork(result.network)}${bestHead(result)}.` };
+    return { source: 'measured', cells: cellsOf(result), note };
+  });
+  const protocols = groupBy(measured, (one) => `${one.protocolName} ${one.selection} ${one.fineTuning?.protocol}`);
   // The heads of two protocols are not compared.
-  const firstCompared = new Set(protocols).size === 1 ? 0 : OWN_FACTS.length + 2;
+  const firstCompared = protocols.size === 1 ? 0 : OWN_FACTS.length + 2;
   const images = `${thousands(trainImages)} training and ${thousands(testImages)} test images`;
   return {
     name: `${dataSet}-${kind}`.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-'),
@@ -149,10 +142,8 @@ function dataSetTable(results: readonly EvaluationResult[]): ResultTable {
 }
 
 function columnsOf(facts: readonly FactName[], figures: readonly string[]): ResultTable['columns'] {
-  return [
-    ...facts.map((fact) => ({ name: FACTS[fact].heading, kind: 'text' as const })),
-    ...figures.map((name) => ({ name, kind: 'figure' as const })),
-  ];
+  const texts = facts.map((fact) => ({ name: FACTS[fact].heading, kind: 'text' as const }));
+  return [...texts, ...figures.map((name) => ({ name, kind: 'figure' as const }))];
 }
 
 function cellsOf(result: EvaluationResult): Cell[] {
@@ -202,12 +193,12 @@ function notesOf(columns: string, results: readonly EvaluationResult[]): string[
 }
 
 function neighboursNote(results: readonly EvaluationResult[]): string[] {
-  const used = results.flatMap(({ neighbours, pixelNeighbours }) =>
-    [usualNeighbours(neighbours)?.k, usualNeighbours(pixelNeighbours)?.k].filter((k) => k !== undefined),
-  );
-  if (used.length === 0) return [];
-  const ks = [...new Set(used)].join(' or ');
-  return [`kNN: k = ${ks} nearest neighbours by their features, without training; those of raw pixels by the pixels.`];
+  const all = results.flatMap(({ neighbours, pixelNeighbours }) => [neighbours, pixelNeighbours]);
+  const ks = [...new Set(all.flatMap((found) => usualNeighbours(found)?.k ?? []))];
+  if (ks.length === 0) return [];
+  return [
+    `kNN: k = ${ks.join(' or ')} nearest neighbours by their features, without training; those of raw pixels by the pixels.`,
+  ];
 }
 
 function bestHead(result: EvaluationResult): string {
@@ -227,7 +218,6 @@ function tuningNote({ kind, fineTuning }: EvaluationResult): string {
   }[fineTuning.protocol];
 }
 
-/** Logistic regression and its choices. */
 function logisticNote({ dataSet, logistic }: EvaluationResult): string {
   if (!logistic) return '';
   return `; logistic regression on ${dataSet} ${shown(logistic.top1.value)} (${logistic.features}, C = ${logistic.c})`;
