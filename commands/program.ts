@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { explainSystemError, reasonOf, UserError } from '../core/base/errors.js';
-import { keepIgnored, programArguments, programVersion, terminalOf } from '../core/base/program.js';
+import { keepIgnored, PROGRAM, programArguments, programVersion, terminalOf } from '../core/base/program.js';
 import { createCommand } from './command.js';
 import { COMMANDS } from './index.js';
 import { OWN_SOURCES, type RunSources, readSources } from './run-sources.js';
@@ -23,9 +23,8 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .description('Self-supervised learning from images, with I-JEPA and other methods.')
     .version(programVersion())
     .showSuggestionAfterError()
-    .showHelpAfterError('(--help lists what there is)')
     .configureOutput({
-      outputError: (text, write) => write(text.replace(/^error: /, 'ijepa: ')),
+      outputError: (text, write) => write(`${PROGRAM}: ${usageError(text).report}\n`),
       getOutHelpWidth: () => terminalOf(process.stdout).columns ?? USUAL_WIDTH,
       getErrHelpWidth: () => terminalOf(process.stderr).columns ?? USUAL_WIDTH,
     })
@@ -42,6 +41,15 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     return report(error);
   }
   return exitCode === EXIT.done && output.failed ? EXIT.userError : exitCode; // a later failure sets it itself
+}
+
+/** What commander says of wrong words, in the form of all messages. */
+function usageError(text: string): UserError {
+  const [, problem = text, meant] = /^error: (.*?)\.?\n(?:\(Did you mean (.*)\?\)\n)?$/s.exec(text) ?? [];
+  const names = meant?.replace(/^one of /, '').split(', ');
+  return new UserError(problem, {
+    remedy: names ? `did you mean ${names.map((name) => `'${name}'`).join(' or ')}?` : 'see --help',
+  });
 }
 
 /** A command with the settings of the program, its subcommands too. */
@@ -78,7 +86,7 @@ function report(thrown: unknown): number {
   const path = thrown instanceof Error && 'path' in thrown ? String(thrown.path) : 'a file or stream';
   const error = explainSystemError(explainSharp(thrown), path);
   if (error instanceof UserError) {
-    process.stderr.write(`ijepa: ${error.report}\n`);
+    process.stderr.write(`${PROGRAM}: ${error.report}\n`);
     return EXIT.userError;
   }
   const stack = error instanceof Error ? error.stack : String(error);
