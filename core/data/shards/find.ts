@@ -49,7 +49,7 @@ export async function findShards(word: string): Promise<FoundShards> {
   const network = createNetwork();
   if (namesShardFiles(word)) {
     const places = expandBraces(word);
-    const index = await readPackIndex(beside(places[0] as string, ''), network);
+    const index = await readPackIndex(beside(places[0], ''), network);
     return found(sortShards(places), index?.classes ?? null, []);
   }
   const index = await readPackIndex(word, network);

@@ -43,7 +43,7 @@ export function shardImages(
   };
   const classOf = (index: number) => {
     const { shard, row } = find(index);
-    return shard.classes[row] as number;
+    return shard.classes[row];
   };
   const imagesBy = (read: ReadImage): ShardImages => ({
     description,
@@ -89,17 +89,15 @@ function imageReader(
   return async (index) => {
     const { list: shard, first, end } = chain.find(index);
     const row = index - first;
-    const size = shard.sizes[row] as number;
-    const offset = shard.offsets[row] as number;
+    const [size, offset] = [shard.sizes[row], shard.offsets[row]];
     const apart = shard.apart.get(row);
     if (apart) return readPieces(sourceOf(shard), size, apart.pieces);
     if (!isByChunks) return sourceOf(shard).read(offset, size);
     const chunk = index - (index % neighbours);
     const from = Math.max(first, chunk);
     const last = Math.min(end, chunk + neighbours) - 1 - first;
-    const start = shard.offsets[from - first] as number;
-    const stored = shard.apart.get(last)?.stored ?? (shard.sizes[last] as number);
-    const length = (shard.offsets[last] as number) + stored - start;
+    const start = shard.offsets[from - first];
+    const length = shard.offsets[last] + (shard.apart.get(last)?.stored ?? shard.sizes[last]) - start;
     const content = await chunks.get(from, length, () => sourceOf(shard).read(start, length));
     return content.subarray(offset - start, offset - start + size);
   };

@@ -54,15 +54,10 @@ export function shardSamples(
  * name. A sample's image is its first file whose extension is that of an image ('jpg', not 'mask.png'), or else its first
  * whose name ends like one; its class is the whole number, or else the text, in its file '.cls'. Links count as the files to
  * which they lead. Names that start with a dot are passed over.
- * @param tell is told how far in the shard it is, in bytes
  * @throws UserError if the shard is damaged or cannot be read
  */
 export async function readSamples(source: ByteSource, tell?: (bytes: number) => void): Promise<ShardSamples> {
-  const entries: TarEntry[] = [];
-  for await (const entry of tarEntries(source, isClassFile)) {
-    tell?.(entry.offset);
-    entries.push(entry);
-  }
+  const entries = await tarEntries(source, isClassFile, tell);
   const targets = linkTargets(entries);
   const columns = { names: [] as string[], offsets: [] as number[], sizes: [] as number[], classes: [] as number[] };
   const apart = new Map<number, Apart>();

@@ -19,7 +19,6 @@ export interface TarHeader {
   size: number;
 }
 
-/** Entries that say something of the next one, or of all that follow. */
 const LONG_NAMES = ['NextFileHasLongPath', 'OldGnuLongPath'];
 const LONG_LINK_NAME = 'NextFileHasLongLinkpath';
 const PAX_HEADERS = ['ExtendedHeader', 'OldExtendedHeader'];
@@ -37,14 +36,8 @@ export interface Piece {
   bytes: number;
 }
 
-/** A file with holes: where its parts lie. */
-interface SparseMap {
-  /** Its name, where the entry has another one. */
-  name?: string;
-  /** Bytes of its content, holes included. */
-  size: number;
-  pieces: Piece[];
-}
+/** A file with holes: its name, where the entry has another one, its bytes with the holes, and where its parts lie. */
+type SparseMap = { name?: string; size: number; pieces: Piece[] };
 
 type Read = ByteSource['read'];
 
@@ -119,12 +112,7 @@ function paxRecords(bytes: Buffer): PaxRecords {
  * @param after where the header ends
  * @returns also how many bytes those blocks take; null where the map makes no sense
  */
-export async function oldSparseMap(
-  block: Buffer,
-  after: number,
-  size: number,
-  read: Read,
-): Promise<{ map: SparseMap; mapBytes: number } | null> {
+export async function oldSparseMap(block: Buffer, after: number, size: number, read: Read) {
   const numbers = numbersIn(block, 386, 4);
   let mapBytes = 0;
   for (let isContinued = block[482] !== 0; isContinued; mapBytes += BLOCK) {
@@ -162,11 +150,7 @@ export async function paxSparseMap(
 }
 
 /** Version 1.0: the data begin with the number of parts and two numbers for each, a line each, up to a whole block. */
-async function mapBefore(
-  offset: number,
-  size: number,
-  read: Read,
-): Promise<{ numbers: number[]; bytes: number } | null> {
+async function mapBefore(offset: number, size: number, read: Read) {
   let text = '';
   for (let bytes = BLOCK; bytes <= Math.min(size, MAX_MAP_BYTES); bytes += BLOCK) {
     text += (await read(offset + bytes - BLOCK, BLOCK)).toString('latin1');
@@ -187,7 +171,7 @@ function mapOf(numbers: number[], offset: number, stored: number, size: number, 
   const pieces: Piece[] = [];
   let [end, used] = [0, 0];
   for (let index = 0; index < numbers.length; index += 2) {
-    const [at, bytes] = [numbers[index] as number, numbers[index + 1] ?? Number.NaN];
+    const [at, bytes] = [numbers[index], numbers[index + 1] ?? Number.NaN];
     if (!(at >= end && bytes >= 0)) return null;
     if (bytes > 0) pieces.push({ at, offset: offset + used, bytes });
     end = at + bytes;
