@@ -23,9 +23,6 @@ export interface DecoderSettings {
   views: readonly View[];
 }
 
-/** What a thread is started with. */
-export type ThreadData = DecoderSettings & { turns: Int32Array<SharedArrayBuffer> };
-
 /** What a thread is asked. */
 export interface CropJob {
   id: number;
@@ -109,8 +106,8 @@ export function startDecoders(settings: DecoderSettings, threads: number): Decod
 
 /** Starts a thread. `waiting` are the jobs that it has not answered yet. */
 function startWorker(settings: DecoderSettings) {
-  const workerData: ThreadData = { ...settings, turns: sharedTurns() };
-  const worker = new Worker(new URL('./decode-thread.js', import.meta.url), { workerData });
+  sharedTurns(); // are there before the thread
+  const worker = new Worker(new URL('./decode-thread.js', import.meta.url), { workerData: settings });
   const waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
   let isClosing = false;
   let failure: DecodersEnded | undefined;

@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { isMainThread } from 'node:worker_threads';
+import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads';
 import sharp from 'sharp';
 import { reasonOf } from '../base/errors.js';
 import { readRegularFile, readRegularFileSync } from '../base/files.js';
@@ -117,18 +117,16 @@ const ALONE = 1;
 /** Milliseconds until who waits looks again: only where a picture is damaged does anybody wait. */
 const PAUSE = 1;
 
-/** Shared by the threads of the process: handed to each when it is started. */
-let turns: Int32Array<SharedArrayBuffer> | undefined;
+/** Under which threads have the memory by which they take turns. */
+const TURNS = 'turns of decoding';
 
-/** The memory by which threads take turns; a new thread is given it for `joinTurns`. */
-export function sharedTurns(): Int32Array<SharedArrayBuffer> {
-  turns ??= new Int32Array(new SharedArrayBuffer(8));
-  return turns;
-}
-
-/** Takes turns with the thread from which this comes. */
-export function joinTurns(shared: Int32Array<SharedArrayBuffer>): void {
-  turns = shared;
+/** The memory by which threads take turns; those that this thread starts from now on share it. */
+export function sharedTurns(): Int32Array {
+  const shared = getEnvironmentData(TURNS);
+  if (shared instanceof Int32Array) return shared;
+  const made = new Int32Array(new SharedArrayBuffer(8));
+  setEnvironmentData(TURNS, made);
+  return made;
 }
 
 /** Decodes, or writes a picture, while others may, in any thread. */

@@ -32,30 +32,24 @@ export function shardImages(
   const leftOut = new LeftOut();
   for (const shard of shards) {
     chain.add(shard);
-    shard.sizes.forEach((size, row) => {
-      fingerprint.add(shard.names.at(row), size);
-    });
+    for (const [at, size] of shard.sizes.entries()) fingerprint.add(shard.names.at(at), size);
     leftOut.addAll(shard.leftOut, shard.source.name);
   }
-  const find = (index: number) => {
-    const { list: shard, first } = chain.find(index);
-    return { shard, row: index - first };
-  };
   const classOf = (index: number) => {
-    const { shard, row } = find(index);
-    return shard.classes[row];
+    const { list: shard, at } = chain.find(index);
+    return shard.classes[at];
   };
   const imagesBy = (read: ReadImage): ShardImages => ({
     description,
     length: chain.length,
     fingerprint: fingerprintValue,
     notes: [...notes, ...leftOut.notes],
-    textOf: (index) => classText(find(index).shard, classOf(index)),
+    textOf: (index) => classText(chain.find(index).list, classOf(index)),
     hasTexts: shards.some(({ texts }) => texts.length > 0),
     classOf,
     item(index) {
-      const { shard, row } = find(index);
-      const [name, label] = [shard.names.at(row), classOf(index)];
+      const { list: shard, at } = chain.find(index);
+      const [name, label] = [shard.names.at(at), shard.classes[at]];
       return {
         name: shownName(`${shard.source.name}/${name}`),
         place: name,
@@ -87,10 +81,9 @@ function imageReader(
   const isByChunks = neighbours >= 2 && 2 * together * meanBytes(chain) <= bytes;
   const chunks = new RecentlyUsed<Promise<Buffer>>(bytes);
   return async (index) => {
-    const { list: shard, first, end } = chain.find(index);
-    const row = index - first;
-    const [size, offset] = [shard.sizes[row], shard.offsets[row]];
-    const apart = shard.apart.get(row);
+    const { list: shard, at, first, end } = chain.find(index);
+    const [size, offset] = [shard.sizes[at], shard.offsets[at]];
+    const apart = shard.apart.get(at);
     if (apart) return readPieces(sourceOf(shard), size, apart.pieces);
     if (!isByChunks) return sourceOf(shard).read(offset, size);
     const chunk = index - (index % neighbours);

@@ -6,19 +6,6 @@ import type { ByteSource } from './source.js';
 /** A header is a block, and all that follows it fills whole blocks. */
 export const BLOCK = 512;
 
-/** What the header of an entry says; names as `nameFromBytes` has them. */
-export interface TarHeader {
-  /** As the package `tar` calls it: 'File', 'Link', ... */
-  type: string;
-  /** Whether what follows says something of the next entry, or of all: see `noteOf`. */
-  isNote: boolean;
-  name: string;
-  /** What a link leads to. */
-  linkName: string;
-  /** Bytes that follow. */
-  size: number;
-}
-
 const LONG_NAMES = ['NextFileHasLongPath', 'OldGnuLongPath'];
 const LONG_LINK_NAME = 'NextFileHasLongLinkpath';
 const PAX_HEADERS = ['ExtendedHeader', 'OldExtendedHeader'];
@@ -49,9 +36,11 @@ const MAX_MAP_BYTES = 1 << 20;
 /**
  * Reads a header.
  * @param next what was said of this entry before
- * @returns 'end' for the mark that ends an archive; null where it is no header
+ * @returns what it says: `type` as the package `tar` calls it ('File', 'Link', ...); whether what follows is a note on the next
+ * entry, or on all (see `noteOf`); names as `nameFromBytes` has them, `linkName` for what a link leads to; `size`, the bytes
+ * that follow. 'end' for the mark that ends an archive; null where it is no header
  */
-export function readHeader(block: Buffer, next: PaxRecords): TarHeader | 'end' | null {
+export function readHeader(block: Buffer, next: PaxRecords) {
   const said = new Map(next);
   const size = said.get('size');
   const known = size === undefined ? undefined : { size: Number(size) };

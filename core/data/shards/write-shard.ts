@@ -35,15 +35,6 @@ export interface ShardTask {
   signal: AbortSignal;
 }
 
-/** An image file as it goes into a shard. */
-interface Converted {
-  bytes: Uint8Array;
-  /** Whether these are the bytes of the source. */
-  isUnchanged: boolean;
-  /** Of its format, such as 'jpg'; null where that of its name is right. */
-  extension: string | null;
-}
-
 /** The same for every entry, so that the same content gives the same bytes. */
 const FACTS = { mode: 0o644, uid: 0, gid: 0, mtime: new Date(0) };
 
@@ -105,7 +96,7 @@ function isFull({ bytes }: TarWriter, { names }: ShardIndex, more: number, task:
 }
 
 /** The images from number `first` on, several read at the same time; for one that cannot be read the reason. */
-function convertedFrom(first: number, task: ShardTask): AsyncGenerator<Converted | string> {
+function convertedFrom(first: number, task: ShardTask) {
   const { sources } = task;
   function* items(): Generator<ImageItem> {
     for (let number = first; number < sources.length; number++) yield sources.item(number);
@@ -118,9 +109,10 @@ function convertedFrom(first: number, task: ShardTask): AsyncGenerator<Converted
 /**
  * Reads an image and makes it smaller where that is asked for, as JPEG; what is no picture file of the usual kinds, such as
  * a drawing that a plugin makes, becomes PNG.
+ * @returns whether its bytes are those of the source; the extension of its format, null where that of its name is right
  * @throws Error if the image cannot be read; its message is the reason, in one line
  */
-async function convertImage(item: ImageItem, { resize, quality, pixelLimit }: ShardTask): Promise<Converted> {
+async function convertImage(item: ImageItem, { resize, quality, pixelLimit }: ShardTask) {
   const bytes = await bytesOf(item);
   const picture = await decodeBytes(bytes, isFile(item), pixelLimit);
   if (resize !== null && Math.min(picture.width, picture.height) > resize) {
@@ -138,8 +130,11 @@ async function smallerJpeg(picture: Picture, shorter: number, quality: number): 
   const longer = Math.max(shorter, Math.round((shorter * Math.max(width, height)) / Math.min(width, height)));
   const size = width <= height ? { width: shorter, height: longer } : { width: longer, height: shorter };
   const rgb = resample(picture, { interpolation: 'bicubic', box: { left: 0, top: 0, width, height }, ...size });
-  const jpeg = encode({ rgb, ...size }).jpeg({ quality });
-  return decodeTogether(() => jpeg.toBuffer());
+  return decodeTogether(() =>
+    encode({ rgb, ...size })
+      .jpeg({ quality })
+      .toBuffer(),
+  );
 }
 
 function encode({ rgb, width, height }: Picture) {
