@@ -17,9 +17,6 @@ export interface ShardImages extends LabelledImages {
   readonly hasTexts: boolean;
 }
 
-/** The bytes of image number `index`. */
-type ReadImage = (index: number) => Promise<Buffer>;
-
 /** The images of shards, one after the other, each read when it is asked for. The class of one that has none is -1. */
 export function shardImages(
   shards: readonly OpenShard[],
@@ -35,14 +32,15 @@ export function shardImages(
     for (const [at, size] of shard.sizes.entries()) fingerprint.add(shard.names.at(at), size);
     leftOut.addAll(shard.leftOut, shard.source.name);
   }
+  const value = fingerprint.value();
   const classOf = (index: number) => {
     const { list: shard, at } = chain.find(index);
     return shard.classes[at];
   };
-  const imagesBy = (read: ReadImage): ShardImages => ({
+  const imagesBy = (read: (index: number) => Promise<Buffer>): ShardImages => ({
     description,
     length: chain.length,
-    fingerprint: fingerprintValue,
+    fingerprint: value,
     notes: [...notes, ...leftOut.notes],
     textOf: (index) => classText(chain.find(index).list, classOf(index)),
     hasTexts: shards.some(({ texts }) => texts.length > 0),
@@ -58,7 +56,6 @@ export function shardImages(
       };
     },
   });
-  const fingerprintValue = fingerprint.value();
   const forReading = (plan: ReadingPlan): ShardImages => {
     const way = network.during(plan.signal);
     const sources = new Map(shards.map((shard) => [shard, shard.source.by?.(way) ?? shard.source]));
@@ -71,16 +68,12 @@ export function shardImages(
  * Reads images: by whole chunks of neighbours, one request each, of which those that were used last are kept, where neighbours
  * are wanted together and the memory holds them; or else each by itself.
  */
-function imageReader(
-  chain: Chain<OpenShard>,
-  sourceOf: (shard: OpenShard) => ByteSource,
-  plan: ReadingPlan | null,
-): ReadImage {
+function imageReader(chain: Chain<OpenShard>, sourceOf: (shard: OpenShard) => ByteSource, plan: ReadingPlan | null) {
   const { neighbours, together, bytes } = plan ?? { neighbours: 1, together: 0, bytes: 0 };
   // While some chunks are used up, the next ones are being fetched.
   const isByChunks = neighbours >= 2 && 2 * together * meanBytes(chain) <= bytes;
   const chunks = new RecentlyUsed<Promise<Buffer>>(bytes);
-  return async (index) => {
+  return async (index: number) => {
     const { list: shard, at, first, end } = chain.find(index);
     const [size, offset] = [shard.sizes[at], shard.offsets[at]];
     const apart = shard.apart.get(at);

@@ -119,12 +119,7 @@ export async function oldSparseMap(block: Buffer, after: number, size: number, r
  * @param offset where its data begin, and how many there are
  * @returns undefined where it is none; null where the map makes no sense
  */
-export async function paxSparseMap(
-  records: PaxRecords,
-  offset: number,
-  size: number,
-  read: Read,
-): Promise<SparseMap | null | undefined> {
+export async function paxSparseMap(records: PaxRecords, offset: number, size: number, read: Read) {
   const said = new Map(records);
   const say = (keyword: string) => said.get(`GNU.sparse.${keyword}`);
   const name = say('name');
