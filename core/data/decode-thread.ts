@@ -24,7 +24,6 @@ parentPort?.on('message', async (job: CropJob | null) => {
   if (isClosing && pending === 0) parentPort?.close();
 });
 
-/** Crops an image, unless nobody waits for it any more. */
 async function crop({ id, source, counters, into }: CropJob): Promise<void> {
   if (isClosing) return;
   const item = { name: '', source: typeof source === 'string' ? source : async () => source };

@@ -23,7 +23,6 @@ export interface DecoderSettings {
   views: readonly View[];
 }
 
-/** What a thread is asked. */
 export interface CropJob {
   id: number;
   /** A path, or the content of a file. */

@@ -22,10 +22,8 @@ const COMPARED = 1000;
 /**
  * The images of folders (any depth, symbolic links followed, as `lookInto` sees them), of lists of files (one path a
  * line, relative to the list) and of image files, in the order of their names. What is named or reached twice is taken once.
- *
- * A kept listing is believed of folders whose time of change is the same: whatever is added, removed or renamed changes it.
- * A file that is rewritten in its place does not; the sizes of a thousand files that are evenly spread are compared, and
- * where one differs, everything is listed anew.
+ * A kept listing is believed of folders whose time of change is the same, unless one of some files that are evenly spread
+ * has another size: a file that is rewritten in its place does not change its folder.
  * @throws UserError if a path does not exist, a folder cannot be read, or there is no image
  */
 export async function openFolders(paths: readonly string[], options: ListingOptions = {}): Promise<ListedImages> {

@@ -49,7 +49,6 @@ export interface InfoOptions {
   signal: AbortSignal;
 }
 
-/** Images that are read at the same time. */
 const CONCURRENCY = 4;
 
 /** Most classes that are shown, and pictures of a class where few and where many classes are. */
@@ -113,7 +112,6 @@ export function spreadOf(members: readonly ArrayLike<number>[], names: readonly 
   return { smallest, median, largest, empty: counts.filter(({ images }) => images === 0).length };
 }
 
-/** Holds the data set's files against their checksums. */
 async function checkFiles({ dataSet, argument }: OpenedDataSet, { console, signal }: InfoOptions) {
   if (!dataSet.check) return null;
   const progress = console.transfer('checking', 'bytes');

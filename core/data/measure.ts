@@ -7,7 +7,6 @@ import { type LoaderSettings, loadBatches, requireOneBatch } from './loader.js';
 
 export type LoaderMeasurement = Awaited<ReturnType<typeof measureLoader>>;
 
-/** Batches before the clock is started. */
 const WARM_UP = 3;
 
 /**
@@ -63,7 +62,6 @@ export async function measureLoader(
     medianImagesPerSecond: round(batchSize / median, 1),
     /** Of all threads, without their start: tells more than the clock where others use the machine too. */
     cpuSecondsPerImage: round((cpu.user + cpu.system) / 1e6 / (batchSize * batches), 5),
-    /** Most memory that the process ever held. */
     peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
     unreadableImages: unreadable.size,
   };

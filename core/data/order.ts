@@ -8,11 +8,9 @@ const CHUNKS_IN_BUFFER = 8;
 
 /**
  * The orders of epochs: random permutations of all images, computed position by position and never stored.
- *
- * With `shuffleBuffer` (N) the data set is cut into chunks of neighbours; the chunks come in random order, and of what
- * comes in this way every N images are shuffled among themselves, so that reading stays near a few places at a time.
- * An order depends on the seed, the epoch, the number of images and N alone: never on how the images are stored.
- * @param shuffleBuffer null for an order in which any image may be anywhere
+ * They depend on these and on the epoch alone: never on how the images are stored.
+ * @param shuffleBuffer images that are shuffled among themselves (N), of chunks of neighbours that come in random order, so
+ * that reading stays near a few places at a time; null for an order in which any image may be anywhere
  * @returns of each epoch, the index in the data set of the image at a position
  */
 export function epochOrders(seed: number, images: number, shuffleBuffer: number | null = null) {

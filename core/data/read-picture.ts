@@ -97,13 +97,10 @@ function reasonIn(message: string, bytes: Uint8Array): string {
   const reason = [...new Set(lines)].join('; ');
   if (!CORRUPT_HEADER.test(message)) return reason || 'it is damaged';
   const format = formatOf(bytes);
-  const size = format === 'png' && bytes.length >= 24 ? ` of a picture of ${pngSize(bytes)} pixels` : '';
-  return `its ${format?.toUpperCase() ?? 'file'} header${size} is damaged${reason && `: ${reason}`}`;
-}
-
-function pngSize(bytes: Uint8Array): string {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  return `${view.getUint32(16)} x ${view.getUint32(20)}`;
+  const isSized = format === 'png' && bytes.length >= 24;
+  const size = isSized ? ` of a picture of ${view.getUint32(16)} x ${view.getUint32(20)} pixels` : '';
+  return `its ${format?.toUpperCase() ?? 'file'} header${size} is damaged${reason && `: ${reason}`}`;
 }
 
 /*
@@ -145,7 +142,6 @@ export async function decodeTogether<T>(decode: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Decodes while nobody else does. */
 async function decodeAlone<T>(decode: () => Promise<T>): Promise<T> {
   const state = sharedTurns();
   while (Atomics.compareExchange(state, ALONE, 0, 1) !== 0) await setTimeout(PAUSE);

@@ -6,7 +6,6 @@ import { linesOf } from '../base/text.js';
 /** Images shown in the message when there are too many unreadable ones. */
 const SHOWN = 5;
 
-/** Takes note of images that cannot be read. */
 export interface UnreadableImages {
   add(name: string, reason: string): void;
 }
@@ -60,10 +59,10 @@ export class SkippedImages implements UnreadableImages {
 
   /** Notes an unreadable image. @throws UserError if there are now more than allowed */
   add(image: string, reason: string): void {
-    const [name = ''] = listedLine(image, '').split('\t');
+    const line = listedLine(image, reason);
+    const [name] = line.split('\t');
     if (this.#names.has(name)) return;
     this.#names.add(name);
-    const line = listedLine(image, reason);
     if (this.#examples.length < SHOWN) this.#examples.push(line.replace('\t', ': '));
     try {
       appendFileSync(this.file, `${line}\n`);

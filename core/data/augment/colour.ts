@@ -76,7 +76,6 @@ export function sharpness({ rgb, width, height }: Picture, factor: number): Pict
   return { rgb: result, width, height };
 }
 
-/** The sum of a value and those of the pixels beside it. */
 function sumOf3(rgb: Uint8Array, at: number): number {
   return rgb[at - 3] + rgb[at] + rgb[at + 3];
 }

@@ -15,7 +15,6 @@ const lineSchema = z.object({
   folders: z.array(z.string()),
   /** The names of the image files in it, in their order, with '/' between them: one string takes little memory. */
   names: z.string(),
-  /** Their sizes in bytes. */
   bytes: z.array(z.number()).transform((bytes) => Float64Array.from(bytes)),
   /** What was not taken, the examples by their names. */
   leftOut: z.array(z.object({ noun: z.string(), reason: z.string(), count: z.int(), example: z.string() })),

@@ -10,7 +10,6 @@ import { isImage, LeftOut, passedOver, setAside } from './kinds.js';
 export interface ScanOptions {
   /** Records of an earlier time: a folder that has not changed since is not listed again. */
   known: FolderRecords;
-  /** Told now and then how many files were found. */
   tell: (files: number) => void;
 }
 

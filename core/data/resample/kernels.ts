@@ -89,10 +89,7 @@ const PAIR_OF_ROWS = [0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23];
 const PARAMETERS = ['source', 'sourceStride', 'target', 'targetStride', 'rows', 'count', 'entries', 'pairs'] as const;
 
 /** Sums of the high and of the low halves of weights. */
-interface Sums {
-  high: Local;
-  low: Local;
-}
+type Sums = Record<'high' | 'low', Local>;
 
 /**
  * acrossRows(source, sourceStride, target, targetStride, rows, count, entries, pairs): `rows` rows of `count` RGB pixels as

@@ -66,7 +66,6 @@ function acrossThenDown(machine: Machine, picture: Picture, box: CropBox, across
   return result;
 }
 
-/** The same in the other order. */
 function downThenAcross(machine: Machine, picture: Picture, box: CropBox, across: Weights, down: Weights): number {
   const { acrossRows, downColumns } = machine.kernels;
   const [columns, rows] = [across.starts.length, down.starts.length];
