@@ -4,10 +4,8 @@ import { Slots } from '../base/pool.js';
 import { randomCrops } from './crop.js';
 import type { CropAnswer, CropJob, DecoderSettings } from './decoders.js';
 
-/*
- * What runs in a thread of `startDecoders`: crops one image after the other, in the order in which they are asked for.
- * This module is started, never imported.
- */
+// What runs in a thread of `startDecoders`: crops one image after the other, in the order in which they are asked for.
+// This module is started, never imported.
 const { seed, views } = workerData as DecoderSettings;
 
 /** Images that are worked on at the same time: while sharp's pool of four threads decodes, this one scales. */

@@ -8,18 +8,7 @@ import { readPicture } from './read-picture.js';
 import { unreadableReason } from './skipped.js';
 
 /** What is found out about a data set that is there. */
-export interface DataInfo {
-  name: string;
-  summary: string;
-  /** What opens it after its name and a colon; null for nothing. */
-  argument: string | null;
-  labelled: boolean;
-  classes: number | null;
-  splits: SplitInfo[];
-  notes: readonly string[];
-  /** Files that do not fit their checksums, one line each; null where there are no checksums, or they were not checked. */
-  damaged: readonly string[] | null;
-}
+export type DataInfo = Awaited<ReturnType<typeof describeDataSet>>;
 
 export interface SplitInfo extends Inspection {
   split: 'train' | 'test' | 'all';
@@ -58,7 +47,6 @@ const PICTURES = { few: 10, many: 6 };
 /** Side of a picture as it is read, in pixels; smaller ones keep theirs. */
 const SIDE = 176;
 
-/** A class with some of its images. */
 export interface ExampleRow {
   name: string;
   /** How many images it has, for people. */
@@ -67,8 +55,12 @@ export interface ExampleRow {
   pictures: readonly { side: number; rgb: Uint8Array }[];
 }
 
-/** Counts and checks the images of a data set. */
-export async function describeDataSet(opened: OpenedDataSet, options: InfoOptions): Promise<DataInfo> {
+/**
+ * Counts and checks the images of a data set.
+ * @returns also `argument`, what opens it after its name and a colon, null for nothing; `damaged`: files that do not fit their
+ * checksums, one line each, null where there are no checksums, or they were not checked
+ */
+export async function describeDataSet(opened: OpenedDataSet, options: InfoOptions) {
   const { dataSet, argument, labelled, images } = opened;
   const damaged = options.checkAll ? await checkFiles(opened, options) : null;
   const facts = { name: dataSet.name, summary: dataSet.summary, argument, damaged };
@@ -152,7 +144,7 @@ async function describeSplit(
   }
 }
 
-function widen(sizes: Inspection['sizes'], { width, height }: Size): Inspection['sizes'] {
+function widen(sizes: SplitInfo['sizes'], { width, height }: Size): SplitInfo['sizes'] {
   const wider = ([low, high] = [Number.POSITIVE_INFINITY, 0], value: number): [number, number] => [
     Math.min(low, value),
     Math.max(high, value),

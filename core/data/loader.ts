@@ -9,7 +9,6 @@ import { toNormalised } from './normalise.js';
 import { chunkSize, epochOrders } from './order.js';
 import { type UnreadableImages, unreadableReason } from './skipped.js';
 
-/** What decides the crops of a batch. */
 export interface BatchSettings extends CropSettings {
   seed: number;
   batchSize: number;

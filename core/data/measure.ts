@@ -54,9 +54,7 @@ export async function measureLoader(
     images: images.length,
     imageSize,
     batchSize,
-    /** Batches that were timed. */
     batches,
-    /** Over all of them. */
     imagesPerSecond: round((batchSize * batches) / total, 1),
     /** From the median of the times that batches took: they come in bursts, so that the mean is what counts. */
     medianImagesPerSecond: round(batchSize / median, 1),

@@ -14,7 +14,6 @@ import { openTrainingShards } from './shards/open.js';
  * Opens what the user named as data: data sets by name (`shapes`, `shapes:2000`), folders, lists and files, or shards.
  * A path that has the name of a data set is written with its folder: ./shapes.
  * @param dataSets those of all plugins
- * @param listing how folders are listed
  */
 export async function openData(
   data: readonly string[],

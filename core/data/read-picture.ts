@@ -25,16 +25,14 @@ const PROBING = /^source: bad seek to /;
  * @throws Error if it cannot be read; its message is the reason, in one line, and the same every time
  */
 export async function readPicture(item: ImageItem, pixelLimit: number): Promise<Picture> {
-  return decodeBytes(await bytesOf(item), isFile(item), pixelLimit);
+  return decodeBytes(item, await bytesOf(item), pixelLimit);
 }
 
-/**
- * The same for a file whose content is there.
- * @param ofUser whether it is a file that somebody has, which may be anything, or one that a plugin made
- */
-export async function decodeBytes(bytes: Uint8Array, ofUser: boolean, pixelLimit: number): Promise<Picture> {
+/** The same for an image whose content is there. */
+export async function decodeBytes({ source }: ImageItem, bytes: Uint8Array, pixelLimit: number): Promise<Picture> {
   const isDrawing = formatOf(bytes) === null;
-  if (isDrawing && ofUser) throw new Error(whatElse(bytes));
+  // A file that somebody has may be anything; what a plugin makes may be drawn.
+  if (isDrawing && typeof source !== 'function') throw new Error(whatElse(bytes));
   try {
     return await decodeTogether(() => decodePicture(bytes, pixelLimit));
   } catch (error) {
@@ -52,11 +50,6 @@ export async function bytesOf({ source }: ImageItem): Promise<Uint8Array> {
   } catch {
     return readRegularFile(source); // gives the reason, the same in every thread
   }
-}
-
-/** Whether an image is a file that somebody has. */
-export function isFile({ source }: ImageItem): boolean {
-  return typeof source !== 'function';
 }
 
 /**
@@ -103,10 +96,8 @@ function reasonIn(message: string, bytes: Uint8Array): string {
   return `its ${format?.toUpperCase() ?? 'file'} header${size} is damaged${reason && `: ${reason}`}`;
 }
 
-/*
- * libvips has one buffer of error messages for all threads of the process, so that a failing picture may be given the
- * reason of another one that fails at the same time. Who wants the true reason decodes alone.
- */
+// libvips has one buffer of error messages for all threads of the process, so that a failing picture may be given the
+// reason of another one that fails at the same time. Who wants the true reason decodes alone.
 
 /** Places in the shared memory: decodings that are under way; whether one is alone, or waits to be. */
 const ACTIVE = 0;

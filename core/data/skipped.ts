@@ -6,9 +6,8 @@ import { linesOf } from '../base/text.js';
 /** Images shown in the message when there are too many unreadable ones. */
 const SHOWN = 5;
 
-export interface UnreadableImages {
-  add(name: string, reason: string): void;
-}
+/** Takes note of images that cannot be read. */
+export type UnreadableImages = Pick<SkippedImages, 'add'>;
 
 /**
  * Why an image cannot be read, in one line.
@@ -32,7 +31,7 @@ export function listedLine(name: string, reason: string): string {
 }
 
 /** The images that could not be read: each counted and listed once in a file, a tab between name and reason. */
-export class SkippedImages implements UnreadableImages {
+export class SkippedImages {
   readonly #names = new Set<string>();
   readonly #examples: string[] = [];
 

@@ -2,8 +2,7 @@ const END_MARK = Uint8Array.of(0xff, 0xd9);
 
 /** Second bytes of markers (ITU-T T.81, table B.1). */
 const MARKERS = { frames: [0xc0, 0xc1, 0xc2, 0xc9, 0xca], progressive: [0xc2, 0xca], scan: 0xda, end: 0xd9 };
-/** Coefficients of a block. */
-const COEFFICIENTS = 64;
+const COEFFICIENTS = 64; // of a block
 
 /**
  * A JPEG with the mark at its end that it lacks: writers that were cut off leave one away, though all of the picture is there.

@@ -38,7 +38,6 @@ export interface ListingOptions {
   tell?: (files: number) => void;
 }
 
-/** Images that were found in folders. */
 export interface ListedImages extends ImageCollection {
   /** Whether all of it was known from a kept listing. */
   readonly wasKnown: boolean;

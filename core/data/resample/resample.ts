@@ -145,14 +145,10 @@ const SLACK = 64;
  * useless when it grows, so that they are asked for when they are needed.
  */
 class Machine {
-  readonly kernels: Kernels;
+  readonly kernels = new WebAssembly.Instance(new WebAssembly.Module(assembleModule([acrossRows(), downColumns()])))
+    .exports as Kernels;
   /** Bytes of the memory that are taken. */
   used = 0;
-
-  constructor() {
-    const module = new WebAssembly.Module(assembleModule([acrossRows(), downColumns()]));
-    this.kernels = new WebAssembly.Instance(module).exports as Kernels;
-  }
 
   /** Makes room. @returns its address, a multiple of 16 */
   reserve(bytes: number): number {

@@ -109,7 +109,6 @@ function sortShards(places: readonly string[], folder?: string): SortedShards {
   return sorted;
 }
 
-/** The folders on the way to a file. */
 function foldersOf(place: string): string[] {
   const folders = pathOf(place).split(/[\\/]/).slice(0, -1);
   return folders.filter((name) => name !== '' && name !== '.');

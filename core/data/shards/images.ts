@@ -6,7 +6,6 @@ import { classText, NO_CLASS, type ShardSamples } from './samples.js';
 import type { ByteSource, Network } from './source.js';
 import { readPieces } from './tar-read.js';
 
-/** A shard whose samples are known. */
 export type OpenShard = ShardSamples & { source: ByteSource };
 
 /** Images of which each may have a class that is told as text: its number is then below -1. */
@@ -58,8 +57,7 @@ export function shardImages(
   });
   const forReading = (plan: ReadingPlan): ShardImages => {
     const way = network.during(plan.signal);
-    const sources = new Map(shards.map((shard) => [shard, shard.source.by?.(way) ?? shard.source]));
-    return imagesBy(imageReader(chain, (shard) => sources.get(shard) ?? shard.source, plan));
+    return imagesBy(imageReader(chain, ({ source }) => source.by?.(way) ?? source, plan));
   };
   return { ...imagesBy(imageReader(chain, ({ source }) => source, null)), forReading };
 }

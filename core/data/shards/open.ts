@@ -30,9 +30,7 @@ export async function openTrainingShards(words: readonly string[]): Promise<Shar
 
 /**
  * The images of shards, in the order of the shards.
- * @param places their paths and addresses
  * @param what what to call them all
- * @param persistence towards servers, other than usual
  * @param notes what is already known to be left out
  * @throws UserError if one cannot be had, is damaged or is not that of its index, or there is no image
  */

@@ -5,7 +5,6 @@ import { TAR_FILES } from '../../fetch/extract.js';
 import { type ByteSource, windowReader } from './source.js';
 import { BLOCK, noteOf, oldSparseMap, type PaxRecords, type Piece, paxSparseMap, readHeader } from './tar-header.js';
 
-/** A file in a tar archive. */
 export interface TarFile {
   kind: 'file';
   name: string;
@@ -20,7 +19,6 @@ export interface TarFile {
   text?: string;
 }
 
-/** A link in a tar archive. */
 export interface TarLink {
   kind: 'link';
   name: string;
