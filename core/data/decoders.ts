@@ -63,8 +63,7 @@ export function decodeHere(settings: DecoderSettings): Decoders {
 
 /**
  * Starts threads that crop. They go on while the main thread computes a step: whatever is asked is sent to them at once, so
- * that the main thread need not turn between an image and the next one. Sharp decodes in Node's pool, they scale. Crops do
- * not depend on who makes them.
+ * that the main thread need not turn between an image and the next one. Sharp decodes in Node's pool, they scale.
  */
 export function startDecoders(settings: DecoderSettings, threads: number): Decoders {
   const workers = Array.from({ length: threads }, () => startWorker(settings));

@@ -15,10 +15,8 @@ const CHUNKS_IN_BUFFER = 8;
  */
 export function epochOrders(seed: number, images: number, shuffleBuffer: number | null = null) {
   return lastKept((epoch) => {
-    if (shuffleBuffer === null || shuffleBuffer >= images) {
-      return permutation(images, new RandomStream(seed, 'order', epoch)).at;
-    }
-    return windowedOrder(seed, epoch, images, shuffleBuffer);
+    if (shuffleBuffer !== null && shuffleBuffer < images) return windowedOrder(seed, epoch, images, shuffleBuffer);
+    return permutation(images, new RandomStream(seed, 'order', epoch)).at;
   });
 }
 

@@ -39,7 +39,7 @@ export class Chain<List extends { readonly length: number }> {
     this.#ends.push(this.length + list.length);
   }
 
-  /** The list that has item number `index`, its place there, and the numbers of the list's first item and of the one after its last. */
+  /** The list that has item number `index`, the item's place there, and the numbers of the list's first item and after its last. */
   find(index: number) {
     if (!(index >= 0 && index < this.length)) throw new Error(`there is no image ${index} of ${this.length}`);
     let low = 0;

@@ -48,7 +48,6 @@ export interface ListedImages extends ImageCollection {
 /**
  * How to list data of which a listing may have been kept.
  * @param path the file in which it would be; null where none is to be used
- * @param say where progress is told
  */
 export function listingFrom(path: string | null, say: (line: string) => void): ListingOptions {
   let nextLine = performance.now() + FIRST_LINE;

@@ -19,7 +19,6 @@ const SETTLED_NS = 2_000_000_000n;
 /**
  * Lists a folder and those below it, as `lookInto` sees them; a folder that was visited before is empty.
  * @param visited folders that were listed before, by their real paths
- * @returns a record of every folder that was visited
  * @throws UserError if a folder cannot be read
  */
 export async function scanFolders(root: string, visited: Set<string>, options: ScanOptions): Promise<FolderRecords> {

@@ -65,14 +65,12 @@ export function axisWeights(kind: Interpolation, length: number, size: number, f
       values[result * taps + at] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
     }
   }
-  return { starts, taps, values, first: starts[0], last: ends.at(-1) as number };
+  return { starts, taps, values, first: starts[0], last: ends[count - 1] };
 }
 
-/*
- * Weights are whole numbers of 23 bits with their sign. Products of bytes with them are formed of halves, because there is
- * an instruction that adds products of words of 16 bits by pairs: weight = high * 2 ** LOW_BITS + low. Sums are those of
- * whole numbers of 32 bits, bit for bit.
- */
+// Weights are whole numbers of 23 bits with their sign. Products of bytes with them are formed of halves, because there is
+// an instruction that adds products of words of 16 bits by pairs: weight = high * 2 ** LOW_BITS + low. Sums are those of
+// whole numbers of 32 bits, bit for bit.
 export const LOW_BITS = 11;
 
 /** Rows that are shrunk across at the same time. */

@@ -30,7 +30,6 @@ export async function openTrainingShards(words: readonly string[]): Promise<Shar
 
 /**
  * The images of shards, in the order of the shards.
- * @param what what to call them all
  * @param notes what is already known to be left out
  * @throws UserError if one cannot be had, is damaged or is not that of its index, or there is no image
  */

@@ -36,7 +36,6 @@ export type PackSummary = Awaited<ReturnType<typeof packShards>>;
 
 /** While it is there, the folder is not finished. */
 const RECIPE_NAME = `.${PROGRAM}-pack.json`;
-/** There while a process packs. */
 const LOCK_NAME = `.${PROGRAM}-pack.lock`;
 const SKIPPED_NAME = 'skipped.txt';
 /** Images come in their order: where they have to be fetched, one request brings many. */

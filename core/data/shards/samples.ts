@@ -24,7 +24,6 @@ export interface ShardSamples {
 /** Content that does not lie in one piece where it begins: that of links and of files with holes. */
 type Apart = { pieces: readonly Piece[]; stored: number };
 
-/** No class is known. */
 export const NO_CLASS = -1;
 const MAX_CLASS = 2 ** 31 - 1;
 /** Longer texts are no class. */

@@ -97,7 +97,6 @@ function paxRecords(bytes: Buffer): PaxRecords {
 
 /**
  * Reads where the parts of an old GNU sparse file lie (type 'S'): four in its header, others in blocks behind it.
- * @param block its header
  * @param after where the header ends
  * @returns also how many bytes those blocks take; null where the map makes no sense
  */

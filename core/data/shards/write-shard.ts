@@ -68,7 +68,7 @@ export async function writeShard(path: string, first: number, task: ShardTask): 
 }
 
 async function fillShard(write: (bytes: Uint8Array) => Promise<void>, index: ShardIndex, task: ShardTask) {
-  const { images, tell, signal } = task;
+  const { images, imagesPerShard, shardBytes, tell, signal } = task;
   const keys = new SampleNames();
   const add = async (name: string, content: Uint8Array) => {
     const { head, padding } = tarEntry(name, content);
@@ -83,7 +83,9 @@ async function fillShard(write: (bytes: Uint8Array) => Promise<void>, index: Sha
       index.skipped.push({ name: place === undefined ? name : shownName(place), reason: converted });
     } else {
       const { bytes, isUnchanged } = converted;
-      if (isFull(index, bytes.length, task)) return;
+      const end = index.bytes + entryBytes(bytes.length) + entryBytes(1) + END_MARK.length; // with its class
+      const isFull = index.names.length === imagesPerShard || (shardBytes !== null && end > shardBytes);
+      if (isFull && index.names.length > 0) return; // one that is too large for any shard has one for itself
       const { key, extension } = keys.take(place ?? name, converted.extension);
       const label = 'classOf' in images ? images.classOf(index.next) : NO_CLASS;
       index.offsets.push(await add(key + extension, bytes));
@@ -95,13 +97,6 @@ async function fillShard(write: (bytes: Uint8Array) => Promise<void>, index: Sha
     index.next++;
     tell(index.next);
   }
-}
-
-/** Whether a shard has no room for an image of `more` bytes. One that is too large for any shard has one for itself. */
-function isFull({ bytes, names }: ShardIndex, more: number, { imagesPerShard, shardBytes }: ShardTask): boolean {
-  const withClass = entryBytes(more) + entryBytes(1);
-  const isTooLong = shardBytes !== null && bytes + withClass + END_MARK.length > shardBytes;
-  return names.length > 0 && (names.length === imagesPerShard || isTooLong);
 }
 
 /** The images from number `first` on, several read at the same time; for one that cannot be read the reason. */
@@ -139,11 +134,8 @@ async function smallerJpeg(picture: Picture, shorter: number, quality: number): 
   const longer = Math.max(shorter, Math.round((shorter * Math.max(width, height)) / Math.min(width, height)));
   const size = width <= height ? { width: shorter, height: longer } : { width: longer, height: shorter };
   const rgb = resample(picture, { interpolation: 'bicubic', box: { left: 0, top: 0, width, height }, ...size });
-  return decodeTogether(() =>
-    encode({ rgb, ...size })
-      .jpeg({ quality })
-      .toBuffer(),
-  );
+  const jpeg = encode({ rgb, ...size }).jpeg({ quality });
+  return decodeTogether(() => jpeg.toBuffer());
 }
 
 function encode({ rgb, width, height }: Picture) {
