@@ -54,11 +54,8 @@ export type OpenedDataSet = Awaited<ReturnType<typeof openDataSet>>;
 export function requireDataSet(name: string, dataSets: readonly DataSet[]): DataSet {
   const found = dataSets.find((dataSet) => dataSet.name === name);
   if (found) return found;
-  throw unknownName(
-    'data set',
-    name,
-    dataSets.map((dataSet) => dataSet.name),
-  );
+  const names = dataSets.map((dataSet) => dataSet.name);
+  throw unknownName('data set', name, names);
 }
 
 /** The data set that a word names, if it names one. */
