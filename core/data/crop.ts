@@ -24,10 +24,7 @@ export interface ViewSpec {
   readonly crop?: Partial<CropSettings>;
 }
 
-/** The same with all its settings. */
-export interface View extends ViewSpec {
-  readonly crop: CropSettings;
-}
+export type View = ViewSpec & { readonly crop: CropSettings };
 
 /** How a run's options say that images are cut out and changed. */
 export function cropSettings(options: Omit<CropSettings, 'pixelLimit'> & { maxMegapixels: number }): CropSettings {
@@ -87,7 +84,6 @@ function square(picture: Picture, box: CropBox, side: number): Uint8Array {
   return resample(picture, { interpolation: 'bilinear', box, width: side, height: side });
 }
 
-/** Draws before the middle of the image is taken instead. */
 const DRAWS = 10;
 
 /**

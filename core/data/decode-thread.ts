@@ -2,15 +2,11 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { reasonOf } from '../base/errors.js';
 import { Slots } from '../base/pool.js';
 import { randomCrops } from './crop.js';
-import type { CropAnswer, CropJob, ThreadData } from './decoders.js';
-import { joinTurns } from './read-picture.js';
+import type { CropAnswer, CropJob, DecoderSettings } from './decoders.js';
 
-/*
- * What runs in a thread of `startDecoders`: crops one image after the other, in the order in which they are asked for.
- * This module is started, never imported.
- */
-const { seed, views, turns } = workerData as ThreadData;
-joinTurns(turns);
+// What runs in a thread of `startDecoders`: crops one image after the other, in the order in which they are asked for.
+// This module is started, never imported.
+const { seed, views } = workerData as DecoderSettings;
 
 /** Images that are worked on at the same time: while sharp's pool of four threads decodes, this one scales. */
 const slots = new Slots(4);
@@ -26,7 +22,6 @@ parentPort?.on('message', async (job: CropJob | null) => {
   if (isClosing && pending === 0) parentPort?.close();
 });
 
-/** Crops an image, unless nobody waits for it any more. */
 async function crop({ id, source, counters, into }: CropJob): Promise<void> {
   if (isClosing) return;
   const item = { name: '', source: typeof source === 'string' ? source : async () => source };

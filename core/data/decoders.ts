@@ -23,10 +23,6 @@ export interface DecoderSettings {
   views: readonly View[];
 }
 
-/** What a thread is started with. */
-export type ThreadData = DecoderSettings & { turns: Int32Array<SharedArrayBuffer> };
-
-/** What a thread is asked. */
 export interface CropJob {
   id: number;
   /** A path, or the content of a file. */
@@ -67,8 +63,7 @@ export function decodeHere(settings: DecoderSettings): Decoders {
 
 /**
  * Starts threads that crop. They go on while the main thread computes a step: whatever is asked is sent to them at once, so
- * that the main thread need not turn between an image and the next one. Sharp decodes in Node's pool, they scale. Crops do
- * not depend on who makes them.
+ * that the main thread need not turn between an image and the next one. Sharp decodes in Node's pool, they scale.
  */
 export function startDecoders(settings: DecoderSettings, threads: number): Decoders {
   const workers = Array.from({ length: threads }, () => startWorker(settings));
@@ -109,8 +104,8 @@ export function startDecoders(settings: DecoderSettings, threads: number): Decod
 
 /** Starts a thread. `waiting` are the jobs that it has not answered yet. */
 function startWorker(settings: DecoderSettings) {
-  const workerData: ThreadData = { ...settings, turns: sharedTurns() };
-  const worker = new Worker(new URL('./decode-thread.js', import.meta.url), { workerData });
+  sharedTurns(); // are there before the thread
+  const worker = new Worker(new URL('./decode-thread.js', import.meta.url), { workerData: settings });
   const waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
   let isClosing = false;
   let failure: DecodersEnded | undefined;

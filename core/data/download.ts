@@ -20,19 +20,12 @@ export interface DataDownload {
   folder: string;
   /** An address whose folder has the files, in place of the one that the data set names. */
   mirror?: string | undefined;
-  /** Whether archives stay once they are unpacked. */
   keepArchives: boolean;
   console: TransferConsole;
   signal: AbortSignal;
 }
 
-export interface DownloadSummary {
-  dataSet: string;
-  folder: string;
-  files: { name: string; url: string; outcome: 'downloaded' | 'already there'; unpacked: readonly string[] }[];
-  /** What opens the data set; null where it is not recognised. */
-  argument: string | null;
-}
+export type DownloadSummary = Awaited<ReturnType<typeof downloadDataSet>>;
 
 /** Most entries of an archive: twice the largest data set that is known. */
 const MAX_ENTRIES = 30e6;
@@ -47,7 +40,6 @@ const MAX_RECORD_BYTES = 2 ** 26;
 
 const fetchedSchema = z.object({
   url: z.string(),
-  /** Size of the file that was fetched. */
   bytes: z.number(),
   checksum: z.string().nullable(),
   /** What came out of it, at the top of the folder; null where it was not an archive. */
@@ -60,17 +52,18 @@ type Fetched = z.infer<typeof fetchedSchema>;
 /**
  * Fetches the files of a data set, checks and unpacks them. What is there already is not fetched again; what was begun is
  * gone on with. One process at a time fetches into a folder.
+ * @returns what was done with each file; `argument`: what opens the data set, null where it is not recognised
  * @throws UserError if a file cannot be had, is damaged or does not fit the disk, or another process fetches into the folder
  * @throws the signal's reason when it aborts; what has arrived stays
  */
-export async function downloadDataSet(task: DataDownload): Promise<DownloadSummary> {
+export async function downloadDataSet(task: DataDownload) {
   const { dataSet, folder, console } = task;
   const files = remoteFiles(task);
-  const summary: DownloadSummary = { dataSet: dataSet.name, folder, files: [], argument: null };
+  const facts = { dataSet: dataSet.name, folder };
   const existing = await locate(dataSet, folder);
   if (existing !== null && !(await wasBegun(files, folder))) {
     const there = files.map((file) => ({ ...file, outcome: 'already there' as const, unpacked: [] }));
-    return { ...summary, argument: existing, files: there };
+    return { ...facts, files: there, argument: existing };
   }
   if (dataSet.origin?.terms) console.line(`terms      ${dataSet.origin.terms}`);
   await makeFolders(folder).catch((error: unknown) => {
@@ -78,15 +71,15 @@ export async function downloadDataSet(task: DataDownload): Promise<DownloadSumma
   });
   const lock = new FileLock(join(folder, LOCK), { thing: folder, doing: 'fetching into it' });
   await lock.acquire();
+  const obtained = [];
   try {
-    for (const file of files) summary.files.push(await obtain(file, task));
+    for (const file of files) obtained.push(await obtain(file, task));
   } finally {
     await lock.release();
   }
-  return { ...summary, argument: await locate(dataSet, folder) };
+  return { ...facts, files: obtained, argument: await locate(dataSet, folder) };
 }
 
-/** With what it is called in the folder. */
 type NamedFile = OriginFile & { name: string };
 
 /** @throws UserError with the page and terms where there is nothing that could be fetched */
@@ -128,14 +121,14 @@ async function wasBegun(files: readonly NamedFile[], folder: string): Promise<bo
 }
 
 /** Brings one file into the folder, unpacked if it is an archive. */
-async function obtain(file: NamedFile, task: DataDownload): Promise<DownloadSummary['files'][number]> {
+async function obtain(file: NamedFile, task: DataDownload) {
   const { folder, console, keepArchives } = task;
   const { name, url, checksum } = file;
   const record = await readDownloadRecord(folder);
   const before = record.files[name];
   if (before && before.checksum === (checksum?.hex ?? null) && (await isStillThere(folder, name, before))) {
     console.line(`${name}: already there`);
-    return { name, url, outcome: 'already there', unpacked: before.unpacked ?? [] };
+    return { name, url, outcome: 'already there' as const, unpacked: before.unpacked ?? [] };
   }
   const path = join(folder, name);
   const isNew = await bring(file, path, task);
@@ -148,7 +141,8 @@ async function obtain(file: NamedFile, task: DataDownload): Promise<DownloadSumm
   const files = { ...record.files, [name]: fetched };
   await writeFileAtomically(join(folder, RECORD), `${JSON.stringify({ ...record, files }, null, 2)}\n`);
   if (fetched.unpacked && !keepArchives) await rm(path, { force: true });
-  return { name, url, outcome: isNew ? 'downloaded' : 'already there', unpacked: fetched.unpacked ?? [] };
+  const outcome = isNew ? ('downloaded' as const) : ('already there' as const);
+  return { name, url, outcome, unpacked: fetched.unpacked ?? [] };
 }
 
 /** Downloads a file that is not there. Gives false where it is. */

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
-import { explainSystemError, UserError } from '../base/errors.js';
+import { explainSystemError, isMissing, UserError } from '../base/errors.js';
 import { shownName, systemPath } from '../base/file-names.js';
 import { kindOf } from '../base/files.js';
 import { Chain, createFingerprint, NameColumn } from './listing/columns.js';
@@ -22,10 +22,8 @@ const COMPARED = 1000;
 /**
  * The images of folders (any depth, symbolic links followed, as `lookInto` sees them), of lists of files (one path a
  * line, relative to the list) and of image files, in the order of their names. What is named or reached twice is taken once.
- *
- * A kept listing is believed of folders whose time of change is the same: whatever is added, removed or renamed changes it.
- * A file that is rewritten in its place does not; the sizes of a thousand files that are evenly spread are compared, and
- * where one differs, everything is listed anew.
+ * A kept listing is believed of folders whose time of change is the same, unless one of some files that are evenly spread
+ * has another size: a file that is rewritten in its place does not change its folder.
  * @throws UserError if a path does not exist, a folder cannot be read, or there is no image
  */
 export async function openFolders(paths: readonly string[], options: ListingOptions = {}): Promise<ListedImages> {
@@ -99,15 +97,15 @@ async function listAll(paths: readonly string[], known: FolderRecords, options: 
 }
 
 /** What a path stands for, with the records of its folders and what is to be said of it. */
-interface Found {
-  parts: Iterable<Part>;
-  records?: FolderRecords;
-  notes?: readonly string[];
-}
+type Found = { parts: Iterable<Part>; records?: FolderRecords; notes?: readonly string[] };
 
 async function findFiles(path: string, visited: Set<string>, options: ScanOptions): Promise<Found> {
   const found = await stat(systemPath(path)).catch((error: unknown) => {
-    throw dataPathError(path, error);
+    if (!isMissing(error)) throw explainSystemError(error, path);
+    throw new UserError(`${path} does not exist (looked for ${resolve(path)})`, {
+      expected: 'a folder of images, a list of image files (.txt), or the name of a data set',
+      remedy: 'check the path',
+    });
   });
   if (found.isDirectory()) {
     const records = await scanFolders(path, visited, options);
@@ -158,16 +156,7 @@ function haveSizesChanged(files: Chain<PackedPart>): boolean {
 
 /** A file, and its path from what the user named. */
 function fileAt(files: Chain<PackedPart>, index: number): { path: string; place: string; bytes: number } {
-  const { list, first } = files.find(index);
-  const name = list.names.at(index - first);
-  return { path: inFolder(list.folder, name), place: list.prefix + name, bytes: list.bytes[index - first] };
-}
-
-function dataPathError(path: string, error: unknown): unknown {
-  const explained = explainSystemError(error, path);
-  if (!(explained instanceof UserError) || !explained.message.endsWith('does not exist')) return explained;
-  return new UserError(`${path} does not exist (looked for ${resolve(path)})`, {
-    expected: 'a folder of images, a list of image files (.txt), or the name of a data set',
-    remedy: 'check the path',
-  });
+  const { list, at } = files.find(index);
+  const name = list.names.at(at);
+  return { path: inFolder(list.folder, name), place: list.prefix + name, bytes: list.bytes[at] };
 }

@@ -1,4 +1,5 @@
 import { count, type TransferConsole } from '../base/console.js';
+import { inOrder } from '../base/pool.js';
 import type { ImageCollection, LabelledData, LabelledImages } from '../contract/data-sets.js';
 import { middleOf } from './crop.js';
 import { askPlugin, type OpenedDataSet } from './open.js';
@@ -7,24 +8,13 @@ import { readPicture } from './read-picture.js';
 import { unreadableReason } from './skipped.js';
 
 /** What is found out about a data set that is there. */
-export interface DataInfo {
-  name: string;
-  summary: string;
-  /** What opens it after its name and a colon; null for nothing. */
-  argument: string | null;
-  labelled: boolean;
-  classes: number | null;
-  splits: SplitInfo[];
-  notes: readonly string[];
-  /** Files that do not fit their checksums, one line each; null where there are no checksums, or they were not checked. */
-  damaged: readonly string[] | null;
-}
+export type DataInfo = Awaited<ReturnType<typeof describeDataSet>>;
 
 export interface SplitInfo extends Inspection {
   split: 'train' | 'test' | 'all';
   description: string;
   images: number;
-  perClass: ClassSpread | null;
+  perClass: ReturnType<typeof spreadOf> | null;
 }
 
 /** What reading some images of a split showed. */
@@ -35,19 +25,9 @@ export interface Inspection {
   sizes: { width: [number, number]; height: [number, number] } | null;
 }
 
-/** A class and how many images it has. */
 export interface ClassCount {
   name: string;
   images: number;
-}
-
-export interface ClassSpread {
-  smallest: ClassCount;
-  /** The lower one of two. */
-  median: ClassCount;
-  largest: ClassCount;
-  /** Classes without an image. */
-  empty: number;
 }
 
 export interface InfoOptions {
@@ -58,7 +38,6 @@ export interface InfoOptions {
   signal: AbortSignal;
 }
 
-/** Images that are read at the same time. */
 const CONCURRENCY = 4;
 
 /** Most classes that are shown, and pictures of a class where few and where many classes are. */
@@ -68,7 +47,6 @@ const PICTURES = { few: 10, many: 6 };
 /** Side of a picture as it is read, in pixels; smaller ones keep theirs. */
 const SIDE = 176;
 
-/** A class with some of its images. */
 export interface ExampleRow {
   name: string;
   /** How many images it has, for people. */
@@ -77,8 +55,12 @@ export interface ExampleRow {
   pictures: readonly { side: number; rgb: Uint8Array }[];
 }
 
-/** Counts and checks the images of a data set. */
-export async function describeDataSet(opened: OpenedDataSet, options: InfoOptions): Promise<DataInfo> {
+/**
+ * Counts and checks the images of a data set.
+ * @returns also `argument`, what opens it after its name and a colon, null for nothing; `damaged`: files that do not fit their
+ * checksums, one line each, null where there are no checksums, or they were not checked
+ */
+export async function describeDataSet(opened: OpenedDataSet, options: InfoOptions) {
   const { dataSet, argument, labelled, images } = opened;
   const damaged = options.checkAll ? await checkFiles(opened, options) : null;
   const facts = { name: dataSet.name, summary: dataSet.summary, argument, damaged };
@@ -112,9 +94,9 @@ export function classMembers(images: LabelledImages, classes: number): number[][
   return members;
 }
 
-/** The smallest, the median and the largest class; of equal ones the first. */
-export function spreadOf(members: readonly ArrayLike<number>[], names: readonly string[]): ClassSpread {
-  const counts = members.map(({ length }, at) => ({ name: names[at], images: length }));
+/** The smallest, the median (the lower one of two) and the largest class, of equal ones the first; how many have no image. */
+export function spreadOf(members: readonly ArrayLike<number>[], names: readonly string[]) {
+  const counts = members.map(({ length }, at): ClassCount => ({ name: names[at], images: length }));
   const order = [...counts].sort((a, b) => a.images - b.images);
   const [smallest, median] = [order[0], order[(order.length - 1) >> 1]];
   const largest = order.find(({ images }) => images === order.at(-1)?.images);
@@ -122,7 +104,6 @@ export function spreadOf(members: readonly ArrayLike<number>[], names: readonly 
   return { smallest, median, largest, empty: counts.filter(({ images }) => images === 0).length };
 }
 
-/** Holds the data set's files against their checksums. */
 async function checkFiles({ dataSet, argument }: OpenedDataSet, { console, signal }: InfoOptions) {
   if (!dataSet.check) return null;
   const progress = console.transfer('checking', 'bytes');
@@ -135,32 +116,27 @@ async function describeSplit(
   split: SplitInfo['split'],
   images: ImageCollection,
   ends: readonly number[],
-  perClass: ClassSpread | null,
+  perClass: SplitInfo['perClass'],
   { checkAll, pixelLimit, console, signal }: InfoOptions,
 ): Promise<SplitInfo> {
   const { description, length } = images;
   const info: SplitInfo = { split, description, images: length, perClass, read: 0, unreadable: [], sizes: null };
-  const chosen = checkAll ? null : [...new Set(ends)].sort((a, b) => a - b);
-  const total = chosen?.length ?? length;
+  const chosen = checkAll ? Array.from({ length }, (_, at) => at) : [...new Set(ends)].sort((a, b) => a - b);
   const progress = console.transfer(`reading ${split}`, 'images');
-  const read = async (at: number) => {
-    const item = images.item(chosen ? chosen[at] : at);
+  const read = async (index: number) => {
+    const item = images.item(index);
     try {
-      const size = await readPicture(item, pixelLimit);
-      info.sizes = widen(info.sizes, size);
+      info.sizes = widen(info.sizes, await readPicture(item, pixelLimit));
       return [];
     } catch (error) {
       return [{ name: item.name, reason: unreadableReason(error) }];
     }
   };
   try {
-    while (info.read < total) {
+    for await (const found of inOrder(chosen, read, { concurrency: CONCURRENCY, ahead: CONCURRENCY })) {
       signal.throwIfAborted();
-      const some = Math.min(CONCURRENCY, total - info.read);
-      const found = await Promise.all(Array.from({ length: some }, (_, at) => read(info.read + at)));
-      info.unreadable.push(...found.flat());
-      info.read += some;
-      progress.update(info.read, total);
+      info.unreadable.push(...found);
+      progress.update(++info.read, chosen.length);
     }
     return info;
   } finally {
@@ -168,7 +144,7 @@ async function describeSplit(
   }
 }
 
-function widen(sizes: Inspection['sizes'], { width, height }: Size): Inspection['sizes'] {
+function widen(sizes: SplitInfo['sizes'], { width, height }: Size): SplitInfo['sizes'] {
   const wider = ([low, high] = [Number.POSITIVE_INFINITY, 0], value: number): [number, number] => [
     Math.min(low, value),
     Math.max(high, value),
@@ -181,11 +157,10 @@ export async function classExamples({ classes, train }: LabelledData, pixelLimit
   const members = classMembers(train, classes.length);
   const shown = spread([...classes.keys()], MAX_CLASSES);
   const rows: ExampleRow[] = [];
+  const most = shown.length > FEW_CLASSES ? PICTURES.many : PICTURES.few;
   for (const at of shown) {
-    const indices = members[at];
-    const some = spread(indices, shown.length > FEW_CLASSES ? PICTURES.many : PICTURES.few);
-    const amount = count(indices.length, 'image');
-    rows.push({ name: classes[at], amount, pictures: await readSome(train, some, pixelLimit) });
+    const pictures = await readSome(train, spread(members[at], most), pixelLimit);
+    rows.push({ name: classes[at], amount: count(members[at].length, 'image'), pictures });
   }
   return rows;
 }

@@ -1,15 +1,14 @@
 import { UserError } from '../base/errors.js';
+import { inOrder } from '../base/pool.js';
 import { RandomStream } from '../base/random.js';
 import type { ImageCollection } from '../contract/data-sets.js';
 import { linkAbort } from '../fetch/request.js';
-import type { CropSettings, ViewSpec } from './crop.js';
-import { type View, viewBytes } from './crop.js';
+import { type CropSettings, type View, type ViewSpec, viewBytes } from './crop.js';
 import { type Decoders, DecodersEnded, decodeHere, startDecoders, usualThreads } from './decoders.js';
 import { toNormalised } from './normalise.js';
 import { chunkSize, epochOrders } from './order.js';
 import { type UnreadableImages, unreadableReason } from './skipped.js';
 
-/** What decides the crops of a batch. */
 export interface BatchSettings extends CropSettings {
   seed: number;
   batchSize: number;
@@ -31,7 +30,6 @@ export interface LoaderSettings extends BatchSettings {
   signal?: AbortSignal;
 }
 
-/** Most batches that are ever prepared ahead. */
 const MAX_AHEAD = 4;
 /** Replacements tried for an unreadable image before it counts as an error of the whole data set. */
 const REPLACEMENTS = 100;
@@ -60,10 +58,8 @@ export function requireOneBatch({ length, description }: ImageCollection, batchS
 
 /**
  * The batches of a run from step `firstStep` (counted from 0) to `lastStep` (not included), for ever in the same order.
- *
- * What a batch holds depends on the seed and its step alone: the epoch's order, each crop and each replacement of an
- * unreadable image come from streams of their own. Images are decoded in other threads while the caller computes the batch
- * before; at most `aheadBytes` of them wait, or one batch if that is larger.
+ * What one holds depends on the seed and its step alone. Images are decoded in other threads while the caller computes the
+ * batch before; at most `aheadBytes` of them wait, or one batch if that is larger.
  * @returns one batch at a time, whole until the next but one is asked for, which takes its memory: new memory for each costs
  * a tenth of the whole time
  */
@@ -91,18 +87,14 @@ export async function* loadBatches(
       ? decodeHere(decoding)
       : startDecoders(decoding, settings.decodeThreads ?? usualThreads());
   const readStep = stepReader(images.forReading?.(plan) ?? images, settings, decoders);
-  const waiting: Promise<TrainingCrop[]>[] = [];
-  const memory: [ViewBatch, ViewBatch] = [{}, {}];
+  const steps = Array.from({ length: lastStep - firstStep }, (_, at) => firstStep + at);
+  const limits = { concurrency: ahead + 1, ahead: ahead + 1 }; // the batch that is waited for, and those after it
+  const memory: ViewBatch[] = [{}, {}];
   try {
-    for (let step = firstStep; step < lastStep; step++) {
-      for (let next = step + waiting.length; next < Math.min(lastStep, step + 1 + ahead); next++) {
-        const batch = readStep(next);
-        batch.catch(() => {}); // reported when its turn comes
-        waiting.push(batch);
-      }
-      const crops = (await waiting.shift()) as TrainingCrop[];
+    for await (const crops of inOrder(steps, (step) => readStep(step), limits)) {
       reportFailures(crops, unreadable);
-      const batch = normaliseViews(crops, decoding.views, memory[step % 2]);
+      const [older] = memory.reverse();
+      const batch = normaliseViews(crops, decoding.views, older);
       for (const { rgb } of crops) decoders.reuse(rgb);
       yield batch; // the batches after it are read meanwhile
     }
@@ -132,7 +124,6 @@ function normaliseViews(crops: readonly TrainingCrop[], views: readonly View[], 
   return batch;
 }
 
-/** The crops of an image of a batch. */
 export interface TrainingCrop {
   name: string;
   /** Of all views, one after the other: [S, S, 3] where there is one crop. */

@@ -7,7 +7,6 @@ import { type LoaderSettings, loadBatches, requireOneBatch } from './loader.js';
 
 export type LoaderMeasurement = Awaited<ReturnType<typeof measureLoader>>;
 
-/** Batches before the clock is started. */
 const WARM_UP = 3;
 
 /**
@@ -55,15 +54,12 @@ export async function measureLoader(
     images: images.length,
     imageSize,
     batchSize,
-    /** Batches that were timed. */
     batches,
-    /** Over all of them. */
     imagesPerSecond: round((batchSize * batches) / total, 1),
     /** From the median of the times that batches took: they come in bursts, so that the mean is what counts. */
     medianImagesPerSecond: round(batchSize / median, 1),
     /** Of all threads, without their start: tells more than the clock where others use the machine too. */
     cpuSecondsPerImage: round((cpu.user + cpu.system) / 1e6 / (batchSize * batches), 5),
-    /** Most memory that the process ever held. */
     peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
     unreadableImages: unreadable.size,
   };

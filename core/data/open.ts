@@ -3,7 +3,7 @@ import { quote } from '../base/console.js';
 import { UserError, unknownName } from '../base/errors.js';
 import { systemPath } from '../base/file-names.js';
 import { PROGRAM } from '../base/program.js';
-import type { DataSet, ImageCollection, LabelledData } from '../contract/data-sets.js';
+import type { DataSet, ImageCollection } from '../contract/data-sets.js';
 import { PluginError } from '../contract/extension.js';
 import { openFolders } from './folder.js';
 import type { ListingOptions } from './listing/kept.js';
@@ -14,7 +14,6 @@ import { openTrainingShards } from './shards/open.js';
  * Opens what the user named as data: data sets by name (`shapes`, `shapes:2000`), folders, lists and files, or shards.
  * A path that has the name of a data set is written with its folder: ./shapes.
  * @param dataSets those of all plugins
- * @param listing how folders are listed
  */
 export async function openData(
   data: readonly string[],
@@ -46,12 +45,7 @@ export async function openData(
 }
 
 /** A data set that was opened: with its classes where it has some. */
-export interface OpenedDataSet {
-  dataSet: DataSet;
-  argument: string | null;
-  labelled: LabelledData | null;
-  images: ImageCollection | null;
-}
+export type OpenedDataSet = Awaited<ReturnType<typeof openDataSet>>;
 
 /**
  * The data set that goes by a name.
@@ -103,7 +97,7 @@ export function howToGet({ name, origin }: DataSet, folder: string): string | un
  * @param place the folder in which it lies, at any depth that it knows; for data sets that lie in no folder, their argument
  * @throws UserError with where to get it, if it is not there
  */
-export async function openDataSet(dataSet: DataSet, place: string | null): Promise<OpenedDataSet> {
+export async function openDataSet(dataSet: DataSet, place: string | null) {
   const argument = await argumentOf(dataSet, place);
   try {
     const labelled = await askPlugin(async () => (await dataSet.openLabelled?.(argument)) ?? null);

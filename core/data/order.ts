@@ -1,29 +1,22 @@
 import { RandomStream } from '../base/random.js';
 
-/** Where an image comes in an epoch: the index, in the data set, of the one at a position. */
-type Order = (position: number) => number;
-
 /** Steps of a permutation. Six of each half look random; four is the least that theory asks for. */
 const ROUNDS = 12;
-/** Images of a chunk, where the buffer of a windowed order is large enough for so many. */
 const LARGEST_CHUNK = 64;
 /** Chunks that a buffer holds at least, so that neighbours of a chunk are spread among others. */
 const CHUNKS_IN_BUFFER = 8;
 
 /**
  * The orders of epochs: random permutations of all images, computed position by position and never stored.
- *
- * With `shuffleBuffer` (N) the data set is cut into chunks of neighbours; the chunks come in random order, and of what
- * comes in this way every N images are shuffled among themselves, so that reading stays near a few places at a time.
- * An order depends on the seed, the epoch, the number of images and N alone: never on how the images are stored.
- * @param shuffleBuffer null for an order in which any image may be anywhere
+ * They depend on these and on the epoch alone: never on how the images are stored.
+ * @param shuffleBuffer images that are shuffled among themselves (N), of chunks of neighbours that come in random order, so
+ * that reading stays near a few places at a time; null for an order in which any image may be anywhere
+ * @returns of each epoch, the index in the data set of the image at a position
  */
 export function epochOrders(seed: number, images: number, shuffleBuffer: number | null = null) {
-  return lastKept((epoch): Order => {
-    if (shuffleBuffer === null || shuffleBuffer >= images) {
-      return permutation(images, new RandomStream(seed, 'order', epoch)).at;
-    }
-    return windowedOrder(seed, epoch, images, shuffleBuffer);
+  return lastKept((epoch) => {
+    if (shuffleBuffer !== null && shuffleBuffer < images) return windowedOrder(seed, epoch, images, shuffleBuffer);
+    return permutation(images, new RandomStream(seed, 'order', epoch)).at;
   });
 }
 
@@ -33,9 +26,10 @@ export function chunkSize(shuffleBuffer: number): number {
 }
 
 /**
- * A random permutation of the whole numbers below `count`, and its inverse, that takes no memory: a Feistel network on the bits of the position, over the smallest power of two
- * that holds `count`, and again on what comes out until it is below `count` (cycle walking: fewer than two times on average).
- * Each round adds to one half of the bits a hash of the other half and of a key from the stream.
+ * A random permutation of the whole numbers below `count`, and its inverse, that takes no memory: a Feistel network on the
+ * bits of the position, over the smallest power of two that holds `count`, and again on what comes out until it is below
+ * `count` (cycle walking: fewer than two times on average). Each round adds to one half of the bits a hash of
+ * the other half and of a key from the stream.
  */
 export function permutation(count: number, stream: RandomStream) {
   const bits = count <= 1 ? 0 : 32 - Math.clz32(count - 1);
@@ -77,7 +71,7 @@ function mix(value: number): number {
 }
 
 /** Chunks in random order, shuffled in windows of `window` images. */
-function windowedOrder(seed: number, epoch: number, images: number, window: number): Order {
+function windowedOrder(seed: number, epoch: number, images: number, window: number) {
   const size = chunkSize(window);
   const chunks = Math.ceil(images / size);
   const chunkOrder = permutation(chunks, new RandomStream(seed, 'order/chunks', epoch));
@@ -88,7 +82,7 @@ function windowedOrder(seed: number, epoch: number, images: number, window: numb
     const length = Math.min(window, images - number * window);
     return permutation(length, new RandomStream(seed, 'order/window', epoch, number)).at;
   });
-  return (position) => {
+  return (position: number): number => {
     if (!(position >= 0 && position < images)) throw new RangeError(`${position} is not below ${images}`);
     const number = Math.floor(position / window);
     const drawn = number * window + inWindow(number)(position - number * window);

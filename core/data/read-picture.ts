@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { isMainThread } from 'node:worker_threads';
+import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads';
 import sharp from 'sharp';
 import { reasonOf } from '../base/errors.js';
 import { readRegularFile, readRegularFileSync } from '../base/files.js';
@@ -25,16 +25,14 @@ const PROBING = /^source: bad seek to /;
  * @throws Error if it cannot be read; its message is the reason, in one line, and the same every time
  */
 export async function readPicture(item: ImageItem, pixelLimit: number): Promise<Picture> {
-  return decodeBytes(await bytesOf(item), isFile(item), pixelLimit);
+  return decodeBytes(item, await bytesOf(item), pixelLimit);
 }
 
-/**
- * The same for a file whose content is there.
- * @param ofUser whether it is a file that somebody has, which may be anything, or one that a plugin made
- */
-export async function decodeBytes(bytes: Uint8Array, ofUser: boolean, pixelLimit: number): Promise<Picture> {
+/** The same for an image whose content is there. */
+export async function decodeBytes({ source }: ImageItem, bytes: Uint8Array, pixelLimit: number): Promise<Picture> {
   const isDrawing = formatOf(bytes) === null;
-  if (isDrawing && ofUser) throw new Error(whatElse(bytes));
+  // A file that somebody has may be anything; what a plugin makes may be drawn.
+  if (isDrawing && typeof source !== 'function') throw new Error(whatElse(bytes));
   try {
     return await decodeTogether(() => decodePicture(bytes, pixelLimit));
   } catch (error) {
@@ -52,11 +50,6 @@ export async function bytesOf({ source }: ImageItem): Promise<Uint8Array> {
   } catch {
     return readRegularFile(source); // gives the reason, the same in every thread
   }
-}
-
-/** Whether an image is a file that somebody has. */
-export function isFile({ source }: ImageItem): boolean {
-  return typeof source !== 'function';
 }
 
 /**
@@ -97,19 +90,14 @@ function reasonIn(message: string, bytes: Uint8Array): string {
   const reason = [...new Set(lines)].join('; ');
   if (!CORRUPT_HEADER.test(message)) return reason || 'it is damaged';
   const format = formatOf(bytes);
-  const size = format === 'png' && bytes.length >= 24 ? ` of a picture of ${pngSize(bytes)} pixels` : '';
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const isSized = format === 'png' && bytes.length >= 24;
+  const size = isSized ? ` of a picture of ${view.getUint32(16)} x ${view.getUint32(20)} pixels` : '';
   return `its ${format?.toUpperCase() ?? 'file'} header${size} is damaged${reason && `: ${reason}`}`;
 }
 
-function pngSize(bytes: Uint8Array): string {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  return `${view.getUint32(16)} x ${view.getUint32(20)}`;
-}
-
-/*
- * libvips has one buffer of error messages for all threads of the process, so that a failing picture may be given the
- * reason of another one that fails at the same time. Who wants the true reason decodes alone.
- */
+// libvips has one buffer of error messages for all threads of the process, so that a failing picture may be given the
+// reason of another one that fails at the same time. Who wants the true reason decodes alone.
 
 /** Places in the shared memory: decodings that are under way; whether one is alone, or waits to be. */
 const ACTIVE = 0;
@@ -117,18 +105,16 @@ const ALONE = 1;
 /** Milliseconds until who waits looks again: only where a picture is damaged does anybody wait. */
 const PAUSE = 1;
 
-/** Shared by the threads of the process: handed to each when it is started. */
-let turns: Int32Array<SharedArrayBuffer> | undefined;
+/** Under which threads have the memory by which they take turns. */
+const TURNS = 'turns of decoding';
 
-/** The memory by which threads take turns; a new thread is given it for `joinTurns`. */
-export function sharedTurns(): Int32Array<SharedArrayBuffer> {
-  turns ??= new Int32Array(new SharedArrayBuffer(8));
-  return turns;
-}
-
-/** Takes turns with the thread from which this comes. */
-export function joinTurns(shared: Int32Array<SharedArrayBuffer>): void {
-  turns = shared;
+/** The memory by which threads take turns; those that this thread starts from now on share it. */
+export function sharedTurns(): Int32Array {
+  const shared = getEnvironmentData(TURNS);
+  if (shared instanceof Int32Array) return shared;
+  const made = new Int32Array(new SharedArrayBuffer(8));
+  setEnvironmentData(TURNS, made);
+  return made;
 }
 
 /** Decodes, or writes a picture, while others may, in any thread. */
@@ -147,7 +133,6 @@ export async function decodeTogether<T>(decode: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Decodes while nobody else does. */
 async function decodeAlone<T>(decode: () => Promise<T>): Promise<T> {
   const state = sharedTurns();
   while (Atomics.compareExchange(state, ALONE, 0, 1) !== 0) await setTimeout(PAUSE);

@@ -7,9 +7,7 @@ import { linesOf } from '../base/text.js';
 const SHOWN = 5;
 
 /** Takes note of images that cannot be read. */
-export interface UnreadableImages {
-  add(name: string, reason: string): void;
-}
+export type UnreadableImages = Pick<SkippedImages, 'add'>;
 
 /**
  * Why an image cannot be read, in one line.
@@ -33,7 +31,7 @@ export function listedLine(name: string, reason: string): string {
 }
 
 /** The images that could not be read: each counted and listed once in a file, a tab between name and reason. */
-export class SkippedImages implements UnreadableImages {
+export class SkippedImages {
   readonly #names = new Set<string>();
   readonly #examples: string[] = [];
 
@@ -60,10 +58,10 @@ export class SkippedImages implements UnreadableImages {
 
   /** Notes an unreadable image. @throws UserError if there are now more than allowed */
   add(image: string, reason: string): void {
-    const [name = ''] = listedLine(image, '').split('\t');
+    const line = listedLine(image, reason);
+    const [name] = line.split('\t');
     if (this.#names.has(name)) return;
     this.#names.add(name);
-    const line = listedLine(image, reason);
     if (this.#examples.length < SHOWN) this.#examples.push(line.replace('\t', ': '));
     try {
       appendFileSync(this.file, `${line}\n`);

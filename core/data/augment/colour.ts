@@ -1,8 +1,6 @@
 import type { Picture } from '../picture.js';
 
-/*
- * What changes colours, with Pillow's arithmetic (ImageOps, ImageEnhance).
- */
+// What changes colours, with Pillow's arithmetic (ImageOps, ImageEnhance).
 
 /** Spreads each channel's values so that its darkest becomes 0 and its lightest 255. */
 export function autoContrast(picture: Picture): Picture {
@@ -23,9 +21,7 @@ export function equalize(picture: Picture): Picture {
     const step = Math.floor((picture.width * picture.height - last) / 255);
     if (step === 0) return (value) => value; // one value alone, or too few pixels
     const below = new Uint32Array(257);
-    for (let value = 0; value < 256; value++) {
-      below[value + 1] = below[value] + histogram[value];
-    }
+    for (let value = 0; value < 256; value++) below[value + 1] = below[value] + histogram[value];
     return (value) => clip((below[value] + (step >> 1)) / step);
   });
 }
@@ -45,9 +41,7 @@ export function brightness(picture: Picture, factor: number): Picture {
 export function contrast(picture: Picture, factor: number): Picture {
   const { rgb, width, height } = picture;
   let sum = 0;
-  for (let at = 0; at < rgb.length; at += 3) {
-    sum += luma(rgb[at], rgb[at + 1], rgb[at + 2]);
-  }
+  for (let at = 0; at < rgb.length; at += 3) sum += luma(rgb[at], rgb[at + 1], rgb[at + 2]);
   const mean = Math.floor(sum / (width * height) + 0.5);
   const blend = blendWith(factor);
   return mapValues(picture, (value) => blend(mean, value));
@@ -82,7 +76,6 @@ export function sharpness({ rgb, width, height }: Picture, factor: number): Pict
   return { rgb: result, width, height };
 }
 
-/** The sum of a value and those of the pixels beside it. */
 function sumOf3(rgb: Uint8Array, at: number): number {
   return rgb[at - 3] + rgb[at] + rgb[at + 3];
 }

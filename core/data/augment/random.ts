@@ -66,12 +66,8 @@ export function randomChanges(picture: Picture, settings: ChangeSettings, stream
   return isSolarized ? solarize(result, SOLARIZED_FROM) : result;
 }
 
-/** RandAugment as timm names it: `rand-m9-mstd0.5-inc1`. */
-export interface RandAugmentSettings {
-  /** Mean strength of the operations, 0 to 10, and its standard deviation. */
-  magnitude: number;
-  deviation: number;
-}
+/** Mean strength of RandAugment's operations, 0 to 10, and its standard deviation. */
+type RandAugmentSettings = { magnitude: number; deviation: number };
 
 /** Operations a picture, and how probable each is. */
 const LAYERS = 2;
@@ -134,7 +130,7 @@ export function randAugment(picture: Picture, settings: RandAugmentSettings, str
 }
 
 /**
- * Reads `rand-m9-mstd0.5-inc1`; null for `none`.
+ * Reads RandAugment's settings as timm names them: `rand-m9-mstd0.5-inc1`; null for `none`.
  * @throws UserError if it is neither
  */
 export function readRandAugment(name: string): RandAugmentSettings | null {

@@ -4,7 +4,6 @@ import type { Picture } from '../picture.js';
 import { withEndMark } from './end-mark.js';
 import { bandsOf, type FloatBands } from './tiff.js';
 
-/** The kinds of picture files that are read. */
 type Format = 'jpeg' | 'png' | 'webp' | 'gif' | 'tiff' | 'avif';
 
 /** How files of each kind begin, in hexadecimal digits. */
@@ -90,9 +89,6 @@ async function floatPicture(image: Sharp, { colours, alpha }: FloatBands): Promi
     }
   }
   if (least === 0 && most === 1) return { width, height, rgb };
-  throw new Error(`its samples are floating-point numbers from ${short(least)} to ${short(most)}, not from 0 to 1`);
-}
-
-function short(value: number): string {
-  return String(Number(value.toPrecision(3)));
+  const [from, to] = [least, most].map((value) => Number(value.toPrecision(3)));
+  throw new Error(`its samples are floating-point numbers from ${from} to ${to}, not from 0 to 1`);
 }

@@ -2,8 +2,7 @@ const END_MARK = Uint8Array.of(0xff, 0xd9);
 
 /** Second bytes of markers (ITU-T T.81, table B.1). */
 const MARKERS = { frames: [0xc0, 0xc1, 0xc2, 0xc9, 0xca], progressive: [0xc2, 0xca], scan: 0xda, end: 0xd9 };
-/** Coefficients of a block. */
-const COEFFICIENTS = 64;
+const COEFFICIENTS = 64; // of a block
 
 /**
  * A JPEG with the mark at its end that it lacks: writers that were cut off leave one away, though all of the picture is there.
@@ -12,7 +11,7 @@ const COEFFICIENTS = 64;
  */
 export function withEndMark(bytes: Uint8Array): Uint8Array | null {
   let frame: { isProgressive: boolean; colours: number } | undefined;
-  const passes: Passes = new Map();
+  const passes = new Map<number, Set<number>>();
   for (let at = 2; at + 1 < bytes.length; at++) {
     const marker = bytes[at + 1];
     const isMarker = bytes[at] === 0xff && marker !== 0 && marker !== 0xff && !(marker >= 0xd0 && marker <= 0xd7);
@@ -31,10 +30,8 @@ export function withEndMark(bytes: Uint8Array): Uint8Array | null {
   return isWhole || !frame.isProgressive ? Buffer.concat([bytes, END_MARK]) : null;
 }
 
-/** The coefficients of each colour that come with their last bit in some pass (chapter G.1.1). */
-type Passes = Map<number, Set<number>>;
-
-function notePass(scan: Uint8Array, passes: Passes): void {
+/** @param passes the coefficients of each colour that come with their last bit in some pass (chapter G.1.1) */
+function notePass(scan: Uint8Array, passes: Map<number, Set<number>>): void {
   const inScan = scan[0] ?? 0;
   const [first = 0, last = 0, bits = 0] = scan.subarray(1 + 2 * inScan);
   if ((bits & 15) !== 0) return; // lower bits are to follow

@@ -1,10 +1,5 @@
-/** The bands of a TIFF of floating-point numbers. */
-export interface FloatBands {
-  /** How many are colours: 1 for grey, 3 for RGB. */
-  colours: number;
-  /** Whether the band behind them is transparency. */
-  alpha: boolean;
-}
+/** Bands of a TIFF of floating-point numbers: colours (1 for grey, 3 for RGB), and whether transparency lies behind them. */
+export type FloatBands = { colours: number; alpha: boolean };
 
 /** Tags (TIFF 6.0) that tell of bands. */
 const TAGS = { bits: 258, compression: 259, colours: 262, bands: 277, extra: 338, sample: 339, subsampling: 530 };

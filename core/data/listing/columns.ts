@@ -39,8 +39,8 @@ export class Chain<List extends { readonly length: number }> {
     this.#ends.push(this.length + list.length);
   }
 
-  /** The list that has item number `index`, and the numbers of its first item and of the one after its last. */
-  find(index: number): { list: List; first: number; end: number } {
+  /** The list that has item number `index`, the item's place there, and the numbers of the list's first item and after its last. */
+  find(index: number) {
     if (!(index >= 0 && index < this.length)) throw new Error(`there is no image ${index} of ${this.length}`);
     let low = 0;
     for (let high = this.#ends.length - 1; low < high; ) {
@@ -48,7 +48,8 @@ export class Chain<List extends { readonly length: number }> {
       if (index < this.#ends[middle]) high = middle;
       else low = middle + 1;
     }
-    return { list: this.lists[low], first: this.#ends[low - 1] ?? 0, end: this.#ends[low] };
+    const first = this.#ends[low - 1] ?? 0;
+    return { list: this.lists[low], at: index - first, first, end: this.#ends[low] };
   }
 }
 

@@ -15,7 +15,6 @@ const lineSchema = z.object({
   folders: z.array(z.string()),
   /** The names of the image files in it, in their order, with '/' between them: one string takes little memory. */
   names: z.string(),
-  /** Their sizes in bytes. */
   bytes: z.array(z.number()).transform((bytes) => Float64Array.from(bytes)),
   /** What was not taken, the examples by their names. */
   leftOut: z.array(z.object({ noun: z.string(), reason: z.string(), count: z.int(), example: z.string() })),
@@ -39,7 +38,6 @@ export interface ListingOptions {
   tell?: (files: number) => void;
 }
 
-/** Images that were found in folders. */
 export interface ListedImages extends ImageCollection {
   /** Whether all of it was known from a kept listing. */
   readonly wasKnown: boolean;
@@ -50,7 +48,6 @@ export interface ListedImages extends ImageCollection {
 /**
  * How to list data of which a listing may have been kept.
  * @param path the file in which it would be; null where none is to be used
- * @param say where progress is told
  */
 export function listingFrom(path: string | null, say: (line: string) => void): ListingOptions {
   let nextLine = performance.now() + FIRST_LINE;

@@ -10,7 +10,6 @@ import { isImage, LeftOut, passedOver, setAside } from './kinds.js';
 export interface ScanOptions {
   /** Records of an earlier time: a folder that has not changed since is not listed again. */
   known: FolderRecords;
-  /** Told now and then how many files were found. */
   tell: (files: number) => void;
 }
 
@@ -20,7 +19,6 @@ const SETTLED_NS = 2_000_000_000n;
 /**
  * Lists a folder and those below it, as `lookInto` sees them; a folder that was visited before is empty.
  * @param visited folders that were listed before, by their real paths
- * @returns a record of every folder that was visited
  * @throws UserError if a folder cannot be read
  */
 export async function scanFolders(root: string, visited: Set<string>, options: ScanOptions): Promise<FolderRecords> {
@@ -59,22 +57,15 @@ async function readFolder(folder: string, known: FolderRecord | undefined): Prom
   return { changed: isSettled ? String(mtimeNs) : '', folders, names: files.join('/'), bytes, leftOut };
 }
 
-/** Which files are wanted of a folder. */
-export interface Wanted {
-  wants(name: string): boolean;
-  /** What a file is called that is not wanted but may be missed, and why it is not taken; undefined for others. */
-  passedOver(name: string): { noun: string; reason: string } | undefined;
-}
-
-const IMAGES: Wanted = { wants: isImage, passedOver };
-
 /**
  * Looks into a folder: for images, if nothing else is said. Links count as what they lead to.
+ * @param isWanted which files are wanted, by their names
+ * @param missed what a file is called that is not wanted but may be missed, and why it is not taken; undefined for others
  * @returns `folders` in it and `files` that are wanted, in the order of their names; `leftOut`, what may hold pictures and is
  * not taken; `hasBrokenLinks`: a link that leads nowhere may lead somewhere later, and the folder will not have changed
  * @throws Error of the system if it cannot be read
  */
-export async function lookInto(folder: string, wanted: Wanted = IMAGES) {
+export async function lookInto(folder: string, isWanted = isImage, missed = passedOver) {
   const folders: string[] = [];
   const files: string[] = [];
   const leftOut = new LeftOut();
@@ -90,8 +81,8 @@ export async function lookInto(folder: string, wanted: Wanted = IMAGES) {
       else leftOut.add('folder', reason, name);
     } else if (!found.isFile()) {
       leftOut.add('special file', 'pipes, sockets and devices are not read', name);
-    } else if (!wanted.wants(name)) {
-      const why = wanted.passedOver(name);
+    } else if (!isWanted(name)) {
+      const why = missed(name);
       if (why && !name.startsWith('.')) leftOut.add(why.noun, why.reason, name);
     } else if (name.startsWith('.')) {
       leftOut.add('file', 'a name that starts with a dot', name);

@@ -65,14 +65,12 @@ export function axisWeights(kind: Interpolation, length: number, size: number, f
       values[result * taps + at] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
     }
   }
-  return { starts, taps, values, first: starts[0], last: ends.at(-1) as number };
+  return { starts, taps, values, first: starts[0], last: ends[count - 1] };
 }
 
-/*
- * Weights are whole numbers of 23 bits with their sign. Products of bytes with them are formed of halves, because there is
- * an instruction that adds products of words of 16 bits by pairs: weight = high * 2 ** LOW_BITS + low. Sums are those of
- * whole numbers of 32 bits, bit for bit.
- */
+// Weights are whole numbers of 23 bits with their sign. Products of bytes with them are formed of halves, because there is
+// an instruction that adds products of words of 16 bits by pairs: weight = high * 2 ** LOW_BITS + low. Sums are those of
+// whole numbers of 32 bits, bit for bit.
 export const LOW_BITS = 11;
 
 /** Rows that are shrunk across at the same time. */
@@ -89,10 +87,7 @@ const PAIR_OF_ROWS = [0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23];
 const PARAMETERS = ['source', 'sourceStride', 'target', 'targetStride', 'rows', 'count', 'entries', 'pairs'] as const;
 
 /** Sums of the high and of the low halves of weights. */
-interface Sums {
-  high: Local;
-  low: Local;
-}
+type Sums = Record<'high' | 'low', Local>;
 
 /**
  * acrossRows(source, sourceStride, target, targetStride, rows, count, entries, pairs): `rows` rows of `count` RGB pixels as

@@ -35,7 +35,7 @@ export function resample(picture: Picture, { interpolation, box, width, height, 
   const address = way(machine, picture, box, across, down);
   const stride = strideOf(columns);
   const pixels = new Uint8Array(rows * columns * 3);
-  const result = machine.bytes(address, rows * stride);
+  const result = new Uint8Array(machine.kernels.memory.buffer, address, rows * stride);
   for (let row = 0; row < rows; row++) {
     pixels.set(result.subarray(row * stride, row * stride + columns * 3), row * columns * 3);
   }
@@ -66,7 +66,6 @@ function acrossThenDown(machine: Machine, picture: Picture, box: CropBox, across
   return result;
 }
 
-/** The same in the other order. */
 function downThenAcross(machine: Machine, picture: Picture, box: CropBox, across: Weights, down: Weights): number {
   const { acrossRows, downColumns } = machine.kernels;
   const [columns, rows] = [across.starts.length, down.starts.length];
@@ -113,7 +112,8 @@ function rowsInStrip(stride: number): number {
 
 function putRows(machine: Machine, address: number, { width, rgb }: Picture, first: number, count: number) {
   const bytes = width * 3;
-  machine.bytes(address, count * bytes).set(rgb.subarray(first * bytes, (first + count) * bytes));
+  const rows = rgb.subarray(first * bytes, (first + count) * bytes);
+  new Uint8Array(machine.kernels.memory.buffer).set(rows, address);
 }
 
 /** Writes (start + shift) * unit and the weights of each result, as the kernels read them. @returns their address */
@@ -146,14 +146,10 @@ const SLACK = 64;
  * useless when it grows, so that they are asked for when they are needed.
  */
 class Machine {
-  readonly kernels: Kernels;
+  readonly kernels = new WebAssembly.Instance(new WebAssembly.Module(assembleModule([acrossRows(), downColumns()])))
+    .exports as Kernels;
   /** Bytes of the memory that are taken. */
   used = 0;
-
-  constructor() {
-    const module = new WebAssembly.Module(assembleModule([acrossRows(), downColumns()]));
-    this.kernels = new WebAssembly.Instance(module).exports as Kernels;
-  }
 
   /** Makes room. @returns its address, a multiple of 16 */
   reserve(bytes: number): number {
@@ -163,10 +159,6 @@ class Machine {
     const missing = this.used - memory.buffer.byteLength;
     if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
     return address;
-  }
-
-  bytes(address: number, length: number): Uint8Array {
-    return new Uint8Array(this.kernels.memory.buffer, address, length);
   }
 }
 

@@ -1,7 +1,6 @@
 import { basename, dirname, join } from 'node:path';
 import { attempt, printable, UserError } from '../../base/errors.js';
 
-/** Most shards that one word may stand for. */
 const MOST_SHARDS = 1e6;
 /** Characters of a pattern in a message. */
 const LONGEST_SHOWN = 200;

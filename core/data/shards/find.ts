@@ -4,20 +4,10 @@ import { count } from '../../base/console.js';
 import { explainSystemError, isMissing, isSystemError, UserError } from '../../base/errors.js';
 import { shownName, systemPath } from '../../base/file-names.js';
 import { isImage, LeftOut, setAside } from '../listing/kinds.js';
-import { lookInto, type Wanted } from '../listing/scan.js';
+import { lookInto } from '../listing/scan.js';
 import { beside, expandBraces, inside, isAddress, nameOf, namesShards, pathOf } from './address.js';
 import { readPackIndex } from './index-file.js';
 import { createNetwork } from './source.js';
-
-/** Where the shards of a data set lie, by the split that they belong to. */
-export interface FoundShards {
-  train: string[];
-  test: string[];
-  /** The names of the classes, where an index tells them. */
-  classes: readonly string[] | null;
-  /** What was left out and why, for people. */
-  notes: readonly string[];
-}
 
 type SortedShards = Record<'train' | 'val' | 'test', string[]>;
 
@@ -31,25 +21,24 @@ const SPLIT_WORDS: readonly [split: keyof SortedShards, words: readonly string[]
 const MAX_LEVELS = 2;
 const IS_SHARD = /\.tar$/i;
 
-const SHARDS: Wanted = {
-  wants: (name) => IS_SHARD.test(name),
-  passedOver(name) {
-    if (isImage(name)) return { noun: 'picture', reason: 'shards are taken here, and no pictures beside them' };
-    const isPacked = /\.(?:tar\.\w+|tgz)$/i.test(name);
-    return isPacked ? { noun: 'packed shard', reason: 'nothing can be read out of its middle (unpack it)' } : undefined;
-  },
-};
+/** What a file beside shards is called that may be missed, and why it is not taken; undefined for others. */
+function missedBesideShards(name: string) {
+  if (isImage(name)) return { noun: 'picture', reason: 'shards are taken here, and no pictures beside them' };
+  const isPacked = /\.(?:tar\.\w+|tgz)$/i.test(name);
+  return isPacked ? { noun: 'packed shard', reason: 'nothing can be read out of its middle (unpack it)' } : undefined;
+}
 
 /**
  * Finds shards: of a folder (of this machine or a server) by its index, or else the .tar files in a folder of this machine and
  * below it; or those that words name. Which split one belongs to is told by the index, or as `sortShards` says.
+ * @returns where they lie; `classes`: their names, where an index tells them; `notes`: what was left out and why, for people
  * @throws UserError if there are none
  */
-export async function findShards(word: string): Promise<FoundShards> {
+export async function findShards(word: string) {
   const network = createNetwork();
   if (namesShardFiles(word)) {
     const places = expandBraces(word);
-    const index = await readPackIndex(beside(places[0] as string, ''), network);
+    const index = await readPackIndex(beside(places[0], ''), network);
     return found(sortShards(places), index?.classes ?? null, []);
   }
   const index = await readPackIndex(word, network);
@@ -57,7 +46,7 @@ export async function findShards(word: string): Promise<FoundShards> {
     const [train = [], test = []] = [index.splits.train, index.splits.val].map((split) =>
       split?.shards.map(({ name }) => inside(word, name)),
     );
-    return { train, test, classes: index.classes, notes: [] };
+    return { train, test, classes: index.classes, notes: [] as string[] };
   }
   if (isAddress(word)) {
     throw new UserError(`${word} has no index.json of shards`, {
@@ -70,7 +59,7 @@ export async function findShards(word: string): Promise<FoundShards> {
 }
 
 /** The splits that are used: of validation and test, the first that is there. */
-function found({ train, val, test }: SortedShards, classes: FoundShards['classes'], notes: string[]): FoundShards {
+function found({ train, val, test }: SortedShards, classes: string[] | null, notes: string[]) {
   const isBoth = val.length > 0 && test.length > 0;
   const left = isBoth ? [`${count(test.length, 'shard')} for testing left out: there are some for validation`] : [];
   return { train, test: val.length > 0 ? val : test, classes, notes: [...notes, ...left] };
@@ -80,7 +69,7 @@ function found({ train, val, test }: SortedShards, classes: FoundShards['classes
  * The shards that a word names for training: all that it names, or those for training where the names tell several splits.
  * @throws UserError if there are none
  */
-export async function trainingShards(word: string): Promise<{ places: readonly string[]; notes: readonly string[] }> {
+export async function trainingShards(word: string): Promise<{ places: string[]; notes: string[] }> {
   if (!namesShardFiles(word)) {
     const { train, notes } = await findShards(word);
     return { places: train, notes };
@@ -120,7 +109,6 @@ function sortShards(places: readonly string[], folder?: string): SortedShards {
   return sorted;
 }
 
-/** The folders on the way to a file. */
 function foldersOf(place: string): string[] {
   const folders = pathOf(place).split(/[\\/]/).slice(0, -1);
   return folders.filter((name) => name !== '' && name !== '.');
@@ -177,7 +165,7 @@ async function shardsIn(folder: string): Promise<{ places: string[]; notes: stri
     const real = (await realpath(systemPath(place), 'buffer')).toString('latin1');
     if (visited.has(real)) return;
     visited.add(real);
-    const content = await lookInto(place, SHARDS);
+    const content = await lookInto(place, (name) => IS_SHARD.test(name), missedBesideShards);
     leftOut.addAll(content.leftOut, place);
     places.push(...content.files.map((name) => join(place, name)));
     for (const name of content.folders) {

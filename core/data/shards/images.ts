@@ -6,7 +6,6 @@ import { classText, NO_CLASS, type ShardSamples } from './samples.js';
 import type { ByteSource, Network } from './source.js';
 import { readPieces } from './tar-read.js';
 
-/** A shard whose samples are known. */
 export type OpenShard = ShardSamples & { source: ByteSource };
 
 /** Images of which each may have a class that is told as text: its number is then below -1. */
@@ -16,9 +15,6 @@ export interface ShardImages extends LabelledImages {
   /** Whether any of them has one. */
   readonly hasTexts: boolean;
 }
-
-/** The bytes of image number `index`. */
-type ReadImage = (index: number) => Promise<Buffer>;
 
 /** The images of shards, one after the other, each read when it is asked for. The class of one that has none is -1. */
 export function shardImages(
@@ -32,30 +28,25 @@ export function shardImages(
   const leftOut = new LeftOut();
   for (const shard of shards) {
     chain.add(shard);
-    shard.sizes.forEach((size, row) => {
-      fingerprint.add(shard.names.at(row), size);
-    });
+    for (const [at, size] of shard.sizes.entries()) fingerprint.add(shard.names.at(at), size);
     leftOut.addAll(shard.leftOut, shard.source.name);
   }
-  const find = (index: number) => {
-    const { list: shard, first } = chain.find(index);
-    return { shard, row: index - first };
-  };
+  const value = fingerprint.value();
   const classOf = (index: number) => {
-    const { shard, row } = find(index);
-    return shard.classes[row] as number;
+    const { list: shard, at } = chain.find(index);
+    return shard.classes[at];
   };
-  const imagesBy = (read: ReadImage): ShardImages => ({
+  const imagesBy = (read: (index: number) => Promise<Buffer>): ShardImages => ({
     description,
     length: chain.length,
-    fingerprint: fingerprintValue,
+    fingerprint: value,
     notes: [...notes, ...leftOut.notes],
-    textOf: (index) => classText(find(index).shard, classOf(index)),
+    textOf: (index) => classText(chain.find(index).list, classOf(index)),
     hasTexts: shards.some(({ texts }) => texts.length > 0),
     classOf,
     item(index) {
-      const { shard, row } = find(index);
-      const [name, label] = [shard.names.at(row), classOf(index)];
+      const { list: shard, at } = chain.find(index);
+      const [name, label] = [shard.names.at(at), shard.classes[at]];
       return {
         name: shownName(`${shard.source.name}/${name}`),
         place: name,
@@ -64,11 +55,9 @@ export function shardImages(
       };
     },
   });
-  const fingerprintValue = fingerprint.value();
   const forReading = (plan: ReadingPlan): ShardImages => {
     const way = network.during(plan.signal);
-    const sources = new Map(shards.map((shard) => [shard, shard.source.by?.(way) ?? shard.source]));
-    return imagesBy(imageReader(chain, (shard) => sources.get(shard) ?? shard.source, plan));
+    return imagesBy(imageReader(chain, ({ source }) => source.by?.(way) ?? source, plan));
   };
   return { ...imagesBy(imageReader(chain, ({ source }) => source, null)), forReading };
 }
@@ -77,29 +66,22 @@ export function shardImages(
  * Reads images: by whole chunks of neighbours, one request each, of which those that were used last are kept, where neighbours
  * are wanted together and the memory holds them; or else each by itself.
  */
-function imageReader(
-  chain: Chain<OpenShard>,
-  sourceOf: (shard: OpenShard) => ByteSource,
-  plan: ReadingPlan | null,
-): ReadImage {
+function imageReader(chain: Chain<OpenShard>, sourceOf: (shard: OpenShard) => ByteSource, plan: ReadingPlan | null) {
   const { neighbours, together, bytes } = plan ?? { neighbours: 1, together: 0, bytes: 0 };
   // While some chunks are used up, the next ones are being fetched.
   const isByChunks = neighbours >= 2 && 2 * together * meanBytes(chain) <= bytes;
   const chunks = new RecentlyUsed<Promise<Buffer>>(bytes);
-  return async (index) => {
-    const { list: shard, first, end } = chain.find(index);
-    const row = index - first;
-    const size = shard.sizes[row] as number;
-    const offset = shard.offsets[row] as number;
-    const apart = shard.apart.get(row);
+  return async (index: number) => {
+    const { list: shard, at, first, end } = chain.find(index);
+    const [size, offset] = [shard.sizes[at], shard.offsets[at]];
+    const apart = shard.apart.get(at);
     if (apart) return readPieces(sourceOf(shard), size, apart.pieces);
     if (!isByChunks) return sourceOf(shard).read(offset, size);
     const chunk = index - (index % neighbours);
     const from = Math.max(first, chunk);
     const last = Math.min(end, chunk + neighbours) - 1 - first;
-    const start = shard.offsets[from - first] as number;
-    const stored = shard.apart.get(last)?.stored ?? (shard.sizes[last] as number);
-    const length = (shard.offsets[last] as number) + stored - start;
+    const start = shard.offsets[from - first];
+    const length = shard.offsets[last] + (shard.apart.get(last)?.stored ?? shard.sizes[last]) - start;
     const content = await chunks.get(from, length, () => sourceOf(shard).read(start, length));
     return content.subarray(offset - start, offset - start + size);
   };

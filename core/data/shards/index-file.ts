@@ -37,14 +37,14 @@ const recipeSchema = z.object({
   shardBytes: z.int().min(1).nullable(),
 });
 
-const indexSchema = z.object({
+const packSchema = z.object({
   format: z.literal(INDEX_FORMAT),
   classes: z.array(z.string()).nullable(),
   splits: z.object({ train: splitSchema, val: splitSchema.nullable() }),
   recipe: recipeSchema,
 });
 
-const columnsSchema = z.object({
+const shardSchema = z.object({
   format: z.literal(SHARD_FORMAT),
   bytes: amount,
   sha256,
@@ -60,9 +60,8 @@ const columnsSchema = z.object({
 });
 
 export type Recipe = z.infer<typeof recipeSchema>;
-export type ShardIndex = z.infer<typeof columnsSchema>;
-export type PackIndex = z.infer<typeof indexSchema>;
-export type PackSplit = z.infer<typeof splitSchema>;
+export type ShardIndex = z.infer<typeof shardSchema>;
+export type PackIndex = z.infer<typeof packSchema>;
 
 /** 'train-000000.tar' -> 'train-000000.json' */
 export function shardIndexName(shard: string): string {
@@ -76,7 +75,7 @@ export function shardIndexName(shard: string): string {
  * @throws UserError if it is damaged
  */
 export function parsePackIndex(text: string, where: string): PackIndex | null {
-  return text.includes(INDEX_FORMAT) ? parse(indexSchema, text, where) : null;
+  return text.includes(INDEX_FORMAT) ? parse(packSchema, text, where) : null;
 }
 
 /**
@@ -84,16 +83,15 @@ export function parsePackIndex(text: string, where: string): PackIndex | null {
  * @throws UserError if it is damaged, or says of the shard what cannot be
  */
 export function parseShardIndex(text: string, where: string): ShardIndex {
-  const index = parse(columnsSchema, text, where);
+  const index = parse(shardSchema, text, where);
   const { names, offsets, sizes, classes, bytes } = index;
-  const { length } = names;
-  if ([offsets, sizes, classes].some((column) => column.length !== length)) {
-    throw damaged(where, `its columns are not all of ${length} rows`);
+  if ([offsets, sizes, classes].some(({ length }) => length !== names.length)) {
+    throw damaged(where, `its columns are not all of ${names.length} rows`);
   }
   let end = 0;
   for (const [row, offset] of offsets.entries()) {
     const start = end;
-    end = offset + (sizes[row] as number);
+    end = offset + sizes[row];
     if (offset < start || end > bytes) throw damaged(where, `row ${row} lies at byte ${offset}, where it cannot be`);
   }
   return index;

@@ -11,11 +11,9 @@ import { type PackIndex, parseShardIndex, readIndex, readPackIndex, shardIndexNa
 import { readSamples, shardSamples } from './samples.js';
 import { type ByteSource, createNetwork, type Network, withOpenFile } from './source.js';
 
-/** Shards that are opened at the same time. */
 const CONCURRENCY = 8;
 /** Work that is done sooner is not shown. */
 const SHOWN_AFTER_SECONDS = 2;
-/** Bytes that are read at once for a checksum. */
 const CHUNK_BYTES = 4 << 20;
 
 /**
@@ -32,9 +30,6 @@ export async function openTrainingShards(words: readonly string[]): Promise<Shar
 
 /**
  * The images of shards, in the order of the shards.
- * @param places their paths and addresses
- * @param what what to call them all
- * @param persistence towards servers, other than usual
  * @param notes what is already known to be left out
  * @throws UserError if one cannot be had, is damaged or is not that of its index, or there is no image
  */
@@ -52,7 +47,7 @@ export async function openShards(
     const folder = beside(place, '');
     const index = indices.get(folder) ?? readPackIndex(folder, network); // once for all shards of a folder
     indices.set(folder, index);
-    return openShard(place, network, await index, progress.tell);
+    return openShard(place, network, await index, (bytes) => progress.tell(place, bytes));
   };
   try {
     const limits = { concurrency: CONCURRENCY, ahead: places.length };
@@ -68,18 +63,13 @@ export async function openShards(
   });
 }
 
-async function openShard(
-  place: string,
-  network: Network,
-  index: PackIndex | null,
-  tell: (shard: string, bytes: number) => void,
-): Promise<OpenShard> {
+async function openShard(place: string, network: Network, index: PackIndex | null, tell: (bytes: number) => void) {
   const source = await network.open(place);
   const name = nameOf(place);
   const known = shardsOf(index).find((shard) => shard.name === name);
   const columns = known && (await readIndex(beside(place, shardIndexName(name)), network, parseShardIndex));
   if (!columns) {
-    const scan = (bytes: ByteSource) => readSamples(bytes, (done) => tell(place, done));
+    const scan = (bytes: ByteSource) => readSamples(bytes, tell);
     return { source, ...(await (isAddress(place) ? scan(source) : withOpenFile(place, scan))) };
   }
   if (known.bytes === source.size && columns.bytes === source.size && columns.sha256 === known.sha256) {
@@ -91,8 +81,7 @@ async function openShard(
   });
 }
 
-/** The shards of all splits that an index names. */
-function shardsOf(index: PackIndex | null): PackIndex['splits']['train']['shards'] {
+function shardsOf(index: PackIndex | null) {
   return index ? [...index.splits.train.shards, ...(index.splits.val?.shards ?? [])] : [];
 }
 
@@ -148,7 +137,7 @@ export async function checkShards(
   return problems;
 }
 
-/** SHA-256 of all bytes. */
+/** SHA-256 of all bytes, in hexadecimal digits. */
 export async function hashOf(source: ByteSource, tell: (bytes: number) => void, signal: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
   for (let at = 0; at < source.size; at += CHUNK_BYTES) {

@@ -13,7 +13,6 @@ import {
   INDEX_FORMAT,
   INDEX_NAME,
   type PackIndex,
-  type PackSplit,
   parsePackIndex,
   parseShardIndex,
   type Recipe,
@@ -33,25 +32,10 @@ export interface PackTask extends Omit<ShardTask, 'images' | 'sources' | 'tell'>
   console: TransferConsole;
 }
 
-export interface PackSummary {
-  folder: string;
-  classes: number | null;
-  splits: Record<'train' | 'val', PackedSplit | null>;
-  /** Images that could not be read. */
-  skipped: { name: string; reason: string }[];
-}
-
-export interface PackedSplit {
-  images: number;
-  shards: number;
-  bytes: number;
-  /** Shards that an earlier call had written. */
-  kept: number;
-}
+export type PackSummary = Awaited<ReturnType<typeof packShards>>;
 
 /** While it is there, the folder is not finished. */
 const RECIPE_NAME = `.${PROGRAM}-pack.json`;
-/** There while a process packs. */
 const LOCK_NAME = `.${PROGRAM}-pack.lock`;
 const SKIPPED_NAME = 'skipped.txt';
 /** Images come in their order: where they have to be fetched, one request brings many. */
@@ -60,10 +44,11 @@ const READING = { neighbours: 64, together: 64, bytes: 256e6 };
 /**
  * Writes the images of a data set as shards with an index and checksums. The same images and settings give the same files.
  * Shards that an earlier call has written whole are kept.
+ * @returns what was packed; of each split also how many of its shards were kept
  * @throws UserError if the folder holds something else, the disk is full, or no image of a split can be read
  * @throws the signal's reason when it aborts; whole shards stay
  */
-export async function packShards(task: PackTask): Promise<PackSummary> {
+export async function packShards(task: PackTask) {
   const { folder, train, val, resize, quality, imagesPerShard, shardBytes } = task;
   const source = { train: train.fingerprint, val: val?.fingerprint ?? null };
   const recipe = { source, resize, quality: resize === null ? null : quality, imagesPerShard, shardBytes };
@@ -81,7 +66,7 @@ export async function packShards(task: PackTask): Promise<PackSummary> {
   }
 }
 
-async function packLocked(task: PackTask, recipe: Recipe): Promise<PackSummary> {
+async function packLocked(task: PackTask, recipe: Recipe) {
   const { folder, train, val, classes } = task;
   const packed = { train: await packSplit('train', train, task), val: val ? await packSplit('val', val, task) : null };
   const index: PackIndex = {
@@ -129,14 +114,10 @@ async function recipeIn(folder: string, names: readonly string[]): Promise<strin
   return index && JSON.stringify(index.recipe);
 }
 
-async function packSplit(
-  name: 'train' | 'val',
-  images: ImageCollection | LabelledImages,
-  task: PackTask,
-): Promise<{ split: PackSplit; summary: PackedSplit; skipped: ShardIndex['skipped'] }> {
+async function packSplit(name: 'train' | 'val', images: ImageCollection | LabelledImages, task: PackTask) {
   const { folder, console, signal } = task;
   const sources = images.forReading?.({ ...READING, signal }) ?? images;
-  const split: PackSplit = { images: 0, shards: [] };
+  const split: PackIndex['splits']['train'] = { images: 0, shards: [] };
   const skipped: ShardIndex['skipped'] = [];
   let kept = 0;
   const progress = console.transfer(`packing ${name}`, 'images');
@@ -162,9 +143,8 @@ async function packSplit(
   }
   if (split.images === 0) {
     const [example] = skipped;
-    const expected = `images that can be read (${example?.reason})`;
     throw new UserError(`none of the images of ${images.description} can be read, such as ${example?.name}`, {
-      expected,
+      expected: `images that can be read (${example?.reason})`,
     });
   }
   const bytes = split.shards.reduce((sum, shard) => sum + shard.bytes, 0);

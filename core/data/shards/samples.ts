@@ -24,10 +24,6 @@ export interface ShardSamples {
 /** Content that does not lie in one piece where it begins: that of links and of files with holes. */
 type Apart = { pieces: readonly Piece[]; stored: number };
 
-/** An image of a sample, and whether its whole extension is that of an image. */
-type SampleImage = { name: string; file: TarFile; isExact: boolean };
-
-/** No class is known. */
 export const NO_CLASS = -1;
 const MAX_CLASS = 2 ** 31 - 1;
 /** Longer texts are no class. */
@@ -54,21 +50,17 @@ export function shardSamples(
  * name. A sample's image is its first file whose extension is that of an image ('jpg', not 'mask.png'), or else its first
  * whose name ends like one; its class is the whole number, or else the text, in its file '.cls'. Links count as the files to
  * which they lead. Names that start with a dot are passed over.
- * @param tell is told how far in the shard it is, in bytes
  * @throws UserError if the shard is damaged or cannot be read
  */
 export async function readSamples(source: ByteSource, tell?: (bytes: number) => void): Promise<ShardSamples> {
-  const entries: TarEntry[] = [];
-  for await (const entry of tarEntries(source, isClassFile)) {
-    tell?.(entry.offset);
-    entries.push(entry);
-  }
+  const isClassFile = (name: string, size: number) => size <= MAX_CLASS_BYTES && splitKey(name)[1] === 'cls';
+  const entries = await tarEntries(source, isClassFile, tell);
   const targets = linkTargets(entries);
   const columns = { names: [] as string[], offsets: [] as number[], sizes: [] as number[], classes: [] as number[] };
   const apart = new Map<number, Apart>();
   const texts = new Map<string, number>();
   const leftOut = new LeftOut();
-  let sample: { key: string; images: SampleImage[]; label: number } | undefined;
+  let sample: { key: string; images: { name: string; file: TarFile; isExact: boolean }[]; label: number } | undefined;
   const close = () => {
     const image = sample?.images.find(({ isExact }) => isExact) ?? sample?.images[0];
     if (!sample || !image) return;
@@ -159,10 +151,6 @@ export function splitKey(name: string): [key: string, extension: string] {
 
 function isImage(extension: string): boolean {
   return IMAGE_EXTENSIONS.includes(`.${extension}`);
-}
-
-function isClassFile(name: string, size: number): boolean {
-  return size <= MAX_CLASS_BYTES && splitKey(name)[1] === 'cls';
 }
 
 /** The class that a text tells. @param texts the texts that are no numbers, in the order in which they came */

@@ -9,7 +9,6 @@ import { isAddress, parseAddress } from './address.js';
 export interface ByteSource {
   /** Path or address, for messages. */
   readonly name: string;
-  /** Bytes in all. */
   readonly size: number;
   /** Bytes that are read in one go where only a few are needed: more where asking takes long. */
   readonly window: number;
@@ -24,7 +23,6 @@ export interface ByteSource {
 
 /** One read brings the headers between two images, and no more than needed of the images. */
 const FILE_WINDOW = 8 << 10;
-/** Requests that are under way at the same time. */
 const CONCURRENCY = 32;
 /** Where a shard has no index, one request brings what lies between two images, and some small images whole. */
 const SERVED_WINDOW = 64 << 10;

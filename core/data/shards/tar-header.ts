@@ -6,20 +6,6 @@ import type { ByteSource } from './source.js';
 /** A header is a block, and all that follows it fills whole blocks. */
 export const BLOCK = 512;
 
-/** What the header of an entry says; names as `nameFromBytes` has them. */
-export interface TarHeader {
-  /** As the package `tar` calls it: 'File', 'Link', ... */
-  type: string;
-  /** Whether what follows says something of the next entry, or of all: see `noteOf`. */
-  isNote: boolean;
-  name: string;
-  /** What a link leads to. */
-  linkName: string;
-  /** Bytes that follow. */
-  size: number;
-}
-
-/** Entries that say something of the next one, or of all that follow. */
 const LONG_NAMES = ['NextFileHasLongPath', 'OldGnuLongPath'];
 const LONG_LINK_NAME = 'NextFileHasLongLinkpath';
 const PAX_HEADERS = ['ExtendedHeader', 'OldExtendedHeader'];
@@ -37,14 +23,8 @@ export interface Piece {
   bytes: number;
 }
 
-/** A file with holes: where its parts lie. */
-interface SparseMap {
-  /** Its name, where the entry has another one. */
-  name?: string;
-  /** Bytes of its content, holes included. */
-  size: number;
-  pieces: Piece[];
-}
+/** A file with holes: its name, where the entry has another one, its bytes with the holes, and where its parts lie. */
+type SparseMap = { name?: string; size: number; pieces: Piece[] };
 
 type Read = ByteSource['read'];
 
@@ -56,9 +36,11 @@ const MAX_MAP_BYTES = 1 << 20;
 /**
  * Reads a header.
  * @param next what was said of this entry before
- * @returns 'end' for the mark that ends an archive; null where it is no header
+ * @returns what it says: `type` as the package `tar` calls it ('File', 'Link', ...); whether what follows is a note on the next
+ * entry, or on all (see `noteOf`); names as `nameFromBytes` has them, `linkName` for what a link leads to; `size`, the bytes
+ * that follow. 'end' for the mark that ends an archive; null where it is no header
  */
-export function readHeader(block: Buffer, next: PaxRecords): TarHeader | 'end' | null {
+export function readHeader(block: Buffer, next: PaxRecords) {
   const said = new Map(next);
   const size = said.get('size');
   const known = size === undefined ? undefined : { size: Number(size) };
@@ -115,16 +97,10 @@ function paxRecords(bytes: Buffer): PaxRecords {
 
 /**
  * Reads where the parts of an old GNU sparse file lie (type 'S'): four in its header, others in blocks behind it.
- * @param block its header
  * @param after where the header ends
  * @returns also how many bytes those blocks take; null where the map makes no sense
  */
-export async function oldSparseMap(
-  block: Buffer,
-  after: number,
-  size: number,
-  read: Read,
-): Promise<{ map: SparseMap; mapBytes: number } | null> {
+export async function oldSparseMap(block: Buffer, after: number, size: number, read: Read) {
   const numbers = numbersIn(block, 386, 4);
   let mapBytes = 0;
   for (let isContinued = block[482] !== 0; isContinued; mapBytes += BLOCK) {
@@ -142,12 +118,7 @@ export async function oldSparseMap(
  * @param offset where its data begin, and how many there are
  * @returns undefined where it is none; null where the map makes no sense
  */
-export async function paxSparseMap(
-  records: PaxRecords,
-  offset: number,
-  size: number,
-  read: Read,
-): Promise<SparseMap | null | undefined> {
+export async function paxSparseMap(records: PaxRecords, offset: number, size: number, read: Read) {
   const said = new Map(records);
   const say = (keyword: string) => said.get(`GNU.sparse.${keyword}`);
   const name = say('name');
@@ -162,11 +133,7 @@ export async function paxSparseMap(
 }
 
 /** Version 1.0: the data begin with the number of parts and two numbers for each, a line each, up to a whole block. */
-async function mapBefore(
-  offset: number,
-  size: number,
-  read: Read,
-): Promise<{ numbers: number[]; bytes: number } | null> {
+async function mapBefore(offset: number, size: number, read: Read) {
   let text = '';
   for (let bytes = BLOCK; bytes <= Math.min(size, MAX_MAP_BYTES); bytes += BLOCK) {
     text += (await read(offset + bytes - BLOCK, BLOCK)).toString('latin1');
@@ -187,7 +154,7 @@ function mapOf(numbers: number[], offset: number, stored: number, size: number, 
   const pieces: Piece[] = [];
   let [end, used] = [0, 0];
   for (let index = 0; index < numbers.length; index += 2) {
-    const [at, bytes] = [numbers[index] as number, numbers[index + 1] ?? Number.NaN];
+    const [at, bytes] = [numbers[index], numbers[index + 1] ?? Number.NaN];
     if (!(at >= end && bytes >= 0)) return null;
     if (bytes > 0) pieces.push({ at, offset: offset + used, bytes });
     end = at + bytes;

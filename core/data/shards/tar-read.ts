@@ -5,7 +5,6 @@ import { TAR_FILES } from '../../fetch/extract.js';
 import { type ByteSource, windowReader } from './source.js';
 import { BLOCK, noteOf, oldSparseMap, type PaxRecords, type Piece, paxSparseMap, readHeader } from './tar-header.js';
 
-/** A file in a tar archive. */
 export interface TarFile {
   kind: 'file';
   name: string;
@@ -20,7 +19,6 @@ export interface TarFile {
   text?: string;
 }
 
-/** A link in a tar archive. */
 export interface TarLink {
   kind: 'link';
   name: string;
@@ -30,16 +28,8 @@ export interface TarLink {
   isSymbolic: boolean;
 }
 
-/** Anything else in a tar archive that has a name, but not the content of a file. */
-export interface TarOther {
-  kind: 'other';
-  name: string;
-  offset: number;
-  /** Why it has none. */
-  reason: string;
-}
-
-export type TarEntry = TarFile | TarLink | TarOther;
+/** Also what has a name, but not the content of a file, and why. */
+export type TarEntry = TarFile | TarLink | { kind: 'other'; name: string; reason: string };
 
 /** Most bytes of what is said of an entry before it, such as its long name. */
 const MAX_NOTE_BYTES = 1 << 20;
@@ -50,19 +40,22 @@ const NOTHING = ['Directory', 'GNUDumpDir', 'TapeVolumeHeader', 'SolarisACL', 'I
 /**
  * What lies in a tar archive (ustar, GNU, pax), by its headers alone: contents are passed over. Folders are left out.
  * @param wantsText which files are read, of those whose content lies in one piece
+ * @param tell is told how far in the archive it is, in bytes
  * @throws UserError that names the byte where the archive is damaged or ends too soon
  */
-export async function* tarEntries(
+export async function tarEntries(
   source: ByteSource,
-  wantsText: (name: string, size: number) => boolean = () => false,
-): AsyncGenerator<TarEntry> {
+  wantsText: (name: string, size: number) => boolean,
+  tell?: (bytes: number) => void,
+): Promise<TarEntry[]> {
+  const entries: TarEntry[] = [];
   const read = windowReader(source);
   let next: PaxRecords = [];
   for (let at = 0; ; ) {
     if (at + BLOCK > source.size) throw await endsTooSoon(source, at);
     const block = await read(at, BLOCK);
     const header = readHeader(block, next);
-    if (header === 'end') return;
+    if (header === 'end') return entries;
     if (!header)
       throw at > 0 ? damaged(source, at, 'what should be a header is none (wrong checksum)') : notTar(source, block);
     const { type, isNote, name, size, linkName } = header;
@@ -78,18 +71,19 @@ export async function* tarEntries(
       next.push(...noteOf(type, await read(offset, size)));
     } else if (TAR_FILES.includes(type) || type === 'SparseFile') {
       const map = type === 'SparseFile' ? (before?.map ?? null) : await paxSparseMap(next, offset, size, read);
-      if (map === null) yield { kind: 'other', name, offset, reason: 'a map of holes that makes no sense' };
-      else if (map) yield { kind: 'file', name, offset, stored: size, ...map };
+      if (map === null) entries.push({ kind: 'other', name, reason: 'a map of holes that makes no sense' });
+      else if (map) entries.push({ kind: 'file', name, offset, stored: size, ...map });
       else {
         const text = wantsText(name, size) && { text: (await read(offset, size)).toString() };
-        yield { kind: 'file', name, offset, stored: size, size, pieces: null, ...text };
+        entries.push({ kind: 'file', name, offset, stored: size, size, pieces: null, ...text });
       }
     } else if (type === 'Link' || type === 'SymbolicLink') {
-      yield { kind: 'link', name, offset, target: linkName, isSymbolic: type === 'SymbolicLink' };
+      entries.push({ kind: 'link', name, offset, target: linkName, isSymbolic: type === 'SymbolicLink' });
     } else if (!NOTHING.includes(type)) {
-      yield { kind: 'other', name, offset, reason: 'pipes, devices and parts of files are not read' };
+      entries.push({ kind: 'other', name, reason: 'pipes, devices and parts of files are not read' });
     }
     if (!isNote) next = [];
+    tell?.(offset);
     at = offset + BLOCK * Math.ceil(size / BLOCK);
   }
 }

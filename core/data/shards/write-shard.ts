@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import sharp from 'sharp';
 import { Header } from 'tar/header';
 import { Pax } from 'tar/pax';
@@ -11,7 +11,7 @@ import { availableCores } from '../../engine/threads.js';
 import { formatOf } from '../decode/decode.js';
 import { IMAGE_EXTENSIONS } from '../listing/kinds.js';
 import type { Picture } from '../picture.js';
-import { bytesOf, decodeBytes, decodeTogether, isFile } from '../read-picture.js';
+import { bytesOf, decodeBytes, decodeTogether } from '../read-picture.js';
 import { resample } from '../resample/resample.js';
 import { unreadableReason } from '../skipped.js';
 import { SHARD_FORMAT, type ShardIndex } from './index-file.js';
@@ -35,19 +35,9 @@ export interface ShardTask {
   signal: AbortSignal;
 }
 
-/** An image file as it goes into a shard. */
-interface Converted {
-  bytes: Uint8Array;
-  /** Whether these are the bytes of the source. */
-  isUnchanged: boolean;
-  /** Of its format, such as 'jpg'; null where that of its name is right. */
-  extension: string | null;
-}
-
 /** The same for every entry, so that the same content gives the same bytes. */
 const FACTS = { mode: 0o644, uid: 0, gid: 0, mtime: new Date(0) };
 
-/** What ends an archive. */
 export const END_MARK = Buffer.alloc(2 * BLOCK);
 /** Extensions that readers of shards know. */
 const EXTENSIONS = { jpeg: 'jpg', png: 'png', webp: 'webp', gif: 'gif', tiff: 'tif', avif: 'avif' } as const;
@@ -63,18 +53,29 @@ export async function writeShard(path: string, first: number, task: ShardTask): 
     ...{ skipped: [], names: [], offsets: [], sizes: [], classes: [] },
   };
   await writeAtomically(path, async (file) => {
-    const archive = new TarWriter(file);
-    await fillShard(archive, index, task);
-    index.sha256 = await archive.end();
-    index.bytes = archive.bytes;
+    const hash = createHash('sha256');
+    const write = async (bytes: Uint8Array) => {
+      hash.update(bytes);
+      await file.writeFile(bytes); // all of it, where the last one ended; `write` may write less
+      index.bytes += bytes.length;
+    };
+    await fillShard(write, index, task);
+    await write(END_MARK);
+    index.sha256 = hash.digest('hex');
   });
   if (index.names.length === 0) await rm(path);
   return index;
 }
 
-async function fillShard(archive: TarWriter, index: ShardIndex, task: ShardTask): Promise<void> {
-  const { images, tell, signal } = task;
+async function fillShard(write: (bytes: Uint8Array) => Promise<void>, index: ShardIndex, task: ShardTask) {
+  const { images, imagesPerShard, shardBytes, tell, signal } = task;
   const keys = new SampleNames();
+  const add = async (name: string, content: Uint8Array) => {
+    const { head, padding } = tarEntry(name, content);
+    const offset = index.bytes + head.length;
+    for (const piece of [head, content, padding]) await write(piece);
+    return offset;
+  };
   for await (const converted of convertedFrom(index.first, task)) {
     signal.throwIfAborted();
     const { name, place } = images.item(index.next);
@@ -82,30 +83,24 @@ async function fillShard(archive: TarWriter, index: ShardIndex, task: ShardTask)
       index.skipped.push({ name: place === undefined ? name : shownName(place), reason: converted });
     } else {
       const { bytes, isUnchanged } = converted;
-      if (isFull(archive, index, bytes.length, task)) return;
+      const end = index.bytes + entryBytes(bytes.length) + entryBytes(1) + END_MARK.length; // with its class
+      const isFull = index.names.length === imagesPerShard || (shardBytes !== null && end > shardBytes);
+      if (isFull && index.names.length > 0) return; // one that is too large for any shard has one for itself
       const { key, extension } = keys.take(place ?? name, converted.extension);
       const label = 'classOf' in images ? images.classOf(index.next) : NO_CLASS;
-      index.offsets.push(await archive.add(key + extension, bytes));
+      index.offsets.push(await add(key + extension, bytes));
       index.sizes.push(bytes.length);
       index.names.push(isUnchanged && place !== undefined ? place : key + extension);
       index.classes.push(label);
-      if (label !== NO_CLASS) await archive.add(`${key}.cls`, Buffer.from(String(label)));
+      if (label !== NO_CLASS) await add(`${key}.cls`, Buffer.from(String(label)));
     }
     index.next++;
     tell(index.next);
   }
 }
 
-/** Whether a shard has no room for an image of `more` bytes. One that is too large for any shard has one for itself. */
-function isFull({ bytes }: TarWriter, { names }: ShardIndex, more: number, task: ShardTask): boolean {
-  const { imagesPerShard, shardBytes } = task;
-  const withClass = entryBytes(more) + entryBytes(1);
-  const isTooLong = shardBytes !== null && bytes + withClass + END_MARK.length > shardBytes;
-  return names.length > 0 && (names.length === imagesPerShard || isTooLong);
-}
-
 /** The images from number `first` on, several read at the same time; for one that cannot be read the reason. */
-function convertedFrom(first: number, task: ShardTask): AsyncGenerator<Converted | string> {
+function convertedFrom(first: number, task: ShardTask) {
   const { sources } = task;
   function* items(): Generator<ImageItem> {
     for (let number = first; number < sources.length; number++) yield sources.item(number);
@@ -118,11 +113,12 @@ function convertedFrom(first: number, task: ShardTask): AsyncGenerator<Converted
 /**
  * Reads an image and makes it smaller where that is asked for, as JPEG; what is no picture file of the usual kinds, such as
  * a drawing that a plugin makes, becomes PNG.
+ * @returns whether its bytes are those of the source; the extension of its format, null where that of its name is right
  * @throws Error if the image cannot be read; its message is the reason, in one line
  */
-async function convertImage(item: ImageItem, { resize, quality, pixelLimit }: ShardTask): Promise<Converted> {
+async function convertImage(item: ImageItem, { resize, quality, pixelLimit }: ShardTask) {
   const bytes = await bytesOf(item);
-  const picture = await decodeBytes(bytes, isFile(item), pixelLimit);
+  const picture = await decodeBytes(item, bytes, pixelLimit);
   if (resize !== null && Math.min(picture.width, picture.height) > resize) {
     return { bytes: await smallerJpeg(picture, resize, quality), isUnchanged: false, extension: 'jpg' };
   }
@@ -144,35 +140,6 @@ async function smallerJpeg(picture: Picture, shorter: number, quality: number): 
 
 function encode({ rgb, width, height }: Picture) {
   return sharp(rgb, { raw: { width, height, channels: 3 } });
-}
-
-/** Writes an archive from its beginning. */
-class TarWriter {
-  readonly #hash = createHash('sha256');
-  /** So far. */
-  bytes = 0;
-
-  constructor(private readonly file: FileHandle) {}
-
-  /** @returns where the content begins */
-  async add(name: string, content: Uint8Array): Promise<number> {
-    const { head, padding } = tarEntry(name, content);
-    const offset = this.bytes + head.length;
-    for (const piece of [head, content, padding]) await this.#write(piece);
-    return offset;
-  }
-
-  /** @returns SHA-256 of the whole archive */
-  async end(): Promise<string> {
-    await this.#write(END_MARK);
-    return this.#hash.digest('hex');
-  }
-
-  async #write(bytes: Uint8Array): Promise<void> {
-    this.#hash.update(bytes);
-    await this.file.writeFile(bytes); // all of it, where the last one ended; `write` may write less
-    this.bytes += bytes.length;
-  }
 }
 
 /** Bytes that a file of so many takes, unless its name is long. */
@@ -209,17 +176,13 @@ export class SampleNames {
     const wanted = [...parts, stem]
       .join('/')
       .replaceAll(/\p{Cc}/gu, '_')
-      .replaceAll(/[\udc80-\udcff]/gu, percent);
+      // Readers of shards know names as text only: a byte that is not UTF-8 as in an address.
+      .replaceAll(/[\udc80-\udcff]/gu, (byte) => `%${bytesOfName(byte).toString('hex').toUpperCase()}`);
     let key = wanted;
     for (let number = 2; this.#keys.has(key); number++) key = `${wanted}-${number}`;
     this.#keys.add(key);
     return { key, extension: extension === null ? found : `.${extension}` };
   }
-}
-
-/** A byte of a name that is not UTF-8, as in an address: readers of shards know names as text only. */
-function percent(byte: string): string {
-  return `%${bytesOfName(byte).toString('hex').toUpperCase()}`;
 }
 
 /** 'a.b.JPG' -> '.JPG'; '' where a name does not end like an image. */
