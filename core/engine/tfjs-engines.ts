@@ -32,7 +32,7 @@ const stepwise: Pick<Engine, 'compile' | 'concurrency' | 'compileParts' | 'updat
       return { updated: { value, first: m, second: v, ...(target && { target }) }, sum: value.square().sum() };
     });
     tf.dispose(slot);
-    const squares = (await sum.data())[0] as number;
+    const squares = (await sum.data())[0];
     sum.dispose();
     return { slot: updated, squares };
   },

@@ -28,7 +28,7 @@ export function patchify(images: Tensor, patchSize: number): Tensor {
 /** The reference's strided convolution as a product: patches [B, N, p p 3] -> [B, N, D]. */
 export function embedPatches(parameters: Parameters, patches: Tensor): Tensor {
   const kernel = parameter(parameters, 'patch_embed.proj.weight'); // [D, 3, p, p]
-  const weight = tf.transpose(kernel, [0, 2, 3, 1]).reshape([kernel.shape[0] as number, -1]); // [D, p p 3]
+  const weight = tf.transpose(kernel, [0, 2, 3, 1]).reshape([kernel.shape[0], -1]); // [D, p p 3]
   return linear(patches, weight, parameter(parameters, 'patch_embed.proj.bias'));
 }
 

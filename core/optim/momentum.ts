@@ -95,13 +95,13 @@ function withMomentum(
   const compute = engine.compile(({ value, slots, averages }: ParameterState, gradient: Tensor, rates: RateTensors) =>
     tf.tidy(() => {
       const [row, { shape }] = [(x: Tensor) => x.reshape([1, x.size]), value];
-      const moving = { value: row(value), velocity: row(slots.velocity as Tensor) };
+      const moving = { value: row(value), velocity: row(slots.velocity) };
       const moved = stepOf(shape)(moving, row(gradient), rates.learningRate, rates.weightDecay, settings);
       const next = moved.value.reshape(shape);
       return {
         value: next,
         slots: { velocity: moved.velocity.reshape(shape) },
-        averages: averages.map((average, at) => movingAverage(average, next, rates.emas[at] as RateTensors['emas'][0])),
+        averages: averages.map((average, at) => movingAverage(average, next, rates.emas[at])),
         squares: next.square().sum(),
       };
     }),
@@ -118,7 +118,7 @@ function withMomentum(
       const { squares, ...next } = await compute(state, gradient, rates);
       const [sum] = await squares.data();
       tf.dispose([state.value, state.slots, [...state.averages], rates, squares]);
-      return { ...next, squares: sum as number };
+      return { ...next, squares: sum };
     },
   };
 }

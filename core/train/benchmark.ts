@@ -62,7 +62,7 @@ export async function runBenchmark(
   tf.dispose(state);
   const operations = stepOperations(definition.passes(options, meanPatches(batch.groups)));
   const timed = seconds.slice(WARM_UP).sort((x, y) => x - y);
-  const median = timed[Math.floor(timed.length / 2)] as number;
+  const median = timed[Math.floor(timed.length / 2)];
   return {
     engine: engine.name,
     version: engine.version,
@@ -72,10 +72,10 @@ export async function runBenchmark(
     threads: engine.threads,
     /** Median. */
     secondsPerStep: round(median, 4),
-    minSeconds: round(timed[0] as number, 4),
+    minSeconds: round(timed[0], 4),
     imagesPerSecond: round(batchSize / median, 2),
     /** With everything that is compiled once. */
-    firstStepSeconds: round(seconds[0] as number, 2),
+    firstStepSeconds: round(seconds[0], 2),
     /** Most memory that the process ever held. */
     peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
     /** 10⁹ floating-point operations of matrix products a second. */

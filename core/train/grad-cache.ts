@@ -37,15 +37,15 @@ export function prepareGradCache(engine: Engine, method: Method): GradCache {
   const cachedGradients = engine.compile((rows: Tensors[], drawn: Readonly<Record<string, Tensors>>, rates: Tensors) =>
     tf.tidy((): CachedTerms[] => {
       const byTerm = mapValues(named, (term, name) => {
-        const own = rows.map((part) => part[name] as Tensor);
-        return cachedTerm(term, own, drawn[name] as Tensors, rates);
+        const own = rows.map((part) => part[name]);
+        return cachedTerm(term, own, drawn[name], rates);
       });
-      return rows.map((_, part) => mapValues(byTerm, (parts) => parts[part] as CachedTerm));
+      return rows.map((_, part) => mapValues(byTerm, (parts) => parts[part]));
     }),
   );
   return async (networks, parts, drawn) => {
     if (parts.length === 1 || terms.length === 0) {
-      return parts.map(() => mapValues(named, (_, name) => ({ drawn: drawn[name] as Tensors })));
+      return parts.map(() => mapValues(named, (_, name) => ({ drawn: drawn[name] })));
     }
     const rows: Tensors[] = [];
     for (const part of parts) rows.push(await rowsOf(networks, part));
@@ -60,7 +60,7 @@ function cachedTerm(term: BatchTerm, rows: readonly Tensor[], drawn: Tensors, ra
   const z = tf.concat([...rows], 0);
   const { value, grad } = tf.valueAndGrad((x: Tensor) => term.compute(x, drawn, rates))(z);
   const correction = value.sub(grad.mul(z).sum()).div(rows.length);
-  const sizes = rows.map((part) => part.shape[0] as number);
+  const sizes = rows.map((part) => part.shape[0]);
   return tf.split(grad, sizes, 0).map((own) => ({ grad: own, correction: correction.clone() }));
 }
 

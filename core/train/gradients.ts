@@ -48,7 +48,7 @@ export function prepareGradients(engine: Engine, method: Method, seed: number, c
   return async (networks, parts, step) => {
     const cached = await gradCache(networks, parts, drawTerms(method.terms, seed, step));
     let sum: Gradients | null = null;
-    const inputs = parts.map((part, index) => ({ part, cached: cached[index] as CachedTerms }));
+    const inputs = parts.map((part, index) => ({ part, cached: cached[index] }));
     for await (const result of computeParts(networks, inputs, concurrency)) {
       sum = sum ? await addUp(engine, sum, result) : result;
     }
@@ -106,7 +106,7 @@ export function differentiate(
     const zipped: Record<string, Record<string, Tensor>> = {};
     for (const [at, [network, name]] of entries.entries()) {
       zipped[network] ??= {};
-      (zipped[network] as Record<string, Tensor>)[name] = tensors[at] as Tensor;
+      (zipped[network] as Record<string, Tensor>)[name] = tensors[at];
     }
     return zipped;
   };
@@ -120,16 +120,16 @@ export function differentiate(
 async function addUp(engine: Engine, a: Gradients, b: Gradients): Promise<Gradients> {
   const sum = async <Group extends Tensors>(x: Group, y: Group): Promise<Group> => {
     const sums: Record<string, Tensor> = {};
-    for (const [name, tensor] of Object.entries(y)) sums[name] = await engine.accumulate(x[name] as Tensor, tensor);
+    for (const [name, tensor] of Object.entries(y)) sums[name] = await engine.accumulate(x[name], tensor);
     return sums as Group;
   };
   const rows = Object.fromEntries(
-    Object.entries(b.rows).map(([name, own]) => [name, tf.concat([a.rows[name] as Tensor, own], 0)]),
+    Object.entries(b.rows).map(([name, own]) => [name, tf.concat([a.rows[name], own], 0)]),
   );
   tf.dispose([a.rows, b.rows]);
   const gradients: Record<string, Tensors> = {};
   for (const [network, own] of Object.entries(b.gradients)) {
-    gradients[network] = await sum(a.gradients[network] as Tensors, own);
+    gradients[network] = await sum(a.gradients[network], own);
   }
   return {
     loss: (await engine.accumulate(a.loss, b.loss)) as Scalar,

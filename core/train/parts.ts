@@ -29,11 +29,11 @@ export function splitBatch(
 ): Part[] {
   const counts = batch.groups.map(({ imageCount }) => imageCount);
   const total = counts.reduce((sum, images) => sum + images, 0);
-  const cuts = views.map(({ name, count }) => viewCutter(name, batch.views[name], count, sides[name] as number, total));
+  const cuts = views.map(({ name, count }) => viewCutter(name, batch.views[name], count, sides[name], total));
   const parts: Part[] = [];
   let start = 0;
   for (const [at, lengths] of partLengths(counts, microBatchSize, concurrency).entries()) {
-    const group = batch.groups[at] as DrawnGroup;
+    const group = batch.groups[at];
     let from = 0;
     for (const length of lengths) {
       parts.push({
@@ -91,7 +91,7 @@ export function partLengths(groups: readonly number[], microBatchSize: number, c
   });
   const last = lengths.at(-1);
   if (last?.length === 1 && lengths.flat().length % concurrency === 1)
-    lengths[lengths.length - 1] = cutInto(last[0] as number, concurrency);
+    lengths[lengths.length - 1] = cutInto(last[0], concurrency);
   return lengths;
 }
 

@@ -59,8 +59,8 @@ export function initialNetworks({ networks }: Pick<Method, 'networks'>, seed: nu
   }
   for (const [name, { shapes, role }] of Object.entries(networks)) {
     if (role.by !== 'ema') continue;
-    const followed = made[role.of] as Parameters;
-    made[name] = mapValues(shapes, (_, parameter) => (followed[parameter] as Tensor).clone());
+    const followed = made[role.of];
+    made[name] = mapValues(shapes, (_, parameter) => followed[parameter].clone());
   }
   return made;
 }

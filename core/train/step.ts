@@ -118,7 +118,7 @@ function requireFinite(step: number, numbers: NotFinite['numbers'], tensors: Par
 function scalarsOf({ networks, rates: specs }: Method, rates: StepRates): Tensors {
   const decays = Object.values(networks).map(({ role }) => role.by === 'ema' && role.decay);
   const names = Object.keys(specs).filter((name) => !decays.includes(name));
-  return Object.fromEntries(names.map((name) => [name, tf.scalar(rates[name] as number)]));
+  return Object.fromEntries(names.map((name) => [name, tf.scalar(rates[name])]));
 }
 
 type Summary = {
@@ -134,7 +134,7 @@ function summary(method: Method, { loss, terms, rows, gradients }: Gradients): S
     loss: loss.clone(),
     gradientNorm: globalNorm([...tensorsOf(gradients)].map(([, , tensor]) => tensor)),
     terms: mapValues(terms, (term) => term.clone()),
-    logs: Object.fromEntries(method.logs.map((log) => [log.name, log.compute(rows[log.name] as Tensor)])),
+    logs: Object.fromEntries(method.logs.map((log) => [log.name, log.compute(rows[log.name])])),
   }));
 }
 
@@ -145,7 +145,7 @@ function globalNorm(tensors: readonly Tensor[]): Scalar {
 
 /** The values of scalars, which are disposed of. */
 async function readNumbers({ loss, gradientNorm, terms, logs }: Summary): Promise<StepNumbers> {
-  const read = async (scalar: Scalar) => (await scalar.data())[0] as number;
+  const read = async (scalar: Scalar) => (await scalar.data())[0];
   const readAll = async (scalars: Readonly<Record<string, Scalar>>) =>
     Object.fromEntries(
       await Promise.all(Object.entries(scalars).map(async ([name, scalar]) => [name, await read(scalar)] as const)),

@@ -175,7 +175,7 @@ export class OnnxBackend extends tf.KernelBackend {
       const given = structure.inputs.map(({ data }) => data as ValueData);
       const results = await this.sessions.run(compiled, inputs, given);
       for (const [at, value] of outputs.entries()) {
-        value.data = results[at] as ValueData;
+        value.data = results[at];
         value.node = null;
       }
     });

@@ -95,7 +95,7 @@ export class ComputeWorker {
     const { arrays, bytes } = layOut(shared.map(({ length }) => length));
     const memory = this.#memory.byteLength === bytes ? this.#memory : new ArrayBuffer(bytes);
     for (const [at, { offset, length }] of arrays.entries()) {
-      new Float32Array(memory, offset, length).set(shared[at] as Float32Array);
+      new Float32Array(memory, offset, length).set(shared[at]);
     }
     const own = data.slice(sharedCount).map((array) => array.slice());
     const moved = [memory, ...own.map(({ buffer }) => buffer as ArrayBuffer)];

@@ -113,7 +113,7 @@ export class TracedFunction<Inputs extends unknown[], Result, Ready> {
         inputs: graphInputs,
         outputs: structure.outputs.map(({ shape, type }) => ({ shape, type })),
         results: tensors.map((tensor, at) => {
-          const value = values[at] as Value;
+          const value = values[at];
           const from = value.node ? { output: structure.outputs.indexOf(value) } : sourceOf(value);
           return { shape: tensor.shape, type: value.type, from };
         }),
@@ -132,9 +132,7 @@ export function resultOf(
   outputs: readonly ValueData[],
 ): unknown {
   // Tensors of one output share it; what was given or never changes is copied, because results may be changed in place.
-  const values = program.outputs.map(
-    ({ shape, type }, at) => new Value(shape, type, { data: outputs[at] as ValueData }),
-  );
+  const values = program.outputs.map(({ shape, type }, at) => new Value(shape, type, { data: outputs[at] }));
   const tensors = program.results.map(({ shape, type, from }) => {
     const value =
       'output' in from ? values[from.output] : new Value(shape, type, { data: dataOf(from, given).slice() });

@@ -25,7 +25,7 @@ export interface GraphInput {
 
 /** The data of an input, where `given` are those of the arguments. */
 export function dataOf(source: Source, given: readonly ValueData[]): ValueData {
-  return 'data' in source ? source.data : (given[source.argument] as ValueData);
+  return 'data' in source ? source.data : given[source.argument];
 }
 
 /** The inputs of a structure. */

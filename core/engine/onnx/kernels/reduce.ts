@@ -34,12 +34,12 @@ export function batchMatMul(a: Value, b: Value, options: ProductOptions = {}): V
 
 /** a b of two matrices. */
 export function gemm(a: Value, b: Value): Value {
-  return record('Gemm', [a, b], [a.shape[0] as number, b.shape[1] as number]);
+  return record('Gemm', [a, b], [a.shape[0], b.shape[1]]);
 }
 
 /** x Wᵀ + b of rows: x [M, I], weight [O, I], bias [O] -> [M, O] */
 export function linear(x: Value, weight: Value, bias: Value): Value {
-  const shape = [x.shape[0] as number, weight.shape[0] as number];
+  const shape = [x.shape[0], weight.shape[0]];
   return record('Gemm', [x, weight, bias], shape, 'float32', { transB: 1 });
 }
 
