@@ -80,6 +80,7 @@ export function* tensorsOf(networks: Networks): Generator<[network: string, name
   }
 }
 
-export function mapNetworks(networks: Networks, make: (tensor: Tensor) => Tensor): Networks {
-  return mapValues(networks, (parameters) => mapValues(parameters, make));
+/** Networks, or other groups of tensors, with a tensor made of each. */
+export function mapNetworks<Groups extends Networks>(networks: Groups, make: (tensor: Tensor) => Tensor): Groups {
+  return mapValues(networks, (parameters) => mapValues(parameters, make)) as Groups;
 }

@@ -33,7 +33,7 @@ export async function updateNetworks(
     const followers = followersOf(method, network);
     for (const [name, gradient] of Object.entries(ownGradients)) {
       const value = networks[network][name];
-      const following = followers.filter((follower) => networks[follower.name][name]);
+      const following = followers.filter((follower) => networks[follower.name]?.[name]);
       const { learningRate } = rates;
       const updated = await optimiser.update(
         {
