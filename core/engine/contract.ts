@@ -30,7 +30,7 @@ export interface Engine {
    * change; numbers that differ from call to call have to be tensors, or every call is traced anew. The results are the
    * caller's to dispose.
    */
-  compile<Inputs extends unknown[], Result>(fn: (...inputs: Inputs) => Result): Compiled<Inputs, Result>;
+  compile<Inputs extends unknown[], Result>(fn: (...inputs: Inputs) => Result): (...inputs: Inputs) => Promise<Result>;
   /** How many parts of a batch it computes at the same time. */
   readonly concurrency: number;
   /** Prepares a function of what all parts of a batch share and of one part, as `compile` does. */
@@ -93,9 +93,6 @@ export interface EngineMemory {
   /** Whose memory holds its tensors: the machine's, or that of a graphics card. */
   readonly of: 'machine' | 'card';
 }
-
-/** A function that an engine has prepared. */
-export type Compiled<Inputs extends unknown[], Result> = (...inputs: Inputs) => Promise<Result>;
 
 /**
  * A function that an engine has prepared for parts of a batch: their results in the parts' order, each computed when it

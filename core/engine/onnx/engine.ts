@@ -14,22 +14,8 @@ import { partsOn } from './parts.js';
 import { replayed } from './replay.js';
 import { Sessions } from './sessions.js';
 
-/*
- * A TensorFlow.js backend that computes nothing until it is asked to.
- *
- * Operations of TensorFlow.js call kernels, and a backend brings the kernels. Those of other backends compute; these
- * (`kernels/`) append a node to a graph and return a tensor that knows its shape but has no data (`graph.ts`). When
- * `await tensor.data()` asks for data (`backend.ts`), everything that tensors still stand for becomes the output of one ONNX
- * model, which ONNX Runtime compiles and runs as a whole: fused, on all cores, with memory that is planned in advance.
- * What no tensor stands for any more is never computed.
- *
- * Compiling takes a good part of a second, so it is done once for each structure: operators, their order and their
- * constants, but neither shapes nor data (`structure.ts`, which writes ONNX's file format, and `sessions.ts`). Shapes that
- * operators need are inputs of the model, so that another number of tokens is no new structure.
- *
- * Recording a training step takes some milliseconds as well. `compile` records it once and then only exchanges the data
- * (`replay.ts`). Parts of a batch are computed two at a time, each on half of the cores (`parts.ts`).
- */
+/* A TensorFlow.js backend that computes nothing until it is asked to. README.md of the engines tells how it computes. */
+
 /** The backends' names in TensorFlow.js, and what they compute on, for people. */
 const BACKENDS = {
   cpu: { backend: 'onnx', device: 'CPU (ONNX Runtime)' },

@@ -9,9 +9,6 @@ import { analyse, modelOf, type Structure } from './structure.js';
 
 const require = createRequire(import.meta.url);
 
-/** ONNX Runtime as it is loaded. */
-type Runtime = typeof import('onnxruntime-common');
-
 /** Where an input of a graph comes from: an argument of the call, or data that never change. */
 export type Source = { argument: number } | { data: ValueData };
 
@@ -52,11 +49,6 @@ export class Sessions {
     private readonly threads: number,
     private readonly device: DeviceName = 'cpu',
   ) {}
-
-  /** Sessions that compute on another number of threads. */
-  beside(threads: number): Sessions {
-    return new Sessions(threads, this.device);
-  }
 
   /**
    * Builds and runs a session of one operator.
@@ -122,7 +114,7 @@ export class Sessions {
  * to its maker. The library reads the environment once, when the first thread loads it.
  * @throws Error if it is not there or does not load; its message is the reason
  */
-function loadRuntime(): Runtime {
+function loadRuntime(): typeof import('onnxruntime-common') {
   process.env.ORT_DISABLE_TELEMETRY = '1';
   if (!RUNTIME_PLATFORMS.includes(THIS_PLATFORM)) throw new Error(`there is no ONNX Runtime for ${THIS_PLATFORM}`);
   if (!hasRuntime(THIS_PLATFORM)) {
