@@ -35,7 +35,6 @@ export interface Engine {
   readonly concurrency: number;
   /** Prepares a function of what all parts of a batch share and of one part, as `compile` does. */
   compileParts<Shared, Part, Result>(fn: (shared: Shared, part: Part) => Result): CompiledParts<Shared, Part, Result>;
-  /** The optimiser's step of one parameter. */
   readonly updateParameter: UpdateParameter;
   /** The sum of two tensors of one shape, both of which are used up. */
   accumulate(sum: Tensor, addend: Tensor): Promise<Tensor>;
@@ -113,7 +112,6 @@ export type EngineChoice = EngineName | 'auto';
 export const DEVICES = ['cpu', 'webgpu'] as const;
 export type DeviceName = (typeof DEVICES)[number];
 
-/** How an engine is to be started. */
 export interface StartOptions {
   /** What it computes on; default 'cpu'. Only the engine onnx can choose. */
   device?: DeviceName;

@@ -136,7 +136,6 @@ export function tileBatch(
   });
 }
 
-/** The functions of the engine that is active. */
 function active(): TransformerFunctions {
   return fusedFunctions.get(tf.getBackend()) ?? plainFunctions;
 }

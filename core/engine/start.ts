@@ -27,7 +27,6 @@ const SIDE = 512;
 /** Milliseconds after which no further try is made. */
 const PATIENCE = 500;
 
-/** What `auto` falls back to. */
 const SLOW: readonly EngineName[] = ['wasm', 'cpu'];
 
 /** An engine that was looked for: present, or absent for a reason. */

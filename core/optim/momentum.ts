@@ -94,7 +94,8 @@ function withMomentum(
 ): Optimiser {
   const compute = engine.compile(({ value, slots, averages }: ParameterState, gradient: Tensor, rates: RateTensors) =>
     tf.tidy(() => {
-      const [row, { shape }] = [(x: Tensor) => x.reshape([1, x.size]), value];
+      const { shape } = value;
+      const row = (x: Tensor) => x.reshape([1, x.size]);
       const moving = { value: row(value), velocity: row(slots.velocity) };
       const moved = stepOf(shape)(moving, row(gradient), rates.learningRate, rates.weightDecay, settings);
       const next = moved.value.reshape(shape);

@@ -22,10 +22,7 @@ export type Gradients = {
  * How many parts of a batch are computed at the same time. What terms over the whole batch look at is computed once more
  * where there are several parts: there are no more than must be.
  */
-export function usableConcurrency(
-  { concurrency }: Pick<Engine, 'concurrency'>,
-  { terms }: Pick<Method, 'terms'>,
-): number {
+export function usableConcurrency({ concurrency }: Pick<Engine, 'concurrency'>, { terms }: Pick<Method, 'terms'>) {
   return terms.some(({ over }) => over === 'batch') ? 1 : concurrency;
 }
 
@@ -79,10 +76,7 @@ function gradientsOfPart(method: Method, networks: Networks, part: Part, cached:
 }
 
 /** Value of a scalar function of networks, and its gradients. */
-function differentiate(
-  networks: Networks,
-  compute: (networks: Networks) => Scalar,
-): { value: Scalar; gradients: Networks } {
+function differentiate(networks: Networks, compute: (networks: Networks) => Scalar) {
   const inputs = Object.values(networks).flatMap((parameters) => Object.values(parameters));
   const named = (tensors: readonly Tensor[]): Networks => {
     let at = 0;

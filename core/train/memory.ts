@@ -71,15 +71,10 @@ export function estimateStepMemory(
  * queries, keys and values, the hidden layer before GELU) and the attention weights. Without gradients, one block at a
  * time is kept. Letters: R sequences of N tokens, D and L width and depth, h heads.
  */
-export function passValues(
-  kind: EngineMemory['kind'],
-  { size, rows: R, tokens: N, trained, queryOffset }: Pass,
-): number {
+function passValues(kind: EngineMemory['kind'], { size, rows: R, tokens: N, trained, queryOffset }: Pass) {
   const { dim: D, depth: L, heads: h, mlpRatio } = size;
   const wide = mlpRatio / 4;
-  if (kind === 'planned') {
-    return R * N * (trained ? L * (13 * wide * D + h * N) : 14 * D + h * N);
-  }
+  if (kind === 'planned') return R * N * (trained ? L * (13 * wide * D + h * N) : 14 * D + h * N);
   // Of predictors, whose rows are copied for each target, more is held.
   const perToken = queryOffset === undefined ? 110 : 180;
   return R * N * (trained ? L * (perToken * wide * D + 2.3 * h * N) : 84 * D + 3 * h * N);

@@ -126,7 +126,6 @@ function scalarsOf({ networks, rates: specs }: Method, rates: StepRates): Tensor
   return Object.fromEntries(names.map((name) => [name, tf.scalar(rates[name])]));
 }
 
-/** What is logged of a step. */
 function summary(method: Method, { loss, terms, rows, gradients }: Gradients) {
   return tf.tidy(() => ({
     loss: loss.clone(),

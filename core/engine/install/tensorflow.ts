@@ -97,7 +97,6 @@ async function placeLibrary(from: string, index: string | undefined, staging: st
   return takeLibrary(from, staging);
 }
 
-/** Builds the addon from the package's sources, in the staging folder. */
 async function buildAddon(folder: string, staging: string): Promise<void> {
   for (const part of ['binding', 'binding.gyp']) await cp(join(folder, part), join(staging, part), { recursive: true });
   const headers = resolve(dirname(process.execPath), '..');

@@ -10,15 +10,12 @@ export interface BufferAllocator {
   copy(data: Float32Array): Float32Array;
 }
 
-const ANYWHERE: BufferAllocator = { owns: () => true, copy: (data) => data.slice() };
-
 /** Inputs of kernels by TensorFlow.js's names, and by those of `fused.ts`. */
 type InputName =
   | ('x' | 'a' | 'b' | 'logits' | 'value' | 'indices' | 'segmentIds' | 'condition' | 't' | 'e')
   | ('dy' | 'weight' | 'mean' | 'inverseStd' | 'weight1' | 'bias1' | 'weight2' | 'bias2' | 'hidden')
   | ('qkv' | 'q' | 'k' | 'v' | 'weights' | 'attended');
 
-/** The values of a kernel's inputs. */
 export type Inputs = Readonly<Record<InputName, Value> & { scale?: Value; bias?: Value }>;
 
 /** A kernel: what it records of the values of its inputs, or a tensor. Several outputs where the kernel has several. */
@@ -26,12 +23,10 @@ export type Kernel = (
   inputs: Inputs,
   // biome-ignore lint/suspicious/noExplicitAny: every kernel has attributes of its own, which TensorFlow.js does not check
   attributes: any,
-  /** The inputs as tensors. */
   tensors: Readonly<Record<string, TensorInfo>>,
   backend: OnnxBackend,
 ) => Value | Value[] | TensorInfo;
 
-/** Kernels by TensorFlow.js's names. */
 export type KernelTable = Readonly<Record<string, Kernel>>;
 
 /**
@@ -112,14 +107,14 @@ export class OnnxBackend extends tf.KernelBackend {
   /**
    * The data of a computed tensor, to be changed in place. Where other tensors share them, a copy is made, in a tensor
    * that takes the place of the given one.
-   * @param allocator of the memory in which the data are to lie; they are moved there
+   * @param allocator of the memory in which the data are to lie, where that matters; they are moved there
    */
-  ownData(tensor: Tensor, allocator = ANYWHERE): { tensor: Tensor; data: Float32Array } {
+  ownData(tensor: Tensor, allocator?: BufferAllocator): { tensor: Tensor; data: Float32Array } {
     const { value, references } = this.#entries.get(tensor.dataId);
     const shared = value.data as Float32Array;
     const isOwn = value.source === null && references === 1 && value.users === 1;
-    if (isOwn && allocator.owns(shared)) return { tensor, data: shared };
-    const data = allocator.copy(shared);
+    if (isOwn && (!allocator || allocator.owns(shared))) return { tensor, data: shared };
+    const data = allocator ? allocator.copy(shared) : shared.slice();
     if (isOwn) {
       value.data = data;
       return { tensor, data };

@@ -20,7 +20,6 @@ export type WorkerMessage =
       model: Uint8Array | null;
       inputs: readonly GraphInput[];
     }
-  /** A program that is not needed any more. */
   | { kind: 'forget'; program: number }
   | WorkerRun;
 
@@ -63,7 +62,6 @@ export class ComputeWorker {
   #programs = 0;
   readonly #graphs = new Map<string, number>();
 
-  /** @param threads on which it computes */
   constructor(private readonly threads: number) {}
 
   /** Gives it a program, whose graph it compiles at once where it is a new one; returns the program's number. */

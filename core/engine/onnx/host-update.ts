@@ -54,7 +54,6 @@ export function updatesOnHost(backend: OnnxBackend): Pick<Engine, 'updateParamet
   };
 }
 
-/** The numbers of an update by name. */
 type UpdateNumbers = Readonly<Record<(typeof NUMBERS)[number], number>>;
 
 /** A parameter's values, moments and target, all in one arena. */

@@ -46,7 +46,6 @@ export function replayed<Inputs extends unknown[], Result>(
   };
 }
 
-/** The programs of a function. */
 export class TracedFunction<Inputs extends unknown[], Result, Ready> {
   readonly #programs = new Map<string, Program<Ready>>();
 

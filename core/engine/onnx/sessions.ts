@@ -12,7 +12,6 @@ const require = createRequire(import.meta.url);
 /** Where an input of a graph comes from: an argument of the call, or data that never change. */
 export type Source = { argument: number } | { data: ValueData };
 
-/** An input of a graph. */
 export interface GraphInput {
   name: string;
   type: ValueType;
@@ -25,11 +24,7 @@ export function dataOf(source: Source, given: readonly ValueData[]): ValueData {
   return 'data' in source ? source.data : given[source.argument];
 }
 
-/** The inputs of a structure. */
-export function inputsOf(
-  { inputs, names }: Structure,
-  sourceOf: (value: Value, index: number) => Source,
-): GraphInput[] {
+export function inputsOf({ inputs, names }: Structure, sourceOf: (value: Value, index: number) => Source) {
   return inputs.map((value, index) => ({
     name: names.get(value) as string,
     type: value.type,
@@ -90,11 +85,7 @@ export class Sessions {
    * Runs a compiled graph; gives the data of its outputs, in their order.
    * @param given data of its arguments
    */
-  async run(
-    session: InferenceSession,
-    inputs: readonly GraphInput[],
-    given: readonly ValueData[],
-  ): Promise<ValueData[]> {
+  async run(session: InferenceSession, inputs: readonly GraphInput[], given: readonly ValueData[]) {
     const fed: Record<string, OrtTensor> = {};
     for (const input of inputs) fed[input.name] = this.#constants.get(input) ?? this.#tensorOf(input, given);
     const results = await session.run(fed);

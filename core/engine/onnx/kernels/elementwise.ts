@@ -67,7 +67,6 @@ function relu(x: Value): Value {
   return binary('Max', x, zeroFor(x));
 }
 
-/** 0 of the element type of a value. */
 const zeroFor = (x: Value) => scalarConstant(0, x.type);
 
 export const ELEMENTWISE: KernelTable = {

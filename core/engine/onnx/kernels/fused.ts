@@ -160,7 +160,6 @@ export function functionsOn(device: DeviceName): TransformerFunctions {
 
 type NamedTensors = Readonly<Record<string, Tensor>>;
 
-/** In the kernels above. */
 const onnxFunctions: TransformerFunctions = {
   linear: (x, weight, bias) => fused('Linear', { x, weight, bias }, ['x', 'weight']),
   layerNorm: (x, scale, bias, epsilon) =>
