@@ -85,11 +85,8 @@ function transformerBlock(
       return tokensFrom(x, queryOffset).add(scaled(parameters, `${block}.gamma_1`, branch));
     });
     const hidden = norm(parameters, `${block}.norm2`, attended);
-    const branch = mlp(
-      hidden,
-      linearParameters(parameters, `${block}.mlp.fc1`),
-      linearParameters(parameters, `${block}.mlp.fc2`),
-    );
+    const layer = (name: string) => linearParameters(parameters, `${block}.mlp.${name}`);
+    const branch = mlp(hidden, layer('fc1'), layer('fc2'));
     return attended.add(scaled(parameters, `${block}.gamma_2`, branch));
   });
 }

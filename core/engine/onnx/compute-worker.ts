@@ -31,20 +31,17 @@ export interface WorkerRun {
   kind: 'run';
   program: number;
   memory: ArrayBuffer;
-  arrays: readonly ArrayLocation[];
+  arrays: ReturnType<typeof layOut>['arrays'];
   own: readonly ValueData[];
-}
-
-/** Where an array of floats begins in a worker's memory, in bytes, and how many numbers it has. */
-interface ArrayLocation {
-  offset: number;
-  length: number;
 }
 
 export type WorkerAnswer = { memory: ArrayBuffer } & ({ outputs: ValueData[] } | { reason: string });
 
-/** Where arrays lie in a worker's memory, in the order given, and how long it has to be, in bytes. */
-export function layOut(lengths: readonly number[]): { arrays: ArrayLocation[]; bytes: number } {
+/**
+ * Where arrays of floats of these lengths begin in a worker's memory, in bytes, in the order given, and how long it has to
+ * be, in bytes.
+ */
+export function layOut(lengths: readonly number[]) {
   let bytes = 0;
   const arrays = lengths.map((length) => {
     const offset = bytes;

@@ -1,9 +1,9 @@
 import { mapValues } from '../../base/map-values.js';
 import type { Engine, StartOptions } from '../contract.js';
 import { RUNTIME_VERSION } from '../install/place.js';
+import { availableCores } from '../machine.js';
 import { fusedFunctions } from '../plain-functions.js';
 import { type TensorInfo, tf } from '../tf.js';
-import { availableCores } from '../threads.js';
 import { type Inputs, type KernelTable, OnnxBackend } from './backend.js';
 import { updatesOnHost } from './host-update.js';
 import { ELEMENTWISE } from './kernels/elementwise.js';

@@ -8,7 +8,7 @@ import { analyse, type Structure } from './structure.js';
 const MAX_PROGRAMS = 128;
 
 /** A function's graph for tensors of certain shapes. */
-export interface Program<Ready> {
+interface Program<Ready> {
   /** What has been prepared for running the graph. */
   ready: Ready;
   inputs: readonly GraphInput[];
@@ -17,12 +17,6 @@ export interface Program<Ready> {
   results: { shape: Shape; type: ValueType; from: { output: number } | Source }[];
   /** Builds the result from its tensors. */
   assemble(tensors: readonly Tensor[]): unknown;
-}
-
-/** What a program is called with: the data of its arguments. */
-export interface ProgramCall<Ready> {
-  program: Program<Ready>;
-  data: readonly ValueData[];
 }
 
 /**
@@ -60,8 +54,8 @@ export class TracedFunction<Inputs extends unknown[], Result, Ready> {
     private readonly forget: (ready: Ready) => void = () => {},
   ) {}
 
-  /** What computes the function of these inputs: an earlier program, or a new one, with the inputs' data. */
-  async call(inputs: Inputs): Promise<ProgramCall<Ready>> {
+  /** What computes the function of these inputs: an earlier program, or a new one, with the data of the inputs' tensors. */
+  async call(inputs: Inputs) {
     const { backend } = this;
     const given: Tensor[] = [];
     const key = JSON.stringify(inputs, (_, part: unknown) => {
@@ -127,7 +121,7 @@ export class TracedFunction<Inputs extends unknown[], Result, Ready> {
 /** The function's result, from the data of the graph's outputs. */
 export function resultOf(
   backend: OnnxBackend,
-  { program, data: given }: ProgramCall<unknown>,
+  { program, data: given }: { program: Program<unknown>; data: readonly ValueData[] },
   outputs: readonly ValueData[],
 ): unknown {
   // Tensors of one output share it; what was given or never changes is copied, because results may be changed in place.

@@ -14,14 +14,9 @@ import { add, unary } from './elementwise.js';
 
 /** Products of matrices, and operators that take axes together. */
 
-interface ProductOptions {
-  transposeA?: boolean;
-  transposeB?: boolean;
-  /** Multiplies the product. */
-  alpha?: number;
-}
+type ProductOptions = { transposeA?: boolean; transposeB?: boolean; alpha?: number };
 
-/** Products of the last two axes; those before are batches, with broadcasting. */
+/** Products of the last two axes, times `alpha`; those before are batches, with broadcasting. */
 export function batchMatMul(a: Value, b: Value, options: ProductOptions = {}): Value {
   const { transposeA = false, transposeB = false, alpha = 1 } = options;
   const rows = a.shape.at(transposeA ? -1 : -2) as number;
