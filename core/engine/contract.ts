@@ -56,11 +56,7 @@ export interface UpdateRates {
 }
 
 /** What stays the same over a run. */
-export interface AdamSettings {
-  beta1: number;
-  beta2: number;
-  epsilon: number;
-}
+export type AdamSettings = { beta1: number; beta2: number; epsilon: number };
 
 /**
  * One step of Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2; PyTorch's AdamW), and of the

@@ -81,10 +81,7 @@ export function mlp(x: Tensor, first: LinearParameters, second: LinearParameters
 }
 
 /** Of a linear layer with I inputs and O outputs: weight [O, I], as PyTorch stores it, and bias [O]. */
-export interface LinearParameters {
-  weight: Tensor;
-  bias: Tensor;
-}
+export type LinearParameters = { weight: Tensor; bias: Tensor };
 
 /**
  * softmax(Q Kᵀ / √d + b) V for every head, heads side by side again at the end.

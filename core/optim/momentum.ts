@@ -11,10 +11,7 @@ import { emaWeights, movingAverage, type Optimiser, type OptimiserName, type Par
 /** Rows, and the velocity with which each moves. */
 export type Moving = { value: Tensor; velocity: Tensor };
 
-export interface MomentumSettings {
-  readonly momentum: number;
-  readonly nesterov: boolean;
-}
+export type MomentumSettings = { readonly momentum: number; readonly nesterov: boolean };
 
 /** How strongly LARS trusts a layer's weights (You et al. 2017, section 5; VISSL's eta). */
 const LARS_TRUST = 0.001;

@@ -43,9 +43,7 @@ export function prepareGradCache(engine: Engine, method: Method, seed: number) {
   );
   return async (networks: Networks, parts: readonly Part[], step: number): Promise<CachedTerms[]> => {
     const drawn = mapValues(named, (term) => drawnTensors(term.draw?.(new RandomStream(seed, term.name, step)) ?? {}));
-    if (parts.length === 1 || terms.length === 0) {
-      return parts.map(() => mapValues(named, (_, name) => ({ drawn: drawn[name] })));
-    }
+    if (parts.length === 1 || terms.length === 0) return parts.map(() => mapValues(drawn, (own) => ({ drawn: own })));
     const rows: Tensors[] = [];
     for (const part of parts) rows.push(await rowsOf(networks, part));
     const cached = await cachedGradients(rows, drawn, parts[0]?.rates ?? {});

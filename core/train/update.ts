@@ -2,7 +2,6 @@ import { mapValues } from '../base/map-values.js';
 import type { Tensor } from '../engine/tf.js';
 import type { Method, Networks } from '../methods/method.js';
 import type { Optimiser } from '../optim/optimiser.js';
-import { decaysMatrices } from '../optim/policy.js';
 import type { TrainState } from './state.js';
 
 /** The scheduled numbers of one step: learning rate, weight decay, and the method's own by name. */
@@ -29,12 +28,13 @@ export async function updateNetworks(
   let sum = 0;
   for (const [network, ownGradients] of Object.entries(gradients)) {
     const { role } = method.networks[network];
-    const { isDecayed = decaysMatrices, learningRateFactor } = (role.by === 'gradient' && role.policy) || {};
+    const { isDecayed, learningRateFactor } = (role.by === 'gradient' && role.policy) || {};
     const followers = followersOf(method, network);
     for (const [name, gradient] of Object.entries(ownGradients)) {
       const value = networks[network][name];
       const following = followers.filter((follower) => networks[follower.name]?.[name]);
       const { learningRate } = rates;
+      const decays = isDecayed ? isDecayed(name, value.shape) : value.shape.length > 1;
       const updated = await optimiser.update(
         {
           value,
@@ -45,7 +45,7 @@ export async function updateNetworks(
         {
           step: step + 1,
           learningRate: learningRateFactor ? learningRate * learningRateFactor(name) : learningRate,
-          weightDecay: isDecayed(name, value.shape) ? rates.weightDecay : 0,
+          weightDecay: decays ? rates.weightDecay : 0,
           emaDecays: following.map(({ decay }) => rateOf(rates, decay)),
         },
       );

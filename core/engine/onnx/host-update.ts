@@ -57,12 +57,7 @@ export function updatesOnHost(backend: OnnxBackend): Pick<Engine, 'updateParamet
 type UpdateNumbers = Readonly<Record<(typeof NUMBERS)[number], number>>;
 
 /** A parameter's values, moments and target, all in one arena. */
-interface SlotData {
-  value: Float32Array;
-  first: Float32Array;
-  second: Float32Array;
-  target?: Float32Array | undefined;
-}
+type SlotData = Record<'value' | 'first' | 'second', Float32Array> & { target?: Float32Array | undefined };
 
 /** WebAssembly memory in which parameters and their moments lie, so that vector instructions reach them. */
 export class UpdateMemory {
@@ -88,6 +83,7 @@ export class UpdateMemory {
 class Arena implements BufferAllocator {
   /** What it needs besides the arrays. */
   static readonly OWN_BYTES = paddedBytes(NUMBERS.length) + paddedBytes(LANES) + paddedBytes(BLOCK);
+  readonly buffer: ArrayBufferLike;
   readonly #kernels: UpdateKernels;
   readonly #numbers: Float32Array;
   readonly #squares: Float32Array;
@@ -96,13 +92,10 @@ class Arena implements BufferAllocator {
 
   constructor(bytes: number) {
     this.#kernels = instantiateKernels(bytes);
+    this.buffer = this.#kernels.memory;
     this.#numbers = this.#take(NUMBERS.length);
     this.#squares = this.#take(LANES);
     this.#gradient = this.#take(BLOCK);
-  }
-
-  get buffer(): ArrayBufferLike {
-    return this.#kernels.memory;
   }
 
   hasSpaceFor(bytes: number): boolean {

@@ -21,11 +21,8 @@ interface Program<Ready> {
 
 /**
  * A function of tensors that is traced once for each combination of shapes and then replayed with new data, so that a
- * call costs no more than its computation. Programs whose structure is the same share one session.
- *
- * The function may use its arguments and tensors that never change; whatever else it computes from numbers is fixed when
- * it is traced. Arguments are nested lists and objects of tensors and plain values; plain values are part of what is
- * compared, so that another number means another trace.
+ * call costs no more than its computation. Programs whose structure is the same share one session. What the function may
+ * use is told at `Engine.compile`; plain values among its arguments are compared as shapes are.
  */
 export function replayed<Inputs extends unknown[], Result>(
   backend: OnnxBackend,

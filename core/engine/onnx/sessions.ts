@@ -101,8 +101,7 @@ export class Sessions {
 }
 
 /**
- * Loads ONNX Runtime, with its telemetry off: otherwise it writes files into the user's home and sends what it is used for
- * to its maker. The library reads the environment once, when the first thread loads it.
+ * Loads ONNX Runtime, with its telemetry off. The library reads the environment once, when the first thread loads it.
  * @throws Error if it is not there or does not load; its message is the reason
  */
 function loadRuntime(): typeof import('onnxruntime-common') {

@@ -7,10 +7,8 @@ import { type GraphInput, Sessions } from './sessions.js';
 /*
  * A thread that runs graphs beside the main one (`compute-worker.ts`), with an ONNX Runtime session of its own for each.
  */
-interface Program {
-  session: Promise<InferenceSession>;
-  inputs: readonly GraphInput[];
-}
+type Program = { session: Promise<InferenceSession>; inputs: readonly GraphInput[] };
+
 const port = parentPort as NonNullable<typeof parentPort>;
 const sessions = new Sessions((workerData as { threads: number }).threads);
 const graphs = new Map<number, Promise<InferenceSession>>();
