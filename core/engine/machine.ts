@@ -53,8 +53,6 @@ const GROUPS = [
   { mark: '', root: 'sys/fs/cgroup', taken: 'memory.current', prefix: '' },
   { mark: 'memory', root: 'sys/fs/cgroup/memory', taken: 'memory.usage_in_bytes', prefix: 'total_' },
 ];
-/** Parts of what is taken that are copies of files. */
-const COPIES = ['inactive_file', 'active_file'];
 
 /**
  * Bytes that the process's control group has taken, without copies of files, which make room where it is needed; null where
@@ -71,8 +69,8 @@ export function groupMemory(system = '/'): number | null {
       const bytes = Number.parseInt(read(join(folder, taken)), 10);
       if (!Number.isFinite(bytes)) continue;
       const stat = read(join(folder, 'memory.stat'));
-      const copied = COPIES.map((name) => Number(new RegExp(`^${prefix}${name} (\\d+)`, 'm').exec(stat)?.[1] ?? 0));
-      return Math.max(0, bytes - copied.reduce((sum, part) => sum + part, 0));
+      const copies = stat.matchAll(new RegExp(`^${prefix}(?:in)?active_file (\\d+)`, 'gm'));
+      return Math.max(0, bytes - [...copies].reduce((sum, [, part]) => sum + Number(part), 0));
     }
   }
   return null;

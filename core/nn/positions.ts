@@ -117,9 +117,7 @@ function scaleAxis(values: Float32Array, outer: number, from: number, to: number
       for (let row = 0; row < outer; row++) {
         const read = (row * from + source) * inner;
         const write = (row * to + index) * inner;
-        for (let i = 0; i < inner; i++) {
-          result[write + i] += weight * values[read + i];
-        }
+        for (let i = 0; i < inner; i++) result[write + i] += weight * values[read + i];
       }
     }
   }

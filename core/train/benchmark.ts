@@ -46,8 +46,11 @@ export async function runBenchmark(
   const { batchSize, imageSize } = options;
   const optimiser = createOptimiser(engine, options);
   const sides = viewSides(method, imageSize);
-  const settings = { sides, microBatchSize: microBatchSizeOf(options), seed: 0 };
-  const takeStep = prepareStep(engine, method, optimiser, settings);
+  const takeStep = prepareStep(engine, method, optimiser, {
+    sides,
+    microBatchSize: microBatchSizeOf(options),
+    seed: 0,
+  });
   const stream = new RandomStream(0, 'benchmark');
   const views = noiseViews(method, sides, batchSize, stream);
   const fixed = definition.benchmarks?.[config];

@@ -96,9 +96,7 @@ async function addUp(engine: Engine, a: Gradients, b: Gradients): Promise<Gradie
   const rows = mapValues(b.rows, (own, name) => tf.concat([a.rows[name], own], 0));
   tf.dispose([a.rows, b.rows]);
   const gradients: Record<string, Tensors> = {};
-  for (const [network, own] of Object.entries(b.gradients)) {
-    gradients[network] = await sum(a.gradients[network], own);
-  }
+  for (const [network, own] of Object.entries(b.gradients)) gradients[network] = await sum(a.gradients[network], own);
   return {
     loss: (await engine.accumulate(a.loss, b.loss)) as Scalar,
     terms: await sum(a.terms, b.terms),

@@ -33,7 +33,6 @@ export async function updateNetworks(
     for (const [name, gradient] of Object.entries(ownGradients)) {
       const value = networks[network][name];
       const following = followers.filter((follower) => networks[follower.name]?.[name]);
-      const { learningRate } = rates;
       const decays = isDecayed ? isDecayed(name, value.shape) : value.shape.length > 1;
       const updated = await optimiser.update(
         {
@@ -44,7 +43,7 @@ export async function updateNetworks(
         gradient,
         {
           step: step + 1,
-          learningRate: learningRateFactor ? learningRate * learningRateFactor(name) : learningRate,
+          learningRate: learningRateFactor ? rates.learningRate * learningRateFactor(name) : rates.learningRate,
           weightDecay: decays ? rates.weightDecay : 0,
           emaDecays: following.map(({ decay }) => rateOf(rates, decay)),
         },

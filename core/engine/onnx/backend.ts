@@ -1,14 +1,8 @@
 import { type BackendValues, type DataId, type DataType, type Tensor, type TensorInfo, tf } from '../tf.js';
-import { reshaped, type Shape, typedArray, Value, type ValueData, valueType } from './graph.js';
+import { type Shape, typedArray, Value, type ValueData, valueType } from './graph.js';
+import type { Arena } from './host-update.js';
 import { inputsOf, type Sessions } from './sessions.js';
 import { analyse } from './structure.js';
-
-/** Where data may lie. */
-export interface BufferAllocator {
-  owns(data: Float32Array): boolean;
-  /** Copies data into memory of its own. */
-  copy(data: Float32Array): Float32Array;
-}
 
 /** Inputs of kernels by TensorFlow.js's names, and by those of `fused.ts`. */
 type InputName =
@@ -94,11 +88,6 @@ export class OnnxBackend extends tf.KernelBackend {
 
   override dispose(): void {}
 
-  /** The value of a tensor, in the tensor's shape. */
-  valueFor(tensor: TensorInfo): Value {
-    return reshaped(this.recorded(tensor), tensor.shape);
-  }
-
   /** The value of a tensor as it was recorded, whatever the tensor's shape. */
   recorded({ dataId }: TensorInfo): Value {
     return this.#entries.get(dataId).value;
@@ -107,14 +96,14 @@ export class OnnxBackend extends tf.KernelBackend {
   /**
    * The data of a computed tensor, to be changed in place. Where other tensors share them, a copy is made, in a tensor
    * that takes the place of the given one.
-   * @param allocator of the memory in which the data are to lie, where that matters; they are moved there
+   * @param arena in which the data are to lie, where that matters; they are moved there
    */
-  ownData(tensor: Tensor, allocator?: BufferAllocator): { tensor: Tensor; data: Float32Array } {
+  ownData(tensor: Tensor, arena?: Arena): { tensor: Tensor; data: Float32Array } {
     const { value, references } = this.#entries.get(tensor.dataId);
     const shared = value.data as Float32Array;
     const isOwn = value.source === null && references === 1 && value.users === 1;
-    if (isOwn && (!allocator || allocator.owns(shared))) return { tensor, data: shared };
-    const data = allocator ? allocator.copy(shared) : shared.slice();
+    if (isOwn && (!arena || arena.owns(shared))) return { tensor, data: shared };
+    const data = arena ? arena.copy(shared) : shared.slice();
     if (isOwn) {
       value.data = data;
       return { tensor, data };

@@ -37,10 +37,7 @@ export interface WorkerRun {
 
 export type WorkerAnswer = { memory: ArrayBuffer } & ({ outputs: ValueData[] } | { reason: string });
 
-/**
- * Where arrays of floats of these lengths begin in a worker's memory, in bytes, in the order given, and how long it has to
- * be, in bytes.
- */
+/** Where arrays of floats begin in a worker's memory, in the order given, and how long it has to be, both in bytes. */
 export function layOut(lengths: readonly number[]) {
   let bytes = 0;
   const arrays = lengths.map((length) => {

@@ -5,6 +5,7 @@ import { availableCores } from '../machine.js';
 import { fusedFunctions } from '../plain-functions.js';
 import { type TensorInfo, tf } from '../tf.js';
 import { type Inputs, type KernelTable, OnnxBackend } from './backend.js';
+import { reshaped } from './graph.js';
 import { updatesOnHost } from './host-update.js';
 import { ELEMENTWISE } from './kernels/elementwise.js';
 import { FUSED, functionsOn } from './kernels/fused.js';
@@ -13,8 +14,6 @@ import { SHAPE } from './kernels/shape.js';
 import { partsOn } from './parts.js';
 import { replayed } from './replay.js';
 import { Sessions } from './sessions.js';
-
-/* A TensorFlow.js backend that computes nothing until it is asked to. README.md of the engines tells how it computes. */
 
 /** The backends' names in TensorFlow.js, and what they compute on, for people. */
 const BACKENDS = {
@@ -25,7 +24,7 @@ const BACKENDS = {
 /** What computes parts, by backend and number of threads: a second start finds the thread of the first. */
 const knownParts = new Map<string, ReturnType<typeof partsOn>>();
 
-/** ONNX Runtime on the processor, or on a graphics card by WebGPU. */
+/** ONNX Runtime on the processor, or on a graphics card by WebGPU. README.md of the engines tells how it computes. */
 export async function startOnnx(options: StartOptions): Promise<Engine> {
   const { threads = availableCores(), device = 'cpu' } = options;
   const { backend: name, device: described } = BACKENDS[device];
@@ -70,7 +69,8 @@ function registerKernels(backendName: string): void {
         }
         const backend = owner as OnnxBackend;
         const tensors = inputs as unknown as Record<string, TensorInfo>;
-        const values = mapValues(tensors, (tensor) => tensor && backend.valueFor(tensor)); // optional ones may be null
+        // Optional inputs may be null.
+        const values = mapValues(tensors, (tensor) => tensor && reshaped(backend.recorded(tensor), tensor.shape));
         const result = kernel(values as unknown as Inputs, attrs ?? {}, tensors, backend);
         if (Array.isArray(result)) return result.map((one) => backend.register(one));
         return 'dataId' in result ? result : backend.register(result);

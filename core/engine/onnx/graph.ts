@@ -122,6 +122,7 @@ export function filled(shape: Shape, value: number, type: ValueType = 'float32')
   return record('Expand', [scalarConstant(value, type), shapeInput(shape)], shape, type);
 }
 
+/** A value as another element type. */
 export function cast(value: Value, type: ValueType): Value {
   return value.type === type ? value : record('Cast', [value], value.shape, type, { to: ELEMENT_TYPES[type] });
 }
@@ -131,6 +132,7 @@ export const ELEMENT_TYPES: Readonly<Record<ValueType, number>> = { float32: 1, 
 
 const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array };
 
+/** A typed array of an element type with these numbers. */
 export function typedArray(type: ValueType, numbers: Iterable<number>): ValueData {
   return type === 'int64' ? BigInt64Array.from([...numbers], BigInt) : ARRAYS[type].from(numbers);
 }
@@ -159,6 +161,7 @@ export function axisOf(axis: number, rank: number): number {
   return axis < 0 ? axis + rank : axis;
 }
 
+/** The shape of two broadcast together. */
 export function broadcast(a: Shape, b: Shape): Shape {
   return tf.backend_util.assertAndGetBroadcastShape([...a], [...b]);
 }

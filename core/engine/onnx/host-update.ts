@@ -1,5 +1,5 @@
 import type { Engine } from '../contract.js';
-import type { BufferAllocator, OnnxBackend } from './backend.js';
+import type { OnnxBackend } from './backend.js';
 import { instantiateKernels, LANES, NUMBERS, type UpdateKernels } from './update-kernels.js';
 
 /** Bytes of an arena; the system gives them when they are written. */
@@ -80,7 +80,7 @@ export class UpdateMemory {
 }
 
 /** A memory of its own with the kernels that work on it. */
-class Arena implements BufferAllocator {
+export class Arena {
   /** What it needs besides the arrays. */
   static readonly OWN_BYTES = paddedBytes(NUMBERS.length) + paddedBytes(LANES) + paddedBytes(BLOCK);
   readonly buffer: ArrayBufferLike;
@@ -106,6 +106,7 @@ class Arena implements BufferAllocator {
     return data.buffer === this.buffer;
   }
 
+  /** Copies data into its memory. */
   copy(data: Float32Array): Float32Array {
     const copy = this.#take(data.length);
     copy.set(data);

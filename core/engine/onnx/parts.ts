@@ -7,9 +7,7 @@ import { Sessions } from './sessions.js';
 /** One part of a batch in the main thread and one in a thread beside it, each on half of the cores. */
 const CONCURRENCY = 2;
 
-/**
- * Parts one after the other, each on all threads, or on a processor two at the same time where there are threads for both.
- */
+/** Parts one after the other, each on all threads, or two at the same time where there are threads for both. */
 export function partsOn(backend: OnnxBackend, threads: number): Pick<Engine, 'concurrency' | 'compileParts'> {
   if (threads < CONCURRENCY) return { concurrency: 1, compileParts: (fn) => oneByOne(replayed(backend, fn)) };
   const worker = new ComputeWorker(Math.floor(threads / CONCURRENCY));

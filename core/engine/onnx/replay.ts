@@ -37,6 +37,7 @@ export function replayed<Inputs extends unknown[], Result>(
   };
 }
 
+/** The programs of a function, by its inputs' shapes. */
 export class TracedFunction<Inputs extends unknown[], Result, Ready> {
   readonly #programs = new Map<string, Program<Ready>>();
 

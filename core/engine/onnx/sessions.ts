@@ -24,6 +24,7 @@ export function dataOf(source: Source, given: readonly ValueData[]): ValueData {
   return 'data' in source ? source.data : given[source.argument];
 }
 
+/** The inputs of a structure, each with where it comes from. */
 export function inputsOf({ inputs, names }: Structure, sourceOf: (value: Value, index: number) => Source) {
   return inputs.map((value, index) => ({
     name: names.get(value) as string,

@@ -56,6 +56,7 @@ export function split(x: Value, sizes: readonly number[], axis: number): Value[]
   return recordAll('Split', [x, shapeInput(sizes)], shapes, { axis });
 }
 
+/** All but the first ones along an axis. */
 export function withoutFirst(x: Value, count: number, axis: number): Value {
   const length = x.shape[axis];
   const shape = x.shape.with(axis, length - count);
