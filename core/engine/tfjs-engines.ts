@@ -1,11 +1,11 @@
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import util from 'node:util';
 import { reasonOf } from '../base/errors.js';
 import { type Engine, type EngineName, oneByOne } from './contract.js';
+import { hasNativePart } from './install/place.js';
 import { type KernelBackend, type TensorInfo, tf } from './tf.js';
 
 const require = createRequire(import.meta.url);
@@ -90,8 +90,7 @@ async function startNative(name: EngineName, packageNames: readonly string[], de
   if (packageName === undefined) throw new Error(`the package ${packageNames[0]} is not installed`);
   const packagePath = require.resolve(`${packageName}/package.json`);
   const { version } = require(packagePath) as { version: string };
-  if (!existsSync(join(dirname(packagePath), 'lib')))
-    throw new Error(`the native part of ${packageName} is not installed`);
+  if (!hasNativePart(dirname(packagePath))) throw new Error(`the native part of ${packageName} is not installed`);
   tf.enableProdMode(); // the package loads tfjs-core again, which would say so
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '1'; // what it says of its own build is no news to users
   try {

@@ -30,10 +30,7 @@ export function encoderPass(
   return { size, rows, tokens: patches + (size.classToken ? 1 : 0), trained, projections: [embedding] };
 }
 
-/**
- * A predictor or decoder (`predict`) that gives `outputs` numbers at each of some masked patches. `rows`: sequences an image;
- * `contexts`: contexts among them.
- */
+/** A predictor or decoder (`predict`): `rows` sequences an image, of `contexts` contexts, give `outputs` numbers a patch. */
 export function decoderPass(
   encoder: VitSize,
   size: VitSize,

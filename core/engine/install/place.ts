@@ -29,3 +29,8 @@ export function hasRuntime(platform: string): boolean {
 export function libraryFolder(platform: string): string {
   return `bin/napi-v6/${platform.replace('-', '/')}`;
 }
+
+/** Whether the native part of a package of TensorFlow is there. */
+export function hasNativePart(packageFolder: string): boolean {
+  return existsSync(join(packageFolder, 'lib'));
+}

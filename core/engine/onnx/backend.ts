@@ -1,8 +1,10 @@
 import { type BackendValues, type DataId, type DataType, type Tensor, type TensorInfo, tf } from '../tf.js';
 import { type Shape, typedArray, Value, type ValueData, valueType } from './graph.js';
-import type { Arena } from './host-update.js';
 import { inputsOf, type Sessions } from './sessions.js';
 import { analyse } from './structure.js';
+
+/** Memory in which data may lie, and into which they are copied. */
+type Arena = { owns(data: Float32Array): boolean; copy(data: Float32Array): Float32Array };
 
 /** Inputs of kernels by TensorFlow.js's names, and by those of `fused.ts`. */
 type InputName =

@@ -80,7 +80,7 @@ export class UpdateMemory {
 }
 
 /** A memory of its own with the kernels that work on it. */
-export class Arena {
+class Arena {
   /** What it needs besides the arrays. */
   static readonly OWN_BYTES = paddedBytes(NUMBERS.length) + paddedBytes(LANES) + paddedBytes(BLOCK);
   readonly buffer: ArrayBufferLike;
