@@ -34,8 +34,9 @@ export { drawMasks } from './methods/masks/multiblock.js';
 export { MULTIBLOCK_OPTIONS, type MultiblockOptions, multiblockSettings } from './methods/masks/options.js';
 export * from './methods/method.js';
 export { type EmaOptions, emaDecay, emaOptions, targetStd } from './methods/shared.js';
-export { type Backbone, createVit, predict } from './nn/backbone.js';
+export { type Backbone, createVit } from './nn/backbone.js';
 export { decoderPass, encoderPass } from './nn/cost.js';
+export { predict } from './nn/masked-decoder.js';
 export {
   decoderShapes,
   encoderShapes,

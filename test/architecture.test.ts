@@ -164,8 +164,8 @@ test('what computes reads no files', (t) => {
   const numeric = ['core/engine', 'core/nn', 'core/optim', 'core/methods'];
   for (const { path, mentions } of SOURCES) {
     if (!numeric.some((room) => isIn(path, room))) continue;
-    // These install an engine, look for it, and ask the system how many cores there are.
-    if (/^core\/engine\/(?:install\/|tensorflow\.ts|threads\.ts)/.test(path)) continue;
+    // These install an engine, look for it, and ask the system how many cores and how much memory there are.
+    if (/^core\/engine\/(?:install\/|tensorflow\.ts|machine\.ts)/.test(path)) continue;
     t.false(mentions.includes('node:fs'), path);
   }
 });

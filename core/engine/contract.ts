@@ -30,12 +30,11 @@ export interface Engine {
    * change; numbers that differ from call to call have to be tensors, or every call is traced anew. The results are the
    * caller's to dispose.
    */
-  compile<Inputs extends unknown[], Result>(fn: (...inputs: Inputs) => Result): Compiled<Inputs, Result>;
+  compile<Inputs extends unknown[], Result>(fn: (...inputs: Inputs) => Result): (...inputs: Inputs) => Promise<Result>;
   /** How many parts of a batch it computes at the same time. */
   readonly concurrency: number;
   /** Prepares a function of what all parts of a batch share and of one part, as `compile` does. */
   compileParts<Shared, Part, Result>(fn: (shared: Shared, part: Part) => Result): CompiledParts<Shared, Part, Result>;
-  /** The optimiser's step of one parameter. */
   readonly updateParameter: UpdateParameter;
   /** The sum of two tensors of one shape, both of which are used up. */
   accumulate(sum: Tensor, addend: Tensor): Promise<Tensor>;
@@ -57,11 +56,7 @@ export interface UpdateRates {
 }
 
 /** What stays the same over a run. */
-export interface AdamSettings {
-  beta1: number;
-  beta2: number;
-  epsilon: number;
-}
+export type AdamSettings = { beta1: number; beta2: number; epsilon: number };
 
 /**
  * One step of Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2; PyTorch's AdamW), and of the
@@ -94,9 +89,6 @@ export interface EngineMemory {
   readonly of: 'machine' | 'card';
 }
 
-/** A function that an engine has prepared. */
-export type Compiled<Inputs extends unknown[], Result> = (...inputs: Inputs) => Promise<Result>;
-
 /**
  * A function that an engine has prepared for parts of a batch: their results in the parts' order, each computed when it
  * is asked for or with those before it. `concurrency` is the most that are computed at the same time; default: as many as the engine can.
@@ -116,7 +108,6 @@ export type EngineChoice = EngineName | 'auto';
 export const DEVICES = ['cpu', 'webgpu'] as const;
 export type DeviceName = (typeof DEVICES)[number];
 
-/** How an engine is to be started. */
 export interface StartOptions {
   /** What it computes on; default 'cpu'. Only the engine onnx can choose. */
   device?: DeviceName;

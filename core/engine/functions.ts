@@ -77,14 +77,11 @@ export function mlp(x: Tensor, first: LinearParameters, second: LinearParameters
   if (second.weight.shape[1] !== hidden) throw shapeError('mlp', `${hidden} inputs of W₂`, second.weight.shape);
   const inputs = [x.reshape([-1, width]), first.weight, first.bias, second.weight, second.bias] as const;
   const y = withGradient([...inputs], () => fused(...inputs));
-  return y.reshape([...x.shape.slice(0, -1), second.weight.shape[0] as number]);
+  return y.reshape([...x.shape.slice(0, -1), second.weight.shape[0]]);
 }
 
 /** Of a linear layer with I inputs and O outputs: weight [O, I], as PyTorch stores it, and bias [O]. */
-export interface LinearParameters {
-  weight: Tensor;
-  bias: Tensor;
-}
+export type LinearParameters = { weight: Tensor; bias: Tensor };
 
 /**
  * softmax(Q Kᵀ / √d + b) V for every head, heads side by side again at the end.
@@ -131,12 +128,11 @@ export function tileBatch(
   const sizes = Array.from({ length: tiles }, (_, tile) => start(tile + 1) - start(tile));
   return tf.tidy(() => {
     const pieces = inputs.map((input) => tf.split(input, sizes, 0));
-    const results = sizes.map((_, tile) => apply(pieces.map((piece) => piece[tile] as Tensor)));
-    return (results[0] as Tensor[]).map((_, at) => tf.concat(results.map((result) => result[at] as Tensor)));
+    const results = sizes.map((_, tile) => apply(pieces.map((piece) => piece[tile])));
+    return results[0].map((_, at) => tf.concat(results.map((result) => result[at])));
   });
 }
 
-/** The functions of the engine that is active. */
 function active(): TransformerFunctions {
   return fusedFunctions.get(tf.getBackend()) ?? plainFunctions;
 }
@@ -150,7 +146,7 @@ function withGradient(inputs: Tensor[], compute: () => Differentiable): Tensor {
 }
 
 function last(x: Tensor): number {
-  return x.shape[x.shape.length - 1] as number;
+  return x.shape[x.shape.length - 1];
 }
 
 function shapeError(name: string, expected: string, received: readonly number[]): Error {

@@ -4,18 +4,15 @@ import { UserError } from '../base/errors.js';
 const SYMPTOMS =
   /out of memory|OUT_OF_(?:DEVICE_|HOST_)?MEMORY|\bOOM\b|cannot (?:enlarge|allocate) memory|memory access out of bounds|allocation failed|failed to allocate|bad_alloc|bad allocation|ResourceExhausted|ENOMEM/i;
 
-/** What is computed at once, and the option that says how much. */
-export interface AtOnce {
-  images: number;
-  flag: '--micro-batch-size' | '--batch-size';
-  /** What helps where it is one image already. */
-  otherwise: string;
-}
-
 /**
  * The message for the user where an error means that memory ran out; undefined for every other error.
+ * @param atOnce images computed at once, the option that says how many, and what helps where it is one already
  */
-export function outOfMemory(error: unknown, { images, flag, otherwise }: AtOnce): UserError | undefined {
+export function outOfMemory(
+  error: unknown,
+  atOnce: { images: number; flag: '--micro-batch-size' | '--batch-size'; otherwise: string },
+): UserError | undefined {
+  const { images, flag, otherwise } = atOnce;
   if (!(error instanceof Error) || !saysOutOfMemory(error.message)) return undefined;
   const half = Math.ceil(images / 2);
   return new UserError(

@@ -94,7 +94,8 @@ export const plainFunctions: TransformerFunctions = {
     const [every, k, v] = splitHeads(qkv, heads); // each [B h, N, d]
     const q = queryOffset === 0 ? every : tf.slice(every, [0, queryOffset, 0], [-1, -1, -1]); // [B h, N - S, d]
     const products = tf.matMul(q, k, false, true).mul(scale); // [B h, N - S, N]
-    const weights = tf.softmax(bias ? addToImages(products, bias) : products); // [B h, N - S, N]
+    const byImage = bias && products.reshape([-1, ...bias.shape]).add(bias); // [B, h, N - S, N]
+    const weights = tf.softmax(byImage ? byImage.reshape(products.shape) : products); // [B h, N - S, N]
     return {
       value: mergeHeads(tf.matMul(weights, v), images), // [B, N - S, D]
       saved: [q, k, v, weights],
@@ -116,14 +117,6 @@ export const plainFunctions: TransformerFunctions = {
     };
   },
 };
-
-/** [B h, ...] + [h, ...] */
-function addToImages(scores: Tensor, bias: Tensor): Tensor {
-  return scores
-    .reshape([-1, ...bias.shape])
-    .add(bias)
-    .reshape(scores.shape);
-}
 
 /** Queries, keys and values, each [B h, N, d]: split where the parts lie in one piece, which copies fastest. */
 function splitHeads(qkv: Tensor, heads: number): [Tensor, Tensor, Tensor] {

@@ -27,9 +27,6 @@ const SIDE = 512;
 /** Milliseconds after which no further try is made. */
 const PATIENCE = 500;
 
-/** What `auto` falls back to. */
-const SLOW: readonly EngineName[] = ['wasm', 'cpu'];
-
 /** An engine that was looked for: present, or absent for a reason. */
 export type EngineStatus =
   | { name: EngineName; present: true; engine: Engine }
@@ -101,7 +98,7 @@ async function startFastest(options: StartOptions): Promise<Engine> {
     const status = await tryEngine(name, options);
     const missed = reasons.get('onnx');
     if (status.present) {
-      if (missed !== undefined && SLOW.includes(name)) {
+      if (missed !== undefined && ['wasm', 'cpu'].includes(name)) {
         console.warn(`engine     ${name}, many times slower than onnx, which is not there: ${missed}`);
       }
       return status.engine;

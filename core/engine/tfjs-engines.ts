@@ -32,7 +32,7 @@ const stepwise: Pick<Engine, 'compile' | 'concurrency' | 'compileParts' | 'updat
       return { updated: { value, first: m, second: v, ...(target && { target }) }, sum: value.square().sum() };
     });
     tf.dispose(slot);
-    const squares = (await sum.data())[0] as number;
+    const squares = (await sum.data())[0];
     sum.dispose();
     return { slot: updated, squares };
   },
@@ -88,7 +88,18 @@ async function startNative(name: EngineName, packageNames: readonly string[], de
   Object.assign(util, { isNullOrUndefined: (value: unknown) => value === null || value === undefined });
   const packageName = packageNames.find(isInstalled);
   if (packageName === undefined) throw new Error(`the package ${packageNames[0]} is not installed`);
-  const { version, available } = loadNative(packageName);
+  const packagePath = require.resolve(`${packageName}/package.json`);
+  const { version } = require(packagePath) as { version: string };
+  if (!hasNativePart(dirname(packagePath))) throw new Error(`the native part of ${packageName} is not installed`);
+  tf.enableProdMode(); // the package loads tfjs-core again, which would say so
+  process.env.TF_CPP_MIN_LOG_LEVEL ??= '1'; // what it says of its own build is no news to users
+  try {
+    require(packageName); // which registers its backend
+  } catch (error) {
+    throw new Error(`the native part of ${packageName} does not load: ${reasonOf(error)}`, { cause: error });
+  }
+  const backend = tf.findBackend('tensorflow') as { isUsingGpuDevice?: boolean } | null;
+  const available = backend?.isUsingGpuDevice === true;
   if (name === 'tensorflow-gpu' && !available) throw new Error('TensorFlow finds no GPU');
   if (!(await tf.setBackend('tensorflow'))) throw new Error(`the backend of ${packageName} did not start`);
   return {
@@ -108,24 +119,6 @@ function isInstalled(packageName: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** Loads the package, whose import registers its backend; throws a one-line reason where it cannot. */
-function loadNative(packageName: string): { version: string; available: boolean } {
-  const packagePath = require.resolve(`${packageName}/package.json`);
-  const { version } = require(packagePath) as { version: string };
-  if (!hasNativePart(dirname(packagePath))) {
-    throw new Error(`the native part of ${packageName} is not installed`);
-  }
-  tf.enableProdMode(); // the package loads tfjs-core again, which would say so
-  process.env.TF_CPP_MIN_LOG_LEVEL ??= '1'; // what it says of its own build is no news to users
-  try {
-    require(packageName);
-  } catch (error) {
-    throw new Error(`the native part of ${packageName} does not load: ${reasonOf(error)}`, { cause: error });
-  }
-  const backend = tf.findBackend('tensorflow') as { isUsingGpuDevice?: boolean } | null;
-  return { version, available: backend?.isUsingGpuDevice === true };
 }
 
 /**

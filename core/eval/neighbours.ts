@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import type { ImageItem, LabelledData, LabelledImages } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
+import { availableCores } from '../engine/machine.js';
 import { type Tensor2D, tf } from '../engine/tf.js';
-import { availableCores } from '../engine/threads.js';
 import { accuracies, rankOf } from './accuracy.js';
 import type { EvaluationResult } from './results.js';
 import { type Piece, pieces, type Samples } from './samples.js';

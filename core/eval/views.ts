@@ -9,7 +9,7 @@ import type { CropBox } from '../data/picture.js';
 import { readPicture } from '../data/read-picture.js';
 import { resample } from '../data/resample/resample.js';
 import { unreadableReason } from '../data/skipped.js';
-import { availableCores } from '../engine/threads.js';
+import { availableCores } from '../engine/machine.js';
 
 /** How an evaluated network sees images. */
 export interface ViewSettings {

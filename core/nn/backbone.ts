@@ -3,8 +3,8 @@ import { type Tensor, tf } from '../engine/tf.js';
 import { encoderShapes, type ParameterShapes, type Parameters, parameter, RELATIVE_TABLE } from './parameters.js';
 import { axisDifferences, interpolatePositions, relativeBias, sincosTable } from './positions.js';
 import { gridSize, hiddenWidth, type ImageShape, type VitSize } from './sizes.js';
-import { keepPositions, keepTokens, type MaskTensors, repeatMasks } from './tokens.js';
-import { embedPatches, norm, patchify, project, tokensFrom, transformerBlocks } from './vit.js';
+import { keepPositions, keepTokens, type MaskTensors } from './tokens.js';
+import { embedPatches, norm, patchify, tokensFrom, transformerBlocks } from './vit.js';
 
 /**
  * An encoder of images: sizes and fixed positions. It has no weights; every function takes those it needs.
@@ -65,7 +65,7 @@ export function createVit(size: ImageShape & { encoder: VitSize; trainedImageSiz
   /** Embedded patches with a class token before them: [B, N, D] -> [B, N', D]. */
   function withClassToken(parameters: Parameters, patches: Tensor): Tensor {
     if (!classToken) return patches;
-    const first = tf.zeros([patches.shape[0] as number, 1, dim]).add(parameter(parameters, 'cls_token'));
+    const first = tf.zeros([patches.shape[0], 1, dim]).add(parameter(parameters, 'cls_token'));
     return tf.concat([first, patches], 1);
   }
 
@@ -80,8 +80,8 @@ export function createVit(size: ImageShape & { encoder: VitSize; trainedImageSiz
     const bias = differences ? relativeBias(parameter(parameters, RELATIVE_TABLE), differences) : undefined; // [h, N', N']
     const inputs = replace ? [images, replace.where] : [images];
     return tileBatch(inputs, patchCount * hiddenWidth(encoder), ([tile, where]) => {
-      const seen = embedPatches(parameters, patchify(tile as Tensor, patchSize)); // [B, N, D]
-      const patches = replace && where ? seen.mul(tf.sub(1, where)).add(replace.by.mul(where)) : seen;
+      const seen = embedPatches(parameters, patchify(tile, patchSize)); // [B, N, D]
+      const patches = replace ? seen.mul(tf.sub(1, where)).add(replace.by.mul(where)) : seen;
       const tokens = withClassToken(parameters, positions ? patches.add(positions.expandDims(0)) : patches); // [B, N', D]
       return finish(transformerBlocks(parameters, 'blocks', encoder, tokens, { bias, taps }));
     });
@@ -95,65 +95,17 @@ export function createVit(size: ImageShape & { encoder: VitSize; trainedImageSiz
     shapes: encoderShapes({ imageSize: trainedImageSize, patchSize, encoder }),
     forward(parameters, images, { keep, replace } = {}) {
       const finish = (outputs: Tensor[]) => outputs.map((x) => norm(parameters, 'norm', x));
-      if (!keep) return encode(parameters, images, 1, finish, replace)[0] as Tensor;
+      if (!keep) return encode(parameters, images, 1, finish, replace)[0];
       if (!positions) throw new Error('an encoder with relative positions sees all patches: none can be left out');
       const visible = keepTokens(patchify(images, patchSize), keep); // [M B, K, p p 3]
       const tokens = embedPatches(parameters, visible).add(keepPositions(positions, keep)); // [M B, K, D]
-      return finish(transformerBlocks(parameters, 'blocks', encoder, withClassToken(parameters, tokens)))[0] as Tensor;
+      return finish(transformerBlocks(parameters, 'blocks', encoder, withClassToken(parameters, tokens)))[0];
     },
     blockOutputs: (parameters, images, count) => encode(parameters, images, count, (outputs) => outputs),
     features(parameters, images, layers) {
       const pool = (x: Tensor) => tf.tidy(() => tokensFrom(norm(parameters, 'norm', x), classToken ? 1 : 0).mean(1)); // [B, D]
-      const [pooled] = encode(parameters, images, layers, (outputs) => [tf.concat(outputs.map(pool), 1)]);
-      return pooled as Tensor;
+      return encode(parameters, images, layers, (outputs) => [tf.concat(outputs.map(pool), 1)])[0];
     },
     dispose: () => tf.dispose([positions, differences].filter((tensor) => tensor !== null)),
   };
-}
-
-/**
- * Predicts the representations of each target block from the context (paper, section 3; appendix A.1).
- *
- * For every target block the input is the context's tokens followed by one mask token for each patch of the block: a
- * learned vector plus the patch's position. Blocks do not see one another: each is a row of the batch.
- *
- * Letters: B images, C context masks, T target masks, K and J patches that they keep, N patches, D encoder's width,
- * E predictor's width.
- * @param context what the context encoder gave, [C B, K', D]: K' = K, or 1 + K with a class token
- * @param positions the predictor's positions, [N, E]
- * @returns [T C B, J, D]: target mask by target mask, within one context mask by context mask
- */
-export function predict(
-  parameters: Parameters,
-  size: VitSize,
-  context: Tensor,
-  positions: Tensor,
-  contextMask: MaskTensors,
-  targetMask: MaskTensors,
-): Tensor {
-  const { tokenCount } = contextMask;
-  const contextRows = contextMask.maskCount * contextMask.imageCount;
-  const classTokens = (context.shape[1] as number) - tokenCount;
-  if (context.shape[0] !== contextRows || (classTokens !== 0 && classTokens !== 1)) {
-    throw new Error(`predict expected a context of [${contextRows}, ${tokenCount}, D], received [${context.shape}]`);
-  }
-  const patchPositions = keepPositions(positions, contextMask); // [C B, K, E]
-  const ofClass = () => tf.zeros([contextRows, 1, size.dim]);
-  const places = classTokens === 0 ? patchPositions : tf.concat([ofClass(), patchPositions], 1); // [C B, K', E]
-  const visible = project(parameters, 'predictor_embed', context).add(places); // [C B, K', E]
-  const maskTokens = keepPositions(positions, targetMask).add(parameter(parameters, 'mask_token')); // [T B, J, E]
-
-  const tokens = tf.concat(
-    [
-      tf.tile(visible, [targetMask.maskCount, 1, 1]), // [T C B, K', E]
-      repeatMasks(maskTokens, targetMask, contextMask.maskCount), // [T C B, J, E]
-    ],
-    1,
-  ); // [T C B, K' + J, E]
-  const queryOffset = visible.shape[1] as number;
-  const [predicted] = tileBatch([tokens], (positions.shape[0] as number) * hiddenWidth(size), ([tile]) => {
-    const blocks = transformerBlocks(parameters, 'predictor_blocks', size, tile as Tensor, { queryOffset }); // [., J, E]
-    return blocks.map((x) => project(parameters, 'predictor_proj', norm(parameters, 'predictor_norm', x)));
-  });
-  return predicted as Tensor;
 }

@@ -30,12 +30,13 @@ export function encoderPass(
   return { size, rows, tokens: patches + (size.classToken ? 1 : 0), trained, projections: [embedding] };
 }
 
-/** A predictor or decoder (`predict`) that gives `outputs` numbers at each of some masked patches. */
+/** A predictor or decoder (`predict`): `rows` sequences an image, of `contexts` contexts, give `outputs` numbers a patch. */
 export function decoderPass(
   encoder: VitSize,
   size: VitSize,
-  { rows = 1, contexts = 1, visible, masked, outputs }: DecoderTokens,
+  tokens: { rows?: number; contexts?: number; visible: number; masked: number; outputs: number },
 ): Pass {
+  const { rows = 1, contexts = 1, visible, masked, outputs } = tokens;
   const seen = visible + (encoder.classToken ? 1 : 0);
   return {
     size,
@@ -48,15 +49,6 @@ export function decoderPass(
       { tokens: rows * masked, inputs: size.dim, outputs },
     ],
   };
-}
-
-interface DecoderTokens {
-  /** Sequences an image, and contexts among them. */
-  rows?: number;
-  contexts?: number;
-  visible: number;
-  masked: number;
-  outputs: number;
 }
 
 /**

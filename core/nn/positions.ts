@@ -90,8 +90,8 @@ export function relativeBias(table: Tensor, differences: Tensor): Tensor {
     .reshape([heads, pairs, pairs]);
   if (length === side * side) return patches;
   const [toPatches, fromPatches, toItself] = tf.split(tf.slice(table, side * side).transpose(), CLASS_PAIRS, 1); // [h, 1]
-  const entry = (value: Tensor | undefined, queries: number, keys: number) =>
-    tf.zeros([heads, queries, keys]).add((value as Tensor).expandDims(1));
+  const entry = (value: Tensor, queries: number, keys: number) =>
+    tf.zeros([heads, queries, keys]).add(value.expandDims(1));
   const ofClass = tf.concat([entry(toItself, 1, 1), entry(toPatches, 1, pairs)], 2); // [h, 1, 1 + N]
   const ofPatches = tf.concat([entry(fromPatches, pairs, 1), patches], 2); // [h, N, 1 + N]
   return tf.concat([ofClass, ofPatches], 1);
@@ -117,9 +117,7 @@ function scaleAxis(values: Float32Array, outer: number, from: number, to: number
       for (let row = 0; row < outer; row++) {
         const read = (row * from + source) * inner;
         const write = (row * to + index) * inner;
-        for (let i = 0; i < inner; i++) {
-          result[write + i] = (result[write + i] as number) + weight * (values[read + i] as number);
-        }
+        for (let i = 0; i < inner; i++) result[write + i] += weight * values[read + i];
       }
     }
   }

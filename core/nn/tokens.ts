@@ -35,18 +35,13 @@ export type MaskTensors = Pick<TokenIndices, 'maskCount' | 'imageCount' | 'token
 };
 
 /** Puts masks on the engine; the caller owns the two tensors. */
-export function maskTensors({ maskCount, imageCount, tokenCount, patchCount, indices }: TokenIndices): MaskTensors {
+export function maskTensors({ patchCount, indices, ...counts }: TokenIndices): MaskTensors {
+  const { maskCount, imageCount, tokenCount } = counts;
   if (indices.length !== maskCount * imageCount * tokenCount) {
     throw new Error(`a mask expected ${maskCount} x ${imageCount} x ${tokenCount} indices, received ${indices.length}`);
   }
   const rows = indices.map((patch, at) => (Math.floor(at / tokenCount) % imageCount) * patchCount + patch);
-  return {
-    maskCount,
-    imageCount,
-    tokenCount,
-    rows: tf.tensor1d(rows, 'int32'),
-    patches: tf.tensor1d(indices, 'int32'),
-  };
+  return { ...counts, rows: tf.tensor1d(rows, 'int32'), patches: tf.tensor1d(indices, 'int32') };
 }
 
 /** The masks of images `from` up to `to`. */

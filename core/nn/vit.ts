@@ -28,7 +28,7 @@ export function patchify(images: Tensor, patchSize: number): Tensor {
 /** The reference's strided convolution as a product: patches [B, N, p p 3] -> [B, N, D]. */
 export function embedPatches(parameters: Parameters, patches: Tensor): Tensor {
   const kernel = parameter(parameters, 'patch_embed.proj.weight'); // [D, 3, p, p]
-  const weight = tf.transpose(kernel, [0, 2, 3, 1]).reshape([kernel.shape[0] as number, -1]); // [D, p p 3]
+  const weight = tf.transpose(kernel, [0, 2, 3, 1]).reshape([kernel.shape[0], -1]); // [D, p p 3]
   return linear(patches, weight, parameter(parameters, 'patch_embed.proj.bias'));
 }
 
@@ -85,11 +85,8 @@ function transformerBlock(
       return tokensFrom(x, queryOffset).add(scaled(parameters, `${block}.gamma_1`, branch));
     });
     const hidden = norm(parameters, `${block}.norm2`, attended);
-    const branch = mlp(
-      hidden,
-      linearParameters(parameters, `${block}.mlp.fc1`),
-      linearParameters(parameters, `${block}.mlp.fc2`),
-    );
+    const layer = (name: string) => linearParameters(parameters, `${block}.mlp.${name}`);
+    const branch = mlp(hidden, layer('fc1'), layer('fc2'));
     return attended.add(scaled(parameters, `${block}.gamma_2`, branch));
   });
 }

@@ -29,7 +29,7 @@ export function adamw(engine: Pick<Engine, 'updateParameter' | 'compile'>, setti
       );
       const moved = slot.target ? [slot.target] : [];
       for (const [at, average] of others.entries()) {
-        const weights = emaWeights(emaDecays[at + 1] as number);
+        const weights = emaWeights(emaDecays[at + 1]);
         moved.push(await follow(average, slot.value, weights));
         tf.dispose([average, weights]);
       }

@@ -11,10 +11,7 @@ import { emaWeights, movingAverage, type Optimiser, type OptimiserName, type Par
 /** Rows, and the velocity with which each moves. */
 export type Moving = { value: Tensor; velocity: Tensor };
 
-export interface MomentumSettings {
-  readonly momentum: number;
-  readonly nesterov: boolean;
-}
+export type MomentumSettings = { readonly momentum: number; readonly nesterov: boolean };
 
 /** How strongly LARS trusts a layer's weights (You et al. 2017, section 5; VISSL's eta). */
 const LARS_TRUST = 0.001;
@@ -94,14 +91,15 @@ function withMomentum(
 ): Optimiser {
   const compute = engine.compile(({ value, slots, averages }: ParameterState, gradient: Tensor, rates: RateTensors) =>
     tf.tidy(() => {
-      const [row, { shape }] = [(x: Tensor) => x.reshape([1, x.size]), value];
-      const moving = { value: row(value), velocity: row(slots.velocity as Tensor) };
+      const { shape } = value;
+      const row = (x: Tensor) => x.reshape([1, x.size]);
+      const moving = { value: row(value), velocity: row(slots.velocity) };
       const moved = stepOf(shape)(moving, row(gradient), rates.learningRate, rates.weightDecay, settings);
       const next = moved.value.reshape(shape);
       return {
         value: next,
         slots: { velocity: moved.velocity.reshape(shape) },
-        averages: averages.map((average, at) => movingAverage(average, next, rates.emas[at] as RateTensors['emas'][0])),
+        averages: averages.map((average, at) => movingAverage(average, next, rates.emas[at])),
         squares: next.square().sum(),
       };
     }),
@@ -118,7 +116,7 @@ function withMomentum(
       const { squares, ...next } = await compute(state, gradient, rates);
       const [sum] = await squares.data();
       tf.dispose([state.value, state.slots, [...state.averages], rates, squares]);
-      return { ...next, squares: sum as number };
+      return { ...next, squares: sum };
     },
   };
 }

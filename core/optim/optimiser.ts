@@ -30,13 +30,11 @@ export interface Optimiser {
 }
 
 /** μ and 1 - μ of a moving average as scalars: the difference is taken before it is rounded. */
-export type EmaWeights = { readonly kept: Tensor; readonly added: Tensor };
-
-export function emaWeights(decay: number): EmaWeights {
+export function emaWeights(decay: number): { kept: Tensor; added: Tensor } {
   return { kept: tf.scalar(decay), added: tf.scalar(1 - decay) };
 }
 
 /** A moving average after a step, by plain operations: μ θ̄ + (1 - μ) θ. */
-export function movingAverage(average: Tensor, value: Tensor, { kept, added }: EmaWeights): Tensor {
+export function movingAverage(average: Tensor, value: Tensor, { kept, added }: ReturnType<typeof emaWeights>): Tensor {
   return average.mul(kept).add(value.mul(added));
 }

@@ -6,11 +6,10 @@ import { microBatchSizeOf } from '../config/settings.js';
 import type { Engine } from '../engine/contract.js';
 import { tf } from '../engine/tf.js';
 import { drawBatch, meanPatches, noiseViews, viewSides } from '../methods/batch.js';
-import type { Method, MethodDefinition } from '../methods/method.js';
+import type { BenchmarkMasks, Method, MethodDefinition } from '../methods/method.js';
 import { stepOperations } from '../nn/cost.js';
 import { tokenIndices } from '../nn/tokens.js';
 import { createOptimiser } from '../optim/create.js';
-import type { TrainBatch } from './parts.js';
 import { initialState } from './state.js';
 import { prepareStep } from './step.js';
 
@@ -47,22 +46,28 @@ export async function runBenchmark(
   const { batchSize, imageSize } = options;
   const optimiser = createOptimiser(engine, options);
   const sides = viewSides(method, imageSize);
-  const settings = { sides, microBatchSize: microBatchSizeOf(options), seed: 0 };
-  const takeStep = prepareStep(engine, method, optimiser, settings);
-  const batch = randomBatch(definition, method, config, options, sides);
+  const takeStep = prepareStep(engine, method, optimiser, {
+    sides,
+    microBatchSize: microBatchSizeOf(options),
+    seed: 0,
+  });
+  const stream = new RandomStream(0, 'benchmark');
+  const views = noiseViews(method, sides, batchSize, stream);
+  const fixed = definition.benchmarks?.[config];
+  const groups = fixed ? [benchmarkGroup(fixed, options, stream)] : drawBatch(method, 0, 1, batchSize).groups;
   const rates = { learningRate: 1e-3, weightDecay: 0.04, ...mapValues(method.rates, (rate) => rate(1, LENGTH)) };
   let state = initialState(method, optimiser.slotNames, 0);
   const seconds: number[] = [];
   for (let step = 0; step < steps + WARM_UP; step++) {
     const started = performance.now();
-    ({ state } = await takeStep(state, batch, rates));
+    ({ state } = await takeStep(state, { views, groups }, rates));
     seconds.push((performance.now() - started) / 1000);
     afterStep();
   }
   tf.dispose(state);
-  const operations = stepOperations(definition.passes(options, meanPatches(batch.groups)));
+  const operations = stepOperations(definition.passes(options, meanPatches(groups)));
   const timed = seconds.slice(WARM_UP).sort((x, y) => x - y);
-  const median = timed[Math.floor(timed.length / 2)] as number;
+  const median = timed[Math.floor(timed.length / 2)];
   return {
     engine: engine.name,
     version: engine.version,
@@ -72,10 +77,10 @@ export async function runBenchmark(
     threads: engine.threads,
     /** Median. */
     secondsPerStep: round(median, 4),
-    minSeconds: round(timed[0] as number, 4),
+    minSeconds: round(timed[0], 4),
     imagesPerSecond: round(batchSize / median, 2),
     /** With everything that is compiled once. */
-    firstStepSeconds: round(seconds[0] as number, 2),
+    firstStepSeconds: round(seconds[0], 2),
     /** Most memory that the process ever held. */
     peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
     /** 10⁹ floating-point operations of matrix products a second. */
@@ -83,23 +88,13 @@ export async function runBenchmark(
   };
 }
 
-/** A batch of noise, with the masks of the benchmark, or drawn ones. */
-function randomBatch(
-  { benchmarks }: MethodDefinition,
-  method: Method,
-  config: BenchmarkName,
-  { batchSize, imageSize, patchSize }: Options,
-  sides: Readonly<Record<string, number>>,
-): TrainBatch {
-  const stream = new RandomStream(0, 'benchmark');
-  const fixed = benchmarks?.[config];
+/** The masks of a benchmark, at random places. */
+function benchmarkGroup({ masks }: BenchmarkMasks, { batchSize, imageSize, patchSize }: Options, stream: RandomStream) {
   const patchCount = (imageSize / patchSize) ** 2;
-  const views = noiseViews(method, sides, batchSize, stream);
-  if (!fixed) return { views, groups: drawBatch(method, 0, 1, batchSize).groups };
-  const masks = mapValues(fixed.masks, ([maskCount, tokenCount]) => {
+  const drawn = mapValues(masks, ([maskCount, tokenCount]) => {
     const patches = () => stream.permutation(patchCount).subarray(0, tokenCount).sort();
     const rows = Array.from({ length: maskCount }, () => Array.from({ length: batchSize }, patches));
     return tokenIndices(rows, patchCount);
   });
-  return { views, groups: [{ imageCount: batchSize, masks }] };
+  return { imageCount: batchSize, masks: drawn };
 }

@@ -1,6 +1,8 @@
 import { mapValues } from '../base/map-values.js';
+import { RandomStream } from '../base/random.js';
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
+import { drawnTensors } from '../methods/batch.js';
 import type { Method, Networks, Part, Tensors, Term } from '../methods/method.js';
 
 /*
@@ -15,17 +17,13 @@ import type { Method, Networks, Part, Tensors, Term } from '../methods/method.js
 export type CachedTerms = Readonly<Record<string, CachedTerm>>;
 type CachedTerm = { drawn: Tensors } | { grad: Tensor; correction: Tensor };
 
-/** One `CachedTerms` for each part; the caller's to dispose. What was drawn is used up. */
-export type GradCache = (
-  networks: Networks,
-  parts: readonly Part[],
-  drawn: Readonly<Record<string, Tensors>>,
-) => Promise<CachedTerms[]>;
-
 type BatchTerm = Extract<Term<Tensors, Tensors>, { over: 'batch' }>;
 
-/** Prepares the cache for an engine. */
-export function prepareGradCache(engine: Engine, method: Method): GradCache {
+/**
+ * Prepares the cache for an engine: it gives `CachedTerms` for each part, the caller's to dispose.
+ * @param seed and each call's `step`: fix what terms draw anew in each step
+ */
+export function prepareGradCache(engine: Engine, method: Method, seed: number) {
   const terms = method.terms.filter((term): term is BatchTerm => term.over === 'batch');
   const named = Object.fromEntries(terms.map((term) => [term.name, term]));
   const rowsOf = engine.compile((networks: Networks, part: Part) =>
@@ -37,16 +35,15 @@ export function prepareGradCache(engine: Engine, method: Method): GradCache {
   const cachedGradients = engine.compile((rows: Tensors[], drawn: Readonly<Record<string, Tensors>>, rates: Tensors) =>
     tf.tidy((): CachedTerms[] => {
       const byTerm = mapValues(named, (term, name) => {
-        const own = rows.map((part) => part[name] as Tensor);
-        return cachedTerm(term, own, drawn[name] as Tensors, rates);
+        const own = rows.map((part) => part[name]);
+        return cachedTerm(term, own, drawn[name], rates);
       });
-      return rows.map((_, part) => mapValues(byTerm, (parts) => parts[part] as CachedTerm));
+      return rows.map((_, part) => mapValues(byTerm, (parts) => parts[part]));
     }),
   );
-  return async (networks, parts, drawn) => {
-    if (parts.length === 1 || terms.length === 0) {
-      return parts.map(() => mapValues(named, (_, name) => ({ drawn: drawn[name] as Tensors })));
-    }
+  return async (networks: Networks, parts: readonly Part[], step: number): Promise<CachedTerms[]> => {
+    const drawn = mapValues(named, (term) => drawnTensors(term.draw?.(new RandomStream(seed, term.name, step)) ?? {}));
+    if (parts.length === 1 || terms.length === 0) return parts.map(() => mapValues(drawn, (own) => ({ drawn: own })));
     const rows: Tensors[] = [];
     for (const part of parts) rows.push(await rowsOf(networks, part));
     const cached = await cachedGradients(rows, drawn, parts[0]?.rates ?? {});
@@ -60,7 +57,7 @@ function cachedTerm(term: BatchTerm, rows: readonly Tensor[], drawn: Tensors, ra
   const z = tf.concat([...rows], 0);
   const { value, grad } = tf.valueAndGrad((x: Tensor) => term.compute(x, drawn, rates))(z);
   const correction = value.sub(grad.mul(z).sum()).div(rows.length);
-  const sizes = rows.map((part) => part.shape[0] as number);
+  const sizes = rows.map((part) => part.shape[0]);
   return tf.split(grad, sizes, 0).map((own) => ({ grad: own, correction: correction.clone() }));
 }
 

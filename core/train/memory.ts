@@ -1,9 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { freemem, totalmem } from 'node:os';
-import { join } from 'node:path';
 import { UserError } from '../base/errors.js';
 import type { Options } from '../config/schema.js';
 import type { Engine, EngineMemory } from '../engine/contract.js';
+import { freeMemory } from '../engine/machine.js';
 import { drawBatch, meanPatches } from '../methods/batch.js';
 import type { Method, MethodDefinition } from '../methods/method.js';
 import type { Pass } from '../nn/cost.js';
@@ -71,15 +69,10 @@ export function estimateStepMemory(
  * queries, keys and values, the hidden layer before GELU) and the attention weights. Without gradients, one block at a
  * time is kept. Letters: R sequences of N tokens, D and L width and depth, h heads.
  */
-export function passValues(
-  kind: EngineMemory['kind'],
-  { size, rows: R, tokens: N, trained, queryOffset }: Pass,
-): number {
+function passValues(kind: EngineMemory['kind'], { size, rows: R, tokens: N, trained, queryOffset }: Pass) {
   const { dim: D, depth: L, heads: h, mlpRatio } = size;
   const wide = mlpRatio / 4;
-  if (kind === 'planned') {
-    return R * N * (trained ? L * (13 * wide * D + h * N) : 14 * D + h * N);
-  }
+  if (kind === 'planned') return R * N * (trained ? L * (13 * wide * D + h * N) : 14 * D + h * N);
   // Of predictors, whose rows are copied for each target, more is held.
   const perToken = queryOffset === undefined ? 110 : 180;
   return R * N * (trained ? L * (perToken * wide * D + 2.3 * h * N) : 84 * D + 3 * h * N);
@@ -162,62 +155,4 @@ export function memoryBudget({ limit, of }: EngineMemory, megabytes: number | nu
 export function assumedMemory({ of }: EngineMemory, megabytes: number | null): string {
   if (of !== 'card' || megabytes !== null) return '';
   return `, ${ASSUMED_CARD / 2 ** 30} GiB of its memory assumed (--memory names another)`;
-}
-
-/** Bytes that the process may still take: what is free on the machine, and allowed to the control group (a container, a job). */
-export function freeMemory({ free, total, limit, used, own } = systemMemory()): number {
-  if (limit === undefined || limit <= 0 || limit >= total) return free;
-  return Math.max(0, Math.min(free, limit - (used ?? own)));
-}
-
-/** What the system says of memory, in bytes. */
-function systemMemory() {
-  return {
-    free: freemem(),
-    total: totalmem(),
-    /** What the process's control group may take; more than there is, 0 or undefined where it may take any. */
-    limit: process.constrainedMemory() as number | undefined,
-    /** What the group has taken and cannot be had again at once; null where that is not told. */
-    used: groupMemory(),
-    /** What this process has taken. */
-    own: process.memoryUsage.rss(),
-  };
-}
-
-/** Files of a control group of each version: where groups lie, what one has taken, and how parts of that are named. */
-const GROUPS = [
-  { mark: '', root: 'sys/fs/cgroup', taken: 'memory.current', prefix: '' },
-  { mark: 'memory', root: 'sys/fs/cgroup/memory', taken: 'memory.usage_in_bytes', prefix: 'total_' },
-];
-/** Parts of what is taken that are copies of files. */
-const COPIES = ['inactive_file', 'active_file'];
-
-/**
- * Bytes that the process's control group has taken, without copies of files, which make room where it is needed; null where
- * the system does not tell.
- * @param system the folder below which its files lie
- */
-export function groupMemory(system = '/'): number | null {
-  const lines = read(join(system, 'proc/self/cgroup')).split('\n');
-  for (const { mark, root, taken, prefix } of GROUPS) {
-    const path = lines.map((line) => line.split(':')).find(([, names]) => names?.split(',').includes(mark))?.[2];
-    if (path === undefined) continue;
-    // In a container its own group is the root.
-    for (const folder of [join(system, root, path), join(system, root)]) {
-      const bytes = Number.parseInt(read(join(folder, taken)), 10);
-      if (!Number.isFinite(bytes)) continue;
-      const stat = read(join(folder, 'memory.stat'));
-      const copied = COPIES.map((name) => Number(new RegExp(`^${prefix}${name} (\\d+)`, 'm').exec(stat)?.[1] ?? 0));
-      return Math.max(0, bytes - copied.reduce((sum, part) => sum + part, 0));
-    }
-  }
-  return null;
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    return '';
-  }
 }

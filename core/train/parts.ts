@@ -1,3 +1,4 @@
+import { mapValues } from '../base/map-values.js';
 import { tf } from '../engine/tf.js';
 import type { DrawnGroup, Method, Part } from '../methods/method.js';
 import { masksOfImages, maskTensors } from '../nn/tokens.js';
@@ -29,15 +30,17 @@ export function splitBatch(
 ): Part[] {
   const counts = batch.groups.map(({ imageCount }) => imageCount);
   const total = counts.reduce((sum, images) => sum + images, 0);
-  const cuts = views.map(({ name, count }) => viewCutter(name, batch.views[name], count, sides[name] as number, total));
+  const cutters = Object.fromEntries(
+    views.map(({ name, count }) => [name, viewCutter(name, batch.views[name], count, sides[name], total)]),
+  );
   const parts: Part[] = [];
   let start = 0;
   for (const [at, lengths] of partLengths(counts, microBatchSize, concurrency).entries()) {
-    const group = batch.groups[at] as DrawnGroup;
+    const group = batch.groups[at];
     let from = 0;
     for (const length of lengths) {
       parts.push({
-        views: Object.fromEntries(cuts.map(({ name, cut }) => [name, cut(start, start + length)])),
+        views: mapValues(cutters, (cut) => cut(start, start + length)),
         ...drawnOf(group, from, from + length),
         ...context,
         fraction: length / total,
@@ -50,21 +53,18 @@ export function splitBatch(
 }
 
 /** What was drawn for images `from` up to `to` of a group, on the engine. */
-function drawnOf(
-  { masks, values = {}, imageCount }: DrawnGroup,
-  from: number,
-  to: number,
-): Pick<Part, 'masks' | 'values'> {
-  const masked = Object.entries(masks).map(([name, mask]) => {
-    if (mask.imageCount !== imageCount)
-      throw new Error(`the mask ${name} of ${imageCount} images is of ${mask.imageCount}`);
-    return [name, maskTensors(masksOfImages(mask, from, to))] as const;
-  });
-  const numbers = Object.entries(values).map(([name, { shape, values }]) => {
-    const size = values.length / imageCount;
-    return [name, tf.tensor(values.subarray(from * size, to * size), [to - from, ...shape.slice(1)])] as const;
-  });
-  return { masks: Object.fromEntries(masked), values: Object.fromEntries(numbers) };
+function drawnOf({ masks, values = {}, imageCount }: DrawnGroup, from: number, to: number) {
+  return {
+    masks: mapValues(masks, (mask, name) => {
+      if (mask.imageCount !== imageCount)
+        throw new Error(`the mask ${name} of ${imageCount} images is of ${mask.imageCount}`);
+      return maskTensors(masksOfImages(mask, from, to));
+    }),
+    values: mapValues(values, ({ shape, values }) => {
+      const size = values.length / imageCount;
+      return tf.tensor(values.subarray(from * size, to * size), [to - from, ...shape.slice(1)]);
+    }),
+  };
 }
 
 /** Cuts the crops of some images out of a view: [count b, S, S, 3]. */
@@ -75,9 +75,8 @@ function viewCutter(name: string, pixels: Float32Array | undefined, count: numbe
       `a batch of ${images} images with ${count} views '${name}' of ${side} px received ${pixels?.length} values`,
     );
   }
-  const cut = (from: number, to: number) =>
+  return (from: number, to: number) =>
     tf.tensor4d(pixels.subarray(from * size, to * size), [(to - from) * count, side, side, 3]);
-  return { name, cut };
 }
 
 /**
@@ -91,7 +90,7 @@ export function partLengths(groups: readonly number[], microBatchSize: number, c
   });
   const last = lengths.at(-1);
   if (last?.length === 1 && lengths.flat().length % concurrency === 1)
-    lengths[lengths.length - 1] = cutInto(last[0] as number, concurrency);
+    lengths[lengths.length - 1] = cutInto(last[0], concurrency);
   return lengths;
 }
 

@@ -59,8 +59,8 @@ export function initialNetworks({ networks }: Pick<Method, 'networks'>, seed: nu
   }
   for (const [name, { shapes, role }] of Object.entries(networks)) {
     if (role.by !== 'ema') continue;
-    const followed = made[role.of] as Parameters;
-    made[name] = mapValues(shapes, (_, parameter) => (followed[parameter] as Tensor).clone());
+    const followed = made[role.of];
+    made[name] = mapValues(shapes, (_, parameter) => followed[parameter].clone());
   }
   return made;
 }
@@ -80,6 +80,7 @@ export function* tensorsOf(networks: Networks): Generator<[network: string, name
   }
 }
 
-export function mapNetworks(networks: Networks, make: (tensor: Tensor) => Tensor): Networks {
-  return mapValues(networks, (parameters) => mapValues(parameters, make));
+/** Networks, or other groups of tensors, with a tensor made of each. */
+export function mapNetworks<Groups extends Networks>(networks: Groups, make: (tensor: Tensor) => Tensor): Groups {
+  return mapValues(networks, (parameters) => mapValues(parameters, make)) as Groups;
 }

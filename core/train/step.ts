@@ -1,15 +1,12 @@
 import { mapValues } from '../base/map-values.js';
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
-import type { Method, Tensors } from '../methods/method.js';
+import type { Method, Networks, Tensors } from '../methods/method.js';
 import type { Optimiser } from '../optim/optimiser.js';
-import { type Communicator, LOCAL } from './communicator.js';
 import { type Gradients, prepareGradients, usableConcurrency } from './gradients.js';
 import { splitBatch, type TrainBatch } from './parts.js';
 import { type TrainState, tensorsOf } from './state.js';
 import { type StepRates, updateNetworks } from './update.js';
-
-export type { StepRates };
 
 /** What a step says of itself. */
 export interface StepNumbers {
@@ -54,6 +51,20 @@ export interface StepSettings {
   readonly seed: number;
 }
 
+/**
+ * What the ranks of a run have to tell one another. A rank computes its part of each batch; sums over all ranks make the
+ * step the same on each of them.
+ */
+export interface Communicator {
+  readonly rank: number;
+  readonly size: number;
+  /** Sums over ranks, in rank order; the given tensors are used up. */
+  allReduceSum<Group extends Tensors | Networks>(tensors: Group): Promise<Group>;
+}
+
+/** One rank that is alone: the parts of its batch are computed side by side by the engine. */
+const LOCAL: Communicator = { rank: 0, size: 1, allReduceSum: async (tensors) => tensors };
+
 /** Prepares the training step of a method for an engine. */
 export function prepareStep(
   engine: Engine,
@@ -84,15 +95,9 @@ export function prepareStep(
 }
 
 /** Sums over ranks; the numbers that are logged stay those of the rank's own images. */
-async function overAllRanks(
-  communicator: Communicator,
-  { gradients, statistics, ...own }: Gradients,
-): Promise<Gradients> {
-  return {
-    ...own,
-    gradients: await communicator.allReduceSum(gradients),
-    statistics: await communicator.allReduceSum(statistics),
-  };
+async function overAllRanks(communicator: Communicator, own: Gradients): Promise<Gradients> {
+  const gradients = await communicator.allReduceSum(own.gradients);
+  return { ...own, gradients, statistics: await communicator.allReduceSum(own.statistics) };
 }
 
 /** The method's own state after a step; the given one is used up. */
@@ -118,23 +123,15 @@ function requireFinite(step: number, numbers: NotFinite['numbers'], tensors: Par
 function scalarsOf({ networks, rates: specs }: Method, rates: StepRates): Tensors {
   const decays = Object.values(networks).map(({ role }) => role.by === 'ema' && role.decay);
   const names = Object.keys(specs).filter((name) => !decays.includes(name));
-  return Object.fromEntries(names.map((name) => [name, tf.scalar(rates[name] as number)]));
+  return Object.fromEntries(names.map((name) => [name, tf.scalar(rates[name])]));
 }
 
-type Summary = {
-  loss: Scalar;
-  gradientNorm: Scalar;
-  terms: Readonly<Record<string, Scalar>>;
-  logs: Record<string, Scalar>;
-};
-
-/** What is logged of a step. */
-function summary(method: Method, { loss, terms, rows, gradients }: Gradients): Summary {
+function summary(method: Method, { loss, terms, rows, gradients }: Gradients) {
   return tf.tidy(() => ({
     loss: loss.clone(),
     gradientNorm: globalNorm([...tensorsOf(gradients)].map(([, , tensor]) => tensor)),
     terms: mapValues(terms, (term) => term.clone()),
-    logs: Object.fromEntries(method.logs.map((log) => [log.name, log.compute(rows[log.name] as Tensor)])),
+    logs: Object.fromEntries(method.logs.map((log) => [log.name, log.compute(rows[log.name])])),
   }));
 }
 
@@ -144,18 +141,18 @@ function globalNorm(tensors: readonly Tensor[]): Scalar {
 }
 
 /** The values of scalars, which are disposed of. */
-async function readNumbers({ loss, gradientNorm, terms, logs }: Summary): Promise<StepNumbers> {
-  const read = async (scalar: Scalar) => (await scalar.data())[0] as number;
-  const readAll = async (scalars: Readonly<Record<string, Scalar>>) =>
+async function readNumbers(scalars: ReturnType<typeof summary>): Promise<StepNumbers> {
+  const read = async (scalar: Scalar) => (await scalar.data())[0];
+  const readAll = async (named: Readonly<Record<string, Scalar>>) =>
     Object.fromEntries(
-      await Promise.all(Object.entries(scalars).map(async ([name, scalar]) => [name, await read(scalar)] as const)),
+      await Promise.all(Object.entries(named).map(async ([name, scalar]) => [name, await read(scalar)] as const)),
     );
   const numbers = {
-    loss: await read(loss),
-    gradientNorm: await read(gradientNorm),
-    terms: await readAll(terms),
-    logs: await readAll(logs),
+    loss: await read(scalars.loss),
+    gradientNorm: await read(scalars.gradientNorm),
+    terms: await readAll(scalars.terms),
+    logs: await readAll(scalars.logs),
   };
-  tf.dispose([loss, gradientNorm, terms, logs]);
+  tf.dispose(scalars);
   return numbers;
 }

@@ -2,7 +2,6 @@ import { mapValues } from '../base/map-values.js';
 import type { Tensor } from '../engine/tf.js';
 import type { Method, Networks } from '../methods/method.js';
 import type { Optimiser } from '../optim/optimiser.js';
-import { decaysMatrices } from '../optim/policy.js';
 import type { TrainState } from './state.js';
 
 /** The scheduled numbers of one step: learning rate, weight decay, and the method's own by name. */
@@ -28,31 +27,30 @@ export async function updateNetworks(
   const nextSlots = mapValues(slots, (all) => mapValues(all, (parameters) => ({ ...parameters })));
   let sum = 0;
   for (const [network, ownGradients] of Object.entries(gradients)) {
-    const { isDecayed = decaysMatrices, learningRateFactor } = policyOf(method, network);
+    const { role } = method.networks[network];
+    const { isDecayed, learningRateFactor } = (role.by === 'gradient' && role.policy) || {};
     const followers = followersOf(method, network);
     for (const [name, gradient] of Object.entries(ownGradients)) {
-      const value = networks[network]?.[name] as Tensor;
+      const value = networks[network][name];
       const following = followers.filter((follower) => networks[follower.name]?.[name]);
-      const { learningRate } = rates;
+      const decays = isDecayed ? isDecayed(name, value.shape) : value.shape.length > 1;
       const updated = await optimiser.update(
         {
           value,
-          slots: mapValues(slots, (all) => all[network]?.[name] as Tensor),
-          averages: following.map((follower) => networks[follower.name]?.[name] as Tensor),
+          slots: mapValues(slots, (all) => all[network][name]),
+          averages: following.map((follower) => networks[follower.name][name]),
         },
         gradient,
         {
           step: step + 1,
-          learningRate: learningRateFactor ? learningRate * learningRateFactor(name) : learningRate,
-          weightDecay: isDecayed(name, value.shape) ? rates.weightDecay : 0,
+          learningRate: learningRateFactor ? rates.learningRate * learningRateFactor(name) : rates.learningRate,
+          weightDecay: decays ? rates.weightDecay : 0,
           emaDecays: following.map(({ decay }) => rateOf(rates, decay)),
         },
       );
-      (next[network] as Record<string, Tensor>)[name] = updated.value;
-      for (const slot of optimiser.slotNames)
-        (nextSlots[slot]?.[network] as Record<string, Tensor>)[name] = updated.slots[slot] as Tensor;
-      for (const [at, follower] of following.entries())
-        (next[follower.name] as Record<string, Tensor>)[name] = updated.averages[at] as Tensor;
+      next[network][name] = updated.value;
+      for (const slot of optimiser.slotNames) nextSlots[slot][network][name] = updated.slots[slot];
+      for (const [at, follower] of following.entries()) next[follower.name][name] = updated.averages[at];
       sum += updated.squares;
     }
   }
@@ -65,19 +63,8 @@ function rateOf(rates: StepRates, name: string): number {
   return rate;
 }
 
-function policyOf({ networks }: Pick<Method, 'networks'>, network: string) {
-  const role = networks[network]?.role;
-  return (role?.by === 'gradient' && role.policy) || {};
-}
-
-interface Follower {
-  name: string;
-  /** The name of the rate that is its decay. */
-  decay: string;
-}
-
-/** The networks that follow another one as moving averages. */
-function followersOf({ networks }: Pick<Method, 'networks'>, network: string): Follower[] {
+/** The networks that follow another one as moving averages, each with the name of the rate that is its decay. */
+function followersOf({ networks }: Pick<Method, 'networks'>, network: string) {
   return Object.entries(networks).flatMap(([name, { role }]) =>
     role.by === 'ema' && role.of === network ? [{ name, decay: role.decay }] : [],
   );

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { RandomStream } from '../../core/base/random.js';
-import { UpdateMemory } from '../../core/engine/onnx/update-memory.js';
+import { UpdateMemory } from '../../core/engine/onnx/host-update.js';
 import { relativeDifference } from '../helpers/engines.js';
 
 const BETA = { beta1: 0.9, oneMinusBeta1: 1 - 0.9, beta2: 0.99, oneMinusBeta2: 1 - 0.99 };

@@ -3,14 +3,13 @@ import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { UserError } from '../../core/base/errors.js';
 import type { Engine, EngineMemory } from '../../core/engine/contract.js';
+import { freeMemory, groupMemory } from '../../core/engine/machine.js';
 import { outOfMemory, outOfMemoryForFeatures } from '../../core/engine/memory.js';
 import { functionsOn } from '../../core/engine/onnx/kernels/fused.js';
 import { startEngine } from '../../core/engine/start.js';
 import {
   chooseMicroBatchSize,
   estimateStepMemory,
-  freeMemory,
-  groupMemory,
   largestMasks,
   memoryBudget,
   type StepMemory,

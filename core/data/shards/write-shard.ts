@@ -7,7 +7,7 @@ import { writeAtomically } from '../../base/atomic.js';
 import { bytesOfName, shownName } from '../../base/file-names.js';
 import { inOrder } from '../../base/pool.js';
 import type { ImageCollection, ImageItem, LabelledImages } from '../../contract/data-sets.js';
-import { availableCores } from '../../engine/threads.js';
+import { availableCores } from '../../engine/machine.js';
 import { formatOf } from '../decode/decode.js';
 import { IMAGE_EXTENSIONS } from '../listing/kinds.js';
 import type { Picture } from '../picture.js';

@@ -74,7 +74,6 @@ function newest(names: readonly string[], pattern: RegExp): string | undefined {
 const PROJECT = 'tensorflow-cpu';
 const VERSION = '2.15.1';
 const PLATFORM = /manylinux.*x86_64\.whl$/;
-/** The Python Package Index. */
 const DEFAULT_INDEX = 'https://pypi.org/simple';
 
 /** A file of an index (PEP 691). */

@@ -1,12 +1,10 @@
 import { spawn } from 'node:child_process';
 
-/** Where npm's own program lies, when this one was started by it. */
-const NPM_PROGRAM = process.env.npm_execpath;
-
 /** Runs npm to its end, in the current folder, with the user's settings; no scripts of packages. */
 export function runNpm(args: readonly string[], cwd = process.cwd()): Promise<{ code: number | null; output: string }> {
   const all = [...args, '--ignore-scripts', '--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error'];
-  if (NPM_PROGRAM?.endsWith('npm-cli.js')) return runProgram(process.execPath, [NPM_PROGRAM, ...all], cwd);
+  const program = process.env.npm_execpath; // npm's own, when this one was started by it
+  if (program?.endsWith('npm-cli.js')) return runProgram(process.execPath, [program, ...all], cwd);
   const shell = process.platform === 'win32'; // where npm is a script of the shell
   return runProgram('npm', shell ? all.map((arg) => `"${arg}"`) : all, cwd, shell);
 }

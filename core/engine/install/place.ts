@@ -5,11 +5,7 @@ import { fileURLToPath } from 'node:url';
 /** The version of ONNX Runtime that this program is made for. */
 export const RUNTIME_VERSION = '1.30.0';
 
-/**
- * The folder of ONNX Runtime, in this program's own: its package as far as it is needed, with the libraries of some
- * platforms. It is no dependency of the package manager's, because the package is 290 MB of all platforms, and its install
- * script asks another host for libraries of GPUs; where that fails, the package is removed without a word.
- */
+/** The folder of ONNX Runtime, in this program's own: its package as far as it is needed, with libraries of some platforms. */
 export const RUNTIME_FOLDER = fileURLToPath(new URL('../../../../vendor/onnxruntime-node', import.meta.url));
 
 /** This machine's platform, as the package calls it. */

@@ -21,13 +21,12 @@ type Say = (text: string) => void;
 /**
  * Installs the native part of TensorFlow for Node into its package's folder: TensorFlow's C library, and the addon, built
  * against it. Everything is made beside and then moved into place; where it fails, nothing is left.
- * @param source where the library comes from: 'own', the package's own installer; 'pypi', a package index, `index` where it
+ * @param from where the library comes from: 'own', the package's own installer; 'pypi', a package index, `index` where it
  *   is another than the usual one; or the path of a libtensorflow folder, archive or wheel
  * @param say is told what is done
  * @throws UserError with what to do
  */
-export async function installTensorflow(source: { from: string; index?: string }, say: Say): Promise<void> {
-  const { from, index } = source;
+export async function installTensorflow({ from, index }: { from: string; index?: string }, say: Say): Promise<void> {
   const folder = packageFolder();
   if (from === 'own') return runOwnInstaller(folder, say);
   if (process.platform !== 'linux' || (from === 'pypi' && process.arch !== 'x64')) {
@@ -97,7 +96,6 @@ async function placeLibrary(from: string, index: string | undefined, staging: st
   return takeLibrary(from, staging);
 }
 
-/** Builds the addon from the package's sources, in the staging folder. */
 async function buildAddon(folder: string, staging: string): Promise<void> {
   for (const part of ['binding', 'binding.gyp']) await cp(join(folder, part), join(staging, part), { recursive: true });
   const headers = resolve(dirname(process.execPath), '..');

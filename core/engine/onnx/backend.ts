@@ -1,16 +1,10 @@
 import { type BackendValues, type DataId, type DataType, type Tensor, type TensorInfo, tf } from '../tf.js';
-import { reshaped, type Shape, typedArray, Value, type ValueData, valueType } from './graph.js';
+import { type Shape, typedArray, Value, type ValueData, valueType } from './graph.js';
 import { inputsOf, type Sessions } from './sessions.js';
 import { analyse } from './structure.js';
 
-/** Where data may lie. */
-export interface BufferAllocator {
-  owns(data: Float32Array): boolean;
-  /** Copies data into memory of its own. */
-  copy(data: Float32Array): Float32Array;
-}
-
-const ANYWHERE: BufferAllocator = { owns: () => true, copy: (data) => data.slice() };
+/** Memory in which data may lie, and into which they are copied. */
+type Arena = { owns(data: Float32Array): boolean; copy(data: Float32Array): Float32Array };
 
 /** Inputs of kernels by TensorFlow.js's names, and by those of `fused.ts`. */
 type InputName =
@@ -18,7 +12,6 @@ type InputName =
   | ('dy' | 'weight' | 'mean' | 'inverseStd' | 'weight1' | 'bias1' | 'weight2' | 'bias2' | 'hidden')
   | ('qkv' | 'q' | 'k' | 'v' | 'weights' | 'attended');
 
-/** The values of a kernel's inputs. */
 export type Inputs = Readonly<Record<InputName, Value> & { scale?: Value; bias?: Value }>;
 
 /** A kernel: what it records of the values of its inputs, or a tensor. Several outputs where the kernel has several. */
@@ -26,12 +19,10 @@ export type Kernel = (
   inputs: Inputs,
   // biome-ignore lint/suspicious/noExplicitAny: every kernel has attributes of its own, which TensorFlow.js does not check
   attributes: any,
-  /** The inputs as tensors. */
   tensors: Readonly<Record<string, TensorInfo>>,
   backend: OnnxBackend,
 ) => Value | Value[] | TensorInfo;
 
-/** Kernels by TensorFlow.js's names. */
 export type KernelTable = Readonly<Record<string, Kernel>>;
 
 /**
@@ -99,11 +90,6 @@ export class OnnxBackend extends tf.KernelBackend {
 
   override dispose(): void {}
 
-  /** The value of a tensor, in the tensor's shape. */
-  valueFor(tensor: TensorInfo): Value {
-    return reshaped(this.recorded(tensor), tensor.shape);
-  }
-
   /** The value of a tensor as it was recorded, whatever the tensor's shape. */
   recorded({ dataId }: TensorInfo): Value {
     return this.#entries.get(dataId).value;
@@ -112,14 +98,14 @@ export class OnnxBackend extends tf.KernelBackend {
   /**
    * The data of a computed tensor, to be changed in place. Where other tensors share them, a copy is made, in a tensor
    * that takes the place of the given one.
-   * @param allocator of the memory in which the data are to lie; they are moved there
+   * @param arena in which the data are to lie, where that matters; they are moved there
    */
-  ownData(tensor: Tensor, allocator = ANYWHERE): { tensor: Tensor; data: Float32Array } {
+  ownData(tensor: Tensor, arena?: Arena): { tensor: Tensor; data: Float32Array } {
     const { value, references } = this.#entries.get(tensor.dataId);
     const shared = value.data as Float32Array;
     const isOwn = value.source === null && references === 1 && value.users === 1;
-    if (isOwn && allocator.owns(shared)) return { tensor, data: shared };
-    const data = allocator.copy(shared);
+    if (isOwn && (!arena || arena.owns(shared))) return { tensor, data: shared };
+    const data = arena ? arena.copy(shared) : shared.slice();
     if (isOwn) {
       value.data = data;
       return { tensor, data };
@@ -175,7 +161,7 @@ export class OnnxBackend extends tf.KernelBackend {
       const given = structure.inputs.map(({ data }) => data as ValueData);
       const results = await this.sessions.run(compiled, inputs, given);
       for (const [at, value] of outputs.entries()) {
-        value.data = results[at] as ValueData;
+        value.data = results[at];
         value.node = null;
       }
     });

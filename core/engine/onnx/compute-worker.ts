@@ -20,7 +20,6 @@ export type WorkerMessage =
       model: Uint8Array | null;
       inputs: readonly GraphInput[];
     }
-  /** A program that is not needed any more. */
   | { kind: 'forget'; program: number }
   | WorkerRun;
 
@@ -32,20 +31,14 @@ export interface WorkerRun {
   kind: 'run';
   program: number;
   memory: ArrayBuffer;
-  arrays: readonly ArrayLocation[];
+  arrays: ReturnType<typeof layOut>['arrays'];
   own: readonly ValueData[];
-}
-
-/** Where an array of floats begins in a worker's memory, in bytes, and how many numbers it has. */
-interface ArrayLocation {
-  offset: number;
-  length: number;
 }
 
 export type WorkerAnswer = { memory: ArrayBuffer } & ({ outputs: ValueData[] } | { reason: string });
 
-/** Where arrays lie in a worker's memory, in the order given, and how long it has to be, in bytes. */
-export function layOut(lengths: readonly number[]): { arrays: ArrayLocation[]; bytes: number } {
+/** Where arrays of floats begin in a worker's memory, in the order given, and how long it has to be, both in bytes. */
+export function layOut(lengths: readonly number[]) {
   let bytes = 0;
   const arrays = lengths.map((length) => {
     const offset = bytes;
@@ -63,7 +56,6 @@ export class ComputeWorker {
   #programs = 0;
   readonly #graphs = new Map<string, number>();
 
-  /** @param threads on which it computes */
   constructor(private readonly threads: number) {}
 
   /** Gives it a program, whose graph it compiles at once where it is a new one; returns the program's number. */
@@ -95,7 +87,7 @@ export class ComputeWorker {
     const { arrays, bytes } = layOut(shared.map(({ length }) => length));
     const memory = this.#memory.byteLength === bytes ? this.#memory : new ArrayBuffer(bytes);
     for (const [at, { offset, length }] of arrays.entries()) {
-      new Float32Array(memory, offset, length).set(shared[at] as Float32Array);
+      new Float32Array(memory, offset, length).set(shared[at]);
     }
     const own = data.slice(sharedCount).map((array) => array.slice());
     const moved = [memory, ...own.map(({ buffer }) => buffer as ArrayBuffer)];

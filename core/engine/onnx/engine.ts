@@ -1,10 +1,11 @@
 import { mapValues } from '../../base/map-values.js';
 import type { Engine, StartOptions } from '../contract.js';
 import { RUNTIME_VERSION } from '../install/place.js';
+import { availableCores } from '../machine.js';
 import { fusedFunctions } from '../plain-functions.js';
 import { type TensorInfo, tf } from '../tf.js';
-import { availableCores } from '../threads.js';
 import { type Inputs, type KernelTable, OnnxBackend } from './backend.js';
+import { reshaped } from './graph.js';
 import { updatesOnHost } from './host-update.js';
 import { ELEMENTWISE } from './kernels/elementwise.js';
 import { FUSED, functionsOn } from './kernels/fused.js';
@@ -14,22 +15,6 @@ import { partsOn } from './parts.js';
 import { replayed } from './replay.js';
 import { Sessions } from './sessions.js';
 
-/*
- * A TensorFlow.js backend that computes nothing until it is asked to.
- *
- * Operations of TensorFlow.js call kernels, and a backend brings the kernels. Those of other backends compute; these
- * (`kernels/`) append a node to a graph and return a tensor that knows its shape but has no data (`graph.ts`). When
- * `await tensor.data()` asks for data (`backend.ts`), everything that tensors still stand for becomes the output of one ONNX
- * model, which ONNX Runtime compiles and runs as a whole: fused, on all cores, with memory that is planned in advance.
- * What no tensor stands for any more is never computed.
- *
- * Compiling takes a good part of a second, so it is done once for each structure: operators, their order and their
- * constants, but neither shapes nor data (`structure.ts`, which writes ONNX's file format, and `sessions.ts`). Shapes that
- * operators need are inputs of the model, so that another number of tokens is no new structure.
- *
- * Recording a training step takes some milliseconds as well. `compile` records it once and then only exchanges the data
- * (`replay.ts`). Parts of a batch are computed two at a time, each on half of the cores (`parts.ts`).
- */
 /** The backends' names in TensorFlow.js, and what they compute on, for people. */
 const BACKENDS = {
   cpu: { backend: 'onnx', device: 'CPU (ONNX Runtime)' },
@@ -39,7 +24,7 @@ const BACKENDS = {
 /** What computes parts, by backend and number of threads: a second start finds the thread of the first. */
 const knownParts = new Map<string, ReturnType<typeof partsOn>>();
 
-/** ONNX Runtime on the processor, or on a graphics card by WebGPU. */
+/** ONNX Runtime on the processor, or on a graphics card by WebGPU. README.md of the engines tells how it computes. */
 export async function startOnnx(options: StartOptions): Promise<Engine> {
   const { threads = availableCores(), device = 'cpu' } = options;
   const { backend: name, device: described } = BACKENDS[device];
@@ -84,7 +69,8 @@ function registerKernels(backendName: string): void {
         }
         const backend = owner as OnnxBackend;
         const tensors = inputs as unknown as Record<string, TensorInfo>;
-        const values = mapValues(tensors, (tensor) => tensor && backend.valueFor(tensor)); // optional ones may be null
+        // Optional inputs may be null.
+        const values = mapValues(tensors, (tensor) => tensor && reshaped(backend.recorded(tensor), tensor.shape));
         const result = kernel(values as unknown as Inputs, attrs ?? {}, tensors, backend);
         if (Array.isArray(result)) return result.map((one) => backend.register(one));
         return 'dataId' in result ? result : backend.register(result);

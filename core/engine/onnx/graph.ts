@@ -80,7 +80,7 @@ export function record(
   attributes: Attributes = {},
   domain = '',
 ): Value {
-  return recordAll(operator, inputs, [{ shape, type }], attributes, domain)[0] as Value;
+  return recordAll(operator, inputs, [{ shape, type }], attributes, domain)[0];
 }
 
 /** Whole numbers that may differ from run to run, as shapes do: an input of the graph. */

@@ -2,21 +2,16 @@ import { type CompiledParts, type Engine, oneByOne } from '../contract.js';
 import type { OnnxBackend } from './backend.js';
 import { ComputeWorker } from './compute-worker.js';
 import { replayed, resultOf, TracedFunction, tensorsIn } from './replay.js';
+import { Sessions } from './sessions.js';
 
-/*
- * Two parts of a batch at the same time, one in the main thread and one in a thread beside it, each on half of the cores.
- *
- * Where one graph runs on all cores, every operator waits for the slowest of them, some thousand times a step; two graphs
- * wait for one another once. What the parts share, the weights, is copied into memory that is moved to the other thread
- * with a run and comes back with its answer; results are moved without being copied.
- */
+/** One part of a batch in the main thread and one in a thread beside it, each on half of the cores. */
 const CONCURRENCY = 2;
 
 /** Parts one after the other, each on all threads, or two at the same time where there are threads for both. */
 export function partsOn(backend: OnnxBackend, threads: number): Pick<Engine, 'concurrency' | 'compileParts'> {
   if (threads < CONCURRENCY) return { concurrency: 1, compileParts: (fn) => oneByOne(replayed(backend, fn)) };
   const worker = new ComputeWorker(Math.floor(threads / CONCURRENCY));
-  const sessions = backend.sessions.beside(Math.ceil(threads / CONCURRENCY));
+  const sessions = new Sessions(Math.ceil(threads / CONCURRENCY));
   const compileParts = <Shared, Part, Result>(
     fn: (shared: Shared, part: Part) => Result,
   ): CompiledParts<Shared, Part, Result> => {

@@ -8,7 +8,7 @@ import { analyse, type Structure } from './structure.js';
 const MAX_PROGRAMS = 128;
 
 /** A function's graph for tensors of certain shapes. */
-export interface Program<Ready> {
+interface Program<Ready> {
   /** What has been prepared for running the graph. */
   ready: Ready;
   inputs: readonly GraphInput[];
@@ -19,19 +19,10 @@ export interface Program<Ready> {
   assemble(tensors: readonly Tensor[]): unknown;
 }
 
-/** What a program is called with: the data of its arguments. */
-export interface ProgramCall<Ready> {
-  program: Program<Ready>;
-  data: readonly ValueData[];
-}
-
 /**
  * A function of tensors that is traced once for each combination of shapes and then replayed with new data, so that a
- * call costs no more than its computation. Programs whose structure is the same share one session.
- *
- * The function may use its arguments and tensors that never change; whatever else it computes from numbers is fixed when
- * it is traced. Arguments are nested lists and objects of tensors and plain values; plain values are part of what is
- * compared, so that another number means another trace.
+ * call costs no more than its computation. Programs whose structure is the same share one session. What the function may
+ * use is told at `Engine.compile`; plain values among its arguments are compared as shapes are.
  */
 export function replayed<Inputs extends unknown[], Result>(
   backend: OnnxBackend,
@@ -46,7 +37,7 @@ export function replayed<Inputs extends unknown[], Result>(
   };
 }
 
-/** The programs of a function. */
+/** The programs of a function, by its inputs' shapes. */
 export class TracedFunction<Inputs extends unknown[], Result, Ready> {
   readonly #programs = new Map<string, Program<Ready>>();
 
@@ -61,8 +52,8 @@ export class TracedFunction<Inputs extends unknown[], Result, Ready> {
     private readonly forget: (ready: Ready) => void = () => {},
   ) {}
 
-  /** What computes the function of these inputs: an earlier program, or a new one, with the inputs' data. */
-  async call(inputs: Inputs): Promise<ProgramCall<Ready>> {
+  /** What computes the function of these inputs: an earlier program, or a new one, with the data of the inputs' tensors. */
+  async call(inputs: Inputs) {
     const { backend } = this;
     const given: Tensor[] = [];
     const key = JSON.stringify(inputs, (_, part: unknown) => {
@@ -113,7 +104,7 @@ export class TracedFunction<Inputs extends unknown[], Result, Ready> {
         inputs: graphInputs,
         outputs: structure.outputs.map(({ shape, type }) => ({ shape, type })),
         results: tensors.map((tensor, at) => {
-          const value = values[at] as Value;
+          const value = values[at];
           const from = value.node ? { output: structure.outputs.indexOf(value) } : sourceOf(value);
           return { shape: tensor.shape, type: value.type, from };
         }),
@@ -128,13 +119,11 @@ export class TracedFunction<Inputs extends unknown[], Result, Ready> {
 /** The function's result, from the data of the graph's outputs. */
 export function resultOf(
   backend: OnnxBackend,
-  { program, data: given }: ProgramCall<unknown>,
+  { program, data: given }: { program: Program<unknown>; data: readonly ValueData[] },
   outputs: readonly ValueData[],
 ): unknown {
   // Tensors of one output share it; what was given or never changes is copied, because results may be changed in place.
-  const values = program.outputs.map(
-    ({ shape, type }, at) => new Value(shape, type, { data: outputs[at] as ValueData }),
-  );
+  const values = program.outputs.map(({ shape, type }, at) => new Value(shape, type, { data: outputs[at] }));
   const tensors = program.results.map(({ shape, type, from }) => {
     const value =
       'output' in from ? values[from.output] : new Value(shape, type, { data: dataOf(from, given).slice() });

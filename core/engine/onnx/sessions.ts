@@ -9,13 +9,9 @@ import { analyse, modelOf, type Structure } from './structure.js';
 
 const require = createRequire(import.meta.url);
 
-/** ONNX Runtime as it is loaded. */
-type Runtime = typeof import('onnxruntime-common');
-
 /** Where an input of a graph comes from: an argument of the call, or data that never change. */
 export type Source = { argument: number } | { data: ValueData };
 
-/** An input of a graph. */
 export interface GraphInput {
   name: string;
   type: ValueType;
@@ -25,14 +21,11 @@ export interface GraphInput {
 
 /** The data of an input, where `given` are those of the arguments. */
 export function dataOf(source: Source, given: readonly ValueData[]): ValueData {
-  return 'data' in source ? source.data : (given[source.argument] as ValueData);
+  return 'data' in source ? source.data : given[source.argument];
 }
 
-/** The inputs of a structure. */
-export function inputsOf(
-  { inputs, names }: Structure,
-  sourceOf: (value: Value, index: number) => Source,
-): GraphInput[] {
+/** The inputs of a structure, each with where it comes from. */
+export function inputsOf({ inputs, names }: Structure, sourceOf: (value: Value, index: number) => Source) {
   return inputs.map((value, index) => ({
     name: names.get(value) as string,
     type: value.type,
@@ -52,11 +45,6 @@ export class Sessions {
     private readonly threads: number,
     private readonly device: DeviceName = 'cpu',
   ) {}
-
-  /** Sessions that compute on another number of threads. */
-  beside(threads: number): Sessions {
-    return new Sessions(threads, this.device);
-  }
 
   /**
    * Builds and runs a session of one operator.
@@ -98,11 +86,7 @@ export class Sessions {
    * Runs a compiled graph; gives the data of its outputs, in their order.
    * @param given data of its arguments
    */
-  async run(
-    session: InferenceSession,
-    inputs: readonly GraphInput[],
-    given: readonly ValueData[],
-  ): Promise<ValueData[]> {
+  async run(session: InferenceSession, inputs: readonly GraphInput[], given: readonly ValueData[]) {
     const fed: Record<string, OrtTensor> = {};
     for (const input of inputs) fed[input.name] = this.#constants.get(input) ?? this.#tensorOf(input, given);
     const results = await session.run(fed);
@@ -118,11 +102,10 @@ export class Sessions {
 }
 
 /**
- * Loads ONNX Runtime, with its telemetry off: otherwise it writes files into the user's home and sends what it is used for
- * to its maker. The library reads the environment once, when the first thread loads it.
+ * Loads ONNX Runtime, with its telemetry off. The library reads the environment once, when the first thread loads it.
  * @throws Error if it is not there or does not load; its message is the reason
  */
-function loadRuntime(): Runtime {
+function loadRuntime(): typeof import('onnxruntime-common') {
   process.env.ORT_DISABLE_TELEMETRY = '1';
   if (!RUNTIME_PLATFORMS.includes(THIS_PLATFORM)) throw new Error(`there is no ONNX Runtime for ${THIS_PLATFORM}`);
   if (!hasRuntime(THIS_PLATFORM)) {

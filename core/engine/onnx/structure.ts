@@ -113,7 +113,6 @@ export function modelOf(structure: Structure): Uint8Array {
   return model;
 }
 
-/** The bytes of an ONNX model of a structure. */
 function encodeModel({ nodes, inputs, constants, outputs, names }: Structure): Uint8Array {
   const nameOf = (value: Value | null) => (value ? (names.get(value) as string) : '');
   // An input or output of any shape. Shapes with names for their sides would be compared with one another wherever memory

@@ -1,4 +1,4 @@
-import { type Code, doWhile, type Local, sequence, Variables, v128 } from '../../wasm/instructions.js';
+import { type Code, doWhile, sequence, Variables, v128 } from '../../wasm/instructions.js';
 import { assembleModule, type WasmFunction } from '../../wasm/module.js';
 
 /** The numbers of an update, in the order in which the kernel reads them. */
@@ -52,7 +52,7 @@ function updateKernel(name: string, hasTarget: boolean): WasmFunction {
   const { groups, gradient, value, first, second, target, numbers, squares } = variables.given;
   const [g, m, v, moved, sum] = variables.declareAll('v128', 5);
   const constants = NUMBERS.map(() => variables.declare('v128'));
-  const number = (wanted: (typeof NUMBERS)[number]): Code => (constants[NUMBERS.indexOf(wanted)] as Local).get;
+  const number = (wanted: (typeof NUMBERS)[number]): Code => constants[NUMBERS.indexOf(wanted)].get;
   const { add, sub, mul, div, sqrt, load, store } = v128;
 
   const body = sequence(

@@ -4,13 +4,9 @@ import { reasonOf } from '../../base/errors.js';
 import type { WorkerAnswer, WorkerMessage, WorkerRun } from './compute-worker.js';
 import { type GraphInput, Sessions } from './sessions.js';
 
-/*
- * A thread that runs graphs beside the main one (`compute-worker.ts`), with an ONNX Runtime session of its own for each.
- */
-interface Program {
-  session: Promise<InferenceSession>;
-  inputs: readonly GraphInput[];
-}
+/* A thread that runs graphs beside the main one (`compute-worker.ts`), with an ONNX Runtime session of its own for each. */
+type Program = { session: Promise<InferenceSession>; inputs: readonly GraphInput[] };
+
 const port = parentPort as NonNullable<typeof parentPort>;
 const sessions = new Sessions((workerData as { threads: number }).threads);
 const graphs = new Map<number, Promise<InferenceSession>>();

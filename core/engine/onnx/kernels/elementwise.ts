@@ -67,7 +67,6 @@ function relu(x: Value): Value {
   return binary('Max', x, zeroFor(x));
 }
 
-/** 0 of the element type of a value. */
 const zeroFor = (x: Value) => scalarConstant(0, x.type);
 
 export const ELEMENTWISE: KernelTable = {
@@ -104,7 +103,7 @@ export const ELEMENTWISE: KernelTable = {
   Select: ({ condition, t: chosen, e: other }) => {
     // A condition of one axis chooses whole rows.
     const isByRow = condition.shape.length === 1 && chosen.shape.length > 1;
-    const shape = isByRow ? [condition.shape[0] as number, ...chosen.shape.slice(1).map(() => 1)] : condition.shape;
+    const shape = isByRow ? [condition.shape[0], ...chosen.shape.slice(1).map(() => 1)] : condition.shape;
     return select(reshaped(condition, shape), chosen, other);
   },
   Cast: ({ x }, { dtype }, tensors, backend) => {

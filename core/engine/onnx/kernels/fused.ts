@@ -21,13 +21,13 @@ import { concat, gatherRows, rowNumbers, transpose, withoutFirst } from './shape
  * columns of the other, and is a seventh slower.
  */
 function weightGradient(dy: Value, x: Value): Value {
-  const [outputs, inputs] = [dy.shape[1] as number, x.shape[1] as number];
+  const [outputs, inputs] = [dy.shape[1], x.shape[1]];
   if (outputs <= inputs) return gemm(transpose(dy, [1, 0]), x);
   return transpose(gemm(transpose(x, [1, 0]), dy), [1, 0]);
 }
 
 /** Sum over rows, [M, D] -> [D], as a product with ones: twice as fast as a reduction along the first axis. */
-function sumRows(x: Value, ones = filled([1, x.shape[0] as number], 1)): Value {
+function sumRows(x: Value, ones = filled([1, x.shape[0]], 1)): Value {
   return flattened(batchMatMul(ones, x));
 }
 
@@ -77,7 +77,7 @@ function mlpGradient({ dy, x, weight1, weight2, hidden }: Inputs): Value[] {
   const { cumulative, grad } = geluParts(hidden);
   const dh = multiply(gemm(dy, weight2), grad); // [M, H]
   const activated = multiply(hidden, cumulative); // [M, H]
-  const ones = filled([1, x.shape[0] as number], 1);
+  const ones = filled([1, x.shape[0]], 1);
   return [
     gemm(dh, weight1),
     weightGradient(dh, x),
@@ -107,7 +107,7 @@ function exchangeMiddleAxes(x: Value): Value {
 function attention({ qkv, bias }: Inputs, heads: number, queryOffset: number): Value[] {
   const [images, tokens, width3] = qkv.shape as [number, number, number];
   const [q, k, v] = splitHeads(qkv, heads, queryOffset);
-  const alpha = 1 / Math.sqrt(q.shape[3] as number);
+  const alpha = 1 / Math.sqrt(q.shape[3]);
   const products = batchMatMul(q, k, { transposeB: true, alpha }); // [B, h, N - S, N]
   const weights = unary('Softmax', bias ? add(products, bias) : products, { axis: 3 }); // [B, h, N - S, N]
   const attended = batchMatMul(weights, v); // [B, h, N - S, d]
@@ -118,7 +118,7 @@ function attention({ qkv, bias }: Inputs, heads: number, queryOffset: number): V
 /** @returns gradients of qkv, and of the bias where there is one */
 function attentionGradient({ dy, q, k, v, weights, attended }: Inputs, hasBias: boolean): Value[] {
   const [images, heads, tokens, headWidth] = k.shape as [number, number, number, number];
-  const queries = q.shape[2] as number; // N - S
+  const queries = q.shape[2]; // N - S
   const alpha = 1 / Math.sqrt(headWidth);
   const grad = exchangeMiddleAxes(reshaped(dy, [images, queries, heads, headWidth])); // [B, h, N - S, d]
   const along = reduce('ReduceSum', multiply(grad, attended), [3], true); // [B, h, N - S, 1]
@@ -160,12 +160,11 @@ export function functionsOn(device: DeviceName): TransformerFunctions {
 
 type NamedTensors = Readonly<Record<string, Tensor>>;
 
-/** In the kernels above. */
 const onnxFunctions: TransformerFunctions = {
   linear: (x, weight, bias) => fused('Linear', { x, weight, bias }, ['x', 'weight']),
   layerNorm: (x, scale, bias, epsilon) =>
     fused('LayerNorm', { x, scale, bias }, ['x', 'scale'], ['mean', 'inverseStd'], { epsilon }),
-  normalise: (x, epsilon) => run('LayerNorm', { x }, { epsilon })[0] as Tensor,
+  normalise: (x, epsilon) => run('LayerNorm', { x }, { epsilon })[0],
   gelu: (x) => fused('Gelu', { x }, ['x']),
   mlp: (x, weight1, bias1, weight2, bias2) =>
     fused('Mlp', { x, weight1, bias1, weight2, bias2 }, ['x', 'weight1', 'weight2'], ['hidden']),
@@ -192,9 +191,9 @@ function fused(
   const names = [...kept, ...others];
   return {
     value,
-    saved: [...kept.map((name) => inputs[name] as Tensor), ...rest],
+    saved: [...kept.map((name) => inputs[name]), ...rest],
     gradFunc(dy, saved) {
-      const tensors = Object.fromEntries(names.map((name, at) => [name, saved[at] as Tensor]));
+      const tensors = Object.fromEntries(names.map((name, at) => [name, saved[at]]));
       return run(`${kernel}Gradient`, { dy, ...tensors }, attributes);
     },
   };

@@ -14,14 +14,9 @@ import { add, unary } from './elementwise.js';
 
 /** Products of matrices, and operators that take axes together. */
 
-interface ProductOptions {
-  transposeA?: boolean;
-  transposeB?: boolean;
-  /** Multiplies the product. */
-  alpha?: number;
-}
+type ProductOptions = { transposeA?: boolean; transposeB?: boolean; alpha?: number };
 
-/** Products of the last two axes; those before are batches, with broadcasting. */
+/** Products of the last two axes, times `alpha`; those before are batches, with broadcasting. */
 export function batchMatMul(a: Value, b: Value, options: ProductOptions = {}): Value {
   const { transposeA = false, transposeB = false, alpha = 1 } = options;
   const rows = a.shape.at(transposeA ? -1 : -2) as number;
@@ -34,12 +29,12 @@ export function batchMatMul(a: Value, b: Value, options: ProductOptions = {}): V
 
 /** a b of two matrices. */
 export function gemm(a: Value, b: Value): Value {
-  return record('Gemm', [a, b], [a.shape[0] as number, b.shape[1] as number]);
+  return record('Gemm', [a, b], [a.shape[0], b.shape[1]]);
 }
 
 /** x Wᵀ + b of rows: x [M, I], weight [O, I], bias [O] -> [M, O] */
 export function linear(x: Value, weight: Value, bias: Value): Value {
-  const shape = [x.shape[0] as number, weight.shape[0] as number];
+  const shape = [x.shape[0], weight.shape[0]];
   return record('Gemm', [x, weight, bias], shape, 'float32', { transB: 1 });
 }
 

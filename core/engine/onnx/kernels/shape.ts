@@ -19,7 +19,7 @@ import { add, multiply, select } from './elementwise.js';
 /** Operators that move elements without changing them. */
 
 export function transpose(x: Value, perm: readonly number[]): Value {
-  const shape = perm.map((axis) => x.shape[axis] as number);
+  const shape = perm.map((axis) => x.shape[axis]);
   return record('Transpose', [x], shape, x.type, { perm });
 }
 
@@ -47,7 +47,7 @@ export function gatherRows(x: Value, numbers: Value): Value {
 
 export function concat(parts: readonly Value[], axis: number): Value {
   const [{ shape, type }] = parts as [Value];
-  const length = parts.reduce((sum, part) => sum + (part.shape[axis] as number), 0);
+  const length = parts.reduce((sum, part) => sum + part.shape[axis], 0);
   return record('Concat', parts, shape.with(axis, length), type, { axis });
 }
 
@@ -58,7 +58,7 @@ export function split(x: Value, sizes: readonly number[], axis: number): Value[]
 
 /** All but the first ones along an axis. */
 export function withoutFirst(x: Value, count: number, axis: number): Value {
-  const length = x.shape[axis] as number;
+  const length = x.shape[axis];
   const shape = x.shape.with(axis, length - count);
   return record('Slice', [x, shapeInput([count]), shapeInput([length]), axesConstant([axis])], shape, x.type);
 }
@@ -71,11 +71,11 @@ export const SHAPE: KernelTable = {
   Transpose: ({ x }, { perm }) => transpose(x, perm),
   Concat: (inputs, { axis }) => {
     const parts = Object.values(inputs);
-    return concat(parts, axisOf(axis, (parts[0] as Value).shape.length));
+    return concat(parts, axisOf(axis, parts[0].shape.length));
   },
   Pack: (inputs, attributes) => {
     const parts = Object.values(inputs);
-    const { shape } = parts[0] as Value;
+    const { shape } = parts[0];
     const axis = axisOf(attributes.axis, shape.length + 1);
     const pieces = parts.map((part) => reshaped(part, shape.toSpliced(axis, 0, 1)));
     return concat(pieces, axis);
@@ -91,7 +91,7 @@ export const SHAPE: KernelTable = {
   },
   Slice: ({ x }, attributes, tensors) => {
     const [begin, size] = tf.slice_util.parseSliceParams(tensors.x as never, attributes.begin, attributes.size);
-    const end = begin.map((start, axis) => start + (size[axis] as number));
+    const end = begin.map((start, axis) => start + size[axis]);
     return record('Slice', [x, shapeInput(begin), shapeInput(end)], size, x.type);
   },
   StridedSlice: ({ x }, given, tensors, backend) => {
@@ -108,7 +108,7 @@ export const SHAPE: KernelTable = {
     );
     if (isIdentity) return backend.share(tensors.x, finalShape);
     // An end before the first element is written so far below zero that ONNX does not count it from the other side.
-    const ends = end.map((place, axis) => (place < 0 && (strides[axis] as number) < 0 ? -1e9 : place));
+    const ends = end.map((place, axis) => (place < 0 && strides[axis] < 0 ? -1e9 : place));
     const shape = tf.slice_util.computeOutShape(begin, end, strides);
     const inputs = [x, shapeInput(begin), shapeInput(ends), axesConstant([...begin.keys()]), shapeInput(strides)];
     return reshaped(record('Slice', inputs, shape, x.type), finalShape);
@@ -122,7 +122,7 @@ export const SHAPE: KernelTable = {
     const axes: number[] = tf.util.parseAxisParam(dims, [...x.shape]);
     if (axes.length === 0) return x.node ? x : record('Identity', [x], x.shape, x.type);
     const [starts, ends, steps] = [-1, -1e9, -1].map((number) => axesConstant(axes.map(() => number)));
-    return record('Slice', [x, starts as Value, ends as Value, axesConstant(axes), steps as Value], x.shape, x.type);
+    return record('Slice', [x, starts, ends, axesConstant(axes), steps], x.shape, x.type);
   },
   PadV2: ({ x }, attributes) => {
     const paddings: [number, number][] = attributes.paddings;
