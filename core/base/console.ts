@@ -43,7 +43,7 @@ export function createConsole(machineOutput: boolean): Console {
     if (bars) bars.log(`${text}\n`);
     else stream.write(`${text}\n`);
   };
-  const open = (before: string, firstLineAt: number): Display => {
+  const open = (before: string, firstLineAt: number): ReturnType<typeof plainDisplay> => {
     if (!terminalOf(stream).bars) return plainDisplay(line, firstLineAt);
     const format = '{before} {bar} {after}';
     const options = { format, barsize: 20, hideCursor: false, stream, gracefulExit: false };
@@ -92,17 +92,11 @@ export function createConsole(machineOutput: boolean): Console {
   };
 }
 
-/** Shows how far some work is: a bar between two texts, or the texts alone. */
-interface Display {
-  show(done: number, total: number, texts: { before: string; after: string }): void;
-  stop(): void;
-}
-
 /** A line every few seconds, and one at the end. @param firstLineAt when the first one may come, as `performance.now()` tells */
-function plainDisplay(line: (text: string) => void, firstLineAt: number): Display {
+function plainDisplay(line: (text: string) => void, firstLineAt: number) {
   let nextLine = firstLineAt;
   return {
-    show(done, total, { before, after }) {
+    show(done: number, total: number, { before, after }: { before: string; after: string }) {
       const now = performance.now();
       const isEnd = firstLineAt < 0 && done === total;
       if (now < nextLine && !isEnd) return;

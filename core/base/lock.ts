@@ -25,12 +25,6 @@ const ownerSchema = z.object({
 /** Who holds a lock. */
 export type LockOwner = z.infer<typeof ownerSchema>;
 
-/** How messages speak of what a lock keeps to one process: 'the run', 'training it'. */
-export interface LockWords {
-  thing: string;
-  doing: string;
-}
-
 /** Longest pause before another try, in milliseconds. */
 const RETRY_MS = 40;
 /** A lock that is only ever held briefly is void after so many milliseconds where its process is on another machine. */
@@ -53,9 +47,10 @@ const VANISHED = 50;
 export class FileLock {
   #nonce: string | null = null;
 
+  /** @param words how messages speak of what the lock keeps to one process: 'the run', 'training it' */
   constructor(
     private readonly path: string,
-    private readonly words: LockWords,
+    private readonly words: { thing: string; doing: string },
   ) {}
 
   /**
@@ -161,7 +156,7 @@ async function announcements(path: string): Promise<{ name: string; owner: LockO
   const own = names.filter((name) => name.startsWith(`${basename(path)}.`) && !name.endsWith(UNFINISHED));
   const paths = own.map((name) => join(dirname(path), name));
   const owners = await Promise.all(paths.map(readHolder));
-  return owners.flatMap((owner, at) => (owner === 'none' ? [] : [{ name: paths[at] as string, owner }]));
+  return owners.flatMap((owner, at) => (owner === 'none' ? [] : [{ name: paths[at], owner }]));
 }
 
 function isOf(owner: LockOwner | null | 'none', nonce: string | undefined): boolean {

@@ -92,6 +92,11 @@ export function parseJson(text: string): unknown {
   return value;
 }
 
+/** The same, with undefined for what cannot be read. */
+export function tryJson(text: string): unknown {
+  return attempt(() => parseJson(text), undefined);
+}
+
 /**
  * Reads JSON of any size and depth.
  * @throws Error with the reason, line and column if it is none
@@ -133,9 +138,4 @@ function stopsAtToken(text: string): boolean {
   } catch (error) {
     return error instanceof Error && error.message.startsWith('Unexpected token');
   }
-}
-
-/** The same, with undefined for what cannot be read. */
-export function tryJson(text: string): unknown {
-  return attempt(() => parseJson(text), undefined);
 }
