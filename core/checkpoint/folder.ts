@@ -35,7 +35,7 @@ export function epochCheckpoint(folder: string, epoch: number): string {
 
 /** Whether a file of this name was written by a run. */
 export function isCheckpoint(name: string): boolean {
-  return name === LATEST || name === PREVIOUS || epochOf(name) !== null || SET_ASIDE.test(name);
+  return name === LATEST || name === PREVIOUS || EPOCH.test(name) || SET_ASIDE.test(name);
 }
 
 /** The checkpoints that a run could go on from, from the newest to the oldest; the newest even where it is missing. */
@@ -169,14 +169,8 @@ async function syncFile(path: string): Promise<void> {
   }
 }
 
-/** The epoch of a checkpoint's name, or null for every other name. */
-function epochOf(name: string): number | null {
-  const found = EPOCH.exec(name);
-  return found ? Number(found[1]) : null;
-}
-
 /** The epochs whose checkpoints are among files of these names, from the newest to the oldest. */
 function keptEpochs(names: readonly string[]): number[] {
-  const epochs = names.map(epochOf).filter((epoch) => epoch !== null);
-  return epochs.sort((a, b) => b - a);
+  const epochs = names.map((name) => Number(EPOCH.exec(name)?.[1])); // NaN for all other names
+  return epochs.filter((epoch) => !Number.isNaN(epoch)).sort((a, b) => b - a);
 }

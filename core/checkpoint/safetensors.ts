@@ -99,44 +99,39 @@ export type Wanted = (name: string, metadata: TensorFile['metadata']) => boolean
  * @throws UserError if the file is missing, cut short, or not what its header or checksum says
  */
 export async function readSafetensors(path: string, wanted: Wanted = () => true): Promise<TensorFile> {
-  return withRegularFile(path, (file) => readOpenFile(path, file, wanted));
-}
-
-async function readOpenFile(path: string, file: FileHandle, wanted: Wanted): Promise<TensorFile> {
-  const { size: fileSize } = await file.stat();
-  const lengthBytes = await read(path, file, 0, 8);
-  const length = Number(new DataView(lengthBytes).getBigUint64(0, true));
-  if (length > LARGEST_HEADER || length + 8 > fileSize) {
-    const kind = textKind(new Uint8Array(await read(path, file, 0, Math.min(fileSize, KIND_BYTES))));
-    if (kind !== null) throw corrupt(path, `its content is ${kind}`);
-    throw corrupt(path, `its header is said to be ${length} bytes long, the file is ${fileSize}`);
-  }
-  const head = await read(path, file, 8, length);
-  const { metadata, entries } = parseHeader(path, head);
-  const tensors = new Map<string, StoredTensor>();
-  const expected = metadata[CHECKSUM];
-  const hash = expected === undefined ? null : startChecksum(lengthBytes, head);
-  let expectedStart = 0;
-  for (const [name, { dtype, shape, data_offsets }] of entries) {
-    const [start, end] = data_offsets;
-    const ArrayType = ARRAYS[dtype];
-    const count = shape.reduce((product, side) => product * side, 1);
-    if (start !== expectedStart || end - start !== count * ArrayType.BYTES_PER_ELEMENT) {
-      throw corrupt(path, `the tensor '${name}' of shape [${shape}] is said to lie at bytes ${start} to ${end}`);
+  return withRegularFile(path, async (file, { size: fileSize }) => {
+    const lengthBytes = await read(path, file, 0, 8);
+    const length = Number(new DataView(lengthBytes).getBigUint64(0, true));
+    if (length > LARGEST_HEADER || length + 8 > fileSize) {
+      const kind = textKind(new Uint8Array(await read(path, file, 0, Math.min(fileSize, KIND_BYTES))));
+      if (kind !== null) throw corrupt(path, `its content is ${kind}`);
+      throw corrupt(path, `its header is said to be ${length} bytes long, the file is ${fileSize}`);
     }
-    if (8 + length + end > fileSize) {
-      throw corrupt(path, `it ends at byte ${fileSize}, the tensor '${name}' would end at ${8 + length + end}`);
+    const head = await read(path, file, 8, length);
+    const { metadata, entries } = parseHeader(path, head);
+    const tensors = new Map<string, StoredTensor>();
+    const expected = metadata[CHECKSUM];
+    const hash = expected === undefined ? null : startChecksum(lengthBytes, head);
+    let expectedStart = 0;
+    for (const [name, { dtype, shape, data_offsets }] of entries) {
+      const [start, end] = data_offsets;
+      const ArrayType = ARRAYS[dtype];
+      const count = shape.reduce((product, side) => product * side, 1);
+      if (start !== expectedStart || end - start !== count * ArrayType.BYTES_PER_ELEMENT) {
+        throw corrupt(path, `the tensor '${name}' of shape [${shape}] is said to lie at bytes ${start} to ${end}`);
+      }
+      if (8 + length + end > fileSize) {
+        throw corrupt(path, `it ends at byte ${fileSize}, the tensor '${name}' would end at ${8 + length + end}`);
+      }
+      const bytes = await read(path, file, 8 + length + start, end - start);
+      hash?.update(new Uint8Array(bytes));
+      if (wanted(name, metadata)) tensors.set(name, { shape, data: new ArrayType(bytes, 0, count) });
+      expectedStart = end;
     }
-    const bytes = await read(path, file, 8 + length + start, end - start);
-    hash?.update(new Uint8Array(bytes));
-    if (wanted(name, metadata)) tensors.set(name, { shape, data: new ArrayType(bytes, 0, count) });
-    expectedStart = end;
-  }
-  if (8 + length + expectedStart !== fileSize) throw corrupt(path, 'there are bytes that belong to no tensor');
-  if (hash && hash.digest('hex') !== expected) {
-    throw corrupt(path, 'its bytes do not match their checksum');
-  }
-  return { metadata, tensors, hasChecksum: hash !== null };
+    if (8 + length + expectedStart !== fileSize) throw corrupt(path, 'there are bytes that belong to no tensor');
+    if (hash && hash.digest('hex') !== expected) throw corrupt(path, 'its bytes do not match their checksum');
+    return { metadata, tensors, hasChecksum: hash !== null };
+  });
 }
 
 /** The checksum of a file, begun with what comes before the tensors. */
