@@ -99,7 +99,7 @@ function modelChecks(engine: Engine, method: Method, patchCount: number): Checks
       const { rows } = await wholeOf(networks, 1);
       const faults: string[] = [];
       for (const { name, compute } of method.logs) {
-        const value = await numberOf(compute(rows[name] as Tensor));
+        const value = await numberOf(compute(rows[name]));
         if (!Number.isFinite(value)) faults.push(`${name} is ${value}`);
       }
       return faults;

@@ -58,7 +58,7 @@ export async function slopeFault(
 }
 
 export async function numberOf(scalar: Scalar): Promise<number> {
-  return (await scalar.data())[0] as number;
+  return (await scalar.data())[0];
 }
 
 /** What is wrong with a number that is computed twice. */

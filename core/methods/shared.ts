@@ -17,6 +17,9 @@ export const CPU_SMALL = {
   epochs: 100,
 } as const;
 
+/** Added to variances where targets are normalised over their features. */
+export const TARGET_EPSILON = 1e-5;
+
 /** Options of a moving average whose decay rises linearly. */
 export function emaOptions(start: number, end: number) {
   return grouped('Optimisation', {

@@ -1,7 +1,7 @@
 import type { RandomStream } from '../../base/random.js';
 import { type TokenIndices, tokenIndices } from '../../nn/tokens.js';
 import type { DrawnGroup } from '../method.js';
-import { type BlockSize, blockSize, drawBlock, fewestPatches, type MaskSettings } from './blocks.js';
+import { type BlockSize, blockSize, drawBlock, fewestPatches, type MaskSettings, SQUARE } from './blocks.js';
 
 /** The masks of images that lie side by side in a batch and keep the same numbers of patches. */
 export type GroupMasks = { context: TokenIndices; target: TokenIndices };
@@ -18,8 +18,6 @@ export interface BatchMasks {
 
 /** Draws of a context block's position before one target fewer is avoided. */
 const DRAWS = 20;
-/** A context block's aspect ratio. */
-const SQUARE = [1, 1] as const;
 
 /**
  * Draws the multi-block masks of a batch (paper, section 3; reference code, `MaskCollator`).
@@ -36,107 +34,73 @@ const SQUARE = [1, 1] as const;
  * Settings must have passed `checkMaskSettings`.
  */
 export function drawMasks(settings: MaskSettings, images: number, stream: RandomStream): BatchMasks {
-  const { contextBlocks } = settings;
-  const sizes = {
-    target: blockSize(settings.gridSize, settings.targetScale, settings.targetAspect, stream.uniform()),
-    context: blockSize(settings.gridSize, settings.contextScale, SQUARE, stream.uniform()),
-  };
+  const { gridSize, targetBlocks, targetScale, targetAspect, contextBlocks, contextScale } = settings;
+  const targetSize = blockSize(gridSize, targetScale, targetAspect, stream.uniform());
+  const contextSize = blockSize(gridSize, contextScale, SQUARE, stream.uniform());
   const groupSize = settings.group ?? images;
   const groups: BatchMasks['groups'][number][] = [];
   let overlapping = 0;
   let drawnPatches = 0;
   for (let from = 0; from < images; from += groupSize) {
     const imageCount = Math.min(groupSize, images - from);
-    const drawn = drawGroup(settings, sizes, imageCount, stream);
-    groups.push({ imageCount, masks: drawn.masks });
-    overlapping += drawn.overlapping;
-    drawnPatches += drawn.contextPatches / (images * contextBlocks);
+    const targets: Int32Array[][] = [];
+    const contexts: Int32Array[][] = [];
+    for (let image = 0; image < imageCount; image++) {
+      const blocks = Array.from({ length: targetBlocks }, () => drawBlock(settings, targetSize, stream));
+      const firstTarget = firstTargets(blocks, gridSize);
+      const drawn = Array.from({ length: contextBlocks }, () =>
+        drawContext(settings, contextSize, firstTarget, stream),
+      );
+      targets.push(blocks);
+      contexts.push(drawn.map(({ patches }) => patches));
+      overlapping += drawn.filter(({ avoided }) => avoided < targetBlocks).length;
+    }
+    drawnPatches += contexts.flat().reduce((sum, { length }) => sum + length, 0) / (images * contextBlocks);
+    const context = collate(contexts, settings, stream);
+    groups.push({ imageCount, masks: { context, target: collate(targets, settings, stream) } });
   }
   return { groups, overlapping, drawnPatches };
 }
 
-/** The masks of a group, and how many patches its contexts had before they were cut. */
-function drawGroup(
-  settings: MaskSettings,
-  sizes: Record<'target' | 'context', BlockSize>,
-  images: number,
-  stream: RandomStream,
-) {
-  const { gridSize, targetBlocks, contextBlocks } = settings;
-  const patchCount = gridSize ** 2;
-  const targetPatches: Int32Array[][] = [];
-  const contextPatches: Int32Array[][] = [];
-  let overlapping = 0;
-  for (let image = 0; image < images; image++) {
-    const { blocks, covered } = drawTargets(settings, sizes.target, stream);
-    targetPatches.push(blocks);
-    const drawn = Array.from({ length: contextBlocks }, () => drawContext(settings, sizes.context, covered, stream));
-    contextPatches.push(drawn.map(({ patches }) => patches));
-    overlapping += drawn.filter(({ avoided }) => avoided < targetBlocks).length;
+/** For each patch the number (from 1) of the first target block that covers it; of free patches, one above all, [N]. */
+function firstTargets(blocks: readonly Int32Array[], gridSize: number): Uint16Array {
+  const first = new Uint16Array(gridSize ** 2).fill(blocks.length + 1);
+  for (let target = blocks.length; target >= 1; target--) {
+    for (const patch of blocks[target - 1]) first[patch] = target;
   }
-  const cut = settings.mode === 'reference' ? cutLast : cutRandom(stream);
-  return {
-    masks: {
-      context: collate(contextPatches, contextBlocks, patchCount, cut),
-      target: collate(targetPatches, targetBlocks, patchCount, cut),
-    },
-    overlapping,
-    contextPatches: contextPatches.flat().reduce((sum, { length }) => sum + length, 0),
-  };
-}
-
-/** An image's target blocks, and for each patch the number (from 1) of the first block that covers it, or 0. */
-function drawTargets(settings: MaskSettings, size: BlockSize, stream: RandomStream) {
-  const { gridSize, targetBlocks } = settings;
-  const covered = new Uint16Array(gridSize * gridSize);
-  const blocks: Int32Array[] = [];
-  for (let target = 1; target <= targetBlocks; target++) {
-    const patches = drawBlock(settings, size, stream);
-    for (const patch of patches) covered[patch] ||= target;
-    blocks.push(patches);
-  }
-  return { blocks, covered };
+  return first;
 }
 
 /** A context block without the patches of the first `avoided` targets. */
-function drawContext(settings: MaskSettings, size: BlockSize, covered: Uint16Array, stream: RandomStream) {
+function drawContext(settings: MaskSettings, size: BlockSize, firstTarget: Uint16Array, stream: RandomStream) {
   const fewest = fewestPatches(settings);
   for (let avoided = settings.targetBlocks; avoided >= 0; avoided--) {
     for (let draw = 0; draw < DRAWS; draw++) {
-      const patches = drawBlock(settings, size, stream).filter(
-        (patch) => covered[patch] === 0 || (covered[patch] as number) > avoided,
-      );
+      const patches = drawBlock(settings, size, stream).filter((patch) => firstTarget[patch] > avoided);
       if (patches.length >= fewest) return { patches, avoided };
     }
   }
   throw new Error(`no context block of ${size.height} x ${size.width} keeps ${fewest} patches`);
 }
 
-/** Takes some patches of a block away, so that `count` are left in ascending order. */
-type Cut = (patches: Int32Array, count: number) => Int32Array;
-
-const cutLast: Cut = (patches, count) => patches.subarray(0, count);
-
-/** Draws which patches are left (the first steps of Fisher-Yates). */
-function cutRandom(stream: RandomStream): Cut {
-  return (patches, count) => {
-    if (patches.length === count) return patches;
-    const shuffled = patches.slice();
-    for (let place = 0; place < count; place++) {
-      const chosen = stream.integer(place, patches.length - 1);
-      const patch = shuffled[place] as number;
-      shuffled[place] = shuffled[chosen] as number;
-      shuffled[chosen] = patch;
-    }
-    return shuffled.subarray(0, count).sort();
-  };
+/** Cuts every block to the length of the shortest and lists them mask by mask: [B][M][...] -> [M B K]. */
+function collate(blocks: readonly Int32Array[][], { gridSize, mode }: MaskSettings, stream: RandomStream) {
+  const count = Math.min(...blocks.flat().map((block) => block.length));
+  const cut = (patches: Int32Array) =>
+    mode === 'reference' ? patches.subarray(0, count) : drawPatches(patches, count, stream);
+  const masks = blocks[0].map((_, mask) => blocks.map((image) => cut(image[mask])));
+  return tokenIndices(masks, gridSize ** 2);
 }
 
-/** Cuts every block to the length of the shortest and lists them mask by mask: [B][M][...] -> [M B K]. */
-function collate(blocks: readonly Int32Array[][], maskCount: number, patchCount: number, cut: Cut): TokenIndices {
-  const tokenCount = Math.min(...blocks.flat().map((block) => block.length));
-  const masks = Array.from({ length: maskCount }, (_, mask) =>
-    blocks.map((image) => cut(image[mask] as Int32Array, tokenCount)),
-  );
-  return tokenIndices(masks, patchCount);
+/** Draws which `count` patches of a block are left, in ascending order (the first steps of Fisher-Yates). */
+function drawPatches(patches: Int32Array, count: number, stream: RandomStream): Int32Array {
+  if (patches.length === count) return patches;
+  const shuffled = patches.slice();
+  for (let place = 0; place < count; place++) {
+    const chosen = stream.integer(place, patches.length - 1);
+    const patch = shuffled[place];
+    shuffled[place] = shuffled[chosen];
+    shuffled[chosen] = patch;
+  }
+  return shuffled.subarray(0, count).sort();
 }
