@@ -29,8 +29,7 @@ export interface TransferProgress {
 
 export type Unit = 'bytes' | 'images';
 
-/** Seconds between two plain lines. */
-const PLAIN_INTERVAL = 10;
+const PLAIN_INTERVAL_SECONDS = 10;
 
 /**
  * Speaks on standard output, or on standard error where standard output is for machines: a progress bar on a terminal,
@@ -79,7 +78,7 @@ export function createConsole(machineOutput: boolean): Console {
       };
     },
     transfer(title, unit) {
-      const display = open(title, performance.now() + PLAIN_INTERVAL * 1000);
+      const display = open(title, performance.now() + PLAIN_INTERVAL_SECONDS * 1000);
       const paceAt = measurePace();
       return {
         update(done, total) {
@@ -100,7 +99,7 @@ function plainDisplay(line: (text: string) => void, firstLineAt: number) {
       const now = performance.now();
       const isEnd = firstLineAt < 0 && done === total;
       if (now < nextLine && !isEnd) return;
-      nextLine = now + PLAIN_INTERVAL * 1000;
+      nextLine = now + PLAIN_INTERVAL_SECONDS * 1000;
       line(`${before}  ${after}`);
     },
     stop() {},

@@ -20,7 +20,6 @@ const TINY = { imageSize: 16, patchSize: 4, dim: 16, depth: 1, heads: 2, batchSi
 const TINY_OWN = { Dim: 16, Depth: 1, Heads: 2 };
 /** Images of the smaller parts into which the batch is cut. */
 const PART = 3;
-/** A run of 100 steps. */
 const LENGTH: RunLength = { stepsPerEpoch: 10, epochs: 10, scheduleStretch: 1 };
 const STEPS = [1, 50, 100];
 
@@ -108,7 +107,6 @@ function modelChecks(engine: Engine, method: Method, patchCount: number): Checks
   };
 }
 
-/** What is wrong with how networks, encoders and rates name one another. */
 function networkFaults({ networks, encoders, rates, terms, logs, views }: Method): string[] {
   const faults: string[] = [];
   for (const [name, { role, shapes }] of Object.entries(networks)) {
@@ -129,15 +127,11 @@ function networkFaults({ networks, encoders, rates, terms, logs, views }: Method
   return faults;
 }
 
-/** Which of its rates are NaN or infinite at one of some steps. */
 function rateFaults({ rates }: Method): string[] {
-  const names = Object.keys(rates).filter(
-    (name) => !STEPS.every((step) => Number.isFinite(rates[name]?.(step, LENGTH))),
-  );
-  return names.map((name) => `${name} is not always a number`);
+  const wrong = Object.entries(rates).filter(([, rate]) => !STEPS.every((step) => Number.isFinite(rate(step, LENGTH))));
+  return wrong.map(([name]) => `${name} is not always a number`);
 }
 
-/** What is wrong with what is drawn for a batch. */
 function drawFaults(method: Method, patchCount: number): string[] {
   const [first, again] = [drawBatch(method, 0, 1, TINY.batchSize), drawBatch(method, 0, 1, TINY.batchSize)];
   if (JSON.stringify(first) !== JSON.stringify(again))
@@ -181,8 +175,7 @@ async function gradientFaults(
   const noise = mapNetworks(gradients, (tensor) => random(...tensor.shape));
   const [length, noiseLength] = [await lengthOf(gradients), await lengthOf(noise)];
   const direction = combine(gradients, noise, (x, y) => x.div(length).add(y.div(noiseLength)));
-  const products = combine(gradients, direction, (x, y) => x.mul(y).sum());
-  const derivative = await sumOf(products);
+  const derivative = await sumOf(combine(gradients, direction, (x, y) => x.mul(y).sum()));
   const fault = await slopeFault((distance) => {
     const moved = combine(direction, networks, (x, y) => y.add(x.mul(distance)));
     return lossOf({ ...networks, ...moved });
@@ -202,7 +195,6 @@ async function lengthOf(networks: Networks): Promise<number> {
   return Math.sqrt(await sumOf(mapNetworks(networks, (tensor) => tensor.square().sum())));
 }
 
-/** The sum of scalars. */
 async function sumOf(networks: Networks): Promise<number> {
   return numberOf(tf.addN([...tensorsOf(networks)].map(([, , scalar]) => scalar)) as Scalar);
 }

@@ -100,14 +100,14 @@ export type Wanted = (name: string, metadata: TensorFile['metadata']) => boolean
  */
 export async function readSafetensors(path: string, wanted: Wanted = () => true): Promise<TensorFile> {
   return withRegularFile(path, async (file, { size: fileSize }) => {
-    const lengthBytes = await read(path, file, 0, 8);
+    const lengthBytes = await readExactly(path, file, 0, 8);
     const length = Number(new DataView(lengthBytes).getBigUint64(0, true));
     if (length > LARGEST_HEADER || length + 8 > fileSize) {
-      const kind = textKind(new Uint8Array(await read(path, file, 0, Math.min(fileSize, KIND_BYTES))));
+      const kind = textKind(new Uint8Array(await readExactly(path, file, 0, Math.min(fileSize, KIND_BYTES))));
       if (kind !== null) throw corrupt(path, `its content is ${kind}`);
       throw corrupt(path, `its header is said to be ${length} bytes long, the file is ${fileSize}`);
     }
-    const head = await read(path, file, 8, length);
+    const head = await readExactly(path, file, 8, length);
     const { metadata, entries } = parseHeader(path, head);
     const tensors = new Map<string, StoredTensor>();
     const expected = metadata[CHECKSUM];
@@ -123,7 +123,7 @@ export async function readSafetensors(path: string, wanted: Wanted = () => true)
       if (8 + length + end > fileSize) {
         throw corrupt(path, `it ends at byte ${fileSize}, the tensor '${name}' would end at ${8 + length + end}`);
       }
-      const bytes = await read(path, file, 8 + length + start, end - start);
+      const bytes = await readExactly(path, file, 8 + length + start, end - start);
       hash?.update(new Uint8Array(bytes));
       if (wanted(name, metadata)) tensors.set(name, { shape, data: new ArrayType(bytes, 0, count) });
       expectedStart = end;
@@ -163,8 +163,7 @@ function parseHeader(path: string, bytes: ArrayBuffer) {
   return { metadata: metadata.data, entries };
 }
 
-/** Reads exactly `count` bytes. */
-async function read(path: string, file: FileHandle, position: number, count: number): Promise<ArrayBuffer> {
+async function readExactly(path: string, file: FileHandle, position: number, count: number): Promise<ArrayBuffer> {
   const bytes = new Uint8Array(count);
   for (let done = 0; done < count; ) {
     // One read moves at most 2 GiB.

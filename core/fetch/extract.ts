@@ -192,7 +192,6 @@ function createGate(archive: string, { selects, limits, onProgress }: ExtractOpt
   };
 }
 
-/** What is wrong with an entry's path or kind; null where nothing is. */
 function problemOf({ name, kind, link }: EntryFacts): string | null {
   if (isAbsolute(name)) return 'an absolute path';
   if (partsOf(name).includes('..')) return 'a path that leads out of the folder';

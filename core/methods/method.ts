@@ -21,10 +21,8 @@ export type Tensors = Readonly<Record<string, Tensor>>;
 export type Networks = Readonly<Record<string, Parameters>>;
 
 /**
- * A self-supervised method: what the trainer has to know of it. It holds no weights; every function takes those it needs.
- *
- * A step of the trainer: draw, targets (without gradient), outputs (with gradient), terms, gradients, optimiser's update,
- * moving averages, next state. A batch may be computed in parts: `Part` is what a function sees.
+ * A self-supervised method: what the trainer has to know of it; the README tells how a step uses it. It holds no weights;
+ * every function takes those it needs. A batch may be computed in parts: `Part` is what a function sees.
  *
  * `targets`, `outputs`, terms and logs use operations of `tf` and the functions of `core/nn`; they read no tensor. They are
  * not called in every step: an engine may record what they do and repeat that with other data. So every number that

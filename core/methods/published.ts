@@ -1,13 +1,11 @@
 /** Figures that a paper published, for tables in which own results stand beside them. */
 export interface PublishedResults {
-  /** The paper. */
   readonly source: string;
   readonly tables: readonly PublishedTable[];
 }
 
 /** A table of a paper. */
 export interface PublishedTable {
-  /** Its number in the paper. */
   readonly number: number;
   readonly name: string;
   readonly title: string;

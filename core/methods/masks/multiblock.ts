@@ -27,11 +27,7 @@ const DRAWS = 20;
  * target is no longer avoided, then the one before, so that drawing always ends. The images of a group are cut to the
  * fewest patches that one of them keeps, so that tokens form one tensor.
  *
- * A group stands for what lies on one GPU of the reference code. There every process draws sizes of its own, but from
- * the number of the batch as the seed, so that they are the same on all (but for loading threads that overtake one
- * another): here they are the batch's.
- *
- * Settings must have passed `checkMaskSettings`.
+ * A group stands for what lies on one GPU of the reference code; the README of methods tells what differs. Settings must have passed `checkMaskSettings`.
  */
 export function drawMasks(settings: MaskSettings, images: number, stream: RandomStream): BatchMasks {
   const { gridSize, targetBlocks, targetScale, targetAspect, contextBlocks, contextScale } = settings;

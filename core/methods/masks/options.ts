@@ -18,7 +18,6 @@ import { drawMasks } from './multiblock.js';
 
 /** Images whose masks are drawn to see whether contexts are left. */
 const TRIED_IMAGES = 64;
-/** The reference's `min_keep`. */
 const REFERENCE_MIN_KEEP = 10;
 /** Images over which numbers of patches are counted, in whole batches. */
 const COUNTED = 1000;
