@@ -187,8 +187,8 @@ async function linkExclusively(from: string, to: string): Promise<boolean> {
 /** This process as the owner of a lock. */
 export function thisProcess(nonce: string): LockOwner {
   const { pid } = process;
-  const since = new Date().toISOString();
-  return { pid, host: hostname(), processStart: processOf(pid).start, boot: bootId(), since, nonce };
+  const [processStart, since] = [processOf(pid).start, new Date().toISOString()];
+  return { pid, host: hostname(), processStart, boot: bootId(), since, nonce };
 }
 
 /**

@@ -28,11 +28,7 @@ const STEPS = [1, 50, 100];
  * @param plugins that may bring what its options name
  * @returns what it does wrong, one line each; nothing where it conforms
  */
-export async function findMethodFaults(
-  engine: Engine,
-  definition: MethodDefinition,
-  plugins: readonly Plugin[],
-): Promise<string[]> {
+export async function findMethodFaults(engine: Engine, definition: MethodDefinition, plugins: readonly Plugin[]) {
   const own = Object.keys(definition.options).flatMap((name) => {
     const size = Object.entries(TINY_OWN).find(([ending]) => name.endsWith(ending));
     return size ? [[name, size[1]]] : [];

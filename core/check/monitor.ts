@@ -25,9 +25,8 @@ export async function findMonitorFaults(monitor: Monitor): Promise<string[]> {
     const again = await reportsOf(monitor, seen, TIMES);
     if (whole !== again) return ['observe: the same features give other reports the second time'];
     const interrupted = await reportsOf(monitor, seen, TIMES / 2);
-    return whole === interrupted
-      ? []
-      : ['observe: a run that goes on gives other reports than one that was not interrupted'];
+    if (whole === interrupted) return [];
+    return ['observe: a run that goes on gives other reports than one that was not interrupted'];
   } catch (error) {
     return [`observe: ${reasonInPlugin(error)}`];
   }

@@ -48,10 +48,7 @@ export function areNear(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
  * @param valueAt the value at a distance along the line
  * @returns null where both agree
  */
-export async function slopeFault(
-  valueAt: (distance: number) => Promise<number>,
-  derivative: number,
-): Promise<string | null> {
+export async function slopeFault(valueAt: (distance: number) => Promise<number>, derivative: number) {
   const numeric = ((await valueAt(STEP)) - (await valueAt(-STEP))) / (2 * STEP);
   if (isNear(numeric, derivative, SLOPE_TOLERANCE)) return null;
   return `${derivative.toPrecision(3)}, by finite differences ${numeric.toPrecision(3)}`;

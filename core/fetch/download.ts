@@ -66,11 +66,7 @@ export async function downloadFile(file: RemoteFile, path: string, options: Down
 }
 
 /** Says what is wrong with the checksum of a file that lies at `path`; null where it is right or none is known. */
-export async function wrongChecksum(
-  { checksum }: RemoteFile,
-  path: string,
-  signal?: AbortSignal,
-): Promise<string | null> {
+export async function wrongChecksum({ checksum }: RemoteFile, path: string, signal?: AbortSignal) {
   if (!checksum) return null;
   const hash = createHash(checksum.algorithm);
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20, ...(signal && { signal }) })) {

@@ -10,7 +10,7 @@ import { sincosPositions } from '../../nn/positions.js';
 import { ARCHITECTURES, gridSize } from '../../nn/sizes.js';
 import { keepTokens, repeatMasks } from '../../nn/tokens.js';
 import { describeLosses, LOSS_OPTIONS, lossRequests, lossTerms } from '../losses.js';
-import { drawMasks } from '../masks/multiblock.js';
+import { drawMasks } from '../masks/blocks.js';
 import { describeMultiblock, MULTIBLOCK_OPTIONS, multiblockSettings } from '../masks/options.js';
 import { defineMethod, type Method, type MethodContext, type NetworkSpec, type OwnOptions } from '../method.js';
 import { emaDecay, emaOptions, TARGET_EPSILON, targetStd } from '../shared.js';

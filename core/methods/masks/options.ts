@@ -8,13 +8,13 @@ import type { OwnOptions } from '../method.js';
 import {
   type BlockSize,
   blockSize,
+  drawMasks,
   fewestPatches,
   MASK_MODES,
   type MaskSettings,
   possibleSizes,
   SQUARE,
 } from './blocks.js';
-import { drawMasks } from './multiblock.js';
 
 /** Images whose masks are drawn to see whether contexts are left. */
 const TRIED_IMAGES = 64;
@@ -177,18 +177,17 @@ function gridThatWorks(settings: MaskSettings, { imageSize, patchSize }: ImageSh
   const works = (gridSize: number) => gridSize <= LARGEST_GRID && smallestBlock({ ...settings, gridSize }) >= fewest;
   let smaller = patchSize - 1;
   while (smaller >= 1 && !(imageSize % smaller === 0 && works(imageSize / smaller))) smaller--;
-  const larger = nearestGrid(settings, works) * patchSize;
-  if (smaller < 1) return `use --image-size ${larger} or more`;
-  return `use --patch-size ${smaller}, or --image-size ${larger} with these patches`;
+  let larger = settings.gridSize + 1;
+  while (larger <= LARGEST_GRID && !works(larger)) larger++;
+  if (larger > LARGEST_GRID) throw noGrid(settings);
+  if (smaller < 1) return `use --image-size ${larger * patchSize} or more`;
+  return `use --patch-size ${smaller}, or --image-size ${larger * patchSize} with these patches`;
 }
 
-function nearestGrid(settings: MaskSettings, works: (gridSize: number) => boolean): number {
-  for (let gridSize = settings.gridSize + 1; gridSize <= LARGEST_GRID; gridSize++) {
-    if (works(gridSize)) return gridSize;
-  }
-  throw new UserError(
-    `no grid is large enough for targets that cover ${settings.targetScale.join(' to ')} of the image, with height / ` +
-      `width from ${settings.targetAspect.join(' to ')}, and contexts that cover ${settings.contextScale.join(' to ')}`,
+function noGrid({ targetScale, targetAspect, contextScale }: MaskSettings): UserError {
+  return new UserError(
+    `no grid is large enough for targets that cover ${targetScale.join(' to ')} of the image, with height / ` +
+      `width from ${targetAspect.join(' to ')}, and contexts that cover ${contextScale.join(' to ')}`,
     {
       expected: `blocks that are not empty on a grid of at most ${LARGEST_GRID} x ${LARGEST_GRID} patches`,
       remedy: 'use --target-scale 0.15-0.2, --target-aspect 0.75-1.5 and --context-scale 0.85-1',
