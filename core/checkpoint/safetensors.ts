@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
 import { type GiveName, writeAtomically } from '../base/atomic.js';
@@ -111,7 +111,9 @@ export async function readSafetensors(path: string, wanted: Wanted = () => true)
     const { metadata, entries } = parseHeader(path, head);
     const tensors = new Map<string, StoredTensor>();
     const expected = metadata[CHECKSUM];
-    const hash = expected === undefined ? null : startChecksum(lengthBytes, head);
+    const hash = expected === undefined ? null : createHash('sha256');
+    BLANK.copy(Buffer.from(head), BEFORE_CHECKSUM.length); // the header was read; it is hashed without its checksum
+    hash?.update(new Uint8Array(lengthBytes)).update(new Uint8Array(head));
     let expectedStart = 0;
     for (const [name, { dtype, shape, data_offsets }] of entries) {
       const [start, end] = data_offsets;
@@ -132,13 +134,6 @@ export async function readSafetensors(path: string, wanted: Wanted = () => true)
     if (hash && hash.digest('hex') !== expected) throw corrupt(path, 'its bytes do not match their checksum');
     return { metadata, tensors, hasChecksum: hash !== null };
   });
-}
-
-/** The checksum of a file, begun with what comes before the tensors. */
-function startChecksum(length: ArrayBuffer, head: ArrayBuffer): Hash {
-  const blanked = Buffer.from(head.slice(0));
-  BLANK.copy(blanked, BEFORE_CHECKSUM.length);
-  return createHash('sha256').update(new Uint8Array(length)).update(blanked);
 }
 
 /** Metadata and entries in the order of their bytes. */

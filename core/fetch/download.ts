@@ -88,9 +88,8 @@ export async function readPart(file: RemoteFile, path: string): Promise<PartialF
     .then((text) => recordSchema.parse(JSON.parse(text)))
     .catch(() => null); // missing or cut off: nothing is known of the part
   const known = record?.url === file.url ? record : null;
-  if (!known && !file.checksum) return { ...NOTHING };
   const total = file.bytes ?? known?.total ?? null;
-  if (total !== null && bytes > total) return { ...NOTHING };
+  if ((!known && !file.checksum) || (total !== null && bytes > total)) return { ...NOTHING };
   return { bytes, total, validator: known?.validator ?? null };
 }
 

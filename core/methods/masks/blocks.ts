@@ -5,10 +5,7 @@ import { type TokenIndices, tokenIndices } from '../../nn/tokens.js';
 import type { DrawnGroup } from '../method.js';
 
 /** Size of a block in patches. */
-export interface BlockSize {
-  height: number;
-  width: number;
-}
+export type BlockSize = { height: number; width: number };
 
 /** How masks are drawn (paper, section 3 and appendix A.1; reference code, `MaskCollator`). */
 export interface MaskSettings {
@@ -26,26 +23,21 @@ export interface MaskSettings {
   contextScale: Pair;
   /** Patches that a block must keep. */
   minKeep: number;
-  mode: MaskMode;
+  mode: (typeof MASK_MODES)[number];
   /** Images that are brought to one number of patches together; null for all of a batch. */
   group: number | null;
 }
 
 /**
- * How positions are drawn and images of a group are brought to one number of patches.
- * - `inclusive`: a block may lie anywhere in the grid; a context with more patches than the group's smallest loses
- *   random ones.
- * - `reference`: as in the reference code. A random position never reaches the last row and column; a block must keep
- *   more than `minKeep` patches instead of at least as many; a context with too many patches loses its last ones, row
- *   by row, so that the bottom of pictures is hardly ever seen.
+ * How positions are drawn and images of a group are brought to one number of patches: a block may lie anywhere in the grid
+ * and contexts lose random patches, or as in the reference code; the README of methods tells how that differs.
  */
 export const MASK_MODES = ['inclusive', 'reference'] as const;
-export type MaskMode = (typeof MASK_MODES)[number];
 
 /** A context block's aspect ratio. */
 export const SQUARE: Pair = [1, 1];
 
-/** The fewest patches that a block may keep. */
+/** The fewest patches that a block may keep; the reference code wants more than `minKeep`. */
 export function fewestPatches({ minKeep, mode }: Pick<MaskSettings, 'minKeep' | 'mode'>): number {
   return mode === 'reference' ? minKeep + 1 : minKeep;
 }
