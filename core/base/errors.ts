@@ -6,13 +6,8 @@ import { shownName } from './file-names.js';
 const MAX_LINE = 5000;
 const MAX_REASON = 1000;
 
-/** What a message about a user's mistake says, beside the problem itself. */
-export interface Advice {
-  /** What would have been right. */
-  expected?: string;
-  /** What to do now. */
-  remedy?: string;
-}
+/** What a message about a user's mistake says beside the problem: what would have been right, and what to do now. */
+export type Advice = { expected?: string; remedy?: string };
 
 /**
  * Something that the user can mend. It is printed as a message, without a stack, and ends the program with exit code 2.

@@ -91,7 +91,7 @@ export class FileLock {
   async release(): Promise<void> {
     if (this.#nonce === null) return;
     const owner = await readHolder(this.path).catch(() => null); // the folder may be gone
-    if (isOf(owner, this.#nonce)) await rm(this.path, { force: true }).catch(() => {});
+    if (owner !== 'none' && owner?.nonce === this.#nonce) await rm(this.path, { force: true }).catch(() => {});
     this.#nonce = null;
   }
 
@@ -141,7 +141,8 @@ async function take(path: string, nonce: string, isBrief: boolean): Promise<'tak
     if (holder === 'none') return (await linkExclusively(announcement, path)) ? 'taken' : 'again';
     const others = await announcements(path);
     if (others.some(({ name, owner }) => name !== announcement && !isVoid(owner, isBrief))) return 'again';
-    if (!isOf(await readHolder(path), holder?.nonce)) return 'again'; // another process has replaced it
+    const current = await readHolder(path);
+    if (current === 'none' || current?.nonce !== holder?.nonce) return 'again'; // another process has replaced it
     await rename(announcement, path);
     for (const { name } of others) await rm(name, { force: true });
     return 'taken';
@@ -157,10 +158,6 @@ async function announcements(path: string): Promise<{ name: string; owner: LockO
   const paths = own.map((name) => join(dirname(path), name));
   const owners = await Promise.all(paths.map(readHolder));
   return owners.flatMap((owner, at) => (owner === 'none' ? [] : [{ name: paths[at], owner }]));
-}
-
-function isOf(owner: LockOwner | null | 'none', nonce: string | undefined): boolean {
-  return typeof owner === 'object' && owner !== null && owner.nonce === nonce;
 }
 
 /** Whether a lock's process is gone, or is of another machine and took the lock longer ago than it would hold a brief one. */

@@ -5,9 +5,7 @@ import { isPointer } from './content-kind.js';
 import { attempt, explainSystemError, UserError } from './errors.js';
 import { openRegularSync, withRegularFile } from './files.js';
 
-/*
- * Reading of text that anybody may have written: never more of it than there is room for.
- */
+/* Reading of text that anybody may have written: never more of it than there is room for. */
 
 /** Characters of a line, about; of longer ones the middle is left out. */
 const MAX_LINE = 1 << 16;

@@ -113,12 +113,9 @@ async function refusalFaults(dataSet: DataSet): Promise<string[]> {
   const attempts: (() => Promise<unknown>)[] = [() => dataSet.open(nowhere)];
   if (dataSet.openLabelled) attempts.push(async () => dataSet.openLabelled?.(nowhere));
   for (const attempt of attempts) {
-    const error = await attempt().then(
-      () => null,
-      (thrown: unknown) => thrown,
-    );
-    if (error === null) return ['is not refused'];
-    if (!(error instanceof PluginError)) return [`is no PluginError: ${reasonOf(error)}`];
+    const [outcome] = await Promise.allSettled([attempt()]);
+    if (outcome.status === 'fulfilled') return ['is not refused'];
+    if (!(outcome.reason instanceof PluginError)) return [`is no PluginError: ${reasonOf(outcome.reason)}`];
   }
   return [];
 }

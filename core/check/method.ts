@@ -6,7 +6,7 @@ import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { drawBatch, meanPatches, noiseViews, normalTensors, viewSides } from '../methods/batch.js';
 import { checkMethodOptions, createMethod } from '../methods/create.js';
-import type { Method, MethodDefinition, Networks, Part, Tensors } from '../methods/method.js';
+import type { Method, MethodDefinition, Networks, Tensors } from '../methods/method.js';
 import type { RunLength } from '../optim/schedules.js';
 import { type Plugin, selectPlugins } from '../plugins/plugin.js';
 import { type Gradients, prepareGradients } from '../train/gradients.js';
@@ -55,14 +55,14 @@ export async function findMethodFaults(engine: Engine, definition: MethodDefinit
 /** What is wrong with defaults, of its own options and of common ones, and with presets. */
 function presetFaults(definition: MethodDefinition): string[] {
   const defaults = { ...mapValues(definition.options, (option) => option.default), ...definition.defaults };
-  const presets = Object.entries(definition.presets).map(
-    ([name, preset]) => [`the preset ${name}`, preset.options] as const,
+  const fileOf = (path: string, options: Readonly<Record<string, unknown>>) => ({ preset: undefined, path, options });
+  const presets = Object.entries(definition.presets).map(([name, { options }]) =>
+    fileOf(`the preset ${name}`, options),
   );
-  for (const [path, values] of [['the defaults', defaults] as const, ...presets]) {
-    const file = { preset: undefined, path, options: values };
+  for (const file of [fileOf('the defaults', defaults), ...presets]) {
     const { options } = resolveOptions({ methods: [definition], file, flags: {} });
     checkMethodOptions(definition, options);
-    if (!definition.describe(options)) return [`${path}: describe gives no text`];
+    if (!definition.describe(options)) return [`${file.path}: describe gives no text`];
   }
   return [];
 }
@@ -70,7 +70,14 @@ function presetFaults(definition: MethodDefinition): string[] {
 function modelChecks(engine: Engine, method: Method, patchCount: number): Checks {
   const { networks, own } = initialState(method, [], 0);
   const compute = prepareGradients(engine, method, 0, 1);
-  const partsOf = (step: number, size: number) => batchInParts(method, own, step, size);
+  /** Random images with what is drawn for them, in parts of at most so many. */
+  const partsOf = (step: number, microBatchSize: number) => {
+    const sides = viewSides(method, TINY.imageSize);
+    const views = noiseViews(method, sides, TINY.batchSize, new RandomStream(0, `check images ${step}`));
+    const rates = mapValues(method.rates, (rate) => tf.scalar(rate(step, LENGTH)));
+    const batch = { views, groups: drawBatch(method, 0, step, TINY.batchSize).groups };
+    return splitBatch(method.views, sides, batch, { state: own, rates }, microBatchSize, 1);
+  };
   const wholeOf = async (weights: Networks, step: number) => compute(weights, partsOf(step, TINY.batchSize), step);
   const lossOf = async (weights: Networks, step: number) => numberOf((await wholeOf(weights, step)).loss);
   return {
@@ -145,15 +152,6 @@ function drawFaults(method: Method, patchCount: number): string[] {
     }
   }
   return [...new Set(faults)];
-}
-
-/** Random images with what is drawn for them, in parts of at most so many. */
-function batchInParts(method: Method, state: Tensors, step: number, microBatchSize: number): Part[] {
-  const sides = viewSides(method, TINY.imageSize);
-  const views = noiseViews(method, sides, TINY.batchSize, new RandomStream(0, `check images ${step}`));
-  const context = { state, rates: mapValues(method.rates, (rate) => tf.scalar(rate(step, LENGTH))) };
-  const batch = { views, groups: drawBatch(method, 0, step, TINY.batchSize).groups };
-  return splitBatch(method.views, sides, batch, context, microBatchSize, 1);
 }
 
 /** Holds gradients against the loss along a line: that of the gradient itself, and as far in a random direction. */

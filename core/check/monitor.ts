@@ -50,10 +50,8 @@ async function reportsOf(monitor: Monitor, seen: readonly MonitorInput[], restar
 function look(at: number): MonitorInput {
   const spread = Math.abs(at - TIMES / 2);
   const stream = new RandomStream(0, 'conformance monitor', at);
-  const features = Float32Array.from(
-    { length: ROWS * WIDTH },
-    (_, place) => (place % WIDTH) + spread * stream.normal(),
-  );
+  const valueAt = (place: number) => (place % WIDTH) + spread * stream.normal();
+  const features = Float32Array.from({ length: ROWS * WIDTH }, (_, place) => valueAt(place));
   return {
     step: 10 * at,
     loss: at === 0 ? null : 1 / at,

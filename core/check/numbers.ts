@@ -38,9 +38,8 @@ export function isNear(a: number, b: number, tolerance = TOLERANCE): boolean {
 /** Whether all numbers are near, measured by the largest. */
 export function areNear(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
   const largest = Array.from(a).reduce((most, value) => Math.max(most, Math.abs(value)), 1e-2);
-  return (
-    a.length === b.length && Array.from(a).every((value, at) => Math.abs(value - Number(b[at])) <= TOLERANCE * largest)
-  );
+  if (a.length !== b.length) return false;
+  return Array.from(a).every((value, at) => Math.abs(value - b[at]) <= TOLERANCE * largest);
 }
 
 /**

@@ -11,7 +11,6 @@ const PREVIOUS = 'previous.safetensors';
 const EPOCH = /^epoch-(\d{4,})\.safetensors$/;
 /** A damaged checkpoint that was set aside: latest.damaged-1.safetensors. */
 const SET_ASIDE = /^(?:latest|previous|epoch-\d{4,})\.damaged-\d+\.safetensors$/;
-const ENDING = /\.safetensors$/;
 
 /** The folder of a run's checkpoints. */
 export function checkpointsFolder(run: string): string {
@@ -132,7 +131,8 @@ export async function recoverCheckpoint(
 /** Gives a damaged checkpoint a free name, under which nothing looks for it. */
 async function setAside(path: string): Promise<string> {
   let name = path;
-  for (let number = 1; existsSync(name); number++) name = path.replace(ENDING, `.damaged-${number}.safetensors`);
+  for (let number = 1; existsSync(name); number++)
+    name = path.replace(/\.safetensors$/, `.damaged-${number}.safetensors`);
   await rename(path, name).catch((error: unknown) => Promise.reject(explainSystemError(error, path)));
   return name;
 }

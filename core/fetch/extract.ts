@@ -160,10 +160,7 @@ function zipFacts({ fileName, uncompressedSize, versionMadeBy, externalFileAttri
   return { name: fileName, bytes: uncompressedSize, kind };
 }
 
-/**
- * Decides of each entry in turn whether it is written, and refuses archives of which entries would lie outside the folder,
- * links lead out of it, or entries are of other kinds or too many.
- */
+/** Decides of each entry in turn whether it is written; refuses archives that hold what must not be, or too much. */
 function createGate(archive: string, { selects, limits, onProgress }: ExtractOptions): Gate {
   let bytes = 0;
   let entries = 0;

@@ -3,8 +3,6 @@ import { type Tensor, tf } from '../engine/tf.js';
 import { linear } from '../optim/schedules.js';
 import type { LogColumn, OwnOptions, Rate } from './method.js';
 
-/* What several methods have in common. */
-
 /** Data and encoder of the presets that learn from a few thousand pictures on a CPU within hours. */
 export const CPU_SMALL = {
   imageSize: 64,

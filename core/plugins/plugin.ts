@@ -47,12 +47,9 @@ export type Extension<K extends Kind = Kind> = { [Each in K]: ExtensionOf<Each, 
 
 /** Everything that a plugin brings under a name. */
 export function extensionsOf(plugin: Plugin): Extension[] {
-  return (Object.keys(LISTS) as Kind[]).flatMap((kind) => listed(kind, plugin));
-}
-
-function listed<K extends Kind>(kind: K, plugin: Plugin): Extension<K>[] {
-  const items = (plugin[LISTS[kind]] ?? []) as readonly Item<K>[];
-  return items.map((item) => ({ kind, item, plugin: plugin.name }) as Extension<K>);
+  return (Object.keys(LISTS) as Kind[]).flatMap((kind) =>
+    (plugin[LISTS[kind]] ?? []).map((item) => ({ kind, item, plugin: plugin.name }) as Extension),
+  );
 }
 
 /**
@@ -68,9 +65,9 @@ export function findExtension<K extends Kind>(
   where = '',
   others: readonly string[] = [],
 ): Extension<K> {
-  const there = plugins.flatMap((plugin) => listed(kind, plugin));
+  const there = plugins.flatMap(extensionsOf).filter((extension) => extension.kind === kind);
   const found = there.find(({ item }) => item.name === name);
-  if (found) return found;
+  if (found) return found as Extension<K>;
   throw unknownName(kind, name, [...others, ...there.map(({ item }) => item.name)], where);
 }
 

@@ -132,18 +132,15 @@ export function drawMasks(settings: MaskSettings, images: number, stream: Random
   const contextSize = blockSize(gridSize, contextScale, SQUARE, stream.uniform());
   const groupSize = settings.group ?? images;
   const groups: (DrawnGroup & { masks: GroupMasks })[] = [];
-  let overlapping = 0;
-  let drawnPatches = 0;
+  let [overlapping, drawnPatches] = [0, 0];
   for (let from = 0; from < images; from += groupSize) {
     const imageCount = Math.min(groupSize, images - from);
     const targets: Int32Array[][] = [];
     const contexts: Int32Array[][] = [];
     for (let image = 0; image < imageCount; image++) {
       const blocks = Array.from({ length: targetBlocks }, () => drawBlock(settings, targetSize, stream));
-      const firstTarget = firstTargets(blocks, gridSize);
-      const drawn = Array.from({ length: contextBlocks }, () =>
-        drawContext(settings, contextSize, firstTarget, stream),
-      );
+      const first = firstTargets(blocks, gridSize);
+      const drawn = Array.from({ length: contextBlocks }, () => drawContext(settings, contextSize, first, stream));
       targets.push(blocks);
       contexts.push(drawn.map(({ patches }) => patches));
       overlapping += drawn.filter(({ avoided }) => avoided < targetBlocks).length;
