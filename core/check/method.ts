@@ -56,9 +56,8 @@ export async function findMethodFaults(engine: Engine, definition: MethodDefinit
 function presetFaults(definition: MethodDefinition): string[] {
   const defaults = { ...mapValues(definition.options, (option) => option.default), ...definition.defaults };
   const fileOf = (path: string, options: Readonly<Record<string, unknown>>) => ({ preset: undefined, path, options });
-  const presets = Object.entries(definition.presets).map(([name, { options }]) =>
-    fileOf(`the preset ${name}`, options),
-  );
+  const named = Object.entries(definition.presets);
+  const presets = named.map(([name, { options }]) => fileOf(`the preset ${name}`, options));
   for (const file of [fileOf('the defaults', defaults), ...presets]) {
     const { options } = resolveOptions({ methods: [definition], file, flags: {} });
     checkMethodOptions(definition, options);

@@ -162,8 +162,7 @@ function zipFacts({ fileName, uncompressedSize, versionMadeBy, externalFileAttri
 
 /** Decides of each entry in turn whether it is written; refuses archives that hold what must not be, or too much. */
 function createGate(archive: string, { selects, limits, onProgress }: ExtractOptions): Gate {
-  let bytes = 0;
-  let entries = 0;
+  let [bytes, entries] = [0, 0];
   return (entry) => {
     const problem = problemOf(entry);
     if (problem) {

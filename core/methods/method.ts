@@ -147,13 +147,8 @@ export interface LogColumn<Outputs, Targets> {
   compute(rows: Tensor): Scalar;
 }
 
-/** What the patches of a mask are. */
-export interface MaskInfo {
-  /** For captions: 'context', 'target'. */
-  readonly title: string;
-  /** Whether the trained encoder sees these patches, or has to predict them. */
-  readonly role: 'visible' | 'predicted';
-}
+/** What to call the patches of a mask ('context', 'target'), and whether the trained encoder sees or predicts them. */
+export type MaskInfo = { readonly title: string; readonly role: 'visible' | 'predicted' };
 
 /** A method as users choose it: `--method NAME`. */
 export interface MethodDefinition<Own = Readonly<Record<string, unknown>>>

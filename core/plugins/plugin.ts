@@ -84,15 +84,14 @@ export function selectPlugins(
   plugins: readonly Plugin[],
   whereOf: (option: string) => string = () => '',
 ) {
+  const monitors = [...new Set(options.monitors)];
   return {
     extensions: mapValues(method.extensions?.(options) ?? {}, (request) => {
       if (!request) return null;
       const { kind, name, option, none } = request;
       return findExtension(kind, name, plugins, whereOf(option), none ? [NONE] : []);
     }),
-    monitors: [...new Set(options.monitors)].map((name) =>
-      findExtension('monitor', name, plugins, whereOf('monitors')),
-    ),
+    monitors: monitors.map((name) => findExtension('monitor', name, plugins, whereOf('monitors'))),
   };
 }
 

@@ -127,9 +127,7 @@ export function data2vec(backbone: Backbone, options: Own): Method<{ predicted: 
     masks: { masked: { title: 'masked', role: 'predicted' } },
     draw(stream, imageCount) {
       const masked = new Float32Array(imageCount * patchCount);
-      for (let image = 0; image < imageCount; image++) {
-        masked.set(drawBlockwiseMask(masks, stream), image * patchCount);
-      }
+      for (let image = 0; image < imageCount; image++) masked.set(drawBlockwiseMask(masks, stream), image * patchCount);
       const mean = masked.reduce((sum, value) => sum + value, 0) / imageCount;
       // Images have different numbers of masked patches; the loss is a mean over all of the batch.
       const weight = masked.map((value) => value / mean);

@@ -119,13 +119,13 @@ function ijepa(options: Own, context: MethodContext): Method<Outputs, Targets> {
         return { target: repeatMasks(blocks, target, context.maskCount) };
       }),
     outputs(networks, { views, masks: { context: visible, target } }) {
-      const context = backbone.forward(networks.encoder, views.image, { keep: visible });
+      const context = backbone.forward(networks.encoder, views.image, { keep: visible }); // [C B, K, D]
       return { context, predicted: predict(networks.predictor, predictor, context, positions, visible, target) };
     },
     rates: { emaDecay: emaDecay(options) },
     logs: [
       targetStd((_outputs, { target }, { views }) => {
-        const [rows, patches, width] = target.shape as [number, number, number];
+        const [rows, patches, width] = target.shape;
         const images = views.image.shape[0];
         return target.reshape([rows / images, images, patches, width]).mean([0, 2]); // [b, D]
       }),
