@@ -49,9 +49,8 @@ export function partPath(path: string): string {
 export async function downloadFile(file: RemoteFile, path: string, options: DownloadOptions = {}): Promise<void> {
   const part = await readPart(file, path);
   const wasBegun = part.bytes > 0;
-  const advice = () => ({
-    remedy: `check the network and try again${part.bytes > 0 ? '; what has arrived is kept' : ''}`,
-  });
+  const kept = () => (part.bytes > 0 ? '; what has arrived is kept' : '');
+  const advice = () => ({ remedy: `check the network and try again${kept()}` });
   const attempt = () => fetchRest(file, path, part, options);
   await persist(file.url, options, attempt, advice, () => part.bytes).catch((error: unknown) => {
     throw explainWriteError(error, path);
