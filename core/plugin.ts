@@ -30,7 +30,7 @@ export { decoderSize, encoderSize } from './config/settings.js';
 export { attention, gelu, layerNorm, linear, mlp, normalise } from './engine/functions.js';
 export { tf } from './engine/tf.js';
 export { describeLosses, LOSS_OPTIONS, type LossOptions, lossRequests, lossTerms } from './methods/losses.js';
-export { drawMasks } from './methods/masks/multiblock.js';
+export { drawMasks } from './methods/masks/blocks.js';
 export { MULTIBLOCK_OPTIONS, type MultiblockOptions, multiblockSettings } from './methods/masks/options.js';
 export * from './methods/method.js';
 export { type EmaOptions, emaDecay, emaOptions, targetStd } from './methods/shared.js';

@@ -79,10 +79,7 @@ export async function removeLeftOvers(folder: string): Promise<void> {
 
 /** Makes a rename last through a power cut, where the system can do that. */
 async function syncFolder(folder: string): Promise<void> {
-  try {
-    const handle = await open(folder, 'r');
-    await handle.sync().finally(() => handle.close());
-  } catch {
-    // Windows cannot sync a folder; the file itself is synced.
-  }
+  await open(folder, 'r')
+    .then((handle) => handle.sync().finally(() => handle.close()))
+    .catch(() => {}); // Windows cannot sync a folder; the file itself is synced
 }

@@ -29,8 +29,7 @@ export interface TransferProgress {
 
 export type Unit = 'bytes' | 'images';
 
-/** Seconds between two plain lines. */
-const PLAIN_INTERVAL = 10;
+const PLAIN_INTERVAL_SECONDS = 10;
 
 /**
  * Speaks on standard output, or on standard error where standard output is for machines: a progress bar on a terminal,
@@ -43,7 +42,7 @@ export function createConsole(machineOutput: boolean): Console {
     if (bars) bars.log(`${text}\n`);
     else stream.write(`${text}\n`);
   };
-  const open = (before: string, firstLineAt: number): Display => {
+  const open = (before: string, firstLineAt: number): ReturnType<typeof plainDisplay> => {
     if (!terminalOf(stream).bars) return plainDisplay(line, firstLineAt);
     const format = '{before} {bar} {after}';
     const options = { format, barsize: 20, hideCursor: false, stream, gracefulExit: false };
@@ -79,7 +78,7 @@ export function createConsole(machineOutput: boolean): Console {
       };
     },
     transfer(title, unit) {
-      const display = open(title, performance.now() + PLAIN_INTERVAL * 1000);
+      const display = open(title, performance.now() + PLAIN_INTERVAL_SECONDS * 1000);
       const paceAt = measurePace();
       return {
         update(done, total) {
@@ -92,21 +91,15 @@ export function createConsole(machineOutput: boolean): Console {
   };
 }
 
-/** Shows how far some work is: a bar between two texts, or the texts alone. */
-interface Display {
-  show(done: number, total: number, texts: { before: string; after: string }): void;
-  stop(): void;
-}
-
 /** A line every few seconds, and one at the end. @param firstLineAt when the first one may come, as `performance.now()` tells */
-function plainDisplay(line: (text: string) => void, firstLineAt: number): Display {
+function plainDisplay(line: (text: string) => void, firstLineAt: number) {
   let nextLine = firstLineAt;
   return {
-    show(done, total, { before, after }) {
+    show(done: number, total: number, { before, after }: { before: string; after: string }) {
       const now = performance.now();
       const isEnd = firstLineAt < 0 && done === total;
       if (now < nextLine && !isEnd) return;
-      nextLine = now + PLAIN_INTERVAL * 1000;
+      nextLine = now + PLAIN_INTERVAL_SECONDS * 1000;
       line(`${before}  ${after}`);
     },
     stop() {},

@@ -1,10 +1,9 @@
 /** What stands in the place of a large file in a repository of which only the texts were fetched. */
 const POINTER = /^version https:\/\/git-lfs\.github\.com\/spec\//;
-const POINTER_SAYS = 'a pointer of Git LFS, not the file itself (fetch it with: git lfs pull)';
 
 /** How texts begin that are found in files of pictures' names: what to call them, with what to do where that is known. */
 const TEXTS: readonly [RegExp, string][] = [
-  [POINTER, POINTER_SAYS],
+  [POINTER, 'a pointer of Git LFS, not the file itself (fetch it with: git lfs pull)'],
   [/^\s*<(?:!doctype html|html|head|body)\b/i, 'HTML: a page that was saved instead of the file'],
   [/^\s*<(?:svg\b|(?:\?xml\b|!doctype svg\b|!--).*<svg\b)/is, 'SVG, a drawing, not a picture'],
   [/^\s*<\?xml\b/, 'XML: perhaps the answer of a server that did not give the file'],

@@ -6,13 +6,8 @@ import { shownName } from './file-names.js';
 const MAX_LINE = 5000;
 const MAX_REASON = 1000;
 
-/** What a message about a user's mistake says, beside the problem itself. */
-export interface Advice {
-  /** What would have been right. */
-  expected?: string;
-  /** What to do now. */
-  remedy?: string;
-}
+/** What a message about a user's mistake says beside the problem: what would have been right, and what to do now. */
+export type Advice = { expected?: string; remedy?: string };
 
 /**
  * Something that the user can mend. It is printed as a message, without a stack, and ends the program with exit code 2.
@@ -55,9 +50,8 @@ export function unknownName(kind: string, received: string, names: readonly stri
 export function nearestName(received: string, names: readonly string[]): string | undefined {
   if (names.length === 0) return undefined;
   const nearest = closest(received, names);
-  return distance(received.toLowerCase(), nearest.toLowerCase()) <= Math.max(2, nearest.length * 0.4)
-    ? nearest
-    : undefined;
+  const isNear = distance(received.toLowerCase(), nearest.toLowerCase()) <= Math.max(2, nearest.length * 0.4);
+  return isNear ? nearest : undefined;
 }
 
 /** What some work gives, or something else where it throws. */
@@ -129,10 +123,9 @@ export function explainSystemError(error: unknown, what: string): unknown {
   if (error.syscall === 'uv_cwd') {
     return new UserError('the current folder no longer exists', { remedy: 'change to a folder that does' });
   }
-  const unknown = [
+  const [says, remedy] = SYSTEM_PROBLEMS[String(error.code)] ?? [
     `cannot be read or written: the system reports ${error.code}`,
     'check the path and the disk',
-  ] as const;
-  const [says, remedy] = SYSTEM_PROBLEMS[String(error.code)] ?? unknown;
+  ];
   return new UserError(`${what} ${says}`, { remedy }, { cause: error });
 }

@@ -13,7 +13,7 @@ export function nameFromBytes(bytes: Buffer): string {
   let name = '';
   for (let at = 0; at < bytes.length; ) {
     const length = [1, 2, 3, 4].find((some) => at + some <= bytes.length && isUtf8(bytes.subarray(at, at + some)));
-    name += length ? bytes.toString('utf8', at, at + length) : String.fromCharCode(FIRST_HALF + (bytes[at] as number));
+    name += length ? bytes.toString('utf8', at, at + length) : String.fromCharCode(FIRST_HALF + bytes[at]);
     at += length ?? 1;
   }
   return name;

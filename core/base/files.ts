@@ -50,7 +50,6 @@ async function withOpenFile<T>(path: string, use: Use<T>): Promise<T> {
   }
 }
 
-/** What was to be read is something else. */
 class NotRegular extends Error {
   constructor(readonly kind: string) {
     super(`it is ${kind}, no regular file`);
@@ -85,7 +84,6 @@ export function openRegularSync(path: string): number {
   }
 }
 
-/** @throws Error that says what it is, if it is no regular file */
 function requireRegular(found: Stats): void {
   const kind = kindOf(found);
   if (kind !== null) throw new NotRegular(kind);

@@ -25,12 +25,6 @@ const ownerSchema = z.object({
 /** Who holds a lock. */
 export type LockOwner = z.infer<typeof ownerSchema>;
 
-/** How messages speak of what a lock keeps to one process: 'the run', 'training it'. */
-export interface LockWords {
-  thing: string;
-  doing: string;
-}
-
 /** Longest pause before another try, in milliseconds. */
 const RETRY_MS = 40;
 /** A lock that is only ever held briefly is void after so many milliseconds where its process is on another machine. */
@@ -53,9 +47,10 @@ const VANISHED = 50;
 export class FileLock {
   #nonce: string | null = null;
 
+  /** @param words how messages speak of what the lock keeps to one process: 'the run', 'training it' */
   constructor(
     private readonly path: string,
-    private readonly words: LockWords,
+    private readonly words: { thing: string; doing: string },
   ) {}
 
   /**
@@ -96,7 +91,7 @@ export class FileLock {
   async release(): Promise<void> {
     if (this.#nonce === null) return;
     const owner = await readHolder(this.path).catch(() => null); // the folder may be gone
-    if (isOf(owner, this.#nonce)) await rm(this.path, { force: true }).catch(() => {});
+    if (owner !== 'none' && owner?.nonce === this.#nonce) await rm(this.path, { force: true }).catch(() => {});
     this.#nonce = null;
   }
 
@@ -146,7 +141,8 @@ async function take(path: string, nonce: string, isBrief: boolean): Promise<'tak
     if (holder === 'none') return (await linkExclusively(announcement, path)) ? 'taken' : 'again';
     const others = await announcements(path);
     if (others.some(({ name, owner }) => name !== announcement && !isVoid(owner, isBrief))) return 'again';
-    if (!isOf(await readHolder(path), holder?.nonce)) return 'again'; // another process has replaced it
+    const current = await readHolder(path);
+    if (current === 'none' || current?.nonce !== holder?.nonce) return 'again'; // another process has replaced it
     await rename(announcement, path);
     for (const { name } of others) await rm(name, { force: true });
     return 'taken';
@@ -161,11 +157,7 @@ async function announcements(path: string): Promise<{ name: string; owner: LockO
   const own = names.filter((name) => name.startsWith(`${basename(path)}.`) && !name.endsWith(UNFINISHED));
   const paths = own.map((name) => join(dirname(path), name));
   const owners = await Promise.all(paths.map(readHolder));
-  return owners.flatMap((owner, at) => (owner === 'none' ? [] : [{ name: paths[at] as string, owner }]));
-}
-
-function isOf(owner: LockOwner | null | 'none', nonce: string | undefined): boolean {
-  return typeof owner === 'object' && owner !== null && owner.nonce === nonce;
+  return owners.flatMap((owner, at) => (owner === 'none' ? [] : [{ name: paths[at], owner }]));
 }
 
 /** Whether a lock's process is gone, or is of another machine and took the lock longer ago than it would hold a brief one. */
@@ -192,8 +184,8 @@ async function linkExclusively(from: string, to: string): Promise<boolean> {
 /** This process as the owner of a lock. */
 export function thisProcess(nonce: string): LockOwner {
   const { pid } = process;
-  const since = new Date().toISOString();
-  return { pid, host: hostname(), processStart: processOf(pid).start, boot: bootId(), since, nonce };
+  const [processStart, since] = [processOf(pid).start, new Date().toISOString()];
+  return { pid, host: hostname(), processStart, boot: bootId(), since, nonce };
 }
 
 /**

@@ -1,20 +1,13 @@
-/** How far work runs ahead of who takes its results. */
-export interface AheadLimits {
-  /** Pieces of work that are done at the same time. */
-  concurrency: number;
-  /** Pieces of work that are under way, or done and not yet taken. */
-  ahead: number;
-}
-
 /**
  * Does pieces of work side by side and yields their results in the order of the items, while the next ones are being
  * worked on. A failure is thrown where its result would have come; nothing new is started after it, or after the caller
  * has stopped asking.
+ * @param limits pieces of work that are done at the same time, and those that are under way, or done and not yet taken
  */
 export async function* inOrder<Item, Result>(
   items: Iterable<Item>,
   work: (item: Item) => Promise<Result>,
-  { concurrency, ahead }: AheadLimits,
+  { concurrency, ahead }: { concurrency: number; ahead: number },
 ): AsyncGenerator<Result> {
   const slots = new Slots(concurrency);
   const waiting: Promise<Result>[] = [];

@@ -104,23 +104,15 @@ function linkOf(path: string): string {
   return attempt(() => readlinkSync(path), '');
 }
 
-/** What can be done with a stream that people read. */
-export interface Terminal {
-  /** Lines that are drawn again and again: on terminals that can move their cursor. */
-  bars: boolean;
-  colour: boolean;
-  /** Characters of a line; undefined where that is not known. */
-  columns: number | undefined;
-}
-
 /**
- * What a stream can do, by what the system and the usual variables say: `TERM=dumb` cannot move its cursor, `NO_COLOR` takes
- * colours away (no-color.org), `FORCE_COLOR` puts them everywhere; a width of 0 is one that is not known.
+ * What a stream that people read can do, by what the system and the usual variables say: `TERM=dumb` cannot move its cursor,
+ * `NO_COLOR` takes colours away (no-color.org), `FORCE_COLOR` puts them everywhere; a width of 0 is one that is not known.
+ * @returns `bars`: whether lines can be drawn again and again; `columns`: characters of a line, where that is known
  */
 export function terminalOf(
   { isTTY, columns }: Pick<NodeJS.WriteStream, 'isTTY' | 'columns'>,
   { TERM, NO_COLOR, FORCE_COLOR }: NodeJS.ProcessEnv = process.env,
-): Terminal {
+) {
   const bars = isTTY === true && TERM !== 'dumb';
   const isOff = (NO_COLOR ?? '') !== '' || ['0', 'false'].includes(FORCE_COLOR ?? '');
   const isForced = FORCE_COLOR !== undefined && !isOff;

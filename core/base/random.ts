@@ -42,7 +42,7 @@ export class RandomStream {
 
   /** One of the choices, each as likely as the others. */
   pick<T>(choices: readonly T[]): T {
-    return choices[this.integer(0, choices.length - 1)] as T;
+    return choices[this.integer(0, choices.length - 1)];
   }
 
   /** The whole numbers below `count` in random order (Fisher-Yates). */

@@ -5,9 +5,7 @@ import { isPointer } from './content-kind.js';
 import { attempt, explainSystemError, UserError } from './errors.js';
 import { openRegularSync, withRegularFile } from './files.js';
 
-/*
- * Reading of text that anybody may have written: never more of it than there is room for.
- */
+/* Reading of text that anybody may have written: never more of it than there is room for. */
 
 /** Characters of a line, about; of longer ones the middle is left out. */
 const MAX_LINE = 1 << 16;
@@ -92,6 +90,11 @@ export function parseJson(text: string): unknown {
   return value;
 }
 
+/** The same, with undefined for what cannot be read. */
+export function tryJson(text: string): unknown {
+  return attempt(() => parseJson(text), undefined);
+}
+
 /**
  * Reads JSON of any size and depth.
  * @throws Error with the reason, line and column if it is none
@@ -133,9 +136,4 @@ function stopsAtToken(text: string): boolean {
   } catch (error) {
     return error instanceof Error && error.message.startsWith('Unexpected token');
   }
-}
-
-/** The same, with undefined for what cannot be read. */
-export function tryJson(text: string): unknown {
-  return attempt(() => parseJson(text), undefined);
 }

@@ -7,26 +7,18 @@ import { PluginError } from '../contract/extension.js';
 import { centreCrop } from '../data/crop.js';
 import { dataSetProblem } from '../plugins/contract.js';
 
-/** What a data set is tried on. */
-export interface Trial {
-  /** What follows its name after a colon. */
-  argument: string | null;
-  /** A folder that `locate` must find it in; none for data sets that lie nowhere. */
-  folder?: string;
-  /** Images of each part that are decoded, the first ones. */
-  decoded?: number;
-}
-
 /** Images of more pixels are not decoded. */
 const PIXEL_LIMIT = 1e8;
 
 /**
  * Holds a data set against the contract of plugins, on data that is whole.
+ * @param trial `argument`: what follows its name after a colon; `folder`: one that `locate` must find it in, where it lies
+ *   in one; `decoded`: how many images of each part are decoded
  * @returns what it does wrong, one line each; nothing where it conforms
  */
 export async function findDataSetFaults(
   dataSet: DataSet,
-  { argument, folder, decoded = 64 }: Trial,
+  { argument, folder, decoded = 64 }: { argument: string | null; folder?: string; decoded?: number },
 ): Promise<string[]> {
   const problem = dataSetProblem(dataSet);
   if (problem !== null) return [problem];
@@ -121,12 +113,9 @@ async function refusalFaults(dataSet: DataSet): Promise<string[]> {
   const attempts: (() => Promise<unknown>)[] = [() => dataSet.open(nowhere)];
   if (dataSet.openLabelled) attempts.push(async () => dataSet.openLabelled?.(nowhere));
   for (const attempt of attempts) {
-    const error = await attempt().then(
-      () => null,
-      (thrown: unknown) => thrown,
-    );
-    if (error === null) return ['is not refused'];
-    if (!(error instanceof PluginError)) return [`is no PluginError: ${reasonOf(error)}`];
+    const [outcome] = await Promise.allSettled([attempt()]);
+    if (outcome.status === 'fulfilled') return ['is not refused'];
+    if (!(outcome.reason instanceof PluginError)) return [`is no PluginError: ${reasonOf(outcome.reason)}`];
   }
   return [];
 }
@@ -151,7 +140,7 @@ function protocolFaults({ protocol, openLabelled }: DataSet): string[] {
   const faults = openLabelled ? [] : ['protocol: there is one, but no openLabelled'];
   const { schedule, epochs } = protocol;
   const steps = schedule.kind === 'steps' ? schedule.atEpochs : [];
-  if (!steps.every((epoch, at) => epoch < epochs && (at === 0 || epoch > (steps[at - 1] as number))))
+  if (!steps.every((epoch, at) => epoch < epochs && (at === 0 || epoch > steps[at - 1])))
     faults.push(`protocol: steps at ${steps.join(', ')} of ${epochs} epochs`);
   return faults;
 }

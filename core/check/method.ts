@@ -6,7 +6,7 @@ import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { drawBatch, meanPatches, noiseViews, normalTensors, viewSides } from '../methods/batch.js';
 import { checkMethodOptions, createMethod } from '../methods/create.js';
-import type { Method, MethodDefinition, Networks, Part, Tensors } from '../methods/method.js';
+import type { Method, MethodDefinition, Networks, Tensors } from '../methods/method.js';
 import type { RunLength } from '../optim/schedules.js';
 import { type Plugin, selectPlugins } from '../plugins/plugin.js';
 import { type Gradients, prepareGradients } from '../train/gradients.js';
@@ -20,7 +20,6 @@ const TINY = { imageSize: 16, patchSize: 4, dim: 16, depth: 1, heads: 2, batchSi
 const TINY_OWN = { Dim: 16, Depth: 1, Heads: 2 };
 /** Images of the smaller parts into which the batch is cut. */
 const PART = 3;
-/** A run of 100 steps. */
 const LENGTH: RunLength = { stepsPerEpoch: 10, epochs: 10, scheduleStretch: 1 };
 const STEPS = [1, 50, 100];
 
@@ -29,11 +28,7 @@ const STEPS = [1, 50, 100];
  * @param plugins that may bring what its options name
  * @returns what it does wrong, one line each; nothing where it conforms
  */
-export async function findMethodFaults(
-  engine: Engine,
-  definition: MethodDefinition,
-  plugins: readonly Plugin[],
-): Promise<string[]> {
+export async function findMethodFaults(engine: Engine, definition: MethodDefinition, plugins: readonly Plugin[]) {
   const own = Object.keys(definition.options).flatMap((name) => {
     const size = Object.entries(TINY_OWN).find(([ending]) => name.endsWith(ending));
     return size ? [[name, size[1]]] : [];
@@ -60,14 +55,13 @@ export async function findMethodFaults(
 /** What is wrong with defaults, of its own options and of common ones, and with presets. */
 function presetFaults(definition: MethodDefinition): string[] {
   const defaults = { ...mapValues(definition.options, (option) => option.default), ...definition.defaults };
-  const presets = Object.entries(definition.presets).map(
-    ([name, preset]) => [`the preset ${name}`, preset.options] as const,
-  );
-  for (const [path, values] of [['the defaults', defaults] as const, ...presets]) {
-    const file = { preset: undefined, path, options: values };
+  const fileOf = (path: string, options: Readonly<Record<string, unknown>>) => ({ preset: undefined, path, options });
+  const named = Object.entries(definition.presets);
+  const presets = named.map(([name, { options }]) => fileOf(`the preset ${name}`, options));
+  for (const file of [fileOf('the defaults', defaults), ...presets]) {
     const { options } = resolveOptions({ methods: [definition], file, flags: {} });
     checkMethodOptions(definition, options);
-    if (!definition.describe(options)) return [`${path}: describe gives no text`];
+    if (!definition.describe(options)) return [`${file.path}: describe gives no text`];
   }
   return [];
 }
@@ -75,7 +69,14 @@ function presetFaults(definition: MethodDefinition): string[] {
 function modelChecks(engine: Engine, method: Method, patchCount: number): Checks {
   const { networks, own } = initialState(method, [], 0);
   const compute = prepareGradients(engine, method, 0, 1);
-  const partsOf = (step: number, size: number) => batchInParts(method, own, step, size);
+  /** Random images with what is drawn for them, in parts of at most so many. */
+  const partsOf = (step: number, microBatchSize: number) => {
+    const sides = viewSides(method, TINY.imageSize);
+    const views = noiseViews(method, sides, TINY.batchSize, new RandomStream(0, `check images ${step}`));
+    const rates = mapValues(method.rates, (rate) => tf.scalar(rate(step, LENGTH)));
+    const batch = { views, groups: drawBatch(method, 0, step, TINY.batchSize).groups };
+    return splitBatch(method.views, sides, batch, { state: own, rates }, microBatchSize, 1);
+  };
   const wholeOf = async (weights: Networks, step: number) => compute(weights, partsOf(step, TINY.batchSize), step);
   const lossOf = async (weights: Networks, step: number) => numberOf((await wholeOf(weights, step)).loss);
   return {
@@ -99,7 +100,7 @@ function modelChecks(engine: Engine, method: Method, patchCount: number): Checks
       const { rows } = await wholeOf(networks, 1);
       const faults: string[] = [];
       for (const { name, compute } of method.logs) {
-        const value = await numberOf(compute(rows[name] as Tensor));
+        const value = await numberOf(compute(rows[name]));
         if (!Number.isFinite(value)) faults.push(`${name} is ${value}`);
       }
       return faults;
@@ -108,7 +109,6 @@ function modelChecks(engine: Engine, method: Method, patchCount: number): Checks
   };
 }
 
-/** What is wrong with how networks, encoders and rates name one another. */
 function networkFaults({ networks, encoders, rates, terms, logs, views }: Method): string[] {
   const faults: string[] = [];
   for (const [name, { role, shapes }] of Object.entries(networks)) {
@@ -129,15 +129,11 @@ function networkFaults({ networks, encoders, rates, terms, logs, views }: Method
   return faults;
 }
 
-/** Which of its rates are NaN or infinite at one of some steps. */
 function rateFaults({ rates }: Method): string[] {
-  const names = Object.keys(rates).filter(
-    (name) => !STEPS.every((step) => Number.isFinite(rates[name]?.(step, LENGTH))),
-  );
-  return names.map((name) => `${name} is not always a number`);
+  const wrong = Object.entries(rates).filter(([, rate]) => !STEPS.every((step) => Number.isFinite(rate(step, LENGTH))));
+  return wrong.map(([name]) => `${name} is not always a number`);
 }
 
-/** What is wrong with what is drawn for a batch. */
 function drawFaults(method: Method, patchCount: number): string[] {
   const [first, again] = [drawBatch(method, 0, 1, TINY.batchSize), drawBatch(method, 0, 1, TINY.batchSize)];
   if (JSON.stringify(first) !== JSON.stringify(again))
@@ -157,15 +153,6 @@ function drawFaults(method: Method, patchCount: number): string[] {
   return [...new Set(faults)];
 }
 
-/** Random images with what is drawn for them, in parts of at most so many. */
-function batchInParts(method: Method, state: Tensors, step: number, microBatchSize: number): Part[] {
-  const sides = viewSides(method, TINY.imageSize);
-  const views = noiseViews(method, sides, TINY.batchSize, new RandomStream(0, `check images ${step}`));
-  const context = { state, rates: mapValues(method.rates, (rate) => tf.scalar(rate(step, LENGTH))) };
-  const batch = { views, groups: drawBatch(method, 0, step, TINY.batchSize).groups };
-  return splitBatch(method.views, sides, batch, context, microBatchSize, 1);
-}
-
 /** Holds gradients against the loss along a line: that of the gradient itself, and as far in a random direction. */
 async function gradientFaults(
   networks: Networks,
@@ -181,8 +168,7 @@ async function gradientFaults(
   const noise = mapNetworks(gradients, (tensor) => random(...tensor.shape));
   const [length, noiseLength] = [await lengthOf(gradients), await lengthOf(noise)];
   const direction = combine(gradients, noise, (x, y) => x.div(length).add(y.div(noiseLength)));
-  const products = combine(gradients, direction, (x, y) => x.mul(y).sum());
-  const derivative = await sumOf(products);
+  const derivative = await sumOf(combine(gradients, direction, (x, y) => x.mul(y).sum()));
   const fault = await slopeFault((distance) => {
     const moved = combine(direction, networks, (x, y) => y.add(x.mul(distance)));
     return lossOf({ ...networks, ...moved });
@@ -202,7 +188,6 @@ async function lengthOf(networks: Networks): Promise<number> {
   return Math.sqrt(await sumOf(mapNetworks(networks, (tensor) => tensor.square().sum())));
 }
 
-/** The sum of scalars. */
 async function sumOf(networks: Networks): Promise<number> {
   return numberOf(tf.addN([...tensorsOf(networks)].map(([, , scalar]) => scalar)) as Scalar);
 }

@@ -25,9 +25,8 @@ export async function findMonitorFaults(monitor: Monitor): Promise<string[]> {
     const again = await reportsOf(monitor, seen, TIMES);
     if (whole !== again) return ['observe: the same features give other reports the second time'];
     const interrupted = await reportsOf(monitor, seen, TIMES / 2);
-    return whole === interrupted
-      ? []
-      : ['observe: a run that goes on gives other reports than one that was not interrupted'];
+    if (whole === interrupted) return [];
+    return ['observe: a run that goes on gives other reports than one that was not interrupted'];
   } catch (error) {
     return [`observe: ${reasonInPlugin(error)}`];
   }
@@ -51,10 +50,8 @@ async function reportsOf(monitor: Monitor, seen: readonly MonitorInput[], restar
 function look(at: number): MonitorInput {
   const spread = Math.abs(at - TIMES / 2);
   const stream = new RandomStream(0, 'conformance monitor', at);
-  const features = Float32Array.from(
-    { length: ROWS * WIDTH },
-    (_, place) => (place % WIDTH) + spread * stream.normal(),
-  );
+  const valueAt = (place: number) => (place % WIDTH) + spread * stream.normal();
+  const features = Float32Array.from({ length: ROWS * WIDTH }, (_, place) => valueAt(place));
   return {
     step: 10 * at,
     loss: at === 0 ? null : 1 / at,

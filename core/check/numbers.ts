@@ -38,9 +38,8 @@ export function isNear(a: number, b: number, tolerance = TOLERANCE): boolean {
 /** Whether all numbers are near, measured by the largest. */
 export function areNear(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
   const largest = Array.from(a).reduce((most, value) => Math.max(most, Math.abs(value)), 1e-2);
-  return (
-    a.length === b.length && Array.from(a).every((value, at) => Math.abs(value - Number(b[at])) <= TOLERANCE * largest)
-  );
+  if (a.length !== b.length) return false;
+  return Array.from(a).every((value, at) => Math.abs(value - b[at]) <= TOLERANCE * largest);
 }
 
 /**
@@ -48,17 +47,14 @@ export function areNear(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
  * @param valueAt the value at a distance along the line
  * @returns null where both agree
  */
-export async function slopeFault(
-  valueAt: (distance: number) => Promise<number>,
-  derivative: number,
-): Promise<string | null> {
+export async function slopeFault(valueAt: (distance: number) => Promise<number>, derivative: number) {
   const numeric = ((await valueAt(STEP)) - (await valueAt(-STEP))) / (2 * STEP);
   if (isNear(numeric, derivative, SLOPE_TOLERANCE)) return null;
   return `${derivative.toPrecision(3)}, by finite differences ${numeric.toPrecision(3)}`;
 }
 
 export async function numberOf(scalar: Scalar): Promise<number> {
-  return (await scalar.data())[0] as number;
+  return (await scalar.data())[0];
 }
 
 /** What is wrong with a number that is computed twice. */

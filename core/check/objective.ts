@@ -28,9 +28,9 @@ function lossChecks(loss: Extension<'loss'>): Checks {
     'where the prediction is right': () => finiteFaults(compute, target),
     'blocks taken apart': async () => {
       const [few, rest] = [tf.split(predicted, [2, 4], 0), tf.split(target, [2, 4], 0)];
-      const values = await Promise.all(few.map((part, at) => numberOf(predictionLoss(loss, part, rest[at] as Tensor))));
+      const values = await Promise.all(few.map((part, at) => numberOf(predictionLoss(loss, part, rest[at]))));
       const whole = await numberOf(compute(predicted));
-      const mean = (2 * (values[0] as number) + 4 * (values[1] as number)) / BLOCKS;
+      const mean = (2 * values[0] + 4 * values[1]) / BLOCKS;
       return isNear(whole, mean) ? [] : [`is no mean over blocks: ${whole}, of parts ${mean}`];
     },
   };

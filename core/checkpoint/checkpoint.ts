@@ -34,10 +34,7 @@ export interface RecordedModel {
   readonly sizes: Method['sizes'];
 }
 
-export interface Checkpoint {
-  state: TrainState;
-  memory: unknown;
-}
+export type Checkpoint = { state: TrainState; memory: unknown };
 
 /** What a checkpoint's metadata says of the run's position. */
 const saidSchema = z.object({
@@ -69,18 +66,9 @@ export async function copyState(state: TrainState, before: StateCopy | null): Pr
 }
 
 /** A checkpoint's metadata. */
-export function checkpointMetadata(
-  step: number,
-  { epoch, data, model, memory }: CheckpointFacts,
-): Record<string, string> {
-  return {
-    format: FORMAT,
-    step: String(step),
-    epoch: String(epoch),
-    data,
-    model: JSON.stringify(model),
-    memory: JSON.stringify(memory),
-  };
+export function checkpointMetadata(step: number, facts: CheckpointFacts): Record<string, string> {
+  const [model, memory] = [JSON.stringify(facts.model), JSON.stringify(facts.memory)];
+  return { format: FORMAT, step: String(step), epoch: String(facts.epoch), data: facts.data, model, memory };
 }
 
 /**

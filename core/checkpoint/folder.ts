@@ -11,7 +11,6 @@ const PREVIOUS = 'previous.safetensors';
 const EPOCH = /^epoch-(\d{4,})\.safetensors$/;
 /** A damaged checkpoint that was set aside: latest.damaged-1.safetensors. */
 const SET_ASIDE = /^(?:latest|previous|epoch-\d{4,})\.damaged-\d+\.safetensors$/;
-const ENDING = /\.safetensors$/;
 
 /** The folder of a run's checkpoints. */
 export function checkpointsFolder(run: string): string {
@@ -35,7 +34,7 @@ export function epochCheckpoint(folder: string, epoch: number): string {
 
 /** Whether a file of this name was written by a run. */
 export function isCheckpoint(name: string): boolean {
-  return name === LATEST || name === PREVIOUS || epochOf(name) !== null || SET_ASIDE.test(name);
+  return name === LATEST || name === PREVIOUS || EPOCH.test(name) || SET_ASIDE.test(name);
 }
 
 /** The checkpoints that a run could go on from, from the newest to the oldest; the newest even where it is missing. */
@@ -132,7 +131,8 @@ export async function recoverCheckpoint(
 /** Gives a damaged checkpoint a free name, under which nothing looks for it. */
 async function setAside(path: string): Promise<string> {
   let name = path;
-  for (let number = 1; existsSync(name); number++) name = path.replace(ENDING, `.damaged-${number}.safetensors`);
+  for (let number = 1; existsSync(name); number++)
+    name = path.replace(/\.safetensors$/, `.damaged-${number}.safetensors`);
   await rename(path, name).catch((error: unknown) => Promise.reject(explainSystemError(error, path)));
   return name;
 }
@@ -169,14 +169,8 @@ async function syncFile(path: string): Promise<void> {
   }
 }
 
-/** The epoch of a checkpoint's name, or null for every other name. */
-function epochOf(name: string): number | null {
-  const found = EPOCH.exec(name);
-  return found ? Number(found[1]) : null;
-}
-
 /** The epochs whose checkpoints are among files of these names, from the newest to the oldest. */
 function keptEpochs(names: readonly string[]): number[] {
-  const epochs = names.map(epochOf).filter((epoch) => epoch !== null);
-  return epochs.sort((a, b) => b - a);
+  const epochs = names.map((name) => Number(EPOCH.exec(name)?.[1])); // NaN for all other names
+  return epochs.filter((epoch) => !Number.isNaN(epoch)).sort((a, b) => b - a);
 }

@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
 import { type GiveName, writeAtomically } from '../base/atomic.js';
@@ -99,51 +99,41 @@ export type Wanted = (name: string, metadata: TensorFile['metadata']) => boolean
  * @throws UserError if the file is missing, cut short, or not what its header or checksum says
  */
 export async function readSafetensors(path: string, wanted: Wanted = () => true): Promise<TensorFile> {
-  return withRegularFile(path, (file) => readOpenFile(path, file, wanted));
-}
-
-async function readOpenFile(path: string, file: FileHandle, wanted: Wanted): Promise<TensorFile> {
-  const { size: fileSize } = await file.stat();
-  const lengthBytes = await read(path, file, 0, 8);
-  const length = Number(new DataView(lengthBytes).getBigUint64(0, true));
-  if (length > LARGEST_HEADER || length + 8 > fileSize) {
-    const kind = textKind(new Uint8Array(await read(path, file, 0, Math.min(fileSize, KIND_BYTES))));
-    if (kind !== null) throw corrupt(path, `its content is ${kind}`);
-    throw corrupt(path, `its header is said to be ${length} bytes long, the file is ${fileSize}`);
-  }
-  const head = await read(path, file, 8, length);
-  const { metadata, entries } = parseHeader(path, head);
-  const tensors = new Map<string, StoredTensor>();
-  const expected = metadata[CHECKSUM];
-  const hash = expected === undefined ? null : startChecksum(lengthBytes, head);
-  let expectedStart = 0;
-  for (const [name, { dtype, shape, data_offsets }] of entries) {
-    const [start, end] = data_offsets;
-    const ArrayType = ARRAYS[dtype];
-    const count = shape.reduce((product, side) => product * side, 1);
-    if (start !== expectedStart || end - start !== count * ArrayType.BYTES_PER_ELEMENT) {
-      throw corrupt(path, `the tensor '${name}' of shape [${shape}] is said to lie at bytes ${start} to ${end}`);
+  return withRegularFile(path, async (file, { size: fileSize }) => {
+    const lengthBytes = await readExactly(path, file, 0, 8);
+    const length = Number(new DataView(lengthBytes).getBigUint64(0, true));
+    if (length > LARGEST_HEADER || length + 8 > fileSize) {
+      const kind = textKind(new Uint8Array(await readExactly(path, file, 0, Math.min(fileSize, KIND_BYTES))));
+      if (kind !== null) throw corrupt(path, `its content is ${kind}`);
+      throw corrupt(path, `its header is said to be ${length} bytes long, the file is ${fileSize}`);
     }
-    if (8 + length + end > fileSize) {
-      throw corrupt(path, `it ends at byte ${fileSize}, the tensor '${name}' would end at ${8 + length + end}`);
+    const head = await readExactly(path, file, 8, length);
+    const { metadata, entries } = parseHeader(path, head);
+    const tensors = new Map<string, StoredTensor>();
+    const expected = metadata[CHECKSUM];
+    const hash = expected === undefined ? null : createHash('sha256');
+    BLANK.copy(Buffer.from(head), BEFORE_CHECKSUM.length); // the header was read; it is hashed without its checksum
+    hash?.update(new Uint8Array(lengthBytes)).update(new Uint8Array(head));
+    let expectedStart = 0;
+    for (const [name, { dtype, shape, data_offsets }] of entries) {
+      const [start, end] = data_offsets;
+      const ArrayType = ARRAYS[dtype];
+      const count = shape.reduce((product, side) => product * side, 1);
+      if (start !== expectedStart || end - start !== count * ArrayType.BYTES_PER_ELEMENT) {
+        throw corrupt(path, `the tensor '${name}' of shape [${shape}] is said to lie at bytes ${start} to ${end}`);
+      }
+      if (8 + length + end > fileSize) {
+        throw corrupt(path, `it ends at byte ${fileSize}, the tensor '${name}' would end at ${8 + length + end}`);
+      }
+      const bytes = await readExactly(path, file, 8 + length + start, end - start);
+      hash?.update(new Uint8Array(bytes));
+      if (wanted(name, metadata)) tensors.set(name, { shape, data: new ArrayType(bytes, 0, count) });
+      expectedStart = end;
     }
-    const bytes = await read(path, file, 8 + length + start, end - start);
-    hash?.update(new Uint8Array(bytes));
-    if (wanted(name, metadata)) tensors.set(name, { shape, data: new ArrayType(bytes, 0, count) });
-    expectedStart = end;
-  }
-  if (8 + length + expectedStart !== fileSize) throw corrupt(path, 'there are bytes that belong to no tensor');
-  if (hash && hash.digest('hex') !== expected) {
-    throw corrupt(path, 'its bytes do not match their checksum');
-  }
-  return { metadata, tensors, hasChecksum: hash !== null };
-}
-
-/** The checksum of a file, begun with what comes before the tensors. */
-function startChecksum(length: ArrayBuffer, head: ArrayBuffer): Hash {
-  const blanked = Buffer.from(head.slice(0));
-  BLANK.copy(blanked, BEFORE_CHECKSUM.length);
-  return createHash('sha256').update(new Uint8Array(length)).update(blanked);
+    if (8 + length + expectedStart !== fileSize) throw corrupt(path, 'there are bytes that belong to no tensor');
+    if (hash && hash.digest('hex') !== expected) throw corrupt(path, 'its bytes do not match their checksum');
+    return { metadata, tensors, hasChecksum: hash !== null };
+  });
 }
 
 /** Metadata and entries in the order of their bytes. */
@@ -168,8 +158,7 @@ function parseHeader(path: string, bytes: ArrayBuffer) {
   return { metadata: metadata.data, entries };
 }
 
-/** Reads exactly `count` bytes. */
-async function read(path: string, file: FileHandle, position: number, count: number): Promise<ArrayBuffer> {
+async function readExactly(path: string, file: FileHandle, position: number, count: number): Promise<ArrayBuffer> {
   const bytes = new Uint8Array(count);
   for (let done = 0; done < count; ) {
     // One read moves at most 2 GiB.

@@ -8,8 +8,7 @@ import { type SaveJob, saveFiles } from './folder.js';
 export type SaveFailure = { problem: string; advice: UserError['advice'] } | { bug: string };
 
 parentPort?.on('message', async (job: SaveJob) => {
-  const failure = await saveFiles(job).then(() => null, describe);
-  parentPort?.postMessage(failure);
+  parentPort?.postMessage(await saveFiles(job).then(() => null, describe));
 });
 
 function describe(error: unknown): SaveFailure {

@@ -31,14 +31,10 @@ export function reasonInPlugin(error: unknown): string {
   for (const line of stack) {
     const [, place = '', row] = /([^\s()]+):(\d+):\d+\)?$/.exec(line) ?? [];
     const file = place.startsWith('file:') ? fileURLToPath(place) : place;
-    if (file !== '' && isOfPlugin(file)) return `${reasonOf(error)} (${file}, line ${row})`;
+    const isNoPlugin = PROGRAM.some((folder) => file.startsWith(folder)) || /^node:|[\\/]node_modules[\\/]/.test(file);
+    if (file !== '' && !isNoPlugin) return `${reasonOf(error)} (${file}, line ${row})`;
   }
   return reasonOf(error);
-}
-
-/** Whether a file is neither of the program, nor of a package, nor of Node. */
-function isOfPlugin(file: string): boolean {
-  return !PROGRAM.some((folder) => file.startsWith(folder)) && !/^node:|[\\/]node_modules[\\/]/.test(file);
 }
 
 /** The error of something that does not do what the contract of plugins says. */

@@ -39,8 +39,5 @@ export interface Regularizer<Names extends string = string> {
 /** A stream of random numbers that depends on the run's seed and the step alone. */
 export type RandomNumbers = Pick<RandomStream, 'uniform' | 'integer' | 'normal'>;
 
-export interface DrawnNumbers {
-  shape: readonly number[];
-  /** Row by row. */
-  values: Float32Array;
-}
+/** Numbers row by row. */
+export type DrawnNumbers = { shape: readonly number[]; values: Float32Array };

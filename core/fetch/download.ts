@@ -66,11 +66,7 @@ export async function downloadFile(file: RemoteFile, path: string, options: Down
 }
 
 /** Says what is wrong with the checksum of a file that lies at `path`; null where it is right or none is known. */
-export async function wrongChecksum(
-  { checksum }: RemoteFile,
-  path: string,
-  signal?: AbortSignal,
-): Promise<string | null> {
+export async function wrongChecksum({ checksum }: RemoteFile, path: string, signal?: AbortSignal) {
   if (!checksum) return null;
   const hash = createHash(checksum.algorithm);
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20, ...(signal && { signal }) })) {
@@ -92,9 +88,8 @@ export async function readPart(file: RemoteFile, path: string): Promise<PartialF
     .then((text) => recordSchema.parse(JSON.parse(text)))
     .catch(() => null); // missing or cut off: nothing is known of the part
   const known = record?.url === file.url ? record : null;
-  if (!known && !file.checksum) return { ...NOTHING };
   const total = file.bytes ?? known?.total ?? null;
-  if (total !== null && bytes > total) return { ...NOTHING };
+  if ((!known && !file.checksum) || (total !== null && bytes > total)) return { ...NOTHING };
   return { bytes, total, validator: known?.validator ?? null };
 }
 

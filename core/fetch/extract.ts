@@ -59,7 +59,8 @@ export async function extractArchive(archive: string, folder: string, options: E
     await (isZip ? extractZip : extractTar)(archive, folder, admit, signal);
   } catch (error) {
     signal?.throwIfAborted();
-    const explained = explainSystemError(error, isReadingFailure(error) ? archive : folder);
+    const isReading = error instanceof Error && 'syscall' in error && ['read', 'open'].includes(String(error.syscall));
+    const explained = explainSystemError(error, isReading ? archive : folder);
     if (explained instanceof UserError) throw explained;
     const what = options.what ?? (isZip ? 'a whole zip archive' : 'a whole tar archive');
     throw new UserError(`${basename(archive)} is not ${what} and cannot be unpacked: ${reasonOf(error)}`, {
@@ -95,10 +96,6 @@ export async function moveInto(from: string, to: string): Promise<string[]> {
   const names = await look(from, to);
   for (const [source, target] of moves) await rename(source, target);
   return names;
-}
-
-function isReadingFailure(error: unknown): boolean {
-  return error instanceof Error && 'syscall' in error && (error.syscall === 'read' || error.syscall === 'open');
 }
 
 async function extractTar(archive: string, folder: string, admit: Gate, signal?: AbortSignal): Promise<void> {
@@ -163,13 +160,9 @@ function zipFacts({ fileName, uncompressedSize, versionMadeBy, externalFileAttri
   return { name: fileName, bytes: uncompressedSize, kind };
 }
 
-/**
- * Decides of each entry in turn whether it is written, and refuses archives of which entries would lie outside the folder,
- * links lead out of it, or entries are of other kinds or too many.
- */
+/** Decides of each entry in turn whether it is written; refuses archives that hold what must not be, or too much. */
 function createGate(archive: string, { selects, limits, onProgress }: ExtractOptions): Gate {
-  let bytes = 0;
-  let entries = 0;
+  let [bytes, entries] = [0, 0];
   return (entry) => {
     const problem = problemOf(entry);
     if (problem) {
@@ -192,10 +185,9 @@ function createGate(archive: string, { selects, limits, onProgress }: ExtractOpt
   };
 }
 
-/** What is wrong with an entry's path or kind; null where nothing is. */
 function problemOf({ name, kind, link }: EntryFacts): string | null {
   if (isAbsolute(name)) return 'an absolute path';
-  if (partsOf(name).includes('..')) return 'a path that leads out of the folder';
+  if (meaningful(name).includes('..')) return 'a path that leads out of the folder';
   if (name.includes('\0')) return 'a name that no file can have';
   if (kind === 'other') return 'which is neither a file nor a folder';
   if (link && leadsOut(link.from, link.to)) return 'a link that leads out of the folder';
@@ -227,9 +219,5 @@ function isPartOfOther(path: string, other: string): boolean {
 }
 
 function meaningful(path: string): string[] {
-  return partsOf(path).filter((part) => part !== '' && part !== '.');
-}
-
-function partsOf(path: string): string[] {
-  return path.split(/[\\/]/);
+  return path.split(/[\\/]/).filter((part) => part !== '' && part !== '.');
 }

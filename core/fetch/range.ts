@@ -34,12 +34,7 @@ export async function findServedFile(url: string, persistence: Persistence): Pro
  * @throws UserError if the server stays away, or has another file by now
  * @throws the signal's reason when it aborts
  */
-export async function fetchRange(
-  file: ServedFile,
-  offset: number,
-  length: number,
-  persistence: Persistence,
-): Promise<Buffer> {
+export async function fetchRange(file: ServedFile, offset: number, length: number, persistence: Persistence) {
   const bytes = Buffer.allocUnsafe(length);
   let arrived = 0;
   const fetchRest = async () => {

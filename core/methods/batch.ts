@@ -37,7 +37,7 @@ export function noiseViews(
   imageCount: number,
   stream: RandomStream,
 ): Record<string, Float32Array> {
-  const sized = views.map(({ name, count }) => [name, imageCount * count * (sides[name] as number) ** 2 * 3] as const);
+  const sized = views.map(({ name, count }) => [name, imageCount * count * sides[name] ** 2 * 3] as const);
   return mapValues(Object.fromEntries(sized), (length) => Float32Array.from({ length }, () => stream.normal()));
 }
 

@@ -1,18 +1,14 @@
 import type { Options } from '../config/schema.js';
 import { encoderSize, imageShape } from '../config/settings.js';
-import { type Backbone, createVit } from '../nn/backbone.js';
-import type { Method, MethodContext, MethodDefinition } from './method.js';
+import { createVit } from '../nn/backbone.js';
+import type { MethodContext, MethodDefinition } from './method.js';
 
 /**
  * A method with the backbone that its options describe, on the engine that is active; dispose of the method alone.
  * @param extensions what plugins bring to it
  * @throws UserError where options do not fit one another
  */
-export function createMethod(
-  definition: MethodDefinition,
-  options: Options,
-  extensions: MethodContext['extensions'],
-): { method: Method; backbone: Backbone } {
+export function createMethod(definition: MethodDefinition, options: Options, extensions: MethodContext['extensions']) {
   const encoder = { ...encoderSize(options), ...definition.architecture?.(options) };
   const backbone = createVit({ ...imageShape(options), encoder });
   const method = definition.create(options, { backbone, extensions });

@@ -45,8 +45,8 @@ export function describeLosses({ loss, regularizer, regularizerWeight }: LossOpt
 }
 
 /**
- * The terms, and what tries them before a run: a distance of predictions and targets, both [M, J, D], and one against collapse that looks at a row for each
- * context of the whole batch, [n, D].
+ * The terms, and what tries them before a run: a distance of predictions and targets, both [M, J, D], and one against
+ * collapse that looks at a row for each context of the whole batch, [n, D].
  * @param pick what is predicted, and the target
  * @param width D
  */
@@ -103,9 +103,6 @@ export function drawNumbers(regularizer: RegularizerExtension, stream: RandomStr
   return numbers;
 }
 
-/** Blocks, patches of each, and rows of a trial: small, but with axes that cannot be mixed up. */
-const [BLOCKS, PATCHES, ROWS] = [2, 3, 5];
-
 /**
  * Computes losses and regularizers once with their gradients, on a few random numbers.
  * @param width D
@@ -113,14 +110,15 @@ const [BLOCKS, PATCHES, ROWS] = [2, 3, 5];
  */
 export async function tryExtensions(extensions: readonly (MethodExtension | null)[], width: number): Promise<void> {
   const random = normalTensors(new RandomStream(0, 'trial'));
+  const [blocks, patches, rows] = [2, 3, 5]; // small, but with axes that cannot be mixed up
   for (const extension of extensions) {
     if (extension?.kind === 'loss') {
-      const [predicted, target] = [random(BLOCKS, PATCHES, width), random(BLOCKS, PATCHES, width)];
+      const [predicted, target] = [random(blocks, patches, width), random(blocks, patches, width)];
       await tryOne(extension, predicted, (x) => predictionLoss(extension, x, target));
       tf.dispose([predicted, target]);
     } else if (extension) {
       const drawn = drawnTensors(drawNumbers(extension, new RandomStream(0, 'regularizer', 1), width));
-      const pooled = random(ROWS, width);
+      const pooled = random(rows, width);
       await tryOne(extension, pooled, (x) => regularizationOf(extension, x, drawn));
       tf.dispose([pooled, drawn]);
     }

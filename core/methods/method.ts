@@ -21,10 +21,8 @@ export type Tensors = Readonly<Record<string, Tensor>>;
 export type Networks = Readonly<Record<string, Parameters>>;
 
 /**
- * A self-supervised method: what the trainer has to know of it. It holds no weights; every function takes those it needs.
- *
- * A step of the trainer: draw, targets (without gradient), outputs (with gradient), terms, gradients, optimiser's update,
- * moving averages, next state. A batch may be computed in parts: `Part` is what a function sees.
+ * A self-supervised method: what the trainer has to know of it; the README tells how a step uses it. It holds no weights;
+ * every function takes those it needs. A batch may be computed in parts: `Part` is what a function sees.
  *
  * `targets`, `outputs`, terms and logs use operations of `tf` and the functions of `core/nn`; they read no tensor. They are
  * not called in every step: an engine may record what they do and repeat that with other data. So every number that
@@ -149,13 +147,8 @@ export interface LogColumn<Outputs, Targets> {
   compute(rows: Tensor): Scalar;
 }
 
-/** What the patches of a mask are. */
-export interface MaskInfo {
-  /** For captions: 'context', 'target'. */
-  readonly title: string;
-  /** Whether the trained encoder sees these patches, or has to predict them. */
-  readonly role: 'visible' | 'predicted';
-}
+/** What to call the patches of a mask ('context', 'target'), and whether the trained encoder sees or predicts them. */
+export type MaskInfo = { readonly title: string; readonly role: 'visible' | 'predicted' };
 
 /** A method as users choose it: `--method NAME`. */
 export interface MethodDefinition<Own = Readonly<Record<string, unknown>>>

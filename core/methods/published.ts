@@ -1,21 +1,7 @@
 /** Figures that a paper published, for tables in which own results stand beside them. */
-export interface PublishedResults {
-  /** The paper. */
-  readonly source: string;
-  readonly tables: readonly PublishedTable[];
-}
-
-/** A table of a paper. */
-export interface PublishedTable {
-  /** Its number in the paper. */
-  readonly number: number;
-  readonly name: string;
-  readonly title: string;
-  readonly facts: readonly FactName[];
-  readonly benchmarks: readonly BenchmarkName[];
-  /** Networks of this program stand below the first group. */
-  readonly groups: readonly { readonly title: string | null; readonly rows: Rows }[];
-}
+export type PublishedResults = typeof PUBLISHED;
+/** A table of a paper. Networks of this program stand below its first group. */
+export type PublishedTable = PublishedResults['tables'][number];
 
 /** Facts of a network first, then percent top-1 on each benchmark. */
 type Rows = readonly (readonly (string | number)[])[];
@@ -32,7 +18,7 @@ const WITHOUT = 'Methods without view augmentations';
 const WITH = 'Methods with view augmentations';
 
 /** Tables 1 to 5 of the paper. None of these figures was measured by this program. */
-export const PUBLISHED: PublishedResults = {
+export const PUBLISHED = {
   source:
     'Assran et al., Self-Supervised Learning from Images with a Joint-Embedding Predictive Architecture, CVPR 2023 (arXiv 2301.08243)',
   tables: [
@@ -129,7 +115,7 @@ function table(
   facts: readonly FactName[],
   benchmarks: readonly BenchmarkName[],
   groups: Readonly<Record<string, Rows>>,
-): Omit<PublishedTable, 'number'> {
+) {
   const titled = Object.entries(groups).map(([heading, rows]) => ({ title: heading || null, rows }));
   return { name, title, facts, benchmarks, groups: titled };
 }

@@ -3,8 +3,6 @@ import { type Tensor, tf } from '../engine/tf.js';
 import { linear } from '../optim/schedules.js';
 import type { LogColumn, OwnOptions, Rate } from './method.js';
 
-/* What several methods have in common. */
-
 /** Data and encoder of the presets that learn from a few thousand pictures on a CPU within hours. */
 export const CPU_SMALL = {
   imageSize: 64,
@@ -16,6 +14,9 @@ export const CPU_SMALL = {
   batchSize: 64,
   epochs: 100,
 } as const;
+
+/** Added to variances where targets are normalised over their features. */
+export const TARGET_EPSILON = 1e-5;
 
 /** Options of a moving average whose decay rises linearly. */
 export function emaOptions(start: number, end: number) {

@@ -66,8 +66,7 @@ export async function loadPlugin(name: string, folder: string = process.cwd()): 
 function refuseSameNames(loaded: readonly { plugin: Plugin; from: string }[]): void {
   const brought = new Map<string, string>();
   for (const { plugin, from } of loaded) {
-    const names = [`plugin ${plugin.name}`, ...extensionsOf(plugin).map(labelOf)];
-    for (const name of names) {
+    for (const name of [`plugin ${plugin.name}`, ...extensionsOf(plugin).map(labelOf)]) {
       const other = brought.get(name);
       if (other !== undefined) {
         throw new UserError(`the ${name} comes twice: from ${other} and from ${from}`, {

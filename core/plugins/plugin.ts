@@ -7,7 +7,7 @@ import type { DataSet } from '../contract/data-sets.js';
 import { type ExtensionOf, labelOf } from '../contract/extension.js';
 import type { Monitor } from '../contract/monitors.js';
 import type { PredictionLoss, Regularizer } from '../contract/objectives.js';
-import type { MethodDefinition, MethodExtension } from '../methods/method.js';
+import type { MethodDefinition } from '../methods/method.js';
 
 /**
  * What a plugin may bring to the program; `core/contract` and `core/methods/method.ts` say it piece by piece. A plugin is a
@@ -47,39 +47,34 @@ export type Extension<K extends Kind = Kind> = { [Each in K]: ExtensionOf<Each, 
 
 /** Everything that a plugin brings under a name. */
 export function extensionsOf(plugin: Plugin): Extension[] {
-  return (Object.keys(LISTS) as Kind[]).flatMap((kind) => listed(kind, plugin));
-}
-
-function listed<K extends Kind>(kind: K, plugin: Plugin): Extension<K>[] {
-  const items = (plugin[LISTS[kind]] ?? []) as readonly Item<K>[];
-  return items.map((item) => ({ kind, item, plugin: plugin.name }) as Extension<K>);
+  return (Object.keys(LISTS) as Kind[]).flatMap((kind) =>
+    (plugin[LISTS[kind]] ?? []).map((item) => ({ kind, item, plugin: plugin.name }) as Extension),
+  );
 }
 
 /**
  * What goes by a name.
  * @param where who asked for it, for messages
+ * @param others names that are no extensions, but may be given too
  * @throws UserError with the nearest name and all names where there is none
  */
 export function findExtension<K extends Kind>(
   kind: K,
   name: string,
   plugins: readonly Plugin[],
-  { where = '', others = [] }: { where?: string; others?: readonly string[] } = {},
+  where = '',
+  others: readonly string[] = [],
 ): Extension<K> {
-  const there = plugins.flatMap((plugin) => listed(kind, plugin));
+  const there = plugins.flatMap(extensionsOf).filter((extension) => extension.kind === kind);
   const found = there.find(({ item }) => item.name === name);
-  if (found) return found;
+  if (found) return found as Extension<K>;
   throw unknownName(kind, name, [...others, ...there.map(({ item }) => item.name)], where);
 }
 
-/** What the options of a run name of what plugins bring. */
-export interface SelectedPlugins {
-  /** Of the method, by the names that it asks for. */
-  extensions: Readonly<Record<string, MethodExtension | null>>;
-  monitors: readonly Extension<'monitor'>[];
-}
+export type SelectedPlugins = ReturnType<typeof selectPlugins>;
 
 /**
+ * What the options of a run name of what plugins bring: extensions of the method, by the names that it asks for, and monitors.
  * @param whereOf where an option's value was given, for messages
  * @throws UserError with the nearest name where there is none of that name
  */
@@ -88,16 +83,15 @@ export function selectPlugins(
   options: Options,
   plugins: readonly Plugin[],
   whereOf: (option: string) => string = () => '',
-): SelectedPlugins {
+) {
+  const monitors = [...new Set(options.monitors)];
   return {
     extensions: mapValues(method.extensions?.(options) ?? {}, (request) => {
       if (!request) return null;
       const { kind, name, option, none } = request;
-      return findExtension(kind, name, plugins, { where: whereOf(option), others: none ? [NONE] : [] });
+      return findExtension(kind, name, plugins, whereOf(option), none ? [NONE] : []);
     }),
-    monitors: [...new Set(options.monitors)].map((name) =>
-      findExtension('monitor', name, plugins, { where: whereOf('monitors') }),
-    ),
+    monitors: monitors.map((name) => findExtension('monitor', name, plugins, whereOf('monitors'))),
   };
 }
 

@@ -1,7 +1,7 @@
 import { RandomStream } from '../../core/base/random.js';
 import { resolveOptions } from '../../core/config/resolve.js';
 import type { Options } from '../../core/config/schema.js';
-import { drawMasks } from '../../core/methods/masks/multiblock.js';
+import { drawMasks } from '../../core/methods/masks/blocks.js';
 import { type MultiblockOptions, multiblockSettings } from '../../core/methods/masks/options.js';
 import { METHODS } from '../../core/methods/registry.js';
 

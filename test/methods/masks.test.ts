@@ -7,8 +7,14 @@ import { RandomStream } from '../../core/base/random.js';
 import { resolveOptions } from '../../core/config/resolve.js';
 import type { Options } from '../../core/config/schema.js';
 import { meanPatches } from '../../core/methods/batch.js';
-import { blockSize, type MaskSettings, possibleSizes } from '../../core/methods/masks/blocks.js';
-import { type BatchMasks, drawMasks, type GroupMasks } from '../../core/methods/masks/multiblock.js';
+import {
+  type BatchMasks,
+  blockSize,
+  drawMasks,
+  type GroupMasks,
+  type MaskSettings,
+  possibleSizes,
+} from '../../core/methods/masks/blocks.js';
 import {
   checkMaskSettings,
   describeCut,

@@ -10,7 +10,7 @@ import { parameter } from '../../nn/parameters.js';
 import { tokensFrom } from '../../nn/vit.js';
 import { drawBlockwiseMask } from '../masks/blocks.js';
 import { defineMethod, type Method, type NetworkSpec, type OwnOptions } from '../method.js';
-import { CPU_SMALL, type EmaOptions, emaDecay, emaOptions, targetStd } from '../shared.js';
+import { CPU_SMALL, emaDecay, emaOptions, TARGET_EPSILON, targetStd } from '../shared.js';
 
 const OPTIONS = {
   maskRatio: number({
@@ -44,7 +44,7 @@ const OPTIONS = {
   layerScale: number({ group: 'Model', default: 1e-4, min: 0, open: true, help: 'first value of layer scale' }),
   ...emaOptions(0.9998, 0.9998),
 };
-type Own = Options & OwnOptions<typeof OPTIONS> & EmaOptions;
+type Own = Options & OwnOptions<typeof OPTIONS>;
 
 /** The settings of the official commands for ViT-B/16 (data2vec_vision, README.md), but for what this program does not have. */
 const PAPER = {
@@ -101,9 +101,6 @@ export default defineMethod({
   },
 });
 
-/** Added to variances where targets are normalised. */
-const TARGET_EPSILON = 1e-5;
-
 /**
  * data2vec for images (Baevski et al. 2022): a student that sees a masked image gives, at the masked patches, what its
  * teacher, a moving average of it, makes of the whole image: the mean of the teacher's last K blocks.
@@ -130,9 +127,7 @@ export function data2vec(backbone: Backbone, options: Own): Method<{ predicted: 
     masks: { masked: { title: 'masked', role: 'predicted' } },
     draw(stream, imageCount) {
       const masked = new Float32Array(imageCount * patchCount);
-      for (let image = 0; image < imageCount; image++) {
-        masked.set(drawBlockwiseMask(masks, stream), image * patchCount);
-      }
+      for (let image = 0; image < imageCount; image++) masked.set(drawBlockwiseMask(masks, stream), image * patchCount);
       const mean = masked.reduce((sum, value) => sum + value, 0) / imageCount;
       // Images have different numbers of masked patches; the loss is a mean over all of the batch.
       const weight = masked.map((value) => value / mean);
@@ -171,10 +166,8 @@ export function data2vec(backbone: Backbone, options: Own): Method<{ predicted: 
 function smoothL1(difference: Tensor, beta: number): Tensor {
   const distance = difference.abs();
   const near = tf.minimum(distance, beta);
-  return near
-    .square()
-    .div(2 * beta)
-    .add(distance.sub(near));
+  const squared = near.square().div(2 * beta);
+  return squared.add(distance.sub(near));
 }
 
 /**

@@ -24,13 +24,13 @@ export function fineTuning(backbone: Backbone, classes: number, layerDecay: numb
     sizes: { encoder: size },
     masks: {},
     targets: () => ({}),
-    outputs: (networks, { views }) => ({ logits: logitsOf(backbone, networks, views.image as Tensor) }),
+    outputs: (networks, { views }) => ({ logits: logitsOf(backbone, networks, views.image) }),
     terms: [
       {
         name: 'crossEntropy',
         weight: 1,
         over: 'images',
-        compute: ({ logits }, _targets, { values }) => crossEntropy(logits, values.labels as Tensor),
+        compute: ({ logits }, _targets, { values }) => crossEntropy(logits, values.labels),
       },
     ],
     rates: {},
@@ -71,9 +71,6 @@ function crossEntropy(logits: Tensor, labels: Tensor): Scalar {
   if (logits.shape.join() !== labels.shape.join()) {
     throw new Error(`cross-entropy expected labels of [${logits.shape}], received [${labels.shape}]`);
   }
-  return tf
-    .logSoftmax(logits)
-    .mul(labels)
-    .sum()
-    .div(-(logits.shape[0] as number));
+  const sum = tf.logSoftmax(logits).mul(labels).sum();
+  return sum.div(-logits.shape[0]);
 }

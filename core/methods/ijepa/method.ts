@@ -10,10 +10,10 @@ import { sincosPositions } from '../../nn/positions.js';
 import { ARCHITECTURES, gridSize } from '../../nn/sizes.js';
 import { keepTokens, repeatMasks } from '../../nn/tokens.js';
 import { describeLosses, LOSS_OPTIONS, lossRequests, lossTerms } from '../losses.js';
-import { drawMasks } from '../masks/multiblock.js';
+import { drawMasks } from '../masks/blocks.js';
 import { describeMultiblock, MULTIBLOCK_OPTIONS, multiblockSettings } from '../masks/options.js';
 import { defineMethod, type Method, type MethodContext, type NetworkSpec, type OwnOptions } from '../method.js';
-import { type EmaOptions, emaDecay, emaOptions, targetStd } from '../shared.js';
+import { emaDecay, emaOptions, TARGET_EPSILON, targetStd } from '../shared.js';
 import { PRESETS } from './presets.js';
 
 const OPTIONS = {
@@ -30,7 +30,7 @@ const OPTIONS = {
   ...emaOptions(0.996, 1),
 };
 
-type Own = Options & OwnOptions<typeof OPTIONS> & EmaOptions;
+type Own = Options & OwnOptions<typeof OPTIONS>;
 
 /** What benchmarks train with, so that times can be compared with the reference code's. */
 const REFERENCE_LOSS = { loss: 'smooth-l1', regularizerWeight: 1 };
@@ -77,9 +77,6 @@ type Outputs = { predicted: Tensor; context: Tensor };
 /** Representations of the target blocks, [T C B, J, D]. */
 type Targets = { target: Tensor };
 
-/** Added to the variance where targets are layer-normed. */
-const TARGET_EPSILON = 1e-5;
-
 /**
  * I-JEPA (Assran et al. 2023, section 3): from the context encoder's view of some patches, a predictor gives the
  * representations that the target encoder, its moving average, has of the target blocks in the whole image.
@@ -122,14 +119,14 @@ function ijepa(options: Own, context: MethodContext): Method<Outputs, Targets> {
         return { target: repeatMasks(blocks, target, context.maskCount) };
       }),
     outputs(networks, { views, masks: { context: visible, target } }) {
-      const context = backbone.forward(networks.encoder, views.image, { keep: visible });
+      const context = backbone.forward(networks.encoder, views.image, { keep: visible }); // [C B, K, D]
       return { context, predicted: predict(networks.predictor, predictor, context, positions, visible, target) };
     },
     rates: { emaDecay: emaDecay(options) },
     logs: [
       targetStd((_outputs, { target }, { views }) => {
-        const [rows, patches, width] = target.shape as [number, number, number];
-        const images = (views.image as Tensor).shape[0] as number;
+        const [rows, patches, width] = target.shape;
+        const images = views.image.shape[0];
         return target.reshape([rows / images, images, patches, width]).mean([0, 2]); // [b, D]
       }),
     ],

@@ -1,6 +1,6 @@
 import type { RandomStream } from '../../base/random.js';
 import { choice, grouped, integer, number } from '../../config/option.js';
-import type { Options } from '../../config/schema.js';
+import type { Options, Preset } from '../../config/schema.js';
 import { decoderSize, encoderSize } from '../../config/settings.js';
 import { normalise } from '../../engine/functions.js';
 import { type Tensor, tf } from '../../engine/tf.js';
@@ -52,6 +52,10 @@ type Own = Options & OwnOptions<typeof OPTIONS>;
 
 /** The paper's settings (appendix A.1; official code, PRETRAIN.md): a base rate of 1.5e-4 for 256 images. */
 const PAPER = { imageSize: 224, batchSize: 4096, epochs: 1600, warmupEpochs: 40, learningRate: 2.4e-3 };
+const paper = (model: string, values: Preset['options']): Preset => ({
+  summary: `MAE's ${model}, 1600 epochs of ImageNet-1K`,
+  options: { ...PAPER, ...values },
+});
 /** From this width on, the decoder is the paper's. */
 const PAPER_WIDTH = 768;
 /** Added to the variance of a patch's pixels. */
@@ -72,18 +76,9 @@ export default defineMethod({
     finalWeightDecay: 0.05,
   },
   presets: {
-    'paper-mae-vitb16': {
-      summary: "MAE's ViT-B/16, 1600 epochs of ImageNet-1K",
-      options: { ...PAPER, arch: 'vit-base' },
-    },
-    'paper-mae-vitl16': {
-      summary: "MAE's ViT-L/16, 1600 epochs of ImageNet-1K",
-      options: { ...PAPER, arch: 'vit-large' },
-    },
-    'paper-mae-vith14': {
-      summary: "MAE's ViT-H/14, 1600 epochs of ImageNet-1K",
-      options: { ...PAPER, arch: 'vit-huge', patchSize: 14 },
-    },
+    'paper-mae-vitb16': paper('ViT-B/16', { arch: 'vit-base' }),
+    'paper-mae-vitl16': paper('ViT-L/16', { arch: 'vit-large' }),
+    'paper-mae-vith14': paper('ViT-H/14', { arch: 'vit-huge', patchSize: 14 }),
     'cpu-small-mae': { summary: 'MAE at the sizes of cpu-small', options: CPU_SMALL },
   },
   architecture: () => ({ classToken: true }),

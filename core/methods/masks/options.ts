@@ -5,12 +5,19 @@ import type { Options } from '../../config/schema.js';
 import { type ImageShape, LARGEST_GRID } from '../../nn/sizes.js';
 import { meanPatches } from '../batch.js';
 import type { OwnOptions } from '../method.js';
-import { blockSize, fewestPatches, MASK_MODES, type MaskSettings, possibleSizes } from './blocks.js';
-import { drawMasks } from './multiblock.js';
+import {
+  type BlockSize,
+  blockSize,
+  drawMasks,
+  fewestPatches,
+  MASK_MODES,
+  type MaskSettings,
+  possibleSizes,
+  SQUARE,
+} from './blocks.js';
 
 /** Images whose masks are drawn to see whether contexts are left. */
 const TRIED_IMAGES = 64;
-/** The reference's `min_keep`. */
 const REFERENCE_MIN_KEEP = 10;
 /** Images over which numbers of patches are counted, in whole batches. */
 const COUNTED = 1000;
@@ -137,15 +144,14 @@ export function checkMaskSettings(request: MaskRequest, patch: ImageShape): Mask
 function requireFreeContext(settings: MaskSettings): void {
   if (leavesContext(settings)) return;
   const { targetBlocks, targetScale, minKeep } = settings;
-  const fewer = Array.from({ length: targetBlocks - 1 }, (_, at) => targetBlocks - 1 - at).find((count) =>
-    leavesContext({ ...settings, targetBlocks: count }),
-  );
+  let fewer = targetBlocks - 1;
+  while (fewer > 0 && !leavesContext({ ...settings, targetBlocks: fewer })) fewer--;
   throw new UserError(
     `masks are impossible: ${targetBlocks} targets of ${targetScale.join(' to ')} of the image leave no context of at ` +
       `least ${minKeep} patches outside them, in any of ${TRIED_IMAGES} draws`,
     {
       expected: 'targets that leave room for a context',
-      remedy: `use ${fewer === undefined ? '' : `--target-blocks ${fewer}, or `}a smaller --target-scale (the paper has 0.15-0.2)`,
+      remedy: `use ${fewer === 0 ? '' : `--target-blocks ${fewer}, or `}a smaller --target-scale (the paper has 0.15-0.2)`,
     },
   );
 }
@@ -158,43 +164,30 @@ function leavesContext(settings: MaskSettings): boolean {
 
 /** Patches of the smallest block that can be drawn; 0 where one can be empty. */
 function smallestBlock({ gridSize, targetScale, targetAspect, contextScale }: MaskRequest): number {
-  const sizes = [
-    ...possibleSizes(gridSize, targetScale, targetAspect),
-    ...possibleSizes(gridSize, contextScale, [1, 1]),
-  ];
-  return Math.min(...sizes.map(({ height, width }) => height * width));
+  const ranges = [[targetScale, targetAspect] as const, [contextScale, SQUARE] as const];
+  const smallest = (sizes: readonly BlockSize[]) => Math.min(...sizes.map(({ height, width }) => height * width));
+  const ends = ranges.flatMap(([scale, aspect]) => [0, 1].map((u) => blockSize(gridSize, scale, aspect, u)));
+  if (smallest(ends) === 0) return 0; // to count all sizes takes a while
+  return smallest(ranges.flatMap(([scale, aspect]) => possibleSizes(gridSize, scale, aspect)));
 }
 
 /** The smallest change of patches or images that makes masks possible, as advice. */
 function gridThatWorks(settings: MaskSettings, { imageSize, patchSize }: ImageShape): string {
   const fewest = fewestPatches({ minKeep: 1, mode: settings.mode });
-  const works = (gridSize: number) => {
-    const request = { ...settings, gridSize };
-    return gridSize <= LARGEST_GRID && hasNoEmptyEnd(request) && smallestBlock(request) >= fewest;
-  };
+  const works = (gridSize: number) => gridSize <= LARGEST_GRID && smallestBlock({ ...settings, gridSize }) >= fewest;
   let smaller = patchSize - 1;
   while (smaller >= 1 && !(imageSize % smaller === 0 && works(imageSize / smaller))) smaller--;
-  const larger = nearestGrid(settings, works) * patchSize;
-  if (smaller < 1) return `use --image-size ${larger} or more`;
-  return `use --patch-size ${smaller}, or --image-size ${larger} with these patches`;
+  let larger = settings.gridSize + 1;
+  while (larger <= LARGEST_GRID && !works(larger)) larger++;
+  if (larger > LARGEST_GRID) throw noGrid(settings);
+  if (smaller < 1) return `use --image-size ${larger * patchSize} or more`;
+  return `use --patch-size ${smaller}, or --image-size ${larger * patchSize} with these patches`;
 }
 
-/** Whether no block is empty at the ends of the ranges: asked before all sizes are counted, which takes a while. */
-function hasNoEmptyEnd({ gridSize, targetScale, targetAspect, contextScale }: MaskSettings): boolean {
-  const blocks = [0, 1].flatMap((u) => [
-    blockSize(gridSize, targetScale, targetAspect, u),
-    blockSize(gridSize, contextScale, [1, 1], u),
-  ]);
-  return blocks.every(({ height, width }) => height >= 1 && width >= 1);
-}
-
-function nearestGrid(settings: MaskSettings, works: (gridSize: number) => boolean): number {
-  for (let gridSize = settings.gridSize + 1; gridSize <= LARGEST_GRID; gridSize++) {
-    if (works(gridSize)) return gridSize;
-  }
-  throw new UserError(
-    `no grid is large enough for targets that cover ${settings.targetScale.join(' to ')} of the image, with height / ` +
-      `width from ${settings.targetAspect.join(' to ')}, and contexts that cover ${settings.contextScale.join(' to ')}`,
+function noGrid({ targetScale, targetAspect, contextScale }: MaskSettings): UserError {
+  return new UserError(
+    `no grid is large enough for targets that cover ${targetScale.join(' to ')} of the image, with height / ` +
+      `width from ${targetAspect.join(' to ')}, and contexts that cover ${contextScale.join(' to ')}`,
     {
       expected: `blocks that are not empty on a grid of at most ${LARGEST_GRID} x ${LARGEST_GRID} patches`,
       remedy: 'use --target-scale 0.15-0.2, --target-aspect 0.75-1.5 and --context-scale 0.85-1',
