@@ -27,6 +27,7 @@ export interface HeadTask {
   /** The heads to train; all of the protocol's grid where it is left out. */
   choices?: readonly HeadChoice[];
   seed: number;
+  /** Gets each epoch that is done, from 1. */
   onEpoch?: (epoch: number, epochs: number, bestTop1: number) => void;
   signal?: AbortSignal | undefined;
 }
@@ -100,7 +101,7 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
         tf.dispose([features, logits]);
       }
       for (const head of heads) head.curve.push(percentWithin(head.ranks, 1));
-      task.onEpoch?.(epoch, protocol.epochs, Math.max(...heads.map(({ curve }) => curve[epoch])));
+      task.onEpoch?.(epoch + 1, protocol.epochs, Math.max(...heads.map(({ curve }) => curve[epoch])));
     }
   } finally {
     tf.dispose([states, groups.map(({ decorrelation }) => decorrelation)]);

@@ -1,8 +1,9 @@
 import { mapValues } from '../base/map-values.js';
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
-import type { Method, Networks, Tensors } from '../methods/method.js';
+import type { Method, Tensors } from '../methods/method.js';
 import type { Optimiser } from '../optim/optimiser.js';
+import { type Communicator, LOCAL } from './communicator.js';
 import { type Gradients, prepareGradients, usableConcurrency } from './gradients.js';
 import { splitBatch, type TrainBatch } from './parts.js';
 import { type TrainState, tensorsOf } from './state.js';
@@ -50,20 +51,6 @@ export interface StepSettings {
   /** Fixes what terms draw. */
   readonly seed: number;
 }
-
-/**
- * What the ranks of a run have to tell one another. A rank computes its part of each batch; sums over all ranks make the
- * step the same on each of them.
- */
-export interface Communicator {
-  readonly rank: number;
-  readonly size: number;
-  /** Sums over ranks, in rank order; the given tensors are used up. */
-  allReduceSum<Group extends Tensors | Networks>(tensors: Group): Promise<Group>;
-}
-
-/** One rank that is alone: the parts of its batch are computed side by side by the engine. */
-const LOCAL: Communicator = { rank: 0, size: 1, allReduceSum: async (tensors) => tensors };
 
 /** Prepares the training step of a method for an engine. */
 export function prepareStep(
