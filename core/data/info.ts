@@ -126,7 +126,8 @@ async function describeSplit(
   const read = async (index: number) => {
     const item = images.item(index);
     try {
-      info.sizes = widen(info.sizes, await readPicture(item, pixelLimit));
+      const size = await readPicture(item, pixelLimit);
+      info.sizes = widen(info.sizes, size); // of after the wait: others are read meanwhile
       return [];
     } catch (error) {
       return [{ name: item.name, reason: unreadableReason(error) }];
