@@ -3,23 +3,16 @@ import { UserError } from '../core/base/errors.js';
 import { findMethod } from '../core/config/choose-method.js';
 import { flagOf, formatValue } from '../core/config/option.js';
 import { resolveOptions } from '../core/config/resolve.js';
-import type { LoaderMeasurement } from '../core/data/measure.js';
 import { startEngine } from '../core/engine/start.js';
 import { createMethod } from '../core/methods/create.js';
 import { selectPlugins } from '../core/plugins/plugin.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
-import { type BenchOptions, givenOptions, requireOneMeasurement } from './options/others.js';
-import { configuredDataSets, configuredPlugins, methodsOf } from './plugins.js';
+import { type BenchOptions, givenOptions } from './options/others.js';
+import { configuredPlugins, methodsOf } from './plugins.js';
 import type { ResolvedRun } from './run-sources.js';
 
-/** Times loading images where some are named, or else the training step. */
-export async function bench(options: BenchOptions): Promise<void> {
-  requireOneMeasurement(options);
-  return options.data.length > 0 ? benchData(options) : benchEngines(options);
-}
-
 /** Times the engines, each in a process of its own, so that none inherits another one's memory. */
-async function benchEngines(asked: BenchOptions): Promise<void> {
+export async function benchEngines(asked: BenchOptions): Promise<void> {
   const { engine: names, config, device, threads, steps, json } = asked;
   const plugins = await configuredPlugins();
   const resolved = optionsOf(asked, methodsOf(plugins));
@@ -80,27 +73,5 @@ function describe(result: BenchmarkResult, { method, options }: ResolvedRun): st
     `  first step  ${result.firstStepSeconds} s, with everything that is compiled once\n` +
     `  memory      ${result.peakMemoryMiB} MiB at its peak\n` +
     `  speed       ${result.gflops} GFLOPS`
-  );
-}
-
-async function benchData({ data, threads, json, ...size }: BenchOptions): Promise<void> {
-  const [{ measureLoader }, { openData }] = await Promise.all([
-    import('../core/data/measure.js'),
-    import('../core/data/open.js'),
-  ]);
-  const images = await openData(data, await configuredDataSets());
-  for (const note of images.notes ?? []) process.stderr.write(`note  ${note}\n`);
-  const result = await measureLoader(images, size, threads);
-  process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${describeLoading(result, images.description)}\n`);
-}
-
-function describeLoading(result: LoaderMeasurement, description: string): string {
-  const { threads, images, imageSize, batchSize, batches, unreadableImages } = result;
-  return (
-    `${batches} batches of ${batchSize} random crops of ${imageSize} px; ${images} images: ${description}; threads: ${threads}\n` +
-    `  speed   ${result.imagesPerSecond} images/s (median of the batches: ${result.medianImagesPerSecond})\n` +
-    `  work    ${(result.cpuSecondsPerImage * 1000).toFixed(2)} ms of processor time an image\n` +
-    `  memory  ${result.peakMemoryMiB} MiB at its peak` +
-    (unreadableImages > 0 ? `\n  skipped ${unreadableImages} images that cannot be read` : '')
   );
 }

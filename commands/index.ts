@@ -192,7 +192,11 @@ export const COMMANDS: readonly CommandDefinition[] = [
       'Time the whole training step on random data: seconds a step, images a second, compile time, memory and speed. ' +
       'With --data, time loading and cropping images instead: images and processor time a second, memory.',
     options: tables.BENCH_OPTIONS,
-    run: async (options) => (await import('./bench-run.js')).bench(options),
+    async run(options) {
+      tables.requireOneMeasurement(options);
+      if (options.data.length > 0) return (await import('./bench-data-run.js')).benchData(options);
+      return (await import('./bench-run.js')).benchEngines(options);
+    },
   }),
 ];
 

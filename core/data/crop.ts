@@ -41,6 +41,7 @@ export function viewBytes(views: readonly View[]): number {
  * The crops of an image for all views, decoded once: each a random resized crop, bilinear with antialiasing (the
  * reference's), then the changes that the settings ask for. The first crop of the first view is drawn from the stream
  * ('crop', ...counters), others from ('crop/VIEW', number, ...counters): a view more leaves those before it as they were.
+ * @param result where they go
  * @returns RGB, one after the other: [S, S, 3] for each crop of each view
  * @throws Error if the image cannot be read; its message is the reason, in one line
  */
@@ -49,9 +50,9 @@ export async function randomCrops(
   views: readonly View[],
   seed: number,
   counters: readonly number[],
+  result: Uint8Array = new Uint8Array(viewBytes(views)),
 ): Promise<Uint8Array> {
   const picture = await readPicture(item, views[0]?.crop.pixelLimit ?? 1);
-  const result = new Uint8Array(viewBytes(views));
   let at = 0;
   for (const { name, count, crop } of views) {
     for (let number = 0; number < count; number++) {

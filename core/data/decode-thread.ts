@@ -27,7 +27,7 @@ async function crop({ id, source, counters, into }: CropJob): Promise<void> {
   const item = { name: '', source: typeof source === 'string' ? source : async () => source };
   const answer: CropAnswer = { id };
   try {
-    into.set(await randomCrops(item, views, seed, counters));
+    await randomCrops(item, views, seed, counters, into);
   } catch (error) {
     answer.reason = reasonOf(error);
   }

@@ -14,10 +14,8 @@ export function toNormalised(images: readonly Uint8Array[], result?: Float32Arra
   for (const [at, image] of images.entries()) {
     const isPaired = values % 6 === 0 && image.byteOffset % 2 === 0 && normalised.byteOffset % 8 === 0;
     const place = normalised.subarray(at * values, (at + 1) * values);
-    if (isPaired) {
-      const bytes = new Uint16Array(image.buffer, image.byteOffset, values / 2);
-      lookUp(bytes, tables.pairs, new Float64Array(place.buffer, place.byteOffset, values / 2));
-    } else lookUp(image, tables.bytes, place);
+    if (isPaired) lookUpPairs(image, tables.pairs, place);
+    else lookUp(image, tables.bytes, place);
   }
   return normalised;
 }
@@ -25,22 +23,31 @@ export function toNormalised(images: readonly Uint8Array[], result?: Float32Arra
 /** By colour, or by pair of colours, what each byte or pair of bytes becomes. */
 type Tables<T> = readonly [first: T, second: T, third: T];
 
-function lookUp<T extends Float32Array | Float64Array>(bytes: Uint8Array | Uint16Array, colours: Tables<T>, result: T) {
-  const [first, second, third] = colours;
+function lookUp(image: Uint8Array, [red, green, blue]: Tables<Float32Array>, result: Float32Array): void {
+  for (let i = 0; i < image.length; i += 3) {
+    result[i] = red[image[i]];
+    result[i + 1] = green[image[i + 1]];
+    result[i + 2] = blue[image[i + 2]];
+  }
+}
+
+/**
+ * The same for two bytes at a time, in a third of the time: two pixels are the pairs red and green, blue and red, green and
+ * blue, and the two numbers of a pair are moved as one of twice their size. No machine that Node runs on begins with the
+ * larger end. A loop for both kinds of arrays takes a quarter longer.
+ */
+function lookUpPairs(image: Uint8Array, [first, second, third]: Tables<Float64Array>, result: Float32Array): void {
+  const bytes = new Uint16Array(image.buffer, image.byteOffset, image.length / 2);
+  const numbers = new Float64Array(result.buffer, result.byteOffset, result.length / 2);
   for (let i = 0; i < bytes.length; i += 3) {
-    result[i] = first[bytes[i]];
-    result[i + 1] = second[bytes[i + 1]];
-    result[i + 2] = third[bytes[i + 2]];
+    numbers[i] = first[bytes[i]];
+    numbers[i + 1] = second[bytes[i + 1]];
+    numbers[i + 2] = third[bytes[i + 2]];
   }
 }
 
 let tables: ReturnType<typeof makeTables> | undefined;
 
-/**
- * `pairs` are for two bytes at a time, in a third of the time: two pixels are the pairs red and green, blue and red, green and
- * blue, and the two numbers of a pair are moved as one of twice their size. No machine that Node runs on begins with the
- * larger end.
- */
 function makeTables(): { bytes: Tables<Float32Array>; pairs: Tables<Float64Array> } {
   const [red, green, blue] = MEAN.map((mean, colour) =>
     Float32Array.from({ length: 256 }, (_, value) => (value / 255 - mean) / STD[colour]),

@@ -43,17 +43,22 @@ export function axisWeights(kind: Interpolation, length: number, size: number, f
   const step = length / size;
   const widening = Math.max(step, 1);
   const support = filter.support * widening;
-  const middles = Float64Array.from({ length: count }, (_, result) => (from + result + 0.5) * step);
-  const starts = Int32Array.from(middles, (middle) => Math.max(0, Math.trunc(middle - support + 0.5)));
-  const ends = Int32Array.from(middles, (middle) => Math.min(length, Math.trunc(middle + support + 0.5)));
-  const most = starts.reduce((most, start, result) => Math.max(most, ends[result] - start), 1);
+  const middleOf = (result: number) => (from + result + 0.5) * step;
+  const starts = new Int32Array(count);
+  const ends = new Int32Array(count);
+  let most = 1;
+  for (let result = 0; result < count; result++) {
+    starts[result] = Math.max(0, Math.trunc(middleOf(result) - support + 0.5));
+    ends[result] = Math.min(length, Math.trunc(middleOf(result) + support + 0.5));
+    most = Math.max(most, ends[result] - starts[result]);
+  }
   const taps = most + (most & 1);
   const values = new Int32Array(count * taps);
   const raw = new Float64Array(taps);
   for (let result = 0; result < count; result++) {
     const start = starts[result];
     const needed = ends[result] - start;
-    const middle = middles[result];
+    const middle = middleOf(result);
     let sum = 0;
     for (let at = 0; at < needed; at++) {
       const value = filter.weight((at + start - middle + 0.5) / widening);
