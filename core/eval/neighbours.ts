@@ -124,16 +124,21 @@ type Largest = { values: Float32Array; indices: Uint32Array };
 /** Takes in numbers, of which the first one's index is `first`. NaN is passed over. */
 function offer({ values, indices }: Largest, numbers: Float32Array, first: number): void {
   const last = values.length - 1;
+  let smallest = values[last];
   for (let at = 0; at < numbers.length; at++) {
     const value = numbers[at];
-    if (!(value > values[last])) continue;
-    let place = last;
-    for (; place > 0 && value > values[place - 1]; place--) {
-      values[place] = values[place - 1];
-      indices[place] = indices[place - 1];
+    if (!(value > smallest)) continue;
+    let place = 0; // after all that are not smaller
+    for (let end = last; place < end; ) {
+      const middle = (place + end) >> 1;
+      if (values[middle] < value) end = middle;
+      else place = middle + 1;
     }
+    values.copyWithin(place + 1, place, last);
+    indices.copyWithin(place + 1, place, last);
     values[place] = value;
     indices[place] = first + at;
+    smallest = values[last];
   }
 }
 

@@ -15,13 +15,13 @@ const lineSchema = z.object({
   folders: z.array(z.string()),
   /** The names of the image files in it, in their order, with '/' between them: one string takes little memory. */
   names: z.string(),
-  bytes: z.array(z.number()).transform((bytes) => Float64Array.from(bytes)),
+  bytes: z.array(z.number()),
   /** What was not taken, the examples by their names. */
   leftOut: z.array(z.object({ noun: z.string(), reason: z.string(), count: z.int(), example: z.string() })),
 });
 
 /** What a folder was found to hold, as it can be kept. */
-export type FolderRecord = Omit<z.output<typeof lineSchema>, 'folder'>;
+export type FolderRecord = Omit<z.output<typeof lineSchema>, 'folder' | 'bytes'> & { bytes: Float64Array };
 /** Records by the path of their folder. */
 export type FolderRecords = Map<string, FolderRecord>;
 
@@ -93,8 +93,8 @@ export async function readListing(path: string): Promise<FolderRecords> {
     end = file.indexOf('\n', at) + 1;
     const { data, success } = lineSchema.safeParse(JSON.parse(file.toString('utf8', at, end)));
     if (!success) return new Map();
-    const { folder, ...record } = data;
-    records.set(folder, record);
+    const { folder, bytes, ...record } = data;
+    records.set(folder, { ...record, bytes: Float64Array.from(bytes) });
   }
   return records;
 }
