@@ -10,6 +10,7 @@ const RUN: RunFacts = {
   totalSteps: 10 * (TIMES - 1),
   images: Array.from({ length: ROWS }, (_, index) => ({ name: `image ${index}` })),
   width: WIDTH,
+  fixedTargets: false,
 };
 
 /**

@@ -23,6 +23,8 @@ export interface RunFacts {
   images: readonly Pick<ImageItem, 'name' | 'labels'>[];
   /** D, the width of the features. */
   width: number;
+  /** Whether the method's targets are of the images alone, as pixels are, and not of a network that learns. */
+  fixedTargets: boolean;
 }
 
 export interface MonitorInput {

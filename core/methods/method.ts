@@ -40,6 +40,8 @@ export interface Method<Outputs extends Tensors = Tensors, Targets extends Tenso
   draw?(stream: RandomStream, imageCount: number): BatchDraw;
   /** For previews: what the patches are of the masks that `draw` gives, or of values [B, N, 1] that are not 0, by name. */
   readonly masks: Readonly<Record<string, MaskInfo>>;
+  /** Whether targets are of the images alone, as pixels are: then no term rewards representations that are all alike. */
+  readonly fixedTargets?: boolean;
   /** What is to be predicted. No gradient is taken. */
   targets(networks: Networks, part: Part): Targets;
   /** What is predicted. */

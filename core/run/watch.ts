@@ -10,6 +10,7 @@ import { centreCrop, cropSettings } from '../data/crop.js';
 import { toNormalised } from '../data/normalise.js';
 import { unreadableReason } from '../data/skipped.js';
 import { type Tensor, tf } from '../engine/tf.js';
+import type { Method } from '../methods/method.js';
 import type { Backbone } from '../nn/backbone.js';
 import type { Parameters } from '../nn/parameters.js';
 import type { Extension } from '../plugins/plugin.js';
@@ -45,6 +46,7 @@ export function parseWatchMemory(memory: unknown): WatchMemory | null {
 
 interface Watched {
   options: Options;
+  method: Pick<Method, 'fixedTargets'>;
   backbone: Backbone;
   images: ImageCollection;
   monitors: readonly Extension<'monitor'>[];
@@ -57,9 +59,11 @@ interface Watched {
  * @param memory what a checkpoint remembered, or null in a new run
  */
 export async function startWatch(run: Watched, totalSteps: number, encoder: Parameters, memory: WatchMemory | null) {
-  const { options, backbone, images, monitors, console } = run;
+  const { options, method, backbone, images, monitors, console } = run;
   const watched = await loadWatchImages(images, options);
-  const facts = { seed: options.seed, totalSteps, images: watched.images, width: backbone.encoder.dim };
+  const { seed } = options;
+  const { fixedTargets = false } = method;
+  const facts = { seed, totalSteps, images: watched.images, width: backbone.encoder.dim, fixedTargets };
   const observers = new Monitors(monitors, facts, memory ?? { monitors: {}, verdicts: {} }, console.warn);
   const together = Math.min(MAX_TOGETHER, microBatchSizeOf(options));
   let latest: Spread | null = null;

@@ -92,12 +92,29 @@ function wellText(now: Observation, first: Observation | undefined, step: number
     : `${none}, but at step ${step} pictures differ no more to the model than with random weights`;
 }
 
+/**
+ * The same for a method whose targets are fixed. A spread far below that of random weights is no collapse there: linear heads
+ * may do better on it.
+ */
+export function describeSpread(
+  { step, std, rank }: Pick<MonitorInput, 'step' | 'std' | 'rank'>,
+  memory: CollapseMemory | null,
+): MonitorReport<CollapseMemory> {
+  const now = { std, rank, extent: extentOf({ std, rank }) };
+  if (!memory?.first) return { memory: { first: now, best: now, warned: false } };
+  const times = Number((now.extent / (memory.first.extent || now.extent || 1)).toPrecision(2));
+  const text =
+    `the targets are fixed, so that nothing rewards representations for being alike; at step ${step}, pictures differ ` +
+    `${times} times as much to the model as with random weights`;
+  return { memory, verdict: { isWell: true, text } };
+}
+
 /** The spread itself is in every run's log; this one says when it falls, and in the end whether it has. */
 const collapse: Monitor<CollapseMemory> = {
   name: 'collapse',
   summary: 'says when representations collapse, when they have recovered, and in the end whether they have collapsed',
   values: [],
-  start: () => ({ observe: judgeSpread }),
+  start: ({ fixedTargets }) => ({ observe: fixedTargets ? describeSpread : judgeSpread }),
 };
 
 const plugin = {

@@ -11,7 +11,7 @@ import collapse from '../../plugins/collapse/index.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { TINY_MODEL, tinyShapes, tinyState } from '../helpers/tiny-state.js';
 
-const RUN = { seed: 0, totalSteps: 100, images: [{ name: 'a' }, { name: 'b' }], width: 2 };
+const RUN = { seed: 0, totalSteps: 100, images: [{ name: 'a' }, { name: 'b' }], width: 2, fixedTargets: false };
 
 function input(step: number, features: number[] = [1, 2, 3, 4]): MonitorInput {
   return { step, loss: null, features: Float32Array.from(features), std: 1, rank: 2 };

@@ -2,7 +2,7 @@ import test from 'ava';
 import { RandomStream } from '../../core/base/random.js';
 import type { Verdict } from '../../core/plugin.js';
 import { meanStd, rankMe } from '../../core/run/watch.js';
-import { type CollapseMemory, judgeSpread } from '../../plugins/collapse/index.js';
+import { type CollapseMemory, describeSpread, judgeSpread } from '../../plugins/collapse/index.js';
 
 /** Features [rows, width], row by row. */
 function features(rows: number, width: number, value: (row: number, column: number) => number): Float32Array {
@@ -204,4 +204,21 @@ test('a collapse is reported once, and so is the recovery', (t) => {
   t.regex(messages[0] ?? '', /step 6: the representations are collapsing.*effective rank 1\.4 \(best so far 12\.0\)/);
   t.regex(messages[1] ?? '', /step 9: the representations have recovered/);
   t.regex(messages[2] ?? '', /step 11: the representations are collapsing/);
+});
+
+test('where targets are fixed a spread that falls is told, and is no collapse', (t) => {
+  // MAE on generated scenes.
+  const [first, last] = [
+    { step: 0, std: 0.144, rank: 7.3 },
+    { step: 128, std: 0.0316, rank: 1.827 },
+  ];
+  const { memory = null } = describeSpread(first, null);
+  t.like(describeSpread(last, memory), {
+    message: undefined,
+    verdict: {
+      isWell: true,
+      text: 'the targets are fixed, so that nothing rewards representations for being alike; at step 128, pictures differ 0.029 times as much to the model as with random weights',
+    },
+  });
+  t.false(judgeSpread(last, memory).verdict?.isWell, 'with targets that are learned it is one');
 });

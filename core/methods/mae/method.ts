@@ -121,6 +121,7 @@ function mae(backbone: Backbone, options: Own): Method<{ predicted: Tensor }, { 
     },
     views: [{ name: 'image', count: 1 }],
     encoders: { encoder: 'encoder' },
+    fixedTargets: true,
     sizes: { encoder, decoder },
     masks: {
       visible: { title: 'visible', role: 'visible' },
