@@ -1,9 +1,18 @@
 import test from 'ava';
 import fc from 'fast-check';
 import sharp from 'sharp';
+import { UserError } from '../../core/base/errors.js';
 import { RandomStream } from '../../core/base/random.js';
 import { flip } from '../../core/data/augment/geometry.js';
-import { centreBox, testView, trainView, type ViewSettings } from '../../core/eval/views.js';
+import {
+  centreBox,
+  testView,
+  trainView,
+  UnreadableList,
+  type ViewSettings,
+  viewBatches,
+} from '../../core/eval/views.js';
+import { labelledImages } from '../helpers/labelled.js';
 
 const CROP: ViewSettings = { imageSize: 28, transform: 'crop', pixelLimit: 1e6 };
 const SQUASH: ViewSettings = { ...CROP, transform: 'squash' };
@@ -125,4 +134,26 @@ test('images beyond the limit of pixels are refused', async (t) => {
   const item = image(40, 40, () => [0, 0, 0]);
   await t.throwsAsync(testView(item, { ...CROP, pixelLimit: 1599 }));
   await t.notThrowsAsync(testView(item, { ...CROP, pixelLimit: 1600 }));
+});
+
+test('images that cannot be read are left out; an error that is about no image ends all, whether or not a list is kept', async (t) => {
+  const { source } = image(20, 20, () => [1, 2, 3]);
+  const views = async (second: () => Promise<Buffer>, unreadable: UnreadableList | null) => {
+    const images = labelledImages([0, 1, 2], undefined, (index) => (index === 1 ? second : source));
+    const batches = viewBatches(images, { turns: 3, viewOf: (item) => testView(item, CROP), batchSize: 2 }, unreadable);
+    const found: number[][][] = [];
+    for await (const { turns, labels } of batches) found.push([turns, [...labels]]);
+    return found;
+  };
+  for (const unreadable of [null, new UnreadableList(3, 0.5)]) {
+    const damaged = await views(async () => Buffer.from('no picture'), unreadable);
+    t.deepEqual(damaged, [
+      [[0], [0]],
+      [[2], [2]],
+    ]);
+    const away = views(async () => {
+      throw new UserError('the server stays away');
+    }, unreadable);
+    await t.throwsAsync(away, { instanceOf: UserError, message: 'the server stays away' });
+  }
 });
