@@ -98,7 +98,7 @@ export function kindOf(found: Stats): string | null {
   return 'a device';
 }
 
-/** What the system says in a file of /proc; empty on systems that have none. */
+/** The content of a file of /proc or /sys; empty where there is none. */
 export function readSystemFile(path: string): string {
   return attempt(() => readFileSync(path, 'latin1'), '');
 }

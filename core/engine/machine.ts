@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { readSystemFile } from '../base/files.js';
 
 /**
  * Cores on which the process may compute: those of its CPU affinity, fewer where a control group allows less, and of two
@@ -12,7 +12,7 @@ export function availableCores(): number {
 
 /** Hardware threads that share a core, as Linux tells; 1 where nothing does. */
 function threadsPerCore(): number {
-  const siblings = read('/sys/devices/system/cpu/cpu0/topology/thread_siblings_list') || '0';
+  const siblings = readSystemFile('/sys/devices/system/cpu/cpu0/topology/thread_siblings_list') || '0';
   return siblings.split(',').reduce((sum, part) => {
     const [from, to = from] = part.split('-').map(Number) as [number, number?];
     return sum + to - from + 1;
@@ -21,10 +21,10 @@ function threadsPerCore(): number {
 
 /** The cores that a control group's quota comes to (version 2, then 1); infinite where there is none. */
 function controlGroupCores(): number {
-  const [quota, period] = read('/sys/fs/cgroup/cpu.max').split(' ').map(Number);
+  const [quota, period] = readSystemFile('/sys/fs/cgroup/cpu.max').split(' ').map(Number);
   if (quota && period) return Math.max(1, Math.floor(quota / period));
-  const oldQuota = Number(read('/sys/fs/cgroup/cpu/cpu.cfs_quota_us'));
-  const oldPeriod = Number(read('/sys/fs/cgroup/cpu/cpu.cfs_period_us'));
+  const oldQuota = Number(readSystemFile('/sys/fs/cgroup/cpu/cpu.cfs_quota_us'));
+  const oldPeriod = Number(readSystemFile('/sys/fs/cgroup/cpu/cpu.cfs_period_us'));
   return oldQuota > 0 && oldPeriod > 0 ? Math.max(1, Math.floor(oldQuota / oldPeriod)) : Number.POSITIVE_INFINITY;
 }
 
@@ -60,27 +60,18 @@ const GROUPS = [
  * @param system the folder below which its files lie
  */
 export function groupMemory(system = '/'): number | null {
-  const lines = read(join(system, 'proc/self/cgroup')).split('\n');
+  const lines = readSystemFile(join(system, 'proc/self/cgroup')).split('\n');
   for (const { mark, root, taken, prefix } of GROUPS) {
     const path = lines.map((line) => line.split(':')).find(([, names]) => names?.split(',').includes(mark))?.[2];
     if (path === undefined) continue;
     // In a container its own group is the root.
     for (const folder of [join(system, root, path), join(system, root)]) {
-      const bytes = Number.parseInt(read(join(folder, taken)), 10);
+      const bytes = Number.parseInt(readSystemFile(join(folder, taken)), 10);
       if (!Number.isFinite(bytes)) continue;
-      const stat = read(join(folder, 'memory.stat'));
+      const stat = readSystemFile(join(folder, 'memory.stat'));
       const copies = stat.matchAll(new RegExp(`^${prefix}(?:in)?active_file (\\d+)`, 'gm'));
       return Math.max(0, bytes - [...copies].reduce((sum, [, part]) => sum + Number(part), 0));
     }
   }
   return null;
-}
-
-/** A file of the system; '' where there is none. */
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'latin1').trim();
-  } catch {
-    return '';
-  }
 }
