@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -6,7 +6,7 @@ import test from 'ava';
 import sharp from 'sharp';
 import { readSafetensors } from '../../core/checkpoint/safetensors.js';
 import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
-import { smallCheckpoint } from '../helpers/features.js';
+import { piecesIn, smallCheckpoint } from '../helpers/features.js';
 
 test('features of a run and a folder of images, as safetensors and for NumPy', async (t) => {
   const folder = await temporaryFolder(t);
@@ -109,11 +109,6 @@ async function drawImages(folder: string, count: number): Promise<void> {
     const picture = sharp({ create: { width: 30, height: 20, channels: 3, background } });
     await picture.png().toFile(join(folder, 'pictures', `${index}.png`));
   }
-}
-
-function piecesIn(cache: string): number {
-  if (!existsSync(cache)) return 0;
-  return readdirSync(cache, { recursive: true }).filter((name) => String(name).endsWith('.safetensors')).length;
 }
 
 function bytesOf(data: ArrayBufferView | undefined): Uint8Array {

@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import test from 'ava';
 import sharp from 'sharp';
 import type { EvaluationResult } from '../../core/eval/results.js';
 import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { piecesIn } from '../helpers/features.js';
 import { FIXTURES } from '../helpers/paths.js';
 
 /** A run of a few steps, for all tests. */
@@ -181,16 +182,13 @@ test.serial('an evaluation that is interrupted goes on with the features that it
   const folder = await temporaryFolder(t);
   const out = join(folder, 'out');
   const args = ['probe', RUN, '--data', 'shapes:400', '--batch-size', '8', '--out', out, '--no-baseline'];
-  const kept = async () => {
-    const names = await readdir(join(out, 'features'), { recursive: true }).catch(() => []);
-    return names.filter((name) => name.endsWith('.safetensors')).length;
-  };
+  const kept = () => piecesIn(join(out, 'features'));
   const stopped = await ijepa(args, undefined, async (child) => {
-    while (child.exitCode === null && (await kept()) < 2) await setTimeout(5);
+    while (child.exitCode === null && kept() < 2) await pause(5);
     child.kill('SIGINT');
   });
   t.is(stopped.code, 130, stopped.stderr);
   t.regex(stopped.stderr, /what was computed is kept/);
   t.false(existsSync(join(out, 'results.json')));
-  t.true((await kept()) >= 2);
+  t.true(kept() >= 2);
 });

@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { RandomStream } from '../../core/base/random.js';
@@ -75,4 +76,10 @@ function drawing(index: number): string {
       <stop offset="1" stop-color="hsl(${hue + 60},70%,80%)"/></linearGradient>
     <rect width="40" height="30" fill="url(#sky)"/>
     <circle cx="${x}" cy="14" r="${4 + (index % 8)}" fill="hsl(${hue + 120},80%,60%)"/></svg>`;
+}
+
+/** How many pieces of features a cache holds. */
+export function piecesIn(cache: string): number {
+  if (!existsSync(cache)) return 0;
+  return readdirSync(cache, { recursive: true }).filter((name) => String(name).endsWith('.safetensors')).length;
 }
