@@ -47,7 +47,7 @@ const MAX_THREADS = 8;
 const CONTENT_BYTES = 64e6;
 const READ_CONCURRENCY = 64;
 
-/** For new objects in a thread, in MiB: with V8's own choice decoded pictures wait longer for the garbage collector. */
+/** Young generation of a thread, in MiB: with V8's default, decoded pictures wait longer to be collected. */
 const YOUNG_MIB = 4;
 
 /** One for each core that the process may use, up to eight. */

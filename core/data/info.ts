@@ -127,7 +127,7 @@ async function describeSplit(
     const item = images.item(index);
     try {
       const size = await readPicture(item, pixelLimit);
-      info.sizes = widen(info.sizes, size); // of after the wait: others are read meanwhile
+      info.sizes = widen(info.sizes, size); // not read before the await, during which other images change it
       return [];
     } catch (error) {
       return [{ name: item.name, reason: unreadableReason(error) }];

@@ -87,11 +87,11 @@ export async function* loadBatches(
       ? decodeHere(decoding)
       : startDecoders(decoding, settings.decodeThreads ?? usualThreads());
   const readStep = stepReader(images.forReading?.(plan) ?? images, settings, decoders);
-  const steps = Array.from({ length: lastStep - firstStep }, (_, at) => firstStep + at);
+  const steps = Array(lastStep - firstStep).keys();
   const limits = { concurrency: ahead + 1, ahead: ahead + 1 }; // the batch that is waited for, and those after it
   const memory: ViewBatch[] = [{}, {}];
   try {
-    for await (const crops of inOrder(steps, (step) => readStep(step), limits)) {
+    for await (const crops of inOrder(steps, (at) => readStep(firstStep + at), limits)) {
       reportFailures(crops, unreadable);
       const [older] = memory.reverse();
       const batch = normaliseViews(crops, decoding.views, older);

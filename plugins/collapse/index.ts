@@ -22,6 +22,11 @@ const LIMITS = { anyway: 0.1, belowStart: 0.25, onLine: 1 / 3 };
 /** Below this rank, features come near to a line: their mean is one direction, and what differs is less than another. */
 const LINE = 2;
 
+/** What is remembered after the first observation. */
+function startingWith(first: Observation): CollapseMemory {
+  return { first, best: first, warned: false };
+}
+
 /**
  * How far representations spread: standard deviation times the effective rank beyond the first direction, which is that of
  * their common mean. It is 0 where all pictures are the same to the model.
@@ -55,7 +60,7 @@ export function judgeSpread(
   memory: CollapseMemory | null,
 ): MonitorReport<CollapseMemory> {
   const now = { std, rank, extent: extentOf({ std, rank }) };
-  if (!memory) return { memory: { first: now, best: now, warned: false } };
+  if (!memory) return { memory: startingWith(now) };
   const before = { ...memory.best, extent: memory.best.extent ?? extentOf(memory.best) };
   const best = {
     std: Math.max(before.std, std),
@@ -100,11 +105,11 @@ export function describeSpread(
   { step, std, rank }: Pick<MonitorInput, 'step' | 'std' | 'rank'>,
   memory: CollapseMemory | null,
 ): MonitorReport<CollapseMemory> {
-  const now = { std, rank, extent: extentOf({ std, rank }) };
-  if (!memory?.first) return { memory: { first: now, best: now, warned: false } };
-  const times = Number((now.extent / (memory.first.extent || now.extent || 1)).toPrecision(2));
+  const extent = extentOf({ std, rank });
+  if (!memory?.first) return { memory: startingWith({ std, rank, extent }) };
+  const times = Number((extent / (memory.first.extent || extent || 1)).toPrecision(2));
   const text =
-    `the targets are fixed, so that nothing rewards representations for being alike; at step ${step}, pictures differ ` +
+    `the targets are fixed, so nothing rewards representations for being alike; at step ${step}, pictures differ ` +
     `${times} times as much to the model as with random weights`;
   return { memory, verdict: { isWell: true, text } };
 }

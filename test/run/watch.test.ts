@@ -217,7 +217,7 @@ test('where targets are fixed a spread that falls is told, and is no collapse', 
     message: undefined,
     verdict: {
       isWell: true,
-      text: 'the targets are fixed, so that nothing rewards representations for being alike; at step 128, pictures differ 0.029 times as much to the model as with random weights',
+      text: 'the targets are fixed, so nothing rewards representations for being alike; at step 128, pictures differ 0.029 times as much to the model as with random weights',
     },
   });
   t.false(judgeSpread(last, memory).verdict?.isWell, 'with targets that are learned it is one');

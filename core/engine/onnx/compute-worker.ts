@@ -7,7 +7,7 @@ import { modelOf, type Structure } from './structure.js';
 /** Bytes between which arrays begin in a worker's memory. */
 const ALIGNMENT = 64;
 
-/** For new objects in the thread, in MiB. With V8's own choice the process grows by a tenth in some hundred steps. */
+/** Young generation of the thread, in MiB. With V8's default the process grows by a tenth in a few hundred steps. */
 const YOUNG_MIB = 2;
 
 /** What is sent to a worker's thread (`worker-thread.ts`). Graphs and programs have numbers. */
