@@ -1,8 +1,10 @@
+import { createConsole } from '../core/base/console.js';
 import { UserError } from '../core/base/errors.js';
 import { commandName } from '../core/base/program.js';
 import { ENGINE_NAMES, type EngineName } from '../core/engine/contract.js';
 import { installOnnx, removeOnnx } from '../core/engine/install/onnx.js';
-import { hasRuntime, THIS_PLATFORM } from '../core/engine/install/place.js';
+import { installOpenvino, removeOpenvino } from '../core/engine/install/openvino.js';
+import { hasOpenvino, hasRuntime, THIS_PLATFORM } from '../core/engine/install/place.js';
 import { installTensorflow, removeTensorflow } from '../core/engine/install/tensorflow.js';
 import { measureMatMul, tryEngine } from '../core/engine/start.js';
 import type { EngineInstallOptions } from './options/others.js';
@@ -29,35 +31,47 @@ async function rowOf(engine: EngineName, isFirst: boolean) {
 }
 
 /** Installs an engine and starts it, to see that it works. */
-export async function installEngine({ engine, from, index, platform, ifAbsent }: EngineInstallOptions): Promise<void> {
+export async function installEngine(options: EngineInstallOptions): Promise<void> {
+  const { engine, from, platform, ifAbsent } = options;
+  const console = createConsole(false);
+  const index = options.index ?? process.env.PIP_INDEX_URL;
+  const indexed = index === undefined ? {} : { index };
   if (engine === 'onnx') {
     const platforms = platform.length > 0 ? platform : [THIS_PLATFORM];
     if (ifAbsent && platforms.every((name) => hasRuntime(name))) return;
-    await installOnnx(platforms, say);
+    await installOnnx(platforms, console);
     if (!platforms.includes(THIS_PLATFORM)) return;
+  } else if (engine === 'openvino') {
+    if (ifAbsent && hasOpenvino()) return;
+    await installOpenvino({ from: from ?? 'pypi', ...indexed }, console);
   } else {
-    const source = index ?? process.env.PIP_INDEX_URL;
-    await installTensorflow({ from: from ?? 'own', ...(source !== undefined && { index: source }) }, say);
+    await installTensorflow({ from: from ?? 'own', ...indexed }, console);
   }
-  const status = await tryEngine(engine);
-  if (!status.present) {
+  const name = ENGINE_NAMES.find((each) => each === engine);
+  const status = name && (await tryEngine(name));
+  if (status && !status.present) {
     const problem = `was installed but does not start: ${status.reason}`;
     if (engine === 'onnx') throw new UserError(`ONNX Runtime ${problem}`);
-    await removeTensorflow();
-    throw new UserError(`TensorFlow ${problem}`, { remedy: 'use another --from; it was removed again' });
+    await INSTALLED[engine].remove();
+    throw new UserError(`${INSTALLED[engine].title} ${problem}`, {
+      remedy: 'use another --from; it was removed again',
+    });
   }
-  say(`the engine ${engine} is there: ${status.engine.version}, ${status.engine.device}`);
-  say(`use it with --engine ${engine}; remove it with: ${commandName()} engine remove ${engine}`);
+  if (status) console.line(`the engine ${engine} is there: ${status.engine.version}, ${status.engine.device}`);
+  console.line(`use it with --engine ${engine}; remove it with: ${commandName()} engine remove ${engine}`);
 }
 
-export async function removeEngine(engine: string): Promise<void> {
-  const removed = await (engine === 'onnx' ? removeOnnx() : removeTensorflow());
-  const what = engine === 'onnx' ? 'ONNX Runtime' : 'the native part of TensorFlow';
-  say(removed ? `${what} was removed` : 'there was nothing to remove');
-}
+/** What `install` adds. */
+const INSTALLED = {
+  onnx: { title: 'ONNX Runtime', remove: removeOnnx },
+  openvino: { title: 'OpenVINO', remove: () => removeOpenvino() },
+  tensorflow: { title: 'the native part of TensorFlow', remove: removeTensorflow },
+};
 
-function say(text: string): void {
-  process.stdout.write(`${text}\n`);
+export async function removeEngine(engine: EngineInstallOptions['engine']): Promise<void> {
+  const { title, remove } = INSTALLED[engine];
+  const removed = await remove();
+  process.stdout.write(removed ? `${title} was removed\n` : 'there was nothing to remove\n');
 }
 
 function describe(row: Row): string {

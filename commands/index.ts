@@ -151,10 +151,11 @@ export const COMMANDS: readonly CommandDefinition[] = [
       }),
       defineCommand({
         name: 'install',
-        summary: 'install ONNX Runtime, or the native part of TensorFlow',
+        summary: 'install ONNX Runtime, OpenVINO, or the native part of TensorFlow',
         description:
           'Install an engine into the folder of this program. onnx: ONNX Runtime, out of its package, which npm fetches ' +
-          "from its registry. tensorflow: TensorFlow's C library and the addon that TensorFlow.js needs, into the package " +
+          'from its registry. openvino: OpenVINO, out of its wheel, which is downloaded from a Python package index. ' +
+          "tensorflow: TensorFlow's C library and the addon that TensorFlow.js needs, into the package " +
           '@tensorflow/tfjs-node-gpu.',
         options: tables.ENGINE_INSTALL_OPTIONS,
         run: async (options) => (await import('./engine-run.js')).installEngine(options),

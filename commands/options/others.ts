@@ -175,24 +175,31 @@ export const TABLES_OPTIONS = {
   json: JSON_DOCUMENT,
 };
 
-const ENGINE = choice({ choices: ['onnx', 'tensorflow'], help: 'the engine', positional: true, required: true });
+/** Those that can be installed; the others are part of this program. */
+const ENGINE = choice({
+  choices: ['onnx', 'openvino', 'tensorflow'],
+  help: 'the engine',
+  positional: true,
+  required: true,
+});
 
 export const ENGINE_INSTALL_OPTIONS = {
   engine: ENGINE,
   from: text({
     what: 'source',
     help:
-      'of tensorflow; pypi: out of the wheel of a Python package index (Linux on x86-64); or the path of a libtensorflow ' +
-      'folder, archive (.tar.gz) or wheel; own: the installer of the package',
-    automatic: 'own',
+      'of openvino and tensorflow; pypi: out of the wheel of a Python package index (tensorflow: Linux on x86-64); or the ' +
+      "path of such a wheel, of a folder with OpenVINO's libraries, of a libtensorflow folder or archive (.tar.gz); " +
+      'own: the installer of the package of tensorflow',
+    automatic: 'pypi for openvino, own for tensorflow',
   }),
   index: text({
     what: 'URL',
-    help: 'of tensorflow: the package index',
+    help: 'of openvino and tensorflow: the package index',
     automatic: '$PIP_INDEX_URL, or the Python Package Index',
   }),
   platform: words({ spaced: true, help: 'of onnx: whose libraries, such as linux-x64; none: those of this machine' }),
-  ifAbsent: flag('of onnx: only where one of them is not there'),
+  ifAbsent: flag('of onnx and openvino: only where it is not there'),
 };
 
 export const PLUGIN_CHECK_OPTIONS = {

@@ -1,16 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import test, { type ExecutionContext } from 'ava';
-import { chooseWheel, type Wheel } from '../../core/engine/install/library.js';
+import test from 'ava';
 import { tf } from '../../core/engine/tf.js';
 import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { relativeDifference } from '../helpers/engines.js';
-import { ROOT } from '../helpers/paths.js';
-
-const PACKAGE = join(ROOT, 'node_modules', '@tensorflow', 'tfjs-node-gpu');
 
 test('engine list says of every engine whether it is there, or why not', async (t) => {
   const { code, stdout } = await ijepa(['engine', 'list', '--json']);
@@ -73,63 +66,6 @@ test('bench prints an array with the figures of each engine', async (t) => {
   t.is(wrong.code, 2);
   t.regex(wrong.stderr, /--engine cannot be "onx"[\s\S]*did you mean 'onnx'/);
 });
-
-test('of the wheels of an index, the one of the version and platform is taken', (t) => {
-  const wheel = (filename: string): Wheel => ({ filename, url: filename, hashes: { sha256: '' } });
-  const wanted = 'tensorflow_cpu-2.15.1-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl';
-  const others = ['tensorflow_cpu-2.15.1-cp311-cp311-win_amd64.whl', 'tensorflow_cpu-2.9.1-cp39-manylinux_x86_64.whl'];
-  t.is(chooseWheel([...others, wanted].map(wheel))?.filename, wanted);
-  t.is(chooseWheel(others.map(wheel)), undefined);
-});
-
-test.serial('an installation that fails says why and leaves nothing', async (t) => {
-  if (process.platform !== 'linux' || process.arch !== 'x64' || !existsSync(PACKAGE)) {
-    t.log('left out: the command is for Linux on x86-64');
-    t.pass();
-    return;
-  }
-  const folder = await temporaryFolder(t);
-  await mkdir(join(folder, 'empty'));
-  await writeFile(join(folder, 'not.whl'), 'text');
-  await writeFile(join(folder, 'not.tar.gz'), 'text');
-  const name = 'tensorflow_cpu-2.15.1-cp311-cp311-manylinux2014_x86_64.whl';
-  const index = await serve(t, (request, response) => {
-    if (request.url === '/broken/tensorflow-cpu/') response.end('<html>no JSON</html>');
-    else if (request.url === '/none/tensorflow-cpu/') response.end(JSON.stringify({ files: [] }));
-    else if (request.url === '/damaged/tensorflow-cpu/') {
-      response.end(JSON.stringify({ files: [{ filename: name, url: '../wheel', hashes: { sha256: 'other' } }] }));
-    } else if (request.url === '/damaged/wheel') response.end('bytes');
-    else {
-      response.statusCode = 404;
-      response.end();
-    }
-  });
-  const wrong: [string[], RegExp][] = [
-    [['--from', join(folder, 'nowhere')], /nowhere does not exist/],
-    [['--from', join(folder, 'empty')], /libtensorflow is not in/],
-    [['--from', join(folder, 'not.whl')], /not\.whl is not a wheel/],
-    [['--from', join(folder, 'not.tar.gz')], /libtensorflow is not in|cannot be unpacked/],
-    [['--from', 'pypi', '--index', `${index}/missing`], /answers 404/],
-    [['--from', 'pypi', '--index', `${index}/broken`], /does not answer as a package index/],
-    [['--from', 'pypi', '--index', `${index}/none`], /has no wheel of tensorflow-cpu/],
-    [['--from', 'pypi', '--index', `${index}/damaged`], /arrived damaged/],
-    [['--from', 'pypi', '--index', 'http://127.0.0.1:1'], /cannot be reached/],
-  ];
-  for (const [args, message] of wrong) {
-    const { code, stderr } = await ijepa(['engine', 'install', 'tensorflow', ...args]);
-    t.is(code, 2, stderr);
-    t.regex(stderr, message);
-    t.notRegex(stderr, /\n {4}at /);
-    t.false(existsSync(join(PACKAGE, 'unfinished')), args.join(' '));
-  }
-});
-
-async function serve(t: ExecutionContext, listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
-  t.teardown(() => server.close());
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 test.serial('the device webgpu computes what the processor computes, or says why it cannot', async (t) => {
   const folder = await temporaryFolder(t);

