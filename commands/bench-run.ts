@@ -1,34 +1,66 @@
 import { spawnSync } from 'node:child_process';
 import { UserError } from '../core/base/errors.js';
+import { round } from '../core/base/rounding.js';
 import { findMethod } from '../core/config/choose-method.js';
 import { flagOf, formatValue } from '../core/config/option.js';
 import { resolveOptions } from '../core/config/resolve.js';
 import { startEngine } from '../core/engine/start.js';
 import { createMethod } from '../core/methods/create.js';
+import type { MethodContext } from '../core/methods/method.js';
 import { selectPlugins } from '../core/plugins/plugin.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
-import { type BenchOptions, givenOptions } from './options/others.js';
+import { type PeerPrecision, type PeerResult, peerStep, timePeer } from './bench-peer.js';
+import { type BenchOptions, givenOptions, PEER } from './options/others.js';
 import { configuredPlugins, methodsOf } from './plugins.js';
 import type { ResolvedRun } from './run-sources.js';
 
-/** Times the engines, each in a process of its own, so that none inherits another one's memory. */
+/** What was measured; with PyTorch's step beside it, images a second in units of PyTorch's, and their median over all pairs. */
+type Measured = BenchmarkResult & { peer?: PeerResult; ratio?: number; medianRatio?: number };
+
+/**
+ * Times the engines, each in a process of its own, so that none inherits another one's memory; with `peer`, the same step in
+ * PyTorch right after each, on as many threads.
+ */
 export async function benchEngines(asked: BenchOptions): Promise<void> {
-  const { engine: names, config, device, threads, steps, json } = asked;
+  const { engine: names, config, steps, json, peer, python, pairs } = asked;
   const plugins = await configuredPlugins();
   const resolved = optionsOf(asked, methodsOf(plugins));
-  const { method: definition, options } = resolved;
-  const { extensions } = selectPlugins(definition, options, plugins);
-  const results: BenchmarkResult[] = [];
-  for (const name of names) {
-    if (names.length > 1) results.push(...inOwnProcess({ ...asked, engine: [name], json: true }));
-    else {
-      const engine = await startEngine(name, { device, ...(threads !== null && { threads }) });
-      const { method } = createMethod(definition, options, extensions);
-      results.push(await runBenchmark(engine, config, definition, method, options, steps));
-    }
-    if (!json) process.stdout.write(`${describe(results.at(-1) as BenchmarkResult, resolved)}\n`);
+  const { extensions } = selectPlugins(resolved.method, resolved.options, plugins);
+  const precision: PeerPrecision = 'float32';
+  const step = peer ? peerStep(resolved, config, steps) : null;
+  const say = (text: string) => json || process.stdout.write(`${text}\n`);
+  const results: Measured[] = [];
+  for (const name of Array<typeof names>(pairs).fill(names).flat()) {
+    const one = { ...asked, engine: [name] };
+    const result: Measured = names.length > 1 || step ? inOwnProcess(one) : await timeEngine(one, resolved, extensions);
+    results.push(result);
+    say(describe(result, resolved));
+    if (!step) continue;
+    result.peer = timePeer(python, step, precision, result.threads);
+    result.ratio = round(result.imagesPerSecond / result.peer.imagesPerSecond, 3);
+    say(describePeer(result.peer, result.ratio));
+  }
+  if (step) for (const result of results) result.medianRatio = medianRatio(results, result.engine);
+  for (const { engine, medianRatio } of pairs > 1 ? results.slice(0, names.length) : []) {
+    say(`${engine}: ${medianRatio} times PyTorch's images a second, the median of ${pairs} pairs`);
   }
   if (json) process.stdout.write(`${JSON.stringify(results)}\n`);
+}
+
+async function timeEngine(
+  { engine: [name], config, device, threads, steps }: BenchOptions,
+  { method: definition, options }: ResolvedRun,
+  extensions: MethodContext['extensions'],
+): Promise<BenchmarkResult> {
+  const engine = await startEngine(name, { device, ...(threads !== null && { threads }) });
+  const { method } = createMethod(definition, options, extensions);
+  return runBenchmark(engine, config, definition, method, options, steps);
+}
+
+function medianRatio(results: readonly Measured[], engine: string): number {
+  const ratios = results.filter((result) => result.engine === engine).map(({ ratio }) => ratio as number);
+  ratios.sort((a, b) => a - b);
+  return round((ratios[(ratios.length - 1) >> 1] + ratios[ratios.length >> 1]) / 2, 3);
 }
 
 /** The options of the run whose step is timed: those of the benchmark, what its method has for it, and what was set. */
@@ -49,8 +81,9 @@ function readSetting(word: string): [string, string] {
   });
 }
 
-function inOwnProcess(asked: BenchOptions): BenchmarkResult[] {
-  const args = givenOptions(asked).flatMap(([name, option]) =>
+function inOwnProcess(asked: BenchOptions): BenchmarkResult {
+  const own = givenOptions({ ...asked, json: true }).filter(([, { group }]) => group !== PEER);
+  const args = own.flatMap(([name, option]) =>
     option.kind === 'flag' ? [flagOf(name, option)] : [flagOf(name, option), formatValue(option, asked[name])],
   );
   const { status, stdout, stderr } = spawnSync(process.execPath, [process.argv[1], 'bench', ...args], {
@@ -61,7 +94,8 @@ function inOwnProcess(asked: BenchOptions): BenchmarkResult[] {
     const said = stderr.trim().replace(/^ijepa: /, '') || `the process ended with ${status}`;
     throw new UserError(`the benchmark of ${asked.engine.join()} failed: ${said}`);
   }
-  return JSON.parse(stdout) as BenchmarkResult[];
+  const [result] = JSON.parse(stdout) as [BenchmarkResult];
+  return result;
 }
 
 function describe(result: BenchmarkResult, { method, options }: ResolvedRun): string {
@@ -74,4 +108,14 @@ function describe(result: BenchmarkResult, { method, options }: ResolvedRun): st
     `  memory      ${result.peakMemoryMiB} MiB at its peak\n` +
     `  speed       ${result.gflops} GFLOPS`
   );
+}
+
+function describePeer({ version, precision, mode, leftOut, ...timed }: PeerResult, ratio: number): string {
+  const { secondsPerStep, imagesPerSecond, peakMemoryMiB } = timed;
+  const figures = `${secondsPerStep} s median, ${imagesPerSecond} images/s, ${peakMemoryMiB} MiB`;
+  return [
+    ...leftOut.map(({ mode, reason }) => `  left out    PyTorch, ${mode}: ${reason}`),
+    `  peer        PyTorch ${version}, ${precision}, ${mode}: ${figures}`,
+    `  ratio       ${ratio} times PyTorch's images a second`,
+  ].join('\n');
 }

@@ -191,6 +191,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     summary: 'time the training step, or the loading of images',
     description:
       'Time the whole training step on random data: seconds a step, images a second, compile time, memory and speed. ' +
+      'With --peer, time the same step in PyTorch beside it. ' +
       'With --data, time loading and cropping images instead: images and processor time a second, memory.',
     options: tables.BENCH_OPTIONS,
     async run(options) {

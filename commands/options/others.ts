@@ -69,6 +69,7 @@ export const MASK_PREVIEW_OPTIONS = {
 const BENCHMARK_NAMES = ['tiny', 'a', 'b'] as const satisfies readonly BenchmarkName[];
 const LOADING = 'Loading of images';
 const STEP = 'Training step';
+export const PEER = 'PyTorch beside it';
 
 export const BENCH_OPTIONS = {
   threads: { ...OPTIONS.threads, group: '', help: 'threads that compute, or decode' },
@@ -102,6 +103,11 @@ export const BENCH_OPTIONS = {
     }),
     steps: integer({ default: 7, min: 1, help: 'steps that are timed, after two that are not' }),
     microBatchSize: like(OPTIONS.microBatchSize, { help: 'images computed at once', automatic: 'the whole batch' }),
+  }),
+  ...grouped(PEER, {
+    peer: flag("time I-JEPA's step in PyTorch as well, right after ours, and print the ratio"),
+    python: text({ what: 'path', default: 'python3', help: 'the Python that has PyTorch' }),
+    pairs: integer({ default: 1, min: 1, help: 'how often the two are timed in turn' }),
   }),
   ...grouped(LOADING, {
     data: words({ what: 'data', spaced: true, help: 'folders of images, lists, shards, or the name of a data set' }),
@@ -217,13 +223,16 @@ export const ENGINE_REMOVE_OPTIONS = { engine: ENGINE };
  */
 export function requireOneMeasurement(options: BenchOptions): void {
   const hasData = options.data.length > 0;
-  const useless = givenOptions(options).find(([, { group }]) => group === (hasData ? STEP : LOADING));
+  const unneeded = hasData ? [STEP, PEER] : options.peer ? [LOADING] : [LOADING, PEER];
+  const useless = givenOptions(options).find(([, { group }]) => unneeded.includes(group ?? ''));
   if (!useless) return;
   const flag = flagOf(...useless);
-  throw new UserError(
-    hasData ? `${flag} is about the training step, --data about loading images` : `${flag} needs --data`,
-    { remedy: hasData ? 'leave one of the two out' : 'add --data DIR, or leave it out' },
-  );
+  if (hasData) {
+    const problem = `${flag} is about the training step, --data about loading images`;
+    throw new UserError(problem, { remedy: 'leave one of the two out' });
+  }
+  const [needed, value] = useless[1].group === PEER ? ['--peer', ''] : ['--data', ' DIR'];
+  throw new UserError(`${flag} needs ${needed}`, { remedy: `add ${needed}${value}, or leave it out` });
 }
 
 /** The options of a benchmark that are not at their defaults. */
