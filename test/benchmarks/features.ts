@@ -1,79 +1,77 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { RandomStream } from '../../core/base/random.js';
-import type { EngineChoice } from '../../core/engine/contract.js';
-import { startEngine } from '../../core/engine/start.js';
-import { prepareFeatures } from '../../core/eval/features.js';
-import { type FeatureNetwork, randomNetwork } from '../../core/eval/network.js';
+import { availableCores } from '../../core/engine/machine.js';
 import { ARCHITECTURES } from '../../core/nn/sizes.js';
+import { ROOT } from '../helpers/paths.js';
+import type { FeatureTiming } from './time-features.js';
 
 /*
- * Times the features of a ViT-S/16 at 224 pixels on random images and prints one JSON document.
- * npm run bench:features -- --engine onnx --threads 2 --batch-size 16 --batches 7
+ * Times the features of an encoder with random weights on random pixels, without the decoding of images, and prints one JSON
+ * document a line; others after ours, each in a process of its own:
+ *
+ * npm run bench:features -- --arch vit-small --engine onnx,wasm --threads 2
+ * npm run bench:features -- --arch vit-huge --patch-size 14 --python PATH          PyTorch, in float32 and bfloat16
+ * npm i --prefix /tmp/x --ignore-scripts @huggingface/transformers
+ * npm run bench:features -- --python PATH --transformers /tmp/x                    transformers.js as well
+ *
+ * The Python has torch, and, to write a model for transformers.js, onnx and onnxscript.
  */
 const { values } = parseArgs({
   options: {
+    arch: { type: 'string', default: 'vit-small' },
+    'patch-size': { type: 'string', default: '16' },
     engine: { type: 'string', default: 'auto' },
-    threads: { type: 'string' },
+    threads: { type: 'string', default: String(availableCores()) },
     'batch-size': { type: 'string', default: '16' },
     batches: { type: 'string', default: '7' },
+    python: { type: 'string' },
+    transformers: { type: 'string' },
   },
 });
+const { python, transformers } = values;
+if (transformers !== undefined && python === undefined) throw new Error('--transformers needs --python');
 
-/** Batches before the clock is started. */
-const WARM_UP = 2;
-const IMAGE_SIZE = 224;
-
-const batchSize = Number(values['batch-size']);
-const engine = await startEngine(values.engine as EngineChoice, {
-  ...(values.threads !== undefined && { threads: Number(values.threads) }),
-});
-const sizes: FeatureNetwork = {
-  encoder: {},
-  size: ARCHITECTURES['vit-small'],
-  patchSize: 16,
-  imageSize: IMAGE_SIZE,
-  trainedImageSize: IMAGE_SIZE,
-  arch: 'ViT-S/16',
-  facts: {
-    weights: 'random',
-    method: null,
-    encoder: null,
-    isUsualEncoder: true,
-    epochs: null,
-    pretrainedOn: null,
-    checkpoint: null,
-    fingerprint: '',
-  },
-  dispose: () => {},
+const asked: FeatureTiming = {
+  size: ARCHITECTURES[values.arch as keyof typeof ARCHITECTURES],
+  imageSize: 224,
+  patchSize: Number(values['patch-size']),
+  batchSize: Number(values['batch-size']),
+  batches: Number(values.batches),
+  threads: Number(values.threads),
 };
-const network = randomNetwork(sizes, 0);
-const stream = new RandomStream(0, 'benchmark');
-const images = Float32Array.from({ length: batchSize * IMAGE_SIZE ** 2 * 3 }, () => stream.normal());
-const { compute } = prepareFeatures(engine, network);
-const seconds: number[] = [];
-let cpuStart = process.cpuUsage();
-for (let batch = 0; batch < Number(values.batches) + WARM_UP; batch++) {
-  if (batch === WARM_UP) cpuStart = process.cpuUsage();
-  const started = performance.now();
-  await compute(images);
-  seconds.push((performance.now() - started) / 1000);
+const TIMER = fileURLToPath(new URL('./time-features.js', import.meta.url));
+const PEER = join(ROOT, 'test', 'benchmarks', 'torch_features.py');
+
+for (const engine of values.engine.split(',')) time(process.execPath, TIMER, { engine });
+if (python !== undefined) for (const precision of ['float32', 'bfloat16']) time(python, PEER, { precision });
+if (python !== undefined && transformers !== undefined) {
+  const model = mkdtempSync(join(tmpdir(), 'ijepa-features-'));
+  try {
+    run(python, PEER, { exportTo: model });
+    time(process.execPath, TIMER, { transformers, model });
+  } finally {
+    rmSync(model, { recursive: true, force: true });
+  }
 }
-const cpu = process.cpuUsage(cpuStart);
-const timed = seconds.slice(WARM_UP).sort((x, y) => x - y);
-const median = timed[Math.floor(timed.length / 2)] as number;
-process.stdout.write(
-  `${JSON.stringify({
-    engine: engine.name,
-    version: engine.version,
-    threads: engine.threads,
-    arch: network.arch,
-    imageSize: IMAGE_SIZE,
-    batchSize,
-    imagesPerSecond: Number((batchSize / median).toFixed(2)),
-    fastestImagesPerSecond: Number((batchSize / (timed[0] as number)).toFixed(2)),
-    // Of all threads: tells more than the clock where others use the machine too.
-    cpuSecondsPerImage: Number(((cpu.user + cpu.system) / 1e6 / (batchSize * timed.length)).toFixed(4)),
-    firstBatchSeconds: Number((seconds[0] as number).toFixed(2)),
-    peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
-  })}\n`,
-);
+
+/** Prints what a script measured. */
+function time(program: string, script: string, more: object): void {
+  const { imageSize, patchSize, batchSize } = asked;
+  const work = { arch: values.arch, imageSize, patchSize, batchSize };
+  process.stdout.write(`${JSON.stringify({ ...work, ...JSON.parse(run(program, script, more)) })}\n`);
+}
+
+/** Lets a script do its work, and gives what it prints. */
+function run(program: string, script: string, more: object): string {
+  const { error, status, signal, stdout, stderr } = spawnSync(
+    program,
+    [script, JSON.stringify({ ...asked, ...more })],
+    { encoding: 'utf8', env: { ...process.env, OMP_NUM_THREADS: String(asked.threads) } },
+  );
+  if (status !== 0) throw error ?? new Error(`${program} ended with ${signal ?? status}:\n${stderr}`);
+  return stdout;
+}
