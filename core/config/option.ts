@@ -156,6 +156,7 @@ export function parseValue({ kind, spaced, positional }: Option<unknown>, word: 
   if (typeof word !== 'string') return word;
   if (kind === 'integer' || kind === 'number') return readNumber(word);
   if (kind === 'words' && !spaced && !positional) return readWords(word);
+  if (kind === 'flag' && (word === 'true' || word === 'false')) return word === 'true';
   return kind === 'interval' ? readInterval(word) : word;
 }
 

@@ -5,6 +5,7 @@ import { OPTIMISER_NAMES } from '../optim/optimiser.js';
 import { SCHEDULE_NAMES } from '../optim/schedules.js';
 import {
   choice,
+  flag,
   grouped,
   integer,
   interval,
@@ -124,6 +125,12 @@ export const OPTIONS = {
       help: 'images computed at once; less takes less memory and gives the same step',
       automatic: 'the whole batch, or as many as fit into the memory of the engine',
     }),
+    recompute: {
+      ...flag(
+        'compute blocks once more for their gradients instead of keeping what these need: the same step in less memory',
+      ),
+      mayChange: true,
+    },
     learningRate: number({ default: 1e-3, min: 0, help: 'largest learning rate, at the end of the warm-up' }),
     startLearningRate: number({
       min: 0,

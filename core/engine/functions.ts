@@ -133,6 +133,11 @@ export function tileBatch(
   });
 }
 
+/** x, but not before the others are computed, where an engine chooses the order in which it computes. Any shapes. */
+export function after(x: Tensor, others: readonly Tensor[]): Tensor {
+  return active().after?.(x, others) ?? x;
+}
+
 function active(): TransformerFunctions {
   return fusedFunctions.get(tf.getBackend()) ?? plainFunctions;
 }

@@ -35,6 +35,8 @@ export interface TransformerFunctions {
    * and, where it is given, of the scores' bias [h, N - S, N].
    */
   attention(qkv: Tensor, heads: number, queryOffset: number, bias?: Tensor): Differentiable;
+  /** x, bit for bit, computed after the others, where an engine does not compute at once. Without gradient. */
+  after?(x: Tensor, others: readonly Tensor[]): Tensor;
 }
 
 /** Fused versions by the name of the TensorFlow.js backend that has them. */

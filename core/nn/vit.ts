@@ -1,4 +1,5 @@
 import { attention, type LinearParameters, layerNorm, linear, mlp } from '../engine/functions.js';
+import { recomputable } from '../engine/recompute.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { type Parameters, parameter } from './parameters.js';
 import type { VitSize } from './sizes.js';
@@ -60,12 +61,33 @@ export function transformerBlocks(
   let x = tokens;
   for (let index = 0; index < depth; index++) {
     const isLast = index === depth - 1;
-    const before = x;
-    x = transformerBlock(parameters, `${blocks}.${index}`, heads, before, isLast ? queryOffset : 0, bias);
-    if (before !== tokens && before !== outputs.at(-1)) before.dispose();
-    if (index >= depth - taps) outputs.push(x);
+    const y = recomputableBlock(parameters, `${blocks}.${index}`, heads, x, isLast ? queryOffset : 0, bias);
+    if (x !== tokens) x.dispose();
+    x = y;
+    if (index < depth - taps) continue;
+    outputs.push(y);
+    // The gradients of what follows are added up by themselves, in the same order whether blocks are recomputed or not.
+    if (!isLast) x = y.clone();
   }
   return outputs;
+}
+
+/** One block as a function of its input, the parameters of its own and the bias. */
+function recomputableBlock(
+  parameters: Parameters,
+  block: string,
+  heads: number,
+  tokens: Tensor,
+  queryOffset: number,
+  sharedBias: Tensor | undefined,
+): Tensor {
+  const names = Object.keys(parameters).filter((name) => name.startsWith(`${block}.`));
+  const own = names.map((name) => parameter(parameters, name));
+  const inputs = sharedBias ? [tokens, ...own, sharedBias] : [tokens, ...own];
+  return recomputable(inputs, (x, ...others) => {
+    const named = Object.fromEntries(names.map((name, at) => [name, others[at]]));
+    return transformerBlock(named, block, heads, x, queryOffset, others[names.length]);
+  });
 }
 
 /** One block; see `transformerBlocks`. Only the tokens after the first ones are computed. */

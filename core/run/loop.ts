@@ -55,8 +55,12 @@ export async function runLoop(run: Run, start: ResumePoint) {
   const [judged] = Object.values(method.encoders); // the one that is judged downstream is watched
   const encoder = ({ networks }: TrainState) => networks[judged];
   const watch = await startWatch(run, totalSteps, encoder(state), start.watch);
-  const sizes = { sides: viewSides(method, options.imageSize), microBatchSize: microBatchSizeOf(options) };
-  const prepared = prepareStep(run.engine, method, run.optimiser, { ...sizes, seed });
+  const prepared = prepareStep(run.engine, method, run.optimiser, {
+    sides: viewSides(method, options.imageSize),
+    microBatchSize: microBatchSizeOf(options),
+    recompute: options.recompute,
+    seed,
+  });
   const takeStep = withAdvice(prepared, run.extensions, options, folder.checkpoints);
   const loading: LoaderSettings = {
     ...options,

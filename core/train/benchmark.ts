@@ -49,6 +49,7 @@ export async function runBenchmark(
   const takeStep = prepareStep(engine, method, optimiser, {
     sides,
     microBatchSize: microBatchSizeOf(options),
+    recompute: options.recompute,
     seed: 0,
   });
   const stream = new RandomStream(0, 'benchmark');

@@ -1,5 +1,6 @@
 import { mapValues } from '../base/map-values.js';
 import type { Engine } from '../engine/contract.js';
+import { recomputing } from '../engine/recompute.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import type { Method, Networks, Part, Tensors } from '../methods/method.js';
 import { type CachedTerms, prepareGradCache, termOfPart } from './grad-cache.js';
@@ -30,11 +31,12 @@ export function usableConcurrency({ concurrency }: Pick<Engine, 'concurrency'>, 
  * Prepares what computes a method's loss over the parts of a batch, and its gradients, which are added up in the parts'
  * order; they are the caller's to dispose.
  * @param seed and each call's `step`, from 1: fix what terms draw anew in each
+ * @param recompute whether blocks are computed once more for their gradients: the same bits in less memory
  */
-export function prepareGradients(engine: Engine, method: Method, seed: number, concurrency: number) {
+export function prepareGradients(engine: Engine, method: Method, seed: number, concurrency: number, recompute = false) {
   const computeParts = engine.compileParts(
     (networks: Networks, { part, cached }: { part: Part; cached: CachedTerms }) =>
-      tf.tidy(() => gradientsOfPart(method, networks, part, cached)),
+      tf.tidy(() => gradientsOfPart(method, networks, part, cached, recompute)),
   );
   const gradCache = prepareGradCache(engine, method, seed);
   return async (networks: Networks, parts: readonly Part[], step: number): Promise<Gradients> => {
@@ -51,11 +53,17 @@ export function prepareGradients(engine: Engine, method: Method, seed: number, c
 }
 
 /** Targets, outputs, loss, gradients of a part of a batch. */
-function gradientsOfPart(method: Method, networks: Networks, part: Part, cached: CachedTerms): Gradients {
+function gradientsOfPart(
+  method: Method,
+  networks: Networks,
+  part: Part,
+  cached: CachedTerms,
+  recompute: boolean,
+): Gradients {
   const targets = method.targets(networks, part);
   let kept: Pick<Gradients, 'terms' | 'rows' | 'statistics'> = { terms: {}, rows: {}, statistics: {} };
   const { value, gradients } = differentiate(trainedOf(method, networks), (trained) => {
-    const outputs = method.outputs({ ...networks, ...trained }, part);
+    const outputs = recomputing(recompute, () => method.outputs({ ...networks, ...trained }, part));
     const terms: Record<string, Scalar> = {};
     let loss: Tensor | null = null;
     for (const term of method.terms) {

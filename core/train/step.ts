@@ -48,6 +48,8 @@ export interface StepSettings {
   readonly sides: Readonly<Record<string, number>>;
   /** Images computed at once; the gradients of a larger batch are accumulated, with the same result. */
   readonly microBatchSize: number;
+  /** Whether blocks are computed once more for their gradients, with the same result; default not. */
+  readonly recompute?: boolean;
   /** Fixes what terms draw. */
   readonly seed: number;
 }
@@ -57,11 +59,11 @@ export function prepareStep(
   engine: Engine,
   method: Method,
   optimiser: Optimiser,
-  { sides, microBatchSize, seed }: StepSettings,
+  { sides, microBatchSize, recompute, seed }: StepSettings,
   communicator: Communicator = LOCAL,
 ): TrainStep {
   const concurrency = Math.min(usableConcurrency(engine, method), microBatchSize);
-  const gradientsOf = prepareGradients(engine, method, seed, concurrency);
+  const gradientsOf = prepareGradients(engine, method, seed, concurrency, recompute);
   const summarise = engine.compile((computed: Gradients) => summary(method, computed));
   const nextOwn = prepareNextState(engine, method);
   return async (state, batch, rates) => {
