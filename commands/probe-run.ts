@@ -24,7 +24,7 @@ export async function runProbe(options: ProbeOptions): Promise<number> {
 
 /** Fine-tunes and probes the encoder of a checkpoint on a part of the labels. */
 export async function runFinetune(options: FinetuneOptions): Promise<number> {
-  const { checkpoint, seed, trainBatchSize: batchSize, microBatchSize } = options;
+  const { checkpoint, seed, trainBatchSize: batchSize, microBatchSize, recompute } = options;
   const { epochs, warmupEpochs, learningRate, layerDecay, weightDecay, labelSmoothing, randAugment } = options;
   const learning = { epochs, warmupEpochs, learningRate, batchSize, layerDecay, weightDecay };
   const tuningOf = ({ protocolName, data }: EvaluationTask, { size }: FeatureNetwork) => {
@@ -34,7 +34,8 @@ export async function runFinetune(options: FinetuneOptions): Promise<number> {
   const refine: Refine = async (result, { engine, network, task, settings: extraction }, progress) => {
     progress.stage('fine-tuning the whole encoder');
     const { protocol, settings } = tuningOf(task, network);
-    const how = { ...extraction, transform: task.protocol.transform, microBatchSize, onEpoch: progress.epoch };
+    const computing = { microBatchSize, recompute, onEpoch: progress.epoch };
+    const how = { ...extraction, transform: task.protocol.transform, ...computing };
     const { ranks, curve } = await fineTune(engine, network, task.data, settings, how);
     const tuned = accuracies(ranks);
     // The better of probe and fine-tuning is the value of the paper's table.

@@ -172,6 +172,7 @@ export const FINETUNE_OPTIONS = {
       help: 'images that are computed at once',
       automatic: 'as many as fit',
     }),
+    recompute: OPTIONS.recompute,
   }),
 };
 

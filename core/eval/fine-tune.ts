@@ -27,6 +27,8 @@ export interface FineTuneOptions
   extends Pick<ExtractOptions, 'transform' | 'workers' | 'pixelLimit' | 'maxUnreadable' | 'signal'> {
   /** Images computed at once; default: as many as fit into memory. */
   microBatchSize?: number | null;
+  /** Whether blocks are computed once more for their gradients, which takes less memory; default not. */
+  recompute?: boolean;
   onStep?: (step: number, steps: number, loss: number) => void;
   /** Called after an epoch that was tested, with the highest top-1 so far, in percent. */
   onEpoch?: ((epoch: number, epochs: number, bestTop1: number) => void) | undefined;
@@ -55,7 +57,7 @@ export async function fineTune(
   checkFineTuning(settings, data);
   const { classes, train, test } = data;
   const { epochs, seed, weightDecay, labelSmoothing } = settings;
-  const { transform, pixelLimit, workers, maxUnreadable, signal } = options;
+  const { transform, pixelLimit, workers, maxUnreadable, signal, recompute = false } = options;
   const backbone = networkBackbone(network);
   const { imageSize } = backbone;
   const views = { imageSize, transform, pixelLimit, workers };
@@ -67,9 +69,11 @@ export async function fineTune(
   try {
     const batchSize = Math.min(settings.batchSize, train.length);
     const method = fineTuning(backbone, classes.length, settings.layerDecay);
-    const microBatchSize = options.microBatchSize ?? fineTuneMicroBatchSize(engine, method, backbone, batchSize);
+    const microBatchSize =
+      options.microBatchSize ?? fineTuneMicroBatchSize(engine, method, backbone, batchSize, recompute);
     const optimiser = adamw(engine, ADAM);
-    const takeStep = prepareStep(engine, method, optimiser, { sides: { image: imageSize }, microBatchSize, seed });
+    const sides = { image: imageSize };
+    const takeStep = prepareStep(engine, method, optimiser, { sides, microBatchSize, recompute, seed });
     const computeLogits = engine.compile((networks: Networks, images: Tensor) =>
       tf.tidy(() => logitsOf(backbone, networks, images)),
     );
@@ -168,6 +172,7 @@ export function testedEpochs(epochs: number, { train, test }: Pick<LabelledData,
 /**
  * How many images of a batch are computed at once: the whole batch, or half of it as often as it takes to fit into the
  * memory of the engine and of the machine. Halves, so that small differences of free memory seldom give other bits.
+ * @param recompute whether blocks are computed once more for their gradients
  * @param free bytes of memory that are free
  * @throws UserError if not even one image fits
  */
@@ -176,14 +181,17 @@ export function fineTuneMicroBatchSize(
   method: Method<{ logits: Tensor }>,
   { encoder, shapes, patchCount, imageSize }: Backbone,
   batchSize: number,
+  recompute: boolean,
   free?: number,
 ): number {
   const { memory } = engine;
   const networks = { ...method.networks, frozen: { shapes, role: { by: 'fixed' } } } as const;
   const pass = { size: encoder, rows: 1, tokens: patchCount, trained: true, projections: [] };
-  const needed = estimateStepMemory(networks, [pass], memory.kind, usableConcurrency(engine, method), false);
+  const concurrency = usableConcurrency(engine, method);
+  const needed = estimateStepMemory(networks, [pass], { kind: memory.kind, concurrency, recompute, isSaved: false });
   needed.fixed += 4 * 3 * batchSize * imageSize * imageSize * 3; // batches: decoded ahead, normalised, on the engine
-  const remedy = () => 'free some memory, use another engine, or evaluate with the linear probe alone';
+  const remedy = () =>
+    `${recompute ? '' : 'use --recompute, '}free some memory, use another engine, or evaluate with the linear probe alone`;
   const fitting = fittingImages(engine, needed, memoryBudget(memory, null, free), remedy);
   let together = batchSize;
   while (together > fitting) together = Math.ceil(together / 2);

@@ -20,7 +20,7 @@ import type { MethodDefinition } from '../methods/method.js';
 import { countParameters } from '../nn/parameters.js';
 import { createOptimiser } from '../optim/create.js';
 import { type Plugin, recordOf, requireRecorded, selectPlugins } from '../plugins/plugin.js';
-import { assumedMemory, chooseMicroBatchSize, groupSize } from '../train/memory.js';
+import { assumedMemory, chooseMicroBatchSize, groupSize, smallerSteps } from '../train/memory.js';
 import { initialState } from '../train/state.js';
 import { beginRun, checkNewRun, readResumePoint, requireSameImages } from './begin.js';
 import { writeCurves } from './curves.js';
@@ -145,7 +145,7 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
     };
   } catch (thrown) {
     const images = Math.min(microBatchSizeOf(options), groupSize(method, options.batchSize));
-    const otherwise = 'a smaller --arch, a smaller --image-size or a larger --patch-size';
+    const otherwise = smallerSteps(options);
     const error = outOfMemory(thrown, { images, flag: '--micro-batch-size', otherwise }) ?? thrown;
     await endRunState(folder.state, 'failed', reasonOf(error)).catch(() => {}); // the disk may be what failed
     throw error;
@@ -177,6 +177,7 @@ function announce(run: Run, totalSteps: number, firstStep: number): void {
   console.line(
     `run        ${options.out}, seed ${options.seed}, ${options.epochs} epochs of batches of ${options.batchSize}` +
       `${microBatchSize < options.batchSize ? ` computed ${microBatchSize} at a time` : ''}` +
+      `${options.recompute ? ', blocks recomputed for gradients' : ''}` +
       `${group < options.batchSize ? `, masks cut in groups of ${group}` : ''}, ${totalSteps} steps` +
       `${firstStep > 0 ? `, going on after step ${firstStep}` : ''}`,
   );

@@ -36,6 +36,16 @@ export function largestMasks({ draw }: Pick<Method, 'draw'>, seed: number): Read
   return largest;
 }
 
+/** How a step is computed, as far as memory goes. */
+interface StepConditions extends Pick<EngineMemory, 'kind'> {
+  /** Parts of a batch that are computed at the same time; default 1. */
+  concurrency?: number;
+  /** Whether blocks are computed once more for their gradients. */
+  recompute?: boolean;
+  /** Whether checkpoints are written while training goes on, the default. */
+  isSaved?: boolean;
+}
+
 /**
  * Estimates what a step needs.
  *
@@ -46,9 +56,7 @@ export function largestMasks({ draw }: Pick<Method, 'draw'>, seed: number): Read
 export function estimateStepMemory(
   networks: Method['networks'],
   passes: readonly Pass[],
-  kind: EngineMemory['kind'],
-  concurrency = 1,
-  isSaved = true,
+  { kind, concurrency = 1, recompute = false, isSaved = true }: StepConditions,
 ): StepMemory {
   const count = (ofTrained: boolean) =>
     Object.values(networks)
@@ -56,7 +64,7 @@ export function estimateStepMemory(
       .reduce((sum, { shapes }) => sum + countParameters(shapes), 0);
   const [trained, others] = [count(true), count(false)];
   const saved = isSaved ? 3 * trained + others : 0; // the copy that is written while training goes on
-  const perImage = FLOAT * passes.reduce((sum, pass) => sum + passValues(kind, pass), 0);
+  const perImage = FLOAT * passes.reduce((sum, pass) => sum + passValues(kind, pass, recompute), 0);
   if (kind === 'stepwise') return { fixed: FLOAT * (8 * trained + 2 * others + saved), perImage };
   const beside = (concurrency - 1) * (WORKER_BYTES + FLOAT * (2 * trained + others));
   return { fixed: PROGRAM_BYTES + FLOAT * (5 * trained + others + saved) + beside, perImage };
@@ -67,15 +75,22 @@ export function estimateStepMemory(
  *
  * Planned engines keep, for each token of a block, 13 rows of its width (inputs of two norms and three linear layers,
  * queries, keys and values, the hidden layer before GELU) and the attention weights. Without gradients, one block at a
- * time is kept. Letters: R sequences of N tokens, D and L width and depth, h heads.
+ * time is kept; where blocks are recomputed, one block and the inputs of all, on stepwise engines with their gradients.
+ * Letters: R sequences of N tokens, D and L width and depth, h heads.
  */
-function passValues(kind: EngineMemory['kind'], { size, rows: R, tokens: N, trained, queryOffset }: Pass) {
+function passValues(
+  kind: EngineMemory['kind'],
+  { size, rows: R, tokens: N, trained, queryOffset }: Pass,
+  recompute: boolean,
+) {
   const { dim: D, depth: L, heads: h, mlpRatio } = size;
   const wide = mlpRatio / 4;
-  if (kind === 'planned') return R * N * (trained ? L * (13 * wide * D + h * N) : 14 * D + h * N);
-  // Of predictors, whose rows are copied for each target, more is held.
+  const isPlanned = kind === 'planned';
+  if (!trained) return R * N * (isPlanned ? 14 * D + h * N : 84 * D + 3 * h * N);
+  // Of predictors, whose rows are copied for each target, stepwise engines hold more.
   const perToken = queryOffset === undefined ? 110 : 180;
-  return R * N * (trained ? L * (perToken * wide * D + 2.3 * h * N) : 84 * D + 3 * h * N);
+  const block = isPlanned ? 13 * wide * D + h * N : perToken * wide * D + 2.3 * h * N;
+  return R * N * (recompute ? block + L * (isPlanned ? 1 : 2) * D : L * block);
 }
 
 /**
@@ -94,9 +109,10 @@ export function chooseMicroBatchSize(
   const concurrency = usableConcurrency(engine, method);
   const limit = memoryBudget(memory, options.memory);
   const passes = definition.passes(options, largestMasks(method, options.seed));
-  const needed = estimateStepMemory(method.networks, passes, memory.kind, concurrency);
+  const conditions = { kind: memory.kind, concurrency, recompute: options.recompute };
+  const needed = estimateStepMemory(method.networks, passes, conditions);
   const remedy = (bytes: number) =>
-    `use a smaller --arch or --image-size, a larger --patch-size, --memory ${Math.ceil(bytes / 2 ** 20)} where ` +
+    `use ${smallerSteps(options)}, --memory ${Math.ceil(bytes / 2 ** 20)} where ` +
     'there is as much, or --micro-batch-size 1 to try it all the same';
   const fitting = fittingImages(engine, needed, limit, remedy, assumedMemory(memory, options.memory));
   const { batchSize } = options;
@@ -105,6 +121,12 @@ export function chooseMicroBatchSize(
   if (fitting >= together) return together;
   const parts = Math.ceil(group / fitting);
   return Math.ceil(group / parts);
+}
+
+/** What makes a step of as many images need less memory, for people. */
+export function smallerSteps({ recompute }: Pick<Options, 'recompute'>): string {
+  const model = 'a smaller --arch, a smaller --image-size or a larger --patch-size';
+  return recompute ? model : `--recompute, which gives the same result in more time, or ${model}`;
 }
 
 /**

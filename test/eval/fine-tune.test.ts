@@ -427,11 +427,13 @@ test.serial('a batch that does not fit into memory is halved until it does', asy
     encoder: { dim: 384, depth: 12, heads: 6, mlpRatio: 4 },
   });
   const method = fineTuning(backbone, 1000, 0.75);
-  const at = (gib: number) => fineTuneMicroBatchSize(engine, method, backbone, 256, gib * 2 ** 30);
+  const at = (gib: number, recompute = false) =>
+    fineTuneMicroBatchSize(engine, method, backbone, 256, recompute, gib * 2 ** 30);
   t.is(at(1000), 256);
   t.true(at(8) < 256 && at(8) >= 32);
   t.true(256 % at(8) === 0);
   t.is(at(7.9), at(8));
+  t.true(at(8, true) > at(8), 'more where blocks are recomputed');
   t.throws(() => at(1), { instanceOf: UserError, message: /GiB with one image at once/ });
   backbone.dispose();
 });

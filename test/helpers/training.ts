@@ -39,9 +39,9 @@ export function partsOf(
 }
 
 /** Computes the loss and the gradients of a batch as a step does, of at most so many images at once. */
-export function prepareBatchGradients(engine: Engine, trainable: Trainable, microBatchSize = WHOLE) {
+export function prepareBatchGradients(engine: Engine, trainable: Trainable, microBatchSize = WHOLE, recompute = false) {
   const concurrency = Math.min(usableConcurrency(engine, trainable.method), microBatchSize);
-  const compute = prepareGradients(engine, trainable.method, 0, concurrency);
+  const compute = prepareGradients(engine, trainable.method, 0, concurrency, recompute);
   return (networks: Networks, batch: TrainBatch, step = 1, context?: PartContext) =>
     compute(networks, partsOf(trainable, batch, { microBatchSize, concurrency, ...(context && { context }) }), step);
 }

@@ -188,7 +188,7 @@ test.serial('a run ends with a sentence on whether representations have collapse
 });
 
 test.serial(
-  'on the fastest engine, too, a run that was stopped ends in the same bytes, with mask groups',
+  'on the fastest engine, too, a run that was stopped ends in the same bytes, with mask groups, and blocks recomputed from then on',
   async (t) => {
     const folder = await temporaryFolder(t);
     const [whole, stopped] = [join(folder, 'whole'), join(folder, 'stopped')];
@@ -206,7 +206,8 @@ test.serial(
     ];
     t.is((await pretrain(whole, ...more)).code, 0);
     t.is((await stoppedAfter(8, 'SIGTERM', stopped, ...more)).code, 143);
-    t.is((await ijepa(['pretrain', '--out', stopped, '--resume'])).code, 0);
+    t.is((await ijepa(['pretrain', '--out', stopped, '--resume', '--recompute'])).code, 0);
+    t.regex(await readFile(join(stopped, 'config.yaml'), 'utf8'), /^recompute: true$/m);
     t.deepEqual(await readFile(latest(stopped)), await readFile(latest(whole)));
   },
 );

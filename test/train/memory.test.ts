@@ -33,7 +33,7 @@ function engineOf(concurrency: number, memory = MACHINE): Engine {
 function plan(flags: Readonly<Record<string, unknown>>, concurrency = 1, kind: EngineMemory['kind'] = 'planned') {
   const { definition, method, options } = methodOf(flags);
   const passes = definition.passes(options, largestMasks(method, options.seed));
-  const needed = estimateStepMemory(method.networks, passes, kind, concurrency);
+  const needed = estimateStepMemory(method.networks, passes, { kind, concurrency, recompute: options.recompute });
   const choose = (megabytes: number) =>
     chooseMicroBatchSize(definition, method, { ...options, memory: megabytes }, engineOf(concurrency));
   return { needed, choose };

@@ -149,14 +149,14 @@ function attentionGradient({ dy, q, k, v, weights, attended }: Inputs, hasBias: 
 }
 
 /**
- * x behind one number of each of the others, and cut off again: two copies of x in memory. There is nothing in it that an
- * optimiser could take out, as it could a sum with zero, and no two computations that begin with it are the same.
+ * x before one number of each of the others, which are cut off again: two copies of x. Optimisers find nothing in it that
+ * could be left out, as they would in a sum with 0 times the others, and no two computations that begin so are the same.
  */
 function after(x: Value, others: readonly Value[]): Value {
-  const firstOf = (value: Value) => record('Slice', [flattened(value), axesConstant([0]), axesConstant([1])], [1]);
-  const joined = concat([flattened(x), ...others.map(firstOf)], 0);
-  const ends = axesConstant([-others.length]);
-  return record('Slice', [joined, axesConstant([0]), ends], [sizeOf(x.shape)]);
+  const vector = (value: Value) => (value.shape.length === 1 ? value : flattened(value));
+  const [start, one, end] = [0, 1, -others.length].map((place) => axesConstant([place]));
+  const firsts = others.map((other) => record('Slice', [vector(other), start, one], [1]));
+  return record('Slice', [concat([vector(x), ...firsts], 0), start, end], [sizeOf(x.shape)]);
 }
 
 export const FUSED: KernelTable = {
