@@ -41,6 +41,7 @@ function plan(flags: Readonly<Record<string, unknown>>, concurrency = 1, kind: E
 
 const TWO_CONTEXTS = { arch: 'vit-tiny', imageSize: 96, patchSize: 8, contextBlocks: 2 };
 const GIANT = { arch: 'vit-giant', patchSize: 14 };
+const RECOMPUTED = { recompute: true };
 
 /** Estimates of the formula that was fitted to measured peaks, in bytes. */
 const FITTED: [what: string, flags: object, kind: EngineMemory['kind'], concurrency: number, StepMemory][] = [
@@ -53,6 +54,8 @@ const FITTED: [what: string, flags: object, kind: EngineMemory['kind'], concurre
   ['wide hidden layers', GIANT, 'planned', 1, { fixed: 41_649_419_264, perImage: 900_139_520 }],
   ['wide hidden layers', GIANT, 'planned', 2, { fixed: 54_057_238_016, perImage: 900_139_520 }],
   ['wide hidden layers', GIANT, 'stepwise', 1, { fixed: 57_903_924_736, perImage: 7_643_474_483.2 }],
+  ['recomputed blocks', RECOMPUTED, 'planned', 2, { fixed: 1_549_945_344, perImage: 19_700_832 }],
+  ['recomputed blocks', RECOMPUTED, 'stepwise', 1, { fixed: 1_333_002_240, perImage: 138_699_446.4 }],
 ];
 
 for (const [what, flags, kind, concurrency, expected] of FITTED) {
@@ -130,6 +133,15 @@ test('where masks are cut in groups, whole groups are computed at once, or equal
   t.is(chosen(1000, 100, 2), 100);
   t.is(chosen(60, 100, 2), 100);
   t.is(chosen(16, 100, 1, 'vicreg'), 16);
+});
+
+test('more images are computed at once where blocks are recomputed, which is said where none fits', (t) => {
+  const small = { arch: 'vit-small', batchSize: 256 };
+  const [kept, recomputed] = [plan(small), plan({ ...small, recompute: true })];
+  t.true(recomputed.choose(4096) > 3 * kept.choose(4096));
+  const refused = { instanceOf: UserError, message: /with one image at once/ };
+  t.regex(t.throws(() => kept.choose(1000), refused)?.report ?? '', /use --recompute, which gives the same result/);
+  t.regex(t.throws(() => recomputed.choose(1000), refused)?.report ?? '', /use a smaller --arch/);
 });
 
 test('parts of a batch have any size, are as few as can be, and never take more than the budget', (t) => {
