@@ -192,6 +192,12 @@ test('what is left to the program is written auto on the command line and in fil
   t.is(validateOptions({ out: 'auto' }, 'f.yaml', SCHEMA).out, 'auto', 'a path has no such word');
 });
 
+test('a flag can be given as a word, as bench --set does', (t) => {
+  const given = (recompute: unknown) => validateFlags({ recompute }, SCHEMA).recompute;
+  t.deepEqual(['true', 'false', true].map(given), [true, false, true]);
+  t.throws(() => given('yes'), { instanceOf: UserError, message: /--recompute cannot be "yes"/ });
+});
+
 test('a warm-up that leads nowhere is refused', (t) => {
   const report = (flags: object) => reportOf(t, () => learningRateSchedule(chosen(flags)));
   t.regex(report({ epochs: 2, warmupEpochs: 40 }), /warm-up of 40 epochs[\s\S]*--warmup-epochs auto/);
