@@ -52,7 +52,7 @@ interface StepConditions extends Pick<EngineMemory, 'kind'> {
  * The factors of stepwise engines were fitted to the measured peak of eleven models from 64 x 6 to 384 x 3 wide and deep,
  * on 32 to 224 pixels; the estimates lie within 10% of the measurements. Planned engines have the weights of all networks,
  * and gradients, once more for each part of a batch that is computed beside the first. Where blocks are recomputed, the
- * measured peaks were 0.93 to 1.20 of the estimates, of four models up to 384 wide on ONNX Runtime; 1.36 of a ViT-B, whose
+ * measured peaks were 0.93 to 1.23 of the estimates, of four models up to 384 wide on ONNX Runtime; 1.36 of a ViT-B, whose
  * first update takes more than is counted here.
  */
 export function estimateStepMemory(
