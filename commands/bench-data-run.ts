@@ -1,6 +1,6 @@
 import { type LoaderMeasurement, measureLoader } from '../core/data/measure.js';
 import { openData } from '../core/data/open.js';
-import type { BenchOptions } from './options/others.js';
+import type { BenchOptions } from './options/bench.js';
 import { configuredDataSets } from './plugins.js';
 
 /** Times loading images; without the libraries that compute. */

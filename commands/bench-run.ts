@@ -9,8 +9,8 @@ import { createMethod } from '../core/methods/create.js';
 import type { MethodContext } from '../core/methods/method.js';
 import { selectPlugins } from '../core/plugins/plugin.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
-import { type PeerPrecision, type PeerResult, peerStep, timePeer } from './bench-peer.js';
-import { type BenchOptions, givenOptions, PEER } from './options/others.js';
+import { type PeerResult, peerStep, timePeer } from './bench-peer.js';
+import { type BenchOptions, givenOptions, PEER } from './options/bench.js';
 import { configuredPlugins, methodsOf } from './plugins.js';
 import type { ResolvedRun } from './run-sources.js';
 
@@ -22,11 +22,10 @@ type Measured = BenchmarkResult & { peer?: PeerResult; ratio?: number; medianRat
  * PyTorch right after each, on as many threads.
  */
 export async function benchEngines(asked: BenchOptions): Promise<void> {
-  const { engine: names, config, steps, json, peer, python, pairs } = asked;
+  const { engine: names, config, precision, steps, json, peer, python, pairs } = asked;
   const plugins = await configuredPlugins();
   const resolved = optionsOf(asked, methodsOf(plugins));
   const { extensions } = selectPlugins(resolved.method, resolved.options, plugins);
-  const precision: PeerPrecision = 'float32';
   const step = peer ? peerStep(resolved, config, steps) : null;
   const say = (text: string) => json || process.stdout.write(`${text}\n`);
   const results: Measured[] = [];
@@ -48,11 +47,11 @@ export async function benchEngines(asked: BenchOptions): Promise<void> {
 }
 
 async function timeEngine(
-  { engine: [name], config, device, threads, steps }: BenchOptions,
+  { engine: [name], config, device, precision, threads, steps }: BenchOptions,
   { method: definition, options }: ResolvedRun,
   extensions: MethodContext['extensions'],
 ): Promise<BenchmarkResult> {
-  const engine = await startEngine(name, { device, ...(threads !== null && { threads }) });
+  const engine = await startEngine(name, { device, precision, ...(threads !== null && { threads }) });
   const { method } = createMethod(definition, options, extensions);
   return runBenchmark(engine, config, definition, method, options, steps);
 }

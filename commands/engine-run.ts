@@ -47,9 +47,8 @@ export async function installEngine(options: EngineInstallOptions): Promise<void
   } else {
     await installTensorflow({ from: from ?? 'own', ...indexed }, console);
   }
-  const name = ENGINE_NAMES.find((each) => each === engine);
-  const status = name && (await tryEngine(name));
-  if (status && !status.present) {
+  const status = await tryEngine(engine);
+  if (!status.present) {
     const problem = `was installed but does not start: ${status.reason}`;
     if (engine === 'onnx') throw new UserError(`ONNX Runtime ${problem}`);
     await INSTALLED[engine].remove();
@@ -57,7 +56,7 @@ export async function installEngine(options: EngineInstallOptions): Promise<void
       remedy: 'use another --from; it was removed again',
     });
   }
-  if (status) console.line(`the engine ${engine} is there: ${status.engine.version}, ${status.engine.device}`);
+  console.line(`the engine ${engine} is there: ${status.engine.version}, ${status.engine.device}`);
   console.line(`use it with --engine ${engine}; remove it with: ${commandName()} engine remove ${engine}`);
 }
 
@@ -78,6 +77,6 @@ function describe(row: Row): string {
   const name = row.engine.padEnd(16);
   if (!row.present) return `${name}absent: ${row.reason}`;
   const threads = row.threads === 1 ? '1 thread' : `${row.threads} threads`;
-  const auto = row.isAuto ? '  <- auto: the first of this list that is there, fastest first' : '';
+  const auto = row.isAuto ? '  <- auto: the first of this list that is there' : '';
   return `${name}${row.version}, ${row.device}, ${threads}, products of matrices at ${row.matMulGflops} GFLOPS${auto}`;
 }

@@ -59,7 +59,7 @@ export async function runEvaluations(
     more?: Record<string, unknown>;
   } = {},
 ): Promise<number> {
-  const { out, json, device, threads } = options;
+  const { out, json, device, precision, threads } = options;
   const console = createConsole(json);
   if (options.formats.length > 0 && out === null) {
     throw new UserError('--formats names files, but no folder for them was named', { remedy: 'add --out DIR' });
@@ -72,7 +72,7 @@ export async function runEvaluations(
         throw explainWriteError(error, out);
       });
   }
-  const engine = await startEngine(options.engine, { device, ...(threads !== null && { threads }) });
+  const engine = await startEngine(options.engine, { device, precision, ...(threads !== null && { threads }) });
   const networks = await openNetworks(checkpoints, options);
   console.line(`engine     ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}`);
 

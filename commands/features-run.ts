@@ -11,12 +11,12 @@ import { configuredDataSets } from './plugins.js';
 
 /** Computes features and writes them, saying what was done. */
 export async function runFeatures(asked: FeaturesOptions): Promise<void> {
-  const { out, layers: kind, threads, imageSize, json } = asked;
+  const { out, layers: kind, device, precision, threads, imageSize, json } = asked;
   const console = createConsole(json);
   const settings = extractionSettings(asked, asked.cache);
   checkFeaturesFile(out, asked.force);
   const split = await openSplit(asked.data, asked.split, await configuredDataSets());
-  const engine = await startEngine(asked.engine, { device: asked.device, ...(threads !== null && { threads }) });
+  const engine = await startEngine(asked.engine, { device, precision, ...(threads !== null && { threads }) });
   const loaded = await loadNetwork(asked.checkpoint, asked.encoder);
   const network = imageSize === null ? loaded : atImageSize(loaded, imageSize);
 

@@ -1,4 +1,5 @@
 import { type CommandDefinition, defineCommand } from './command.js';
+import * as bench from './options/bench.js';
 import * as judging from './options/evaluation.js';
 import * as tables from './options/others.js';
 
@@ -193,9 +194,9 @@ export const COMMANDS: readonly CommandDefinition[] = [
       'Time the whole training step on random data: seconds a step, images a second, compile time, memory and speed. ' +
       'With --peer, time the same step in PyTorch beside it. ' +
       'With --data, time loading and cropping images instead: images and processor time a second, memory.',
-    options: tables.BENCH_OPTIONS,
+    options: bench.BENCH_OPTIONS,
     async run(options) {
-      tables.requireOneMeasurement(options);
+      bench.requireOneMeasurement(options);
       if (options.data.length > 0) return (await import('./bench-data-run.js')).benchData(options);
       return (await import('./bench-run.js')).benchEngines(options);
     },

@@ -26,6 +26,7 @@ const ENCODER_OPTIONS = {
 const EXTRACTION_OPTIONS = grouped('Running', {
   engine: OPTIONS.engine,
   device: OPTIONS.device,
+  precision: OPTIONS.precision,
   threads: OPTIONS.threads,
   batchSize: { ...OPTIONS.batchSize, min: 1, default: 16, help: 'images whose features are computed at once' },
   cache: text({

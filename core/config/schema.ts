@@ -1,5 +1,5 @@
 import { mapValues } from '../base/map-values.js';
-import { DEVICES, ENGINE_NAMES } from '../engine/contract.js';
+import { DEVICES, ENGINE_NAMES, PRECISIONS } from '../engine/contract.js';
 import { ARCHITECTURE_NAMES, INITIALISATIONS } from '../nn/sizes.js';
 import { OPTIMISER_NAMES } from '../optim/optimiser.js';
 import { SCHEDULE_NAMES } from '../optim/schedules.js';
@@ -185,6 +185,12 @@ export const OPTIONS = {
       choices: DEVICES,
       mayChange: true,
       help: 'what the engine onnx computes on: the processor, or a graphics card by WebGPU',
+    }),
+    precision: choice({
+      default: 'float32',
+      choices: PRECISIONS,
+      mayChange: true,
+      help: 'what networks are computed in; bfloat16 by the engine openvino. Weights and moments stay float32',
     }),
     threads: integer({
       min: 1,

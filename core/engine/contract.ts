@@ -33,7 +33,10 @@ export interface Engine {
   compile<Inputs extends unknown[], Result>(fn: (...inputs: Inputs) => Result): (...inputs: Inputs) => Promise<Result>;
   /** How many parts of a batch it computes at the same time. */
   readonly concurrency: number;
-  /** Prepares a function of what all parts of a batch share and of one part, as `compile` does. */
+  /**
+   * Prepares a function of what all parts of a batch share and of one part, as `compile` does. Networks are computed so: in
+   * the precision that was asked for, while weights and results are float32.
+   */
   compileParts<Shared, Part, Result>(fn: (shared: Shared, part: Part) => Result): CompiledParts<Shared, Part, Result>;
   readonly updateParameter: UpdateParameter;
   /** The sum of two tensors of one shape, both of which are used up. */
@@ -99,8 +102,11 @@ export type CompiledParts<Shared, Part, Result> = (
   concurrency?: number,
 ) => AsyncGenerator<Result, void, void>;
 
-/** Every engine, fastest first: the order in which `auto` looks for one. */
-export const ENGINE_NAMES = ['tensorflow-gpu', 'onnx', 'tensorflow', 'wasm', 'cpu'] as const;
+/**
+ * Every engine, in the order in which `auto` looks for one: fastest first, but for openvino, whose resumed runs are the same to
+ * the last bits only.
+ */
+export const ENGINE_NAMES = ['tensorflow-gpu', 'onnx', 'openvino', 'tensorflow', 'wasm', 'cpu'] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
 export type EngineChoice = EngineName | 'auto';
 
@@ -108,11 +114,26 @@ export type EngineChoice = EngineName | 'auto';
 export const DEVICES = ['cpu', 'webgpu'] as const;
 export type DeviceName = (typeof DEVICES)[number];
 
+/** What networks can be computed in. */
+export const PRECISIONS = ['float32', 'bfloat16'] as const;
+export type Precision = (typeof PRECISIONS)[number];
+
 export interface StartOptions {
   /** What it computes on; default 'cpu'. Only the engine onnx can choose. */
   device?: DeviceName;
   /** Threads that compute at the same time; engines that cannot choose pass it over. */
   threads?: number;
+  /** What networks are computed in, see `compileParts`; default float32. Only the engine openvino can choose. */
+  precision?: Precision;
+}
+
+/** `compileParts` for a function that is called with one part, which has all threads. */
+export function compileWhole<Shared, Part, Result>(engine: Engine, fn: (shared: Shared, part: Part) => Result) {
+  const compute = engine.compileParts(fn);
+  return async (shared: Shared, part: Part): Promise<Result> => {
+    for await (const result of compute(shared, [part])) return result;
+    throw new Error('a part gave no result');
+  };
 }
 
 /** `compileParts` by a function that is called for one part after the other. */

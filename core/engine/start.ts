@@ -1,14 +1,17 @@
 import { setFlagsFromString } from 'node:v8';
 import { reasonOf, UserError } from '../base/errors.js';
+import { commandName } from '../base/program.js';
 import { ENGINE_NAMES, type Engine, type EngineChoice, type EngineName, type StartOptions } from './contract.js';
 import { saysOutOfMemory } from './memory.js';
 import { startOnnx } from './onnx/engine.js';
+import { startOpenvino } from './openvino/engine.js';
 import { type Tensor, tf } from './tf.js';
 import { startCpu, startTensorflow, startTensorflowGpu, startWasm } from './tfjs-engines.js';
 
 /** Each throws where its engine is not there, saying why. */
 const STARTERS: Record<EngineName, (options: StartOptions) => Promise<Engine>> = {
   'tensorflow-gpu': startTensorflowGpu,
+  openvino: startOpenvino,
   onnx: startOnnx,
   tensorflow: startTensorflow,
   wasm: startWasm,
@@ -48,9 +51,22 @@ export async function startEngine(choice: EngineChoice, options: StartOptions = 
       remedy: 'use --engine onnx --device webgpu, or leave --device out',
     });
   }
-  if (choice === 'auto' && !onCard) return startFastest(options);
-  const status = await tryEngine(choice === 'auto' ? 'onnx' : choice, options);
+  const inBfloat16 = options.precision === 'bfloat16';
+  if (inBfloat16 && (onCard || (choice !== 'auto' && choice !== 'openvino'))) {
+    throw new UserError(`${onCard ? 'the device webgpu' : `the engine ${choice}`} does not compute in bfloat16`, {
+      expected: 'the engine openvino, or auto, on the processor',
+      remedy: 'use --engine openvino --precision bfloat16, or leave --precision out',
+    });
+  }
+  if (choice === 'auto' && !onCard && !inBfloat16) return startFastest(options);
+  const status = await tryEngine(choice !== 'auto' ? choice : onCard ? 'onnx' : 'openvino', options);
   if (status.present) return status.engine;
+  if (inBfloat16) {
+    throw new UserError(`bfloat16 is not available: ${status.reason}`, {
+      expected: 'the engine openvino, and a processor with AVX-512 BF16 or AMX',
+      remedy: `install it by: ${commandName()} engine install openvino; or leave --precision out to compute in float32`,
+    });
+  }
   if (onCard) {
     throw new UserError(`the device webgpu is not available: ${status.reason}`, {
       expected: 'a graphics card with a driver for Vulkan, Metal or Direct3D 12',
@@ -77,16 +93,17 @@ export async function tryEngine(name: EngineName, options: StartOptions = {}): P
 /** How fast an engine multiplies matrices: the best of some tries, in 10⁹ operations a second. */
 export async function measureMatMul(engine: Engine): Promise<number> {
   // The sum keeps the product from being copied out, which is no part of the multiplication.
-  const product = engine.compile((a: Tensor, b: Tensor) => tf.tidy(() => tf.matMul(a, b).sum()));
+  const product = engine.compileParts((a: Tensor, b: Tensor) => tf.tidy(() => tf.matMul(a, b).sum()));
   const [a, b] = [tf.ones([SIDE, SIDE]), tf.ones([SIDE, SIDE])];
   let best = Number.POSITIVE_INFINITY;
   const begun = performance.now();
   while (performance.now() - begun < PATIENCE) {
     const started = performance.now();
-    const sum = await product(a, b);
-    await sum.data();
+    for await (const sum of product(a, [b])) {
+      await sum.data();
+      sum.dispose();
+    }
     best = Math.min(best, performance.now() - started);
-    sum.dispose();
   }
   tf.dispose([a, b]);
   return (2 * SIDE ** 3) / best / 1e6;

@@ -1,7 +1,7 @@
 import { RandomStream } from '../base/random.js';
 import type { ImageItem, LabelledImages } from '../contract/data-sets.js';
 import { toNormalised } from '../data/normalise.js';
-import type { Engine } from '../engine/contract.js';
+import { compileWhole, type Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { type CacheSettings, type FeaturePiece, openFeatureCache } from './features-cache.js';
 import { type FeatureNetwork, networkBackbone } from './network.js';
@@ -118,11 +118,13 @@ export function prepareFeatures(engine: Engine, network: FeatureNetwork) {
   const { encoder, imageSize } = network;
   const layers = featureLayers(network);
   const backbone = networkBackbone(network);
-  const forward = engine.compile((images: Tensor) => tf.tidy(() => backbone.features(encoder, images, layers)));
+  const forward = compileWhole(engine, (_: null, images: Tensor) =>
+    tf.tidy(() => backbone.features(encoder, images, layers)),
+  );
   return {
     async compute(images: Float32Array): Promise<Float32Array> {
       const input = tf.tensor4d(images, [images.length / (imageSize * imageSize * 3), imageSize, imageSize, 3]);
-      const features = await forward(input);
+      const features = await forward(null, input);
       input.dispose();
       const values = (await features.data()) as Float32Array;
       features.dispose();

@@ -7,7 +7,7 @@ import { randAugment, readRandAugment } from '../data/augment/random.js';
 import { stepsPerEpoch } from '../data/loader.js';
 import { toNormalised } from '../data/normalise.js';
 import { epochOrders } from '../data/order.js';
-import type { Engine } from '../engine/contract.js';
+import { compileWhole, type Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { fineTuning, labelledGroup, logitsOf } from '../methods/fine-tune/method.js';
 import type { Method, Networks } from '../methods/method.js';
@@ -74,7 +74,7 @@ export async function fineTune(
     const optimiser = adamw(engine, ADAM);
     const sides = { image: imageSize };
     const takeStep = prepareStep(engine, method, optimiser, { sides, microBatchSize, recompute, seed });
-    const computeLogits = engine.compile((networks: Networks, images: Tensor) =>
+    const computeLogits = compileWhole(engine, (networks: Networks, images: Tensor) =>
       tf.tidy(() => logitsOf(backbone, networks, images)),
     );
     const testRanks = async (networks: Networks) => {

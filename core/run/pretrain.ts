@@ -86,7 +86,8 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   const images = await openData(asked.data, dataSets, listingFrom(record ? folder.listing : null, console.line));
   if (record) requireSameImages(images, record, out);
   requireOneBatch(images, asked.batchSize);
-  const starting = { device: asked.device, ...(asked.threads !== null && { threads: asked.threads }) };
+  const { threads: most, precision } = asked;
+  const starting = { device: asked.device, precision, ...(most !== null && { threads: most }) };
   const engine = await startEngine(asked.engine, starting);
   const { name, version, device, threads } = engine;
   const { method, backbone } = createMethod(definition, asked, selected.extensions);

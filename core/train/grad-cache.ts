@@ -1,6 +1,6 @@
 import { mapValues } from '../base/map-values.js';
 import { RandomStream } from '../base/random.js';
-import type { Engine } from '../engine/contract.js';
+import { compileWhole, type Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { drawnTensors } from '../methods/batch.js';
 import type { Method, Networks, Part, Tensors, Term } from '../methods/method.js';
@@ -26,7 +26,7 @@ type BatchTerm = Extract<Term<Tensors, Tensors>, { over: 'batch' }>;
 export function prepareGradCache(engine: Engine, method: Method, seed: number) {
   const terms = method.terms.filter((term): term is BatchTerm => term.over === 'batch');
   const named = Object.fromEntries(terms.map((term) => [term.name, term]));
-  const rowsOf = engine.compile((networks: Networks, part: Part) =>
+  const rowsOf = compileWhole(engine, (networks: Networks, part: Part) =>
     tf.tidy(() => {
       const outputs = method.outputs(networks, part);
       return mapValues(named, (term) => term.rows(outputs));

@@ -12,7 +12,7 @@ test('engine list says of every engine whether it is there, or why not', async (
     JSON.parse(stdout);
   t.deepEqual(
     rows.map(({ engine }) => engine),
-    ['tensorflow-gpu', 'onnx', 'tensorflow', 'wasm', 'cpu'],
+    ['tensorflow-gpu', 'onnx', 'openvino', 'tensorflow', 'wasm', 'cpu'],
   );
   for (const row of rows) t.true(row.present ? row.matMulGflops > 0 : (row.reason?.length ?? 0) > 10, row.engine);
   t.is(rows.filter(({ isAuto }) => isAuto).length, 1);

@@ -16,63 +16,71 @@ const testOnOnnx = isPresent ? test.serial : test.serial.skip;
 /** With two threads two parts are computed at once, however many cores the machine has. */
 const start = (): Promise<Engine> => startEngine('onnx', { threads: 2 });
 
+/** Engines that compute parts side by side, by their number of threads. */
+const SIDE_BY_SIDE = (['onnx', 'openvino'] as const).map((name) => {
+  const present = engines.some((engine) => engine.name === name && engine.present);
+  return { name, declare: present ? test.serial : test.serial.skip };
+});
+
 /** Rows of a table, times a number, and the rows' numbers as they were given. */
 const compute = ({ table }: { table: Tensor }, { rows, times }: { rows: Tensor; times: number }) =>
   tf.tidy(() => ({ scaled: tf.gather(table, rows).mul(times), same: rows }));
 
-testOnOnnx('parts that two threads compute come in their order, as if they were computed one by one', async (t) => {
-  const engine = await start();
-  t.is(engine.concurrency, 2);
-  const inParts = engine.compileParts(compute);
-  const alone = engine.compile(compute);
-  const table = tf.tensor2d([1, 2, 3, 4, 5, 6], [3, 2]);
-  for (const wanted of [
-    [[0], [1]],
-    [
-      [2, 1],
-      [0, 0],
-      [1, 2],
-    ],
-    [[1]],
-    [],
-    [[0], [1, 2], [2], [0, 1]],
-  ]) {
-    const parts = wanted.map((rows, at) => ({ rows: tf.tensor1d(rows, 'int32'), times: at + 1 }));
-    for (const concurrency of [undefined, 1, 2]) {
-      let at = 0;
-      for await (const { scaled, same } of inParts({ table }, parts, concurrency)) {
-        const part = parts[at++] as (typeof parts)[number];
-        const expected = await alone({ table }, part);
-        t.deepEqual(await scaled.data(), await expected.scaled.data());
-        t.deepEqual(scaled.shape, expected.scaled.shape);
-        t.deepEqual(await same.data(), await part.rows.data());
+for (const { name, declare } of SIDE_BY_SIDE)
+  declare(`parts computed side by side come in their order, as if computed one by one, on ${name}`, async (t) => {
+    const engine = await startEngine(name, { threads: 2 });
+    t.is(engine.concurrency, name === 'onnx' ? 2 : 1);
+    const inParts = engine.compileParts(compute);
+    const alone = engine.compile(compute);
+    const table = tf.tensor2d([1, 2, 3, 4, 5, 6], [3, 2]);
+    for (const wanted of [
+      [[0], [1]],
+      [
+        [2, 1],
+        [0, 0],
+        [1, 2],
+      ],
+      [[1]],
+      [],
+      [[0], [1, 2], [2], [0, 1]],
+    ]) {
+      const parts = wanted.map((rows, at) => ({ rows: tf.tensor1d(rows, 'int32'), times: at + 1 }));
+      for (const concurrency of [undefined, 1, 2]) {
+        let at = 0;
+        for await (const { scaled, same } of inParts({ table }, parts, concurrency)) {
+          const part = parts[at++] as (typeof parts)[number];
+          const expected = await alone({ table }, part);
+          t.deepEqual(await scaled.data(), await expected.scaled.data());
+          t.deepEqual(scaled.shape, expected.scaled.shape);
+          t.deepEqual(await same.data(), await part.rows.data());
+        }
+        t.is(at, parts.length);
       }
-      t.is(at, parts.length);
     }
-  }
-});
+  });
 
-testOnOnnx('what is shared is read anew for every call, and stays as it is', async (t) => {
-  const engine = await start();
-  const inParts = engine.compileParts((x: Tensor, part: Tensor) => tf.tidy(() => x.add(part)));
-  let x: Tensor = tf.tensor1d([1, 2, 3]);
-  const parts = [tf.tensor1d([10, 10, 10]), tf.tensor1d([20, 20, 20])];
-  const sums = async () => {
-    const found: number[][] = [];
-    for await (const sum of inParts(x, parts)) found.push([...(await sum.data())]);
-    return found;
-  };
-  t.deepEqual(await sums(), [
-    [11, 12, 13],
-    [21, 22, 23],
-  ]);
-  x = await engine.accumulate(x, tf.tensor1d([100, 100, 100])); // in place
-  t.deepEqual(await sums(), [
-    [111, 112, 113],
-    [121, 122, 123],
-  ]);
-  t.deepEqual([...(await x.data())], [101, 102, 103]);
-});
+for (const { name, declare } of SIDE_BY_SIDE)
+  declare(`what parts share is read anew for every call, and stays as it is, on ${name}`, async (t) => {
+    const engine = await startEngine(name, { threads: 2 });
+    const inParts = engine.compileParts((x: Tensor, part: Tensor) => tf.tidy(() => x.add(part)));
+    let x: Tensor = tf.tensor1d([1, 2, 3]);
+    const parts = [tf.tensor1d([10, 10, 10]), tf.tensor1d([20, 20, 20])];
+    const sums = async () => {
+      const found: number[][] = [];
+      for await (const sum of inParts(x, parts)) found.push([...(await sum.data())]);
+      return found;
+    };
+    t.deepEqual(await sums(), [
+      [11, 12, 13],
+      [21, 22, 23],
+    ]);
+    x = await engine.accumulate(x, tf.tensor1d([100, 100, 100])); // in place
+    t.deepEqual(await sums(), [
+      [111, 112, 113],
+      [121, 122, 123],
+    ]);
+    t.deepEqual([...(await x.data())], [101, 102, 103]);
+  });
 
 testOnOnnx('what fails in the second thread fails the call, and the next one works', async (t) => {
   const engine = await start();

@@ -11,7 +11,7 @@ import { encoderShapes } from '../../core/nn/parameters.js';
 import type { VitSize } from '../../core/nn/sizes.js';
 import { type BlockOptions, transformerBlocks } from '../../core/nn/vit.js';
 import { initialNetworks } from '../../core/train/state.js';
-import { findEngines, testOnEngines } from '../helpers/engines.js';
+import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
 import { methodOf } from '../helpers/method.js';
 import { noiseBatch, numbersOf, prepareBatchGradients } from '../helpers/training.js';
 
@@ -90,7 +90,7 @@ for (const flags of [
   testOnEngines(
     test,
     engines,
-    `loss and gradients of ${flags.method} of a batch in parts are the same bits`,
+    `loss and gradients of ${flags.method} of a batch in parts are the same`,
     async (t, engine) => {
       const made = methodOf({ ...TRAINED, ...flags });
       const networks = initialNetworks(made.method, 0);
@@ -100,7 +100,10 @@ for (const flags of [
         const { loss, gradients } = await compute(networks, noiseBatch(made, 5));
         results.push(await numbersOf({ ...gradients, loss: { loss } }));
       }
-      t.deepEqual(results[1], results[0]);
+      const [plain, recomputed] = results as [Float32Array, Float32Array];
+      // OpenVINO joins operators in another way where they are computed twice.
+      if (engine.name === 'openvino') t.true(relativeDifference(recomputed, plain) < 1e-6);
+      else t.deepEqual(recomputed, plain);
     },
   );
 }

@@ -5,7 +5,6 @@ import { UserError } from '../../core/base/errors.js';
 import type { Engine, EngineMemory } from '../../core/engine/contract.js';
 import { freeMemory, groupMemory } from '../../core/engine/machine.js';
 import { outOfMemory, outOfMemoryForFeatures } from '../../core/engine/memory.js';
-import { functionsOn } from '../../core/engine/onnx/kernels/fused.js';
 import { startEngine } from '../../core/engine/start.js';
 import {
   chooseMicroBatchSize,
@@ -168,11 +167,6 @@ test('parts of a batch have any size, are as few as can be, and never take more 
     [5, 10, 15].every((odd) => sizes.has(odd)),
     `${[...sizes]}`,
   );
-});
-
-test('parts that stay in the cache of a processor are made for processors only', (t) => {
-  t.true((functionsOn('cpu').cachedNumbers ?? 0) > 0);
-  t.is(functionsOn('webgpu').cachedNumbers, undefined);
 });
 
 test('whatever says that memory ran out, the message names the option and the value that help', (t) => {

@@ -75,7 +75,11 @@ export class OnnxBackend extends tf.KernelBackend {
     const entry = this.#entries.get(id);
     entry.references--;
     if (!force && entry.references > 0) return false;
-    if (--entry.value.users === 0) this.#awaited.delete(entry.value);
+    const { value } = entry;
+    if (--value.users === 0) {
+      this.#awaited.delete(value);
+      value.pool?.give(value.data);
+    }
     this.#entries.delete(id);
     return true;
   }
@@ -95,6 +99,13 @@ export class OnnxBackend extends tf.KernelBackend {
     return this.#entries.get(dataId).value;
   }
 
+  /** The value of a tensor that becomes an input of a node, which may outlive the tensor. */
+  use(tensor: TensorInfo): Value {
+    const value = this.recorded(tensor);
+    value.pool = null;
+    return value;
+  }
+
   /**
    * The data of a computed tensor, to be changed in place. Where other tensors share them, a copy is made, in a tensor
    * that takes the place of the given one.
@@ -108,6 +119,7 @@ export class OnnxBackend extends tf.KernelBackend {
     const data = arena ? arena.copy(shared) : shared.slice();
     if (isOwn) {
       value.data = data;
+      value.pool = null;
       return { tensor, data };
     }
     const own = this.makeTensor(new Value(tensor.shape, value.type, { data }));
@@ -145,6 +157,14 @@ export class OnnxBackend extends tf.KernelBackend {
 
   override async read(id: DataId): Promise<BackendValues> {
     const { value } = this.#entries.get(id);
+    value.pool = null;
+    if (!value.data) await this.computeAwaited();
+    return value.data as Float32Array;
+  }
+
+  /** The data of a tensor of floats, which are the tensor's and may not be kept. */
+  async peek({ dataId }: Tensor): Promise<Float32Array> {
+    const { value } = this.#entries.get(dataId);
     if (!value.data) await this.computeAwaited();
     return value.data as Float32Array;
   }

@@ -8,7 +8,8 @@ import { type Inputs, type KernelTable, OnnxBackend } from './backend.js';
 import { reshaped } from './graph.js';
 import { updatesOnHost } from './host-update.js';
 import { ELEMENTWISE } from './kernels/elementwise.js';
-import { FUSED, functionsOn } from './kernels/fused.js';
+import { ONNX_FORMS } from './kernels/forms.js';
+import { type Forms, TRANSFORMER_FUNCTIONS, transformerKernels } from './kernels/fused.js';
 import { REDUCE } from './kernels/reduce.js';
 import { SHAPE } from './kernels/shape.js';
 import { partsOn } from './parts.js';
@@ -21,6 +22,9 @@ const BACKENDS = {
   webgpu: { backend: 'onnx-webgpu', device: 'GPU (WebGPU, ONNX Runtime)' },
 } as const;
 
+/** Numbers of a layer that stay in a processor's cache. */
+const CACHED = 1.25e6;
+
 /** What computes parts, by backend and number of threads: a second start finds the thread of the first. */
 const knownParts = new Map<string, ReturnType<typeof partsOn>>();
 
@@ -28,16 +32,12 @@ const knownParts = new Map<string, ReturnType<typeof partsOn>>();
 export async function startOnnx(options: StartOptions): Promise<Engine> {
   const { threads = availableCores(), device = 'cpu' } = options;
   const { backend: name, device: described } = BACKENDS[device];
-  tf.enableProdMode();
-  if (!tf.findBackend(name)) {
+  const cachedNumbers = device === 'cpu' ? CACHED : Number.POSITIVE_INFINITY; // a graphics card gains nothing from tiles
+  const backend = await startBackend(name, ONNX_FORMS, cachedNumbers, async () => {
     const sessions = new Sessions(threads, device);
     if (device === 'webgpu') await sessions.probe();
-    registerKernels(name);
-    fusedFunctions.set(name, functionsOn(device));
-    tf.registerBackend(name, () => new OnnxBackend(sessions));
-  }
-  if (!(await tf.setBackend(name))) throw new Error('the backend of ONNX Runtime did not start');
-  const backend = tf.backend() as OnnxBackend;
+    return sessions;
+  });
   const partThreads = device === 'cpu' ? threads : 1;
   const key = `${name} ${partThreads}`;
   const parts = knownParts.get(key) ?? partsOn(backend, partThreads);
@@ -54,9 +54,32 @@ export async function startOnnx(options: StartOptions): Promise<Engine> {
   };
 }
 
+/**
+ * Starts the backend that records graphs.
+ * @param name in TensorFlow.js
+ * @param cachedNumbers see `TransformerFunctions`
+ * @param start makes what computes; called once
+ */
+export async function startBackend(
+  name: string,
+  forms: Forms,
+  cachedNumbers: number,
+  start: () => Promise<Sessions>,
+): Promise<OnnxBackend> {
+  tf.enableProdMode();
+  if (!tf.findBackend(name)) {
+    const sessions = await start();
+    registerKernels(name, forms);
+    fusedFunctions.set(name, { ...TRANSFORMER_FUNCTIONS, cachedNumbers });
+    tf.registerBackend(name, () => new OnnxBackend(sessions));
+  }
+  if (!(await tf.setBackend(name))) throw new Error('the backend of ONNX Runtime did not start');
+  return tf.backend() as OnnxBackend;
+}
+
 /** Registers all kernels for a backend; in place of those that are missing, one that says where it would go. */
-function registerKernels(backendName: string): void {
-  const kernels: KernelTable = { ...ELEMENTWISE, ...SHAPE, ...REDUCE, ...FUSED };
+function registerKernels(backendName: string, forms: Forms): void {
+  const kernels: KernelTable = { ...ELEMENTWISE, ...SHAPE, ...REDUCE, ...transformerKernels(forms) };
   const documented = tf.getKernelsForBackend('cpu').map(({ kernelName }) => kernelName);
   for (const kernelName of new Set([...Object.keys(kernels), ...documented])) {
     tf.registerKernel({
@@ -70,7 +93,7 @@ function registerKernels(backendName: string): void {
         const backend = owner as OnnxBackend;
         const tensors = inputs as unknown as Record<string, TensorInfo>;
         // Optional inputs may be null.
-        const values = mapValues(tensors, (tensor) => tensor && reshaped(backend.recorded(tensor), tensor.shape));
+        const values = mapValues(tensors, (tensor) => tensor && reshaped(backend.use(tensor), tensor.shape));
         const result = kernel(values as unknown as Inputs, attrs ?? {}, tensors, backend);
         if (Array.isArray(result)) return result.map((one) => backend.register(one));
         return 'dataId' in result ? result : backend.register(result);

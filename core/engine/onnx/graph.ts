@@ -1,4 +1,5 @@
 import { type DataType, tf } from '../tf.js';
+import type { ArrayPool } from './pool.js';
 
 /** Element types of values: those of TensorFlow.js, and int64, in which ONNX wants shapes and axes. */
 export type ValueType = 'float32' | 'int32' | 'bool' | 'int64';
@@ -22,6 +23,8 @@ export class Value {
   readonly source: Value | null;
   /** Data ids of tensors that it stands for. */
   users = 0;
+  /** Where its data go when no tensor has them any more; null once others may have them: a reader, or a recorded node. */
+  pool: ArrayPool | null = null;
 
   constructor(
     readonly shape: Shape,

@@ -16,7 +16,7 @@ export function updatesOnHost(backend: OnnxBackend): Pick<Engine, 'updateParamet
   const add = makeAdder();
   return {
     async updateParameter(slot, gradient, rates, { beta1, beta2, epsilon }) {
-      const grad = (await backend.read(gradient.dataId)) as Float32Array;
+      const grad = await backend.peek(gradient);
       const arrays = Object.values(slot).map((tensor) => backend.recorded(tensor).data as Float32Array);
       const arena = memory.arenaFor(arrays);
       const value = backend.ownData(slot.value, arena);
@@ -44,8 +44,8 @@ export function updatesOnHost(backend: OnnxBackend): Pick<Engine, 'updateParamet
       return { slot: target ? { ...updated, target: target.tensor } : updated, squares };
     },
     async accumulate(sum, addend) {
-      await backend.read(sum.dataId);
-      const added = (await backend.read(addend.dataId)) as Float32Array;
+      await backend.peek(sum);
+      const added = await backend.peek(addend);
       const { tensor, data } = backend.ownData(sum);
       add(data, added);
       addend.dispose();

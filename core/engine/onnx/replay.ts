@@ -1,6 +1,7 @@
 import { type Tensor, tf } from '../tf.js';
 import type { OnnxBackend } from './backend.js';
 import { type Shape, Value, type ValueData, type ValueType } from './graph.js';
+import type { ArrayPool } from './pool.js';
 import { dataOf, type GraphInput, inputsOf, type Source } from './sessions.js';
 import { analyse, type Structure } from './structure.js';
 
@@ -116,14 +117,19 @@ export class TracedFunction<Inputs extends unknown[], Result, Ready> {
   }
 }
 
-/** The function's result, from the data of the graph's outputs. */
+/** The function's result, from the data of the graph's outputs. @param pool that these come from */
 export function resultOf(
   backend: OnnxBackend,
   { program, data: given }: { program: Program<unknown>; data: readonly ValueData[] },
   outputs: readonly ValueData[],
+  pool: ArrayPool | null = null,
 ): unknown {
   // Tensors of one output share it; what was given or never changes is copied, because results may be changed in place.
-  const values = program.outputs.map(({ shape, type }, at) => new Value(shape, type, { data: outputs[at] }));
+  const values = program.outputs.map(({ shape, type }, at) => {
+    const value = new Value(shape, type, { data: outputs[at] });
+    value.pool = pool;
+    return value;
+  });
   const tensors = program.results.map(({ shape, type, from }) => {
     const value =
       'output' in from ? values[from.output] : new Value(shape, type, { data: dataOf(from, given).slice() });

@@ -88,7 +88,9 @@ const MESSAGES = {
   TensorProto: 'dims int64* 1, data_type int32 2, name string 8, raw_data bytes 9',
   ValueInfoProto: 'name string 1, type TypeProto 2',
   TypeProto: 'tensor_type TensorTypeProto 1',
-  TensorTypeProto: 'elem_type int32 1',
+  TensorTypeProto: 'elem_type int32 1, shape TensorShapeProto 2',
+  TensorShapeProto: 'dim Dimension* 1',
+  Dimension: 'dim_value int64 1',
 };
 
 function fieldsOf(message: string) {
@@ -113,13 +115,32 @@ export function modelOf(structure: Structure): Uint8Array {
   return model;
 }
 
-function encodeModel({ nodes, inputs, constants, outputs, names }: Structure): Uint8Array {
+/** What is fixed of an input: sides of its shape (null: any), or all of its data, which then are part of the model. */
+export type FixedInput = { shape: readonly (number | null)[]; constant: ValueData | null };
+
+/**
+ * A structure as an ONNX model.
+ * @param fixed what is fixed of each input; default nothing
+ */
+export function encodeModel(
+  { nodes, inputs, constants, outputs, names }: Structure,
+  fixed: readonly FixedInput[] = [],
+): Uint8Array {
   const nameOf = (value: Value | null) => (value ? (names.get(value) as string) : '');
   // An input or output of any shape. Shapes with names for their sides would be compared with one another wherever memory
   // is planned, which takes a time that grows with the square of the graph and finds nothing.
-  const declare = (value: Value) => ({
+  const declare = (value: Value, at = -1) => {
+    const dim = fixed[at]?.shape.map((side) => (side === null ? {} : { dim_value: side }));
+    return {
+      name: nameOf(value),
+      type: { tensor_type: { elem_type: ELEMENT_TYPES[value.type], ...(dim && { shape: { dim } }) } },
+    };
+  };
+  const initialise = (value: Value, { buffer, byteOffset, byteLength }: ValueData) => ({
     name: nameOf(value),
-    type: { tensor_type: { elem_type: ELEMENT_TYPES[value.type] } },
+    dims: value.shape,
+    data_type: ELEMENT_TYPES[value.type],
+    raw_data: new Uint8Array(buffer, byteOffset, byteLength),
   });
   const model = {
     ir_version: IR_VERSION,
@@ -137,13 +158,12 @@ function encodeModel({ nodes, inputs, constants, outputs, names }: Structure): U
         domain,
         attribute: Object.entries(attributes).map(([name, value]) => ({ name, ...encodeAttribute(value) })),
       })),
-      initializer: constants.map((value) => {
-        const { buffer, byteOffset, byteLength } = value.constant as ValueData;
-        const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-        return { name: nameOf(value), dims: value.shape, data_type: ELEMENT_TYPES[value.type], raw_data: bytes };
-      }),
-      input: inputs.map(declare),
-      output: outputs.map(declare),
+      initializer: [
+        ...constants.map((value) => initialise(value, value.constant as ValueData)),
+        ...inputs.flatMap((value, at) => (fixed[at]?.constant ? [initialise(value, fixed[at].constant)] : [])),
+      ],
+      input: inputs.map(declare).filter((_, at) => !fixed[at]?.constant),
+      output: outputs.map((value) => declare(value)),
     },
   };
   return ModelProto.encode(model as unknown as protobuf.Message).finish();

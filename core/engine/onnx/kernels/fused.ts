@@ -1,4 +1,3 @@
-import type { DeviceName } from '../../contract.js';
 import type { Differentiable, TransformerFunctions } from '../../plain-functions.js';
 import { type Tensor, tf } from '../../tf.js';
 import type { Inputs, KernelTable } from '../backend.js';
@@ -16,30 +15,36 @@ import {
 } from '../graph.js';
 import { add, multiply, subtract, unary } from './elementwise.js';
 import { batchMatMul, gemm, linear, reduce } from './reduce.js';
-import { concat, gatherRows, rowNumbers, transpose, withoutFirst } from './shape.js';
+import { concat } from './shape.js';
 
 /*
- * Kernels of this engine's own: the functions of a transformer and their gradients, with the operators that ONNX Runtime
+ * Kernels of these engines' own: the functions of a transformer and their gradients, with the operators that the runtime
  * has for them.
  *
- * Letters: M rows, D width, B images, N tokens, S of them without query, h heads, d = D / h.
+ * Letters: M rows, D width, H hidden width, B images, N tokens, S of them without query, h heads, d = D / h.
  */
 
-/**
- * dyᵀ x, the gradient of a weight: dy [M, O], x [M, I] -> [O, I].
- *
- * The narrower one is transposed by itself: a product that transposes its first operand does so once for every 128
- * columns of the other, and is a seventh slower.
- */
-function weightGradient(dy: Value, x: Value): Value {
-  const [outputs, inputs] = [dy.shape[1], x.shape[1]];
-  if (outputs <= inputs) return gemm(transpose(dy, [1, 0]), x);
-  return transpose(gemm(transpose(x, [1, 0]), dy), [1, 0]);
+/** What runtimes compute in ways of their own, because another one is slow there. */
+export interface Forms {
+  /** dyᵀ x, the gradient of a weight: dy [M, O], x [M, I] -> [O, I] */
+  weightGradient(dy: Value, x: Value): Value;
+  /** (1 + x) / 2 */
+  halfOfOnePlus(x: Value): Value;
+  /** qkv [B, N, 3D] -> queries [B, h, N - S, d], keys and values, each [B, h, N, d] */
+  splitHeads(qkv: Value, heads: number, queryOffset: number): [Value, Value, Value];
+  /** [B, N, h, d] -> [B, h, N, d], and back, as the shape's meaning is. */
+  exchangeMiddleAxes(x: Value): Value;
+  /** Gradients of queries, keys and values, [B, h, N, d] each -> [B, N, 3, h, d] */
+  joinHeads(parts: readonly Value[]): Value;
 }
 
-/** Sum over rows, [M, D] -> [D], as a product with ones: twice as fast as a reduction along the first axis. */
-function sumRows(x: Value, ones = filled([1, x.shape[0]], 1)): Value {
-  return flattened(batchMatMul(ones, x));
+/**
+ * Sums over rows of matrices of as many rows, [M, D] -> [D] each, as products with ones: in ONNX Runtime twice as fast as a
+ * reduction. OpenVINO computes in float32 whatever follows the last product of a graph, and all that this needs.
+ */
+function sumRows(...matrices: Value[]): Value[] {
+  const ones = filled([1, (matrices[0] as Value).shape[0]], 1);
+  return matrices.map((x) => flattened(batchMatMul(ones, x)));
 }
 
 /** x [M, D], scale and bias [D], or none */
@@ -51,7 +56,7 @@ function layerNorm({ x, scale, bias }: Inputs, epsilon: number): Value[] {
 }
 
 function layerNormGradient({ dy, x, scale, mean, inverseStd }: Inputs & { scale: Value }): Value[] {
-  const [rows, width] = x.shape as [number, number];
+  const width = x.shape[1];
   const normalised = multiply(subtract(x, mean), inverseStd); // [M, D]
   const product = multiply(dy, normalised); // [M, D]
   // Means over a row of dy scale and of dy n scale, as products with scale / D.
@@ -59,15 +64,13 @@ function layerNormGradient({ dy, x, scale, mean, inverseStd }: Inputs & { scale:
   const meanGrad = batchMatMul(dy, weights); // [M, 1]
   const meanProduct = batchMatMul(product, weights); // [M, 1]
   const inner = subtract(subtract(multiply(dy, scale), meanGrad), multiply(normalised, meanProduct)); // [M, D]
-  const ones = filled([1, rows], 1);
-  return [multiply(inner, inverseStd), sumRows(product, ones), sumRows(dy, ones)];
+  return [multiply(inner, inverseStd), ...sumRows(product, dy)];
 }
 
 /** Φ(x) and Φ(x) + x Φ'(x); with u = x / √2: Φ(x) = (1 + erf u) / 2, x Φ'(x) = u exp(-u²) / √π = u exp(-ln √π - u²) */
-function geluParts(x: Value): { cumulative: Value; grad: Value } {
+function geluParts(forms: Forms, x: Value): { cumulative: Value; grad: Value } {
   const u = multiply(x, scalarConstant(Math.SQRT1_2));
-  const half = { alpha: { float: 0.5 }, beta: { float: 0.5 } };
-  const cumulative = unary('HardSigmoid', unary('Erf', u), half);
+  const cumulative = forms.halfOfOnePlus(unary('Erf', u));
   const density = unary('Exp', subtract(scalarConstant(-Math.log(Math.PI) / 2), multiply(u, u)));
   return { cumulative, grad: add(cumulative, multiply(u, density)) };
 }
@@ -84,54 +87,32 @@ function mlp({ x, weight1, bias1, weight2, bias2 }: Inputs): Value[] {
 }
 
 /** @returns gradients of x, W₁, b₁, W₂ and b₂ */
-function mlpGradient({ dy, x, weight1, weight2, hidden }: Inputs): Value[] {
-  const { cumulative, grad } = geluParts(hidden);
+function mlpGradient(forms: Forms, { dy, x, weight1, weight2, hidden }: Inputs): Value[] {
+  const { cumulative, grad } = geluParts(forms, hidden);
   const dh = multiply(gemm(dy, weight2), grad); // [M, H]
   const activated = multiply(hidden, cumulative); // [M, H]
-  const ones = filled([1, x.shape[0]], 1);
-  return [
-    gemm(dh, weight1),
-    weightGradient(dh, x),
-    sumRows(dh, ones),
-    weightGradient(dy, activated),
-    sumRows(dy, ones),
-  ];
-}
-
-/** [B, N, 3D] -> queries [B, h, N - S, d], keys and values, each [B, h, N, d] */
-function splitHeads(qkv: Value, heads: number, queryOffset: number): [Value, Value, Value] {
-  const [images, tokens, width3] = qkv.shape as [number, number, number];
-  const rows = reshaped(qkv, [images * tokens * 3 * heads, width3 / 3 / heads]);
-  const queries = rowNumbers([images, tokens, 3 * heads], [0, 2, 1], heads); // [B, h, N]
-  const keys = add(queries, scalarConstant(heads, 'int32'));
-  const values = add(keys, scalarConstant(heads, 'int32'));
-  const asked = queryOffset === 0 ? queries : withoutFirst(queries, queryOffset, 2);
-  return [gatherRows(rows, asked), gatherRows(rows, keys), gatherRows(rows, values)];
-}
-
-/** [B, N, h, d] -> [B, h, N, d], and back, as the shape's meaning is. */
-function exchangeMiddleAxes(x: Value): Value {
-  return gatherRows(x, rowNumbers(x.shape.slice(0, 3), [0, 2, 1]));
+  const [ofBias1, ofBias2] = sumRows(dh, dy);
+  return [gemm(dh, weight1), forms.weightGradient(dh, x), ofBias1, forms.weightGradient(dy, activated), ofBias2];
 }
 
 /** qkv [B, N, 3D], bias [h, N - S, N] or none */
-function attention({ qkv, bias }: Inputs, heads: number, queryOffset: number): Value[] {
+function attention(forms: Forms, { qkv, bias }: Inputs, heads: number, queryOffset: number): Value[] {
   const [images, tokens, width3] = qkv.shape as [number, number, number];
-  const [q, k, v] = splitHeads(qkv, heads, queryOffset);
+  const [q, k, v] = forms.splitHeads(qkv, heads, queryOffset);
   const alpha = 1 / Math.sqrt(q.shape[3]);
   const products = batchMatMul(q, k, { transposeB: true, alpha }); // [B, h, N - S, N]
   const weights = unary('Softmax', bias ? add(products, bias) : products, { axis: 3 }); // [B, h, N - S, N]
   const attended = batchMatMul(weights, v); // [B, h, N - S, d]
-  const merged = reshaped(exchangeMiddleAxes(attended), [images, tokens - queryOffset, width3 / 3]);
+  const merged = reshaped(forms.exchangeMiddleAxes(attended), [images, tokens - queryOffset, width3 / 3]);
   return [merged, q, k, v, weights, attended];
 }
 
 /** @returns gradients of qkv, and of the bias where there is one */
-function attentionGradient({ dy, q, k, v, weights, attended }: Inputs, hasBias: boolean): Value[] {
+function attentionGradient(forms: Forms, { dy, q, k, v, weights, attended }: Inputs, hasBias: boolean): Value[] {
   const [images, heads, tokens, headWidth] = k.shape as [number, number, number, number];
   const queries = q.shape[2]; // N - S
   const alpha = 1 / Math.sqrt(headWidth);
-  const grad = exchangeMiddleAxes(reshaped(dy, [images, queries, heads, headWidth])); // [B, h, N - S, d]
+  const grad = forms.exchangeMiddleAxes(reshaped(dy, [images, queries, heads, headWidth])); // [B, h, N - S, d]
   const along = reduce('ReduceSum', multiply(grad, attended), [3], true); // [B, h, N - S, 1]
   const scores = multiply(weights, subtract(batchMatMul(grad, v, { transposeB: true }), along)); // [B, h, N - S, N]
   const ofQueries = batchMatMul(scores, k, { alpha });
@@ -140,12 +121,11 @@ function attentionGradient({ dy, q, k, v, weights, attended }: Inputs, hasBias: 
     batchMatMul(scores, q, { transposeA: true, alpha }),
     batchMatMul(weights, grad, { transposeA: true }),
   ]; // [B, h, N, d] each
-  const numbers = rowNumbers([3, images, heads, tokens], [1, 3, 0, 2]); // [B, N, 3, h]
-  const together = gatherRows(concat(parts, 0), numbers); // [3B, h, N, d] -> [B, N, 3, h, d]
-  const ofQkv = reshaped(together, [images, tokens, 3 * heads * headWidth]);
+  const ofQkv = reshaped(forms.joinHeads(parts), [images, tokens, 3 * heads * headWidth]);
   if (!hasBias) return [ofQkv];
   const pairs = [heads, queries, tokens];
-  return [ofQkv, reshaped(sumRows(reshaped(scores, [images, sizeOf(pairs)])), pairs)];
+  const [ofBias] = sumRows(reshaped(scores, [images, sizeOf(pairs)]));
+  return [ofQkv, reshaped(ofBias as Value, pairs)];
 }
 
 /**
@@ -159,31 +139,27 @@ function after(x: Value, others: readonly Value[]): Value {
   return record('Slice', [concat([vector(x), ...firsts], 0), start, end], [sizeOf(x.shape)]);
 }
 
-export const FUSED: KernelTable = {
-  After: ({ x, ...others }, _, __, backend) => backend.register(after(x, Object.values(others)), x.shape),
-  Linear: ({ x, weight, bias }) => [linear(x, weight, bias as Value)],
-  LinearGradient: ({ dy, x, weight }) => [gemm(dy, weight), weightGradient(dy, x), sumRows(dy)],
-  LayerNorm: (inputs, { epsilon }) => layerNorm(inputs, epsilon),
-  LayerNormGradient: (inputs) => layerNormGradient(inputs as Inputs & { scale: Value }),
-  Gelu: ({ x }) => [gelu(x)],
-  GeluGradient: ({ dy, x }) => [multiply(dy, geluParts(x).grad)],
-  Mlp: mlp,
-  MlpGradient: mlpGradient,
-  Attention: (inputs, { heads, queryOffset }) => attention(inputs, heads, queryOffset),
-  AttentionGradient: (inputs, { hasBias }) => attentionGradient(inputs, hasBias),
-};
-
-/** Numbers of a layer that stay in a processor's cache. */
-const CACHED = 1.25e6;
-
-/** The functions of a transformer on a device; a graphics card gains nothing from tiles that fit a processor's cache. */
-export function functionsOn(device: DeviceName): TransformerFunctions {
-  return device === 'cpu' ? { ...onnxFunctions, cachedNumbers: CACHED } : onnxFunctions;
+/** The kernels of a transformer's functions, in a runtime's own forms. */
+export function transformerKernels(forms: Forms): KernelTable {
+  return {
+    After: ({ x, ...others }, _, __, backend) => backend.register(after(x, Object.values(others)), x.shape),
+    Linear: ({ x, weight, bias }) => [linear(x, weight, bias as Value)],
+    LinearGradient: ({ dy, x, weight }) => [gemm(dy, weight), forms.weightGradient(dy, x), ...sumRows(dy)],
+    LayerNorm: (inputs, { epsilon }) => layerNorm(inputs, epsilon),
+    LayerNormGradient: (inputs) => layerNormGradient(inputs as Inputs & { scale: Value }),
+    Gelu: ({ x }) => [gelu(x)],
+    GeluGradient: ({ dy, x }) => [multiply(dy, geluParts(forms, x).grad)],
+    Mlp: mlp,
+    MlpGradient: (inputs) => mlpGradient(forms, inputs),
+    Attention: (inputs, { heads, queryOffset }) => attention(forms, inputs, heads, queryOffset),
+    AttentionGradient: (inputs, { hasBias }) => attentionGradient(forms, inputs, hasBias),
+  };
 }
 
 type NamedTensors = Readonly<Record<string, Tensor>>;
 
-const onnxFunctions: TransformerFunctions = {
+/** The functions of a transformer by these kernels. */
+export const TRANSFORMER_FUNCTIONS: TransformerFunctions = {
   linear: (x, weight, bias) => fused('Linear', { x, weight, bias }, ['x', 'weight']),
   layerNorm: (x, scale, bias, epsilon) =>
     fused('LayerNorm', { x, scale, bias }, ['x', 'scale'], ['mean', 'inverseStd'], { epsilon }),

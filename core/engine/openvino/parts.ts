@@ -1,0 +1,43 @@
+import type { Engine } from '../contract.js';
+import type { OnnxBackend } from '../onnx/backend.js';
+import { ArrayPool } from '../onnx/pool.js';
+import { resultOf, TracedFunction } from '../onnx/replay.js';
+import type { GraphInput } from '../onnx/sessions.js';
+import type { Structure } from '../onnx/structure.js';
+import type { OpenVino, Properties } from './library.js';
+import { Model } from './models.js';
+
+/**
+ * Functions of parts of a batch, computed by OpenVINO one after the other, each on all threads: two at a time, each on half
+ * of them, are no faster but for very small networks, and take a second set of gradients and of intermediate results.
+ */
+export function partsOn(
+  backend: OnnxBackend,
+  openvino: OpenVino,
+  properties: Properties,
+): Pick<Engine, 'concurrency' | 'compileParts'> {
+  const models = new Map<string, Model>();
+  const pool = new ArrayPool();
+  const modelOf = async (structure: Structure, inputs: readonly GraphInput[]) => {
+    const known = models.get(structure.key);
+    if (known) await backend.inTurn(async () => known.widen(inputs));
+    const model = known ?? new Model(openvino, structure, inputs, properties);
+    models.set(structure.key, model);
+    return model;
+  };
+  return {
+    concurrency: 1,
+    compileParts<Shared, Part, Result>(fn: (shared: Shared, part: Part) => Result) {
+      const traced = new TracedFunction(backend, fn, modelOf);
+      return async function* (shared: Shared, parts: readonly Part[]) {
+        const calls = [];
+        for (const part of parts) calls.push(await traced.call([shared, part])); // all shapes before the first compilation
+        for (const call of calls) {
+          const { ready, inputs, outputs } = call.program;
+          const results = await backend.inTurn(() => ready.run(inputs, outputs, call.data, pool));
+          yield resultOf(backend, call, results, pool) as Result;
+        }
+      };
+    },
+  };
+}
