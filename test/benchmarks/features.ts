@@ -13,7 +13,7 @@ import type { FeatureTiming } from './time-features.js';
  * Times the features of an encoder with random weights on random pixels, without the decoding of images, and prints one JSON
  * document a line; others after ours, each in a process of its own:
  *
- * npm run bench:features -- --arch vit-small --engine onnx,wasm --threads 2
+ * npm run bench:features -- --arch vit-small --engine onnx,openvino,openvino:bfloat16 --threads 2
  * npm run bench:features -- --arch vit-huge --patch-size 14 --python PATH          PyTorch, in float32 and bfloat16
  * npm i --prefix /tmp/x --ignore-scripts @huggingface/transformers
  * npm run bench:features -- --python PATH --transformers /tmp/x                    transformers.js as well
@@ -46,7 +46,10 @@ const asked: FeatureTiming = {
 const TIMER = fileURLToPath(new URL('./time-features.js', import.meta.url));
 const PEER = join(ROOT, 'test', 'benchmarks', 'torch_features.py');
 
-for (const engine of values.engine.split(',')) time(process.execPath, TIMER, { engine });
+for (const named of values.engine.split(',')) {
+  const [engine, precision = 'float32'] = named.split(':');
+  time(process.execPath, TIMER, { engine, precision });
+}
 if (python !== undefined) for (const precision of ['float32', 'bfloat16']) time(python, PEER, { precision });
 if (python !== undefined && transformers !== undefined) {
   const model = mkdtempSync(join(tmpdir(), 'ijepa-features-'));

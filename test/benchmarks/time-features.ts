@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { RandomStream } from '../../core/base/random.js';
 import { round } from '../../core/base/rounding.js';
-import type { EngineChoice } from '../../core/engine/contract.js';
+import type { EngineChoice, Precision } from '../../core/engine/contract.js';
 import { startEngine } from '../../core/engine/start.js';
 import { prepareFeatures } from '../../core/eval/features.js';
 import { randomNetwork } from '../../core/eval/network.js';
@@ -22,8 +22,10 @@ export interface FeatureTiming {
   threads: number;
 }
 
+type Own = { engine: EngineChoice; precision: Precision };
+
 /** Ours by an engine, or transformers.js: the folder where it is installed, and that of the model. */
-type Asked = FeatureTiming & ({ engine: EngineChoice } | { transformers: string; model: string });
+type Asked = FeatureTiming & (Own | { transformers: string; model: string });
 
 /** Batches before the clock is started. */
 const WARM_UP = 2;
@@ -46,7 +48,7 @@ const timed = seconds.slice(WARM_UP).sort((x, y) => x - y);
 const result = {
   by,
   version,
-  precision: 'float32',
+  precision: 'precision' in asked ? asked.precision : 'float32',
   threads,
   imagesPerSecond: round(batchSize / timed[timed.length >> 1], 2),
   fastestImagesPerSecond: round(batchSize / timed[0], 2),
@@ -57,8 +59,8 @@ const result = {
 };
 process.stdout.write(`${JSON.stringify(result)}\n`);
 
-async function ours({ engine: name, threads, size, patchSize }: FeatureTiming & { engine: EngineChoice }) {
-  const engine = await startEngine(name, { threads });
+async function ours({ engine: name, precision, threads, size, patchSize }: FeatureTiming & Own) {
+  const engine = await startEngine(name, { threads, precision });
   const facts = { weights: 'random', method: null, encoder: null, isUsualEncoder: true, epochs: null } as const;
   const network = randomNetwork(
     {
