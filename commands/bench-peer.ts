@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { printable, systemProblem, UserError } from '../core/base/errors.js';
 import { tryJson } from '../core/base/text.js';
 import { encoderSize } from '../core/config/settings.js';
+import type { Precision } from '../core/engine/contract.js';
 import type { ResolvedRun } from './run-sources.js';
 
 /** The peer's step. */
@@ -16,14 +17,13 @@ const WORK = { method: 'ijepa', loss: 'smooth-l1', regularizer: 'none', optimise
  * The ways in which PyTorch may compute a step of a precision. The first has to work; of the others it is told why they do not:
  * a compiled step needs a C++ compiler. In bfloat16 a compiled step takes several times as long as one that is not.
  */
-const MODES = {
+const MODES: Readonly<Record<Precision, readonly { mode: string; compile: boolean }[]>> = {
   float32: [
     { mode: 'fused AdamW', compile: false },
     { mode: 'fused AdamW, torch.compile', compile: true },
   ],
   bfloat16: [{ mode: 'fused AdamW, autocast', compile: false }],
 };
-export type PeerPrecision = keyof typeof MODES;
 
 /** What the script prints. */
 const resultSchema = z.object({
@@ -76,7 +76,7 @@ export function peerStep({ method, options }: ResolvedRun, config: string, steps
  * @param python the Python that has it
  * @throws UserError if it is not there, has no PyTorch, or fails
  */
-export function timePeer(python: string, step: PeerStep, precision: PeerPrecision, threads: number) {
+export function timePeer(python: string, step: PeerStep, precision: Precision, threads: number) {
   const leftOut: { mode: string; reason: string }[] = [];
   const timed = MODES[precision].flatMap(({ mode, compile }, at) => {
     const outcome = runScript(python, threads, { ...step, precision, threads, compile });

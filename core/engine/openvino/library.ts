@@ -16,7 +16,7 @@ type Handle = bigint;
 type Status = number;
 
 /** Arrays that a model reads or writes, each with its shape. */
-export type HostTensor = { data: ValueData; shape: Shape; type: ValueType };
+type HostTensor = { data: ValueData; shape: Shape; type: ValueType };
 
 export type OpenVino = Awaited<ReturnType<typeof loadOpenvino>>;
 export type CompiledModel = Awaited<ReturnType<OpenVino['compile']>>;

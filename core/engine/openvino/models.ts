@@ -12,8 +12,8 @@ type Output = { shape: Shape; type: ValueType };
 
 /**
  * A graph compiled for the shapes that it has had so far: what never varied is part of the model, which makes it faster; a
- * side of an input or a list of whole numbers that varies is left open, and the model is compiled once more when it does
- * for the first time.
+ * dimension or a list of whole numbers that varies becomes dynamic, and the model is compiled once more when it does so for
+ * the first time.
  */
 export class Model {
   #known: FixedInput[];
