@@ -156,14 +156,12 @@ export class OnnxBackend extends tf.KernelBackend {
   }
 
   override async read(id: DataId): Promise<BackendValues> {
-    const { value } = this.#entries.get(id);
-    value.pool = null;
-    if (!value.data) await this.computeAwaited();
-    return value.data as Float32Array;
+    this.#entries.get(id).value.pool = null;
+    return this.peek({ dataId: id });
   }
 
   /** The data of a tensor of floats, which are the tensor's and may not be kept. */
-  async peek({ dataId }: Tensor): Promise<Float32Array> {
+  async peek({ dataId }: Pick<TensorInfo, 'dataId'>): Promise<Float32Array> {
     const { value } = this.#entries.get(dataId);
     if (!value.data) await this.computeAwaited();
     return value.data as Float32Array;

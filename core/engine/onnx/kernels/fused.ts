@@ -40,7 +40,7 @@ export interface Forms {
 
 /**
  * Sums over rows of matrices of as many rows, [M, D] -> [D] each, as products with ones: in ONNX Runtime twice as fast as a
- * reduction. OpenVINO computes in float32 whatever follows the last product of a graph, and all that this needs.
+ * reduction. OpenVINO leaves in float32 what follows the last product of a graph: a reduction and what it sums.
  */
 function sumRows(...matrices: Value[]): Value[] {
   const ones = filled([1, (matrices[0] as Value).shape[0]], 1);
