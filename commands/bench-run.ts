@@ -47,13 +47,13 @@ export async function benchEngines(asked: BenchOptions): Promise<void> {
 }
 
 async function timeEngine(
-  { engine: [name], config, device, precision, threads, steps }: BenchOptions,
+  { engine: [name], config, device, precision, threads, steps, drawnMasks }: BenchOptions,
   { method: definition, options }: ResolvedRun,
   extensions: MethodContext['extensions'],
 ): Promise<BenchmarkResult> {
   const engine = await startEngine(name, { device, precision, ...(threads !== null && { threads }) });
   const { method } = createMethod(definition, options, extensions);
-  return runBenchmark(engine, config, definition, method, options, steps);
+  return runBenchmark(engine, config, definition, method, options, steps, { drawnMasks });
 }
 
 function medianRatio(results: readonly Measured[], engine: string): number {
@@ -102,7 +102,7 @@ function describe(result: BenchmarkResult, { method, options }: ResolvedRun): st
   return (
     `${engine} ${version}, ${device}, threads: ${threads}; ` +
     `config ${config}, batches of ${options.batchSize}, ${method.title}: ${method.describe(options)}\n` +
-    `  step        ${result.secondsPerStep} s median, ${result.minSeconds} s fastest, ${result.imagesPerSecond} images/s\n` +
+    `  step        ${result.secondsPerStep} s median, ${result.meanSeconds} s mean, ${result.minSeconds} s fastest, ${result.imagesPerSecond} images/s\n` +
     `  first step  ${result.firstStepSeconds} s, with everything that is compiled once\n` +
     `  memory      ${result.peakMemoryMiB} MiB at its peak\n` +
     `  speed       ${result.gflops} GFLOPS`

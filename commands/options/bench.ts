@@ -54,6 +54,7 @@ export const BENCH_OPTIONS = {
       what: 'name=value',
       help: "the run's options, by the names that they have in files: decoderDepth=4,ema=0.99",
     }),
+    drawnMasks: flag('draw masks anew for each step, as a run does, instead of fixed ones of equal sizes'),
     steps: integer({ default: 7, min: 1, help: 'steps that are timed, after two that are not' }),
     microBatchSize: like(OPTIONS.microBatchSize, { help: 'images computed at once', automatic: 'the whole batch' }),
   }),

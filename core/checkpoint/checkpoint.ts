@@ -20,6 +20,8 @@ export interface CheckpointFacts {
   model: RecordedModel;
   /** What the run remembers from one observation to the next, as JSON. */
   memory: unknown;
+  /** What the engine remembers of shapes, as JSON; undefined where that makes no difference. */
+  history?: unknown;
 }
 
 /** Method, names and sizes of the networks, for those who read the file without its run. */
@@ -34,13 +36,14 @@ export interface RecordedModel {
   readonly sizes: Method['sizes'];
 }
 
-export type Checkpoint = { state: TrainState; memory: unknown };
+export type Checkpoint = { state: TrainState } & Pick<CheckpointFacts, 'memory' | 'history'>;
 
 /** What a checkpoint's metadata says of the run's position. */
 const saidSchema = z.object({
   step: z.coerce.number().pipe(z.int().min(0)),
   model: z.string().transform(tryJson),
   memory: z.string().transform(tryJson).catch(null),
+  history: z.string().transform(tryJson).optional(),
 });
 
 /** The tensors of a state by their names in a checkpoint, in memory that threads share. */
@@ -68,7 +71,16 @@ export async function copyState(state: TrainState, before: StateCopy | null): Pr
 /** A checkpoint's metadata. */
 export function checkpointMetadata(step: number, facts: CheckpointFacts): Record<string, string> {
   const [model, memory] = [JSON.stringify(facts.model), JSON.stringify(facts.memory)];
-  return { format: FORMAT, step: String(step), epoch: String(facts.epoch), data: facts.data, model, memory };
+  const history = facts.history !== undefined && { history: JSON.stringify(facts.history) };
+  return {
+    format: FORMAT,
+    step: String(step),
+    epoch: String(facts.epoch),
+    data: facts.data,
+    model,
+    memory,
+    ...history,
+  };
 }
 
 /**
@@ -90,7 +102,7 @@ export async function loadCheckpoint(path: string, model: RecordedModel, shapes:
   const expected: unknown = JSON.parse(JSON.stringify(model));
   if (!isDeepStrictEqual(said.data.model, expected)) throw otherModel(path, `its model is ${file.metadata.model}`);
   const tensors = mapState(shapes, (shape, name) => readTensor(path, file, name, shape));
-  return { state: { step: said.data.step, ...tensors }, memory: said.data.memory };
+  return { state: { step: said.data.step, ...tensors }, memory: said.data.memory, history: said.data.history };
 }
 
 /**

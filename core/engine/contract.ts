@@ -38,6 +38,11 @@ export interface Engine {
    * the precision that was asked for, while weights and results are float32.
    */
   compileParts<Shared, Part, Result>(fn: (shared: Shared, part: Part) => Result): CompiledParts<Shared, Part, Result>;
+  /**
+   * Where what an engine has compiled depends on the shapes that it has been given so far: the last bits of results then do as
+   * well, and a run saves it, so that another process can go on with the same bits. Absent where they do not.
+   */
+  readonly history?: { /** JSON. */ save(): unknown; restore(saved: unknown): void };
   readonly updateParameter: UpdateParameter;
   /** The sum of two tensors of one shape, both of which are used up. */
   accumulate(sum: Tensor, addend: Tensor): Promise<Tensor>;
@@ -90,6 +95,11 @@ export interface EngineMemory {
   readonly kind: 'stepwise' | 'planned';
   /** Whose memory holds its tensors: the machine's, or that of a graphics card. */
   readonly of: 'machine' | 'card';
+  /**
+   * What it takes where numbers of tokens vary from step to step: so many bytes more, and so many times the activations of
+   * one step. Absent where they make no difference.
+   */
+  readonly varying?: { readonly bytes: number; readonly factor: number };
 }
 
 /**
@@ -103,8 +113,8 @@ export type CompiledParts<Shared, Part, Result> = (
 ) => AsyncGenerator<Result, void, void>;
 
 /**
- * Every engine, in the order in which `auto` looks for one: fastest first, but for openvino, whose resumed runs are the same to
- * the last bits only.
+ * Every engine, in the order in which `auto` looks for one: fastest first, but for openvino in float32, which
+ * takes twice the memory of onnx where masks vary.
  */
 export const ENGINE_NAMES = ['tensorflow-gpu', 'onnx', 'openvino', 'tensorflow', 'wasm', 'cpu'] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];

@@ -113,6 +113,25 @@ export async function extractFeatures(
   return { ...pickSamples(table, present), names, unreadable: unreadable.images };
 }
 
+/**
+ * Makes batches of normalised images [B, S, S, 3] as large as the largest before, with black ones at the end: engines
+ * compile for one size then, and what an image gives does not depend on how many come with it.
+ */
+export function equalBatches(imageSize: number) {
+  const imageLength = imageSize * imageSize * 3;
+  let largest = 0;
+  return (images: Float32Array) => {
+    const imageCount = images.length / imageLength;
+    largest = Math.max(largest, imageCount);
+    let filled = images;
+    if (imageCount < largest) {
+      filled = new Float32Array(largest * imageLength);
+      filled.set(images);
+    }
+    return { input: tf.tensor4d(filled, [largest, imageSize, imageSize, 3]), imageCount };
+  };
+}
+
 /** Prepares a network for an engine: features [B, L D] of normalised images [B, S, S, 3]; `dispose` when done. */
 export function prepareFeatures(engine: Engine, network: FeatureNetwork) {
   const { encoder, imageSize } = network;
@@ -121,14 +140,15 @@ export function prepareFeatures(engine: Engine, network: FeatureNetwork) {
   const forward = compileWhole(engine, (_: null, images: Tensor) =>
     tf.tidy(() => backbone.features(encoder, images, layers)),
   );
+  const inEqualBatches = equalBatches(imageSize);
   return {
     async compute(images: Float32Array): Promise<Float32Array> {
-      const input = tf.tensor4d(images, [images.length / (imageSize * imageSize * 3), imageSize, imageSize, 3]);
+      const { input, imageCount } = inEqualBatches(images);
       const features = await forward(null, input);
       input.dispose();
       const values = (await features.data()) as Float32Array;
       features.dispose();
-      return values;
+      return values.slice(0, (values.length / input.shape[0]) * imageCount);
     },
     dispose: () => backbone.dispose(),
   };

@@ -18,7 +18,7 @@ import { estimateStepMemory, fittingImages, memoryBudget } from '../train/memory
 import { initialState, type TrainState } from '../train/state.js';
 import { NotFinite, prepareStep } from '../train/step.js';
 import { percentWithin, ranksOf } from './accuracy.js';
-import type { ExtractOptions } from './features.js';
+import { type ExtractOptions, equalBatches } from './features.js';
 import { checkFineTuning, type FineTuneSettings, learningRates } from './fine-tune-settings.js';
 import { type FeatureNetwork, networkBackbone } from './network.js';
 import { testView, trainView, type UnreadableImage, UnreadableList, type ViewSettings, viewBatches } from './views.js';
@@ -77,6 +77,7 @@ export async function fineTune(
     const computeLogits = compileWhole(engine, (networks: Networks, images: Tensor) =>
       tf.tidy(() => logitsOf(backbone, networks, images)),
     );
+    const inEqualBatches = equalBatches(imageSize);
     const testRanks = async (networks: Networks) => {
       const viewOf = (item: ImageItem) => testView(item, views);
       const plan = { turns: test.length, viewOf, batchSize: microBatchSize, workers };
@@ -84,10 +85,11 @@ export async function fineTune(
       for await (const { rgb, labels } of viewBatches(test, plan, unreadableTests)) {
         signal?.throwIfAborted();
         if (labels.length === 0) continue;
-        const images = tf.tensor4d(toNormalised(rgb), [labels.length, imageSize, imageSize, 3]);
-        const logits = await computeLogits(networks, images); // [B, C]
-        found.push(...ranksOf(await logits.data(), labels, classes.length));
-        tf.dispose([images, logits]);
+        const { input } = inEqualBatches(toNormalised(rgb));
+        const logits = await computeLogits(networks, input); // [B, C]
+        const own = (await logits.data()).subarray(0, labels.length * classes.length);
+        found.push(...ranksOf(own, labels, classes.length));
+        tf.dispose([input, logits]);
         await setImmediate();
       }
       return Int32Array.from(found);

@@ -69,6 +69,8 @@ export async function beginRun(
 export interface ResumePoint {
   state: TrainState;
   watch: WatchMemory | null;
+  /** What the engine remembered. */
+  history?: unknown;
 }
 
 /** What a run trains. */
@@ -87,7 +89,10 @@ export async function readResumePoint(folder: RunFolder, trained: Trained, conso
   const shapes = stateShapes(trained.method, trained.optimiser.slotNames);
   const load = (path: string) => loadCheckpoint(path, trained.model, shapes);
   const checkpoint = await recoverCheckpoint(folder.checkpoints, load, console.warn);
-  if (checkpoint) return { state: checkpoint.state, watch: parseWatchMemory(checkpoint.memory) };
+  if (checkpoint) {
+    const { state, memory, history } = checkpoint;
+    return { state, watch: parseWatchMemory(memory), history };
+  }
   const said = await readRunState(folder.state);
   if (holdsSetAside(folder.checkpoints) || (said && said.savedStep > 0)) {
     throw new UserError(`${latestCheckpoint(folder.checkpoints)} is missing`, {

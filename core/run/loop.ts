@@ -83,7 +83,7 @@ export async function runLoop(run: Run, start: ResumePoint) {
   if (doneEpochs > 0 && Number.isInteger(doneEpochs) && isKept(doneEpochs, options)) {
     await keepEpoch(folder.checkpoints, doneEpochs, options.keepCheckpoints);
   }
-  const saving = new CheckpointSaving(folder, run.model, options, epochSteps, firstStep);
+  const saving = new CheckpointSaving(folder, run.model, run.engine, options, epochSteps, firstStep);
   const waiting = new Waiting(images, options, console.warn);
   const progress = console.progress(totalSteps, epochs, firstStep);
   const started = performance.now();

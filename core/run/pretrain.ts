@@ -22,7 +22,7 @@ import { createOptimiser } from '../optim/create.js';
 import { type Plugin, recordOf, requireRecorded, selectPlugins } from '../plugins/plugin.js';
 import { assumedMemory, chooseMicroBatchSize, groupSize, smallerSteps } from '../train/memory.js';
 import { initialState } from '../train/state.js';
-import { beginRun, checkNewRun, readResumePoint, requireSameImages } from './begin.js';
+import { beginRun, checkNewRun, type ResumePoint, readResumePoint, requireSameImages } from './begin.js';
 import { writeCurves } from './curves.js';
 import type { StopSignal } from './interrupt.js';
 import { type Run, runLoop } from './loop.js';
@@ -118,8 +118,12 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   const { encoders, sizes } = method;
   const model = { method: definition.title, encoders, imageSize, patchSize, sizes };
   const trained = { method, optimiser, model, options };
-  const beginning = () => ({ state: initialState(method, optimiser.slotNames, options.seed), watch: null });
+  const beginning = (): ResumePoint => ({
+    state: initialState(method, optimiser.slotNames, options.seed),
+    watch: null,
+  });
   const start = (record && (await readResumePoint(folder, trained, console))) ?? beginning();
+  engine.history?.restore(start.history);
   const run: Run = { ...request, ...selected, ...trained, definition, backbone, images, skipped, folder, engine };
   const verdicts = start.watch?.verdicts ?? {};
   await writeRunState(folder.state, { state: 'running', reason: null, savedStep: start.state.step, verdicts });

@@ -5,6 +5,7 @@ import { type CheckpointFacts, checkpointMetadata, copyState, type StateCopy } f
 import type { SaveJob } from '../checkpoint/folder.js';
 import type { SaveFailure } from '../checkpoint/save-worker.js';
 import type { Options } from '../config/schema.js';
+import type { Engine } from '../engine/contract.js';
 import type { TrainState } from '../train/state.js';
 import { type RunFolder, runStateText } from './run-folder.js';
 import type { WatchMemory } from './watch.js';
@@ -34,6 +35,7 @@ export class CheckpointSaving {
   constructor(
     private readonly folder: RunFolder,
     private readonly model: CheckpointFacts['model'],
+    private readonly engine: Pick<Engine, 'history'>,
     private readonly options: WhenOptions,
     private readonly epochSteps: number,
     firstStep: number,
@@ -95,6 +97,7 @@ export class CheckpointSaving {
         data: this.options.data.join(', '),
         model: this.model,
         memory: watch,
+        history: this.engine.history?.save(),
       }),
       sync: [log, table], // never a checkpoint whose steps are not in the log
       keep: isEpochKept ? { epoch, most: this.options.keepCheckpoints } : null,

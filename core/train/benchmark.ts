@@ -31,6 +31,7 @@ export type BenchmarkResult = Awaited<ReturnType<typeof runBenchmark>>;
 /**
  * Times the whole training step of a method on random data.
  * @param options of the method, with the sizes of the benchmark
+ * @param drawnMasks whether each step draws masks of its own, as in a run, instead of those that the benchmark fixes
  * @param afterStep is called after every step
  */
 export async function runBenchmark(
@@ -40,7 +41,7 @@ export async function runBenchmark(
   method: Method,
   options: Options,
   steps: number,
-  afterStep: () => void = () => {},
+  { drawnMasks = false, afterStep = () => {} }: { drawnMasks?: boolean; afterStep?: () => void } = {},
 ) {
   await method.check?.();
   const { batchSize, imageSize } = options;
@@ -54,21 +55,24 @@ export async function runBenchmark(
   });
   const stream = new RandomStream(0, 'benchmark');
   const views = noiseViews(method, sides, batchSize, stream);
-  const fixed = definition.benchmarks?.[config];
-  const groups = fixed ? [benchmarkGroup(fixed, options, stream)] : drawBatch(method, 0, 1, batchSize).groups;
+  const known = definition.benchmarks?.[config];
+  const fixed = known ? [benchmarkGroup(known, options, stream)] : drawBatch(method, 0, 1, batchSize).groups;
   const rates = { learningRate: 1e-3, weightDecay: 0.04, ...mapValues(method.rates, (rate) => rate(1, LENGTH)) };
   let state = initialState(method, optimiser.slotNames, 0);
   const seconds: number[] = [];
+  const operations: number[] = [];
   for (let step = 0; step < steps + WARM_UP; step++) {
+    const groups = drawnMasks ? drawBatch(method, 0, step + 1, batchSize).groups : fixed;
+    operations.push(stepOperations(definition.passes(options, meanPatches(groups))));
     const started = performance.now();
     ({ state } = await takeStep(state, { views, groups }, rates));
     seconds.push((performance.now() - started) / 1000);
     afterStep();
   }
   tf.dispose(state);
-  const operations = stepOperations(definition.passes(options, meanPatches(groups)));
   const timed = seconds.slice(WARM_UP).sort((x, y) => x - y);
   const median = timed[Math.floor(timed.length / 2)];
+  const total = (numbers: readonly number[]) => numbers.reduce((sum, number) => sum + number, 0);
   return {
     engine: engine.name,
     version: engine.version,
@@ -79,13 +83,15 @@ export async function runBenchmark(
     /** Median. */
     secondsPerStep: round(median, 4),
     minSeconds: round(timed[0], 4),
+    /** Mean: masks that are drawn make some steps longer than others. */
+    meanSeconds: round(total(timed) / steps, 4),
     imagesPerSecond: round(batchSize / median, 2),
     /** With everything that is compiled once. */
     firstStepSeconds: round(seconds[0], 2),
     /** Most memory that the process ever held. */
     peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
     /** 10⁹ floating-point operations of matrix products a second. */
-    gflops: round((batchSize * operations) / median / 1e9, 1),
+    gflops: round((batchSize * total(operations.slice(WARM_UP))) / total(timed) / 1e9, 1),
   };
 }
 

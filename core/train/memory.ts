@@ -26,18 +26,24 @@ const PROGRAM_BYTES = 260 * 2 ** 20;
 /** What a thread takes that computes beside the main one, before it has any tensor, in bytes. */
 const WORKER_BYTES = 40 * 2 ** 20;
 
-/** The most patches that each mask keeps of one image, over some steps. */
-export function largestMasks({ draw }: Pick<Method, 'draw'>, seed: number): Readonly<Record<string, number>> {
+/** The most patches that each mask keeps of one image, over some steps, and whether they are as many in all of them. */
+export function largestMasks({ draw }: Pick<Method, 'draw'>, seed: number) {
   const largest: Record<string, number> = {};
+  let vary = false;
   for (let step = 1; draw && step <= SAMPLED_STEPS; step++) {
     const patches = meanPatches(drawBatch({ draw }, seed, step, 1).groups);
-    for (const [name, count] of Object.entries(patches)) largest[name] = Math.max(count, largest[name] ?? 0);
+    for (const [name, count] of Object.entries(patches)) {
+      vary ||= count !== (largest[name] ?? count);
+      largest[name] = Math.max(count, largest[name] ?? 0);
+    }
   }
-  return largest;
+  return { largest, vary };
 }
 
 /** How a step is computed, as far as memory goes. */
 interface StepConditions extends Pick<EngineMemory, 'kind'> {
+  /** Where numbers of tokens vary from step to step, what that takes. */
+  varying?: EngineMemory['varying'] | undefined;
   /** Parts of a batch that are computed at the same time; default 1. */
   concurrency?: number;
   /** Whether blocks are computed once more for their gradients. */
@@ -58,7 +64,7 @@ interface StepConditions extends Pick<EngineMemory, 'kind'> {
 export function estimateStepMemory(
   networks: Method['networks'],
   passes: readonly Pass[],
-  { kind, concurrency = 1, recompute = false, isSaved = true }: StepConditions,
+  { kind, varying, concurrency = 1, recompute = false, isSaved = true }: StepConditions,
 ): StepMemory {
   const count = (ofTrained: boolean) =>
     Object.values(networks)
@@ -69,7 +75,9 @@ export function estimateStepMemory(
   const perImage = FLOAT * passes.reduce((sum, pass) => sum + passValues(kind, pass, recompute), 0);
   if (kind === 'stepwise') return { fixed: FLOAT * (8 * trained + 2 * others + saved), perImage };
   const beside = (concurrency - 1) * (WORKER_BYTES + FLOAT * (2 * trained + others));
-  return { fixed: PROGRAM_BYTES + FLOAT * (5 * trained + others + saved) + beside, perImage };
+  const { bytes, factor } = varying ?? { bytes: 0, factor: 1 };
+  const fixed = PROGRAM_BYTES + FLOAT * (5 * trained + others + saved) + beside + bytes;
+  return { fixed, perImage: factor * perImage };
 }
 
 /**
@@ -110,8 +118,10 @@ export function chooseMicroBatchSize(
   const { memory } = engine;
   const concurrency = usableConcurrency(engine, method);
   const limit = memoryBudget(memory, options.memory);
-  const passes = definition.passes(options, largestMasks(method, options.seed));
-  const conditions = { kind: memory.kind, concurrency, recompute: options.recompute };
+  const { largest, vary } = largestMasks(method, options.seed);
+  const passes = definition.passes(options, largest);
+  const varying = vary ? memory.varying : undefined;
+  const conditions = { kind: memory.kind, varying, concurrency, recompute: options.recompute };
   const needed = estimateStepMemory(method.networks, passes, conditions);
   const remedy = (bytes: number) =>
     `use ${smallerSteps(options)}, --memory ${Math.ceil(bytes / 2 ** 20)} where ` +

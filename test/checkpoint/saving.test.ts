@@ -34,7 +34,7 @@ async function emptyRun(t: ExecutionContext): Promise<RunFolder> {
 
 /** What saves a run, and its state at a step. Everything ends with the test. */
 function startSaving(t: ExecutionContext, folder: RunFolder, when: Partial<typeof WHEN> = {}) {
-  const saving = new CheckpointSaving(folder, TINY_MODEL, { ...WHEN, ...when }, EPOCH, 0);
+  const saving = new CheckpointSaving(folder, TINY_MODEL, {}, { ...WHEN, ...when }, EPOCH, 0);
   const state = tinyState();
   t.teardown(() => saving.close());
   const at = (step: number): TrainState => ({ ...state, step });

@@ -31,7 +31,7 @@ function engineOf(concurrency: number, memory = MACHINE): Engine {
 /** What a step of a model needs, and how many of its images are computed at once. */
 function plan(flags: Readonly<Record<string, unknown>>, concurrency = 1, kind: EngineMemory['kind'] = 'planned') {
   const { definition, method, options } = methodOf(flags);
-  const passes = definition.passes(options, largestMasks(method, options.seed));
+  const passes = definition.passes(options, largestMasks(method, options.seed).largest);
   const needed = estimateStepMemory(method.networks, passes, { kind, concurrency, recompute: options.recompute });
   const choose = (megabytes: number) =>
     chooseMicroBatchSize(definition, method, { ...options, memory: megabytes }, engineOf(concurrency));
@@ -64,6 +64,25 @@ for (const [what, flags, kind, concurrency, expected] of FITTED) {
     t.true(Math.abs(perImage - expected.perImage) < 1, `${perImage}`);
   });
 }
+
+test('what varying numbers of tokens take is planned for methods whose masks vary, and for no others', (t) => {
+  const MIB = 2 ** 20;
+  const memory: EngineMemory = {
+    limit: null,
+    kind: 'planned',
+    of: 'machine',
+    varying: { bytes: 300 * MIB, factor: 3 },
+  };
+  const chosen = (flags: object, megabytes: number, own = memory) => {
+    const { definition, method, options } = methodOf({ ...flags, batchSize: 64 });
+    return chooseMicroBatchSize(definition, method, { ...options, memory: megabytes }, engineOf(1, own));
+  };
+  const { fixed, perImage } = plan({}, 1, 'planned').needed;
+  const forTen = (fixed + 300 * MIB + 3 * 10.5 * perImage) / MIB;
+  t.is(chosen({}, forTen), 10);
+  const { varying: _, ...plain } = memory;
+  t.is(chosen({ method: 'mae' }, forTen), chosen({ method: 'mae' }, forTen, plain));
+});
 
 /** Files as a system has them below its root. */
 async function systemWith(t: ExecutionContext, files: Readonly<Record<string, string>>): Promise<string> {

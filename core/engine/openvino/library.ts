@@ -41,6 +41,7 @@ async function load() {
   const { default: koffi } = await import('koffi').catch((error: unknown) => {
     throw new Error(`the package koffi, which calls OpenVINO, does not load: ${reasonOf(error)}`, { cause: error });
   });
+  limitHeap(koffi);
   const functions = declare(koffi, openvinoLibraries());
   const { lastMessage, errorText } = functions;
 
@@ -114,6 +115,19 @@ async function load() {
       };
     },
   };
+}
+
+/**
+ * Has the C library of Linux ask the system for the memory of larger arrays, and give it back to the system, where it would
+ * otherwise come to keep blocks of up to 32 MiB for itself: what OpenVINO frees from one shape to the next then serves no
+ * other, and takes up to twice as much.
+ */
+function limitHeap(koffi: typeof import('koffi').default): void {
+  if (process.platform !== 'linux') return;
+  const M_MMAP_THRESHOLD = -3;
+  try {
+    koffi.load(null).func('int mallopt(int parameter, int value)')(M_MMAP_THRESHOLD, 2 ** 18);
+  } catch {} // other C libraries than glibc do not have it, nor the need for it
 }
 
 /** Calls a function in another thread. */

@@ -1,8 +1,19 @@
+import { z } from 'zod';
 import { type Shape, sizeOf, typedArray, type ValueData, type ValueType } from '../onnx/graph.js';
 import type { ArrayPool } from '../onnx/pool.js';
 import { dataOf, type GraphInput } from '../onnx/sessions.js';
 import { encodeModel, type FixedInput, type Structure } from '../onnx/structure.js';
 import type { CompiledModel, InferRequest, OpenVino, Properties } from './library.js';
+
+/**
+ * What an input that varied has been in all programs so far: sides (null: any), and whole numbers (-1: any) or null, where
+ * there is no one list of them; without them, its data never varied.
+ */
+export const variedSchema = z.object({
+  shape: z.array(z.int().nullable()),
+  constant: z.array(z.int()).nullable().optional(),
+});
+type Varied = z.infer<typeof variedSchema>;
 
 /** Bytes of the largest array that becomes part of a model; others are read where they lie. */
 const MAX_CONSTANT = 2 ** 22;
@@ -16,7 +27,10 @@ type Output = { shape: Shape; type: ValueType };
  * the first time.
  */
 export class Model {
-  #known: FixedInput[];
+  /** What the first program has. */
+  readonly #first: readonly FixedInput[];
+  /** What all programs have in common. */
+  #known: readonly FixedInput[];
   /** Which inputs are shapes of reshapings and nothing else. */
   readonly #shapes: ReadonlySet<number>;
   #compiled: Promise<Compiled> | null = null;
@@ -26,12 +40,32 @@ export class Model {
     private readonly structure: Structure,
     inputs: readonly GraphInput[],
     private readonly properties: Properties,
+    varied: Readonly<Record<number, Varied>> = {},
   ) {
-    this.#known = inputs.map(({ shape, source }) => {
+    this.#shapes = shapesOf(structure);
+    this.#first = inputs.map(({ shape, source }) => {
       const constant = 'data' in source && source.data.byteLength <= MAX_CONSTANT ? source.data : null;
       return { shape, constant };
     });
-    this.#shapes = shapesOf(structure);
+    this.#known = this.#first.map((first, at) => {
+      if (!varied[at]) return first;
+      const { shape, constant = first.constant } = varied[at];
+      return { shape, constant: Array.isArray(constant) ? typedArray('int64', constant) : constant };
+    });
+    this.widen(inputs);
+  }
+
+  /** What varied, by the inputs' numbers; null where nothing did. A model that is made with it is compiled in the same way. */
+  varied(): Record<number, Varied> | null {
+    const varied: Record<number, Varied> = {};
+    for (const [at, known] of this.#known.entries()) {
+      const first = this.#first[at];
+      if (known === first) continue;
+      const { shape, constant } = known;
+      const listed = constant && Array.from(constant, Number);
+      varied[at] = { shape: [...shape], ...(constant !== first.constant && { constant: listed }) };
+    }
+    return Object.keys(varied).length > 0 ? varied : null;
   }
 
   /** Takes up what inputs are in another program with this structure. No run may be under way. */

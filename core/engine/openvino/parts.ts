@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
 import type { Engine } from '../contract.js';
 import type { OnnxBackend } from '../onnx/backend.js';
 import { ArrayPool } from '../onnx/pool.js';
@@ -5,7 +7,10 @@ import { resultOf, TracedFunction } from '../onnx/replay.js';
 import type { GraphInput } from '../onnx/sessions.js';
 import type { Structure } from '../onnx/structure.js';
 import type { OpenVino, Properties } from './library.js';
-import { Model } from './models.js';
+import { Model, variedSchema } from './models.js';
+
+/** What varied in each model, by a checksum of its structure. */
+const historySchema = z.record(z.string(), z.record(z.string(), variedSchema)).catch({});
 
 /**
  * Functions of parts of a batch, computed by OpenVINO one after the other, each on all threads: two at a time, each on half
@@ -15,18 +20,32 @@ export function partsOn(
   backend: OnnxBackend,
   openvino: OpenVino,
   properties: Properties,
-): Pick<Engine, 'concurrency' | 'compileParts'> {
+): Pick<Engine, 'concurrency' | 'compileParts' | 'history'> {
   const models = new Map<string, Model>();
+  let restored: z.infer<typeof historySchema> = {};
   const pool = new ArrayPool();
   const modelOf = async (structure: Structure, inputs: readonly GraphInput[]) => {
     const known = models.get(structure.key);
     if (known) await backend.inTurn(async () => known.widen(inputs));
-    const model = known ?? new Model(openvino, structure, inputs, properties);
+    const model = known ?? new Model(openvino, structure, inputs, properties, restored[checksum(structure.key)]);
     models.set(structure.key, model);
     return model;
   };
   return {
     concurrency: 1,
+    history: {
+      save() {
+        const known = [...models].flatMap(([key, model]) => {
+          const varied = model.varied();
+          return varied ? [[checksum(key), varied] as const] : [];
+        });
+        const all = Object.entries({ ...restored, ...Object.fromEntries(known) });
+        return Object.fromEntries(all.sort(([a], [b]) => (a < b ? -1 : 1)));
+      },
+      restore(saved) {
+        restored = historySchema.parse(saved);
+      },
+    },
     compileParts<Shared, Part, Result>(fn: (shared: Shared, part: Part) => Result) {
       const traced = new TracedFunction(backend, fn, modelOf);
       return async function* (shared: Shared, parts: readonly Part[]) {
@@ -41,3 +60,5 @@ export function partsOn(
     },
   };
 }
+
+const checksum = (key: string) => createHash('sha256').update(key).digest('base64url').slice(0, 16);
