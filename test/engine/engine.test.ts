@@ -55,6 +55,7 @@ test('bench prints an array with the figures of each engine', async (t) => {
     'threads',
     'secondsPerStep',
     'minSeconds',
+    'meanSeconds',
     'imagesPerSecond',
     'firstStepSeconds',
     'peakMemoryMiB',

@@ -1,13 +1,13 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { type Tensor, tf } from '../../core/engine/tf.js';
-import { findEngines, testOnEngines } from '../helpers/engines.js';
+import { findEngines, testOnEngines, withoutOpenvino } from '../helpers/engines.js';
 
 /*
  * What TensorFlow.js documents of its operations, on every engine: broadcasting, element types, NaN,
  * negative axes, empty tensors.
  */
-const engines = await findEngines();
+const engines = withoutOpenvino(await findEngines());
 const { NaN: nan, POSITIVE_INFINITY: infinite } = Number;
 
 interface Case {

@@ -10,6 +10,12 @@ export async function findEngines(): Promise<EngineStatus[]> {
   return engines;
 }
 
+/** Engines without openvino, which leaves to onnx whatever is computed between networks. */
+export const withoutOpenvino = (engines: readonly EngineStatus[]) => engines.filter(({ name }) => name !== 'openvino');
+
+/** The first engine that is there: for what a program does, whichever computes. */
+export const firstOf = (engines: readonly EngineStatus[]) => engines.filter(({ present }) => present).slice(0, 1);
+
 /** Declares a test once for each engine; where one is absent, the test is skipped and its title says why. */
 export function testOnEngines(
   test: TestFn,

@@ -15,11 +15,11 @@ import { OPTIMISER_NAMES, type Optimiser } from '../../core/optim/optimiser.js';
 import { initialState, type TrainState, tensorsOf } from '../../core/train/state.js';
 import { prepareStep } from '../../core/train/step.js';
 import type { StepRates } from '../../core/train/update.js';
-import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
+import { findEngines, relativeDifference, testOnEngines, withoutOpenvino } from '../helpers/engines.js';
 import { FIXTURES } from '../helpers/paths.js';
 import { ADAM, numbersOf } from '../helpers/training.js';
 
-const engines = await findEngines();
+const engines = withoutOpenvino(await findEngines());
 
 /** What fixtures/optimisers/make_golden.py wrote. */
 interface Golden {

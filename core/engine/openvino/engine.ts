@@ -20,6 +20,9 @@ const VARYING = {
  */
 const KEPT_KERNELS = '1000';
 
+/** What the engine that was started last has compiled: no other one is active. */
+let earlier: { free(): void } | null = null;
+
 /**
  * OpenVINO on the processor: it runs the graphs of networks, which are recorded as those of the engine onnx; what is
  * computed between them is left to ONNX Runtime.
@@ -43,6 +46,9 @@ export async function startOpenvino(options: StartOptions): Promise<Engine> {
     ENABLE_CPU_PINNING: 'NO',
     CPU_RUNTIME_CACHE_CAPACITY: KEPT_KERNELS,
   };
+  earlier?.free();
+  const { free, ...parts } = partsOn(backend, openvino, properties);
+  earlier = { free };
   return {
     name: 'openvino',
     version: openvino.version,
@@ -50,7 +56,7 @@ export async function startOpenvino(options: StartOptions): Promise<Engine> {
     threads,
     memory: { limit: null, kind: 'planned', of: 'machine', varying: VARYING[precision] },
     compile: (fn) => replayed(backend, fn),
-    ...partsOn(backend, openvino, properties),
+    ...parts,
     ...updatesOnHost(backend),
   };
 }

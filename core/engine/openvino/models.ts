@@ -73,6 +73,11 @@ export class Model {
     const widened = this.#known.map((known, at) => widen(known, inputs[at], this.#shapes.has(at)));
     if (widened.every((known, at) => known === this.#known[at])) return;
     this.#known = widened;
+    this.free();
+  }
+
+  /** Frees what is compiled; a later run compiles it again. No run may be under way. */
+  free(): void {
     this.#compiled?.then(freeCompiled, () => {});
     this.#compiled = null;
   }

@@ -20,7 +20,7 @@ export function partsOn(
   backend: OnnxBackend,
   openvino: OpenVino,
   properties: Properties,
-): Pick<Engine, 'concurrency' | 'compileParts' | 'history'> {
+): Pick<Engine, 'concurrency' | 'compileParts' | 'history'> & { free(): void } {
   const models = new Map<string, Model>();
   let restored: z.infer<typeof historySchema> = {};
   const pool = new ArrayPool();
@@ -33,6 +33,9 @@ export function partsOn(
   };
   return {
     concurrency: 1,
+    free() {
+      for (const model of models.values()) model.free();
+    },
     history: {
       save() {
         const known = [...models].flatMap(([key, model]) => {
