@@ -1,5 +1,5 @@
 import type { ExecutionContext, TestFn } from 'ava';
-import { ENGINE_NAMES, type Engine } from '../../core/engine/contract.js';
+import { ENGINE_NAMES, type Engine, type Precision } from '../../core/engine/contract.js';
 import { type EngineStatus, startEngine, tryEngine } from '../../core/engine/start.js';
 import { tf } from '../../core/engine/tf.js';
 
@@ -22,14 +22,16 @@ export function testOnEngines(
   engines: readonly EngineStatus[],
   title: string,
   body: (t: ExecutionContext, engine: Engine) => Promise<void>,
+  precision: Precision = 'float32',
 ): void {
+  const inPrecision = precision === 'float32' ? '' : ` in ${precision}`;
   for (const engine of engines) {
     if (!engine.present) {
-      test.skip(`${title}, on ${engine.name} (skipped: ${engine.reason})`, (t) => t.fail());
+      test.skip(`${title}, on ${engine.name}${inPrecision} (skipped: ${engine.reason})`, (t) => t.fail());
       continue;
     }
-    test.serial(`${title}, on ${engine.name}`, async (t) => {
-      const started = await startEngine(engine.name);
+    test.serial(`${title}, on ${engine.name}${inPrecision}`, async (t) => {
+      const started = await startEngine(engine.name, { precision });
       tf.engine().startScope();
       await body(t, started);
       tf.engine().endScope();
