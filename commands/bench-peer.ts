@@ -72,6 +72,21 @@ export function peerStep({ method, options }: ResolvedRun, config: string, steps
 }
 
 /**
+ * Sees to it that there is something to time, before anything is timed.
+ * @throws UserError if Python is not there, or has no PyTorch
+ */
+export function checkPeer(python: string): void {
+  const { status, stderr } = runPython(python, ['-c', 'import torch']);
+  if (status === 0) return;
+  throw new UserError(
+    `PyTorch does not load in the Python ${python}: ${reasonOfPython(stderr) ?? `status ${status}`}`,
+    {
+      expected: 'PyTorch 2.4 or newer, on Linux or macOS',
+    },
+  );
+}
+
+/**
  * Times a step in PyTorch, in each of its ways in a process of its own, and gives the fastest.
  * @param python the Python that has it
  * @throws UserError if it is not there, has no PyTorch, or fails
@@ -94,26 +109,28 @@ export function timePeer(python: string, step: PeerStep, precision: Precision, t
 
 /** What the script measured, or why it failed. */
 function runScript(python: string, threads: number, asked: object): z.infer<typeof resultSchema> | string {
+  const { status, signal, stdout, stderr } = runPython(python, [SCRIPT, JSON.stringify(asked)], threads);
+  if (status !== 0) return reasonOfPython(stderr) ?? `the process ended with ${signal ?? status}`;
+  const result = resultSchema.safeParse(tryJson(stdout));
+  return result.success ? result.data : `${python} did not print what was measured`;
+}
+
+/** @throws UserError if Python is not there, or has no PyTorch */
+function runPython(python: string, args: readonly string[], threads = 1) {
   const env = { ...process.env, OMP_NUM_THREADS: String(threads) };
-  const { error, status, signal, stdout, stderr } = spawnSync(python, [SCRIPT, JSON.stringify(asked)], {
-    env,
-    encoding: 'utf8',
-    maxBuffer: 1e8,
-  });
+  const { error, ...ended } = spawnSync(python, args, { env, encoding: 'utf8', maxBuffer: 1e8 });
   if (error) {
     throw new UserError(`the Python ${python} ${systemProblem(error) ?? `cannot be started: ${error.message}`}`, {
       expected: 'a Python that has PyTorch',
       remedy: 'name one with --python PATH',
     });
   }
-  if (/No module named 'torch'/.test(stderr)) {
+  if (/No module named 'torch'/.test(ended.stderr)) {
     throw new UserError(`the Python ${python} has no PyTorch`, {
       remedy: `install it with: ${python} -m pip install torch; or name another Python with --python PATH`,
     });
   }
-  if (status !== 0) return reasonOfPython(stderr) ?? `the process ended with ${signal ?? status}`;
-  const result = resultSchema.safeParse(tryJson(stdout));
-  return result.success ? result.data : `${python} did not print what was measured`;
+  return ended;
 }
 
 /** The last error of a traceback, or the last line. */

@@ -9,7 +9,7 @@ import { createMethod } from '../core/methods/create.js';
 import type { MethodContext } from '../core/methods/method.js';
 import { selectPlugins } from '../core/plugins/plugin.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
-import { type PeerResult, peerStep, timePeer } from './bench-peer.js';
+import { checkPeer, type PeerResult, peerStep, timePeer } from './bench-peer.js';
 import { type BenchOptions, givenOptions, PEER } from './options/bench.js';
 import { configuredPlugins, methodsOf } from './plugins.js';
 import type { ResolvedRun } from './run-sources.js';
@@ -27,6 +27,7 @@ export async function benchEngines(asked: BenchOptions): Promise<void> {
   const resolved = optionsOf(asked, methodsOf(plugins));
   const { extensions } = selectPlugins(resolved.method, resolved.options, plugins);
   const step = peer ? peerStep(resolved, config, steps) : null;
+  if (step) checkPeer(python);
   const say = (text: string) => json || process.stdout.write(`${text}\n`);
   const results: Measured[] = [];
   for (const name of Array<typeof names>(pairs).fill(names).flat()) {

@@ -84,6 +84,11 @@ export function givenOptions(options: BenchOptions): [keyof BenchOptions, Option
  * @throws UserError for one that says nothing to it
  */
 export function requireOneMeasurement(options: BenchOptions): void {
+  if (options.peer && options.drawnMasks) {
+    throw new UserError('--peer times a step with fixed masks, --drawn-masks one with others each time', {
+      remedy: 'leave one of the two out',
+    });
+  }
   const hasData = options.data.length > 0;
   const unneeded = hasData ? [STEP, PEER] : options.peer ? [LOADING] : [LOADING, PEER];
   const useless = givenOptions(options).find(([, { group }]) => unneeded.includes(group ?? ''));

@@ -64,7 +64,7 @@ export async function startEngine(choice: EngineChoice, options: StartOptions = 
   if (inBfloat16) {
     throw new UserError(`bfloat16 is not available: ${status.reason}`, {
       expected: 'the engine openvino, and a processor with AVX-512 BF16 or AMX',
-      remedy: `install it by: ${commandName()} engine install openvino; or leave --precision out to compute in float32`,
+      remedy: `leave --precision out to compute in float32; ${commandName()} engine list tells which engines there are`,
     });
   }
   if (onCard) {

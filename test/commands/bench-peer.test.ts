@@ -24,6 +24,7 @@ async function fakePython(t: ExecutionContext, script: string): Promise<string> 
   const head = [
     `#!${process.execPath}`,
     `const MEASURED = ${JSON.stringify(MEASURED)};`,
+    "if (process.argv[2] === '-c') process.exit(0);", // it is asked whether it has PyTorch
     'const asked = JSON.parse(process.argv[3]);',
     'const print = (result) => console.log(JSON.stringify(result));',
     'const fail = (text) => { console.error(text); process.exit(1); };',
@@ -101,7 +102,10 @@ test('what cannot be held against PyTorch is refused before anything is timed', 
     [['--peer', '--method', 'mae'], /--peer cannot time a step with method mae[\s\S]*method ijepa, loss smooth-l1/],
     [['--peer', '--set', 'optimiser=sgd'], /--peer cannot time a step with optimiser sgd/],
     [['--pairs', '3'], /--pairs needs --peer/],
+    [['--peer', '--drawn-masks'], /--peer times a step with fixed masks/],
     [['--peer', '--data', 'folder'], /--peer is about the training step/],
+    [['--peer', '--python', '/nowhere/python'], /the Python \/nowhere\/python does not exist/],
+    [['--peer', '--python', '/bin/false'], /PyTorch does not load in the Python \/bin\/false: status 1/],
   ] as const) {
     const { code, stdout, stderr } = await ijepa(['bench', ...args]);
     t.is(code, 2, stderr);

@@ -42,7 +42,9 @@ test('tf has the gradients and chained methods of the whole of TensorFlow.js', a
 });
 
 test('bench prints an array with the figures of each engine', async (t) => {
-  const { code, stdout, stderr } = await ijepa('bench --engine auto,wasm --config tiny --steps 1 --json'.split(' '));
+  const { code, stdout, stderr } = await ijepa(
+    'bench --engine auto,wasm --config tiny --steps 1 --drawn-masks --json'.split(' '),
+  );
   t.is(code, 0, stderr);
   const results: Record<string, unknown>[] = JSON.parse(stdout);
   t.is(results.length, 2);
