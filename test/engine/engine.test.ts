@@ -43,7 +43,7 @@ test('tf has the gradients and chained methods of the whole of TensorFlow.js', a
 
 test('bench prints an array with the figures of each engine', async (t) => {
   const { code, stdout, stderr } = await ijepa(
-    'bench --engine auto,wasm --config tiny --steps 1 --drawn-masks --json'.split(' '),
+    'bench --engine auto,wasm --config tiny --set depth=1,dim=24,heads=1 --steps 1 --drawn-masks --json'.split(' '),
   );
   t.is(code, 0, stderr);
   const results: Record<string, unknown>[] = JSON.parse(stdout);

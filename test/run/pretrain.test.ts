@@ -196,7 +196,7 @@ test.serial(
       '--engine',
       'auto',
       '--epochs',
-      '4',
+      '2',
       '--regularizer',
       'vicreg',
       '--micro-batch-size',
@@ -205,7 +205,7 @@ test.serial(
       '5',
     ];
     t.is((await pretrain(whole, ...more)).code, 0);
-    t.is((await stoppedAfter(8, 'SIGTERM', stopped, ...more)).code, 143);
+    t.is((await stoppedAfter(4, 'SIGTERM', stopped, ...more)).code, 143);
     t.is((await ijepa(['pretrain', '--out', stopped, '--resume', '--recompute'])).code, 0);
     t.regex(await readFile(join(stopped, 'config.yaml'), 'utf8'), /^recompute: true$/m);
     t.deepEqual(await readFile(latest(stopped)), await readFile(latest(whole)));
