@@ -10,6 +10,9 @@ import type { ResolvedRun } from './run-sources.js';
 /** The peer's step. */
 const SCRIPT = fileURLToPath(new URL('../../core/methods/ijepa/torch_step.py', import.meta.url));
 
+/** What it runs on. */
+const NEEDED = 'PyTorch 2.4 or newer, on Linux or macOS';
+
 /** What it does, as the options of a run say it. */
 const WORK = { method: 'ijepa', loss: 'smooth-l1', regularizer: 'none', optimiser: 'adamw' };
 
@@ -78,12 +81,8 @@ export function peerStep({ method, options }: ResolvedRun, config: string, steps
 export function checkPeer(python: string): void {
   const { status, stderr } = runPython(python, ['-c', 'import torch']);
   if (status === 0) return;
-  throw new UserError(
-    `PyTorch does not load in the Python ${python}: ${reasonOfPython(stderr) ?? `status ${status}`}`,
-    {
-      expected: 'PyTorch 2.4 or newer, on Linux or macOS',
-    },
-  );
+  const reason = reasonOfPython(stderr) ?? `status ${status}`;
+  throw new UserError(`PyTorch does not load in the Python ${python}: ${reason}`, { expected: NEEDED });
 }
 
 /**
@@ -97,8 +96,7 @@ export function timePeer(python: string, step: PeerStep, precision: Precision, t
     const outcome = runScript(python, threads, { ...step, precision, threads, compile });
     if (typeof outcome !== 'string') return [{ framework: 'PyTorch', precision, mode, ...outcome }];
     if (at === 0) {
-      const expected = 'PyTorch 2.4 or newer, on Linux or macOS';
-      throw new UserError(`PyTorch's step failed: ${outcome}`, { expected });
+      throw new UserError(`PyTorch's step failed: ${outcome}`, { expected: NEEDED });
     }
     leftOut.push({ mode, reason: outcome });
     return [];

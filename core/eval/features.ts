@@ -148,7 +148,7 @@ export function prepareFeatures(engine: Engine, network: FeatureNetwork) {
       input.dispose();
       const values = (await features.data()) as Float32Array;
       features.dispose();
-      return values.slice(0, (values.length / input.shape[0]) * imageCount);
+      return values.subarray(0, (values.length / input.shape[0]) * imageCount);
     },
     dispose: () => backbone.dispose(),
   };

@@ -1,6 +1,7 @@
 import type { EngineName, Precision } from '../../core/engine/contract.js';
 import { startEngine } from '../../core/engine/start.js';
 import { tf } from '../../core/engine/tf.js';
+import { METHODS } from '../../core/methods/registry.js';
 import { BENCHMARKS, type BenchmarkName, runBenchmark } from '../../core/train/benchmark.js';
 import { methodOf } from '../helpers/method.js';
 
@@ -32,10 +33,8 @@ const describe = (from: number): { median: number; line: string } => {
 };
 
 const engine = await startEngine(name, { precision });
-const { definition, method, options } = methodOf({
-  ...BENCHMARKS[config],
-  loss: 'smooth-l1',
-});
+const ijepa = METHODS.find((known) => known.name === 'ijepa');
+const { definition, method, options } = methodOf({ ...BENCHMARKS[config], ...ijepa?.benchmarks?.[config]?.options });
 let before = performance.now();
 function afterStep() {
   memories.push(process.memoryUsage.rss() / 2 ** 20);

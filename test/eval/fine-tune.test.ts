@@ -34,6 +34,7 @@ import { barredImages, labelledImages } from '../helpers/labelled.js';
 import { FIXTURES } from '../helpers/paths.js';
 
 const engines = await findEngines();
+const first = firstOf(engines);
 const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 const VIEWS = { transform: 'squash', pixelLimit: 1e8 } as const;
 
@@ -236,32 +237,27 @@ const QUICK: FineTuneSettings = {
   baseLearningRate: 0.3,
 };
 
-testOnEngines(
-  test,
-  firstOf(engines),
-  'where bars lie is learnt, the frozen encoder stays as it was',
-  async (t, engine) => {
-    const network = networkOf(16, 2, 8, 4);
-    const before = await together({ encoder: network.encoder });
-    const live = tf.memory().numTensors;
-    const epochs: number[][] = [];
-    const losses: number[] = [];
-    const { ranks, curve } = await fineTune(engine, network, bars(96, 24), QUICK, {
-      ...VIEWS,
-      onStep: (_, __, loss) => losses.push(loss),
-      onEpoch: (...epoch) => epochs.push(epoch),
-    });
-    t.is(tf.memory().numTensors, live);
-    t.deepEqual(await together({ encoder: network.encoder }), before);
-    t.is(ranks.length, 24);
-    t.deepEqual(
-      epochs,
-      curve.map((_, at) => [at + 1, 12, Math.max(...curve.slice(0, at + 1))]),
-    );
-    t.true((losses.at(-1) as number) < 0.5 * (losses[0] as number), `losses ${losses}`);
-    t.true((curve.at(-1) as number) > 85, `top-1 ${curve}`); // chance: 33
-  },
-);
+testOnEngines(test, first, 'where bars lie is learnt, the frozen encoder stays as it was', async (t, engine) => {
+  const network = networkOf(16, 2, 8, 4);
+  const before = await together({ encoder: network.encoder });
+  const live = tf.memory().numTensors;
+  const epochs: number[][] = [];
+  const losses: number[] = [];
+  const { ranks, curve } = await fineTune(engine, network, bars(96, 24), QUICK, {
+    ...VIEWS,
+    onStep: (_, __, loss) => losses.push(loss),
+    onEpoch: (...epoch) => epochs.push(epoch),
+  });
+  t.is(tf.memory().numTensors, live);
+  t.deepEqual(await together({ encoder: network.encoder }), before);
+  t.is(ranks.length, 24);
+  t.deepEqual(
+    epochs,
+    curve.map((_, at) => [at + 1, 12, Math.max(...curve.slice(0, at + 1))]),
+  );
+  t.true((losses.at(-1) as number) < 0.5 * (losses[0] as number), `losses ${losses}`);
+  t.true((curve.at(-1) as number) > 85, `top-1 ${curve}`); // chance: 33
+});
 
 testOnEngines(test, engines, 'one seed gives the same bits, another seed others', async (t, engine) => {
   const network = networkOf(8, 1, 8, 4);
@@ -279,7 +275,7 @@ testOnEngines(test, engines, 'one seed gives the same bits, another seed others'
   t.notDeepEqual((await run(6, 8)).losses, first.losses);
 });
 
-testOnEngines(test, firstOf(engines), 'numbers that are none end fine-tuning with advice', async (t, engine) => {
+testOnEngines(test, first, 'numbers that are none end fine-tuning with advice', async (t, engine) => {
   const live = tf.memory().numTensors;
   const network = networkOf(8, 1, 8, 4);
   const settings = { ...QUICK, baseLearningRate: 1e38, layerDecay: 1 };
@@ -291,31 +287,26 @@ testOnEngines(test, firstOf(engines), 'numbers that are none end fine-tuning wit
   t.is(tf.memory().numTensors, live);
 });
 
-testOnEngines(
-  test,
-  firstOf(engines),
-  'a signal ends fine-tuning between steps, and frees its memory',
-  async (t, engine) => {
-    const network = networkOf(8, 1, 8, 4);
-    const live = tf.memory().numTensors;
-    const stop = new AbortController();
-    const steps: number[] = [];
-    const onStep = (step: number) => {
-      steps.push(step);
-      if (step === 3) stop.abort();
-    };
-    await t.throwsAsync(fineTune(engine, network, bars(64, 6), QUICK, { ...VIEWS, onStep, signal: stop.signal }), {
-      any: true, // the reason of the signal, which is a DOMException
-      name: 'AbortError',
-    });
-    t.deepEqual(steps, [1, 2, 3]);
-    t.is(tf.memory().numTensors, live);
-  },
-);
+testOnEngines(test, first, 'a signal ends fine-tuning between steps, and frees its memory', async (t, engine) => {
+  const network = networkOf(8, 1, 8, 4);
+  const live = tf.memory().numTensors;
+  const stop = new AbortController();
+  const steps: number[] = [];
+  const onStep = (step: number) => {
+    steps.push(step);
+    if (step === 3) stop.abort();
+  };
+  await t.throwsAsync(fineTune(engine, network, bars(64, 6), QUICK, { ...VIEWS, onStep, signal: stop.signal }), {
+    any: true, // the reason of the signal, which is a DOMException
+    name: 'AbortError',
+  });
+  t.deepEqual(steps, [1, 2, 3]);
+  t.is(tf.memory().numTensors, live);
+});
 
 testOnEngines(
   test,
-  firstOf(engines),
+  first,
   'images that cannot be read end fine-tuning, or are left out where that is allowed',
   async (t, engine) => {
     const network = networkOf(8, 1, 8, 4);

@@ -28,6 +28,7 @@ import { findEngines, firstOf, relativeDifference, testOnEngines, withoutOpenvin
 import { ROOT } from '../helpers/paths.js';
 
 const engines = withoutOpenvino(await findEngines());
+const first = firstOf(engines);
 
 interface GoldenCase {
   norm: HeadNorm;
@@ -224,7 +225,7 @@ testOnEngines(test, engines, 'LARS takes a plain step where weights or gradients
   t.true(relativeDifference(await value.data(), [-0.1, -0.2, 1, 1]) < 1e-6);
 });
 
-testOnEngines(test, firstOf(engines), 'every head of the grid learns to part separable clouds', async (t, engine) => {
+testOnEngines(test, first, 'every head of the grid learns to part separable clouds', async (t, engine) => {
   const before = tf.memory().numTensors;
   const epochs: number[] = [];
   const heads = await train(engine, {}, { onEpoch: (epoch, _, best) => epochs.push(epoch + best / 1000) });
@@ -240,7 +241,7 @@ testOnEngines(test, firstOf(engines), 'every head of the grid learns to part sep
   t.is(tf.memory().numTensors, before);
 });
 
-testOnEngines(test, firstOf(engines), 'LARS learns to part separable clouds', async (t, engine) => {
+testOnEngines(test, first, 'LARS learns to part separable clouds', async (t, engine) => {
   const heads = await train(engine, { optimiser: 'lars', baseLearningRate: 300, learningRateFactors: [1] });
   for (const { name, curve } of heads) t.is(curve.at(-1), 100, name);
 });
@@ -269,21 +270,16 @@ testOnEngines(test, engines, 'a head trained alone equals the same head in a gri
   t.true(new Set(together.map(({ ranks }) => ranks.join())).size > 4);
 });
 
-testOnEngines(
-  test,
-  firstOf(engines),
-  'the same task gives the same ranks, another seed gives others',
-  async (t, engine) => {
-    const task = { test: clouds(300, 1.5, 2) };
-    const ranks = async (seed: number) =>
-      (await train(engine, { epochs: 2 }, { ...task, seed })).map((head) => head.ranks.join());
-    const first = await ranks(3);
-    t.deepEqual(await ranks(3), first);
-    t.notDeepEqual(await ranks(4), first);
-  },
-);
+testOnEngines(test, first, 'the same task gives the same ranks, another seed gives others', async (t, engine) => {
+  const task = { test: clouds(300, 1.5, 2) };
+  const ranks = async (seed: number) =>
+    (await train(engine, { epochs: 2 }, { ...task, seed })).map((head) => head.ranks.join());
+  const first = await ranks(3);
+  t.deepEqual(await ranks(3), first);
+  t.notDeepEqual(await ranks(4), first);
+});
 
-testOnEngines(test, firstOf(engines), 'fewer samples than a batch are one batch', async (t, engine) => {
+testOnEngines(test, first, 'fewer samples than a batch are one batch', async (t, engine) => {
   const few = clouds(20, 0.1, 1);
   const heads = await train(
     engine,
@@ -299,7 +295,7 @@ testOnEngines(test, firstOf(engines), 'fewer samples than a batch are one batch'
   }
 });
 
-testOnEngines(test, firstOf(engines), 'each epoch asks for its own samples, and an abort stops', async (t, engine) => {
+testOnEngines(test, first, 'each epoch asks for its own samples, and an abort stops', async (t, engine) => {
   const asked: number[] = [];
   const before = tf.memory().numTensors;
   const controller = new AbortController();
@@ -320,34 +316,29 @@ testOnEngines(test, firstOf(engines), 'each epoch asks for its own samples, and 
   t.deepEqual(asked, [0, 1, 2]);
 });
 
-testOnEngines(
-  test,
-  firstOf(engines),
-  'an abort from outside gets through in the middle of an epoch',
-  async (t, engine) => {
-    const controller = new AbortController();
-    const many = clouds(20_000, 0.2, 1);
-    const before = tf.memory().numTensors;
-    let epochs = 0;
-    const failure = train(
-      engine,
-      { batchSize: 8 },
-      {
-        train: async () => {
-          setTimeout(() => controller.abort(new Error('stopped')), 20);
-          return many;
-        },
-        onEpoch: () => {
-          epochs++;
-        },
-        signal: controller.signal,
+testOnEngines(test, first, 'an abort from outside gets through in the middle of an epoch', async (t, engine) => {
+  const controller = new AbortController();
+  const many = clouds(20_000, 0.2, 1);
+  const before = tf.memory().numTensors;
+  let epochs = 0;
+  const failure = train(
+    engine,
+    { batchSize: 8 },
+    {
+      train: async () => {
+        setTimeout(() => controller.abort(new Error('stopped')), 20);
+        return many;
       },
-    );
-    await t.throwsAsync(failure, { message: 'stopped' });
-    t.is(epochs, 0);
-    t.is(tf.memory().numTensors, before);
-  },
-);
+      onEpoch: () => {
+        epochs++;
+      },
+      signal: controller.signal,
+    },
+  );
+  await t.throwsAsync(failure, { message: 'stopped' });
+  t.is(epochs, 0);
+  t.is(tf.memory().numTensors, before);
+});
 
 testOnEngines(test, engines, 'ridge regression solves the normal equations', async (t, engine) => {
   const [rows, width, classes] = [150, 6, 4];
@@ -420,7 +411,7 @@ testOnEngines(test, engines, 'nearest neighbours are those of a search through a
   }
 });
 
-testOnEngines(test, firstOf(engines), 'features that are no numbers are recognised by nobody', async (t, engine) => {
+testOnEngines(test, first, 'features that are no numbers are recognised by nobody', async (t, engine) => {
   const reference = clouds(40, 0.1, 1, { layers: 1 });
   const broken = { ...clouds(3, 0.1, 2, { layers: 1 }), data: new Float32Array(18).fill(Number.NaN) };
   const ranks = await nearestNeighbours(engine, reference, broken, 4, [5]);
@@ -439,90 +430,75 @@ test('heads are named by their choices', (t) => {
   );
 });
 
-testOnEngines(
-  test,
-  firstOf(engines),
-  'on noise, a head chosen on held-out samples is as good as chance',
-  async (t, engine) => {
-    const noise = (rows: number, seed: number): Samples => {
-      const stream = new RandomStream(seed, 'noise');
-      const data = Float32Array.from({ length: rows * 12 }, () => stream.normal());
-      return { rows, width: 6, layers: 2, data, labels: Int32Array.from({ length: rows }, () => stream.integer(0, 3)) };
-    };
-    const above = { validation: 0, test: 0 };
-    for (let seed = 0; seed < 8; seed++) {
-      const [train, test] = [noise(100, seed), noise(60, 100 + seed)];
-      for (const selection of ['validation', 'test'] as const) {
-        const task = { train: async () => train, test, classes: 4, protocol: { ...PROTOCOL, epochs: 2 }, seed };
-        const { heads, best } = await selectHead(engine, task, { selection, plain: train });
-        t.is(heads.length, 16);
-        t.is(heads[0]?.ranks.length, selection === 'validation' ? 10 : 60);
-        above[selection] += (percentWithin(best.ranks, 1) - 25) / 8;
-      }
+testOnEngines(test, first, 'on noise, a head chosen on held-out samples is as good as chance', async (t, engine) => {
+  const noise = (rows: number, seed: number): Samples => {
+    const stream = new RandomStream(seed, 'noise');
+    const data = Float32Array.from({ length: rows * 12 }, () => stream.normal());
+    return { rows, width: 6, layers: 2, data, labels: Int32Array.from({ length: rows }, () => stream.integer(0, 3)) };
+  };
+  const above = { validation: 0, test: 0 };
+  for (let seed = 0; seed < 8; seed++) {
+    const [train, test] = [noise(100, seed), noise(60, 100 + seed)];
+    for (const selection of ['validation', 'test'] as const) {
+      const task = { train: async () => train, test, classes: 4, protocol: { ...PROTOCOL, epochs: 2 }, seed };
+      const { heads, best } = await selectHead(engine, task, { selection, plain: train });
+      t.is(heads.length, 16);
+      t.is(heads[0]?.ranks.length, selection === 'validation' ? 10 : 60);
+      above[selection] += (percentWithin(best.ranks, 1) - 25) / 8;
     }
-    t.true(above.test > 4, `${above.test}`);
-    t.true(above.validation < above.test - 2.5, `${above.validation}, ${above.test}`);
-  },
-);
+  }
+  t.true(above.test > 4, `${above.test}`);
+  t.true(above.validation < above.test - 2.5, `${above.validation}, ${above.test}`);
+});
 
-testOnEngines(
-  test,
-  firstOf(engines),
-  'a chosen head is the one that is trained alone on all samples',
-  async (t, engine) => {
-    const [train, test] = [clouds(200, 1.2, 1), clouds(100, 1.2, 2)];
-    const asked: number[] = [];
-    const before = tf.memory().numTensors;
-    const task = {
-      train: async (epoch: number) => {
-        asked.push(epoch);
-        return train;
-      },
-      test,
-      classes: 4,
-      protocol: { ...PROTOCOL, epochs: 2 },
-      seed: 3,
-    };
-    const { heads, best } = await selectHead(engine, task, { selection: 'validation', plain: train });
-    const top = Math.max(...heads.map(({ curve }) => curve[1] as number));
-    t.is(heads.find(({ curve }) => curve[1] === top)?.name, best.name);
-    const [alone] = await trainHeads(engine, { ...task, choices: [best.choice] });
-    t.deepEqual(alone?.ranks, best.ranks);
-    t.deepEqual(asked.slice(0, 4), [0, 1, 0, 1]);
-    // Other test labels change the head that is chosen on the test samples alone.
-    const turned = { ...test, labels: test.labels.map((label) => (label + 1) % 4) };
-    const again = await selectHead(engine, { ...task, test: turned }, { selection: 'validation', plain: train });
-    t.is(again.best.name, best.name);
-    t.is(tf.memory().numTensors, before);
-  },
-);
+testOnEngines(test, first, 'a chosen head is the one that is trained alone on all samples', async (t, engine) => {
+  const [train, test] = [clouds(200, 1.2, 1), clouds(100, 1.2, 2)];
+  const asked: number[] = [];
+  const before = tf.memory().numTensors;
+  const task = {
+    train: async (epoch: number) => {
+      asked.push(epoch);
+      return train;
+    },
+    test,
+    classes: 4,
+    protocol: { ...PROTOCOL, epochs: 2 },
+    seed: 3,
+  };
+  const { heads, best } = await selectHead(engine, task, { selection: 'validation', plain: train });
+  const top = Math.max(...heads.map(({ curve }) => curve[1] as number));
+  t.is(heads.find(({ curve }) => curve[1] === top)?.name, best.name);
+  const [alone] = await trainHeads(engine, { ...task, choices: [best.choice] });
+  t.deepEqual(alone?.ranks, best.ranks);
+  t.deepEqual(asked.slice(0, 4), [0, 1, 0, 1]);
+  // Other test labels change the head that is chosen on the test samples alone.
+  const turned = { ...test, labels: test.labels.map((label) => (label + 1) % 4) };
+  const again = await selectHead(engine, { ...task, test: turned }, { selection: 'validation', plain: train });
+  t.is(again.best.name, best.name);
+  t.is(tf.memory().numTensors, before);
+});
 
-testOnEngines(
-  test,
-  firstOf(engines),
-  'the quick protocol converges on features that repeat one another',
-  async (t, engine) => {
-    // Eight columns of two directions: the class lies in their small differences.
-    const repeated = (rows: number, seed: number): Samples => {
-      const { data, labels } = clouds(rows, 0.3, seed, { width: 2, layers: 1 });
-      const stream = new RandomStream(seed, 'repeated');
-      const columns = Float32Array.from({ length: rows * 8 }, () => 0);
-      for (let row = 0; row < rows; row++) {
-        const shared = 4 * stream.normal();
-        for (let at = 0; at < 8; at++)
-          columns[row * 8 + at] = shared + (data[row * 2 + (at % 2)] as number) * (1 + (at % 3));
-      }
-      return { rows, width: 4, layers: 2, data: columns, labels };
-    };
-    const [train, test] = [repeated(400, 1), repeated(200, 2)];
-    const protocol = quickProtocol(PROTOCOL, train.rows, 4);
-    const heads = await trainHeads(engine, { train: async () => train, test, classes: 4, protocol, seed: 0 });
-    const { ranks } = await logisticRegression(engine, train, test, 4);
-    const reached = Math.max(...heads.map(({ curve }) => curve.at(-1) as number));
-    t.true(reached > percentWithin(ranks, 1) - 2, `${reached}, logistic regression ${percentWithin(ranks, 1)}`);
-    t.true(percentWithin(ranks, 1) > 80);
-  },
-);
+testOnEngines(test, first, 'the quick protocol converges on features that repeat one another', async (t, engine) => {
+  // Eight columns of two directions: the class lies in their small differences.
+  const repeated = (rows: number, seed: number): Samples => {
+    const { data, labels } = clouds(rows, 0.3, seed, { width: 2, layers: 1 });
+    const stream = new RandomStream(seed, 'repeated');
+    const columns = Float32Array.from({ length: rows * 8 }, () => 0);
+    for (let row = 0; row < rows; row++) {
+      const shared = 4 * stream.normal();
+      for (let at = 0; at < 8; at++)
+        columns[row * 8 + at] = shared + (data[row * 2 + (at % 2)] as number) * (1 + (at % 3));
+    }
+    return { rows, width: 4, layers: 2, data: columns, labels };
+  };
+  const [train, test] = [repeated(400, 1), repeated(200, 2)];
+  const protocol = quickProtocol(PROTOCOL, train.rows, 4);
+  const heads = await trainHeads(engine, { train: async () => train, test, classes: 4, protocol, seed: 0 });
+  const { ranks } = await logisticRegression(engine, train, test, 4);
+  const reached = Math.max(...heads.map(({ curve }) => curve.at(-1) as number));
+  t.true(reached > percentWithin(ranks, 1) - 2, `${reached}, logistic regression ${percentWithin(ranks, 1)}`);
+  t.true(percentWithin(ranks, 1) > 80);
+});
 
 test("heads start as PyTorch's nn.Linear, alike in any company", async (t) => {
   await startEngine('cpu');

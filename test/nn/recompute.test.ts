@@ -19,6 +19,7 @@ import { noiseBatch, numbersOf, prepareBatchGradients } from '../helpers/trainin
  * Blocks that are computed once more for their gradients (Chen et al. 2016): the same bits in less memory.
  */
 const engines = await findEngines();
+const others = withoutOpenvino(engines);
 const testOnOnnx = engines.some(({ name, present }) => name === 'onnx' && present) ? test.serial : test.serial.skip;
 const SIZE: VitSize = { dim: 8, depth: 4, heads: 2, mlpRatio: 4, layerScale: true };
 const [IMAGES, TOKENS] = [3, 5];
@@ -63,27 +64,22 @@ for (const [what, options] of [
   ['three outputs and a bias that all blocks share', { taps: 3, hasBias: true }],
   ['the last tokens of the last block', { queryOffset: 2 }],
 ] as const) {
-  testOnEngines(
-    test,
-    withoutOpenvino(engines),
-    `blocks that are recomputed give the same bits: ${what}`,
-    async (t, engine) => {
-      const inputs = drawnInputs();
-      const results: Float32Array[] = [];
-      for (const recompute of [false, true]) {
-        const compute = engine.compile((given: typeof inputs) =>
-          tf.tidy(() => squaresAndGradients(given, options, recompute)),
-        );
-        const before = tf.memory().numTensors;
-        const all = await compute(inputs);
-        results.push(await numbersOf({ all: Object.fromEntries(all.entries()) }));
-        tf.dispose(all);
-        t.is(tf.memory().numTensors - before, all.length + 1, 'but for what the numbers were read from');
-      }
-      t.true(results[0]?.every(Number.isFinite) && results[0].some((value) => value !== 0));
-      t.deepEqual(results[1], results[0]);
-    },
-  );
+  testOnEngines(test, others, `blocks that are recomputed give the same bits: ${what}`, async (t, engine) => {
+    const inputs = drawnInputs();
+    const results: Float32Array[] = [];
+    for (const recompute of [false, true]) {
+      const compute = engine.compile((given: typeof inputs) =>
+        tf.tidy(() => squaresAndGradients(given, options, recompute)),
+      );
+      const before = tf.memory().numTensors;
+      const all = await compute(inputs);
+      results.push(await numbersOf({ all: Object.fromEntries(all.entries()) }));
+      tf.dispose(all);
+      t.is(tf.memory().numTensors - before, all.length + 1, 'but for what the numbers were read from');
+    }
+    t.true(results[0]?.every(Number.isFinite) && results[0].some((value) => value !== 0));
+    t.deepEqual(results[1], results[0]);
+  });
 }
 
 const TRAINED = { imageSize: 16, patchSize: 4, dim: 8, depth: 2, heads: 2 };
@@ -94,7 +90,7 @@ for (const flags of [
 ]) {
   testOnEngines(
     test,
-    flags.method === 'ijepa' ? engines : withoutOpenvino(engines),
+    flags.method === 'ijepa' ? engines : others,
     `loss and gradients of ${flags.method} of a batch in parts are the same`,
     async (t, engine) => {
       const made = methodOf({ ...TRAINED, ...flags });

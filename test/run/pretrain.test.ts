@@ -218,7 +218,7 @@ for (const [signal, exitCode] of [
   ['SIGHUP', 129],
 ] as const) {
   test.serial(
-    `${signal} finishes the step, saves, says how to go on and exits ${exitCode}; the run can go on`,
+    `${signal} finishes the step, saves, says how to go on and exits ${exitCode}; the run then ends in the same bytes`,
     async (t) => {
       const stopped = join(await temporaryFolder(t), 'stopped');
       const { code, stdout } = await stoppedAfter(8, signal, stopped, '--epochs', '4');
@@ -227,7 +227,6 @@ for (const [signal, exitCode] of [
       const saved = Number((await readSafetensors(latest(stopped))).metadata.step);
       t.is(logOf(stopped).at(-1)?.step, saved, 'nothing that was done is lost');
       t.true(saved >= 8 && saved < 24);
-      if (signal !== 'SIGINT') return; // the others are the same from here on
       t.is((await ijepa(['pretrain', '--out', stopped, '--resume'])).code, 0);
       t.deepEqual(await readFile(latest(stopped)), await readFile(latest(finished.four)));
     },

@@ -25,10 +25,11 @@ export function partsOn(
   let restored: z.infer<typeof historySchema> = {};
   const pool = new ArrayPool();
   const modelOf = async (structure: Structure, inputs: readonly GraphInput[]) => {
-    const known = models.get(structure.key);
+    const key = checksum(structure.key);
+    const known = models.get(key);
     if (known) await backend.inTurn(async () => known.widen(inputs));
-    const model = known ?? new Model(openvino, structure, inputs, properties, restored[checksum(structure.key)]);
-    models.set(structure.key, model);
+    const model = known ?? new Model(openvino, structure, inputs, properties, restored[key]);
+    models.set(key, model);
     return model;
   };
   return {
@@ -40,7 +41,7 @@ export function partsOn(
       save() {
         const known = [...models].flatMap(([key, model]) => {
           const varied = model.varied();
-          return varied ? [[checksum(key), varied] as const] : [];
+          return varied ? [[key, varied] as const] : [];
         });
         const all = Object.entries({ ...restored, ...Object.fromEntries(known) });
         return Object.fromEntries(all.sort(([a], [b]) => (a < b ? -1 : 1)));
