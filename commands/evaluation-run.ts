@@ -92,6 +92,7 @@ export async function runEvaluations(
         const { weights, encoder, checkpoint, epochs } = facts;
         const source = weights === 'random' ? 'random initialisation' : `${encoder} encoder of ${checkpoint}`;
         console.line(`network    ${arch} at ${imageSize} px, ${source}`);
+        for (const note of network.notes ?? []) console.warn(`           ${note}`);
         const probed = await evaluateNetwork(engine, network, task, stoppable, pixels, progress);
         const context = { engine, network, task, settings: stoppable };
         const result = (await extras.refine?.(probed, context, progress)) ?? probed;

@@ -26,7 +26,8 @@ export async function runFeatures(asked: FeaturesOptions): Promise<void> {
   const encoder = `${trained.encoder} encoder of ${trained.checkpoint}`;
   console.line(`network  ${arch} at ${network.imageSize} px, ${encoder}${epochs}${source}`);
   console.line(`data     ${count(split.images.length, 'image')}: ${split.images.description}`);
-  for (const note of split.notes) console.warn(`note     ${note}`);
+  const notes = [...(loaded.notes ?? []), ...split.notes];
+  for (const note of notes) console.warn(`note     ${note}`);
   console.line(`engine   ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}`);
   const { seed, views, transform } = asked;
   const options = { ...settings, seed, views: views ?? ('test' as const), transform: transform ?? split.transform };
@@ -56,7 +57,7 @@ export async function runFeatures(asked: FeaturesOptions): Promise<void> {
   console.line(`files    ${files.join(', ')}`);
   if (!json) return;
   const { unreadable, rows } = table;
-  const done = { files, notes: split.notes, rows, columns, computed, seconds, imagesPerSecond, unreadable };
+  const done = { files, notes, rows, columns, computed, seconds, imagesPerSecond, unreadable };
   const used = { name: engine.name, version: engine.version, device: engine.device, threads: engine.threads };
   process.stdout.write(`${JSON.stringify({ ...done, engine: used, ...facts })}\n`);
 }

@@ -1,6 +1,7 @@
 import { type CommandDefinition, defineCommand } from './command.js';
 import * as bench from './options/bench.js';
 import * as judging from './options/evaluation.js';
+import * as exchange from './options/exchange.js';
 import * as tables from './options/others.js';
 
 /** Options of runs, beside those of masks, that decide what a preview of masks shows. */
@@ -51,6 +52,24 @@ export const COMMANDS: readonly CommandDefinition[] = [
       'each image, with labels and names.',
     options: judging.FEATURES_OPTIONS,
     run: async (options) => (await import('./features-run.js')).runFeatures(options),
+  }),
+  defineCommand({
+    name: 'export',
+    summary: 'write an encoder for Python and other programs',
+    description:
+      'Write the encoder of a run, or of whatever else holds one, as a folder that other programs open as it is, with a ' +
+      'card that tells what it is and how it was judged.',
+    options: exchange.EXPORT_OPTIONS,
+    run: async (options) => (await import('./export-run.js')).runExport(options),
+  }),
+  defineCommand({
+    name: 'convert',
+    summary: 'show what a file of weights holds, and turn one form into another',
+    description:
+      'Say what a file or folder of weights is: sizes, parts, where it was trained. With --to and --out, write it in ' +
+      'another form, as export does.',
+    options: exchange.CONVERT_OPTIONS,
+    run: async (options) => (await import('./export-run.js')).runConvert(options),
   }),
   defineCommand({
     name: 'runs',

@@ -7,14 +7,17 @@ import { argument } from './others.js';
 
 /* Options that runs have too are theirs, with another help or default where it must be. */
 
-const CHECKPOINT = argument('path', 'a checkpoint (.safetensors), or the folder of a run, whose newest one is taken');
+export const CHECKPOINT = argument(
+  'path',
+  'a run, whose newest checkpoint is taken; a checkpoint; a folder of Hugging Face or timm; or weights by the names of the reference code',
+);
 const LABELLED_DATA = text({
   what: 'data set',
   help: 'a folder with {train,val}/CLASS below it, or a data set: NAME or NAME:DIR',
   required: true,
 });
 
-const ENCODER_OPTIONS = {
+export const ENCODER_OPTIONS = {
   encoder: text({
     what: 'name',
     help: 'which encoder, by its name in the checkpoint',

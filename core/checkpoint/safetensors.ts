@@ -5,6 +5,7 @@ import { type GiveName, writeAtomically } from '../base/atomic.js';
 import { KIND_BYTES, textKind } from '../base/content-kind.js';
 import { UserError } from '../base/errors.js';
 import { withRegularFile } from '../base/files.js';
+import { fromBfloat16, fromFloat16 } from '../base/half.js';
 import { listOf } from '../base/list-of.js';
 
 /*
@@ -12,9 +13,11 @@ import { listOf } from '../base/list-of.js';
  * one after the other, little-endian.
  */
 
-/** The element types that this program reads, with the array that holds them. */
+/** The element types that this program reads, with the array that holds their bytes. */
 const ARRAYS = {
   F32: Float32Array,
+  F16: Uint16Array,
+  BF16: Uint16Array,
   F64: Float64Array,
   I32: Int32Array,
   I64: BigInt64Array,
@@ -29,7 +32,7 @@ export interface StoredTensor {
 
 export interface TensorFile {
   metadata: Readonly<Record<string, string>>;
-  tensors: ReadonlyMap<string, StoredTensor>;
+  tensors: Map<string, StoredTensor>;
   /** Whether the file has a checksum, which was right. */
   hasChecksum: boolean;
 }
@@ -127,7 +130,7 @@ export async function readSafetensors(path: string, wanted: Wanted = () => true)
       }
       const bytes = await readExactly(path, file, 8 + length + start, end - start);
       hash?.update(new Uint8Array(bytes));
-      if (wanted(name, metadata)) tensors.set(name, { shape, data: new ArrayType(bytes, 0, count) });
+      if (wanted(name, metadata)) tensors.set(name, { shape, data: numbersOf(dtype, new ArrayType(bytes, 0, count)) });
       expectedStart = end;
     }
     if (8 + length + expectedStart !== fileSize) throw corrupt(path, 'there are bytes that belong to no tensor');
@@ -174,6 +177,12 @@ function corrupt(path: string, reason: string): DamagedFile {
     expected: 'a whole file in the safetensors format',
     remedy: 'use another checkpoint of the run, or a fresh copy of this one',
   });
+}
+
+/** What a file's numbers are in memory: those of 16 bits are widened. */
+function numbersOf(type: ElementType, stored: StoredTensor['data'] | Uint16Array): StoredTensor['data'] {
+  if (!(stored instanceof Uint16Array)) return stored;
+  return type === 'F16' ? fromFloat16(stored) : fromBfloat16(stored);
 }
 
 function elementType(data: StoredTensor['data']): ElementType {

@@ -7,7 +7,6 @@ import { makeFolders } from '../base/folders.js';
 import { readSafetensors, writeSafetensors } from '../checkpoint/safetensors.js';
 import type { ImageCollection } from '../contract/data-sets.js';
 import type { FeatureNetwork } from './network.js';
-import type { NetworkFacts } from './network-file.js';
 import type { ViewSettings } from './views.js';
 
 /** Changes whenever the same network gives the same images other features. */
@@ -39,7 +38,9 @@ export type FeaturePiece = { rows: Int32Array; features: Float32Array };
  */
 export async function openFeatureCache(
   folder: string,
-  network: Omit<FeatureNetwork, 'encoder' | 'facts' | 'dispose'> & { facts: Pick<NetworkFacts, 'fingerprint'> },
+  network: Omit<FeatureNetwork, 'encoder' | 'facts' | 'notes' | 'dispose'> & {
+    facts: Pick<FeatureNetwork['facts'], 'fingerprint'>;
+  },
   images: ImageCollection,
   settings: CacheSettings,
 ) {

@@ -3,10 +3,11 @@ import { UserError } from '../base/errors.js';
 import { mapValues } from '../base/map-values.js';
 import { RandomStream } from '../base/random.js';
 import { tf } from '../engine/tf.js';
+import type { EncoderFile, NetworkFacts } from '../exchange/encoder-file.js';
+import { readEncoder } from '../exchange/read.js';
 import { type Backbone, createVit } from '../nn/backbone.js';
 import { encoderShapes, initialValue, type Parameters } from '../nn/parameters.js';
 import { ARCHITECTURE_NAMES, ARCHITECTURES, type VitSize } from '../nn/sizes.js';
-import { type EncoderFile, type EncoderTensors, type NetworkFacts, readEncoder } from './network-file.js';
 
 /** A frozen encoder that turns images into features. */
 export interface FeatureNetwork {
@@ -17,9 +18,14 @@ export interface FeatureNetwork {
   readonly imageSize: number;
   /** Side of the images that it was trained on; elsewhere its positions are interpolated. */
   readonly trainedImageSize: number;
+  /** Positions at that size, [N, D], where they are not the sine-cosine ones. */
+  readonly positions?: Float32Array | null;
   /** 'ViT-S/16', or 'ViT 96x4/8' for sizes without a name. */
   readonly arch: string;
-  readonly facts: NetworkFacts;
+  /** Where it comes from, and the SHA-256 of its tensors: names, shapes and bytes. */
+  readonly facts: NetworkFacts & { fingerprint: string };
+  /** What a user should know of how its file was understood. */
+  readonly notes?: readonly string[];
   dispose(): void;
 }
 
@@ -34,9 +40,8 @@ const LETTERS = {
 };
 
 /**
- * Reads one of a checkpoint's encoders.
- * @param checkpoint a .safetensors file whose metadata has the sizes of the model, as `pretrain` writes it, or a run's
- *   folder, of which the newest checkpoint is taken
+ * Reads an encoder.
+ * @param checkpoint what holds it; see `readEncoder`
  * @param encoder its name; default: the one by which the method is judged
  * @throws UserError if it is missing, damaged, no checkpoint, or its tensors are of another model than it says
  */
@@ -53,7 +58,7 @@ export function randomNetwork(like: FeatureNetwork, seed: number): FeatureNetwor
   const tensors = new Map(Object.entries(encoderShapes(size)).map(([name, shape]) => [name, fresh(name, shape)]));
   const unknown = { method: null, encoder: null, epochs: null, pretrainedOn: null, checkpoint: null };
   const facts = { ...unknown, weights: 'random', isUsualEncoder: true } as const;
-  return { ...networkOf({ size, tensors, facts }), imageSize: like.imageSize };
+  return { ...networkOf({ size, tensors, positions: null, facts, notes: [] }), imageSize: like.imageSize };
 }
 
 /**
@@ -76,7 +81,7 @@ export function networkBackbone(network: FeatureNetwork): Backbone {
   return createVit({ ...network, encoder: network.size });
 }
 
-function networkOf({ size: shape, tensors, facts }: EncoderFile): FeatureNetwork {
+function networkOf({ size: shape, tensors, positions, facts, notes }: EncoderFile): FeatureNetwork {
   const { encoder: size, patchSize, imageSize } = shape;
   const encoder: Parameters = mapValues(Object.fromEntries(tensors), ({ shape, data }) => tf.tensor(data, [...shape]));
   return {
@@ -85,23 +90,27 @@ function networkOf({ size: shape, tensors, facts }: EncoderFile): FeatureNetwork
     patchSize,
     imageSize,
     trainedImageSize: imageSize,
+    positions,
     arch: architectureName(size, patchSize),
-    facts: { ...facts, fingerprint: fingerprintOf(tensors) },
+    facts: { ...facts, fingerprint: fingerprintOf({ tensors, positions }) },
+    notes,
     dispose: () => tf.dispose(encoder),
   };
 }
 
-function architectureName(size: VitSize, patchSize: number): string {
+/** 'ViT-S/16', or 'ViT 96x4/8' for sizes without a name. */
+export function architectureName(size: VitSize, patchSize: number): string {
   const numbers = ({ dim, depth, heads, mlpRatio }: VitSize) => [dim, depth, heads, mlpRatio].join();
   const known = ARCHITECTURE_NAMES.find((name) => numbers(ARCHITECTURES[name]) === numbers(size));
   return `ViT${known ? `-${LETTERS[known]}` : ` ${size.dim}x${size.depth}`}/${patchSize}`;
 }
 
-function fingerprintOf(tensors: EncoderTensors): string {
+function fingerprintOf({ tensors, positions }: Pick<EncoderFile, 'tensors' | 'positions'>): string {
   const hash = createHash('sha256');
   for (const [name, { shape, data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
     hash.update(`${name}\0${shape.join()}\0`);
     hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
+  if (positions) hash.update(new Uint8Array(positions.buffer, positions.byteOffset, positions.byteLength));
   return hash.digest('hex');
 }

@@ -46,20 +46,27 @@ export interface Replacement {
   where: Tensor;
 }
 
+/** Sizes of a vision transformer and of its images. */
+export interface VitShape extends ImageShape {
+  readonly encoder: VitSize;
+  /** Side of the images that the weights were trained on, where it is another one: positions are interpolated. */
+  readonly trainedImageSize?: number;
+  /** Positions at that size, [N, D]; default: the sine-cosine ones. */
+  readonly positions?: Float32Array | null;
+}
+
 /**
- * A vision transformer (Dosovitskiy et al. 2021): patch embeddings, fixed sine-cosine positions (a class token's are zeros)
- * or learned relative ones, pre-norm blocks, LayerNorm.
- * @param size `trainedImageSize`: side of the images that the weights were trained on, where it is another one: positions
- *   are interpolated
+ * A vision transformer (Dosovitskiy et al. 2021): patch embeddings, fixed positions (a class token's are zeros) or learned
+ * relative ones, pre-norm blocks, LayerNorm.
  */
-export function createVit(size: ImageShape & { encoder: VitSize; trainedImageSize?: number }): Backbone {
+export function createVit(size: VitShape): Backbone {
   const { imageSize, patchSize, encoder, trainedImageSize = imageSize } = size;
-  const { dim, classToken = false, relativePositions = false } = encoder;
+  const { dim, classToken = false, relativePositions = false, normEpsilon } = encoder;
   const grid = gridSize(size);
   const patchCount = grid * grid;
   const trainedGrid = gridSize({ imageSize: trainedImageSize, patchSize });
   const differences = relativePositions ? axisDifferences(grid, trainedGrid) : null;
-  const table = () => interpolatePositions(sincosTable(trainedGrid, dim), trainedGrid, grid);
+  const table = () => interpolatePositions(size.positions ?? sincosTable(trainedGrid, dim), trainedGrid, grid);
   const positions = relativePositions ? null : tf.tensor2d(table(), [patchCount, dim]); // [N, D]
 
   /** Embedded patches with a class token before them: [B, N, D] -> [B, N', D]. */
@@ -94,7 +101,7 @@ export function createVit(size: ImageShape & { encoder: VitSize; trainedImageSiz
     patchCount,
     shapes: encoderShapes({ imageSize: trainedImageSize, patchSize, encoder }),
     forward(parameters, images, { keep, replace } = {}) {
-      const finish = (outputs: Tensor[]) => outputs.map((x) => norm(parameters, 'norm', x));
+      const finish = (outputs: Tensor[]) => outputs.map((x) => norm(parameters, 'norm', x, normEpsilon));
       if (!keep) return encode(parameters, images, 1, finish, replace)[0];
       if (!positions) throw new Error('an encoder with relative positions sees all patches: none can be left out');
       const visible = keepTokens(patchify(images, patchSize), keep); // [M B, K, p p 3]
@@ -103,7 +110,8 @@ export function createVit(size: ImageShape & { encoder: VitSize; trainedImageSiz
     },
     blockOutputs: (parameters, images, count) => encode(parameters, images, count, (outputs) => outputs),
     features(parameters, images, layers) {
-      const pool = (x: Tensor) => tf.tidy(() => tokensFrom(norm(parameters, 'norm', x), classToken ? 1 : 0).mean(1)); // [B, D]
+      const pool = (x: Tensor) =>
+        tf.tidy(() => tokensFrom(norm(parameters, 'norm', x, normEpsilon), classToken ? 1 : 0).mean(1)); // [B, D]
       return encode(parameters, images, layers, (outputs) => [tf.concat(outputs.map(pool), 1)])[0];
     },
     dispose: () => tf.dispose([positions, differences].filter((tensor) => tensor !== null)),

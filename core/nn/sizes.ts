@@ -14,6 +14,8 @@ export interface VitSize {
   layerScale?: boolean;
   /** Whether positions are learned biases of attention, the same in all blocks, instead of vectors added to patches. */
   relativePositions?: boolean;
+  /** Added to variances in LayerNorm; default: 1e-6, the reference's. */
+  normEpsilon?: number;
 }
 
 /** The named encoders (Dosovitskiy et al. 2021, table 1; Zhai et al. 2022 for giant) with the predictor that goes with each. */

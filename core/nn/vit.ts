@@ -4,7 +4,7 @@ import { type Tensor, tf } from '../engine/tf.js';
 import { type Parameters, parameter } from './parameters.js';
 import type { VitSize } from './sizes.js';
 
-/** Added to variances inside the networks (the reference's LayerNorm). */
+/** Added to variances where a network does not say otherwise (the reference's LayerNorm). */
 const EPSILON = 1e-6;
 
 /**
@@ -53,15 +53,16 @@ export interface BlockOptions {
 export function transformerBlocks(
   parameters: Parameters,
   blocks: string,
-  { heads, depth }: VitSize,
+  size: VitSize,
   tokens: Tensor,
   { queryOffset = 0, bias, taps = 1 }: BlockOptions = {},
 ): Tensor[] {
+  const { depth } = size;
   const outputs: Tensor[] = [];
   let x = tokens;
   for (let index = 0; index < depth; index++) {
     const isLast = index === depth - 1;
-    const y = recomputableBlock(parameters, `${blocks}.${index}`, heads, x, isLast ? queryOffset : 0, bias);
+    const y = recomputableBlock(parameters, `${blocks}.${index}`, size, x, isLast ? queryOffset : 0, bias);
     if (x !== tokens) x.dispose();
     x = y;
     if (index < depth - taps) continue;
@@ -76,7 +77,7 @@ export function transformerBlocks(
 function recomputableBlock(
   parameters: Parameters,
   block: string,
-  heads: number,
+  size: VitSize,
   tokens: Tensor,
   queryOffset: number,
   sharedBias: Tensor | undefined,
@@ -86,7 +87,7 @@ function recomputableBlock(
   const inputs = sharedBias ? [tokens, ...own, sharedBias] : [tokens, ...own];
   return recomputable(inputs, (x, ...others) => {
     const named = Object.fromEntries(names.map((name, at) => [name, others[at]]));
-    return transformerBlock(named, block, heads, x, queryOffset, others[names.length]);
+    return transformerBlock(named, block, size, x, queryOffset, others[names.length]);
   });
 }
 
@@ -94,19 +95,19 @@ function recomputableBlock(
 function transformerBlock(
   parameters: Parameters,
   block: string,
-  heads: number,
+  { heads, normEpsilon }: VitSize,
   x: Tensor,
   queryOffset: number,
   bias: Tensor | undefined,
 ): Tensor {
   return tf.tidy(() => {
     const attended = tf.tidy(() => {
-      const qkv = project(parameters, `${block}.attn.qkv`, norm(parameters, `${block}.norm1`, x)); // [B, N, 3D]
+      const qkv = project(parameters, `${block}.attn.qkv`, norm(parameters, `${block}.norm1`, x, normEpsilon)); // [B, N, 3D]
       const mixed = attention(qkv, heads, queryOffset, bias);
       const branch = project(parameters, `${block}.attn.proj`, mixed);
       return tokensFrom(x, queryOffset).add(scaled(parameters, `${block}.gamma_1`, branch));
     });
-    const hidden = norm(parameters, `${block}.norm2`, attended);
+    const hidden = norm(parameters, `${block}.norm2`, attended, normEpsilon);
     const layer = (name: string) => linearParameters(parameters, `${block}.mlp.${name}`);
     const branch = mlp(hidden, layer('fc1'), layer('fc2'));
     return attended.add(scaled(parameters, `${block}.gamma_2`, branch));
@@ -125,8 +126,8 @@ export function tokensFrom(x: Tensor, first: number): Tensor {
 }
 
 /** LayerNorm by the name of its scale and bias. */
-export function norm(parameters: Parameters, name: string, x: Tensor): Tensor {
-  return layerNorm(x, parameter(parameters, `${name}.weight`), parameter(parameters, `${name}.bias`), EPSILON);
+export function norm(parameters: Parameters, name: string, x: Tensor, epsilon = EPSILON): Tensor {
+  return layerNorm(x, parameter(parameters, `${name}.weight`), parameter(parameters, `${name}.bias`), epsilon);
 }
 
 /** A linear layer by the name of its weight and bias. */

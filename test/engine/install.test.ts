@@ -4,9 +4,9 @@ import { mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { UserError } from '../../core/base/errors.js';
+import { buildFolder } from '../../core/base/staging.js';
 import { installOpenvino, removeOpenvino, wheelOf } from '../../core/engine/install/openvino.js';
 import { hasOpenvino, OPENVINO_LIBRARIES, openvinoLibraries, THIS_PLATFORM } from '../../core/engine/install/place.js';
-import { buildFolder } from '../../core/engine/install/staging.js';
 import { installTensorflow } from '../../core/engine/install/tensorflow.js';
 import { TENSORFLOW_WHEEL } from '../../core/engine/install/tensorflow-library.js';
 import { downloadWheel } from '../../core/engine/install/wheel.js';
@@ -198,7 +198,7 @@ test('an index that has no wheel, another one, or gives another than it says, is
 
 test('what a killed installation left is removed by the next one, not what another process is at', async (t) => {
   const parent = await temporaryFolder(t);
-  const module = join(ROOT, 'dist', 'core', 'engine', 'install', 'staging.js');
+  const module = join(ROOT, 'dist', 'core', 'base', 'staging.js');
   const script = `
     const { inStaging } = await import(${JSON.stringify(module)});
     await inStaging(process.argv[1], () => process.kill(process.pid, 'SIGKILL'));`;

@@ -3,10 +3,10 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Console } from '../../base/console.js';
 import { UserError, unknownName } from '../../base/errors.js';
+import { buildFolder, removeFolder } from '../../base/staging.js';
 import { extractArchive } from '../../fetch/extract.js';
 import { runNpm } from './npm.js';
 import { hasRuntime, libraryFolder, RUNTIME_FOLDER, RUNTIME_PLATFORMS, RUNTIME_VERSION } from './place.js';
-import { buildFolder, removeFolder } from './staging.js';
 
 const PACKAGE = `onnxruntime-node@${RUNTIME_VERSION}`;
 /** SHA-512 of the package, as npm's registry has it. */

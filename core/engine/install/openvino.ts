@@ -3,6 +3,7 @@ import { copyFile, mkdir, readdir, readFile, rename, stat, writeFile } from 'nod
 import { basename, join } from 'node:path';
 import type { TransferConsole } from '../../base/console.js';
 import { explainSystemError, UserError } from '../../base/errors.js';
+import { buildFolder, removeFolder } from '../../base/staging.js';
 import { wrongChecksum } from '../../fetch/download.js';
 import { extractArchive } from '../../fetch/extract.js';
 import { takeLibraries } from './openvino-libraries.js';
@@ -13,7 +14,6 @@ import {
   OPENVINO_VERSION_FILE,
   THIS_PLATFORM,
 } from './place.js';
-import { buildFolder, removeFolder } from './staging.js';
 import { downloadWheel, type WantedWheel } from './wheel.js';
 
 const PROJECT = 'openvino';

@@ -4,8 +4,8 @@ import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { TransferConsole } from '../../base/console.js';
 import { UserError } from '../../base/errors.js';
+import { inStaging } from '../../base/staging.js';
 import { runNpm, runProgram } from './npm.js';
-import { inStaging } from './staging.js';
 import { TENSORFLOW_WHEEL, takeLibrary } from './tensorflow-library.js';
 import { downloadWheel } from './wheel.js';
 

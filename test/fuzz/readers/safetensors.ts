@@ -10,7 +10,7 @@ import { startEngine } from '../../../core/engine/start.js';
 import { tf } from '../../../core/engine/tf.js';
 import { openFeatureCache } from '../../../core/eval/features-cache.js';
 import type { FeatureNetwork } from '../../../core/eval/network.js';
-import { readEncoder } from '../../../core/eval/network-file.js';
+import { readEncoder } from '../../../core/exchange/read.js';
 import { decoderShapes, encoderShapes, type ParameterShapes } from '../../../core/nn/parameters.js';
 import { parseWatchMemory } from '../../../core/run/watch.js';
 import type { StateShapes } from '../../../core/train/state.js';

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { explainSystemError, isSystemError } from '../../base/errors.js';
-import { judgeOwner, readHolder, thisProcess } from '../../base/lock.js';
+import { explainSystemError, isSystemError } from './errors.js';
+import { judgeOwner, readHolder, thisProcess } from './lock.js';
 
 /** Begins the names of folders in which something is being made. */
 const PREFIX = 'unfinished-';

@@ -1,0 +1,125 @@
+import { existsSync, statSync } from 'node:fs';
+import { copyFile, mkdir, readdir } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { writeFileAtomically } from '../core/base/atomic.js';
+import { count, createConsole, formatBytes } from '../core/base/console.js';
+import { UserError } from '../core/base/errors.js';
+import { buildFolder } from '../core/base/staging.js';
+import { architectureName } from '../core/eval/network.js';
+import type { EncoderFile } from '../core/exchange/encoder-file.js';
+import { readEncoder } from '../core/exchange/read.js';
+import { FORMS } from '../core/exchange/write.js';
+import { countParameters, encoderShapes } from '../core/nn/parameters.js';
+import { modelCard } from '../core/report/model-card.js';
+import { findResults } from '../core/run/results-search.js';
+import { runFolder } from '../core/run/run-folder.js';
+import type { ConvertOptions, ExportOptions } from './options/exchange.js';
+
+/** Says what a file or folder of weights holds. */
+export async function runConvert(options: ConvertOptions): Promise<void> {
+  const { model, to, out, json } = options;
+  if ((to === null) !== (out === null)) {
+    throw new UserError('--to and --out belong together', { expected: 'both, or neither to see what the model is' });
+  }
+  if (to !== null && out !== null) return runExport({ ...options, to, out });
+  const encoder = await readModel(options);
+  const console = createConsole(json);
+  for (const line of describe(encoder)) console.line(line);
+  const { size, facts, positions } = encoder;
+  const { notes } = encoder;
+  const said = { model, arch: architectureName(size.encoder, size.patchSize), ...size, ...facts, positions: positions === null ? 'sine-cosine' : 'learned', notes };
+  if (json) process.stdout.write(`${JSON.stringify(said)}\n`);
+}
+
+/** Writes a model for another program, with a card that tells what it is. */
+export async function runExport(options: ExportOptions): Promise<void> {
+  const { model, to, out, force, json } = options;
+  const form = FORMS[to];
+  const console = createConsole(json);
+  await requireFree(out, force);
+  const encoder = await readModel(options);
+  for (const line of describe(encoder)) console.line(line);
+  const usage = form.usage(encoder, out);
+  await buildFolder(resolve(out), async (staging) => {
+    const folder = join(staging, 'model');
+    await mkdir(folder);
+    await form.write(encoder, folder);
+    const { size } = encoder;
+    const card = {
+      arch: architectureName(size.encoder, size.patchSize),
+      library: form.library,
+      usage,
+      results: await resultsOf(model),
+      ...(await copyRun(model, folder)),
+    };
+    await writeFileAtomically(join(folder, 'README.md'), modelCard(encoder, card));
+    return folder;
+  });
+  const files = (await readdir(out)).sort().map((name) => join(out, name));
+  for (const file of files) console.line(`wrote    ${file}, ${formatBytes(statSync(file).size)}`);
+  console.line(`\nin Python:\n  ${usage.join('\n  ')}`);
+  if (json) process.stdout.write(`${JSON.stringify({ model, to, out, files, usage, notes: encoder.notes })}\n`);
+}
+
+async function readModel({ model, encoder, heads, imageSize }: Omit<ConvertOptions, 'to' | 'out'>) {
+  return readEncoder(model, encoder, { ...(heads !== null && { heads }), ...(imageSize !== null && { imageSize }) });
+}
+
+function describe({ size, facts, positions, notes }: EncoderFile): string[] {
+  const { encoder, imageSize, patchSize } = size;
+  const parts = Object.entries({
+    'a class token': encoder.classToken,
+    'layer scales': encoder.layerScale,
+    'relative positions': encoder.relativePositions,
+    'positions that were learned': positions !== null,
+  });
+  const having = parts.flatMap(([name, has]) => (has ? [name] : []));
+  const millions = countParameters(encoderShapes(size)) / 1e6;
+  const trained = [
+    facts.method ?? 'unknown method',
+    ...(facts.epochs === null ? [] : [count(facts.epochs, 'epoch')]),
+    ...(facts.pretrainedOn === null ? [] : [`on ${facts.pretrainedOn}`]),
+  ];
+  return [
+    `model    ${architectureName(encoder, patchSize)} at ${imageSize} px, ${facts.encoder} of ${facts.checkpoint}`,
+    `trained  ${trained.join(', ')}`,
+    `sizes    width ${encoder.dim}, ${encoder.depth} blocks, ${encoder.heads} heads, ${millions.toFixed(1)} million ` +
+      `parameters${having.length > 0 ? `; with ${having.join(', ')}` : ''}`,
+    ...notes.map((note) => `note     ${note}`),
+  ];
+}
+
+/** Results of a run that lie in its folder. */
+async function resultsOf(model: string) {
+  if (!statSync(model).isDirectory()) return [];
+  return (await findResults([model], () => {})).map(({ result }) => result);
+}
+
+/** Copies what tells how a run went. */
+async function copyRun(model: string, folder: string) {
+  const { masks, curves, config } = runFolder(model);
+  const pictures: Record<string, string> = {};
+  for (const [what, file] of [
+    ['Masks of the first step', masks],
+    ['Curves of the run', curves],
+  ] as const) {
+    if (!existsSync(file)) continue;
+    await copyFile(file, join(folder, basename(file)));
+    pictures[what] = basename(file);
+  }
+  if (!existsSync(config)) return { pictures, settings: null };
+  await copyFile(config, join(folder, 'pretraining.yaml'));
+  return { pictures, settings: 'pretraining.yaml' };
+}
+
+async function requireFree(out: string, force: boolean): Promise<void> {
+  const found = statSync(out, { throwIfNoEntry: false });
+  if (found === undefined || (found.isDirectory() && (await readdir(out)).length === 0)) return;
+  const isExport =
+    found.isDirectory() && (existsSync(join(out, 'config.json')) || existsSync(join(out, 'model.safetensors')));
+  if (force && isExport) return;
+  throw new UserError(`${out} is not empty`, {
+    expected: 'a new or empty folder',
+    remedy: isExport ? 'use --force to replace it, or choose another --out' : 'choose another --out',
+  });
+}

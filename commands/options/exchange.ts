@@ -1,0 +1,41 @@
+import { choice, flag, grouped, integer, text, type ValuesOf } from '../../core/config/option.js';
+import { CHECKPOINT, ENCODER_OPTIONS } from './evaluation.js';
+
+const TO = {
+  choices: ['hf', 'timm', 'safetensors'] as const,
+  help: 'hf: a folder for transformers; timm: one for timm; safetensors: weights by the names of the reference code',
+};
+
+const ABOUT_FILE = {
+  ...grouped('Model', {
+    encoder: ENCODER_OPTIONS.encoder,
+    heads: integer({ min: 1, help: 'attention heads', automatic: 'as the file says, or as is usual for its width' }),
+    imageSize: integer({
+      min: 1,
+      unit: 'px',
+      help: 'side of the images of its training',
+      automatic: 'as the file says',
+    }),
+  }),
+  ...grouped('Output', {
+    force: flag('replace a model that is there'),
+    json: flag('print one JSON document; everything else goes to standard error'),
+  }),
+};
+
+export const EXPORT_OPTIONS = {
+  model: CHECKPOINT,
+  to: choice({ ...TO, required: true }),
+  out: text({ what: 'folder', help: 'a new folder', required: true }),
+  ...ABOUT_FILE,
+};
+
+export const CONVERT_OPTIONS = {
+  model: CHECKPOINT,
+  to: choice({ ...TO, optional: true }),
+  out: text({ what: 'folder', help: 'a new folder, with --to', optional: true }),
+  ...ABOUT_FILE,
+};
+
+export type ExportOptions = ValuesOf<typeof EXPORT_OPTIONS>;
+export type ConvertOptions = ValuesOf<typeof CONVERT_OPTIONS>;

@@ -1,0 +1,114 @@
+import { UserError, unknownName } from '../base/errors.js';
+import { PROGRAM } from '../base/program.js';
+import type { StoredTensor, TensorFile } from '../checkpoint/safetensors.js';
+import { ARCHITECTURES, hiddenWidth, LARGEST_GRID, type VitSize } from '../nn/sizes.js';
+import {
+  type EncoderFile,
+  type Given,
+  type Naming,
+  type NetworkFacts,
+  POSITIONS,
+  takeEncoder,
+} from './encoder-file.js';
+
+/* Weights by the names of the reference code, which are timm's too, in a file that does not say of which sizes they are. */
+
+/** The one encoder of a file that holds nothing else. */
+export const ONLY = 'encoder';
+
+/** timm's names of layer scales, where ours are the reference code's of data2vec. */
+const SCALES = { gamma_1: 'ls1.gamma', gamma_2: 'ls2.gamma' };
+
+/**
+ * An encoder whose sizes are read off its tensors.
+ * @throws UserError if it is none, or it does not show how many heads or pixels there are
+ */
+export function readBare(
+  path: string,
+  { tensors, metadata }: Pick<TensorFile, 'tensors' | 'metadata'>,
+  encoder: string | null,
+  given: Given = {},
+): EncoderFile {
+  requireOnly(path, encoder);
+  const isTimm = tensors.has('blocks.0.ls1.gamma');
+  const scaled = (name: string) => name.replace(/gamma_[12]$/, (scale) => SCALES[scale as keyof typeof SCALES]);
+  const naming: Naming = {
+    of: (name) => [isTimm ? scaled(name) : name],
+    ignored: (name) => /^(?:head|fc_norm)\./.test(name),
+    source: 'its tensors say',
+  };
+  const size = inferSize(path, tensors, given, isTimm);
+  return { size, ...takeEncoder(path, tensors, size, naming), facts: ofFile(path, metadata, null), notes: [] };
+}
+
+/** What is known of an encoder that is alone in its file: what this program wrote there, or what its kind tells. */
+export function ofFile(path: string, metadata: TensorFile['metadata'], usualMethod: string | null): NetworkFacts {
+  const { method = usualMethod, epoch, data = null } = metadata;
+  const epochs = epoch !== undefined && /^\d{1,9}$/.test(epoch) ? Number(epoch) : null;
+  const known = { method, epochs, pretrainedOn: data };
+  return { weights: 'pretrained', encoder: ONLY, isUsualEncoder: true, ...known, checkpoint: path };
+}
+
+/** What `ofFile` reads. */
+export function metadataOf({ method, epochs, pretrainedOn }: NetworkFacts): Record<string, string> {
+  return {
+    format: 'pt', // as others expect it
+    ...(method !== null && { method }),
+    ...(epochs !== null && { epoch: String(epochs) }),
+    ...(pretrainedOn !== null && { data: pretrainedOn }),
+  };
+}
+
+/** @throws UserError if another encoder is asked for than the only one */
+export function requireOnly(path: string, encoder: string | null): void {
+  if (encoder !== null && encoder !== ONLY) throw unknownName('encoder', encoder, [ONLY], path);
+}
+
+function inferSize(
+  path: string,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  given: Given,
+  isTimm: boolean,
+): EncoderFile['size'] {
+  const [dim, , patchSize] = tensors.get('patch_embed.proj.weight')?.shape ?? [];
+  const hidden = tensors.get('blocks.0.mlp.fc1.bias')?.shape[0];
+  if (!dim || !patchSize || !hidden) {
+    throw new UserError(`${path} is not a vision transformer by the names of the reference code`, {
+      expected: 'tensors such as patch_embed.proj.weight and blocks.0.mlp.fc1.bias',
+      remedy: `name a checkpoint of \`${PROGRAM} pretrain\`, or a folder of Hugging Face or timm with its config.json`,
+    });
+  }
+  const blocks = [...tensors.keys()].map((name) => Number(/^blocks\.(\d+)\./.exec(name)?.[1] ?? -1));
+  const depth = blocks.reduce((most, block) => Math.max(most, block), 0) + 1;
+  const classToken = tensors.has('cls_token');
+  const layerScale = isTimm || tensors.has('blocks.0.gamma_1');
+  const rows = tensors.get(POSITIONS)?.shape[1];
+  const grid = rows === undefined ? undefined : Math.sqrt(rows - (classToken ? 1 : 0));
+  const imageSize = grid === undefined ? given.imageSize : grid * patchSize;
+  if (imageSize === undefined)
+    throw unsaid(path, 'positions, from which the size of its images would follow', 'image-size');
+  if (!Number.isInteger(grid ?? 1) || imageSize % patchSize !== 0 || imageSize / patchSize > LARGEST_GRID) {
+    throw new UserError(`${path} has positions for ${rows} patches`, { expected: 'those of a square image' });
+  }
+  const known = Object.values(ARCHITECTURES).find((size) => size.dim === dim);
+  const heads = given.heads ?? known?.heads;
+  if (heads === undefined) throw unsaid(path, 'how many attention heads it has', 'heads');
+  if (dim % heads !== 0 || dim % 4 !== 0) {
+    throw new UserError(`${heads} heads do not divide the width ${dim} of ${path}`, { remedy: 'use another --heads' });
+  }
+  const flags = { ...(classToken && { classToken }), ...(layerScale && { layerScale }) };
+  return { imageSize, patchSize, encoder: { dim, depth, heads, mlpRatio: ratioOf(hidden, dim), ...flags } };
+}
+
+/** The ratio by which `hiddenWidth` gives just that width. */
+export function ratioOf(hidden: number, dim: number): number {
+  const size: VitSize = { dim, depth: 1, heads: 1, mlpRatio: hidden / dim };
+  return hiddenWidth(size) === hidden ? size.mlpRatio : (hidden + 0.5) / dim;
+}
+
+function unsaid(path: string, what: string, flag: string): UserError {
+  return new UserError(`${path} does not hold ${what}`, {
+    expected: 'a file of weights that says all of its sizes',
+    remedy: `say it once: ${PROGRAM} convert ${path} --${flag} NUMBER --to hf --out FOLDER`,
+  });
+}

@@ -1,0 +1,17 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { readCheckpoint } from './checkpoint.js';
+import type { EncoderFile, Given } from './encoder-file.js';
+import { CONFIG, readModelFolder } from './model-folder.js';
+
+/**
+ * Reads an encoder from whatever holds one: a checkpoint of this program, a run, a folder of Hugging Face or timm, or
+ * weights by the reference code's names.
+ * @param encoder its name; default: the one by which the method is judged
+ * @param given what the file itself does not say
+ * @throws UserError if it is missing, damaged, something else, or its tensors are of another model than it says
+ */
+export async function readEncoder(path: string, encoder: string | null, given: Given = {}): Promise<EncoderFile> {
+  if (existsSync(join(path, CONFIG))) return readModelFolder(path, encoder, given);
+  return readCheckpoint(path, encoder, given);
+}

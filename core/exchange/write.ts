@@ -1,0 +1,169 @@
+import { join } from 'node:path';
+import { writeFileAtomically } from '../base/atomic.js';
+import { UserError } from '../base/errors.js';
+import { type StoredTensor, writeSafetensors } from '../checkpoint/safetensors.js';
+import { MEAN, STD } from '../data/normalise.js';
+import { sincosTable } from '../nn/positions.js';
+import { gridSize } from '../nn/sizes.js';
+import { metadataOf, ONLY } from './bare.js';
+import { type EncoderFile, POSITIONS } from './encoder-file.js';
+import { describe, namingOf } from './hugging-face.js';
+import { CONFIG, PROCESSOR, WEIGHTS } from './model-folder.js';
+
+/** A form that an encoder can be written in. */
+interface Form {
+  /** The library that reads it, as model cards name it; null where there is no one library. */
+  readonly library: string | null;
+  /** Writes into a folder that is there and empty. */
+  write(encoder: EncoderFile, folder: string): Promise<void>;
+  /** Lines of Python that give features of an image. */
+  usage(encoder: EncoderFile, folder: string): readonly string[];
+}
+
+/** By the words of `--to`. */
+export const FORMS = {
+  hf: {
+    library: 'transformers',
+    write: writeHuggingFace,
+    usage: ({ size }, folder) => [
+      'from transformers import AutoImageProcessor, AutoModel',
+      `processor = AutoImageProcessor.from_pretrained('${folder}')`,
+      `model = AutoModel.from_pretrained('${folder}')`,
+      `tokens = model(**processor(image, return_tensors='pt')).last_hidden_state`,
+      `features = tokens${size.encoder.classToken ? '[:, 1:]' : ''}.mean(1)`,
+    ],
+  },
+  timm: {
+    library: 'timm',
+    write: writeTimm,
+    usage: (_, folder) => [
+      'import timm',
+      `model = timm.create_model('local-dir:${folder}', pretrained=True).eval()`,
+      'transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))',
+      'features = model(transform(image)[None])',
+    ],
+  },
+  safetensors: {
+    library: null,
+    write: writePlain,
+    usage: (_, folder) => [
+      'from safetensors.torch import load_file',
+      `encoder.load_state_dict(load_file('${folder}/${WEIGHTS}'))`,
+    ],
+  },
+} as const satisfies Record<string, Form>;
+
+/** A folder that transformers opens: `AutoModel.from_pretrained`. */
+async function writeHuggingFace(encoder: EncoderFile, folder: string): Promise<void> {
+  const described = describe(encoder.size);
+  if (!described) throw noSuchModel('transformers of Hugging Face', encoder);
+  const naming = namingOf(described.family, false);
+  const tensors = new Map<string, StoredTensor>();
+  for (const [parameter, { shape, data }] of withPositions(encoder)) {
+    const names = naming.of(parameter);
+    const part = data.length / names.length;
+    for (const [at, name] of names.entries()) {
+      tensors.set(name, {
+        shape: [shape[0] / names.length, ...shape.slice(1)],
+        data: data.subarray(at * part, (at + 1) * part),
+      });
+    }
+  }
+  await writeSafetensors(join(folder, WEIGHTS), tensors, metadataOf(encoder.facts));
+  await writeJson(join(folder, CONFIG), described.config);
+  await writeJson(join(folder, PROCESSOR), processorOf(encoder.size.imageSize));
+}
+
+/** A folder that timm opens: `timm.create_model('local-dir:FOLDER', pretrained=True)`. */
+async function writeTimm(encoder: EncoderFile, folder: string): Promise<void> {
+  const { imageSize, patchSize, encoder: vit } = encoder.size;
+  const { dim, depth, heads, classToken = false, layerScale = false, relativePositions = false, normEpsilon } = vit;
+  if (relativePositions || normEpsilon !== undefined) throw noSuchModel('timm', encoder);
+  const tensors = new Map<string, StoredTensor>();
+  for (const [name, tensor] of withPositions(encoder)) {
+    tensors.set(name.replace(/gamma_([12])$/, 'ls$1.gamma'), tensor);
+  }
+  const model_args = {
+    img_size: imageSize,
+    patch_size: patchSize,
+    embed_dim: dim,
+    depth,
+    num_heads: heads,
+    mlp_ratio: vit.mlpRatio,
+    class_token: classToken,
+    global_pool: 'avg',
+    fc_norm: false,
+    ...(layerScale && { init_values: 1 }),
+  };
+  const pretrained_cfg = {
+    tag: encoder.facts.method === 'I-JEPA' ? 'ijepa' : '',
+    input_size: [3, imageSize, imageSize],
+    fixed_input_size: true,
+    interpolation: 'bicubic',
+    crop_pct: 224 / 256,
+    crop_mode: 'center',
+    mean: MEAN,
+    std: STD,
+    num_classes: 0,
+    first_conv: 'patch_embed.proj',
+    classifier: 'head',
+  };
+  await writeSafetensors(join(folder, WEIGHTS), tensors, metadataOf(encoder.facts));
+  await writeJson(join(folder, CONFIG), {
+    architecture: 'vit_base_patch16_224',
+    num_classes: 0,
+    num_features: dim,
+    global_pool: 'avg',
+    model_args,
+    pretrained_cfg,
+  });
+}
+
+/** One file by the reference code's names, which says of which sizes they are. */
+async function writePlain(encoder: EncoderFile, folder: string): Promise<void> {
+  const { imageSize, patchSize, encoder: vit } = encoder.size;
+  const { method } = encoder.facts;
+  const model = { method, encoders: { [ONLY]: '' }, imageSize, patchSize, sizes: { encoder: vit } };
+  const metadata = { ...metadataOf(encoder.facts), model: JSON.stringify(model) };
+  await writeSafetensors(join(folder, WEIGHTS), withPositions(encoder), metadata);
+}
+
+/** How Python and JavaScript of Hugging Face make of a picture what our test view is. */
+function processorOf(side: number) {
+  return {
+    image_processor_type: 'BitImageProcessor',
+    do_resize: true,
+    size: { shortest_edge: Math.round((side * 256) / 224) },
+    resample: 3,
+    do_center_crop: true,
+    crop_size: { height: side, width: side },
+    do_rescale: true,
+    rescale_factor: 1 / 255,
+    do_normalize: true,
+    image_mean: MEAN,
+    image_std: STD,
+    do_convert_rgb: true,
+  };
+}
+
+/** An encoder's parameters, with the positions that other programs keep among them: [1, N', D]. */
+function withPositions({ size, tensors, positions }: EncoderFile): Map<string, StoredTensor> {
+  const { dim, classToken = false, relativePositions = false } = size.encoder;
+  if (relativePositions) return new Map(tensors);
+  const patches = positions ?? sincosTable(gridSize(size), dim);
+  const first = classToken ? dim : 0; // a class token's are zeros
+  const data = new Float32Array(first + patches.length);
+  data.set(patches, first);
+  return new Map<string, StoredTensor>([...tensors, [POSITIONS, { shape: [1, data.length / dim, dim], data }]]);
+}
+
+async function writeJson(path: string, value: unknown): Promise<void> {
+  await writeFileAtomically(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+function noSuchModel(where: string, { facts }: EncoderFile): UserError {
+  return new UserError(`${where} has no model with the parts of the encoder ${facts.encoder} of ${facts.checkpoint}`, {
+    expected: 'absolute positions; a class token and layer scales both, or no layer scales',
+    remedy: 'use --to safetensors, whose weights keep the names of the reference code',
+  });
+}

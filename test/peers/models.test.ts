@@ -1,0 +1,82 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { RandomStream } from '../../core/base/random.js';
+import { readSafetensors, writeSafetensors } from '../../core/checkpoint/safetensors.js';
+import { startEngine } from '../../core/engine/start.js';
+import { tf } from '../../core/engine/tf.js';
+import { loadNetwork, networkBackbone } from '../../core/eval/network.js';
+import { readEncoder } from '../../core/exchange/read.js';
+import { FORMS } from '../../core/exchange/write.js';
+import { temporaryFolder } from '../helpers/command.js';
+import { relativeDifference } from '../helpers/engines.js';
+import { SMALL_SIZE, smallCheckpoint } from '../helpers/features.js';
+import { peerTest, runPeer } from '../helpers/peer.js';
+
+test.before(async () => {
+  await startEngine('wasm');
+});
+
+const PLAIN = SMALL_SIZE.encoder;
+const OURS: readonly [form: 'hf' | 'timm', what: string, encoder: object][] = [
+  ['hf', 'I-JEPA', PLAIN],
+  ['hf', 'ViT', { ...PLAIN, classToken: true }],
+  ['hf', 'Dinov2', { ...PLAIN, classToken: true, layerScale: true }],
+  ['timm', 'timm', PLAIN],
+  ['timm', 'timm with class token and layer scales', { ...PLAIN, classToken: true, layerScale: true }],
+];
+for (const [form, what, encoder] of OURS) {
+  peerTest(form === 'hf' ? 'transformers' : 'timm', `our export gives the same features as ${what}`, async (t) => {
+    const checkpoint = await smallCheckpoint(t, { ...SMALL_SIZE, encoder: { ...PLAIN, ...encoder } });
+    const place = await newPlace(t, SMALL_SIZE.imageSize);
+    await mkdir(place.folder);
+    await FORMS[form].write(await readEncoder(checkpoint, null), place.folder);
+    await runPeer('models.py', 'load', form, place.folder, place.images, place.out);
+    await holdsFeatures(t, checkpoint, place);
+    await holdsFeatures(t, place.folder, place);
+  });
+}
+
+const THEIRS = ['ijepa', 'ijepa-half', 'ijepa-bfloat16', 'ijepa-sharded', 'vit', 'vit_mae', 'dinov2', 'timm'];
+for (const kind of THEIRS) {
+  peerTest(
+    kind === 'timm' ? 'timm' : 'transformers',
+    `a folder of ${kind} gives the features that it gives there`,
+    async (t) => {
+      const place = await newPlace(t, 24);
+      await runPeer('models.py', 'make', kind, place.folder, place.images, place.out);
+      await holdsFeatures(t, place.folder, place);
+    },
+  );
+}
+
+interface Place {
+  folder: string;
+  /** Images, normalised: [B, 3, S, S]. */
+  images: string;
+  /** What the other side made of them. */
+  out: string;
+}
+
+async function newPlace(t: ExecutionContext, side: number): Promise<Place> {
+  const folder = await temporaryFolder(t);
+  const stream = new RandomStream(0, 'peers');
+  const data = Float32Array.from({ length: 2 * 3 * side * side }, () => stream.normal());
+  const images = join(folder, 'images.safetensors');
+  await writeSafetensors(images, new Map([['images', { shape: [2, 3, side, side], data }]]), {});
+  return { folder: join(folder, 'model'), images, out: join(folder, 'out.safetensors') };
+}
+
+/** Our features of the same images are those of the other side, to 1e-5 of the largest. */
+async function holdsFeatures(t: ExecutionContext, model: string, { images, out }: Place): Promise<void> {
+  const network = await loadNetwork(model);
+  const given = (await readSafetensors(images)).tensors.get('images');
+  const expected = (await readSafetensors(out)).tensors;
+  if (!given) throw new Error('there are no images');
+  const backbone = networkBackbone(network);
+  const input = tf.transpose(tf.tensor(given.data as Float32Array, [...given.shape]), [0, 2, 3, 1]);
+  const features = await backbone.features(network.encoder, input, 1).data();
+  const tokens = await backbone.forward(network.encoder, input).data();
+  t.true(relativeDifference(features, expected.get('features')?.data as Float32Array) < 1e-5);
+  t.true(relativeDifference(tokens, expected.get('tokens')?.data as Float32Array) < 1e-5);
+}
