@@ -19,26 +19,46 @@ export const ONLY = 'encoder';
 /** timm's names of layer scales, where ours are the reference code's of data2vec. */
 const SCALES = { gamma_1: 'ls1.gamma', gamma_2: 'ls2.gamma' };
 
+/** What stands before the names of networks in the reference code's checkpoints, by our names of encoders. */
+const NETWORKS = { target: 'target_encoder.', context: 'encoder.' };
+
 /**
  * An encoder whose sizes are read off its tensors.
+ * @param file a whole checkpoint of the reference code, or one encoder alone
  * @throws UserError if it is none, or it does not show how many heads or pixels there are
  */
 export function readBare(
   path: string,
-  { tensors, metadata }: Pick<TensorFile, 'tensors' | 'metadata'>,
+  { tensors: all, metadata }: Pick<TensorFile, 'tensors' | 'metadata'>,
   encoder: string | null,
   given: Given = {},
 ): EncoderFile {
-  requireOnly(path, encoder);
+  const { tensors, name, isUsual } = chooseNetwork(path, all, encoder);
   const isTimm = tensors.has('blocks.0.ls1.gamma');
-  const scaled = (name: string) => name.replace(/gamma_[12]$/, (scale) => SCALES[scale as keyof typeof SCALES]);
+  const scaled = (parameter: string) =>
+    parameter.replace(/gamma_[12]$/, (scale) => SCALES[scale as keyof typeof SCALES]);
   const naming: Naming = {
-    of: (name) => [isTimm ? scaled(name) : name],
-    ignored: (name) => /^(?:head|fc_norm)\./.test(name),
-    source: 'its tensors say',
+    of: (parameter) => [isTimm ? scaled(parameter) : parameter],
+    ignored: (tensor) => /^(?:head|fc_norm)\./.test(tensor),
+    source: 'the shape of its tensors',
   };
   const size = inferSize(path, tensors, given, isTimm);
-  return { size, ...takeEncoder(path, tensors, size, naming), facts: ofFile(path, metadata, null), notes: [] };
+  const facts = { ...ofFile(path, metadata, null), encoder: name, isUsualEncoder: isUsual };
+  return { size, ...takeEncoder(path, tensors, size, naming), facts, notes: [] };
+}
+
+/** The tensors of one network, without what stands before their names. */
+function chooseNetwork(path: string, all: ReadonlyMap<string, StoredTensor>, encoder: string | null) {
+  const bare = (name: string) => name.replace(/^module\.|(?<=^(?:target_)?encoder\.)module\./, ''); // of torch's data parallel
+  const named = [...all].map(([name, tensor]) => [bare(name), tensor] as const);
+  const there = Object.entries(NETWORKS).filter(([, prefix]) => named.some(([name]) => name.startsWith(prefix)));
+  const known = there.length > 0 ? there : [[ONLY, '']];
+  const names = known.map(([name]) => name);
+  const [name, prefix] = (encoder === null ? known[0] : known.find(([each]) => each === encoder)) ?? [];
+  if (name === undefined || prefix === undefined) throw unknownName('encoder', encoder ?? '', names, path);
+  const own = named.filter(([each]) => each.startsWith(prefix));
+  const tensors = new Map(own.map(([each, tensor]) => [each.slice(prefix.length), tensor]));
+  return { tensors, name, isUsual: name === names[0] };
 }
 
 /** What is known of an encoder that is alone in its file: what this program wrote there, or what its kind tells. */

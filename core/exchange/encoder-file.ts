@@ -64,6 +64,7 @@ export function takeEncoder(path: string, stored: Map<string, StoredTensor>, siz
       expected: 'the weights of one vision transformer, and its sizes',
       remedy: 'use another copy of the model, or one from its source',
     });
+  if (stored.size === 0) throw otherArchitecture(`there is no tensor such as ${naming.of('norm.weight')[0]}`);
   // Before anything is made for each block that is claimed.
   if (size.encoder.depth > stored.size) {
     throw otherArchitecture(`${stored.size} tensors make no ${size.encoder.depth} blocks`);

@@ -49,21 +49,21 @@ test('what is no checkpoint, or of another architecture, is refused with one mes
     return join(folder, name);
   };
   const shallow = JSON.stringify(smallModel({ ...SMALL_SIZE, encoder: { ...SMALL_SIZE.encoder, depth: 4 } }));
-  const positions = { shape: [1, 16, 16], data: new Float32Array(256) };
+  const positions = { shape: [1, 9, 16], data: new Float32Array(144) };
   const cases: [string, RegExp][] = [
     [join(folder, 'missing.safetensors'), /does not exist/],
     [folder, /there is no checkpoint in the folder/],
     [join(FIXTURES, 'README.md'), /not a safetensors file/],
-    [await write('none.safetensors', undefined), /its metadata does not describe a model/],
+    [await write('none.safetensors', undefined), /does not hold positions/],
     [await write('shallow.safetensors', shallow), /no place for the tensor target_encoder\.blocks\.4/],
     [await write('wide.safetensors', metadata.model?.replaceAll(':16', ':32')), /instead of/],
     [
-      await write('learned.safetensors', metadata.model, '-', positions),
-      /positions are not the fixed sine-cosine ones/,
+      await write('positions.safetensors', metadata.model, '-', positions),
+      /pos_embed is \[1,9,16\] instead of \[1,16,16\]/,
     ],
     [
       await write('context.safetensors', metadata.model, 'target_encoder'),
-      /there is no tensor whose name starts with target_encoder\./,
+      /there is no tensor such as target_encoder\.norm\.weight/,
     ],
   ];
   for (const [file, message] of cases) {

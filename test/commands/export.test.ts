@@ -1,0 +1,74 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
+
+test('a run is exported with a card that tells how it was judged, and goes through probe like the run itself', async (t) => {
+  const folder = await temporaryFolder(t);
+  const run = await ijepa(['pretrain', ...SMALLEST, '--epochs', '1', '--out', 'run'], folder);
+  t.is(run.code, 0, run.stderr);
+  const probe = async (model: string, out: string) => {
+    const probed = await ijepa(
+      ['probe', model, '--data', 'shapes:48', '--engine', 'wasm', '--no-baseline', '--out', out, '--json'],
+      folder,
+    );
+    t.is(probed.code, 0, probed.stderr);
+    return JSON.parse(probed.stdout);
+  };
+  const { results } = await probe('run', 'run/probe');
+  const exported = await ijepa(['export', 'run', '--to', 'hf', '--out', 'out'], folder);
+  t.is(exported.code, 0, exported.stderr);
+  t.regex(exported.stdout, /AutoModel\.from_pretrained\('out'\)/);
+  t.deepEqual(readdirSync(join(folder, 'out')).sort(), [
+    'README.md',
+    'config.json',
+    'curves.png',
+    'masks.png',
+    'model.safetensors',
+    'preprocessor_config.json',
+    'pretraining.yaml',
+  ]);
+  const card = readFileSync(join(folder, 'out', 'README.md'), 'utf8');
+  t.true(card.startsWith('---\nlibrary_name: transformers\n'));
+  t.regex(card, /# ViT 16x1\/4, I-JEPA/);
+  t.regex(card, /without labels by I-JEPA on shapes:48 for 1 epoch:/);
+  t.regex(card, /\| \*\*I-JEPA/);
+  const again = await probe('out', 'again');
+  const accuracy = (all: typeof results) => all[0].best;
+  t.deepEqual(accuracy(again.results), accuracy(results));
+
+  const refused = await ijepa(['export', 'run', '--to', 'timm', '--out', 'out'], folder);
+  t.is(refused.code, 2);
+  t.regex(refused.stderr, /out is not empty[\s\S]*use --force/);
+  const forced = await ijepa(['export', 'run', '--to', 'timm', '--out', 'out', '--force', '--json'], folder);
+  t.is(forced.code, 0, forced.stderr);
+  t.like(JSON.parse(forced.stdout), { model: 'run', to: 'timm', out: 'out' });
+  t.false(readdirSync(join(folder, 'out')).includes('preprocessor_config.json'));
+  const shown = await ijepa(['convert', 'out'], folder);
+  t.regex(shown.stdout, /model +ViT 16x1\/4 at 16 px, encoder of out\ntrained +I-JEPA, 1 epoch, on shapes:48/);
+});
+
+test('what cannot be exported is said in one message, and nothing is written', async (t) => {
+  const folder = await temporaryFolder(t);
+  await mkdir(join(folder, 'mine'));
+  await writeFile(join(folder, 'mine', 'notes.txt'), 'mine');
+  await writeFile(join(folder, 'text.safetensors'), 'a text');
+  const cases: [words: string[], message: RegExp][] = [
+    [['export', 'missing', '--to', 'hf', '--out', 'new'], /missing does not exist/],
+    [['export', 'text.safetensors', '--to', 'hf', '--out', 'new'], /damaged or not a safetensors file/],
+    [['export', 'mine', '--to', 'hf', '--out', 'new'], /there is no checkpoint in the folder mine/],
+    [['export', 'mine', '--to', 'hf', '--out', 'mine', '--force'], /mine is not empty[\s\S]*choose another --out/],
+    [['export', 'mine', '--to', 'hugging', '--out', 'new'], /one of hf, timm/],
+    [['export', 'mine', '--to', 'hf'], /--out/],
+    [['convert', 'mine', '--to', 'hf'], /--to and --out belong together/],
+  ];
+  for (const [words, message] of cases) {
+    const { code, stderr, stdout } = await ijepa(words, folder);
+    t.is(code, 2, words.join(' '));
+    t.regex(stderr, message);
+    t.is(stdout, '');
+  }
+  t.deepEqual(readdirSync(folder).sort(), ['mine', 'text.safetensors']);
+  t.deepEqual(readdirSync(join(folder, 'mine')), ['notes.txt']);
+});
