@@ -168,6 +168,11 @@ export const OPTIONS = {
       mayChange: true,
       help: 'where the run is kept: checkpoints, logs and pictures',
     }),
+    initFrom: text({
+      optional: true,
+      what: 'path',
+      help: 'weights to start from: a run, a checkpoint, a folder of Hugging Face or timm; networks that it does not hold start fresh',
+    }),
     seed: integer({
       default: 0,
       min: 0,

@@ -58,7 +58,7 @@ export function randomNetwork(like: FeatureNetwork, seed: number): FeatureNetwor
   const tensors = new Map(Object.entries(encoderShapes(size)).map(([name, shape]) => [name, fresh(name, shape)]));
   const unknown = { method: null, encoder: null, epochs: null, pretrainedOn: null, checkpoint: null };
   const facts = { ...unknown, weights: 'random', isUsualEncoder: true } as const;
-  return { ...networkOf({ size, tensors, positions: null, facts, notes: [] }), imageSize: like.imageSize };
+  return { ...networkOf({ size, tensors, positions: null, facts, names: [], notes: [] }), imageSize: like.imageSize };
 }
 
 /**

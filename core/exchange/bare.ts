@@ -33,7 +33,7 @@ export function readBare(
   encoder: string | null,
   given: Given = {},
 ): EncoderFile {
-  const { tensors, name, isUsual } = chooseNetwork(path, all, encoder);
+  const { tensors, name, names } = chooseNetwork(path, all, encoder);
   const isTimm = tensors.has('blocks.0.ls1.gamma');
   const scaled = (parameter: string) =>
     parameter.replace(/gamma_[12]$/, (scale) => SCALES[scale as keyof typeof SCALES]);
@@ -43,8 +43,8 @@ export function readBare(
     source: 'the shape of its tensors',
   };
   const size = inferSize(path, tensors, given, isTimm);
-  const facts = { ...ofFile(path, metadata, null), encoder: name, isUsualEncoder: isUsual };
-  return { size, ...takeEncoder(path, tensors, size, naming), facts, notes: [] };
+  const facts = { ...ofFile(path, metadata, null), encoder: name, isUsualEncoder: name === names[0] };
+  return { size, ...takeEncoder(path, tensors, size, naming), facts, names, notes: [] };
 }
 
 /** The tensors of one network, without what stands before their names. */
@@ -58,7 +58,7 @@ function chooseNetwork(path: string, all: ReadonlyMap<string, StoredTensor>, enc
   if (name === undefined || prefix === undefined) throw unknownName('encoder', encoder ?? '', names, path);
   const own = named.filter(([each]) => each.startsWith(prefix));
   const tensors = new Map(own.map(([each, tensor]) => [each.slice(prefix.length), tensor]));
-  return { tensors, name, isUsual: name === names[0] };
+  return { tensors, name, names };
 }
 
 /** What is known of an encoder that is alone in its file: what this program wrote there, or what its kind tells. */

@@ -48,7 +48,7 @@ export async function readCheckpoint(checkpoint: string, encoder: string | null,
     const network = model.encoders[name];
     if (network === undefined) throw unknownName('encoder', name, names, path);
     prefix = network === '' ? '' : `${network}.`;
-    return { model, encoder: name, isUsualEncoder: name === names[0] };
+    return { model, names, encoder: name, isUsualEncoder: name === names[0] };
   };
   let file: TensorFile;
   try {
@@ -63,7 +63,7 @@ export async function readCheckpoint(checkpoint: string, encoder: string | null,
   if (file.metadata.model === undefined && file.metadata.format !== FORMAT) {
     return readBare(path, file, encoder, given);
   }
-  const { model, ...chosen } = choose(file.metadata);
+  const { model, names, ...chosen } = choose(file.metadata);
   const { method, imageSize, patchSize, sizes } = model;
   const size = { imageSize, patchSize, encoder: sizes.encoder as VitSize };
   const naming = { of: (name: string) => [`${prefix}${name}`], source: 'its metadata' };
@@ -74,12 +74,13 @@ export async function readCheckpoint(checkpoint: string, encoder: string | null,
     size,
     ...takeEncoder(path, file.tensors, size, naming),
     facts: { weights: 'pretrained', method, ...chosen, epochs, pretrainedOn, checkpoint: path },
+    names,
     notes: [],
   };
 }
 
 /** The file that was named, or the newest checkpoint of the run that was. */
-function checkpointFile(checkpoint: string): string {
+export function checkpointFile(checkpoint: string): string {
   try {
     if (!statSync(checkpoint).isDirectory()) return checkpoint;
   } catch (error) {

@@ -29,6 +29,8 @@ export interface EncoderFile {
   /** Positions that are added to patches, [N, D]; null where they are the sine-cosine ones, or relative. */
   positions: Float32Array | null;
   facts: NetworkFacts;
+  /** The names of all encoders that the file holds, the usual one first. */
+  names: readonly string[];
   /** What a user should know of how the file was understood. */
   notes: readonly string[];
 }

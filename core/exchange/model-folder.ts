@@ -5,7 +5,7 @@ import { reasonOf, UserError } from '../base/errors.js';
 import { parseJson, readText } from '../base/text.js';
 import { readSafetensors, type StoredTensor, type TensorFile } from '../checkpoint/safetensors.js';
 import { MEAN, STD } from '../data/normalise.js';
-import { ofFile, readBare, requireOnly } from './bare.js';
+import { ONLY, ofFile, readBare, requireOnly } from './bare.js';
 import { type EncoderFile, type EncoderTensors, type Given, takeEncoder } from './encoder-file.js';
 import { namingOf, readConfig } from './hugging-face.js';
 
@@ -55,7 +55,7 @@ export async function readModelFolder(folder: string, encoder: string | null, gi
   const { tensors: stored, metadata } = await readWeights(folder);
   const naming = namingOf(family, stored.has(`${family.prefix}embeddings.patch_embeddings.projection.weight`));
   const facts = ofFile(folder, metadata, family.method);
-  const read = { size, ...takeEncoder(folder, stored, size, naming), facts, notes: [] };
+  const read = { size, ...takeEncoder(folder, stored, size, naming), facts, names: [ONLY], notes: [] };
   const processor = await readProcessor(folder);
   if (!processor) return read;
   if (family.name !== 'ijepa') {

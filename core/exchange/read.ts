@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { readCheckpoint } from './checkpoint.js';
+import { readSafetensors, type StoredTensor } from '../checkpoint/safetensors.js';
+import { checkpointFile, readCheckpoint } from './checkpoint.js';
 import type { EncoderFile, Given } from './encoder-file.js';
 import { CONFIG, readModelFolder } from './model-folder.js';
 
@@ -14,4 +15,12 @@ import { CONFIG, readModelFolder } from './model-folder.js';
 export async function readEncoder(path: string, encoder: string | null, given: Given = {}): Promise<EncoderFile> {
   if (existsSync(join(path, CONFIG))) return readModelFolder(path, encoder, given);
   return readCheckpoint(path, encoder, given);
+}
+
+/** The tensors of another network of a checkpoint, such as its predictor, by their names in it; none where it is not there. */
+export async function readNetwork(path: string, network: string): Promise<ReadonlyMap<string, StoredTensor>> {
+  if (existsSync(join(path, CONFIG))) return new Map();
+  const prefix = `${network}.`;
+  const { tensors } = await readSafetensors(checkpointFile(path), (name) => name.startsWith(prefix));
+  return new Map([...tensors].map(([name, tensor]) => [name.slice(prefix.length), tensor]));
 }

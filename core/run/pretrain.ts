@@ -24,6 +24,7 @@ import { assumedMemory, chooseMicroBatchSize, groupSize, smallerSteps } from '..
 import { initialState } from '../train/state.js';
 import { beginRun, checkNewRun, type ResumePoint, readResumePoint, requireSameImages } from './begin.js';
 import { writeCurves } from './curves.js';
+import { networksFrom } from './init-from.js';
 import type { StopSignal } from './interrupt.js';
 import { type Run, runLoop } from './loop.js';
 import { endRunState, openRunFolder, runFolder, runLock, writeRunState } from './run-folder.js';
@@ -96,6 +97,14 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
     asked.microBatchSize ?? record?.run.microBatchSize ?? chooseMicroBatchSize(definition, method, asked, engine);
   const options: Options = { ...asked, microBatchSize: Math.min(microBatchSize, asked.batchSize) };
 
+  const optimiser = createOptimiser(engine, options);
+  const beginning = async (): Promise<ResumePoint> => {
+    const { seed, initFrom } = options;
+    const networks = initFrom === null ? undefined : await networksFrom(initFrom, method, options, console);
+    return { state: initialState(method, optimiser.slotNames, seed, networks), watch: null };
+  };
+  const fresh = record ? null : await beginning();
+
   const broughtBy = recordOf(selected);
   if (!record) {
     const run = {
@@ -113,16 +122,11 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   await keepListing(images, folder.listing);
   const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
   const totalSteps = options.epochs * stepsPerEpoch(images.length, options.batchSize);
-  const optimiser = createOptimiser(engine, options);
   const { imageSize, patchSize } = options;
   const { encoders, sizes } = method;
   const model = { method: definition.title, encoders, imageSize, patchSize, sizes };
   const trained = { method, optimiser, model, options };
-  const beginning = (): ResumePoint => ({
-    state: initialState(method, optimiser.slotNames, options.seed),
-    watch: null,
-  });
-  const start = (record && (await readResumePoint(folder, trained, console))) ?? beginning();
+  const start = fresh ?? (await readResumePoint(folder, trained, console)) ?? (await beginning());
   engine.history?.restore(start.history);
   const run: Run = { ...request, ...selected, ...trained, definition, backbone, images, skipped, folder, engine };
   const verdicts = start.watch?.verdicts ?? {};
