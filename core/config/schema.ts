@@ -168,6 +168,12 @@ export const OPTIONS = {
       mayChange: true,
       help: 'where the run is kept: checkpoints, logs and pictures',
     }),
+    mlflow: text({
+      optional: true,
+      what: 'address',
+      mayChange: true,
+      help: 'log to a server of MLflow as well, http://HOST:PORT',
+    }),
     initFrom: text({
       optional: true,
       what: 'path',

@@ -20,6 +20,7 @@ import { prepareStep } from '../train/step.js';
 import type { ResumePoint, Trained } from './begin.js';
 import { CURVES_INTERVAL, writeCurves } from './curves.js';
 import type { StopSignal } from './interrupt.js';
+import type { Tracking } from './mlflow.js';
 import type { RunFolder } from './run-folder.js';
 import { openRunLog } from './run-log.js';
 import { CheckpointSaving, isKept } from './saving.js';
@@ -37,6 +38,8 @@ export interface Run extends Trained, SelectedPlugins {
   engine: Engine;
   console: Console;
   stop: StopSignal;
+  /** A server that is told of every step; null where none was named. */
+  tracking: Tracking | null;
 }
 
 /**
@@ -117,7 +120,7 @@ export async function runLoop(run: Run, start: ResumePoint) {
       const seconds = (performance.now() - asked) / 1000;
       const imagesPerSecond = batchSize / seconds;
       waiting.add(waitSeconds, seconds);
-      log.append({
+      const row = {
         epoch,
         step,
         loss: taken.loss,
@@ -133,7 +136,9 @@ export async function runLoop(run: Run, start: ResumePoint) {
         featureStd: observed?.spread.std ?? null,
         featureRank: observed?.spread.rank ?? null,
         ...(monitors.length > 0 && { monitors: observed?.monitors ?? null }),
-      });
+      };
+      log.append(row);
+      run.tracking?.add(row);
       progress.step({ epoch, step, loss: taken.loss, imagesPerSecond });
 
       if (step % epochSteps === 0) await waiting.advise();

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { Console } from '../base/console.js';
 import { reasonOf, UserError } from '../base/errors.js';
 import { checkOutside } from '../base/folders.js';
@@ -27,7 +28,9 @@ import { writeCurves } from './curves.js';
 import { networksFrom } from './init-from.js';
 import type { StopSignal } from './interrupt.js';
 import { type Run, runLoop } from './loop.js';
+import { checkServer, trackRun } from './mlflow.js';
 import { endRunState, openRunFolder, runFolder, runLock, writeRunState } from './run-folder.js';
+import { readRunLog } from './run-log.js';
 
 /** What is to be trained, and how the program is to behave about it. */
 export interface PretrainRequest {
@@ -105,10 +108,12 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   };
   const fresh = record ? null : await beginning();
 
+  if (options.mlflow !== null) await checkServer(options.mlflow);
+  const startedAt = record?.run.started ?? new Date().toISOString();
   const broughtBy = recordOf(selected);
   if (!record) {
     const run = {
-      started: new Date().toISOString(),
+      started: startedAt,
       versions: { [PROGRAM]: programVersion(), node: process.versions.node, engine: version },
       engine: { name, device, threads },
       microBatchSize: microBatchSizeOf(options),
@@ -128,7 +133,18 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   const trained = { method, optimiser, model, options };
   const start = fresh ?? (await readResumePoint(folder, trained, console)) ?? (await beginning());
   engine.history?.restore(start.history);
-  const run: Run = { ...request, ...selected, ...trained, definition, backbone, images, skipped, folder, engine };
+  const tracking = options.mlflow === null ? null : await track(options, String(startedAt), console);
+  // What a process that was killed has logged, but not sent.
+  if (tracking)
+    readRunLog(folder)
+      .filter(({ step }) => step <= start.state.step)
+      .forEach(tracking.add);
+  const run: Run = {
+    ...request,
+    ...selected,
+    ...trained,
+    ...{ definition, backbone, images, skipped, folder, engine, tracking },
+  };
   const verdicts = start.watch?.verdicts ?? {};
   await writeRunState(folder.state, { state: 'running', reason: null, savedStep: start.state.step, verdicts });
   try {
@@ -136,6 +152,7 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
     const result = await runLoop(run, start);
     method.dispose();
     const { interrupted } = result;
+    await tracking?.end(interrupted ? 'KILLED' : 'FINISHED');
     await endRunState(folder.state, interrupted ? 'interrupted' : 'done', interrupted, result.verdicts);
     const checkpoint = latestCheckpoint(folder.checkpoints);
     return {
@@ -157,10 +174,20 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
     const otherwise = smallerSteps(options);
     const error = outOfMemory(thrown, { images, flag: '--micro-batch-size', otherwise }) ?? thrown;
     await endRunState(folder.state, 'failed', reasonOf(error)).catch(() => {}); // the disk may be what failed
+    await tracking?.end('FAILED');
     throw error;
   } finally {
     await writeCurves(folder, console);
   }
+}
+
+/** Begins or goes on with a run on a server of MLflow. */
+async function track(options: Options, started: string, console: Console) {
+  const { out, mlflow, seed } = options;
+  const about = { name: basename(out ?? ''), identity: `${started} ${seed}`, started: Date.parse(started), options };
+  const tracking = await trackRun(mlflow ?? '', about, (message) => console.warn(`mlflow     ${message}`));
+  console.line(`mlflow     ${tracking.page}`);
+  return tracking;
 }
 
 /** Says what a run is about to do: data, model, objective, engine, length. */

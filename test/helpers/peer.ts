@@ -5,7 +5,7 @@ import test, { type ExecutionContext } from 'ava';
 import { ROOT } from './paths.js';
 
 /** The Python of the other side. */
-const PYTHON = process.env.PEER_PYTHON ?? 'python3';
+export const PYTHON = process.env.PEER_PYTHON ?? 'python3';
 /** What is missing there, by module; null where it is there. */
 const missing = new Map<string, string | null>();
 
