@@ -27,7 +27,14 @@ export async function runConvert(options: ConvertOptions): Promise<void> {
   for (const line of describe(encoder)) console.line(line);
   const { size, facts, positions } = encoder;
   const { notes } = encoder;
-  const said = { model, arch: architectureName(size.encoder, size.patchSize), ...size, ...facts, positions: positions === null ? 'sine-cosine' : 'learned', notes };
+  const said = {
+    model,
+    arch: architectureName(size.encoder, size.patchSize),
+    ...size,
+    ...facts,
+    positions: positions === null ? 'sine-cosine' : 'learned',
+    notes,
+  };
   if (json) process.stdout.write(`${JSON.stringify(said)}\n`);
 }
 

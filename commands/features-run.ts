@@ -75,6 +75,7 @@ function factsOf(network: FeatureNetwork, split: SplitImages, how: ExtractOption
     layers: asked.layers,
     imageSize: String(imageSize),
     data: split.images.description,
+    source: asked.data,
     ...(asked.split && { split: asked.split }),
     transform,
     views: String(views),

@@ -3,6 +3,7 @@ import * as bench from './options/bench.js';
 import * as judging from './options/evaluation.js';
 import * as exchange from './options/exchange.js';
 import * as tables from './options/others.js';
+import * as use from './options/use.js';
 
 /** Options of runs, beside those of masks, that decide what a preview of masks shows. */
 const PREVIEWED = ['method', 'imageSize', 'patchSize', 'batchSize', 'seed', 'cropScale', 'cropAspect', 'plugins'];
@@ -52,6 +53,15 @@ export const COMMANDS: readonly CommandDefinition[] = [
       'each image, with labels and names.',
     options: judging.FEATURES_OPTIONS,
     run: async (options) => (await import('./features-run.js')).runFeatures(options),
+  }),
+  defineCommand({
+    name: 'search',
+    summary: 'find the pictures that look most alike to an encoder',
+    description:
+      'Find the pictures that are nearest to others by the cosine similarity of features that `features` wrote, and draw ' +
+      'them side by side. A picture that is not in the file goes through the encoder that made it.',
+    options: use.SEARCH_OPTIONS,
+    run: async (options) => (await import('./search-run.js')).runSearch(options),
   }),
   defineCommand({
     name: 'export',

@@ -1,15 +1,19 @@
 import { statSync } from 'node:fs';
 import { dirname, extname } from 'node:path';
+import { z } from 'zod';
 import { writeAtomically, writeFileAtomically } from '../base/atomic.js';
 import { UserError } from '../base/errors.js';
 import { shownName } from '../base/file-names.js';
+import { listOf } from '../base/list-of.js';
 import { PROGRAM } from '../base/program.js';
-import { type StoredTensor, writeSafetensors } from '../checkpoint/safetensors.js';
+import { tryJson } from '../base/text.js';
+import { readSafetensors, type StoredTensor, writeSafetensors } from '../checkpoint/safetensors.js';
 import type { FeatureKind } from '../contract/data-sets.js';
 import type { FeatureTable } from './features.js';
 import { featureColumns } from './samples.js';
 
 const EXTENSIONS = ['.safetensors', '.npy'];
+const FORMAT = `${PROGRAM}-features-1`;
 
 /**
  * Says before any work is done whether features can be written to a file.
@@ -57,7 +61,7 @@ export async function writeFeatures(
     const tensors = new Map<string, StoredTensor>([['features', features]]);
     if (classes) tensors.set('labels', labels);
     await writeSafetensors(path, tensors, {
-      format: `${PROGRAM}-features-1`,
+      format: FORMAT,
       ...facts,
       names: JSON.stringify(table.names),
       ...(classes && { classes: JSON.stringify(classes) }),
@@ -69,6 +73,44 @@ export async function writeFeatures(
   const lines = table.names.map((name) => `${/[\n\r]/.test(name) ? shownName(name) : name}\n`);
   await writeFileAtomically(namesPath, lines.join(''));
   return [path, ...(classes ? [labelsPath] : []), namesPath];
+}
+
+const namesSchema = z.string().transform(tryJson).pipe(listOf(z.string()));
+const factsSchema = z.looseObject({
+  format: z.literal(FORMAT),
+  names: namesSchema,
+  classes: namesSchema.optional(),
+  layers: z.enum(['last', 'last-4']),
+  transform: z.enum(['crop', 'squash']),
+  views: z.string(),
+  imageSize: z.coerce.number().pipe(z.int().min(1)),
+  checkpoint: z.string(),
+  encoder: z.string(),
+  fingerprint: z.string(),
+  source: z.string(),
+  split: z.enum(['train', 'test']).optional(),
+});
+
+/** Features that were written, M rows of K. */
+export type StoredFeatures = Awaited<ReturnType<typeof readFeatures>>;
+
+/**
+ * Reads a file of features.
+ * @throws UserError if it is damaged, or not a .safetensors that `writeFeatures` wrote
+ */
+export async function readFeatures(path: string) {
+  const { tensors, metadata } = await readSafetensors(path);
+  const facts = factsSchema.safeParse(metadata);
+  const features = tensors.get('features');
+  const labels = tensors.get('labels')?.data;
+  const [rows, width] = features?.shape ?? [];
+  if (!facts.success || !(features?.data instanceof Float32Array) || facts.data.names.length !== rows) {
+    throw new UserError(`${path} is not a file of features`, {
+      expected: `a .safetensors that \`${PROGRAM} features\` wrote, with their names and where they come from`,
+      remedy: `write one: ${PROGRAM} features RUN PICTURES --out ${path}`,
+    });
+  }
+  return { rows, width, data: features.data, labels: labels instanceof Int32Array ? labels : null, facts: facts.data };
 }
 
 /** The files of labels and of names beside a NumPy file of features; none for other formats, which hold them. */

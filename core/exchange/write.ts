@@ -133,7 +133,7 @@ function processorOf(side: number) {
   return {
     image_processor_type: 'BitImageProcessor',
     do_resize: true,
-    size: { shortest_edge: Math.round((side * 256) / 224) },
+    size: { shortest_edge: Math.floor((side * 256) / 224) },
     resample: 3,
     do_center_crop: true,
     crop_size: { height: side, width: side },

@@ -39,7 +39,7 @@ export function modelCard({ size, facts }: EncoderFile, card: CardFacts): string
       `${encoder.heads} heads, images of ${imageSize} px in patches of ${size.patchSize} px. It turns a picture into ` +
       'features, the mean of its patch tokens; it names no classes.',
     `\`\`\`python\n${card.usage.join('\n')}\n\`\`\``,
-    `Pictures are scaled so that the shorter side has ${Math.round((imageSize * 256) / 224)} px (bicubic), cut to the ` +
+    `Pictures are scaled so that the shorter side has ${Math.floor((imageSize * 256) / 224)} px (bicubic), cut to the ` +
       `${imageSize} px in the middle, and normalised by the mean and standard deviation of ImageNet's colours.`,
     ...(tables.length === 0 ? [] : ['## How it was judged', ...tables.map(tableMarkdown)]),
     ...Object.entries(card.pictures).map(([what, file]) => `![${what}](${file})`),
