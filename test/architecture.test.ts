@@ -61,6 +61,7 @@ const FLOORS = [
   'core/plugins',
   'core/train',
   'core/checkpoint',
+  'core/exchange',
   'core/eval',
   'core/report',
   'core/run',
