@@ -67,7 +67,7 @@ function number(value: number): Piece {
     bytes.writeInt32LE(value, 1);
     return bytes.subarray(0, 5);
   }
-  bytes.write('\x8a\x08', 'latin1');
+  bytes.write('\x8a\x07', 'latin1');
   bytes.writeBigInt64LE(BigInt(value), 2);
-  return bytes;
+  return bytes.subarray(0, 9); // 7 bytes hold every whole number that is exact
 }
