@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { UserError } from '../../core/base/errors.js';
 import { readTorchFile } from '../../core/exchange/torch/read.js';
-import type { TorchTensor, TorchTree } from '../../core/exchange/torch/tree.js';
+import { isTensor, type TorchTensor, type TorchTree, tensorOf } from '../../core/exchange/torch/tree.js';
 import { writeTorchFile } from '../../core/exchange/torch/write.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { FIXTURES } from '../helpers/paths.js';
-import { isTensor, legacyFile, loaded, type MadeStorage, pickledTensor, pickledText } from '../helpers/torch.js';
+import { legacyFile, loaded, type MadeStorage, pickledTensor, pickledText } from '../helpers/torch.js';
 
 const saved = (name: string) => join(FIXTURES, 'torch', name);
 const SAME_TREE = ['zip-float32.pth', 'zip-float16.pth', 'zip-bfloat16.pth', 'legacy.pth', 'plain.pth'];
@@ -41,7 +41,7 @@ function expected(value: unknown): unknown {
   return Object.fromEntries(entries);
 }
 
-function tensorOf(tree: TorchTree, name: string): TorchTensor {
+function tensorAt(tree: TorchTree, name: string): TorchTensor {
   const found = tree instanceof Map ? tree.get(name) : undefined;
   if (!isTensor(found)) throw new Error(`there is no tensor ${name}`);
   return found;
@@ -49,7 +49,7 @@ function tensorOf(tree: TorchTree, name: string): TorchTensor {
 
 /** A tensor of this program's own. */
 function made(...values: number[]): TorchTensor {
-  return { shape: [values.length], type: 'float32', read: async () => Float32Array.from(values) };
+  return tensorOf([values.length], Float32Array.from(values));
 }
 
 for (const name of SAME_TREE) {
@@ -71,9 +71,9 @@ test('tensors that share a storage are read where their values lie one after the
   const entries = new Map<string, unknown>(golden['views.pth'].entries);
   const tree = await readTorchFile(saved('views.pth'));
   for (const name of ['whole', 'rows', 'row']) {
-    t.deepEqual(await loaded(tensorOf(tree, name)), expected(entries.get(name)), name);
+    t.deepEqual(await loaded(tensorAt(tree, name)), expected(entries.get(name)), name);
   }
-  await t.throwsAsync(() => tensorOf(tree, 'turned').read(), {
+  await t.throwsAsync(() => tensorAt(tree, 'turned').read(), {
     instanceOf: UserError,
     message: /shape \[4,3\] has strides \[1,4\]: save it as x\.contiguous\(\)/,
   });
@@ -127,7 +127,7 @@ test('a file that changed after it was opened is refused', async (t) => {
   const path = await place(t, await readFile(saved('legacy.pth')));
   const tree = await readTorchFile(path);
   await writeFile(path, await readFile(saved('zip-float32.pth')));
-  await t.throwsAsync(() => tensorOf(tree, 'scalar').read(), { instanceOf: UserError, message: /it has changed/ });
+  await t.throwsAsync(() => tensorAt(tree, 'scalar').read(), { instanceOf: UserError, message: /it has changed/ });
 });
 
 test('of a large file only what is asked for is read', async (t) => {

@@ -1,5 +1,5 @@
 import { LEGACY_START } from '../../core/exchange/torch/legacy.js';
-import type { TorchTensor, TorchTree } from '../../core/exchange/torch/tree.js';
+import { isTensor, type TorchTree } from '../../core/exchange/torch/tree.js';
 
 /** Values of a storage: their number as the file has it, and their bytes. */
 export type MadeStorage = { key: string; count: number; bytes: Uint8Array };
@@ -43,10 +43,6 @@ export async function loaded(tree: TorchTree): Promise<unknown> {
   if (!isTensor(tree)) return tree;
   const { shape, type } = tree;
   return { shape, type, values: Array.from(await tree.read(), Number) };
-}
-
-export function isTensor(tree: TorchTree | undefined): tree is TorchTensor {
-  return tree instanceof Object && 'read' in tree;
 }
 
 function bytesOfCount(count: number): Buffer {

@@ -1,4 +1,13 @@
-import { countOf, type ElementType, rowStrides, STORAGES, type TorchTensor, type TorchTree } from './tree.js';
+import {
+  countOf,
+  type ElementType,
+  isDictionary,
+  isList,
+  rowStrides,
+  STORAGES,
+  type TorchTensor,
+  type TorchTree,
+} from './tree.js';
 
 /** The names of storages by the types that are written. */
 const STORAGE_NAMES = new Map<ElementType, string>([...STORAGES].reverse().map(([name, { type }]) => [type, name]));
@@ -39,14 +48,6 @@ export function pickle(tree: TorchTree): { bytes: Buffer; tensors: TorchTensor[]
 
 /** Instructions and names, or other bytes. */
 type Piece = string | Buffer;
-
-function isList(value: TorchTree): value is readonly TorchTree[] {
-  return Array.isArray(value);
-}
-
-function isDictionary(value: TorchTree): value is ReadonlyMap<string | number, TorchTree> {
-  return value instanceof Map;
-}
 
 function text(value: string): Piece[] {
   const bytes = Buffer.from(value);

@@ -17,6 +17,23 @@ export interface TorchTensor {
   read(): Promise<StoredTensor['data']>;
 }
 
+export function isTensor(tree: TorchTree | undefined): tree is TorchTensor {
+  return tree instanceof Object && 'read' in tree;
+}
+
+export function isList(tree: TorchTree | undefined): tree is readonly TorchTree[] {
+  return Array.isArray(tree);
+}
+
+export function isDictionary(tree: TorchTree | undefined): tree is TorchDictionary {
+  return tree instanceof Map;
+}
+
+/** Numbers of this program as a tensor. */
+export function tensorOf(shape: readonly number[], data: Float32Array): TorchTensor {
+  return { shape, type: 'float32', read: async () => data };
+}
+
 export type ElementType = 'float32' | 'float64' | 'int64' | 'int32' | 'uint8' | 'bool';
 
 /** How the values of a storage lie in a file. */
