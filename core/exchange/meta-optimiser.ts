@@ -2,7 +2,7 @@ import { UserError } from '../base/errors.js';
 import type { ParameterShapes } from '../nn/parameters.js';
 import { isDictionary, isList, isTensor, type TorchTensor, type TorchTree, tensorOf } from './torch/tree.js';
 
-/** What AdamW keeps of the parameters that it trains. */
+/** What AdamW keeps of the parameters that it trains; nothing of those that no gradient has reached. */
 export interface Moments {
   /** Steps that were done. */
   readonly step: number;
@@ -50,10 +50,9 @@ export async function readMoments(path: string, tree: TorchTree | undefined, sha
     second: { encoder: new Map<string, TorchTensor>(), predictor: new Map<string, TorchTensor>() },
   };
   const steps = new Set<TorchTree | undefined>();
-  for (const [at, { network, name, learns }] of parameters.entries()) {
-    if (!learns) continue;
-    const state = states.get(Number(numbers[at]));
-    const own = isDictionary(state) ? state : new Map<string, TorchTree>();
+  for (const [at, { network, name }] of parameters.entries()) {
+    const own = states.get(Number(numbers[at]));
+    if (!isDictionary(own)) continue;
     for (const slot of ['first', 'second'] as const) {
       const tensor = own.get(AVERAGES[slot]);
       const shape = shapes[network][name];
@@ -65,8 +64,9 @@ export async function readMoments(path: string, tree: TorchTree | undefined, sha
     const step = own.get('step');
     steps.add(isTensor(step) ? Number((await step.read())[0]) : step); // PyTorch before 1.12 has a number
   }
+  if (steps.size === 0) return null;
   const [step] = steps;
-  if (steps.size !== 1 || !Number.isSafeInteger(step)) throw otherModel(`its steps are ${[...steps].slice(0, 3)}`);
+  if (steps.size > 1 || !Number.isSafeInteger(step)) throw otherModel(`its steps are ${[...steps].slice(0, 3)}`);
   return { step: Number(step), ...averages };
 }
 
@@ -91,16 +91,13 @@ export function optimiserTree(moments: Moments | null, shapes: Shapes): TorchTre
   return dictionary({ state: states, param_groups: groups });
 }
 
-/** Where a parameter belongs, and whether it learns: positions do not. */
-type Parameter = { network: keyof Trained; name: string; learns: boolean };
-
 /** The reference code's groups (`init_opt`): matrices of the encoder and of the predictor, then what else each has. */
-function groupsOf(shapes: Shapes): Parameter[][] {
+function groupsOf(shapes: Shapes): { network: keyof Trained; name: string }[][] {
   return [false, true].flatMap((wantsVectors) =>
     TRAINED.map((network) =>
       Object.entries(shapes[network])
         .filter(([name, shape]) => (name.includes('bias') || shape.length === 1) === wantsVectors)
-        .map(([name]) => ({ network, name, learns: !name.endsWith('pos_embed') })),
+        .map(([name]) => ({ network, name })),
     ),
   );
 }

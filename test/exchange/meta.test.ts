@@ -137,7 +137,7 @@ test('what is no checkpoint of the reference code, or of several models, is refu
     ['another optimiser', half, HEADS, /it has 0 parameters instead of 49/],
     [
       'moments that are missing',
-      changed(tree, 'opt', 'state', new Map([[0, 1]])),
+      changed(tree, 'opt', 'state', new Map([[1, new Map()]])),
       HEADS,
       /it has no exp_avg \[8,3,2,2\]/,
     ],
