@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import { readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -139,6 +140,12 @@ test('of a large file only what is asked for is read', async (t) => {
   const before = process.memoryUsage().arrayBuffers;
   t.deepEqual(await readWhole(path), { shape: [4], type: 'float32', values: [0, 0, 0, 0] });
   t.true(process.memoryUsage().arrayBuffers - before < 2 ** 26);
+
+  const all = pickledTensor({ count: 'J\0\0\0\x40', shape: 'J\0\0\0\x40', strides: 'K\x01' });
+  const whole = legacyFile(all, [{ key: '0', count, bytes: new Uint8Array(0) }]);
+  await writeFile(path, whole);
+  await truncate(path, whole.length + 4 * count);
+  if (constants.MAX_LENGTH < 8 * count) await isRefused(t, path, /a tensor of 4294967296 bytes/);
 });
 
 const FLAT = { shape: 'K\x06', strides: 'K\x01' };
@@ -190,26 +197,40 @@ function replaced(content: Buffer, from: string, to: string): Buffer {
   return Buffer.from(content.toString('latin1').replaceAll(from, to), 'latin1');
 }
 
+/** An archive that has no checksum of its description and byte order, as PyTorch writes it where it is told to. */
+function withoutChecksums(content: Buffer): Buffer {
+  const result = Buffer.from(content);
+  for (const name of ['archive/data.pkl', 'archive/byteorder']) result.writeUInt32LE(0, result.lastIndexOf(name) - 30);
+  return result;
+}
+
 test('archives that are not as PyTorch writes them are refused', async (t) => {
   const path = join(await temporaryFolder(t), 'x.pth');
   await writeTorchFile(path, [made(1, 2, 3), made(4, 5, 6)]);
   const whole = await readFile(path);
+  const unchecked = withoutChecksums(whole);
+  await writeFile(path, unchecked);
+  t.deepEqual(await readWhole(path), await Promise.all([made(1, 2, 3), made(4, 5, 6)].map(loaded)));
   /** The last bytes of the directory's entry for the second tensor tell where it starts, those of the first where that does. */
   const [first, second] = ['0', '1'].map((key) => whole.lastIndexOf(`archive/data/${key}`) + 14 + 4 + 16);
   const overlapping = Buffer.from(whole);
   whole.copy(overlapping, second, first, first + 8);
   const outside = Buffer.from(whole);
   outside.writeBigUInt64LE(2n ** 52n, second);
+  const farAway = Buffer.from(whole);
+  farAway.writeBigUInt64LE(2n ** 61n, whole.length - 22 - 20 + 8);
   const cases: [what: string, content: Buffer, message: RegExp][] = [
     ['overlapping', overlapping, /lies in the bytes of another/],
-    ['outside', outside, /data\/1: /],
+    ['outside', outside, /it ends after \d+ bytes/],
+    ['a directory far away', farAway, /it ends after \d+ bytes/],
     ['missing', replaced(whole, 'archive/data/1', 'archive/data/2'), /it lacks archive\/data\/1/],
     ['twice', replaced(whole, 'archive/data/1', 'archive/data/0'), /archive\/data\/0 twice/],
     ['no description', replaced(whole, 'data.pkl', 'data.pk_'), /0 descriptions/],
-    ['big-endian', replaced(whole, 'little', 'bigbig'), /big-endian/],
-    ['other sizes', replaced(whole, 'J\x03\0\0\0tQ', 'J\x02\0\0\0tQ'), /would end at value 3 of 2/],
-    ['smaller', replaced(whole, 'J\x03\0\0\0t', 'J\x02\0\0\0t'), /has 12 bytes instead of 8/],
-    ['other code', replaced(whole, 'collections\nOrderedDict', 'os\nsystemOrderedDictttt'), /os\.systemOrdered/],
+    ['big-endian', replaced(unchecked, 'little', 'bigbig'), /big-endian/],
+    ['other sizes', replaced(unchecked, 'J\x03\0\0\0tQ', 'J\x02\0\0\0tQ'), /would end at value 3 of 2/],
+    ['smaller', replaced(unchecked, 'J\x03\0\0\0t', 'J\x02\0\0\0t'), /has 12 bytes instead of 8/],
+    ['a changed description', replaced(whole, 'J\x03', 'J\x02'), /do not match their checksum/],
+    ['other code', replaced(unchecked, 'collections\nOrderedDict', 'os\nsystemOrderedDictttt'), /os\.systemOrdered/],
   ];
   for (const [what, content, message] of cases) {
     await writeFile(path, content);

@@ -1,8 +1,12 @@
+import { constants } from 'node:buffer';
 import type { Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { printable, reasonOf, systemProblem, UserError } from '../../base/errors.js';
 import { readInto, withRegularFile } from '../../base/files.js';
+
+/** Bytes that are read at once: an array holds twice as many, which those of 16 bits become. */
+const LARGEST_PART = constants.MAX_LENGTH / 2;
 
 /** Bytes of a file that hold a storage. */
 export interface Place {
@@ -27,22 +31,26 @@ export class TorchSource {
   async readOpen(file: FileHandle, start: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     // Before any memory is set aside.
     if (start + length > this.size) throw this.unreadable(`it ends after ${this.size} bytes`);
+    if (length > LARGEST_PART) throw this.unreadable(`it has a tensor of ${length} bytes, more than ${LARGEST_PART}`);
     const bytes = new Uint8Array(length);
     const read = await readInto(file, bytes, start);
     if (read < length) throw this.unreadable(`it ends after ${start + read} bytes`);
     return bytes;
   }
 
-  /** Part of a storage, later. Its checksum is taken where that is the whole. */
+  /** The same of a place in it, whose checksum is taken where that is all of it. */
+  async readOpenPlace(file: FileHandle, place: Place, offset = 0, length = place.length): Promise<ArrayBuffer> {
+    const bytes = await this.readOpen(file, place.start + offset, length);
+    const isWhole = length === place.length && place.checksum !== null;
+    if (isWhole && checksumOf(bytes) !== place.checksum) throw this.unreadable('its bytes do not match their checksum');
+    return bytes.buffer;
+  }
+
+  /** Part of a place, later. */
   async read(place: Place, offset: number, length: number): Promise<ArrayBuffer> {
     return withRegularFile(this.path, async (file, { size, mtimeMs }) => {
       if (size !== this.size || mtimeMs !== this.found.mtimeMs) throw this.unreadable('it has changed meanwhile');
-      const bytes = await this.readOpen(file, place.start + offset, length);
-      const isWhole = length === place.length && place.checksum !== null;
-      if (isWhole && checksumOf(bytes) !== place.checksum) {
-        throw this.unreadable('its bytes do not match their checksum');
-      }
-      return bytes.buffer;
+      return this.readOpenPlace(file, place, offset, length);
     });
   }
 

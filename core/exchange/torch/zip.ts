@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import type { Entry, ZipFile } from 'yauzl';
+import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader, type ZipFile } from 'yauzl';
 import { LONGEST_DESCRIPTION, PickleReader, unpickle } from './pickle.js';
 import type { Place, TorchSource } from './source.js';
 import type { Storage } from './tensor.js';
@@ -12,8 +12,11 @@ const DESCRIPTION = 'data.pkl';
 
 /** Reads the form that torch.save has written since PyTorch 1.6: a zip archive of a pickle and of storages, not compressed. */
 export async function readZip(file: FileHandle, source: TorchSource): Promise<TorchTree> {
-  const { fromFdPromise } = await import('yauzl'); // loaded by those alone who read a zip
-  const zip = await source.attempt('as a zip archive', () => fromFdPromise(file.fd, { autoClose: false }));
+  const reader = new OpenFile(file, source);
+  const options = { autoClose: false };
+  const zip = await source.attempt('as a zip archive', () =>
+    fromRandomAccessReaderPromise(reader, source.size, options),
+  );
   const entries = await source.attempt('as a zip archive', () => listEntries(zip));
   const descriptions = [...entries.keys()].filter((name) => /^[^/]+\/data\.pkl$/.test(name));
   const [description] = descriptions;
@@ -25,12 +28,12 @@ export async function readZip(file: FileHandle, source: TorchSource): Promise<To
     return source.attempt(name, () => placeOfEntry(zip, entry));
   };
   const contentOf = async (name: string, most: number) => {
-    const { start, length } = await placeOf(name);
-    if (length > most) throw source.unreadable(`${name} is ${length} bytes long`);
-    return source.readOpen(file, start, length);
+    const place = await placeOf(name);
+    if (place.length > most) throw source.unreadable(`${name} is ${place.length} bytes long`);
+    return Buffer.from(await source.readOpenPlace(file, place));
   };
   const order = `${folder}byteorder`; // what has none is from a machine with the usual one, as good as surely
-  if (entries.has(order) && Buffer.from(await contentOf(order, 16)).toString() !== 'little') {
+  if (entries.has(order) && String(await contentOf(order, 16)) !== 'little') {
     throw source.unreadable('its numbers are big-endian');
   }
   const content = await contentOf(description, LONGEST_DESCRIPTION);
@@ -47,6 +50,30 @@ export async function readZip(file: FileHandle, source: TorchSource): Promise<To
   }
   requireApart(source, places);
   return tree;
+}
+
+/** What the package reads by itself may lie anywhere, and then throws where nothing catches it. */
+class OpenFile extends RandomAccessReader {
+  constructor(
+    private readonly file: FileHandle,
+    private readonly source: TorchSource,
+  ) {
+    super();
+  }
+
+  override read(
+    buffer: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+    done: (error: Error | null) => void,
+  ): void {
+    const copy = (bytes: Uint8Array) => {
+      buffer.set(bytes, offset);
+      done(null);
+    };
+    this.source.readOpen(this.file, position, length).then(copy, done);
+  }
 }
 
 async function listEntries(zip: ZipFile): Promise<Map<string, Entry>> {
