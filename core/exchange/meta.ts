@@ -60,6 +60,9 @@ export async function metaCheckpoint(
  * @throws UserError if the networks are not those of its model
  */
 export function metaTree({ sizes, epoch, networks, moments }: MetaCheckpoint): TorchTree {
+  if (sizes.encoder.heads !== sizes.predictor.heads) {
+    throw notMeta('the model', `its encoder has ${sizes.encoder.heads} heads, its predictor ${sizes.predictor.heads}`);
+  }
   const shapes = metaShapes(sizes);
   const trees = NETWORKS.map((name): [string, TorchTree] => {
     const shape = shapes[name][POSITIONS[name]];

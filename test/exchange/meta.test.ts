@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { UserError } from '../../core/base/errors.js';
 import { metaCheckpoint, metaTree } from '../../core/exchange/meta.js';
+import { checkpointTensors, metaOfCheckpoint } from '../../core/exchange/meta-state.js';
 import { readTorchFile } from '../../core/exchange/torch/read.js';
 import {
   isDictionary,
@@ -11,7 +12,8 @@ import {
   tensorOf,
 } from '../../core/exchange/torch/tree.js';
 import { writeTorchFile } from '../../core/exchange/torch/write.js';
-import { decoderShapes, encoderShapes } from '../../core/nn/parameters.js';
+import { decoderShapes, encoderShapes, type ParameterShapes } from '../../core/nn/parameters.js';
+import { ARCHITECTURES } from '../../core/nn/sizes.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { FIXTURES } from '../helpers/paths.js';
 import { loaded } from '../helpers/torch.js';
@@ -84,6 +86,50 @@ test('what goes back to the reference code is what came from there', async (t) =
   t.is(written.get('epoch'), 3);
 });
 
+test('a checkpoint of this program has the same tensors, and goes back as it came', async (t) => {
+  const read = await metaCheckpoint(SAVED, await savedTree(), HEADS);
+  const tensors = await checkpointTensors(read);
+  const { sizes } = read;
+  const trained = { encoder: encoderShapes(sizes), predictor: decoderShapes(8, sizes.predictor, 8) };
+  const shapes = { ...trained, target_encoder: trained.encoder };
+  const named = (prefix: string, networks: Record<string, ParameterShapes>) =>
+    Object.entries(networks).flatMap(([network, own]) =>
+      Object.entries(own).map(([name, shape]): [string, string] => [`${prefix}${network}.${name}`, shape.join()]),
+    );
+  const slots = ['optimizer.first.', 'optimizer.second.'].flatMap((prefix) => named(prefix, trained));
+  t.deepEqual(
+    new Map([...tensors].map(([name, { shape }]) => [name, shape.join()])),
+    new Map([...named('', shapes), ...slots]),
+  );
+  const again = metaTree(metaOfCheckpoint(tensors, { sizes, epoch: 3, step: 2 }));
+  t.deepEqual(await loaded(again), await loaded(metaTree(read)));
+});
+
+test('parameters that no gradient has reached start with moments of 0', async (t) => {
+  const tree = await savedTree();
+  const optimiser = dictionaryOf(tree.get('opt'));
+  const states = new Map([...dictionaryOf(optimiser.get('state'))].filter(([key]) => key === 1));
+  const read = await metaCheckpoint(SAVED, changed(tree, 'opt', 'state', states), HEADS);
+  t.deepEqual([...(read.moments?.first.encoder.keys() ?? [])], ['patch_embed.proj.weight']);
+  const tensors = await checkpointTensors(read);
+  t.deepEqual(tensors.get('optimizer.second.predictor.predictor_proj.bias')?.data, new Float32Array(8));
+  t.true(tensors.get('optimizer.second.encoder.patch_embed.proj.weight')?.data.every((x) => x > 0));
+});
+
+test('the heads of the named architectures are known by their widths', async (t) => {
+  for (const [name, { predictorDim, predictorDepth, ...encoder }] of Object.entries(ARCHITECTURES)) {
+    const predictor = { dim: predictorDim, depth: predictorDepth, heads: encoder.heads, mlpRatio: 4 };
+    const sizes = { imageSize: 224, patchSize: 14, encoder, predictor };
+    const { dim } = encoder;
+    const shapeOnly = (shapes: ParameterShapes) =>
+      new Map(Object.entries(shapes).map(([each, shape]) => [each, tensorOf(shape, new Float32Array(0))]));
+    const own = shapeOnly(encoderShapes(sizes));
+    const networks = { encoder: own, predictor: shapeOnly(decoderShapes(dim, predictor, dim)), target_encoder: own };
+    const tree = metaTree({ sizes, epoch: 0, networks, moments: null });
+    t.deepEqual((await metaCheckpoint(name, tree)).sizes, sizes, name);
+  }
+});
+
 test('a checkpoint without an optimiser is that of a run that starts anew', async (t) => {
   const tree = new Map([...(await savedTree())].filter(([key]) => key !== 'opt'));
   const read = await metaCheckpoint(SAVED, tree, HEADS);
@@ -154,4 +200,7 @@ test('a model that the reference code does not have is not written', async (t) =
     instanceOf: UserError,
     message: /no place for encoder\.cls_token/,
   });
+  const { encoder: size, predictor } = read.sizes;
+  const sizes = { ...read.sizes, encoder: { ...size, heads: 4 }, predictor };
+  t.throws(() => metaTree({ ...read, sizes }), { instanceOf: UserError, message: /has 4 heads, its predictor 2/ });
 });
