@@ -11,7 +11,15 @@ import { FIXTURES } from '../helpers/paths.js';
 import { legacyFile, loaded, type MadeStorage, pickledTensor, pickledText } from '../helpers/torch.js';
 
 const saved = (name: string) => join(FIXTURES, 'torch', name);
-const SAME_TREE = ['zip-float32.pth', 'zip-float16.pth', 'zip-bfloat16.pth', 'legacy.pth', 'plain.pth'];
+const SAME_TREE = [
+  'zip-float32.pth',
+  'zip-float16.pth',
+  'zip-bfloat16.pth',
+  'legacy.pth',
+  'plain.pth',
+  'protocol-4.pth',
+  'legacy-protocol-4.pth',
+];
 
 /** Six floats, as tensors of `pickledTensor` have them. */
 const SIX: MadeStorage = { key: '0', count: 6, bytes: new Uint8Array(24) };

@@ -1,4 +1,4 @@
-import { LEGACY_START } from '../../core/exchange/torch/legacy.js';
+import { LEGACY_NUMBER } from '../../core/exchange/torch/legacy.js';
 import { isTensor, type TorchTree } from '../../core/exchange/torch/tree.js';
 
 /** Values of a storage: their number as the file has it, and their bytes. */
@@ -10,7 +10,7 @@ export function legacyFile(content: string, storages: readonly MadeStorage[] = [
   const pickles = ['M\xe9\x03', `}(${pickledText('little_endian')}\x88u`, content, `](${keys}e`];
   const parts = pickles.map((each) => Buffer.from(`\x80\x02${each}.`, 'latin1'));
   const stored = storages.flatMap(({ count, bytes }) => [bytesOfCount(count), bytes]);
-  return Buffer.concat([LEGACY_START, ...parts, ...stored]);
+  return Buffer.concat([Buffer.from('\x80\x02', 'latin1'), LEGACY_NUMBER, ...parts, ...stored]);
 }
 
 /** Instructions for text of ASCII. */

@@ -4,17 +4,25 @@ import type { Place, TorchSource } from './source.js';
 import type { Storage } from './tensor.js';
 import type { TorchTree } from './tree.js';
 
-/** How files of PyTorch begin that are older than 1.6: a pickle of one number, by which they are known. */
-export const LEGACY_START = Buffer.from('80028a0a6cfc9c46f9206aa850192e', 'hex');
+/** The number with which files of PyTorch begin that are older than 1.6, and the end of its pickle. */
+export const LEGACY_NUMBER = Buffer.from('8a0a6cfc9c46f9206aa850192e', 'hex');
+/** Bytes of a pickle before its first value: the protocol, and the length of a frame in newer ones. */
+const LONGEST_PICKLE_HEAD = 11;
 const PROTOCOL = 1001;
+
+/** Where the second pickle of such a file starts; null where it is none. */
+export function legacyStart(head: Buffer): number | null {
+  const at = head.indexOf(LEGACY_NUMBER);
+  return at >= 0 && at <= LONGEST_PICKLE_HEAD ? at + LEGACY_NUMBER.length : null;
+}
 
 /**
  * Reads the form from before PyTorch 1.6, one after the other: pickles of a number, of the protocol, of the machine, of
  * what was saved, and of the keys of its storages in their order; then each storage: the number of its values, 8 bytes, and
  * the values.
+ * @param start what `legacyStart` gives
  */
-export async function readLegacy(file: FileHandle, source: TorchSource): Promise<TorchTree> {
-  const start = LEGACY_START.length;
+export async function readLegacy(file: FileHandle, source: TorchSource, start: number): Promise<TorchTree> {
   const content = await source.readOpen(file, start, Math.min(source.size - start, LONGEST_DESCRIPTION));
   const reader = new PickleReader(content);
   const storages = new Map<string, Storage>();

@@ -1,6 +1,6 @@
 import { contentKind, KIND_BYTES } from '../../base/content-kind.js';
 import { withRegularFile } from '../../base/files.js';
-import { LEGACY_START, readLegacy } from './legacy.js';
+import { legacyStart, readLegacy } from './legacy.js';
 import { TorchSource } from './source.js';
 import type { TorchTree } from './tree.js';
 import { readZip } from './zip.js';
@@ -18,7 +18,8 @@ export async function readTorchFile(path: string): Promise<TorchTree> {
     const source = new TorchSource(path, found);
     const head = Buffer.from(await source.readOpen(file, 0, Math.min(found.size, KIND_BYTES)));
     if (head.subarray(0, ZIP_START.length).equals(ZIP_START)) return readZip(file, source);
-    if (head.subarray(0, LEGACY_START.length).equals(LEGACY_START)) return readLegacy(file, source);
+    const start = legacyStart(head);
+    if (start !== null) return readLegacy(file, source, start);
     const kind = contentKind(head);
     throw source.unreadable(kind === null ? 'it does not begin as one' : `its content is ${kind}`);
   });
