@@ -50,6 +50,18 @@ async function withOpenFile<T>(path: string, use: Use<T>): Promise<T> {
   }
 }
 
+/** Fills `bytes` from a place of a file; returns how many there are, which is less only where the file ends. */
+export async function readInto(file: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
+  let done = 0;
+  while (done < bytes.length) {
+    // One read moves at most 2 GiB.
+    const { bytesRead } = await file.read(bytes, done, Math.min(bytes.length - done, 2 ** 30), position + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return done;
+}
+
 class NotRegular extends Error {
   constructor(readonly kind: string) {
     super(`it is ${kind}, no regular file`);

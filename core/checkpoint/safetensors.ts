@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { type GiveName, writeAtomically } from '../base/atomic.js';
 import { KIND_BYTES, textKind } from '../base/content-kind.js';
 import { UserError } from '../base/errors.js';
-import { withRegularFile } from '../base/files.js';
+import { readInto, withRegularFile } from '../base/files.js';
 import { fromBfloat16, fromFloat16 } from '../base/half.js';
 import { listOf } from '../base/list-of.js';
 
@@ -163,12 +163,8 @@ function parseHeader(path: string, bytes: ArrayBuffer) {
 
 async function readExactly(path: string, file: FileHandle, position: number, count: number): Promise<ArrayBuffer> {
   const bytes = new Uint8Array(count);
-  for (let done = 0; done < count; ) {
-    // One read moves at most 2 GiB.
-    const { bytesRead } = await file.read(bytes, done, Math.min(count - done, 2 ** 30), position + done);
-    if (bytesRead === 0) throw corrupt(path, `it ends after ${position + done} bytes`);
-    done += bytesRead;
-  }
+  const read = await readInto(file, bytes, position);
+  if (read < count) throw corrupt(path, `it ends after ${position + read} bytes`);
   return bytes.buffer;
 }
 

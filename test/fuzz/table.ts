@@ -6,6 +6,7 @@ import { imageReaders } from './readers/images.js';
 import { recordReaders } from './readers/records.js';
 import { safetensorsReaders } from './readers/safetensors.js';
 import { shardReaders } from './readers/shards.js';
+import { torchReaders } from './readers/torch.js';
 
 /** Every reader of outside bytes. */
 export async function fuzzedReaders(): Promise<readonly FuzzedReader[]> {
@@ -16,6 +17,7 @@ export async function fuzzedReaders(): Promise<readonly FuzzedReader[]> {
     ...recordReaders,
     ...archiveReaders,
     ...shardReaders,
+    ...torchReaders,
     ...(await imageReaders()),
   ];
 }
