@@ -34,9 +34,20 @@ export type Attributes = Readonly<Record<string, Attribute>>;
 /** Kinds of attributes (AttributeProto.AttributeType). */
 const KINDS = { FLOAT: 1, INT: 2, STRING: 3, INTS: 7 } as const;
 
+/** The wire type of messages and bytes. */
+const LENGTH_DELIMITED = 2;
+
 /** A message in the file format, from its fields by their names. */
 export function encodeMessage(type: keyof typeof MESSAGES, fields: Readonly<Record<string, unknown>>): Uint8Array {
   return FORMAT.lookupType(type).encode(fields).finish();
+}
+
+/** What stands before a field of this number that is a message or bytes, of so many bytes. */
+export function fieldPrefix(number: number, byteLength: number): Uint8Array {
+  return protobuf.Writer.create()
+    .uint32((number << 3) | LENGTH_DELIMITED)
+    .uint32(byteLength)
+    .finish();
 }
 
 /** The messages of a node's attributes. */
