@@ -2,10 +2,10 @@ import { type Attributes, attributeMessages, ELEMENT_TYPES } from '../../engine/
 import { toFloat16 } from './float16.js';
 
 /** What the tensors of an exported model can hold. */
-export type ModelType = 'float32' | 'float16' | 'int8' | 'int64';
+export type ModelType = 'float32' | 'float16' | 'int8' | 'uint8' | 'int64';
 
 /** Bytes of an element. */
-const ELEMENT_BYTES: Readonly<Record<ModelType, number>> = { float32: 4, float16: 2, int8: 1, int64: 8 };
+const ELEMENT_BYTES: Readonly<Record<ModelType, number>> = { float32: 4, float16: 2, int8: 1, uint8: 1, int64: 8 };
 
 /** A weight of a model. Its data are made when they are written, so that those of one tensor at a time are in memory. */
 export interface ModelWeight {
@@ -54,7 +54,8 @@ export class ModelGraph {
   }
 
   /** A single number. */
-  number(value: number, type: 'float32' | 'float16'): string {
+  number(value: number, type: 'float32' | 'float16' | 'uint8'): string {
+    if (type === 'uint8') return this.#constant(type, Uint8Array.of(value), [], [value]);
     const data = Float32Array.of(value);
     return this.#constant(type, type === 'float16' ? toFloat16(data) : data, [], [value]);
   }

@@ -1,12 +1,13 @@
 import { ELEMENT_TYPES } from '../../engine/onnx/model-format.js';
 import { toFloat16 } from './float16.js';
 import type { ModelGraph } from './graph.js';
+import { scalesOf, toInt8, transposed } from './matrices.js';
 
 /**
- * How matrix products are computed, and how their weights are stored.
- * - `fp32`: float32.
- * - `fp16`: both float16. What blocks add to, LayerNorm and softmax stay float32.
- * - `q8`: computed in float32, stored as int8 with a scale for each output.
+ * How the products of linear layers are computed.
+ * - `fp32`: in float32.
+ * - `fp16`: in float16, as is all of a block but LayerNorm, softmax and the sums of its branches, which are float32.
+ * - `q8`: of whole numbers of 8 bits, with a scale for each token and each output. All else is float32.
  */
 export const ONNX_PRECISIONS = ['fp32', 'fp16', 'q8'] as const;
 export type OnnxPrecision = (typeof ONNX_PRECISIONS)[number];
@@ -20,6 +21,7 @@ export type Layers = ReturnType<typeof layersOf>;
 export function layersOf(graph: ModelGraph, weights: NamedWeights, precision: OnnxPrecision) {
   const type = precision === 'fp16' ? ('float16' as const) : ('float32' as const);
   const cast = (x: string, to: 'float32' | 'float16') => graph.add('Cast', [x], { to: ELEMENT_TYPES[to] });
+  const number = (value: number) => graph.number(value, type);
 
   /** A weight as it is, in float32. */
   function weight(name: string): string {
@@ -27,33 +29,42 @@ export function layersOf(graph: ModelGraph, weights: NamedWeights, precision: On
     return graph.addWeight({ name, type: 'float32', shape, data: () => data });
   }
 
-  /** A vector in the type of products. */
-  function vector(name: string): string {
+  /** The same in the type of products. */
+  function bias(name: string): string {
     if (type === 'float32') return weight(name);
     const { shape, data } = weightOf(weights, name);
     return graph.addWeight({ name, type, shape, data: () => toFloat16(data) });
   }
 
-  /** A matrix [outputs, inputs] as the product with it wants it: [inputs, outputs]. */
-  function matrix(name: string): string {
+  /** x Wᵀ in the type of products; ONNX multiplies with the matrix [inputs, outputs]. */
+  function product(name: string, x: string): string {
     const { shape, data } = weightOf(weights, name);
     const [outputs, inputs] = shape as [number, number];
-    const turned = <Numbers extends Turnable>(numbers: Numbers) => transposed(numbers, outputs, inputs);
-    const side = { shape: [inputs, outputs] };
-    if (precision === 'fp32') return graph.addWeight({ name, type, ...side, data: () => turned(data) });
-    if (precision === 'fp16') return graph.addWeight({ name, type, ...side, data: () => turned(toFloat16(data)) });
+    const turned = () => transposed(type === 'float16' ? toFloat16(data) : data, outputs, inputs);
+    return graph.add('MatMul', [x, graph.addWeight({ name, type, shape: [inputs, outputs], data: turned })]);
+  }
+
+  /** x Wᵀ by whole numbers u and w: a row of x is s (u - 128) for its scale s, a row of W is w times its own scale. */
+  function wholeProduct(name: string, x: string): string {
+    const { shape, data } = weightOf(weights, name);
+    const [outputs, inputs] = shape as [number, number];
+    const whole = () => transposed(toInt8(data, outputs), outputs, inputs);
+    const matrix = graph.addWeight({ name: `${name}_int8`, type: 'int8', shape: [inputs, outputs], data: whole });
     const scales = () => scalesOf(data, outputs);
-    const stored = [
-      graph.addWeight({ name: `${name}_int8`, type: 'int8', ...side, data: () => turned(toInt8(data, scales())) }),
-      graph.addWeight({ name: `${name}_scale`, type: 'float32', shape: [outputs], data: scales }),
-    ];
-    return graph.add('DequantizeLinear', stored, { axis: 1 }, name);
+    const outputScale = graph.addWeight({ name: `${name}_scale`, type: 'float32', shape: [outputs], data: scales });
+
+    const largest = graph.add('ReduceMax', [graph.add('Abs', [x])], { axes: [-1], keepdims: 1 }); // [B, N, 1]
+    const rowScale = graph.add('Max', [graph.add('Mul', [largest, number(1 / 127)]), number(1e-30)]); // for rows of zeros
+    const zero = graph.number(128, 'uint8');
+    const rounded = graph.add('QuantizeLinear', [graph.add('Div', [x, rowScale]), number(1), zero]);
+    const sums = cast(graph.add('MatMulInteger', [rounded, matrix, zero]), 'float32');
+    return graph.add('Mul', [graph.add('Mul', [sums, outputScale]), rowScale]);
   }
 
   return {
     weight,
     /** A number in the type of products. */
-    number: (value: number) => graph.number(value, type),
+    number,
     /** A value of float32 in the type of products, and back. */
     narrow: (x: string) => (type === 'float32' ? x : cast(x, type)),
     widen: (x: string) => (type === 'float32' ? x : cast(x, 'float32')),
@@ -63,8 +74,10 @@ export function layersOf(graph: ModelGraph, weights: NamedWeights, precision: On
       return graph.add('LayerNormalization', inputs, { axis: -1, epsilon: { float: epsilon } }, output);
     },
     /** x Wᵀ + b, in the type of products. */
-    linear: (name: string, x: string) =>
-      graph.add('Add', [graph.add('MatMul', [x, matrix(`${name}.weight`)]), vector(`${name}.bias`)]),
+    linear(name: string, x: string): string {
+      const multiply = precision === 'q8' ? wholeProduct : product;
+      return graph.add('Add', [multiply(`${name}.weight`, x), bias(`${name}.bias`)]);
+    },
   };
 }
 
@@ -73,30 +86,4 @@ function weightOf(weights: NamedWeights, name: string) {
   const found = weights.get(name);
   if (!found) throw new Error(`there is no weight '${name}'; there are ${[...weights.keys()].join(', ')}`);
   return found;
-}
-
-type Turnable = Float32Array | Uint16Array | Int8Array;
-
-/** [rows, columns] -> [columns, rows] */
-function transposed<Numbers extends Turnable>(numbers: Numbers, rows: number, columns: number): Numbers {
-  const result = numbers.slice() as Numbers;
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) result[column * rows + row] = numbers[row * columns + column];
-  }
-  return result;
-}
-
-/** For each row the number that 1 stands for, so that the largest becomes 127. */
-function scalesOf(matrix: Float32Array, rows: number): Float32Array {
-  const columns = matrix.length / rows;
-  return Float32Array.from({ length: rows }, (_, row) => {
-    let largest = 0;
-    for (let at = row * columns; at < (row + 1) * columns; at++) largest = Math.max(largest, Math.abs(matrix[at]));
-    return largest / 127 || 1;
-  });
-}
-
-function toInt8(matrix: Float32Array, scales: Float32Array): Int8Array {
-  const columns = matrix.length / scales.length;
-  return Int8Array.from(matrix, (value, at) => Math.round(value / scales[Math.floor(at / columns)]));
 }
