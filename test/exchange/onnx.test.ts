@@ -6,11 +6,9 @@ import { RandomStream } from '../../core/base/random.js';
 import { tryEngine } from '../../core/engine/start.js';
 import { tf } from '../../core/engine/tf.js';
 import { loadNetwork, networkBackbone } from '../../core/eval/network.js';
-import { readEncoder } from '../../core/eval/network-file.js';
-import type { ExportedEncoder } from '../../core/exchange/onnx/encoder.js';
 import { writeOnnx } from '../../core/exchange/onnx/write.js';
-import { sincosTable } from '../../core/nn/positions.js';
-import { gridSize } from '../../core/nn/sizes.js';
+import { readEncoder } from '../../core/exchange/read.js';
+import { gridSize, type VitSize } from '../../core/nn/sizes.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { relativeDifference } from '../helpers/engines.js';
 import { SMALL_SIZE, smallCheckpoint } from '../helpers/features.js';
@@ -48,30 +46,52 @@ for (const [precision, file, tolerance] of [
   });
 }
 
-testWithRuntime('a model with a classifier gives its logits of the mean over tokens', async (t) => {
-  const { encoder, tokensOf } = await smallEncoder(t);
-  const folder = await temporaryFolder(t);
-  const stream = new RandomStream(1, 'classifier');
-  const weight = Float32Array.from({ length: 7 * D }, () => stream.normal());
-  const bias = Float32Array.from({ length: 7 }, () => stream.normal());
-  const { files } = await writeOnnx(folder, encoder, { precision: 'fp32', classifier: { weight, bias } });
-  const images = randomImages(2);
-  const model = await openModel(files[0] as string);
-  const { name, shape, data } = await model.run(images, [2, 3, S, S]);
-  t.is(name, 'logits');
-  t.deepEqual(shape, [2, 7]);
-  const tokens = await tokensOf(images, 2);
-  const expected = tf.tidy(() =>
-    tf
-      .tensor(tokens, [2, N, D])
-      .mean(1)
-      .matMul(tf.tensor(weight, [7, D]), false, true)
-      .add(tf.tensor1d(bias)),
-  );
-  t.true(relativeDifference(data, await expected.data()) < 1e-5);
-  expected.dispose();
-  await model.close();
-});
+const PARTS: Partial<VitSize>[] = [
+  { classToken: true },
+  { layerScale: true, normEpsilon: 1e-3 },
+  { relativePositions: true },
+  { relativePositions: true, layerScale: true, classToken: true },
+];
+for (const parts of PARTS) {
+  testWithRuntime(`tokens are the same with ${Object.keys(parts).join(', ')}`, async (t) => {
+    const { encoder, tokensOf } = await smallEncoder(t, parts);
+    const { files } = await writeOnnx(await temporaryFolder(t), encoder, { precision: 'fp32' });
+    const model = await openModel(files[0] as string);
+    const images = randomImages(2);
+    const { shape, data } = await model.run(images, [2, 3, S, S]);
+    t.deepEqual(shape, [2, parts.classToken ? 1 + N : N, D]);
+    t.true(relativeDifference(data, await tokensOf(images, 2)) < 1e-5);
+    await model.close();
+  });
+}
+
+for (const classToken of [false, true]) {
+  const after = classToken ? ', without the class token' : '';
+  testWithRuntime(`a model with a classifier gives its logits of the mean over patches${after}`, async (t) => {
+    const { encoder, tokensOf } = await smallEncoder(t, { classToken });
+    const stream = new RandomStream(1, 'classifier');
+    const weight = Float32Array.from({ length: 7 * D }, () => stream.normal());
+    const bias = Float32Array.from({ length: 7 }, () => stream.normal());
+    const options = { precision: 'fp32', classifier: { weight, bias } } as const;
+    const { files } = await writeOnnx(await temporaryFolder(t), encoder, options);
+    const images = randomImages(2);
+    const model = await openModel(files[0] as string);
+    const { name, shape, data } = await model.run(images, [2, 3, S, S]);
+    t.is(name, 'logits');
+    t.deepEqual(shape, [2, 7]);
+    const tokens = await tokensOf(images, 2);
+    const expected = tf.tidy(() => {
+      const patches = tf.tensor(tokens, [2, tokens.length / 2 / D, D]).slice([0, classToken ? 1 : 0, 0], [-1, N, -1]);
+      return patches
+        .mean(1)
+        .matMul(tf.tensor(weight, [7, D]), false, true)
+        .add(tf.tensor1d(bias));
+    });
+    t.true(relativeDifference(data, await expected.data()) < 1e-5);
+    expected.dispose();
+    await model.close();
+  });
+}
 
 testWithRuntime('weights beyond the largest size of a file lie beside the model, and give the same', async (t) => {
   const { encoder } = await smallEncoder(t);
@@ -109,13 +129,11 @@ test('where one file cannot be written, a model from before is untouched and not
 });
 
 /** An encoder of random weights, and what it gives by the program's own engine: images [B, 3, S, S] -> tokens [B, N, D]. */
-async function smallEncoder(t: ExecutionContext) {
+async function smallEncoder(t: ExecutionContext, parts: Partial<VitSize> = {}) {
   const { startEngine } = await import('../../core/engine/start.js');
   await startEngine('wasm');
-  const checkpoint = await smallCheckpoint(t);
-  const { size, tensors } = await readEncoder(checkpoint, null);
-  const positions = { shape: [1, N, D], data: sincosTable(gridSize(size), D) };
-  const encoder: ExportedEncoder = { size, tensors: new Map([...tensors, ['pos_embed', positions]]) };
+  const checkpoint = await smallCheckpoint(t, { ...SMALL_SIZE, encoder: { ...SMALL_SIZE.encoder, ...parts } });
+  const encoder = await readEncoder(checkpoint, null);
   const network = await loadNetwork(checkpoint);
   const backbone = networkBackbone(network);
   t.teardown(() => {

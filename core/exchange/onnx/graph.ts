@@ -1,5 +1,5 @@
+import { toFloat16 } from '../../base/half.js';
 import { type Attributes, attributeMessages, ELEMENT_TYPES } from '../../engine/onnx/model-format.js';
-import { toFloat16 } from './float16.js';
 
 /** What the tensors of an exported model can hold. */
 export type ModelType = 'float32' | 'float16' | 'int8' | 'uint8' | 'int64';

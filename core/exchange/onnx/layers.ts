@@ -1,5 +1,7 @@
+import { toFloat16 } from '../../base/half.js';
 import { ELEMENT_TYPES } from '../../engine/onnx/model-format.js';
-import { toFloat16 } from './float16.js';
+import { EPSILON } from '../../nn/vit.js';
+import type { EncoderTensors } from '../encoder-file.js';
 import type { ModelGraph } from './graph.js';
 import { scalesOf, toInt8, transposed } from './matrices.js';
 
@@ -12,13 +14,10 @@ import { scalesOf, toInt8, transposed } from './matrices.js';
 export const ONNX_PRECISIONS = ['fp32', 'fp16', 'q8'] as const;
 export type OnnxPrecision = (typeof ONNX_PRECISIONS)[number];
 
-/** Weights by the reference code's names. */
-export type NamedWeights = ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>;
-
-/** Records the layers of a network by the names of their weights; `x` and results are names of values. */
 export type Layers = ReturnType<typeof layersOf>;
 
-export function layersOf(graph: ModelGraph, weights: NamedWeights, precision: OnnxPrecision) {
+/** What records the layers of a network by the names of their weights. `x` and results are names of values. */
+export function layersOf(graph: ModelGraph, weights: EncoderTensors, precision: OnnxPrecision, epsilon = EPSILON) {
   const type = precision === 'fp16' ? ('float16' as const) : ('float32' as const);
   const cast = (x: string, to: 'float32' | 'float16') => graph.add('Cast', [x], { to: ELEMENT_TYPES[to] });
   const number = (value: number) => graph.number(value, type);
@@ -69,7 +68,7 @@ export function layersOf(graph: ModelGraph, weights: NamedWeights, precision: On
     narrow: (x: string) => (type === 'float32' ? x : cast(x, type)),
     widen: (x: string) => (type === 'float32' ? x : cast(x, 'float32')),
     /** LayerNorm of float32. */
-    norm(name: string, x: string, epsilon: number, output?: string): string {
+    norm(name: string, x: string, output?: string): string {
       const inputs = [x, weight(`${name}.weight`), weight(`${name}.bias`)];
       return graph.add('LayerNormalization', inputs, { axis: -1, epsilon: { float: epsilon } }, output);
     },
@@ -82,7 +81,7 @@ export function layersOf(graph: ModelGraph, weights: NamedWeights, precision: On
 }
 
 /** A weight; one that is not there is a bug and named. */
-function weightOf(weights: NamedWeights, name: string) {
+function weightOf(weights: EncoderTensors, name: string) {
   const found = weights.get(name);
   if (!found) throw new Error(`there is no weight '${name}'; there are ${[...weights.keys()].join(', ')}`);
   return found;
