@@ -42,19 +42,27 @@ export async function runConvert(options: ConvertOptions): Promise<void> {
 export async function runExport(options: ExportOptions): Promise<void> {
   const { model, to, out, force, json } = options;
   const form = FORMS[to];
+  const precisions = options.precision.length > 0 ? options.precision : undefined;
   const console = createConsole(json);
+  if (to !== 'onnx' && precisions) {
+    throw new UserError(`--precision does not go with --to ${to}`, {
+      expected: '--to onnx; the others keep the weights as they are',
+      remedy: 'leave it out',
+    });
+  }
   await requireFree(out, force);
   const encoder = await readModel(options);
   for (const line of describe(encoder)) console.line(line);
-  const usage = form.usage(encoder, out);
+  const usage = form.usage(encoder, out, precisions);
   await buildFolder(resolve(out), async (staging) => {
     const folder = join(staging, 'model');
     await mkdir(folder);
-    await form.write(encoder, folder);
+    await form.write(encoder, folder, precisions);
     const { size } = encoder;
     const card = {
       arch: architectureName(size.encoder, size.patchSize),
       library: form.library,
+      language: form.language,
       usage,
       results: await resultsOf(model),
       ...(await copyRun(model, folder)),
@@ -62,13 +70,14 @@ export async function runExport(options: ExportOptions): Promise<void> {
     await writeFileAtomically(join(folder, 'README.md'), modelCard(encoder, card));
     return folder;
   });
-  const files = (await readdir(out)).sort().map((name) => join(out, name));
+  const entries = (await readdir(out, { recursive: true })).sort().map((name) => join(out, name));
+  const files = entries.filter((path) => statSync(path).isFile());
   for (const file of files) console.line(`wrote    ${file}, ${formatBytes(statSync(file).size)}`);
-  console.line(`\nin Python:\n  ${usage.join('\n  ')}`);
+  console.line(`\nin ${form.language}:\n  ${usage.join('\n  ')}`);
   if (json) process.stdout.write(`${JSON.stringify({ model, to, out, files, usage, notes: encoder.notes })}\n`);
 }
 
-async function readModel({ model, encoder, heads, imageSize }: Omit<ConvertOptions, 'to' | 'out'>) {
+async function readModel({ model, encoder, heads, imageSize }: Omit<ConvertOptions, 'to' | 'out' | 'precision'>) {
   return readEncoder(model, encoder, { ...(heads !== null && { heads }), ...(imageSize !== null && { imageSize }) });
 }
 

@@ -1,9 +1,11 @@
-import { choice, flag, grouped, integer, text, type ValuesOf } from '../../core/config/option.js';
+import { choice, flag, grouped, integer, text, type ValuesOf, words } from '../../core/config/option.js';
 import { CHECKPOINT, ENCODER_OPTIONS } from './evaluation.js';
 
 const TO = {
-  choices: ['hf', 'timm', 'safetensors'] as const,
-  help: 'hf: a folder for transformers; timm: one for timm; safetensors: weights by the names of the reference code',
+  choices: ['hf', 'timm', 'onnx', 'safetensors'] as const,
+  help:
+    'hf: a folder for transformers; timm: one for timm; onnx: one for transformers.js and ONNX Runtime; safetensors: ' +
+    'weights by the names of the reference code',
 };
 
 const ABOUT_FILE = {
@@ -18,6 +20,10 @@ const ABOUT_FILE = {
     }),
   }),
   ...grouped('Output', {
+    precision: words({
+      choices: ['fp32', 'fp16', 'q8'],
+      help: 'of onnx: what its models compute in, one or several with commas between; none: fp32',
+    }),
     force: flag('replace a model that is there'),
     json: flag('print one JSON document; everything else goes to standard error'),
   }),

@@ -8,6 +8,16 @@ export function fromFloat16(bits: Uint16Array): Float32Array {
   return numbers;
 }
 
+/** Numbers in single precision as IEEE's half precision, each the nearest, of two as near the even one. */
+export function toFloat16(numbers: Float32Array): Uint16Array {
+  const wide = new Uint32Array(numbers.buffer, numbers.byteOffset, numbers.length);
+  const bits = new Uint16Array(numbers.length);
+  for (let i = 0; i < bits.length; i++) {
+    bits[i] = ((wide[i] >>> 16) & 0x8000) | halfOf(wide[i] & 0x7fffffff, Math.abs(numbers[i]));
+  }
+  return bits;
+}
+
 /** Numbers in bfloat16, the upper half of single precision. */
 export function fromBfloat16(bits: Uint16Array): Float32Array {
   const wide = new Uint32Array(bits.length);
@@ -23,4 +33,18 @@ function float16(bits: number): number {
   const fraction = bits & 1023;
   if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
   return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1024 + fraction) * 2 ** (exponent - 25);
+}
+
+/** In single precision: 2^16, above all numbers of half precision; 2^-14, its smallest normal number; infinity. */
+const BEYOND = 0x47800000;
+const NORMAL = 0x38800000;
+const INFINITE = 0x7f800000;
+
+/** Half precision of a number that is not negative, given as its bits in single precision and as a number. */
+function halfOf(bits: number, number: number): number {
+  if (bits > INFINITE) return 0x7e00; // not a number
+  if (bits >= BEYOND) return 0x7c00;
+  if (bits < NORMAL) return number * 2 ** 24 + 2 ** 52 - 2 ** 52; // how many times 2^-24; the sum rounds it
+  const rounded = bits + 0xfff + ((bits >>> 13) & 1);
+  return (rounded - ((127 - 15) << 23)) >>> 13;
 }

@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
 import { writeFileAtomically } from '../base/atomic.js';
 import { UserError } from '../base/errors.js';
 import { type StoredTensor, writeSafetensors } from '../checkpoint/safetensors.js';
@@ -9,21 +10,25 @@ import { metadataOf, ONLY } from './bare.js';
 import { type EncoderFile, POSITIONS } from './encoder-file.js';
 import { describe, namingOf } from './hugging-face.js';
 import { CONFIG, PROCESSOR, WEIGHTS } from './model-folder.js';
+import type { OnnxPrecision } from './onnx/layers.js';
+import { writeOnnx } from './onnx/write.js';
 
 /** A form that an encoder can be written in. */
 interface Form {
   /** The library that reads it, as model cards name it; null where there is no one library. */
   readonly library: string | null;
-  /** Writes into a folder that is there and empty. */
-  write(encoder: EncoderFile, folder: string): Promise<void>;
-  /** Lines of Python that give features of an image. */
-  usage(encoder: EncoderFile, folder: string): readonly string[];
+  readonly language: 'Python' | 'JavaScript';
+  /** Writes into a folder that is there and empty; `onnx` in these precisions, default: fp32. */
+  write(encoder: EncoderFile, folder: string, precisions?: readonly OnnxPrecision[]): Promise<void>;
+  /** Lines of that language that give features of an image. */
+  usage(encoder: EncoderFile, folder: string, precisions?: readonly OnnxPrecision[]): readonly string[];
 }
 
 /** By the words of `--to`. */
 export const FORMS = {
   hf: {
     library: 'transformers',
+    language: 'Python',
     write: writeHuggingFace,
     usage: ({ size }, folder) => [
       'from transformers import AutoImageProcessor, AutoModel',
@@ -35,6 +40,7 @@ export const FORMS = {
   },
   timm: {
     library: 'timm',
+    language: 'Python',
     write: writeTimm,
     usage: (_, folder) => [
       'import timm',
@@ -43,8 +49,20 @@ export const FORMS = {
       'features = model(transform(image)[None])',
     ],
   },
+  onnx: {
+    library: 'transformers.js',
+    language: 'JavaScript',
+    write: writeOnnxFolder,
+    usage: ({ size }, folder, [dtype] = ['fp32']) => [
+      "import { pipeline } from '@huggingface/transformers';",
+      `const extract = await pipeline('image-feature-extraction', '${asPath(folder)}', { dtype: '${dtype}' });`,
+      "const tokens = await extract('picture.jpg');",
+      `const features = tokens${size.encoder.classToken ? '.slice(null, [1, null])' : ''}.mean(1);`,
+    ],
+  },
   safetensors: {
     library: null,
+    language: 'Python',
     write: writePlain,
     usage: (_, folder) => [
       'from safetensors.torch import load_file',
@@ -119,6 +137,25 @@ async function writeTimm(encoder: EncoderFile, folder: string): Promise<void> {
   });
 }
 
+/** A folder that transformers.js opens. ONNX Runtime and others open the models in its folder `onnx`. */
+async function writeOnnxFolder(
+  encoder: EncoderFile,
+  folder: string,
+  precisions: readonly OnnxPrecision[] = ['fp32'],
+): Promise<void> {
+  const models = join(folder, 'onnx');
+  await mkdir(models);
+  const use_external_data_format: Record<string, number> = {};
+  for (const precision of precisions) {
+    const { externalData } = await writeOnnx(models, encoder, { precision });
+    Object.assign(use_external_data_format, externalData);
+  }
+  // Of a model without a family it is only asked how it is run, and that is the same for all.
+  const config = describe(encoder.size)?.config ?? { model_type: 'vit', architectures: ['ViTModel'] };
+  await writeJson(join(folder, CONFIG), { ...config, 'transformers.js_config': { use_external_data_format } });
+  await writeJson(join(folder, PROCESSOR), processorOf(encoder.size.imageSize));
+}
+
 /** One file by the reference code's names, which says of which sizes they are. */
 async function writePlain(encoder: EncoderFile, folder: string): Promise<void> {
   const { imageSize, patchSize, encoder: vit } = encoder.size;
@@ -155,6 +192,11 @@ function withPositions({ size, tensors, positions }: EncoderFile): Map<string, S
   const data = new Float32Array(first + patches.length);
   data.set(patches, first);
   return new Map<string, StoredTensor>([...tensors, [POSITIONS, { shape: [1, data.length / dim, dim], data }]]);
+}
+
+/** A folder as transformers.js tells it from the name of a model on the hub. */
+function asPath(folder: string): string {
+  return isAbsolute(folder) || folder.startsWith('.') ? folder : `./${folder}`;
 }
 
 async function writeJson(path: string, value: unknown): Promise<void> {

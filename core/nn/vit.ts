@@ -5,7 +5,7 @@ import { type Parameters, parameter } from './parameters.js';
 import type { VitSize } from './sizes.js';
 
 /** Added to variances where a network does not say otherwise (the reference's LayerNorm). */
-const EPSILON = 1e-6;
+export const EPSILON = 1e-6;
 
 /**
  * Cuts images into patches, row by row over the grid.

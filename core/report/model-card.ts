@@ -12,7 +12,8 @@ export interface CardFacts {
   arch: string;
   /** The library that opens the folder, as the hub calls it. */
   library: string | null;
-  /** Lines of Python. */
+  language: 'Python' | 'JavaScript';
+  /** Lines of that language. */
   usage: readonly string[];
   results: readonly EvaluationResult[];
   /** Pictures of the run beside the card: what each shows, and its file. */
@@ -38,7 +39,7 @@ export function modelCard({ size, facts }: EncoderFile, card: CardFacts): string
       `${pretrainedOn === null ? '' : ` on ${pretrainedOn}`}${length}: width ${encoder.dim}, ${encoder.depth} blocks, ` +
       `${encoder.heads} heads, images of ${imageSize} px in patches of ${size.patchSize} px. It turns a picture into ` +
       'features, the mean of its patch tokens; it names no classes.',
-    `\`\`\`python\n${card.usage.join('\n')}\n\`\`\``,
+    `\`\`\`${card.language.toLowerCase()}\n${card.usage.join('\n')}\n\`\`\``,
     `Pictures are scaled so that the shorter side has ${Math.floor((imageSize * 256) / 224)} px (bicubic), cut to the ` +
       `${imageSize} px in the middle, and normalised by the mean and standard deviation of ImageNet's colours.`,
     ...(tables.length === 0 ? [] : ['## How it was judged', ...tables.map(tableMarkdown)]),

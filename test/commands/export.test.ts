@@ -45,6 +45,14 @@ test('a run is exported with a card that tells how it was judged, and goes throu
   t.is(forced.code, 0, forced.stderr);
   t.like(JSON.parse(forced.stdout), { model: 'run', to: 'timm', out: 'out' });
   t.false(readdirSync(join(folder, 'out')).includes('preprocessor_config.json'));
+
+  const models = await ijepa(['export', 'run', '--to', 'onnx', '--precision', 'fp32,q8', '--out', 'models'], folder);
+  t.is(models.code, 0, models.stderr);
+  t.regex(models.stdout, /pipeline\('image-feature-extraction', '\.\/models', \{ dtype: 'fp32' \}\)/);
+  t.deepEqual(readdirSync(join(folder, 'models', 'onnx')).sort(), ['model.onnx', 'model_quantized.onnx']);
+  const config = JSON.parse(readFileSync(join(folder, 'models', 'config.json'), 'utf8'));
+  t.like(config, { model_type: 'ijepa', 'transformers.js_config': { use_external_data_format: {} } });
+  t.regex(readFileSync(join(folder, 'models', 'README.md'), 'utf8'), /^```javascript$/m);
   const shown = await ijepa(['convert', 'out'], folder);
   t.regex(shown.stdout, /model +ViT 16x1\/4 at 16 px, encoder of out\ntrained +I-JEPA, 1 epoch, on shapes:48/);
 });
@@ -61,6 +69,7 @@ test('what cannot be exported is said in one message, and nothing is written', a
     [['export', 'mine', '--to', 'hf', '--out', 'mine', '--force'], /mine is not empty[\s\S]*choose another --out/],
     [['export', 'mine', '--to', 'hugging', '--out', 'new'], /one of hf, timm/],
     [['export', 'mine', '--to', 'hf'], /--out/],
+    [['export', 'mine', '--to', 'hf', '--out', 'new', '--precision', 'q8'], /--precision does not go with --to hf/],
     [['convert', 'mine', '--to', 'hf'], /--to and --out belong together/],
   ];
   for (const [words, message] of cases) {

@@ -1,12 +1,11 @@
 import { type DataType, tf } from '../tf.js';
+import { type Attributes, ELEMENT_TYPES } from './model-format.js';
 import type { ArrayPool } from './pool.js';
 
 /** Element types of values: those of TensorFlow.js, and int64, in which ONNX wants shapes and axes. */
 export type ValueType = 'float32' | 'int32' | 'bool' | 'int64';
 export type ValueData = Float32Array | Int32Array | Uint8Array | BigInt64Array;
 export type Shape = readonly number[];
-export type Attribute = number | string | readonly number[] | { readonly float: number };
-export type Attributes = Readonly<Record<string, Attribute>>;
 
 /**
  * A tensor of the graph: computed (it has data), still to be computed by a node, or a constant of the graph's structure.
@@ -129,9 +128,6 @@ export function filled(shape: Shape, value: number, type: ValueType = 'float32')
 export function cast(value: Value, type: ValueType): Value {
   return value.type === type ? value : record('Cast', [value], value.shape, type, { to: ELEMENT_TYPES[type] });
 }
-
-/** Numbers of the element types in ONNX (TensorProto.DataType). */
-export const ELEMENT_TYPES: Readonly<Record<ValueType, number>> = { float32: 1, int32: 6, int64: 7, bool: 9 };
 
 const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array };
 

@@ -1,5 +1,5 @@
-import protobuf from 'protobufjs/light.js';
-import { type Attribute, ELEMENT_TYPES, MICROSOFT, type Node, type Value, type ValueData } from './graph.js';
+import { MICROSOFT, type Node, type Value, type ValueData } from './graph.js';
+import { attributeMessages, ELEMENT_TYPES, encodeMessage } from './model-format.js';
 
 /** A graph that is ready to be run: what goes in, what comes out, and what identifies its structure. */
 export interface Structure {
@@ -65,46 +65,9 @@ function orderNodes(outputs: readonly Value[]): Node[] {
   return ordered;
 }
 
-/*
- * Writes a graph in ONNX's file format. The message types are those parts of onnx.proto (ONNX IR version 10) that a graph
- * of tensors needs, with its names and numbers.
- */
 const OPERATOR_SET = 21;
 const MICROSOFT_OPERATOR_SET = 1;
 const IR_VERSION = 10;
-
-/** Kinds of attributes (AttributeProto.AttributeType). */
-const ATTRIBUTE = { FLOAT: 1, INT: 2, STRING: 3, INTS: 7 } as const;
-
-/** Fields of each message: name, type (with * where there may be several) and number. */
-const MESSAGES = {
-  ModelProto: 'ir_version int64 1, graph GraphProto 7, opset_import OperatorSetIdProto* 8',
-  OperatorSetIdProto: 'domain string 1, version int64 2',
-  GraphProto:
-    'node NodeProto* 1, name string 2, initializer TensorProto* 5, input ValueInfoProto* 11, output ValueInfoProto* 12',
-  NodeProto:
-    'input string* 1, output string* 2, name string 3, op_type string 4, attribute AttributeProto* 5, domain string 7',
-  AttributeProto: 'name string 1, f float 2, i int64 3, s bytes 4, ints int64* 8, type int32 20',
-  TensorProto: 'dims int64* 1, data_type int32 2, name string 8, raw_data bytes 9',
-  ValueInfoProto: 'name string 1, type TypeProto 2',
-  TypeProto: 'tensor_type TensorTypeProto 1',
-  TensorTypeProto: 'elem_type int32 1, shape TensorShapeProto 2',
-  TensorShapeProto: 'dim Dimension* 1',
-  Dimension: 'dim_value int64 1',
-};
-
-function fieldsOf(message: string) {
-  const fields = message.split(', ').map((field) => {
-    const [name, type, id] = field.split(' ') as [string, string, string];
-    const rule = type.endsWith('*') && { rule: 'repeated' };
-    return [name, { id: Number(id), type: type.replace('*', ''), ...rule }];
-  });
-  return { fields: Object.fromEntries(fields) };
-}
-
-const ModelProto = protobuf.Root.fromJSON({
-  nested: Object.fromEntries(Object.entries(MESSAGES).map(([name, message]) => [name, fieldsOf(message)])),
-}).lookupType('ModelProto');
 
 const models = new WeakMap<Structure, Uint8Array>();
 
@@ -156,7 +119,7 @@ export function encodeModel(
         name: `${operator}_${index}`,
         op_type: operator,
         domain,
-        attribute: Object.entries(attributes).map(([name, value]) => ({ name, ...encodeAttribute(value) })),
+        attribute: attributeMessages(attributes),
       })),
       initializer: [
         ...constants.map((value) => initialise(value, value.constant as ValueData)),
@@ -166,12 +129,5 @@ export function encodeModel(
       output: outputs.map((value) => declare(value)),
     },
   };
-  return ModelProto.encode(model as unknown as protobuf.Message).finish();
-}
-
-function encodeAttribute(value: Attribute): object {
-  if (typeof value === 'number') return { i: value, type: ATTRIBUTE.INT };
-  if (typeof value === 'string') return { s: new TextEncoder().encode(value), type: ATTRIBUTE.STRING };
-  if ('float' in value) return { f: value.float, type: ATTRIBUTE.FLOAT };
-  return { ints: value, type: ATTRIBUTE.INTS };
+  return encodeMessage('ModelProto', model);
 }
