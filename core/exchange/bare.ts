@@ -24,16 +24,15 @@ const NETWORKS = { target: 'target_encoder.', context: 'encoder.' };
 
 /**
  * An encoder whose sizes are read off its tensors.
- * @param file a whole checkpoint of the reference code, or one encoder alone
+ * @param chosen what `chooseNetwork` gives
  * @throws UserError if it is none, or it does not show how many heads or pixels there are
  */
 export function readBare(
   path: string,
-  { tensors: all, metadata }: Pick<TensorFile, 'tensors' | 'metadata'>,
-  encoder: string | null,
+  { tensors, name, names }: ChosenNetwork<StoredTensor>,
+  metadata: TensorFile['metadata'],
   given: Given = {},
 ): EncoderFile {
-  const { tensors, name, names } = chooseNetwork(path, all, encoder);
   const isTimm = tensors.has('blocks.0.ls1.gamma');
   const scaled = (parameter: string) =>
     parameter.replace(/gamma_[12]$/, (scale) => SCALES[scale as keyof typeof SCALES]);
@@ -47,8 +46,20 @@ export function readBare(
   return { size, ...takeEncoder(path, tensors, size, naming), facts, names, notes: [] };
 }
 
-/** The tensors of one network, without what stands before their names. */
-function chooseNetwork(path: string, all: ReadonlyMap<string, StoredTensor>, encoder: string | null) {
+/** One network of a file. */
+export interface ChosenNetwork<T> {
+  /** Its tensors, without what stands before their names. */
+  tensors: Map<string, T>;
+  /** Its name, and those of all encoders of the file. */
+  name: string;
+  names: readonly string[];
+}
+
+/**
+ * Chooses among the encoders of a whole checkpoint of the reference code, or takes the one that is alone.
+ * @throws UserError if there is none of that name
+ */
+export function chooseNetwork<T>(path: string, all: ReadonlyMap<string, T>, encoder: string | null): ChosenNetwork<T> {
   const bare = (name: string) => name.replace(/^module\.|(?<=^(?:target_)?encoder\.)module\./, ''); // of torch's data parallel
   const named = [...all].map(([name, tensor]) => [bare(name), tensor] as const);
   const there = Object.entries(NETWORKS).filter(([, prefix]) => named.some(([name]) => name.startsWith(prefix)));
@@ -84,11 +95,12 @@ export function requireOnly(path: string, encoder: string | null): void {
   if (encoder !== null && encoder !== ONLY) throw unknownName('encoder', encoder, [ONLY], path);
 }
 
-function inferSize(
+/** Sizes by the shapes of an encoder's tensors. */
+export function inferSize(
   path: string,
-  tensors: ReadonlyMap<string, StoredTensor>,
+  tensors: ReadonlyMap<string, { shape: readonly number[] }>,
   given: Given,
-  isTimm: boolean,
+  isTimm = false,
 ): EncoderFile['size'] {
   const [dim, , patchSize] = tensors.get('patch_embed.proj.weight')?.shape ?? [];
   const hidden = tensors.get('blocks.0.mlp.fc1.bias')?.shape[0];
@@ -105,8 +117,7 @@ function inferSize(
   const rows = tensors.get(POSITIONS)?.shape[1];
   const grid = rows === undefined ? undefined : Math.sqrt(rows - (classToken ? 1 : 0));
   const imageSize = grid === undefined ? given.imageSize : grid * patchSize;
-  if (imageSize === undefined)
-    throw unsaid(path, 'positions, from which the size of its images would follow', 'image-size');
+  if (imageSize === undefined) throw unsaid(path, 'of which size its images were', 'image-size');
   if (!Number.isInteger(grid ?? 1) || imageSize % patchSize !== 0 || imageSize / patchSize > LARGEST_GRID) {
     throw new UserError(`${path} has positions for ${rows} patches`, { expected: 'those of a square image' });
   }
@@ -127,7 +138,7 @@ export function ratioOf(hidden: number, dim: number): number {
 }
 
 function unsaid(path: string, what: string, flag: string): UserError {
-  return new UserError(`${path} does not hold ${what}`, {
+  return new UserError(`${path} does not tell ${what}`, {
     expected: 'a file of weights that says all of its sizes',
     remedy: `say it once: ${PROGRAM} convert ${path} --${flag} NUMBER --to hf --out FOLDER`,
   });

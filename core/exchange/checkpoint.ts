@@ -7,7 +7,7 @@ import { FORMAT, requireChecksum } from '../checkpoint/checkpoint.js';
 import { checkpointsByAge, checkpointsFolder, latestCheckpoint } from '../checkpoint/folder.js';
 import { DamagedFile, readSafetensors, type TensorFile } from '../checkpoint/safetensors.js';
 import { LARGEST_GRID, type VitSize } from '../nn/sizes.js';
-import { readBare } from './bare.js';
+import { chooseNetwork, readBare } from './bare.js';
 import { type EncoderFile, type Given, takeEncoder } from './encoder-file.js';
 
 const side = z.int().min(1);
@@ -61,7 +61,7 @@ export async function readCheckpoint(checkpoint: string, encoder: string | null,
     throw path !== checkpoint && error instanceof DamagedFile ? withOlder(error, checkpoint) : error;
   }
   if (file.metadata.model === undefined && file.metadata.format !== FORMAT) {
-    return readBare(path, file, encoder, given);
+    return readBare(path, chooseNetwork(path, file.tensors, encoder), file.metadata, given);
   }
   const { model, names, ...chosen } = choose(file.metadata);
   const { method, imageSize, patchSize, sizes } = model;

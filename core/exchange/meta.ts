@@ -1,7 +1,8 @@
 import { UserError } from '../base/errors.js';
 import { decoderShapes, encoderShapes, type ParameterShapes } from '../nn/parameters.js';
 import { sincosTable } from '../nn/positions.js';
-import { ARCHITECTURES, gridSize, hiddenWidth, type ImageShape, LARGEST_GRID, type VitSize } from '../nn/sizes.js';
+import { gridSize, type ImageShape, type VitSize } from '../nn/sizes.js';
+import { inferSize, ratioOf } from './bare.js';
 import { type Moments, optimiserTree, readMoments } from './meta-optimiser.js';
 import { isDictionary, isTensor, type TorchTensor, type TorchTree, tensorOf } from './torch/tree.js';
 
@@ -110,52 +111,18 @@ function networkOf(path: string, name: string, tree: TorchTree | undefined): Map
 function inferSizes(
   path: string,
   { encoder, predictor }: Record<NetworkName, ReadonlyMap<string, TorchTensor>>,
-  given: number | null,
+  heads: number | null,
 ): MetaCheckpoint['sizes'] {
-  const sizeOf = (network: ReadonlyMap<string, TorchTensor>, blocks: string, dim = 0, heads = 0): VitSize => {
-    const pattern = new RegExp(`^${blocks}\\.\\d+\\.norm1\\.weight$`);
-    const depth = [...network.keys()].filter((name) => pattern.test(name)).length;
-    const hidden = network.get(`${blocks}.0.mlp.fc1.bias`)?.shape[0] ?? 0;
-    return { dim, depth, heads, mlpRatio: ratioOf(hidden, dim) };
-  };
-  const [dim, , patchSize] = encoder.get('patch_embed.proj.weight')?.shape ?? [];
-  const patches = encoder.get(POSITIONS.encoder)?.shape[1] ?? 0;
-  const grid = Math.sqrt(patches);
+  const size = inferSize(path, encoder, heads === null ? {} : { heads });
   const width = predictor.get('mask_token')?.shape[2];
-  if (!dim || !patchSize || !width || dim % 4 !== 0 || width % 4 !== 0) {
-    throw notMeta(path, 'it has no patch_embed.proj.weight [D, 3, P, P] or mask_token [1, 1, E]');
+  const hidden = predictor.get('predictor_blocks.0.mlp.fc1.bias')?.shape[0];
+  if (!width || !hidden || width % size.encoder.heads !== 0) {
+    throw notMeta(path, 'its predictor has no mask_token [1, 1, E], or its heads do not divide the width E');
   }
-  if (!Number.isInteger(grid) || grid < 1 || grid > LARGEST_GRID) {
-    throw notMeta(path, `it has positions for ${patches} patches, which make no square`);
-  }
-  const heads = given ?? Object.values(ARCHITECTURES).find((known) => known.dim === dim)?.heads;
-  if (heads === undefined || dim % heads !== 0 || width % heads !== 0) {
-    const problem = heads
-      ? `${heads} attention heads do not divide its widths`
-      : 'the number of its heads is not known';
-    throw new UserError(`${path} is a model of width ${dim} with a predictor of width ${width}: ${problem}`, {
-      expected: `heads that divide both; without a number, a width that is known: ${knownWidths()}`,
-      remedy: 'say how many heads the encoder has',
-    });
-  }
+  const blocks = [...predictor.keys()].filter((name) => /^predictor_blocks\.\d+\.norm1\.weight$/.test(name));
   // The reference code gives its predictor as many heads as its encoder.
-  const sizes = {
-    encoder: sizeOf(encoder, 'blocks', dim, heads),
-    predictor: sizeOf(predictor, 'predictor_blocks', width, heads),
-  };
-  return { imageSize: grid * patchSize, patchSize, ...sizes };
-}
-
-function knownWidths(): string {
-  return Object.values(ARCHITECTURES)
-    .map(({ dim }) => dim)
-    .join(', ');
-}
-
-/** The ratio by which `hiddenWidth` gives just this width. */
-function ratioOf(hidden: number, dim: number): number {
-  const mlpRatio = hidden / dim;
-  return hiddenWidth({ dim, depth: 1, heads: 1, mlpRatio }) === hidden ? mlpRatio : (hidden + 0.5) / dim;
+  const shared = { dim: width, depth: blocks.length, heads: size.encoder.heads };
+  return { ...size, predictor: { ...shared, mlpRatio: ratioOf(hidden, width) } };
 }
 
 /** Holds a network against the names and shapes of its sizes. */

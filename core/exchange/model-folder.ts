@@ -5,7 +5,7 @@ import { reasonOf, UserError } from '../base/errors.js';
 import { parseJson, readText } from '../base/text.js';
 import { readSafetensors, type StoredTensor, type TensorFile } from '../checkpoint/safetensors.js';
 import { MEAN, STD } from '../data/normalise.js';
-import { ONLY, ofFile, readBare, requireOnly } from './bare.js';
+import { chooseNetwork, ONLY, ofFile, readBare, requireOnly } from './bare.js';
 import { type EncoderFile, type EncoderTensors, type Given, takeEncoder } from './encoder-file.js';
 import { namingOf, readConfig } from './hugging-face.js';
 
@@ -46,7 +46,10 @@ export async function readModelFolder(folder: string, encoder: string | null, gi
     const { tag = '', mean = MEAN, std = STD } = timm.pretrained_cfg;
     const heads = timm.model_args?.num_heads;
     const file = await readWeights(folder);
-    const read = readBare(folder, file, null, { ...given, ...(heads !== undefined && { heads }) });
+    const read = readBare(folder, chooseNetwork(folder, file.tensors, null), file.metadata, {
+      ...given,
+      ...(heads !== undefined && { heads }),
+    });
     const method = tag.includes('ijepa') || timm.architecture.includes('ijepa') ? 'I-JEPA' : null;
     takeNormalisation(read, mean, std);
     return { ...read, facts: ofFile(folder, file.metadata, method) };

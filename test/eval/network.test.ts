@@ -54,7 +54,7 @@ test('what is no checkpoint, or of another architecture, is refused with one mes
     [join(folder, 'missing.safetensors'), /does not exist/],
     [folder, /there is no checkpoint in the folder/],
     [join(FIXTURES, 'README.md'), /not a safetensors file/],
-    [await write('none.safetensors', undefined), /does not hold positions/],
+    [await write('none.safetensors', undefined), /does not tell of which size its images were/],
     [await write('shallow.safetensors', shallow), /no place for the tensor target_encoder\.blocks\.4/],
     [await write('wide.safetensors', metadata.model?.replaceAll(':16', ':32')), /instead of/],
     [

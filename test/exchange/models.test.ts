@@ -70,7 +70,9 @@ test('sizes are read off weights that do not tell them', async (t) => {
   const { tensors } = await readSafetensors(path);
   tensors.delete('pos_embed');
   await writeSafetensors(path, tensors, {});
-  await t.throwsAsync(readEncoder(path, null, { heads: 2 }), { message: /does not hold positions/ });
+  await t.throwsAsync(readEncoder(path, null, { heads: 2 }), {
+    message: /does not tell of which size its images were/,
+  });
   t.deepEqual((await readEncoder(path, null, { heads: 2, imageSize })).size, SMALL_SIZE);
 });
 
