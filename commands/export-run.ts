@@ -73,7 +73,7 @@ export async function runExport(options: ExportOptions): Promise<void> {
   const entries = (await readdir(out, { recursive: true })).sort().map((name) => join(out, name));
   const files = entries.filter((path) => statSync(path).isFile());
   for (const file of files) console.line(`wrote    ${file}, ${formatBytes(statSync(file).size)}`);
-  console.line(`\nin ${form.language}:\n  ${usage.join('\n  ')}`);
+  console.line(`\nin ${form.language === 'sh' ? 'a shell' : form.language}:\n  ${usage.join('\n  ')}`);
   if (json) process.stdout.write(`${JSON.stringify({ model, to, out, files, usage, notes: encoder.notes })}\n`);
 }
 

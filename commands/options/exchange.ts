@@ -2,10 +2,11 @@ import { choice, flag, grouped, integer, text, type ValuesOf, words } from '../.
 import { CHECKPOINT, ENCODER_OPTIONS } from './evaluation.js';
 
 const TO = {
-  choices: ['hf', 'timm', 'onnx', 'safetensors'] as const,
+  choices: ['hf', 'timm', 'onnx', 'safetensors', 'pth', 'checkpoint'] as const,
   help:
     'hf: a folder for transformers; timm: one for timm; onnx: one for transformers.js and ONNX Runtime; safetensors: ' +
-    'weights by the names of the reference code',
+    'weights by the names of the reference code; pth: all networks and the optimiser of I-JEPA for the reference code; ' +
+    'checkpoint: the same for this program',
 };
 
 const ABOUT_FILE = {

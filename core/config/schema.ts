@@ -179,6 +179,9 @@ export const OPTIONS = {
       what: 'path',
       help: 'weights to start from: a run, a checkpoint, a folder of Hugging Face or timm; networks that it does not hold start fresh',
     }),
+    resumeOptimizer: flag(
+      'go on with the run whose whole state --init-from names, of this program or of the reference code: its moments and its epoch as well',
+    ),
     seed: integer({
       default: 0,
       min: 0,

@@ -9,18 +9,22 @@ import { gridSize } from '../nn/sizes.js';
 import { metadataOf, ONLY } from './bare.js';
 import { type EncoderFile, POSITIONS } from './encoder-file.js';
 import { describe, namingOf } from './hugging-face.js';
+import { metaTree } from './meta.js';
+import { checkpointTensors } from './meta-state.js';
 import { CONFIG, PROCESSOR, WEIGHTS } from './model-folder.js';
 import type { OnnxPrecision } from './onnx/layers.js';
 import { writeOnnx } from './onnx/write.js';
+import { writeTorchFile } from './torch/write.js';
+import { readWhole, wholeMetadata } from './whole.js';
 
 /** A form that an encoder can be written in. */
 interface Form {
   /** The library that reads it, as model cards name it; null where there is no one library. */
   readonly library: string | null;
-  readonly language: 'Python' | 'JavaScript';
+  readonly language: 'Python' | 'JavaScript' | 'sh';
   /** Writes into a folder that is there and empty; `onnx` in these precisions, default: fp32. */
   write(encoder: EncoderFile, folder: string, precisions?: readonly OnnxPrecision[]): Promise<void>;
-  /** Lines of that language that give features of an image. */
+  /** Lines of that language that use what was written. */
   usage(encoder: EncoderFile, folder: string, precisions?: readonly OnnxPrecision[]): readonly string[];
 }
 
@@ -69,7 +73,34 @@ export const FORMS = {
       `encoder.load_state_dict(load_file('${folder}/${WEIGHTS}'))`,
     ],
   },
+  pth: {
+    library: null,
+    language: 'Python',
+    write: async (encoder, folder) => writeTorchFile(join(folder, TORCH), metaTree(await wholeOf(encoder))),
+    usage: (_, folder) => [
+      'from src.helper import load_checkpoint  # of facebookresearch/ijepa',
+      `load_checkpoint(device, '${folder}/${TORCH}', encoder, predictor, target_encoder, opt, scaler)`,
+    ],
+  },
+  checkpoint: {
+    library: null,
+    language: 'sh',
+    async write(encoder, folder) {
+      const whole = await wholeOf(encoder);
+      const metadata = wholeMetadata(whole, encoder.facts.pretrainedOn);
+      await writeSafetensors(join(folder, CHECKPOINT), await checkpointTensors(whole), metadata);
+    },
+    usage: (_, folder) => [`ijepa pretrain PICTURES --out RUN --init-from ${folder}/${CHECKPOINT}`],
+  },
 } as const satisfies Record<string, Form>;
+
+const TORCH = 'checkpoint.pth.tar';
+const CHECKPOINT = 'checkpoint.safetensors';
+
+/** The state of which an encoder is a part. */
+async function wholeOf({ size, facts }: EncoderFile) {
+  return readWhole(facts.checkpoint ?? '', size.encoder.heads);
+}
 
 /** A folder that transformers opens: `AutoModel.from_pretrained`. */
 async function writeHuggingFace(encoder: EncoderFile, folder: string): Promise<void> {

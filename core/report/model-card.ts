@@ -12,7 +12,7 @@ export interface CardFacts {
   arch: string;
   /** The library that opens the folder, as the hub calls it. */
   library: string | null;
-  language: 'Python' | 'JavaScript';
+  language: 'Python' | 'JavaScript' | 'sh';
   /** Lines of that language. */
   usage: readonly string[];
   results: readonly EvaluationResult[];

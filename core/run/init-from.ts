@@ -1,13 +1,16 @@
-import type { Console } from '../base/console.js';
+import { type Console, count } from '../base/console.js';
 import { UserError } from '../base/errors.js';
 import type { Options } from '../config/schema.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import type { EncoderFile } from '../exchange/encoder-file.js';
 import { readEncoder, readNetwork } from '../exchange/read.js';
+import type { TorchTensor } from '../exchange/torch/tree.js';
+import { readWhole } from '../exchange/whole.js';
 import type { Method, Networks } from '../methods/method.js';
 import type { Parameters } from '../nn/parameters.js';
 import { ARCHITECTURE_NAMES, ARCHITECTURES, type VitSize } from '../nn/sizes.js';
-import { initialNetworks } from '../train/state.js';
+import type { Optimiser } from '../optim/optimiser.js';
+import { initialNetworks, initialState, type TrainState, tensorsOf } from '../train/state.js';
 
 /**
  * The weights from which a run starts: those of a model, and fresh ones for what it does not hold. Each encoder starts from
@@ -43,6 +46,63 @@ export async function networksFrom(
   for (const note of usual.notes) console.warn(`note       ${note}`);
   return networks;
 }
+
+/**
+ * The state at which another run stopped, of this program or of the reference code: its weights, moments and epoch, so that
+ * this run does the epochs that are left.
+ * @param path what holds it; null where nothing was named
+ * @throws UserError if it cannot be read, is of other sizes, has no moments, or there is nothing left to do
+ */
+export async function continuedState(
+  path: string | null,
+  method: Method,
+  { name, slotNames }: Optimiser,
+  options: Options,
+  epochSteps: number,
+  console: Console,
+): Promise<TrainState> {
+  if (path === null) {
+    throw new UserError('--resume-optimizer goes on with nothing', { remedy: 'name a checkpoint with --init-from' });
+  }
+  requireSameEncoder(path, await readEncoder(path, null, { heads: method.sizes.encoder.heads }), method, options);
+  const { networks, moments, epoch } = await readWhole(path, method.sizes.encoder.heads);
+  if (!moments)
+    throw new UserError(`${path} holds no moments of an optimiser`, { remedy: 'leave --resume-optimizer out' });
+  if (epoch >= options.epochs) {
+    throw new UserError(`${path} was trained for ${count(epoch, 'epoch')}, and this run has ${options.epochs}`, {
+      remedy: `use --epochs with a number above ${epoch}`,
+    });
+  }
+  const stored = (from: Stored, network: string, parameter: string, shape: readonly number[], otherwise?: Tensor) => {
+    const found = from[network]?.get(parameter);
+    if (found?.shape.join() === shape.join())
+      return found.read().then((data) => tf.tensor(data as Float32Array, [...shape]));
+    if (otherwise && !found) return otherwise;
+    throw new UserError(`${path} has no ${network}.${parameter} [${shape}] for ${name}`, {
+      expected: 'the networks and the optimiser of this run',
+      remedy: 'check --predictor-dim, --predictor-depth and --optimiser, or leave --resume-optimizer out',
+    });
+  };
+  const state = initialState(method, slotNames, options.seed);
+  const each = async (from: Stored, groups: Networks, isMoment: boolean) => {
+    const made: Record<string, Record<string, Tensor>> = {};
+    for (const [network, parameter, tensor] of tensorsOf(groups)) {
+      made[network] ??= {};
+      made[network][parameter] = await stored(from, network, parameter, tensor.shape, isMoment ? tensor : undefined);
+      if (made[network][parameter] !== tensor) tensor.dispose();
+    }
+    return made;
+  };
+  const weights = await each(networks, state.networks, false);
+  const slots: Record<string, Networks> = {};
+  for (const [slot, groups] of Object.entries(state.slots)) {
+    slots[slot] = await each(slot in moments ? moments[slot as 'first'] : {}, groups, slot in moments);
+  }
+  console.line(`start      ${path} after epoch ${epoch}, with its moments of ${moments.step} steps`);
+  return { ...state, step: epoch * epochSteps, networks: weights, slots };
+}
+
+type Stored = Readonly<Record<string, ReadonlyMap<string, TorchTensor>>>;
 
 /** Parameters with the values that are stored of them; those that are not, such as a mask token, stay. */
 function replaced(parameters: Parameters, stored: ReadonlyMap<string, { data: ArrayLike<number> | BigInt64Array }>) {

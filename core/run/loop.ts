@@ -1,8 +1,9 @@
+import { existsSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import type { Console } from '../base/console.js';
 import { mapValues } from '../base/map-values.js';
 import { round } from '../base/rounding.js';
-import { keepEpoch } from '../checkpoint/folder.js';
+import { keepEpoch, latestCheckpoint } from '../checkpoint/folder.js';
 import { microBatchSizeOf, ratesAt } from '../config/settings.js';
 import type { ImageCollection } from '../contract/data-sets.js';
 import { cropSettings } from '../data/crop.js';
@@ -80,10 +81,11 @@ export async function runLoop(run: Run, start: ResumePoint) {
     method: [...Object.keys(numbersOf(first, meanPatches(first.groups))), ...method.logs.map(({ name }) => name)],
     rates: ['learningRate', 'weightDecay', ...Object.keys(method.rates)],
   };
-  const { log, missing } = await openRunLog(folder, firstStep, columns, monitors);
+  const { log, missing } = await openRunLog(folder, firstStep, columns, monitors, options.resumeOptimizer);
   if (missing > 0) console.warn(`log.jsonl was damaged: ${missing} of the first ${firstStep} steps are missing in it`);
   const doneEpochs = firstStep / epochSteps; // a run that was killed may not have kept the last one's
-  if (doneEpochs > 0 && Number.isInteger(doneEpochs) && isKept(doneEpochs, options)) {
+  const isSaved = existsSync(latestCheckpoint(folder.checkpoints)); // not by a run that goes on with another one
+  if (isSaved && doneEpochs > 0 && Number.isInteger(doneEpochs) && isKept(doneEpochs, options)) {
     await keepEpoch(folder.checkpoints, doneEpochs, options.keepCheckpoints);
   }
   const saving = new CheckpointSaving(folder, run.model, run.engine, options, epochSteps, firstStep);

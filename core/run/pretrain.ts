@@ -25,7 +25,7 @@ import { assumedMemory, chooseMicroBatchSize, groupSize, smallerSteps } from '..
 import { initialState } from '../train/state.js';
 import { beginRun, checkNewRun, type ResumePoint, readResumePoint, requireSameImages } from './begin.js';
 import { writeCurves } from './curves.js';
-import { networksFrom } from './init-from.js';
+import { continuedState, networksFrom } from './init-from.js';
 import type { StopSignal } from './interrupt.js';
 import { type Run, runLoop } from './loop.js';
 import { checkServer, trackRun } from './mlflow.js';
@@ -101,8 +101,13 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   const options: Options = { ...asked, microBatchSize: Math.min(microBatchSize, asked.batchSize) };
 
   const optimiser = createOptimiser(engine, options);
+  const epochSteps = stepsPerEpoch(images.length, options.batchSize);
+  const totalSteps = options.epochs * epochSteps;
   const beginning = async (): Promise<ResumePoint> => {
-    const { seed, initFrom } = options;
+    const { seed, initFrom, resumeOptimizer } = options;
+    if (resumeOptimizer) {
+      return { state: await continuedState(initFrom, method, optimiser, options, epochSteps, console), watch: null };
+    }
     const networks = initFrom === null ? undefined : await networksFrom(initFrom, method, options, console);
     return { state: initialState(method, optimiser.slotNames, seed, networks), watch: null };
   };
@@ -126,12 +131,12 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   }
   await keepListing(images, folder.listing);
   const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
-  const totalSteps = options.epochs * stepsPerEpoch(images.length, options.batchSize);
   const { imageSize, patchSize } = options;
   const { encoders, sizes } = method;
   const model = { method: definition.title, encoders, imageSize, patchSize, sizes };
   const trained = { method, optimiser, model, options };
-  const start = fresh ?? (await readResumePoint(folder, trained, console)) ?? (await beginning());
+  const saved = fresh ? null : await readResumePoint(folder, trained, console);
+  const start = fresh ?? saved ?? (await beginning());
   engine.history?.restore(start.history);
   const tracking = options.mlflow === null ? null : await track(options, String(startedAt), console);
   // What a process that was killed has logged, but not sent.
@@ -146,7 +151,7 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
     ...{ definition, backbone, images, skipped, folder, engine, tracking },
   };
   const verdicts = start.watch?.verdicts ?? {};
-  await writeRunState(folder.state, { state: 'running', reason: null, savedStep: start.state.step, verdicts });
+  await writeRunState(folder.state, { state: 'running', reason: null, savedStep: saved?.state.step ?? 0, verdicts });
   try {
     announce(run, totalSteps, start.state.step);
     const result = await runLoop(run, start);

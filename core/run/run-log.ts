@@ -49,6 +49,7 @@ type LogColumns = Readonly<Record<'terms' | 'method' | 'rates', readonly string[
 /**
  * Opens `log.jsonl` and `log.csv` of a run, cut to the steps up to `lastStep`: what a resumed run does again is not logged twice.
  * @param monitors those whose values are columns of the table
+ * @param beginsLater whether the first step of the log is not that of the run, which goes on with another one
  * @returns the log, and how many of those steps it lacks because its file was damaged
  */
 export async function openRunLog(
@@ -56,6 +57,7 @@ export async function openRunLog(
   lastStep: number,
   columns: LogColumns,
   monitors: readonly MonitorColumns[] = [],
+  beginsLater = false,
 ) {
   const head = columnNames(columns, monitors);
   const jsonLine = (row: LogRow) => `${JSON.stringify(row)}\n`;
@@ -80,7 +82,8 @@ export async function openRunLog(
     append: (row: LogRow) => forEachFile(({ file, format }) => appendFileSync(file, format(row))),
     close: () => forEachFile(({ file }) => closeSync(file)),
   };
-  return { log, missing: lastStep - new Set(rows.map(({ step }) => step)).size };
+  const before = beginsLater ? (rows[0]?.step ?? lastStep + 1) - 1 : 0;
+  return { log, missing: lastStep - before - new Set(rows.map(({ step }) => step)).size };
 }
 
 /** The rows of a run's log; lines that were cut off or damaged are left out. */
