@@ -4,6 +4,9 @@
  */
 const LARGEST = 64;
 
+/** Rows that are turned together, so that what is written lies side by side. */
+const STRIP = 32;
+
 /** [rows, columns] -> [columns, rows] */
 export function transposed<Numbers extends Float32Array | Uint16Array | Int8Array>(
   numbers: Numbers,
@@ -11,8 +14,11 @@ export function transposed<Numbers extends Float32Array | Uint16Array | Int8Arra
   columns: number,
 ): Numbers {
   const result = numbers.slice() as Numbers;
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) result[column * rows + row] = numbers[row * columns + column];
+  for (let first = 0; first < rows; first += STRIP) {
+    const end = Math.min(first + STRIP, rows);
+    for (let column = 0; column < columns; column++) {
+      for (let row = first; row < end; row++) result[column * rows + row] = numbers[row * columns + column];
+    }
   }
   return result;
 }
@@ -21,18 +27,20 @@ export function transposed<Numbers extends Float32Array | Uint16Array | Int8Arra
 export function scalesOf(matrix: Float32Array, rows: number): Float32Array {
   const columns = matrix.length / rows;
   const scales = new Float32Array(rows);
-  for (let at = 0; at < matrix.length; at++) {
-    const row = Math.floor(at / columns);
-    scales[row] = Math.max(scales[row], Math.abs(matrix[at]) / LARGEST);
+  for (let row = 0; row < rows; row++) {
+    let largest = 0;
+    for (let at = row * columns; at < (row + 1) * columns; at++) largest = Math.max(largest, Math.abs(matrix[at]));
+    scales[row] = largest / LARGEST || 1;
   }
-  return scales.map((scale) => scale || 1);
+  return scales;
 }
 
 /** A matrix as whole numbers of the scales of its rows. */
 export function toInt8(matrix: Float32Array, rows: number): Int8Array {
   const columns = matrix.length / rows;
-  const scales = scalesOf(matrix, rows);
   const whole = new Int8Array(matrix.length);
-  for (let at = 0; at < matrix.length; at++) whole[at] = Math.round(matrix[at] / scales[Math.floor(at / columns)]);
+  for (const [row, scale] of scalesOf(matrix, rows).entries()) {
+    for (let at = row * columns; at < (row + 1) * columns; at++) whole[at] = Math.round(matrix[at] / scale);
+  }
   return whole;
 }

@@ -6,7 +6,7 @@ import { ELEMENT_TYPES, encodeMessage, fieldPrefix } from '../../engine/onnx/mod
 import type { PortedGraph } from './encoder.js';
 import { bytesOf, type ModelPort, type ModelWeight } from './graph.js';
 
-/** The newest that TensorRT, OpenVINO and ONNX Runtime for browsers all read for years; LayerNormalization came with it. */
+/** The oldest that has LayerNormalization, and the version of the file format that came with it. */
 const OPERATOR_SET = 17;
 const IR_VERSION = 8;
 /** Numbers of fields in the file format. */

@@ -10,7 +10,7 @@ const FILE_NAMES: Readonly<Record<OnnxPrecision, string>> = {
   q8: 'model_quantized.onnx',
 };
 
-/** Bytes that no file exceeds: the file format ends at 2^31, and some browsers do. */
+/** Bytes that no file exceeds: those of the format end at 2^31. */
 const LARGEST_FILE = 2e9;
 
 export interface OnnxOptions {
