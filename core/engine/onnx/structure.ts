@@ -1,4 +1,4 @@
-import protobuf from 'protobufjs/light.js';
+import { messageTypes } from '../../base/protobuf.js';
 import { type Attribute, ELEMENT_TYPES, MICROSOFT, type Node, type Value, type ValueData } from './graph.js';
 
 /** A graph that is ready to be run: what goes in, what comes out, and what identifies its structure. */
@@ -93,18 +93,7 @@ const MESSAGES = {
   Dimension: 'dim_value int64 1',
 };
 
-function fieldsOf(message: string) {
-  const fields = message.split(', ').map((field) => {
-    const [name, type, id] = field.split(' ') as [string, string, string];
-    const rule = type.endsWith('*') && { rule: 'repeated' };
-    return [name, { id: Number(id), type: type.replace('*', ''), ...rule }];
-  });
-  return { fields: Object.fromEntries(fields) };
-}
-
-const ModelProto = protobuf.Root.fromJSON({
-  nested: Object.fromEntries(Object.entries(MESSAGES).map(([name, message]) => [name, fieldsOf(message)])),
-}).lookupType('ModelProto');
+const ModelProto = messageTypes(MESSAGES).lookupType('ModelProto');
 
 const models = new WeakMap<Structure, Uint8Array>();
 
@@ -166,7 +155,7 @@ export function encodeModel(
       output: outputs.map((value) => declare(value)),
     },
   };
-  return ModelProto.encode(model as unknown as protobuf.Message).finish();
+  return ModelProto.encode(model).finish();
 }
 
 function encodeAttribute(value: Attribute): object {
