@@ -168,6 +168,10 @@ export const OPTIONS = {
       mayChange: true,
       help: 'where the run is kept: checkpoints, logs and pictures',
     }),
+    tensorboard: {
+      ...flag('leave out the files that TensorBoard reads (in a file: tensorboard: false)', true),
+      mayChange: true,
+    },
     seed: integer({
       default: 0,
       min: 0,

@@ -67,7 +67,7 @@ const Event = messageTypes({
   SessionLog: 'status int32 1',
   Summary: 'value Value* 1',
   Value: 'tag string 1, simple_value float? 2, image Image 4, tensor TensorProto 8, metadata SummaryMetadata 9',
-  Image: 'height int32 1, width int32 2, colorspace int32 3, encoded_image_string bytes 4',
+  Image: 'height int32 1, width int32 2, encoded_image_string bytes 4',
   TensorProto: 'dtype int32 1, string_val bytes* 8',
   SummaryMetadata: 'plugin_data PluginData 1',
   PluginData: 'plugin_name string 1',
@@ -77,7 +77,6 @@ const VERSION = 'brain.Event:2';
 /** SessionLog.START: what was written of this step and later ones is to be forgotten. */
 const START = 1;
 const DT_STRING = 7;
-const RGB = 3;
 /** Where a PNG has its sides, in bytes from its start. */
 const PNG_WIDTH = 16;
 const PNG_HEIGHT = 20;
@@ -107,7 +106,7 @@ function fieldsOf(value: EventValue): object {
   }
   const { png } = value;
   const sides = { height: png.readUInt32BE(PNG_HEIGHT), width: png.readUInt32BE(PNG_WIDTH) };
-  return { image: { ...sides, colorspace: RGB, encoded_image_string: png } };
+  return { image: { ...sides, encoded_image_string: png } };
 }
 
 /** An event as TFRecord: its length and itself, each with its checksum behind it; little-endian. */

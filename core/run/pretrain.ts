@@ -26,6 +26,7 @@ import { beginRun, checkNewRun, type ResumePoint, readResumePoint, requireSameIm
 import { writeCurves } from './curves.js';
 import type { StopSignal } from './interrupt.js';
 import { type Run, runLoop } from './loop.js';
+import { openRunEvents } from './run-events.js';
 import { endRunState, openRunFolder, runFolder, runLock, writeRunState } from './run-folder.js';
 
 /** What is to be trained, and how the program is to behave about it. */
@@ -124,11 +125,27 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   });
   const start = (record && (await readResumePoint(folder, trained, console))) ?? beginning();
   engine.history?.restore(start.history);
-  const run: Run = { ...request, ...selected, ...trained, definition, backbone, images, skipped, folder, engine };
+  const firstStep = start.state.step;
+  const events =
+    options.tensorboard && firstStep < totalSteps
+      ? await openRunEvents(folder, firstStep, totalSteps, console.warn)
+      : null;
+  const run: Run = {
+    ...request,
+    ...selected,
+    ...trained,
+    definition,
+    backbone,
+    images,
+    skipped,
+    folder,
+    events,
+    engine,
+  };
   const verdicts = start.watch?.verdicts ?? {};
-  await writeRunState(folder.state, { state: 'running', reason: null, savedStep: start.state.step, verdicts });
+  await writeRunState(folder.state, { state: 'running', reason: null, savedStep: firstStep, verdicts });
   try {
-    announce(run, totalSteps, start.state.step);
+    announce(run, totalSteps, firstStep);
     const result = await runLoop(run, start);
     method.dispose();
     const { interrupted } = result;
@@ -155,7 +172,8 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
     await endRunState(folder.state, 'failed', reasonOf(error)).catch(() => {}); // the disk may be what failed
     throw error;
   } finally {
-    await writeCurves(folder, console);
+    await writeCurves(folder, console, events);
+    events?.close();
   }
 }
 
