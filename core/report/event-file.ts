@@ -1,19 +1,16 @@
-import { appendFileSync, closeSync, openSync } from 'node:fs';
+import { appendFileSync, closeSync, ftruncateSync, openSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { explainSystemError, explainWriteError } from '../base/errors.js';
+import { attempt, explainSystemError, explainWriteError } from '../base/errors.js';
 import { makeFolders } from '../base/folders.js';
 import { messageTypes } from '../base/protobuf.js';
 
 /** What TensorBoard shows under a tag: a number, a picture as PNG, or a text in Markdown. */
-export type EventValue = number | { png: Buffer } | { text: string };
+type EventValue = number | { png: Buffer } | { text: string };
 
 /** Values by their tags; those that begin with the same word and a slash are shown together. */
 export type EventValues = Readonly<Record<string, EventValue>>;
-
-/** A file of a folder that TensorBoard reads: `events.out.tfevents.SECONDS.HOST.PROCESS.0`. */
-export type EventFile = Awaited<ReturnType<typeof openEventFile>>;
 
 const FILE_NAME = /^events\.out\.tfevents\.(\d+)\./;
 
@@ -23,7 +20,7 @@ export function isEventFile(name: string): boolean {
 }
 
 /**
- * Begins a new file in a folder, which is made where it is missing; files of earlier sessions are left as they are.
+ * Begins a new file of events in a folder, which is made where it is missing; earlier files are left as they are.
  * @param firstStep what they tell of this step and later ones does not count any more
  * @throws UserError if it cannot be written
  */
@@ -37,10 +34,14 @@ export async function openEventFile(folder: string, firstStep: number) {
   } catch (error) {
     throw explainWriteError(error, path);
   }
+  let size = 0;
   const append = (...events: Uint8Array[]) => {
+    const bytes = Buffer.concat(events);
     try {
-      appendFileSync(file, Buffer.concat(events));
+      appendFileSync(file, bytes);
+      size += bytes.length;
     } catch (error) {
+      attempt(() => ftruncateSync(file, size), undefined); // half a record would hide all that follow
       throw explainSystemError(error, path);
     }
   };

@@ -6,6 +6,7 @@ import { UserError } from '../../core/base/errors.js';
 import { headRecords, isEventFile, openEventFile, valuesRecord } from '../../core/report/event-file.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { readEvents, shownValues } from '../helpers/event-files.js';
+import { canMount, mountSmall } from '../helpers/faults.js';
 import { FIXTURES } from '../helpers/paths.js';
 
 const GOLDEN = readFileSync(join(FIXTURES, 'tensorboard', 'golden.tfevents'));
@@ -77,4 +78,19 @@ test('a folder that cannot be written is said in a message', async (t) => {
   const file = await openEventFile(join(folder, 'full'), 1);
   file.close();
   t.throws(() => file.add(1, { loss: 1 }), { instanceOf: UserError, message: /tfevents/ });
+});
+
+(canMount() ? test : test.skip)('on a full disk no half of a record stays (needs the right to mount)', async (t) => {
+  const folder = await temporaryFolder(t);
+  const disk = mountSmall(folder, 32);
+  t.teardown(() => disk?.remove());
+  const file = await openEventFile(folder, 1);
+  file.add(1, { loss: 1 });
+  const large = { config: { text: 'x'.repeat(100_000) } };
+  t.throws(() => file.add(2, large), { instanceOf: UserError, message: /tfevents.*the disk is full/ });
+  disk?.grow(256);
+  file.add(2, large);
+  file.close();
+  const tags = readEvents(readFileSync(file.path)).flatMap(({ values }) => values.map(({ tag }) => tag));
+  t.deepEqual(tags, ['loss', 'config']);
 });
