@@ -84,7 +84,7 @@ test('a picture that is damaged or missing is reported, and the run goes on', as
 test('a run that was killed and goes on shows each step once, as its log does, even if the earlier file is damaged', async (t) => {
   const run = runFolder(join(await temporaryFolder(t), 'run'));
   const resume = (...more: string[]) => ijepa(['pretrain', '--out', run.path, '--resume', ...more]);
-  const { signal } = await ijepa(['pretrain', ...SMALLEST, '--epochs', '4', '--out', run.path], undefined, (child) => {
+  const { signal } = await ijepa(['pretrain', ...SMALLEST, '--epochs', '12', '--out', run.path], undefined, (child) => {
     child.on(
       'exit',
       whenLogged(run.path, 10, () => child.kill('SIGKILL')),
@@ -94,14 +94,14 @@ test('a run that was killed and goes on shows each step once, as its log does, e
   const [first = ''] = readdirSync(run.tensorboard);
   const bytes = await readFile(join(run.tensorboard, first));
   const killedAt = readEvents(bytes).at(-1)?.step ?? 0;
-  t.true(killedAt >= 10 && killedAt < 24);
+  t.true(killedAt >= 9 && killedAt < 72, `killed after ${killedAt}`); // the log has a step before they do
   await writeFile(join(run.tensorboard, first), Buffer.concat([bytes, bytes.subarray(0, 33)]));
   const { code, stderr } = await resume();
   t.is(code, 0, stderr);
 
   const shown = shownValues(run.tensorboard);
   const log = readRunLog(run);
-  t.is(log.length, 24);
+  t.is(log.length, 72);
   const numbers = (tag: string) => [...(shown.get(tag) ?? [])].map(([step, { simpleValue }]) => [step, simpleValue]);
   const single = Math.fround;
   t.deepEqual(
@@ -117,7 +117,7 @@ test('a run that was killed and goes on shows each step once, as its log does, e
     log.flatMap(({ step, featureRank }) => (featureRank === null ? [] : [[step, single(featureRank)]])),
   );
   t.deepEqual([...(shown.get('masks')?.keys() ?? [])], [1]);
-  t.is([...(shown.get('curves')?.keys() ?? [])].at(-1), 24);
+  t.is([...(shown.get('curves')?.keys() ?? [])].at(-1), 72);
 
   const files = readdirSync(run.tensorboard);
   t.is(files.length, 2);
@@ -127,7 +127,7 @@ test('a run that was killed and goes on shows each step once, as its log does, e
 
 test('a run without files for TensorBoard has none, also when it goes on, until they are asked for', async (t) => {
   const folder = runFolder(join(await temporaryFolder(t), 'run'));
-  const stopped = ['pretrain', ...SMALLEST, '--epochs', '40', '--out', folder.path, '--no-tensorboard'];
+  const stopped = ['pretrain', ...SMALLEST, '--epochs', '200', '--out', folder.path, '--no-tensorboard'];
   const pretrain = (args: string[], lines: number) =>
     ijepa(args, undefined, (child) => {
       child.on(
