@@ -51,9 +51,11 @@ export function createCommand(
     if (option.positional) {
       const word = option.kind === 'words' ? `${name}...` : name;
       command.addArgument(new Argument(option.required ? `<${word}>` : `[${word}]`, option.help));
-    } else command.addOption(createFlag(name, option));
+    } else for (const flag of createFlags(name, option)) command.addOption(flag);
   }
-  for (const [name, option] of Object.entries(ofRun.hidden)) command.addOption(createFlag(name, option).hideHelp());
+  for (const [name, option] of Object.entries(ofRun.hidden)) {
+    for (const flag of createFlags(name, option)) command.addOption(flag.hideHelp());
+  }
   for (const subcommand of commands) command.addCommand(createCommand(subcommand, sources, finish));
   if (!definition.run) return command;
   const places = Object.keys(shown).filter((name) => shown[name]?.positional);
@@ -79,6 +81,13 @@ function describeOption(option: Option<unknown>): string {
   const defaults = isFree && value === NONE ? [] : [`default${isFree && automatic ? ':' : ''} ${value}`];
   const facts = [...values, ...(required ? ['required'] : defaults)];
   return facts.length > 0 ? `${help} (${facts.join('; ')})` : help;
+}
+
+/** A flag that begins with --no has its opposite beside it, by which a run goes on with what it was started without. */
+function createFlags(name: string, option: Option<unknown>): Flag[] {
+  const opposite = { ...option, default: false };
+  const isNegated = flagOf(name, option) !== flagOf(name, opposite);
+  return [...(isNegated ? [createFlag(name, opposite).hideHelp()] : []), createFlag(name, option)];
 }
 
 function createFlag(name: string, option: Option<unknown>): Flag {

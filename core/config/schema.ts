@@ -182,6 +182,10 @@ export const OPTIONS = {
     resumeOptimizer: flag(
       'go on with the run whose whole state --init-from names, of this program or of the reference code: its moments and its epoch as well',
     ),
+    tensorboard: {
+      ...flag('leave out the files that TensorBoard reads (in a file: tensorboard: false)', true),
+      mayChange: true,
+    },
     seed: integer({
       default: 0,
       min: 0,

@@ -17,6 +17,7 @@ import {
   widthOf,
   writePicture,
 } from '../report/picture.js';
+import type { RunEvents } from './run-events.js';
 import type { RunFolder } from './run-folder.js';
 import { type LogRow, readRunLog } from './run-log.js';
 
@@ -90,13 +91,18 @@ const CURVES_FRACTION = 0.02;
 
 /**
  * Draws the curves of a run so far from its log. They are not worth a run: where they cannot be drawn, a line says so.
+ * @param events take the picture too
  * @returns when they may be drawn again, by `performance.now`
  */
-export async function writeCurves(folder: RunFolder, console: Console): Promise<number> {
+export async function writeCurves(folder: RunFolder, console: Console, events: RunEvents | null): Promise<number> {
   const started = performance.now();
   try {
     const rows = readRunLog(folder);
-    if (rows.length > 0) await writePicture(folder.curves, drawCurves(rows));
+    const last = rows.at(-1);
+    if (last) {
+      await writePicture(folder.curves, drawCurves(rows));
+      await events?.addCurves(last.step);
+    }
   } catch (error) {
     console.warn(`curves.png was not drawn: ${reasonOf(error)}`);
   }

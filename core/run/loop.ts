@@ -22,8 +22,9 @@ import type { ResumePoint, Trained } from './begin.js';
 import { CURVES_INTERVAL, writeCurves } from './curves.js';
 import type { StopSignal } from './interrupt.js';
 import type { Tracking } from './mlflow.js';
+import type { RunEvents } from './run-events.js';
 import type { RunFolder } from './run-folder.js';
-import { openRunLog } from './run-log.js';
+import { type LogRow, openRunLog } from './run-log.js';
 import { CheckpointSaving, isKept } from './saving.js';
 import { withAdvice } from './step-advice.js';
 import { Waiting } from './waiting.js';
@@ -36,6 +37,8 @@ export interface Run extends Trained, SelectedPlugins {
   images: ImageCollection;
   skipped: SkippedImages;
   folder: RunFolder;
+  /** What TensorBoard reads; null where that is not wanted, or nothing is left to do. */
+  events: RunEvents | null;
   engine: Engine;
   console: Console;
   stop: StopSignal;
@@ -48,7 +51,7 @@ export interface Run extends Trained, SelectedPlugins {
  * @throws UserError where the loss is NaN, memory runs out, or the disk is full; what was saved stays
  */
 export async function runLoop(run: Run, start: ResumePoint) {
-  const { options, definition, method, images, folder, console, stop } = run;
+  const { options, definition, method, images, folder, events, console, stop } = run;
   const { batchSize, seed, epochs } = options;
   const epochSteps = stepsPerEpoch(images.length, batchSize);
   const length = { stepsPerEpoch: epochSteps, epochs, scheduleStretch: options.scheduleStretch };
@@ -122,7 +125,7 @@ export async function runLoop(run: Run, start: ResumePoint) {
       const seconds = (performance.now() - asked) / 1000;
       const imagesPerSecond = batchSize / seconds;
       waiting.add(waitSeconds, seconds);
-      const row = {
+      const row: LogRow = {
         epoch,
         step,
         loss: taken.loss,
@@ -141,11 +144,12 @@ export async function runLoop(run: Run, start: ResumePoint) {
       };
       log.append(row);
       run.tracking?.add(row);
+      events?.addStep(row);
       progress.step({ epoch, step, loss: taken.loss, imagesPerSecond });
 
       if (step % epochSteps === 0) await waiting.advise();
       await saving.afterStep(state, watch.memory);
-      if (performance.now() > nextCurves) nextCurves = await writeCurves(folder, console);
+      if (performance.now() > nextCurves) nextCurves = await writeCurves(folder, console, events);
       await setImmediate(); // lets signals in, and images that were decoded meanwhile
     }
     await saving.finish(state, watch.memory);

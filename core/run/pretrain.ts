@@ -29,6 +29,7 @@ import { continuedState, networksFrom } from './init-from.js';
 import type { StopSignal } from './interrupt.js';
 import { type Run, runLoop } from './loop.js';
 import { checkServer, trackRun } from './mlflow.js';
+import { openRunEvents } from './run-events.js';
 import { endRunState, openRunFolder, runFolder, runLock, writeRunState } from './run-folder.js';
 import { readRunLog } from './run-log.js';
 
@@ -144,16 +145,21 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
     readRunLog(folder)
       .filter(({ step }) => step <= start.state.step)
       .forEach(tracking.add);
+  const firstStep = start.state.step;
+  const events =
+    options.tensorboard && firstStep < totalSteps
+      ? await openRunEvents(folder, firstStep, totalSteps, console.warn)
+      : null;
   const run: Run = {
     ...request,
     ...selected,
     ...trained,
-    ...{ definition, backbone, images, skipped, folder, engine, tracking },
+    ...{ definition, backbone, images, skipped, folder, engine, events, tracking },
   };
   const verdicts = start.watch?.verdicts ?? {};
   await writeRunState(folder.state, { state: 'running', reason: null, savedStep: saved?.state.step ?? 0, verdicts });
   try {
-    announce(run, totalSteps, start.state.step);
+    announce(run, totalSteps, firstStep);
     const result = await runLoop(run, start);
     method.dispose();
     const { interrupted } = result;
@@ -182,7 +188,8 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
     await tracking?.end('FAILED');
     throw error;
   } finally {
-    await writeCurves(folder, console);
+    await writeCurves(folder, console, events);
+    events?.close();
   }
 }
 

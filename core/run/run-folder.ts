@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { access, constants, readdir, rm } from 'node:fs/promises';
+import { access, constants, readdir, rm, rmdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { isUnfinished, writeFileAtomically } from '../base/atomic.js';
@@ -9,6 +9,7 @@ import { FileLock } from '../base/lock.js';
 import { PROGRAM } from '../base/program.js';
 import { readText, tryJson } from '../base/text.js';
 import { isCheckpoint } from '../checkpoint/folder.js';
+import { isEventFile } from '../report/event-file.js';
 import { type Verdicts, verdictsSchema } from './monitors.js';
 
 const CHECKPOINTS = 'checkpoints';
@@ -30,6 +31,8 @@ export function runFolder(path: string) {
     skipped: join(path, 'skipped.txt'),
     masks: join(path, 'masks.png'),
     curves: join(path, 'curves.png'),
+    /** The folder of what TensorBoard reads. */
+    tensorboard: join(path, 'tensorboard'),
     /** How the run stands. */
     state: join(path, 'state.json'),
     /** There while a process trains. */
@@ -121,11 +124,15 @@ async function listEntries(path: string): Promise<string[]> {
 
 /** Removes what a run wrote. Files of other names are left where they are. */
 async function removeRun(folder: RunFolder): Promise<void> {
-  const { path, checkpoints, lock: _held, config, ...files } = folder;
+  const { path, checkpoints, tensorboard, lock: _held, config, ...files } = folder;
   try {
     for (const name of await listEntries(checkpoints)) {
       if (isCheckpoint(name)) await rm(join(checkpoints, name));
     }
+    for (const name of await listEntries(tensorboard)) {
+      if (isEventFile(name)) await rm(join(tensorboard, name));
+    }
+    await rmdir(tensorboard).catch(() => {}); // it holds files of others, or was not there
     // The configuration goes last: as long as it is there, the folder is known to hold a run.
     for (const file of [...Object.values(files), config]) await rm(file, { force: true });
     await removeUnfinished(folder);

@@ -1,14 +1,24 @@
 import type { LogRow } from './run-log.js';
 
-/** The numbers of a row by names with slashes, as viewers of logs group them: 'terms/prediction'. Those that are not there, or NaN, are left out. */
+/**
+ * The numbers of a step by names that viewers of logs group at the slash: 'loss', 'terms/prediction', 'rates/learningRate';
+ * without those that were not measured.
+ */
 export function scalarsOf(row: LogRow): [name: string, value: number][] {
-  const { epoch, step: _, ...numbers } = row;
-  return [['epoch', epoch], ...flattened(numbers, '')];
-}
-
-function flattened(group: object, prefix: string): [string, number][] {
-  return Object.entries(group).flatMap(([name, value]: [string, unknown]): [string, number][] => {
-    if (typeof value === 'number') return Number.isFinite(value) ? [[prefix + name, value]] : [];
-    return value instanceof Object ? flattened(value, `${prefix}${name}/`) : [];
-  });
+  const { epoch, loss, terms, rates, method, gradientNorm, featureStd, featureRank } = row;
+  const groups: Readonly<Record<string, Readonly<Record<string, number | null>>>> = {
+    terms,
+    rates,
+    method,
+    gradients: { norm: gradientNorm },
+    features: { std: featureStd, rank: featureRank },
+    speed: { imagesPerSecond: row.imagesPerSecond, waitSeconds: row.waitSeconds },
+    ...Object.fromEntries(Object.entries(row.monitors ?? {}).map(([name, values]) => [`monitors/${name}`, values])),
+  };
+  const tagged = Object.entries(groups).flatMap(([group, values]) =>
+    Object.entries(values).map(([name, value]) => [`${group}/${name}`, value] as const),
+  );
+  return [['epoch', epoch] as const, ['loss', loss] as const, ...tagged].flatMap(([name, value]) =>
+    value === null || !Number.isFinite(value) ? [] : [[name, value]],
+  );
 }

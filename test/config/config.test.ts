@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 import { commonTable, methodsTable } from '../../commands/config-run.js';
 import { UserError } from '../../core/base/errors.js';
 import { readConfigFile } from '../../core/config/file.js';
-import type { OptionTable } from '../../core/config/option.js';
+import { flagOf, type OptionTable } from '../../core/config/option.js';
 import { compareWithRun, describeOptions, readRunRecord } from '../../core/config/record.js';
 import { resolveOptions, validateFlags, validateOptions } from '../../core/config/resolve.js';
 import { OPTIONS, schemaOf } from '../../core/config/schema.js';
@@ -50,8 +50,7 @@ test('help of pretrain has every option with its text, those of its method alone
     const { stdout } = await ijepa(['pretrain', '--method', method.name, '--help']);
     const help = stdout.replaceAll(/\s+/g, ' ');
     for (const [name, option] of Object.entries(schemaOf(method))) {
-      const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-      if (!option.positional) t.true(stdout.includes(`  --${flag} `), name);
+      if (!option.positional) t.true(stdout.includes(`  ${flagOf(name, option)} `), name);
       t.true(help.includes(option.help), `help of ${name}`);
     }
     const others = METHODS.flatMap(({ options }) => Object.keys(options)).filter((name) => !(name in schemaOf(method)));

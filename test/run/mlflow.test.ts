@@ -31,11 +31,8 @@ test('numbers of a row go by names with slashes; those that are not there are le
     loss: 0.5,
     'terms/prediction': 0.5,
     'rates/learningRate': 0.1,
-    operations: 1,
-    imagesPerSecond: 2,
-    seconds: 3,
-    waitSeconds: 4,
-    skippedImages: 0,
+    'speed/imagesPerSecond': 2,
+    'speed/waitSeconds': 4,
     'monitors/mine/a': 1,
   });
 });

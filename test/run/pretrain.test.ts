@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -83,6 +83,7 @@ test.serial('a run leaves a folder with everything in it and says what it did', 
     'log.jsonl',
     'masks.png',
     'state.json',
+    'tensorboard',
   ]);
   t.deepEqual((await readdir(join(run, 'checkpoints'))).sort(), [
     'epoch-0002.safetensors',
@@ -384,6 +385,7 @@ test.serial('--force deletes the files of a run and nothing else, and only where
   const run = await copyOfOne(t);
   await writeFile(join(run, 'notes.txt'), 'mine');
   await writeFile(join(run, 'checkpoints', 'best.safetensors'), 'mine too');
+  await writeFile(join(run, 'tensorboard', 'notes.txt'), 'mine as well');
   await refused(
     t,
     ['pretrain', ...SMALLEST, '--out', run, '--force', '--engine', 'tensorflow-gpu'],
@@ -392,6 +394,8 @@ test.serial('--force deletes the files of a run and nothing else, and only where
   t.is(logOf(run).length, 6, 'the old run is there as long as the new one cannot start');
   t.is((await pretrain(run, '--epochs', '1', '--force')).code, 0);
   t.is(await readFile(join(run, 'notes.txt'), 'utf8'), 'mine');
+  t.is(await readFile(join(run, 'tensorboard', 'notes.txt'), 'utf8'), 'mine as well');
+  t.is(readdirSync(join(run, 'tensorboard')).length, 2, 'what TensorBoard reads is of the new run alone');
   t.is(await readFile(join(run, 'checkpoints', 'best.safetensors'), 'utf8'), 'mine too');
 
   const project = join(folder, 'project');

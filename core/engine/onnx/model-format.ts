@@ -1,4 +1,5 @@
 import protobuf from 'protobufjs/light.js';
+import { messageTypes } from '../../base/protobuf.js';
 
 /*
  * ONNX's file format, which is one of protocol buffers. The message types are those parts of onnx.proto (ONNX IR version
@@ -24,6 +25,7 @@ const MESSAGES = {
   TensorShapeProto: 'dim Dimension* 1',
   Dimension: 'dim_value int64 1, dim_param string 2',
 };
+const FORMAT = messageTypes(MESSAGES);
 
 /** Numbers of the element types (TensorProto.DataType). */
 export const ELEMENT_TYPES = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
@@ -60,17 +62,4 @@ function fieldsOfAttribute(value: Attribute): object {
   if (typeof value === 'string') return { s: new TextEncoder().encode(value), type: KINDS.STRING };
   if ('float' in value) return { f: value.float, type: KINDS.FLOAT };
   return { ints: value, type: KINDS.INTS };
-}
-
-const FORMAT = protobuf.Root.fromJSON({
-  nested: Object.fromEntries(Object.entries(MESSAGES).map(([name, message]) => [name, messageType(message)])),
-});
-
-function messageType(message: string) {
-  const fields = message.split(', ').map((field) => {
-    const [name, type, id] = field.split(' ') as [string, string, string];
-    const rule = type.endsWith('*') && { rule: 'repeated' };
-    return [name, { id: Number(id), type: type.replace('*', ''), ...rule }];
-  });
-  return { fields: Object.fromEntries(fields) };
 }
