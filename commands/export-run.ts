@@ -107,7 +107,7 @@ function describe({ size, facts, positions, notes }: EncoderFile): string[] {
 
 /** Results of a run that lie in its folder. */
 async function resultsOf(model: string) {
-  if (!statSync(model).isDirectory()) return [];
+  if (!statSync(model, { throwIfNoEntry: false })?.isDirectory()) return [];
   return (await findResults([model], () => {})).map(({ result }) => result);
 }
 

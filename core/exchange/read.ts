@@ -3,18 +3,21 @@ import { join } from 'node:path';
 import { readSafetensors, type StoredTensor } from '../checkpoint/safetensors.js';
 import { checkpointFile, readCheckpoint } from './checkpoint.js';
 import type { EncoderFile, Given } from './encoder-file.js';
+import { fetchModel, isHubAddress } from './hub.js';
 import { CONFIG, readModelFolder } from './model-folder.js';
 import { isTorchFile } from './torch/read.js';
 import { readTorchEncoder, readTorchNetwork } from './torch-weights.js';
 
 /**
- * Reads an encoder from whatever holds one: a checkpoint of this program, a run, a folder of Hugging Face or timm, or
- * weights by the reference code's names, of safetensors or of PyTorch.
+ * Reads an encoder from whatever holds one: a checkpoint of this program, a run, a folder of Hugging Face or timm, a model of
+ * the hub (hf:OWNER/NAME), or weights by the reference code's names, of safetensors or of PyTorch.
+ * @param place its path or address
  * @param encoder its name; default: the one by which the method is judged
  * @param given what the file itself does not say
  * @throws UserError if it is missing, damaged, something else, or its tensors are of another model than it says
  */
-export async function readEncoder(path: string, encoder: string | null, given: Given = {}): Promise<EncoderFile> {
+export async function readEncoder(place: string, encoder: string | null, given: Given = {}): Promise<EncoderFile> {
+  const path = isHubAddress(place) ? await fetchModel(place) : place;
   if (existsSync(join(path, CONFIG))) return readModelFolder(path, encoder, given);
   if (await isTorchFile(checkpointFile(path))) return readTorchEncoder(path, encoder, given);
   return readCheckpoint(path, encoder, given);
@@ -22,6 +25,7 @@ export async function readEncoder(path: string, encoder: string | null, given: G
 
 /** The tensors of another network of a checkpoint, such as its predictor, by their names in it; none where it is not there. */
 export async function readNetwork(path: string, network: string): Promise<ReadonlyMap<string, StoredTensor>> {
+  if (isHubAddress(path)) return new Map();
   if (existsSync(join(path, CONFIG))) return new Map();
   const file = checkpointFile(path);
   if (await isTorchFile(file)) return readTorchNetwork(file, network);
