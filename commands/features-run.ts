@@ -5,6 +5,7 @@ import { startEngine } from '../core/engine/start.js';
 import { type ExtractOptions, extractFeatures } from '../core/eval/features.js';
 import { checkFeaturesFile, writeFeatures } from '../core/eval/features-file.js';
 import { openSplit, type SplitImages } from '../core/eval/labelled-data.js';
+import { networkFacts } from '../core/eval/named-network.js';
 import { atImageSize, type FeatureNetwork, loadNetwork } from '../core/eval/network.js';
 import { extractionSettings, type FeaturesOptions } from './options/evaluation.js';
 import { configuredDataSets } from './plugins.js';
@@ -64,17 +65,12 @@ export async function runFeatures(asked: FeaturesOptions): Promise<void> {
 
 /** What a reader of the file may want to know, as text. */
 function factsOf(network: FeatureNetwork, split: SplitImages, how: ExtractOptions, asked: FeaturesOptions) {
-  const { facts, arch, imageSize } = network;
   const { views, transform, seed } = how;
   return {
-    network: arch,
-    method: facts.method ?? '',
-    encoder: facts.encoder ?? '',
-    checkpoint: facts.checkpoint ?? '',
-    fingerprint: facts.fingerprint,
+    ...networkFacts(network),
     layers: asked.layers,
-    imageSize: String(imageSize),
     data: split.images.description,
+    source: asked.data,
     ...(asked.split && { split: asked.split }),
     transform,
     views: String(views),

@@ -3,6 +3,7 @@ import * as bench from './options/bench.js';
 import * as judging from './options/evaluation.js';
 import * as exchange from './options/exchange.js';
 import * as tables from './options/others.js';
+import * as using from './options/using.js';
 
 /** Options of runs, beside those of masks, that decide what a preview of masks shows. */
 const PREVIEWED = ['method', 'imageSize', 'patchSize', 'batchSize', 'seed', 'cropScale', 'cropAspect', 'plugins'];
@@ -52,6 +53,15 @@ export const COMMANDS: readonly CommandDefinition[] = [
       'each image, with labels and names.',
     options: judging.FEATURES_OPTIONS,
     run: async (options) => (await import('./features-run.js')).runFeatures(options),
+  }),
+  defineCommand({
+    name: 'search',
+    summary: 'find the images that are most like others',
+    description:
+      'Find the images in a file of features that are most like others, by the cosine of the angle between their features. ' +
+      'Images that are not in the file are run through the encoder that computed it.',
+    options: using.SEARCH_OPTIONS,
+    run: async (options) => (await import('./search-run.js')).runSearch(options),
   }),
   defineCommand({
     name: 'export',

@@ -26,7 +26,7 @@ export const ENCODER_OPTIONS = {
   imageSize: like(OPTIONS.imageSize, { help: 'side of the images', automatic: 'as in pretraining' }),
 };
 
-const EXTRACTION_OPTIONS = grouped('Running', {
+export const EXTRACTION_OPTIONS = grouped('Running', {
   engine: OPTIONS.engine,
   device: OPTIONS.device,
   precision: OPTIONS.precision,

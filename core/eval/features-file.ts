@@ -1,14 +1,18 @@
 import { statSync } from 'node:fs';
 import { dirname, extname } from 'node:path';
+import { z } from 'zod';
 import { writeAtomically, writeFileAtomically } from '../base/atomic.js';
 import { UserError } from '../base/errors.js';
 import { shownName } from '../base/file-names.js';
+import { listOf } from '../base/list-of.js';
 import { PROGRAM } from '../base/program.js';
-import { type StoredTensor, writeSafetensors } from '../checkpoint/safetensors.js';
+import { tryJson } from '../base/text.js';
+import { readSafetensors, type StoredTensor, writeSafetensors } from '../checkpoint/safetensors.js';
 import type { FeatureKind } from '../contract/data-sets.js';
 import type { FeatureTable } from './features.js';
 import { featureColumns } from './samples.js';
 
+const FORMAT = `${PROGRAM}-features-1`;
 const EXTENSIONS = ['.safetensors', '.npy'];
 
 /**
@@ -57,7 +61,7 @@ export async function writeFeatures(
     const tensors = new Map<string, StoredTensor>([['features', features]]);
     if (classes) tensors.set('labels', labels);
     await writeSafetensors(path, tensors, {
-      format: `${PROGRAM}-features-1`,
+      format: FORMAT,
       ...facts,
       names: JSON.stringify(table.names),
       ...(classes && { classes: JSON.stringify(classes) }),
@@ -69,6 +73,54 @@ export async function writeFeatures(
   const lines = table.names.map((name) => `${/[\n\r]/.test(name) ? shownName(name) : name}\n`);
   await writeFileAtomically(namesPath, lines.join(''));
   return [path, ...(classes ? [labelsPath] : []), namesPath];
+}
+
+/** What a file of features holds. */
+export interface StoredFeatures {
+  /** [M, K] */
+  readonly data: Float32Array;
+  /** K */
+  readonly width: number;
+  /** The names of the images, M. */
+  readonly names: readonly string[];
+  /** The class of each image, M; null where there are no labels. */
+  readonly classes: readonly string[] | null;
+  /** What else it says, as text by name. */
+  readonly facts: Readonly<Record<string, string>>;
+}
+
+/**
+ * Reads what `writeFeatures` wrote as safetensors.
+ * @throws UserError if the file is missing, damaged, something else, or holds no image
+ */
+export async function readFeatures(path: string): Promise<StoredFeatures> {
+  const advice = {
+    expected: 'a .safetensors file with a row for each image',
+    remedy: `write one with: ${PROGRAM} features CHECKPOINT DATA --out FILE.safetensors`,
+  };
+  if (extname(path) === '.npy') throw new UserError(`${path} does not say which encoder computed it`, advice);
+  const { tensors, metadata } = await readSafetensors(path);
+  const features = tensors.get('features');
+  if (metadata.format !== FORMAT || !(features?.data instanceof Float32Array)) {
+    throw new UserError(`${path} is no file of features`, advice);
+  }
+  const [rows = 0, width = 0] = features.shape;
+  if (rows === 0) throw new UserError(`${path} holds no image`, advice);
+  const names = namesIn(metadata.names);
+  const classNames = namesIn(metadata.classes);
+  const labels = tensors.get('labels')?.data;
+  if (names?.length !== rows || (labels && (labels.length !== rows || classNames === null))) {
+    throw new UserError(`${path} does not name the image, or the class, of each of its ${rows} rows`, advice);
+  }
+  const isLabelled = labels instanceof Int32Array && classNames !== null;
+  const classes = isLabelled ? Array.from(labels, (label) => classNames[label] ?? '') : null;
+  return { data: features.data, width, names, classes, facts: metadata };
+}
+
+const nameList = listOf(z.string());
+
+function namesIn(json = 'null'): string[] | null {
+  return nameList.safeParse(tryJson(json)).data ?? null;
 }
 
 /** The files of labels and of names beside a NumPy file of features; none for other formats, which hold them. */

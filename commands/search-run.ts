@@ -1,0 +1,177 @@
+import { existsSync } from 'node:fs';
+import { count, createConsole } from '../core/base/console.js';
+import { nearestName, UserError } from '../core/base/errors.js';
+import { shownName, systemPath } from '../core/base/file-names.js';
+import { checkOutputFile } from '../core/base/folders.js';
+import { openData } from '../core/data/open.js';
+import { startEngine } from '../core/engine/start.js';
+import { extractFeatures } from '../core/eval/features.js';
+import { readFeatures, type StoredFeatures } from '../core/eval/features-file.js';
+import { openSplit, withoutLabels } from '../core/eval/labelled-data.js';
+import { loadNamedNetwork } from '../core/eval/named-network.js';
+import { featureColumns } from '../core/eval/samples.js';
+import { mostSimilar, type Neighbour } from '../core/eval/search.js';
+import { testView } from '../core/eval/views.js';
+import type { ImageCollection, ImageItem } from '../core/plugin.js';
+import {
+  MOST_NEIGHBOURS,
+  MOST_ROWS,
+  type SheetPicture,
+  writeNeighboursSheet,
+} from '../core/report/neighbours-sheet.js';
+import type { SearchOptions } from './options/using.js';
+import { refuseOwnInput } from './own-input.js';
+import { configuredDataSets } from './plugins.js';
+
+/** A picture that others are to be like: one of the file's rows, or a picture of its own. */
+type Query = { name: string; row: number } | { name: string; item: ImageItem };
+type Found = { query: Query; nearest: Neighbour[] };
+
+/** Side of the pictures that are drawn, in pixels. */
+const DRAWN_SIDE = 300;
+
+/** Finds the pictures that are most like others, prints them, and draws them. */
+export async function runSearch(asked: SearchOptions): Promise<void> {
+  const { in: file, top, out, force, json } = asked;
+  const console = createConsole(json);
+  if (out !== null) checkOutputFile(out, '--out', force);
+  else if (asked.data !== null) {
+    throw new UserError('--data says where images lie that are to be drawn, but no picture was asked for', {
+      remedy: 'add --out FILE.png, or leave --data out',
+    });
+  }
+  const stored = await readFeatures(file);
+  const queries = await openQueries(asked.query, file, stored);
+  const features = await queryFeatures(queries, stored, asked);
+  const found = queries.map((query, at) => {
+    const own = 'row' in query ? query.name : null;
+    return { query, nearest: mostSimilar(stored, features[at], own, top) };
+  });
+  for (const { query, nearest } of found) {
+    console.line(query.name);
+    for (const [at, { row, name, similarity }] of nearest.entries()) {
+      const words = stored.classes === null ? '' : `  ${stored.classes[row]}`;
+      console.line(`${String(at + 1).padStart(4)}  ${similarity.toFixed(4).padStart(7)}  ${name}${words}`);
+    }
+  }
+  if (out !== null) {
+    const missing = await drawSheet(out, found, stored, asked);
+    console.line(`look at  ${out}`);
+    const such = `${count(missing, 'picture')} in it could not be read`;
+    if (missing > 0) console.warn(`note     ${such}: name the folder of the images with --data`);
+  }
+  if (!json) return;
+  const withClass = ({ row, ...neighbour }: Neighbour) => ({ ...neighbour, class: stored.classes?.[row] ?? null });
+  const results = found.map(({ query, nearest }) => ({ query: query.name, nearest: nearest.map(withClass) }));
+  process.stdout.write(`${JSON.stringify({ features: file, images: stored.names.length, results, out })}\n`);
+}
+
+/**
+ * What words stand for: names in the file of features first, then pictures.
+ * @throws UserError where one is neither
+ */
+async function openQueries(words: readonly string[], file: string, { names }: StoredFeatures): Promise<Query[]> {
+  const queries: Query[] = [];
+  for (const word of words) {
+    const row = names.indexOf(word);
+    if (row >= 0) {
+      queries.push({ name: word, row });
+      continue;
+    }
+    if (!existsSync(systemPath(word))) {
+      const nearest = nearestName(word, names);
+      throw new UserError(`${word} is neither an image file nor the name of an image in ${file}`, {
+        expected: `the path of an image, or a name such as ${names[0]}`,
+        ...(nearest && { remedy: `did you mean '${nearest}'?` }),
+      });
+    }
+    const images = await openData([word], []);
+    queries.push(...itemsOf(images).map((item) => ({ name: item.name, item })));
+  }
+  return queries;
+}
+
+/** The features of each query, [K]: rows of the file, or computed by the network that computed those. */
+async function queryFeatures(queries: readonly Query[], stored: StoredFeatures, asked: SearchOptions) {
+  const { data, width, facts } = stored;
+  const rowsOf = (all: Float32Array, row: number) => all.subarray(row * width, (row + 1) * width);
+  const items = queries.flatMap((query) => ('item' in query ? [query.item] : []));
+  let computed = new Float32Array();
+  if (items.length > 0) {
+    const { engine: name, device, precision, threads, batchSize } = asked;
+    const engine = await startEngine(name, { device, precision, ...(threads !== null && { threads }) });
+    const network = await loadNamedNetwork(asked.in, facts, asked);
+    const table = await extractFeatures(engine, network, withoutLabels(collected(items)), {
+      views: 'test',
+      seed: 0,
+      cache: null,
+      batchSize,
+      ...viewing(stored, asked),
+    });
+    network.dispose();
+    computed = Float32Array.from(featureColumns(table, facts.layers === 'last-4' ? 'last-4' : 'last'));
+  }
+  let next = 0;
+  return queries.map((query) => ('row' in query ? rowsOf(data, query.row) : rowsOf(computed, next++)));
+}
+
+/** Draws what was found; gives the number of pictures that are not where they were. */
+async function drawSheet(out: string, found: readonly Found[], stored: StoredFeatures, asked: SearchOptions) {
+  const { facts } = stored;
+  const { source = '', split } = facts;
+  const part = split === 'train' || split === 'test' ? split : null;
+  const word = asked.data ?? source;
+  const opened = await openSplit(word, part, await configuredDataSets()).catch((error: unknown) => {
+    if (asked.data !== null || !(error instanceof UserError)) throw error;
+    return null;
+  });
+  const library = new Map(opened && itemsOf(opened.images).map((item) => [within(item.name, word), item]));
+  const shown = found.slice(0, MOST_ROWS);
+  const itemOf = (name: string) => library.get(within(name, source));
+  const queryItem = (query: Query) => ('item' in query ? query.item : itemOf(query.name));
+  const settings = { imageSize: DRAWN_SIDE, ...viewing(stored, asked) };
+  let missing = 0;
+  const draw = async (name: string, item: ImageItem | undefined, below: string): Promise<SheetPicture> => {
+    const rgb = item ? await testView(item, settings).catch(() => null) : null;
+    if (rgb === null) missing++;
+    return { name, rgb, below };
+  };
+  const items = shown.flatMap(({ query, nearest }) => [queryItem(query), ...nearest.map(({ name }) => itemOf(name))]);
+  refuseOwnInput(out, collected(items.filter((item) => item !== undefined)));
+  const rows = await Promise.all(
+    shown.map(async ({ query, nearest }) => ({
+      query: await draw(query.name, queryItem(query), ''),
+      nearest: await Promise.all(
+        nearest
+          .slice(0, MOST_NEIGHBOURS)
+          .map(({ name, row, similarity }) =>
+            draw(name, itemOf(name), [similarity.toFixed(3), stored.classes?.[row]].filter(Boolean).join('  ')),
+          ),
+      ),
+    })),
+  );
+  const title = `Most similar of ${stored.names.length} images, by the features of ${facts.network}`;
+  await writeNeighboursSheet(out, title, DRAWN_SIDE, rows);
+  return missing;
+}
+
+/** How the network saw the images of the file. */
+function viewing({ facts }: StoredFeatures, { maxMegapixels }: SearchOptions) {
+  const transform = facts.transform === 'squash' ? ('squash' as const) : ('crop' as const);
+  return { transform, pixelLimit: Math.floor(maxMegapixels * 1e6) };
+}
+
+/** A name from the folder on that was named, so that the folder may have moved. */
+function within(name: string, folder: string): string {
+  const start = shownName(folder);
+  return name.startsWith(start) ? name.slice(start.length).replace(/^[\\/]/, '') : name;
+}
+
+function itemsOf(images: ImageCollection): ImageItem[] {
+  return Array.from({ length: images.length }, (_, index) => images.item(index));
+}
+
+function collected(items: readonly ImageItem[]): ImageCollection {
+  const item = (index: number) => items[index];
+  return { description: 'queries', length: items.length, fingerprint: '', item };
+}
