@@ -28,6 +28,15 @@ export const COMMANDS: readonly CommandDefinition[] = [
     run: async (options) => (await import('./probe-run.js')).runProbe(options),
   }),
   defineCommand({
+    name: 'predict',
+    summary: "tell the classes of images by a probe's head",
+    description:
+      'Run images through the encoder that was probed and the linear head that was chosen, and print the most probable ' +
+      'classes of each.',
+    options: using.PREDICT_OPTIONS,
+    run: async (options) => (await import('./predict-run.js')).runPredict(options),
+  }),
+  defineCommand({
     name: 'finetune-1pct',
     summary: 'judge an encoder with few labels: fine-tuning and linear heads',
     description:

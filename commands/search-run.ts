@@ -4,11 +4,8 @@ import { nearestName, UserError } from '../core/base/errors.js';
 import { shownName, systemPath } from '../core/base/file-names.js';
 import { checkOutputFile } from '../core/base/folders.js';
 import { openData } from '../core/data/open.js';
-import { startEngine } from '../core/engine/start.js';
-import { extractFeatures } from '../core/eval/features.js';
 import { readFeatures, type StoredFeatures } from '../core/eval/features-file.js';
 import { openSplit, withoutLabels } from '../core/eval/labelled-data.js';
-import { loadNamedNetwork } from '../core/eval/named-network.js';
 import { featureColumns } from '../core/eval/samples.js';
 import { mostSimilar, type Neighbour } from '../core/eval/search.js';
 import { testView } from '../core/eval/views.js';
@@ -19,6 +16,7 @@ import {
   type SheetPicture,
   writeNeighboursSheet,
 } from '../core/report/neighbours-sheet.js';
+import { featuresByNamed } from './named-features.js';
 import type { SearchOptions } from './options/using.js';
 import { refuseOwnInput } from './own-input.js';
 import { configuredDataSets } from './plugins.js';
@@ -98,17 +96,8 @@ async function queryFeatures(queries: readonly Query[], stored: StoredFeatures, 
   const items = queries.flatMap((query) => ('item' in query ? [query.item] : []));
   let computed = new Float32Array();
   if (items.length > 0) {
-    const { engine: name, device, precision, threads, batchSize } = asked;
-    const engine = await startEngine(name, { device, precision, ...(threads !== null && { threads }) });
-    const network = await loadNamedNetwork(asked.in, facts, asked);
-    const table = await extractFeatures(engine, network, withoutLabels(collected(items)), {
-      views: 'test',
-      seed: 0,
-      cache: null,
-      batchSize,
-      ...viewing(stored, asked),
-    });
-    network.dispose();
+    const images = withoutLabels(collected(items));
+    const table = await featuresByNamed(asked.in, facts, images, viewing(stored, asked), asked);
     computed = Float32Array.from(featureColumns(table, facts.layers === 'last-4' ? 'last-4' : 'last'));
   }
   let next = 0;

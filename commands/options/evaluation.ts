@@ -74,7 +74,7 @@ const EVALUATION_OPTIONS = {
     out: text({
       optional: true,
       what: 'folder',
-      help: 'write results.json and chart.png there (results that are there stay), and keep features',
+      help: 'write results.json, chart.png and the chosen heads there (results that are there stay), and keep features',
     }),
     formats: words({
       choices: ['csv', 'markdown', 'latex'],

@@ -42,4 +42,24 @@ export const SEARCH_OPTIONS = {
   ...RUNNING_OPTIONS,
 };
 
+export const PREDICT_OPTIONS = {
+  probe: text({
+    what: 'path',
+    help: 'the folder that `ijepa probe` was given as --out, or one of the heads in it (.safetensors)',
+    positional: true,
+    required: true,
+  }),
+  images: words({
+    help: 'image files, folders of them, lists, or a data set',
+    positional: true,
+    required: true,
+  }),
+  top: integer({ default: 5, min: 1, help: 'how many of the most probable classes are told' }),
+  json: JSON_AT_END,
+  ...ENCODER_OPTIONS,
+  ...RUNNING_OPTIONS,
+  maxUnreadable: EXTRACTION_OPTIONS.maxUnreadable,
+};
+
+export type PredictOptions = ValuesOf<typeof PREDICT_OPTIONS>;
 export type SearchOptions = ValuesOf<typeof SEARCH_OPTIONS>;
