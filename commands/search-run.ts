@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { count, createConsole } from '../core/base/console.js';
+import { type Console, count, createConsole } from '../core/base/console.js';
 import { nearestName, UserError } from '../core/base/errors.js';
 import { shownName, systemPath } from '../core/base/file-names.js';
 import { checkOutputFile } from '../core/base/folders.js';
@@ -40,10 +40,9 @@ export async function runSearch(asked: SearchOptions): Promise<void> {
   }
   const stored = await readFeatures(file);
   const queries = await openQueries(asked.query, file, stored);
-  const features = await queryFeatures(queries, stored, asked);
-  const found = queries.map((query, at) => {
+  const found = (await withFeatures(queries, stored, asked, console)).map(({ query, features }) => {
     const own = 'row' in query ? query.name : null;
-    return { query, nearest: mostSimilar(stored, features[at], own, top) };
+    return { query, nearest: mostSimilar(stored, features, own, top) };
   });
   for (const { query, nearest } of found) {
     console.line(query.name);
@@ -89,19 +88,23 @@ async function openQueries(words: readonly string[], file: string, { names }: St
   return queries;
 }
 
-/** The features of each query, [K]: rows of the file, or computed by the network that computed those. */
-async function queryFeatures(queries: readonly Query[], stored: StoredFeatures, asked: SearchOptions) {
+/** Each query with its features, [K]: a row of the file, or computed by the network that computed those. */
+async function withFeatures(queries: readonly Query[], stored: StoredFeatures, asked: SearchOptions, console: Console) {
   const { data, width, facts } = stored;
-  const rowsOf = (all: Float32Array, row: number) => all.subarray(row * width, (row + 1) * width);
+  const rowOf = (all: Float32Array, row: number) => all.subarray(row * width, (row + 1) * width);
   const items = queries.flatMap((query) => ('item' in query ? [query.item] : []));
-  let computed = new Float32Array();
+  const computed = new Map<string, Float32Array>();
   if (items.length > 0) {
-    const images = withoutLabels(collected(items));
-    const table = await featuresByNamed(asked.in, facts, images, viewing(stored, asked), asked);
-    computed = Float32Array.from(featureColumns(table, facts.layers === 'last-4' ? 'last-4' : 'last'));
+    const seen = { ...viewing(stored, asked), maxUnreadable: asked.maxUnreadable };
+    const table = await featuresByNamed(asked.in, facts, withoutLabels(collected(items)), seen, asked);
+    const features = featureColumns(table, facts.layers === 'last-4' ? 'last-4' : 'last');
+    for (const [row, name] of table.names.entries()) computed.set(name, rowOf(features, row));
+    for (const { name, reason } of table.unreadable) console.warn(`left out: ${name}: ${reason}`);
   }
-  let next = 0;
-  return queries.map((query) => ('row' in query ? rowsOf(data, query.row) : rowsOf(computed, next++)));
+  return queries.flatMap((query) => {
+    const features = 'row' in query ? rowOf(data, query.row) : computed.get(query.name);
+    return features ? [{ query, features }] : [];
+  });
 }
 
 /** Draws what was found; gives the number of pictures that are not where they were. */

@@ -193,6 +193,7 @@ export const FEATURES_OPTIONS = {
     default: 'last',
     help: 'features of the last layer, or of the last four side by side',
   }),
+  tokens: flag('write the patch tokens of the last layer as well, of which the features are the mean'),
   ...ENCODER_OPTIONS,
   split: choice({ choices: ['train', 'test'], help: 'part of a labelled data set', automatic: 'train' }),
   transform: choice({

@@ -3,8 +3,8 @@ import { EXTRACTION_OPTIONS } from './evaluation.js';
 
 /* Options of commands that use what an encoder, or a head on it, has learned. */
 
-const { engine, device, precision, threads, batchSize, maxMegapixels } = EXTRACTION_OPTIONS;
-const RUNNING_OPTIONS = { engine, device, precision, threads, batchSize, maxMegapixels };
+const { engine, device, precision, threads, batchSize, maxUnreadable, maxMegapixels } = EXTRACTION_OPTIONS;
+const RUNNING_OPTIONS = { engine, device, precision, threads, batchSize, maxUnreadable, maxMegapixels };
 const JSON_AT_END = flag('print one JSON document; everything else goes to standard error');
 
 const ENCODER_OPTIONS = grouped('Encoder', {
@@ -58,7 +58,6 @@ export const PREDICT_OPTIONS = {
   json: JSON_AT_END,
   ...ENCODER_OPTIONS,
   ...RUNNING_OPTIONS,
-  maxUnreadable: EXTRACTION_OPTIONS.maxUnreadable,
 };
 
 export type PredictOptions = ValuesOf<typeof PREDICT_OPTIONS>;

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { dirname, extname } from 'node:path';
 import { z } from 'zod';
-import { writeAtomically, writeFileAtomically } from '../base/atomic.js';
+import { writeFileAtomically } from '../base/atomic.js';
 import { UserError } from '../base/errors.js';
 import { shownName } from '../base/file-names.js';
 import { listOf } from '../base/list-of.js';
@@ -10,23 +10,28 @@ import { tryJson } from '../base/text.js';
 import { readSafetensors, type StoredTensor, writeSafetensors } from '../checkpoint/safetensors.js';
 import type { FeatureKind } from '../contract/data-sets.js';
 import type { FeatureTable } from './features.js';
+import { writeNpy } from './npy.js';
 import { featureColumns } from './samples.js';
 
 const FORMAT = `${PROGRAM}-features-1`;
+/** The tensor of patch tokens. */
+export const TOKENS = 'tokens';
 const EXTENSIONS = ['.safetensors', '.npy'];
 
 /**
  * Says before any work is done whether features can be written to a file.
+ * @param tokens whether patch tokens are to be written as well
  * @throws UserError if not
  */
-export function checkFeaturesFile(path: string, force: boolean): void {
+export function checkFeaturesFile(path: string, force: boolean, tokens: boolean): void {
   if (!EXTENSIONS.includes(extname(path))) {
     throw new UserError(`--out ${path} has no ending that tells a format`, {
       expected: `a name that ends in ${EXTENSIONS.join(' or ')}`,
       remedy: `use --out ${path}.safetensors`,
     });
   }
-  for (const file of [path, ...companions(path)]) {
+  const isNumpy = extname(path) === '.npy';
+  for (const file of [path, ...companions(path), ...(tokens && isNumpy ? [tokensPath(path)] : [])]) {
     const found = statSync(file, { throwIfNoEntry: false });
     if (found?.isDirectory()) throw new UserError(`${file} is a folder`, { expected: 'the name of a file' });
     if (!found || force) continue;
@@ -39,20 +44,25 @@ export function checkFeaturesFile(path: string, force: boolean): void {
   });
 }
 
+/** Where features go. */
+export interface FeaturesFile {
+  /** Its ending decides the format. */
+  path: string;
+  kind: FeatureKind;
+  /** The names of the classes; null where there are no labels. */
+  classes: readonly string[] | null;
+  /** What else a reader may want to know, as text by name. */
+  facts: Readonly<Record<string, string>>;
+}
+
 /**
  * Writes features with labels and names. Safetensors: the tensors `features`, [M, D] or [M, L D], and `labels`, [M], with
  * names, classes and facts in the metadata. NumPy: features in FILE.npy, labels in FILE.labels.npy, names, a line each,
  * in FILE.names.txt.
- * @param path its ending decides the format
- * @param classes the names of the classes; null where there are no labels
- * @param facts what else a reader may want to know, as text by name
  * @returns the files that were written
  */
-export async function writeFeatures(
-  table: FeatureTable,
-  file: { path: string; kind: FeatureKind; classes: readonly string[] | null; facts: Readonly<Record<string, string>> },
-): Promise<string[]> {
-  const { path, kind, classes, facts } = file;
+export async function writeFeatures(table: FeatureTable, file: FeaturesFile): Promise<string[]> {
+  const { path, kind, classes } = file;
   const data = featureColumns(table, kind);
   const features = { shape: [table.rows, data.length / Math.max(1, table.rows)], data };
   const labels = { shape: [table.rows], data: table.labels };
@@ -60,12 +70,7 @@ export async function writeFeatures(
   if (!labelsPath || !namesPath) {
     const tensors = new Map<string, StoredTensor>([['features', features]]);
     if (classes) tensors.set('labels', labels);
-    await writeSafetensors(path, tensors, {
-      format: FORMAT,
-      ...facts,
-      names: JSON.stringify(table.names),
-      ...(classes && { classes: JSON.stringify(classes) }),
-    });
+    await writeSafetensors(path, tensors, metadataOf(file, table.names));
     return [path];
   }
   await writeNpy(path, features);
@@ -73,6 +78,17 @@ export async function writeFeatures(
   const lines = table.names.map((name) => `${/[\n\r]/.test(name) ? shownName(name) : name}\n`);
   await writeFileAtomically(namesPath, lines.join(''));
   return [path, ...(classes ? [labelsPath] : []), namesPath];
+}
+
+/** What a safetensors file says beside its tensors. */
+export function metadataOf({ facts, classes }: FeaturesFile, names: readonly string[]): Record<string, string> {
+  const named = { format: FORMAT, ...facts, names: JSON.stringify(names) };
+  return classes ? { ...named, classes: JSON.stringify(classes) } : named;
+}
+
+/** The file of patch tokens beside a NumPy file of features. */
+export function tokensPath(path: string): string {
+  return `${path.slice(0, -'.npy'.length)}.tokens.npy`;
 }
 
 /** What a file of features holds. */
@@ -99,7 +115,7 @@ export async function readFeatures(path: string): Promise<StoredFeatures> {
     remedy: `write one with: ${PROGRAM} features CHECKPOINT DATA --out FILE.safetensors`,
   };
   if (extname(path) === '.npy') throw new UserError(`${path} does not say which encoder computed it`, advice);
-  const { tensors, metadata } = await readSafetensors(path);
+  const { tensors, metadata } = await readSafetensors(path, (name) => name !== TOKENS); // these may be larger than memory
   const features = tensors.get('features');
   if (metadata.format !== FORMAT || !(features?.data instanceof Float32Array)) {
     throw new UserError(`${path} is no file of features`, advice);
@@ -127,25 +143,4 @@ function namesIn(json = 'null'): string[] | null {
 function companions(path: string): string[] {
   const stem = path.slice(0, -'.npy'.length);
   return extname(path) === '.npy' ? [`${stem}.labels.npy`, `${stem}.names.txt`] : [];
-}
-
-/** NumPy's header and data start at multiples of this. */
-const ALIGNMENT = 64;
-
-/**
- * Writes an array as a .npy file of version 1.0, whole or not at all: a magic string, the version, the header's length
- * and the header, a Python dictionary filled up with spaces, then the values row by row, little-endian.
- */
-async function writeNpy(path: string, array: { shape: readonly number[]; data: Float32Array | Int32Array }) {
-  const { shape, data } = array;
-  const type = data instanceof Float32Array ? '<f4' : '<i4';
-  const dictionary = `{'descr': '${type}', 'fortran_order': False, 'shape': (${shape.join(', ')}${shape.length === 1 ? ',' : ''}), }`;
-  const before = 10;
-  const length = Math.ceil((before + dictionary.length + 1) / ALIGNMENT) * ALIGNMENT - before;
-  const header = Buffer.from(`\x93NUMPY\x01\x00..${dictionary.padEnd(length - 1)}\n`, 'latin1');
-  header.writeUInt16LE(length, 8);
-  await writeAtomically(path, async (file) => {
-    await file.appendFile(header);
-    await file.appendFile(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  });
 }
