@@ -3,7 +3,7 @@ import { type Console, count, createConsole } from '../core/base/console.js';
 import { nearestName, UserError } from '../core/base/errors.js';
 import { shownName, systemPath } from '../core/base/file-names.js';
 import { checkOutputFile } from '../core/base/folders.js';
-import { openData } from '../core/data/open.js';
+import { findDataSet, openData, splitName } from '../core/data/open.js';
 import { readFeatures, type StoredFeatures } from '../core/eval/features-file.js';
 import { openSplit, withoutLabels } from '../core/eval/labelled-data.js';
 import { featureColumns } from '../core/eval/samples.js';
@@ -111,9 +111,10 @@ async function withFeatures(queries: readonly Query[], stored: StoredFeatures, a
 async function drawSheet(out: string, found: readonly Found[], stored: StoredFeatures, asked: SearchOptions) {
   const { facts } = stored;
   const { source = '', split } = facts;
-  const part = split === 'train' || split === 'test' ? split : null;
   const word = asked.data ?? source;
-  const opened = await openSplit(word, part, await configuredDataSets()).catch((error: unknown) => {
+  const dataSets = await configuredDataSets();
+  const hasParts = findDataSet(word, dataSets) && (split === 'train' || split === 'test');
+  const opened = await openSplit(word, hasParts ? split : null, dataSets).catch((error: unknown) => {
     if (asked.data !== null || !(error instanceof UserError)) throw error;
     return null;
   });
@@ -153,10 +154,10 @@ function viewing({ facts }: StoredFeatures, { maxMegapixels }: SearchOptions) {
   return { transform, pixelLimit: Math.floor(maxMegapixels * 1e6) };
 }
 
-/** A name from the folder on that was named, so that the folder may have moved. */
-function within(name: string, folder: string): string {
-  const start = shownName(folder);
-  return name.startsWith(start) ? name.slice(start.length).replace(/^[\\/]/, '') : name;
+/** An image's name from the folder on that was named as data, so that the folder may have moved. */
+function within(name: string, word: string): string {
+  const start = [word, splitName(word)[1] ?? ''].map(shownName).find((folder) => name.startsWith(folder)) ?? '';
+  return name.slice(start.length).replace(/^[\\/]/, '');
 }
 
 function itemsOf(images: ImageCollection): ImageItem[] {

@@ -24,16 +24,21 @@ export function mostSimilar(
   top: number,
 ): Neighbour[] {
   const length = Math.sqrt(dot(query, query));
-  const best = new Map<string, Neighbour>();
+  const found: Neighbour[] = []; // most similar first, each name once
   for (const [row, name] of names.entries()) {
-    if (name === own) continue;
     const key = data.subarray(row * width, (row + 1) * width);
     const lengths = length * Math.sqrt(dot(key, key));
-    const similarity = lengths === 0 ? 0 : dot(query, key) / lengths;
-    if (similarity > (best.get(name)?.similarity ?? Number.NEGATIVE_INFINITY))
-      best.set(name, { row, name, similarity });
+    const similarity = lengths === 0 ? 0 : Math.max(-1, Math.min(1, dot(query, key) / lengths)); // less rounding
+    const smallest = found.length < top ? Number.NEGATIVE_INFINITY : found[top - 1].similarity;
+    if (name === own || !(similarity > smallest)) continue; // NaN is never found
+    const other = found.findIndex((neighbour) => neighbour.name === name);
+    if (other >= 0 && found[other].similarity >= similarity) continue;
+    if (other >= 0) found.splice(other, 1);
+    const place = found.findIndex((neighbour) => neighbour.similarity < similarity);
+    found.splice(place < 0 ? found.length : place, 0, { row, name, similarity });
+    found.length = Math.min(found.length, top);
   }
-  return [...best.values()].sort((a, b) => b.similarity - a.similarity || a.row - b.row).slice(0, top);
+  return found;
 }
 
 /** Σ query[i] key[i] */
