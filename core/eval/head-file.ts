@@ -76,7 +76,13 @@ export async function findHead(path: string): Promise<string> {
     });
   }
   if (files.length === 1) return join(path, FOLDER, first);
-  const lines = files.map((name) => `    ${join(path, FOLDER, name)}`);
+  const paths = files.map((name) => join(path, FOLDER, name));
+  const lines = await Promise.all(
+    paths.map(async (file) => {
+      const { facts } = await readHead(file);
+      return `    ${file}: ${facts.encoder} encoder of ${facts.checkpoint}, ${facts.data}`;
+    }),
+  );
   throw new UserError(`there are ${files.length} heads in ${path}:\n${lines.join('\n')}`, {
     expected: 'one head',
     remedy: 'name one of these files',

@@ -40,8 +40,8 @@ export async function loadNamedNetwork(
   const network = await loadNetwork(path, given.encoder ?? (given.checkpoint === null ? named.encoder || null : null));
   if (network.facts.fingerprint === fingerprint) return atImageSize(network, Number(imageSize));
   network.dispose();
-  throw new UserError(`${file} belongs to another encoder than that of ${path}`, {
-    expected: `${named.network ?? 'an encoder'}, ${named.encoder || 'encoder'} of ${checkpoint || 'an unknown checkpoint'}`,
-    remedy: 'name that one with --checkpoint, or make the file anew with this one',
+  throw new UserError(`${file} belongs to another encoder than ${path} holds now`, {
+    expected: `${named.network ?? 'the encoder'}, ${named.encoder || 'encoder'} of ${checkpoint || 'a checkpoint'}, as it was when the file was written`,
+    remedy: 'name a checkpoint that still has it with --checkpoint, or make the file anew',
   });
 }
