@@ -1,34 +1,22 @@
 import { existsSync } from 'node:fs';
 import { type Console, count, createConsole } from '../core/base/console.js';
 import { nearestName, UserError } from '../core/base/errors.js';
-import { shownName, systemPath } from '../core/base/file-names.js';
+import { systemPath } from '../core/base/file-names.js';
 import { checkOutputFile } from '../core/base/folders.js';
-import { findDataSet, openData, splitName } from '../core/data/open.js';
+import { openData } from '../core/data/open.js';
 import { readFeatures, type StoredFeatures } from '../core/eval/features-file.js';
-import { openSplit, withoutLabels } from '../core/eval/labelled-data.js';
+import { withoutLabels } from '../core/eval/labelled-data.js';
 import { featureColumns } from '../core/eval/samples.js';
 import { mostSimilar, type Neighbour } from '../core/eval/search.js';
-import { testView } from '../core/eval/views.js';
 import type { ImageCollection, ImageItem } from '../core/plugin.js';
-import {
-  MOST_NEIGHBOURS,
-  MOST_ROWS,
-  type SheetPicture,
-  writeNeighboursSheet,
-} from '../core/report/neighbours-sheet.js';
 import { featuresByNamed } from './named-features.js';
 import type { SearchOptions } from './options/using.js';
-import { refuseOwnInput } from './own-input.js';
-import { configuredDataSets } from './plugins.js';
+import { drawFound, seenAs } from './search-sheet.js';
 
-/** A picture that others are to be like: one of the file's rows, or a picture of its own. */
+/** An image that others are to be like: one of the file's rows, or an image of its own. */
 type Query = { name: string; row: number } | { name: string; item: ImageItem };
-type Found = { query: Query; nearest: Neighbour[] };
 
-/** Side of the pictures that are drawn, in pixels. */
-const DRAWN_SIDE = 300;
-
-/** Finds the pictures that are most like others, prints them, and draws them. */
+/** Finds the images that are most like others, prints them, and draws them. */
 export async function runSearch(asked: SearchOptions): Promise<void> {
   const { in: file, top, out, force, json } = asked;
   const console = createConsole(json);
@@ -52,7 +40,7 @@ export async function runSearch(asked: SearchOptions): Promise<void> {
     }
   }
   if (out !== null) {
-    const missing = await drawSheet(out, found, stored, asked);
+    const missing = await drawFound(out, found, stored, asked);
     console.line(`look at  ${out}`);
     const such = `${count(missing, 'picture')} in it could not be read`;
     if (missing > 0) console.warn(`note     ${such}: name the folder of the images with --data`);
@@ -95,7 +83,7 @@ async function withFeatures(queries: readonly Query[], stored: StoredFeatures, a
   const items = queries.flatMap((query) => ('item' in query ? [query.item] : []));
   const computed = new Map<string, Float32Array>();
   if (items.length > 0) {
-    const seen = { ...viewing(stored, asked), maxUnreadable: asked.maxUnreadable };
+    const seen = { ...seenAs(stored, asked), maxUnreadable: asked.maxUnreadable };
     const table = await featuresByNamed(asked.in, facts, withoutLabels(collected(items)), seen, asked);
     const features = featureColumns(table, facts.layers === 'last-4' ? 'last-4' : 'last');
     for (const [row, name] of table.names.entries()) computed.set(name, rowOf(features, row));
@@ -107,64 +95,10 @@ async function withFeatures(queries: readonly Query[], stored: StoredFeatures, a
   });
 }
 
-/** Draws what was found; gives the number of pictures that are not where they were. */
-async function drawSheet(out: string, found: readonly Found[], stored: StoredFeatures, asked: SearchOptions) {
-  const { facts } = stored;
-  const { source = '', split } = facts;
-  const word = asked.data ?? source;
-  const dataSets = await configuredDataSets();
-  const hasParts = findDataSet(word, dataSets) && (split === 'train' || split === 'test');
-  const opened = await openSplit(word, hasParts ? split : null, dataSets).catch((error: unknown) => {
-    if (asked.data !== null || !(error instanceof UserError)) throw error;
-    return null;
-  });
-  const library = new Map(opened && itemsOf(opened.images).map((item) => [within(item.name, word), item]));
-  const shown = found.slice(0, MOST_ROWS);
-  const itemOf = (name: string) => library.get(within(name, source));
-  const queryItem = (query: Query) => ('item' in query ? query.item : itemOf(query.name));
-  const settings = { imageSize: DRAWN_SIDE, ...viewing(stored, asked) };
-  let missing = 0;
-  const draw = async (name: string, item: ImageItem | undefined, below: string): Promise<SheetPicture> => {
-    const rgb = item ? await testView(item, settings).catch(() => null) : null;
-    if (rgb === null) missing++;
-    return { name, rgb, below };
-  };
-  const items = shown.flatMap(({ query, nearest }) => [queryItem(query), ...nearest.map(({ name }) => itemOf(name))]);
-  refuseOwnInput(out, collected(items.filter((item) => item !== undefined)));
-  const rows = await Promise.all(
-    shown.map(async ({ query, nearest }) => ({
-      query: await draw(query.name, queryItem(query), ''),
-      nearest: await Promise.all(
-        nearest
-          .slice(0, MOST_NEIGHBOURS)
-          .map(({ name, row, similarity }) =>
-            draw(name, itemOf(name), [similarity.toFixed(3), stored.classes?.[row]].filter(Boolean).join('  ')),
-          ),
-      ),
-    })),
-  );
-  const title = `Most similar of ${stored.names.length} images, by the features of ${facts.network}`;
-  await writeNeighboursSheet(out, title, DRAWN_SIDE, rows);
-  return missing;
-}
-
-/** How the network saw the images of the file. */
-function viewing({ facts }: StoredFeatures, { maxMegapixels }: SearchOptions) {
-  const transform = facts.transform === 'squash' ? ('squash' as const) : ('crop' as const);
-  return { transform, pixelLimit: Math.floor(maxMegapixels * 1e6) };
-}
-
-/** An image's name from the folder on that was named as data, so that the folder may have moved. */
-function within(name: string, word: string): string {
-  const start = [word, splitName(word)[1] ?? ''].map(shownName).find((folder) => name.startsWith(folder)) ?? '';
-  return name.slice(start.length).replace(/^[\\/]/, '');
-}
-
 function itemsOf(images: ImageCollection): ImageItem[] {
   return Array.from({ length: images.length }, (_, index) => images.item(index));
 }
 
 function collected(items: readonly ImageItem[]): ImageCollection {
-  const item = (index: number) => items[index];
-  return { description: 'queries', length: items.length, fingerprint: '', item };
+  return { description: 'queries', length: items.length, fingerprint: '', item: (index) => items[index] };
 }

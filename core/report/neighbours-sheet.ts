@@ -11,7 +11,7 @@ export interface SheetRow {
 
 /** Most rows of a sheet, and most pictures beside a query. */
 export const MOST_ROWS = 64;
-export const MOST_NEIGHBOURS = 24;
+export const MOST_NEIGHBOURS = 16;
 /** Side of a picture, and the space between two, in pixels. */
 const CELL = 150;
 const GAP = 14;
