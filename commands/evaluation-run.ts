@@ -13,6 +13,7 @@ import {
   type ExtractionSettings,
   evaluateNetwork,
 } from '../core/eval/evaluate.js';
+import { writeHead } from '../core/eval/head-file.js';
 import type { OpenedData } from '../core/eval/labelled-data.js';
 import { pixelNeighbours } from '../core/eval/neighbours.js';
 import { atImageSize, type FeatureNetwork, loadNetwork, randomNetwork } from '../core/eval/network.js';
@@ -80,6 +81,7 @@ export async function runEvaluations(
   const stoppable = { ...settings, signal: stop.aborted };
   const progress = showEvaluation(console);
   const results: EvaluationResult[] = [];
+  const heads: string[] = [];
   try {
     for (const open of data) {
       const task = taskOf(await open(), options);
@@ -93,17 +95,20 @@ export async function runEvaluations(
         const source = weights === 'random' ? 'random initialisation' : `${encoder} encoder of ${checkpoint}`;
         console.line(`network    ${arch} at ${imageSize} px, ${source}`);
         for (const note of network.notes ?? []) console.warn(`           ${note}`);
-        const probed = await evaluateNetwork(engine, network, task, stoppable, pixels, progress);
+        const { result: probed, head } = await evaluateNetwork(engine, network, task, stoppable, pixels, progress);
         const context = { engine, network, task, settings: stoppable };
         const result = (await extras.refine?.(probed, context, progress)) ?? probed;
         // It lies in RUN/checkpoints: the log of that run tells what it took.
         const compute = checkpoint === null ? null : runCompute(dirname(dirname(checkpoint)), epochs ?? undefined);
         results.push({ ...result, compute });
-        if (out !== null) await addResults(join(out, 'results.json'), results.slice(-1));
+        if (out === null) continue;
+        await addResults(join(out, 'results.json'), results.slice(-1));
+        if (head && weights === 'pretrained')
+          heads.push(await writeHead(out, head, network, task.data.classes, probed));
       }
     }
     progress.stop();
-    await report(results, options, console, extras.more);
+    await report(results, heads, options, console, extras.more);
     return 0;
   } catch (error) {
     progress.stop();
@@ -148,7 +153,13 @@ function announce(console: Console, task: EvaluationTask, more: readonly string[
   for (const line of [...protocolText(task), ...more]) console.line(line);
 }
 
-async function report(results: readonly EvaluationResult[], asked: EvaluationOptions, console: Console, more?: object) {
+async function report(
+  results: readonly EvaluationResult[],
+  heads: readonly string[],
+  asked: EvaluationOptions,
+  console: Console,
+  more?: object,
+) {
   const { out, formats, json } = asked;
   const tables = evaluationTables(results, PUBLISHED).filter(({ groups }) =>
     groups.some(({ rows }) => rows.some(({ source }) => source === 'measured')),
@@ -157,7 +168,7 @@ async function report(results: readonly EvaluationResult[], asked: EvaluationOpt
   for (const table of tables) console.line(`\n${tableText(table, colour, columns)}`);
   const files: string[] = [];
   if (out !== null && results.length > 0) {
-    files.push(join(out, 'results.json'), join(out, 'chart.png'));
+    files.push(join(out, 'results.json'), join(out, 'chart.png'), ...heads);
     await writeChart(join(out, 'chart.png'), results);
     for (const format of formats) {
       const file = join(out, `tables.${ENDINGS[format]}`);

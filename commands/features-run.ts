@@ -1,11 +1,15 @@
-import { count, createConsole, formatDuration } from '../core/base/console.js';
+import { count, createConsole, formatBytes, formatDuration } from '../core/base/console.js';
+import { UserError } from '../core/base/errors.js';
 import { programVersion } from '../core/base/program.js';
 import { outOfMemoryForFeatures } from '../core/engine/memory.js';
 import { startEngine } from '../core/engine/start.js';
-import { type ExtractOptions, extractFeatures } from '../core/eval/features.js';
+import { type ExtractOptions, extractFeatures, rowNames } from '../core/eval/features.js';
 import { checkFeaturesFile, writeFeatures } from '../core/eval/features-file.js';
 import { openSplit, type SplitImages } from '../core/eval/labelled-data.js';
+import { networkFacts } from '../core/eval/named-network.js';
 import { atImageSize, type FeatureNetwork, loadNetwork } from '../core/eval/network.js';
+import { writeTokens } from '../core/eval/tokens-file.js';
+import { gridSize } from '../core/nn/sizes.js';
 import { extractionSettings, type FeaturesOptions } from './options/evaluation.js';
 import { configuredDataSets } from './plugins.js';
 
@@ -14,7 +18,8 @@ export async function runFeatures(asked: FeaturesOptions): Promise<void> {
   const { out, layers: kind, device, precision, threads, imageSize, json } = asked;
   const console = createConsole(json);
   const settings = extractionSettings(asked, asked.cache);
-  checkFeaturesFile(out, asked.force);
+  checkTokens(asked);
+  checkFeaturesFile(out, asked.force, asked.tokens);
   const split = await openSplit(asked.data, asked.split, await configuredDataSets());
   const engine = await startEngine(asked.engine, { device, precision, ...(threads !== null && { threads }) });
   const loaded = await loadNetwork(asked.checkpoint, asked.encoder);
@@ -33,19 +38,26 @@ export async function runFeatures(asked: FeaturesOptions): Promise<void> {
   const options = { ...settings, seed, views: views ?? ('test' as const), transform: transform ?? split.transform };
   const progress = console.transfer('computed', 'images');
   const started = performance.now();
+  let seconds = 0;
   let kept: number | undefined; // rows that were there before
   const onProgress = (done: number, total: number) => {
     kept ??= done;
     progress.update(done, total);
   };
-  const table = await extractFeatures(engine, network, split.images, { ...options, onProgress })
-    .catch((error: unknown) => {
-      throw outOfMemoryForFeatures(error, options.batchSize) ?? error;
-    })
-    .finally(progress.stop);
-  const seconds = Number(((performance.now() - started) / 1000).toFixed(3));
-  const facts = factsOf(network, split, options, asked);
-  const files = await writeFeatures(table, { path: out, kind, classes: split.classes, facts });
+  const file = { path: out, kind, classes: split.classes, facts: factsOf(network, split, options, asked) };
+  const extract = (onTokens?: ExtractOptions['onTokens']) =>
+    extractFeatures(engine, network, split.images, { ...options, onProgress, ...(onTokens && { onTokens }) })
+      .catch((error: unknown) => {
+        throw outOfMemoryForFeatures(error, options.batchSize) ?? error;
+      })
+      .finally(() => {
+        seconds = Number(((performance.now() - started) / 1000).toFixed(3));
+        progress.stop();
+      });
+  const patches = gridSize(network) ** 2;
+  const { table, files } = asked.tokens
+    ? await writeTokens(file, rowNames(split.images, options.views), [patches, network.size.dim], extract)
+    : await extract().then(async (table) => ({ table, files: await writeFeatures(table, file) }));
   network.dispose();
 
   for (const { name, reason } of table.unreadable) console.warn(`left out: ${name}: ${reason}`);
@@ -54,26 +66,48 @@ export async function runFeatures(asked: FeaturesOptions): Promise<void> {
   const imagesPerSecond = computed === 0 ? null : Number((computed / seconds).toFixed(2));
   const speed = imagesPerSecond === null ? '' : `, ${imagesPerSecond} images/s`;
   console.line(`${table.rows} rows of ${columns} features, ${computed} computed, ${formatDuration(seconds)}${speed}`);
+  const tokens = asked.tokens ? [table.rows, patches, table.width] : null;
+  if (tokens)
+    console.line(`tokens   ${tokens.join(' x ')}, ${formatBytes(4 * tokens.reduce((all, side) => all * side))}`);
   console.line(`files    ${files.join(', ')}`);
   if (!json) return;
   const { unreadable, rows } = table;
-  const done = { files, notes, rows, columns, computed, seconds, imagesPerSecond, unreadable };
+  const done = {
+    files,
+    notes,
+    rows,
+    columns,
+    ...(tokens && { tokens }),
+    computed,
+    seconds,
+    imagesPerSecond,
+    unreadable,
+  };
   const used = { name: engine.name, version: engine.version, device: engine.device, threads: engine.threads };
-  process.stdout.write(`${JSON.stringify({ ...done, engine: used, ...facts })}\n`);
+  process.stdout.write(`${JSON.stringify({ ...done, engine: used, ...file.facts })}\n`);
+}
+
+/** @throws UserError where tokens are asked for together with what has none */
+function checkTokens({ tokens, layers, cache }: FeaturesOptions): void {
+  if (!tokens) return;
+  if (layers !== 'last') {
+    throw new UserError(`--tokens writes the patch tokens of the last layer, and --layers ${layers} was asked for`, {
+      remedy: 'leave one of them out',
+    });
+  }
+  if (cache !== null) {
+    throw new UserError('--cache keeps features, and --tokens asks for tokens, which are computed each time', {
+      remedy: 'leave one of them out',
+    });
+  }
 }
 
 /** What a reader of the file may want to know, as text. */
 function factsOf(network: FeatureNetwork, split: SplitImages, how: ExtractOptions, asked: FeaturesOptions) {
-  const { facts, arch, imageSize } = network;
   const { views, transform, seed } = how;
   return {
-    network: arch,
-    method: facts.method ?? '',
-    encoder: facts.encoder ?? '',
-    checkpoint: facts.checkpoint ?? '',
-    fingerprint: facts.fingerprint,
+    ...networkFacts(network),
     layers: asked.layers,
-    imageSize: String(imageSize),
     data: split.images.description,
     source: asked.data,
     ...(asked.split && { split: asked.split }),

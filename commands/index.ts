@@ -3,7 +3,7 @@ import * as bench from './options/bench.js';
 import * as judging from './options/evaluation.js';
 import * as exchange from './options/exchange.js';
 import * as tables from './options/others.js';
-import * as use from './options/use.js';
+import * as using from './options/using.js';
 
 /** Options of runs, beside those of masks, that decide what a preview of masks shows. */
 const PREVIEWED = ['method', 'imageSize', 'patchSize', 'batchSize', 'seed', 'cropScale', 'cropAspect', 'plugins'];
@@ -26,6 +26,15 @@ export const COMMANDS: readonly CommandDefinition[] = [
       'the same network at random initialisation.',
     options: judging.PROBE_OPTIONS,
     run: async (options) => (await import('./probe-run.js')).runProbe(options),
+  }),
+  defineCommand({
+    name: 'predict',
+    summary: "tell the classes of images by a probe's head",
+    description:
+      'Run images through the encoder that was probed and the linear head that was chosen, and print the most probable ' +
+      'classes of each.',
+    options: using.PREDICT_OPTIONS,
+    run: async (options) => (await import('./predict-run.js')).runPredict(options),
   }),
   defineCommand({
     name: 'finetune-1pct',
@@ -56,11 +65,11 @@ export const COMMANDS: readonly CommandDefinition[] = [
   }),
   defineCommand({
     name: 'search',
-    summary: 'find the pictures that look most alike to an encoder',
+    summary: 'find the images that are most like others',
     description:
-      'Find the pictures that are nearest to others by the cosine similarity of features that `features` wrote, and draw ' +
-      'them side by side. A picture that is not in the file goes through the encoder that made it.',
-    options: use.SEARCH_OPTIONS,
+      'Find the images in a file of features that are most like others, by the cosine of the angle between their features. ' +
+      'Images that are not in the file are run through the encoder that computed it.',
+    options: using.SEARCH_OPTIONS,
     run: async (options) => (await import('./search-run.js')).runSearch(options),
   }),
   defineCommand({

@@ -1,4 +1,4 @@
-import { existsSync, realpathSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { createConsole } from '../core/base/console.js';
 import { attempt, UserError } from '../core/base/errors.js';
 import { systemPath } from '../core/base/file-names.js';
@@ -15,6 +15,7 @@ import type { ImageCollection } from '../core/plugin.js';
 import { selectPlugins } from '../core/plugins/plugin.js';
 import { type PreviewPicture, writeMaskPreview } from '../core/report/mask-preview.js';
 import { MASK_PREVIEW_OPTIONS, type MaskPreviewOptions } from './options/others.js';
+import { refuseOwnInput } from './own-input.js';
 import { pluginsWith } from './plugins.js';
 import type { ResolvedRun } from './run-sources.js';
 
@@ -83,18 +84,4 @@ async function middlePictures(
 
 function unreadableError(problem: string): UserError {
   return new UserError(problem, { expected: 'a whole image file', remedy: 'name another image' });
-}
-
-/** --force replaces a picture that was drawn before, never one that is to be shown. */
-function refuseOwnInput(out: string, images: ImageCollection): void {
-  if (!existsSync(out)) return;
-  const place = realpathSync(out);
-  for (let index = 0; index < images.length; index++) {
-    const { source } = images.item(index);
-    if (typeof source !== 'string' || attempt(() => realpathSync(systemPath(source)), null) !== place) continue;
-    throw new UserError(`${out} is one of the images that are to be shown`, {
-      expected: 'another file to write',
-      remedy: 'use another --out',
-    });
-  }
 }

@@ -1,158 +1,104 @@
-import { existsSync, statSync } from 'node:fs';
-import { createConsole } from '../core/base/console.js';
-import { UserError } from '../core/base/errors.js';
-import { shownName, systemPath } from '../core/base/file-names.js';
+import { existsSync } from 'node:fs';
+import { type Console, count, createConsole } from '../core/base/console.js';
+import { nearestName, UserError } from '../core/base/errors.js';
+import { systemPath } from '../core/base/file-names.js';
 import { checkOutputFile } from '../core/base/folders.js';
-import type { ImageItem } from '../core/contract/data-sets.js';
-import { startEngine } from '../core/engine/start.js';
-import { fileImages } from '../core/eval/encoder.js';
-import { extractFeatures } from '../core/eval/features.js';
+import { openData } from '../core/data/open.js';
 import { readFeatures, type StoredFeatures } from '../core/eval/features-file.js';
-import { openSplit } from '../core/eval/labelled-data.js';
-import { atImageSize, loadNetwork } from '../core/eval/network.js';
+import { withoutLabels } from '../core/eval/labelled-data.js';
 import { featureColumns } from '../core/eval/samples.js';
-import { nearestRows } from '../core/eval/search.js';
-import { testView } from '../core/eval/views.js';
-import { SHEET_CELL, type SheetCell, writeContactSheet } from '../core/report/contact-sheet.js';
-import { extractionSettings } from './options/evaluation.js';
-import type { SearchOptions } from './options/use.js';
-import { configuredDataSets } from './plugins.js';
+import { mostSimilar, type Neighbour } from '../core/eval/search.js';
+import type { ImageCollection, ImageItem } from '../core/plugin.js';
+import { featuresByNamed } from './named-features.js';
+import type { SearchOptions } from './options/using.js';
+import { drawFound, seenAs } from './search-sheet.js';
 
-/** What is looked for: a picture of the file itself, or one beside it. */
-interface Query {
-  name: string;
-  /** Its row in the file; null where it is not in there. */
-  row: number | null;
-}
+/** An image that others are to be like: one of the file's rows, or an image of its own. */
+type Query = { name: string; row: number } | { name: string; item: ImageItem };
 
-/** Finds the pictures that are nearest to others, by features that were written. */
-export async function runSearch(options: SearchOptions): Promise<void> {
-  const { queries: words, in: path, top, out, json } = options;
+/** Finds the images that are most like others, prints them, and draws them. */
+export async function runSearch(asked: SearchOptions): Promise<void> {
+  const { in: file, top, out, force, json } = asked;
   const console = createConsole(json);
-  if (out !== null) checkOutputFile(out, '--out', options.force);
-  const stored = await readFeatures(path);
-  if (stored.facts.views !== 'test') {
-    throw new UserError(`${path} holds random views`, {
-      expected: 'a row for each picture',
-      remedy: 'write it without --views',
+  if (out !== null) checkOutputFile(out, '--out', force);
+  else if (asked.data !== null) {
+    throw new UserError('--data says where images lie that are to be drawn, but no picture was asked for', {
+      remedy: 'add --out FILE.png, or leave --data out',
     });
   }
-  const rowOf = new Map(stored.facts.names.map((name, row) => [name, row]));
-  const queries = words.map((word): Query => ({ name: word, row: rowOf.get(word) ?? null }));
-  const features = await featuresOf(queries, stored, options);
-  const found = nearestRows(
-    stored.data,
-    features,
-    stored.width,
-    top,
-    queries.map(({ row }) => row),
-  );
-
-  const { names, classes } = stored.facts;
-  const results = queries.map(({ name }, at) => ({
-    query: name,
-    nearest: found[at].map(({ row, similarity }) => ({
-      name: names[row],
-      row,
-      similarity: Number(similarity.toFixed(4)),
-      ...(classes && stored.labels && { class: classes[stored.labels[row]] }),
-    })),
-  }));
-  for (const { query, nearest } of results) {
-    console.line(query);
-    for (const { similarity, name, class: label } of nearest) {
-      console.line(`  ${similarity.toFixed(3)}  ${name}${label === undefined ? '' : `  (${label})`}`);
+  const stored = await readFeatures(file);
+  const queries = await openQueries(asked.query, file, stored);
+  const found = (await withFeatures(queries, stored, asked, console)).map(({ query, features }) => {
+    const own = 'row' in query ? query.name : null;
+    return { query, nearest: mostSimilar(stored, features, own, top) };
+  });
+  for (const { query, nearest } of found) {
+    console.line(query.name);
+    for (const [at, { row, name, similarity }] of nearest.entries()) {
+      const words = stored.classes === null ? '' : `  ${stored.classes[row]}`;
+      console.line(`${String(at + 1).padStart(4)}  ${similarity.toFixed(4).padStart(7)}  ${name}${words}`);
     }
   }
   if (out !== null) {
-    await drawSheet(out, queries, found, stored, options);
-    console.line(`wrote ${out}`);
+    const missing = await drawFound(out, found, stored, asked);
+    console.line(`look at  ${out}`);
+    const such = `${count(missing, 'picture')} in it could not be read`;
+    if (missing > 0) console.warn(`note     ${such}: name the folder of the images with --data`);
   }
-  if (json) process.stdout.write(`${JSON.stringify({ in: path, rows: stored.rows, results, out })}\n`);
+  if (!json) return;
+  const withClass = ({ row, ...neighbour }: Neighbour) => ({ ...neighbour, class: stored.classes?.[row] ?? null });
+  const results = found.map(({ query, nearest }) => ({ query: query.name, nearest: nearest.map(withClass) }));
+  process.stdout.write(`${JSON.stringify({ features: file, images: stored.names.length, results, out })}\n`);
 }
 
-/** Features of queries, [Q, K]: those of the file, or computed by the encoder that made it. */
-async function featuresOf(queries: readonly Query[], stored: StoredFeatures, options: SearchOptions) {
-  const { width, facts, data } = stored;
-  const features = new Float32Array(queries.length * width);
-  const others: { name: string; at: number }[] = [];
-  for (const [at, { name, row }] of queries.entries()) {
-    if (row === null) others.push({ name, at });
-    else features.set(data.subarray(row * width, (row + 1) * width), at * width);
+/**
+ * What words stand for: names in the file of features first, then pictures.
+ * @throws UserError where one is neither
+ */
+async function openQueries(words: readonly string[], file: string, { names }: StoredFeatures): Promise<Query[]> {
+  const queries: Query[] = [];
+  for (const word of words) {
+    const row = names.indexOf(word);
+    if (row >= 0) {
+      queries.push({ name: word, row });
+      continue;
+    }
+    if (!existsSync(systemPath(word))) {
+      const nearest = nearestName(word, names);
+      throw new UserError(`${word} is neither an image file nor the name of an image in ${file}`, {
+        expected: `the path of an image, or a name such as ${names[0]}`,
+        ...(nearest && { remedy: `did you mean '${nearest}'?` }),
+      });
+    }
+    const images = await openData([word], []);
+    queries.push(...itemsOf(images).map((item) => ({ name: item.name, item })));
   }
-  for (const { name } of others) {
-    if (statSync(systemPath(name), { throwIfNoEntry: false })?.isFile()) continue;
-    throw new UserError(`${name} is neither the file of a picture nor a name in ${options.in}`, {
-      expected: `a picture, or a name such as ${facts.names[0]}`,
-      remedy: existsSync(name) ? 'name the pictures in it' : 'check the name',
-    });
-  }
-  if (others.length === 0) return features;
-  const { device, precision, threads } = options;
-  const engine = await startEngine(options.engine, { device, precision, ...(threads !== null && { threads }) });
-  const checkpoint = options.checkpoint ?? facts.checkpoint;
-  const network = atImageSize(await loadNetwork(checkpoint, facts.encoder), facts.imageSize);
-  if (network.facts.fingerprint !== facts.fingerprint) {
-    throw new UserError(`${options.in} was not computed by the encoder that ${checkpoint} holds now`, {
-      expected: 'the very weights: features of others cannot be compared',
-      remedy: 'name the checkpoint with --checkpoint, or write the features anew',
-    });
-  }
-  const images = fileImages(others.map(({ name }) => name));
-  const { transform } = facts;
-  const settings = {
-    ...extractionSettings({ ...options, cache: null, cacheLimit: null }, null),
-    transform,
-    views: 'test' as const,
-    seed: 0,
-  };
-  const table = await extractFeatures(engine, network, images, settings);
-  const computed = featureColumns(table, facts.layers);
-  for (const [place, { at }] of others.entries()) {
-    features.set(computed.subarray(place * width, (place + 1) * width), at * width);
-  }
-  network.dispose();
-  return features;
+  return queries;
 }
 
-/** Draws each query and what was found of it, as the network sees pictures. */
-async function drawSheet(
-  out: string,
-  queries: readonly Query[],
-  found: ReturnType<typeof nearestRows>,
-  { facts }: StoredFeatures,
-  options: SearchOptions,
-): Promise<void> {
-  const { images } = await openSplit(facts.source, facts.split ?? null, await configuredDataSets()).catch(
-    (error: unknown) => {
-      throw new UserError(
-        `the pictures of ${options.in} cannot be drawn: ${facts.source} cannot be opened from here`,
-        {
-          expected: 'the same data as when features were written',
-          remedy: 'go to the folder from which they were, or leave --out out',
-        },
-        { cause: error },
-      );
-    },
-  );
-  const items = new Map<string, ImageItem>();
-  for (let index = 0; index < images.length; index++) items.set(images.item(index).name, images.item(index));
-  const pixelLimit = Math.floor(options.maxMegapixels * 1e6);
-  const view = { imageSize: SHEET_CELL, transform: facts.transform, pixelLimit };
-  const cell = async (item: ImageItem | undefined, captions: string[]): Promise<SheetCell> => ({
-    rgb: item ? await testView(item, view).catch(() => null) : null,
-    captions,
+/** Each query with its features, [K]: a row of the file, or computed by the network that computed those. */
+async function withFeatures(queries: readonly Query[], stored: StoredFeatures, asked: SearchOptions, console: Console) {
+  const { data, width, facts } = stored;
+  const rowOf = (all: Float32Array, row: number) => all.subarray(row * width, (row + 1) * width);
+  const items = queries.flatMap((query) => ('item' in query ? [query.item] : []));
+  const computed = new Map<string, Float32Array>();
+  if (items.length > 0) {
+    const seen = { ...seenAs(stored, asked), maxUnreadable: asked.maxUnreadable };
+    const table = await featuresByNamed(asked.in, facts, withoutLabels(collected(items)), seen, asked);
+    const features = featureColumns(table, facts.layers === 'last-4' ? 'last-4' : 'last');
+    for (const [row, name] of table.names.entries()) computed.set(name, rowOf(features, row));
+    for (const { name, reason } of table.unreadable) console.warn(`left out: ${name}: ${reason}`);
+  }
+  return queries.flatMap((query) => {
+    const features = 'row' in query ? rowOf(data, query.row) : computed.get(query.name);
+    return features ? [{ query, features }] : [];
   });
-  const rows = queries.map(async ({ name, row }, at) => {
-    const own = row === null ? fileImages([name]).item(0) : items.get(name);
-    const nearest = found[at].map(({ row, similarity }) => {
-      return cell(items.get(facts.names[row]), [similarity.toFixed(3), facts.names[row]]);
-    });
-    return Promise.all([cell(own, ['query', shownName(name)]), ...nearest]);
-  });
-  await writeContactSheet(
-    out,
-    `Nearest of ${facts.names.length} pictures by cosine similarity`,
-    await Promise.all(rows),
-  );
+}
+
+function itemsOf(images: ImageCollection): ImageItem[] {
+  return Array.from({ length: images.length }, (_, index) => images.item(index));
+}
+
+function collected(items: readonly ImageItem[]): ImageCollection {
+  return { description: 'queries', length: items.length, fingerprint: '', item: (index) => items[index] };
 }

@@ -74,7 +74,7 @@ const EVALUATION_OPTIONS = {
     out: text({
       optional: true,
       what: 'folder',
-      help: 'write results.json and chart.png there (results that are there stay), and keep features',
+      help: 'write results.json, chart.png and the chosen heads there (results that are there stay), and keep features',
     }),
     formats: words({
       choices: ['csv', 'markdown', 'latex'],
@@ -193,6 +193,7 @@ export const FEATURES_OPTIONS = {
     default: 'last',
     help: 'features of the last layer, or of the last four side by side',
   }),
+  tokens: flag('write the patch tokens of the last layer as well, of which the features are the mean'),
   ...ENCODER_OPTIONS,
   split: choice({ choices: ['train', 'test'], help: 'part of a labelled data set', automatic: 'train' }),
   transform: choice({

@@ -45,6 +45,8 @@ export class DamagedFile extends UserError {}
  * the metadata, so that its place is always the same.
  */
 const CHECKSUM = 'sha256_file';
+/** Of the header's length, at the beginning of the file. */
+const LENGTH_BYTES = 8;
 const BLANK = Buffer.alloc(64, '0');
 const BEFORE_CHECKSUM = Buffer.from(`{"__metadata__":{"${CHECKSUM}":"`);
 /** The format's own limit. */
@@ -71,26 +73,42 @@ export async function writeSafetensors(
   metadata: Readonly<Record<string, string>>,
   place?: GiveName,
 ): Promise<void> {
-  const header: Record<string, unknown> = {};
-  let offset = 0;
-  for (const [name, { shape, data }] of tensors) {
-    header[name] = { dtype: elementType(data), shape, data_offsets: [offset, offset + data.byteLength] };
-    offset += data.byteLength;
-  }
   const { [CHECKSUM]: _, ...own } = metadata; // of a file that these may have been read from
-  const json = Buffer.from(JSON.stringify({ __metadata__: { [CHECKSUM]: String(BLANK), ...own }, ...header }));
-  const head = Buffer.concat([json, Buffer.alloc((8 - (json.length % 8)) % 8, ' ')]); // tensors start at a multiple of 8
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(head.length));
-  const hash = createHash('sha256').update(length).update(head);
+  const described = [...tensors].map(([name, { shape, data }]) => ({ name, shape, type: elementType(data) }));
+  const head = headerOf(described, { [CHECKSUM]: String(BLANK), ...own });
+  const hash = createHash('sha256').update(head);
   for (const { data } of tensors.values()) hash.update(bytesOf(data));
-  head.write(hash.digest('hex'), BEFORE_CHECKSUM.length);
+  head.write(hash.digest('hex'), LENGTH_BYTES + BEFORE_CHECKSUM.length);
   const write = async (file: FileHandle) => {
-    await file.appendFile(length);
     await file.appendFile(head);
     for (const { data } of tensors.values()) await file.appendFile(bytesOf(data));
   };
   await writeAtomically(path, write, place);
+}
+
+/**
+ * The beginning of a file: how long its header is, and the header, filled up with spaces.
+ * @param tensors in the order of their bytes
+ * @param bytes how many it has at least
+ */
+export function headerOf(
+  tensors: readonly { name: string; shape: readonly number[]; type: ElementType }[],
+  metadata: Readonly<Record<string, string>>,
+  bytes = 0,
+): Buffer {
+  const header: Record<string, unknown> = { __metadata__: metadata };
+  let offset = 0;
+  for (const { name, shape, type } of tensors) {
+    const end = offset + numbersIn(shape) * ARRAYS[type].BYTES_PER_ELEMENT;
+    header[name] = { dtype: type, shape, data_offsets: [offset, end] };
+    offset = end;
+  }
+  const json = Buffer.from(JSON.stringify(header));
+  const length = Math.max(bytes - LENGTH_BYTES, json.length + ((8 - (json.length % 8)) % 8)); // tensors start at a multiple of 8
+  const head = Buffer.alloc(LENGTH_BYTES + length, ' ');
+  head.writeBigUInt64LE(BigInt(length));
+  json.copy(head, LENGTH_BYTES);
+  return head;
 }
 
 /** Whether a tensor is wanted, by its name and what the file says of itself. */
@@ -98,7 +116,7 @@ export type Wanted = (name: string, metadata: TensorFile['metadata']) => boolean
 
 /**
  * Reads a file of tensors, checking everything that its header claims.
- * @param wanted which tensors are kept; the others are read for the checksum only
+ * @param wanted which tensors are kept; the others are read for the checksum only, where there is one
  * @throws UserError if the file is missing, cut short, or not what its header or checksum says
  */
 export async function readSafetensors(path: string, wanted: Wanted = () => true): Promise<TensorFile> {
@@ -121,17 +139,19 @@ export async function readSafetensors(path: string, wanted: Wanted = () => true)
     for (const [name, { dtype, shape, data_offsets }] of entries) {
       const [start, end] = data_offsets;
       const ArrayType = ARRAYS[dtype];
-      const count = shape.reduce((product, side) => product * side, 1);
+      const count = numbersIn(shape);
       if (start !== expectedStart || end - start !== count * ArrayType.BYTES_PER_ELEMENT) {
         throw corrupt(path, `the tensor '${name}' of shape [${shape}] is said to lie at bytes ${start} to ${end}`);
       }
       if (8 + length + end > fileSize) {
         throw corrupt(path, `it ends at byte ${fileSize}, the tensor '${name}' would end at ${8 + length + end}`);
       }
+      expectedStart = end;
+      const isWanted = wanted(name, metadata);
+      if (!isWanted && !hash) continue;
       const bytes = await readExactly(path, file, 8 + length + start, end - start);
       hash?.update(new Uint8Array(bytes));
-      if (wanted(name, metadata)) tensors.set(name, { shape, data: numbersOf(dtype, new ArrayType(bytes, 0, count)) });
-      expectedStart = end;
+      if (isWanted) tensors.set(name, { shape, data: numbersOf(dtype, new ArrayType(bytes, 0, count)) });
     }
     if (8 + length + expectedStart !== fileSize) throw corrupt(path, 'there are bytes that belong to no tensor');
     if (hash && hash.digest('hex') !== expected) throw corrupt(path, 'its bytes do not match their checksum');
@@ -179,6 +199,10 @@ function corrupt(path: string, reason: string): DamagedFile {
 function numbersOf(type: ElementType, stored: StoredTensor['data'] | Uint16Array): StoredTensor['data'] {
   if (!(stored instanceof Uint16Array)) return stored;
   return type === 'F16' ? fromFloat16(stored) : fromBfloat16(stored);
+}
+
+function numbersIn(shape: readonly number[]): number {
+  return shape.reduce((product, side) => product * side, 1);
 }
 
 function elementType(data: StoredTensor['data']): ElementType {

@@ -100,11 +100,7 @@ export async function featuresOf(encoder: Encoder, images: Images, options: Feat
 
 /** Images that were opened, or image files that were named or whose bytes were given. */
 function unlabelled(images: Exclude<Images, string>): LabelledImages {
-  return 'item' in images ? withoutLabels(images) : fileImages(images);
-}
-
-/** Image files by their paths or bytes. */
-export function fileImages(images: readonly (string | Uint8Array)[]): LabelledImages {
+  if ('item' in images) return withoutLabels(images);
   return withoutLabels({
     description: `${images.length} images`,
     length: images.length,

@@ -5,6 +5,7 @@ import { accuracies } from './accuracy.js';
 import { type ExtractOptions, extractFeatures } from './features.js';
 import { selectHead } from './heads.js';
 import { ridgeHead } from './linear.js';
+import type { LinearHead } from './linear-head.js';
 import { logisticRegression } from './logistic.js';
 import { nearestNeighbours, neighbourAccuracies, type PixelNeighbours } from './neighbours.js';
 import type { FeatureNetwork } from './network.js';
@@ -35,6 +36,7 @@ export interface EvaluationProgress {
  * Judges a frozen network on a data set: the protocol's grid of linear heads side by side, of which one is chosen;
  * logistic regression, a ridge head and nearest neighbours. Nothing but, where it is asked for, that choice looks at the
  * test images.
+ * @returns what was measured, and the chosen head
  * @throws UserError if images cannot be read or the cache cannot be written
  */
 export async function evaluateNetwork(
@@ -44,7 +46,7 @@ export async function evaluateNetwork(
   settings: ExtractionSettings,
   pixelNeighbours: PixelNeighbours,
   progress: EvaluationProgress,
-): Promise<EvaluationResult> {
+): Promise<{ result: EvaluationResult; head: LinearHead | undefined }> {
   const { data, protocol, selection, seed } = task;
   const { signal } = settings;
   const classes = data.classes.length;
@@ -76,7 +78,7 @@ export async function evaluateNetwork(
   const { weights, method, epochs, pretrainedOn, checkpoint } = facts;
   const encoder = facts.isUsualEncoder ? null : facts.encoder;
   const { name, version, device, threads } = engine;
-  return {
+  const result: EvaluationResult = {
     format: FORMAT,
     kind: task.kind,
     dataSet: task.dataSet,
@@ -101,4 +103,5 @@ export async function evaluateNetwork(
     programVersion: programVersion(),
     measuredAt: new Date().toISOString(),
   };
+  return { result, head: selected.best.learned };
 }

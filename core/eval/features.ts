@@ -3,6 +3,8 @@ import type { ImageItem, LabelledImages } from '../contract/data-sets.js';
 import { toNormalised } from '../data/normalise.js';
 import { compileWhole, type Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
+import type { Backbone } from '../nn/backbone.js';
+import { tokensFrom } from '../nn/vit.js';
 import { type CacheSettings, type FeaturePiece, openFeatureCache } from './features-cache.js';
 import { type FeatureNetwork, networkBackbone } from './network.js';
 import { pickSamples, type Samples } from './samples.js';
@@ -30,6 +32,11 @@ export interface ExtractOptions extends CacheSettings {
   pixelLimit: number;
   /** Fraction of the images that may be unreadable; they get no row. Default: 0. */
   maxUnreadable?: number;
+  /**
+   * Takes the patch tokens of each batch, [B N D], in the order of rows; the features are then those of the last layer alone,
+   * L = 1. A cache keeps no tokens.
+   */
+  onTokens?: (tokens: Float32Array) => Promise<void>;
   /** Rows that are there, of all. */
   onProgress?: (done: number, total: number) => void;
   /** Ends the extraction after the batch that is being computed, with its reason. */
@@ -55,9 +62,9 @@ export async function extractFeatures(
   images: LabelledImages,
   options: ExtractOptions,
 ): Promise<FeatureTable> {
-  const { signal, onProgress, views, seed } = options;
+  const { signal, onProgress, onTokens, views, seed } = options;
   const perImage = views === 'test' ? 1 : views;
-  const [rows, width, layers] = [images.length * perImage, network.size.dim, featureLayers(network)];
+  const [rows, width, layers] = [images.length * perImage, network.size.dim, onTokens ? 1 : featureLayers(network)];
   const columns = layers * width;
   const imageOf = (row: number) => Math.floor(row / perImage);
   const table = {
@@ -66,7 +73,7 @@ export async function extractFeatures(
     layers,
     data: new Float32Array(rows * columns),
     labels: Int32Array.from({ length: rows }, (_, row) => images.classOf(imageOf(row))),
-    names: Array.from({ length: rows }, (_, row) => images.item(imageOf(row)).name),
+    names: rowNames(images, views),
   };
   const missing = new Set(table.names.keys());
   const add = ({ rows, features }: FeaturePiece) => {
@@ -89,13 +96,15 @@ export async function extractFeatures(
       if (views === 'test') return testView(item, settings);
       return trainView(item, settings, new RandomStream(seed, 'view', imageAt(turn), wanted[turn] % perImage));
     };
-    const { compute, dispose } = prepareFeatures(engine, network);
+    const { compute, dispose } = onTokens ? prepareTokens(engine, network) : prepareFeatures(engine, network);
     try {
       signal?.throwIfAborted();
       const plan = { ...options, turns: wanted.length, imageAt, viewOf };
       for await (const { turns, rgb } of viewBatches(images, plan, unreadable)) {
         if (turns.length > 0) {
-          const features = await compute(toNormalised(rgb));
+          const computed = await compute(toNormalised(rgb));
+          await onTokens?.(computed);
+          const features = onTokens ? meanTokens(computed, turns.length, width) : computed;
           const piece = { rows: Int32Array.from(turns, (turn) => wanted[turn]), features };
           add(piece);
           await cache?.store(piece);
@@ -111,6 +120,12 @@ export async function extractFeatures(
   const present = Uint32Array.from(table.names.keys()).filter((row) => !missing.has(row));
   const names = Array.from(present, (row) => table.names[row]);
   return { ...pickSamples(table, present), names, unreadable: unreadable.images };
+}
+
+/** The name of the image of each row, where none is left out. */
+export function rowNames(images: LabelledImages, views: CacheSettings['views']): string[] {
+  const perImage = views === 'test' ? 1 : views;
+  return Array.from({ length: images.length * perImage }, (_, row) => images.item(Math.floor(row / perImage)).name);
 }
 
 /**
@@ -134,13 +149,20 @@ export function equalBatches(imageSize: number) {
 
 /** Prepares a network for an engine: features [B, L D] of normalised images [B, S, S, 3]; `dispose` when done. */
 export function prepareFeatures(engine: Engine, network: FeatureNetwork) {
-  const { encoder, imageSize } = network;
   const layers = featureLayers(network);
+  return prepare(engine, network, (backbone, images) => backbone.features(network.encoder, images, layers));
+}
+
+/** The same for patch tokens [B, N, D] after the last LayerNorm, without the class token. */
+function prepareTokens(engine: Engine, network: FeatureNetwork) {
+  const first = network.size.classToken ? 1 : 0;
+  return prepare(engine, network, (backbone, images) => tokensFrom(backbone.forward(network.encoder, images), first));
+}
+
+function prepare(engine: Engine, network: FeatureNetwork, fn: (backbone: Backbone, images: Tensor) => Tensor) {
   const backbone = networkBackbone(network);
-  const forward = compileWhole(engine, (_: null, images: Tensor) =>
-    tf.tidy(() => backbone.features(encoder, images, layers)),
-  );
-  const inEqualBatches = equalBatches(imageSize);
+  const forward = compileWhole(engine, (_: null, images: Tensor) => tf.tidy(() => fn(backbone, images)));
+  const inEqualBatches = equalBatches(network.imageSize);
   return {
     async compute(images: Float32Array): Promise<Float32Array> {
       const { input, imageCount } = inEqualBatches(images);
@@ -152,4 +174,14 @@ export function prepareFeatures(engine: Engine, network: FeatureNetwork) {
     },
     dispose: () => backbone.dispose(),
   };
+}
+
+/** The mean over the patch tokens of each image, [B, N, D] -> [B, D]. */
+function meanTokens(tokens: Float32Array, imageCount: number, width: number): Float32Array {
+  const perImage = tokens.length / imageCount;
+  const part = width / perImage; // 1 / N
+  const sums = new Float64Array(imageCount * width);
+  for (let at = 0; at < tokens.length; at++)
+    sums[Math.floor(at / perImage) * width + (at % width)] += tokens[at] * part;
+  return Float32Array.from(sums);
 }

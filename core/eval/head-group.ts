@@ -35,7 +35,8 @@ export type GroupState = {
 /** Mean and variance of the features, each [1, D]. */
 type Statistics = { mean: Tensor; variance: Tensor };
 
-const EPSILON = 1e-5;
+/** Batch norm's, added to variances. */
+export const EPSILON = 1e-5;
 /** The fraction of the running statistics that a batch replaces. */
 const REPLACED = 0.1;
 

@@ -6,6 +6,7 @@ import { type Tensor, type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
 import { percentWithin, rankOf } from './accuracy.js';
 import { type GroupState, groupHeads, groupStep, type HeadGroup, initialGroupState, testLogits } from './head-group.js';
 import { decorrelation } from './linear.js';
+import { type LinearHead, linearHead } from './linear-head.js';
 import { type HeadChoice, headChoices, headName, learningRateAt, type Selection, stepsPerEpoch } from './protocols.js';
 import { checkSamples, holdOut, type Inputs, pickSamples, pieces, type Samples, standardise } from './samples.js';
 
@@ -16,6 +17,8 @@ export interface TrainedHead {
   curve: number[];
   /** For each test sample the rank of the right class after the last epoch, from 0. */
   ranks: Int32Array;
+  /** What it has learned; of the best of the heads that were trained together, by top-1 after the last epoch. */
+  learned?: LinearHead;
 }
 
 export interface HeadTask {
@@ -103,6 +106,9 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
       for (const head of heads) head.curve.push(percentWithin(head.ranks, 1));
       task.onEpoch?.(epoch + 1, protocol.epochs, Math.max(...heads.map(({ curve }) => curve[epoch])));
     }
+    const best = bestOf(heads);
+    const group = trained.findIndex((ofGroup) => ofGroup.includes(best));
+    best.learned = await linearHead(groups[group], states[group], trained[group].indexOf(best), standardiser);
   } finally {
     tf.dispose([states, groups.map(({ decorrelation }) => decorrelation)]);
   }

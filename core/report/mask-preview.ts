@@ -2,7 +2,7 @@ import { scaleLinear } from 'd3-scale';
 import { drawBatch } from '../methods/batch.js';
 import type { DrawnGroup, Method } from '../methods/method.js';
 import { gridSize, type ImageShape } from '../nn/sizes.js';
-import { COLOURS, drawing, escapeXml, frame, pngAddress, writePicture } from './picture.js';
+import { COLOURS, drawing, escapeXml, frame, pngAddress, shortName, writePicture } from './picture.js';
 
 /** A picture whose masks are to be shown: RGB, [S, S, 3]. */
 export type PreviewPicture = { name: string; rgb: Uint8Array };
@@ -108,7 +108,7 @@ async function drawRow(
   const top = HEADER + row * ROW;
   const address = await pngAddress(rgb, imageSize, 2 * CELL, imageSize < CELL);
   const definition = `<defs><image id="p${row}" width="${CELL}" height="${CELL}" xlink:href="${address}"/></defs>`;
-  const whole = `<use xlink:href="#p${row}"/>${frame(CELL)}${caption(shorten(name))}`;
+  const whole = `<use xlink:href="#p${row}"/>${frame(CELL)}${caption(shortName(name))}`;
   const masked = cells.map((cell, at) => drawCell(cell, `p${row}`, `p${row}c${at}`, grid));
   const placed = [whole, ...masked].map(
     (drawn, at) => `<g transform="translate(${GAP + at * (CELL + GAP)} ${top})">${drawn}</g>`,
@@ -154,12 +154,6 @@ function drawLegend(cells: readonly Cell[]): string {
 
 function caption(text: string, colour = '#333333'): string {
   return `<text y="${CELL + 16}" fill="${colour}">${escapeXml(text)}</text>`;
-}
-
-/** The end of a long name. */
-function shorten(name: string): string {
-  const short = name.split(/[\\/]/).slice(-2).join('/');
-  return short.length <= 22 ? short : `…${short.slice(-21)}`;
 }
 
 /**

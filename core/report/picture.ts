@@ -66,6 +66,12 @@ export function escapeXml(text: string): string {
 
 const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
 
+/** The end of a picture's name, for use below it. */
+export function shortName(name: string): string {
+  const short = name.split(/[\\/]/).slice(-2).join('/');
+  return short.length <= 22 ? short : `…${short.slice(-21)}`;
+}
+
 /** Where something stands in a picture, in pixels. */
 export interface Box {
   left: number;

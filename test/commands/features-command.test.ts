@@ -59,12 +59,50 @@ test('a killed extraction goes on from its cache and writes the same file', asyn
   t.deepEqual(readFileSync(join(folder, 'resumed.safetensors')), readFileSync(join(folder, 'whole.safetensors')));
 });
 
+test('patch tokens go beside the features, which are their mean; images that cannot be read have none', async (t) => {
+  const folder = await temporaryFolder(t);
+  const checkpoint = await smallCheckpoint(t);
+  await drawImages(folder, 5);
+  const features = ['features', checkpoint, 'pictures', '--engine', 'wasm', '--batch-size', '2'];
+  t.is((await ijepa([...features, '--out', 'plain.safetensors'], folder)).code, 0);
+  await writeFile(join(folder, 'pictures', '00.png'), 'no image');
+  const skipping = [...features, '--tokens', '--max-unreadable', '0.5', '--out'];
+  const written = await ijepa([...skipping, 'a.safetensors'], folder);
+  t.is(written.code, 0, written.stderr);
+  t.regex(written.stdout, /tokens {3}5 x 16 x 16, 5\.1 kB/);
+  const { tensors, metadata } = await readSafetensors(join(folder, 'a.safetensors'));
+  const { tensors: plain, metadata: facts } = await readSafetensors(join(folder, 'plain.safetensors'));
+  t.is(metadata.names, facts.names);
+  const [tokens, means] = [tensors.get('tokens'), tensors.get('features')];
+  t.deepEqual(
+    [tokens?.shape, means?.shape],
+    [
+      [5, 16, 16],
+      [5, 16],
+    ],
+  );
+  for (const [at, pooled] of (plain.get('features')?.data ?? []).entries()) {
+    const [image, column] = [Math.floor(at / 16), at % 16];
+    let mean = 0;
+    for (let patch = 0; patch < 16; patch++) mean += Number(tokens?.data[(image * 16 + patch) * 16 + column]) / 16;
+    t.true(Math.abs(mean - Number(pooled)) < 1e-5);
+    t.true(Math.abs(mean - Number(means?.data[at])) < 1e-5);
+  }
+  t.is((await ijepa(['search', 'pictures/1.png', '--in', 'a.safetensors'], folder)).code, 0);
+
+  t.is((await ijepa([...skipping, 'a.npy'], folder)).code, 0);
+  const bytes = readFileSync(join(folder, 'a.tokens.npy'));
+  const start = 10 + bytes.readUInt16LE(8);
+  t.regex(bytes.subarray(10, start).toString('latin1'), /'shape': \(5, 16, 16\), \} *\n$/);
+  t.deepEqual([...bytes.subarray(start)], [...bytesOf(tokens?.data)]);
+});
+
 test('mistakes have one clear message each, before anything is computed', async (t) => {
   const folder = await temporaryFolder(t);
   const checkpoint = await smallCheckpoint(t);
   await drawImages(folder, 2);
   await writeFile(join(folder, 'pictures', 'bad.png'), 'no image');
-  await writeFile(join(folder, 'there.npy'), '');
+  for (const name of ['there.npy', 'b.tokens.npy']) await writeFile(join(folder, name), '');
   const cases: [string[], RegExp][] = [
     [[checkpoint, 'pictures', '--out', 'a.txt'], /--out a\.txt has no ending that tells a format/],
     [[checkpoint, 'pictures', '--out', 'there.npy'], /there\.npy exists/],
@@ -75,6 +113,9 @@ test('mistakes have one clear message each, before anything is computed', async 
     [[checkpoint, 'pictures', '--split', 'test', '--out', 'a.npy'], /no parts for training and testing/],
     [[checkpoint, 'pictures', '--out', 'a.npy', '--image-size', '18'], /patches of 4/],
     [[checkpoint, 'pictures', '--out', 'a.npy', '--views', '0'], /--views cannot be 0/],
+    [[checkpoint, 'pictures', '--out', 'a.npy', '--tokens', '--layers', 'last-4'], /--tokens writes .* last layer/],
+    [[checkpoint, 'pictures', '--out', 'a.npy', '--tokens', '--cache', 'kept'], /--cache keeps features/],
+    [[checkpoint, 'pictures', '--out', 'b.npy', '--tokens'], /b\.tokens\.npy exists/],
     [[checkpoint, 'pictures', '--out', 'a.npy', '--cache-limit', '5'], /limits nothing without a cache/],
     [[checkpoint, 'pictures', '--out', 'a.npy'], /an image cannot be read: pictures\/bad\.png/],
   ];

@@ -74,6 +74,7 @@ test.serial('probe judges a checkpoint beside its random initialisation, and kee
   t.deepEqual((await readdir(out)).sort(), [
     'chart.png',
     'features',
+    'heads',
     'results.json',
     'tables.csv',
     'tables.md',

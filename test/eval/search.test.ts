@@ -1,47 +1,49 @@
 import test from 'ava';
-import { RandomStream } from '../../core/base/random.js';
-import { nearestRows } from '../../core/eval/search.js';
+import { mostSimilar } from '../../core/eval/search.js';
 
-test('the nearest rows are those of the largest cosines, in their order, whatever their lengths', (t) => {
-  const rows = Float32Array.of(1, 0, 0, 5, 3, 3, -1, 0, 0.1, 0);
-  const [first, second] = nearestRows(rows, Float32Array.of(2, 0, 0, 0.5), 2, 3, [null, 1]);
+const STORED = {
+  data: Float32Array.of(2, 0, 0, 5, 3, 4, -1, 0, 0, 0, 0.5, 0),
+  width: 2,
+  names: ['right', 'up', 'between', 'left', 'nothing', 'right too'],
+  classes: null,
+  facts: {},
+};
+
+test('the most similar images come first, by the cosine of the angle, of equals the first in the file', (t) => {
+  const found = mostSimilar(STORED, Float32Array.of(7, 0), null, 6);
   t.deepEqual(
-    first.map(({ row }) => row),
-    [0, 4, 2],
+    found.map(({ name, similarity }) => [name, Number(similarity.toFixed(6))]),
+    [
+      ['right', 1],
+      ['right too', 1],
+      ['between', 0.6],
+      ['up', 0],
+      ['nothing', 0],
+      ['left', -1],
+    ],
   );
   t.deepEqual(
-    first.map(({ similarity }) => Number(similarity.toFixed(6))),
-    [1, 1, Number(Math.SQRT1_2.toFixed(6))],
-  );
-  t.deepEqual(
-    second.map(({ row }) => row),
-    [2, 0, 3],
+    found.map(({ row }) => row),
+    [0, 5, 2, 1, 4, 3],
   );
 });
 
-test('a search by insertion finds what sorting all finds', (t) => {
-  const stream = new RandomStream(1, 'search');
-  const [count, width, top] = [200, 5, 7];
-  const rows = Float32Array.from({ length: count * width }, () => stream.normal());
-  const query = rows.slice(0, width);
-  const cosine = (row: number) => {
-    const own = rows.subarray(row * width, (row + 1) * width);
-    const product = own.reduce((sum, x, i) => sum + x * query[i], 0);
-    return product / Math.hypot(...own) / Math.hypot(...query);
-  };
-  const expected = [...Array(count).keys()].slice(1).sort((a, b) => cosine(b) - cosine(a));
-  const [found] = nearestRows(rows, query, width, top, [0]);
+test('an image is not found for itself, and no more than are asked for', (t) => {
+  const found = mostSimilar(STORED, STORED.data.subarray(0, 2), 'right', 2);
   t.deepEqual(
-    found.map(({ row }) => row),
-    expected.slice(0, top),
+    found.map(({ name }) => name),
+    ['right too', 'between'],
   );
 });
 
-test('rows of zeros are near to nothing, and fewer rows than asked for are all there are', (t) => {
-  const [found] = nearestRows(Float32Array.of(0, 0, 1, 1), Float32Array.of(1, 1), 2, 9, [null]);
+test('of several views of an image the most similar one counts; features that are no numbers are never found', (t) => {
+  const views = { ...STORED, names: ['a', 'b', 'a', 'b', 'c', 'b'], data: STORED.data.with(8, Number.NaN) };
+  const found = mostSimilar(views, Float32Array.of(0, 1), null, 9);
   t.deepEqual(
-    found.map(({ row }) => row),
-    [1, 0],
+    found.map(({ name, row }) => [name, row]),
+    [
+      ['b', 1],
+      ['a', 2],
+    ],
   );
-  t.is(found[1].similarity, 0);
 });

@@ -36,7 +36,10 @@ test.serial('a model of the hub is fetched once, held against its checksums, and
 test.serial('what arrives damaged is not kept', async (t) => {
   const hub = await fakeHub(t);
   hub.files.get('config.json')?.write('[');
-  await t.throwsAsync(fetchModel('hf:someone/small'), { instanceOf: UserError, message: /config\.json arrived damaged/ });
+  await t.throwsAsync(fetchModel('hf:someone/small'), {
+    instanceOf: UserError,
+    message: /config\.json arrived damaged/,
+  });
   t.false(existsSync(join(hub.cache, 'ijepa', 'models', 'someone', 'small', REVISION, 'config.json')));
 });
 

@@ -9,6 +9,9 @@ import { readSafetensors, writeSafetensors } from '../../../core/checkpoint/safe
 import { startEngine } from '../../../core/engine/start.js';
 import { tf } from '../../../core/engine/tf.js';
 import { openFeatureCache } from '../../../core/eval/features-cache.js';
+import { readFeatures } from '../../../core/eval/features-file.js';
+import { readHead } from '../../../core/eval/head-file.js';
+import { classProbabilities } from '../../../core/eval/linear-head.js';
 import type { FeatureNetwork } from '../../../core/eval/network.js';
 import { readEncoder } from '../../../core/exchange/read.js';
 import { decoderShapes, encoderShapes, type ParameterShapes } from '../../../core/nn/parameters.js';
@@ -241,6 +244,45 @@ const readers: readonly FuzzedReader[] = [
         assert.equal(features.length, rows.length * 4);
         assert(rows.every((row) => row >= 0 && row < 1 << 20));
       }
+    },
+  },
+  {
+    name: 'features',
+    file: 'x.safetensors',
+    inputs: files(
+      {
+        tokens: { dtype: 'F32', shape: [2, 3, 4] },
+        features: { dtype: 'F32', shape: [2, 4] },
+        labels: { dtype: 'I32', shape: [2] },
+      },
+      { format: 'ijepa-features-1', names: '["a","b"]', classes: '["x","y"]' },
+    ),
+    async read(path) {
+      const { data, width, names, classes } = await readFeatures(path);
+      assert.equal(data.length, names.length * width);
+      assert.equal(classes?.length ?? names.length, names.length);
+    },
+  },
+  {
+    name: 'head',
+    file: 'x.safetensors',
+    inputs: files(
+      {
+        mean: { dtype: 'F32', shape: [4] },
+        weight: { dtype: 'F32', shape: [2, 4] },
+        bias: { dtype: 'F32', shape: [2] },
+      },
+      {
+        format: 'ijepa-head-1',
+        features: 'last',
+        transform: 'crop',
+        interpolation: 'bicubic',
+        classes: '["x","y"]',
+      },
+    ),
+    async read(path) {
+      const { head, classes } = await readHead(path);
+      assert.equal(classProbabilities(head, new Float32Array(head.mean.length)).length, classes.length);
     },
   },
 ];
