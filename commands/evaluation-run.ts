@@ -139,7 +139,8 @@ function taskOf({ dataSet, data, kind }: Judged, options: EvaluationOptions): Ev
   const protocolName = options.protocol ?? (images < small ? 'quick' : 'paper');
   const isPaper = protocolName === 'paper';
   const paper = dataSet.protocol ?? LINEAR_PROTOCOL;
-  const protocol = isPaper ? paper : quickProtocol(paper, images, data.classes.length);
+  const whole = isPaper ? paper : quickProtocol(paper, images, data.classes.length);
+  const protocol = options.layers === null ? whole : { ...whole, features: [options.layers] };
   const views = options.views ?? (isPaper ? protocol.epochs : 0);
   const selection = options.select ?? (isPaper ? 'test' : 'validation');
   return { kind, dataSet: dataSet.name, data, protocolName, protocol, views, selection, seed: options.seed };

@@ -5,10 +5,11 @@ import { writeFileAtomically } from '../core/base/atomic.js';
 import { count, createConsole, formatBytes } from '../core/base/console.js';
 import { UserError } from '../core/base/errors.js';
 import { buildFolder } from '../core/base/staging.js';
-import { architectureName } from '../core/eval/network.js';
+import { findHead, readHead } from '../core/eval/head-file.js';
+import { architectureName, fingerprintOf } from '../core/eval/network.js';
 import type { EncoderFile } from '../core/exchange/encoder-file.js';
 import { readEncoder } from '../core/exchange/read.js';
-import { FORMS } from '../core/exchange/write.js';
+import { FORMS, type NamedClassifier } from '../core/exchange/write.js';
 import { countParameters, encoderShapes } from '../core/nn/parameters.js';
 import { modelCard } from '../core/report/model-card.js';
 import { findResults } from '../core/run/results-search.js';
@@ -50,20 +51,26 @@ export async function runExport(options: ExportOptions): Promise<void> {
       remedy: 'leave it out',
     });
   }
+  if (options.head !== null && to !== 'hf' && to !== 'onnx') {
+    throw new UserError(`--head does not go with --to ${to}`, { expected: '--to hf or onnx', remedy: 'leave it out' });
+  }
   await requireFree(out, force);
   const encoder = await readModel(options);
+  const classifier = options.head === null ? undefined : await classifierOf(options.head, encoder);
+  const how = { precisions, classifier };
   for (const line of describe(encoder)) console.line(line);
-  const usage = form.usage(encoder, out, precisions);
+  const usage = form.usage(encoder, out, how);
   await buildFolder(resolve(out), async (staging) => {
     const folder = join(staging, 'model');
     await mkdir(folder);
-    await form.write(encoder, folder, precisions);
+    await form.write(encoder, folder, how);
     const { size } = encoder;
     const card = {
       arch: architectureName(size.encoder, size.patchSize),
       library: form.library,
       language: form.language,
       usage,
+      classes: classifier?.classes ?? null,
       results: await resultsOf(model),
       ...(await copyRun(model, folder)),
     };
@@ -103,6 +110,30 @@ function describe({ size, facts, positions, notes }: EncoderFile): string[] {
       `parameters${having.length > 0 ? `; with ${having.join(', ')}` : ''}`,
     ...notes.map((note) => `note     ${note}`),
   ];
+}
+
+/** The head of a probe as a classifier on the mean over patches; batch norm and all else that it had are folded into it. */
+async function classifierOf(path: string, encoder: EncoderFile): Promise<NamedClassifier> {
+  const file = await findHead(path);
+  const { head, classes, facts, transform, interpolation } = await readHead(file);
+  if (facts.fingerprint !== fingerprintOf(encoder)) {
+    throw new UserError(
+      `${file} belongs to another encoder than the ${encoder.facts.encoder} of ${encoder.facts.checkpoint}`,
+      {
+        expected: `the ${facts.encoder} of ${facts.checkpoint}, as it was when the head was trained`,
+        remedy: 'export that one, or probe this one',
+      },
+    );
+  }
+  if (head.features !== 'last') {
+    throw new UserError(`${file} sees the last four layers`, {
+      expected: 'a head on the last layer, which is all that other programs give to one',
+      remedy: 'probe again with --layers last, and another --out',
+    });
+  }
+  const { mean, weight } = head; // W (x - mean) + b = W x + (b - W mean)
+  const bias = head.bias.map((b, c) => mean.reduce((sum, x, k) => sum - weight[c * mean.length + k] * x, b));
+  return { weight, bias, classes, transform, interpolation };
 }
 
 /** Results of a run that lie in its folder. */

@@ -66,6 +66,11 @@ const EVALUATION_OPTIONS = {
       help: 'random views of each training image, one an epoch in turn; 0: its middle',
       automatic: 'an epoch each with paper, 0 with quick',
     }),
+    layers: choice({
+      choices: ['last', 'last-4'],
+      help: 'what heads see of the encoder',
+      automatic: 'both, as the protocol has it',
+    }),
     ...ENCODER_OPTIONS,
     seed: { ...OPTIONS.seed, help: 'seed of heads, views and intervals' },
     baseline: flag('leave out the same network at random initialisation', true),

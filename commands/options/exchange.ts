@@ -21,6 +21,11 @@ const ABOUT_FILE = {
     }),
   }),
   ...grouped('Output', {
+    head: text({
+      optional: true,
+      what: 'path',
+      help: 'with hf and onnx: the head of a probe on this encoder, so that the model names its classes; the --out of the probe, or one of its heads',
+    }),
     precision: words({
       choices: ['fp32', 'fp16', 'q8'],
       help: 'of onnx: what its models compute in, one or several with commas between; none: fp32',

@@ -105,7 +105,8 @@ export function architectureName(size: VitSize, patchSize: number): string {
   return `ViT${known ? `-${LETTERS[known]}` : ` ${size.dim}x${size.depth}`}/${patchSize}`;
 }
 
-function fingerprintOf({ tensors, positions }: Pick<EncoderFile, 'tensors' | 'positions'>): string {
+/** SHA-256 of an encoder's tensors: names, shapes and bytes. */
+export function fingerprintOf({ tensors, positions }: Pick<EncoderFile, 'tensors' | 'positions'>): string {
   const hash = createHash('sha256');
   for (const [name, { shape, data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
     hash.update(`${name}\0${shape.join()}\0`);

@@ -3,6 +3,7 @@ import { UserError } from '../base/errors.js';
 import { LARGEST_GRID } from '../nn/sizes.js';
 import { ratioOf } from './bare.js';
 import { type EncoderFile, type Naming, POSITIONS } from './encoder-file.js';
+import type { Classifier } from './onnx/encoder.js';
 
 /* Vision transformers as Hugging Face's transformers names and describes them. */
 
@@ -21,6 +22,8 @@ export interface Family {
   readonly layers: Readonly<Record<string, string | readonly string[]>>;
   /** Weights of a whole model that the encoder has no use for. */
   readonly beside: RegExp;
+  /** Its class with a linear head that the mean over patches can be given to; null where it sees the class token alone. */
+  readonly classified: { model: string; weights: (head: Classifier, dim: number) => Classifier } | null;
 }
 
 const attention = {
@@ -49,9 +52,24 @@ const FAMILIES: readonly Family[] = [
     prefix: 'ijepa.',
     classToken: false,
     beside: /^(?:classifier|pooler|ijepa\.pooler)\./,
+    classified: { model: 'IJepaForImageClassification', weights: (head) => head },
   },
-  { ...vit, name: 'vit', model: 'ViTModel', method: null, beside: /^(?:classifier|pooler|vit\.pooler)\./ },
-  { ...vit, name: 'vit_mae', model: 'ViTMAEModel', method: 'MAE', beside: /^(?:classifier|decoder)\./ },
+  {
+    ...vit,
+    name: 'vit',
+    model: 'ViTModel',
+    method: null,
+    beside: /^(?:classifier|pooler|vit\.pooler)\./,
+    classified: null,
+  },
+  {
+    ...vit,
+    name: 'vit_mae',
+    model: 'ViTMAEModel',
+    method: 'MAE',
+    beside: /^(?:classifier|decoder)\./,
+    classified: null,
+  },
   {
     name: 'dinov2',
     model: 'Dinov2Model',
@@ -69,8 +87,16 @@ const FAMILIES: readonly Family[] = [
       gamma_2: 'layer_scale2.lambda1',
     },
     beside: /^classifier\.|^(?:dinov2\.)?embeddings\.mask_token$/,
+    classified: { model: 'Dinov2ForImageClassification', weights: besideClassToken },
   },
 ];
+
+/** Of a head that sees the class token and the mean over patches side by side, [C, 2 D]: nothing of the first. */
+function besideClassToken({ weight, bias }: Classifier, dim: number): Classifier {
+  const wide = new Float32Array(2 * weight.length);
+  for (let c = 0; c < bias.length; c++) wide.set(weight.subarray(c * dim, (c + 1) * dim), (2 * c + 1) * dim);
+  return { weight: wide, bias };
+}
 
 const side = z.int().min(1);
 const configSchema = z

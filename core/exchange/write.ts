@@ -12,6 +12,7 @@ import { describe, namingOf } from './hugging-face.js';
 import { metaTree } from './meta.js';
 import { checkpointTensors } from './meta-state.js';
 import { CONFIG, PROCESSOR, WEIGHTS } from './model-folder.js';
+import type { Classifier } from './onnx/encoder.js';
 import type { OnnxPrecision } from './onnx/layers.js';
 import { writeOnnx } from './onnx/write.js';
 import { writeTorchFile } from './torch/write.js';
@@ -22,10 +23,24 @@ interface Form {
   /** The library that reads it, as model cards name it; null where there is no one library. */
   readonly library: string | null;
   readonly language: 'Python' | 'JavaScript' | 'sh';
-  /** Writes into a folder that is there and empty; `onnx` in these precisions, default: fp32. */
-  write(encoder: EncoderFile, folder: string, precisions?: readonly OnnxPrecision[]): Promise<void>;
+  /** Writes into a folder that is there and empty. */
+  write(encoder: EncoderFile, folder: string, how?: WriteOptions): Promise<void>;
   /** Lines of that language that use what was written. */
-  usage(encoder: EncoderFile, folder: string, precisions?: readonly OnnxPrecision[]): readonly string[];
+  usage(encoder: EncoderFile, folder: string, how?: WriteOptions): readonly string[];
+}
+
+export interface WriteOptions {
+  /** Of `onnx`; default: fp32. */
+  precisions?: readonly OnnxPrecision[] | undefined;
+  /** A head on the encoder, for `hf` and `onnx`: what is written names classes, instead of giving features. */
+  classifier?: NamedClassifier | undefined;
+}
+
+/** A linear classifier on the mean over patches, with the names of its classes and how it saw pictures. */
+export interface NamedClassifier extends Classifier {
+  readonly classes: readonly string[];
+  readonly transform: 'crop' | 'squash';
+  readonly interpolation: 'bilinear' | 'bicubic';
 }
 
 /** By the words of `--to`. */
@@ -34,13 +49,16 @@ export const FORMS = {
     library: 'transformers',
     language: 'Python',
     write: writeHuggingFace,
-    usage: ({ size }, folder) => [
-      'from transformers import AutoImageProcessor, AutoModel',
-      `processor = AutoImageProcessor.from_pretrained('${folder}')`,
-      `model = AutoModel.from_pretrained('${folder}')`,
-      `tokens = model(**processor(image, return_tensors='pt')).last_hidden_state`,
-      `features = tokens${size.encoder.classToken ? '[:, 1:]' : ''}.mean(1)`,
-    ],
+    usage: ({ size }, folder, { classifier } = {}) =>
+      classifier
+        ? ['from transformers import pipeline', `print(pipeline('image-classification', '${folder}')('picture.jpg'))`]
+        : [
+            'from transformers import AutoImageProcessor, AutoModel',
+            `processor = AutoImageProcessor.from_pretrained('${folder}')`,
+            `model = AutoModel.from_pretrained('${folder}')`,
+            `tokens = model(**processor(image, return_tensors='pt')).last_hidden_state`,
+            `features = tokens${size.encoder.classToken ? '[:, 1:]' : ''}.mean(1)`,
+          ],
   },
   timm: {
     library: 'timm',
@@ -57,12 +75,19 @@ export const FORMS = {
     library: 'transformers.js',
     language: 'JavaScript',
     write: writeOnnxFolder,
-    usage: ({ size }, folder, [dtype] = ['fp32']) => [
-      "import { pipeline } from '@huggingface/transformers';",
-      `const extract = await pipeline('image-feature-extraction', '${asPath(folder)}', { dtype: '${dtype}' });`,
-      "const tokens = await extract('picture.jpg');",
-      `const features = tokens${size.encoder.classToken ? '.slice(null, [1, null])' : ''}.mean(1);`,
-    ],
+    usage: ({ size }, folder, { precisions: [dtype] = ['fp32'], classifier } = {}) =>
+      classifier
+        ? [
+            "import { pipeline } from '@huggingface/transformers';",
+            `const classify = await pipeline('image-classification', '${asPath(folder)}', { dtype: '${dtype}' });`,
+            "console.log(await classify('picture.jpg'));",
+          ]
+        : [
+            "import { pipeline } from '@huggingface/transformers';",
+            `const extract = await pipeline('image-feature-extraction', '${asPath(folder)}', { dtype: '${dtype}' });`,
+            "const tokens = await extract('picture.jpg');",
+            `const features = tokens${size.encoder.classToken ? '.slice(null, [1, null])' : ''}.mean(1);`,
+          ],
   },
   safetensors: {
     library: null,
@@ -103,10 +128,16 @@ async function wholeOf({ size, facts }: EncoderFile) {
 }
 
 /** A folder that transformers opens: `AutoModel.from_pretrained`. */
-async function writeHuggingFace(encoder: EncoderFile, folder: string): Promise<void> {
+async function writeHuggingFace(
+  encoder: EncoderFile,
+  folder: string,
+  { classifier }: WriteOptions = {},
+): Promise<void> {
   const described = describe(encoder.size);
   if (!described) throw noSuchModel('transformers of Hugging Face', encoder);
-  const naming = namingOf(described.family, false);
+  const { family, config } = described;
+  if (classifier && family.classified === null) throw noSuchModel('image classification of transformers', encoder);
+  const naming = namingOf(family, classifier !== undefined);
   const tensors = new Map<string, StoredTensor>();
   for (const [parameter, { shape, data }] of withPositions(encoder)) {
     const names = naming.of(parameter);
@@ -118,9 +149,15 @@ async function writeHuggingFace(encoder: EncoderFile, folder: string): Promise<v
       });
     }
   }
+  if (classifier && family.classified) {
+    const { weight, bias } = family.classified.weights(classifier, encoder.size.encoder.dim);
+    tensors.set('classifier.weight', { shape: [bias.length, weight.length / bias.length], data: weight });
+    tensors.set('classifier.bias', { shape: [bias.length], data: bias });
+  }
   await writeSafetensors(join(folder, WEIGHTS), tensors, metadataOf(encoder.facts));
-  await writeJson(join(folder, CONFIG), described.config);
-  await writeJson(join(folder, PROCESSOR), processorOf(encoder.size.imageSize));
+  const architectures = classifier && family.classified ? [family.classified.model] : config.architectures;
+  await writeJson(join(folder, CONFIG), { ...config, architectures, ...labelsOf(classifier) });
+  await writeJson(join(folder, PROCESSOR), processorOf(encoder.size.imageSize, classifier));
 }
 
 /** A folder that timm opens: `timm.create_model('local-dir:FOLDER', pretrained=True)`. */
@@ -172,19 +209,23 @@ async function writeTimm(encoder: EncoderFile, folder: string): Promise<void> {
 async function writeOnnxFolder(
   encoder: EncoderFile,
   folder: string,
-  precisions: readonly OnnxPrecision[] = ['fp32'],
+  { precisions = ['fp32'], classifier }: WriteOptions = {},
 ): Promise<void> {
   const models = join(folder, 'onnx');
   await mkdir(models);
   const use_external_data_format: Record<string, number> = {};
   for (const precision of precisions) {
-    const { externalData } = await writeOnnx(models, encoder, { precision });
+    const { externalData } = await writeOnnx(models, encoder, { precision, ...(classifier && { classifier }) });
     Object.assign(use_external_data_format, externalData);
   }
   // Of a model without a family it is only asked how it is run, and that is the same for all.
   const config = describe(encoder.size)?.config ?? { model_type: 'vit', architectures: ['ViTModel'] };
-  await writeJson(join(folder, CONFIG), { ...config, 'transformers.js_config': { use_external_data_format } });
-  await writeJson(join(folder, PROCESSOR), processorOf(encoder.size.imageSize));
+  await writeJson(join(folder, CONFIG), {
+    ...config,
+    ...labelsOf(classifier),
+    'transformers.js_config': { use_external_data_format },
+  });
+  await writeJson(join(folder, PROCESSOR), processorOf(encoder.size.imageSize, classifier));
 }
 
 /** One file by the reference code's names, which says of which sizes they are. */
@@ -196,14 +237,23 @@ async function writePlain(encoder: EncoderFile, folder: string): Promise<void> {
   await writeSafetensors(join(folder, WEIGHTS), withPositions(encoder), metadata);
 }
 
+/** How a config.json names classes. */
+function labelsOf(classifier: NamedClassifier | undefined) {
+  if (!classifier) return {};
+  const { classes } = classifier;
+  const id2label = Object.fromEntries(classes.entries());
+  return { id2label, label2id: Object.fromEntries(classes.map((name, at) => [name, at])) };
+}
+
 /** How Python and JavaScript of Hugging Face make of a picture what our test view is. */
-function processorOf(side: number) {
+function processorOf(side: number, { transform, interpolation }: Partial<NamedClassifier> = {}) {
+  const isWhole = transform === 'squash';
   return {
     image_processor_type: 'BitImageProcessor',
     do_resize: true,
-    size: { shortest_edge: Math.floor((side * 256) / 224) },
-    resample: 3,
-    do_center_crop: true,
+    size: isWhole ? { height: side, width: side } : { shortest_edge: Math.floor((side * 256) / 224) },
+    resample: interpolation === 'bilinear' ? 2 : 3, // Pillow's numbers
+    do_center_crop: !isWhole,
     crop_size: { height: side, width: side },
     do_rescale: true,
     rescale_factor: 1 / 255,

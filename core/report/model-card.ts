@@ -15,6 +15,8 @@ export interface CardFacts {
   language: 'Python' | 'JavaScript' | 'sh';
   /** Lines of that language. */
   usage: readonly string[];
+  /** Those that it names; null where it gives features. */
+  classes: readonly string[] | null;
   results: readonly EvaluationResult[];
   /** Pictures of the run beside the card: what each shows, and its file. */
   pictures: Readonly<Record<string, string>>;
@@ -32,13 +34,15 @@ export function modelCard({ size, facts }: EncoderFile, card: CardFacts): string
   );
   const length = epochs === null ? '' : ` for ${count(epochs, 'epoch')}`;
   const parts = [
-    `---\n${card.library === null ? '' : `library_name: ${card.library}\n`}pipeline_tag: image-feature-extraction\n` +
+    `---\n${card.library === null ? '' : `library_name: ${card.library}\n`}pipeline_tag: ${card.classes ? 'image-classification' : 'image-feature-extraction'}\n` +
       'tags:\n- self-supervised-learning\n- vision-transformer\n---',
     `# ${title}`,
     `A vision transformer that was trained without labels${method ? ` by ${method}` : ''}` +
       `${pretrainedOn === null ? '' : ` on ${pretrainedOn}`}${length}: width ${encoder.dim}, ${encoder.depth} blocks, ` +
       `${encoder.heads} heads, images of ${imageSize} px in patches of ${size.patchSize} px. It turns a picture into ` +
-      'features, the mean of its patch tokens; it names no classes.',
+      (card.classes
+        ? `the names of ${card.classes.length} classes, by a linear head on the mean of its patch tokens.`
+        : 'features, the mean of its patch tokens; it names no classes.'),
     `\`\`\`${card.language.toLowerCase()}\n${card.usage.join('\n')}\n\`\`\``,
     `Pictures are scaled so that the shorter side has ${Math.floor((imageSize * 256) / 224)} px (bicubic), cut to the ` +
       `${imageSize} px in the middle, and normalised by the mean and standard deviation of ImageNet's colours.`,

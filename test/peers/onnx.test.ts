@@ -51,7 +51,7 @@ for (const precision of ONNX_PRECISIONS) {
   transformersTest(`transformers.js gives our features of a picture in ${precision}`, async (t, { pipeline }) => {
     const checkpoint = await smallCheckpoint(t);
     const folder = await temporaryFolder(t);
-    await FORMS.onnx.write(await readEncoder(checkpoint, null), folder, [precision]);
+    await FORMS.onnx.write(await readEncoder(checkpoint, null), folder, { precisions: [precision] });
     const picture = join(folder, 'picture.png');
     const shorter = Math.round((imageSize * 256) / 224); // nothing is to be resized, which libraries do in different ways
     await softPicture(shorter + 4, shorter, 1)
