@@ -6,16 +6,19 @@ import { openSplit } from '../core/eval/labelled-data.js';
 import type { Neighbour } from '../core/eval/search.js';
 import { testView } from '../core/eval/views.js';
 import type { ImageItem } from '../core/plugin.js';
-import { MOST_NEIGHBOURS, MOST_ROWS, type SheetRow, writeNeighboursSheet } from '../core/report/neighbours-sheet.js';
+import {
+  CELL,
+  MOST_NEIGHBOURS,
+  MOST_ROWS,
+  type SheetRow,
+  writeNeighboursSheet,
+} from '../core/report/neighbours-sheet.js';
 import type { SearchOptions } from './options/using.js';
 import { refuseOwnInput } from './own-input.js';
 import { configuredDataSets } from './plugins.js';
 
 /** What was found for an image, which is one of its own where it has an item. */
 type Found = { query: { name: string; item?: ImageItem }; nearest: readonly Neighbour[] };
-
-/** Side of the pictures, in pixels. */
-const SIDE = 300;
 
 /**
  * Draws what was found.
@@ -39,7 +42,7 @@ export async function drawFound(
   const items = named.flatMap(({ query, nearest }) => [query, ...nearest].flatMap(({ item }) => item ?? []));
   const images = { description: '', length: items.length, fingerprint: '', item: (index: number) => items[index] };
   refuseOwnInput(out, images);
-  const settings = { imageSize: SIDE, ...seenAs(stored, asked) };
+  const settings = { imageSize: CELL, ...seenAs(stored, asked) };
   let missing = 0;
   const read = async ({ item, ...words }: (typeof named)[number]['query']) => {
     const rgb = item ? await testView(item, settings).catch(() => null) : null;
@@ -51,7 +54,7 @@ export async function drawFound(
     rows.push({ query: await read(query), nearest: await Promise.all(nearest.map(read)) });
   }
   const title = `Most similar of ${stored.names.length} images, by the features of ${stored.facts.network}`;
-  await writeNeighboursSheet(out, title, SIDE, rows);
+  await writeNeighboursSheet(out, title, rows);
   return missing;
 }
 
