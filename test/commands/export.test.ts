@@ -10,7 +10,20 @@ test('a run is exported with a card that tells how it was judged, and goes throu
   t.is(run.code, 0, run.stderr);
   const probe = async (model: string, out: string) => {
     const probed = await ijepa(
-      ['probe', model, '--data', 'shapes:48', '--engine', 'wasm', '--no-baseline', '--out', out, '--json'],
+      [
+        'probe',
+        model,
+        '--data',
+        'shapes:48',
+        '--engine',
+        'wasm',
+        '--no-baseline',
+        '--layers',
+        'last',
+        '--out',
+        out,
+        '--json',
+      ],
       folder,
     );
     t.is(probed.code, 0, probed.stderr);
@@ -37,6 +50,16 @@ test('a run is exported with a card that tells how it was judged, and goes throu
   const again = await probe('out', 'again');
   const accuracy = (all: typeof results) => all[0].best;
   t.deepEqual(accuracy(again.results), accuracy(results));
+
+  const named = await ijepa(['export', 'run', '--to', 'hf', '--out', 'named', '--head', 'run/probe'], folder);
+  t.is(named.code, 0, named.stderr);
+  t.regex(readFileSync(join(folder, 'named', 'README.md'), 'utf8'), /names of 8 classes, by a linear head/);
+  const { id2label } = JSON.parse(readFileSync(join(folder, 'named', 'config.json'), 'utf8'));
+  t.is(Object.keys(id2label).length, 8);
+  const context = ['export', 'run', '--encoder', 'context', '--to', 'hf', '--out', 'no', '--head', 'run/probe'];
+  const other = await ijepa(context, folder);
+  t.is(other.code, 2);
+  t.regex(other.stderr, /belongs to another encoder/);
 
   const refused = await ijepa(['export', 'run', '--to', 'timm', '--out', 'out'], folder);
   t.is(refused.code, 2);

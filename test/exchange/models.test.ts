@@ -57,6 +57,37 @@ test('relative positions have no place in transformers and timm, and keep theirs
   t.deepEqual(await featuresOf(plain), await featuresOf(checkpoint));
 });
 
+test('a head goes with an encoder, and one that would see a class token alone is refused', async (t) => {
+  const [weight, bias] = [Float32Array.from({ length: 2 * PLAIN.dim }, (_, i) => i), Float32Array.of(0.5, -1)];
+  const classifier = { weight, bias, classes: ['a', 'b'], transform: 'squash', interpolation: 'bilinear' } as const;
+  const written = async (encoder: typeof PLAIN) => {
+    const folder = await temporaryFolder(t);
+    const checkpoint = await smallCheckpoint(t, { ...SMALL_SIZE, encoder });
+    await FORMS.hf.write(await readEncoder(checkpoint, null), folder, { classifier });
+    t.deepEqual(await featuresOf(folder), await featuresOf(checkpoint));
+    const json = async (name: string) => JSON.parse(await readFile(join(folder, name), 'utf8'));
+    const [config, processor] = [await json('config.json'), await json('preprocessor_config.json')];
+    return { config, processor, tensors: (await readSafetensors(join(folder, 'model.safetensors'))).tensors };
+  };
+  const plain = await written(PLAIN);
+  t.like(plain.config, {
+    architectures: ['IJepaForImageClassification'],
+    id2label: { 0: 'a', 1: 'b' },
+    label2id: { a: 0, b: 1 },
+  });
+  t.like(plain.processor, { size: { height: 16, width: 16 }, do_center_crop: false, resample: 2 });
+  t.deepEqual(plain.tensors.get('classifier.weight'), { shape: [2, 16], data: weight });
+  t.deepEqual(plain.tensors.get('classifier.bias'), { shape: [2], data: bias });
+  const wide = await written(PARTS['an encoder with class token and layer scales']);
+  const rows = wide.tensors.get('classifier.weight')?.data as Float32Array;
+  t.deepEqual([...rows.subarray(48)], [...weight.subarray(16)]);
+  t.true(rows.subarray(32, 48).every((x) => x === 0));
+  await t.throwsAsync(written(PARTS['an encoder with class token']), {
+    instanceOf: UserError,
+    message: /image classification of transformers has no model/,
+  });
+});
+
 test('sizes are read off weights that do not tell them', async (t) => {
   const folder = await written(t, 'timm', await smallCheckpoint(t));
   const path = join(folder, 'model.safetensors');

@@ -1,6 +1,7 @@
 """The other side of the exchange of models: transformers and timm.
 
     python models.py load LIBRARY FOLDER IMAGES OUT     features of our export, by the library
+    python models.py classify FOLDER IMAGES OUT         'logits' [B, C] of our export with a head, by transformers
     python models.py make KIND FOLDER IMAGES OUT        a model of the library's own with random weights, and its features
 
 IMAGES is a safetensors file with 'images' [B, 3, S, S]; OUT gets 'tokens' [B, N', D] and 'features' [B, D], the mean over
@@ -85,7 +86,19 @@ def disturb(net):
                 value += 0.1 * torch.randn_like(value)
 
 
+def classify(folder, images, out):
+    from transformers import AutoModelForImageClassification
+
+    model = AutoModelForImageClassification.from_pretrained(folder).eval()
+    with torch.no_grad():
+        logits = model(load_file(images)['images']).logits
+    save_file({'logits': logits.contiguous()}, out)
+    print(' '.join(model.config.id2label[at] for at in range(logits.shape[1])))
+
+
 def main():
+    if sys.argv[1] == 'classify':
+        return classify(*sys.argv[2:])
     task, kind, folder, images, out = sys.argv[1:]
     if task == 'make':
         make(kind, folder)

@@ -18,6 +18,13 @@ test.before(async () => {
 });
 
 const PLAIN = SMALL_SIZE.encoder;
+const CLASSIFIER = {
+  weight: Float32Array.from({ length: 3 * PLAIN.dim }, (_, i) => Math.sin(i)),
+  bias: Float32Array.of(1, -2, 3),
+  classes: ['cat', 'dog', 'bird'],
+  transform: 'crop',
+  interpolation: 'bicubic',
+} as const;
 const OURS: readonly [form: 'hf' | 'timm', what: string, encoder: object][] = [
   ['hf', 'I-JEPA', PLAIN],
   ['hf', 'ViT', { ...PLAIN, classToken: true }],
@@ -34,6 +41,28 @@ for (const [form, what, encoder] of OURS) {
     await runPeer('models.py', 'load', form, place.folder, place.images, place.out);
     await holdsFeatures(t, checkpoint, place);
     await holdsFeatures(t, place.folder, place);
+  });
+}
+
+for (const [what, encoder] of [
+  ['I-JEPA', PLAIN],
+  ['Dinov2', { ...PLAIN, classToken: true, layerScale: true }],
+] as const) {
+  peerTest('transformers', `a head on ${what} gives the same logits there`, async (t) => {
+    const checkpoint = await smallCheckpoint(t, { ...SMALL_SIZE, encoder: { ...PLAIN, ...encoder } });
+    const place = await newPlace(t, SMALL_SIZE.imageSize);
+    await mkdir(place.folder);
+    await FORMS.hf.write(await readEncoder(checkpoint, null), place.folder, { classifier: CLASSIFIER });
+    t.is(await runPeer('models.py', 'classify', place.folder, place.images, place.out), 'cat dog bird\n');
+    const { features } = await ourFeatures(checkpoint, place);
+    const { weight, bias } = CLASSIFIER;
+    const width = weight.length / bias.length;
+    const expected = Array.from({ length: 2 * bias.length }, (_, at) => {
+      const [image, c] = [Math.floor(at / bias.length), at % bias.length];
+      return bias[c] + sum(width, (k) => weight[c * width + k] * features[image * width + k]);
+    });
+    const logits = (await readSafetensors(place.out)).tensors.get('logits')?.data;
+    t.true(relativeDifference(logits as Float32Array, expected) < 1e-5);
   });
 }
 
@@ -68,15 +97,24 @@ async function newPlace(t: ExecutionContext, side: number): Promise<Place> {
 }
 
 /** Our features of the same images are those of the other side, to 1e-5 of the largest. */
-async function holdsFeatures(t: ExecutionContext, model: string, { images, out }: Place): Promise<void> {
+async function holdsFeatures(t: ExecutionContext, model: string, place: Place): Promise<void> {
+  const { features, tokens } = await ourFeatures(model, place);
+  const expected = (await readSafetensors(place.out)).tensors;
+  t.true(relativeDifference(features, expected.get('features')?.data as Float32Array) < 1e-5);
+  t.true(relativeDifference(tokens, expected.get('tokens')?.data as Float32Array) < 1e-5);
+}
+
+async function ourFeatures(model: string, { images }: Place) {
   const network = await loadNetwork(model);
   const given = (await readSafetensors(images)).tensors.get('images');
-  const expected = (await readSafetensors(out)).tensors;
   if (!given) throw new Error('there are no images');
   const backbone = networkBackbone(network);
   const input = tf.transpose(tf.tensor(given.data as Float32Array, [...given.shape]), [0, 2, 3, 1]);
-  const features = await backbone.features(network.encoder, input, 1).data();
-  const tokens = await backbone.forward(network.encoder, input).data();
-  t.true(relativeDifference(features, expected.get('features')?.data as Float32Array) < 1e-5);
-  t.true(relativeDifference(tokens, expected.get('tokens')?.data as Float32Array) < 1e-5);
+  const features = (await backbone.features(network.encoder, input, 1).data()) as Float32Array;
+  const tokens = (await backbone.forward(network.encoder, input).data()) as Float32Array;
+  return { features, tokens };
+}
+
+function sum(count: number, term: (k: number) => number): number {
+  return Array.from({ length: count }, (_, k) => term(k)).reduce((all, value) => all + value, 0);
 }
