@@ -1,22 +1,18 @@
 import { mkdir } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
-import { writeFileAtomically } from '../base/atomic.js';
 import { UserError } from '../base/errors.js';
 import { type StoredTensor, writeSafetensors } from '../checkpoint/safetensors.js';
 import { MEAN, STD } from '../data/normalise.js';
-import { sincosTable } from '../nn/positions.js';
-import { gridSize } from '../nn/sizes.js';
 import { metadataOf, ONLY } from './bare.js';
-import { type EncoderFile, POSITIONS } from './encoder-file.js';
+import type { EncoderFile } from './encoder-file.js';
 import { describe, namingOf } from './hugging-face.js';
 import { metaTree } from './meta.js';
 import { checkpointTensors } from './meta-state.js';
 import { CONFIG, PROCESSOR, WEIGHTS } from './model-folder.js';
-import type { Classifier } from './onnx/encoder.js';
-import type { OnnxPrecision } from './onnx/layers.js';
 import { writeOnnx } from './onnx/write.js';
 import { writeTorchFile } from './torch/write.js';
 import { readWhole, wholeMetadata } from './whole.js';
+import { labelsOf, noSuchModel, processorOf, type WriteOptions, withPositions, writeJson } from './written.js';
 
 /** A form that an encoder can be written in. */
 interface Form {
@@ -27,20 +23,6 @@ interface Form {
   write(encoder: EncoderFile, folder: string, how?: WriteOptions): Promise<void>;
   /** Lines of that language that use what was written. */
   usage(encoder: EncoderFile, folder: string, how?: WriteOptions): readonly string[];
-}
-
-export interface WriteOptions {
-  /** Of `onnx`; default: fp32. */
-  precisions?: readonly OnnxPrecision[] | undefined;
-  /** A head on the encoder, for `hf` and `onnx`: what is written names classes, instead of giving features. */
-  classifier?: NamedClassifier | undefined;
-}
-
-/** A linear classifier on the mean over patches, with the names of its classes and how it saw pictures. */
-export interface NamedClassifier extends Classifier {
-  readonly classes: readonly string[];
-  readonly transform: 'crop' | 'squash';
-  readonly interpolation: 'bilinear' | 'bicubic';
 }
 
 /** By the words of `--to`. */
@@ -136,7 +118,12 @@ async function writeHuggingFace(
   const described = describe(encoder.size);
   if (!described) throw noSuchModel('transformers of Hugging Face', encoder);
   const { family, config } = described;
-  if (classifier && family.classified === null) throw noSuchModel('image classification of transformers', encoder);
+  if (classifier && family.classified === null) {
+    throw new UserError(`a ${family.model} has no place for a head on the mean over patches`, {
+      expected: 'an encoder without class token, or with layer scales',
+      remedy: 'use --to onnx, or leave --head out',
+    });
+  }
   const naming = namingOf(family, classifier !== undefined);
   const tensors = new Map<string, StoredTensor>();
   for (const [parameter, { shape, data }] of withPositions(encoder)) {
@@ -237,56 +224,7 @@ async function writePlain(encoder: EncoderFile, folder: string): Promise<void> {
   await writeSafetensors(join(folder, WEIGHTS), withPositions(encoder), metadata);
 }
 
-/** How a config.json names classes. */
-function labelsOf(classifier: NamedClassifier | undefined) {
-  if (!classifier) return {};
-  const { classes } = classifier;
-  const id2label = Object.fromEntries(classes.entries());
-  return { id2label, label2id: Object.fromEntries(classes.map((name, at) => [name, at])) };
-}
-
-/** How Python and JavaScript of Hugging Face make of a picture what our test view is. */
-function processorOf(side: number, { transform, interpolation }: Partial<NamedClassifier> = {}) {
-  const isWhole = transform === 'squash';
-  return {
-    image_processor_type: 'BitImageProcessor',
-    do_resize: true,
-    size: isWhole ? { height: side, width: side } : { shortest_edge: Math.floor((side * 256) / 224) },
-    resample: interpolation === 'bilinear' ? 2 : 3, // Pillow's numbers
-    do_center_crop: !isWhole,
-    crop_size: { height: side, width: side },
-    do_rescale: true,
-    rescale_factor: 1 / 255,
-    do_normalize: true,
-    image_mean: MEAN,
-    image_std: STD,
-    do_convert_rgb: true,
-  };
-}
-
-/** An encoder's parameters, with the positions that other programs keep among them: [1, N', D]. */
-function withPositions({ size, tensors, positions }: EncoderFile): Map<string, StoredTensor> {
-  const { dim, classToken = false, relativePositions = false } = size.encoder;
-  if (relativePositions) return new Map(tensors);
-  const patches = positions ?? sincosTable(gridSize(size), dim);
-  const first = classToken ? dim : 0; // a class token's are zeros
-  const data = new Float32Array(first + patches.length);
-  data.set(patches, first);
-  return new Map<string, StoredTensor>([...tensors, [POSITIONS, { shape: [1, data.length / dim, dim], data }]]);
-}
-
 /** A folder as transformers.js tells it from the name of a model on the hub. */
 function asPath(folder: string): string {
   return isAbsolute(folder) || folder.startsWith('.') ? folder : `./${folder}`;
-}
-
-async function writeJson(path: string, value: unknown): Promise<void> {
-  await writeFileAtomically(path, `${JSON.stringify(value, null, 2)}\n`);
-}
-
-function noSuchModel(where: string, { facts }: EncoderFile): UserError {
-  return new UserError(`${where} has no model with the parts of the encoder ${facts.encoder} of ${facts.checkpoint}`, {
-    expected: 'absolute positions; a class token and layer scales both, or no layer scales',
-    remedy: 'use --to safetensors, whose weights keep the names of the reference code',
-  });
 }

@@ -84,7 +84,7 @@ test('a head goes with an encoder, and one that would see a class token alone is
   t.true(rows.subarray(32, 48).every((x) => x === 0));
   await t.throwsAsync(written(PARTS['an encoder with class token']), {
     instanceOf: UserError,
-    message: /image classification of transformers has no model/,
+    message: /a ViTModel has no place for a head/,
   });
 });
 

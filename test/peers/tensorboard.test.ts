@@ -28,7 +28,7 @@ peerTest('tensorboard', 'TensorBoard reads a run that was killed and went on, ea
   const log = readRunLog(run);
   const single = (values: [number, number][]) => values.map(([step, value]) => [step, Math.fround(value)]);
   t.is(log.length, 72);
-  t.is(Object.keys(scalars).length, 14);
+  t.is(Object.keys(scalars).length, 15);
   t.deepEqual(scalars.loss, single(log.map(({ step, loss }) => [step, loss])));
   t.deepEqual(
     scalars['method/contextPatches'],
