@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import test from 'ava';
 import sharp from 'sharp';
 import { readSafetensors } from '../../core/checkpoint/safetensors.js';
-import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { piecesIn, smallCheckpoint } from '../helpers/features.js';
 
 test('features of a run and a folder of images, as safetensors and for NumPy', async (t) => {
@@ -97,7 +97,7 @@ test('patch tokens go beside the features, which are their mean; images that can
   t.deepEqual([...bytes.subarray(start)], [...bytesOf(tokens?.data)]);
 });
 
-test('mistakes have one clear message each, before anything is computed', async (t) => {
+test.serial('mistakes have one clear message each, before anything is computed', async (t) => {
   const folder = await temporaryFolder(t);
   const checkpoint = await smallCheckpoint(t);
   await drawImages(folder, 2);
@@ -120,7 +120,7 @@ test('mistakes have one clear message each, before anything is computed', async 
     [[checkpoint, 'pictures', '--out', 'a.npy'], /an image cannot be read: pictures\/bad\.png/],
   ];
   for (const [args, message] of cases) {
-    const { code, stderr } = await ijepa(['features', ...args, '--engine', 'wasm'], folder);
+    const { code, stderr } = await ijepaHere(['features', ...args, '--engine', 'wasm'], folder);
     t.is(code, 2, args.join(' '));
     t.regex(stderr, message);
     t.false(existsSync(join(folder, 'a.npy')));

@@ -2,7 +2,7 @@ import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import sharp from 'sharp';
-import { ijepa, temporaryFolder } from '../helpers/command.js';
+import { ijepa, ijepaHere, temporaryFolder } from '../helpers/command.js';
 import { SMALL_SIZE, smallCheckpoint } from '../helpers/features.js';
 
 type Told = { name: string; classes: { class: string; probability: number }[] };
@@ -10,7 +10,7 @@ type Told = { name: string; classes: { class: string; probability: number }[] };
 /** Pictures of each class. */
 const SHADES = 10;
 
-test('predict tells the classes that a probe found, as often right as the probe was', async (t) => {
+test.serial('predict tells the classes that a probe found, as often right as the probe was', async (t) => {
   const folder = await temporaryFolder(t);
   const checkpoint = await smallCheckpoint(t);
   for (const part of ['train', 'val']) await drawShades(join(folder, 'data', part));
@@ -63,7 +63,7 @@ test('predict tells the classes that a probe found, as often right as the probe 
     [['probed', 'shapes:2', '--checkpoint', 'gone.safetensors'], /gone\.safetensors does not exist/],
   ];
   for (const [words, message] of cases) {
-    const { code, stderr } = await predict(...words);
+    const { code, stderr } = await ijepaHere(['predict', ...words, '--engine', 'wasm'], folder);
     t.is(code, 2, words.join(' '));
     t.regex(stderr, message);
   }

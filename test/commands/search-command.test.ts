@@ -2,7 +2,7 @@ import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import sharp from 'sharp';
-import { ijepa, temporaryFolder } from '../helpers/command.js';
+import { ijepa, ijepaHere, temporaryFolder } from '../helpers/command.js';
 import { SMALL_SIZE, smallCheckpoint } from '../helpers/features.js';
 
 test('a copy of an image finds its original, as a file and by its name in the file of features', async (t) => {
@@ -34,7 +34,7 @@ test('a copy of an image finds its original, as a file and by its name in the fi
   t.notRegex(found.stdout, /could not be read/);
 });
 
-test('mistakes in a search have one clear message each', async (t) => {
+test.serial('mistakes in a search have one clear message each', async (t) => {
   const folder = await temporaryFolder(t);
   const [checkpoint, other] = [await smallCheckpoint(t), await smallCheckpoint(t, SMALL_SIZE, 1)];
   await drawImages(join(folder, 'pictures'), 2);
@@ -56,7 +56,7 @@ test('mistakes in a search have one clear message each', async (t) => {
     [[picture, ...own, '--out', picture, '--force'], /is one of the images that are to be shown/],
   ];
   for (const [args, message] of cases) {
-    const { code, stderr } = await ijepa(['search', ...args], folder);
+    const { code, stderr } = await ijepaHere(['search', ...args], folder);
     t.is(code, 2, args.join(' '));
     t.regex(stderr, message);
   }

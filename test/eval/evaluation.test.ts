@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import test from 'ava';
 import sharp from 'sharp';
 import type { EvaluationResult } from '../../core/eval/results.js';
-import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { piecesIn } from '../helpers/features.js';
 import { FIXTURES } from '../helpers/paths.js';
 
@@ -163,18 +163,18 @@ test.serial('what cannot be evaluated gets one message', async (t) => {
     [['finetune-1pct', RUN, '--data', folder, '--label-smoothing', '1'], /a label smoothing of 1\n[\s\S]*below 1/],
   ];
   for (const [args, message] of cases) {
-    const { code, stderr } = await ijepa(args);
+    const { code, stderr } = await ijepaHere(args, folder);
     t.is(code, 2, args.join(' '));
     t.regex(stderr, message, args.join(' '));
     t.notRegex(stderr, /\n {4}at /);
   }
   await writeFile(join(folder, 'val', 'dark', 'broken.png'), 'no picture');
-  const broken = await ijepa(['probe', RUN, '--data', folder]);
+  const broken = await ijepaHere(['probe', RUN, '--data', folder], folder);
   t.is(broken.code, 2);
   t.regex(broken.stderr, /broken\.png[\s\S]*--max-unreadable/);
   await mkdir(join(folder, 'val', 'unknown'));
   await writeFile(join(folder, 'val', 'unknown', '1.png'), 'x');
-  const unknown = await ijepa(['probe', RUN, '--data', folder]);
+  const unknown = await ijepaHere(['probe', RUN, '--data', folder], folder);
   t.is(unknown.code, 2);
   t.regex(unknown.stderr, /unknown/);
 });
