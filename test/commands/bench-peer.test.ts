@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { type PeerStep, timePeer } from '../../commands/bench-peer.js';
 import { UserError } from '../../core/base/errors.js';
-import { ijepa, temporaryFolder } from '../helpers/command.js';
+import { ijepa, ijepaHere, temporaryFolder } from '../helpers/command.js';
 
 const MEASURED = {
   ...{ version: '9.9.9', threads: 1, secondsPerStep: 2, minSeconds: 1, imagesPerSecond: 8, firstStepSeconds: 3 },
@@ -97,7 +97,7 @@ test('bench --peer prints both in turn, the ratio of each pair and their median'
   t.true(Math.abs(median - ((ratios[0] ?? 0) + (ratios[1] ?? 0)) / 2) < 1e-3);
 });
 
-test('what cannot be held against PyTorch is refused before anything is timed', async (t) => {
+test.serial('what cannot be held against PyTorch is refused before anything is timed', async (t) => {
   for (const [args, message] of [
     [['--peer', '--method', 'mae'], /--peer cannot time a step with method mae[\s\S]*method ijepa, loss smooth-l1/],
     [['--peer', '--set', 'optimiser=sgd'], /--peer cannot time a step with optimiser sgd/],
@@ -107,7 +107,7 @@ test('what cannot be held against PyTorch is refused before anything is timed', 
     [['--peer', '--python', '/nowhere/python'], /the Python \/nowhere\/python does not exist/],
     [['--peer', '--python', '/bin/false'], /PyTorch does not load in the Python \/bin\/false: status 1/],
   ] as const) {
-    const { code, stdout, stderr } = await ijepa(['bench', ...args]);
+    const { code, stdout, stderr } = await ijepaHere(['bench', ...args]);
     t.is(code, 2, stderr);
     t.is(stdout, '');
     t.regex(stderr, message);

@@ -12,7 +12,7 @@ import { classExamples, classMembers, describeDataSet, spreadOf } from '../../co
 import { openDataSet } from '../../core/data/open.js';
 import { dataInfoLines } from '../../core/report/data-info.js';
 import { makeTarGz, makeZip } from '../helpers/archives.js';
-import { type Ended, ijepa, temporaryFolder } from '../helpers/command.js';
+import { type Ended, ijepaHere, temporaryFolder } from '../helpers/command.js';
 import { serveFile, slow, status, whole } from '../helpers/faulty-server.js';
 import { ROOT } from '../helpers/paths.js';
 import { TOY, toyArchive, toyDataSet, toyEntries } from '../helpers/toy-data.js';
@@ -352,30 +352,33 @@ test('console are said as people say them', (t) => {
   t.is(describeAmount(5e6, null, 'bytes', 1e6), '5.0 MB  1.0 MB/s');
 });
 
-test('data lists the data sets, info opens one by name, and wrong names get the nearest right one', async (t) => {
-  const list = await ijepa(['data', '--json']);
-  t.is(list.code, 0, list.stderr);
-  const rows: { name: string; page: string | null; files: string[] }[] = JSON.parse(list.stdout);
-  t.true(rows.some(({ name }) => name === 'shapes'));
-  const text = (await ijepa(['data'])).stdout;
-  for (const { name, page } of rows) t.true(text.includes(name) && text.includes(page ?? ''), name);
-  const folder = await temporaryFolder(t);
-  const sheet = join(folder, 'sheet.png');
-  const info = await ijepa(['data', 'info', 'shapes', '40', '--check-all', '--json', '--sheet', sheet]);
-  t.is(info.code, 0, info.stderr);
-  const { splits } = JSON.parse(info.stdout) as { splits: { images: number; read: number; unreadable: unknown[] }[] };
-  t.deepEqual(
-    splits.map(({ images }) => images),
-    [40, 64],
-  );
-  t.true(splits.every(({ images, read, unreadable }) => images === read && unreadable.length === 0));
-  t.true(existsSync(sheet));
-  const colon = await ijepa(['data', 'info', 'shapes:40', '--json']);
-  t.deepEqual(JSON.parse(colon.stdout).splits[0].images, splits[0]?.images);
-  const wrong = await ijepa(['data', 'info', 'shaped']);
-  t.is(wrong.code, 2);
-  t.regex(wrong.stderr, /unknown data set 'shaped'[\s\S]*did you mean 'shapes'/);
-  const none = await ijepa(['data', 'download', 'shapes', folder]);
-  t.is(none.code, 2);
-  t.regex(none.stderr, /shapes cannot be fetched/);
-});
+test.serial(
+  'data lists the data sets, info opens one by name, and wrong names get the nearest right one',
+  async (t) => {
+    const list = await ijepaHere(['data', '--json']);
+    t.is(list.code, 0, list.stderr);
+    const rows: { name: string; page: string | null; files: string[] }[] = JSON.parse(list.stdout);
+    t.true(rows.some(({ name }) => name === 'shapes'));
+    const text = (await ijepaHere(['data'])).stdout;
+    for (const { name, page } of rows) t.true(text.includes(name) && text.includes(page ?? ''), name);
+    const folder = await temporaryFolder(t);
+    const sheet = join(folder, 'sheet.png');
+    const info = await ijepaHere(['data', 'info', 'shapes', '40', '--check-all', '--json', '--sheet', sheet]);
+    t.is(info.code, 0, info.stderr);
+    const { splits } = JSON.parse(info.stdout) as { splits: { images: number; read: number; unreadable: unknown[] }[] };
+    t.deepEqual(
+      splits.map(({ images }) => images),
+      [40, 64],
+    );
+    t.true(splits.every(({ images, read, unreadable }) => images === read && unreadable.length === 0));
+    t.true(existsSync(sheet));
+    const colon = await ijepaHere(['data', 'info', 'shapes:40', '--json']);
+    t.deepEqual(JSON.parse(colon.stdout).splits[0].images, splits[0]?.images);
+    const wrong = await ijepaHere(['data', 'info', 'shaped']);
+    t.is(wrong.code, 2);
+    t.regex(wrong.stderr, /unknown data set 'shaped'[\s\S]*did you mean 'shapes'/);
+    const none = await ijepaHere(['data', 'download', 'shapes', folder]);
+    t.is(none.code, 2);
+    t.regex(none.stderr, /shapes cannot be fetched/);
+  },
+);

@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { parse } from 'yaml';
-import { ijepa, temporaryFolder } from '../helpers/command.js';
+import { ijepa, ijepaHere, temporaryFolder } from '../helpers/command.js';
 import { ROOT } from '../helpers/paths.js';
 
 const SMALL = [
@@ -35,18 +35,18 @@ async function withPlugin(t: ExecutionContext): Promise<string> {
   return folder;
 }
 
-test("a plugin's method has its place in help, files, checks, config and the list of methods", async (t) => {
+test.serial("a plugin's method has its place in help, files, checks, config and the list of methods", async (t) => {
   const folder = await withPlugin(t);
   const flag = ['--plugins', './mine/plugin.mjs'];
-  const help = await ijepa(['pretrain', '--method', 'own', ...flag, '--help'], folder);
+  const help = await ijepaHere(['pretrain', '--method', 'own', ...flag, '--help'], folder);
   t.is(help.code, 0, help.stderr);
   t.regex(help.stdout, /\nOwn \(--method own\):\n {2}--hidden-fraction <x> +fraction of the patches/);
   t.regex(help.stdout, /--flip <x>[^)]*default\s+0\.25\)/, 'its default of a common option');
   t.regex(help.stdout, /one of\s+own-small/);
-  t.notRegex((await ijepa(['pretrain', '--help'], folder)).stdout, /hidden-fraction/);
+  t.notRegex((await ijepaHere(['pretrain', '--help'], folder)).stdout, /hidden-fraction/);
 
   const config = async (...args: string[]) => {
-    const { code, stdout, stderr } = await ijepa(['config', '--json', ...args], folder);
+    const { code, stdout, stderr } = await ijepaHere(['config', '--json', ...args], folder);
     t.is(code, 0, stderr);
     return JSON.parse(stdout);
   };
@@ -61,12 +61,16 @@ test("a plugin's method has its place in help, files, checks, config and the lis
   );
   t.like((await config()).options, { method: 'own', hiddenFraction: 0.3 });
   t.like((await config('--hidden-fraction', '0.2')).origins, { hiddenFraction: 'flag' });
-  t.regex((await ijepa(['pretrain', '--help'], folder)).stdout, /\nOwn \(--method own\):/, 'the method of the file');
-  const listed = JSON.parse((await ijepa(['methods', '--json'], folder)).stdout);
+  t.regex(
+    (await ijepaHere(['pretrain', '--help'], folder)).stdout,
+    /\nOwn \(--method own\):/,
+    'the method of the file',
+  );
+  const listed = JSON.parse((await ijepaHere(['methods', '--json'], folder)).stdout);
   t.like(listed.at(-1), { name: 'own', title: 'Own', options: ['hiddenFraction'] });
 
   const refused = async (message: RegExp, ...args: string[]) => {
-    const { code, stderr } = await ijepa(['config', ...args], folder);
+    const { code, stderr } = await ijepaHere(['config', ...args], folder);
     t.is(code, 2);
     t.regex(stderr, message);
   };

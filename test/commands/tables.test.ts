@@ -5,7 +5,7 @@ import type { CommandDefinition } from '../../commands/command.js';
 import { COMMANDS } from '../../commands/index.js';
 import { AUTO, allowedValues, flagOf, type Option, type OptionTable, takesAuto } from '../../core/config/option.js';
 import { validateFlags, validateOptions, withDefaults } from '../../core/config/resolve.js';
-import { ijepa, temporaryFolder } from '../helpers/command.js';
+import { ijepaHere, temporaryFolder } from '../helpers/command.js';
 
 /** Every command with the words that call it. */
 function callsOf(commands: readonly CommandDefinition[], before: readonly string[] = []): [string[], OptionTable][] {
@@ -22,24 +22,27 @@ function wrongWord({ kind, choices, min = Number.NEGATIVE_INFINITY }: Option<unk
   return choices && kind !== 'name' ? 'nonsense' : null;
 }
 
-test('help of every command has what its table has: each flag or argument, with text, values and default', async (t) => {
-  t.true(CALLS.length > 15);
-  for (const [words, options] of CALLS) {
-    const { code, stdout } = await ijepa([...words, '--help']);
-    t.is(code, 0, words.join(' '));
-    const help = stdout.replaceAll(/\s+/g, ' ');
-    const flags = new Set([...stdout.matchAll(/^ {2}(--[a-z0-9-]+)/gm)].map(([, flag]) => flag));
-    for (const [name, option] of Object.entries(options)) {
-      const at = `${words.join(' ')}: ${name}`;
-      t.true(help.includes(option.help), at);
-      if (option.positional) t.regex(stdout, new RegExp(`^ {2}${name} `, 'm'), at);
-      else t.true(flags.delete(flagOf(name, option)), at);
-      if (['integer', 'number', 'interval'].includes(option.kind)) t.true(help.includes(allowedValues(option)), at);
+test.serial(
+  'help of every command has what its table has: each flag or argument, with text, values and default',
+  async (t) => {
+    t.true(CALLS.length > 15);
+    for (const [words, options] of CALLS) {
+      const { code, stdout } = await ijepaHere([...words, '--help']);
+      t.is(code, 0, words.join(' '));
+      const help = stdout.replaceAll(/\s+/g, ' ');
+      const flags = new Set([...stdout.matchAll(/^ {2}(--[a-z0-9-]+)/gm)].map(([, flag]) => flag));
+      for (const [name, option] of Object.entries(options)) {
+        const at = `${words.join(' ')}: ${name}`;
+        t.true(help.includes(option.help), at);
+        if (option.positional) t.regex(stdout, new RegExp(`^ {2}${name} `, 'm'), at);
+        else t.true(flags.delete(flagOf(name, option)), at);
+        if (['integer', 'number', 'interval'].includes(option.kind)) t.true(help.includes(allowedValues(option)), at);
+      }
+      const hasMore = COMMANDS.some((command) => command.name === words[0] && command.hasRunOption);
+      if (!hasMore) t.deepEqual([...flags], [], `${words.join(' ')}: flags that are in no table`);
     }
-    const hasMore = COMMANDS.some((command) => command.name === words[0] && command.hasRunOption);
-    if (!hasMore) t.deepEqual([...flags], [], `${words.join(' ')}: flags that are in no table`);
-  }
-});
+  },
+);
 
 test('every option of every command has a default that it allows, and refuses what help says it does not take', (t) => {
   for (const [words, options] of CALLS) {
@@ -56,7 +59,7 @@ test('every option of every command has a default that it allows, and refuses wh
   }
 });
 
-test('a wrong word of a flag has one message, whichever the command, and exit code 2', async (t) => {
+test.serial('a wrong word of a flag has one message, whichever the command, and exit code 2', async (t) => {
   for (const [args, message] of [
     [['bench', '--config', 'c'], /--config cannot be "c"\n {2}expected: one of tiny, a, b/],
     [['bench', '--engine', 'wasm,onxx'], /--engine cannot be .*\n.*\n {2}what to do: did you mean 'onnx'/],
@@ -72,7 +75,7 @@ test('a wrong word of a flag has one message, whichever the command, and exit co
     [['mask-preview', '--out', 'x.png', '--samples', '0'], /--samples cannot be 0/],
     [['pretrain', 'shapes', '--method', 'maee'], /unknown method 'maee'[\s\S]*did you mean 'mae'/],
   ] as const) {
-    const { code, stdout, stderr } = await ijepa(args);
+    const { code, stdout, stderr } = await ijepaHere(args);
     t.is(code, 2, args.join(' '));
     t.is(stdout, '');
     t.regex(stderr, message);
@@ -80,7 +83,7 @@ test('a wrong word of a flag has one message, whichever the command, and exit co
   }
 });
 
-test('help is given whatever the configuration of the folder holds; a run is not', async (t) => {
+test.serial('help is given whatever the configuration of the folder holds; a run is not', async (t) => {
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, 'ijepa.config.yaml'), 'epochs: [\n');
   for (const args of [
@@ -88,11 +91,11 @@ test('help is given whatever the configuration of the folder holds; a run is not
     ['help', 'config'],
     ['mask-preview', '-h'],
   ]) {
-    const { code, stdout, stderr } = await ijepa(args, folder);
+    const { code, stdout, stderr } = await ijepaHere(args, folder);
     t.is(code, 0, stderr);
     t.regex(stdout, /I-JEPA \(--method ijepa\):/);
   }
-  const { code, stderr } = await ijepa(['config'], folder);
+  const { code, stderr } = await ijepaHere(['config'], folder);
   t.is(code, 2);
   t.regex(stderr, /ijepa\.config\.yaml cannot be read as a configuration/);
 });

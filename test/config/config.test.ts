@@ -15,7 +15,7 @@ import { multiblockSettings } from '../../core/methods/masks/options.js';
 import type { MethodDefinition } from '../../core/methods/method.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { hiddenWidth } from '../../core/nn/sizes.js';
-import { ijepa, temporaryFolder } from '../helpers/command.js';
+import { ijepaHere, temporaryFolder } from '../helpers/command.js';
 import { ROOT } from '../helpers/paths.js';
 
 const IJEPA = METHODS.find(({ name }) => name === 'ijepa') as MethodDefinition;
@@ -45,9 +45,9 @@ test('every default and every preset of every method passes validation, fits a m
   }
 });
 
-test('help of pretrain has every option with its text, those of its method alone', async (t) => {
+test.serial('help of pretrain has every option with its text, those of its method alone', async (t) => {
   for (const method of METHODS) {
-    const { stdout } = await ijepa(['pretrain', '--method', method.name, '--help']);
+    const { stdout } = await ijepaHere(['pretrain', '--method', method.name, '--help']);
     const help = stdout.replaceAll(/\s+/g, ' ');
     for (const [name, option] of Object.entries(schemaOf(method))) {
       if (!option.positional) t.true(stdout.includes(`  ${flagOf(name, option)} `), name);
@@ -60,13 +60,13 @@ test('help of pretrain has every option with its text, those of its method alone
   }
 });
 
-test('READMEs have the tables that the definitions of options give', async (t) => {
+test.serial('READMEs have the tables that the definitions of options give', async (t) => {
   const [common, methods] = [commonTable(), methodsTable()];
   for (const [room, table] of Object.entries({ config: common, methods })) {
     const readme = readFileSync(join(ROOT, 'core', room, 'README.md'), 'utf8');
     t.true(readme.includes(table), `core/${room}/README.md: run \`npm run docs\` to bring it up to date`);
   }
-  const { stdout } = await ijepa(['config', '--table']);
+  const { stdout } = await ijepaHere(['config', '--table']);
   t.is(stdout, `${methods}\n${common}`);
 });
 
@@ -178,9 +178,9 @@ test('unknown names and impossible values are refused with what would be right',
   t.throws(() => resolve({ flags: { method: 'imae' } }), { message: /unknown method 'imae'/ });
 });
 
-test('what is left to the program is written auto on the command line and in files', async (t) => {
+test.serial('what is left to the program is written auto on the command line and in files', async (t) => {
   const flags = ['config', '--json', '--preset', 'demo', '--dim', 'auto', '--warmup-epochs', 'auto'];
-  const { options } = JSON.parse((await ijepa(flags)).stdout);
+  const { options } = JSON.parse((await ijepaHere(flags)).stdout);
   t.deepEqual([options.dim, options.warmupEpochs], [null, null]);
   t.deepEqual(validateOptions({ dim: 'auto', minKeep: 'auto', depth: null }, 'f.yaml', SCHEMA), {
     dim: null,
@@ -229,7 +229,7 @@ test('sizes that do not fit are refused with the nearest that do', (t) => {
   t.regex(report({ dim: 50, heads: 3 }), /--dim 50 does not fit 3 heads[\s\S]*--dim 48 or 60/);
 });
 
-test('configuration files are found by name and read as YAML, JSON or modules', async (t) => {
+test.serial('configuration files are found by name and read as YAML, JSON or modules', async (t) => {
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, 'a.yaml'), 'preset: demo\nepochs: 3\nrun: {engine: x}\n');
   await writeFile(join(folder, 'b.json'), '{"epochs": 4}');
@@ -255,14 +255,14 @@ test('configuration files are found by name and read as YAML, JSON or modules', 
     const place = join(folder, name.replaceAll('.', '_'));
     await mkdir(place);
     await writeFile(join(place, name), name === 'package.json' ? '{"ijepa": {"epochs": 8}}' : '{"epochs": 8}');
-    const { stdout } = await ijepa(['config', '--json'], place);
+    const { stdout } = await ijepaHere(['config', '--json'], place);
     t.is(JSON.parse(stdout).options.epochs, 8, name);
   }
 });
 
-test('ijepa config prints a configuration that --config reads, with origins', async (t) => {
+test.serial('ijepa config prints a configuration that --config reads, with origins', async (t) => {
   const folder = await temporaryFolder(t);
-  const { stdout } = await ijepa(['config', '--preset', 'cpu-small', '--epochs', '12'], folder);
+  const { stdout } = await ijepaHere(['config', '--preset', 'cpu-small', '--epochs', '12'], folder);
   t.regex(stdout, /epochs: 12 +# flag/);
   t.regex(stdout, /dim: 128 +# preset cpu-small/);
   t.regex(stdout, /minKeep: auto +# default: 10, or the smallest block where that is smaller \(here 9\)/);
@@ -338,58 +338,61 @@ test("no method's own option has the name of a common one", (t) => {
   }
 });
 
-test('every form of a configuration is read, or named as not read, with or without a byte order mark', async (t) => {
-  const folder = await temporaryFolder(t);
-  const epochsOf = async (name: string, content: string | Buffer) => {
-    await writeFile(join(folder, name), content);
-    return (await readConfigFile(join(folder, name)))?.options.epochs;
-  };
-  for (const mark of ['', '\uFEFF']) {
-    for (const name of ['a.yaml', 'a.yml', 'rc'])
-      t.is(await epochsOf(`${mark.length}${name}`, `${mark}epochs: 8\n`), 8, name);
-    t.is(await epochsOf(`${mark.length}.json`, `${mark}{"epochs": 8}`), 8);
-    t.is(await epochsOf(`${mark.length}.mjs`, `${mark}export default { epochs: 8 };`), 8);
-    t.is(await epochsOf(`${mark.length}.cjs`, `${mark}module.exports = { epochs: 8 };`), 8);
-    t.is(await epochsOf('package.json', `${mark}{"name": "x", "ijepa": {"epochs": 8}}`), 8);
-  }
-  for (const encoding of ['with', 'without']) {
-    const text = Buffer.from(`${encoding === 'with' ? '\uFEFF' : ''}epochs: 8`, 'utf16le');
-    await t.throwsAsync(() => epochsOf('wide.yaml', text), { instanceOf: UserError, message: /a text in UTF-16/ });
-  }
-  const isRead = Boolean((process.features as { typescript?: unknown }).typescript);
-  for (const [name, says] of [
-    ['ijepa.config.ts', /is not read: Node .* does not run TypeScript/],
-    ['ijepa.config.mts', /is not read: Node .* does not run TypeScript/],
-    ['.ijeparc.cts', /is not read: Node .* does not run TypeScript/],
-    ['ijepa.config.toml', /is not read: the form \.toml is not/],
-    ['.ijeparc.json5', /is not read: the form \.json5 is not/],
-  ] as const) {
-    const place = join(folder, `in${name}`);
-    await mkdir(place);
-    await writeFile(
-      join(place, name),
-      name.endsWith('.cts') ? 'export = { epochs: 8 };' : 'export default { epochs: 8 };',
-    );
-    if (name.endsWith('ts') && isRead) {
-      t.is((await readConfigFile(join(place, name)))?.options.epochs, 8);
-      continue;
+test.serial(
+  'every form of a configuration is read, or named as not read, with or without a byte order mark',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    const epochsOf = async (name: string, content: string | Buffer) => {
+      await writeFile(join(folder, name), content);
+      return (await readConfigFile(join(folder, name)))?.options.epochs;
+    };
+    for (const mark of ['', '\uFEFF']) {
+      for (const name of ['a.yaml', 'a.yml', 'rc'])
+        t.is(await epochsOf(`${mark.length}${name}`, `${mark}epochs: 8\n`), 8, name);
+      t.is(await epochsOf(`${mark.length}.json`, `${mark}{"epochs": 8}`), 8);
+      t.is(await epochsOf(`${mark.length}.mjs`, `${mark}export default { epochs: 8 };`), 8);
+      t.is(await epochsOf(`${mark.length}.cjs`, `${mark}module.exports = { epochs: 8 };`), 8);
+      t.is(await epochsOf('package.json', `${mark}{"name": "x", "ijepa": {"epochs": 8}}`), 8);
     }
-    await t.throwsAsync(() => readConfigFile(join(place, name)), { instanceOf: UserError, message: says });
-    if (name !== 'ijepa.config.toml') continue;
-    const found = await ijepa(['config'], place);
-    t.is(found.code, 2);
-    t.regex(found.stderr, says);
-    await writeFile(join(place, '.ijeparc'), 'epochs: 8\n'); // is looked for later
-    t.is((await ijepa(['config'], place)).code, 2);
-    await writeFile(join(place, 'ijepa.config.yaml'), 'epochs: 9\n');
-    const { code, stdout, stderr } = await ijepa(['config', '--json'], place);
-    t.deepEqual([code, JSON.parse(stdout).options.epochs], [0, 9]);
-    t.regex(
-      stderr,
-      /^note: .*ijepa\.config\.toml is passed over: .*yaml is the configuration that is used\nnote: .*\.ijeparc is/,
-    );
-  }
-});
+    for (const encoding of ['with', 'without']) {
+      const text = Buffer.from(`${encoding === 'with' ? '\uFEFF' : ''}epochs: 8`, 'utf16le');
+      await t.throwsAsync(() => epochsOf('wide.yaml', text), { instanceOf: UserError, message: /a text in UTF-16/ });
+    }
+    const isRead = Boolean((process.features as { typescript?: unknown }).typescript);
+    for (const [name, says] of [
+      ['ijepa.config.ts', /is not read: Node .* does not run TypeScript/],
+      ['ijepa.config.mts', /is not read: Node .* does not run TypeScript/],
+      ['.ijeparc.cts', /is not read: Node .* does not run TypeScript/],
+      ['ijepa.config.toml', /is not read: the form \.toml is not/],
+      ['.ijeparc.json5', /is not read: the form \.json5 is not/],
+    ] as const) {
+      const place = join(folder, `in${name}`);
+      await mkdir(place);
+      await writeFile(
+        join(place, name),
+        name.endsWith('.cts') ? 'export = { epochs: 8 };' : 'export default { epochs: 8 };',
+      );
+      if (name.endsWith('ts') && isRead) {
+        t.is((await readConfigFile(join(place, name)))?.options.epochs, 8);
+        continue;
+      }
+      await t.throwsAsync(() => readConfigFile(join(place, name)), { instanceOf: UserError, message: says });
+      if (name !== 'ijepa.config.toml') continue;
+      const found = await ijepaHere(['config'], place);
+      t.is(found.code, 2);
+      t.regex(found.stderr, says);
+      await writeFile(join(place, '.ijeparc'), 'epochs: 8\n'); // is looked for later
+      t.is((await ijepaHere(['config'], place)).code, 2);
+      await writeFile(join(place, 'ijepa.config.yaml'), 'epochs: 9\n');
+      const { code, stdout, stderr } = await ijepaHere(['config', '--json'], place);
+      t.deepEqual([code, JSON.parse(stdout).options.epochs], [0, 9]);
+      t.regex(
+        stderr,
+        /^note: .*ijepa\.config\.toml is passed over: .*yaml is the configuration that is used\nnote: .*\.ijeparc is/,
+      );
+    }
+  },
+);
 
 test('what is wrong in a configuration is told whole, with line and column', async (t) => {
   const folder = await temporaryFolder(t);

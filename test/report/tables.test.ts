@@ -11,7 +11,7 @@ import { writeChart } from '../../core/report/evaluation-chart.js';
 import { isFigure, type ResultRow, type ResultTable } from '../../core/report/result-table.js';
 import { allNotes, tableCsv, tableLatex, tableMarkdown, tableText } from '../../core/report/table-formats.js';
 import { evaluationTables } from '../../core/report/tables.js';
-import { ijepa, temporaryFolder } from '../helpers/command.js';
+import { ijepaHere, temporaryFolder } from '../helpers/command.js';
 import { accuracies, evaluationResult } from '../helpers/evaluation.js';
 
 /** The cells of a row in short: '95.1†‡*'. */
@@ -361,33 +361,36 @@ test('the chart is a PNG that grows with its data sets; nothing to draw is an er
   await t.throwsAsync(writeChart(path, []), { instanceOf: UserError, message: /no results to draw/ });
 });
 
-test('the command finds results, prints every form, and leaves damaged files that it only found out', async (t) => {
-  const folder = await temporaryFolder(t);
-  await writeResults(join(folder, 'results.json'), [evaluationResult({ top1: 61.2 })]);
-  const text = await ijepa(['tables', '--chart', 'chart.png'], folder);
-  t.is(text.code, 0, text.stderr);
-  t.regex(text.stdout, /Table 3 of the paper[\s\S]*61\.2/);
-  t.is((await sharp(await readFile(join(folder, 'chart.png'))).metadata()).format, 'png');
-  const again = await ijepa(['tables', '--chart', 'chart.png'], folder);
-  t.is(again.code, 2);
-  t.regex(again.stderr, /already exists/);
+test.serial(
+  'the command finds results, prints every form, and leaves damaged files that it only found out',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    await writeResults(join(folder, 'results.json'), [evaluationResult({ top1: 61.2 })]);
+    const text = await ijepaHere(['tables', '--chart', 'chart.png'], folder);
+    t.is(text.code, 0, text.stderr);
+    t.regex(text.stdout, /Table 3 of the paper[\s\S]*61\.2/);
+    t.is((await sharp(await readFile(join(folder, 'chart.png'))).metadata()).format, 'png');
+    const again = await ijepaHere(['tables', '--chart', 'chart.png'], folder);
+    t.is(again.code, 2);
+    t.regex(again.stderr, /already exists/);
 
-  const json = await ijepa(['tables', 'results.json', '--json'], folder);
-  const { tables } = JSON.parse(json.stdout) as { tables: ResultTable[] };
-  t.is(tables.length, 5);
-  t.is(tables.flatMap(measured).length, 2);
-  for (const [format, pattern] of [
-    ['csv', /^Table,Group,Source/],
-    ['markdown', /^### Table 1/],
-    ['latex', /^\\begin\{table\}/],
-  ] as const) {
-    t.regex((await ijepa(['tables', '--format', format], folder)).stdout, pattern);
-  }
+    const json = await ijepaHere(['tables', 'results.json', '--json'], folder);
+    const { tables } = JSON.parse(json.stdout) as { tables: ResultTable[] };
+    t.is(tables.length, 5);
+    t.is(tables.flatMap(measured).length, 2);
+    for (const [format, pattern] of [
+      ['csv', /^Table,Group,Source/],
+      ['markdown', /^### Table 1/],
+      ['latex', /^\\begin\{table\}/],
+    ] as const) {
+      t.regex((await ijepaHere(['tables', '--format', format], folder)).stdout, pattern);
+    }
 
-  await writeFile(join(folder, 'results.json'), '{"of": "another program"}');
-  const found = await ijepa(['tables'], folder);
-  t.is(found.code, 0);
-  t.regex(found.stderr, /left out: .*holds no list[\s\S]*no results of your own were found/);
-  t.is((await ijepa(['tables', 'results.json'], folder)).code, 2);
-  t.is((await ijepa(['tables', '--json', '--format', 'csv'], folder)).code, 2);
-});
+    await writeFile(join(folder, 'results.json'), '{"of": "another program"}');
+    const found = await ijepaHere(['tables'], folder);
+    t.is(found.code, 0);
+    t.regex(found.stderr, /left out: .*holds no list[\s\S]*no results of your own were found/);
+    t.is((await ijepaHere(['tables', 'results.json'], folder)).code, 2);
+    t.is((await ijepaHere(['tables', '--json', '--format', 'csv'], folder)).code, 2);
+  },
+);
