@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import sharp from 'sharp';
-import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
 
 const rgb = (hex: string) => [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
 
@@ -30,8 +30,8 @@ test.serial('a preview shows context and targets in their colours, with text, an
   );
   const sizes = ['--image-size', '64', '--patch-size', '8'];
   const [three, one] = [join(folder, 'three.png'), join(folder, 'one.png')];
-  t.is((await ijepa(['mask-preview', ...pictures, '--out', three, '--samples', '1', ...sizes])).code, 0);
-  t.is((await ijepa(['mask-preview', pictures[0] as string, '--out', one, '--samples', '1', ...sizes])).code, 0);
+  t.is((await ijepaHere(['mask-preview', ...pictures, '--out', three, '--samples', '1', ...sizes])).code, 0);
+  t.is((await ijepaHere(['mask-preview', pictures[0] as string, '--out', one, '--samples', '1', ...sizes])).code, 0);
   const [tall, low] = [await sharp(three).metadata(), await sharp(one).metadata()];
   t.true(tall.height > low.height + 300);
   for (const colour of ['#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7'])
@@ -43,12 +43,12 @@ test.serial('a preview shows context and targets in their colours, with text, an
 test.serial("a run's configuration shows the masks and crops that training used: its own masks.png", async (t) => {
   const folder = await temporaryFolder(t);
   const run = join(folder, 'run');
-  await ijepa(['pretrain', ...SMALLEST, '--out', run, '--epochs', '1']);
+  await ijepaHere(['pretrain', ...SMALLEST, '--out', run, '--epochs', '1']);
   const [same, later] = [join(folder, 'same.png'), join(folder, 'later.png')];
   const args = ['mask-preview', '--config', join(run, 'config.yaml'), '--out'];
-  t.is((await ijepa([...args, same])).code, 0);
+  t.is((await ijepaHere([...args, same])).code, 0);
   t.deepEqual(await readFile(same), await readFile(join(run, 'masks.png')));
-  t.is((await ijepa([...args, later, '--step', '2'])).code, 0);
+  t.is((await ijepaHere([...args, later, '--step', '2'])).code, 0);
   t.notDeepEqual(await readFile(later), await readFile(same));
 });
 
@@ -56,7 +56,7 @@ test.serial('a preview does not replace a file, and refuses what is wrong', asyn
   const folder = await temporaryFolder(t);
   const out = join(folder, 'x.png');
   const preview = (...args: string[]) =>
-    ijepa(['mask-preview', 'shapes', '--out', out, '--image-size', '32', '--patch-size', '4', ...args]);
+    ijepaHere(['mask-preview', 'shapes', '--out', out, '--image-size', '32', '--patch-size', '4', ...args]);
   t.is((await preview('--samples', '0')).code, 2);
   t.is((await preview('--min-keep', '60')).code, 2);
   t.false(existsSync(out));

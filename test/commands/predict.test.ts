@@ -2,7 +2,7 @@ import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import sharp from 'sharp';
-import { ijepa, ijepaHere, temporaryFolder } from '../helpers/command.js';
+import { ijepaHere, temporaryFolder } from '../helpers/command.js';
 import { SMALL_SIZE, smallCheckpoint } from '../helpers/features.js';
 
 type Told = { name: string; classes: { class: string; probability: number }[] };
@@ -15,14 +15,14 @@ test.serial('predict tells the classes that a probe found, as often right as the
   const checkpoint = await smallCheckpoint(t);
   for (const part of ['train', 'val']) await drawShades(join(folder, 'data', part));
   const probe = ['probe', checkpoint, '--data', 'data', '--no-baseline', '--engine', 'wasm'];
-  const probed = await ijepa([...probe, '--out', 'probed', '--json'], folder);
+  const probed = await ijepaHere([...probe, '--out', 'probed', '--json'], folder);
   t.is(probed.code, 0, probed.stderr);
   const { results, files } = JSON.parse(probed.stdout);
   const [head = ''] = await readdir(join(folder, 'probed', 'heads'));
   t.regex(head, /^folder-[0-9a-f]{8}\.safetensors$/);
   t.true(files.includes(join('probed', 'heads', head)));
 
-  const predict = (...words: string[]) => ijepa(['predict', ...words, '--engine', 'wasm'], folder);
+  const predict = (...words: string[]) => ijepaHere(['predict', ...words, '--engine', 'wasm'], folder);
   const told = await predict('probed', join('data', 'val'), '--json');
   t.is(told.code, 0, told.stderr);
   const images: Told[] = JSON.parse(told.stdout).images;
@@ -39,7 +39,7 @@ test.serial('predict tells the classes that a probe found, as often right as the
   t.true(Math.abs((100 * right.length) / images.length - results[0].best.top1.value) < 1e-9);
 
   const features = ['features', checkpoint, 'data/val', '--engine', 'wasm', '--out', 'test.safetensors'];
-  t.is((await ijepa(features, folder)).code, 0);
+  t.is((await ijepaHere(features, folder)).code, 0);
   const [path, other] = [join('probed', 'heads', head), await smallCheckpoint(t, SMALL_SIZE, 1)];
   const lines = await predict(path, 'shapes:2', '--top', '1');
   t.regex(lines.stdout, /3 classes; [\d.]+% of the test images right/);

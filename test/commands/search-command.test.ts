@@ -2,18 +2,18 @@ import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import sharp from 'sharp';
-import { ijepa, ijepaHere, temporaryFolder } from '../helpers/command.js';
+import { ijepaHere, temporaryFolder } from '../helpers/command.js';
 import { SMALL_SIZE, smallCheckpoint } from '../helpers/features.js';
 
-test('a copy of an image finds its original, as a file and by its name in the file of features', async (t) => {
+test.serial('a copy of an image finds its original, as a file and by its name in the file of features', async (t) => {
   const folder = await temporaryFolder(t);
   const checkpoint = await smallCheckpoint(t);
   await drawImages(join(folder, 'pictures'), 5);
   await drawImages(join(folder, 'copies'), 2);
   const features = ['features', checkpoint, 'pictures', '--out', 'a.safetensors', '--engine', 'wasm'];
-  t.is((await ijepa(features, folder)).code, 0);
+  t.is((await ijepaHere(features, folder)).code, 0);
   const search = (...words: string[]) =>
-    ijepa(['search', ...words, '--in', 'a.safetensors', '--engine', 'wasm'], folder);
+    ijepaHere(['search', ...words, '--in', 'a.safetensors', '--engine', 'wasm'], folder);
 
   const copy = await search('copies/1.png', 'pictures/0.png', '--top', '2', '--out', 'sheet.png', '--json');
   t.is(copy.code, 0, copy.stderr);
@@ -39,7 +39,7 @@ test.serial('mistakes in a search have one clear message each', async (t) => {
   const [checkpoint, other] = [await smallCheckpoint(t), await smallCheckpoint(t, SMALL_SIZE, 1)];
   await drawImages(join(folder, 'pictures'), 2);
   const features = ['features', checkpoint, 'pictures', '--engine', 'wasm', '--out'];
-  for (const out of ['a.safetensors', 'a.npy']) t.is((await ijepa([...features, out], folder)).code, 0);
+  for (const out of ['a.safetensors', 'a.npy']) t.is((await ijepaHere([...features, out], folder)).code, 0);
   const [own, picture] = [['--in', 'a.safetensors'], join('pictures', '0.png')];
   const cases: [string[], RegExp][] = [
     [own, /missing required argument 'query'/],

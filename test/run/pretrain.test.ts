@@ -11,7 +11,7 @@ import type { MethodDefinition } from '../../core/methods/method.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { runFolder } from '../../core/run/run-folder.js';
 import type { LogRow } from '../../core/run/run-log.js';
-import { type Ended, ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { type Ended, ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { checkpointsOf } from '../helpers/faults.js';
 
 /** The rows of a run's log.jsonl. */
@@ -23,7 +23,7 @@ function logOf(run: string): LogRow[] {
 }
 
 const latest = (run: string) => join(run, 'checkpoints', 'latest.safetensors');
-const pretrain = (run: string, ...more: string[]) => ijepa(['pretrain', ...SMALLEST, '--out', run, ...more]);
+const pretrain = (run: string, ...more: string[]) => ijepaHere(['pretrain', ...SMALLEST, '--out', run, ...more]);
 
 /** Runs that nobody disturbed, of four epochs and of one. */
 let finished: Record<'four' | 'one', string>;
@@ -180,9 +180,9 @@ test.serial('a run ends with a sentence on whether representations have collapse
     t.is(/representations are collapsing/.test(stderr), name !== 'well');
     shown.push(text);
   }
-  const again = await ijepa(['pretrain', '--out', join(folder, 'collapsed'), '--resume']);
+  const again = await ijepaHere(['pretrain', '--out', join(folder, 'collapsed'), '--resume']);
   t.true(again.stdout.includes(shown[0] as string), 'a run that was complete before still says it');
-  const { stdout } = await ijepa(['runs', folder]);
+  const { stdout } = await ijepaHere(['runs', folder]);
   t.regex(stdout, /^collapsed +done .* collapse! /m);
   t.regex(stdout, /^well +done .* no collapse /m);
   t.true(stdout.endsWith(`\n\ncollapsed: ${shown[0]}\n`));
@@ -238,7 +238,7 @@ test.serial('a run that was stopped before its first checkpoint starts over in i
   const run = join(await temporaryFolder(t), 'run');
   await stoppedAfter(2, 'SIGKILL', run, '--epochs', '2', '--batch-size', '4');
   t.false(existsSync(latest(run)));
-  t.is((await ijepa(['pretrain', '--out', run, '--resume'])).code, 0);
+  t.is((await ijepaHere(['pretrain', '--out', run, '--resume'])).code, 0);
   t.deepEqual(
     logOf(run).map(({ step }) => step),
     [...Array(24).keys()].map((at) => at + 1),
@@ -257,7 +257,7 @@ test.serial('a run that is there is neither overwritten nor mixed up', async (t)
   await refused(t, ['pretrain', 'shapes:50', '--out', run, '--resume'], /not those that the run/);
   t.deepEqual(await readFile(latest(run)), before);
   t.false(existsSync(join(run, 'run.lock')), 'a refusal gives the lock back');
-  const done = await ijepa(['pretrain', '--out', run, '--resume']);
+  const done = await ijepaHere(['pretrain', '--out', run, '--resume']);
   t.is(done.code, 0);
   t.regex(done.stdout, /the run is complete: all 6 steps were done before/);
   t.is((await pretrain(run, '--epochs', '1', '--seed', '1', '--force')).code, 0);
@@ -295,7 +295,7 @@ test.serial('unreadable pictures in a folder are skipped, counted and listed onc
   }
   await truncate(join(pictures, '7.jpg'), 200);
   const args = ['pretrain', pictures, ...SMALLEST.slice(1)];
-  const { code, stdout } = await ijepa([...args, '--out', join(folder, 'run'), '--epochs', '3']);
+  const { code, stdout } = await ijepaHere([...args, '--out', join(folder, 'run'), '--epochs', '3']);
   t.is(code, 0);
   t.regex(stdout, /1 unreadable image, listed in/);
   t.is((await readFile(join(folder, 'run', 'skipped.txt'), 'utf8')).trimEnd().split('\n').length, 1);
@@ -421,7 +421,7 @@ test.serial('where the newest checkpoint is damaged or missing, a run goes on fr
   const aside = join(run, 'checkpoints', 'latest.damaged-1.safetensors');
   await writeFile(latest(run), 'rubbish');
   await refused(t, ['features', run, 'shapes:4', '--out', join(run, 'x.npy')], /damaged[\s\S]*previous\.safetensors/);
-  const first = await ijepa(['pretrain', '--out', run, '--resume']);
+  const first = await ijepaHere(['pretrain', '--out', run, '--resume']);
   t.is(first.code, 0, first.stderr);
   t.regex(
     first.stdout,
@@ -433,7 +433,7 @@ test.serial('where the newest checkpoint is damaged or missing, a run goes on fr
 
   await rm(latest(run));
   await refused(t, ['features', run, 'shapes:4', '--out', join(run, 'x.npy')], /previous\.safetensors/);
-  const second = await ijepa(['pretrain', '--out', run, '--resume']);
+  const second = await ijepaHere(['pretrain', '--out', run, '--resume']);
   t.is(second.code, 0, second.stderr);
   t.regex(second.stdout, /latest\.safetensors is missing[\s\S]*goes on from previous/);
   t.deepEqual(await readFile(latest(run)), whole);
@@ -469,12 +469,12 @@ test.serial(
         .png()
         .toFile(join(pictures, `${i}.png`));
     }
-    t.is((await ijepa(['pretrain', pictures, ...SMALLEST.slice(1), '--out', run, '--epochs', '2'])).code, 0);
+    t.is((await ijepaHere(['pretrain', pictures, ...SMALLEST.slice(1), '--out', run, '--epochs', '2'])).code, 0);
     const moved = join(folder, 'moved');
     await rename(pictures, moved);
     await writeFile(join(folder, '.ijeparc.yaml'), 'epochs: 99\n');
     await refused(t, ['pretrain', '--out', run, '--resume'], /pictures does not exist/);
-    const { code, stderr } = await ijepa(['pretrain', moved, '--out', run, '--resume'], folder);
+    const { code, stderr } = await ijepaHere(['pretrain', moved, '--out', run, '--resume'], folder);
     t.is(code, 0, stderr);
     t.regex(await readFile(join(run, 'config.yaml'), 'utf8'), /^data:\n {2}- .*moved$/m);
   },

@@ -7,7 +7,7 @@ import { writeResults } from '../../core/eval/results.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { findResults } from '../../core/run/results-search.js';
 import { findRuns } from '../../core/run/runs.js';
-import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { evaluationResult } from '../helpers/evaluation.js';
 import { COMMAND } from '../helpers/paths.js';
 
@@ -101,9 +101,9 @@ async function lock(run: string, owner: object): Promise<void> {
   await writeFile(join(run, 'run.lock'), JSON.stringify({ ...thisProcess('abc'), ...owner }));
 }
 
-test('the best accuracy of a run is that of its own results, in its folder or elsewhere', async (t) => {
+test.serial('the best accuracy of a run is that of its own results, in its folder or elsewhere', async (t) => {
   const folder = await temporaryFolder(t);
-  t.is((await ijepa(['pretrain', ...SMALLEST, '--epochs', '1', '--out', 'one'], folder)).code, 0);
+  t.is((await ijepaHere(['pretrain', ...SMALLEST, '--epochs', '1', '--out', 'one'], folder)).code, 0);
   await cp(join(folder, 'one'), join(folder, 'two'), { recursive: true });
   const result = (top1: number, checkpoint: string, weights: 'pretrained' | 'random' = 'pretrained') =>
     evaluationResult({ top1, dataSet: 'shapes', network: { checkpoint, weights } });
@@ -121,7 +121,7 @@ test('the best accuracy of a run is that of its own results, in its folder or el
   ]);
   await writeResults(join(folder, 'elsewhere', 'results.json'), [result(32, two), result(20, one)]);
   await writeFile(join(folder, 'one', 'results.json'), '[{');
-  const { stdout, stderr } = await ijepa(['runs', '--json'], folder);
+  const { stdout, stderr } = await ijepaHere(['runs', '--json'], folder);
   t.regex(stderr, /left out: .*one.results\.json is not whole/);
   t.deepEqual(
     (JSON.parse(stdout) as Listed).runs.map(({ name, best }) => [name, best]),
@@ -130,7 +130,7 @@ test('the best accuracy of a run is that of its own results, in its folder or el
       ['two', { top1: 32, dataSet: 'shapes' }],
     ],
   );
-  t.regex((await ijepa(['runs'], folder)).stdout, /^two .* 32\.0 shapes /m);
+  t.regex((await ijepaHere(['runs'], folder)).stdout, /^two .* 32\.0 shapes /m);
 });
 
 test('folders are searched four levels deep for files of that name', async (t) => {
