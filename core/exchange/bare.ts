@@ -16,11 +16,13 @@ import {
 /** The one encoder of a file that holds nothing else. */
 export const ONLY = 'encoder';
 
-/** timm's names of layer scales, where ours are the reference code's of data2vec. */
-const SCALES = { gamma_1: 'ls1.gamma', gamma_2: 'ls2.gamma' };
+/** timm's name of a parameter: of layer scales, ours is that of data2vec's reference code. */
+export function timmName(parameter: string): string {
+  return parameter.replace(/gamma_([12])$/, 'ls$1.gamma');
+}
 
-/** What stands before the names of networks in the reference code's checkpoints, by our names of encoders. */
-const NETWORKS = { target: 'target_encoder.', context: 'encoder.' };
+/** The networks of I-JEPA's checkpoints that can be judged, by our names of encoders; the usual one first. */
+export const ENCODERS = { target: 'target_encoder', context: 'encoder' };
 
 /**
  * An encoder whose sizes are read off its tensors.
@@ -34,10 +36,8 @@ export function readBare(
   given: Given = {},
 ): EncoderFile {
   const isTimm = tensors.has('blocks.0.ls1.gamma');
-  const scaled = (parameter: string) =>
-    parameter.replace(/gamma_[12]$/, (scale) => SCALES[scale as keyof typeof SCALES]);
   const naming: Naming = {
-    of: (parameter) => [isTimm ? scaled(parameter) : parameter],
+    of: (parameter) => [isTimm ? timmName(parameter) : parameter],
     ignored: (tensor) => /^(?:head|fc_norm)\./.test(tensor),
     source: 'the shape of its tensors',
   };
@@ -62,7 +62,8 @@ export interface ChosenNetwork<T> {
 export function chooseNetwork<T>(path: string, all: ReadonlyMap<string, T>, encoder: string | null): ChosenNetwork<T> {
   const bare = (name: string) => name.replace(/^module\.|(?<=^(?:target_)?encoder\.)module\./, ''); // of torch's data parallel
   const named = [...all].map(([name, tensor]) => [bare(name), tensor] as const);
-  const there = Object.entries(NETWORKS).filter(([, prefix]) => named.some(([name]) => name.startsWith(prefix)));
+  const prefixes = Object.entries(ENCODERS).map(([name, network]) => [name, `${network}.`] as const);
+  const there = prefixes.filter(([, prefix]) => named.some(([name]) => name.startsWith(prefix)));
   const known = there.length > 0 ? there : [[ONLY, '']];
   const names = known.map(([name]) => name);
   const [name, prefix] = (encoder === null ? known[0] : known.find(([each]) => each === encoder)) ?? [];

@@ -5,6 +5,7 @@ import { UserError } from '../base/errors.js';
 import { tryJson } from '../base/text.js';
 import { readSafetensors } from '../checkpoint/safetensors.js';
 import type { ImageShape, VitSize } from '../nn/sizes.js';
+import { ENCODERS } from './bare.js';
 import { checkpointFile } from './checkpoint.js';
 import { isHubAddress } from './hub.js';
 import { type MetaCheckpoint, metaCheckpoint } from './meta.js';
@@ -45,8 +46,7 @@ export async function readWhole(path: string, heads: number | null): Promise<Met
 /** What a checkpoint of this program says of such a state. */
 export function wholeMetadata({ sizes, epoch, moments }: MetaCheckpoint, data: string | null): Record<string, string> {
   const { imageSize, patchSize, encoder, predictor } = sizes;
-  const encoders = { target: 'target_encoder', context: 'encoder' };
-  const model = { method: 'I-JEPA', encoders, imageSize, patchSize, sizes: { encoder, predictor } };
+  const model = { method: 'I-JEPA', encoders: ENCODERS, imageSize, patchSize, sizes: { encoder, predictor } };
   return {
     step: String(moments?.step ?? 0),
     epoch: String(epoch),

@@ -3,7 +3,7 @@ import { isAbsolute, join } from 'node:path';
 import { UserError } from '../base/errors.js';
 import { type StoredTensor, writeSafetensors } from '../checkpoint/safetensors.js';
 import { MEAN, STD } from '../data/normalise.js';
-import { metadataOf, ONLY } from './bare.js';
+import { metadataOf, ONLY, timmName } from './bare.js';
 import type { EncoderFile } from './encoder-file.js';
 import { describe, namingOf } from './hugging-face.js';
 import { metaTree } from './meta.js';
@@ -154,7 +154,7 @@ async function writeTimm(encoder: EncoderFile, folder: string): Promise<void> {
   if (relativePositions || normEpsilon !== undefined) throw noSuchModel('timm', encoder);
   const tensors = new Map<string, StoredTensor>();
   for (const [name, tensor] of withPositions(encoder)) {
-    tensors.set(name.replace(/gamma_([12])$/, 'ls$1.gamma'), tensor);
+    tensors.set(timmName(name), tensor);
   }
   const model_args = {
     img_size: imageSize,

@@ -27,13 +27,14 @@ export async function networksFrom(
   const usual = await readEncoder(path, null);
   requireSameEncoder(path, usual, method, options);
   const encoderOf = Object.fromEntries(Object.entries(method.encoders).map(([name, network]) => [network, name]));
+  const isOther = (encoder: string) => encoder !== usual.facts.encoder && usual.names.includes(encoder);
   const taken: string[] = [];
   for (const name of Object.keys(networks)) {
     const encoder = encoderOf[name];
     const stored =
       encoder === undefined
         ? await readNetwork(path, name)
-        : (usual.names.includes(encoder) ? await readEncoder(path, encoder) : usual).tensors;
+        : (isOther(encoder) ? await readEncoder(path, encoder) : usual).tensors;
     const isWhole = Object.entries(networks[name]).every(
       ([parameter, { shape }]) => stored.get(parameter)?.shape.join() === shape.join(),
     );
@@ -111,7 +112,7 @@ function replaced(parameters: Parameters, stored: ReadonlyMap<string, { data: Ar
     if (!(data instanceof Float32Array)) return [name, tensor];
     const { shape } = tensor;
     tensor.dispose();
-    return [name, tf.tensor(data, shape)];
+    return [name, tf.tensor(data.slice(), shape)]; // two encoders may start from the same values
   });
   return Object.fromEntries(entries);
 }
