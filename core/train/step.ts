@@ -3,7 +3,7 @@ import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import type { Method, Tensors } from '../methods/method.js';
 import type { Optimiser } from '../optim/optimiser.js';
-import { type Communicator, LOCAL } from './communicator.js';
+import { type Communicator, LOCAL } from './communicator/communicator.js';
 import { type Gradients, prepareGradients, usableConcurrency } from './gradients.js';
 import { splitBatch, type TrainBatch } from './parts.js';
 import { type TrainState, tensorsOf } from './state.js';

@@ -1,4 +1,4 @@
-import type { Networks, Tensors } from '../methods/method.js';
+import type { Networks, Tensors } from '../../methods/method.js';
 
 /**
  * What the ranks of a run have to tell one another. A rank computes its part of each batch; sums over all ranks make the
