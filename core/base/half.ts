@@ -25,6 +25,17 @@ export function fromBfloat16(bits: Uint16Array): Float32Array {
   return new Float32Array(wide.buffer);
 }
 
+/** Numbers in single precision as bfloat16, each the nearest, of two as near the even one. */
+export function toBfloat16(numbers: Float32Array): Uint16Array {
+  const wide = new Uint32Array(numbers.buffer, numbers.byteOffset, numbers.length);
+  const bits = new Uint16Array(numbers.length);
+  for (let i = 0; i < bits.length; i++) {
+    const isNumber = (wide[i] & 0x7fffffff) <= INFINITE;
+    bits[i] = isNumber ? (wide[i] + 0x7fff + ((wide[i] >>> 16) & 1)) >>> 16 : 0x7fc0;
+  }
+  return bits;
+}
+
 let table: Float32Array | undefined;
 
 function float16(bits: number): number {

@@ -3,6 +3,7 @@ import type { Engine } from '../engine/contract.js';
 import { recomputing } from '../engine/recompute.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import type { Method, Networks, Part, Tensors } from '../methods/method.js';
+import { type Communicator, LOCAL } from './communicator/communicator.js';
 import { type CachedTerms, prepareGradCache, termOfPart } from './grad-cache.js';
 import { mapNetworks, trainedOf } from './state.js';
 
@@ -28,17 +29,24 @@ export function usableConcurrency({ concurrency }: Pick<Engine, 'concurrency'>, 
 }
 
 /**
- * Prepares what computes a method's loss over the parts of a batch, and its gradients, which are added up in the parts'
- * order; they are the caller's to dispose.
+ * Prepares what computes a method's loss over this rank's parts of a batch, and its gradients, which are added up in the
+ * parts' order; they are the caller's to dispose.
  * @param seed and each call's `step`, from 1: fix what terms draw anew in each
  * @param recompute whether blocks are computed once more for their gradients: the same bits in less memory
  */
-export function prepareGradients(engine: Engine, method: Method, seed: number, concurrency: number, recompute = false) {
+export function prepareGradients(
+  engine: Engine,
+  method: Method,
+  seed: number,
+  concurrency: number,
+  recompute = false,
+  communicator: Communicator = LOCAL,
+) {
   const computeParts = engine.compileParts(
     (networks: Networks, { part, cached }: { part: Part; cached: CachedTerms }) =>
       tf.tidy(() => gradientsOfPart(method, networks, part, cached, recompute)),
   );
-  const gradCache = prepareGradCache(engine, method, seed);
+  const gradCache = prepareGradCache(engine, method, seed, communicator);
   return async (networks: Networks, parts: readonly Part[], step: number): Promise<Gradients> => {
     const cached = await gradCache(networks, parts, step);
     let sum: Gradients | null = null;

@@ -1,14 +1,35 @@
 import { mapValues } from '../base/map-values.js';
 import { tf } from '../engine/tf.js';
+import { drawnTensors } from '../methods/batch.js';
 import type { DrawnGroup, Method, Part } from '../methods/method.js';
 import { masksOfImages, maskTensors } from '../nn/tokens.js';
 
-/** What one step learns from. */
+/** What one step learns from, on one rank. */
 export interface TrainBatch {
   /** Of each view the normalised pixels, image by image: [B count, S, S, 3]. */
   readonly views: Readonly<Record<string, Float32Array>>;
   /** What was drawn for the images, group after group. */
   readonly groups: readonly DrawnGroup[];
+  /** Images of the whole batch over all ranks; those of `groups` where it is left out. */
+  readonly total?: number;
+}
+
+/** The images of a batch, from one up to another, that a rank computes. */
+export function shareOf(
+  imageCount: number,
+  { rank, size }: { rank: number; size: number },
+): [from: number, to: number] {
+  return [Math.floor((imageCount * rank) / size), Math.floor((imageCount * (rank + 1)) / size)];
+}
+
+/** What was drawn for the images `from` up to `to` of a batch. */
+export function groupsOfImages(groups: readonly DrawnGroup[], from: number, to: number): DrawnGroup[] {
+  let start = 0;
+  return groups.flatMap((group) => {
+    const [first, last] = [Math.max(0, from - start), Math.min(group.imageCount, to - start)];
+    start += group.imageCount;
+    return first < last ? [imagesOfGroup(group, first, last)] : [];
+  });
 }
 
 /** What is the same for all parts of a step. */
@@ -29,9 +50,10 @@ export function splitBatch(
   concurrency: number,
 ): Part[] {
   const counts = batch.groups.map(({ imageCount }) => imageCount);
-  const total = counts.reduce((sum, images) => sum + images, 0);
+  const images = counts.reduce((sum, count) => sum + count, 0);
+  const { total = images } = batch;
   const cutters = Object.fromEntries(
-    views.map(({ name, count }) => [name, viewCutter(name, batch.views[name], count, sides[name], total)]),
+    views.map(({ name, count }) => [name, viewCutter(name, batch.views[name], count, sides[name], images)]),
   );
   const parts: Part[] = [];
   let start = 0;
@@ -52,19 +74,26 @@ export function splitBatch(
   return parts;
 }
 
-/** What was drawn for images `from` up to `to` of a group, on the engine. */
-function drawnOf({ masks, values = {}, imageCount }: DrawnGroup, from: number, to: number) {
+/** What was drawn for images `from` up to `to` of a group. */
+function imagesOfGroup({ masks, values = {}, imageCount }: DrawnGroup, from: number, to: number) {
   return {
+    imageCount: to - from,
     masks: mapValues(masks, (mask, name) => {
       if (mask.imageCount !== imageCount)
         throw new Error(`the mask ${name} of ${imageCount} images is of ${mask.imageCount}`);
-      return maskTensors(masksOfImages(mask, from, to));
+      return masksOfImages(mask, from, to);
     }),
     values: mapValues(values, ({ shape, values }) => {
       const size = values.length / imageCount;
-      return tf.tensor(values.subarray(from * size, to * size), [to - from, ...shape.slice(1)]);
+      return { shape: [to - from, ...shape.slice(1)], values: values.subarray(from * size, to * size) };
     }),
   };
+}
+
+/** The same on the engine. */
+function drawnOf(group: DrawnGroup, from: number, to: number) {
+  const { masks, values } = imagesOfGroup(group, from, to);
+  return { masks: mapValues(masks, maskTensors), values: drawnTensors(values) };
 }
 
 /** Cuts the crops of some images out of a view: [count b, S, S, 3]. */

@@ -1,9 +1,11 @@
 import { mapValues } from '../base/map-values.js';
+import type { Wire } from '../base/wire.js';
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import type { Method, Tensors } from '../methods/method.js';
 import type { Optimiser } from '../optim/optimiser.js';
 import { type Communicator, LOCAL } from './communicator/communicator.js';
+import { gatherTensors, rowsOf, sumOf, sumTensors } from './communicator/tensors.js';
 import { type Gradients, prepareGradients, usableConcurrency } from './gradients.js';
 import { splitBatch, type TrainBatch } from './parts.js';
 import { type TrainState, tensorsOf } from './state.js';
@@ -52,6 +54,8 @@ export interface StepSettings {
   readonly recompute?: boolean;
   /** Fixes what terms draw. */
   readonly seed: number;
+  /** What gradients travel as between ranks; default float32. */
+  readonly wire?: Wire;
 }
 
 /** Prepares the training step of a method for an engine. */
@@ -59,18 +63,18 @@ export function prepareStep(
   engine: Engine,
   method: Method,
   optimiser: Optimiser,
-  { sides, microBatchSize, recompute, seed }: StepSettings,
+  { sides, microBatchSize, recompute, seed, wire = 'float32' }: StepSettings,
   communicator: Communicator = LOCAL,
 ): TrainStep {
   const concurrency = Math.min(usableConcurrency(engine, method), microBatchSize);
-  const gradientsOf = prepareGradients(engine, method, seed, concurrency, recompute);
+  const gradientsOf = prepareGradients(engine, method, seed, concurrency, recompute, communicator);
   const summarise = engine.compile((computed: Gradients) => summary(method, computed));
   const nextOwn = prepareNextState(engine, method);
   return async (state, batch, rates) => {
     const step = state.step + 1;
     const context = { state: state.own, rates: scalarsOf(method, rates) };
     const parts = splitBatch(method.views, sides, batch, context, microBatchSize, concurrency);
-    const computed = await overAllRanks(communicator, await gradientsOf(state.networks, parts, step));
+    const computed = await overAllRanks(communicator, await gradientsOf(state.networks, parts, step), wire);
     tf.dispose(parts.map(({ state: _, ...own }) => own));
     const numbers = await readNumbers(await summarise(computed));
     requireFinite(step, numbers, computed);
@@ -83,10 +87,25 @@ export function prepareStep(
   };
 }
 
-/** Sums over ranks; the numbers that are logged stay those of the rank's own images. */
-async function overAllRanks(communicator: Communicator, own: Gradients): Promise<Gradients> {
-  const gradients = await communicator.allReduceSum(own.gradients);
-  return { ...own, gradients, statistics: await communicator.allReduceSum(own.statistics) };
+/** What the batch comes to over all ranks; what this rank has of it is used up. */
+async function overAllRanks(communicator: Communicator, own: Gradients, wire: Wire): Promise<Gradients> {
+  if (communicator.size === 1) return own;
+  const { loss, terms, statistics, rows } = own;
+  const groups = { loss: { loss }, terms, statistics, rows };
+  const named = Object.entries(groups).flatMap(([group, all]) =>
+    Object.entries(all).map(([name, tensor]) => [`${group} ${name}`, tensor] as const),
+  );
+  const gathered = await gatherTensors(communicator, Object.fromEntries(named));
+  const of = <Group extends Tensors>(group: string, all: Group, join: typeof sumOf) =>
+    mapValues(all, (_, name) => join(gathered[`${group} ${name}`])) as Group;
+  const result = {
+    loss: of('loss', { loss }, sumOf).loss,
+    terms: of('terms', terms, sumOf) as Gradients['terms'],
+    statistics: of('statistics', statistics, sumOf),
+    rows: of('rows', rows, rowsOf),
+  };
+  tf.dispose(groups);
+  return { ...result, gradients: await sumTensors(communicator, own.gradients, wire) };
 }
 
 /** The method's own state after a step; the given one is used up. */

@@ -1,15 +1,99 @@
-import type { Networks, Tensors } from '../../methods/method.js';
+import type { Wire } from '../../base/wire.js';
+import { piecesOf, sumOverRanks } from './sum.js';
+import type { Transport } from './transport.js';
 
 /**
- * What the ranks of a run have to tell one another. A rank computes its part of each batch; sums over all ranks make the
- * step the same on each of them.
+ * What the ranks of a run tell one another. Each computes its part of every batch; what is said here makes the step the same
+ * on all of them. Every function is called by all ranks, in the same order.
  */
 export interface Communicator {
   readonly rank: number;
   readonly size: number;
-  /** Sums over ranks, in rank order; the given tensors are used up. */
-  allReduceSum<Group extends Tensors | Networks>(tensors: Group): Promise<Group>;
+  /** What it has sent, in bytes, and how long its functions took, in seconds, waiting for slower ranks included. */
+  readonly traffic: { bytes: number; seconds: number };
+  /**
+   * Sums arrays over ranks, element by element, in rank order: the same bits on every rank and each time. The sums are valid
+   * until the next call.
+   */
+  sum(arrays: readonly Float32Array[], wire: Wire): Promise<Float32Array[]>;
+  /** The bytes of every rank, by rank. */
+  gather(own: Uint8Array): Promise<Uint8Array[]>;
+  /** The bytes of rank 0; the others give null. */
+  broadcast(bytes: Uint8Array | null): Promise<Uint8Array>;
 }
 
 /** One rank that is alone: the parts of its batch are computed side by side by the engine. */
-export const LOCAL: Communicator = { rank: 0, size: 1, allReduceSum: async (tensors) => tensors };
+export const LOCAL: Communicator = {
+  rank: 0,
+  size: 1,
+  traffic: { bytes: 0, seconds: 0 },
+  sum: async (arrays) => [...arrays],
+  gather: async (own) => [own],
+  broadcast: async (bytes) => bytes ?? new Uint8Array(),
+};
+
+/** Most bytes of one operation: MPI counts in 32 bits. */
+const MAX_BYTES = 2 ** 30;
+
+/** A communicator over what moves bytes. */
+export function communicatorOver(transport: Transport): Communicator {
+  const { rank, size } = transport;
+  const traffic = { bytes: 0, seconds: 0 };
+  const others = size - 1;
+  const counted: Transport = {
+    ...transport,
+    allToAll(send, sendCounts, receive, receiveCounts) {
+      traffic.bytes += send.length - sendCounts[rank];
+      return transport.allToAll(send, sendCounts, receive, receiveCounts);
+    },
+    allGather(own, all, counts) {
+      traffic.bytes += others * own.length;
+      return transport.allGather(own, all, counts);
+    },
+  };
+  const timed = async <T>(work: Promise<T>): Promise<T> => {
+    const started = performance.now();
+    const result = await work;
+    traffic.seconds += (performance.now() - started) / 1000;
+    return result;
+  };
+  const buffers = { sums: new Float32Array() };
+  return {
+    rank,
+    size,
+    traffic,
+    sum: (arrays, wire) => timed(sumOverRanks(counted, arrays, wire, buffers)),
+    gather: (own) => timed(gatherBytes(counted, own)),
+    broadcast: (bytes) => timed(broadcastBytes(transport, bytes)),
+  };
+}
+
+async function gatherBytes(transport: Transport, own: Uint8Array): Promise<Uint8Array[]> {
+  const { size } = transport;
+  const lengths = new Float64Array(size);
+  await transport.allGather(bytesOf(Float64Array.of(own.length)), bytesOf(lengths), Array(size).fill(8));
+  const all = Array.from(lengths, (length) => new Uint8Array(length));
+  const most = Math.floor(MAX_BYTES / size);
+  for (let from = 0; from < Math.max(...lengths); from += most) {
+    const counts = Array.from(lengths, (length) => Math.min(most, Math.max(0, length - from)));
+    const received = new Uint8Array(counts.reduce((sum, count) => sum + count, 0));
+    await transport.allGather(own.subarray(from, from + most), received, counts);
+    for (const [rank, piece] of piecesOf(received, counts).entries()) all[rank].set(piece, from);
+  }
+  return all;
+}
+
+async function broadcastBytes(transport: Transport, bytes: Uint8Array | null): Promise<Uint8Array> {
+  const length = Float64Array.of(bytes?.length ?? 0);
+  await transport.broadcast(bytesOf(length), 0);
+  const all = bytes ?? new Uint8Array(length[0]);
+  for (let from = 0; from < all.length; from += MAX_BYTES) {
+    await transport.broadcast(all.subarray(from, from + MAX_BYTES), 0);
+  }
+  return all;
+}
+
+/** The memory of an array, as bytes. */
+export function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
