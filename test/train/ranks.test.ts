@@ -1,0 +1,129 @@
+import test from 'ava';
+import { RandomStream } from '../../core/base/random.js';
+import { startEngine } from '../../core/engine/start.js';
+import { tf } from '../../core/engine/tf.js';
+import { adamw } from '../../core/optim/adamw.js';
+import type { Communicator } from '../../core/train/communicator/communicator.js';
+import { BUCKET } from '../../core/train/communicator/sum.js';
+import { groupsOfImages, shareOf, type TrainBatch } from '../../core/train/parts.js';
+import { initialState } from '../../core/train/state.js';
+import { prepareStep } from '../../core/train/step.js';
+import { relativeDifference } from '../helpers/engines.js';
+import { methodOf, TINY } from '../helpers/method.js';
+import { inRanks } from '../helpers/ranks.js';
+import { ADAM, noiseBatch, numbersOf, type Trainable } from '../helpers/training.js';
+
+const engine = await startEngine('wasm');
+
+const noise = (length: number, ...seeds: number[]) => {
+  const stream = new RandomStream(0, 'numbers', ...seeds);
+  return Float32Array.from({ length }, () => stream.normal());
+};
+
+test('arrays are summed over ranks in their order, the same bits on each', async (t) => {
+  const lengths = [5, 0, 1, 1000];
+  for (const size of [1, 2, 3, 4]) {
+    const sums = await inRanks(size, async (communicator, rank) => {
+      const given = lengths.map((length, at) => noise(length, rank, at));
+      return (await communicator.sum(given, 'float32')).map((sum) => sum.slice());
+    });
+    const expected = lengths.map((length, at) => {
+      const all = Array.from({ length: size }, (_, rank) => noise(length, rank, at));
+      return Float32Array.from({ length }, (_, i) => all.reduce((sum, own) => sum + (own[i] as number), 0));
+    });
+    for (const own of sums) t.deepEqual(own, expected, `${size} ranks`);
+  }
+});
+
+test('sums of more numbers than travel at once are whole', async (t) => {
+  const length = BUCKET + 12_345;
+  const [sums] = await inRanks(2, async (communicator, rank) => {
+    const given = Float32Array.from({ length }, (_, i) => (rank + 1) * (i % 1000));
+    return (await communicator.sum([given], 'float32'))[0] as Float32Array;
+  });
+  t.true(sums?.every((sum, i) => sum === 3 * (i % 1000)));
+});
+
+test('in bfloat16 sums are rounded to 8 bits, and half the bytes travel', async (t) => {
+  const work = (wire: 'float32' | 'bfloat16') =>
+    inRanks(2, async (communicator, rank) => {
+      const [sum] = await communicator.sum([noise(1000, rank)], wire);
+      return { sum: (sum as Float32Array).slice(), bytes: communicator.traffic.bytes };
+    });
+  const [exact, rounded] = [await work('float32'), await work('bfloat16')];
+  t.deepEqual(rounded[0]?.sum, rounded[1]?.sum as Float32Array);
+  t.is(rounded[0]?.bytes, (exact[0]?.bytes as number) / 2);
+  const difference = relativeDifference(rounded[0]?.sum as Float32Array, exact[0]?.sum as Float32Array);
+  t.true(difference > 0 && difference < 0.01, String(difference));
+});
+
+test('bytes of any length are gathered and broadcast', async (t) => {
+  const all = await inRanks(3, async (communicator, rank) => {
+    const gathered = await communicator.gather(new Uint8Array(rank * 7).fill(rank));
+    const broadcast = await communicator.broadcast(rank === 0 ? Uint8Array.of(1, 2, 3) : null);
+    return { gathered, broadcast };
+  });
+  for (const { gathered, broadcast } of all) {
+    t.deepEqual(
+      gathered,
+      [0, 1, 2].map((rank) => new Uint8Array(rank * 7).fill(rank)),
+    );
+    t.deepEqual([...broadcast], [1, 2, 3]);
+  }
+});
+
+/** Images of a batch that a rank computes. */
+function shareOfBatch({ method, options }: Trainable, batch: TrainBatch, images: number, communicator: Communicator) {
+  const [from, to] = shareOf(images, communicator);
+  const views = method.views.map(({ name, count }) => {
+    const size = count * options.imageSize ** 2 * 3;
+    return [name, batch.views[name]?.subarray(from * size, to * size) as Float32Array] as const;
+  });
+  return { views: Object.fromEntries(views), groups: groupsOfImages(batch.groups, from, to), total: images };
+}
+
+const IMAGES = 8;
+
+/** Losses and weights of some steps on so many ranks, as each of them has them. */
+function train(trainable: Trainable, ranks: number, steps = 3) {
+  const { method, options } = trainable;
+  const sides = Object.fromEntries(method.views.map(({ name }) => [name, options.imageSize]));
+  return inRanks(ranks, async (communicator) => {
+    const optimiser = adamw(engine, ADAM);
+    const settings = { sides, microBatchSize: Math.ceil(IMAGES / ranks), seed: 0 };
+    const takeStep = prepareStep(engine, method, optimiser, settings, communicator);
+    let state = initialState(method, optimiser.slotNames, 0);
+    const told: unknown[] = [];
+    for (let step = 1; step <= steps; step++) {
+      const batch = shareOfBatch(trainable, noiseBatch(trainable, IMAGES, step), IMAGES, communicator);
+      const rates = { learningRate: 1e-3, weightDecay: 0.04, emaDecay: 0.9 };
+      const { state: next, ...numbers } = await takeStep(state, batch, rates);
+      state = next;
+      told.push(numbers);
+    }
+    const weights = await numbersOf(state.networks);
+    tf.dispose(state);
+    return { told, weights };
+  });
+}
+
+const methods = { 'a method': {}, 'one with a term over the whole batch': { regularizer: 'vicreg' } };
+for (const [title, options] of Object.entries(methods)) {
+  test.serial(`${title} takes the same steps on 1, 2, 3 and 4 ranks`, async (t) => {
+    const trainable = methodOf({ ...TINY, ...options });
+    const [alone] = await train(trainable, 1);
+    for (const ranks of [2, 3, 4]) {
+      const all = await train(trainable, ranks);
+      for (const own of all) t.deepEqual(own, all[0] as typeof own, 'each rank has the same bits');
+      t.true(relativeDifference(all[0]?.weights as Float32Array, alone?.weights as Float32Array) < 1e-5);
+      t.deepEqual(roundedNumbers(all[0]?.told), roundedNumbers(alone?.told), `${ranks} ranks`);
+    }
+  });
+}
+
+/** Numbers with five digits. */
+function roundedNumbers(told: unknown): unknown {
+  return JSON.parse(
+    JSON.stringify(told, (_, value) => (typeof value === 'number' ? Number(value.toPrecision(5)) : value)),
+  );
+}
