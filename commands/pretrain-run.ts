@@ -21,7 +21,8 @@ export async function runPretrain(resolved: ResolvedRun, { resume, force, json }
   });
   try {
     const known = { plugins: pluginsWith, methods: methodsOf };
-    const summary = await pretrain({ resolved, resume, force, ...known, console, stop });
+    const request = { resolved, resume, force, ...known, console, stop, ranks };
+    const summary = await pretrain(request);
     tell(console, summary);
     if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
     return summary.interrupted ? signalExitCode(summary.interrupted) : 0;

@@ -118,7 +118,10 @@ type Named<T> = Readonly<Record<string, T>>;
 type Whole<T> = { networks: Named<Named<T>>; slots: Named<Named<Named<T>>>; own: Named<T> };
 
 /** A state whose values are made of those of another, and of their names in a checkpoint. */
-function mapState<In, Out>({ networks, slots, own }: Whole<In>, make: (value: In, name: string) => Out): Whole<Out> {
+export function mapState<In, Out>(
+  { networks, slots, own }: Whole<In>,
+  make: (value: In, name: string) => Out,
+): Whole<Out> {
   const mapGroup = (prefix: string, group: Named<In>) => mapValues(group, (value, name) => make(value, prefix + name));
   const mapNetworks = (prefix: string, all: Named<Named<In>>) =>
     mapValues(all, (group, network) => mapGroup(`${prefix}${network}.`, group));

@@ -1,4 +1,5 @@
 import { mapValues } from '../base/map-values.js';
+import { WIRES } from '../base/wire.js';
 import { DEVICES, ENGINE_NAMES, PRECISIONS } from '../engine/contract.js';
 import { ARCHITECTURE_NAMES, INITIALISATIONS } from '../nn/sizes.js';
 import { OPTIMISER_NAMES } from '../optim/optimiser.js';
@@ -216,6 +217,25 @@ export const OPTIONS = {
       mayChange: true,
       help: 'threads that compute at the same time, on engines that can choose',
       automatic: 'the cores that the process may use',
+    }),
+    mpi: text({
+      optional: true,
+      what: 'path',
+      mayChange: true,
+      help: "MPI's library, of a run on many machines, or its folder; without it that of the launcher is looked for",
+    }),
+    wire: choice({
+      default: 'float32',
+      choices: WIRES,
+      mayChange: true,
+      help: 'what gradients travel as between ranks; bfloat16 halves the bytes, and rounds to 8 bits',
+    }),
+    rankTimeout: integer({
+      default: 300,
+      min: 5,
+      unit: 'seconds',
+      mayChange: true,
+      help: 'how long a rank may keep the others waiting, before all of them end',
     }),
     memory: integer({
       min: 64,

@@ -22,6 +22,8 @@ export interface BatchSettings extends CropSettings {
 export type ViewBatch = Record<string, Float32Array>;
 
 export interface LoaderSettings extends BatchSettings {
+  /** The images of each batch that are read, from one up to another; all where it is left out. */
+  share?: readonly [from: number, to: number];
   /** Bytes of decoded images that may wait for their step. */
   aheadBytes: number;
   /** Threads that decode; as many as cores, up to eight, where none are named. */
@@ -70,9 +72,10 @@ export async function* loadBatches(
   firstStep: number,
   lastStep: number,
 ): AsyncGenerator<ViewBatch> {
-  const { batchSize, shuffleBuffer, aheadBytes, signal } = settings;
+  const { batchSize, shuffleBuffer, aheadBytes, signal, share = [0, batchSize] } = settings;
   const decoding = { seed: settings.seed, views: viewsOf(settings) };
-  const batchBytes = batchSize * viewBytes(decoding.views);
+  const [from, to] = share;
+  const batchBytes = (to - from) * viewBytes(decoding.views);
   const ahead = Math.max(1, Math.min(MAX_AHEAD, Math.floor(aheadBytes / batchBytes)));
   const done = new AbortController();
   const unlink = signal && linkAbort(signal, done);
@@ -83,7 +86,7 @@ export async function* loadBatches(
     signal: done.signal,
   };
   const decoders =
-    (lastStep - firstStep) * batchSize < FEW_IMAGES
+    (lastStep - firstStep) * (to - from) < FEW_IMAGES
       ? decodeHere(decoding)
       : startDecoders(decoding, settings.decodeThreads ?? usualThreads());
   const readStep = stepReader(images.forReading?.(plan) ?? images, settings, decoders);
@@ -91,7 +94,7 @@ export async function* loadBatches(
   const limits = { concurrency: ahead + 1, ahead: ahead + 1 }; // the batch that is waited for, and those after it
   const memory: ViewBatch[] = [{}, {}];
   try {
-    for await (const crops of inOrder(steps, (at) => readStep(firstStep + at), limits)) {
+    for await (const crops of inOrder(steps, (at) => readStep(firstStep + at, from, to), limits)) {
       reportFailures(crops, unreadable);
       const [older] = memory.reverse();
       const batch = normaliseViews(crops, decoding.views, older);
@@ -141,7 +144,7 @@ export async function cropsOfStep(
   count: number,
 ): Promise<TrainingCrop[]> {
   const decoders = decodeHere({ seed: settings.seed, views: viewsOf(settings) });
-  const crops = await stepReader(images, settings, decoders)(step - 1, count);
+  const crops = await stepReader(images, settings, decoders)(step - 1, 0, Math.min(count, settings.batchSize));
   reportFailures(crops, unreadable);
   return crops;
 }
@@ -150,7 +153,7 @@ function reportFailures(crops: readonly TrainingCrop[], unreadable: UnreadableIm
   for (const { name, reason } of crops.flatMap(({ failures }) => failures)) unreadable.add(name, reason);
 }
 
-/** What reads the first crops of a step, counted from 0, in the order of their positions. */
+/** What reads the crops `from` up to `to` of a step, counted from 0, in the order of their positions. */
 function stepReader(images: ImageCollection, settings: BatchSettings, decoders: Decoders) {
   const { seed, batchSize, shuffleBuffer } = settings;
   const steps = stepsPerEpoch(images.length, batchSize);
@@ -178,9 +181,9 @@ function stepReader(images: ImageCollection, settings: BatchSettings, decoders: 
       remedy: 'repair or remove them, or name other data',
     });
   };
-  return async (step: number, count = batchSize): Promise<TrainingCrop[]> => {
+  return async (step: number, from: number, to: number): Promise<TrainingCrop[]> => {
     const epoch = Math.floor(step / steps);
-    const first = (step % steps) * batchSize;
-    return Promise.all(Array.from({ length: Math.min(count, batchSize) }, (_, at) => readPosition(epoch, first + at)));
+    const first = (step % steps) * batchSize + from;
+    return Promise.all(Array.from({ length: to - from }, (_, at) => readPosition(epoch, first + at)));
   };
 }

@@ -1,45 +1,37 @@
 import { existsSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import type { Console } from '../base/console.js';
-import { mapValues } from '../base/map-values.js';
 import { round } from '../base/rounding.js';
+import type { RecordedModel } from '../checkpoint/checkpoint.js';
 import { keepEpoch, latestCheckpoint } from '../checkpoint/folder.js';
-import { microBatchSizeOf, ratesAt } from '../config/settings.js';
-import type { ImageCollection } from '../contract/data-sets.js';
-import { cropSettings } from '../data/crop.js';
-import { type LoaderSettings, loadBatches, stepsPerEpoch } from '../data/loader.js';
-import { isAbort, type SkippedImages } from '../data/skipped.js';
-import type { Engine } from '../engine/contract.js';
+import type { SkippedImages } from '../data/skipped.js';
 import { tf } from '../engine/tf.js';
-import { drawBatch, meanPatches, viewSides } from '../methods/batch.js';
-import type { BatchDraw, MethodDefinition } from '../methods/method.js';
-import type { Backbone } from '../nn/backbone.js';
+import { drawBatch, meanPatches } from '../methods/batch.js';
+import type { BatchDraw } from '../methods/method.js';
 import { stepOperations } from '../nn/cost.js';
-import type { SelectedPlugins } from '../plugins/plugin.js';
 import type { TrainState } from '../train/state.js';
-import { prepareStep } from '../train/step.js';
-import type { ResumePoint, Trained } from './begin.js';
+import type { TrainStep } from '../train/step.js';
+import type { ResumePoint } from './begin.js';
 import { CURVES_INTERVAL, writeCurves } from './curves.js';
 import type { StopSignal } from './interrupt.js';
 import type { Tracking } from './mlflow.js';
+import type { Training } from './prepare.js';
 import type { RunEvents } from './run-events.js';
 import type { RunFolder } from './run-folder.js';
 import { type LogRow, openRunLog } from './run-log.js';
 import { CheckpointSaving, isKept } from './saving.js';
 import { withAdvice } from './step-advice.js';
+import { prepareSteps, SharedError } from './steps.js';
 import { Waiting } from './waiting.js';
 import { startWatch } from './watch.js';
 
-/** Everything that a run is made of, ready to go. */
-export interface Run extends Trained, SelectedPlugins {
-  definition: MethodDefinition;
-  backbone: Backbone;
-  images: ImageCollection;
+/** Everything that a run is made of on rank 0, ready to go. */
+export interface Run extends Training {
+  model: RecordedModel;
   skipped: SkippedImages;
   folder: RunFolder;
   /** What TensorBoard reads; null where that is not wanted, or nothing is left to do. */
   events: RunEvents | null;
-  engine: Engine;
   console: Console;
   stop: StopSignal;
   /** A server that is told of every step; null where none was named. */
@@ -51,32 +43,17 @@ export interface Run extends Trained, SelectedPlugins {
  * @throws UserError where the loss is NaN, memory runs out, or the disk is full; what was saved stays
  */
 export async function runLoop(run: Run, start: ResumePoint) {
-  const { options, definition, method, images, folder, events, console, stop } = run;
+  const { options, definition, method, images, folder, events, console, stop, skipped } = run;
   const { batchSize, seed, epochs } = options;
-  const epochSteps = stepsPerEpoch(images.length, batchSize);
-  const length = { stepsPerEpoch: epochSteps, epochs, scheduleStretch: options.scheduleStretch };
-  const totalSteps = epochs * epochSteps;
   const firstStep = start.state.step;
   let { state } = start;
+  const advised = (step: TrainStep) => withAdvice(step, run.extensions, options, folder.checkpoints);
+  const steps = prepareSteps(run, stop, firstStep, advised);
+  const { epochSteps, totalSteps } = steps;
 
   const [judged] = Object.values(method.encoders); // the one that is judged downstream is watched
   const encoder = ({ networks }: TrainState) => networks[judged];
   const watch = await startWatch(run, totalSteps, encoder(state), start.watch);
-  const prepared = prepareStep(run.engine, method, run.optimiser, {
-    sides: viewSides(method, options.imageSize),
-    microBatchSize: microBatchSizeOf(options),
-    recompute: options.recompute,
-    seed,
-  });
-  const takeStep = withAdvice(prepared, run.extensions, options, folder.checkpoints);
-  const loading: LoaderSettings = {
-    ...options,
-    ...cropSettings(options),
-    views: method.views,
-    aheadBytes: options.aheadMegabytes * 1e6,
-    signal: stop.aborted,
-  };
-  const batches = loadBatches(images, loading, run.skipped, firstStep, totalSteps);
   const monitors = run.monitors.map(({ item }) => item).filter(({ values }) => values.length > 0);
   const first = drawBatch(method, seed, 1, batchSize); // every step draws numbers of the same names
   const columns = {
@@ -91,33 +68,43 @@ export async function runLoop(run: Run, start: ResumePoint) {
   if (isSaved && doneEpochs > 0 && Number.isInteger(doneEpochs) && isKept(doneEpochs, options)) {
     await keepEpoch(folder.checkpoints, doneEpochs, options.keepCheckpoints);
   }
-  const saving = new CheckpointSaving(folder, run.model, run.engine, options, epochSteps, firstStep);
+  const saving = new CheckpointSaving(folder, run.model, options, epochSteps, firstStep);
   const waiting = new Waiting(images, options, console.warn);
   const progress = console.progress(totalSteps, epochs, firstStep);
   const started = performance.now();
   let firstLoss: number | null = null;
   let lastLoss: number | null = null;
   let nextCurves = started + CURVES_INTERVAL;
+  let stopped: StopSignal['received'] = null;
+  /** @param isShared whether the other ranks save now as well */
+  const finish = async (isShared = true) => {
+    run.ranks.phase('saving');
+    await saving.finish(state, watch.memory, isShared ? await steps.history() : undefined);
+  };
+  const readImages = async () => {
+    const ready = await steps.read(saving.isDueAfter(state.step + 1));
+    for (const [name, reason] of ready.unreadable) skipped.add(name, reason);
+    return ready;
+  };
   try {
-    while (state.step < totalSteps && !stop.received) {
+    while (state.step < totalSteps) {
       const asked = performance.now();
-      const next = await batches.next().catch(async (error: unknown) => {
-        if (stop.received && isAbort(error)) return null; // it is asked to stop while they are waited for
-        await saving.finish(state, watch.memory).catch(() => {}); // the first failure is the one to report
+      const ready = await readImages().catch(async (error: unknown) => {
+        // The first failure is the one to report.
+        await finish(run.ranks.size === 1 || error instanceof SharedError).catch(() => {});
         throw error;
       });
-      if (!next) break;
-      const waitSeconds = (performance.now() - asked) / 1000;
-
-      const step = state.step + 1;
-      const epoch = Math.ceil(step / epochSteps);
-      const drawn = drawBatch(method, seed, step, batchSize);
-      const patches = meanPatches(drawn.groups);
-      const rates = { ...ratesAt(step, options, length), ...mapValues(method.rates, (rate) => rate(step, length)) };
-      const taken = await takeStep(state, { views: next.value, groups: drawn.groups }, rates);
+      if (!ready.batch) {
+        stopped = ready.stop;
+        break;
+      }
+      const { waitSeconds } = ready;
+      const taken = await steps.take(state, ready.batch);
       state = taken.state;
       firstLoss ??= taken.loss;
       lastLoss = taken.loss;
+      const { step } = state;
+      const { epoch, patches, drawn, rates } = taken;
 
       const isWatched = step % options.watchEverySteps === 0 || step === totalSteps;
       const observed = isWatched ? await watch.observe(encoder(state), step, taken.loss) : null;
@@ -148,17 +135,20 @@ export async function runLoop(run: Run, start: ResumePoint) {
       progress.step({ epoch, step, loss: taken.loss, imagesPerSecond });
 
       if (step % epochSteps === 0) await waiting.advise();
-      await saving.afterStep(state, watch.memory);
+      if (ready.isSaved) {
+        run.ranks.phase('saving');
+        await saving.save(state, watch.memory, await steps.history());
+      }
       if (performance.now() > nextCurves) nextCurves = await writeCurves(folder, console, events);
       await setImmediate(); // lets signals in, and images that were decoded meanwhile
     }
-    await saving.finish(state, watch.memory);
+    await finish();
     await waiting.advise();
   } finally {
     progress.stop();
     await saving.close();
     log.close();
-    await batches.return(undefined);
+    await steps.close();
   }
   const seconds = (performance.now() - started) / 1000;
   tf.dispose(state);
@@ -166,7 +156,7 @@ export async function runLoop(run: Run, start: ResumePoint) {
     /** Steps done, over the whole run. */
     steps: state.step,
     /** The signal that stopped it, or null where it is complete. */
-    interrupted: state.step < totalSteps ? stop.received : null,
+    interrupted: stopped,
     /** Losses of the first and the last step of this session; null where there was none. */
     firstLoss,
     lastLoss,

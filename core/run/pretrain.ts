@@ -11,17 +11,15 @@ import { placeOf, type ResolvedOptions } from '../config/resolve.js';
 import type { Options } from '../config/schema.js';
 import { learningRateSchedule, microBatchSizeOf } from '../config/settings.js';
 import { keepListing, listingFrom } from '../data/listing/kept.js';
-import { requireOneBatch, stepsPerEpoch } from '../data/loader.js';
-import { openData } from '../data/open.js';
+import { stepsPerEpoch } from '../data/loader.js';
 import { SkippedImages } from '../data/skipped.js';
 import { outOfMemory } from '../engine/memory.js';
-import { startEngine } from '../engine/start.js';
-import { checkMethodOptions, createMethod } from '../methods/create.js';
+import { checkMethodOptions } from '../methods/create.js';
 import type { MethodDefinition } from '../methods/method.js';
 import { countParameters } from '../nn/parameters.js';
-import { createOptimiser } from '../optim/create.js';
 import { type Plugin, recordOf, requireRecorded, selectPlugins } from '../plugins/plugin.js';
-import { assumedMemory, chooseMicroBatchSize, groupSize, smallerSteps } from '../train/memory.js';
+import type { Ranks } from '../train/communicator/ranks.js';
+import { assumedMemory, groupSize, smallerSteps } from '../train/memory.js';
 import { initialState } from '../train/state.js';
 import { beginRun, checkNewRun, type ResumePoint, readResumePoint, requireSameImages } from './begin.js';
 import { writeCurves } from './curves.js';
@@ -29,9 +27,11 @@ import { continuedState, networksFrom } from './init-from.js';
 import type { StopSignal } from './interrupt.js';
 import { type Run, runLoop } from './loop.js';
 import { checkServer, trackRun } from './mlflow.js';
+import { prepareTraining } from './prepare.js';
 import { openRunEvents } from './run-events.js';
 import { endRunState, openRunFolder, runFolder, runLock, writeRunState } from './run-folder.js';
 import { readRunLog } from './run-log.js';
+import { shareState, shareTask } from './share.js';
 
 /** What is to be trained, and how the program is to behave about it. */
 export interface PretrainRequest {
@@ -46,6 +46,7 @@ export interface PretrainRequest {
   methods: (plugins: readonly Plugin[]) => readonly MethodDefinition[];
   console: Console;
   stop: StopSignal;
+  ranks: Ranks;
 }
 
 /** What a run did, for people and machines. */
@@ -71,7 +72,7 @@ export async function pretrain(request: PretrainRequest) {
 
 /** @param lock taken as soon as the folder is there */
 async function pretrainLocked(request: PretrainRequest, out: string, lock: FileLock) {
-  const { console, resolved, force } = request;
+  const { console, resolved, force, ranks } = request;
   const folder = runFolder(out);
   const known = async (recorded: readonly string[]) =>
     request.methods(await request.plugins(placeOf(resolved, 'plugins') ? resolved.options.plugins : recorded));
@@ -85,23 +86,18 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   const recordedIn = record ? folder.config : '';
   const selected = selectPlugins(definition, asked, plugins, (name) => placeOf(resolved, name) || recordedIn);
   checkMethodOptions(definition, asked);
-  const dataSets = plugins.flatMap((plugin) => plugin.dataSets ?? []);
-  const names = dataSets.map(({ name }) => name);
+  const names = plugins.flatMap((plugin) => (plugin.dataSets ?? []).map(({ name }) => name));
   checkOutside(out, resolved.options.data, names);
-  const images = await openData(asked.data, dataSets, listingFrom(record ? folder.listing : null, console.line));
-  if (record) requireSameImages(images, record, out);
-  requireOneBatch(images, asked.batchSize);
-  const { threads: most, precision } = asked;
-  const starting = { device: asked.device, precision, ...(most !== null && { threads: most }) };
-  const engine = await startEngine(asked.engine, starting);
+  const microBatchSize = record?.run.microBatchSize ?? null;
+  await shareTask(ranks, { given: resolved.options, method: definition.name, options: asked, microBatchSize });
+  const training = await prepareTraining({
+    ...{ definition, options: asked, plugins, selected, ranks, microBatchSize },
+    listing: listingFrom(record ? folder.listing : null, console.line),
+    check: (images) => record && requireSameImages(images, record, out),
+  });
+  const { method, images, engine, options, optimiser } = training;
   const { name, version, device, threads } = engine;
-  const { method, backbone } = createMethod(definition, asked, selected.extensions);
-  await method.check?.();
-  const microBatchSize =
-    asked.microBatchSize ?? record?.run.microBatchSize ?? chooseMicroBatchSize(definition, method, asked, engine);
-  const options: Options = { ...asked, microBatchSize: Math.min(microBatchSize, asked.batchSize) };
 
-  const optimiser = createOptimiser(engine, options);
   const epochSteps = stepsPerEpoch(images.length, options.batchSize);
   const totalSteps = options.epochs * epochSteps;
   const beginning = async (): Promise<ResumePoint> => {
@@ -122,6 +118,7 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
       started: startedAt,
       versions: { [PROGRAM]: programVersion(), node: process.versions.node, engine: version },
       engine: { name, device, threads },
+      ranks: ranks.size,
       microBatchSize: microBatchSizeOf(options),
       data: { images: images.length, fingerprint: images.fingerprint },
       broughtBy,
@@ -135,10 +132,10 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   const { imageSize, patchSize } = options;
   const { encoders, sizes } = method;
   const model = { method: definition.title, encoders, imageSize, patchSize, sizes };
-  const trained = { method, optimiser, model, options };
+  const trained = { ...training, model };
   const saved = fresh ? null : await readResumePoint(folder, trained, console);
   const start = fresh ?? saved ?? (await beginning());
-  engine.history?.restore(start.history);
+  await shareState(training, start);
   const tracking = options.mlflow === null ? null : await track(options, String(startedAt), console);
   // What a process that was killed has logged, but not sent.
   if (tracking)
@@ -150,12 +147,7 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
     options.tensorboard && firstStep < totalSteps
       ? await openRunEvents(folder, firstStep, totalSteps, console.warn)
       : null;
-  const run: Run = {
-    ...request,
-    ...selected,
-    ...trained,
-    ...{ definition, backbone, images, skipped, folder, engine, events, tracking },
-  };
+  const run: Run = { ...trained, console, stop: request.stop, skipped, folder, events, tracking };
   const verdicts = start.watch?.verdicts ?? {};
   await writeRunState(folder.state, { state: 'running', reason: null, savedStep: saved?.state.step ?? 0, verdicts });
   try {
@@ -204,7 +196,7 @@ async function track(options: Options, started: string, console: Console) {
 
 /** Says what a run is about to do: data, model, objective, engine, length. */
 function announce(run: Run, totalSteps: number, firstStep: number): void {
-  const { options, definition, method, images, engine, console } = run;
+  const { options, definition, method, images, engine, console, ranks } = run;
   const millions = (count: number) => `${(count / 1e6).toFixed(count < 1e7 ? 2 : 0)} M`;
   const networks = Object.entries(method.networks).filter(([, { role }]) => role.by === 'gradient');
   const described = networks.map(([name, { shapes }]) => {
@@ -218,6 +210,10 @@ function announce(run: Run, totalSteps: number, firstStep: number): void {
   for (const note of images.notes ?? []) console.warn(`note       ${note}`);
   console.line(`method     ${definition.title}: ${definition.describe(options)}`);
   console.line(`model      ${described.join('; ')}; ${options.imageSize} px in patches of ${options.patchSize}`);
+  if (ranks.title !== null) {
+    const share = Math.ceil(options.batchSize / ranks.size);
+    console.line(`ranks      ${ranks.title}; ${share} images a rank, gradients travel in ${options.wire}`);
+  }
   console.line(
     `engine     ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}` +
       (options.microBatchSize === null ? assumedMemory(engine.memory, options.memory) : ''),

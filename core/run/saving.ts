@@ -5,7 +5,6 @@ import { type CheckpointFacts, checkpointMetadata, copyState, type StateCopy } f
 import type { SaveJob } from '../checkpoint/folder.js';
 import type { SaveFailure } from '../checkpoint/save-worker.js';
 import type { Options } from '../config/schema.js';
-import type { Engine } from '../engine/contract.js';
 import type { TrainState } from '../train/state.js';
 import { type RunFolder, runStateText } from './run-folder.js';
 import type { WatchMemory } from './watch.js';
@@ -35,7 +34,6 @@ export class CheckpointSaving {
   constructor(
     private readonly folder: RunFolder,
     private readonly model: CheckpointFacts['model'],
-    private readonly engine: Pick<Engine, 'history'>,
     private readonly options: WhenOptions,
     private readonly epochSteps: number,
     firstStep: number,
@@ -44,21 +42,21 @@ export class CheckpointSaving {
   }
 
   /**
-   * Saves after a step, where that is due.
-   * @throws UserError if this or an earlier checkpoint could not be written
+   * Whether a checkpoint is to be written after a step that is about to be taken.
+   * @throws UserError if an earlier one could not be written
    */
-  async afterStep(state: TrainState, watch: WatchMemory | null): Promise<void> {
+  isDueAfter(step: number): boolean {
     this.#check();
-    const endsEpoch = state.step % this.epochSteps === 0;
+    const endsEpoch = step % this.epochSteps === 0;
     const { saveEverySteps, saveEveryMinutes } = this.options;
-    const endsSteps = saveEverySteps !== null && state.step % saveEverySteps === 0;
+    const endsSteps = saveEverySteps !== null && step % saveEverySteps === 0;
     this.#isDue ||= endsEpoch || endsSteps || performance.now() - this.#savedAt >= saveEveryMinutes * MINUTE;
-    if (this.#isDue && (endsEpoch || !this.#writing)) await this.#save(state, watch);
+    return this.#isDue && (endsEpoch || !this.#writing);
   }
 
   /** Saves what is not saved yet, and waits until everything is on the disk. */
-  async finish(state: TrainState, watch: WatchMemory | null): Promise<void> {
-    if (state.step > this.#savedStep) await this.#save(state, watch);
+  async finish(state: TrainState, watch: WatchMemory | null, history: unknown): Promise<void> {
+    if (state.step > this.#savedStep) await this.save(state, watch, history);
     await this.settle();
   }
 
@@ -81,7 +79,12 @@ export class CheckpointSaving {
     if (this.#failure) throw this.#failure.error;
   }
 
-  async #save(state: TrainState, watch: WatchMemory | null): Promise<void> {
+  /**
+   * Saves; training may go on as soon as the state is copied.
+   * @param history what engines remember of shapes
+   * @throws UserError if this or an earlier checkpoint could not be written
+   */
+  async save(state: TrainState, watch: WatchMemory | null, history: unknown): Promise<void> {
     await this.settle(); // the copy's memory is free again
     this.#copy = await copyState(state, this.#copy);
     const { step } = state;
@@ -97,7 +100,7 @@ export class CheckpointSaving {
         data: this.options.data.join(', '),
         model: this.model,
         memory: watch,
-        history: this.engine.history?.save(),
+        history,
       }),
       sync: [log, table], // never a checkpoint whose steps are not in the log
       keep: isEpochKept ? { epoch, most: this.options.keepCheckpoints } : null,

@@ -107,6 +107,7 @@ function passValues(
  * How many images are computed at once where that is left to the program: the whole batch, or as many as fit into the
  * engine's memory and the user's budget. Where masks are cut in groups, which are computed one by one, that is a group in
  * each part that is computed at the same time, or a fraction of one.
+ * @param processes that do so on this machine
  * @throws UserError if not even one fits
  */
 export function chooseMicroBatchSize(
@@ -114,10 +115,11 @@ export function chooseMicroBatchSize(
   method: Method,
   options: Options,
   engine: Engine,
+  processes = 1,
 ): number {
   const { memory } = engine;
   const concurrency = usableConcurrency(engine, method);
-  const limit = memoryBudget(memory, options.memory);
+  const limit = memoryBudget(memory, options.memory, freeMemory() / processes);
   const { largest, vary } = largestMasks(method, options.seed);
   const passes = definition.passes(options, largest);
   const varying = vary ? memory.varying : undefined;

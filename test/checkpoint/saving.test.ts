@@ -34,11 +34,14 @@ async function emptyRun(t: ExecutionContext): Promise<RunFolder> {
 
 /** What saves a run, and its state at a step. Everything ends with the test. */
 function startSaving(t: ExecutionContext, folder: RunFolder, when: Partial<typeof WHEN> = {}) {
-  const saving = new CheckpointSaving(folder, TINY_MODEL, {}, { ...WHEN, ...when }, EPOCH, 0);
+  const saving = new CheckpointSaving(folder, TINY_MODEL, { ...WHEN, ...when }, EPOCH, 0);
   const state = tinyState();
   t.teardown(() => saving.close());
   const at = (step: number): TrainState => ({ ...state, step });
-  return { saving, at, afterStep: (step: number) => saving.afterStep(at(step), null) };
+  const afterStep = async (step: number) => {
+    if (saving.isDueAfter(step)) await saving.save(at(step), null, undefined);
+  };
+  return { saving, at, afterStep };
 }
 
 const stepOf = async (path: string) => Number((await readSafetensors(path)).metadata.step);
@@ -93,7 +96,7 @@ test('a run that ends in the middle of an epoch is saved there', async (t) => {
   const { saving, at, afterStep } = startSaving(t, folder);
   await afterStep(3);
   t.false(existsSync(latestCheckpoint(folder.checkpoints)));
-  await saving.finish(at(3), null);
+  await saving.finish(at(3), null, undefined);
   t.is(await stepOf(latestCheckpoint(folder.checkpoints)), 3);
 });
 

@@ -1,0 +1,101 @@
+import { UserError } from '../base/errors.js';
+import type { Options } from '../config/schema.js';
+import type { ImageCollection } from '../contract/data-sets.js';
+import type { ListingOptions } from '../data/listing/kept.js';
+import { requireOneBatch } from '../data/loader.js';
+import { openData } from '../data/open.js';
+import type { Engine } from '../engine/contract.js';
+import { availableCores } from '../engine/machine.js';
+import { startEngine } from '../engine/start.js';
+import { createMethod } from '../methods/create.js';
+import type { Method, MethodDefinition } from '../methods/method.js';
+import type { Backbone } from '../nn/backbone.js';
+import { createOptimiser } from '../optim/create.js';
+import type { Optimiser } from '../optim/optimiser.js';
+import type { Plugin, SelectedPlugins } from '../plugins/plugin.js';
+import { gatherJson, type Ranks } from '../train/communicator/ranks.js';
+import { chooseMicroBatchSize } from '../train/memory.js';
+
+/** What a run is made of, on each of its ranks. */
+export interface Training extends SelectedPlugins {
+  definition: MethodDefinition;
+  method: Method;
+  backbone: Backbone;
+  optimiser: Optimiser;
+  /** With the images that are computed at once. */
+  options: Options;
+  images: ImageCollection;
+  engine: Engine;
+  ranks: Ranks;
+}
+
+/** What is to be trained. */
+interface Task {
+  definition: MethodDefinition;
+  options: Options;
+  plugins: readonly Plugin[];
+  selected: SelectedPlugins;
+  listing: ListingOptions;
+  ranks: Ranks;
+  /** Images that were computed at once so far; null in a new run. */
+  microBatchSize: number | null;
+  /** Sees to it that these are the right images. */
+  check?: (images: ImageCollection) => void;
+}
+
+/**
+ * Opens the data, starts the engine, makes the method. Ranks that would not train the same are refused.
+ * @throws UserError with what is wrong; nothing has been written
+ */
+export async function prepareTraining(task: Task): Promise<Training> {
+  const { definition, options: asked, plugins, selected, ranks } = task;
+  const { batchSize, device, precision } = asked;
+  const dataSets = plugins.flatMap((plugin) => plugin.dataSets ?? []);
+  const images = await openData(asked.data, dataSets, task.listing);
+  task.check?.(images);
+  requireOneBatch(images, batchSize);
+  requireImages(ranks, batchSize);
+  const threads = asked.threads ?? Math.max(1, Math.floor(availableCores() / ranks.onCores));
+  const engine = await startEngine(asked.engine, { device, precision, threads });
+  const { method, backbone } = createMethod(definition, asked, selected.extensions);
+  await method.check?.();
+  const share = Math.ceil(batchSize / ranks.size);
+  const own =
+    asked.microBatchSize ??
+    task.microBatchSize ??
+    chooseMicroBatchSize(definition, method, { ...asked, batchSize: share }, engine, ranks.onHost);
+  const facts = { data: images.fingerprint, images: images.length, engine: `${engine.name} ${engine.version}`, own };
+  const all = await gatherJson(ranks, facts);
+  requireSame(ranks, 'data', all, ({ images, data }) => `${images} images (fingerprint ${data.slice(0, 12)})`);
+  requireSame(ranks, 'engine', all, ({ engine }) => `the engine ${engine}`);
+  const microBatchSize = Math.min(share, ...all.map(({ own }) => own));
+  const options: Options = { ...asked, microBatchSize };
+  const optimiser = createOptimiser(engine, options);
+  return { definition, method, backbone, optimiser, options, images, engine, ranks, ...selected };
+}
+
+function requireImages({ size }: Ranks, batchSize: number): void {
+  if (batchSize >= size) return;
+  throw new UserError(`a batch of ${batchSize} images is less than one for each of ${size} ranks`, {
+    remedy: `use a --batch-size of ${size} or more, or fewer ranks`,
+  });
+}
+
+/** @throws UserError that names the first rank that has another value than rank 0, and both values */
+export function requireSame<Facts>(
+  { names }: Ranks,
+  what: string,
+  all: readonly Facts[],
+  describe: (facts: Facts) => string,
+): void {
+  const [first, ...others] = all.map(describe);
+  const other = others.findIndex((value) => value !== first) + 1;
+  if (other === 0) return;
+  throw new UserError(
+    `the ranks do not have the same ${what}: ${names[0]} has ${first}, ${names[other]} ${all.map(describe)[other]}`,
+    {
+      expected: 'the same options, data and engine on every rank',
+      remedy: 'start all of them by one command, with data and program in the same place on every host',
+    },
+  );
+}

@@ -1,0 +1,34 @@
+import { type Communicator, LOCAL } from './communicator.js';
+
+/** What a rank may be doing, for messages about one that the others wait for. */
+export const PHASES = ['starting', 'reading images', 'computing', 'saving', 'waiting'] as const;
+export type Phase = (typeof PHASES)[number];
+
+/** The ranks of a run, as one of them sees them. */
+export interface Ranks extends Communicator {
+  /** Of each rank, for people: 'rank 1 on node7'. */
+  readonly names: readonly string[];
+  /** How many of them run on this host, and how many may use the very cores of this one. */
+  readonly onHost: number;
+  readonly onCores: number;
+  /** What connects them, for people: 'Open MPI 4.1.4, 4 ranks on 2 hosts'; null for a rank that is alone. */
+  readonly title: string | null;
+  /** Takes note of what this rank is doing now. */
+  phase(name: Phase): void;
+}
+
+/** A process that is no rank of many. */
+export const ALONE: Ranks = { ...LOCAL, names: ['this process'], onHost: 1, onCores: 1, title: null, phase: () => {} };
+
+/** A value of every rank, by rank; all of JSON. */
+export async function gatherJson<Value>(communicator: Communicator, own: Value): Promise<Value[]> {
+  if (communicator.size === 1) return [own];
+  const all = await communicator.gather(Buffer.from(JSON.stringify(own) ?? 'null'));
+  return all.map((bytes) => JSON.parse(Buffer.from(bytes).toString()));
+}
+
+/** A value of rank 0, of JSON; the others give null. */
+export async function broadcastJson<Value>(communicator: Communicator, own: Value | null): Promise<Value> {
+  const bytes = await communicator.broadcast(own === null ? null : Buffer.from(JSON.stringify(own)));
+  return JSON.parse(Buffer.from(bytes).toString());
+}
