@@ -88,6 +88,9 @@ export function openvinoLibraries(folder = OPENVINO_FOLDER): string[] {
   return OPENVINO_LIBRARIES.loaded.map((name) => join(folder, name));
 }
 
+/** The folder of MPI, in this program's own: `bin` with the launcher, `lib` with the libraries. */
+export const MPI_FOLDER = fileURLToPath(new URL('../../../../vendor/mpi', import.meta.url));
+
 /** Whether the native part of a package of TensorFlow is there. */
 export function hasNativePart(packageFolder: string): boolean {
   return existsSync(join(packageFolder, 'lib'));

@@ -1,0 +1,120 @@
+import { reasonOf, UserError } from '../../base/errors.js';
+import type { Launched } from './launcher.js';
+import { loadMpi, type MpiLibrary, type MpiRequest } from './mpi-library.js';
+import type { Transport } from './transport.js';
+
+/** Counts of bytes are C's int. */
+const MAX_BYTES = 2 ** 31 - 1;
+/** Milliseconds that are waited without a pause after something was begun or has moved, and the pause after that. */
+const EAGER_MS = 1;
+const PAUSE_MS = 1;
+/** A test that takes longer than so many milliseconds has moved bytes. */
+const MOVING_MS = 0.02;
+
+/** Handlers of signals would take those of Node away; a user's own settings stay. */
+const SETTINGS = { OMPI_MCA_opal_signal: '', UCX_ERROR_SIGNALS: '', UCX_HANDLE_ERRORS: 'none' };
+
+/**
+ * Starts MPI, together with the other processes of the run. An error of MPI itself ends them all.
+ * @param path of the library
+ * @throws UserError if the library does not load, or is not the launcher's
+ */
+export async function startMpi(path: string, launched: Launched): Promise<Transport> {
+  for (const [name, value] of Object.entries(SETTINGS)) process.env[name] ??= value;
+  const mpi = await loadMpi(path).catch((error: unknown) => {
+    throw new UserError(`the MPI library ${path} does not load: ${reasonOf(error)}`, {
+      remedy: 'name another one with --mpi',
+    });
+  });
+  const title = `${mpiTitle(mpi.version())} (${path})`;
+  mpi.init();
+  const [rank, size] = [mpi.rank(), mpi.size()];
+  if (size !== launched.size || rank !== launched.rank) {
+    mpi.finalize();
+    const { launcher } = launched;
+    throw new UserError(
+      `${launcher} started process ${launched.rank} of ${launched.size}, which is process ${rank} of ${size} to ${title}`,
+      {
+        expected: 'the launcher and the library of one MPI',
+        remedy: "start the run with that library's mpirun, or name the launcher's library with --mpi",
+      },
+    );
+  }
+  const finish = waiter(mpi);
+  return {
+    rank,
+    size,
+    title,
+    async allToAll(send, sendCounts, receive, receiveCounts) {
+      checkCounts(send, sendCounts, size);
+      checkCounts(receive, receiveCounts, size);
+      await finish(mpi.allToAll(send, sendCounts, receive, receiveCounts));
+    },
+    async allGather(own, all, counts) {
+      checkCounts(all, counts, size);
+      checkCounts(own, [counts[rank] as number], 1);
+      await finish(mpi.allGather(own, all, counts));
+    },
+    async broadcast(bytes, root) {
+      checkCounts(bytes, [bytes.length], 1);
+      await finish(mpi.broadcast(bytes, root));
+    },
+    async close() {
+      await finish(mpi.barrier());
+      mpi.finalize();
+    },
+  };
+}
+
+/** The name and version of a library, from what it says of itself: 'Open MPI 4.1.4'. */
+export function mpiTitle(version: string): string {
+  const [first = ''] = version.split(/[,\n]/);
+  return first
+    .replace(/\s*Version:\s*/, ' ')
+    .replace(/ v(?=\d)/, ' ')
+    .trim();
+}
+
+function checkCounts(bytes: Uint8Array, counts: readonly number[], pieces: number): void {
+  const sum = counts.reduce((total, count) => total + count, 0);
+  if (counts.length !== pieces || sum !== bytes.length) {
+    throw new Error(`${counts.length} pieces of ${sum} bytes are not ${pieces} of ${bytes.length}`);
+  }
+  if (sum > MAX_BYTES) throw new Error(`${sum} bytes are more than MPI moves at once, ${MAX_BYTES}`);
+}
+
+/**
+ * Looks after what is under way, as MPI moves bytes only while it is called: at every turn of the event loop at first and
+ * while bytes move, then after pauses, which leave the processor to others.
+ */
+function waiter(mpi: MpiLibrary): (request: MpiRequest) => Promise<void> {
+  const pending = new Map<MpiRequest, () => void>();
+  let timer: NodeJS.Timeout | undefined;
+  let eagerUntil = 0;
+
+  function look(): void {
+    timer = undefined;
+    for (const [request, done] of pending) {
+      const before = performance.now();
+      const isDone = mpi.test(request);
+      const now = performance.now();
+      if (now - before > MOVING_MS) eagerUntil = now + EAGER_MS;
+      if (!isDone) continue;
+      pending.delete(request);
+      done();
+    }
+    if (pending.size === 0) return;
+    if (performance.now() < eagerUntil) setImmediate(look);
+    else timer = setTimeout(look, PAUSE_MS);
+  }
+
+  return (request) =>
+    new Promise((done) => {
+      eagerUntil = performance.now() + EAGER_MS;
+      const isLooking = pending.size > 0 && timer === undefined;
+      pending.set(request, done);
+      clearTimeout(timer);
+      timer = undefined;
+      if (!isLooking) setImmediate(look);
+    });
+}
