@@ -1,10 +1,12 @@
 import { join } from 'node:path';
-import { type Console, count, createConsole, formatDuration, quote } from '../core/base/console.js';
+import { type Console, count, createConsole, formatDuration, quote, SILENT } from '../core/base/console.js';
 import { UserError } from '../core/base/errors.js';
+import { followRun } from '../core/run/follow.js';
 import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
 import { type PretrainSummary, pretrain } from '../core/run/pretrain.js';
 import type { PretrainOptions } from './options/others.js';
 import { methodsOf, pluginsWith } from './plugins.js';
+import { inRanks } from './ranks.js';
 import type { ResolvedRun } from './run-sources.js';
 
 /** Trains, tells what was done, and gives the exit code. */
@@ -15,20 +17,28 @@ export async function runPretrain(resolved: ResolvedRun, { resume, force, json }
       remedy: '--resume goes on with the run, --force deletes it',
     });
   }
-  const console = createConsole(json);
-  const stop = listenForStop((signal) => {
-    console.line(`${signal}: finishing the step and saving; a second signal stops at once`);
+  const { mpi, rankTimeout } = resolved.options;
+  return inRanks({ mpi, rankTimeout }, async (ranks) => {
+    const console = ranks.rank === 0 ? createConsole(json) : SILENT;
+    const stop = listenForStop((signal) => {
+      console.line(`${signal}: finishing the step and saving; a second signal stops at once`);
+    });
+    try {
+      const known = { plugins: pluginsWith, methods: methodsOf };
+      const request = { resolved, resume, force, ...known, console, stop, ranks };
+      if (ranks.rank > 0) return exitCodeOf(await followRun(request));
+      const summary = await pretrain(request);
+      tell(console, summary);
+      if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+      return exitCodeOf(summary.interrupted);
+    } finally {
+      stop.release();
+    }
   });
-  try {
-    const known = { plugins: pluginsWith, methods: methodsOf };
-    const request = { resolved, resume, force, ...known, console, stop, ranks };
-    const summary = await pretrain(request);
-    tell(console, summary);
-    if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
-    return summary.interrupted ? signalExitCode(summary.interrupted) : 0;
-  } finally {
-    stop.release();
-  }
+}
+
+function exitCodeOf(interrupted: PretrainSummary['interrupted']): number {
+  return interrupted ? signalExitCode(interrupted) : 0;
 }
 
 function tell(console: Console, summary: PretrainSummary): void {

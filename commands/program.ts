@@ -1,15 +1,13 @@
-import { Command, CommanderError } from 'commander';
-import { explainSystemError, reasonOf, UserError } from '../core/base/errors.js';
+import { Command } from 'commander';
+import { UserError } from '../core/base/errors.js';
 import { keepIgnored, PROGRAM, programArguments, programVersion, terminalOf } from '../core/base/program.js';
 import { createCommand } from './command.js';
 import { COMMANDS } from './index.js';
+import { EXIT, reportError } from './report-error.js';
 import { OWN_SOURCES, type RunSources, readSources } from './run-sources.js';
 
 /** Characters of a line of help where the width of the terminal is not known. */
 const USUAL_WIDTH = 80;
-/** How the program ends. A run that was stopped by a signal ends with 130 or 143. */
-const EXIT = { done: 0, bug: 1, userError: 2 } as const;
-
 /**
  * Runs the program with its arguments.
  * @returns the exit code: 0 done, 1 a bug, 2 something that the user can mend, 130 or 143 stopped by a signal
@@ -38,7 +36,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     await addPluginCommands(program, argv[2]);
     await program.parseAsync([...words]);
   } catch (error) {
-    return report(error);
+    return reportError(error);
   }
   return exitCode === EXIT.done && output.failed ? EXIT.userError : exitCode; // a later failure sets it itself
 }
@@ -78,29 +76,6 @@ async function addPluginCommands(program: Command, word: string | undefined): Pr
     const commands = plugin.commands?.((name) => new Command(name)) ?? [];
     for (const command of commands) program.addCommand(inherit(command, program));
   }
-}
-
-/** Says what went wrong on standard error; a stack only for bugs. */
-function report(thrown: unknown): number {
-  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.done : EXIT.userError;
-  const path = thrown instanceof Error && 'path' in thrown ? String(thrown.path) : 'a file or stream';
-  const error = explainSystemError(explainSharp(thrown), path);
-  if (error instanceof UserError) {
-    process.stderr.write(`${PROGRAM}: ${error.report}\n`);
-    return EXIT.userError;
-  }
-  const stack = error instanceof Error ? error.stack : String(error);
-  process.stderr.write(`ijepa: this is a bug of the program, please report it with the lines below\n${stack}\n`);
-  return EXIT.bug;
-}
-
-/** sharp's library is an optional package, of one platform: npm may have been told to leave it out, or to bring another. */
-function explainSharp(error: unknown): unknown {
-  if (!(error instanceof Error) || !error.message.startsWith('Could not load the "sharp" module')) return error;
-  return new UserError(`the library that reads pictures is not installed: ${reasonOf(error)}`, {
-    expected: 'the optional packages of sharp for this machine',
-    remedy: 'install again with optional packages: npm install --include=optional',
-  });
 }
 
 /**

@@ -29,6 +29,14 @@ export interface TransferProgress {
 
 export type Unit = 'bytes' | 'images';
 
+/** Says nothing. */
+export const SILENT: Console = {
+  line: () => {},
+  warn: () => {},
+  progress: () => ({ step: () => {}, stop: () => {} }),
+  transfer: () => ({ update: () => {}, stop: () => {} }),
+};
+
 const PLAIN_INTERVAL_SECONDS = 10;
 
 /**

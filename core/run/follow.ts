@@ -6,12 +6,12 @@ import type { Options } from '../config/schema.js';
 import { tf } from '../engine/tf.js';
 import type { MethodDefinition } from '../methods/method.js';
 import { selectPlugins } from '../plugins/plugin.js';
-import { broadcastJson } from '../train/communicator/ranks.js';
+import { broadcastJson, SharedError } from '../train/communicator/ranks.js';
 import type { StopSignal } from './interrupt.js';
 import { prepareTraining } from './prepare.js';
 import type { PretrainRequest } from './pretrain.js';
 import { type SharedTask, shareState } from './share.js';
-import { prepareSteps, SharedError } from './steps.js';
+import { prepareSteps } from './steps.js';
 
 /** Options that may differ from host to host. */
 const OF_HOSTS = ['threads', 'memory', 'decodeThreads', 'mpi'];

@@ -9,6 +9,7 @@ import { tf } from '../engine/tf.js';
 import { drawBatch, meanPatches } from '../methods/batch.js';
 import type { BatchDraw } from '../methods/method.js';
 import { stepOperations } from '../nn/cost.js';
+import { SharedError } from '../train/communicator/ranks.js';
 import type { TrainState } from '../train/state.js';
 import type { TrainStep } from '../train/step.js';
 import type { ResumePoint } from './begin.js';
@@ -21,7 +22,7 @@ import type { RunFolder } from './run-folder.js';
 import { type LogRow, openRunLog } from './run-log.js';
 import { CheckpointSaving, isKept } from './saving.js';
 import { withAdvice } from './step-advice.js';
-import { prepareSteps, SharedError } from './steps.js';
+import { prepareSteps } from './steps.js';
 import { Waiting } from './waiting.js';
 import { startWatch } from './watch.js';
 

@@ -13,7 +13,7 @@ import type { Backbone } from '../nn/backbone.js';
 import { createOptimiser } from '../optim/create.js';
 import type { Optimiser } from '../optim/optimiser.js';
 import type { Plugin, SelectedPlugins } from '../plugins/plugin.js';
-import { gatherJson, type Ranks } from '../train/communicator/ranks.js';
+import { gatherJson, type Ranks, SharedError } from '../train/communicator/ranks.js';
 import { chooseMicroBatchSize } from '../train/memory.js';
 
 /** What a run is made of, on each of its ranks. */
@@ -91,7 +91,7 @@ export function requireSame<Facts>(
   const [first, ...others] = all.map(describe);
   const other = others.findIndex((value) => value !== first) + 1;
   if (other === 0) return;
-  throw new UserError(
+  throw new SharedError(
     `the ranks do not have the same ${what}: ${names[0]} has ${first}, ${names[other]} ${all.map(describe)[other]}`,
     {
       expected: 'the same options, data and engine on every rank',

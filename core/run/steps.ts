@@ -5,7 +5,7 @@ import { cropSettings } from '../data/crop.js';
 import { type LoaderSettings, loadBatches, stepsPerEpoch, type ViewBatch } from '../data/loader.js';
 import { isAbort } from '../data/skipped.js';
 import { drawBatch, meanPatches, viewSides } from '../methods/batch.js';
-import { gatherJson } from '../train/communicator/ranks.js';
+import { gatherJson, SharedError } from '../train/communicator/ranks.js';
 import { groupsOfImages, shareOf } from '../train/parts.js';
 import type { TrainState } from '../train/state.js';
 import { prepareStep, type TrainStep } from '../train/step.js';
@@ -33,9 +33,6 @@ interface Ready extends Pick<News, 'stop' | 'unreadable' | 'isSaved'> {
   /** How long it waited for its own images. */
   waitSeconds: number;
 }
-
-/** The error of a rank that cannot read its images, as every rank throws it at the same time. */
-export class SharedError extends UserError {}
 
 export type Steps = ReturnType<typeof prepareSteps>;
 

@@ -1,3 +1,4 @@
+import { UserError } from '../../base/errors.js';
 import { type Communicator, LOCAL } from './communicator.js';
 
 /** What a rank may be doing, for messages about one that the others wait for. */
@@ -15,10 +16,23 @@ export interface Ranks extends Communicator {
   readonly title: string | null;
   /** Takes note of what this rank is doing now. */
   phase(name: Phase): void;
+  /** Ends the run in ranks, together with the others. */
+  close(): Promise<void>;
 }
 
+/** An error that all ranks throw at the same time. */
+export class SharedError extends UserError {}
+
 /** A process that is no rank of many. */
-export const ALONE: Ranks = { ...LOCAL, names: ['this process'], onHost: 1, onCores: 1, title: null, phase: () => {} };
+export const ALONE: Ranks = {
+  ...LOCAL,
+  names: ['this process'],
+  onHost: 1,
+  onCores: 1,
+  title: null,
+  phase: () => {},
+  close: async () => {},
+};
 
 /** A value of every rank, by rank; all of JSON. */
 export async function gatherJson<Value>(communicator: Communicator, own: Value): Promise<Value[]> {
