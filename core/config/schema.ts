@@ -230,6 +230,10 @@ export const OPTIONS = {
       mayChange: true,
       help: 'what gradients travel as between ranks; bfloat16 halves the bytes, and rounds to 8 bits',
     }),
+    shardOptimiser: {
+      ...flag('let each rank keep the moments of its part of the weights alone: less memory, the same steps'),
+      mayChange: true,
+    },
     rankTimeout: integer({
       default: 300,
       min: 5,

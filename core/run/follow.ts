@@ -45,13 +45,13 @@ export async function followRun(request: PretrainRequest): Promise<StopSignal['r
       stopped = ready.stop;
       if (!ready.batch) break;
       ({ state } = await steps.take(state, ready.batch));
-      if (ready.isSaved) await steps.history();
+      if (ready.isSaved) await steps.forSaving(state);
       await setImmediate(); // lets signals in, and images that were decoded meanwhile
     }
-    await steps.history();
+    await steps.forSaving(state);
     return stopped;
   } catch (error) {
-    if (error instanceof SharedError) await steps.history(); // rank 0 saves
+    if (error instanceof SharedError) await steps.forSaving(state); // rank 0 saves
     throw error;
   } finally {
     await steps.close();

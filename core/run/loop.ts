@@ -77,10 +77,15 @@ export async function runLoop(run: Run, start: ResumePoint) {
   let lastLoss: number | null = null;
   let nextCurves = started + CURVES_INTERVAL;
   let stopped: StopSignal['received'] = null;
-  /** @param isShared whether the other ranks save now as well */
-  const finish = async (isShared = true) => {
+  const save = async () => {
     run.ranks.phase('saving');
-    await saving.finish(state, watch.memory, isShared ? await steps.history() : undefined);
+    const { state: whole, history, received } = await steps.forSaving(state);
+    if (saving.savedStep < state.step) await saving.save(whole, watch.memory, history);
+    tf.dispose(received);
+  };
+  const finish = async () => {
+    await save();
+    await saving.settle();
   };
   const readImages = async () => {
     const ready = await steps.read(saving.isDueAfter(state.step + 1));
@@ -91,8 +96,8 @@ export async function runLoop(run: Run, start: ResumePoint) {
     while (state.step < totalSteps) {
       const asked = performance.now();
       const ready = await readImages().catch(async (error: unknown) => {
-        // The first failure is the one to report.
-        await finish(run.ranks.size === 1 || error instanceof SharedError).catch(() => {});
+        const isShared = run.ranks.size === 1 || error instanceof SharedError;
+        if (isShared) await finish().catch(() => {}); // the first failure is the one to report
         throw error;
       });
       if (!ready.batch) {
@@ -136,10 +141,7 @@ export async function runLoop(run: Run, start: ResumePoint) {
       progress.step({ epoch, step, loss: taken.loss, imagesPerSecond });
 
       if (step % epochSteps === 0) await waiting.advise();
-      if (ready.isSaved) {
-        run.ranks.phase('saving');
-        await saving.save(state, watch.memory, await steps.history());
-      }
+      if (ready.isSaved) await save();
       if (performance.now() > nextCurves) nextCurves = await writeCurves(folder, console, events);
       await setImmediate(); // lets signals in, and images that were decoded meanwhile
     }

@@ -1,4 +1,3 @@
-import { UserError } from '../base/errors.js';
 import type { Options } from '../config/schema.js';
 import type { ImageCollection } from '../contract/data-sets.js';
 import type { ListingOptions } from '../data/listing/kept.js';
@@ -13,8 +12,9 @@ import type { Backbone } from '../nn/backbone.js';
 import { createOptimiser } from '../optim/create.js';
 import type { Optimiser } from '../optim/optimiser.js';
 import type { Plugin, SelectedPlugins } from '../plugins/plugin.js';
-import { gatherJson, type Ranks, SharedError } from '../train/communicator/ranks.js';
+import { gatherJson, type Ranks, requireSame, SharedError } from '../train/communicator/ranks.js';
 import { chooseMicroBatchSize } from '../train/memory.js';
+import { type Shards, shardsOf } from '../train/shards.js';
 
 /** What a run is made of, on each of its ranks. */
 export interface Training extends SelectedPlugins {
@@ -27,6 +27,8 @@ export interface Training extends SelectedPlugins {
   images: ImageCollection;
   engine: Engine;
   ranks: Ranks;
+  /** How ranks share what the optimiser keeps; null where each keeps all. */
+  shards: Shards | null;
 }
 
 /** What is to be trained. */
@@ -71,31 +73,13 @@ export async function prepareTraining(task: Task): Promise<Training> {
   const microBatchSize = Math.min(share, ...all.map(({ own }) => own));
   const options: Options = { ...asked, microBatchSize };
   const optimiser = createOptimiser(engine, options);
-  return { definition, method, backbone, optimiser, options, images, engine, ranks, ...selected };
+  const shards = options.shardOptimiser && ranks.size > 1 ? shardsOf(method, ranks) : null;
+  return { definition, method, shards, backbone, optimiser, options, images, engine, ranks, ...selected };
 }
 
 function requireImages({ size }: Ranks, batchSize: number): void {
   if (batchSize >= size) return;
-  throw new UserError(`a batch of ${batchSize} images is less than one for each of ${size} ranks`, {
+  throw new SharedError(`a batch of ${batchSize} images is less than one for each of ${size} ranks`, {
     remedy: `use a --batch-size of ${size} or more, or fewer ranks`,
   });
-}
-
-/** @throws UserError that names the first rank that has another value than rank 0, and both values */
-export function requireSame<Facts>(
-  { names }: Ranks,
-  what: string,
-  all: readonly Facts[],
-  describe: (facts: Facts) => string,
-): void {
-  const [first, ...others] = all.map(describe);
-  const other = others.findIndex((value) => value !== first) + 1;
-  if (other === 0) return;
-  throw new SharedError(
-    `the ranks do not have the same ${what}: ${names[0]} has ${first}, ${names[other]} ${all.map(describe)[other]}`,
-    {
-      expected: 'the same options, data and engine on every rank',
-      remedy: 'start all of them by one command, with data and program in the same place on every host',
-    },
-  );
 }

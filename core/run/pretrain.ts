@@ -135,7 +135,7 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   const trained = { ...training, model };
   const saved = fresh ? null : await readResumePoint(folder, trained, console);
   const start = fresh ?? saved ?? (await beginning());
-  await shareState(training, start);
+  start.state = await shareState(training, start);
   const tracking = options.mlflow === null ? null : await track(options, String(startedAt), console);
   // What a process that was killed has logged, but not sent.
   if (tracking)

@@ -54,10 +54,9 @@ export class CheckpointSaving {
     return this.#isDue && (endsEpoch || !this.#writing);
   }
 
-  /** Saves what is not saved yet, and waits until everything is on the disk. */
-  async finish(state: TrainState, watch: WatchMemory | null, history: unknown): Promise<void> {
-    if (state.step > this.#savedStep) await this.save(state, watch, history);
-    await this.settle();
+  /** The step of the newest checkpoint, written or being written. */
+  get savedStep(): number {
+    return this.#savedStep;
   }
 
   /**

@@ -28,15 +28,21 @@ export async function shareTask(ranks: Ranks, task: SharedTask): Promise<void> {
  * had on this rank, where the run had as many ranks.
  * @param start of rank 0; the others give null
  */
-export async function shareState({ method, optimiser, engine, ranks }: Training, start: ResumePoint | null) {
+export async function shareState(training: Training, start: ResumePoint | null): Promise<TrainState> {
+  const { engine, ranks, shards } = training;
   const { step, history } = await broadcastOnce(ranks, start && { step: start.state.step, history: start.history });
   engine.history?.restore(ofRank(history, ranks));
   if (ranks.size === 1 && start) return start.state;
+  const state = await broadcastState(training, start?.state ?? null, step);
+  return shards ? shards.keepOwn(state) : state;
+}
+
+async function broadcastState({ method, optimiser, ranks }: Training, start: TrainState | null, step: number) {
   const shapes = stateShapes(method, optimiser.slotNames);
   const given = new Map<string, Float32Array>();
   if (start) {
     const reading: Promise<void>[] = [];
-    mapState(start.state, (tensor, name) => {
+    mapState(start, (tensor, name) => {
       reading.push(tensor.data().then((data) => void given.set(name, data as Float32Array)));
     });
     await Promise.all(reading);
@@ -47,7 +53,7 @@ export async function shareState({ method, optimiser, engine, ranks }: Training,
     const bytes = await ranks.broadcast(start ? bytesOf(given.get(name) ?? new Float32Array(length)) : null);
     given.set(name, new Float32Array(bytes.buffer, bytes.byteOffset, length));
   }
-  if (start) return start.state;
+  if (start) return start;
   const tensors = mapState(shapes, (shape, name) => tf.tensor(given.get(name) ?? [], [...shape]));
   return { step, ...tensors } satisfies TrainState;
 }

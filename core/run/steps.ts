@@ -5,7 +5,7 @@ import { cropSettings } from '../data/crop.js';
 import { type LoaderSettings, loadBatches, stepsPerEpoch, type ViewBatch } from '../data/loader.js';
 import { isAbort } from '../data/skipped.js';
 import { drawBatch, meanPatches, viewSides } from '../methods/batch.js';
-import { gatherJson, SharedError } from '../train/communicator/ranks.js';
+import { gatherJson, requireSame, SharedError } from '../train/communicator/ranks.js';
 import { groupsOfImages, shareOf } from '../train/parts.js';
 import type { TrainState } from '../train/state.js';
 import { prepareStep, type TrainStep } from '../train/step.js';
@@ -24,7 +24,14 @@ interface News {
   failure: { problem: string; advice: Advice } | null;
   /** Rank 0 saves after the step. */
   isSaved: boolean;
+  /** Norm of the weights: it is the same on all ranks, or they have come to train different models. */
+  weightNorm: number;
 }
+
+const UNLIKE_HOSTS: Advice = {
+  expected: 'hosts that compute the same bits: the same processors and programs',
+  remedy: 'go on with --resume --shard-optimiser: then each weight is updated by one rank alone',
+};
 
 /** What a rank knows before a step. */
 interface Ready extends Pick<News, 'stop' | 'unreadable' | 'isSaved'> {
@@ -48,7 +55,7 @@ export function prepareSteps(
   firstStep: number,
   wrap: (step: TrainStep) => TrainStep = (step) => step,
 ) {
-  const { options, method, images, engine, ranks } = training;
+  const { options, method, images, engine, ranks, shards } = training;
   const { batchSize, seed, epochs } = options;
   const epochSteps = stepsPerEpoch(images.length, batchSize);
   const totalSteps = epochs * epochSteps;
@@ -65,6 +72,7 @@ export function prepareSteps(
         recompute: options.recompute,
         seed,
         wire: options.wire,
+        shards,
       },
       ranks,
     ),
@@ -77,6 +85,7 @@ export function prepareSteps(
     aheadBytes: options.aheadMegabytes * 1e6,
     signal: stop.aborted,
   };
+  let weightNorm = 0;
   let unreadable: Unreadable[] = [];
   const list = { add: (name: string, reason: string) => void unreadable.push([name, reason]) };
   const batches = loadBatches(images, loading, list, firstStep, totalSteps);
@@ -101,17 +110,15 @@ export function prepareSteps(
       const waitSeconds = (performance.now() - started) / 1000;
       ranks.phase('waiting');
       if (ranks.size === 1 && problem !== null) throw problem;
-      const all = await gatherJson<News>(ranks, {
-        stop: stop.received,
-        unreadable,
-        failure: failureOf(problem),
-        isSaved,
-      });
+      const failure = failureOf(problem);
+      const news = { stop: stop.received, unreadable, failure, isSaved, weightNorm };
+      const all = await gatherJson<News>(ranks, news);
       ranks.phase('computing');
       unreadable = [];
       const failed = all.findIndex(({ failure }) => failure !== null);
-      const { failure } = all[failed] ?? {};
-      if (failure) throw new SharedError(`${ranks.names[failed]}: ${failure.problem}`, failure.advice);
+      const failing = all[failed]?.failure;
+      if (failing) throw new SharedError(`${ranks.names[failed]}: ${failing.problem}`, failing.advice);
+      requireSame(ranks, 'weights any more', all, ({ weightNorm }) => `those of norm ${weightNorm}`, UNLIKE_HOSTS);
       const told = {
         stop: all.map(({ stop }) => stop).find((signal) => signal !== null) ?? null,
         unreadable: all.flatMap(({ unreadable }) => unreadable),
@@ -130,17 +137,19 @@ export function prepareSteps(
       const rates = { ...ratesAt(step, options, length), ...mapValues(method.rates, (rate) => rate(step, length)) };
       const groups = groupsOfImages(drawn.groups, ...share);
       const taken = await takeStep(state, { views: batch, groups, total: batchSize }, rates);
+      weightNorm = taken.weightNorm;
       return { ...taken, rates, drawn, patches: meanPatches(drawn.groups), epoch: Math.ceil(step / epochSteps) };
     },
 
     /**
-     * What the engine remembers of shapes, for a checkpoint: on each rank something else, as their images have other masks.
-     * Undefined where that makes no difference.
+     * What a checkpoint holds, on rank 0: the state with what the others keep of it, and what engines remember of shapes, on
+     * each rank something else, as their images have other masks. Called by all ranks; `received` is disposed of when it is saved.
      */
-    async history(): Promise<unknown> {
+    async forSaving(state: TrainState) {
       const own = engine.history?.save();
-      if (ranks.size === 1 || own === undefined) return own;
-      return { ranks: await gatherJson(ranks, own) };
+      const isOne = ranks.size === 1 || own === undefined;
+      const history: unknown = isOne ? own : { ranks: await gatherJson(ranks, own) };
+      return { history, ...(shards ? await shards.whole(state) : { state, received: [] }) };
     },
 
     /** Ends reading. */

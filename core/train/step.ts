@@ -2,12 +2,13 @@ import { mapValues } from '../base/map-values.js';
 import type { Wire } from '../base/wire.js';
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
-import type { Method, Tensors } from '../methods/method.js';
+import type { Method, Networks, Tensors } from '../methods/method.js';
 import type { Optimiser } from '../optim/optimiser.js';
 import { type Communicator, LOCAL } from './communicator/communicator.js';
 import { gatherTensors, rowsOf, sumOf, sumTensors } from './communicator/tensors.js';
 import { type Gradients, prepareGradients, usableConcurrency } from './gradients.js';
 import { splitBatch, type TrainBatch } from './parts.js';
+import type { Shards } from './shards.js';
 import { type TrainState, tensorsOf } from './state.js';
 import { type StepRates, updateNetworks } from './update.js';
 
@@ -20,7 +21,7 @@ export interface StepNumbers {
   /** What the method logs, by name. */
   readonly logs: Readonly<Record<string, number>>;
   /** Norm of all gradients together. */
-  readonly gradientNorm: number;
+  gradientNorm: number;
 }
 
 /** Of a step whose loss, gradients or weights are not finite numbers. */
@@ -43,7 +44,7 @@ export type TrainStep = (
   state: TrainState,
   batch: TrainBatch,
   rates: StepRates,
-) => Promise<{ state: TrainState } & StepNumbers>;
+) => Promise<{ state: TrainState; weightNorm: number } & StepNumbers>;
 
 export interface StepSettings {
   /** Sides of the views' images in pixels, by name. */
@@ -56,6 +57,8 @@ export interface StepSettings {
   readonly seed: number;
   /** What gradients travel as between ranks; default float32. */
   readonly wire?: Wire;
+  /** How ranks share what the optimiser keeps; null where each keeps all, the default. */
+  readonly shards?: Shards | null;
 }
 
 /** Prepares the training step of a method for an engine. */
@@ -63,7 +66,7 @@ export function prepareStep(
   engine: Engine,
   method: Method,
   optimiser: Optimiser,
-  { sides, microBatchSize, recompute, seed, wire = 'float32' }: StepSettings,
+  { sides, microBatchSize, recompute, seed, wire = 'float32', shards = null }: StepSettings,
   communicator: Communicator = LOCAL,
 ): TrainStep {
   const concurrency = Math.min(usableConcurrency(engine, method), microBatchSize);
@@ -74,21 +77,32 @@ export function prepareStep(
     const step = state.step + 1;
     const context = { state: state.own, rates: scalarsOf(method, rates) };
     const parts = splitBatch(method.views, sides, batch, context, microBatchSize, concurrency);
-    const computed = await overAllRanks(communicator, await gradientsOf(state.networks, parts, step), wire);
+    const own = await gradientsOf(state.networks, parts, step);
+    const gradients = await sumOverRanks(communicator, own.gradients, wire, shards);
+    const computed = { ...(await overAllRanks(communicator, own)), gradients };
     tf.dispose(parts.map(({ state: _, ...own }) => own));
     const numbers = await readNumbers(await summarise(computed));
+    if (shards) numbers.gradientNorm = await shards.norm(numbers.gradientNorm);
     requireFinite(step, numbers, computed);
 
-    const { weightNorm, ...updated } = await updateNetworks(method, optimiser, state, computed.gradients, rates);
-    const next = { step, ...updated, own: await nextOwn(state.own, computed.statistics) };
+    const { weightNorm: ownNorm, ...updated } = await updateNetworks(method, optimiser, state, gradients, rates);
+    const weightNorm = shards ? await shards.norm(ownNorm) : ownNorm;
+    const networks = shards ? await shards.share(updated.networks) : updated.networks;
+    const next = { step, ...updated, networks, own: await nextOwn(state.own, computed.statistics) };
     tf.dispose(computed);
     requireFinite(step, { ...numbers, weightNorm }, next);
-    return { state: next, ...numbers };
+    return { state: next, ...numbers, weightNorm };
   };
 }
 
-/** What the batch comes to over all ranks; what this rank has of it is used up. */
-async function overAllRanks(communicator: Communicator, own: Gradients, wire: Wire): Promise<Gradients> {
+/** The gradients of the batch, or those of the parameters that this rank updates; what it has of them is used up. */
+async function sumOverRanks(communicator: Communicator, own: Networks, wire: Wire, shards: Shards | null) {
+  if (communicator.size === 1) return own;
+  return shards ? shards.sum(own, wire) : sumTensors(communicator, own, wire);
+}
+
+/** What the batch comes to over all ranks beside its gradients; what this rank has of it is used up. */
+async function overAllRanks(communicator: Communicator, own: Gradients): Promise<Omit<Gradients, 'gradients'>> {
   if (communicator.size === 1) return own;
   const { loss, terms, statistics, rows } = own;
   const groups = { loss: { loss }, terms, statistics, rows };
@@ -105,7 +119,7 @@ async function overAllRanks(communicator: Communicator, own: Gradients, wire: Wi
     rows: of('rows', rows, rowsOf),
   };
   tf.dispose(groups);
-  return { ...result, gradients: await sumTensors(communicator, own.gradients, wire) };
+  return result;
 }
 
 /** The method's own state after a step; the given one is used up. */

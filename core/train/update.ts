@@ -64,7 +64,7 @@ function rateOf(rates: StepRates, name: string): number {
 }
 
 /** The networks that follow another one as moving averages, each with the name of the rate that is its decay. */
-function followersOf({ networks }: Pick<Method, 'networks'>, network: string) {
+export function followersOf({ networks }: Pick<Method, 'networks'>, network: string) {
   return Object.entries(networks).flatMap(([name, { role }]) =>
     role.by === 'ema' && role.of === network ? [{ name, decay: role.decay }] : [],
   );

@@ -96,7 +96,8 @@ test('a run that ends in the middle of an epoch is saved there', async (t) => {
   const { saving, at, afterStep } = startSaving(t, folder);
   await afterStep(3);
   t.false(existsSync(latestCheckpoint(folder.checkpoints)));
-  await saving.finish(at(3), null, undefined);
+  await saving.save(at(3), null, undefined);
+  await saving.settle();
   t.is(await stepOf(latestCheckpoint(folder.checkpoints)), 3);
 });
 

@@ -1,5 +1,5 @@
 import type { Wire } from '../../base/wire.js';
-import { piecesOf, sumOverRanks } from './sum.js';
+import { piecesOf, sumOverRanks, sumToOwners } from './sum.js';
 import type { Transport } from './transport.js';
 
 /**
@@ -16,8 +16,15 @@ export interface Communicator {
    * until the next call.
    */
   sum(arrays: readonly Float32Array[], wire: Wire): Promise<Float32Array[]>;
+  /**
+   * The same for arrays of which whole ones belong to a rank, which receives the sums of its own alone.
+   * @param counts of the arrays, in their order, that belong to each rank
+   */
+  sumOwn(arrays: readonly Float32Array[], counts: readonly number[], wire: Wire): Promise<Float32Array[]>;
   /** The bytes of every rank, by rank. */
   gather(own: Uint8Array): Promise<Uint8Array[]>;
+  /** Gives rank 0 so many bytes of the rank `from`; what it gives the others is empty. */
+  toFirst(bytes: Uint8Array | null, from: number, length: number): Promise<Uint8Array>;
   /** The bytes of rank 0; the others give null. */
   broadcast(bytes: Uint8Array | null): Promise<Uint8Array>;
 }
@@ -28,7 +35,9 @@ export const LOCAL: Communicator = {
   size: 1,
   traffic: { bytes: 0, seconds: 0 },
   sum: async (arrays) => [...arrays],
+  sumOwn: async (arrays) => [...arrays],
   gather: async (own) => [own],
+  toFirst: async (bytes) => bytes ?? new Uint8Array(),
   broadcast: async (bytes) => bytes ?? new Uint8Array(),
 };
 
@@ -63,7 +72,9 @@ export function communicatorOver(transport: Transport): Communicator {
     size,
     traffic,
     sum: (arrays, wire) => timed(sumOverRanks(counted, arrays, wire, buffers)),
+    sumOwn: (arrays, counts, wire) => timed(sumToOwners(counted, arrays, counts, wire)),
     gather: (own) => timed(gatherBytes(counted, own)),
+    toFirst: (bytes, from, length) => timed(sendToFirst(counted, bytes, from, length)),
     broadcast: (bytes) => timed(broadcastBytes(transport, bytes)),
   };
 }
@@ -81,6 +92,20 @@ async function gatherBytes(transport: Transport, own: Uint8Array): Promise<Uint8
     for (const [rank, piece] of piecesOf(received, counts).entries()) all[rank].set(piece, from);
   }
   return all;
+}
+
+async function sendToFirst(transport: Transport, bytes: Uint8Array | null, from: number, length: number) {
+  const { rank, size } = transport;
+  const received = new Uint8Array(rank === 0 ? length : 0);
+  for (let start = 0; start < length; start += MAX_BYTES) {
+    const count = Math.min(MAX_BYTES, length - start);
+    const piece = rank === from && bytes ? bytes.subarray(start, start + count) : new Uint8Array();
+    const only = (other: number, isMine: boolean) =>
+      Array.from({ length: size }, (_, at) => (isMine && at === other ? count : 0));
+    const into = received.subarray(start, start + count);
+    await transport.allToAll(piece, only(0, rank === from), into, only(from, rank === 0));
+  }
+  return received;
 }
 
 async function broadcastBytes(transport: Transport, bytes: Uint8Array | null): Promise<Uint8Array> {

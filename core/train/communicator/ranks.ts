@@ -1,4 +1,4 @@
-import { UserError } from '../../base/errors.js';
+import { type Advice, UserError } from '../../base/errors.js';
 import { type Communicator, LOCAL } from './communicator.js';
 
 /** What a rank may be doing, for messages about one that the others wait for. */
@@ -45,4 +45,26 @@ export async function gatherJson<Value>(communicator: Communicator, own: Value):
 export async function broadcastJson<Value>(communicator: Communicator, own: Value | null): Promise<Value> {
   const bytes = await communicator.broadcast(own === null ? null : Buffer.from(JSON.stringify(own)));
   return JSON.parse(Buffer.from(bytes).toString());
+}
+
+/**
+ * Sees to it that ranks have the same.
+ * @param all what each has, by rank
+ * @throws SharedError that names the first rank that has something else than rank 0
+ */
+export function requireSame<Facts>(
+  { names }: Pick<Ranks, 'names'>,
+  what: string,
+  all: readonly Facts[],
+  describe: (facts: Facts) => string,
+  advice: Advice = {
+    expected: 'the same options, data and engine on every rank',
+    remedy: 'start all of them by one command, with data and program in the same place on every host',
+  },
+): void {
+  const described = all.map(describe);
+  const other = described.findIndex((value) => value !== described[0]);
+  if (other < 0) return;
+  const problem = `the ranks do not have the same ${what}: ${names[0]} has ${described[0]}, ${names[other]} ${described[other]}`;
+  throw new SharedError(problem, advice);
 }

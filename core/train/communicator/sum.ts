@@ -20,44 +20,84 @@ export async function sumOverRanks(
   wire: Wire,
   buffers: { sums: Float32Array },
 ): Promise<Float32Array[]> {
-  const { rank, size } = transport;
+  const { size } = transport;
   const all = new Concatenation(arrays);
   if (buffers.sums.length !== all.length) buffers.sums = new Float32Array(all.length);
   const { sums } = buffers;
-  const bucketCount = Math.ceil(all.length / BUCKET);
-  const format = WIRE_FORMATS[wire];
+  const { encode, decode, bytes } = WIRE_FORMATS[wire];
+  const limits = Array.from({ length: size + 1 }, (_, rank) => Math.floor((all.length * rank) / size));
+  await sumPieces(transport, all, limits, wire, async (own, ranges) => {
+    const counts = ranges.map(([from, to]) => (to - from) * bytes);
+    const received = new Uint8Array(counts.reduce((sum, count) => sum + count, 0));
+    await transport.allGather(encode(own), received, counts);
+    for (const [piece, [from]] of ranges.entries()) sums.set(decode(piecesOf(received, counts)[piece]), from);
+  });
+  return all.split(sums);
+}
 
-  /** Where each rank's piece of a bucket begins and the last one ends. */
-  const bounds = (bucket: number) => {
-    const from = Math.floor((all.length * bucket) / bucketCount);
-    const length = Math.floor((all.length * (bucket + 1)) / bucketCount) - from;
-    return Array.from({ length: size + 1 }, (_, piece) => from + Math.floor((length * piece) / size));
-  };
+/**
+ * The same, but each rank receives the sums of its own piece alone: of arrays of which whole ones belong to a rank.
+ * @param counts of the arrays, in their order, that belong to each rank
+ */
+export async function sumToOwners(
+  transport: Transport,
+  arrays: readonly Float32Array[],
+  counts: readonly number[],
+  wire: Wire,
+): Promise<Float32Array[]> {
+  const all = new Concatenation(arrays);
+  const limits = [0];
+  for (const count of counts) limits.push((limits.at(-1) as number) + count);
+  const starts = limits.map((array) => all.start(array));
+  const [first, last] = [limits[transport.rank], limits[transport.rank + 1]];
+  const sums = new Float32Array(starts[transport.rank + 1] - starts[transport.rank]);
+  await sumPieces(transport, all, starts, wire, async (own, ranges) => {
+    sums.set(own, ranges[transport.rank][0] - starts[transport.rank]);
+  });
+  return new Concatenation(arrays.slice(first, last)).split(sums);
+}
+
+/** From one number up to another. */
+type Range = readonly [from: number, to: number];
+
+/**
+ * Sums the pieces of all arrays, bucket by bucket.
+ * @param limits where the piece of each rank begins, and the last one ends
+ * @param use takes the sums of a bucket's part of this rank's piece, and where the parts of all ranks lie
+ */
+async function sumPieces(
+  transport: Transport,
+  all: Concatenation,
+  limits: readonly number[],
+  wire: Wire,
+  use: (own: Float32Array, ranges: readonly Range[]) => Promise<void>,
+): Promise<void> {
+  const { rank, size } = transport;
+  const { encode, decode, bytes } = WIRE_FORMATS[wire];
+  const bucketCount = Math.ceil(all.length / BUCKET);
+  const rangesOf = (bucket: number) =>
+    limits.slice(1).map((end, piece): Range => {
+      const [start, length] = [limits[piece], end - limits[piece]];
+      return [bucket, bucket + 1].map((at) => start + Math.floor((length * at) / bucketCount)) as [number, number];
+    });
   const scatter = async (bucket: number) => {
-    const starts = bounds(bucket);
-    const send = format.encode(all.read(starts[0], starts[size]));
-    const own = starts[rank + 1] - starts[rank];
-    const received = new Uint8Array(size * own * format.bytes);
-    const counts = starts.slice(1).map((end, piece) => (end - starts[piece]) * format.bytes);
-    await transport.allToAll(send, counts, received, Array(size).fill(own * format.bytes));
-    return { starts, counts, pieces: piecesOf(received, Array(size).fill(own * format.bytes)).map(format.decode) };
-  };
-  const gather = async ({ starts, counts, pieces }: Awaited<ReturnType<typeof scatter>>) => {
-    const own = format.encode(sumPieces(pieces));
-    const received = new Uint8Array((starts[size] - starts[0]) * format.bytes);
-    await transport.allGather(own, received, counts);
-    sums.set(format.decode(received), starts[0]);
+    const ranges = rangesOf(bucket);
+    const [from, to] = ranges[rank];
+    const received = new Uint8Array(size * (to - from) * bytes);
+    const receiveCounts = Array<number>(size).fill((to - from) * bytes);
+    const sendCounts = ranges.map(([from, to]) => (to - from) * bytes);
+    await transport.allToAll(encode(all.read(ranges)), sendCounts, received, receiveCounts);
+    return { ranges, pieces: piecesOf(received, receiveCounts).map(decode) };
   };
   let arriving = bucketCount > 0 ? scatter(0) : null;
   let leaving: Promise<void> | null = null;
   for (let bucket = 0; arriving; bucket++) {
-    const arrived: Awaited<ReturnType<typeof scatter>> = await arriving;
+    const { ranges, pieces }: Awaited<ReturnType<typeof scatter>> = await arriving;
     arriving = bucket + 1 < bucketCount ? scatter(bucket + 1) : null;
     await leaving;
-    leaving = gather(arrived);
+    leaving = use(sumOfArrays(pieces), ranges);
   }
   await leaving;
-  return all.split(sums);
 }
 
 /** Consecutive parts of an array, of the given lengths. */
@@ -83,13 +123,24 @@ class Concatenation {
     this.length = length;
   }
 
-  /** A copy of the numbers `from` up to `to`. */
-  read(from: number, to: number): Float32Array {
-    const copy = new Float32Array(to - from);
-    for (const [at, array] of this.arrays.entries()) {
-      const start = this.#starts[at];
-      const part = array.subarray(Math.max(0, from - start), Math.max(0, to - start));
-      if (part.length > 0) copy.set(part, Math.max(0, start - from));
+  /** Where an array starts; the end of all after the last one. */
+  start(array: number): number {
+    return this.#starts[array] ?? this.length;
+  }
+
+  /** A copy of some ranges, which follow one another, side by side. */
+  read(ranges: readonly Range[]): Float32Array {
+    const copy = new Float32Array(ranges.reduce((sum, [from, to]) => sum + to - from, 0));
+    let written = 0;
+    let first = 0;
+    for (const [from, to] of ranges) {
+      while (first < this.arrays.length && this.start(first + 1) <= from) first++;
+      for (let array = first; array < this.arrays.length && this.start(array) < to; array++) {
+        const start = this.start(array);
+        const part = this.arrays[array].subarray(Math.max(0, from - start), to - start);
+        copy.set(part, written);
+        written += part.length;
+      }
     }
     return copy;
   }
@@ -100,8 +151,8 @@ class Concatenation {
   }
 }
 
-/** Σ over the pieces, in their order. */
-export function sumPieces(pieces: readonly Float32Array[]): Float32Array {
+/** Σ over arrays of one length, in their order. */
+export function sumOfArrays(pieces: readonly Float32Array[]): Float32Array {
   const [first] = pieces;
   const sums = new Float32Array(first.length);
   const block = new Float64Array(BLOCK);

@@ -3,7 +3,7 @@ import type { Wire } from '../../base/wire.js';
 import { type Tensor, tf } from '../../engine/tf.js';
 import type { Networks } from '../../methods/method.js';
 import type { Communicator } from './communicator.js';
-import { sumPieces } from './sum.js';
+import { sumOfArrays } from './sum.js';
 
 /** Sums tensors over ranks; the given ones are used up. The sums are valid until the next call. */
 export async function sumTensors(communicator: Communicator, networks: Networks, wire: Wire): Promise<Networks> {
@@ -54,7 +54,7 @@ export async function gatherTensors(
 
 /** Σ over ranks, in their order. */
 export function sumOf(byRank: readonly HostTensor[]): Tensor {
-  return tf.tensor(sumPieces(byRank.map(({ data }) => data)), byRank[0].shape);
+  return tf.tensor(sumOfArrays(byRank.map(({ data }) => data)), byRank[0].shape);
 }
 
 /** The rows of all ranks, in their order. */

@@ -1,0 +1,132 @@
+import { mapValues } from '../base/map-values.js';
+import type { Wire } from '../base/wire.js';
+import { type Tensor, tf } from '../engine/tf.js';
+import type { Method, Networks } from '../methods/method.js';
+import { bytesOf, type Communicator } from './communicator/communicator.js';
+import { gatherJson } from './communicator/ranks.js';
+import { type TrainState, trainedOf } from './state.js';
+import { followersOf } from './update.js';
+
+/** A parameter by its network and name. */
+type Parameter = readonly [network: string, name: string];
+
+export type Shards = ReturnType<typeof shardsOf>;
+
+/**
+ * Shares what the optimiser keeps among the ranks (ZeRO, stage 1: Rajbhandari et al. 2020): each parameter belongs to one,
+ * which alone sums its gradient, keeps its moments, updates it, and gives the new value to the others. The bits are those
+ * of a run in which every rank keeps all.
+ */
+export function shardsOf(method: Pick<Method, 'networks'>, communicator: Communicator) {
+  const { rank, size } = communicator;
+  const trained = trainedOf(
+    method,
+    mapValues(method.networks, ({ shapes }) => shapes),
+  );
+  const parameters = Object.entries(trained).flatMap(([network, shapes]) =>
+    Object.entries(shapes).map(([name, shape]) => ({ parameter: [network, name] as const, length: lengthOf(shape) })),
+  );
+  const total = parameters.reduce((sum, { length }) => sum + length, 0);
+  const owned: Parameter[][] = Array.from({ length: size }, () => []);
+  let start = 0;
+  for (const { parameter, length } of parameters) {
+    owned[Math.min(size - 1, Math.floor(((start + length / 2) / total) * size))].push(parameter);
+    start += length;
+  }
+  const own = new Set(owned[rank].map((parameter) => parameter.join('/')));
+  const isOwn = (network: string, name: string) => own.has([network, name].join('/'));
+  /** Networks whose parameter of the same name is updated with one. */
+  const updatedWith = ([network, name]: Parameter): Parameter[] => [
+    [network, name],
+    ...followersOf(method, network)
+      .filter((follower) => method.networks[follower.name].shapes[name])
+      .map((follower) => [follower.name, name] as const),
+  ];
+
+  return {
+    isOwn,
+
+    /** Sums gradients over ranks; those of this rank's parameters are given, and all are used up. */
+    async sum(gradients: Networks, wire: Wire): Promise<Networks> {
+      const tensors = parameters.map(({ parameter: [network, name] }) => gradients[network][name]);
+      const arrays = (await Promise.all(tensors.map((tensor) => tensor.data()))) as Float32Array[];
+      const counts = owned.map(({ length }) => length);
+      const sums = await communicator.sumOwn(arrays, counts, wire);
+      tf.dispose(tensors);
+      const summed: Record<string, Record<string, Tensor>> = mapValues(trained, () => ({}));
+      for (const [at, [network, name]] of owned[rank].entries())
+        summed[network][name] = tf.tensor(sums[at], [...trained[network][name]]);
+      return summed;
+    },
+
+    /** The norm over all ranks' parameters. */
+    async norm(own: number): Promise<number> {
+      const norms = await gatherJson(communicator, Number.isFinite(own) ? own : null); // JSON has no NaN
+      return Math.hypot(...norms.map((norm) => norm ?? Number.NaN));
+    },
+
+    /** Networks with the new values of all ranks' parameters; the old ones are disposed of. */
+    async share(networks: Networks): Promise<Networks> {
+      const updated = owned.map((parameters) => parameters.flatMap(updatedWith));
+      const arrays = await Promise.all(updated[rank].map(([network, name]) => networks[network][name].data()));
+      const gathered = await communicator.gather(Buffer.concat(arrays.map(bytesOf)));
+      const next: Record<string, Record<string, Tensor>> = mapValues(networks, (all) => ({ ...all }));
+      for (const [owner, bytes] of gathered.entries()) {
+        if (owner === rank) continue;
+        let at = bytes.byteOffset;
+        for (const [network, name] of updated[owner]) {
+          const { shape } = networks[network][name];
+          networks[network][name].dispose();
+          next[network][name] = tf.tensor(new Float32Array(bytes.buffer, at, lengthOf(shape)), shape);
+          at += 4 * lengthOf(shape);
+        }
+      }
+      return next;
+    },
+
+    /** A state without what other ranks keep, which is disposed of. */
+    keepOwn(state: TrainState): TrainState {
+      const slots = mapValues(state.slots, (networks) =>
+        mapValues(networks, (all, network) => {
+          const entries = Object.entries(all);
+          tf.dispose(entries.filter(([name]) => !isOwn(network, name)).map(([, tensor]) => tensor));
+          return Object.fromEntries(entries.filter(([name]) => isOwn(network, name)));
+        }),
+      );
+      return { ...state, slots };
+    },
+
+    /** The whole state, on rank 0, which disposes of `received` when it is saved; on the others what they have. */
+    async whole(state: TrainState): Promise<{ state: TrainState; received: Tensor[] }> {
+      const received: Tensor[] = [];
+      const slots: Record<string, Record<string, Record<string, Tensor>>> = {};
+      for (const [slot, networks] of Object.entries(state.slots)) {
+        slots[slot] = mapValues(networks, (all) => ({ ...all }));
+        for (const [owner, parameters] of owned.entries()) {
+          if (owner === 0) continue;
+          for (const [network, name] of parameters) {
+            const shape = [...trained[network][name]];
+            const bytes = owner === rank ? bytesOf(await networks[network][name].data()) : null;
+            const there = await communicator.toFirst(bytes, owner, 4 * lengthOf(shape));
+            if (rank > 0) continue;
+            const tensor = tf.tensor(new Float32Array(there.buffer, there.byteOffset, lengthOf(shape)), shape);
+            slots[slot][network][name] = tensor;
+            received.push(tensor);
+          }
+        }
+        slots[slot] = mapValues(trained, (shapes, network) =>
+          Object.fromEntries(
+            Object.keys(shapes).flatMap((name) =>
+              slots[slot][network][name] ? [[name, slots[slot][network][name]]] : [],
+            ),
+          ),
+        );
+      }
+      return { state: { ...state, slots }, received };
+    },
+  };
+}
+
+function lengthOf(shape: readonly number[]): number {
+  return shape.reduce((product, side) => product * side, 1);
+}
