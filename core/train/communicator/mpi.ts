@@ -1,4 +1,6 @@
-import { reasonOf, UserError } from '../../base/errors.js';
+import { fstatSync } from 'node:fs';
+import { attempt, reasonOf, UserError } from '../../base/errors.js';
+import { directCommand } from '../../base/program.js';
 import type { Launched } from './launcher.js';
 import { loadMpi, type MpiLibrary, type MpiRequest } from './mpi-library.js';
 import type { Transport } from './transport.js';
@@ -20,7 +22,7 @@ const SETTINGS = { OMPI_MCA_opal_signal: '', UCX_ERROR_SIGNALS: '', UCX_HANDLE_E
 /**
  * Starts MPI, together with the other processes of the run. An error of MPI itself ends them all.
  * @param path of the library
- * @throws UserError if the library does not load, or is not the launcher's
+ * @throws UserError if the library does not load or is not the launcher's, or the launcher cannot be reached
  */
 export async function startMpi(path: string, launched: Launched): Promise<Transport> {
   for (const [name, value] of Object.entries(SETTINGS)) process.env[name] ??= value;
@@ -34,6 +36,7 @@ export async function startMpi(path: string, launched: Launched): Promise<Transp
   // Other libraries take themselves for a run of one process, or end the program.
   const isOther = launched.family !== null && (launched.family === 'Open MPI') !== text.startsWith('Open MPI');
   if (isOther) throw wrongLibrary(launched, title);
+  checkConnection(launched);
   mpi.init();
   const [rank, size] = [mpi.rank(), mpi.size()];
   if (size !== launched.size || rank !== launched.rank) {
@@ -70,6 +73,19 @@ function wrongLibrary({ launcher, rank, size }: Launched, title: string, says = 
   return new UserError(`${launcher} started process ${rank} of ${size}, but ${title} is not its library${says}`, {
     expected: 'launcher and library of one MPI',
     remedy: "start the run with that library's mpirun, or name the launcher's library with --mpi",
+  });
+}
+
+/**
+ * MPICH's launcher talks to its processes through an open file, of which Node tells no program that it starts: npx loses it.
+ * @throws UserError if it is lost
+ */
+function checkConnection({ launcher, family }: Launched): void {
+  const file = process.env.PMI_FD;
+  if (file === undefined || family === 'Open MPI' || attempt(() => fstatSync(Number(file)).isSocket(), false)) return;
+  throw new UserError(`the connection to ${launcher}'s launcher is lost: a program between it and this one closed it`, {
+    expected: 'that the launcher starts this program itself; npx lets only Open MPI through',
+    remedy: `start ${directCommand()} in place of npx`,
   });
 }
 
