@@ -190,21 +190,22 @@ export const COMMANDS: readonly CommandDefinition[] = [
       }),
       defineCommand({
         name: 'install',
-        summary: 'install ONNX Runtime, OpenVINO, or the native part of TensorFlow',
+        summary: 'install ONNX Runtime, OpenVINO, the native part of TensorFlow, or MPI',
         description:
-          'Install an engine into the folder of this program. onnx: ONNX Runtime, out of its package, which npm fetches ' +
+          'Install an engine, or MPI, into the folder of this program. onnx: ONNX Runtime, out of its package, which npm fetches ' +
           'from its registry. openvino: OpenVINO, out of its wheel, which is downloaded from a Python package index. ' +
           "tensorflow: TensorFlow's C library and the addon that TensorFlow.js needs, into the package " +
-          '@tensorflow/tfjs-node-gpu.',
+          '@tensorflow/tfjs-node-gpu. mpi: MPICH with its launcher mpiexec, which starts a run on several machines, out of its ' +
+          'wheel; an MPI that the machines have needs no installation.',
         options: tables.ENGINE_INSTALL_OPTIONS,
-        run: async (options) => (await import('./engine-run.js')).installEngine(options),
+        run: async (options) => (await import('./engine-run.js')).install(options),
       }),
       defineCommand({
         name: 'remove',
         summary: 'remove what install added',
         description: 'Remove what `engine install` added.',
         options: tables.ENGINE_REMOVE_OPTIONS,
-        run: async ({ engine }) => (await import('./engine-run.js')).removeEngine(engine),
+        run: async ({ name }) => (await import('./engine-run.js')).remove(name),
       }),
     ],
   }),

@@ -123,31 +123,31 @@ export const TABLES_OPTIONS = {
   json: JSON_DOCUMENT,
 };
 
-/** Those that can be installed; the others are part of this program. */
-const ENGINE = choice({
-  choices: ['onnx', 'openvino', 'tensorflow'],
-  help: 'the engine',
+/** The engines that can be installed, as the others are part of this program; and what joins machines. */
+const INSTALLED = choice({
+  choices: ['onnx', 'openvino', 'tensorflow', 'mpi'],
+  help: 'the engine, or MPI',
   positional: true,
   required: true,
 });
 
 export const ENGINE_INSTALL_OPTIONS = {
-  engine: ENGINE,
+  name: INSTALLED,
   from: text({
     what: 'source',
     help:
-      'of openvino and tensorflow; pypi: out of the wheel of a Python package index (tensorflow: Linux on x86-64); or the ' +
-      "path of such a wheel, of a folder with OpenVINO's libraries, of a libtensorflow folder or archive (.tar.gz); " +
-      'own: the installer of the package of tensorflow',
-    automatic: 'pypi for openvino, own for tensorflow',
+      'of openvino, tensorflow and mpi; pypi: out of the wheel of a Python package index (tensorflow: Linux on x86-64); or ' +
+      "the path of such a wheel, of a folder with OpenVINO's libraries, of a folder with MPICH, of a libtensorflow folder " +
+      'or archive (.tar.gz); own: the installer of the package of tensorflow',
+    automatic: 'own for tensorflow, pypi for the others',
   }),
   index: text({
     what: 'URL',
-    help: 'of openvino and tensorflow: the package index',
+    help: 'of openvino, tensorflow and mpi: the package index',
     automatic: '$PIP_INDEX_URL, or the Python Package Index',
   }),
   platform: words({ spaced: true, help: 'of onnx: whose libraries, such as linux-x64; none: those of this machine' }),
-  ifAbsent: flag('of onnx and openvino: only where it is not there'),
+  ifAbsent: flag('of onnx, openvino and mpi: only where it is not there'),
 };
 
 export const PLUGIN_CHECK_OPTIONS = {
@@ -157,7 +157,7 @@ export const PLUGIN_CHECK_OPTIONS = {
 };
 
 export const JSON_ONLY = { json: JSON_DOCUMENT };
-export const ENGINE_REMOVE_OPTIONS = { engine: ENGINE };
+export const ENGINE_REMOVE_OPTIONS = { name: INSTALLED };
 
 export type PretrainOptions = ValuesOf<typeof PRETRAIN_OPTIONS>;
 export type ConfigOptions = ValuesOf<typeof CONFIG_OPTIONS>;

@@ -33,7 +33,18 @@ export function commandName(script = process.argv[1] ?? PROGRAM, path = process.
   if (name.startsWith(PROGRAM) && !script.endsWith('.js')) {
     return path.split(delimiter).includes(dirname(script)) ? PROGRAM : quoted(script);
   }
-  return name === 'start.cjs' || name === `${PROGRAM}.js` ? `node ${quoted(shortest(script))}` : `npx ${PROGRAM}`;
+  return name === 'start.cjs' || name === `${PROGRAM}.js` ? `node ${commandPath(script)}` : `npx ${PROGRAM}`;
+}
+
+/** The same for programs that start this one, between which and this one npx must not come. */
+export function directCommand(script = process.argv[1] ?? PROGRAM): string {
+  const command = commandName(script);
+  return command.startsWith('npx ') ? commandPath(script) : command;
+}
+
+/** A path as a shell takes it, from the current folder where that is shorter. */
+export function commandPath(path: string): string {
+  return quoted(shortest(path));
 }
 
 function shortest(path: string): string {

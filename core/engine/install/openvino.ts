@@ -1,11 +1,8 @@
-import { existsSync } from 'node:fs';
-import { copyFile, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, rename, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { TransferConsole } from '../../base/console.js';
 import { explainSystemError, UserError } from '../../base/errors.js';
 import { buildFolder, removeFolder } from '../../base/staging.js';
-import { wrongChecksum } from '../../fetch/download.js';
-import { extractArchive } from '../../fetch/extract.js';
 import { takeLibraries } from './openvino-libraries.js';
 import {
   OPENVINO_FOLDER,
@@ -14,6 +11,7 @@ import {
   OPENVINO_VERSION_FILE,
   THIS_PLATFORM,
 } from './place.js';
+import { type ExpectedWheel, unpackWheel } from './unpack-wheel.js';
 import { downloadWheel, type WantedWheel } from './wheel.js';
 
 const PROJECT = 'openvino';
@@ -52,8 +50,13 @@ export async function installOpenvino(source: OpenvinoSource, console: TransferC
     });
     const built = join(staging, 'built');
     await mkdir(built);
-    if (found.isDirectory()) await takeLibraries(path, path, built, copyFile);
-    else await takeLibraries(await unpackWheel(path, join(staging, 'wheel')), path, built, rename);
+    if (found.isDirectory()) {
+      await takeLibraries(path, path, built, copyFile);
+    } else {
+      const unpacked = join(staging, 'wheel');
+      await unpackWheel(path, unpacked, expectedWheel());
+      await takeLibraries(unpacked, path, built, rename);
+    }
     await writeFile(join(built, OPENVINO_VERSION_FILE), `${OPENVINO_VERSION}\n`);
     return built;
   });
@@ -80,45 +83,18 @@ export function wheelOf(platform: string): WantedWheel {
   return { project: PROJECT, title: name, fits: (filename) => filename === name, sha256 };
 }
 
-/**
- * Takes libraries out of a wheel of any version of Python, with what describes it.
- * @returns the folder into which that was done
- * @throws UserError if it is another wheel, or damaged
- */
-async function unpackWheel(path: string, folder: string): Promise<string> {
-  const advice = {
-    expected: `a wheel of ${PROJECT} ${OPENVINO_VERSION} for ${THIS_PLATFORM}, or a folder with its libraries, unpacked`,
-    remedy: `leave --from out, or fetch the wheel with: pip download --no-deps ${PROJECT}==${OPENVINO_VERSION}`,
-  };
-  if (!path.endsWith('.whl')) throw new UserError(`${path} is neither a wheel (.whl) nor a folder`, advice);
+/** What is taken out of a wheel: the libraries that are needed. */
+function expectedWheel(): ExpectedWheel {
   const { loaded, opened, optional } = OPENVINO_LIBRARIES;
   const libraries = [...loaded, ...opened, ...optional].map((name) => `openvino/libs/${name}`);
-  await mkdir(folder);
-  await extractArchive(path, folder, {
-    what: 'a whole wheel',
-    selects: (name) => libraries.includes(name) || /^[^/]+\.dist-info\/.*[^/]$/.test(name),
-  });
-  const about = (await readdir(folder)).find((name) => name.endsWith('.dist-info')) ?? '';
-  const read = (name: string) => readFile(join(folder, about, name), 'utf8').catch(() => '');
-  const [metadata, wheel, record] = [await read('METADATA'), await read('WHEEL'), await read('RECORD')];
-  const problem = wrongWheel(metadata, wheel);
-  if (problem) throw new UserError(`${path} ${problem}`, advice);
-  for (const [, name = '', digest = ''] of record.matchAll(/^([^,\n]+),sha256=([\w-]+),/gm)) {
-    if (!libraries.includes(name) || !existsSync(join(folder, name))) continue;
-    const checksum = { algorithm: 'sha256', hex: Buffer.from(digest, 'base64url').toString('hex') } as const;
-    const wrong = await wrongChecksum({ url: path, checksum }, join(folder, name));
-    if (wrong) throw new UserError(`${path} is damaged: ${basename(name)} is not what it should be: ${wrong}`, advice);
-  }
-  return folder;
-}
-
-/** Says what a wheel is, by its own description, if it is not the one for this platform. */
-function wrongWheel(metadata: string, wheel: string): string | null {
-  const field = (name: string) => new RegExp(`^${name}: *(.*?)\\s*$`, 'm').exec(metadata)?.[1];
-  const [name, version] = [field('Name'), field('Version')];
-  const tags = [...wheel.matchAll(/^Tag: *(\S+)/gm)].map(([, tag = '']) => tag);
-  if (!name || !version || tags.length === 0) return 'does not say which wheel it is';
-  const isForThis = tags.some((tag) => tag.endsWith(`-${WHEELS[THIS_PLATFORM]?.[0]}`));
-  if (name === PROJECT && version === OPENVINO_VERSION && isForThis) return null;
-  return `is the wheel of ${name} ${version} for ${tags.join(', ')}`;
+  return {
+    project: PROJECT,
+    version: OPENVINO_VERSION,
+    tag: WHEELS[THIS_PLATFORM]?.[0],
+    selects: (name) => libraries.includes(name),
+    advice: {
+      expected: `a wheel of ${PROJECT} ${OPENVINO_VERSION} for ${THIS_PLATFORM}, or a folder with its libraries, unpacked`,
+      remedy: `leave --from out, or fetch the wheel with: pip download --no-deps ${PROJECT}==${OPENVINO_VERSION}`,
+    },
+  };
 }

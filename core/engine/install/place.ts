@@ -91,6 +91,17 @@ export function openvinoLibraries(folder = OPENVINO_FOLDER): string[] {
 /** The folder of MPI, in this program's own: `bin` with the launcher, `lib` with the libraries. */
 export const MPI_FOLDER = fileURLToPath(new URL('../../../../vendor/mpi', import.meta.url));
 
+/** The program that starts the processes of a run, in the folder of MPI. */
+export const MPI_LAUNCHER = 'bin/mpiexec';
+
+/** MPI's library in that folder. */
+export const MPI_LIBRARY = process.platform === 'darwin' ? 'lib/libmpi.12.dylib' : 'lib/libmpi.so.12';
+
+/** Whether MPI has been installed. */
+export function hasMpi(folder = MPI_FOLDER): boolean {
+  return [MPI_LAUNCHER, MPI_LIBRARY].every((name) => existsSync(join(folder, name)));
+}
+
 /** Whether the native part of a package of TensorFlow is there. */
 export function hasNativePart(packageFolder: string): boolean {
   return existsSync(join(packageFolder, 'lib'));

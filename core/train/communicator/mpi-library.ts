@@ -38,7 +38,8 @@ export async function loadMpi(path: string) {
   });
   const system = koffi.load(null);
   const open = system.func('void *dlopen(const char *file, int flags)');
-  if (!open(path, RTLD)) throw new Error(system.func('const char *dlerror()')());
+  const reason = system.func('const char *dlerror()');
+  if (!open(path, RTLD)) throw new Error(reason());
   const library = koffi.load(path);
   const { handle, world, byte, funneled } = buildOf(library, path);
   const declared = (name: string, parameters: string) => library.func(`int MPI_${name}(${parameters})`);
