@@ -1,29 +1,35 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+import { UserError } from '../../core/base/errors.js';
 import { findMpi } from '../../core/train/communicator/find.js';
 import { launchedRank } from '../../core/train/communicator/launcher.js';
 import { startMpi } from '../../core/train/communicator/mpi.js';
 import type { Transport } from '../../core/train/communicator/transport.js';
 
-/*
- * One process of an MPI run: tries the transport and prints what it saw as a line of JSON; or the message of a mistake.
- * Arguments: the path of a library, or nothing.
- */
-
-const launched = launchedRank();
-if (launched === null) throw new Error('this is to be started by mpirun');
+// `mpirun -n 2 node mpi-member.js [LIBRARY]`: tries the transport and prints what it saw, or the message of a mistake, as JSON.
 try {
-  const transport = await startMpi(findMpi(launched, process.argv[2]), launched);
+  print(await tryTransport(process.argv[2]));
+} catch (error) {
+  if (!(error instanceof UserError)) throw error;
+  print({ error: error.report });
+  process.exitCode = 2;
+}
+
+async function tryTransport(library?: string) {
+  const launched = launchedRank();
+  if (launched === null) throw new Error('this is to be started by mpirun');
+  const signals = caughtSignals();
+  const transport = await startMpi(findMpi(launched, library), launched);
   const { rank, size, title } = transport;
   const seen = {
+    keepsSignals: caughtSignals() === signals,
     pieces: await exchange(transport, 1),
     atOnce: await Promise.all([exchange(transport, 1), exchange(transport, 5000), share(transport, size - 1)]),
     gathered: await gather(transport, 40e6),
     turns: await turnsMeanwhile(transport),
   };
-  process.stdout.write(`${JSON.stringify({ rank, size, title, launched, ...seen })}\n`);
   await transport.close();
-} catch (error) {
-  process.stdout.write(`${JSON.stringify({ error: error instanceof Error ? error.message : String(error) })}\n`);
-  process.exitCode = 2;
+  return { rank, size, title, launched, ...seen };
 }
 
 /** Sends `unit` times (from + to) % 3 bytes of the value 16 from + to; gives whether that is what arrived. */
@@ -53,12 +59,22 @@ async function share({ rank, broadcast }: Transport, root: number): Promise<bool
   return bytes.equals(Buffer.alloc(bytes.length, root));
 }
 
-/** Turns of the event loop while the others are waited for that come 50 ms later. */
-async function turnsMeanwhile({ rank, broadcast }: Transport): Promise<number> {
+/** Turns of the event loop while rank 0 is waited for, which comes 200 ms late. */
+async function turnsMeanwhile({ rank, size, allGather, broadcast }: Transport): Promise<number> {
+  await allGather(new Uint8Array(1), new Uint8Array(size), new Array(size).fill(1));
   let turns = 0;
   const ticks = setInterval(() => turns++, 5);
-  if (rank === 0) await new Promise((done) => setTimeout(done, 50));
-  await broadcast(Buffer.alloc(1), 0);
+  if (rank === 0) await setTimeout(200);
+  await broadcast(new Uint8Array(1), 0);
   clearInterval(ticks);
   return turns;
+}
+
+/** The signals that the process handles, as Linux tells them. */
+function caughtSignals(): string | undefined {
+  return process.platform === 'linux' ? /^SigCgt:.*$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[0] : '';
+}
+
+function print(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
 }

@@ -17,7 +17,12 @@ const PAUSE_MS = 1;
 const MOVING_MS = 0.02;
 
 /** Handlers of signals would take those of Node away; a user's own settings stay. */
-const SETTINGS = { OMPI_MCA_opal_signal: '', UCX_ERROR_SIGNALS: '', UCX_HANDLE_ERRORS: 'none' };
+const SETTINGS = {
+  OMPI_MCA_opal_signal: '',
+  UCX_ERROR_SIGNALS: '',
+  UCX_HANDLE_ERRORS: 'none',
+  UCX_DEBUG_SIGNO: '0', // it would be SIGHUP
+};
 
 /**
  * Starts MPI, together with the other processes of the run. An error of MPI itself ends them all.

@@ -1,0 +1,46 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { MPI_FOLDER, MPI_LAUNCHER } from '../../core/engine/install/place.js';
+import type { MpiFamily } from '../../core/train/communicator/launcher.js';
+
+/** What starts the processes of an MPI run. */
+export interface Launcher {
+  name: string;
+  family: MpiFamily;
+  command: string;
+  /** Arguments before the program. */
+  args: (ranks: number) => string[];
+}
+
+/** Where launchers may be, and what they call themselves. */
+const PLACES: readonly [name: string, family: MpiFamily, commands: readonly string[], version: RegExp][] = [
+  ['Open MPI', 'Open MPI', ['mpirun.openmpi', 'mpirun'], /Open MPI|OpenRTE/],
+  ['MPICH', 'MPICH', ['mpirun.mpich', 'mpirun'], /HYDRA/],
+  ['MPICH of engine install', 'MPICH', [join(MPI_FOLDER, MPI_LAUNCHER)], /HYDRA/],
+];
+const ARGUMENTS: Readonly<Record<MpiFamily, readonly string[]>> = {
+  'Open MPI': ['--oversubscribe', ...(process.getuid?.() === 0 ? ['--allow-run-as-root'] : [])],
+  MPICH: [],
+};
+
+let found: Launcher[] | null = null;
+
+/** The launchers that are on this machine. */
+export function launchers(): readonly Launcher[] {
+  found ??= PLACES.flatMap(([name, family, commands, version]) => {
+    const command = commands.find((each) => version.test(spawnSync(each, ['--version'], { encoding: 'utf8' }).stdout));
+    const args = (ranks: number) => [...ARGUMENTS[family], '-n', String(ranks)];
+    return command === undefined ? [] : [{ name, family, command, args }];
+  });
+  return found;
+}
+
+/** A test with each launcher, one after the other; skipped, with the reason in its title, where one is not there. */
+export function launcherTest(title: string, body: (t: ExecutionContext, launcher: Launcher) => Promise<void>): void {
+  for (const [name] of PLACES) {
+    const launcher = launchers().find((each) => each.name === name);
+    if (launcher) test.serial(`${name}: ${title}`, (t) => body(t, launcher));
+    else test.skip(`${name}: ${title} (it is not there)`, () => {});
+  }
+}
