@@ -45,7 +45,10 @@ if (deed === 'fail') {
   await guard.close();
   process.exit(2);
 }
-if (deed === 'wait') await guard.lost.catch(leave);
+if (deed === 'wait') {
+  setInterval(() => {}, 1000); // a guard keeps no process alive
+  await guard.lost.catch(leave);
+}
 if (deed === 'block') for (;;); // in waiting, as in a call of MPI
 await guard.close();
 process.stdout.write('closed\n');

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { type Answer, type Channel, type GuardJob, type Request, say } from './guard/contract.js';
+import type { Answer, Channel, GuardJob, Request } from './guard/contract.js';
 import { openHub } from './guard/hub.js';
 import { openMember } from './guard/member.js';
 
@@ -29,9 +29,8 @@ function open(): Promise<Channel | null> {
   return job.door ? openMember(job, job.door, end) : openHub(job, end).catch(() => null);
 }
 
-function end(report: string, isOurs: boolean): void {
+function end(report: string): void {
   hasEnded = true;
-  if (isOurs) say(report);
   tell({ tell: 'lost', report });
   setTimeout(endProcess, GRACE_MS);
 }

@@ -41,8 +41,8 @@ export interface Channel {
   close(): Promise<void>;
 }
 
-/** Ends this rank. @param isOurs whether it is this rank that prints the report */
-export type End = (report: string, isOurs: boolean) => void;
+/** Ends this rank, once all is said. */
+export type End = (report: string) => void;
 
 const MAX_REPORT = 20_000;
 const RETRIES = 100;

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { startBeats } from './clock.js';
-import { type Channel, deathReport, type End, failureReport, type GuardJob } from './contract.js';
+import { type Channel, deathReport, type End, failureReport, type GuardJob, say } from './contract.js';
 import { MAX_GREETING, MAX_LINE, readLines, sendLine, takeLeave } from './lines.js';
 import { Watch } from './watch.js';
 
@@ -29,8 +29,9 @@ export async function openHub(job: GuardJob, end: End): Promise<Channel> {
     if (hasEnded) return;
     hasEnded = true;
     beats?.stop();
-    end(report, isOurs);
+    if (isOurs) say(report);
     for (const socket of members.values()) sendLine(socket, 'end', JSON.stringify(report));
+    end(report);
   }
 
   const server = createServer({ noDelay: true }, (socket) => {

@@ -7,6 +7,7 @@ import {
   type End,
   failureReport,
   type GuardJob,
+  say,
   silenceReport,
 } from './contract.js';
 import { MAX_LINE, readLines, sendLine, takeLeave } from './lines.js';
@@ -40,7 +41,8 @@ export async function openMember(job: GuardJob, door: Door, end: End): Promise<C
     if (hasEnded) return;
     hasEnded = true;
     beats?.stop();
-    end(report, isOurs);
+    if (isOurs) say(report);
+    end(report);
   }
 
   return {
@@ -51,8 +53,8 @@ export async function openMember(job: GuardJob, door: Door, end: End): Promise<C
         sendLine(socket, 'beat', Atomics.load(board, 0), Atomics.load(board, 1));
         if (silent < silence || hubHasLeft) return;
         const report = silenceReport(0, peers, silence);
-        finish(report);
         sendLine(socket, 'end', JSON.stringify(report)); // it may wake up
+        finish(report);
       });
     },
     fail(report) {
