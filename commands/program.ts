@@ -1,9 +1,8 @@
 import { Command } from 'commander';
-import { keepIgnored, PROGRAM, programArguments, programVersion, terminalOf } from '../core/base/program.js';
-import { launchedRank } from '../core/train/communicator/launcher.js';
+import { keepIgnored, programArguments, programVersion, terminalOf } from '../core/base/program.js';
 import { createCommand } from './command.js';
 import { COMMANDS } from './index.js';
-import { EXIT, reportBeforeRanks, usageError } from './report-error.js';
+import { EXIT, reportEnd } from './report-error.js';
 import { OWN_SOURCES, type RunSources, readSources } from './run-sources.js';
 
 /** Characters of a line of help where the width of the terminal is not known. */
@@ -22,8 +21,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .version(programVersion())
     .showSuggestionAfterError()
     .configureOutput({
-      outputError: (text, write) =>
-        (launchedRank()?.rank ?? 0) === 0 && write(`${PROGRAM}: ${usageError(text).report}\n`),
+      outputError: () => {}, // it is thrown as well
       getOutHelpWidth: () => terminalOf(process.stdout).columns ?? USUAL_WIDTH,
       getErrHelpWidth: () => terminalOf(process.stderr).columns ?? USUAL_WIDTH,
     })
@@ -37,7 +35,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     await addPluginCommands(program, argv[2]);
     await program.parseAsync([...words]);
   } catch (error) {
-    return reportBeforeRanks(error);
+    return reportEnd(error);
   }
   return exitCode === EXIT.done && output.failed ? EXIT.userError : exitCode; // a later failure sets it itself
 }

@@ -69,7 +69,7 @@ export async function loadMpi(path: string) {
   /** Starts a call whose last parameter is a request; the arrays among the others are its memory. */
   function start(call: (...parameters: unknown[]) => number, ...parameters: unknown[]): MpiRequest {
     const request = new Uint8Array(new ArrayBuffer(REQUEST_BYTES));
-    const given = parameters.map((each) => (ArrayBuffer.isView(each) ? koffi.address(each) : each));
+    const given = parameters.map((each) => (ArrayBuffer.isView(each) ? koffi.address(fixed(each)) : each));
     call(...given, request);
     return { handle: request, memory: parameters };
   }
@@ -119,6 +119,11 @@ function buildOf(library: LibraryHandle, path: string): Build {
   } catch {
     return basename(path).startsWith('libmpi_abi') ? STANDARD : MPICH;
   }
+}
+
+/** An array whose memory does not move: V8 keeps small ones in its own heap until somebody asks for their buffer. */
+function fixed(array: ArrayBufferView): ArrayBufferView {
+  return array.buffer && array;
 }
 
 /** Numbers in memory that does not move. */

@@ -104,7 +104,7 @@ export async function openHub(job: GuardJob, end: End): Promise<Channel> {
         if (report !== null) finish(report);
       });
     },
-    fail: (report) => finish(failureReport(0, peers, report)),
+    fail: finish,
     async close() {
       hasEnded = true;
       beats?.stop();
