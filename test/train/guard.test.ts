@@ -1,11 +1,13 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { type Peer, PHASES } from '../../core/train/communicator/guard/contract.js';
+import { openHub } from '../../core/train/communicator/guard/hub.js';
 import { Watch } from '../../core/train/communicator/guard/watch.js';
 import type { Phase } from '../../core/train/communicator/guard.js';
 import { type Ended, startProgram, temporaryFolder } from '../helpers/command.js';
@@ -162,6 +164,25 @@ test.serial('ranks on several hosts meet by the addresses of rank 0', async (t) 
   await go();
   t.is(await saidBy(ended), 'ijepa: rank 1 on node8: image 1 is damaged\n  what to do: remove it\n');
   t.deepEqual(await codesOf(ended), [2, 2]);
+});
+
+test('who does not know the token is dropped, and hears nothing', async (t) => {
+  const board = new Int32Array(new SharedArrayBuffer(8));
+  const job = { rank: 0, peers: PEERS.map((peer) => ({ ...peer, host: 'node1' })), door: null, board };
+  const hub = await openHub({ ...job, silence: LONG, patience: LONG }, (report) => t.fail(report));
+  const { port, token } = hub.door;
+  for (const greeting of ['GET / HTTP/1.1\n', 'join 1\n', `hello ${'0'.repeat(32)}\n`, 'hello '.padEnd(300, '0')]) {
+    const socket = connect(port);
+    socket.on('data', () => t.fail(greeting));
+    socket.on('error', () => {});
+    socket.write(greeting);
+    await once(socket, 'close');
+  }
+  const known = connect(port);
+  known.write(`hello ${token}\n`);
+  t.is(String(await once(known, 'data')), `welcome ${token}\n`);
+  known.destroy();
+  await hub.close();
 });
 
 const PEERS: readonly Peer[] = ['node1', 'node2', 'node3'].map((host, rank) => ({ host, pid: rank + 1 }));
