@@ -9,7 +9,14 @@ import { readSafetensors } from '../../core/checkpoint/safetensors.js';
 import { readRunState, runFolder } from '../../core/run/run-folder.js';
 import { crowd, crowdOfCommands } from '../faults/crowds.js';
 import { killAndResume } from '../faults/harness.js';
-import { type Ended, ijepaHere, SMALLEST, type StartOptions, startIjepa, temporaryFolder } from '../helpers/command.js';
+import {
+  type EndedHere,
+  ijepaHere,
+  SMALLEST,
+  type StartOptions,
+  startIjepa,
+  temporaryFolder,
+} from '../helpers/command.js';
 import { canMount, checkpointsOf, mountSmall, ordinaryUser, whenLogged } from '../helpers/faults.js';
 import { ROOT } from '../helpers/paths.js';
 
@@ -49,7 +56,7 @@ test.serial('of commands that make the same run at the same moment one makes it,
 
 test.serial('a second process is kept out of a run that goes on, whatever it wants there', async (t) => {
   const run = join(await temporaryFolder(t), 'run');
-  let others: Omit<Ended, 'signal'>[] = [];
+  let others: EndedHere[] = [];
   const { code } = await startIjepa(['pretrain', ...RUN, '--epochs', '40', '--out', run], {
     started: (child) => {
       whenLogged(run, 2, async () => {
@@ -163,7 +170,7 @@ test.serial('with logs that were cut and filled with garbage a run goes on and e
 });
 
 /** Holds that a command ended with exit code 2 and one message without a stack. */
-function oneMessage(t: ExecutionContext, { code, stderr }: Omit<Ended, 'signal'>, message: RegExp): void {
+function oneMessage(t: ExecutionContext, { code, stderr }: EndedHere, message: RegExp): void {
   t.is(code, 2, stderr);
   t.regex(stderr, message);
   t.notRegex(stderr, /\n {4}at /);

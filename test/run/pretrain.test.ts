@@ -11,7 +11,7 @@ import type { MethodDefinition } from '../../core/methods/method.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { runFolder } from '../../core/run/run-folder.js';
 import type { LogRow } from '../../core/run/run-log.js';
-import { type Ended, ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { type Ended, type EndedHere, ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { checkpointsOf } from '../helpers/faults.js';
 
 /** The rows of a run's log.jsonl. */
@@ -491,7 +491,7 @@ test.serial('a reader of standard output that goes away does not stop a run', as
 });
 
 /** Runs a command that must end with exit code 2, one message on standard error and no stack. */
-async function refused(t: ExecutionContext, args: string[], message: RegExp): Promise<Omit<Ended, 'signal'>> {
+async function refused(t: ExecutionContext, args: string[], message: RegExp): Promise<EndedHere> {
   const ended = await ijepaHere(args);
   t.is(ended.code, 2, `${args.join(' ')}\n${ended.stderr}`);
   t.regex(ended.stderr, message);
