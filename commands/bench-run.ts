@@ -10,12 +10,18 @@ import type { MethodContext } from '../core/methods/method.js';
 import { selectPlugins } from '../core/plugins/plugin.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
 import { checkPeer, type PeerResult, peerStep, timePeer } from './bench-peer.js';
-import { type BenchOptions, givenOptions, PEER } from './options/bench.js';
+import { describeScaling, predictScaling, readScaling } from './bench-scaling.js';
+import { type BenchOptions, givenOptions, MODEL, PEER } from './options/bench.js';
 import { configuredPlugins, methodsOf } from './plugins.js';
 import type { ResolvedRun } from './run-sources.js';
 
 /** What was measured; with PyTorch's step beside it, images a second in units of PyTorch's, and their median over all pairs. */
-type Measured = BenchmarkResult & { peer?: PeerResult; ratio?: number; medianRatio?: number };
+type Measured = BenchmarkResult & {
+  peer?: PeerResult;
+  ratio?: number;
+  medianRatio?: number;
+  scaling?: Awaited<ReturnType<typeof predictScaling>>;
+};
 
 /**
  * Times the engines, each in a process of its own, so that none inherits another one's memory; with `peer`, the same step in
@@ -23,6 +29,7 @@ type Measured = BenchmarkResult & { peer?: PeerResult; ratio?: number; medianRat
  */
 export async function benchEngines(asked: BenchOptions): Promise<void> {
   const { engine: names, config, precision, steps, json, peer, python, pairs } = asked;
+  const scaling = readScaling(asked);
   const plugins = await configuredPlugins();
   const resolved = optionsOf(asked, methodsOf(plugins));
   const { extensions } = selectPlugins(resolved.method, resolved.options, plugins);
@@ -35,6 +42,10 @@ export async function benchEngines(asked: BenchOptions): Promise<void> {
     const result: Measured = names.length > 1 || step ? inOwnProcess(one) : await timeEngine(one, resolved, extensions);
     results.push(result);
     say(describe(result, resolved));
+    if (scaling) {
+      result.scaling = await predictScaling(result, resolved.options.batchSize, scaling);
+      say(describeScaling(result.scaling, scaling.ranks));
+    }
     if (!step) continue;
     result.peer = timePeer(python, step, precision, result.threads);
     result.ratio = round(result.imagesPerSecond / result.peer.imagesPerSecond, 3);
@@ -82,7 +93,7 @@ function readSetting(word: string): [string, string] {
 }
 
 function inOwnProcess(asked: BenchOptions): BenchmarkResult {
-  const own = givenOptions({ ...asked, json: true }).filter(([, { group }]) => group !== PEER);
+  const own = givenOptions({ ...asked, json: true }).filter(([, { group }]) => group !== PEER && group !== MODEL);
   const args = own.flatMap(([name, option]) =>
     option.kind === 'flag' ? [flagOf(name, option)] : [flagOf(name, option), formatValue(option, asked[name])],
   );

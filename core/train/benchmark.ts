@@ -8,9 +8,11 @@ import { tf } from '../engine/tf.js';
 import { drawBatch, meanPatches, noiseViews, viewSides } from '../methods/batch.js';
 import type { BenchmarkMasks, Method, MethodDefinition } from '../methods/method.js';
 import { stepOperations } from '../nn/cost.js';
+import { countParameters } from '../nn/parameters.js';
 import { tokenIndices } from '../nn/tokens.js';
 import { createOptimiser } from '../optim/create.js';
-import { initialState } from './state.js';
+import type { Optimiser } from '../optim/optimiser.js';
+import { initialState, trainedOf } from './state.js';
 import { prepareStep } from './step.js';
 
 /** Options of steps that are timed: a ViT-S/16 at 224 pixels, a ViT-Ti/8 at 96, and one that a laptop trains in minutes. */
@@ -45,7 +47,7 @@ export async function runBenchmark(
 ) {
   await method.check?.();
   const { batchSize, imageSize } = options;
-  const optimiser = createOptimiser(engine, options);
+  const optimiser = timedOptimiser(createOptimiser(engine, options));
   const sides = viewSides(method, imageSize);
   const takeStep = prepareStep(engine, method, optimiser, {
     sides,
@@ -60,6 +62,7 @@ export async function runBenchmark(
   const rates = { learningRate: 1e-3, weightDecay: 0.04, ...mapValues(method.rates, (rate) => rate(1, LENGTH)) };
   let state = initialState(method, optimiser.slotNames, 0);
   const seconds: number[] = [];
+  const updateSeconds: number[] = [];
   const operations: number[] = [];
   for (let step = 0; step < steps + WARM_UP; step++) {
     const groups = drawnMasks ? drawBatch(method, 0, step + 1, batchSize).groups : fixed;
@@ -67,11 +70,17 @@ export async function runBenchmark(
     const started = performance.now();
     ({ state } = await takeStep(state, { views, groups }, rates));
     seconds.push((performance.now() - started) / 1000);
+    updateSeconds.push(optimiser.takeSeconds());
     afterStep();
   }
   tf.dispose(state);
   const timed = seconds.slice(WARM_UP).sort((x, y) => x - y);
+  const updates = updateSeconds.slice(WARM_UP).sort((x, y) => x - y);
   const median = timed[Math.floor(timed.length / 2)];
+  const shapes = trainedOf(
+    method,
+    mapValues(method.networks, (network) => network.shapes),
+  );
   const total = (numbers: readonly number[]) => numbers.reduce((sum, number) => sum + number, 0);
   return {
     engine: engine.name,
@@ -86,12 +95,35 @@ export async function runBenchmark(
     /** Mean: masks that are drawn make some steps longer than others. */
     meanSeconds: round(total(timed) / steps, 4),
     imagesPerSecond: round(batchSize / median, 2),
+    /** Of a step, updates of the weights and moving averages; median. */
+    updateSeconds: round(updates[Math.floor(updates.length / 2)], 5),
+    /** Number of values that are trained. */
+    parameters: total(Object.values(shapes).map(countParameters)),
     /** With everything that is compiled once. */
     firstStepSeconds: round(seconds[0], 2),
     /** Most memory that the process ever held. */
     peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
     /** 10⁹ floating-point operations of matrix products a second. */
     gflops: round((batchSize * total(operations.slice(WARM_UP))) / total(timed) / 1e9, 1),
+  };
+}
+
+/** An optimiser that tells how long its updates took since it last told. */
+function timedOptimiser(optimiser: Optimiser): Optimiser & { takeSeconds(): number } {
+  let seconds = 0;
+  return {
+    ...optimiser,
+    async update(state, gradient, rates) {
+      const started = performance.now();
+      const updated = await optimiser.update(state, gradient, rates);
+      seconds += (performance.now() - started) / 1000;
+      return updated;
+    },
+    takeSeconds() {
+      const taken = seconds;
+      seconds = 0;
+      return taken;
+    },
   };
 }
 
