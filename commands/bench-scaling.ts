@@ -35,7 +35,9 @@ export function readScaling({ ranks, modelNetwork, wire }: BenchOptions): Scalin
     });
   }
   const [gigabitsPerSecond, latencyMicroseconds, ...others] = modelNetwork.map(Number);
-  if (!(gigabitsPerSecond > 0 && latencyMicroseconds >= 0) || others.length > 0) {
+  const isNetwork =
+    modelNetwork.map(Number).every(Number.isFinite) && gigabitsPerSecond > 0 && latencyMicroseconds >= 0;
+  if (!isNetwork || others.length > 0) {
     throw new UserError(`--model-network cannot be '${modelNetwork.join(',')}'`, {
       expected: 'two numbers: Gbit/s above 0, then microseconds from 0, such as 10,30',
     });

@@ -44,6 +44,7 @@ test.serial('what cannot be predicted is refused before anything is timed', asyn
     [['--ranks', '1.5', ...network], /--ranks cannot be '1\.5'/],
     [['--ranks', '2', '--model-network', '10'], /--model-network cannot be '10'\n {2}expected: two numbers/],
     [['--ranks', '2', '--model-network', '0,30'], /--model-network cannot be '0,30'/],
+    [['--ranks', '2', '--model-network', 'Infinity,0'], /--model-network cannot be 'Infinity,0'/],
     [['--ranks', '2', '--model-network', '10,-1'], /--model-network cannot be '10,-1'/],
     [['--ranks', '2', '--model-network', '10,'], /--model-network cannot be \[ '10', '' \]/],
     [['--ranks', '2', '--model-network', '1,2,3'], /--model-network cannot be '1,2,3'/],
