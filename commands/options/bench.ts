@@ -57,6 +57,9 @@ export const BENCH_OPTIONS = {
     }),
     drawnMasks: flag('draw masks anew for each step, as a run does, instead of fixed ones of equal sizes'),
     steps: integer({ default: 7, min: 1, help: 'steps that are timed, after two that are not' }),
+    wire: OPTIONS.wire,
+    mpi: OPTIONS.mpi,
+    rankTimeout: OPTIONS.rankTimeout,
     microBatchSize: like(OPTIONS.microBatchSize, { help: 'images computed at once', automatic: 'the whole batch' }),
   }),
   ...grouped(PEER, {
@@ -70,7 +73,6 @@ export const BENCH_OPTIONS = {
       what: 'Gbit,µs',
       help: 'what joins them: Gbit/s of each rank, and microseconds of a message',
     }),
-    wire: like(OPTIONS.wire, { help: 'what gradients travel as' }),
   }),
   ...grouped(LOADING, {
     data: words({ what: 'data', spaced: true, help: 'folders of images, lists, shards, or the name of a data set' }),

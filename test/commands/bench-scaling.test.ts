@@ -37,7 +37,6 @@ test.serial('what cannot be predicted is refused before anything is timed', asyn
   for (const [args, message] of [
     [['--ranks', '2'], /--ranks needs --model-network\n.*add --model-network 10,30/],
     [network, /--model-network needs --ranks/],
-    [['--wire', 'bfloat16'], /--wire needs --ranks/],
     [['--ranks', '2', ...network, '--wire', 'half'], /--wire cannot be "half"/],
     [['--ranks', '2,x', ...network], /--ranks cannot be '2,x'\n {2}expected: whole numbers from 1/],
     [['--ranks', '0', ...network], /--ranks cannot be '0'/],
