@@ -18,13 +18,14 @@ const MOVING_MS = 0.02;
 
 /**
  * What would break a program with threads and handlers of its own; a user's own settings stay. Handlers of signals would
- * take those of Node away. UCX and libfabric would watch over memory by functions in the place of brk and munmap: of them, a
- * process with many threads has lost the end of its heap, in one start of a hundred.
+ * take those of Node away. To try its hooks for memory, UCX takes the last page off the heap where the heap cannot grow, as
+ * it cannot when V8's code happens to lie right above it: one start in a hundred crashed.
  */
 const SETTINGS = {
   OMPI_MCA_opal_signal: '',
   UCX_ERROR_SIGNALS: '',
   UCX_HANDLE_ERRORS: 'none',
+  UCX_DEBUG_SIGNO: '0', // it would be SIGHUP
   UCX_MEM_EVENTS: 'n',
   UCX_MEM_MMAP_HOOK_MODE: 'none',
   FI_MR_CACHE_MONITOR: 'disabled',
