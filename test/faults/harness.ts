@@ -7,6 +7,7 @@ import { latestCheckpoint, previousCheckpoint } from '../../core/checkpoint/fold
 import { readSafetensors } from '../../core/checkpoint/safetensors.js';
 import { type RunFolder, runFolder } from '../../core/run/run-folder.js';
 import { SMALLEST } from '../helpers/command.js';
+import type { Launcher } from '../helpers/launchers.js';
 import { planKill, startAndKill } from './kills.js';
 
 /** What came of a number of kills. */
@@ -22,6 +23,17 @@ export interface KillReport {
   faults: string[];
 }
 
+interface KillOptions {
+  kills: number;
+  seed: number;
+  engine?: string;
+  /** The arguments of `pretrain`: data and model. */
+  of?: readonly string[];
+  /** Where a run has several processes, what starts them, and how many; a random one is killed. */
+  launcher?: Launcher | null;
+  count?: number;
+}
+
 /** Steps enough for a run to be killed many times, and saves so often that much of its time goes into them. */
 const OFTEN = '--epochs 4 --save-every-steps 2 --save-every-epochs 1'.split(' ');
 const RUN = [...SMALLEST, '--mask-group', '3'];
@@ -33,18 +45,18 @@ const TIMES = ['imagesPerSecond', 'seconds', 'waitSeconds'];
 /**
  * Kills real runs with SIGKILL at random moments, goes on with them until they are done, and compares each with a run that
  * nobody disturbed: the last checkpoint byte for byte, the logs line by line.
- * @param of the arguments of `pretrain`: data and model
  * @param said is told of each kill
  */
 export async function killAndResume(
   folder: string,
-  { kills, seed, engine = 'wasm', of = RUN }: { kills: number; seed: number; engine?: string; of?: readonly string[] },
+  { kills, seed, engine = 'wasm', of = RUN, launcher = null, count = 2 }: KillOptions,
   said: (text: string) => void = () => {},
 ): Promise<KillReport> {
   const args = ['pretrain', ...of, ...OFTEN, '--engine', engine];
   const whole = runFolder(join(folder, 'whole'));
   const report: KillReport = { kills: 0, resumes: 0, runs: 0, hits: {}, faults: [] };
-  const undisturbed = await startAndKill([...args, '--out', whole.path], whole, null);
+  const ranksOf = (victim: number) => launcher && { launcher, count, victim };
+  const undisturbed = await startAndKill([...args, '--out', whole.path], whole, null, ranksOf(0));
   if (undisturbed.code !== 0) throw new Error(undisturbed.output);
   while (report.kills < kills) {
     const run = runFolder(join(folder, `killed-${++report.runs}`));
@@ -54,10 +66,11 @@ export async function killAndResume(
         report.kills < kills && ofRun < MOST_A_RUN
           ? planKill(new RandomStream(seed, 'kill', report.runs, ofRun))
           : null;
+      const victim = new RandomStream(seed, 'victim', report.runs, ofRun).integer(0, count - 1);
       const resumes = existsSync(run.config);
       if (resumes) report.resumes++;
       const start = resumes ? ['pretrain', '--resume'] : args;
-      const { killed, code, output } = await startAndKill([...start, '--out', run.path], run, plan);
+      const { killed, code, output } = await startAndKill([...start, '--out', run.path], run, plan, ranksOf(victim));
       ended = !killed;
       if (killed) {
         ofRun++;

@@ -1,7 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { type FSWatcher, watch } from 'node:fs';
 import type { RandomStream } from '../../core/base/random.js';
 import type { RunFolder } from '../../core/run/run-folder.js';
+import { type Launcher, processOfRank } from '../helpers/launchers.js';
 import { COMMAND } from '../helpers/paths.js';
 
 /** When a process is to be killed. */
@@ -12,6 +13,14 @@ export interface KillPlan {
   times: number;
   /** Milliseconds to wait after that. */
   delay: number;
+}
+
+/** A run of several processes: one of them is killed, and the launcher ends the others. */
+export interface Ranks {
+  launcher: Launcher;
+  count: number;
+  /** The one that is killed. */
+  victim: number;
 }
 
 export interface KilledProcess {
@@ -40,32 +49,48 @@ export function planKill(stream: RandomStream): KillPlan {
   }
 }
 
-/** Starts `ijepa` and kills it with SIGKILL by a plan; where its moment never comes, lets it end. */
-export async function startAndKill(args: readonly string[], run: RunFolder, plan: KillPlan | null) {
-  const child = spawn(process.execPath, [COMMAND, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+/**
+ * Starts `ijepa` and kills it with SIGKILL by a plan; where its moment never comes, lets it end.
+ * @param ranks its processes; null for one, without a launcher
+ */
+export async function startAndKill(
+  args: readonly string[],
+  run: RunFolder,
+  plan: KillPlan | null,
+  ranks: Ranks | null,
+) {
+  const program = [process.execPath, COMMAND, ...args];
+  const words = ranks ? [ranks.launcher.command, ...ranks.launcher.args(ranks.count), ...program] : program;
+  const [command = '', ...rest] = words;
+  const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (data) => {
       output += data;
     });
   }
-  const stopWatching = plan ? carryOut(plan, child, run) : () => {};
+  let killed = false;
+  const kill = () => {
+    const pid = ranks ? processOfRank(run.path, ranks.victim) : child.pid;
+    killed = pid !== undefined && child.exitCode === null && process.kill(pid, 'SIGKILL');
+  };
+  const stopWatching = plan ? carryOut(plan, kill, run) : () => {};
   return new Promise<KilledProcess>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => {
       stopWatching();
-      resolve({ killed: signal === 'SIGKILL', code, output });
+      resolve({ killed: ranks ? killed && code !== 0 : signal === 'SIGKILL', code, output });
     });
   });
 }
 
 /** @returns what ends the watching */
-function carryOut({ file, times, delay }: KillPlan, child: ChildProcess, run: RunFolder): () => void {
+function carryOut({ file, times, delay }: KillPlan, end: () => void, run: RunFolder): () => void {
   let timer: NodeJS.Timeout | undefined;
   let left = times;
   const kill = () => {
-    if (delay === 0) child.kill('SIGKILL');
-    else timer ??= setTimeout(() => child.kill('SIGKILL'), delay);
+    if (delay === 0) end();
+    else timer ??= setTimeout(end, delay);
   };
   const watchers: FSWatcher[] = [];
   if (file === null) kill();

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import test, { type ExecutionContext } from 'ava';
+import { readSystemFile } from '../../core/base/files.js';
 import { MPI_FOLDER, MPI_LAUNCHER } from '../../core/engine/install/place.js';
 import type { MpiFamily } from '../../core/train/communicator/launcher.js';
 
@@ -13,8 +14,8 @@ export interface Launcher {
   args: (ranks: number) => string[];
 }
 
-/** Where launchers may be, and what they call themselves. */
-const PLACES: readonly [name: string, family: MpiFamily, commands: readonly string[], version: RegExp][] = [
+/** Launchers: their names, where they may be, and what they call themselves. */
+export const PLACES: readonly [name: string, family: MpiFamily, commands: readonly string[], version: RegExp][] = [
   ['Open MPI', 'Open MPI', ['mpirun.openmpi', 'mpirun'], /Open MPI|OpenRTE/],
   ['MPICH', 'MPICH', ['mpirun.mpich', 'mpirun'], /HYDRA/],
   ['MPICH of engine install', 'MPICH', [join(MPI_FOLDER, MPI_LAUNCHER)], /HYDRA/],
@@ -36,11 +37,18 @@ export function launchers(): readonly Launcher[] {
   return found;
 }
 
-/** A test with each launcher, one after the other; skipped, with the reason in its title, where one is not there. */
-export function launcherTest(title: string, body: (t: ExecutionContext, launcher: Launcher) => Promise<void>): void {
-  for (const [name] of PLACES) {
-    const launcher = launchers().find((each) => each.name === name);
-    if (launcher) test.serial(`${name}: ${title}`, (t) => body(t, launcher));
-    else test.skip(`${name}: ${title} (it is not there)`, () => {});
-  }
+/**
+ * The number of the process that is a rank of a run; undefined where there is none.
+ * @param word an argument of its own, such as the path of its folder
+ */
+export function processOfRank(word: string, rank: number): number | undefined {
+  const variables = [`OMPI_COMM_WORLD_RANK=${rank}`, `PMI_RANK=${rank}`];
+  const linesOf = (pid: string, file: string) => readSystemFile(`/proc/${pid}/${file}`).split('\0');
+  const found = readdirSync('/proc').find(
+    (pid) =>
+      /^\d+$/.test(pid) &&
+      linesOf(pid, 'cmdline').includes(word) &&
+      linesOf(pid, 'environ').some((line) => variables.includes(line)),
+  );
+  return found === undefined ? undefined : Number(found);
 }
