@@ -1,4 +1,5 @@
 import { type Advice, UserError } from '../../base/errors.js';
+import { availableCores } from '../../engine/machine.js';
 import { type Communicator, LOCAL } from './communicator.js';
 
 /** What a rank may be doing, for messages about one that the others wait for. */
@@ -34,6 +35,11 @@ export const ALONE: Ranks = {
   close: async () => {},
 };
 
+/** Threads that compute on a rank, where no number was asked for: ranks on the same cores share them. */
+export function threadsOf({ onCores }: Pick<Ranks, 'onCores'>): number {
+  return Math.max(1, Math.floor(availableCores() / onCores));
+}
+
 /** A value of every rank, by rank; all of JSON. */
 export async function gatherJson<Value>(communicator: Communicator, own: Value): Promise<Value[]> {
   if (communicator.size === 1) return [own];
@@ -67,4 +73,33 @@ export function requireSame<Facts>(
   if (other < 0) return;
   const problem = `the ranks do not have the same ${what}: ${names[0]} has ${described[0]}, ${names[other]} ${described[other]}`;
   throw new SharedError(problem, advice);
+}
+
+/** Why work failed on a rank, as the others are told; null where it did not. */
+export type Failure = { problem: string; advice: Advice } | null;
+
+export function failureOf(error: unknown): Failure {
+  if (error === null) return null;
+  const problem = error instanceof Error ? error.message : String(error);
+  return { problem, advice: error instanceof UserError ? error.advice : {} };
+}
+
+/** @throws SharedError that names the first rank on which work failed */
+export function requireNoFailure({ names }: Pick<Ranks, 'names'>, failures: readonly Failure[]): void {
+  const failed = failures.findIndex((failure) => failure !== null);
+  const failure = failures[failed];
+  if (failure) throw new SharedError(`${names[failed]}: ${failure.problem}`, failure.advice);
+}
+
+/** Does work on every rank. @throws SharedError on all of them where it fails on one */
+export async function onEveryRank<Result>(ranks: Ranks, work: () => Promise<Result>): Promise<Result> {
+  if (ranks.size === 1) return work();
+  const done: { result?: Result; failure: Failure } = await work().then(
+    (result) => ({ result, failure: null }),
+    (error: unknown) => ({ failure: failureOf(error) }),
+  );
+  ranks.phase('waiting');
+  requireNoFailure(ranks, await gatherJson(ranks, done.failure));
+  ranks.phase('computing');
+  return done.result as Result;
 }
