@@ -1,17 +1,21 @@
 import { spawnSync } from 'node:child_process';
+import { formatBytes } from '../core/base/console.js';
 import { UserError } from '../core/base/errors.js';
 import { round } from '../core/base/rounding.js';
 import { findMethod } from '../core/config/choose-method.js';
 import { flagOf, formatValue } from '../core/config/option.js';
 import { resolveOptions } from '../core/config/resolve.js';
+import { availableCores } from '../core/engine/machine.js';
 import { startEngine } from '../core/engine/start.js';
 import { createMethod } from '../core/methods/create.js';
 import type { MethodContext } from '../core/methods/method.js';
 import { selectPlugins } from '../core/plugins/plugin.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
+import type { Ranks } from '../core/train/communicator/ranks.js';
 import { checkPeer, type PeerResult, peerStep, timePeer } from './bench-peer.js';
 import { type BenchOptions, givenOptions, PEER } from './options/bench.js';
 import { configuredPlugins, methodsOf } from './plugins.js';
+import { inRanks } from './ranks.js';
 import type { ResolvedRun } from './run-sources.js';
 
 /** What was measured; with PyTorch's step beside it, images a second in units of PyTorch's, and their median over all pairs. */
@@ -21,18 +25,28 @@ type Measured = BenchmarkResult & { peer?: PeerResult; ratio?: number; medianRat
  * Times the engines, each in a process of its own, so that none inherits another one's memory; with `peer`, the same step in
  * PyTorch right after each, on as many threads.
  */
-export async function benchEngines(asked: BenchOptions): Promise<void> {
+export function benchEngines(asked: BenchOptions): Promise<number> {
+  const { mpi, rankTimeout } = asked;
+  return inRanks({ mpi, rankTimeout }, async (ranks) => {
+    await timeEngines(asked, ranks);
+    return 0;
+  });
+}
+
+async function timeEngines(asked: BenchOptions, ranks: Ranks): Promise<void> {
   const { engine: names, config, precision, steps, json, peer, python, pairs } = asked;
   const plugins = await configuredPlugins();
   const resolved = optionsOf(asked, methodsOf(plugins));
   const { extensions } = selectPlugins(resolved.method, resolved.options, plugins);
   const step = peer ? peerStep(resolved, config, steps) : null;
   if (step) checkPeer(python);
-  const say = (text: string) => json || process.stdout.write(`${text}\n`);
+  const isSilent = json || ranks.rank > 0;
+  const say = (text: string) => isSilent || process.stdout.write(`${text}\n`);
   const results: Measured[] = [];
   for (const name of Array<typeof names>(pairs).fill(names).flat()) {
     const one = { ...asked, engine: [name] };
-    const result: Measured = names.length > 1 || step ? inOwnProcess(one) : await timeEngine(one, resolved, extensions);
+    const result: Measured =
+      names.length > 1 || step ? inOwnProcess(one) : await timeEngine(one, resolved, extensions, ranks);
     results.push(result);
     say(describe(result, resolved));
     if (!step) continue;
@@ -44,17 +58,19 @@ export async function benchEngines(asked: BenchOptions): Promise<void> {
   for (const { engine, medianRatio } of pairs > 1 ? results.slice(0, names.length) : []) {
     say(`${engine}: ${medianRatio} times PyTorch's images a second, the median of ${pairs} pairs`);
   }
-  if (json) process.stdout.write(`${JSON.stringify(results)}\n`);
+  if (json && ranks.rank === 0) process.stdout.write(`${JSON.stringify(results)}\n`);
 }
 
 async function timeEngine(
   { engine: [name], config, device, precision, threads, steps, drawnMasks }: BenchOptions,
   { method: definition, options }: ResolvedRun,
   extensions: MethodContext['extensions'],
+  ranks: Ranks,
 ): Promise<BenchmarkResult> {
-  const engine = await startEngine(name, { device, precision, ...(threads !== null && { threads }) });
+  const own = threads ?? Math.max(1, Math.floor(availableCores() / ranks.onCores));
+  const engine = await startEngine(name, { device, precision, threads: own });
   const { method } = createMethod(definition, options, extensions);
-  return runBenchmark(engine, config, definition, method, options, steps, { drawnMasks });
+  return runBenchmark(engine, config, definition, method, options, steps, { drawnMasks, ranks });
 }
 
 function medianRatio(results: readonly Measured[], engine: string): number {
@@ -65,10 +81,10 @@ function medianRatio(results: readonly Measured[], engine: string): number {
 
 /** The options of the run whose step is timed: those of the benchmark, what its method has for it, and what was set. */
 function optionsOf(asked: BenchOptions, methods: readonly ResolvedRun['method'][]): ResolvedRun {
-  const { method, config, set, loss, regularizer, microBatchSize } = asked;
+  const { method, config, set, loss, regularizer, microBatchSize, wire } = asked;
   const { options } = findMethod(methods, method, '').benchmarks?.[config] ?? {};
   const named = { method, ...(loss !== null && { loss }), ...(regularizer !== null && { regularizer }) };
-  const own = { ...BENCHMARKS[config], ...options, microBatchSize, ...named };
+  const own = { ...BENCHMARKS[config], ...options, microBatchSize, wire, ...named };
   return resolveOptions({ methods, flags: { ...own, ...Object.fromEntries(set.map(readSetting)) } });
 }
 
@@ -105,9 +121,14 @@ function describe(result: BenchmarkResult, { method, options }: ResolvedRun): st
     `config ${config}, batches of ${options.batchSize}, ${method.title}: ${method.describe(options)}\n` +
     `  step        ${result.secondsPerStep} s median, ${result.meanSeconds} s mean, ${result.minSeconds} s fastest, ${result.imagesPerSecond} images/s\n` +
     `  first step  ${result.firstStepSeconds} s, with everything that is compiled once\n` +
+    (result.ranks > 1 ? describeExchange(result) : '') +
     `  memory      ${result.peakMemoryMiB} MiB at its peak\n` +
     `  speed       ${result.gflops} GFLOPS`
   );
+}
+
+function describeExchange({ ranks, exchangedBytes, exchangeSeconds }: BenchmarkResult): string {
+  return `  ranks       ${ranks}; of a step ${exchangeSeconds} s of exchange and waiting, ${formatBytes(exchangedBytes)} sent by this one\n`;
 }
 
 function describePeer({ version, precision, mode, leftOut, ...timed }: PeerResult, ratio: number): string {

@@ -4,6 +4,7 @@ import * as judging from './options/evaluation.js';
 import * as exchange from './options/exchange.js';
 import * as tables from './options/others.js';
 import * as using from './options/using.js';
+import { SLURM_COMMAND } from './slurm-command.js';
 
 /** Options of runs, beside those of masks, that decide what a preview of masks shows. */
 const PREVIEWED = ['method', 'imageSize', 'patchSize', 'batchSize', 'seed', 'cropScale', 'cropAspect', 'plugins'];
@@ -18,6 +19,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     hasRunOption: () => true,
     run: async (options, resolved) => (await import('./pretrain-run.js')).runPretrain(resolved, options),
   }),
+  SLURM_COMMAND,
   defineCommand({
     name: 'probe',
     summary: 'judge what an encoder has learned by linear heads and nearest neighbours',

@@ -1,9 +1,8 @@
 import { Command } from 'commander';
-import { UserError } from '../core/base/errors.js';
-import { keepIgnored, PROGRAM, programArguments, programVersion, terminalOf } from '../core/base/program.js';
+import { keepIgnored, programArguments, programVersion, terminalOf } from '../core/base/program.js';
 import { createCommand } from './command.js';
 import { COMMANDS } from './index.js';
-import { EXIT, reportError } from './report-error.js';
+import { EXIT, reportEnd } from './report-error.js';
 import { OWN_SOURCES, type RunSources, readSources } from './run-sources.js';
 
 /** Characters of a line of help where the width of the terminal is not known. */
@@ -22,7 +21,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .version(programVersion())
     .showSuggestionAfterError()
     .configureOutput({
-      outputError: (text, write) => write(`${PROGRAM}: ${usageError(text).report}\n`),
+      outputError: () => {}, // it is thrown as well
       getOutHelpWidth: () => terminalOf(process.stdout).columns ?? USUAL_WIDTH,
       getErrHelpWidth: () => terminalOf(process.stderr).columns ?? USUAL_WIDTH,
     })
@@ -36,18 +35,9 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     await addPluginCommands(program, argv[2]);
     await program.parseAsync([...words]);
   } catch (error) {
-    return reportError(error);
+    return reportEnd(error);
   }
   return exitCode === EXIT.done && output.failed ? EXIT.userError : exitCode; // a later failure sets it itself
-}
-
-/** What commander says of wrong words, in the form of all messages. */
-function usageError(text: string): UserError {
-  const [, problem = text, meant] = /^error: (.*?)\.?\n(?:\(Did you mean (.*)\?\)\n)?$/s.exec(text) ?? [];
-  const names = meant?.replace(/^one of /, '').split(', ');
-  return new UserError(problem, {
-    remedy: names ? `did you mean ${names.map((name) => `'${name}'`).join(' or ')}?` : 'see --help',
-  });
 }
 
 /** A command with the settings of the program, its subcommands too. */

@@ -1,10 +1,11 @@
+import { RankLost } from '../core/train/communicator/guard.js';
 import { joinRanks } from '../core/train/communicator/join.js';
 import { type Ranks, SharedError } from '../core/train/communicator/ranks.js';
-import { reportError } from './report-error.js';
+import { describeError, EXIT, reportError } from './report-error.js';
 
 /**
  * Does work together with the other processes of a run, where a launcher of MPI has started this one. Rank 0 alone says what
- * is wrong.
+ * is wrong; where one rank cannot go on, all of them end.
  * @param options where MPI is, and how long a rank may keep the others waiting
  * @returns the exit code
  */
@@ -19,7 +20,13 @@ export async function inRanks(
     await ranks.close();
     return code;
   } catch (error) {
-    if (error instanceof SharedError) await ranks.close();
-    process.exit(ranks.rank === 0 ? reportError(error) : 2);
+    if (error instanceof RankLost) process.exit(EXIT.userError); // it has been said
+    if (error instanceof SharedError) {
+      await ranks.close();
+      return ranks.rank === 0 ? reportError(error) : EXIT.userError;
+    }
+    const { report, exitCode } = describeError(error);
+    await ranks.fail(report);
+    process.exit(exitCode);
   }
 }

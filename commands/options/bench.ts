@@ -56,6 +56,9 @@ export const BENCH_OPTIONS = {
     }),
     drawnMasks: flag('draw masks anew for each step, as a run does, instead of fixed ones of equal sizes'),
     steps: integer({ default: 7, min: 1, help: 'steps that are timed, after two that are not' }),
+    wire: OPTIONS.wire,
+    mpi: OPTIONS.mpi,
+    rankTimeout: OPTIONS.rankTimeout,
     microBatchSize: like(OPTIONS.microBatchSize, { help: 'images computed at once', automatic: 'the whole batch' }),
   }),
   ...grouped(PEER, {

@@ -10,6 +10,9 @@ import type { BenchmarkMasks, Method, MethodDefinition } from '../methods/method
 import { stepOperations } from '../nn/cost.js';
 import { tokenIndices } from '../nn/tokens.js';
 import { createOptimiser } from '../optim/create.js';
+import { ALONE, type Ranks } from './communicator/ranks.js';
+import { groupsOfImages, shareOf } from './parts.js';
+import { shardsOf } from './shards.js';
 import { initialState } from './state.js';
 import { prepareStep } from './step.js';
 
@@ -25,14 +28,21 @@ const LENGTH = { stepsPerEpoch: 100, epochs: 1, scheduleStretch: 1 };
 /** Steps before the clock is started; the first one is timed by itself. */
 const WARM_UP = 2;
 
+interface BenchmarkSettings {
+  /** Whether each step draws masks of its own, as in a run, instead of those that the benchmark fixes. */
+  drawnMasks?: boolean;
+  /** Called after every step. */
+  afterStep?: () => void;
+  /** The processes that take the steps together, each its part of the batch. */
+  ranks?: Ranks;
+}
+
 /** What a benchmark measured on one engine. */
 export type BenchmarkResult = Awaited<ReturnType<typeof runBenchmark>>;
 
 /**
  * Times the whole training step of a method on random data.
  * @param options of the method, with the sizes of the benchmark
- * @param drawnMasks whether each step draws masks of its own, as in a run, instead of those that the benchmark fixes
- * @param afterStep is called after every step
  */
 export async function runBenchmark(
   engine: Engine,
@@ -41,37 +51,44 @@ export async function runBenchmark(
   method: Method,
   options: Options,
   steps: number,
-  { drawnMasks = false, afterStep = () => {} }: { drawnMasks?: boolean; afterStep?: () => void } = {},
+  { drawnMasks = false, afterStep = () => {}, ranks = ALONE }: BenchmarkSettings = {},
 ) {
   await method.check?.();
   const { batchSize, imageSize } = options;
   const optimiser = createOptimiser(engine, options);
   const sides = viewSides(method, imageSize);
-  const takeStep = prepareStep(engine, method, optimiser, {
-    sides,
-    microBatchSize: microBatchSizeOf(options),
-    recompute: options.recompute,
-    seed: 0,
-  });
+  const { recompute, wire, shardOptimiser } = options;
+  const shards = shardOptimiser && ranks.size > 1 ? shardsOf(method, ranks) : null;
+  const settings = { sides, microBatchSize: microBatchSizeOf(options), recompute, wire, shards, seed: 0 };
+  const takeStep = prepareStep(engine, method, optimiser, settings, ranks);
   const stream = new RandomStream(0, 'benchmark');
-  const views = noiseViews(method, sides, batchSize, stream);
+  const [from, to] = shareOf(batchSize, ranks);
+  const views = noiseViews(method, sides, to - from, stream);
   const known = definition.benchmarks?.[config];
   const fixed = known ? [benchmarkGroup(known, options, stream)] : drawBatch(method, 0, 1, batchSize).groups;
   const rates = { learningRate: 1e-3, weightDecay: 0.04, ...mapValues(method.rates, (rate) => rate(1, LENGTH)) };
   let state = initialState(method, optimiser.slotNames, 0);
+  if (shards) state = shards.keepOwn(state);
   const seconds: number[] = [];
+  const exchange: { seconds: number; bytes: number }[] = [];
   const operations: number[] = [];
   for (let step = 0; step < steps + WARM_UP; step++) {
     const groups = drawnMasks ? drawBatch(method, 0, step + 1, batchSize).groups : fixed;
     operations.push(stepOperations(definition.passes(options, meanPatches(groups))));
+    const before = { ...ranks.traffic };
     const started = performance.now();
-    ({ state } = await takeStep(state, { views, groups }, rates));
+    const own = groupsOfImages(groups, from, to);
+    ({ state } = await takeStep(state, { views, groups: own, total: batchSize }, rates));
     seconds.push((performance.now() - started) / 1000);
+    const { seconds: exchanged, bytes } = ranks.traffic;
+    exchange.push({ seconds: exchanged - before.seconds, bytes: bytes - before.bytes });
     afterStep();
   }
   tf.dispose(state);
-  const timed = seconds.slice(WARM_UP).sort((x, y) => x - y);
-  const median = timed[Math.floor(timed.length / 2)];
+  const sorted = (numbers: readonly number[]) => numbers.slice(WARM_UP).sort((x, y) => x - y);
+  const timed = sorted(seconds);
+  const middle = Math.floor(timed.length / 2);
+  const median = timed[middle];
   const total = (numbers: readonly number[]) => numbers.reduce((sum, number) => sum + number, 0);
   return {
     engine: engine.name,
@@ -80,6 +97,10 @@ export async function runBenchmark(
     method: definition.name,
     config,
     threads: engine.threads,
+    ranks: ranks.size,
+    /** Of a step, medians: what this rank sent, and how long it exchanged and waited for slower ranks. */
+    exchangedBytes: sorted(exchange.map(({ bytes }) => bytes))[middle],
+    exchangeSeconds: round(sorted(exchange.map(({ seconds }) => seconds))[middle], 4),
     /** Median. */
     secondsPerStep: round(median, 4),
     minSeconds: round(timed[0], 4),

@@ -8,12 +8,15 @@ import { readSafetensors } from '../../core/checkpoint/safetensors.js';
 import { ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { piecesIn, smallCheckpoint } from '../helpers/features.js';
 
-test('features of a run and a folder of images, as safetensors and for NumPy', async (t) => {
+test.serial('features of a run and a folder of images, as safetensors and for NumPy', async (t) => {
   const folder = await temporaryFolder(t);
-  const run = await ijepa(['pretrain', ...SMALLEST, '--epochs', '1', '--out', 'run'], folder);
+  const run = await ijepaHere(['pretrain', ...SMALLEST, '--epochs', '1', '--out', 'run'], folder);
   t.is(run.code, 0, run.stderr);
   await drawImages(folder, 3);
-  const written = await ijepa(['features', 'run', 'pictures', '--out', 'a.safetensors', '--engine', 'wasm'], folder);
+  const written = await ijepaHere(
+    ['features', 'run', 'pictures', '--out', 'a.safetensors', '--engine', 'wasm'],
+    folder,
+  );
   t.is(written.code, 0, written.stderr);
   t.regex(written.stdout, /3 rows of 16 features, 3 computed/);
   t.regex(written.stdout, /1 epoch on shapes:48/);
@@ -23,7 +26,10 @@ test('features of a run and a folder of images, as safetensors and for NumPy', a
   t.deepEqual(JSON.parse(metadata.names ?? ''), ['pictures/0.png', 'pictures/1.png', 'pictures/2.png']);
   t.like(metadata, { encoder: 'target', layers: 'last', transform: 'crop', views: 'test', imageSize: '16' });
 
-  const numpy = await ijepa(['features', 'run', 'pictures', '--out', 'a.npy', '--engine', 'wasm', '--json'], folder);
+  const numpy = await ijepaHere(
+    ['features', 'run', 'pictures', '--out', 'a.npy', '--engine', 'wasm', '--json'],
+    folder,
+  );
   t.is(numpy.code, 0, numpy.stderr);
   t.like(JSON.parse(numpy.stdout), { files: ['a.npy', 'a.names.txt'], rows: 3, columns: 16, computed: 3 });
   t.is(readFileSync(join(folder, 'a.names.txt'), 'utf8'), 'pictures/0.png\npictures/1.png\npictures/2.png\n');
@@ -39,7 +45,7 @@ test('features of a run and a folder of images, as safetensors and for NumPy', a
   t.deepEqual([...bytes.subarray(start)], [...bytesOf(tensors.get('features')?.data)]);
 });
 
-test('a killed extraction goes on from its cache and writes the same file', async (t) => {
+test.serial('a killed extraction goes on from its cache and writes the same file', async (t) => {
   const folder = await temporaryFolder(t);
   const checkpoint = await smallCheckpoint(t);
   const args = (out: string) => ['features', checkpoint, 'shapes:240', '--out', out, '--engine', 'wasm', '--json'];
@@ -50,52 +56,55 @@ test('a killed extraction goes on from its cache and writes the same file', asyn
   });
   t.is(killed.signal, 'SIGKILL');
   t.false(existsSync(join(folder, 'killed.safetensors')));
-  const resumed = await ijepa([...args('resumed.safetensors'), '--cache', 'cache'], folder);
+  const resumed = await ijepaHere([...args('resumed.safetensors'), '--cache', 'cache'], folder);
   t.is(resumed.code, 0, resumed.stderr);
   const { computed } = JSON.parse(resumed.stdout);
   t.true(computed > 0 && computed <= 240 - 3 * 16, `computed ${computed}`);
-  const whole = await ijepa(args('whole.safetensors'), folder);
+  const whole = await ijepaHere(args('whole.safetensors'), folder);
   t.is(whole.code, 0, whole.stderr);
   t.deepEqual(readFileSync(join(folder, 'resumed.safetensors')), readFileSync(join(folder, 'whole.safetensors')));
 });
 
-test('patch tokens go beside the features, which are their mean; images that cannot be read have none', async (t) => {
-  const folder = await temporaryFolder(t);
-  const checkpoint = await smallCheckpoint(t);
-  await drawImages(folder, 5);
-  const features = ['features', checkpoint, 'pictures', '--engine', 'wasm', '--batch-size', '2'];
-  t.is((await ijepa([...features, '--out', 'plain.safetensors'], folder)).code, 0);
-  await writeFile(join(folder, 'pictures', '00.png'), 'no image');
-  const skipping = [...features, '--tokens', '--max-unreadable', '0.5', '--out'];
-  const written = await ijepa([...skipping, 'a.safetensors'], folder);
-  t.is(written.code, 0, written.stderr);
-  t.regex(written.stdout, /tokens {3}5 x 16 x 16, 5\.1 kB/);
-  const { tensors, metadata } = await readSafetensors(join(folder, 'a.safetensors'));
-  const { tensors: plain, metadata: facts } = await readSafetensors(join(folder, 'plain.safetensors'));
-  t.is(metadata.names, facts.names);
-  const [tokens, means] = [tensors.get('tokens'), tensors.get('features')];
-  t.deepEqual(
-    [tokens?.shape, means?.shape],
-    [
-      [5, 16, 16],
-      [5, 16],
-    ],
-  );
-  for (const [at, pooled] of (plain.get('features')?.data ?? []).entries()) {
-    const [image, column] = [Math.floor(at / 16), at % 16];
-    let mean = 0;
-    for (let patch = 0; patch < 16; patch++) mean += Number(tokens?.data[(image * 16 + patch) * 16 + column]) / 16;
-    t.true(Math.abs(mean - Number(pooled)) < 1e-5);
-    t.true(Math.abs(mean - Number(means?.data[at])) < 1e-5);
-  }
-  t.is((await ijepa(['search', 'pictures/1.png', '--in', 'a.safetensors'], folder)).code, 0);
+test.serial(
+  'patch tokens go beside the features, which are their mean; images that cannot be read have none',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    const checkpoint = await smallCheckpoint(t);
+    await drawImages(folder, 5);
+    const features = ['features', checkpoint, 'pictures', '--engine', 'wasm', '--batch-size', '2'];
+    t.is((await ijepaHere([...features, '--out', 'plain.safetensors'], folder)).code, 0);
+    await writeFile(join(folder, 'pictures', '00.png'), 'no image');
+    const skipping = [...features, '--tokens', '--max-unreadable', '0.5', '--out'];
+    const written = await ijepaHere([...skipping, 'a.safetensors'], folder);
+    t.is(written.code, 0, written.stderr);
+    t.regex(written.stdout, /tokens {3}5 x 16 x 16, 5\.1 kB/);
+    const { tensors, metadata } = await readSafetensors(join(folder, 'a.safetensors'));
+    const { tensors: plain, metadata: facts } = await readSafetensors(join(folder, 'plain.safetensors'));
+    t.is(metadata.names, facts.names);
+    const [tokens, means] = [tensors.get('tokens'), tensors.get('features')];
+    t.deepEqual(
+      [tokens?.shape, means?.shape],
+      [
+        [5, 16, 16],
+        [5, 16],
+      ],
+    );
+    for (const [at, pooled] of (plain.get('features')?.data ?? []).entries()) {
+      const [image, column] = [Math.floor(at / 16), at % 16];
+      let mean = 0;
+      for (let patch = 0; patch < 16; patch++) mean += Number(tokens?.data[(image * 16 + patch) * 16 + column]) / 16;
+      t.true(Math.abs(mean - Number(pooled)) < 1e-5);
+      t.true(Math.abs(mean - Number(means?.data[at])) < 1e-5);
+    }
+    t.is((await ijepaHere(['search', 'pictures/1.png', '--in', 'a.safetensors'], folder)).code, 0);
 
-  t.is((await ijepa([...skipping, 'a.npy'], folder)).code, 0);
-  const bytes = readFileSync(join(folder, 'a.tokens.npy'));
-  const start = 10 + bytes.readUInt16LE(8);
-  t.regex(bytes.subarray(10, start).toString('latin1'), /'shape': \(5, 16, 16\), \} *\n$/);
-  t.deepEqual([...bytes.subarray(start)], [...bytesOf(tokens?.data)]);
-});
+    t.is((await ijepaHere([...skipping, 'a.npy'], folder)).code, 0);
+    const bytes = readFileSync(join(folder, 'a.tokens.npy'));
+    const start = 10 + bytes.readUInt16LE(8);
+    t.regex(bytes.subarray(10, start).toString('latin1'), /'shape': \(5, 16, 16\), \} *\n$/);
+    t.deepEqual([...bytes.subarray(start)], [...bytesOf(tokens?.data)]);
+  },
+);
 
 test.serial('mistakes have one clear message each, before anything is computed', async (t) => {
   const folder = await temporaryFolder(t);
@@ -136,7 +145,7 @@ test.serial('mistakes have one clear message each, before anything is computed',
     '--engine',
     'wasm',
   ];
-  const { code, stdout } = await ijepa(skipping, folder);
+  const { code, stdout } = await ijepaHere(skipping, folder);
   t.is(code, 0);
   t.regex(stdout, /left out: pictures\/bad\.png/);
   t.regex(stdout, /2 rows/);

@@ -82,43 +82,49 @@ test.serial("a plugin's method has its place in help, files, checks, config and 
   );
 });
 
-test("a run of a plugin's method is recorded with its options and goes on without naming the plugin again", async (t) => {
-  const folder = await withPlugin(t);
-  const run = (out: string, ...args: string[]) =>
-    ijepa(['pretrain', ...SMALL, '--method', 'own', '--plugins', './mine/plugin.mjs', '--out', out, ...args], folder);
-  const whole = await run('whole', '--hidden-fraction', '0.4');
-  t.is(whole.code, 0, whole.stderr);
-  const record = parse(readFileSync(join(folder, 'whole', 'config.yaml'), 'utf8'));
-  t.like(record, { method: 'own', hiddenFraction: 0.4, plugins: [join(folder, 'mine', 'plugin.mjs')] });
+test.serial(
+  "a run of a plugin's method is recorded with its options and goes on without naming the plugin again",
+  async (t) => {
+    const folder = await withPlugin(t);
+    const run = (out: string, ...args: string[]) =>
+      ijepaHere(
+        ['pretrain', ...SMALL, '--method', 'own', '--plugins', './mine/plugin.mjs', '--out', out, ...args],
+        folder,
+      );
+    const whole = await run('whole', '--hidden-fraction', '0.4');
+    t.is(whole.code, 0, whole.stderr);
+    const record = parse(readFileSync(join(folder, 'whole', 'config.yaml'), 'utf8'));
+    t.like(record, { method: 'own', hiddenFraction: 0.4, plugins: [join(folder, 'mine', 'plugin.mjs')] });
 
-  const stopped = await ijepa(
-    [
-      'pretrain',
-      ...SMALL,
-      '--method',
-      'own',
-      '--plugins',
-      './mine/plugin.mjs',
-      '--out',
-      'cut',
-      '--hidden-fraction',
-      '0.4',
-    ],
-    folder,
-    async (child) => {
-      while (child.exitCode === null && !existsSync(join(folder, 'cut', 'log.jsonl'))) await pause(5);
-      child.kill('SIGINT');
-    },
-  );
-  t.is(stopped.code, 130, stopped.stdout + stopped.stderr);
-  await mkdir(join(folder, 'elsewhere'));
-  const resume = (...args: string[]) =>
-    ijepa(['pretrain', '--out', '../cut', '--resume', ...args], join(folder, 'elsewhere'));
-  const other = await resume('--hidden-fraction', '0.5');
-  t.is(other.code, 2);
-  t.regex(other.stderr, /--hidden-fraction cannot change when a run goes on: it was 0\.4, flag says 0\.5/);
-  const resumed = await resume();
-  t.is(resumed.code, 0, resumed.stderr);
-  const weights = (out: string) => readFile(join(folder, out, 'checkpoints', 'latest.safetensors'));
-  t.deepEqual(await weights('cut'), await weights('whole'));
-});
+    const stopped = await ijepa(
+      [
+        'pretrain',
+        ...SMALL,
+        '--method',
+        'own',
+        '--plugins',
+        './mine/plugin.mjs',
+        '--out',
+        'cut',
+        '--hidden-fraction',
+        '0.4',
+      ],
+      folder,
+      async (child) => {
+        while (child.exitCode === null && !existsSync(join(folder, 'cut', 'log.jsonl'))) await pause(5);
+        child.kill('SIGINT');
+      },
+    );
+    t.is(stopped.code, 130, stopped.stdout + stopped.stderr);
+    await mkdir(join(folder, 'elsewhere'));
+    const resume = (...args: string[]) =>
+      ijepaHere(['pretrain', '--out', '../cut', '--resume', ...args], join(folder, 'elsewhere'));
+    const other = await resume('--hidden-fraction', '0.5');
+    t.is(other.code, 2);
+    t.regex(other.stderr, /--hidden-fraction cannot change when a run goes on: it was 0\.4, flag says 0\.5/);
+    const resumed = await resume();
+    t.is(resumed.code, 0, resumed.stderr);
+    const weights = (out: string) => readFile(join(folder, out, 'checkpoints', 'latest.safetensors'));
+    t.deepEqual(await weights('cut'), await weights('whole'));
+  },
+);

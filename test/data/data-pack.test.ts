@@ -12,7 +12,7 @@ import { openTrainingShards } from '../../core/data/shards/open.js';
 import { openLabelled } from '../../core/eval/labelled-data.js';
 import type { LabelledImages } from '../../core/plugin.js';
 import { DATA_SETS } from '../../plugins/index.js';
-import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { serveFolder } from '../helpers/faulty-server.js';
 import { FIXTURES } from '../helpers/paths.js';
 import { contentOf, pack, packData, writePictures } from '../helpers/shards.js';
@@ -134,63 +134,69 @@ test('large images are made smaller, upright and on white; others keep their byt
   t.true(dominant.r > 240 && dominant.g > 240, 'transparent parts are white');
 });
 
-test('both parts of labelled data come back with their classes, from data sets that lie in no files too', async (t) => {
-  const folder = await temporaryFolder(t);
-  for (const [word, place] of [
-    [`folder:${LABELLED}`, 'a'],
-    ['shapes:20', 'b'],
-    [`webdataset:${join(FIXTURES, 'data', 'webdataset-plain')}`, 'c'],
-  ] as const) {
-    const out = join(folder, place);
-    const { code, stderr } = await ijepa(['data', 'pack', word, '--out', out, '--images-per-shard', '7']);
-    t.is(code, 0, stderr);
-    const [name = '', argument = ''] = word.split(':');
-    const before = await DATA_SETS.find((set) => set.name === name)?.openLabelled?.(argument);
-    const after = await DATA_SETS.find((set) => set.name === 'webdataset')?.openLabelled?.(out);
-    t.deepEqual(after?.classes, before?.classes);
-    for (const part of ['train', 'test'] as const) {
-      const labels = (images?: LabelledImages) =>
-        images && Array.from({ length: images.length }, (_, at) => images.classOf(at));
-      t.deepEqual(labels(after?.[part]), labels(before?.[part]));
+test.serial(
+  'both parts of labelled data come back with their classes, from data sets that lie in no files too',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    for (const [word, place] of [
+      [`folder:${LABELLED}`, 'a'],
+      ['shapes:20', 'b'],
+      [`webdataset:${join(FIXTURES, 'data', 'webdataset-plain')}`, 'c'],
+    ] as const) {
+      const out = join(folder, place);
+      const { code, stderr } = await ijepaHere(['data', 'pack', word, '--out', out, '--images-per-shard', '7']);
+      t.is(code, 0, stderr);
+      const [name = '', argument = ''] = word.split(':');
+      const before = await DATA_SETS.find((set) => set.name === name)?.openLabelled?.(argument);
+      const after = await DATA_SETS.find((set) => set.name === 'webdataset')?.openLabelled?.(out);
+      t.deepEqual(after?.classes, before?.classes);
+      for (const part of ['train', 'test'] as const) {
+        const labels = (images?: LabelledImages) =>
+          images && Array.from({ length: images.length }, (_, at) => images.classOf(at));
+        t.deepEqual(labels(after?.[part]), labels(before?.[part]));
+      }
     }
-  }
-});
+  },
+);
 
-test('images that cannot be read are left out, counted and listed; with none left there is a message', async (t) => {
-  const folder = await temporaryFolder(t);
-  const pictures = join(folder, 'pictures');
-  await writePictures(pictures, 12);
-  await writeFile(join(pictures, 'b', '0001.jpg'), 'no picture');
-  await writeFile(join(pictures, 'c', 'last.png'), '');
-  const pack = (...more: string[]) =>
-    ijepa(['data', 'pack', pictures, '--out', join(folder, 'out'), '--json', ...more]);
-  const { code, stdout, stderr } = await pack('--images-per-shard', '4');
-  t.is(code, 0, stderr);
-  const summary = JSON.parse(stdout);
-  t.is(summary.splits.train.images, 11);
-  const bad = ['b/0001.jpg', 'c/last.png'];
-  t.deepEqual(
-    summary.skipped.map(({ name }: { name: string }) => name),
-    bad,
-  );
-  const list = await readFile(join(folder, 'out', 'skipped.txt'), 'utf8');
-  t.deepEqual(
-    list
-      .trimEnd()
-      .split('\n')
-      .map((line) => line.split('\t')[0]),
-    bad,
-  );
-  t.regex(stderr, /skipped +2 unreadable images/);
-  const none = join(folder, 'none');
-  await mkdir(none);
-  await writeFile(join(none, 'x.png'), 'no picture');
-  const refused = await ijepa(['data', 'pack', none, '--out', join(folder, 'out2')]);
-  t.is(refused.code, 2);
-  t.regex(refused.stderr, /none of the images of .* can be read, such as .*x\.png/);
-});
+test.serial(
+  'images that cannot be read are left out, counted and listed; with none left there is a message',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    const pictures = join(folder, 'pictures');
+    await writePictures(pictures, 12);
+    await writeFile(join(pictures, 'b', '0001.jpg'), 'no picture');
+    await writeFile(join(pictures, 'c', 'last.png'), '');
+    const pack = (...more: string[]) =>
+      ijepaHere(['data', 'pack', pictures, '--out', join(folder, 'out'), '--json', ...more]);
+    const { code, stdout, stderr } = await pack('--images-per-shard', '4');
+    t.is(code, 0, stderr);
+    const summary = JSON.parse(stdout);
+    t.is(summary.splits.train.images, 11);
+    const bad = ['b/0001.jpg', 'c/last.png'];
+    t.deepEqual(
+      summary.skipped.map(({ name }: { name: string }) => name),
+      bad,
+    );
+    const list = await readFile(join(folder, 'out', 'skipped.txt'), 'utf8');
+    t.deepEqual(
+      list
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.split('\t')[0]),
+      bad,
+    );
+    t.regex(stderr, /skipped +2 unreadable images/);
+    const none = join(folder, 'none');
+    await mkdir(none);
+    await writeFile(join(none, 'x.png'), 'no picture');
+    const refused = await ijepaHere(['data', 'pack', none, '--out', join(folder, 'out2')]);
+    t.is(refused.code, 2);
+    t.regex(refused.stderr, /none of the images of .* can be read, such as .*x\.png/);
+  },
+);
 
-test('what cannot be meant is refused before anything is written', async (t) => {
+test.serial('what cannot be meant is refused before anything is written', async (t) => {
   const { folder, pictures, out } = await packed(t, 5);
   const other = join(folder, 'other');
   const refused = async (data: string[], flags: object, message: RegExp) => {
@@ -209,14 +215,14 @@ test('what cannot be meant is refused before anything is written', async (t) => 
   await refused([pictures], { imagesPerShard: 0 }, /--images-per-shard cannot be 0/);
   await refused([pictures], { imagesPerShard: 5, shardMegabytes: 5 }, /contradict one another/);
   t.deepEqual((await readdir(folder)).sort(), ['out', 'pictures']);
-  const { code, stderr } = await ijepa(['data', 'pack', pictures]);
+  const { code, stderr } = await ijepaHere(['data', 'pack', pictures]);
   t.is(code, 2);
   t.regex(stderr, /--out/);
 });
 
-test('the checksums find a single changed byte', async (t) => {
+test.serial('the checksums find a single changed byte', async (t) => {
   const { out } = await packed(t);
-  const info = () => ijepa(['data', 'info', 'webdataset', out, '--check-all']);
+  const info = () => ijepaHere(['data', 'info', 'webdataset', out, '--check-all']);
   const good = await info();
   t.is(good.code, 0, good.stderr);
   t.regex(good.stdout, /25 images[\s\S]*all images can be read[\s\S]*all files are as they were written/);
@@ -237,7 +243,7 @@ test.serial('a pack that is killed or stopped goes on, and ends in the same byte
   const folder = await temporaryFolder(t);
   const source = join(folder, 'shapes');
   const args = ['data', 'pack', 'shapes:160', '--images-per-shard', '20', '--out'];
-  t.is((await ijepa([...args, source])).code, 0);
+  t.is((await ijepaHere([...args, source])).code, 0);
   const expected = await contentOf(source);
   const out = join(folder, 'stopped');
   const shards = async () => (await readdir(out).catch(() => [])).filter((name) => name.endsWith('.json')).length;
@@ -256,7 +262,7 @@ test.serial('a pack that is killed or stopped goes on, and ends in the same byte
   t.is(stopped.code, 130, stopped.stderr);
   t.regex(stopped.stdout, /stopped; whole shards are kept, go on with the same command/);
   t.false((await readdir(out)).some((name) => name === 'index.json' || name.endsWith('.unfinished')));
-  const { code, stdout } = await ijepa([...args, out]);
+  const { code, stdout } = await ijepaHere([...args, out]);
   t.is(code, 0);
   t.regex(stdout, /of them from before/);
   t.deepEqual(await contentOf(out), expected);
@@ -274,12 +280,12 @@ test.serial('a full disk ends packing with one message, and it goes on when ther
   }
   t.teardown(() => spawnSync('umount', ['-l', disk]));
   const args = ['data', 'pack', pictures, '--images-per-shard', '10', '--out', join(disk, 'out')];
-  const full = await ijepa(args);
+  const full = await ijepaHere(args);
   t.is(full.code, 2);
   t.regex(full.stderr, /train-00000\d\.tar cannot be written: the disk is full[\s\S]*free some space/);
   t.false((await readdir(join(disk, 'out'))).some((name) => name.endsWith('.unfinished')));
   t.true(mount('remount,size=4m'));
-  const { code, stdout } = await ijepa(args);
+  const { code, stdout } = await ijepaHere(args);
   t.is(code, 0);
   t.regex(stdout, /of them from before/);
   t.is((await openData([join(disk, 'out')], DATA_SETS)).fingerprint, images.fingerprint);
@@ -290,16 +296,15 @@ test.serial('runs from a folder, from its shards, and from a server that fails a
   const server = await serveFolder(t, out);
   const unruly = (number: number) => (number % 3 === 1 ? 'cut' : number % 7 === 5 ? 'drop' : null);
   const place = (run: string) => join(folder, run);
-  const train = (data: string, run: string, started?: (child: ChildProcess) => void) => {
-    const options = ['--epochs', '3', '--flip', '0.5'];
-    return ijepa(['pretrain', data, '--out', place(run), ...TINY, ...options], undefined, started);
+  const train = (data: string, run: string) => {
+    return ['pretrain', data, '--out', place(run), ...TINY, '--epochs', '3', '--flip', '0.5'];
   };
   const result = (run: string) => trainedIn(join(place(run), 'checkpoints', 'latest.safetensors'));
   for (const [data, run] of [
     [pictures, 'a'],
     [join(out, 'train-{000000..000003}.tar'), 'b'],
   ] as const) {
-    const { code, stderr } = await train(data, run);
+    const { code, stderr } = await ijepaHere(train(data, run));
     t.is(code, 0, stderr);
   }
   t.deepEqual(await result('b'), await result('a'));
@@ -311,7 +316,7 @@ test.serial('runs from a folder, from its shards, and from a server that fails a
     missed++;
     return 'drop';
   };
-  const stopped = await train(`${server.address}/train-{000000..000003}.tar`, 'c', (child) => {
+  const stopped = await ijepa(train(`${server.address}/train-{000000..000003}.tar`, 'c'), undefined, (child) => {
     const timer = setInterval(() => {
       if (missed < 20) return;
       clearInterval(timer);
@@ -322,7 +327,7 @@ test.serial('runs from a folder, from its shards, and from a server that fails a
   t.is(stopped.code, 130, stopped.stderr);
   t.regex(stopped.stdout, /stopped after step \d+ of 15; everything up to there is saved/);
   server.faultOf = unruly;
-  const resumed = await ijepa(['pretrain', '--out', place('c'), '--resume']);
+  const resumed = await ijepaHere(['pretrain', '--out', place('c'), '--resume']);
   t.is(resumed.code, 0, resumed.stderr);
   t.deepEqual(await result('c'), await result('a'));
   t.false((await readdir(place('c'))).includes('skipped.txt'));
@@ -342,9 +347,9 @@ test.serial('a run goes on with the shards of its folder', async (t) => {
     child.on('close', () => clearInterval(timer));
   });
   t.is(stopped.code, 130, stopped.stderr);
-  const resumed = await ijepa(['pretrain', out, '--out', run, '--resume']);
+  const resumed = await ijepaHere(['pretrain', out, '--out', run, '--resume']);
   t.is(resumed.code, 0, resumed.stderr);
-  t.is((await ijepa(['pretrain', pictures, '--out', join(folder, 'whole'), ...start])).code, 0);
+  t.is((await ijepaHere(['pretrain', pictures, '--out', join(folder, 'whole'), ...start])).code, 0);
   t.deepEqual(await trainedIn(latest(run)), await trainedIn(latest(join(folder, 'whole'))));
 });
 

@@ -13,6 +13,9 @@ export interface Ended {
   stderr: string;
 }
 
+/** How a command ended in the process of its test, which nobody ends by a signal. */
+export type EndedHere = Omit<Ended, 'signal'>;
+
 /** How the command is started. */
 export interface StartOptions {
   cwd?: string | undefined;
@@ -88,7 +91,7 @@ export const SMALLEST = SMALLEST_OF.ijepa;
  * Runs the program to its end in this process, which takes a tenth of the time where little is computed. Only in tests that
  * run alone (`test.serial`), because the whole process is in that folder meanwhile.
  */
-export async function ijepaHere(args: readonly string[], cwd = process.cwd()): Promise<Omit<Ended, 'signal'>> {
+export async function ijepaHere(args: readonly string[], cwd = process.cwd()): Promise<EndedHere> {
   const said = { stdout: '', stderr: '' };
   const [before, written] = [process.cwd(), { stdout: process.stdout.write, stderr: process.stderr.write }];
   for (const name of ['stdout', 'stderr'] as const) {

@@ -5,12 +5,12 @@ import { startEngine } from '../../core/engine/start.js';
 import { drawBatch, meanPatches } from '../../core/methods/batch.js';
 import { stepOperations } from '../../core/nn/cost.js';
 import { runCompute } from '../../core/run/run-log.js';
-import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { methodOf } from '../helpers/method.js';
 
-test('the compute of a run is the sum over the steps of its log', async (t) => {
+test.serial('the compute of a run is the sum over the steps of its log', async (t) => {
   const folder = join(await temporaryFolder(t), 'run');
-  const run = await ijepa(['pretrain', ...SMALLEST, '--epochs', '2', '--out', folder]);
+  const run = await ijepaHere(['pretrain', ...SMALLEST, '--epochs', '2', '--out', folder]);
   t.is(run.code, 0, run.stderr);
   const log = join(folder, 'log.jsonl');
   const rows = (await readFile(log, 'utf8'))

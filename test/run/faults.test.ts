@@ -9,21 +9,28 @@ import { readSafetensors } from '../../core/checkpoint/safetensors.js';
 import { readRunState, runFolder } from '../../core/run/run-folder.js';
 import { crowd, crowdOfCommands } from '../faults/crowds.js';
 import { killAndResume } from '../faults/harness.js';
-import { type Ended, SMALLEST, type StartOptions, startIjepa, temporaryFolder } from '../helpers/command.js';
+import {
+  type EndedHere,
+  ijepaHere,
+  SMALLEST,
+  type StartOptions,
+  startIjepa,
+  temporaryFolder,
+} from '../helpers/command.js';
 import { canMount, checkpointsOf, mountSmall, ordinaryUser, whenLogged } from '../helpers/faults.js';
 import { ROOT } from '../helpers/paths.js';
 
 const RUN = [...SMALLEST, '--epochs', '4', '--save-every-steps', '3'];
 const latest = (run: string) => join(run, 'checkpoints', 'latest.safetensors');
 const pretrain = (run: string, options?: StartOptions) => startIjepa(['pretrain', ...RUN, '--out', run], options);
-const resume = (run: string, options?: StartOptions) => startIjepa(['pretrain', '--out', run, '--resume'], options);
+const resume = (run: string) => ijepaHere(['pretrain', '--out', run, '--resume']);
 
 /** The last checkpoint of a run that nobody disturbed. */
 let whole: Buffer;
 
 test.before(async () => {
   const folder = await mkdtemp(join(tmpdir(), 'ijepa-test-'));
-  await pretrain(join(folder, 'whole'));
+  await ijepaHere(['pretrain', ...RUN, '--out', join(folder, 'whole')]);
   whole = await readFile(latest(join(folder, 'whole')));
   await rm(folder, { recursive: true });
 });
@@ -49,18 +56,19 @@ test.serial('of commands that make the same run at the same moment one makes it,
 
 test.serial('a second process is kept out of a run that goes on, whatever it wants there', async (t) => {
   const run = join(await temporaryFolder(t), 'run');
-  const others: Promise<Ended>[] = [];
+  let others: EndedHere[] = [];
   const { code } = await startIjepa(['pretrain', ...RUN, '--epochs', '40', '--out', run], {
     started: (child) => {
-      whenLogged(run, 2, () => {
-        others.push(resume(run), startIjepa(['pretrain', ...RUN, '--out', run, '--force']));
-        void Promise.all(others).then(() => child.kill('SIGTERM'));
+      whenLogged(run, 2, async () => {
+        others = [await resume(run), await ijepaHere(['pretrain', ...RUN, '--out', run, '--force'])];
+        child.kill('SIGTERM');
       });
     },
   });
   t.is(code, 143);
   t.like(await readRunState(runFolder(run).state), { state: 'interrupted', reason: 'SIGTERM' });
-  for (const other of await Promise.all(others)) oneMessage(t, other, /the run is in use: process \d+[\s\S]*kill \d+/);
+  t.is(others.length, 2);
+  for (const other of others) oneMessage(t, other, /the run is in use: process \d+[\s\S]*kill \d+/);
   t.false(existsSync(join(run, 'run.lock')));
 });
 
@@ -80,7 +88,7 @@ test.serial('a second process is kept out of a run that goes on, whatever it wan
 
 test.serial('a limit on the size of files ends the run with one message; without it the run goes on', async (t) => {
   const run = join(await temporaryFolder(t), 'run');
-  const args = ['pretrain', ...RUN, '--dim', '64', '--out', run];
+  const args = ['pretrain', ...RUN, '--epochs', '1', '--dim', '64', '--out', run];
   const ended = await startIjepa(args, { first: 'ulimit -f 600' }); // 300 kB
   oneMessage(
     t,
@@ -162,7 +170,7 @@ test.serial('with logs that were cut and filled with garbage a run goes on and e
 });
 
 /** Holds that a command ended with exit code 2 and one message without a stack. */
-function oneMessage(t: ExecutionContext, { code, stderr }: Ended, message: RegExp): void {
+function oneMessage(t: ExecutionContext, { code, stderr }: EndedHere, message: RegExp): void {
   t.is(code, 2, stderr);
   t.regex(stderr, message);
   t.notRegex(stderr, /\n {4}at /);
@@ -173,8 +181,9 @@ async function allAreWhole(t: ExecutionContext, run: string): Promise<void> {
   for (const path of checkpointsOf(run)) await t.notThrowsAsync(() => readSafetensors(path), path);
 }
 
-async function endsInTheSameBytes(t: ExecutionContext, run: string, options?: StartOptions): Promise<void> {
-  const { code, stderr, stdout } = await resume(run, options);
+async function endsInTheSameBytes(t: ExecutionContext, run: string, user?: StartOptions): Promise<void> {
+  const again = ['pretrain', '--out', run, '--resume'];
+  const { code, stderr, stdout } = await (user ? startIjepa(again, user) : ijepaHere(again));
   t.is(code, 0, stderr + stdout);
   t.true((await readFile(latest(run))).equals(whole));
   t.like(await readRunState(runFolder(run).state), { state: 'done', reason: null, savedStep: 24 });

@@ -8,7 +8,7 @@ import { readEncoder } from '../../core/exchange/read.js';
 import { FORMS } from '../../core/exchange/write.js';
 import { networksFrom } from '../../core/run/init-from.js';
 import { initialNetworks } from '../../core/train/state.js';
-import { ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { SMALL_SIZE, smallCheckpoint } from '../helpers/features.js';
 import { methodOf } from '../helpers/method.js';
 
@@ -77,14 +77,14 @@ test('a model of other sizes is refused with the options that fit it', async (t)
   t.regex((error as UserError).report, /use --dim 16 --depth 5 --heads 2 --patch-size 4/);
 });
 
-test('a run that starts from a model says so, and one that cannot leaves no folder', async (t) => {
+test.serial('a run that starts from a model says so, and one that cannot leaves no folder', async (t) => {
   const folder = await temporaryFolder(t);
   const size = { ...SMALL_SIZE, encoder: { ...encoder, depth: 1 } };
   const args = ['pretrain', ...SMALLEST, '--epochs', '1', '--out', 'run', '--init-from'];
-  const refused = await ijepa([...args, await smallCheckpoint(t)], folder);
+  const refused = await ijepaHere([...args, await smallCheckpoint(t)], folder);
   t.is(refused.code, 2);
   t.regex(refused.stderr, /is of another model/);
-  const started = await ijepa([...args, await smallCheckpoint(t, size)], folder);
+  const started = await ijepaHere([...args, await smallCheckpoint(t, size)], folder);
   t.is(started.code, 0, started.stderr);
   t.regex(started.stdout, /start +encoder, target_encoder of .*; fresh: predictor/);
 });
@@ -94,10 +94,10 @@ test.serial(
   async (t) => {
     const folder = await temporaryFolder(t);
     const saved = ['--epochs', '3', '--save-every-epochs', '1', '--keep-checkpoints', '5'];
-    const start = (...more: string[]) => ijepa(['pretrain', ...SMALLEST, ...saved, ...more], folder);
+    const start = (...more: string[]) => ijepaHere(['pretrain', ...SMALLEST, ...saved, ...more], folder);
     t.is((await start('--out', 'whole')).code, 0);
     const middle = 'whole/checkpoints/epoch-0001.safetensors';
-    const exported = await ijepa(['export', middle, '--to', 'pth', '--out', 'middle'], folder);
+    const exported = await ijepaHere(['export', middle, '--to', 'pth', '--out', 'middle'], folder);
     t.is(exported.code, 0, exported.stderr);
     const other = ['--init-from', 'middle/checkpoint.pth.tar', '--resume-optimizer'];
     const rest = await start('--out', 'rest', ...other);

@@ -11,7 +11,7 @@ import type { MethodDefinition } from '../../core/methods/method.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { runFolder } from '../../core/run/run-folder.js';
 import type { LogRow } from '../../core/run/run-log.js';
-import { type Ended, ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { type Ended, type EndedHere, ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { checkpointsOf } from '../helpers/faults.js';
 
 /** The rows of a run's log.jsonl. */
@@ -144,7 +144,7 @@ test.serial(
     t.is(signal, 'SIGKILL');
     t.true(logOf(killed).length < 24, 'it was killed in the middle');
     t.true((await makeOlder(killed)) > OPTIONS.length / 2);
-    const { code, stdout, stderr } = await ijepa(['pretrain', '--out', killed, '--resume']);
+    const { code, stdout, stderr } = await ijepaHere(['pretrain', '--out', killed, '--resume']);
     t.is(code, 0, stderr);
     t.regex(stdout, /going on after step \d+/);
     t.deepEqual(
@@ -207,7 +207,7 @@ test.serial(
     ];
     t.is((await pretrain(whole, ...more)).code, 0);
     t.is((await stoppedAfter(4, 'SIGTERM', stopped, ...more)).code, 143);
-    t.is((await ijepa(['pretrain', '--out', stopped, '--resume', '--recompute'])).code, 0);
+    t.is((await ijepaHere(['pretrain', '--out', stopped, '--resume', '--recompute'])).code, 0);
     t.regex(await readFile(join(stopped, 'config.yaml'), 'utf8'), /^recompute: true$/m);
     t.deepEqual(await readFile(latest(stopped)), await readFile(latest(whole)));
   },
@@ -228,7 +228,7 @@ for (const [signal, exitCode] of [
       const saved = Number((await readSafetensors(latest(stopped))).metadata.step);
       t.is(logOf(stopped).at(-1)?.step, saved, 'nothing that was done is lost');
       t.true(saved >= 8 && saved < 24);
-      t.is((await ijepa(['pretrain', '--out', stopped, '--resume'])).code, 0);
+      t.is((await ijepaHere(['pretrain', '--out', stopped, '--resume'])).code, 0);
       t.deepEqual(await readFile(latest(stopped)), await readFile(latest(finished.four)));
     },
   );
@@ -491,8 +491,8 @@ test.serial('a reader of standard output that goes away does not stop a run', as
 });
 
 /** Runs a command that must end with exit code 2, one message on standard error and no stack. */
-async function refused(t: ExecutionContext, args: string[], message: RegExp): Promise<Ended> {
-  const ended = await ijepa(args);
+async function refused(t: ExecutionContext, args: string[], message: RegExp): Promise<EndedHere> {
+  const ended = await ijepaHere(args);
   t.is(ended.code, 2, `${args.join(' ')}\n${ended.stderr}`);
   t.regex(ended.stderr, message);
   t.notRegex(ended.stderr, /\n {4}at /);

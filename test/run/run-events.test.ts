@@ -6,7 +6,7 @@ import sharp from 'sharp';
 import { openRunEvents } from '../../core/run/run-events.js';
 import { runFolder } from '../../core/run/run-folder.js';
 import { readRunLog } from '../../core/run/run-log.js';
-import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { readEvents, shownValues } from '../helpers/event-files.js';
 import { whenLogged } from '../helpers/faults.js';
 import { logRow } from '../helpers/log-row.js';
@@ -82,49 +82,56 @@ test('a picture that is damaged or missing is reported, and the run goes on', as
   t.regex(reports.join(), /masks\.png is not shown by TensorBoard: .*,curves\.png is not shown/);
 });
 
-test('a run that was killed and goes on shows each step once, as its log does, even if the earlier file is damaged', async (t) => {
-  const run = runFolder(join(await temporaryFolder(t), 'run'));
-  const resume = (...more: string[]) => ijepa(['pretrain', '--out', run.path, '--resume', ...more]);
-  const { signal } = await ijepa(['pretrain', ...SMALLEST, '--epochs', '12', '--out', run.path], undefined, (child) => {
-    child.on(
-      'exit',
-      whenLogged(run.path, 10, () => child.kill('SIGKILL')),
+test.serial(
+  'a run that was killed and goes on shows each step once, as its log does, even if the earlier file is damaged',
+  async (t) => {
+    const run = runFolder(join(await temporaryFolder(t), 'run'));
+    const resume = (...more: string[]) => ijepaHere(['pretrain', '--out', run.path, '--resume', ...more]);
+    const { signal } = await ijepa(
+      ['pretrain', ...SMALLEST, '--epochs', '12', '--out', run.path],
+      undefined,
+      (child) => {
+        child.on(
+          'exit',
+          whenLogged(run.path, 10, () => child.kill('SIGKILL')),
+        );
+      },
     );
-  });
-  t.is(signal, 'SIGKILL');
-  const [first = ''] = readdirSync(run.tensorboard);
-  const bytes = await readFile(join(run.tensorboard, first));
-  const killedAt = readEvents(bytes).at(-1)?.step ?? 0;
-  t.true(killedAt >= 9 && killedAt < 72, `killed after ${killedAt}`); // the log has a step before they do
-  await writeFile(join(run.tensorboard, first), Buffer.concat([bytes, bytes.subarray(0, 33)]));
-  const { code, stderr } = await resume();
-  t.is(code, 0, stderr);
+    t.is(signal, 'SIGKILL');
+    const [first = ''] = readdirSync(run.tensorboard);
+    const bytes = await readFile(join(run.tensorboard, first));
+    const killedAt = readEvents(bytes).at(-1)?.step ?? 0;
+    t.true(killedAt >= 9 && killedAt < 72, `killed after ${killedAt}`); // the log has a step before they do
+    await writeFile(join(run.tensorboard, first), Buffer.concat([bytes, bytes.subarray(0, 33)]));
+    const { code, stderr } = await resume();
+    t.is(code, 0, stderr);
 
-  const shown = shownValues(run.tensorboard);
-  const log = readRunLog(run);
-  t.is(log.length, 72);
-  const numbers = (tag: string) => [...(shown.get(tag) ?? [])].map(([step, { simpleValue }]) => [step, simpleValue]);
-  const single = Math.fround;
-  t.deepEqual(
-    numbers('loss'),
-    log.map(({ step, loss }) => [step, single(loss)]),
-  );
-  t.deepEqual(
-    numbers('rates/emaDecay'),
-    log.map(({ step, rates }) => [step, single(rates.emaDecay as number)]),
-  );
-  t.deepEqual(
-    numbers('features/rank'),
-    log.flatMap(({ step, featureRank }) => (featureRank === null ? [] : [[step, single(featureRank)]])),
-  );
-  t.deepEqual([...(shown.get('masks')?.keys() ?? [])], [1]);
-  t.is([...(shown.get('curves')?.keys() ?? [])].at(-1), 72);
+    const shown = shownValues(run.tensorboard);
+    const log = readRunLog(run);
+    t.is(log.length, 72);
+    const numbers = (tag: string) => [...(shown.get(tag) ?? [])].map(([step, { simpleValue }]) => [step, simpleValue]);
+    const single = Math.fround;
+    t.deepEqual(
+      numbers('loss'),
+      log.map(({ step, loss }) => [step, single(loss)]),
+    );
+    t.deepEqual(
+      numbers('rates/emaDecay'),
+      log.map(({ step, rates }) => [step, single(rates.emaDecay as number)]),
+    );
+    t.deepEqual(
+      numbers('features/rank'),
+      log.flatMap(({ step, featureRank }) => (featureRank === null ? [] : [[step, single(featureRank)]])),
+    );
+    t.deepEqual([...(shown.get('masks')?.keys() ?? [])], [1]);
+    t.is([...(shown.get('curves')?.keys() ?? [])].at(-1), 72);
 
-  const files = readdirSync(run.tensorboard);
-  t.is(files.length, 2);
-  t.is((await resume()).code, 0);
-  t.deepEqual(readdirSync(run.tensorboard), files, 'nothing is left to do');
-});
+    const files = readdirSync(run.tensorboard);
+    t.is(files.length, 2);
+    t.is((await resume()).code, 0);
+    t.deepEqual(readdirSync(run.tensorboard), files, 'nothing is left to do');
+  },
+);
 
 test('a run without files for TensorBoard has none, also when it goes on, until they are asked for', async (t) => {
   const folder = runFolder(join(await temporaryFolder(t), 'run'));

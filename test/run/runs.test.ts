@@ -7,7 +7,7 @@ import { writeResults } from '../../core/eval/results.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { findResults } from '../../core/run/results-search.js';
 import { findRuns } from '../../core/run/runs.js';
-import { ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { evaluationResult } from '../helpers/evaluation.js';
 import { COMMAND } from '../helpers/paths.js';
 
@@ -23,11 +23,11 @@ interface Listed {
   }[];
 }
 
-test('runs are listed with how they stand, by their files alone', async (t) => {
+test.serial('runs are listed with how they stand, by their files alone', async (t) => {
   const folder = await temporaryFolder(t);
   const runs = join(folder, 'runs');
   const whole = join(runs, 'group', 'whole');
-  t.is((await ijepa(['pretrain', ...SMALLEST, '--epochs', '2', '--out', whole])).code, 0);
+  t.is((await ijepaHere(['pretrain', ...SMALLEST, '--epochs', '2', '--out', whole])).code, 0);
   const variants: Record<string, (run: string) => Promise<unknown>> = {
     killed: async (run) => {
       await state(run, 'running', null);
@@ -56,7 +56,7 @@ test('runs are listed with how they stand, by their files alone', async (t) => {
   await mkdir(join(runs, 'other'));
   await writeFile(join(runs, 'other', 'config.yaml'), 'of: another program\n');
 
-  const { code, stdout, stderr } = await ijepa(['runs', '--json'], folder);
+  const { code, stdout, stderr } = await ijepaHere(['runs', '--json'], folder);
   t.is(code, 0, stderr);
   t.regex(stderr, /^left out: .*damaged.*config\.yaml is not a whole record/);
   const listed = (JSON.parse(stdout) as Listed).runs;
@@ -74,16 +74,16 @@ test('runs are listed with how they stand, by their files alone', async (t) => {
     t.deepEqual([step, totalSteps], [name === 'early' ? 0 : 12, 12], name);
     t.is(Number.isFinite(loss), name !== 'early', name);
   }
-  const text = await ijepa(['runs', 'runs'], folder);
+  const text = await ijepaHere(['runs', 'runs'], folder);
   t.regex(text.stdout, /^run +state +epoch +step/);
   t.regex(text.stdout, /^broken +failed +2\/2 +12\/12 +100% +\d\.\d{4} +– +– +[\d.]+ kB +\d{4}-\d\d-\d\d \d\d:\d\d$/m);
   t.regex(text.stdout, /^broken failed: the disk is full; saved up to step 12$/m);
   t.is(await readFile(join(runs, 'killed', 'run.lock'), 'utf8').then((lock) => JSON.parse(lock).pid), 2 ** 30);
 
-  const nothing = await ijepa(['runs'], join(runs, 'other'));
+  const nothing = await ijepaHere(['runs'], join(runs, 'other'));
   t.deepEqual([nothing.code, nothing.stdout], [0, '']);
   t.regex(nothing.stderr, /there are no runs in the current folder/);
-  const wrong = await ijepa(['runs', 'nowhere'], folder);
+  const wrong = await ijepaHere(['runs', 'nowhere'], folder);
   t.is(wrong.code, 2);
   t.regex(wrong.stderr, /^ijepa: nowhere does not exist/);
   await t.throwsAsync(() => findRuns(COMMAND, METHODS, () => {}), {

@@ -44,8 +44,11 @@ export const LOCAL: Communicator = {
 /** Most bytes of one operation: MPI counts in 32 bits. */
 const MAX_BYTES = 2 ** 30;
 
-/** A communicator over what moves bytes. */
-export function communicatorOver(transport: Transport): Communicator {
+/**
+ * A communicator over what moves bytes.
+ * @param lost rejects where another rank will not answer any more
+ */
+export function communicatorOver(transport: Transport, lost: Promise<never> = new Promise(() => {})): Communicator {
   const { rank, size } = transport;
   const traffic = { bytes: 0, seconds: 0 };
   const others = size - 1;
@@ -62,7 +65,7 @@ export function communicatorOver(transport: Transport): Communicator {
   };
   const timed = async <T>(work: Promise<T>): Promise<T> => {
     const started = performance.now();
-    const result = await work;
+    const result = await Promise.race([work, lost]);
     traffic.seconds += (performance.now() - started) / 1000;
     return result;
   };

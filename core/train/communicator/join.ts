@@ -1,40 +1,61 @@
 import { hostname } from 'node:os';
+import type { Advice } from '../../base/errors.js';
 import { readSystemFile } from '../../base/files.js';
 import { communicatorOver } from './communicator.js';
 import { findMpi } from './find.js';
+import { openGuard } from './guard.js';
 import { launchedRank } from './launcher.js';
 import { startMpi } from './mpi.js';
-import { ALONE, gatherJson, type Ranks } from './ranks.js';
+import { ALONE, gatherJson, type Ranks, SharedError } from './ranks.js';
 
 export interface JoinOptions {
   /** The path of MPI's library or its folder; null: that of the launcher is looked for. */
   mpi: string | null;
   /** Seconds that a rank may keep the others waiting. */
   patience: number;
+  /** Why this rank cannot go on: found before it joined the others. */
+  failure?: { problem: string; advice: Advice } | null;
 }
+
+/** Seconds without a sign of life after which a rank is lost. */
+const SILENCE = 10;
 
 /**
  * Joins the other processes of a run, where a launcher of MPI has started this one; otherwise this process is alone.
- * @throws UserError if MPI's library is not found, or is not the launcher's
+ * @throws UserError if MPI's library is not found, or is not the launcher's; SharedError where a rank cannot go on
  */
-export async function joinRanks({ mpi }: JoinOptions): Promise<Ranks> {
+export async function joinRanks({ mpi, patience, failure = null }: JoinOptions): Promise<Ranks> {
   const launched = launchedRank();
   if (!launched) return ALONE;
   const transport = await startMpi(findMpi(launched, mpi ?? undefined), launched);
-  const communicator = communicatorOver(transport);
-  const { rank, size } = communicator;
-  const all = await gatherJson(communicator, { host: hostname(), cores: allowedCores() });
-  const own = all[rank];
-  const onHost = all.filter(({ host }) => host === own.host);
+  const { rank, size } = transport;
+  const first = communicatorOver(transport);
+  const all = await gatherJson(first, { host: hostname(), cores: allowedCores(), failure });
+  const names = all.map(({ host }, other) => `rank ${other} on ${host}`);
+  const failed = all.findIndex(({ failure }) => failure !== null);
+  const failing = all[failed]?.failure;
+  if (failing) {
+    await transport.close();
+    throw new SharedError(failed === 0 ? failing.problem : `${names[failed]}: ${failing.problem}`, failing.advice);
+  }
+  const { host, cores } = all[rank];
+  const guard = await openGuard({ rank, host }, (text) => gatherJson(first, text), { silence: SILENCE, patience });
+  const communicator = communicatorOver(transport, guard.lost);
+  const onHost = all.filter((other) => other.host === host);
   const hosts = new Set(all.map(({ host }) => host)).size;
   return {
     ...communicator,
-    names: all.map(({ host }, other) => `rank ${other} on ${host}`),
+    names,
     onHost: onHost.length,
-    onCores: onHost.filter(({ cores }) => cores === own.cores).length,
+    onCores: onHost.filter((other) => other.cores === cores).length,
     title: `${size} on ${hosts === 1 ? 'this host' : `${hosts} hosts`}, ${transport.title}`,
-    phase: () => {},
-    close: () => transport.close(),
+    phase: guard.phase,
+    fail: guard.fail,
+    async close() {
+      guard.phase('waiting');
+      await Promise.race([transport.close(), guard.lost]);
+      await guard.close();
+    },
   };
 }
 

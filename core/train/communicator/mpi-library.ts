@@ -51,11 +51,6 @@ export async function loadMpi(path: string) {
     test: declared('Test', 'void *request, void *isDone, void *status'),
     barrier: declared('Ibarrier', `${handle} world, void *request`),
     broadcast: declared('Ibcast', `void *bytes, int count, ${handle} type, int root, ${handle} world, void *request`),
-    allGather: declared(
-      'Iallgatherv',
-      `void *own, int count, ${handle} type, void *all, void *counts, void *places, ${handle} types, ${handle} world, ` +
-        'void *request',
-    ),
     allToAll: declared(
       'Ialltoallv',
       `void *send, void *sendCounts, void *sendPlaces, ${handle} sendType, ` +
@@ -69,7 +64,7 @@ export async function loadMpi(path: string) {
   /** Starts a call whose last parameter is a request; the arrays among the others are its memory. */
   function start(call: (...parameters: unknown[]) => number, ...parameters: unknown[]): MpiRequest {
     const request = new Uint8Array(new ArrayBuffer(REQUEST_BYTES));
-    const given = parameters.map((each) => (ArrayBuffer.isView(each) ? koffi.address(each) : each));
+    const given = parameters.map((each) => (ArrayBuffer.isView(each) ? koffi.address(fixed(each)) : each));
     call(...given, request);
     return { handle: request, memory: parameters };
   }
@@ -82,6 +77,18 @@ export async function loadMpi(path: string) {
   function places(counts: readonly number[]): Int32Array {
     const sums = counts.map((_, at) => counts.slice(0, at).reduce((sum, count) => sum + count, 0));
     return memoryOf(sums);
+  }
+
+  /** @param from where the piece for each rank begins */
+  function exchange(
+    send: Uint8Array,
+    sent: readonly number[],
+    from: Int32Array,
+    receive: Uint8Array,
+    received: readonly number[],
+  ): MpiRequest {
+    const sending = [send, memoryOf(sent), from, byte];
+    return start(functions.allToAll, ...sending, receive, memoryOf(received), places(received), byte, world);
   }
 
   return {
@@ -101,11 +108,13 @@ export async function loadMpi(path: string) {
     },
     barrier: () => start(functions.barrier, world),
     broadcast: (bytes: Uint8Array, root: number) => start(functions.broadcast, bytes, bytes.length, byte, root, world),
-    allGather: (own: Uint8Array, all: Uint8Array, counts: readonly number[]) =>
-      start(functions.allGather, own, own.length, byte, all, memoryOf(counts), places(counts), byte, world),
     allToAll(send: Uint8Array, sent: readonly number[], receive: Uint8Array, received: readonly number[]) {
-      const from = [send, memoryOf(sent), places(sent), byte];
-      return start(functions.allToAll, ...from, receive, memoryOf(received), places(received), byte, world);
+      return exchange(send, sent, places(sent), receive, received);
+    },
+    /** The same piece goes to everyone: MPI's own Allgatherv takes thousands of rounds in MPICH where pieces are uneven. */
+    allGather(own: Uint8Array, all: Uint8Array, counts: readonly number[]) {
+      const sent = counts.map(() => own.length);
+      return exchange(own, sent, memoryOf(counts.map(() => 0)), all, counts);
     },
     finalize: () => functions.finalize(),
   };
@@ -119,6 +128,11 @@ function buildOf(library: LibraryHandle, path: string): Build {
   } catch {
     return basename(path).startsWith('libmpi_abi') ? STANDARD : MPICH;
   }
+}
+
+/** An array whose memory does not move: V8 keeps small ones in its own heap until somebody asks for their buffer. */
+function fixed(array: ArrayBufferView): ArrayBufferView {
+  return array.buffer && array;
 }
 
 /** Numbers in memory that does not move. */

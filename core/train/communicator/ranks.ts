@@ -1,10 +1,7 @@
 import { type Advice, UserError } from '../../base/errors.js';
 import { availableCores } from '../../engine/machine.js';
 import { type Communicator, LOCAL } from './communicator.js';
-
-/** What a rank may be doing, for messages about one that the others wait for. */
-export const PHASES = ['starting', 'reading images', 'computing', 'saving', 'waiting'] as const;
-export type Phase = (typeof PHASES)[number];
+import type { Phase } from './guard.js';
 
 /** The ranks of a run, as one of them sees them. */
 export interface Ranks extends Communicator {
@@ -17,6 +14,8 @@ export interface Ranks extends Communicator {
   readonly title: string | null;
   /** Takes note of what this rank is doing now. */
   phase(name: Phase): void;
+  /** Ends the ranks because this one cannot go on, with a report that rank 0 prints; the process has to end after it. */
+  fail(report: string): Promise<void>;
   /** Ends the run in ranks, together with the others. */
   close(): Promise<void>;
 }
@@ -32,6 +31,7 @@ export const ALONE: Ranks = {
   onCores: 1,
   title: null,
   phase: () => {},
+  fail: async () => {},
   close: async () => {},
 };
 
