@@ -28,7 +28,8 @@ import { TABLE_WRITERS, tableText } from '../core/report/table-formats.js';
 import { evaluationTables } from '../core/report/tables.js';
 import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
 import { runCompute } from '../core/run/run-log.js';
-import { onEveryRank, type Ranks, SharedError, threadsOf } from '../core/train/communicator/ranks.js';
+import { RankLost } from '../core/train/communicator/guard.js';
+import { type Ranks, SharedError, threadsOf } from '../core/train/communicator/ranks.js';
 import { requireSameImages, requireSameNetworks } from './evaluation-ranks.js';
 import { type EvaluationOptions, extractionSettings } from './options/evaluation.js';
 
@@ -90,7 +91,7 @@ export async function runEvaluations(
   let helping: HelpingRanks | undefined;
   try {
     for (const open of data) {
-      const judged = await onEveryRank(ranks, open);
+      const judged = await open();
       await requireSameImages(ranks, [judged.data.train, judged.data.test]);
       if (ranks.rank > 0) {
         const stopped = await helpEvaluation(engine, networks, judged.data, stoppable);
@@ -128,10 +129,10 @@ export async function runEvaluations(
     return 0;
   } catch (error) {
     progress.stop();
-    if (error instanceof SharedError) throw error;
+    if (!helping || error instanceof SharedError || error instanceof RankLost) throw error;
     const stopped = stop.received ?? (isAbort(error) ? 'SIGTERM' : null); // another rank was asked to stop
     if (stopped === null) throw outOfMemoryForFeatures(error, settings.batchSize) ?? error;
-    await helping?.end(stopped);
+    await helping.end(stopped);
     const kept = settings.cache === null ? 'add --out DIR to keep features' : 'what was computed is kept';
     process.stderr.write(`ijepa: ${stopped}: stopped; ${kept}, and the same command goes on from there\n`);
     return signalExitCode(stopped);
@@ -144,12 +145,10 @@ export async function runEvaluations(
 /** The engine and the networks, the same on all ranks. */
 async function prepareNetworks(ranks: Ranks, checkpoints: readonly string[], options: EvaluationOptions) {
   const { device, precision, threads } = options;
-  const prepared = await onEveryRank(ranks, async () => ({
-    engine: await startEngine(options.engine, { device, precision, threads: threads ?? threadsOf(ranks) }),
-    networks: await openNetworks(checkpoints, options),
-  }));
-  await requireSameNetworks(ranks, prepared.engine, prepared.networks);
-  return prepared;
+  const engine = await startEngine(options.engine, { device, precision, threads: threads ?? threadsOf(ranks) });
+  const networks = await openNetworks(checkpoints, options);
+  await requireSameNetworks(ranks, engine, networks);
+  return { engine, networks };
 }
 
 /** The networks of the checkpoints, then random ones of the same sizes, each size once. */

@@ -10,7 +10,8 @@ import { networkFacts } from '../core/eval/named-network.js';
 import { atImageSize, type FeatureNetwork, loadNetwork } from '../core/eval/network.js';
 import { writeTokens } from '../core/eval/tokens-file.js';
 import { gridSize } from '../core/nn/sizes.js';
-import { onEveryRank, type Ranks, SharedError, threadsOf } from '../core/train/communicator/ranks.js';
+import { RankLost } from '../core/train/communicator/guard.js';
+import { type Ranks, SharedError, threadsOf } from '../core/train/communicator/ranks.js';
 import { requireSameImages, requireSameNetworks } from './evaluation-ranks.js';
 import { extractionSettings, type FeaturesOptions } from './options/evaluation.js';
 import { configuredDataSets } from './plugins.js';
@@ -19,7 +20,7 @@ import { inRanks } from './ranks.js';
 /** Computes features, and writes them on rank 0, saying what was done. */
 export async function runFeatures(asked: FeaturesOptions): Promise<number> {
   return inRanks(asked, async (ranks) => {
-    const prepared = await onEveryRank(ranks, () => prepare(asked, ranks));
+    const prepared = await prepare(asked, ranks);
     const { engine, network, split, options } = prepared;
     await requireSameNetworks(ranks, engine, [network]);
     await requireSameImages(ranks, [split.images]);
@@ -71,7 +72,7 @@ async function writeAll(
   const extract = (onTokens?: ExtractOptions['onTokens']) =>
     extractFeatures(engine, network, split.images, { ...options, onProgress, ...(onTokens && { onTokens }) })
       .catch((error: unknown) => {
-        if (error instanceof SharedError) throw error;
+        if (error instanceof SharedError || error instanceof RankLost) throw error;
         throw outOfMemoryForFeatures(error, options.batchSize) ?? error;
       })
       .finally(() => {

@@ -9,7 +9,7 @@ import { checkFineTuning, fineTuneSettings } from '../core/eval/fine-tune-settin
 import { openLabelled, requireTwoClasses, subsetByFile, subsetByFraction } from '../core/eval/labelled-data.js';
 import type { FeatureNetwork } from '../core/eval/network.js';
 import { fineTuningText } from '../core/report/evaluation-text.js';
-import { gatherJson, onEveryRank, requireSame, SharedError } from '../core/train/communicator/ranks.js';
+import { gatherJson, requireSame, SharedError } from '../core/train/communicator/ranks.js';
 import { type Judged, type Refine, runEvaluations } from './evaluation-run.js';
 import type { FinetuneOptions, ProbeOptions, TransferOptions } from './options/evaluation.js';
 import { configuredDataSets } from './plugins.js';
@@ -66,7 +66,7 @@ export async function runTransferEval(options: TransferOptions): Promise<number>
   const { checkpoints, dataRoot: root, datasets } = options;
   const dataSets = await configuredDataSets();
   return inRanks(options, async (ranks) => {
-    const { words, missing } = await onEveryRank(ranks, () => findDataSets(root, datasets, dataSets));
+    const { words, missing } = await findDataSets(root, datasets, dataSets);
     requireSame(ranks, 'data sets', await gatherJson(ranks, words), (found) => found.join(', '));
     for (const { dataSet, page, command } of ranks.rank === 0 ? missing : []) {
       const how = [command && `fetch it with: ${command}`, page && `see ${page}`].filter(Boolean).join(', or ');

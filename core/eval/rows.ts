@@ -2,19 +2,9 @@ import { UserError } from '../base/errors.js';
 import { RandomStream } from '../base/random.js';
 import type { ImageItem, LabelledImages } from '../contract/data-sets.js';
 import { toNormalised } from '../data/normalise.js';
-import { isAbort } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
-import { outOfMemoryForFeatures } from '../engine/memory.js';
 import { bytesOf } from '../train/communicator/communicator.js';
-import {
-  ALONE,
-  type Failure,
-  failureOf,
-  gatherJson,
-  type Ranks,
-  requireNoFailure,
-  SharedError,
-} from '../train/communicator/ranks.js';
+import { ALONE, gatherJson, type Ranks, SharedError } from '../train/communicator/ranks.js';
 import type { CacheSettings } from './features-cache.js';
 import type { FeatureNetwork } from './network.js';
 import { prepareFeatures, prepareTokens } from './prepare-features.js';
@@ -44,7 +34,6 @@ interface News {
   unreadable: readonly (readonly [index: number, image: UnreadableImage])[];
   /** Whether it was asked to stop. */
   isStopped: boolean;
-  failure: Failure;
 }
 
 const NONE: ComputedRows = { rows: new Int32Array(), values: new Float32Array() };
@@ -94,15 +83,8 @@ export async function* computeRows(
   };
   try {
     for (let from = 0; from < wanted.length; from += perRound) {
-      let problem: unknown = null;
-      const computed = signal?.aborted
-        ? NONE
-        : await nextRows().catch((error: unknown) => {
-            if (ranks.size === 1) throw error;
-            if (!isAbort(error)) problem = outOfMemoryForFeatures(error, batchSize) ?? error;
-            return NONE;
-          });
-      const told = { unreadable: noted, isStopped: signal?.aborted === true, failure: failureOf(problem) };
+      const computed = signal?.aborted ? NONE : await nextRows();
+      const told = { unreadable: noted, isStopped: signal?.aborted === true };
       noted = [];
       const all = await exchange(ranks, computed, told);
       for (const { news } of all) note(unreadable, news.unreadable, ranks);
@@ -134,10 +116,6 @@ async function exchange(ranks: Ranks, batch: ComputedRows, told: Omit<News, 'row
   if (ranks.size === 1) return [{ news, batch }];
   ranks.phase('waiting');
   const all = await gatherJson(ranks, news);
-  requireNoFailure(
-    ranks,
-    all.map(({ failure }) => failure),
-  );
   const values = await ranks.gather(bytesOf(batch.values));
   ranks.phase('computing');
   return all.map((news, rank) => {

@@ -1,11 +1,11 @@
-import type { Advice } from '../base/errors.js';
+import { type Advice, UserError } from '../base/errors.js';
 import { mapValues } from '../base/map-values.js';
 import { microBatchSizeOf, ratesAt } from '../config/settings.js';
 import { cropSettings } from '../data/crop.js';
 import { type LoaderSettings, loadBatches, stepsPerEpoch, type ViewBatch } from '../data/loader.js';
 import { isAbort } from '../data/skipped.js';
 import { drawBatch, meanPatches, viewSides } from '../methods/batch.js';
-import { type Failure, failureOf, gatherJson, requireNoFailure, requireSame } from '../train/communicator/ranks.js';
+import { gatherJson, requireSame, SharedError } from '../train/communicator/ranks.js';
 import { groupsOfImages, shareOf } from '../train/parts.js';
 import type { TrainState } from '../train/state.js';
 import { prepareStep, type TrainStep } from '../train/step.js';
@@ -21,7 +21,7 @@ interface News {
   stop: StopSignal['received'];
   unreadable: readonly Unreadable[];
   /** Why this rank cannot read its images. */
-  failure: Failure;
+  failure: { problem: string; advice: Advice } | null;
   /** Rank 0 saves after the step. */
   isSaved: boolean;
   /** Norm of the weights: it is the same on all ranks, or they have come to train different models. */
@@ -115,10 +115,9 @@ export function prepareSteps(
       const all = await gatherJson<News>(ranks, news);
       ranks.phase('computing');
       unreadable = [];
-      requireNoFailure(
-        ranks,
-        all.map(({ failure }) => failure),
-      );
+      const failed = all.findIndex(({ failure }) => failure !== null);
+      const failing = all[failed]?.failure;
+      if (failing) throw new SharedError(`${ranks.names[failed]}: ${failing.problem}`, failing.advice);
       requireSame(ranks, 'weights any more', all, ({ weightNorm }) => `those of norm ${weightNorm}`, UNLIKE_HOSTS);
       const told = {
         stop: all.map(({ stop }) => stop).find((signal) => signal !== null) ?? null,
@@ -158,4 +157,10 @@ export function prepareSteps(
       await batches.return(undefined);
     },
   };
+}
+
+function failureOf(error: unknown): News['failure'] {
+  if (error === null) return null;
+  const problem = error instanceof Error ? error.message : String(error);
+  return { problem, advice: error instanceof UserError ? error.advice : {} };
 }

@@ -74,32 +74,3 @@ export function requireSame<Facts>(
   const problem = `the ranks do not have the same ${what}: ${names[0]} has ${described[0]}, ${names[other]} ${described[other]}`;
   throw new SharedError(problem, advice);
 }
-
-/** Why work failed on a rank, as the others are told; null where it did not. */
-export type Failure = { problem: string; advice: Advice } | null;
-
-export function failureOf(error: unknown): Failure {
-  if (error === null) return null;
-  const problem = error instanceof Error ? error.message : String(error);
-  return { problem, advice: error instanceof UserError ? error.advice : {} };
-}
-
-/** @throws SharedError that names the first rank on which work failed */
-export function requireNoFailure({ names }: Pick<Ranks, 'names'>, failures: readonly Failure[]): void {
-  const failed = failures.findIndex((failure) => failure !== null);
-  const failure = failures[failed];
-  if (failure) throw new SharedError(`${names[failed]}: ${failure.problem}`, failure.advice);
-}
-
-/** Does work on every rank. @throws SharedError on all of them where it fails on one */
-export async function onEveryRank<Result>(ranks: Ranks, work: () => Promise<Result>): Promise<Result> {
-  if (ranks.size === 1) return work();
-  const done: { result?: Result; failure: Failure } = await work().then(
-    (result) => ({ result, failure: null }),
-    (error: unknown) => ({ failure: failureOf(error) }),
-  );
-  ranks.phase('waiting');
-  requireNoFailure(ranks, await gatherJson(ranks, done.failure));
-  ranks.phase('computing');
-  return done.result as Result;
-}
