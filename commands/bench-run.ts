@@ -11,15 +11,21 @@ import { createMethod } from '../core/methods/create.js';
 import type { MethodContext } from '../core/methods/method.js';
 import { selectPlugins } from '../core/plugins/plugin.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
-import type { Ranks } from '../core/train/communicator/ranks.js';
+import { type Ranks, SharedError } from '../core/train/communicator/ranks.js';
 import { checkPeer, type PeerResult, peerStep, timePeer } from './bench-peer.js';
-import { type BenchOptions, givenOptions, PEER } from './options/bench.js';
+import { describeScaling, predictScaling, readScaling } from './bench-scaling.js';
+import { type BenchOptions, givenOptions, MODEL, PEER } from './options/bench.js';
 import { configuredPlugins, methodsOf } from './plugins.js';
 import { inRanks } from './ranks.js';
 import type { ResolvedRun } from './run-sources.js';
 
 /** What was measured; with PyTorch's step beside it, images a second in units of PyTorch's, and their median over all pairs. */
-type Measured = BenchmarkResult & { peer?: PeerResult; ratio?: number; medianRatio?: number };
+type Measured = BenchmarkResult & {
+  peer?: PeerResult;
+  ratio?: number;
+  medianRatio?: number;
+  scaling?: Awaited<ReturnType<typeof predictScaling>>;
+};
 
 /**
  * Times the engines, each in a process of its own, so that none inherits another one's memory; with `peer`, the same step in
@@ -35,6 +41,12 @@ export function benchEngines(asked: BenchOptions): Promise<number> {
 
 async function timeEngines(asked: BenchOptions, ranks: Ranks): Promise<void> {
   const { engine: names, config, precision, steps, json, peer, python, pairs } = asked;
+  const scaling = readScaling(asked);
+  if (scaling && ranks.size > 1) {
+    throw new SharedError('--ranks predicts from a step that one rank takes alone', {
+      remedy: 'start the program without a launcher, or leave out --ranks and --model-network',
+    });
+  }
   const plugins = await configuredPlugins();
   const resolved = optionsOf(asked, methodsOf(plugins));
   const { extensions } = selectPlugins(resolved.method, resolved.options, plugins);
@@ -49,6 +61,10 @@ async function timeEngines(asked: BenchOptions, ranks: Ranks): Promise<void> {
       names.length > 1 || step ? inOwnProcess(one) : await timeEngine(one, resolved, extensions, ranks);
     results.push(result);
     say(describe(result, resolved));
+    if (scaling) {
+      result.scaling = await predictScaling(result, resolved.options.batchSize, scaling);
+      say(describeScaling(result.scaling, scaling.ranks));
+    }
     if (!step) continue;
     result.peer = timePeer(python, step, precision, result.threads);
     result.ratio = round(result.imagesPerSecond / result.peer.imagesPerSecond, 3);
@@ -98,7 +114,7 @@ function readSetting(word: string): [string, string] {
 }
 
 function inOwnProcess(asked: BenchOptions): BenchmarkResult {
-  const own = givenOptions({ ...asked, json: true }).filter(([, { group }]) => group !== PEER);
+  const own = givenOptions({ ...asked, json: true }).filter(([, { group }]) => group !== PEER && group !== MODEL);
   const args = own.flatMap(([name, option]) =>
     option.kind === 'flag' ? [flagOf(name, option)] : [flagOf(name, option), formatValue(option, asked[name])],
   );

@@ -22,6 +22,7 @@ const BENCHMARK_NAMES = ['tiny', 'a', 'b'] as const satisfies readonly Benchmark
 const LOADING = 'Loading of images';
 const STEP = 'Training step';
 export const PEER = 'PyTorch beside it';
+export const MODEL = 'More ranks, predicted';
 
 export const BENCH_OPTIONS = {
   threads: { ...OPTIONS.threads, group: '', help: 'threads that compute, or decode' },
@@ -66,6 +67,13 @@ export const BENCH_OPTIONS = {
     python: text({ what: 'path', default: 'python3', help: 'the Python that has PyTorch' }),
     pairs: integer({ default: 1, min: 1, help: 'how often the two are timed in turn' }),
   }),
+  ...grouped(MODEL, {
+    ranks: words({ what: 'numbers', help: 'predict the step on so many ranks, from the one that was timed: 1,2,4,16' }),
+    modelNetwork: words({
+      what: 'Gbit,µs',
+      help: 'what joins them: Gbit/s of each rank, and microseconds of a message',
+    }),
+  }),
   ...grouped(LOADING, {
     data: words({ what: 'data', spaced: true, help: 'folders of images, lists, shards, or the name of a data set' }),
     batchSize: { ...OPTIONS.batchSize, min: 1, help: 'images a batch' },
@@ -92,8 +100,16 @@ export function requireOneMeasurement(options: BenchOptions): void {
       remedy: 'leave one of the two out',
     });
   }
+  if (options.ranks.length === 0 || options.modelNetwork.length === 0) {
+    const lonely = givenOptions(options).find(([, { group }]) => group === MODEL);
+    const needed = options.ranks.length === 0 ? '--ranks 1,2,4' : '--model-network 10,30';
+    if (lonely)
+      throw new UserError(`${flagOf(...lonely)} needs ${needed.split(' ')[0]}`, {
+        remedy: `add ${needed}, for example`,
+      });
+  }
   const hasData = options.data.length > 0;
-  const unneeded = hasData ? [STEP, PEER] : options.peer ? [LOADING] : [LOADING, PEER];
+  const unneeded = hasData ? [STEP, PEER, MODEL] : options.peer ? [LOADING] : [LOADING, PEER];
   const useless = givenOptions(options).find(([, { group }]) => unneeded.includes(group ?? ''));
   if (!useless) return;
   const flag = flagOf(...useless);

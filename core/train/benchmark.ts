@@ -8,12 +8,14 @@ import { tf } from '../engine/tf.js';
 import { drawBatch, meanPatches, noiseViews, viewSides } from '../methods/batch.js';
 import type { BenchmarkMasks, Method, MethodDefinition } from '../methods/method.js';
 import { stepOperations } from '../nn/cost.js';
+import { countParameters } from '../nn/parameters.js';
 import { tokenIndices } from '../nn/tokens.js';
 import { createOptimiser } from '../optim/create.js';
+import type { Optimiser } from '../optim/optimiser.js';
 import { ALONE, type Ranks } from './communicator/ranks.js';
 import { groupsOfImages, shareOf } from './parts.js';
 import { shardsOf } from './shards.js';
-import { initialState } from './state.js';
+import { initialState, trainedOf } from './state.js';
 import { prepareStep } from './step.js';
 
 /** Options of steps that are timed: a ViT-S/16 at 224 pixels, a ViT-Ti/8 at 96, and one that a laptop trains in minutes. */
@@ -55,7 +57,7 @@ export async function runBenchmark(
 ) {
   await method.check?.();
   const { batchSize, imageSize } = options;
-  const optimiser = createOptimiser(engine, options);
+  const optimiser = timedOptimiser(createOptimiser(engine, options));
   const sides = viewSides(method, imageSize);
   const { recompute, wire, shardOptimiser } = options;
   const shards = shardOptimiser && ranks.size > 1 ? shardsOf(method, ranks) : null;
@@ -70,6 +72,7 @@ export async function runBenchmark(
   let state = initialState(method, optimiser.slotNames, 0);
   if (shards) state = shards.keepOwn(state);
   const seconds: number[] = [];
+  const updateSeconds: number[] = [];
   const exchange: { seconds: number; bytes: number }[] = [];
   const operations: number[] = [];
   for (let step = 0; step < steps + WARM_UP; step++) {
@@ -82,6 +85,7 @@ export async function runBenchmark(
     seconds.push((performance.now() - started) / 1000);
     const { seconds: exchanged, bytes } = ranks.traffic;
     exchange.push({ seconds: exchanged - before.seconds, bytes: bytes - before.bytes });
+    updateSeconds.push(optimiser.takeSeconds());
     afterStep();
   }
   tf.dispose(state);
@@ -89,6 +93,10 @@ export async function runBenchmark(
   const timed = sorted(seconds);
   const middle = Math.floor(timed.length / 2);
   const median = timed[middle];
+  const shapes = trainedOf(
+    method,
+    mapValues(method.networks, (network) => network.shapes),
+  );
   const total = (numbers: readonly number[]) => numbers.reduce((sum, number) => sum + number, 0);
   return {
     engine: engine.name,
@@ -107,12 +115,35 @@ export async function runBenchmark(
     /** Mean: masks that are drawn make some steps longer than others. */
     meanSeconds: round(total(timed) / steps, 4),
     imagesPerSecond: round(batchSize / median, 2),
+    /** Of a step, updates of the weights and moving averages; median. */
+    updateSeconds: round(sorted(updateSeconds)[middle], 5),
+    /** Number of values that are trained. */
+    parameters: total(Object.values(shapes).map(countParameters)),
     /** With everything that is compiled once. */
     firstStepSeconds: round(seconds[0], 2),
     /** Most memory that the process ever held. */
     peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
     /** 10⁹ floating-point operations of matrix products a second. */
     gflops: round((batchSize * total(operations.slice(WARM_UP))) / total(timed) / 1e9, 1),
+  };
+}
+
+/** An optimiser that tells how long its updates took since it last told. */
+function timedOptimiser(optimiser: Optimiser): Optimiser & { takeSeconds(): number } {
+  let seconds = 0;
+  return {
+    ...optimiser,
+    async update(state, gradient, rates) {
+      const started = performance.now();
+      const updated = await optimiser.update(state, gradient, rates);
+      seconds += (performance.now() - started) / 1000;
+      return updated;
+    },
+    takeSeconds() {
+      const taken = seconds;
+      seconds = 0;
+      return taken;
+    },
   };
 }
 

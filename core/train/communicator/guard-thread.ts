@@ -37,9 +37,17 @@ function end(report: string): void {
 
 /** Ends the process whatever its main thread does: at once, with no handler being called. */
 async function endProcess(): Promise<void> {
-  setTimeout(() => process.kill(process.pid, 'SIGKILL'), EXIT_MS);
-  const { default: koffi } = await import('koffi');
-  koffi.load(null).func('void _exit(int status)')(EXIT_CODE);
+  setTimeout(kill, EXIT_MS);
+  try {
+    const { default: koffi } = await import('koffi');
+    koffi.load(null).func('void _exit(int status)')(EXIT_CODE);
+  } catch {
+    kill();
+  }
+}
+
+function kill(): void {
+  process.kill(process.pid, 'SIGKILL');
 }
 
 function tell(answer: Answer): void {

@@ -78,13 +78,14 @@ export async function openHub(job: GuardJob, end: End): Promise<Channel> {
     if (verb === 'beat') {
       const [phase = 0, counter = 0] = rest.split(' ').map(Number);
       watch.heard(rank, phase, counter);
-    } else if (verb === 'fail') finish(failureReport(rank, peers, JSON.parse(rest)));
-    else if (verb === 'bye') {
+    }
+    if (verb === 'fail') finish(failureReport(rank, peers, JSON.parse(rest)));
+    if (verb === 'bye') {
       gone.add(rank);
       watch.leave(rank);
     }
-    // It has not heard this rank. Rank 1 has said so already.
-    else if (verb === 'end') finish(JSON.parse(rest), rank !== 1 && !beats?.wasAway());
+    // It has not heard this rank; rank 1 has said so already.
+    if (verb === 'end') finish(JSON.parse(rest), rank !== 1 && !beats?.wasAway());
   }
 
   const isOneHost = peers.every(({ host }) => host === peers[0]?.host);

@@ -34,7 +34,7 @@ export async function openMember(job: GuardJob, door: Door, end: End): Promise<C
   if (!socket) return null;
   sendLine(socket, 'join', rank);
   socket.on('close', () => {
-    if (!hubHasLeft) finish(deathReport(0, peers));
+    if (beats && !hubHasLeft) finish(deathReport(0, peers));
   });
 
   function finish(report: string, isOurs = rank === 1 && !beats?.wasAway()): void {
@@ -48,6 +48,7 @@ export async function openMember(job: GuardJob, door: Door, end: End): Promise<C
   return {
     door,
     start() {
+      if (socket.destroyed) return finish(deathReport(0, peers));
       beats = startBeats(silence, (seconds) => {
         silent += seconds;
         sendLine(socket, 'beat', Atomics.load(board, 0), Atomics.load(board, 1));
