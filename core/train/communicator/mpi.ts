@@ -16,12 +16,19 @@ const PAUSE_MS = 1;
 /** A test that takes longer than so many milliseconds has moved bytes; others take less than a thousandth. */
 const MOVING_MS = 0.02;
 
-/** Handlers of signals would take those of Node away; a user's own settings stay. */
+/**
+ * What would break a program with threads and handlers of its own; a user's own settings stay. Handlers of signals would
+ * take those of Node away. To try its hooks for memory, UCX takes the last page off the heap where the heap cannot grow, as
+ * it cannot when V8's code happens to lie right above it: one start in a hundred crashed.
+ */
 const SETTINGS = {
   OMPI_MCA_opal_signal: '',
   UCX_ERROR_SIGNALS: '',
   UCX_HANDLE_ERRORS: 'none',
   UCX_DEBUG_SIGNO: '0', // it would be SIGHUP
+  UCX_MEM_EVENTS: 'n',
+  UCX_MEM_MMAP_HOOK_MODE: 'none',
+  FI_MR_CACHE_MONITOR: 'disabled',
 };
 
 /**
