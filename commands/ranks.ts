@@ -1,7 +1,12 @@
+import { setTimeout } from 'node:timers/promises';
 import { RankLost } from '../core/train/communicator/guard.js';
 import { joinRanks } from '../core/train/communicator/join.js';
+import { interruptLauncher } from '../core/train/communicator/programs-above.js';
 import { type Ranks, SharedError } from '../core/train/communicator/ranks.js';
 import { describeError, EXIT, reportError } from './report-error.js';
+
+/** Milliseconds in which rank 0 should have noted a failure. */
+const GRACE = 1000;
 
 /**
  * Does work together with the other processes of a run, where a launcher of MPI has started this one. Rank 0 alone says what
@@ -20,7 +25,11 @@ export async function inRanks(
     await ranks.close();
     return code;
   } catch (error) {
-    if (error instanceof RankLost) process.exit(EXIT.userError); // it has been said
+    if (error instanceof RankLost) {
+      if (ranks.rank > 0) await setTimeout(GRACE); // rank 0 notes the failure first
+      if (ranks.hosts > 1) interruptLauncher();
+      process.exit(EXIT.userError); // it has been said
+    }
     if (error instanceof SharedError) {
       await ranks.close();
       return ranks.rank === 0 ? reportError(error) : EXIT.userError;

@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { attempt, UserError } from '../../base/errors.js';
-import { readSystemFile } from '../../base/files.js';
 import { commandName } from '../../base/program.js';
 import { MPI_FOLDER } from '../../engine/install/place.js';
 import type { Launched, MpiFamily } from './launcher.js';
+import { programsAbove } from './programs-above.js';
 
 /** Names of MPI's library, by the version of its interface. */
 const NAMES: Readonly<Record<'linux' | 'darwin', Readonly<Record<MpiFamily, readonly string[]>>>> = {
@@ -14,8 +14,6 @@ const NAMES: Readonly<Record<'linux' | 'darwin', Readonly<Record<MpiFamily, read
 };
 /** Programs that start the processes of an MPI run. */
 const LAUNCHERS = /^(?:hydra_pmi_proxy|orted|orterun|prted|prterun|mpirun|mpiexec)/;
-/** Processes above this one at which is looked, at most. */
-const GENERATIONS = 16;
 /** Names of processors in Debian's folders, and in the list of libraries that Linux knows. */
 const MACHINES: Partial<Record<NodeJS.Architecture, readonly [folder: string, listed: string]>> = {
   x64: ['x86_64-linux-gnu', 'x86-64'],
@@ -104,19 +102,9 @@ function surroundings(): Surroundings {
   const ldconfig = () =>
     execFileSync('/sbin/ldconfig', ['-p'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
   return {
-    programs: programsAbove(),
+    programs: programsAbove().map(({ path }) => path),
     env: process.env,
     listed: () => (process.platform === 'linux' ? attempt(ldconfig, '') : ''),
     installed: MPI_FOLDER,
   };
-}
-
-/** npx and a shell may stand between this process and its launcher. */
-function programsAbove(): string[] {
-  const programs: string[] = [];
-  for (let pid = process.ppid; pid > 1 && programs.length < GENERATIONS; ) {
-    programs.push(attempt(() => readlinkSync(`/proc/${pid}/exe`), ''));
-    pid = Number(/^PPid:\s*(\d+)/m.exec(readSystemFile(`/proc/${pid}/status`))?.[1] ?? 0);
-  }
-  return programs;
 }

@@ -48,6 +48,7 @@ export async function joinRanks({ mpi, patience, failure = null }: JoinOptions):
     names,
     onHost: onHost.length,
     onCores: onHost.filter((other) => other.cores === cores).length,
+    hosts,
     title: `${size} on ${hosts === 1 ? 'this host' : `${hosts} hosts`}, ${transport.title}`,
     phase: guard.phase,
     fail: guard.fail,

@@ -10,6 +10,8 @@ export interface Ranks extends Communicator {
   /** How many of them run on this host, and how many may use the very cores of this one. */
   readonly onHost: number;
   readonly onCores: number;
+  /** How many hosts they run on. */
+  readonly hosts: number;
   /** What connects them, for people: 'Open MPI 4.1.4, 4 ranks on 2 hosts'; null for a rank that is alone. */
   readonly title: string | null;
   /** Takes note of what this rank is doing now. */
@@ -29,6 +31,7 @@ export const ALONE: Ranks = {
   names: ['this process'],
   onHost: 1,
   onCores: 1,
+  hosts: 1,
   title: null,
   phase: () => {},
   fail: async () => {},
