@@ -123,6 +123,7 @@ export async function runEvaluations(
           heads.push(await writeHead(out, head, network, task.data.classes, probed));
       }
       await helping.end(null);
+      helping = undefined;
     }
     progress.stop();
     if (ranks.rank === 0) await report(results, heads, options, console, extras.more);
