@@ -1,9 +1,10 @@
 import { dirname, join } from 'node:path';
 import { removeLeftOvers, writeFileAtomically } from '../core/base/atomic.js';
-import { type Console, createConsole } from '../core/base/console.js';
+import { type Console, createConsole, SILENT } from '../core/base/console.js';
 import { explainWriteError, UserError } from '../core/base/errors.js';
 import { makeFolders } from '../core/base/folders.js';
 import { terminalOf } from '../core/base/program.js';
+import { isAbort } from '../core/data/skipped.js';
 import type { Engine } from '../core/engine/contract.js';
 import { outOfMemoryForFeatures } from '../core/engine/memory.js';
 import { startEngine } from '../core/engine/start.js';
@@ -14,6 +15,7 @@ import {
   evaluateNetwork,
 } from '../core/eval/evaluate.js';
 import { writeHead } from '../core/eval/head-file.js';
+import { type HelpingRanks, helpEvaluation, helpingRanks } from '../core/eval/helping-ranks.js';
 import type { OpenedData } from '../core/eval/labelled-data.js';
 import { pixelNeighbours } from '../core/eval/neighbours.js';
 import { atImageSize, type FeatureNetwork, loadNetwork, randomNetwork } from '../core/eval/network.js';
@@ -26,6 +28,9 @@ import { TABLE_WRITERS, tableText } from '../core/report/table-formats.js';
 import { evaluationTables } from '../core/report/tables.js';
 import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
 import { runCompute } from '../core/run/run-log.js';
+import { RankLost } from '../core/train/communicator/guard.js';
+import { type Ranks, SharedError, threadsOf } from '../core/train/communicator/ranks.js';
+import { requireSameImages, requireSameNetworks } from './evaluation-ranks.js';
 import { type EvaluationOptions, extractionSettings } from './options/evaluation.js';
 
 /** Data on which networks are to be judged. */
@@ -45,12 +50,13 @@ const ENDINGS = { csv: 'csv', markdown: 'md', latex: 'tex' } as const;
 
 /**
  * Judges the networks of checkpoints, each beside itself at random initialisation, on data that are opened when it is their
- * turn; prints and writes the tables.
+ * turn; prints and writes the tables. All ranks compute features; the rest is done by rank 0 alone.
  * @param extras what an evaluation has beside its heads: what refines a result, what that does to such networks, in lines
  *   for people, and what the JSON document says beside the results
  * @returns the exit code
  */
 export async function runEvaluations(
+  ranks: Ranks,
   checkpoints: readonly string[],
   data: readonly (() => Promise<Judged>)[],
   options: EvaluationOptions,
@@ -60,31 +66,40 @@ export async function runEvaluations(
     more?: Record<string, unknown>;
   } = {},
 ): Promise<number> {
-  const { out, json, device, precision, threads } = options;
-  const console = createConsole(json);
+  const { out, json } = options;
+  const console = ranks.rank === 0 ? createConsole(json) : SILENT;
   if (options.formats.length > 0 && out === null) {
     throw new UserError('--formats names files, but no folder for them was named', { remedy: 'add --out DIR' });
   }
   const settings = extractionSettings(options, options.cache ?? (out === null ? null : join(out, 'features')));
-  if (out !== null) {
+  if (out !== null && ranks.rank === 0) {
     await makeFolders(out)
       .then(() => removeLeftOvers(out))
       .catch((error: unknown) => {
         throw explainWriteError(error, out);
       });
   }
-  const engine = await startEngine(options.engine, { device, precision, ...(threads !== null && { threads }) });
-  const networks = await openNetworks(checkpoints, options);
+  const { engine, networks } = await prepareNetworks(ranks, checkpoints, options);
   console.line(`engine     ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}`);
+  if (ranks.title !== null) console.line(`ranks      ${ranks.title}`);
 
   const stop = listenForStop(() => {});
-  const stoppable = { ...settings, signal: stop.aborted };
+  const stoppable = { ...settings, ranks, signal: stop.aborted };
   const progress = showEvaluation(console);
   const results: EvaluationResult[] = [];
   const heads: string[] = [];
+  let helping: HelpingRanks | undefined;
   try {
     for (const open of data) {
-      const task = taskOf(await open(), options);
+      const judged = await open();
+      await requireSameImages(ranks, [judged.data.train, judged.data.test]);
+      if (ranks.rank > 0) {
+        const stopped = await helpEvaluation(engine, networks, judged.data, stoppable);
+        if (stopped !== null) return signalExitCode(stopped);
+        continue;
+      }
+      helping = helpingRanks(ranks);
+      const task = taskOf(judged, options);
       announce(console, task, extras.protocol?.(task, networks[0]) ?? []);
       const { transform, interpolation = 'bicubic' } = task.protocol;
       progress.stage('nearest neighbours of the raw pixels');
@@ -95,7 +110,8 @@ export async function runEvaluations(
         const source = weights === 'random' ? 'random initialisation' : `${encoder} encoder of ${checkpoint}`;
         console.line(`network    ${arch} at ${imageSize} px, ${source}`);
         for (const note of network.notes ?? []) console.warn(`           ${note}`);
-        const { result: probed, head } = await evaluateNetwork(engine, network, task, stoppable, pixels, progress);
+        const evaluation = { ...stoppable, helping };
+        const { result: probed, head } = await evaluateNetwork(engine, network, task, evaluation, pixels, progress);
         const context = { engine, network, task, settings: stoppable };
         const result = (await extras.refine?.(probed, context, progress)) ?? probed;
         // It lies in RUN/checkpoints: the log of that run tells what it took.
@@ -106,20 +122,34 @@ export async function runEvaluations(
         if (head && weights === 'pretrained')
           heads.push(await writeHead(out, head, network, task.data.classes, probed));
       }
+      await helping.end(null);
+      helping = undefined;
     }
     progress.stop();
-    await report(results, heads, options, console, extras.more);
+    if (ranks.rank === 0) await report(results, heads, options, console, extras.more);
     return 0;
   } catch (error) {
     progress.stop();
-    if (!stop.received) throw outOfMemoryForFeatures(error, settings.batchSize) ?? error;
+    if (!helping || error instanceof SharedError || error instanceof RankLost) throw error;
+    const stopped = stop.received ?? (isAbort(error) ? 'SIGTERM' : null); // another rank was asked to stop
+    if (stopped === null) throw outOfMemoryForFeatures(error, settings.batchSize) ?? error;
+    await helping.end(stopped);
     const kept = settings.cache === null ? 'add --out DIR to keep features' : 'what was computed is kept';
-    process.stderr.write(`ijepa: ${stop.received}: stopped; ${kept}, and the same command goes on from there\n`);
-    return signalExitCode(stop.received);
+    process.stderr.write(`ijepa: ${stopped}: stopped; ${kept}, and the same command goes on from there\n`);
+    return signalExitCode(stopped);
   } finally {
     stop.release();
     for (const network of networks) network.dispose();
   }
+}
+
+/** The engine and the networks, the same on all ranks. */
+async function prepareNetworks(ranks: Ranks, checkpoints: readonly string[], options: EvaluationOptions) {
+  const { device, precision, threads } = options;
+  const engine = await startEngine(options.engine, { device, precision, threads: threads ?? threadsOf(ranks) });
+  const networks = await openNetworks(checkpoints, options);
+  await requireSameNetworks(ranks, engine, networks);
+  return { engine, networks };
 }
 
 /** The networks of the checkpoints, then random ones of the same sizes, each size once. */

@@ -3,39 +3,63 @@ import { UserError } from '../core/base/errors.js';
 import { programVersion } from '../core/base/program.js';
 import { outOfMemoryForFeatures } from '../core/engine/memory.js';
 import { startEngine } from '../core/engine/start.js';
-import { type ExtractOptions, extractFeatures, rowNames } from '../core/eval/features.js';
+import { type ExtractOptions, extractFeatures, helpExtraction, rowNames } from '../core/eval/features.js';
 import { checkFeaturesFile, writeFeatures } from '../core/eval/features-file.js';
 import { openSplit, type SplitImages } from '../core/eval/labelled-data.js';
 import { networkFacts } from '../core/eval/named-network.js';
 import { atImageSize, type FeatureNetwork, loadNetwork } from '../core/eval/network.js';
 import { writeTokens } from '../core/eval/tokens-file.js';
 import { gridSize } from '../core/nn/sizes.js';
+import { RankLost } from '../core/train/communicator/guard.js';
+import { type Ranks, SharedError, threadsOf } from '../core/train/communicator/ranks.js';
+import { requireSameImages, requireSameNetworks } from './evaluation-ranks.js';
 import { extractionSettings, type FeaturesOptions } from './options/evaluation.js';
 import { configuredDataSets } from './plugins.js';
+import { inRanks } from './ranks.js';
 
-/** Computes features and writes them, saying what was done. */
-export async function runFeatures(asked: FeaturesOptions): Promise<void> {
-  const { out, layers: kind, device, precision, threads, imageSize, json } = asked;
-  const console = createConsole(json);
+/** Computes features, and writes them on rank 0, saying what was done. */
+export async function runFeatures(asked: FeaturesOptions): Promise<number> {
+  return inRanks(asked, async (ranks) => {
+    const prepared = await prepare(asked, ranks);
+    const { engine, network, split, options } = prepared;
+    await requireSameNetworks(ranks, engine, [network]);
+    await requireSameImages(ranks, [split.images]);
+    if (ranks.rank === 0) await writeAll(asked, prepared);
+    else await helpExtraction(engine, network, split.images, options, asked.tokens ? 'tokens' : 'features');
+    return 0;
+  });
+}
+
+/** What is to be computed, on each rank. */
+async function prepare(asked: FeaturesOptions, ranks: Ranks) {
+  const { out, device, precision, threads, imageSize, seed, views, transform } = asked;
   const settings = extractionSettings(asked, asked.cache);
   checkTokens(asked);
-  checkFeaturesFile(out, asked.force, asked.tokens);
+  if (ranks.rank === 0) checkFeaturesFile(out, asked.force, asked.tokens);
   const split = await openSplit(asked.data, asked.split, await configuredDataSets());
-  const engine = await startEngine(asked.engine, { device, precision, ...(threads !== null && { threads }) });
+  const engine = await startEngine(asked.engine, { device, precision, threads: threads ?? threadsOf(ranks) });
   const loaded = await loadNetwork(asked.checkpoint, asked.encoder);
   const network = imageSize === null ? loaded : atImageSize(loaded, imageSize);
+  const seen = { seed, views: views ?? ('test' as const), transform: transform ?? split.transform };
+  return { split, engine, network, options: { ...settings, ...seen, ranks } };
+}
 
+async function writeAll(
+  asked: FeaturesOptions,
+  { split, engine, network, options }: Awaited<ReturnType<typeof prepare>>,
+): Promise<void> {
+  const { out, layers: kind, json } = asked;
+  const console = createConsole(json);
   const { arch, facts: trained } = network;
   const epochs = trained.epochs === null ? '' : `, ${count(trained.epochs, 'epoch')}`;
   const source = trained.pretrainedOn === null ? '' : ` on ${trained.pretrainedOn}`;
   const encoder = `${trained.encoder} encoder of ${trained.checkpoint}`;
   console.line(`network  ${arch} at ${network.imageSize} px, ${encoder}${epochs}${source}`);
   console.line(`data     ${count(split.images.length, 'image')}: ${split.images.description}`);
-  const notes = [...(loaded.notes ?? []), ...split.notes];
+  const notes = [...(network.notes ?? []), ...split.notes];
   for (const note of notes) console.warn(`note     ${note}`);
   console.line(`engine   ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}`);
-  const { seed, views, transform } = asked;
-  const options = { ...settings, seed, views: views ?? ('test' as const), transform: transform ?? split.transform };
+  if (options.ranks.title !== null) console.line(`ranks    ${options.ranks.title}`);
   const progress = console.transfer('computed', 'images');
   const started = performance.now();
   let seconds = 0;
@@ -48,6 +72,7 @@ export async function runFeatures(asked: FeaturesOptions): Promise<void> {
   const extract = (onTokens?: ExtractOptions['onTokens']) =>
     extractFeatures(engine, network, split.images, { ...options, onProgress, ...(onTokens && { onTokens }) })
       .catch((error: unknown) => {
+        if (error instanceof SharedError || error instanceof RankLost) throw error;
         throw outOfMemoryForFeatures(error, options.batchSize) ?? error;
       })
       .finally(() => {

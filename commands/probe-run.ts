@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
-import { explainSystemError, UserError } from '../core/base/errors.js';
+import { explainSystemError } from '../core/base/errors.js';
+import type { DataSet } from '../core/contract/data-sets.js';
 import { requireDataSet } from '../core/data/open.js';
 import { accuracies } from '../core/eval/accuracy.js';
 import type { EvaluationTask } from '../core/eval/evaluate.js';
@@ -8,9 +9,11 @@ import { checkFineTuning, fineTuneSettings } from '../core/eval/fine-tune-settin
 import { openLabelled, requireTwoClasses, subsetByFile, subsetByFraction } from '../core/eval/labelled-data.js';
 import type { FeatureNetwork } from '../core/eval/network.js';
 import { fineTuningText } from '../core/report/evaluation-text.js';
+import { gatherJson, requireSame, SharedError } from '../core/train/communicator/ranks.js';
 import { type Judged, type Refine, runEvaluations } from './evaluation-run.js';
 import type { FinetuneOptions, ProbeOptions, TransferOptions } from './options/evaluation.js';
 import { configuredDataSets } from './plugins.js';
+import { inRanks } from './ranks.js';
 
 /** Judges the encoder of a checkpoint on one data set. */
 export async function runProbe(options: ProbeOptions): Promise<number> {
@@ -19,7 +22,7 @@ export async function runProbe(options: ProbeOptions): Promise<number> {
     const { name, protocol } = opened.dataSet;
     return { ...opened, kind: protocol && name !== 'imagenet' ? 'transfer' : 'linear' };
   };
-  return runEvaluations([options.checkpoint], [open], options);
+  return inRanks(options, (ranks) => runEvaluations(ranks, [options.checkpoint], [open], options));
 }
 
 /** Fine-tunes and probes the encoder of a checkpoint on a part of the labels. */
@@ -55,20 +58,42 @@ export async function runFinetune(options: FinetuneOptions): Promise<number> {
     requireTwoClasses(train.description, train, data.classes);
     return { dataSet, data: { ...data, train }, kind: 'semi-supervised' };
   };
-  return runEvaluations([checkpoint], [open], headOptions, { refine, protocol });
+  return inRanks(options, (ranks) => runEvaluations(ranks, [checkpoint], [open], headOptions, { refine, protocol }));
 }
 
 /** Judges encoders on every data set that is found; those that are not are listed with where to get them. */
 export async function runTransferEval(options: TransferOptions): Promise<number> {
   const { checkpoints, dataRoot: root, datasets } = options;
   const dataSets = await configuredDataSets();
+  return inRanks(options, async (ranks) => {
+    const { words, missing } = await findDataSets(root, datasets, dataSets);
+    requireSame(ranks, 'data sets', await gatherJson(ranks, words), (found) => found.join(', '));
+    for (const { dataSet, page, command } of ranks.rank === 0 ? missing : []) {
+      const how = [command && `fetch it with: ${command}`, page && `see ${page}`].filter(Boolean).join(', or ');
+      process.stderr.write(`${dataSet} is not below ${root}${how && `: ${how}`}\n`);
+    }
+    if (words.length === 0) {
+      throw new SharedError(`none of the data sets ${datasets.join(', ')} is below ${root}`, {
+        expected: 'at least one of them, in the form in which it is published',
+        remedy: `npx ijepa data lists what there is, and where to get it`,
+      });
+    }
+    const opened = words.map((word) => async (): Promise<Judged> => {
+      return { ...(await openLabelled(word, dataSets)), kind: 'transfer' };
+    });
+    return runEvaluations(ranks, checkpoints, opened, options, { more: { missing } });
+  });
+}
+
+/** The data sets that are below a folder, as words that name them, and those that are not, with where to get them. */
+async function findDataSets(root: string, names: readonly string[], dataSets: readonly DataSet[]) {
   await stat(root).catch((error: unknown) => {
     throw explainSystemError(error, root);
   });
   const known = dataSets.filter(({ openLabelled, locate }) => openLabelled && locate);
   const words: string[] = [];
   const missing: { dataSet: string; page: string | null; command: string | null }[] = [];
-  for (const dataSet of datasets.map((name) => requireDataSet(name, known))) {
+  for (const dataSet of names.map((name) => requireDataSet(name, known))) {
     const { name, origin } = dataSet;
     const place = (await dataSet.locate?.(root)) ?? null;
     if (place !== null) words.push(`${name}:${place}`);
@@ -77,18 +102,5 @@ export async function runTransferEval(options: TransferOptions): Promise<number>
       missing.push({ dataSet: name, page: origin?.page ?? null, command });
     }
   }
-  for (const { dataSet, page, command } of missing) {
-    const how = [command && `fetch it with: ${command}`, page && `see ${page}`].filter(Boolean).join(', or ');
-    process.stderr.write(`${dataSet} is not below ${root}${how && `: ${how}`}\n`);
-  }
-  if (words.length === 0) {
-    throw new UserError(`none of the data sets ${datasets.join(', ')} is below ${root}`, {
-      expected: 'at least one of them, in the form in which it is published',
-      remedy: `npx ijepa data lists what there is, and where to get it`,
-    });
-  }
-  const opened = words.map((word) => async (): Promise<Judged> => {
-    return { ...(await openLabelled(word, dataSets)), kind: 'transfer' };
-  });
-  return runEvaluations(checkpoints, opened, options, { more: { missing } });
+  return { words, missing };
 }

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { type Console, count, createConsole } from '../core/base/console.js';
+import { type Console, count, createConsole, SILENT } from '../core/base/console.js';
 import { nearestName, UserError } from '../core/base/errors.js';
 import { systemPath } from '../core/base/file-names.js';
 import { checkOutputFile } from '../core/base/folders.js';
@@ -9,17 +9,26 @@ import { withoutLabels } from '../core/eval/labelled-data.js';
 import { featureColumns } from '../core/eval/samples.js';
 import { mostSimilar, type Neighbour } from '../core/eval/search.js';
 import type { ImageCollection, ImageItem } from '../core/plugin.js';
+import type { Ranks } from '../core/train/communicator/ranks.js';
 import { featuresByNamed } from './named-features.js';
 import type { SearchOptions } from './options/using.js';
+import { inRanks } from './ranks.js';
 import { drawFound, seenAs } from './search-sheet.js';
 
 /** An image that others are to be like: one of the file's rows, or an image of its own. */
 type Query = { name: string; row: number } | { name: string; item: ImageItem };
 
-/** Finds the images that are most like others, prints them, and draws them. */
-export async function runSearch(asked: SearchOptions): Promise<void> {
+/** Finds the images that are most like others, prints them, and draws them; of ranks, rank 0 does all but computing. */
+export async function runSearch(asked: SearchOptions): Promise<number> {
+  return inRanks(asked, async (ranks) => {
+    await search(asked, ranks);
+    return 0;
+  });
+}
+
+async function search(asked: SearchOptions, ranks: Ranks): Promise<void> {
   const { in: file, top, out, force, json } = asked;
-  const console = createConsole(json);
+  const console = ranks.rank === 0 ? createConsole(json) : SILENT;
   if (out !== null) checkOutputFile(out, '--out', force);
   else if (asked.data !== null) {
     throw new UserError('--data says where images lie that are to be drawn, but no picture was asked for', {
@@ -28,7 +37,9 @@ export async function runSearch(asked: SearchOptions): Promise<void> {
   }
   const stored = await readFeatures(file);
   const queries = await openQueries(asked.query, file, stored);
-  const found = (await withFeatures(queries, stored, asked, console)).map(({ query, features }) => {
+  const known = await withFeatures(queries, stored, asked, console, ranks);
+  if (ranks.rank > 0) return;
+  const found = known.map(({ query, features }) => {
     const own = 'row' in query ? query.name : null;
     return { query, nearest: mostSimilar(stored, features, own, top) };
   });
@@ -76,15 +87,22 @@ async function openQueries(words: readonly string[], file: string, { names }: St
   return queries;
 }
 
-/** Each query with its features, [K]: a row of the file, or computed by the network that computed those. */
-async function withFeatures(queries: readonly Query[], stored: StoredFeatures, asked: SearchOptions, console: Console) {
+/** Each query with its features, [K]: a row of the file, or computed by the network that computed those, for rank 0 alone. */
+async function withFeatures(
+  queries: readonly Query[],
+  stored: StoredFeatures,
+  asked: SearchOptions,
+  console: Console,
+  ranks: Ranks,
+) {
   const { data, width, facts } = stored;
   const rowOf = (all: Float32Array, row: number) => all.subarray(row * width, (row + 1) * width);
   const items = queries.flatMap((query) => ('item' in query ? [query.item] : []));
   const computed = new Map<string, Float32Array>();
   if (items.length > 0) {
     const seen = { ...seenAs(stored, asked), maxUnreadable: asked.maxUnreadable };
-    const table = await featuresByNamed(asked.in, facts, withoutLabels(collected(items)), seen, asked);
+    const table = await featuresByNamed(asked.in, facts, withoutLabels(collected(items)), seen, asked, ranks);
+    if (!table) return [];
     const features = featureColumns(table, facts.layers === 'last-4' ? 'last-4' : 'last');
     for (const [row, name] of table.names.entries()) computed.set(name, rowOf(features, row));
     for (const { name, reason } of table.unreadable) console.warn(`left out: ${name}: ${reason}`);

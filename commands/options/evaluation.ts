@@ -47,6 +47,8 @@ export const EXTRACTION_OPTIONS = grouped('Running', {
     help: 'part of the images that may be unreadable; they are left out',
   },
   maxMegapixels: OPTIONS.maxMegapixels,
+  mpi: OPTIONS.mpi,
+  rankTimeout: OPTIONS.rankTimeout,
 });
 
 const EVALUATION_OPTIONS = {

@@ -3,8 +3,19 @@ import { EXTRACTION_OPTIONS } from './evaluation.js';
 
 /* Options of commands that use what an encoder, or a head on it, has learned. */
 
-const { engine, device, precision, threads, batchSize, maxUnreadable, maxMegapixels } = EXTRACTION_OPTIONS;
-const RUNNING_OPTIONS = { engine, device, precision, threads, batchSize, maxUnreadable, maxMegapixels };
+const { engine, device, precision, threads, batchSize, maxUnreadable, maxMegapixels, mpi, rankTimeout } =
+  EXTRACTION_OPTIONS;
+const RUNNING_OPTIONS = {
+  engine,
+  device,
+  precision,
+  threads,
+  batchSize,
+  maxUnreadable,
+  maxMegapixels,
+  mpi,
+  rankTimeout,
+};
 const JSON_AT_END = flag('print one JSON document; everything else goes to standard error');
 
 const ENCODER_OPTIONS = grouped('Encoder', {

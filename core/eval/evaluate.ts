@@ -4,6 +4,7 @@ import type { Engine } from '../engine/contract.js';
 import { accuracies } from './accuracy.js';
 import { type ExtractOptions, extractFeatures } from './features.js';
 import { selectHead } from './heads.js';
+import type { HelpingRanks } from './helping-ranks.js';
 import { ridgeHead } from './linear.js';
 import type { LinearHead } from './linear-head.js';
 import { logisticRegression } from './logistic.js';
@@ -21,6 +22,9 @@ export interface EvaluationTask
 
 /** How images become features. */
 export type ExtractionSettings = Omit<ExtractOptions, 'views' | 'transform' | 'interpolation' | 'seed' | 'onProgress'>;
+
+/** The same, with the ranks that help. */
+export type EvaluationSettings = ExtractionSettings & { helping: HelpingRanks };
 
 /** Hears how far an evaluation is. */
 export interface EvaluationProgress {
@@ -43,18 +47,22 @@ export async function evaluateNetwork(
   engine: Engine,
   network: FeatureNetwork,
   task: EvaluationTask,
-  settings: ExtractionSettings,
+  settings: EvaluationSettings,
   pixelNeighbours: PixelNeighbours,
   progress: EvaluationProgress,
 ): Promise<{ result: EvaluationResult; head: LinearHead | undefined }> {
   const { data, protocol, selection, seed } = task;
-  const { signal } = settings;
+  const { helping, ...extraction } = settings;
+  const { signal, batchSize, pixelLimit, maxUnreadable = 0 } = extraction;
   const classes = data.classes.length;
   const { transform, interpolation = 'bicubic' } = protocol;
   const extract = (split: 'train' | 'test', what: string, views: 'test' | number, viewSeed = 0) => {
     progress.stage(what);
-    const asked = { views, transform, interpolation, seed: viewSeed, onProgress: progress.images };
-    return extractFeatures(engine, network, data[split], { ...settings, ...asked });
+    const asked = { views, transform, interpolation, seed: viewSeed };
+    const order = { ...asked, split, network: network.facts.fingerprint, batchSize, pixelLimit, maxUnreadable };
+    return helping.withHelp(order, () =>
+      extractFeatures(engine, network, data[split], { ...extraction, ...asked, onProgress: progress.images }),
+    );
   };
   const test = await extract('test', 'features of the test images', 'test');
   const plain = await extract('train', 'features of the training images', 'test');

@@ -1,14 +1,13 @@
-import { RandomStream } from '../base/random.js';
-import type { ImageItem, LabelledImages } from '../contract/data-sets.js';
-import { toNormalised } from '../data/normalise.js';
-import { compileWhole, type Engine } from '../engine/contract.js';
-import { type Tensor, tf } from '../engine/tf.js';
-import type { Backbone } from '../nn/backbone.js';
-import { tokensFrom } from '../nn/vit.js';
+import type { LabelledImages } from '../contract/data-sets.js';
+import type { Engine } from '../engine/contract.js';
+import { bytesOf } from '../train/communicator/communicator.js';
+import { ALONE, type Ranks } from '../train/communicator/ranks.js';
 import { type CacheSettings, type FeaturePiece, openFeatureCache } from './features-cache.js';
-import { type FeatureNetwork, networkBackbone } from './network.js';
+import type { FeatureNetwork } from './network.js';
+import { featureLayers } from './prepare-features.js';
+import { computeRows, type RowOptions, viewsOfImage } from './rows.js';
 import { pickSamples, type Samples } from './samples.js';
-import { testView, trainView, type UnreadableImage, UnreadableList, viewBatches } from './views.js';
+import { type UnreadableImage, UnreadableList } from './views.js';
 
 /**
  * Features of labelled images, image by image and view by view: average-pooled patch tokens of the last four layers (of all
@@ -21,17 +20,9 @@ export interface FeatureTable extends Samples {
   readonly unreadable: readonly UnreadableImage[];
 }
 
-export interface ExtractOptions extends CacheSettings {
-  /** Rows that are computed at once. */
-  batchSize: number;
+export interface ExtractOptions extends RowOptions {
   /** Folder in which features are kept for the next time; null: none. */
   cache: string | null;
-  /** Images that are decoded at the same time; default: twice the cores. */
-  workers?: number;
-  /** Images of more pixels than this cannot be read. */
-  pixelLimit: number;
-  /** Fraction of the images that may be unreadable; they get no row. Default: 0. */
-  maxUnreadable?: number;
   /**
    * Takes the patch tokens of each batch, [B N D], in the order of rows; the features are then those of the last layer alone,
    * L = 1. A cache keeps no tokens.
@@ -39,19 +30,12 @@ export interface ExtractOptions extends CacheSettings {
   onTokens?: (tokens: Float32Array) => Promise<void>;
   /** Rows that are there, of all. */
   onProgress?: (done: number, total: number) => void;
-  /** Ends the extraction after the batch that is being computed, with its reason. */
-  signal?: AbortSignal;
-}
-
-/** How many of the last layers a network's features have, L. */
-function featureLayers({ size: { depth } }: FeatureNetwork): number {
-  return Math.min(4, depth);
 }
 
 /**
- * Computes the features of images, or takes them from the cache.
+ * Computes the features of images, or takes them from the cache; rank 0 calls it where there are several, and the others
+ * call `helpExtraction`.
  *
- * Images are decoded in sharp's threads while the engine computes the batch before; at most two batches of them wait.
  * With a cache, every batch is stored as soon as it is computed, so that an interrupted extraction goes on with the next
  * one.
  * @throws UserError if more images than allowed cannot be read, or the cache cannot be written
@@ -62,17 +46,16 @@ export async function extractFeatures(
   images: LabelledImages,
   options: ExtractOptions,
 ): Promise<FeatureTable> {
-  const { signal, onProgress, onTokens, views, seed } = options;
-  const perImage = views === 'test' ? 1 : views;
+  const { onProgress, onTokens, views, ranks = ALONE } = options;
+  const perImage = viewsOfImage(views);
   const [rows, width, layers] = [images.length * perImage, network.size.dim, onTokens ? 1 : featureLayers(network)];
   const columns = layers * width;
-  const imageOf = (row: number) => Math.floor(row / perImage);
   const table = {
     rows,
     width,
     layers,
     data: new Float32Array(rows * columns),
-    labels: Int32Array.from({ length: rows }, (_, row) => images.classOf(imageOf(row))),
+    labels: Int32Array.from({ length: rows }, (_, row) => images.classOf(Math.floor(row / perImage))),
     names: rowNames(images, views),
   };
   const missing = new Set(table.names.keys());
@@ -88,33 +71,14 @@ export async function extractFeatures(
   report();
 
   const unreadable = new UnreadableList(images.length, options.maxUnreadable);
-  if (missing.size > 0) {
-    const wanted = [...missing];
-    const imageAt = (turn: number) => imageOf(wanted[turn]);
-    const settings = { ...options, imageSize: network.imageSize };
-    const viewOf = (item: ImageItem, turn: number) => {
-      if (views === 'test') return testView(item, settings);
-      return trainView(item, settings, new RandomStream(seed, 'view', imageAt(turn), wanted[turn] % perImage));
-    };
-    const { compute, dispose } = onTokens ? prepareTokens(engine, network) : prepareFeatures(engine, network);
-    try {
-      signal?.throwIfAborted();
-      const plan = { ...options, turns: wanted.length, imageAt, viewOf };
-      for await (const { turns, rgb } of viewBatches(images, plan, unreadable)) {
-        if (turns.length > 0) {
-          const computed = await compute(toNormalised(rgb));
-          await onTokens?.(computed);
-          const features = onTokens ? meanTokens(computed, turns.length, width) : computed;
-          const piece = { rows: Int32Array.from(turns, (turn) => wanted[turn]), features };
-          add(piece);
-          await cache?.store(piece);
-        }
-        report();
-        signal?.throwIfAborted();
-      }
-    } finally {
-      dispose();
-    }
+  const wanted = await tellWanted(ranks, Int32Array.from(missing));
+  const kind = onTokens ? 'tokens' : 'features';
+  for await (const { rows, values } of computeRows(engine, network, images, wanted, kind, options, unreadable)) {
+    await onTokens?.(values);
+    const piece = { rows, features: onTokens ? meanTokens(values, rows.length, width) : values };
+    add(piece);
+    await cache?.store(piece);
+    report();
   }
   if (missing.size === 0) return { ...table, unreadable: unreadable.images };
   const present = Uint32Array.from(table.names.keys()).filter((row) => !missing.has(row));
@@ -122,58 +86,30 @@ export async function extractFeatures(
   return { ...pickSamples(table, present), names, unreadable: unreadable.images };
 }
 
+/** What the ranks other than rank 0 do of an extraction, with the same network, images and options. */
+export async function helpExtraction(
+  engine: Engine,
+  network: FeatureNetwork,
+  images: LabelledImages,
+  options: RowOptions & { ranks: Ranks },
+  kind: 'features' | 'tokens' = 'features',
+): Promise<void> {
+  const wanted = await tellWanted(options.ranks, null);
+  const unreadable = new UnreadableList(images.length, options.maxUnreadable);
+  for await (const _ of computeRows(engine, network, images, wanted, kind, options, unreadable));
+}
+
+/** The rows that rank 0 wants; the others give null. */
+async function tellWanted(ranks: Ranks, own: Int32Array | null): Promise<Int32Array> {
+  if (ranks.size === 1 && own) return own;
+  const { buffer, byteOffset, byteLength } = await ranks.broadcast(own && bytesOf(own));
+  return new Int32Array(buffer, byteOffset, byteLength / 4);
+}
+
 /** The name of the image of each row, where none is left out. */
 export function rowNames(images: LabelledImages, views: CacheSettings['views']): string[] {
-  const perImage = views === 'test' ? 1 : views;
+  const perImage = viewsOfImage(views);
   return Array.from({ length: images.length * perImage }, (_, row) => images.item(Math.floor(row / perImage)).name);
-}
-
-/**
- * Makes batches of normalised images [B, S, S, 3] as large as the largest before, with black ones at the end: engines
- * compile for one size then, and what an image gives does not depend on how many come with it.
- */
-export function equalBatches(imageSize: number) {
-  const imageLength = imageSize * imageSize * 3;
-  let largest = 0;
-  return (images: Float32Array) => {
-    const imageCount = images.length / imageLength;
-    largest = Math.max(largest, imageCount);
-    let filled = images;
-    if (imageCount < largest) {
-      filled = new Float32Array(largest * imageLength);
-      filled.set(images);
-    }
-    return { input: tf.tensor4d(filled, [largest, imageSize, imageSize, 3]), imageCount };
-  };
-}
-
-/** Prepares a network for an engine: features [B, L D] of normalised images [B, S, S, 3]; `dispose` when done. */
-export function prepareFeatures(engine: Engine, network: FeatureNetwork) {
-  const layers = featureLayers(network);
-  return prepare(engine, network, (backbone, images) => backbone.features(network.encoder, images, layers));
-}
-
-/** The same for patch tokens [B, N, D] after the last LayerNorm, without the class token. */
-function prepareTokens(engine: Engine, network: FeatureNetwork) {
-  const first = network.size.classToken ? 1 : 0;
-  return prepare(engine, network, (backbone, images) => tokensFrom(backbone.forward(network.encoder, images), first));
-}
-
-function prepare(engine: Engine, network: FeatureNetwork, fn: (backbone: Backbone, images: Tensor) => Tensor) {
-  const backbone = networkBackbone(network);
-  const forward = compileWhole(engine, (_: null, images: Tensor) => tf.tidy(() => fn(backbone, images)));
-  const inEqualBatches = equalBatches(network.imageSize);
-  return {
-    async compute(images: Float32Array): Promise<Float32Array> {
-      const { input, imageCount } = inEqualBatches(images);
-      const features = await forward(null, input);
-      input.dispose();
-      const values = (await features.data()) as Float32Array;
-      features.dispose();
-      return values.subarray(0, (values.length / input.shape[0]) * imageCount);
-    },
-    dispose: () => backbone.dispose(),
-  };
 }
 
 /** The mean over the patch tokens of each image, [B, N, D] -> [B, D]. */

@@ -18,9 +18,10 @@ import { estimateStepMemory, fittingImages, memoryBudget } from '../train/memory
 import { initialState, type TrainState } from '../train/state.js';
 import { NotFinite, prepareStep } from '../train/step.js';
 import { percentWithin, ranksOf } from './accuracy.js';
-import { type ExtractOptions, equalBatches } from './features.js';
+import type { ExtractOptions } from './features.js';
 import { checkFineTuning, type FineTuneSettings, learningRates } from './fine-tune-settings.js';
 import { type FeatureNetwork, networkBackbone } from './network.js';
+import { equalBatches } from './prepare-features.js';
 import { testView, trainView, type UnreadableImage, UnreadableList, type ViewSettings, viewBatches } from './views.js';
 
 export interface FineTuneOptions

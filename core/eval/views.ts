@@ -103,7 +103,7 @@ interface ViewPlan {
 export async function* viewBatches(
   images: LabelledImages,
   { turns, imageAt = (turn) => turn, viewOf, batchSize, workers = 2 * availableCores() }: ViewPlan,
-  unreadable: UnreadableList | null,
+  unreadable: Pick<UnreadableList, 'add'> | null,
 ) {
   const read = async (turn: number) => {
     const index = imageAt(turn);

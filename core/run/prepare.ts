@@ -4,7 +4,6 @@ import type { ListingOptions } from '../data/listing/kept.js';
 import { requireOneBatch } from '../data/loader.js';
 import { openData } from '../data/open.js';
 import type { Engine } from '../engine/contract.js';
-import { availableCores } from '../engine/machine.js';
 import { startEngine } from '../engine/start.js';
 import { createMethod } from '../methods/create.js';
 import type { Method, MethodDefinition } from '../methods/method.js';
@@ -12,7 +11,7 @@ import type { Backbone } from '../nn/backbone.js';
 import { createOptimiser } from '../optim/create.js';
 import type { Optimiser } from '../optim/optimiser.js';
 import type { Plugin, SelectedPlugins } from '../plugins/plugin.js';
-import { gatherJson, type Ranks, requireSame, SharedError } from '../train/communicator/ranks.js';
+import { gatherJson, type Ranks, requireSame, SharedError, threadsOf } from '../train/communicator/ranks.js';
 import { chooseMicroBatchSize } from '../train/memory.js';
 import { type Shards, shardsOf } from '../train/shards.js';
 
@@ -57,7 +56,7 @@ export async function prepareTraining(task: Task): Promise<Training> {
   task.check?.(images);
   requireOneBatch(images, batchSize);
   requireImages(ranks, batchSize);
-  const threads = asked.threads ?? Math.max(1, Math.floor(availableCores() / ranks.onCores));
+  const threads = asked.threads ?? threadsOf(ranks);
   const engine = await startEngine(asked.engine, { device, precision, threads });
   const { method, backbone } = createMethod(definition, asked, selected.extensions);
   await method.check?.();

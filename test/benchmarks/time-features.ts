@@ -4,8 +4,8 @@ import { RandomStream } from '../../core/base/random.js';
 import { round } from '../../core/base/rounding.js';
 import type { EngineChoice, Precision } from '../../core/engine/contract.js';
 import { startEngine } from '../../core/engine/start.js';
-import { prepareFeatures } from '../../core/eval/features.js';
 import { randomNetwork } from '../../core/eval/network.js';
+import { prepareFeatures } from '../../core/eval/prepare-features.js';
 import type { VitSize } from '../../core/nn/sizes.js';
 
 /*

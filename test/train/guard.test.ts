@@ -14,7 +14,8 @@ import { type Ended, startProgram, temporaryFolder } from '../helpers/command.js
 import { ROOT } from '../helpers/paths.js';
 
 const RANK = join(ROOT, 'dist', 'test', 'helpers', 'guarded-rank.js');
-const REMEDY = '  what to do: start again with --resume: everything up to the last checkpoint is kept\n';
+const REMEDY =
+  '  what to do: start again, pretraining with --resume: it goes on from what is kept, its last checkpoint or features\n';
 /** Seconds that no test takes. */
 const LONG = 60;
 

@@ -1,4 +1,5 @@
 import { type Advice, UserError } from '../../base/errors.js';
+import { availableCores } from '../../engine/machine.js';
 import { type Communicator, LOCAL } from './communicator.js';
 import type { Phase } from './guard.js';
 
@@ -36,6 +37,11 @@ export const ALONE: Ranks = {
   fail: async () => {},
   close: async () => {},
 };
+
+/** Threads that compute on a rank, where no number was asked for: ranks on the same cores share them. */
+export function threadsOf({ onCores }: Pick<Ranks, 'onCores'>): number {
+  return Math.max(1, Math.floor(availableCores() / onCores));
+}
 
 /** A value of every rank, by rank; all of JSON. */
 export async function gatherJson<Value>(communicator: Communicator, own: Value): Promise<Value[]> {

@@ -47,7 +47,7 @@ export type End = (report: string) => void;
 const MAX_REPORT = 20_000;
 const RETRIES = 100;
 const RETRY_MS = 10;
-const REMEDY = 'start again with --resume: everything up to the last checkpoint is kept';
+const REMEDY = 'start again, pretraining with --resume: it goes on from what is kept, its last checkpoint or features';
 
 /** 'rank 3 on node7' */
 export function nameOf(rank: number, peers: readonly Peer[]): string {

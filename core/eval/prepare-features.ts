@@ -1,0 +1,69 @@
+import { compileWhole, type Engine } from '../engine/contract.js';
+import { type Tensor, tf } from '../engine/tf.js';
+import type { Backbone } from '../nn/backbone.js';
+import { tokensFrom } from '../nn/vit.js';
+import { type FeatureNetwork, networkBackbone } from './network.js';
+
+/** How many of the last layers a network's features have, L. */
+export function featureLayers({ size: { depth } }: FeatureNetwork): number {
+  return Math.min(4, depth);
+}
+
+/**
+ * Makes batches of normalised images [B, S, S, 3] as large as the largest before, with black ones at the end: engines
+ * compile for one size then, and what an image gives does not depend on how many come with it.
+ * @param least images that even the first batch has
+ */
+export function equalBatches(imageSize: number, least = 0) {
+  const imageLength = imageSize * imageSize * 3;
+  let largest = least;
+  return (images: Float32Array) => {
+    const imageCount = images.length / imageLength;
+    largest = Math.max(largest, imageCount);
+    let filled = images;
+    if (imageCount < largest) {
+      filled = new Float32Array(largest * imageLength);
+      filled.set(images);
+    }
+    return { input: tf.tensor4d(filled, [largest, imageSize, imageSize, 3]), imageCount };
+  };
+}
+
+/**
+ * Prepares a network for an engine: features [B, L D] of normalised images [B, S, S, 3]; `dispose` when done.
+ * @param least images that are always computed together, with black ones where there are fewer
+ */
+export function prepareFeatures(engine: Engine, network: FeatureNetwork, least?: number) {
+  const layers = featureLayers(network);
+  return prepare(engine, network, least, (backbone, images) => backbone.features(network.encoder, images, layers));
+}
+
+/** The same for patch tokens [B, N, D] after the last LayerNorm, without the class token. */
+export function prepareTokens(engine: Engine, network: FeatureNetwork, least?: number) {
+  const first = network.size.classToken ? 1 : 0;
+  return prepare(engine, network, least, (backbone, images) =>
+    tokensFrom(backbone.forward(network.encoder, images), first),
+  );
+}
+
+function prepare(
+  engine: Engine,
+  network: FeatureNetwork,
+  least: number | undefined,
+  fn: (backbone: Backbone, images: Tensor) => Tensor,
+) {
+  const backbone = networkBackbone(network);
+  const forward = compileWhole(engine, (_: null, images: Tensor) => tf.tidy(() => fn(backbone, images)));
+  const inEqualBatches = equalBatches(network.imageSize, least);
+  return {
+    async compute(images: Float32Array): Promise<Float32Array> {
+      const { input, imageCount } = inEqualBatches(images);
+      const features = await forward(null, input);
+      input.dispose();
+      const values = (await features.data()) as Float32Array;
+      features.dispose();
+      return values.subarray(0, (values.length / input.shape[0]) * imageCount);
+    },
+    dispose: () => backbone.dispose(),
+  };
+}
