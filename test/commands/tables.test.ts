@@ -68,7 +68,7 @@ test.serial('a wrong word of a flag has one message, whichever the command, and 
     [['bench', '--method', 'mae', '--loss', 'l2'], /--loss is an option of the method ijepa; this run's method is mae/],
     [['tables', '--format', 'pdf'], /--format cannot be "pdf"[\s\S]*one of text, csv, markdown, latex/],
     [['tables', '--format', 'csv', '--json'], /contradict one another/],
-    [['engine', 'install', 'onyx'], /ENGINE cannot be "onyx"[\s\S]*did you mean 'onnx'/],
+    [['engine', 'install', 'onyx'], /NAME cannot be "onyx"[\s\S]*did you mean 'onnx'/],
     [['probe', 'x', '--data', 'y', '--layer', 'last'], /unknown option '--layer'/],
     [['probe', 'x'], /required option '--data <data-set>' not specified/],
     [['features', 'x', 'y', '--out', 'z.npy', '--max-unreadable', '2'], /--max-unreadable cannot be 2/],
