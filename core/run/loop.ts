@@ -62,7 +62,10 @@ export async function runLoop(run: Run, start: ResumePoint) {
     method: [...Object.keys(numbersOf(first, meanPatches(first.groups))), ...method.logs.map(({ name }) => name)],
     rates: ['learningRate', 'weightDecay', ...Object.keys(method.rates)],
   };
-  const { log, missing } = await openRunLog(folder, firstStep, columns, monitors, options.resumeOptimizer);
+  const { log, missing } = await openRunLog(folder, firstStep, columns, monitors, {
+    beginsLater: options.resumeOptimizer,
+    inRanks: run.ranks.size > 1,
+  });
   if (missing > 0) console.warn(`log.jsonl was damaged: ${missing} of the first ${firstStep} steps are missing in it`);
   const doneEpochs = firstStep / epochSteps; // a run that was killed may not have kept the last one's
   const isSaved = existsSync(latestCheckpoint(folder.checkpoints)); // not by a run that goes on with another one
@@ -95,6 +98,7 @@ export async function runLoop(run: Run, start: ResumePoint) {
   try {
     while (state.step < totalSteps) {
       const asked = performance.now();
+      const exchanged = run.ranks.traffic.seconds;
       const ready = await readImages().catch(async (error: unknown) => {
         const isShared = run.ranks.size === 1 || error instanceof SharedError;
         if (isShared) await finish().catch(() => {}); // the first failure is the one to report
@@ -130,6 +134,7 @@ export async function runLoop(run: Run, start: ResumePoint) {
         imagesPerSecond: round(imagesPerSecond, 2),
         seconds: round(seconds, 4),
         waitSeconds: round(waitSeconds, 4),
+        ...(run.ranks.size > 1 && { exchangeSeconds: round(run.ranks.traffic.seconds - exchanged, 4) }),
         skippedImages: run.skipped.count,
         featureStd: observed?.spread.std ?? null,
         featureRank: observed?.spread.rank ?? null,

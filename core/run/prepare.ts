@@ -64,7 +64,7 @@ export async function prepareTraining(task: Task): Promise<Training> {
   const own =
     asked.microBatchSize ??
     task.microBatchSize ??
-    chooseMicroBatchSize(definition, method, { ...asked, batchSize: share }, engine, ranks.onHost);
+    chooseMicroBatchSize(definition, method, { ...asked, batchSize: share }, engine, ranks);
   const facts = { data: images.fingerprint, images: images.length, engine: `${engine.name} ${engine.version}`, own };
   const all = await gatherJson(ranks, facts);
   requireSame(ranks, 'data', all, ({ images, data }) => `${images} images (fingerprint ${data.slice(0, 12)})`);

@@ -29,6 +29,8 @@ const rowSchema = z.object({
   /** How long the step took, with waiting and observing the watch's images. */
   seconds: measured,
   waitSeconds: measured,
+  /** How long this rank exchanged with the others and waited for slower ones; of runs in ranks. */
+  exchangeSeconds: measured.exactOptional(),
   skippedImages: measured,
   /** Spread of the features of the watch's fixed images; null on steps at which they were not observed. */
   featureStd: observed,
@@ -50,6 +52,7 @@ type LogColumns = Readonly<Record<'terms' | 'method' | 'rates', readonly string[
  * Opens `log.jsonl` and `log.csv` of a run, cut to the steps up to `lastStep`: what a resumed run does again is not logged twice.
  * @param monitors those whose values are columns of the table
  * @param beginsLater whether the first step of the log is not that of the run, which goes on with another one
+ * @param inRanks whether several processes take the steps
  * @returns the log, and how many of those steps it lacks because its file was damaged
  */
 export async function openRunLog(
@@ -57,9 +60,9 @@ export async function openRunLog(
   lastStep: number,
   columns: LogColumns,
   monitors: readonly MonitorColumns[] = [],
-  beginsLater = false,
+  { beginsLater = false, inRanks = false } = {},
 ) {
-  const head = columnNames(columns, monitors);
+  const head = columnNames(columns, monitors).filter((name) => inRanks || name !== 'exchangeSeconds');
   const jsonLine = (row: LogRow) => `${JSON.stringify(row)}\n`;
   const csvLine = (row: LogRow) => `${head.map((path) => valueAt(row, path) ?? '').join(',')}\n`;
   const rows = readRunLog(folder).filter(({ step }) => step <= lastStep);

@@ -5,14 +5,14 @@ import type { LogRow } from './run-log.js';
  * without those that were not measured.
  */
 export function scalarsOf(row: LogRow): [name: string, value: number][] {
-  const { epoch, loss, terms, rates, method, gradientNorm, featureStd, featureRank } = row;
+  const { epoch, loss, terms, rates, method, gradientNorm, featureStd, featureRank, exchangeSeconds = null } = row;
   const groups: Readonly<Record<string, Readonly<Record<string, number | null>>>> = {
     terms,
     rates,
     method,
     gradients: { norm: gradientNorm },
     features: { std: featureStd, rank: featureRank },
-    speed: { imagesPerSecond: row.imagesPerSecond, waitSeconds: row.waitSeconds },
+    speed: { imagesPerSecond: row.imagesPerSecond, waitSeconds: row.waitSeconds, exchangeSeconds },
     ...Object.fromEntries(Object.entries(row.monitors ?? {}).map(([name, values]) => [`monitors/${name}`, values])),
   };
   const tagged = Object.entries(groups).flatMap(([group, values]) =>

@@ -50,6 +50,9 @@ interface StepConditions extends Pick<EngineMemory, 'kind'> {
   recompute?: boolean;
   /** Whether checkpoints are written while training goes on, the default. */
   isSaved?: boolean;
+  /** Processes that take the step together, and whether they share what the optimiser keeps. */
+  ranks?: number;
+  isSharded?: boolean;
 }
 
 /**
@@ -64,7 +67,7 @@ interface StepConditions extends Pick<EngineMemory, 'kind'> {
 export function estimateStepMemory(
   networks: Method['networks'],
   passes: readonly Pass[],
-  { kind, varying, concurrency = 1, recompute = false, isSaved = true }: StepConditions,
+  { kind, varying, concurrency = 1, recompute = false, isSaved = true, ranks = 1, isSharded = false }: StepConditions,
 ): StepMemory {
   const count = (ofTrained: boolean) =>
     Object.values(networks)
@@ -73,10 +76,12 @@ export function estimateStepMemory(
   const [trained, others] = [count(true), count(false)];
   const saved = isSaved ? 3 * trained + others : 0; // the copy that is written while training goes on
   const perImage = FLOAT * passes.reduce((sum, pass) => sum + passValues(kind, pass, recompute), 0);
-  if (kind === 'stepwise') return { fixed: FLOAT * (8 * trained + 2 * others + saved), perImage };
+  const moments = isSharded ? 2 * trained * (1 - 1 / ranks) : 0; // those that other ranks keep
+  const exchanged = (ranks > 1 ? trained : 0) - moments; // sums of gradients
+  if (kind === 'stepwise') return { fixed: FLOAT * (8 * trained + 2 * others + saved + exchanged), perImage };
   const beside = (concurrency - 1) * (WORKER_BYTES + FLOAT * (2 * trained + others));
   const { bytes, factor } = varying ?? { bytes: 0, factor: 1 };
-  const fixed = PROGRAM_BYTES + FLOAT * (5 * trained + others + saved) + beside + bytes;
+  const fixed = PROGRAM_BYTES + FLOAT * (5 * trained + others + saved + exchanged) + beside + bytes;
   return { fixed, perImage: factor * perImage };
 }
 
@@ -107,7 +112,7 @@ function passValues(
  * How many images are computed at once where that is left to the program: the whole batch, or as many as fit into the
  * engine's memory and the user's budget. Where masks are cut in groups, which are computed one by one, that is a group in
  * each part that is computed at the same time, or a fraction of one.
- * @param processes that do so on this machine
+ * @param ranks that take the step together, and how many of them run on this machine
  * @throws UserError if not even one fits
  */
 export function chooseMicroBatchSize(
@@ -115,15 +120,16 @@ export function chooseMicroBatchSize(
   method: Method,
   options: Options,
   engine: Engine,
-  processes = 1,
+  { size, onHost }: { size: number; onHost: number } = { size: 1, onHost: 1 },
 ): number {
   const { memory } = engine;
   const concurrency = usableConcurrency(engine, method);
-  const limit = memoryBudget(memory, options.memory, freeMemory() / processes);
+  const limit = memoryBudget(memory, options.memory, freeMemory() / onHost);
   const { largest, vary } = largestMasks(method, options.seed);
   const passes = definition.passes(options, largest);
   const varying = vary ? memory.varying : undefined;
-  const conditions = { kind: memory.kind, varying, concurrency, recompute: options.recompute };
+  const { recompute, shardOptimiser: isSharded } = options;
+  const conditions = { kind: memory.kind, varying, concurrency, recompute, isSharded, ranks: size };
   const needed = estimateStepMemory(method.networks, passes, conditions);
   const remedy = (bytes: number) =>
     `use ${smallerSteps(options)}, --memory ${Math.ceil(bytes / 2 ** 20)} where ` +
