@@ -213,6 +213,7 @@ function announce(run: Run, totalSteps: number, firstStep: number): void {
   if (ranks.title !== null) {
     const share = Math.ceil(options.batchSize / ranks.size);
     console.line(`ranks      ${ranks.title}; ${share} images a rank, gradients travel in ${options.wire}`);
+    if (ranks.note !== null) console.warn(`note       ${ranks.note}`);
   }
   console.line(
     `engine     ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}` +

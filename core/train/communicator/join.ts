@@ -1,10 +1,10 @@
-import { hostname } from 'node:os';
+import { cpus, hostname } from 'node:os';
 import type { Advice } from '../../base/errors.js';
 import { readSystemFile } from '../../base/files.js';
 import { communicatorOver } from './communicator.js';
 import { findMpi } from './find.js';
 import { openGuard } from './guard.js';
-import { launchedRank } from './launcher.js';
+import { type Launched, launchedRank } from './launcher.js';
 import { startMpi } from './mpi.js';
 import { ALONE, gatherJson, type Ranks, SharedError } from './ranks.js';
 
@@ -50,6 +50,7 @@ export async function joinRanks({ mpi, patience, failure = null }: JoinOptions):
     onCores: onHost.filter((other) => other.cores === cores).length,
     hosts,
     title: `${size} on ${hosts === 1 ? 'this host' : `${hosts} hosts`}, ${transport.title}`,
+    note: boundNote(launched, cores, onHost.length),
     phase: guard.phase,
     fail: guard.fail,
     async close() {
@@ -63,4 +64,16 @@ export async function joinRanks({ mpi, patience, failure = null }: JoinOptions):
 /** The numbers of the cores on which this process may run, where Linux tells. */
 function allowedCores(): string {
   return /^Cpus_allowed_list:\s*(\S+)/m.exec(readSystemFile('/proc/self/status'))?.[1] ?? '';
+}
+
+/** What is to be said where Open MPI has bound each rank to one core, as it does with two, of a machine that has more. */
+export function boundNote(
+  { launcher }: Pick<Launched, 'launcher'>,
+  cores: string,
+  onHost: number,
+  all = cpus().length,
+) {
+  const isBound = launcher === 'Open MPI' && /^\d+(,\d+)?$/.test(cores);
+  if (!isBound || all / onHost < 4) return null;
+  return `Open MPI lets each rank use one core, of ${all} for ${onHost}: mpirun --bind-to none gives them all`;
 }

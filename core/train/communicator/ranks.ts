@@ -14,6 +14,8 @@ export interface Ranks extends Communicator {
   readonly hosts: number;
   /** What connects them, for people: 'Open MPI 4.1.4, 4 ranks on 2 hosts'; null for a rank that is alone. */
   readonly title: string | null;
+  /** What should be done better about them, for people; null for nothing. */
+  readonly note: string | null;
   /** Takes note of what this rank is doing now. */
   phase(name: Phase): void;
   /** Ends the ranks because this one cannot go on, with a report that rank 0 prints; the process has to end after it. */
@@ -33,6 +35,7 @@ export const ALONE: Ranks = {
   onCores: 1,
   hosts: 1,
   title: null,
+  note: null,
   phase: () => {},
   fail: async () => {},
   close: async () => {},
