@@ -10,7 +10,9 @@ import { broadcastJson, SharedError } from '../train/communicator/ranks.js';
 import type { StopSignal } from './interrupt.js';
 import { prepareTraining } from './prepare.js';
 import type { PretrainRequest } from './pretrain.js';
+import { runFolder } from './run-folder.js';
 import { type SharedTask, shareState } from './share.js';
+import { withAdvice } from './step-advice.js';
 import { prepareSteps } from './steps.js';
 
 /** Options that may differ from host to host. */
@@ -37,7 +39,10 @@ export async function followRun(request: PretrainRequest): Promise<StopSignal['r
   });
   ranks.phase('waiting');
   let state = await shareState(training, null);
-  const steps = prepareSteps(training, stop, state.step);
+  const { checkpoints } = runFolder(options.out ?? '');
+  const steps = prepareSteps(training, stop, state.step, (step) =>
+    withAdvice(step, training.extensions, options, checkpoints),
+  );
   let stopped: StopSignal['received'] = null;
   try {
     while (state.step < steps.totalSteps && stopped === null) {

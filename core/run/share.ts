@@ -20,7 +20,7 @@ export interface SharedTask {
 
 /** Tells the other ranks what is to be trained. */
 export async function shareTask(ranks: Ranks, task: SharedTask): Promise<void> {
-  if (ranks.size > 1) await broadcastJson(ranks, task);
+  await broadcastJson(ranks, task);
 }
 
 /**
@@ -30,7 +30,7 @@ export async function shareTask(ranks: Ranks, task: SharedTask): Promise<void> {
  */
 export async function shareState(training: Training, start: ResumePoint | null): Promise<TrainState> {
   const { engine, ranks, shards } = training;
-  const { step, history } = await broadcastOnce(ranks, start && { step: start.state.step, history: start.history });
+  const { step, history } = await broadcastJson(ranks, start && { step: start.state.step, history: start.history });
   engine.history?.restore(ofRank(history, ranks));
   if (ranks.size === 1 && start) return start.state;
   const state = await broadcastState(training, start?.state ?? null, step);
@@ -56,10 +56,6 @@ async function broadcastState({ method, optimiser, ranks }: Training, start: Tra
   if (start) return start;
   const tensors = mapState(shapes, (shape, name) => tf.tensor(given.get(name) ?? [], [...shape]));
   return { step, ...tensors } satisfies TrainState;
-}
-
-async function broadcastOnce<Value>(ranks: Ranks, own: Value | null): Promise<Value> {
-  return ranks.size === 1 && own !== null ? own : broadcastJson(ranks, own);
 }
 
 /** What an engine remembered on a rank. */

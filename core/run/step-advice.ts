@@ -1,16 +1,16 @@
 import { existsSync } from 'node:fs';
-import { UserError } from '../base/errors.js';
 import { latestCheckpoint } from '../checkpoint/folder.js';
 import type { Options } from '../config/schema.js';
 import { describeExtension } from '../contract/extension.js';
 import { TERM_NAMES } from '../methods/losses.js';
 import type { SelectedPlugins } from '../plugins/plugin.js';
+import { SharedError } from '../train/communicator/ranks.js';
 import { NotFinite, type TrainStep } from '../train/step.js';
 
 type Extensions = SelectedPlugins['extensions'];
 
 /**
- * A training step that says what to do where it did not give finite numbers.
+ * A training step that says what to do where it did not give finite numbers, which all ranks find at the same time.
  * @param extensions the losses and regularizers that plugins brought to the method
  * @param checkpoints the run's folder of checkpoints
  */
@@ -24,7 +24,7 @@ export function withAdvice(step: TrainStep, extensions: Extensions, options: Opt
       const latest = latestCheckpoint(checkpoints);
       const saved = existsSync(latest) ? `the last good checkpoint is ${latest}` : 'no checkpoint was saved before';
       const weights = weightNorm === undefined ? '' : `, of the new weights ${weightNorm}`;
-      throw new UserError(
+      throw new SharedError(
         `${error.message} (loss ${loss}, norm of the gradients ${gradientNorm}${weights}); ${saved}`,
         {
           expected: `a finite loss and finite weights${origin(error.numbers, extensions)}`,

@@ -33,8 +33,8 @@ export function shardsOf(method: Pick<Method, 'networks'>, communicator: Communi
     owned[Math.min(size - 1, Math.floor(((start + length / 2) / total) * size))].push(parameter);
     start += length;
   }
-  const own = new Set(owned[rank].map((parameter) => parameter.join('/')));
-  const isOwn = (network: string, name: string) => own.has([network, name].join('/'));
+  const own = new Set(owned[rank].map(([network, name]) => keyOf(network, name)));
+  const isOwn = (network: string, name: string) => own.has(keyOf(network, name));
   /** Networks whose parameter of the same name is updated with one. */
   const updatedWith = ([network, name]: Parameter): Parameter[] => [
     [network, name],
@@ -44,8 +44,6 @@ export function shardsOf(method: Pick<Method, 'networks'>, communicator: Communi
   ];
 
   return {
-    isOwn,
-
     /** Sums gradients over ranks; those of this rank's parameters are given, and all are used up. */
     async sum(gradients: Networks, wire: Wire): Promise<Networks> {
       const tensors = parameters.map(({ parameter: [network, name] }) => gradients[network][name]);
@@ -99,32 +97,33 @@ export function shardsOf(method: Pick<Method, 'networks'>, communicator: Communi
     /** The whole state, on rank 0, which disposes of `received` when it is saved; on the others what they have. */
     async whole(state: TrainState): Promise<{ state: TrainState; received: Tensor[] }> {
       const received: Tensor[] = [];
-      const slots: Record<string, Record<string, Record<string, Tensor>>> = {};
+      const slots: Record<string, Networks> = {};
       for (const [slot, networks] of Object.entries(state.slots)) {
-        slots[slot] = mapValues(networks, (all) => ({ ...all }));
+        const others = new Map<string, Tensor>();
         for (const [owner, parameters] of owned.entries()) {
-          if (owner === 0) continue;
-          for (const [network, name] of parameters) {
+          for (const [network, name] of owner === 0 ? [] : parameters) {
             const shape = [...trained[network][name]];
-            const bytes = owner === rank ? bytesOf(await networks[network][name].data()) : null;
-            const there = await communicator.toFirst(bytes, owner, 4 * lengthOf(shape));
+            const own = owner === rank ? bytesOf(await networks[network][name].data()) : null;
+            const bytes = await communicator.toFirst(own, owner, 4 * lengthOf(shape));
             if (rank > 0) continue;
-            const tensor = tf.tensor(new Float32Array(there.buffer, there.byteOffset, lengthOf(shape)), shape);
-            slots[slot][network][name] = tensor;
+            const tensor = tf.tensor(new Float32Array(bytes.buffer, bytes.byteOffset, lengthOf(shape)), shape);
+            others.set(keyOf(network, name), tensor);
             received.push(tensor);
           }
         }
-        slots[slot] = mapValues(trained, (shapes, network) =>
-          Object.fromEntries(
-            Object.keys(shapes).flatMap((name) =>
-              slots[slot][network][name] ? [[name, slots[slot][network][name]]] : [],
-            ),
-          ),
-        );
+        const whole = (network: string, name: string) =>
+          networks[network][name] ?? (others.get(keyOf(network, name)) as Tensor);
+        const inOrder = () =>
+          mapValues(trained, (shapes, network) => mapValues(shapes, (_, name) => whole(network, name)));
+        slots[slot] = rank === 0 ? inOrder() : networks;
       }
       return { state: { ...state, slots }, received };
     },
   };
+}
+
+function keyOf(network: string, name: string): string {
+  return `${network}/${name}`;
 }
 
 function lengthOf(shape: readonly number[]): number {

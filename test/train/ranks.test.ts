@@ -4,9 +4,11 @@ import { startEngine } from '../../core/engine/start.js';
 import { tf } from '../../core/engine/tf.js';
 import { adamw } from '../../core/optim/adamw.js';
 import type { Communicator } from '../../core/train/communicator/communicator.js';
+import { gatherJson, requireSame, SharedError } from '../../core/train/communicator/ranks.js';
 import { BUCKET } from '../../core/train/communicator/sum.js';
 import { groupsOfImages, shareOf, type TrainBatch } from '../../core/train/parts.js';
-import { initialState } from '../../core/train/state.js';
+import { shardsOf } from '../../core/train/shards.js';
+import { initialState, tensorsOf } from '../../core/train/state.js';
 import { prepareStep } from '../../core/train/step.js';
 import { relativeDifference } from '../helpers/engines.js';
 import { methodOf, TINY } from '../helpers/method.js';
@@ -85,14 +87,16 @@ function shareOfBatch({ method, options }: Trainable, batch: TrainBatch, images:
 const IMAGES = 8;
 
 /** Losses and weights of some steps on so many ranks, as each of them has them. */
-function train(trainable: Trainable, ranks: number, steps = 3) {
+function train(trainable: Trainable, ranks: number, isSharded = false, steps = 3) {
   const { method, options } = trainable;
   const sides = Object.fromEntries(method.views.map(({ name }) => [name, options.imageSize]));
   return inRanks(ranks, async (communicator) => {
     const optimiser = adamw(engine, ADAM);
-    const settings = { sides, microBatchSize: Math.ceil(IMAGES / ranks), seed: 0 };
+    const shards = isSharded ? shardsOf(method, communicator) : null;
+    const settings = { sides, microBatchSize: Math.ceil(IMAGES / ranks), seed: 0, shards };
     const takeStep = prepareStep(engine, method, optimiser, settings, communicator);
     let state = initialState(method, optimiser.slotNames, 0);
+    if (shards) state = shards.keepOwn(state);
     const told: unknown[] = [];
     for (let step = 1; step <= steps; step++) {
       const batch = shareOfBatch(trainable, noiseBatch(trainable, IMAGES, step), IMAGES, communicator);
@@ -102,8 +106,12 @@ function train(trainable: Trainable, ranks: number, steps = 3) {
       told.push(numbers);
     }
     const weights = await numbersOf(state.networks);
-    tf.dispose(state);
-    return { told, weights };
+    const kept = Object.values(state.slots).flatMap((networks) => [...tensorsOf(networks)]).length;
+    const { state: whole, received } = shards ? await shards.whole(state) : { state, received: [] };
+    const moments: Float32Array[] = [];
+    for (const slot of communicator.rank === 0 ? Object.values(whole.slots) : []) moments.push(await numbersOf(slot));
+    tf.dispose([state, received]);
+    return { told, weights, moments, kept };
   });
 }
 
@@ -114,12 +122,47 @@ for (const [title, options] of Object.entries(methods)) {
     const [alone] = await train(trainable, 1);
     for (const ranks of [2, 3, 4]) {
       const all = await train(trainable, ranks);
-      for (const own of all) t.deepEqual(own, all[0] as typeof own, 'each rank has the same bits');
+      for (const { weights, told } of all)
+        t.deepEqual(
+          { weights, told },
+          { weights: all[0]?.weights as Float32Array, told: all[0]?.told as unknown[] },
+          'each rank has the same bits',
+        );
       t.true(relativeDifference(all[0]?.weights as Float32Array, alone?.weights as Float32Array) < 1e-5);
       t.deepEqual(roundedNumbers(all[0]?.told), roundedNumbers(alone?.told), `${ranks} ranks`);
     }
   });
 }
+
+test.serial(
+  'ranks that share moments take the same steps to the bit, and rank 0 has all of them to save',
+  async (t) => {
+    const trainable = methodOf(TINY);
+    const [each, shared] = [await train(trainable, 3), await train(trainable, 3, true)];
+    for (const [rank, { weights, told }] of shared.entries()) {
+      t.deepEqual(weights, each[0]?.weights as Float32Array, `rank ${rank}`);
+      t.deepEqual(roundedNumbers(told), roundedNumbers(each[0]?.told)); // norms are summed in another order
+    }
+    t.deepEqual(shared[0]?.moments, each[0]?.moments);
+    t.is(
+      shared.reduce((sum, { kept }) => sum + kept, 0),
+      each[0]?.kept,
+      'each moment is kept once',
+    );
+  },
+);
+
+test('ranks that do not have the same are told, by the first that differs', async (t) => {
+  const told = await inRanks(3, async (communicator, rank) => {
+    const all = await gatherJson(communicator, { images: rank === 2 ? 7 : 8 });
+    const names = ['rank 0 on a', 'rank 1 on a', 'rank 2 on b'];
+    return t.throws(() => requireSame({ names }, 'data', all, ({ images }) => `${images} images`), {
+      instanceOf: SharedError,
+    })?.message;
+  });
+  const message = 'the ranks do not have the same data: rank 0 on a has 8 images, rank 2 on b 7 images';
+  t.deepEqual(told, [message, message, message]);
+});
 
 /** Numbers with five digits. */
 function roundedNumbers(told: unknown): unknown {

@@ -55,6 +55,7 @@ export async function gatherJson<Value>(communicator: Communicator, own: Value):
 
 /** A value of rank 0, of JSON; the others give null. */
 export async function broadcastJson<Value>(communicator: Communicator, own: Value | null): Promise<Value> {
+  if (communicator.size === 1 && own !== null) return own;
   const bytes = await communicator.broadcast(own === null ? null : Buffer.from(JSON.stringify(own)));
   return JSON.parse(Buffer.from(bytes).toString());
 }
