@@ -68,7 +68,7 @@ const [first] = launchers();
 launcherTest('a rank that is asked to stop stops all, and fewer ranks go on', async (t, launcher) => {
   const cwd = await temporaryFolder(t);
   const run = join(cwd, 'run');
-  const given = [...RUN, '--epochs', '40', '--out', run];
+  const given = [...RUN, '--epochs', '16', '--out', run];
   const begun = await inRanks(launcher, 2, given, {
     cwd,
     started: (child) => {
@@ -79,7 +79,7 @@ launcherTest('a rank that is asked to stop stops all, and fewer ranks go on', as
     },
   });
   t.is(begun.code, 143, begun.stderr);
-  t.regex(begun.stdout, /stopped after step \d+ of 240; everything up to there is saved/);
+  t.regex(begun.stdout, /stopped after step \d+ of 96; everything up to there is saved/);
   const resumed = await ijepaHere(['pretrain', '--resume', '--out', run], cwd);
   t.is(resumed.code, 0, resumed.stderr);
   const whole = await ijepaHere([...given.slice(0, -1), join(cwd, 'whole'), ...HALVES], cwd);

@@ -1,5 +1,5 @@
 import type { Wire } from '../../base/wire.js';
-import { piecesOf, sumOverRanks, sumToOwners } from './sum.js';
+import { Memory, piecesOf, sumOverRanks, sumToOwners } from './sum.js';
 import type { Transport } from './transport.js';
 
 /**
@@ -69,13 +69,13 @@ export function communicatorOver(transport: Transport, lost: Promise<never> = ne
     traffic.seconds += (performance.now() - started) / 1000;
     return result;
   };
-  const buffers = { sums: new Float32Array() };
+  const memory = new Memory();
   return {
     rank,
     size,
     traffic,
-    sum: (arrays, wire) => timed(sumOverRanks(counted, arrays, wire, buffers)),
-    sumOwn: (arrays, counts, wire) => timed(sumToOwners(counted, arrays, counts, wire)),
+    sum: (arrays, wire) => timed(sumOverRanks(counted, arrays, wire, memory)),
+    sumOwn: (arrays, counts, wire) => timed(sumToOwners(counted, arrays, counts, wire, memory)),
     gather: (own) => timed(gatherBytes(counted, own)),
     toFirst: (bytes, from, length) => timed(sendToFirst(counted, bytes, from, length)),
     broadcast: (bytes) => timed(broadcastBytes(transport, bytes)),

@@ -12,23 +12,22 @@ const BLOCK = 2 ** 12;
  *
  * This is done in buckets, one of which travels while the one before it is summed. A sum is made in double precision and
  * rounded once, so that it hardly depends on how many ranks there are.
- * @param buffers keeps the memory of the sums from one call to the next
+ * @param memory of the sums and of what travels, which is used again by the next call
  */
 export async function sumOverRanks(
   transport: Transport,
   arrays: readonly Float32Array[],
   wire: Wire,
-  buffers: { sums: Float32Array },
+  memory: Memory,
 ): Promise<Float32Array[]> {
   const { size } = transport;
   const all = new Concatenation(arrays);
-  if (buffers.sums.length !== all.length) buffers.sums = new Float32Array(all.length);
-  const { sums } = buffers;
+  const sums = memory.numbers('sums', all.length);
   const { encode, decode, bytes } = WIRE_FORMATS[wire];
   const limits = Array.from({ length: size + 1 }, (_, rank) => Math.floor((all.length * rank) / size));
-  await sumPieces(transport, all, limits, wire, async (own, ranges) => {
+  await sumPieces(transport, all, limits, wire, memory, async (own, ranges) => {
     const counts = ranges.map(([from, to]) => (to - from) * bytes);
-    const received = new Uint8Array(counts.reduce((sum, count) => sum + count, 0));
+    const received = memory.bytes('gathered', total(counts)); // one gather is under way at a time
     await transport.allGather(encode(own), received, counts);
     for (const [piece, [from]] of ranges.entries()) sums.set(decode(piecesOf(received, counts)[piece]), from);
   });
@@ -44,17 +43,38 @@ export async function sumToOwners(
   arrays: readonly Float32Array[],
   counts: readonly number[],
   wire: Wire,
+  memory: Memory,
 ): Promise<Float32Array[]> {
   const all = new Concatenation(arrays);
   const limits = [0];
   for (const count of counts) limits.push((limits.at(-1) as number) + count);
   const starts = limits.map((array) => all.start(array));
   const [first, last] = [limits[transport.rank], limits[transport.rank + 1]];
-  const sums = new Float32Array(starts[transport.rank + 1] - starts[transport.rank]);
-  await sumPieces(transport, all, starts, wire, async (own, ranges) => {
+  const sums = memory.numbers('sums', starts[transport.rank + 1] - starts[transport.rank]);
+  await sumPieces(transport, all, starts, wire, memory, async (own, ranges) => {
     sums.set(own, ranges[transport.rank][0] - starts[transport.rank]);
   });
   return new Concatenation(arrays.slice(first, last)).split(sums);
+}
+
+/** Memory by name, which is used again: new memory for each bucket takes longer than what is written into it. */
+export class Memory {
+  readonly #buffers = new Map<string, ArrayBuffer>();
+
+  bytes(name: string, length: number): Uint8Array {
+    const known = this.#buffers.get(name);
+    const buffer = known && known.byteLength >= length ? known : new ArrayBuffer(length);
+    this.#buffers.set(name, buffer);
+    return new Uint8Array(buffer, 0, length);
+  }
+
+  numbers(name: string, length: number): Float32Array {
+    return new Float32Array(this.bytes(name, 4 * length).buffer, 0, length);
+  }
+}
+
+function total(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 /** From one number up to another. */
@@ -70,6 +90,7 @@ async function sumPieces(
   all: Concatenation,
   limits: readonly number[],
   wire: Wire,
+  memory: Memory,
   use: (own: Float32Array, ranges: readonly Range[]) => Promise<void>,
 ): Promise<void> {
   const { rank, size } = transport;
@@ -83,10 +104,11 @@ async function sumPieces(
   const scatter = async (bucket: number) => {
     const ranges = rangesOf(bucket);
     const [from, to] = ranges[rank];
-    const received = new Uint8Array(size * (to - from) * bytes);
+    const received = memory.bytes(`received ${bucket % 2}`, size * (to - from) * bytes);
     const receiveCounts = Array<number>(size).fill((to - from) * bytes);
     const sendCounts = ranges.map(([from, to]) => (to - from) * bytes);
-    await transport.allToAll(encode(all.read(ranges)), sendCounts, received, receiveCounts);
+    const sent = all.read(ranges, memory.numbers(`sent ${bucket % 2}`, total(sendCounts) / bytes));
+    await transport.allToAll(encode(sent), sendCounts, received, receiveCounts);
     return { ranges, pieces: piecesOf(received, receiveCounts).map(decode) };
   };
   let arriving = bucketCount > 0 ? scatter(0) : null;
@@ -95,7 +117,7 @@ async function sumPieces(
     const { ranges, pieces }: Awaited<ReturnType<typeof scatter>> = await arriving;
     arriving = bucket + 1 < bucketCount ? scatter(bucket + 1) : null;
     await leaving;
-    leaving = use(sumOfArrays(pieces), ranges);
+    leaving = use(sumOfArrays(pieces, memory.numbers('own', pieces[0].length)), ranges);
   }
   await leaving;
 }
@@ -128,9 +150,8 @@ class Concatenation {
     return this.#starts[array] ?? this.length;
   }
 
-  /** A copy of some ranges, which follow one another, side by side. */
-  read(ranges: readonly Range[]): Float32Array {
-    const copy = new Float32Array(ranges.reduce((sum, [from, to]) => sum + to - from, 0));
+  /** Copies ranges, which follow one another, side by side. */
+  read(ranges: readonly Range[], copy: Float32Array): Float32Array {
     let written = 0;
     let first = 0;
     for (const [from, to] of ranges) {
@@ -151,10 +172,12 @@ class Concatenation {
   }
 }
 
-/** Σ over arrays of one length, in their order. */
-export function sumOfArrays(pieces: readonly Float32Array[]): Float32Array {
+/** Σ over arrays of one length, in their order. @param sums where they go */
+export function sumOfArrays(
+  pieces: readonly Float32Array[],
+  sums: Float32Array = new Float32Array(pieces[0].length),
+): Float32Array {
   const [first] = pieces;
-  const sums = new Float32Array(first.length);
   const block = new Float64Array(BLOCK);
   for (let from = 0; from < sums.length; from += BLOCK) {
     const length = Math.min(BLOCK, sums.length - from);

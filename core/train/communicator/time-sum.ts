@@ -1,5 +1,5 @@
 import type { Wire } from '../../base/wire.js';
-import { sumOverRanks } from './sum.js';
+import { Memory, sumOverRanks } from './sum.js';
 import type { Transport } from './transport.js';
 
 const RANKS = 4;
@@ -23,12 +23,12 @@ const STILL: Transport = {
  * many ranks there are, because a rank of N adds up N pieces that are an Nth of all numbers. The median of several.
  */
 export async function timeSum(wire: Wire): Promise<number> {
-  const buffers = { sums: new Float32Array() };
+  const memory = new Memory();
   const numbers = [new Float32Array(NUMBERS).fill(1)];
   const seconds: number[] = [];
   for (let time = 0; time < TIMES; time++) {
     const started = performance.now();
-    await sumOverRanks(STILL, numbers, wire, buffers);
+    await sumOverRanks(STILL, numbers, wire, memory);
     seconds.push((performance.now() - started) / 1000);
   }
   return seconds.sort((a, b) => a - b)[TIMES >> 1] / NUMBERS;
