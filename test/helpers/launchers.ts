@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import test, { type ExecutionContext } from 'ava';
 import { MPI_FOLDER, MPI_LAUNCHER } from '../../core/engine/install/place.js';
 import type { MpiFamily } from '../../core/train/communicator/launcher.js';
 
@@ -24,6 +23,9 @@ const ARGUMENTS: Readonly<Record<MpiFamily, readonly string[]>> = {
   MPICH: [],
 };
 
+/** The names of all that are looked for. */
+export const LAUNCHER_NAMES = PLACES.map(([name]) => name);
+
 let found: Launcher[] | null = null;
 
 /** The launchers that are on this machine. */
@@ -34,13 +36,4 @@ export function launchers(): readonly Launcher[] {
     return command === undefined ? [] : [{ name, family, command, args }];
   });
   return found;
-}
-
-/** A test with each launcher, one after the other; skipped, with the reason in its title, where one is not there. */
-export function launcherTest(title: string, body: (t: ExecutionContext, launcher: Launcher) => Promise<void>): void {
-  for (const [name] of PLACES) {
-    const launcher = launchers().find((each) => each.name === name);
-    if (launcher) test.serial(`${name}: ${title}`, (t) => body(t, launcher));
-    else test.skip(`${name}: ${title} (it is not there)`, () => {});
-  }
 }

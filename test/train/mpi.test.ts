@@ -5,7 +5,8 @@ import { findMpi } from '../../core/train/communicator/find.js';
 import type { Launched } from '../../core/train/communicator/launcher.js';
 import { mpiTitle } from '../../core/train/communicator/mpi.js';
 import { type StartOptions, startProgram, temporaryFolder } from '../helpers/command.js';
-import { type Launcher, launchers, launcherTest } from '../helpers/launchers.js';
+import { launcherTest } from '../helpers/launcher-test.js';
+import { type Launcher, launchers } from '../helpers/launchers.js';
 import { ROOT } from '../helpers/paths.js';
 
 const MEMBER = join(ROOT, 'dist', 'test', 'helpers', 'mpi-member.js');
