@@ -27,7 +27,7 @@ export async function inRanks(
   } catch (error) {
     if (error instanceof RankLost) {
       if (ranks.rank > 0) await setTimeout(GRACE); // rank 0 notes the failure first
-      if (ranks.hosts > 1) interruptLauncher();
+      if (ranks.hosts > 1) await interruptLauncher();
       process.exit(EXIT.userError); // it has been said
     }
     if (error instanceof SharedError) {

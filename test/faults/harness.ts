@@ -124,7 +124,7 @@ async function faultsAfterKill(run: RunFolder): Promise<string[]> {
 }
 
 /** How a run that is done differs from the undisturbed one. */
-async function differences(run: RunFolder, whole: RunFolder): Promise<string[]> {
+export async function differences(run: RunFolder, whole: RunFolder): Promise<string[]> {
   const same = async (read: (folder: RunFolder) => Promise<string>) => (await read(run)) === (await read(whole));
   const isSame = {
     checkpoint: await same(async ({ checkpoints }) => (await readFile(latestCheckpoint(checkpoints))).toString('hex')),

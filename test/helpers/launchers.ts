@@ -14,12 +14,14 @@ export interface Launcher {
   args: (ranks: number) => string[];
 }
 
-/** Launchers: their names, where they may be, and what they call themselves. */
-export const PLACES: readonly [name: string, family: MpiFamily, commands: readonly string[], version: RegExp][] = [
+/** Where launchers may be, and what they call themselves. */
+const PLACES: readonly [name: string, family: MpiFamily, commands: readonly string[], version: RegExp][] = [
   ['Open MPI', 'Open MPI', ['mpirun.openmpi', 'mpirun'], /Open MPI|OpenRTE/],
   ['MPICH', 'MPICH', ['mpirun.mpich', 'mpirun'], /HYDRA/],
   ['MPICH of engine install', 'MPICH', [join(MPI_FOLDER, MPI_LAUNCHER)], /HYDRA/],
 ];
+/** Those that are looked for. */
+export const LAUNCHER_NAMES = PLACES.map(([name]) => name);
 const ARGUMENTS: Readonly<Record<MpiFamily, readonly string[]>> = {
   'Open MPI': ['--oversubscribe', ...(process.getuid?.() === 0 ? ['--allow-run-as-root'] : [])],
   MPICH: [],

@@ -1,5 +1,6 @@
 import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { attempt } from '../../base/errors.js';
 import { readSystemFile } from '../../base/files.js';
 
@@ -7,6 +8,8 @@ import { readSystemFile } from '../../base/files.js';
 const GENERATIONS = 16;
 /** What users start a run with. */
 const STARTERS = /^(?:mpirun|mpiexec|orterun|prterun)/;
+/** Milliseconds after which it is asked to end once more: Open MPI's kills its processes after a second. */
+const AGAIN_MS = 500;
 
 /** The programs that run above this process, the nearest first, where Linux tells; a path is empty where it does not. */
 export function programsAbove(): { pid: number; path: string }[] {
@@ -20,9 +23,14 @@ export function programsAbove(): { pid: number; path: string }[] {
 
 /**
  * Asks the launcher of this run to end, where it runs on this host: left to itself it waits for hosts that it cannot reach,
- * MPICH's and Open MPI's for minutes or for ever.
+ * MPICH's and Open MPI's for minutes or for ever. Asked a second time, Open MPI's no longer waits for them.
  */
-export function interruptLauncher(): void {
+export async function interruptLauncher(): Promise<void> {
   const launcher = programsAbove().find(({ path }) => STARTERS.test(basename(path)));
-  if (launcher) attempt(() => process.kill(launcher.pid, 'SIGINT'), false);
+  if (!launcher) return;
+  process.on('SIGTERM', () => {}); // the launcher ends its processes, this one too
+  const interrupt = () => attempt(() => process.kill(launcher.pid, 'SIGINT'), false);
+  interrupt();
+  await setTimeout(AGAIN_MS);
+  interrupt();
 }
