@@ -41,6 +41,10 @@ const RUN_ENDS = 180;
 const RANKS_END = 40;
 const LAUNCHER_ENDS = 20;
 const LOOK_MS = 100;
+/** Milliseconds after which a cable that was put in again is noticed, at the latest. */
+const CABLE_MS = 3000;
+/** For the libraries under MPICH, which see that the hosts are one machine: they share no memory. */
+const TCP = { UCX_TLS: 'tcp,self', UCX_NET_DEVICES: CARD, FI_PROVIDER: 'tcp' };
 /** What Open MPI's launcher may say itself. */
 const DAEMON_LOST = /ORTE has lost communication with a remote daemon/;
 
@@ -142,6 +146,7 @@ async function lose({ exit, all }: Started, run: string, hosts: Hosts, happens: 
   if (!hasEnded) faults.push('the launcher stays');
   if (faults.length > 0) killAll(hosts);
   for (const host of hosts.names.keys()) hosts.reconnect(host);
+  await setTimeout(CABLE_MS);
   return { all, rankSeconds: Math.round(rankSeconds), seconds: Math.round(seconds), faults };
 }
 
@@ -190,7 +195,7 @@ function starterOf({ family, command, args }: Launcher, hosts: Hosts, folder: st
     const started = (child: ChildProcess) => {
       exit = once(child, 'exit').then(() => {});
     };
-    const all = startProgram(hosts.on(0, [...before, ...program]), { env: { TMPDIR: folder }, started });
+    const all = startProgram(hosts.on(0, [...before, ...program]), { env: { ...TCP, TMPDIR: folder }, started });
     return { exit, all };
   };
 }

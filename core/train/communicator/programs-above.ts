@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { attempt } from '../../base/errors.js';
 import { readSystemFile } from '../../base/files.js';
+import { STOP_SIGNALS } from '../../base/program.js';
 
 /** Processes above this one at which is looked, at most: npx and a shell may stand between it and its launcher. */
 const GENERATIONS = 16;
@@ -23,12 +24,13 @@ export function programsAbove(): { pid: number; path: string }[] {
 
 /**
  * Asks the launcher of this run to end, where it runs on this host: left to itself it waits for hosts that it cannot reach,
- * MPICH's and Open MPI's for minutes or for ever. Asked a second time, Open MPI's no longer waits for them.
+ * MPICH's and Open MPI's for minutes or for ever. Asked a second time, they wait no longer.
  */
 export async function interruptLauncher(): Promise<void> {
   const launcher = programsAbove().find(({ path }) => STARTERS.test(basename(path)));
   if (!launcher) return;
-  process.on('SIGTERM', () => {}); // the launcher ends its processes, this one too
+  // The launcher sends such signals to its processes, this one too.
+  for (const signal of STOP_SIGNALS) process.on(signal, () => {});
   const interrupt = () => attempt(() => process.kill(launcher.pid, 'SIGINT'), false);
   interrupt();
   await setTimeout(AGAIN_MS);
