@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
+import { exitAtOnce } from '../core/train/communicator/exit.js';
 import { RankLost } from '../core/train/communicator/guard.js';
 import { joinRanks } from '../core/train/communicator/join.js';
 import { interruptLauncher } from '../core/train/communicator/programs-above.js';
@@ -21,9 +22,7 @@ export async function inRanks(
   const ranks = await joinRanks({ mpi: options.mpi, patience: options.rankTimeout });
   if (ranks.size === 1) return work(ranks);
   try {
-    const code = await work(ranks);
-    await ranks.close();
-    return code;
+    return await end(ranks, await work(ranks));
   } catch (error) {
     if (error instanceof RankLost) {
       if (ranks.rank > 0) await setTimeout(GRACE); // rank 0 notes the failure first
@@ -31,11 +30,15 @@ export async function inRanks(
       process.exit(EXIT.userError); // it has been said
     }
     if (error instanceof SharedError) {
-      await ranks.close();
-      return ranks.rank === 0 ? reportError(error) : EXIT.userError;
+      return end(ranks, ranks.rank === 0 ? reportError(error) : EXIT.userError);
     }
     const { report, exitCode } = describeError(error);
     await ranks.fail(report);
     process.exit(exitCode);
   }
+}
+
+/** Ends a run in ranks with an exit code. */
+async function end(ranks: Ranks, code: number): Promise<number> {
+  return (await ranks.close()) ? code : exitAtOnce(code);
 }

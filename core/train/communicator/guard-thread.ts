@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { exitAtOnce } from './exit.js';
 import type { Answer, Channel, GuardJob, Request } from './guard/contract.js';
 import { openHub } from './guard/hub.js';
 import { openMember } from './guard/member.js';
@@ -39,8 +40,7 @@ function end(report: string): void {
 async function endProcess(): Promise<void> {
   setTimeout(kill, EXIT_MS);
   try {
-    const { default: koffi } = await import('koffi');
-    koffi.load(null).func('void _exit(int status)')(EXIT_CODE);
+    await exitAtOnce(EXIT_CODE);
   } catch {
     kill();
   }

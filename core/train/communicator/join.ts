@@ -55,8 +55,9 @@ export async function joinRanks({ mpi, patience, failure = null }: JoinOptions):
     fail: guard.fail,
     async close() {
       guard.phase('waiting');
-      await Promise.race([transport.close(), guard.lost]);
+      const hasEnded = await Promise.race([transport.close(), guard.lost]);
       await guard.close();
+      return hasEnded;
     },
   };
 }

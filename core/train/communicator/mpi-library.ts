@@ -117,6 +117,11 @@ export async function loadMpi(path: string) {
       return exchange(own, sent, memoryOf(counts.map(() => 0)), all, counts);
     },
     finalize: () => functions.finalize(),
+    /** The same beside the event loop. */
+    finalizeBeside: () =>
+      new Promise<true>((resolve, reject) => {
+        functions.finalize.async((error: unknown) => (error ? reject(error as Error) : resolve(true)));
+      }),
   };
 }
 

@@ -20,8 +20,8 @@ export interface Ranks extends Communicator {
   phase(name: Phase): void;
   /** Ends the ranks because this one cannot go on, with a report that rank 0 prints; the process has to end after it. */
   fail(report: string): Promise<void>;
-  /** Ends the run in ranks, together with the others. */
-  close(): Promise<void>;
+  /** Ends the run in ranks, together with the others. @returns as `Transport.close` */
+  close(): Promise<boolean>;
 }
 
 /** An error that all ranks throw at the same time. */
@@ -38,7 +38,7 @@ export const ALONE: Ranks = {
   note: null,
   phase: () => {},
   fail: async () => {},
-  close: async () => {},
+  close: async () => true,
 };
 
 /** Threads that compute on a rank, where no number was asked for: ranks on the same cores share them. */

@@ -15,7 +15,7 @@ const STILL: Transport = {
   allToAll: async () => {},
   allGather: async () => {},
   broadcast: async () => {},
-  close: async () => {},
+  close: async () => true,
 };
 
 /**

@@ -23,6 +23,9 @@ export interface Transport {
   allGather(own: Uint8Array, all: Uint8Array, counts: readonly number[]): Promise<void>;
   /** Gives every rank the bytes of rank `root`. */
   broadcast(bytes: Uint8Array, root: number): Promise<void>;
-  /** Waits for the other ranks and ends MPI. */
-  close(): Promise<void>;
+  /**
+   * Waits for the other ranks and ends MPI.
+   * @returns whether it has ended; where it does not, the process can only be ended by `exitAtOnce`
+   */
+  close(): Promise<boolean>;
 }
