@@ -18,20 +18,22 @@ export function toFloat16(numbers: Float32Array): Uint16Array {
   return bits;
 }
 
-/** Numbers in bfloat16, the upper half of single precision. */
-export function fromBfloat16(bits: Uint16Array): Float32Array {
-  const wide = new Uint32Array(bits.length);
+/** Numbers in bfloat16, the upper half of single precision. @param wide the memory of the result */
+export function fromBfloat16(bits: Uint16Array, wide: Int32Array = new Int32Array(bits.length)): Float32Array {
   for (let i = 0; i < bits.length; i++) wide[i] = bits[i] << 16;
-  return new Float32Array(wide.buffer);
+  return new Float32Array(wide.buffer, wide.byteOffset, bits.length);
 }
 
-/** Numbers in single precision as bfloat16, each the nearest, of two as near the even one. */
-export function toBfloat16(numbers: Float32Array): Uint16Array {
-  const wide = new Uint32Array(numbers.buffer, numbers.byteOffset, numbers.length);
-  const bits = new Uint16Array(numbers.length);
+/**
+ * Numbers in single precision as bfloat16, each the nearest, of two as near the even one.
+ * @param bits where they go
+ */
+export function toBfloat16(numbers: Float32Array, bits: Uint16Array = new Uint16Array(numbers.length)): Uint16Array {
+  const wide = new Int32Array(numbers.buffer, numbers.byteOffset, numbers.length);
   for (let i = 0; i < bits.length; i++) {
-    const isNumber = (wide[i] & 0x7fffffff) <= INFINITE;
-    bits[i] = isNumber ? (wide[i] + 0x7fff + ((wide[i] >>> 16) & 1)) >>> 16 : 0x7fc0;
+    const value = wide[i];
+    const isNumber = (value & 0x7fffffff) <= INFINITE;
+    bits[i] = isNumber ? ((value + 0x7fff + ((value >>> 16) & 1)) | 0) >>> 16 : 0x7fc0;
   }
   return bits;
 }

@@ -1,6 +1,6 @@
 import type { LabelledImages } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
-import { bytesOf } from '../train/communicator/communicator.js';
+import { bytesOf } from '../train/communicator/arrays.js';
 import { ALONE, type Ranks } from '../train/communicator/ranks.js';
 import { type CacheSettings, type FeaturePiece, openFeatureCache } from './features-cache.js';
 import type { FeatureNetwork } from './network.js';

@@ -3,7 +3,7 @@ import { RandomStream } from '../base/random.js';
 import type { ImageItem, LabelledImages } from '../contract/data-sets.js';
 import { toNormalised } from '../data/normalise.js';
 import type { Engine } from '../engine/contract.js';
-import { bytesOf } from '../train/communicator/communicator.js';
+import { bytesOf } from '../train/communicator/arrays.js';
 import { ALONE, gatherJson, type Ranks, SharedError } from '../train/communicator/ranks.js';
 import type { CacheSettings } from './features-cache.js';
 import type { FeatureNetwork } from './network.js';

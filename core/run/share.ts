@@ -1,7 +1,7 @@
 import { mapState } from '../checkpoint/checkpoint.js';
 import type { Options } from '../config/schema.js';
 import { tf } from '../engine/tf.js';
-import { bytesOf } from '../train/communicator/communicator.js';
+import { bytesOf } from '../train/communicator/arrays.js';
 import { broadcastJson, type Ranks } from '../train/communicator/ranks.js';
 import { stateShapes, type TrainState } from '../train/state.js';
 import type { ResumePoint } from './begin.js';

@@ -2,7 +2,8 @@ import { mapValues } from '../base/map-values.js';
 import type { Wire } from '../base/wire.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import type { Method, Networks } from '../methods/method.js';
-import { bytesOf, type Communicator } from './communicator/communicator.js';
+import { bytesOf } from './communicator/arrays.js';
+import type { Communicator } from './communicator/communicator.js';
 import { gatherJson } from './communicator/ranks.js';
 import { type TrainState, trainedOf } from './state.js';
 import { followersOf } from './update.js';
@@ -67,16 +68,17 @@ export function shardsOf(method: Pick<Method, 'networks'>, communicator: Communi
     async share(networks: Networks): Promise<Networks> {
       const updated = owned.map((parameters) => parameters.flatMap(updatedWith));
       const arrays = await Promise.all(updated[rank].map(([network, name]) => networks[network][name].data()));
-      const gathered = await communicator.gather(Buffer.concat(arrays.map(bytesOf)));
+      const lengths = updated.map((all) => all.map(([network, name]) => lengthOf(networks[network][name].shape)));
+      const counts = lengths.map((all) => all.reduce((sum, length) => sum + length, 0));
+      const shared = await communicator.share(arrays as Float32Array[], counts);
       const next: Record<string, Record<string, Tensor>> = mapValues(networks, (all) => ({ ...all }));
-      for (const [owner, bytes] of gathered.entries()) {
-        if (owner === rank) continue;
-        let at = bytes.byteOffset;
-        for (const [network, name] of updated[owner]) {
+      for (const [owner, numbers] of shared.entries()) {
+        let start = 0;
+        for (const [at, [network, name]] of owner === rank ? [] : updated[owner].entries()) {
           const { shape } = networks[network][name];
-          networks[network][name].dispose();
-          next[network][name] = tf.tensor(new Float32Array(bytes.buffer, at, lengthOf(shape)), shape);
-          at += 4 * lengthOf(shape);
+          networks[network][name].dispose(); // its memory has the new values
+          next[network][name] = tf.tensor(numbers.subarray(start, start + lengths[owner][at]), shape);
+          start += lengths[owner][at];
         }
       }
       return next;

@@ -1,5 +1,5 @@
+import { piecesOf } from '../../core/train/communicator/arrays.js';
 import { type Communicator, communicatorOver } from '../../core/train/communicator/communicator.js';
-import { piecesOf } from '../../core/train/communicator/sum.js';
 import type { Transport } from '../../core/train/communicator/transport.js';
 
 /** Lets so many ranks of one process work at the same time: what they tell one another is copied when all have said it. */

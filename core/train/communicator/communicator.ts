@@ -1,5 +1,7 @@
 import type { Wire } from '../../base/wire.js';
-import { Memory, piecesOf, sumOverRanks, sumToOwners } from './sum.js';
+import { bytesOf, Memory, piecesOf } from './arrays.js';
+import { shareNumbers } from './share.js';
+import { sumOverRanks, sumToOwners } from './sum.js';
 import type { Transport } from './transport.js';
 
 /**
@@ -21,6 +23,12 @@ export interface Communicator {
    * @param counts of the arrays, in their order, that belong to each rank
    */
   sumOwn(arrays: readonly Float32Array[], counts: readonly number[], wire: Wire): Promise<Float32Array[]>;
+  /**
+   * Gives every rank the numbers of all.
+   * @param counts numbers of each rank
+   * @returns by rank, but for this rank's own; they stay as they are until the next call
+   */
+  share(own: readonly Float32Array[], counts: readonly number[]): Promise<Float32Array[]>;
   /** The bytes of every rank, by rank. */
   gather(own: Uint8Array): Promise<Uint8Array[]>;
   /** Gives rank 0 so many bytes of the rank `from`; what it gives the others is empty. */
@@ -36,6 +44,7 @@ export const LOCAL: Communicator = {
   traffic: { bytes: 0, seconds: 0 },
   sum: async (arrays) => [...arrays],
   sumOwn: async (arrays) => [...arrays],
+  share: async () => [new Float32Array()],
   gather: async (own) => [own],
   toFirst: async (bytes) => bytes ?? new Uint8Array(),
   broadcast: async (bytes) => bytes ?? new Uint8Array(),
@@ -76,6 +85,7 @@ export function communicatorOver(transport: Transport, lost: Promise<never> = ne
     traffic,
     sum: (arrays, wire) => timed(sumOverRanks(counted, arrays, wire, memory)),
     sumOwn: (arrays, counts, wire) => timed(sumToOwners(counted, arrays, counts, wire, memory)),
+    share: (own, counts) => timed(shareNumbers(counted, own, counts, memory)),
     gather: (own) => timed(gatherBytes(counted, own)),
     toFirst: (bytes, from, length) => timed(sendToFirst(counted, bytes, from, length)),
     broadcast: (bytes) => timed(broadcastBytes(transport, bytes)),
@@ -119,9 +129,4 @@ async function broadcastBytes(transport: Transport, bytes: Uint8Array | null): P
     await transport.broadcast(all.subarray(from, from + MAX_BYTES), 0);
   }
   return all;
-}
-
-/** The memory of an array, as bytes. */
-export function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }

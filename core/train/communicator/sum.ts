@@ -1,4 +1,5 @@
 import { WIRE_FORMATS, type Wire } from '../../base/wire.js';
+import { Concatenation, type Memory, piecesOf, type Range, total } from './arrays.js';
 import type { Transport } from './transport.js';
 
 /** Numbers that travel at once: 32 MiB in float32. */
@@ -28,8 +29,9 @@ export async function sumOverRanks(
   await sumPieces(transport, all, limits, wire, memory, async (own, ranges) => {
     const counts = ranges.map(([from, to]) => (to - from) * bytes);
     const received = memory.bytes('gathered', total(counts)); // one gather is under way at a time
-    await transport.allGather(encode(own), received, counts);
-    for (const [piece, [from]] of ranges.entries()) sums.set(decode(piecesOf(received, counts)[piece]), from);
+    await transport.allGather(encode(own, memory.taking('own encoded')), received, counts);
+    const pieces = piecesOf(received, counts);
+    for (const [piece, [from]] of ranges.entries()) sums.set(decode(pieces[piece], memory.taking('decoded')), from);
   });
   return all.split(sums);
 }
@@ -56,29 +58,6 @@ export async function sumToOwners(
   });
   return new Concatenation(arrays.slice(first, last)).split(sums);
 }
-
-/** Memory by name, which is used again: new memory for each bucket takes longer than what is written into it. */
-export class Memory {
-  readonly #buffers = new Map<string, ArrayBuffer>();
-
-  bytes(name: string, length: number): Uint8Array {
-    const known = this.#buffers.get(name);
-    const buffer = known && known.byteLength >= length ? known : new ArrayBuffer(length);
-    this.#buffers.set(name, buffer);
-    return new Uint8Array(buffer, 0, length);
-  }
-
-  numbers(name: string, length: number): Float32Array {
-    return new Float32Array(this.bytes(name, 4 * length).buffer, 0, length);
-  }
-}
-
-function total(counts: readonly number[]): number {
-  return counts.reduce((sum, count) => sum + count, 0);
-}
-
-/** From one number up to another. */
-type Range = readonly [from: number, to: number];
 
 /**
  * Sums the pieces of all arrays, bucket by bucket.
@@ -108,8 +87,8 @@ async function sumPieces(
     const receiveCounts = Array<number>(size).fill((to - from) * bytes);
     const sendCounts = ranges.map(([from, to]) => (to - from) * bytes);
     const sent = all.read(ranges, memory.numbers(`sent ${bucket % 2}`, total(sendCounts) / bytes));
-    await transport.allToAll(encode(sent), sendCounts, received, receiveCounts);
-    return { ranges, pieces: piecesOf(received, receiveCounts).map(decode) };
+    await transport.allToAll(encode(sent, memory.taking(`encoded ${bucket % 2}`)), sendCounts, received, receiveCounts);
+    return { ranges, pieces: piecesOf(received, receiveCounts) };
   };
   let arriving = bucketCount > 0 ? scatter(0) : null;
   let leaving: Promise<void> | null = null;
@@ -117,59 +96,10 @@ async function sumPieces(
     const { ranges, pieces }: Awaited<ReturnType<typeof scatter>> = await arriving;
     arriving = bucket + 1 < bucketCount ? scatter(bucket + 1) : null;
     await leaving;
-    leaving = use(sumOfArrays(pieces, memory.numbers('own', pieces[0].length)), ranges);
+    const arrays = pieces.map((piece, from) => decode(piece, memory.taking(`piece ${from}`)));
+    leaving = use(sumOfArrays(arrays, memory.numbers('own', arrays[0].length)), ranges);
   }
   await leaving;
-}
-
-/** Consecutive parts of an array, of the given lengths. */
-export function piecesOf(bytes: Uint8Array, lengths: readonly number[]): Uint8Array[] {
-  let end = 0;
-  return lengths.map((length) => {
-    end += length;
-    return bytes.subarray(end - length, end);
-  });
-}
-
-/** Arrays as if they were one. */
-class Concatenation {
-  readonly #starts: number[] = [];
-  readonly length: number;
-
-  constructor(private readonly arrays: readonly Float32Array[]) {
-    let length = 0;
-    for (const array of arrays) {
-      this.#starts.push(length);
-      length += array.length;
-    }
-    this.length = length;
-  }
-
-  /** Where an array starts; the end of all after the last one. */
-  start(array: number): number {
-    return this.#starts[array] ?? this.length;
-  }
-
-  /** Copies ranges, which follow one another, side by side. */
-  read(ranges: readonly Range[], copy: Float32Array): Float32Array {
-    let written = 0;
-    let first = 0;
-    for (const [from, to] of ranges) {
-      while (first < this.arrays.length && this.start(first + 1) <= from) first++;
-      for (let array = first; array < this.arrays.length && this.start(array) < to; array++) {
-        const start = this.start(array);
-        const part = this.arrays[array].subarray(Math.max(0, from - start), to - start);
-        copy.set(part, written);
-        written += part.length;
-      }
-    }
-    return copy;
-  }
-
-  /** As many numbers, cut as the arrays are. */
-  split(numbers: Float32Array): Float32Array[] {
-    return this.arrays.map(({ length }, at) => numbers.subarray(this.#starts[at], this.#starts[at] + length));
-  }
 }
 
 /** Σ over arrays of one length, in their order. @param sums where they go */

@@ -1,5 +1,6 @@
 import type { Wire } from '../../base/wire.js';
-import { Memory, sumOverRanks } from './sum.js';
+import { Memory } from './arrays.js';
+import { sumOverRanks } from './sum.js';
 import type { Transport } from './transport.js';
 
 const RANKS = 4;
