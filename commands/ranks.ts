@@ -40,5 +40,5 @@ export async function inRanks(
 
 /** Ends a run in ranks with an exit code. */
 async function end(ranks: Ranks, code: number): Promise<number> {
-  return (await ranks.close()) ? code : exitAtOnce(code);
+  return (await ranks.close(code)) ? code : exitAtOnce(code);
 }

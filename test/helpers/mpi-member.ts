@@ -28,7 +28,7 @@ async function tryTransport(library?: string) {
     gathered: await gather(transport, 40e6),
     turns: await turnsMeanwhile(transport),
   };
-  await transport.close();
+  await transport.close(1);
   return { rank, size, title, launched, ...seen };
 }
 

@@ -35,7 +35,7 @@ export async function joinRanks({ mpi, patience, failure = null }: JoinOptions):
   const failed = all.findIndex(({ failure }) => failure !== null);
   const failing = all[failed]?.failure;
   if (failing) {
-    await transport.close();
+    await transport.close(1);
     throw new SharedError(failed === 0 ? failing.problem : `${names[failed]}: ${failing.problem}`, failing.advice);
   }
   const { host, cores } = all[rank];
@@ -53,9 +53,9 @@ export async function joinRanks({ mpi, patience, failure = null }: JoinOptions):
     note: boundNote(launched, cores, onHost.length),
     phase: guard.phase,
     fail: guard.fail,
-    async close() {
+    async close(code) {
       guard.phase('waiting');
-      const hasEnded = await Promise.race([transport.close(), guard.lost]);
+      const hasEnded = await Promise.race([transport.close(code), guard.lost]);
       await guard.close();
       return hasEnded;
     },

@@ -20,8 +20,8 @@ export interface Ranks extends Communicator {
   phase(name: Phase): void;
   /** Ends the ranks because this one cannot go on, with a report that rank 0 prints; the process has to end after it. */
   fail(report: string): Promise<void>;
-  /** Ends the run in ranks, together with the others. @returns as `Transport.close` */
-  close(): Promise<boolean>;
+  /** Ends the run in ranks, together with the others: see `Transport.close`. */
+  close(code: number): Promise<boolean>;
 }
 
 /** An error that all ranks throw at the same time. */

@@ -25,7 +25,8 @@ export interface Transport {
   broadcast(bytes: Uint8Array, root: number): Promise<void>;
   /**
    * Waits for the other ranks and ends MPI.
-   * @returns whether it has ended; where it does not, the process can only be ended by `exitAtOnce`
+   * @param code the exit code of this process
+   * @returns whether it has ended; where it has not, the process is to be ended by `exitAtOnce`
    */
-  close(): Promise<boolean>;
+  close(code: number): Promise<boolean>;
 }
