@@ -1,4 +1,4 @@
-import { like, number } from '../../config/option.js';
+import { like, NONE, number } from '../../config/option.js';
 import ijepa from '../ijepa/method.js';
 import { PRESETS } from '../ijepa/presets.js';
 import { LOSS_OPTIONS } from '../losses.js';
@@ -50,7 +50,7 @@ export default defineMethod({
     return { ...method, terms: [...method.terms, invariance(options.invarianceWeight)] };
   },
   describe: ({ loss, regularizer, regularizerWeight, invarianceWeight }) =>
-    `${loss} + ${regularizerWeight} x ${regularizer} + ${invarianceWeight} x the squared distance of means`,
+    `${loss}${regularizer === NONE ? '' : ` + ${regularizerWeight} x ${regularizer}`} + ${invarianceWeight} x the squared distance of means`,
 });
 
 /** mean (p̄ - t̄)² of the means over the patches of each block, [T C B, J, D] -> [T C B, D]. */
