@@ -91,11 +91,11 @@ function blockShapes(blocks: string, size: VitSize): ParameterShapes {
   );
 }
 
-function linearShapes(name: string, inputs: number, outputs: number): ParameterShapes {
+export function linearShapes(name: string, inputs: number, outputs: number): ParameterShapes {
   return { [`${name}.weight`]: [outputs, inputs], [`${name}.bias`]: [outputs] };
 }
 
-function normShapes(name: string, dim: number): ParameterShapes {
+export function normShapes(name: string, dim: number): ParameterShapes {
   return { [`${name}.weight`]: [dim], [`${name}.bias`]: [dim] };
 }
 

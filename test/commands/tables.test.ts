@@ -65,7 +65,10 @@ test.serial('a wrong word of a flag has one message, whichever the command, and 
     [['bench', '--engine', 'wasm,onxx'], /--engine cannot be .*\n.*\n {2}what to do: did you mean 'onnx'/],
     [['bench', '--set', 'depth'], /--set cannot be 'depth'[\s\S]*NAME=VALUE/],
     [['bench', '--set', 'dpeth=2'], /unknown option 'dpeth'[\s\S]*did you mean 'depth'/],
-    [['bench', '--method', 'mae', '--loss', 'l2'], /--loss is an option of the method ijepa; this run's method is mae/],
+    [
+      ['bench', '--method', 'mae', '--loss', 'l2'],
+      /--loss is an option of the methods ijepa, cjepa; this run's method is mae/,
+    ],
     [['tables', '--format', 'pdf'], /--format cannot be "pdf"[\s\S]*one of text, csv, markdown, latex/],
     [['tables', '--format', 'csv', '--json'], /contradict one another/],
     [['engine', 'install', 'onyx'], /NAME cannot be "onyx"[\s\S]*did you mean 'onnx'/],

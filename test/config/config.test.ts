@@ -317,7 +317,7 @@ test('an option of another method is told from a wrong name, in files and on the
   const inFile = reportOf(t, () => resolveOptions({ methods: METHODS, file, flags: {} }));
   t.regex(
     inFile,
-    /^targetBlocks \(--target-blocks\) in f\.yaml is an option of the method ijepa; this run's method is mae/,
+    /^targetBlocks \(--target-blocks\) in f\.yaml is an option of the methods ijepa, cjepa; this run's method is mae/,
   );
   t.regex(inFile, /\n {2}expected: options of mae: .*maskRatio.*; and those of all methods\n/);
 });

@@ -82,8 +82,10 @@ const TINY_RUN = [
 /** For each method a model and data so small that a step takes milliseconds. */
 export const SMALLEST_OF = {
   ijepa: [...TINY_RUN, ...'--predictor-dim 8 --predictor-depth 1'.split(' ')],
+  cjepa: [...TINY_RUN, ...'--method cjepa --predictor-dim 8 --predictor-depth 1'.split(' ')],
   mae: [...TINY_RUN, ...'--method mae --decoder-dim 8 --decoder-depth 1'.split(' ')],
   data2vec: [...TINY_RUN, ...'--method data2vec --layer-scale 0.1'.split(' ')],
+  lejepa: [...TINY_RUN, ...'--method lejepa --local-views 2 --projector-width 16 --projector-dim 8'.split(' ')],
 };
 export const SMALLEST = SMALLEST_OF.ijepa;
 

@@ -1,6 +1,7 @@
 import type { ExecutionContext } from 'ava';
 import type { Engine } from '../../core/engine/contract.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
+import { viewSides } from '../../core/methods/batch.js';
 import type { Method, Networks } from '../../core/methods/method.js';
 import { adamw } from '../../core/optim/adamw.js';
 import { prepareGradients } from '../../core/train/gradients.js';
@@ -37,7 +38,14 @@ export async function checkGradients<S>(
   prefix: string,
 ): Promise<void> {
   for (const microBatchSize of [3, 2]) {
-    const parts = splitBatch(method.views, { image: imageSize }, batch, { state: {}, rates: {} }, microBatchSize, 1);
+    const parts = splitBatch(
+      method.views,
+      viewSides(method, imageSize),
+      batch,
+      { state: {}, rates: {} },
+      microBatchSize,
+      1,
+    );
     const result = await prepareGradients(engine, method, 0, 1)(networks, parts, 1);
     const [value = Number.NaN] = await result.loss.data();
     t.true(Math.abs(value - loss) <= FORWARD * loss, `loss ${value}, expected ${loss}`);
@@ -65,7 +73,7 @@ export async function checkSteps<S>(
   prefixOf: (network: string) => string,
 ): Promise<void> {
   const optimiser = adamw(engine, adam);
-  const settings = { sides: { image: imageSize }, microBatchSize: 3, seed: 0 };
+  const settings = { sides: viewSides(method, imageSize), microBatchSize: 3, seed: 0 };
   const takeStep = prepareStep(engine, method, optimiser, settings);
   let state = { ...initialState(method, optimiser.slotNames, 0), networks };
   for (const loss of losses) {

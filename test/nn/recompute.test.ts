@@ -87,6 +87,7 @@ for (const flags of [
   { method: 'ijepa', predictorDim: 8, predictorDepth: 2, regularizer: 'vicreg' },
   { method: 'mae', decoderDim: 8, decoderDepth: 2 },
   { method: 'data2vec', layerScale: 0.3 },
+  { method: 'lejepa', projectorWidth: 8, projectorDim: 4 },
 ]) {
   testOnEngines(
     test,

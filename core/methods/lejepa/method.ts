@@ -1,0 +1,213 @@
+import type { RandomStream } from '../../base/random.js';
+import { grouped, integer, interval, number } from '../../config/option.js';
+import type { Options } from '../../config/schema.js';
+import { encoderSize, imageShape } from '../../config/settings.js';
+import { type Tensor, tf } from '../../engine/tf.js';
+import { createVit } from '../../nn/backbone.js';
+import { encoderPass } from '../../nn/cost.js';
+import { initialValue, linearShapes, normShapes, type Parameters } from '../../nn/parameters.js';
+import { norm, project } from '../../nn/vit.js';
+import { drawNumbers, regularizationOf, tryExtensions } from '../losses.js';
+import { defineMethod, type Method, type MethodContext, type NetworkSpec, type OwnOptions } from '../method.js';
+import { CPU_SMALL, targetStd } from '../shared.js';
+
+const OPTIONS = {
+  ...grouped('Data', {
+    globalViews: integer({ default: 2, min: 1, help: 'crops of each image whose mean is to be predicted' }),
+    localViews: integer({ default: 6, min: 0, help: 'smaller crops of each image that predict it, too' }),
+    localSize: integer({
+      min: 1,
+      unit: 'pixels',
+      help: 'side of the smaller crops; a multiple of the patch size',
+      automatic: "the paper's 98 of 224, on other images the same fraction in whole patches",
+    }),
+    localScale: interval({
+      default: [0.05, 0.3],
+      min: 0,
+      max: 1,
+      open: true,
+      help: "part of the picture's area that a smaller crop covers",
+    }),
+    solarize: number({ default: 0.2, min: 0, max: 1, help: 'probability that values from 128 on are inverted' }),
+  }),
+  lambda: number({
+    group: 'Objective',
+    default: 0.05,
+    min: 0,
+    max: 1,
+    help: 'weight of SIGReg, which wants embeddings to be normally distributed; the rest is that of the prediction',
+  }),
+  ...grouped('Model', {
+    projectorWidth: integer({ default: 2048, min: 1, help: "width of the projector's two hidden layers" }),
+    projectorDim: integer({ default: 128, min: 1, help: 'numbers of an embedding' }),
+  }),
+};
+type Own = Options & OwnOptions<typeof OPTIONS>;
+
+/** Images a step of the paper's preset. It gives no number for its large runs; 128 to 1024 did alike (table 1). */
+const BATCH = 512;
+/** How strongly views' saturation is jittered, in units of brightness and contrast. */
+const SATURATION = 0.5;
+
+export default defineMethod({
+  name: 'lejepa',
+  title: 'LeJEPA',
+  summary:
+    'predicts, from each of several crops, the mean of the global ones, without a teacher (Balestriero and LeCun 2025)',
+  options: OPTIONS,
+  /** The official README's: ColorJitter(0.4, 0.4, 0.2, 0.1), a last rate of a thousandth; its example's start and warm-up. */
+  defaults: {
+    flip: 0.5,
+    jitter: 0.5,
+    blur: 0.5,
+    learningRate: 5e-4,
+    startLearningRate: 5e-6,
+    finalLearningRate: 5e-7,
+    warmupEpochs: 1,
+    weightDecay: 0.05,
+    finalWeightDecay: 0.05,
+  },
+  presets: {
+    'paper-lejepa-vitl14': {
+      summary: "LeJEPA's ViT-L/14, 100 epochs of ImageNet-1K",
+      options: { arch: 'vit-large', patchSize: 14, imageSize: 224, batchSize: BATCH, epochs: 100 },
+    },
+    'cpu-small-lejepa': {
+      summary: 'LeJEPA at the sizes of cpu-small',
+      options: {
+        ...CPU_SMALL,
+        cropScale: [0.3, 1],
+        localViews: 2,
+        projectorWidth: 256,
+        projectorDim: 32,
+        learningRate: 1e-3,
+      },
+    },
+  },
+  extensions: () => ({ sigreg: { kind: 'regularizer', name: 'sigreg', option: 'lambda' } }),
+  create: (options, context) => lejepa(options, context),
+  automatic: (options) => ({ localSize: localShape(options).imageSize }),
+  describe: ({ globalViews, localViews, lambda }) =>
+    `squared distance of ${globalViews} + ${localViews} views from the mean of the first ${globalViews}, and ${lambda} x SIGReg`,
+  passes(options) {
+    const { patchSize, globalViews, localViews, projectorWidth, projectorDim } = options;
+    const size = encoderSize(options);
+    const widths = [size.dim, projectorWidth, projectorWidth, projectorDim];
+    return [
+      { rows: globalViews, ...imageShape(options) },
+      { rows: localViews, ...localShape(options) },
+    ].map(({ rows, imageSize }) => {
+      const pass = encoderPass(size, patchSize, { rows, patches: (imageSize / patchSize) ** 2, trained: true });
+      const layers = widths.slice(1).map((outputs, at) => ({ tokens: rows, inputs: widths[at], outputs }));
+      return { ...pass, projections: [...pass.projections, ...layers] };
+    });
+  },
+});
+
+/** Embeddings of all views, the global ones first: [b, V, K]. */
+type Outputs = { embedded: Tensor };
+
+/**
+ * LeJEPA (Balestriero and LeCun 2025, algorithm 2): one encoder sees several crops of each image; with a projector it gives
+ * an embedding z of each, and all are to be near the mean of the global crops' c, in both of which gradients are taken:
+ *
+ * (1 - λ) mean (z - c)² + λ mean_v SIGReg(z_v)
+ *
+ * SIGReg, of the batch's embeddings of each view, keeps them from being all alike.
+ *
+ * Letters: b images, V = G + L views of each, global and local, D width, K numbers of an embedding.
+ */
+function lejepa(options: Own, { backbone, extensions: { sigreg } }: MethodContext): Method<Outputs> {
+  if (sigreg?.kind !== 'regularizer') throw new Error('SIGReg was not found');
+  const { encoder, shapes, imageSize } = backbone;
+  const { globalViews, localViews, localScale, lambda, projectorWidth, projectorDim } = options;
+  const local = createVit({ ...localShape(options), encoder, trainedImageSize: imageSize });
+  const changes = { saturation: SATURATION, solarize: options.solarize };
+  const crops = [
+    { name: 'global', count: globalViews, crop: changes, seenBy: backbone },
+    {
+      name: 'local',
+      count: localViews,
+      crop: { ...changes, cropScale: localScale, imageSize: local.imageSize },
+      seenBy: local,
+    },
+  ].filter(({ count }) => count > 0);
+  const init: NetworkSpec['init'] = (name, shape, stream) => initialValue(name, shape, stream, options.init);
+  const projector = projectorShapes(encoder.dim, projectorWidth, projectorDim);
+  const centre = (embedded: Tensor) => tf.slice(embedded, [0, 0, 0], [-1, globalViews, -1]).mean(1, true); // [b, 1, K]
+  return {
+    networks: {
+      encoder: { shapes, role: { by: 'gradient' }, init },
+      projector: { shapes: projector, role: { by: 'gradient' }, init: initialProjector },
+    },
+    views: crops.map(({ name, count, crop }) => ({ name, count, crop })),
+    encoders: { encoder: 'encoder' },
+    sizes: { encoder },
+    masks: {},
+    targets: () => ({}),
+    outputs(networks, { views }) {
+      const pooled = crops.map(
+        ({ name, count, seenBy }) =>
+          seenBy.features(networks.encoder, views[name], 1).reshape([-1, count, encoder.dim]), // [b, G, D] and [b, L, D]
+      );
+      return { embedded: project3(networks.projector, tf.concat(pooled, 1)) };
+    },
+    terms: [
+      {
+        name: 'prediction',
+        weight: 1 - lambda,
+        over: 'images',
+        compute: ({ embedded }) => embedded.sub(centre(embedded)).square().mean(),
+      },
+      {
+        name: 'sigreg',
+        weight: lambda,
+        over: 'batch',
+        rows: ({ embedded }) => embedded.reshape([-1, (globalViews + localViews) * projectorDim]), // [n, V K]
+        draw: (stream) => drawNumbers(sigreg, stream, projectorDim),
+        compute(rows, drawn) {
+          const views = tf.split(rows, globalViews + localViews, 1); // V times [n, K]
+          const values = views.map((view) => regularizationOf(sigreg, view, drawn));
+          return values.reduce((sum, value) => sum.add(value)).div(values.length);
+        },
+      },
+    ],
+    rates: {},
+    logs: [targetStd(({ embedded }) => centre(embedded).squeeze([1]))],
+    check: () => tryExtensions([sigreg], projectorDim),
+    dispose: () => local.dispose(),
+  };
+}
+
+function projectorShapes(inputs: number, width: number, outputs: number) {
+  return {
+    ...linearShapes('fc1', inputs, width),
+    ...normShapes('norm1', width),
+    ...linearShapes('fc2', width, width),
+    ...normShapes('norm2', width),
+    ...linearShapes('fc3', width, outputs),
+  };
+}
+
+/**
+ * A perceptron of three layers, [..., D] -> [..., K]. The official code norms its hidden layers over the images of a GPU
+ * (batch norm); here each row is normed by itself, so that parts of a batch and ranks do not change the result.
+ */
+function project3(projector: Parameters, x: Tensor): Tensor {
+  const hidden = (name: string, inputs: Tensor) =>
+    tf.relu(norm(projector, `norm${name}`, project(projector, `fc${name}`, inputs)));
+  return project(projector, 'fc3', hidden('2', hidden('1', x)));
+}
+
+/** First values of PyTorch's linear layers, uniform ±1 / √inputs, biases 0; scales 1. */
+function initialProjector(name: string, shape: readonly number[], stream: RandomStream): Float32Array {
+  const [outputs = 1, inputs] = shape;
+  if (inputs === undefined) return new Float32Array(outputs).fill(name.endsWith('bias') ? 0 : 1);
+  return Float32Array.from({ length: outputs * inputs }, () => stream.uniform(-1, 1) / Math.sqrt(inputs));
+}
+
+/** The smaller crops: 98 of 224 pixels, or what comes near in whole patches. */
+function localShape({ imageSize, patchSize, localSize }: Own) {
+  const patches = Math.max(1, Math.round((imageSize * (98 / 224)) / patchSize));
+  return imageShape({ imageSize: localSize ?? patches * patchSize, patchSize });
+}
