@@ -1,7 +1,8 @@
 import data2vec from './data2vec/method.js';
+import dino from './dino/method.js';
 import ijepa from './ijepa/method.js';
 import mae from './mae/method.js';
 import type { MethodDefinition } from './method.js';
 
 /** The methods that come with the program; the first is the usual one. */
-export const METHODS: readonly MethodDefinition[] = [ijepa, mae, data2vec];
+export const METHODS: readonly MethodDefinition[] = [ijepa, mae, data2vec, dino];
