@@ -1,7 +1,7 @@
 import { RandomStream } from '../../core/base/random.js';
 import type { Engine } from '../../core/engine/contract.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
-import { drawBatch, viewSides } from '../../core/methods/batch.js';
+import { drawBatch, noiseViews, viewSides } from '../../core/methods/batch.js';
 import type { Method, Networks, Part } from '../../core/methods/method.js';
 import { adamw } from '../../core/optim/adamw.js';
 import { prepareGradients, usableConcurrency } from '../../core/train/gradients.js';
@@ -21,12 +21,9 @@ export interface Trainable {
 
 /** Normal noise, and what the method draws in a step. */
 export function noiseBatch({ method, options }: Trainable, imageCount: number, step = 1): TrainBatch {
-  const stream = new RandomStream(0, 'pictures', step);
-  const views = method.views.map(({ name, count }) => {
-    const length = imageCount * count * options.imageSize ** 2 * 3;
-    return [name, Float32Array.from({ length }, () => stream.normal())] as const;
-  });
-  return { views: Object.fromEntries(views), groups: drawBatch(method, 0, step, imageCount).groups };
+  const sides = viewSides(method, options.imageSize);
+  const views = noiseViews(method, sides, imageCount, new RandomStream(0, 'pictures', step));
+  return { views, groups: drawBatch(method, 0, step, imageCount).groups };
 }
 
 /** The parts of a batch on the engine. */
