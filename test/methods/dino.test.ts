@@ -6,12 +6,12 @@ import type { Part } from '../../core/methods/method.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { createVit } from '../../core/nn/backbone.js';
 import { splitBatch } from '../../core/train/parts.js';
-import { initialState } from '../../core/train/state.js';
+import { initialNetworks } from '../../core/train/state.js';
 import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
 import { readGolden } from '../helpers/golden.js';
 import { methodOf } from '../helpers/method.js';
 import { checkGradients, checkSteps, type Trained } from '../helpers/trained.js';
-import { noiseBatch, numbersOf, prepareBatchGradients } from '../helpers/training.js';
+import { contextOf, noiseBatch, numbersOf, prepareBatchGradients } from '../helpers/training.js';
 
 /* Values of the official code's formulas (fixtures/dino). */
 interface Settings {
@@ -86,8 +86,8 @@ const HEAD = { headDim: 16, bottleneckDim: 8, outputDim: 24 };
 
 testOnEngines(test, engines, 'a batch of DINO in uneven parts is the whole batch', async (t, engine) => {
   const made = methodOf({ ...SMALL, ...HEAD, localImageSize: 16 });
-  const { networks, own } = initialState(made.method, [], 0);
-  const context = { state: own, rates: { teacherTemperature: tf.scalar(0.05) } };
+  const networks = initialNetworks(made.method, 0);
+  const context = contextOf(made.method);
   const of = async (together?: number) => {
     const compute = prepareBatchGradients(engine, made, together);
     const { gradients, statistics, loss, rows } = await compute(networks, noiseBatch(made, 7), 1, context);

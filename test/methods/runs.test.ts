@@ -14,11 +14,13 @@ test('every method of the program is tried here', (t) => {
   );
 });
 
-test.serial('runs of data2vec that are killed end in the same bytes', async (t) => {
-  const report = await killAndResume(await temporaryFolder(t), { kills: 1, seed: 3, of: SMALLEST_OF.data2vec });
-  t.deepEqual(report.faults, []);
-  t.is(report.kills, 1);
-});
+for (const name of ['data2vec', 'dino'] as const) {
+  test.serial(`runs of ${name} that are killed end in the same bytes`, async (t) => {
+    const report = await killAndResume(await temporaryFolder(t), { kills: 1, seed: 3, of: SMALLEST_OF[name] });
+    t.deepEqual(report.faults, []);
+    t.is(report.kills, 1);
+  });
+}
 
 test.serial('networks of all methods and of random weights stand in one table', async (t) => {
   const folder = await temporaryFolder(t);
