@@ -4,9 +4,15 @@ import test, { type ExecutionContext } from 'ava';
 import { UserError } from '../../core/base/errors.js';
 import { RandomStream } from '../../core/base/random.js';
 import { gaussianBlur } from '../../core/data/augment/blur.js';
-import { brightness, contrast, hue, saturation } from '../../core/data/augment/colour.js';
+import { brightness, contrast, hue, saturation, solarize } from '../../core/data/augment/colour.js';
 import { flip } from '../../core/data/augment/geometry.js';
-import { OPERATIONS, randAugment, randomChanges, readRandAugment } from '../../core/data/augment/random.js';
+import {
+  type ChangeSettings,
+  OPERATIONS,
+  randAugment,
+  randomChanges,
+  readRandAugment,
+} from '../../core/data/augment/random.js';
 import type { Picture } from '../../core/data/picture.js';
 import { FIXTURES } from '../helpers/paths.js';
 
@@ -17,6 +23,7 @@ interface Golden {
   jitter: { name: string; amount: number; picture: string; result: string }[];
   timmDraws: Distribution;
   referenceDraws: Distribution;
+  multiCropDraws: Distribution;
 }
 
 /** Of 40,000 draws on the picture 'busy': how often nothing changes, how often the mean red is below a level. */
@@ -45,13 +52,14 @@ test("the operations of RandAugment give Pillow's pixels", (t) => {
   }
 });
 
-test("brightness, contrast, saturation, hue, grey and blur give torchvision's pixels", (t) => {
+test("brightness, contrast, saturation, hue, grey, solarization and blur give torchvision's pixels", (t) => {
   const changes: Record<string, (picture: Picture, amount: number) => Picture> = {
     brightness,
     contrast,
     saturation,
     hue,
     greyscale: (picture) => saturation(picture, 0),
+    solarize,
     gaussianBlur,
   };
   for (const { name, amount, picture, result } of golden.jitter) {
@@ -76,11 +84,13 @@ function holdDraws(t: ExecutionContext, { unchanged, below }: Distribution, draw
   }
 }
 
-test("RandAugment's pictures are distributed as timm's, and jittered ones as the reference code's", (t) => {
+test("RandAugment's pictures are distributed as timm's, and other changed ones as torchvision's", (t) => {
   const source = goldenPicture('busy');
   holdDraws(t, golden.timmDraws, (stream) => randAugment(source, PAPERS, stream));
   const settings = { flip: 0, jitter: 0.7, blur: 0 };
   holdDraws(t, golden.referenceDraws, (stream) => randomChanges(source, settings, stream));
+  const multiCrop = { flip: 0, jitter: 0.5, saturation: 0.5, grey: 0.2, blur: 0, solarize: 0.2 };
+  holdDraws(t, golden.multiCropDraws, (stream) => randomChanges(source, multiCrop, stream));
 });
 
 test('everything is drawn whether it is used or not: turning one change on leaves the others as they were', (t) => {
@@ -95,6 +105,11 @@ test('everything is drawn whether it is used or not: turning one change on leave
     const none = changed(0, 0, 0);
     t.true(isSame(none.picture, source));
     t.deepEqual(changed(1, 0.7, 0), changed(0, 0.7, 0, flip(source)));
+    const alone = (more: Partial<ChangeSettings>) =>
+      after((stream) => randomChanges(source, { flip: 0, jitter: 0, blur: 0, ...more }, stream));
+    t.deepEqual(alone({ grey: 1 }), { ...none, picture: saturation(source, 0) });
+    t.deepEqual(alone({ solarize: 1 }), { ...none, picture: solarize(source, 128) });
+    t.deepEqual(alone({ jitter: 0.7, grey: 0.2, saturation: 1 }), changed(0, 0.7, 0));
     const { picture, next } = changed(0, 0.7, 0);
     const blurred = changed(0, 0, 1).picture; // by a deviation that is drawn
     t.deepEqual([next, changed(1, 1, 1).next], [none.next, none.next]);

@@ -21,13 +21,17 @@ export interface ChangeSettings {
   flip: number;
   /** Strength s of colour jitter, 0 to 1: 0 for none. */
   jitter: number;
+  /** How strongly saturation is jittered, in units of brightness and contrast; 1 where it is left out. */
+  saturation?: number;
+  /** Probability of grey; where it is left out, 0.2 with colour jitter and 0 without it, as in the reference. */
+  grey?: number;
   /** Probability of a Gaussian blur. */
   blur: number;
   /** Probability that values from 128 on are inverted (torchvision's RandomSolarize); none where it is left out. */
   solarize?: number;
 }
 
-/** torchvision's ColorJitter(0.8 s, 0.8 s, 0.8 s, 0.2 s) and RandomGrayscale as the reference uses them. */
+/** torchvision's ColorJitter(0.8 s, 0.8 s, 0.8 s, 0.2 s) and RandomGrayscale as the reference uses them; it has a saturation of 1. */
 const FACTORS = 0.8;
 const TURN = 0.2;
 const JITTERED = 0.8;
@@ -37,18 +41,18 @@ const SIGMA = [0.1, 2] as const;
 const SOLARIZED_FROM = 128;
 
 /**
- * A flip, then brightness, contrast, saturation and hue in random order with probability 0.8, then grey with probability
- * 0.2, then a blur, then solarization. Everything is drawn whether it is used or not, so that turning one on leaves the others as they were.
+ * A flip, then brightness, contrast, saturation and hue in random order with probability 0.8, then grey, then a blur, then
+ * solarization. Everything is drawn whether it is used or not, so that turning one on leaves the others as they were.
  */
 export function randomChanges(picture: Picture, settings: ChangeSettings, stream: RandomStream): Picture {
-  const { jitter } = settings;
+  const { jitter, saturation: relative = 1, grey = jitter > 0 ? GREY : 0 } = settings;
   const isFlipped = stream.chance(settings.flip);
   const isJittered = stream.chance(JITTERED);
-  const factor = () => stream.uniform(1 - FACTORS * jitter, 1 + FACTORS * jitter);
-  const [light, spread, colour] = [factor(), factor(), factor()];
+  const factor = (strength: number) => stream.uniform(1 - FACTORS * strength, 1 + FACTORS * strength);
+  const [light, spread, colour] = [factor(jitter), factor(jitter), factor(jitter * relative)];
   const turn = stream.uniform(-TURN, TURN) * jitter;
   const order = stream.permutation(4);
-  const isGrey = stream.chance(GREY);
+  const isGrey = stream.chance(grey);
   const isBlurred = stream.chance(settings.blur);
   const sigma = stream.uniform(...SIGMA);
   const isSolarized = stream.chance(settings.solarize ?? 0);
@@ -61,7 +65,7 @@ export function randomChanges(picture: Picture, settings: ChangeSettings, stream
     () => hue(result, turn),
   ];
   if (jitter > 0 && isJittered) for (const at of order) result = changes[at]();
-  if (jitter > 0 && isGrey) result = saturation(result, 0);
+  if (isGrey) result = saturation(result, 0);
   if (isBlurred) result = gaussianBlur(result, sigma);
   return isSolarized ? solarize(result, SOLARIZED_FROM) : result;
 }
