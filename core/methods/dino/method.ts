@@ -1,75 +1,15 @@
-import { UserError } from '../../base/errors.js';
-import { choice, grouped, integer, interval, number } from '../../config/option.js';
-import type { Options, Preset } from '../../config/schema.js';
+import type { RandomStream } from '../../base/random.js';
 import { encoderSize } from '../../config/settings.js';
 import { type Tensor, tf } from '../../engine/tf.js';
 import { type Backbone, createVit } from '../../nn/backbone.js';
 import { encoderPass } from '../../nn/cost.js';
-import type { Parameters } from '../../nn/parameters.js';
+import { initialValue, type Parameters } from '../../nn/parameters.js';
+import { applyHead, headProjections, lastLayerShapes, mlpShapes } from '../../nn/projection-head.js';
 import { classTokens } from '../../nn/vit.js';
-import { cosine, linear } from '../../optim/schedules.js';
-import { defineMethod, type Method, type NetworkSpec, type OwnOptions, type Rate } from '../method.js';
-import { CPU_SMALL, emaDecay, emaOptions } from '../shared.js';
-import { applyHead, firstValue, type HeadSize, headProjections, lastLayerShapes, mlpShapes } from './head.js';
-
-const OPTIONS = {
-  ...grouped('Data', {
-    localCrops: integer({ default: 8, min: 0, help: 'small crops of each image, which the student alone sees' }),
-    localImageSize: integer({
-      min: 1,
-      unit: 'pixels',
-      help: 'side of the small crops; a multiple of the patch size',
-      automatic: "the paper's 96 of 224 pixels, the same fraction of others, in whole patches",
-    }),
-    localScale: interval({
-      default: [0.05, 0.4],
-      min: 0,
-      max: 1,
-      open: true,
-      help: "part of the picture's area that a small crop covers",
-    }),
-  }),
-  ...grouped('Model', {
-    headDim: integer({ default: 2048, min: 1, help: 'width of the hidden layers of the head' }),
-    bottleneckDim: integer({ default: 256, min: 1, help: 'width of what the last layer of the head sees' }),
-    outputDim: integer({ default: 65536, min: 2, help: 'outputs of the head, over which probabilities are taken' }),
-    lastLayerLengths: choice({
-      default: 'fixed',
-      choices: ['fixed', 'learned'],
-      help: "whether the rows of the head's last layer keep the length 1, which is safer, or learn it",
-    }),
-  }),
-  ...grouped('Objective', {
-    studentTemperature: number({ default: 0.1, min: 0, open: true, help: "temperature of the student's outputs" }),
-    startTeacherTemperature: number({
-      default: 0.04,
-      min: 0,
-      open: true,
-      help: "temperature of the teacher's outputs in the first epoch",
-    }),
-    teacherTemperature: number({ default: 0.04, min: 0, open: true, help: 'the same after its warm-up' }),
-    teacherWarmupEpochs: integer({ default: 0, min: 0, unit: 'epochs', help: 'length of that warm-up, linear' }),
-    centreMomentum: number({
-      default: 0.9,
-      min: 0,
-      max: 1,
-      help: "decay of the mean of the teacher's outputs, which is taken from them",
-    }),
-  }),
-  ...grouped('Optimisation', {
-    lastLayerFrozenEpochs: number({
-      default: 1,
-      min: 0,
-      unit: 'epochs',
-      help: "how long the head's last layer stays as it is at the start",
-    }),
-  }),
-  ...emaOptions(0.996, 1, 'by half a cosine'),
-};
-type Own = Options & OwnOptions<typeof OPTIONS>;
-
-/** What the paper's runs of ViT-S/16 share (appendix; official code, README.md): a base rate of 5e-4 for 256 images. */
-const PAPER: Preset['options'] = { arch: 'vit-small', imageSize: 224, warmupEpochs: 10 };
+import { cosine } from '../../optim/schedules.js';
+import { defineMethod, type Method, type NetworkSpec } from '../method.js';
+import { emaDecay } from '../shared.js';
+import { localSize, OPTIONS, type Own, PRESETS, sizeOfHead, teacherTemperature, viewsOf } from './options.js';
 
 export default defineMethod({
   name: 'dino',
@@ -77,37 +17,7 @@ export default defineMethod({
   summary: 'gives what its teacher makes of other crops of the image (Caron et al. 2021)',
   options: OPTIONS,
   defaults: { cropScale: [0.4, 1], flip: 0.5, jitter: 0.5, startLearningRate: 0 },
-  presets: {
-    'paper-dino-vits16': {
-      summary: "DINO's ViT-S/16, 100 epochs of ImageNet-1K, the official code's first command",
-      options: { ...PAPER, batchSize: 512, epochs: 100, learningRate: 1e-3 },
-    },
-    'paper-dino-vits16-ep300': {
-      summary: "DINO's ViT-S/16, 300 epochs of ImageNet-1K, the official code's improved command",
-      options: {
-        ...PAPER,
-        batchSize: 1024,
-        epochs: 300,
-        learningRate: 2e-3,
-        teacherTemperature: 0.07,
-        teacherWarmupEpochs: 30,
-        lastLayerLengths: 'learned',
-      },
-    },
-    'cpu-small-dino': {
-      summary: 'DINO at the sizes of cpu-small',
-      options: {
-        ...CPU_SMALL,
-        cropScale: [0.4, 1],
-        localCrops: 4,
-        headDim: 256,
-        bottleneckDim: 64,
-        outputDim: 1024,
-        ema: 0.99,
-        finalWeightDecay: 0.04,
-      },
-    },
-  },
+  presets: PRESETS,
   architecture: () => ({ classToken: true, classFeatures: true }),
   create: (options, { backbone }) => dino(backbone, options),
   automatic: (options) => ({ localImageSize: localSize(options) }),
@@ -144,9 +54,8 @@ type Targets = { first: Tensor; second: Tensor; raw: Tensor };
  */
 export function dino(backbone: Backbone, options: Own): Method<Outputs, Targets> {
   const { encoder, shapes, patchSize, imageSize } = backbone;
-  const { localCrops, localScale, studentTemperature, centreMomentum, outputDim, lastLayerFrozenEpochs } = options;
-  const localImageSize = localSize(options);
-  const local = createVit({ imageSize: localImageSize, patchSize, encoder, trainedImageSize: imageSize });
+  const { localCrops, studentTemperature, centreMomentum, outputDim, lastLayerFrozenEpochs } = options;
+  const local = createVit({ imageSize: localSize(options), patchSize, encoder, trainedImageSize: imageSize });
   const crops = 2 + localCrops;
   const size = sizeOfHead(options);
   const init: NetworkSpec['init'] = (name, shape, stream) => firstValue(name, shape, stream, 3 * patchSize ** 2);
@@ -166,19 +75,7 @@ export function dino(backbone: Backbone, options: Own): Method<Outputs, Targets>
       teacher_head: { shapes: mlp, role: followed('head') },
       teacher_last_layer: { shapes: lastLayer, role: followed('last_layer') },
     },
-    views: [
-      { name: 'first', count: 1, crop: { blur: 1 } },
-      { name: 'second', count: 1, crop: { blur: 0.1, solarize: 0.2 } },
-      ...(localCrops > 0
-        ? [
-            {
-              name: 'local',
-              count: localCrops,
-              crop: { imageSize: localImageSize, cropScale: localScale, blur: 0.5 },
-            },
-          ]
-        : []),
-    ],
+    views: viewsOf(options),
     encoders: { teacher: 'teacher', student: 'encoder' },
     sizes: { encoder },
     masks: {},
@@ -245,32 +142,15 @@ function entropy(probabilities: Tensor): Tensor {
   return probabilities.mul(probabilities.add(1e-30).log()).sum(1).neg();
 }
 
-/** Linear from the first epoch's temperature to the last one of the warm-up; the same in all steps of an epoch. */
-function teacherTemperature({ startTeacherTemperature, teacherTemperature: final, teacherWarmupEpochs }: Own): Rate {
-  return (step, { stepsPerEpoch }) => {
-    const epoch = Math.floor((step - 1) / stepsPerEpoch);
-    if (epoch >= teacherWarmupEpochs) return final;
-    return linear(startTeacherTemperature, final, epoch / Math.max(1, teacherWarmupEpochs - 1));
-  };
-}
-
-function sizeOfHead(options: Own): HeadSize {
-  const { headDim: hidden, bottleneckDim: bottleneck, outputDim: outputs, lastLayerLengths } = options;
-  return {
-    inputs: encoderSize(options).dim,
-    hidden,
-    bottleneck,
-    outputs,
-    learnsLengths: lastLayerLengths === 'learned',
-  };
-}
-
-/** Side of the small crops, in pixels. */
-function localSize({ imageSize, patchSize, localImageSize }: Own): number {
-  const usual = patchSize * Math.max(1, Math.round(((96 / 224) * imageSize) / patchSize));
-  if ((localImageSize ?? usual) % patchSize === 0) return localImageSize ?? usual;
-  throw new UserError(`small crops of ${localImageSize} pixels cannot be cut into patches of ${patchSize} pixels`, {
-    expected: 'a multiple of the patch size',
-    remedy: `use --local-image-size ${usual}`,
-  });
+/**
+ * First values as in the official code: truncated normal with a standard deviation of 0.02 for linear weights and the class
+ * token, biases 0, scales and lengths 1; the patch projection and the last layer's directions as PyTorch has them, uniform
+ * ±1 / √inputs.
+ */
+function firstValue(name: string, shape: readonly number[], stream: RandomStream, patchValues: number) {
+  const data = new Float32Array(shape.reduce((product, side) => product * side, 1));
+  if (name === 'weight_g') return data.fill(1);
+  const inputs = name.startsWith('patch_embed.') ? patchValues : name === 'weight_v' ? shape[1] : 0;
+  if (inputs === 0) return initialValue(name, shape, stream, 'reference');
+  return data.map(() => stream.uniform(-1, 1) / Math.sqrt(inputs));
 }

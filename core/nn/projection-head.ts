@@ -1,8 +1,7 @@
-import type { RandomStream } from '../../base/random.js';
-import { gelu } from '../../engine/functions.js';
-import { type Tensor, tf } from '../../engine/tf.js';
-import { initialValue, type ParameterShapes, type Parameters, parameter } from '../../nn/parameters.js';
-import { project } from '../../nn/vit.js';
+import { gelu } from '../engine/functions.js';
+import { type Tensor, tf } from '../engine/tf.js';
+import { type ParameterShapes, type Parameters, parameter } from './parameters.js';
+import { project } from './vit.js';
 
 /** Added to squared lengths, so that rows of zeros have a gradient: PyTorch divides by 1e-12 at least. */
 const EPSILON = 1e-24;
@@ -57,19 +56,6 @@ export function headProjections({ inputs, hidden, bottleneck, outputs }: HeadSiz
     { tokens, inputs: hidden, outputs: bottleneck },
     { tokens, inputs: bottleneck, outputs },
   ];
-}
-
-/**
- * First values as in the official code: truncated normal with a standard deviation of 0.02 for linear weights and the class
- * token, biases 0, scales and lengths 1; the patch projection and the last layer's directions as PyTorch has them, uniform
- * ±1 / √inputs.
- */
-export function firstValue(name: string, shape: readonly number[], stream: RandomStream, patchValues: number) {
-  const data = new Float32Array(shape.reduce((product, side) => product * side, 1));
-  if (name === 'weight_g') return data.fill(1);
-  const inputs = name.startsWith('patch_embed.') ? patchValues : name === 'weight_v' ? shape[1] : 0;
-  if (inputs === 0) return initialValue(name, shape, stream, 'reference');
-  return data.map(() => stream.uniform(-1, 1) / Math.sqrt(inputs));
 }
 
 /** Rows of length 1: x / √(Σ x² + ε). */
