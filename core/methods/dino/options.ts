@@ -98,14 +98,14 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
   },
 };
 
-/** Two large crops and the small ones; what differs from the options is of the official code. */
+/** Two large crops and the small ones, changed as in the official code; `blur` is the probability of the first one's. */
 export function viewsOf(options: Own): ViewSpec[] {
-  const { localCrops: count, localScale: cropScale } = options;
+  const { localCrops: count, localScale: cropScale, blur } = options;
   const saturation = 0.5; // of the strength of brightness: 0.4 and 0.2
-  const small = { imageSize: localSize(options), cropScale, saturation, blur: 0.5 };
+  const small = { imageSize: localSize(options), cropScale, saturation, blur: 0.5 * blur };
   return [
-    { name: 'first', count: 1, crop: { saturation, blur: 1 } },
-    { name: 'second', count: 1, crop: { saturation, blur: 0.1, solarize: 0.2 } },
+    { name: 'first', count: 1, crop: { saturation, blur } },
+    { name: 'second', count: 1, crop: { saturation, blur: 0.1 * blur, solarize: 0.2 } },
     { name: 'local', count, crop: small },
   ].slice(0, count > 0 ? 3 : 2);
 }
