@@ -93,6 +93,8 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
       bottleneckDim: 64,
       outputDim: 1024,
       ema: 0.99,
+      blur: 0, // up to 2 pixels wide, it would leave little of small crops
+      beta2: 0.95, // the large gradients of the first steps are forgotten sooner
       finalWeightDecay: 0.04,
     },
   },
