@@ -91,7 +91,7 @@ function blockShapes(blocks: string, size: VitSize): ParameterShapes {
   );
 }
 
-function linearShapes(name: string, inputs: number, outputs: number): ParameterShapes {
+export function linearShapes(name: string, inputs: number, outputs: number): ParameterShapes {
   return { [`${name}.weight`]: [outputs, inputs], [`${name}.bias`]: [outputs] };
 }
 

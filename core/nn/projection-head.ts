@@ -1,6 +1,6 @@
 import { gelu } from '../engine/functions.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import { type ParameterShapes, type Parameters, parameter } from './parameters.js';
+import { linearShapes, type ParameterShapes, type Parameters, parameter } from './parameters.js';
 import { project } from './vit.js';
 
 /** Added to squared lengths, so that rows of zeros have a gradient: PyTorch divides by 1e-12 at least. */
@@ -19,12 +19,9 @@ export interface HeadSize {
 /** Parameters before the last layer, by the names of the official code. */
 export function mlpShapes({ inputs, hidden, bottleneck }: HeadSize): ParameterShapes {
   return {
-    'mlp.0.weight': [hidden, inputs],
-    'mlp.0.bias': [hidden],
-    'mlp.2.weight': [hidden, hidden],
-    'mlp.2.bias': [hidden],
-    'mlp.4.weight': [bottleneck, hidden],
-    'mlp.4.bias': [bottleneck],
+    ...linearShapes('mlp.0', inputs, hidden),
+    ...linearShapes('mlp.2', hidden, hidden),
+    ...linearShapes('mlp.4', hidden, bottleneck),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { ExecutionContext } from 'ava';
 import type { Engine } from '../../core/engine/contract.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
+import { viewSides } from '../../core/methods/batch.js';
 import type { Method, Networks } from '../../core/methods/method.js';
 import { adamw } from '../../core/optim/adamw.js';
 import { prepareGradients } from '../../core/train/gradients.js';
@@ -17,8 +18,6 @@ export interface Trained {
   networks: Networks;
   batch: TrainBatch;
   imageSize: number;
-  /** Sides of views that are of another size, by name. */
-  sides?: Readonly<Record<string, number>>;
   /** The method's own state at the start, and its rates in the first step. */
   context?: PartContext;
   /** Where a golden file has a parameter: under this name, after a prefix. */
@@ -37,12 +36,12 @@ export async function checkGradients<S>(
   t: ExecutionContext,
   engine: Engine,
   golden: Golden<S>,
-  { method, networks, batch, imageSize, sides, context = { state: {}, rates: {} }, nameOf }: Trained,
+  { method, networks, batch, imageSize, context = { state: {}, rates: {} }, nameOf }: Trained,
   loss: number,
   prefix: string,
 ): Promise<void> {
   for (const microBatchSize of [3, 2]) {
-    const parts = splitBatch(method.views, { image: imageSize, ...sides }, batch, context, microBatchSize, 1);
+    const parts = splitBatch(method.views, viewSides(method, imageSize), batch, context, microBatchSize, 1);
     const result = await prepareGradients(engine, method, 0, 1)(networks, parts, 1);
     const [value = Number.NaN] = await result.loss.data();
     t.true(Math.abs(value - loss) <= FORWARD * loss, `loss ${value}, expected ${loss}`);
@@ -64,14 +63,14 @@ export async function checkSteps<S>(
   t: ExecutionContext,
   engine: Engine,
   golden: Golden<S>,
-  { method, networks, batch, imageSize, sides, context, nameOf }: Trained,
+  { method, networks, batch, imageSize, context, nameOf }: Trained,
   losses: readonly number[],
   adam: { beta1: number; beta2: number; epsilon: number },
   rates: StepRates | ((step: number) => StepRates),
   prefixOf: (network: string) => string,
 ): Promise<TrainState> {
   const optimiser = adamw(engine, adam);
-  const settings = { sides: { image: imageSize, ...sides }, microBatchSize: 3, seed: 0 };
+  const settings = { sides: viewSides(method, imageSize), microBatchSize: 3, seed: 0 };
   const takeStep = prepareStep(engine, method, optimiser, settings);
   const start = initialState(method, optimiser.slotNames, 0);
   let state = { ...start, networks, own: context?.state ?? start.own };

@@ -22,8 +22,8 @@ export interface Trainable {
 
 /** Normal noise, and what the method draws in a step. */
 export function noiseBatch({ method, options }: Trainable, imageCount: number, step = 1): TrainBatch {
-  const sides = viewSides(method, options.imageSize);
-  const views = noiseViews(method, sides, imageCount, new RandomStream(0, 'pictures', step));
+  const stream = new RandomStream(0, 'pictures', step);
+  const views = noiseViews(method, viewSides(method, options.imageSize), imageCount, stream);
   return { views, groups: drawBatch(method, 0, step, imageCount).groups };
 }
 

@@ -1,6 +1,7 @@
 import test from 'ava';
 import { resolveOptions } from '../../core/config/resolve.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
+import { viewSides } from '../../core/methods/batch.js';
 import { dino } from '../../core/methods/dino/method.js';
 import type { Part } from '../../core/methods/method.js';
 import { METHODS } from '../../core/methods/registry.js';
@@ -45,8 +46,8 @@ for (const name of ['fixed', 'learned', 'large']) {
   testOnEngines(test, engines, `targets, loss and gradients of DINO, ${name}`, async (t, engine) => {
     const { golden, trained, losses } = await load(name);
     await checkGradients(t, engine, golden, trained, losses[0] as number, `${name}.gradients.`);
-    const { method, networks, batch, sides = {}, context = { state: {}, rates: {} } } = trained;
-    const [part] = splitBatch(method.views, sides, batch, context, 3, 1) as [Part];
+    const { method, networks, batch, imageSize, context = { state: {}, rates: {} } } = trained;
+    const [part] = splitBatch(method.views, viewSides(method, imageSize), batch, context, 3, 1) as [Part];
     const { raw } = method.targets(networks, part);
     const ofTeacher = golden.tensor(`${name}.teacher_output`); // [2B, K]
     const mean = await tf.addN(tf.split(ofTeacher, 2)).div(2).data();
@@ -143,7 +144,6 @@ async function load(name: string) {
   );
   const trained: Trained = {
     ...{ method, networks, imageSize, batch: { views, groups: [{ imageCount: 3, masks: {} }] } },
-    sides: { first: imageSize, second: imageSize, local: localImageSize },
     context: {
       state: { centre: golden.tensor('centre') },
       rates: { teacherTemperature: tf.scalar(own.teacherTemperatures[0] as number) },
