@@ -142,7 +142,7 @@ export interface ProbeProtocol {
 
 export type Interpolation = 'bilinear' | 'bicubic';
 
-/** Average-pooled patch tokens of the last layer, or of the last four side by side. */
+/** Features of the last layer, or of the last four side by side: average-pooled patch tokens, or class tokens. */
 export type FeatureKind = 'last' | 'last-4';
 /** Whether a head normalises its features over the batch first. */
 export type HeadNorm = 'none' | 'batch';

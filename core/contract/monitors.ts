@@ -32,7 +32,7 @@ export interface MonitorInput {
   step: number;
   /** Loss of the last one; null before the first. */
   loss: number | null;
-  /** Outputs of the encoder that is judged for the watched images, averaged over patches, row by row, [n, D]. */
+  /** Outputs of the encoder that is judged for the watched images, as `Backbone.features` has them, row by row, [n, D]. */
   features: Float32Array;
   /** Their standard deviation over images, as a mean over features. */
   std: number;

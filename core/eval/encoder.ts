@@ -61,7 +61,7 @@ export interface FeatureOptions
 
 /** Features of M images. */
 export interface Features extends Pick<FeatureTable, 'names' | 'unreadable'> {
-  /** Average-pooled patch tokens of each image, M rows; parts of one array. */
+  /** Average-pooled patch tokens, or the class token, of each image, M rows; parts of one array. */
   readonly rows: readonly Float32Array[];
   /** Class of each row, M, as a place in `classes`; both null where there are no labels. */
   readonly labels: Int32Array | null;

@@ -10,8 +10,8 @@ import { pickSamples, type Samples } from './samples.js';
 import { type UnreadableImage, UnreadableList } from './views.js';
 
 /**
- * Features of labelled images, image by image and view by view: average-pooled patch tokens of the last four layers (of all
- * where there are fewer) side by side, each through the encoder's final LayerNorm.
+ * Features of labelled images, image by image and view by view: those of the last four layers (of all where there are fewer)
+ * side by side, each through the encoder's final LayerNorm, as `Backbone.features` has them.
  */
 export interface FeatureTable extends Samples {
   /** The names of the images, M. */

@@ -18,6 +18,7 @@ const vitSchema = z.looseObject({
   heads: side,
   mlpRatio: z.number().positive(),
   classToken: flag,
+  classFeatures: flag,
   layerScale: flag,
   relativePositions: flag,
   normEpsilon: z.number().positive().optional(),

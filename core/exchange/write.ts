@@ -3,6 +3,7 @@ import { isAbsolute, join } from 'node:path';
 import { UserError } from '../base/errors.js';
 import { type StoredTensor, writeSafetensors } from '../checkpoint/safetensors.js';
 import { MEAN, STD } from '../data/normalise.js';
+import type { VitSize } from '../nn/sizes.js';
 import { metadataOf, ONLY, timmName } from './bare.js';
 import type { EncoderFile } from './encoder-file.js';
 import { describe, namingOf } from './hugging-face.js';
@@ -39,7 +40,7 @@ export const FORMS = {
             `processor = AutoImageProcessor.from_pretrained('${folder}')`,
             `model = AutoModel.from_pretrained('${folder}')`,
             `tokens = model(**processor(image, return_tensors='pt')).last_hidden_state`,
-            `features = tokens${size.encoder.classToken ? '[:, 1:]' : ''}.mean(1)`,
+            `features = tokens${pooling(size.encoder, '[:, 0]', '[:, 1:]')}`,
           ],
   },
   timm: {
@@ -68,7 +69,7 @@ export const FORMS = {
             "import { pipeline } from '@huggingface/transformers';",
             `const extract = await pipeline('image-feature-extraction', '${asPath(folder)}', { dtype: '${dtype}' });`,
             "const tokens = await extract('picture.jpg');",
-            `const features = tokens${size.encoder.classToken ? '.slice(null, [1, null])' : ''}.mean(1);`,
+            `const features = tokens${pooling(size.encoder, '.slice(null, 0)', '.slice(null, [1, null])')};`,
           ],
   },
   safetensors: {
@@ -164,7 +165,7 @@ async function writeTimm(encoder: EncoderFile, folder: string): Promise<void> {
     num_heads: heads,
     mlp_ratio: vit.mlpRatio,
     class_token: classToken,
-    global_pool: 'avg',
+    global_pool: vit.classFeatures ? 'token' : 'avg',
     fc_norm: false,
     ...(layerScale && { init_values: 1 }),
   };
@@ -186,7 +187,7 @@ async function writeTimm(encoder: EncoderFile, folder: string): Promise<void> {
     architecture: 'vit_base_patch16_224',
     num_classes: 0,
     num_features: dim,
-    global_pool: 'avg',
+    global_pool: vit.classFeatures ? 'token' : 'avg',
     model_args,
     pretrained_cfg,
   });
@@ -222,6 +223,11 @@ async function writePlain(encoder: EncoderFile, folder: string): Promise<void> {
   const model = { method, encoders: { [ONLY]: '' }, imageSize, patchSize, sizes: { encoder: vit } };
   const metadata = { ...metadataOf(encoder.facts), model: JSON.stringify(model) };
   await writeSafetensors(join(folder, WEIGHTS), withPositions(encoder), metadata);
+}
+
+/** How features are made of tokens, in the language of these words: the class token, or the mean over patches. */
+function pooling({ classToken, classFeatures }: VitSize, ofClass: string, ofPatches: string): string {
+  return classFeatures ? ofClass : `${classToken ? ofPatches : ''}.mean(1)`;
 }
 
 /** A folder as transformers.js tells it from the name of a model on the hub. */

@@ -71,8 +71,11 @@ export interface NetworkSpec {
 }
 
 export type Role =
-  /** Trained. The policy names parameters without weight decay, and layer-wise learning rates. */
-  | { readonly by: 'gradient'; readonly policy?: ParameterPolicy }
+  /**
+   * Trained. The policy names parameters without weight decay, and layer-wise learning rates. `steps` names the rate that
+   * counts its updates, default all steps: while that is 0, the network and its averages stay as they are.
+   */
+  | { readonly by: 'gradient'; readonly policy?: ParameterPolicy; readonly steps?: string }
   /** Follows the parameters of the same names of another network: θ̄ ← μ θ̄ + (1 - μ) θ. `decay` names the rate that is μ. */
   | { readonly by: 'ema'; readonly of: string; readonly decay: string }
   /** Stays as it is. */

@@ -1,6 +1,6 @@
 import { grouped, number } from '../config/option.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import { linear } from '../optim/schedules.js';
+import { linear, type Schedule } from '../optim/schedules.js';
 import type { LogColumn, OwnOptions, Rate } from './method.js';
 
 /** Data and encoder of the presets that learn from a few thousand pictures on a CPU within hours. */
@@ -18,19 +18,19 @@ export const CPU_SMALL = {
 /** Added to variances where targets are normalised over their features. */
 export const TARGET_EPSILON = 1e-5;
 
-/** Options of a moving average whose decay rises linearly. */
-export function emaOptions(start: number, end: number) {
+/** Options of a moving average whose decay rises. @param how for people */
+export function emaOptions(start: number, end: number, how = 'linearly') {
   return grouped('Optimisation', {
     ema: number({ default: start, min: 0, max: 1, help: "decay of the moving average's weights at the start" }),
-    finalEma: number({ default: end, min: 0, max: 1, help: 'the same at the end, reached linearly' }),
+    finalEma: number({ default: end, min: 0, max: 1, help: `the same at the end, reached ${how}` }),
   });
 }
 export type EmaOptions = OwnOptions<ReturnType<typeof emaOptions>>;
 
-/** Decay of the moving average: linear from `ema`, which step 1 has, towards `finalEma` where the schedules end. */
-export function emaDecay({ ema, finalEma }: EmaOptions): Rate {
+/** Decay of the moving average: from `ema`, which step 1 has, towards `finalEma` where the schedules end. */
+export function emaDecay({ ema, finalEma }: EmaOptions, schedule: Schedule = linear): Rate {
   return (step, { stepsPerEpoch, epochs, scheduleStretch }) =>
-    linear(ema, finalEma, (step - 1) / (stepsPerEpoch * epochs * scheduleStretch));
+    schedule(ema, finalEma, (step - 1) / (stepsPerEpoch * epochs * scheduleStretch));
 }
 
 /**

@@ -4,7 +4,7 @@ import { encoderShapes, type ParameterShapes, type Parameters, parameter, RELATI
 import { axisDifferences, interpolatePositions, relativeBias, sincosTable } from './positions.js';
 import { gridSize, hiddenWidth, type ImageShape, type VitSize } from './sizes.js';
 import { keepPositions, keepTokens, type MaskTensors } from './tokens.js';
-import { embedPatches, norm, patchify, tokensFrom, transformerBlocks } from './vit.js';
+import { classTokens, embedPatches, norm, patchify, tokensFrom, transformerBlocks } from './vit.js';
 
 /**
  * An encoder of images: sizes and fixed positions. It has no weights; every function takes those it needs.
@@ -25,8 +25,9 @@ export interface Backbone extends ImageShape {
   /** Outputs of the last `count` blocks before the last LayerNorm, in their order: images -> `count` times [B, N', D]. */
   blockOutputs(parameters: Parameters, images: Tensor, count: number): Tensor[];
   /**
-   * Average-pooled features of the last L = `layers` blocks side by side: each block's output through the last LayerNorm,
-   * then the mean over patches, without the class token: images -> [B, L D]. The last D columns are those of the last block.
+   * Features of the last L = `layers` blocks side by side: each block's output through the last LayerNorm, then the mean
+   * over patches, without the class token, or that token alone where the encoder has `classFeatures`: images -> [B, L D].
+   * The last D columns are those of the last block.
    */
   features(parameters: Parameters, images: Tensor, layers: number): Tensor;
   dispose(): void;
@@ -61,7 +62,7 @@ export interface VitShape extends ImageShape {
  */
 export function createVit(size: VitShape): Backbone {
   const { imageSize, patchSize, encoder, trainedImageSize = imageSize } = size;
-  const { dim, classToken = false, relativePositions = false, normEpsilon } = encoder;
+  const { dim, classToken = false, classFeatures = false, relativePositions = false, normEpsilon } = encoder;
   const grid = gridSize(size);
   const patchCount = grid * grid;
   const trainedGrid = gridSize({ imageSize: trainedImageSize, patchSize });
@@ -111,7 +112,10 @@ export function createVit(size: VitShape): Backbone {
     blockOutputs: (parameters, images, count) => encode(parameters, images, count, (outputs) => outputs),
     features(parameters, images, layers) {
       const pool = (x: Tensor) =>
-        tf.tidy(() => tokensFrom(norm(parameters, 'norm', x, normEpsilon), classToken ? 1 : 0).mean(1)); // [B, D]
+        tf.tidy(() => {
+          const tokens = norm(parameters, 'norm', x, normEpsilon); // [B, N', D]
+          return classFeatures ? classTokens(tokens) : tokensFrom(tokens, classToken ? 1 : 0).mean(1); // [B, D]
+        });
       return encode(parameters, images, layers, (outputs) => [tf.concat(outputs.map(pool), 1)])[0];
     },
     dispose: () => tf.dispose([positions, differences].filter((tensor) => tensor !== null)),

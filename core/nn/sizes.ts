@@ -10,6 +10,8 @@ export interface VitSize {
   mlpRatio: number;
   /** Whether a learned token that belongs to no patch goes before all others (Dosovitskiy et al. 2021). */
   classToken?: boolean;
+  /** Whether that token, and not the mean of the patches, is what it makes of an image (Caron et al. 2021). */
+  classFeatures?: boolean;
   /** Whether learned vectors scale both branches of every block (Touvron et al. 2021, LayerScale). */
   layerScale?: boolean;
   /** Whether positions are learned biases of attention, the same in all blocks, instead of vectors added to patches. */

@@ -125,6 +125,11 @@ export function tokensFrom(x: Tensor, first: number): Tensor {
   return first === 0 ? x : tf.slice(x, [0, first, 0], [-1, -1, -1]);
 }
 
+/** The first token: [B, 1 + N, D] -> [B, D]. */
+export function classTokens(x: Tensor): Tensor {
+  return tf.slice(x, [0, 0, 0], [-1, 1, -1]).squeeze([1]);
+}
+
 /** LayerNorm by the name of its scale and bias. */
 export function norm(parameters: Parameters, name: string, x: Tensor, epsilon = EPSILON): Tensor {
   return layerNorm(x, parameter(parameters, `${name}.weight`), parameter(parameters, `${name}.bias`), epsilon);

@@ -49,7 +49,7 @@ export function fineTuningText(
   const batches = `batches of ${batch}${batch < batchSize ? ` (all images there are, not ${batchSize})` : ''}`;
   return [
     `tuning     ${names[protocol]}, seed ${settings.seed}`,
-    `  network  the whole encoder, and a linear head on its average-pooled, layer-normed patches (first weights of ` +
+    `  network  the whole encoder, and a linear head on its features, of the last layer (first weights of ` +
       `standard deviation ${rounded(settings.headStd)}); cross-entropy, label smoothing ${labelSmoothing}`,
     `  training ADAMW, ${epochs} epochs, ${batches}, learning rate ${rounded(rate)} ` +
       `(${rounded(baseLearningRate)} for 256 images), ${warmupEpochs} epochs of warm-up from 0, then along a cosine to ` +

@@ -32,6 +32,7 @@ export function modelCard({ size, facts }: EncoderFile, card: CardFacts): string
   const tables = evaluationTables(card.results, PUBLISHED).filter(({ groups }) =>
     groups.some(({ rows }) => rows.some(({ source }) => source === 'measured')),
   );
+  const pooled = encoder.classFeatures ? 'its class token' : 'the mean of its patch tokens';
   const length = epochs === null ? '' : ` for ${count(epochs, 'epoch')}`;
   const parts = [
     `---\n${card.library === null ? '' : `library_name: ${card.library}\n`}pipeline_tag: ${card.classes ? 'image-classification' : 'image-feature-extraction'}\n` +
@@ -41,8 +42,8 @@ export function modelCard({ size, facts }: EncoderFile, card: CardFacts): string
       `${pretrainedOn === null ? '' : ` on ${pretrainedOn}`}${length}: width ${encoder.dim}, ${encoder.depth} blocks, ` +
       `${encoder.heads} heads, images of ${imageSize} px in patches of ${size.patchSize} px. It turns a picture into ` +
       (card.classes
-        ? `the names of ${card.classes.length} classes, by a linear head on the mean of its patch tokens.`
-        : 'features, the mean of its patch tokens; it names no classes.'),
+        ? `the names of ${card.classes.length} classes, by a linear head on ${pooled}.`
+        : `features, ${pooled}; it names no classes.`),
     `\`\`\`${card.language.toLowerCase()}\n${card.usage.join('\n')}\n\`\`\``,
     `Pictures are scaled so that the shorter side has ${Math.floor((imageSize * 256) / 224)} px (bicubic), cut to the ` +
       `${imageSize} px in the middle, and normalised by the mean and standard deviation of ImageNet's colours.`,

@@ -145,7 +145,7 @@ async function loadWatchImages(images: ImageCollection, options: Options) {
 }
 
 /**
- * The features that are judged downstream: an encoder's patch tokens, averaged, row by row, [n, D].
+ * The features that are judged downstream, row by row, [n, D].
  * @param images [n, S, S, 3]
  * @param together images that are encoded at once
  */

@@ -28,7 +28,10 @@ export async function updateNetworks(
   let sum = 0;
   for (const [network, ownGradients] of Object.entries(gradients)) {
     const { role } = method.networks[network];
-    const { isDecayed, learningRateFactor } = (role.by === 'gradient' && role.policy) || {};
+    const { policy = {}, steps = null } = role.by === 'gradient' ? role : {};
+    const { isDecayed, learningRateFactor } = policy;
+    const ownStep = steps === null ? step + 1 : rateOf(rates, steps);
+    if (ownStep === 0) continue;
     const followers = followersOf(method, network);
     for (const [name, gradient] of Object.entries(ownGradients)) {
       const value = networks[network][name];
@@ -42,7 +45,7 @@ export async function updateNetworks(
         },
         gradient,
         {
-          step: step + 1,
+          step: ownStep,
           learningRate: learningRateFactor ? rates.learningRate * learningRateFactor(name) : rates.learningRate,
           weightDecay: decays ? rates.weightDecay : 0,
           emaDecays: following.map(({ decay }) => rateOf(rates, decay)),

@@ -302,8 +302,8 @@ test('a record that was changed by hand is refused where a run could not go on w
   t.deepEqual((await read()).options, options);
   await writeFile(path, `${stringify(options)}imagesize: 5\n${stringify({ run })}`);
   await t.throwsAsync(read, { message: /unknown option 'imagesize'/ });
-  await writeFile(path, stringify({ ...options, method: 'dino', run }));
-  await t.throwsAsync(read, { message: /unknown method 'dino' in .*config\.yaml/ });
+  await writeFile(path, stringify({ ...options, method: 'unheard-of', run }));
+  await t.throwsAsync(read, { message: /unknown method 'unheard-of' in .*config\.yaml/ });
   await writeFile(path, stringify(options));
   await t.throwsAsync(read, { message: /not a whole record of a run: its section run is missing/ });
 });

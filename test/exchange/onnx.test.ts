@@ -65,10 +65,13 @@ for (const parts of PARTS) {
   });
 }
 
-for (const classToken of [false, true]) {
-  const after = classToken ? ', without the class token' : '';
-  testWithRuntime(`a model with a classifier gives its logits of the mean over patches${after}`, async (t) => {
-    const { encoder, tokensOf } = await smallEncoder(t, { classToken });
+for (const [seen, parts, first, count] of [
+  ['the mean over patches', {}, 0, N],
+  ['the mean over patches, without the class token', { classToken: true }, 1, N],
+  ['the class token', { classToken: true, classFeatures: true }, 0, 1],
+] as const) {
+  testWithRuntime(`a model with a classifier gives its logits of ${seen}`, async (t) => {
+    const { encoder, tokensOf } = await smallEncoder(t, parts);
     const stream = new RandomStream(1, 'classifier');
     const weight = Float32Array.from({ length: 7 * D }, () => stream.normal());
     const bias = Float32Array.from({ length: 7 }, () => stream.normal());
@@ -81,8 +84,8 @@ for (const classToken of [false, true]) {
     t.deepEqual(shape, [2, 7]);
     const tokens = await tokensOf(images, 2);
     const expected = tf.tidy(() => {
-      const patches = tf.tensor(tokens, [2, tokens.length / 2 / D, D]).slice([0, classToken ? 1 : 0, 0], [-1, N, -1]);
-      return patches
+      const pooled = tf.tensor(tokens, [2, tokens.length / 2 / D, D]).slice([0, first, 0], [-1, count, -1]);
+      return pooled
         .mean(1)
         .matMul(tf.tensor(weight, [7, D]), false, true)
         .add(tf.tensor1d(bias));

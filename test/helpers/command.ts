@@ -86,6 +86,10 @@ export const SMALLEST_OF = {
   mae: [...TINY_RUN, ...'--method mae --decoder-dim 8 --decoder-depth 1'.split(' ')],
   data2vec: [...TINY_RUN, ...'--method data2vec --layer-scale 0.1'.split(' ')],
   lejepa: [...TINY_RUN, ...'--method lejepa --local-views 2 --projector-width 16 --projector-dim 8'.split(' ')],
+  dino: [
+    ...TINY_RUN,
+    ...'--method dino --local-crops 2 --head-dim 16 --bottleneck-dim 8 --output-dim 24 --ema 0.9'.split(' '),
+  ],
 };
 export const SMALLEST = SMALLEST_OF.ijepa;
 

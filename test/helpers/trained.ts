@@ -5,9 +5,10 @@ import { viewSides } from '../../core/methods/batch.js';
 import type { Method, Networks } from '../../core/methods/method.js';
 import { adamw } from '../../core/optim/adamw.js';
 import { prepareGradients } from '../../core/train/gradients.js';
-import { splitBatch, type TrainBatch } from '../../core/train/parts.js';
-import { initialState } from '../../core/train/state.js';
+import { type PartContext, splitBatch, type TrainBatch } from '../../core/train/parts.js';
+import { initialState, type TrainState } from '../../core/train/state.js';
 import { prepareStep } from '../../core/train/step.js';
+import type { StepRates } from '../../core/train/update.js';
 import { relativeDifference } from './engines.js';
 import type { Golden } from './golden.js';
 
@@ -17,6 +18,8 @@ export interface Trained {
   networks: Networks;
   batch: TrainBatch;
   imageSize: number;
+  /** The method's own state at the start, and its rates in the first step. */
+  context?: PartContext;
   /** Where a golden file has a parameter: under this name, after a prefix. */
   nameOf(network: string, parameter: string): string;
 }
@@ -33,19 +36,12 @@ export async function checkGradients<S>(
   t: ExecutionContext,
   engine: Engine,
   golden: Golden<S>,
-  { method, networks, batch, imageSize, nameOf }: Trained,
+  { method, networks, batch, imageSize, context = { state: {}, rates: {} }, nameOf }: Trained,
   loss: number,
   prefix: string,
 ): Promise<void> {
   for (const microBatchSize of [3, 2]) {
-    const parts = splitBatch(
-      method.views,
-      viewSides(method, imageSize),
-      batch,
-      { state: {}, rates: {} },
-      microBatchSize,
-      1,
-    );
+    const parts = splitBatch(method.views, viewSides(method, imageSize), batch, context, microBatchSize, 1);
     const result = await prepareGradients(engine, method, 0, 1)(networks, parts, 1);
     const [value = Number.NaN] = await result.loss.data();
     t.true(Math.abs(value - loss) <= FORWARD * loss, `loss ${value}, expected ${loss}`);
@@ -59,25 +55,27 @@ export async function checkGradients<S>(
 
 /**
  * Some steps of the trainer give the losses and, in the end, the weights of a golden file.
- * @param rates of every step
+ * @param rates of every step, or of each, counted from 1
  * @param prefixOf of a network's weights in the file
+ * @returns the state after
  */
 export async function checkSteps<S>(
   t: ExecutionContext,
   engine: Engine,
   golden: Golden<S>,
-  { method, networks, batch, imageSize, nameOf }: Trained,
+  { method, networks, batch, imageSize, context, nameOf }: Trained,
   losses: readonly number[],
   adam: { beta1: number; beta2: number; epsilon: number },
-  rates: { learningRate: number; weightDecay: number; [own: string]: number },
+  rates: StepRates | ((step: number) => StepRates),
   prefixOf: (network: string) => string,
-): Promise<void> {
+): Promise<TrainState> {
   const optimiser = adamw(engine, adam);
   const settings = { sides: viewSides(method, imageSize), microBatchSize: 3, seed: 0 };
   const takeStep = prepareStep(engine, method, optimiser, settings);
-  let state = { ...initialState(method, optimiser.slotNames, 0), networks };
+  const start = initialState(method, optimiser.slotNames, 0);
+  let state = { ...start, networks, own: context?.state ?? start.own };
   for (const loss of losses) {
-    const taken = await takeStep(state, batch, rates);
+    const taken = await takeStep(state, batch, typeof rates === 'function' ? rates(state.step + 1) : rates);
     state = taken.state;
     t.true(Math.abs(taken.loss - loss) <= WEIGHT * loss, `step ${state.step}: loss ${taken.loss}, expected ${loss}`);
   }
@@ -86,6 +84,7 @@ export async function checkSteps<S>(
       await nearParameter(t, golden, tensor, prefixOf(network) + nameOf(network, name), WEIGHT);
     }
   }
+  return state;
 }
 
 /**

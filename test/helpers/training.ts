@@ -1,7 +1,8 @@
+import { mapValues } from '../../core/base/map-values.js';
 import { RandomStream } from '../../core/base/random.js';
 import type { Engine } from '../../core/engine/contract.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
-import { drawBatch, noiseViews, viewSides } from '../../core/methods/batch.js';
+import { drawBatch, drawnTensors, noiseViews, viewSides } from '../../core/methods/batch.js';
 import type { Method, Networks, Part } from '../../core/methods/method.js';
 import { adamw } from '../../core/optim/adamw.js';
 import { prepareGradients, usableConcurrency } from '../../core/train/gradients.js';
@@ -24,6 +25,13 @@ export function noiseBatch({ method, options }: Trainable, imageCount: number, s
   const stream = new RandomStream(0, 'pictures', step);
   const views = noiseViews(method, viewSides(method, options.imageSize), imageCount, stream);
   return { views, groups: drawBatch(method, 0, step, imageCount).groups };
+}
+
+/** A method's own state at the start, and its rates in the first of a hundred steps. */
+export function contextOf({ state, rates }: Method): PartContext {
+  const length = { stepsPerEpoch: 10, epochs: 10, scheduleStretch: 1 };
+  const scalars = mapValues(rates, (rate) => tf.scalar(rate(1, length)));
+  return { state: drawnTensors(state?.initial ?? {}), rates: scalars };
 }
 
 /** The parts of a batch on the engine. */

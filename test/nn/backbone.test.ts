@@ -135,6 +135,16 @@ testOnEngines(
   },
 );
 
+testOnEngines(test, engines, 'features are class tokens of the last blocks where an encoder says so', async (t) => {
+  const encoder = { ...ALL, classFeatures: true, dim: 8, depth: 2, heads: 2, mlpRatio: 4 };
+  const vit = createVit({ imageSize: 8, patchSize: 4, encoder });
+  const [parameters, images] = [randomParameters(vit), randomTensor('images', [3, 8, 8, 3])];
+  const features = vit.features(parameters, images, 2);
+  t.deepEqual(features.shape, [3, 16]);
+  const ofLast = vit.forward(parameters, images).slice([0, 0, 0], [-1, 1, -1]);
+  t.true(relativeDifference(await features.slice([0, 8]).data(), await ofLast.data()) < 1e-6);
+});
+
 const cutting = engines.filter(({ name }) => name === 'onnx');
 testOnEngines(test, cutting, 'a batch that is computed in tiles gives the same, and the same gradients', async (t) => {
   // A hidden layer of 2048 x 16 numbers an image: 120 images are cut into 4 tiles.

@@ -5,7 +5,7 @@ import { meanPatches } from '../../core/methods/batch.js';
 import { decoderPass, encoderPass, stepOperations } from '../../core/nn/cost.js';
 import { initialNetworks } from '../../core/train/state.js';
 import { methodOf } from '../helpers/method.js';
-import { noiseBatch, prepareBatchGradients } from '../helpers/training.js';
+import { contextOf, noiseBatch, prepareBatchGradients } from '../helpers/training.js';
 
 test("a small model's operations are those counted by hand", (t) => {
   // 4 patches of 48 numbers; one block of width 4 in each network.
@@ -31,6 +31,7 @@ for (const own of [
   { method: 'mae', decoderDim: 24, decoderDepth: 2 },
   { method: 'data2vec' },
   { method: 'lejepa', projectorWidth: 20, projectorDim: 6 },
+  { method: 'dino', localCrops: 3, localImageSize: 10, headDim: 24, bottleneckDim: 8, outputDim: 32 },
 ]) {
   test.serial(`the count is that of the products that a step of ${own.method} does`, async (t) => {
     const engine = await startEngine('wasm');
@@ -40,7 +41,7 @@ for (const own of [
     const compute = prepareBatchGradients(engine, { method, options });
     const networks = initialNetworks(method, 0);
     const { kernels } = await tf.profile(async () => {
-      await compute(networks, batch);
+      await compute(networks, batch, 1, contextOf(method));
       return tf.scalar(0);
     });
     const products = kernels

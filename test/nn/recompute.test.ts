@@ -13,7 +13,7 @@ import { type BlockOptions, transformerBlocks } from '../../core/nn/vit.js';
 import { initialNetworks } from '../../core/train/state.js';
 import { findEngines, relativeDifference, testOnEngines, withoutOpenvino } from '../helpers/engines.js';
 import { methodOf } from '../helpers/method.js';
-import { noiseBatch, numbersOf, prepareBatchGradients } from '../helpers/training.js';
+import { contextOf, noiseBatch, numbersOf, prepareBatchGradients } from '../helpers/training.js';
 
 /*
  * Blocks that are computed once more for their gradients (Chen et al. 2016): the same bits in less memory.
@@ -88,6 +88,7 @@ for (const flags of [
   { method: 'mae', decoderDim: 8, decoderDepth: 2 },
   { method: 'data2vec', layerScale: 0.3 },
   { method: 'lejepa', projectorWidth: 8, projectorDim: 4 },
+  { method: 'dino', localCrops: 2, headDim: 8, bottleneckDim: 8, outputDim: 16 },
 ]) {
   testOnEngines(
     test,
@@ -99,7 +100,7 @@ for (const flags of [
       const results: Float32Array[] = [];
       for (const recompute of [false, true]) {
         const compute = prepareBatchGradients(engine, made, 2, recompute);
-        const { loss, gradients } = await compute(networks, noiseBatch(made, 5));
+        const { loss, gradients } = await compute(networks, noiseBatch(made, 5), 1, contextOf(made.method));
         results.push(await numbersOf({ ...gradients, loss: { loss } }));
       }
       const [plain, recomputed] = results as [Float32Array, Float32Array];

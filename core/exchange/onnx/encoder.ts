@@ -53,7 +53,8 @@ export function encoderGraph(
     return { graph, input, output: { name, shape: ['batch_size', tokens, size.dim] } };
   }
   x = layers.norm('norm', x);
-  if (size.classToken) x = graph.add('Slice', [x, ...[1, tokens, 1].map((number) => graph.whole([number]))]); // [B, N, D]
+  const [from, to] = size.classFeatures ? [0, 1] : [1, tokens];
+  if (size.classToken) x = graph.add('Slice', [x, ...[from, to, 1].map((number) => graph.whole([number]))]); // [B, N, D] or [B, 1, D]
   const name = classify(graph, x, classifier);
   return { graph, input, output: { name, shape: ['batch_size', classifier.bias.length] } };
 }
