@@ -112,13 +112,14 @@ function modelChecks(engine: Engine, method: Method, patchCount: number): Checks
 function networkFaults({ networks, encoders, rates, terms, logs, views }: Method): string[] {
   const faults: string[] = [];
   for (const [name, { role, shapes }] of Object.entries(networks)) {
+    if (role.by === 'ema') {
+      const followed = networks[role.of];
+      if (followed?.role.by !== 'gradient') faults.push(`${name} follows ${role.of}, which is not trained`);
+      else if (Object.keys(shapes).some((at) => followed.shapes[at]?.join() !== shapes[at]?.join()))
+        faults.push(`${name} has parameters that ${role.of}, which it follows, has not`);
+    }
     const rate = role.by === 'ema' ? role.decay : role.by === 'gradient' ? role.steps : undefined;
     if (rate !== undefined && !rates[rate]) faults.push(`${name}: there is no rate '${rate}'`);
-    if (role.by !== 'ema') continue;
-    const followed = networks[role.of];
-    if (followed?.role.by !== 'gradient') faults.push(`${name} follows ${role.of}, which is not trained`);
-    else if (Object.keys(shapes).some((parameter) => followed.shapes[parameter]?.join() !== shapes[parameter]?.join()))
-      faults.push(`${name} has parameters that ${role.of}, which it follows, has not`);
   }
   const absent = Object.values(encoders).find((network) => !networks[network]);
   if (absent !== undefined) faults.push(`the encoder ${absent} is none of them`);
