@@ -6,6 +6,8 @@ const TOLERANCE = 1e-4;
 const SLOPE_TOLERANCE = 0.02;
 /** How far finite differences go to each side. */
 const STEP = 3e-3;
+/** Where a value is steep, steps are shorter: its slope changes, too. */
+const MOST_CHANGE = 0.02;
 
 /** What is looked for, and what is wrong with it, one line each. */
 export type Checks = Readonly<Record<string, () => Promise<readonly string[]> | readonly string[]>>;
@@ -48,7 +50,8 @@ export function areNear(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
  * @returns null where both agree
  */
 export async function slopeFault(valueAt: (distance: number) => Promise<number>, derivative: number) {
-  const numeric = ((await valueAt(STEP)) - (await valueAt(-STEP))) / (2 * STEP);
+  const step = Math.min(STEP, MOST_CHANGE / Math.abs(derivative));
+  const numeric = ((await valueAt(step)) - (await valueAt(-step))) / (2 * step);
   if (isNear(numeric, derivative, SLOPE_TOLERANCE)) return null;
   return `${derivative.toPrecision(3)}, by finite differences ${numeric.toPrecision(3)}`;
 }
