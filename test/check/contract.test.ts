@@ -19,7 +19,9 @@ for (const extension of [...BUILT_IN_PLUGINS, template, OWN].flatMap(extensionsO
     test(title, async (t) => t.deepEqual(await findMonitorFaults(extension.item), []));
     continue;
   }
-  testOnEngines(test, engines, title, async (t, engine) => {
+  // The program's own methods are held on every engine by golden values.
+  const isOwn = METHODS.slice(1).some((method) => method === extension.item);
+  testOnEngines(test, isOwn ? engines.filter(({ name }) => name === 'onnx') : engines, title, async (t, engine) => {
     t.deepEqual(await findFaultsOn(engine, extension, BUILT_IN_PLUGINS), []);
   });
 }
