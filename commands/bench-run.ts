@@ -5,13 +5,12 @@ import { round } from '../core/base/rounding.js';
 import { findMethod } from '../core/config/choose-method.js';
 import { flagOf, formatValue } from '../core/config/option.js';
 import { resolveOptions } from '../core/config/resolve.js';
-import { availableCores } from '../core/engine/machine.js';
 import { startEngine } from '../core/engine/start.js';
 import { createMethod } from '../core/methods/create.js';
 import type { MethodContext } from '../core/methods/method.js';
 import { selectPlugins } from '../core/plugins/plugin.js';
 import { BENCHMARKS, type BenchmarkResult, runBenchmark } from '../core/train/benchmark.js';
-import { type Ranks, SharedError } from '../core/train/communicator/ranks.js';
+import { type Ranks, SharedError, threadsOf } from '../core/train/communicator/ranks.js';
 import { checkPeer, type PeerResult, peerStep, timePeer } from './bench-peer.js';
 import { describeScaling, predictScaling, readScaling } from './bench-scaling.js';
 import { type BenchOptions, givenOptions, MODEL, PEER } from './options/bench.js';
@@ -83,7 +82,7 @@ async function timeEngine(
   extensions: MethodContext['extensions'],
   ranks: Ranks,
 ): Promise<BenchmarkResult> {
-  const own = threads ?? Math.max(1, Math.floor(availableCores() / ranks.onCores));
+  const own = threads ?? threadsOf(ranks);
   const engine = await startEngine(name, { device, precision, threads: own });
   const { method } = createMethod(definition, options, extensions);
   return runBenchmark(engine, config, definition, method, options, steps, { drawnMasks, ranks });

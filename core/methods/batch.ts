@@ -2,6 +2,7 @@ import { mapValues } from '../base/map-values.js';
 import { RandomStream } from '../base/random.js';
 import type { DrawnNumbers } from '../contract/objectives.js';
 import { type Tensor, tf } from '../engine/tf.js';
+import { lengthOf } from '../nn/parameters.js';
 import type { BatchDraw, DrawnGroup, Method } from './method.js';
 
 /** What a method draws for a step, counted from 1, from the step's own stream. */
@@ -44,7 +45,7 @@ export function noiseViews(
 /** Tensors of normal random numbers, one after the other from a stream. */
 export function normalTensors(stream: RandomStream): (...shape: number[]) => Tensor {
   return (...shape) => {
-    const length = shape.reduce((product, side) => product * side, 1);
+    const length = lengthOf(shape);
     const values = Float32Array.from({ length }, () => stream.normal());
     return tf.tensor(values, shape);
   };

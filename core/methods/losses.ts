@@ -3,6 +3,7 @@ import { RandomStream } from '../base/random.js';
 import { grouped, NONE, named, number } from '../config/option.js';
 import { failureOf, reasonInPlugin } from '../contract/extension.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
+import { lengthOf } from '../nn/parameters.js';
 import { drawnTensors, normalTensors } from './batch.js';
 import type { ExtensionRequest, MethodContext, MethodExtension, OwnOptions, Tensors, Term } from './method.js';
 
@@ -96,7 +97,7 @@ export function regularizationOf(regularizer: RegularizerExtension, pooled: Tens
 export function drawNumbers(regularizer: RegularizerExtension, stream: RandomStream, width: number) {
   const numbers = ask(regularizer, () => regularizer.item.draw?.(stream, width) ?? {});
   for (const [name, { shape, values }] of Object.entries(numbers)) {
-    const size = shape.reduce((product, side) => product * side, 1);
+    const size = lengthOf(shape);
     if (values instanceof Float32Array && values.length === size) continue;
     throw failureOf(regularizer, `drew ${values?.length} numbers as '${name}' of shape [${shape}], not a Float32Array`);
   }

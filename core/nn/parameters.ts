@@ -43,9 +43,14 @@ export function decoderShapes(inputs: number, decoder: VitSize, outputs: number)
   };
 }
 
+/** Numbers of a tensor. */
+export function lengthOf(shape: readonly number[]): number {
+  return shape.reduce((product, side) => product * side, 1);
+}
+
 /** Number of values in all parameters. */
 export function countParameters(shapes: ParameterShapes): number {
-  return Object.values(shapes).reduce((sum, shape) => sum + shape.reduce((product, side) => product * side, 1), 0);
+  return Object.values(shapes).reduce((sum, shape) => sum + lengthOf(shape), 0);
 }
 
 /** One parameter; a missing name is a bug and says which. */
@@ -65,7 +70,7 @@ export function initialValue(
   stream: RandomStream,
   initialisation: Initialisation = 'scaled',
 ): Float32Array {
-  const data = new Float32Array(shape.reduce((product, side) => product * side, 1));
+  const data = new Float32Array(lengthOf(shape));
   if (name.endsWith('bias')) return data;
   if (shape.length === 1) return data.fill(1);
   const [, block] = /blocks\.(\d+)\.(?:attn\.proj|mlp\.fc2)\.weight$/.exec(name) ?? [];

@@ -13,7 +13,7 @@ import type { Optimiser } from '../optim/optimiser.js';
 import type { Plugin, SelectedPlugins } from '../plugins/plugin.js';
 import { gatherJson, type Ranks, requireSame, SharedError, threadsOf } from '../train/communicator/ranks.js';
 import { chooseMicroBatchSize } from '../train/memory.js';
-import { type Shards, shardsOf } from '../train/shards.js';
+import { askedShards, type Shards } from '../train/shards.js';
 
 /** What a run is made of, on each of its ranks. */
 export interface Training extends SelectedPlugins {
@@ -72,7 +72,7 @@ export async function prepareTraining(task: Task): Promise<Training> {
   const microBatchSize = Math.min(share, ...all.map(({ own }) => own));
   const options: Options = { ...asked, microBatchSize };
   const optimiser = createOptimiser(engine, options);
-  const shards = options.shardOptimiser && ranks.size > 1 ? shardsOf(method, ranks) : null;
+  const shards = askedShards(options, method, ranks);
   return { definition, method, shards, backbone, optimiser, options, images, engine, ranks, ...selected };
 }
 

@@ -1,6 +1,7 @@
 import { mapState } from '../checkpoint/checkpoint.js';
 import type { Options } from '../config/schema.js';
 import { tf } from '../engine/tf.js';
+import { lengthOf } from '../nn/parameters.js';
 import { bytesOf } from '../train/communicator/arrays.js';
 import { broadcastJson, type Ranks } from '../train/communicator/ranks.js';
 import { stateShapes, type TrainState } from '../train/state.js';
@@ -48,7 +49,7 @@ async function broadcastState({ method, optimiser, ranks }: Training, start: Tra
     await Promise.all(reading);
   }
   const names: [name: string, length: number][] = [];
-  mapState(shapes, (shape, name) => names.push([name, shape.reduce((product, side) => product * side, 1)]));
+  mapState(shapes, (shape, name) => names.push([name, lengthOf(shape)]));
   for (const [name, length] of names) {
     const bytes = await ranks.broadcast(start ? bytesOf(given.get(name) ?? new Float32Array(length)) : null);
     given.set(name, new Float32Array(bytes.buffer, bytes.byteOffset, length));

@@ -14,7 +14,7 @@ import { createOptimiser } from '../optim/create.js';
 import type { Optimiser } from '../optim/optimiser.js';
 import { ALONE, type Ranks } from './communicator/ranks.js';
 import { groupsOfImages, shareOf } from './parts.js';
-import { shardsOf } from './shards.js';
+import { askedShards } from './shards.js';
 import { initialState, trainedOf } from './state.js';
 import { prepareStep } from './step.js';
 
@@ -59,8 +59,8 @@ export async function runBenchmark(
   const { batchSize, imageSize } = options;
   const optimiser = timedOptimiser(createOptimiser(engine, options));
   const sides = viewSides(method, imageSize);
-  const { recompute, wire, shardOptimiser } = options;
-  const shards = shardOptimiser && ranks.size > 1 ? shardsOf(method, ranks) : null;
+  const { recompute, wire } = options;
+  const shards = askedShards(options, method, ranks);
   const settings = { sides, microBatchSize: microBatchSizeOf(options), recompute, wire, shards, seed: 0 };
   const takeStep = prepareStep(engine, method, optimiser, settings, ranks);
   const stream = new RandomStream(0, 'benchmark');

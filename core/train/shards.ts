@@ -1,7 +1,9 @@
 import { mapValues } from '../base/map-values.js';
 import type { Wire } from '../base/wire.js';
+import type { Options } from '../config/schema.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import type { Method, Networks } from '../methods/method.js';
+import { lengthOf } from '../nn/parameters.js';
 import { bytesOf } from './communicator/arrays.js';
 import type { Communicator } from './communicator/communicator.js';
 import { gatherJson } from './communicator/ranks.js';
@@ -12,6 +14,11 @@ import { followersOf } from './update.js';
 type Parameter = readonly [network: string, name: string];
 
 export type Shards = ReturnType<typeof shardsOf>;
+
+/** How ranks share what the optimiser keeps, where that is asked for; null where each keeps all. */
+export function askedShards({ shardOptimiser }: Pick<Options, 'shardOptimiser'>, method: Method, ranks: Communicator) {
+  return shardOptimiser && ranks.size > 1 ? shardsOf(method, ranks) : null;
+}
 
 /**
  * Shares what the optimiser keeps among the ranks (ZeRO, stage 1: Rajbhandari et al. 2020): each parameter belongs to one,
@@ -126,8 +133,4 @@ export function shardsOf(method: Pick<Method, 'networks'>, communicator: Communi
 
 function keyOf(network: string, name: string): string {
   return `${network}/${name}`;
-}
-
-function lengthOf(shape: readonly number[]): number {
-  return shape.reduce((product, side) => product * side, 1);
 }

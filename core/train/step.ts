@@ -78,7 +78,7 @@ export function prepareStep(
     const context = { state: state.own, rates: scalarsOf(method, rates) };
     const parts = splitBatch(method.views, sides, batch, context, microBatchSize, concurrency);
     const own = await gradientsOf(state.networks, parts, step);
-    const gradients = await sumOverRanks(communicator, own.gradients, wire, shards);
+    const gradients = await sumGradients(communicator, own.gradients, wire, shards);
     const computed = { ...(await overAllRanks(communicator, own)), gradients };
     tf.dispose(parts.map(({ state: _, ...own }) => own));
     const numbers = await readNumbers(await summarise(computed));
@@ -96,7 +96,7 @@ export function prepareStep(
 }
 
 /** The gradients of the batch, or those of the parameters that this rank updates; what it has of them is used up. */
-async function sumOverRanks(communicator: Communicator, own: Networks, wire: Wire, shards: Shards | null) {
+async function sumGradients(communicator: Communicator, own: Networks, wire: Wire, shards: Shards | null) {
   if (communicator.size === 1) return own;
   return shards ? shards.sum(own, wire) : sumTensors(communicator, own, wire);
 }

@@ -6,7 +6,7 @@ import { linear, normalise } from '../../engine/functions.js';
 import { type Tensor, tf } from '../../engine/tf.js';
 import type { Backbone } from '../../nn/backbone.js';
 import { encoderPass } from '../../nn/cost.js';
-import { parameter } from '../../nn/parameters.js';
+import { lengthOf, parameter } from '../../nn/parameters.js';
 import { tokensFrom } from '../../nn/vit.js';
 import { drawBlockwiseMask } from '../masks/blocks.js';
 import { defineMethod, type Method, type NetworkSpec, type OwnOptions } from '../method.js';
@@ -175,7 +175,7 @@ function smoothL1(difference: Tensor, beta: number): Tensor {
  * block i (from 1) divided by √(2i), biases and relative positions 0, scales 1.
  */
 function initialValue(name: string, shape: readonly number[], stream: RandomStream, layerScale: number): Float32Array {
-  const data = new Float32Array(shape.reduce((product, side) => product * side, 1));
+  const data = new Float32Array(lengthOf(shape));
   if (name.endsWith('bias') || name.endsWith('bias_table')) return data;
   if (/gamma_[12]$/.test(name)) return data.fill(layerScale);
   if (shape.length === 1) return data.fill(1);

@@ -3,7 +3,7 @@ import { encoderSize } from '../../config/settings.js';
 import { type Tensor, tf } from '../../engine/tf.js';
 import { type Backbone, createVit } from '../../nn/backbone.js';
 import { encoderPass } from '../../nn/cost.js';
-import { initialValue, type Parameters } from '../../nn/parameters.js';
+import { initialValue, lengthOf, type Parameters } from '../../nn/parameters.js';
 import { applyHead, headProjections, lastLayerShapes, mlpShapes } from '../../nn/projection-head.js';
 import { classTokens } from '../../nn/vit.js';
 import { cosine } from '../../optim/schedules.js';
@@ -148,7 +148,7 @@ function entropy(probabilities: Tensor): Tensor {
  * ±1 / √inputs.
  */
 function firstValue(name: string, shape: readonly number[], stream: RandomStream, patchValues: number) {
-  const data = new Float32Array(shape.reduce((product, side) => product * side, 1));
+  const data = new Float32Array(lengthOf(shape));
   if (name === 'weight_g') return data.fill(1);
   const inputs = name.startsWith('patch_embed.') ? patchValues : name === 'weight_v' ? shape[1] : 0;
   if (inputs === 0) return initialValue(name, shape, stream, 'reference');

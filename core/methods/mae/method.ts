@@ -7,7 +7,7 @@ import { type Tensor, tf } from '../../engine/tf.js';
 import type { Backbone } from '../../nn/backbone.js';
 import { decoderPass, encoderPass } from '../../nn/cost.js';
 import { predict } from '../../nn/masked-decoder.js';
-import { decoderShapes } from '../../nn/parameters.js';
+import { decoderShapes, lengthOf } from '../../nn/parameters.js';
 import { sincosPositions } from '../../nn/positions.js';
 import { gridSize, type VitSize } from '../../nn/sizes.js';
 import { keepTokens, tokenIndices } from '../../nn/tokens.js';
@@ -173,7 +173,7 @@ function normalisedPatches(pixels: Tensor, n: number): Tensor {
  * is that of PyTorch's convolutions, uniform ±1 / √(p p 3).
  */
 function xavier(name: string, shape: readonly number[], stream: RandomStream, patchValues: number): Float32Array {
-  const data = new Float32Array(shape.reduce((product, side) => product * side, 1));
+  const data = new Float32Array(lengthOf(shape));
   if (name.endsWith('token')) return data.map(() => 0.02 * stream.normal());
   if (name === 'patch_embed.proj.bias') return data.map(() => stream.uniform(-1, 1) / Math.sqrt(patchValues));
   if (name.endsWith('bias')) return data;

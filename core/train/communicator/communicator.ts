@@ -1,5 +1,5 @@
 import type { Wire } from '../../base/wire.js';
-import { bytesOf, Memory, piecesOf } from './arrays.js';
+import { bytesOf, Memory, piecesOf, total } from './arrays.js';
 import { shareNumbers } from './share.js';
 import { sumOverRanks, sumToOwners } from './sum.js';
 import type { Transport } from './transport.js';
@@ -100,7 +100,7 @@ async function gatherBytes(transport: Transport, own: Uint8Array): Promise<Uint8
   const most = Math.floor(MAX_BYTES / size);
   for (let from = 0; from < Math.max(...lengths); from += most) {
     const counts = Array.from(lengths, (length) => Math.min(most, Math.max(0, length - from)));
-    const received = new Uint8Array(counts.reduce((sum, count) => sum + count, 0));
+    const received = new Uint8Array(total(counts));
     await transport.allGather(own.subarray(from, from + most), received, counts);
     for (const [rank, piece] of piecesOf(received, counts).entries()) all[rank].set(piece, from);
   }

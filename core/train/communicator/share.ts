@@ -3,7 +3,7 @@ import { BUCKET } from './sum.js';
 import type { Transport } from './transport.js';
 
 /**
- * Gives every rank the numbers of all, bucket by bucket.
+ * Gives every rank the numbers of all, bucket by bucket: an all-gather.
  * @param counts numbers of each rank
  * @returns those of all ranks, by rank, in memory that stays as it is until the next call; where this rank's own would be,
  *   there is nothing

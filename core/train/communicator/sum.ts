@@ -8,8 +8,9 @@ export const BUCKET = 2 ** 23;
 const BLOCK = 2 ** 12;
 
 /**
- * Sums arrays over ranks, element by element: each rank receives its piece of all arrays from all ranks, adds them up in
- * rank order, and gives the sum to the others. MPI's own reductions do not promise the same bits twice.
+ * Sums arrays over ranks, element by element (an all-reduce): each rank receives its piece of all arrays from all ranks, adds
+ * them up in rank order (a reduce-scatter), and gives the sum to the others (an all-gather). MPI's own all-reduce is not
+ * guaranteed to be reproducible bit by bit.
  *
  * This is done in buckets, one of which travels while the one before it is summed. A sum is made in double precision and
  * rounded once, so that it hardly depends on how many ranks there are.
@@ -37,7 +38,7 @@ export async function sumOverRanks(
 }
 
 /**
- * The same, but each rank receives the sums of its own piece alone: of arrays of which whole ones belong to a rank.
+ * A reduce-scatter: each rank receives the sums of its own piece alone, of arrays of which whole ones belong to a rank.
  * @param counts of the arrays, in their order, that belong to each rank
  */
 export async function sumToOwners(

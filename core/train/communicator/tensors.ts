@@ -2,6 +2,7 @@ import { mapValues } from '../../base/map-values.js';
 import type { Wire } from '../../base/wire.js';
 import { type Tensor, tf } from '../../engine/tf.js';
 import type { Networks } from '../../methods/method.js';
+import { lengthOf } from '../../nn/parameters.js';
 import type { Communicator } from './communicator.js';
 import { sumOfArrays } from './sum.js';
 
@@ -44,7 +45,7 @@ export async function gatherTensors(
     const theirs: Record<string, number[]> = JSON.parse(Buffer.from(bytes.subarray(0, end)).toString());
     let start = bytes.byteOffset + end;
     for (const [name, shape] of Object.entries(theirs)) {
-      const length = shape.reduce((product, side) => product * side, 1);
+      const length = lengthOf(shape);
       gathered[name].push({ shape, data: new Float32Array(bytes.buffer, start, length) });
       start += 4 * length;
     }
