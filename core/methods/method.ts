@@ -126,12 +126,22 @@ export type Term<Outputs, Targets> = {
       readonly over: 'batch';
       /** A row for each image, view or context: small. */
       rows(outputs: Outputs): Tensor;
+      /** Rows of the targets that belong to it. */
+      targetRows?(targets: Targets): Tensor;
+      /** Networks that it applies to the rows of the whole batch: heads with batch norm, for one. */
+      readonly heads?: readonly string[];
       /** Random numbers of the step, by name. */
       draw?(stream: RandomStream): Readonly<Record<string, DrawnNumbers>>;
-      /** @param rates of the step, as in `Part` */
-      compute(rows: Tensor, drawn: Tensors, rates: Tensors): Scalar;
+      /**
+       * @param rates of the step, as in `Part`
+       * @param whole what it asks for beside its rows
+       */
+      compute(rows: Tensor, drawn: Tensors, rates: Tensors, whole: WholeBatch): Scalar;
     }
 );
+
+/** What a term over the batch has beside its rows: the rows of its targets, and its heads by name. */
+export type WholeBatch = { readonly targets: Tensor | null; readonly heads: Networks };
 
 /** State that a method carries from step to step, the same on all ranks. */
 export interface MethodState<Outputs, Targets> {

@@ -5,7 +5,7 @@ import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import type { Method, Networks, Part, Tensors } from '../methods/method.js';
 import { type Communicator, LOCAL } from './communicator/communicator.js';
 import { type CachedTerms, prepareGradCache, termOfPart } from './grad-cache.js';
-import { mapNetworks, trainedOf } from './state.js';
+import { differentiate, mapNetworks, trainedOf } from './state.js';
 
 /** What a batch, or a part of one, comes to. */
 export type Gradients = {
@@ -71,11 +71,12 @@ function gradientsOfPart(
   const targets = method.targets(networks, part);
   let kept: Pick<Gradients, 'terms' | 'rows' | 'statistics'> = { terms: {}, rows: {}, statistics: {} };
   const { value, gradients } = differentiate(trainedOf(method, networks), (trained) => {
-    const outputs = recomputing(recompute, () => method.outputs({ ...networks, ...trained }, part));
+    const current = { ...networks, ...trained };
+    const outputs = recomputing(recompute, () => method.outputs(current, part));
     const terms: Record<string, Scalar> = {};
     let loss: Tensor | null = null;
     for (const term of method.terms) {
-      const value = termOfPart(term, outputs, targets, part, cached);
+      const value = termOfPart(term, { outputs, targets, networks: current }, part, cached);
       terms[term.name] = value;
       const weighted = term.weight === 1 ? value : value.mul(term.weight);
       loss = loss ? loss.add(weighted) : weighted;
@@ -89,17 +90,6 @@ function gradientsOfPart(
   const given = { ...mapNetworks(kept, (tensor) => tensor.clone()), loss: value, gradients };
   tf.dispose(kept);
   return given;
-}
-
-/** Value of a scalar function of networks, and its gradients. */
-function differentiate(networks: Networks, compute: (networks: Networks) => Scalar) {
-  const inputs = Object.values(networks).flatMap((parameters) => Object.values(parameters));
-  const named = (tensors: readonly Tensor[]): Networks => {
-    let at = 0;
-    return mapNetworks(networks, () => tensors[at++]);
-  };
-  const { value, grads } = tf.valueAndGrads((...tensors: Tensor[]) => compute(named(tensors)))(inputs);
-  return { value: value as Scalar, gradients: named(grads) };
 }
 
 /** Adds the results of two parts up; both are used up. */

@@ -1,6 +1,6 @@
 import { mapValues } from '../base/map-values.js';
 import { RandomStream } from '../base/random.js';
-import { type Tensor, tf } from '../engine/tf.js';
+import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { drawnTensors } from '../methods/batch.js';
 import type { Method, Networks, Tensors } from '../methods/method.js';
 import { initialValue, type Parameters } from '../nn/parameters.js';
@@ -83,4 +83,15 @@ export function* tensorsOf(networks: Networks): Generator<[network: string, name
 /** Networks, or other groups of tensors, with a tensor made of each. */
 export function mapNetworks<Groups extends Networks>(networks: Groups, make: (tensor: Tensor) => Tensor): Groups {
   return mapValues(networks, (parameters) => mapValues(parameters, make)) as Groups;
+}
+
+/** Value of a scalar function of networks, and its gradients. */
+export function differentiate(networks: Networks, compute: (networks: Networks) => Scalar) {
+  const inputs = Object.values(networks).flatMap((parameters) => Object.values(parameters));
+  const named = (tensors: readonly Tensor[]): Networks => {
+    let at = 0;
+    return mapNetworks(networks, () => tensors[at++]);
+  };
+  const { value, grads } = tf.valueAndGrads((...tensors: Tensor[]) => compute(named(tensors)))(inputs);
+  return { value: value as Scalar, gradients: named(grads) };
 }

@@ -1,9 +1,11 @@
 import test from 'ava';
 import { type Scalar, type Tensor, tf } from '../../core/engine/tf.js';
 import type { Term } from '../../core/methods/method.js';
+import { batchNorm } from '../../core/nn/batch-norm.js';
+import { project } from '../../core/nn/vit.js';
 import { initialNetworks, initialState } from '../../core/train/state.js';
 import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
-import { LINEAR, linear, madeUp } from '../helpers/made-up.js';
+import { LINEAR, linear, madeUp, WIDTH } from '../helpers/made-up.js';
 import { noiseBatch, numberOf, numbersOf, prepareBatchGradients, prepareTestStep } from '../helpers/training.js';
 
 const engines = await findEngines();
@@ -132,5 +134,59 @@ testOnEngines(
       losses.push(taken.loss);
     }
     t.true((losses.at(-1) as number) < 0.5 * (losses[0] as number), `${losses[0]} to ${losses.at(-1)}`);
+  },
+);
+
+type Seen = { seen: Tensor };
+
+/** A student whose head has batch norm predicts what its teacher's gives: BYOL without its second view. */
+function batchNormedHeads() {
+  const head = { 'fc.weight': [WIDTH, WIDTH], 'fc.bias': [WIDTH], 'bn.weight': [WIDTH], 'bn.bias': [WIDTH] } as const;
+  const follows = (of: string) => ({ by: 'ema', of, decay: 'emaDecay' }) as const;
+  return madeUp<Outputs, Seen>({
+    networks: {
+      encoder: { shapes: LINEAR, role: { by: 'gradient' } },
+      head: { shapes: head, role: { by: 'gradient' } },
+      teacher: { shapes: LINEAR, role: follows('encoder') },
+      teacher_head: { shapes: head, role: follows('head') },
+    },
+    targets: ({ teacher }, { views }) => ({ seen: linear(teacher, views.image).square() }),
+    outputs: ({ encoder }, { views }) => ({ z: linear(encoder, views.image) }),
+    terms: [
+      {
+        name: 'regression',
+        weight: 2,
+        over: 'batch',
+        rows: ({ z }) => z,
+        targetRows: ({ seen }) => seen,
+        heads: ['head', 'teacher_head'],
+        compute(rows, _drawn, _rates, { targets, heads: { head: own, teacher_head: teachers } }) {
+          const through = (parameters: typeof own, x: Tensor) =>
+            batchNorm(project(parameters, 'fc', x), parameters['bn.weight'], parameters['bn.bias']).tanh();
+          return through(own, rows)
+            .sub(through(teachers, targets as Tensor))
+            .square()
+            .mean();
+        },
+      },
+    ],
+    rates: { emaDecay: () => 0.9 },
+  });
+}
+
+testOnEngines(
+  test,
+  engines,
+  'a head with batch norm sees the whole batch, in three uneven parts too, and learns from it',
+  async (t, engine) => {
+    const byol = batchNormedHeads();
+    const networks = initialNetworks(byol.method, 0);
+    const batch = noiseBatch(byol, 7);
+    const whole = await prepareBatchGradients(engine, byol)(networks, batch);
+    const parts = await prepareBatchGradients(engine, byol, 3)(networks, batch);
+    t.deepEqual(Object.keys(whole.gradients), ['encoder', 'head']);
+    t.true(relativeDifference([await numberOf(parts.loss)], [await numberOf(whole.loss)]) < 1e-5);
+    t.true(relativeDifference(await numbersOf(parts.gradients), await numbersOf(whole.gradients)) < 1e-5);
+    t.true((await numbersOf({ head: whole.gradients.head })).some((grad) => Math.abs(grad) > 1e-3));
   },
 );
