@@ -68,7 +68,10 @@ function methodTable({ name, title, summary, options, defaults }: MethodDefiniti
 
 /** What the built-in plugins bring for options to name. */
 function namesTable(): string {
-  const options = { loss: '`--loss`', regularizer: '`--regularizer`', monitor: '`--monitors`', method: '`--method`' };
+  const options = {
+    ...{ loss: '`--loss`', regularizer: '`--regularizer`', tokenizer: '`--tokenizer`' },
+    ...{ monitor: '`--monitors`', method: '`--method`' },
+  };
   const rows = BUILT_IN_PLUGINS.flatMap(extensionsOf).flatMap(({ kind, item }) =>
     kind === 'data set' ? [] : [[options[kind], `\`${item.name}\``, item.summary]],
   );

@@ -9,6 +9,7 @@ import { findDataSetFaults } from './data-set.js';
 import { findMethodFaults } from './method.js';
 import { findMonitorFaults } from './monitor.js';
 import { findObjectiveFaults } from './objective.js';
+import { findTokenizerFaults } from './tokenizer.js';
 
 /** What was held against the contract of plugins, and what is wrong with it. */
 export interface CheckResult {
@@ -21,8 +22,8 @@ export interface CheckResult {
 }
 
 /**
- * Holds what a plugin brings against the contract: data sets on the data that are named, losses, regularizers and methods
- * on every engine that is present, monitors on random features.
+ * Holds what a plugin brings against the contract: data sets on the data that are named, losses, regularizers,
+ * tokenizers and methods on every engine that is present, monitors on random features.
  * @param data data sets of the plugin with what `open` takes: 'photos:folder'
  * @param others plugins that may bring what options of a method name
  * @throws UserError if the plugin has no such data set
@@ -50,10 +51,11 @@ export async function* checkPlugin(
 /** What is wrong with something that an engine computes, on the one that is active. */
 export async function findFaultsOn(
   engine: Engine,
-  extension: Extension<'method' | 'loss' | 'regularizer'>,
+  extension: Extension<'method' | 'loss' | 'regularizer' | 'tokenizer'>,
   plugins: readonly Plugin[],
 ): Promise<readonly string[]> {
   if (extension.kind === 'method') return findMethodFaults(engine, extension.item, plugins);
+  if (extension.kind === 'tokenizer') return findTokenizerFaults(extension);
   return findObjectiveFaults(extension);
 }
 

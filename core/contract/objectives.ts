@@ -36,6 +36,23 @@ export interface Regularizer<Names extends string = string> {
   compute(tf: TensorFlow, pooled: Tensor, drawn: Readonly<Record<Names, Tensor>>): Scalar;
 }
 
+/**
+ * Discrete targets: what each patch of an image is called, as one of V tokens. No gradient is taken; of `tokens` the same
+ * holds as of a loss's `compute`.
+ */
+export interface Tokenizer {
+  name: string;
+  summary: string;
+  /** V */
+  vocabularySize: number;
+  /**
+   * @param images colours from 0 to 1, [B, S, S, 3]
+   * @param patchSize side of a patch, p; N = (S / p)² patches, row by row
+   * @returns of each patch 1 for its token and 0 for the others, or probabilities of all: [B, N, V], float32
+   */
+  tokens(tf: TensorFlow, images: Tensor, patchSize: number): Tensor;
+}
+
 /** A stream of random numbers that depends on the run's seed and the step alone. */
 export type RandomNumbers = Pick<RandomStream, 'uniform' | 'integer' | 'normal'>;
 

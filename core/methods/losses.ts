@@ -1,14 +1,14 @@
-import { UserError } from '../base/errors.js';
 import { RandomStream } from '../base/random.js';
 import { grouped, NONE, named, number } from '../config/option.js';
-import { failureOf, reasonInPlugin } from '../contract/extension.js';
+import { failureOf } from '../contract/extension.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { lengthOf } from '../nn/parameters.js';
+import { ask, describeValue, failedIn } from './ask.js';
 import { drawnTensors, normalTensors } from './batch.js';
 import type { ExtensionRequest, MethodContext, MethodExtension, OwnOptions, Tensors, Term } from './method.js';
 
 /** The names of their terms, in logs. */
-export const TERM_NAMES = { loss: 'prediction', regularizer: 'regularizer' } as const;
+export const TERM_NAMES = { loss: 'prediction', regularizer: 'regularizer', tokenizer: 'tokens' } as const;
 
 type LossExtension = Extract<MethodExtension, { kind: 'loss' }>;
 type RegularizerExtension = Extract<MethodExtension, { kind: 'regularizer' }>;
@@ -117,7 +117,7 @@ export async function tryExtensions(extensions: readonly (MethodExtension | null
       const [predicted, target] = [random(blocks, patches, width), random(blocks, patches, width)];
       await tryOne(extension, predicted, (x) => predictionLoss(extension, x, target));
       tf.dispose([predicted, target]);
-    } else if (extension) {
+    } else if (extension?.kind === 'regularizer') {
       const drawn = drawnTensors(drawNumbers(extension, new RandomStream(0, 'regularizer', 1), width));
       const pooled = random(rows, width);
       await tryOne(extension, pooled, (x) => regularizationOf(extension, x, drawn));
@@ -138,28 +138,8 @@ async function tryOne(extension: MethodExtension, x: Tensor, compute: (x: Tensor
   }
 }
 
-/** What a plugin gives; what it throws is told with its name. */
-function ask<T>(extension: MethodExtension, compute: () => T): T {
-  try {
-    return compute();
-  } catch (error) {
-    throw failedIn(extension, error);
-  }
-}
-
-function failedIn(extension: MethodExtension, error: unknown): UserError {
-  return error instanceof UserError ? error : failureOf(extension, `failed: ${reasonInPlugin(error)}`, error);
-}
-
 function askForScalar(extension: MethodExtension, compute: () => Scalar): Scalar {
   const value: unknown = ask(extension, compute);
   if (value instanceof tf.Tensor && value.rank === 0 && value.dtype === 'float32') return value as Scalar;
-  throw failureOf(extension, `gave ${describe(value)} instead of a scalar of tf`);
-}
-
-function describe(value: unknown): string {
-  if (value instanceof tf.Tensor) return `a tensor of ${value.dtype}[${value.shape}]`;
-  if (value instanceof Promise) return 'a promise';
-  if (value === null || typeof value !== 'object') return String(value);
-  return `an object of ${value.constructor?.name ?? 'no'} class`;
+  throw failureOf(extension, `gave ${describeValue(value)} instead of a scalar of tf`);
 }

@@ -2,7 +2,7 @@ import type { RandomStream } from '../base/random.js';
 import type { Option, ValuesOf as OwnOptions } from '../config/option.js';
 import type { MethodOptions, Options } from '../config/schema.js';
 import type { ExtensionOf } from '../contract/extension.js';
-import type { DrawnNumbers, PredictionLoss, Regularizer } from '../contract/objectives.js';
+import type { DrawnNumbers, PredictionLoss, Regularizer, Tokenizer } from '../contract/objectives.js';
 import type { ViewSpec } from '../data/crop.js';
 import type { Scalar, Tensor } from '../engine/tf.js';
 import type { Backbone } from '../nn/backbone.js';
@@ -201,7 +201,10 @@ export interface BenchmarkMasks {
 }
 
 /** What plugins may bring to a method. */
-export type MethodExtension = ExtensionOf<'loss', PredictionLoss> | ExtensionOf<'regularizer', Regularizer>;
+export type MethodExtension =
+  | ExtensionOf<'loss', PredictionLoss>
+  | ExtensionOf<'regularizer', Regularizer>
+  | ExtensionOf<'tokenizer', Tokenizer>;
 
 /** Something that plugins bring under a name, and the option that names it. */
 export interface ExtensionRequest {

@@ -1,3 +1,4 @@
+import cae from './cae/method.js';
 import cjepa from './cjepa/method.js';
 import data2vec from './data2vec/method.js';
 import dino from './dino/method.js';
@@ -7,4 +8,4 @@ import mae from './mae/method.js';
 import type { MethodDefinition } from './method.js';
 
 /** The methods that come with the program; the first is the usual one. */
-export const METHODS: readonly MethodDefinition[] = [ijepa, cjepa, mae, data2vec, lejepa, dino];
+export const METHODS: readonly MethodDefinition[] = [ijepa, cjepa, mae, data2vec, lejepa, dino, cae];

@@ -1,4 +1,5 @@
 import { grouped, number } from '../config/option.js';
+import { normalise } from '../engine/functions.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { linear, type Schedule } from '../optim/schedules.js';
 import type { LogColumn, OwnOptions, Rate } from './method.js';
@@ -17,6 +18,19 @@ export const CPU_SMALL = {
 
 /** Added to variances where targets are normalised over their features. */
 export const TARGET_EPSILON = 1e-5;
+
+/** Added to the variance of a patch's pixels. */
+const PIXEL_EPSILON = 1e-6;
+
+/**
+ * (x - mean) / √(variance + ε) over a patch's n values, with the unbiased variance of MAE's official code (n - 1).
+ * @param pixels [B, J, n]
+ */
+export function normalisedPatches(pixels: Tensor): Tensor {
+  const n = pixels.shape[2] as number;
+  const biased = (n - 1) / n;
+  return normalise(pixels, PIXEL_EPSILON * biased).mul(Math.sqrt(biased));
+}
 
 /** Options of a moving average whose decay rises. @param how for people */
 export function emaOptions(start: number, end: number, how = 'linearly') {

@@ -8,6 +8,8 @@ export interface Pass {
   readonly tokens: number;
   /** First tokens that have no query in the last block. */
   readonly queryOffset?: number;
+  /** Whether they have none in any block: no block changes them, the others attend to them all the same. */
+  readonly isCross?: boolean;
   /** Whether gradients are taken. */
   readonly trained: boolean;
   /** Linear layers before and after the blocks: how many tokens go through each, its inputs and outputs. */
@@ -51,25 +53,32 @@ export function decoderPass(
   };
 }
 
+/** A regressor (`regress`): the masked patches of an image attend to the visible ones and to themselves. */
+export function regressorPass(size: VitSize, { visible, masked }: { visible: number; masked: number }): Pass {
+  const tokens = visible + masked;
+  return { size, rows: 1, tokens, queryOffset: visible, isCross: true, trained: true, projections: [] };
+}
+
 /**
  * Floating-point operations of a step's matrix products for one image. A product [a, b] [b, c] takes 2 a b c; gradients by
  * inputs and by weights take as many as the value each.
  */
 export function stepOperations(passes: readonly Pass[]): number {
-  return passes.reduce((sum, { size, rows, tokens, queryOffset, trained, projections }) => {
+  return passes.reduce((sum, pass) => {
+    const { rows, trained, projections } = pass;
     const times = trained ? 3 : 1;
     return projections.reduce(
       (total, each) => total + 2 * each.tokens * each.inputs * each.outputs * (trained && each.ofConstants ? 2 : times),
-      sum + times * rows * blockOperations(size, tokens, queryOffset),
+      sum + times * rows * blockOperations(pass),
     );
   }, 0);
 }
 
-function blockOperations(size: VitSize, tokens: number, queryOffset = 0): number {
+function blockOperations({ size, tokens, queryOffset = 0, isCross = false }: Pass): number {
   const { dim, depth } = size;
-  const queriesKeysValues = 2 * tokens * dim * 3 * dim;
+  const product = 2 * dim * dim; // of a token by a square matrix
   const attention = 2 * (2 * tokens * dim); // of a token: its query by all keys, its weights by all values
-  const projectionAndMlp = 2 * dim * dim + 2 * (2 * dim * hiddenWidth(size));
-  const ofToken = attention + projectionAndMlp;
-  return depth * (queriesKeysValues + tokens * ofToken) - queryOffset * ofToken;
+  const ofToken = attention + product + 2 * (2 * dim * hiddenWidth(size));
+  if (isCross) return depth * (2 * tokens * product + (tokens - queryOffset) * (product + ofToken));
+  return depth * tokens * (3 * product + ofToken) - queryOffset * ofToken;
 }

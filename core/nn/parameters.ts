@@ -78,7 +78,8 @@ export function initialValue(
   return data.map(() => truncatedNormal(stream) * std);
 }
 
-function blockShapes(blocks: string, size: VitSize): ParameterShapes {
+/** Shapes of the blocks of a transformer, by the name of their list. */
+export function blockShapes(blocks: string, size: VitSize): ParameterShapes {
   const { dim, layerScale = false } = size;
   const hidden = hiddenWidth(size);
   const block = Object.entries({

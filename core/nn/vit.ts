@@ -115,7 +115,7 @@ function transformerBlock(
 }
 
 /** A branch by its layer scale, where the network has one. */
-function scaled(parameters: Parameters, name: string, branch: Tensor): Tensor {
+export function scaled(parameters: Parameters, name: string, branch: Tensor): Tensor {
   const scale = parameters[name];
   return scale ? branch.mul(scale) : branch;
 }
@@ -141,6 +141,7 @@ export function project(parameters: Parameters, name: string, x: Tensor): Tensor
   return linear(x, weight, bias);
 }
 
-function linearParameters(parameters: Parameters, name: string): LinearParameters {
+/** Weight and bias of a linear layer by its name. */
+export function linearParameters(parameters: Parameters, name: string): LinearParameters {
   return { weight: parameter(parameters, `${name}.weight`), bias: parameter(parameters, `${name}.bias`) };
 }

@@ -58,6 +58,11 @@ const regularizer = named.extend({
   draw: callable.optional(),
   compute: callable,
 });
+const tokenizer = named.extend({
+  name: name.refine((word) => word !== NONE, `'${NONE}' stands for no tokenizer`),
+  vocabularySize: z.int().min(2),
+  tokens: callable,
+});
 /** An option of a method; its name may not be that of a common one. */
 const options = z.record(
   z
@@ -89,6 +94,7 @@ const plugin = named.extend({
   dataSets: z.array(dataSet).optional(),
   losses: z.array(loss).optional(),
   regularizers: z.array(regularizer).optional(),
+  tokenizers: z.array(tokenizer).optional(),
   methods: z.array(method).optional(),
   monitors: z.array(monitor).optional(),
   commands: callable.optional(),

@@ -6,7 +6,7 @@ import type { Options } from '../config/schema.js';
 import type { DataSet } from '../contract/data-sets.js';
 import { type ExtensionOf, labelOf } from '../contract/extension.js';
 import type { Monitor } from '../contract/monitors.js';
-import type { PredictionLoss, Regularizer } from '../contract/objectives.js';
+import type { PredictionLoss, Regularizer, Tokenizer } from '../contract/objectives.js';
 import type { MethodDefinition } from '../methods/method.js';
 
 /**
@@ -23,6 +23,8 @@ export interface Plugin {
   /** What can be trained for: `--loss` and `--regularizer` choose by name. */
   losses?: readonly PredictionLoss[];
   regularizers?: readonly Regularizer[];
+  /** Discrete targets for methods that can have them: `--tokenizer` chooses by name. */
+  tokenizers?: readonly Tokenizer[];
   /** Self-supervised methods: `--method` chooses by name. */
   methods?: readonly MethodDefinition[];
   /** What can observe a run: the option `monitors` names them. */
@@ -36,6 +38,7 @@ const LISTS = {
   'data set': 'dataSets',
   loss: 'losses',
   regularizer: 'regularizers',
+  tokenizer: 'tokenizers',
   monitor: 'monitors',
   method: 'methods',
 } as const satisfies Record<string, keyof Plugin>;

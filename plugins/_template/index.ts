@@ -1,6 +1,6 @@
 /**
- * A plugin to copy. It brings one of each: a data set, a loss, a regularizer, a monitor, a method; leave out what you do not
- * need.
+ * A plugin to copy. It brings one of each: a data set, a loss, a regularizer, a tokenizer, a monitor, a method; leave out
+ * what you do not need.
  *
  * The data set is a folder with `labels.csv`, whose lines are `image,class`, and the images. The first four of five
  * lines are for training, every fifth is a test image.
@@ -13,7 +13,7 @@
  *     regularizer: projected-variance
  *     monitors: [collapse, length]
  *
- * `--method simmim` trains by the method. `npx ijepa plugin check ./my-plugin.js template:folder` holds all of it against
+ * `--method simmim` trains by the method, `--method cae --tokenizer corner-colours` with the tokenizer. `npx ijepa plugin check ./my-plugin.js template:folder` holds all of it against
  * the contract.
  */
 import { createHash } from 'node:crypto';
@@ -28,7 +28,9 @@ import {
   type Monitor,
   PluginError,
   type PredictionLoss,
+  patchify,
   type Regularizer,
+  type Tokenizer,
   textOf,
   withFiles,
 } from '../../core/plugin.js';
@@ -157,6 +159,26 @@ const projectedVariance: Regularizer<'directions'> = {
   },
 };
 
+const cornerColours: Tokenizer = {
+  name: 'corner-colours',
+  summary: 'which corner of the cube of colours is nearest to the mean colour of a patch',
+  vocabularySize: 8,
+  // As for a loss, operations of `tf`: one token of each patch, told by a 1 among zeros.
+  tokens(tf, images, patchSize) {
+    const [count, side] = images.shape as [number, number];
+    const patches = (side / patchSize) ** 2;
+    const colours = patchify(images, patchSize)
+      .reshape([count, patches, patchSize ** 2, 3])
+      .mean(2); // [B, N, 3]
+    const corner = tf
+      .greater(colours, 0.5)
+      .cast('float32')
+      .mul(tf.tensor1d([1, 2, 4]))
+      .sum(2); // [B, N]
+    return tf.oneHot(corner.cast('int32'), 8).cast('float32'); // [B, N, 8]
+  },
+};
+
 const length: Monitor<{ first: number }> = {
   name: 'length',
   summary: 'mean length of the features, and how it has grown since the first observation',
@@ -180,6 +202,7 @@ export default definePlugin({
   dataSets: [template],
   losses: [logCosh],
   regularizers: [projectedVariance],
+  tokenizers: [cornerColours],
   methods: [simmim],
   monitors: [length],
 });

@@ -2,6 +2,7 @@ import test from 'ava';
 import { findMethodFaults } from '../../core/check/method.js';
 import { findMonitorFaults } from '../../core/check/monitor.js';
 import { findObjectiveFaults } from '../../core/check/objective.js';
+import { findTokenizerFaults } from '../../core/check/tokenizer.js';
 import { startEngine } from '../../core/engine/start.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
 import type { Method, MethodDefinition, Part, Tensors } from '../../core/methods/method.js';
@@ -82,6 +83,39 @@ for (const [what, objective, fault] of OBJECTIVES) {
   test.serial(`the check of plugins finds ${what}`, async (t) => {
     await startEngine('cpu');
     t.regex((await findObjectiveFaults(objective)).join('\n'), fault);
+  });
+}
+
+/** Probabilities of three tokens of every patch, from numbers of each. */
+const byNumbers = (numbers: (images: Tensor) => Tensor) => (_: never, images: Tensor, patchSize: number) =>
+  tf.softmax(tf.zeros([images.shape[0], ((images.shape[1] as number) / patchSize) ** 2, 3]).add(numbers(images)));
+const TOKENIZERS: [what: string, tokens: Compute, fault: RegExp][] = [
+  [
+    'gives a promise',
+    async () => tf.scalar(1),
+    /the tokenizer 'odd' of the plugin mine gave a promise instead of prob/,
+  ],
+  ['gives indices', (_: never, images: Tensor) => tf.zeros([images.shape[0], 16]), /float32\[2,16,3\]/],
+  [
+    'gives no probabilities',
+    (_: never, images: Tensor) => tf.ones([images.shape[0], 16, 3]),
+    /tokens: the tokenizer 'odd' of the plugin mine gave numbers that are no probabilities/,
+  ],
+  ['throws dice', byNumbers(() => tf.tensor1d([Math.random(), 0, 0])), /the same images have other ones/],
+  [
+    'knows one grid of patches',
+    (_: never, images: Tensor) => tf.softmax(tf.zeros([images.shape[0], 16, 3])),
+    /gave a tensor of float32\[2,16,3\] instead of probabilities of float32\[2,9,3\]/,
+  ],
+  ['looks at other images', byNumbers((images) => images.mean([0, 1, 2])), /images taken apart: have other tokens/],
+];
+
+for (const [what, tokens, fault] of TOKENIZERS) {
+  test.serial(`the check of plugins finds a tokenizer that ${what}`, async (t) => {
+    await startEngine('cpu');
+    const item = { ...NAMED, vocabularySize: 3, tokens };
+    const faults = await findTokenizerFaults({ kind: 'tokenizer', plugin: 'mine', item } as Extension<'tokenizer'>);
+    t.regex(faults.join('\n'), fault);
   });
 }
 

@@ -90,6 +90,7 @@ export const SMALLEST_OF = {
     ...TINY_RUN,
     ...'--method dino --local-crops 2 --head-dim 16 --bottleneck-dim 8 --output-dim 24 --ema 0.9'.split(' '),
   ],
+  cae: [...TINY_RUN, ...'--method cae --regressor-depth 1 --decoder-depth 1'.split(' ')],
 };
 export const SMALLEST = SMALLEST_OF.ijepa;
 

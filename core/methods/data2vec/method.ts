@@ -1,4 +1,3 @@
-import type { RandomStream } from '../../base/random.js';
 import { integer, number } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
 import { encoderSize } from '../../config/settings.js';
@@ -6,28 +5,16 @@ import { linear, normalise } from '../../engine/functions.js';
 import { type Tensor, tf } from '../../engine/tf.js';
 import type { Backbone } from '../../nn/backbone.js';
 import { encoderPass } from '../../nn/cost.js';
-import { lengthOf, parameter } from '../../nn/parameters.js';
+import { parameter } from '../../nn/parameters.js';
 import { tokensFrom } from '../../nn/vit.js';
+import { beitValue } from '../initial.js';
 import { drawBlockwiseMask } from '../masks/blocks.js';
+import { blockwiseOptions, blockwiseSettings } from '../masks/blockwise.js';
 import { defineMethod, type Method, type NetworkSpec, type OwnOptions } from '../method.js';
 import { CPU_SMALL, emaDecay, emaOptions, TARGET_EPSILON, targetStd } from '../shared.js';
 
 const OPTIONS = {
-  maskRatio: number({
-    group: 'Masks',
-    default: 0.6,
-    min: 0,
-    below: 1,
-    open: true,
-    help: 'fraction of the patches that are masked at most, in blocks',
-  }),
-  minBlockPatches: integer({
-    group: 'Masks',
-    min: 1,
-    unit: 'patches',
-    help: 'patches that a block is meant to have',
-    automatic: "the paper's 16 of 196, on other grids the same fraction",
-  }),
+  ...blockwiseOptions(0.6, 'fraction of the patches that are masked at most, in blocks'),
   topLayers: integer({
     group: 'Objective',
     min: 1,
@@ -84,7 +71,7 @@ export default defineMethod({
   architecture: () => ({ classToken: true, layerScale: true, relativePositions: true }),
   create: (options, { backbone }) => data2vec(backbone, options),
   automatic: (options) => ({
-    minBlockPatches: maskSettings(options).minBlockPatches,
+    minBlockPatches: blockwiseSettings(options).minBlockPatches,
     topLayers: topLayers(options),
   }),
   describe: (options) => `smooth L1 at masked patches, targets of the teacher's last ${topLayers(options)} blocks`,
@@ -111,8 +98,8 @@ export function data2vec(backbone: Backbone, options: Own): Method<{ predicted: 
   const { encoder, shapes, patchCount } = backbone;
   const { dim } = encoder;
   const { layerScale, lossBeta: beta } = options;
-  const [masks, layers] = [maskSettings(options), topLayers(options)];
-  const init: NetworkSpec['init'] = (name, shape, stream) => initialValue(name, shape, stream, layerScale);
+  const [masks, layers] = [blockwiseSettings(options), topLayers(options)];
+  const init: NetworkSpec['init'] = (name, shape, stream) => beitValue(name, shape, stream, layerScale);
   const head = { mask_token: [1, 1, dim], 'lm_head.weight': [dim, dim], 'lm_head.bias': [dim] };
   const isDecayed = (name: string, shape: readonly number[]) => shape.length > 1 && name !== 'cls_token';
   return {
@@ -168,36 +155,6 @@ function smoothL1(difference: Tensor, beta: number): Tensor {
   const near = tf.minimum(distance, beta);
   const squared = near.square().div(2 * beta);
   return squared.add(distance.sub(near));
-}
-
-/**
- * First values as in the official code: normal with a standard deviation of 0.02, cut at one deviation; the second layers of
- * block i (from 1) divided by √(2i), biases and relative positions 0, scales 1.
- */
-function initialValue(name: string, shape: readonly number[], stream: RandomStream, layerScale: number): Float32Array {
-  const data = new Float32Array(lengthOf(shape));
-  if (name.endsWith('bias') || name.endsWith('bias_table')) return data;
-  if (/gamma_[12]$/.test(name)) return data.fill(layerScale);
-  if (shape.length === 1) return data.fill(1);
-  const block = /blocks\.(\d+)\.(attn\.proj|mlp\.fc2)\.weight$/.exec(name);
-  const std = 0.02 / (block ? Math.sqrt(2 * (Number(block[1]) + 1)) : 1);
-  return data.map(() => std * cutNormal(stream));
-}
-
-/** A standard normal number within ±1. */
-function cutNormal(stream: RandomStream): number {
-  const value = stream.normal();
-  return Math.abs(value) <= 1 ? value : cutNormal(stream);
-}
-
-function maskSettings({ imageSize, patchSize, maskRatio, minBlockPatches }: Own) {
-  const gridSize = imageSize / patchSize;
-  const patches = gridSize * gridSize;
-  return {
-    gridSize,
-    maskedPatches: Math.max(1, Math.round(maskRatio * patches)),
-    minBlockPatches: minBlockPatches ?? Math.max(1, Math.round((16 / 196) * patches)),
-  };
 }
 
 /** K; never more than there are blocks. */

@@ -2,7 +2,6 @@ import type { RandomStream } from '../../base/random.js';
 import { choice, grouped, integer, number } from '../../config/option.js';
 import type { Options, Preset } from '../../config/schema.js';
 import { decoderSize, encoderSize } from '../../config/settings.js';
-import { normalise } from '../../engine/functions.js';
 import { type Tensor, tf } from '../../engine/tf.js';
 import type { Backbone } from '../../nn/backbone.js';
 import { decoderPass, encoderPass } from '../../nn/cost.js';
@@ -12,8 +11,9 @@ import { sincosPositions } from '../../nn/positions.js';
 import { gridSize, type VitSize } from '../../nn/sizes.js';
 import { keepTokens, tokenIndices } from '../../nn/tokens.js';
 import { patchify } from '../../nn/vit.js';
+import { xavierUniform } from '../initial.js';
 import { defineMethod, type Method, type NetworkSpec, type OwnOptions } from '../method.js';
-import { CPU_SMALL } from '../shared.js';
+import { CPU_SMALL, normalisedPatches } from '../shared.js';
 
 const OPTIONS = {
   maskRatio: number({
@@ -58,8 +58,6 @@ const paper = (model: string, values: Preset['options']): Preset => ({
 });
 /** From this width on, the decoder is the paper's. */
 const PAPER_WIDTH = 768;
-/** Added to the variance of a patch's pixels. */
-const PIXEL_EPSILON = 1e-6;
 
 export default defineMethod({
   name: 'mae',
@@ -136,7 +134,7 @@ function mae(backbone: Backbone, options: Own): Method<{ predicted: Tensor }, { 
     },
     targets(_networks, { views, masks }) {
       const pixels = keepTokens(patchify(views.image, patchSize), masks.masked); // [B, J, P]
-      return { pixels: options.pixelTargets === 'normalised' ? normalisedPatches(pixels, values) : pixels };
+      return { pixels: options.pixelTargets === 'normalised' ? normalisedPatches(pixels) : pixels };
     },
     outputs(networks, { views, masks: { visible, masked } }) {
       const tokens = backbone.forward(networks.encoder, views.image, { keep: visible }); // [B, 1 + K, D]
@@ -161,12 +159,6 @@ function keptPatches(patchCount: number, maskRatio: number): number {
   return Math.floor(patchCount * (1 - maskRatio));
 }
 
-/** (x - mean) / √(variance + ε) over a patch's n values, with the unbiased variance of the official code (n - 1). */
-function normalisedPatches(pixels: Tensor, n: number): Tensor {
-  const biased = (n - 1) / n;
-  return normalise(pixels, PIXEL_EPSILON * biased).mul(Math.sqrt(biased));
-}
-
 /**
  * First values as in the official code: Xavier's uniform ±√(6 / (inputs + outputs)) for linear weights and the patch
  * projection as one, tokens normal with a standard deviation of 0.02, biases 0, scales 1. The bias of the patch projection
@@ -178,9 +170,7 @@ function xavier(name: string, shape: readonly number[], stream: RandomStream, pa
   if (name === 'patch_embed.proj.bias') return data.map(() => stream.uniform(-1, 1) / Math.sqrt(patchValues));
   if (name.endsWith('bias')) return data;
   if (shape.length === 1) return data.fill(1);
-  const [outputs = 1] = shape;
-  const limit = Math.sqrt(6 / (outputs + data.length / outputs));
-  return data.map(() => stream.uniform(-limit, limit));
+  return xavierUniform(shape, stream);
 }
 
 function sizeOfDecoder(options: Own): VitSize {

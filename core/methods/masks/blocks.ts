@@ -197,23 +197,29 @@ function drawPatches(patches: Int32Array, count: number, stream: RandomStream): 
 
 /** Height / width of a block of a blockwise mask lies between this and its inverse. */
 const MIN_ASPECT = 0.3;
-/** Blocks that may be drawn in vain before a mask is finished as it is. */
+/** Blocks that may be drawn in vain, one after the other, before a mask is finished as it is. */
 const ATTEMPTS = 10;
 
 /**
  * Masks an image block by block, up to `maskedPatches` (BEiT, Bao et al. 2022, algorithm 1); a block that would go beyond is
  * drawn again, up to ten times, so that masks of some images stay smaller. One patch is masked where no block fits at all.
- * @param settings side of the patch grid, most patches that are masked, fewest that a block is meant to have
+ * @param settings side of the patch grid, most patches that are masked, fewest that a block is meant to have; how often a
+ *   block is drawn again
  * @returns 1 for masked patches, row by row, [N]
  */
 export function drawBlockwiseMask(
-  { gridSize, maskedPatches, minBlockPatches }: Record<'gridSize' | 'maskedPatches' | 'minBlockPatches', number>,
+  {
+    gridSize,
+    maskedPatches,
+    minBlockPatches,
+    attempts = ATTEMPTS,
+  }: Record<'gridSize' | 'maskedPatches' | 'minBlockPatches', number> & { attempts?: number },
   stream: RandomStream,
 ): Float32Array {
   const mask = new Float32Array(gridSize * gridSize);
   let room = maskedPatches;
   let failures = 0;
-  while (room > 0 && failures < ATTEMPTS) {
+  while (room > 0 && failures < attempts) {
     failures++;
     const area = minBlockPatches + stream.uniform() * (room - minBlockPatches);
     const aspect = Math.exp(stream.uniform(Math.log(MIN_ASPECT), -Math.log(MIN_ASPECT)));
