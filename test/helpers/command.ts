@@ -90,6 +90,10 @@ export const SMALLEST_OF = {
     ...TINY_RUN,
     ...'--method dino --local-crops 2 --head-dim 16 --bottleneck-dim 8 --output-dim 24 --ema 0.9'.split(' '),
   ],
+  msn: [
+    ...TINY_RUN,
+    ...'--method msn --local-crops 2 --head-dim 16 --projection-dim 8 --prototypes 12 --ema 0.9'.split(' '),
+  ],
 };
 export const SMALLEST = SMALLEST_OF.ijepa;
 
