@@ -6,6 +6,7 @@ import ijepa from './ijepa/method.js';
 import lejepa from './lejepa/method.js';
 import mae from './mae/method.js';
 import type { MethodDefinition } from './method.js';
+import msn from './msn/method.js';
 
 /** The methods that come with the program; the first is the usual one. */
-export const METHODS: readonly MethodDefinition[] = [ijepa, cjepa, mae, data2vec, lejepa, dino, cae];
+export const METHODS: readonly MethodDefinition[] = [ijepa, cjepa, mae, data2vec, lejepa, dino, cae, msn];

@@ -59,3 +59,8 @@ export function targetStd<Outputs, Targets>(average: LogColumn<Outputs, Targets>
     compute: (rows: Tensor) => tf.moments(rows, 0).variance.sqrt().mean(),
   };
 }
+
+/** -Σ p log p in nats, of probabilities [B, K]: [B], from 0, where one has all, to log K, where all have the same. */
+export function entropy(probabilities: Tensor): Tensor {
+  return probabilities.mul(probabilities.add(1e-30).log()).sum(1).neg();
+}

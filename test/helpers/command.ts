@@ -91,6 +91,10 @@ export const SMALLEST_OF = {
     ...'--method dino --local-crops 2 --head-dim 16 --bottleneck-dim 8 --output-dim 24 --ema 0.9'.split(' '),
   ],
   cae: [...TINY_RUN, ...'--method cae --regressor-depth 1 --decoder-depth 1'.split(' ')],
+  msn: [
+    ...TINY_RUN,
+    ...'--method msn --local-crops 2 --head-dim 16 --projection-dim 8 --prototypes 12 --ema 0.9'.split(' '),
+  ],
 };
 export const SMALLEST = SMALLEST_OF.ijepa;
 

@@ -33,6 +33,7 @@ for (const own of [
   { method: 'lejepa', projectorWidth: 20, projectorDim: 6 },
   { method: 'dino', localCrops: 3, localImageSize: 10, headDim: 24, bottleneckDim: 8, outputDim: 32 },
   { method: 'cae', regressorDepth: 3, decoderDepth: 2, maskRatio: 0.4 },
+  { method: 'msn', localCrops: 3, localImageSize: 10, headDim: 24, projectionDim: 8, prototypes: 32 },
 ]) {
   test.serial(`the count is that of the products that a step of ${own.method} does`, async (t) => {
     const engine = await startEngine('wasm');

@@ -8,7 +8,7 @@ import { applyHead, headProjections, lastLayerShapes, mlpShapes } from '../../nn
 import { classTokens } from '../../nn/vit.js';
 import { cosine } from '../../optim/schedules.js';
 import { defineMethod, type Method, type NetworkSpec } from '../method.js';
-import { emaDecay } from '../shared.js';
+import { emaDecay, entropy } from '../shared.js';
 import { localSize, OPTIONS, type Own, PRESETS, sizeOfHead, teacherTemperature, viewsOf } from './options.js';
 
 export default defineMethod({
@@ -135,11 +135,6 @@ export function dino(backbone: Backbone, options: Own): Method<Outputs, Targets>
     ],
     dispose: () => local.dispose(),
   };
-}
-
-/** -Σ p log p in nats, of probabilities [B, K]: from 0 to log K, where targets no longer tell images apart. */
-function entropy(probabilities: Tensor): Tensor {
-  return probabilities.mul(probabilities.add(1e-30).log()).sum(1).neg();
 }
 
 /**

@@ -133,7 +133,11 @@ export function sizeOfHead(options: Own): HeadSize {
 }
 
 /** Side of the small crops, in pixels. */
-export function localSize({ imageSize, patchSize, localImageSize }: Own): number {
+export function localSize({
+  imageSize,
+  patchSize,
+  localImageSize,
+}: Pick<Own, 'imageSize' | 'patchSize' | 'localImageSize'>): number {
   const usual = patchSize * Math.max(1, Math.round(((96 / 224) * imageSize) / patchSize));
   if ((localImageSize ?? usual) % patchSize === 0) return localImageSize ?? usual;
   throw new UserError(`small crops of ${localImageSize} pixels cannot be cut into patches of ${patchSize} pixels`, {

@@ -9,9 +9,10 @@ import { predict } from '../../nn/masked-decoder.js';
 import { decoderShapes, lengthOf } from '../../nn/parameters.js';
 import { sincosPositions } from '../../nn/positions.js';
 import { gridSize, type VitSize } from '../../nn/sizes.js';
-import { keepTokens, tokenIndices } from '../../nn/tokens.js';
+import { keepTokens } from '../../nn/tokens.js';
 import { patchify } from '../../nn/vit.js';
 import { xavierUniform } from '../initial.js';
+import { keptPatches, randomPatches } from '../masks/random.js';
 import { defineMethod, type Method, type NetworkSpec, type OwnOptions } from '../method.js';
 import { CPU_SMALL, normalisedPatches } from '../shared.js';
 
@@ -127,10 +128,7 @@ function mae(backbone: Backbone, options: Own): Method<{ predicted: Tensor }, { 
     },
     draw(stream, imageCount) {
       const kept = keptPatches(patchCount, options.maskRatio);
-      const orders = Array.from({ length: imageCount }, () => stream.permutation(patchCount));
-      const visible = tokenIndices([orders.map((order) => order.slice(0, kept).sort())], patchCount);
-      const masked = tokenIndices([orders.map((order) => order.slice(kept).sort())], patchCount);
-      return { groups: [{ imageCount, masks: { visible, masked } }] };
+      return { groups: [{ imageCount, masks: randomPatches(stream, imageCount, patchCount, kept) }] };
     },
     targets(_networks, { views, masks }) {
       const pixels = keepTokens(patchify(views.image, patchSize), masks.masked); // [B, J, P]
@@ -152,11 +150,6 @@ function mae(backbone: Backbone, options: Own): Method<{ predicted: Tensor }, { 
     logs: [],
     dispose: () => tf.dispose(positions),
   };
-}
-
-/** How many patches are seen; rounded down, as in the official code. */
-function keptPatches(patchCount: number, maskRatio: number): number {
-  return Math.floor(patchCount * (1 - maskRatio));
 }
 
 /**
