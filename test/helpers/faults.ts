@@ -2,6 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { StopSignalName } from '../../core/base/program.js';
+import { type EndedHere, ijepaHere } from './command.js';
 
 /** A user without rights, as whom root starts what has to be refused something. */
 const NOBODY = 65_534;
@@ -45,6 +47,17 @@ export function whenLogged(run: string, lines: number, act: () => void): () => v
     act();
   }, 3);
   return () => clearInterval(timer);
+}
+
+/** Runs a command in this process, and tells it of a signal as soon as the log of its run has so many lines. */
+export function stoppedHere(
+  args: readonly string[],
+  run: string,
+  lines: number,
+  signal: StopSignalName = 'SIGTERM',
+): Promise<EndedHere> {
+  const giveUp = whenLogged(run, lines, () => process.emit(signal, signal));
+  return ijepaHere(args).finally(giveUp);
 }
 
 /** The checkpoints of a run that have their own names. */
