@@ -17,7 +17,7 @@ import { areNear, type Checks, isNear, numberOf, runChecks, slopeFault, valueFau
 /** The sizes in which a method is tried: 16 patches. */
 const TINY = { imageSize: 16, patchSize: 4, dim: 16, depth: 1, heads: 2, batchSize: 8 };
 /** What a method's own options are set to whose names end so: they say how large its networks are. */
-const TINY_OWN = { Dim: 16, Depth: 1, Heads: 2 };
+const TINY_OWN = { Dim: 16, Width: 16, Depth: 1, Heads: 2 };
 /** Images of the smaller parts into which the batch is cut. */
 const PART = 3;
 const LENGTH: RunLength = { stepsPerEpoch: 10, epochs: 10, scheduleStretch: 1 };

@@ -1,6 +1,5 @@
-import type { ChildProcess } from 'node:child_process';
 import { spawnSync } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -13,6 +12,7 @@ import { openLabelled } from '../../core/eval/labelled-data.js';
 import type { LabelledImages } from '../../core/plugin.js';
 import { DATA_SETS } from '../../plugins/index.js';
 import { ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { stoppedHereWhen, whenever } from '../helpers/faults.js';
 import { serveFolder } from '../helpers/faulty-server.js';
 import { FIXTURES } from '../helpers/paths.js';
 import { contentOf, pack, packData, writePictures } from '../helpers/shards.js';
@@ -246,19 +246,16 @@ test.serial('a pack that is killed or stopped goes on, and ends in the same byte
   t.is((await ijepaHere([...args, source])).code, 0);
   const expected = await contentOf(source);
   const out = join(folder, 'stopped');
-  const shards = async () => (await readdir(out).catch(() => [])).filter((name) => name.endsWith('.json')).length;
-  const signalAfter = (count: number, signal: NodeJS.Signals) => (child: ChildProcess) => {
-    let isSent = false; // a second signal would end it at once
-    const timer = setInterval(async () => {
-      if (isSent || (await shards()) < count || isSent) return;
-      isSent = true;
-      child.kill(signal);
-    }, 5);
-    child.on('close', () => clearInterval(timer));
-  };
-  const killed = await ijepa([...args, out], undefined, signalAfter(2, 'SIGKILL'));
+  const hasShards = (count: number) => () =>
+    existsSync(out) && readdirSync(out).filter((name) => name.endsWith('.json')).length >= count;
+  const killed = await ijepa([...args, out], undefined, (child) => {
+    child.on(
+      'close',
+      whenever(hasShards(2), () => child.kill('SIGKILL')),
+    );
+  });
   t.is(killed.signal, 'SIGKILL');
-  const stopped = await ijepa([...args, out], undefined, signalAfter(4, 'SIGINT'));
+  const stopped = await stoppedHereWhen(hasShards(4), [...args, out], 'SIGINT');
   t.is(stopped.code, 130, stopped.stderr);
   t.regex(stopped.stdout, /stopped; whole shards are kept, go on with the same command/);
   t.false((await readdir(out)).some((name) => name === 'index.json' || name.endsWith('.unfinished')));
@@ -297,7 +294,7 @@ test.serial('runs from a folder, from its shards, and from a server that fails a
   const unruly = (number: number) => (number % 3 === 1 ? 'cut' : number % 7 === 5 ? 'drop' : null);
   const place = (run: string) => join(folder, run);
   const train = (data: string, run: string) => {
-    return ['pretrain', data, '--out', place(run), ...TINY, '--epochs', '3', '--flip', '0.5'];
+    return ['pretrain', data, '--out', place(run), ...TINY, '--epochs', '2', '--flip', '0.5'];
   };
   const result = (run: string) => trainedIn(join(place(run), 'checkpoints', 'latest.safetensors'));
   for (const [data, run] of [
@@ -316,16 +313,10 @@ test.serial('runs from a folder, from its shards, and from a server that fails a
     missed++;
     return 'drop';
   };
-  const stopped = await ijepa(train(`${server.address}/train-{000000..000003}.tar`, 'c'), undefined, (child) => {
-    const timer = setInterval(() => {
-      if (missed < 20) return;
-      clearInterval(timer);
-      child.kill('SIGINT');
-    }, 10);
-    child.on('close', () => clearInterval(timer));
-  });
+  const remote = train(`${server.address}/train-{000000..000003}.tar`, 'c');
+  const stopped = await stoppedHereWhen(() => missed >= 20, remote, 'SIGINT');
   t.is(stopped.code, 130, stopped.stderr);
-  t.regex(stopped.stdout, /stopped after step \d+ of 15; everything up to there is saved/);
+  t.regex(stopped.stdout, /stopped after step \d+ of 10; everything up to there is saved/);
   server.faultOf = unruly;
   const resumed = await ijepaHere(['pretrain', '--out', place('c'), '--resume']);
   t.is(resumed.code, 0, resumed.stderr);
@@ -337,15 +328,9 @@ test.serial('a run goes on with the shards of its folder', async (t) => {
   const { folder, pictures, out } = await packed(t, 40);
   const run = join(folder, 'run');
   const latest = (place: string) => join(place, 'checkpoints', 'latest.safetensors');
-  const start = [...TINY, '--epochs', '8'];
-  const stopped = await ijepa(['pretrain', pictures, '--out', run, ...start], undefined, (child) => {
-    const timer = setInterval(async () => {
-      if (!(await stat(latest(run)).catch(() => null))) return;
-      clearInterval(timer);
-      child.kill('SIGINT');
-    }, 5);
-    child.on('close', () => clearInterval(timer));
-  });
+  const start = [...TINY, '--epochs', '3'];
+  const args = ['pretrain', pictures, '--out', run, ...start];
+  const stopped = await stoppedHereWhen(() => existsSync(latest(run)), args, 'SIGINT');
   t.is(stopped.code, 130, stopped.stderr);
   const resumed = await ijepaHere(['pretrain', out, '--out', run, '--resume']);
   t.is(resumed.code, 0, resumed.stderr);

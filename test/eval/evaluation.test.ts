@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import test from 'ava';
 import sharp from 'sharp';
 import type { EvaluationResult } from '../../core/eval/results.js';
-import { ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { stoppedHereWhen } from '../helpers/faults.js';
 import { piecesIn } from '../helpers/features.js';
 import { FIXTURES } from '../helpers/paths.js';
 
@@ -184,10 +184,7 @@ test.serial('an evaluation that is interrupted goes on with the features that it
   const out = join(folder, 'out');
   const args = ['probe', RUN, '--data', 'shapes:400', '--batch-size', '8', '--out', out, '--no-baseline'];
   const kept = () => piecesIn(join(out, 'features'));
-  const stopped = await ijepa(args, undefined, async (child) => {
-    while (child.exitCode === null && kept() < 2) await pause(5);
-    child.kill('SIGINT');
-  });
+  const stopped = await stoppedHereWhen(() => kept() >= 2, args, 'SIGINT');
   t.is(stopped.code, 130, stopped.stderr);
   t.regex(stopped.stderr, /what was computed is kept/);
   t.false(existsSync(join(out, 'results.json')));

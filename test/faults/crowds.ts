@@ -3,7 +3,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RandomStream } from '../../core/base/random.js';
 import { readResults } from '../../core/eval/results.js';
-import { type Ended, ijepa, SMALLEST } from '../helpers/command.js';
+import { type Ended, ijepa, ijepaHere, SMALLEST } from '../helpers/command.js';
 import { ROOT } from '../helpers/paths.js';
 import { COLUMNS, type CrowdAnswer, type CrowdTask, sharedFeatures } from './crowd-member.js';
 
@@ -56,7 +56,7 @@ export async function crowd(
 /** Starts the same run in one new folder many times at once, by the command itself. @returns what was wrong */
 export async function crowdOfCommands(folder: string, members: number): Promise<string[]> {
   const run = join(folder, 'new', 'run');
-  const start = () => ijepa(['pretrain', ...SMALLEST, '--epochs', '2', '--out', run]);
+  const start = () => ijepa(['pretrain', ...SMALLEST, '--epochs', '1', '--out', run]);
   const ended = await Promise.all(Array.from({ length: members }, start));
   const isRefused = ({ code, stderr }: Ended) =>
     code === 2 &&
@@ -64,7 +64,7 @@ export async function crowdOfCommands(folder: string, members: number): Promise<
     stderr.split('ijepa:').length === 2;
   const done = ended.filter(({ code }) => code === 0).length;
   const odd = ended.filter((one) => one.code !== 0 && !isRefused(one)).map(({ code, stderr }) => `${code}: ${stderr}`);
-  const again = await ijepa(['pretrain', '--out', run, '--resume']);
+  const again = await ijepaHere(['pretrain', '--out', run, '--resume']);
   return [
     ...(done === 1 ? [] : [`${done} of ${members} commands made the run`]),
     ...odd,

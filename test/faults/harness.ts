@@ -6,7 +6,7 @@ import { RandomStream } from '../../core/base/random.js';
 import { latestCheckpoint, previousCheckpoint } from '../../core/checkpoint/folder.js';
 import { readSafetensors } from '../../core/checkpoint/safetensors.js';
 import { type RunFolder, runFolder } from '../../core/run/run-folder.js';
-import { SMALLEST } from '../helpers/command.js';
+import { ijepaHere, SMALLEST } from '../helpers/command.js';
 import type { Launcher } from '../helpers/launchers.js';
 import { planKill, startAndKill } from './kills.js';
 
@@ -56,7 +56,13 @@ export async function killAndResume(
   const whole = runFolder(join(folder, 'whole'));
   const report: KillReport = { kills: 0, resumes: 0, runs: 0, hits: {}, faults: [] };
   const ranksOf = (victim: number) => launcher && { launcher, count, victim };
-  const undisturbed = await startAndKill([...args, '--out', whole.path], whole, null, ranksOf(0));
+  /** Starts what nobody kills: in this process, where it has no ranks. */
+  const toItsEnd = async (words: readonly string[], run: RunFolder) => {
+    if (launcher) return startAndKill(words, run, null, ranksOf(0));
+    const { code, stdout, stderr } = await ijepaHere(words);
+    return { killed: false, code, output: stdout + stderr };
+  };
+  const undisturbed = await toItsEnd([...args, '--out', whole.path], whole);
   if (undisturbed.code !== 0) throw new Error(undisturbed.output);
   while (report.kills < kills) {
     const run = runFolder(join(folder, `killed-${++report.runs}`));
@@ -69,8 +75,10 @@ export async function killAndResume(
       const victim = new RandomStream(seed, 'victim', report.runs, ofRun).integer(0, count - 1);
       const resumes = existsSync(run.config);
       if (resumes) report.resumes++;
-      const start = resumes ? ['pretrain', '--resume'] : args;
-      const { killed, code, output } = await startAndKill([...start, '--out', run.path], run, plan, ranksOf(victim));
+      const words = [...(resumes ? ['pretrain', '--resume'] : args), '--out', run.path];
+      const { killed, code, output } = plan
+        ? await startAndKill(words, run, plan, ranksOf(victim))
+        : await toItsEnd(words, run);
       ended = !killed;
       if (killed) {
         ofRun++;

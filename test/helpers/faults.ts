@@ -2,6 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { StopSignalName } from '../../core/base/program.js';
+import { type EndedHere, ijepaHere } from './command.js';
 
 /** A user without rights, as whom root starts what has to be refused something. */
 const NOBODY = 65_534;
@@ -36,15 +38,44 @@ export function ordinaryUser(folder: string): { uid?: number; gid?: number } {
   return { uid: NOBODY, gid: NOBODY };
 }
 
-/** Does something as soon as a run's log has so many lines. @returns what ends the waiting */
-export function whenLogged(run: string, lines: number, act: () => void): () => void {
-  const log = join(run, 'log.jsonl');
+/** Does something, once, as soon as a condition holds. @returns what ends the waiting */
+export function whenever(holds: () => boolean, act: () => void): () => void {
   const timer = setInterval(() => {
-    if (!existsSync(log) || readFileSync(log, 'utf8').split('\n').length <= lines) return;
+    if (!holds()) return;
     clearInterval(timer);
     act();
   }, 3);
   return () => clearInterval(timer);
+}
+
+/** Does something as soon as a run's log has so many lines. @returns what ends the waiting */
+export function whenLogged(run: string, lines: number, act: () => void): () => void {
+  return whenever(() => hasLogged(run, lines), act);
+}
+
+function hasLogged(run: string, lines: number): boolean {
+  const log = join(run, 'log.jsonl');
+  return existsSync(log) && readFileSync(log, 'utf8').split('\n').length > lines;
+}
+
+/** Runs a command in this process, and tells it of a signal as soon as a condition holds. */
+export function stoppedHereWhen(
+  holds: () => boolean,
+  args: readonly string[],
+  signal: StopSignalName,
+): Promise<EndedHere> {
+  const giveUp = whenever(holds, () => process.emit(signal, signal));
+  return ijepaHere(args).finally(giveUp);
+}
+
+/** Runs a command in this process, and tells it of a signal as soon as the log of its run has so many lines. */
+export function stoppedHere(
+  args: readonly string[],
+  run: string,
+  lines: number,
+  signal: StopSignalName = 'SIGTERM',
+): Promise<EndedHere> {
+  return stoppedHereWhen(() => hasLogged(run, lines), args, signal);
 }
 
 /** The checkpoints of a run that have their own names. */

@@ -12,7 +12,7 @@ import { METHODS } from '../../core/methods/registry.js';
 import { runFolder } from '../../core/run/run-folder.js';
 import type { LogRow } from '../../core/run/run-log.js';
 import { type Ended, type EndedHere, ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
-import { checkpointsOf } from '../helpers/faults.js';
+import { checkpointsOf, stoppedHere, whenLogged } from '../helpers/faults.js';
 
 /** The rows of a run's log.jsonl. */
 function logOf(run: string): LogRow[] {
@@ -37,24 +37,20 @@ test.before(async () => {
 
 test.after.always(() => rm(join(finished.one, '..'), { recursive: true, force: true }));
 
-/** A copy of the run of one epoch, to be changed. */
-async function copyOfOne(t: ExecutionContext): Promise<string> {
+/** A copy of such a run, to be changed. */
+async function copyOf(t: ExecutionContext, epochs: 'four' | 'one'): Promise<string> {
   const run = join(await temporaryFolder(t), 'run');
-  await cp(finished.one, run, { recursive: true });
+  await cp(finished[epochs], run, { recursive: true });
   return run;
 }
 
 /** Starts a run and sends it a signal as soon as its log has so many lines. */
 async function stoppedAfter(steps: number, signal: NodeJS.Signals, run: string, ...more: string[]): Promise<Ended> {
   return ijepa(['pretrain', ...SMALLEST, '--out', run, ...more], undefined, (child) => {
-    const timer = setInterval(() => {
-      const log = join(run, 'log.jsonl');
-      if (existsSync(log) && readFileSync(log, 'utf8').split('\n').length > steps) {
-        child.kill(signal);
-        clearInterval(timer);
-      }
-    }, 5);
-    child.on('exit', () => clearInterval(timer));
+    child.on(
+      'exit',
+      whenLogged(run, steps, () => child.kill(signal)),
+    );
   });
 }
 
@@ -169,14 +165,14 @@ test.serial('a run ends with a sentence on whether representations have collapse
   const shown: string[] = [];
   for (const [name, options] of Object.entries(runs)) {
     const run = join(folder, name);
-    const { code, stdout, stderr } = await pretrain(run, '--json', '--epochs', '6', ...options);
+    const { code, stdout, stderr } = await pretrain(run, '--json', '--epochs', '3', ...options);
     t.is(code, 0, stderr);
     const { verdicts } = JSON.parse(stdout);
     t.deepEqual(JSON.parse(await readFile(join(run, 'state.json'), 'utf8')).verdicts, verdicts);
     t.is(verdicts.collapse.isWell, name === 'well', verdicts.collapse.text);
     const text: string = verdicts.collapse.text;
     t.true(stderr.includes(`verdict    ${text}\n`));
-    t.regex(text, name === 'well' ? /have not collapsed.* at step 36/ : /have collapsed: at step 36/);
+    t.regex(text, name === 'well' ? /have not collapsed.* at step 18/ : /have collapsed: at step 18/);
     t.is(/representations are collapsing/.test(stderr), name !== 'well');
     shown.push(text);
   }
@@ -206,23 +202,26 @@ test.serial(
       '5',
     ];
     t.is((await pretrain(whole, ...more)).code, 0);
-    t.is((await stoppedAfter(4, 'SIGTERM', stopped, ...more)).code, 143);
+    t.is((await stoppedHere(['pretrain', ...SMALLEST, '--out', stopped, ...more], stopped, 4)).code, 143);
     t.is((await ijepaHere(['pretrain', '--out', stopped, '--resume', '--recompute'])).code, 0);
     t.regex(await readFile(join(stopped, 'config.yaml'), 'utf8'), /^recompute: true$/m);
     t.deepEqual(await readFile(latest(stopped)), await readFile(latest(whole)));
   },
 );
 
-for (const [signal, exitCode] of [
-  ['SIGINT', 130],
-  ['SIGTERM', 143],
-  ['SIGHUP', 129],
+for (const [signal, exitCode, where] of [
+  ['SIGINT', 130, 'in a process of its own'],
+  ['SIGTERM', 143, 'here'],
+  ['SIGHUP', 129, 'here'],
 ] as const) {
   test.serial(
     `${signal} finishes the step, saves, says how to go on and exits ${exitCode}; the run then ends in the same bytes`,
     async (t) => {
       const stopped = join(await temporaryFolder(t), 'stopped');
-      const { code, stdout } = await stoppedAfter(8, signal, stopped, '--epochs', '4');
+      const four = ['--epochs', '4'];
+      const { code, stdout } = await (where === 'here'
+        ? stoppedHere(['pretrain', ...SMALLEST, '--out', stopped, ...four], stopped, 8, signal)
+        : stoppedAfter(8, signal, stopped, ...four));
       t.is(code, exitCode);
       t.regex(stdout, /npx ijepa pretrain --out .*stopped --resume/);
       const saved = Number((await readSafetensors(latest(stopped))).metadata.step);
@@ -236,17 +235,17 @@ for (const [signal, exitCode] of [
 
 test.serial('a run that was stopped before its first checkpoint starts over in its folder', async (t) => {
   const run = join(await temporaryFolder(t), 'run');
-  await stoppedAfter(2, 'SIGKILL', run, '--epochs', '2', '--batch-size', '4');
+  await stoppedAfter(2, 'SIGKILL', run, '--epochs', '1', '--batch-size', '4');
   t.false(existsSync(latest(run)));
   t.is((await ijepaHere(['pretrain', '--out', run, '--resume'])).code, 0);
   t.deepEqual(
     logOf(run).map(({ step }) => step),
-    [...Array(24).keys()].map((at) => at + 1),
+    [...Array(12).keys()].map((at) => at + 1),
   );
 });
 
 test.serial('a run that is there is neither overwritten nor mixed up', async (t) => {
-  const run = await copyOfOne(t);
+  const run = await copyOf(t, 'one');
   const before = await readFile(latest(run));
   await refused(
     t,
@@ -272,11 +271,11 @@ test.serial('a folder that holds something else is never touched, even with --fo
 });
 
 test.serial('a damaged checkpoint and one of another model are refused on resume', async (t) => {
-  const run = await copyOfOne(t);
+  const run = await copyOf(t, 'one');
   for (const path of checkpointsOf(run)) await truncate(path, Math.floor(statSync(path).size / 2));
   await refused(t, ['pretrain', '--out', run, '--resume'], /latest\.safetensors is damaged/);
   t.is(logOf(run).length, 6, 'the log is as it was');
-  const other = await copyOfOne(t);
+  const other = await copyOf(t, 'one');
   const config = await readFile(join(other, 'config.yaml'), 'utf8');
   await writeFile(join(other, 'config.yaml'), config.replace('dim: 16', 'dim: 32'));
   await refused(t, ['pretrain', '--out', other, '--resume'], /is of another model: its model is/);
@@ -363,7 +362,7 @@ test.serial('a run does not go inside the folder of its pictures', async (t) => 
 });
 
 test.serial('a step that gives no finite numbers stops the run and leaves the last good checkpoint', async (t) => {
-  const run = await copyOfOne(t);
+  const run = await copyOf(t, 'one');
   const good = await readFile(latest(run));
   const config = await readFile(join(run, 'config.yaml'), 'utf8');
   await writeFile(
@@ -382,7 +381,7 @@ test.serial('a step that gives no finite numbers stops the run and leaves the la
 
 test.serial('--force deletes the files of a run and nothing else, and only where there is a run', async (t) => {
   const folder = await temporaryFolder(t);
-  const run = await copyOfOne(t);
+  const run = await copyOf(t, 'one');
   await writeFile(join(run, 'notes.txt'), 'mine');
   await writeFile(join(run, 'checkpoints', 'best.safetensors'), 'mine too');
   await writeFile(join(run, 'tensorboard', 'notes.txt'), 'mine as well');
@@ -415,8 +414,7 @@ test.serial('what a process that died at its start left behind is no obstacle', 
 });
 
 test.serial('where the newest checkpoint is damaged or missing, a run goes on from the one before it', async (t) => {
-  const run = join(await temporaryFolder(t), 'run');
-  await pretrain(run, '--epochs', '3');
+  const run = await copyOf(t, 'four');
   const whole = await readFile(latest(run));
   const aside = join(run, 'checkpoints', 'latest.damaged-1.safetensors');
   await writeFile(latest(run), 'rubbish');
@@ -425,7 +423,7 @@ test.serial('where the newest checkpoint is damaged or missing, a run goes on fr
   t.is(first.code, 0, first.stderr);
   t.regex(
     first.stdout,
-    /latest\.safetensors is damaged[\s\S]*set aside as .*latest\.damaged-1[\s\S]*goes on from previous.*step 12/,
+    /latest\.safetensors is damaged[\s\S]*set aside as .*latest\.damaged-1[\s\S]*goes on from previous.*step 18/,
   );
   t.is(await readFile(aside, 'utf8'), 'rubbish');
   t.false((await readdir(join(run, 'checkpoints'))).some((name) => name.endsWith('.unfinished')));
@@ -439,18 +437,18 @@ test.serial('where the newest checkpoint is damaged or missing, a run goes on fr
   t.deepEqual(await readFile(latest(run)), whole);
   t.deepEqual(
     logOf(run).map(({ step }) => step),
-    [...Array(18).keys()].map((at) => at + 1),
+    [...Array(24).keys()].map((at) => at + 1),
   );
 
   await rm(latest(run));
   await rm(join(run, 'checkpoints', 'previous.safetensors'));
-  await rm(join(run, 'checkpoints', 'epoch-0003.safetensors'));
+  await rm(join(run, 'checkpoints', 'epoch-0004.safetensors'));
   await refused(t, ['pretrain', '--out', run, '--resume'], /latest\.safetensors is missing/);
-  t.is(logOf(run).length, 18, 'nothing starts over');
+  t.is(logOf(run).length, 24, 'nothing starts over');
 });
 
 test.serial('a checkpoint of a model with other heads is refused, although its shapes fit', async (t) => {
-  const run = await copyOfOne(t);
+  const run = await copyOf(t, 'one');
   const config = await readFile(join(run, 'config.yaml'), 'utf8');
   await writeFile(join(run, 'config.yaml'), config.replace('heads: 2', 'heads: 1'));
   await refused(t, ['pretrain', '--out', run, '--resume'], /is of another model: its model is/);
