@@ -56,6 +56,6 @@ export function headProjections({ inputs, hidden, bottleneck, outputs }: HeadSiz
 }
 
 /** Rows of length 1: x / √(Σ x² + ε). */
-function unit(x: Tensor): Tensor {
+export function unit(x: Tensor): Tensor {
   return x.div(x.square().sum(1, true).add(EPSILON).sqrt());
 }
