@@ -15,7 +15,7 @@ export const CPU_SMALL = {
   epochs: 100,
 } as const;
 
-/** How strongly saturation is jittered in BYOL's and DINO's crops, in units of brightness and contrast: 0.2 and 0.4. */
+/** How strongly BYOL, DINO and LeJEPA jitter saturation, in units of brightness and contrast: 0.2 and 0.4. */
 export const SATURATION = 0.5;
 
 /**
