@@ -1,3 +1,4 @@
+import byol from './byol/method.js';
 import cae from './cae/method.js';
 import cjepa from './cjepa/method.js';
 import data2vec from './data2vec/method.js';
@@ -7,6 +8,7 @@ import lejepa from './lejepa/method.js';
 import mae from './mae/method.js';
 import type { MethodDefinition } from './method.js';
 import msn from './msn/method.js';
+import simclr from './simclr/method.js';
 
 /** The methods that come with the program; the first is the usual one. */
-export const METHODS: readonly MethodDefinition[] = [ijepa, cjepa, mae, data2vec, lejepa, dino, cae, msn];
+export const METHODS: readonly MethodDefinition[] = [ijepa, cjepa, mae, data2vec, lejepa, dino, cae, msn, simclr, byol];

@@ -2,7 +2,7 @@ import { grouped, number } from '../config/option.js';
 import { normalise } from '../engine/functions.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { linear, type Schedule } from '../optim/schedules.js';
-import type { LogColumn, OwnOptions, Rate } from './method.js';
+import type { LogColumn, OwnOptions, Rate, ViewSpec } from './method.js';
 
 /** Data and encoder of the presets that learn from a few thousand pictures on a CPU within hours. */
 export const CPU_SMALL = {
@@ -15,6 +15,21 @@ export const CPU_SMALL = {
   batchSize: 64,
   epochs: 100,
 } as const;
+
+/** How strongly BYOL, DINO and LeJEPA jitter saturation, in units of brightness and contrast: 0.2 and 0.4. */
+export const SATURATION = 0.5;
+
+/**
+ * The two crops of each image as BYOL changes them (Grill et al. 2020, appendix B, table 6), and DINO its large ones: the
+ * first is always blurred; the second seldom, and sometimes solarized.
+ * @param blur probability of a blur of the first
+ */
+export function asymmetricViews(blur: number): ViewSpec[] {
+  return [
+    { name: 'first', count: 1, crop: { saturation: SATURATION, blur } },
+    { name: 'second', count: 1, crop: { saturation: SATURATION, blur: 0.1 * blur, solarize: 0.2 } },
+  ];
+}
 
 /** Added to variances where targets are normalised over their features. */
 export const TARGET_EPSILON = 1e-5;

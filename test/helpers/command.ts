@@ -95,6 +95,8 @@ export const SMALLEST_OF = {
     ...TINY_RUN,
     ...'--method msn --local-crops 2 --head-dim 16 --projection-dim 8 --prototypes 12 --ema 0.9'.split(' '),
   ],
+  simclr: [...TINY_RUN, ...'--method simclr --output-dim 8'.split(' ')],
+  byol: [...TINY_RUN, ...'--method byol --projector-width 16 --projector-dim 8 --ema 0.9'.split(' ')],
 };
 export const SMALLEST = SMALLEST_OF.ijepa;
 

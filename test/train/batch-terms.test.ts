@@ -1,6 +1,7 @@
 import test from 'ava';
 import { type Scalar, type Tensor, tf } from '../../core/engine/tf.js';
 import type { Term } from '../../core/methods/method.js';
+import { ntXent } from '../../core/methods/simclr/method.js';
 import { batchNorm } from '../../core/nn/batch-norm.js';
 import { project } from '../../core/nn/vit.js';
 import { initialNetworks, initialState } from '../../core/train/state.js';
@@ -12,22 +13,7 @@ const engines = await findEngines();
 const TEMPERATURE = 0.1;
 type Outputs = { z: Tensor };
 
-/** NT-Xent (Chen et al. 2020, equation 1) of 2B rows of which the two of an image lie side by side. */
-function ntXent(z: Tensor): Scalar {
-  const rows = z.shape[0] as number;
-  const unit = z.div(z.square().sum(1, true).sqrt());
-  const logits = tf.matMul(unit, unit, false, true).div(TEMPERATURE).sub(tf.eye(rows).mul(1e9)); // [2B, 2B]
-  const partner = tf.oneHot(
-    tf.tensor1d(
-      Int32Array.from({ length: rows }, (_, at) => at ^ 1),
-      'int32',
-    ),
-    rows,
-  );
-  return tf.logSoftmax(logits).mul(partner.cast('float32')).sum().div(-rows) as Scalar;
-}
-
-/** The same in double precision, term by term. */
+/** NT-Xent (Chen et al. 2020, equation 1) in double precision, term by term. */
 function ntXentByHand(z: readonly (readonly number[])[]): number {
   const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, at) => sum + x * (b[at] as number), 0);
   const similarity = (i: number, k: number) => {
@@ -46,7 +32,7 @@ const contrast = (weight: number): Term<Outputs, Record<string, never>> => ({
   weight,
   over: 'batch',
   rows: ({ z }) => z,
-  compute: ntXent,
+  compute: (z) => ntXent(z, TEMPERATURE),
 });
 const size = (weight: number): Term<Outputs, Record<string, never>> => ({
   name: 'size',

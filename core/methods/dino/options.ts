@@ -5,7 +5,7 @@ import { encoderSize } from '../../config/settings.js';
 import type { HeadSize } from '../../nn/projection-head.js';
 import { linear } from '../../optim/schedules.js';
 import type { OwnOptions, Rate, ViewSpec } from '../method.js';
-import { CPU_SMALL, emaOptions } from '../shared.js';
+import { asymmetricViews, CPU_SMALL, emaOptions, SATURATION } from '../shared.js';
 
 export const OPTIONS = {
   ...grouped('Data', {
@@ -103,13 +103,8 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
 /** Two large crops and the small ones, changed as in the official code; `blur` is the probability of the first one's. */
 export function viewsOf(options: Own): ViewSpec[] {
   const { localCrops: count, localScale: cropScale, blur } = options;
-  const saturation = 0.5; // of the strength of brightness: 0.4 and 0.2
-  const small = { imageSize: localSize(options), cropScale, saturation, blur: 0.5 * blur };
-  return [
-    { name: 'first', count: 1, crop: { saturation, blur } },
-    { name: 'second', count: 1, crop: { saturation, blur: 0.1 * blur, solarize: 0.2 } },
-    { name: 'local', count, crop: small },
-  ].slice(0, count > 0 ? 3 : 2);
+  const small = { imageSize: localSize(options), cropScale, saturation: SATURATION, blur: 0.5 * blur };
+  return [...asymmetricViews(blur), ...(count > 0 ? [{ name: 'local', count, crop: small }] : [])];
 }
 
 /** Linear from the first epoch's temperature to the last one of the warm-up; the same in all steps of an epoch. */

@@ -1,15 +1,20 @@
-import type { RandomStream } from '../../base/random.js';
 import { grouped, integer, interval, number } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
 import { encoderSize, imageShape } from '../../config/settings.js';
 import { type Tensor, tf } from '../../engine/tf.js';
 import { createVit } from '../../nn/backbone.js';
 import { encoderPass } from '../../nn/cost.js';
-import { initialValue, linearShapes, normShapes, type Parameters } from '../../nn/parameters.js';
-import { norm, project } from '../../nn/vit.js';
+import {
+  applyMlpHead,
+  initialMlpHead,
+  type MlpHeadSize,
+  mlpHeadProjections,
+  mlpHeadShapes,
+} from '../../nn/mlp-head.js';
+import { initialValue, type Parameters } from '../../nn/parameters.js';
 import { drawNumbers, regularizationOf, tryExtensions } from '../losses.js';
 import { defineMethod, type Method, type MethodContext, type NetworkSpec, type OwnOptions } from '../method.js';
-import { CPU_SMALL, targetStd } from '../shared.js';
+import { CPU_SMALL, SATURATION, targetStd } from '../shared.js';
 
 const OPTIONS = {
   ...grouped('Data', {
@@ -46,8 +51,6 @@ type Own = Options & OwnOptions<typeof OPTIONS>;
 
 /** Images a step of the paper's preset. It gives no number for its large runs; 128 to 1024 did alike (table 1). */
 const BATCH = 512;
-/** How strongly views' saturation is jittered, in units of brightness and contrast. */
-const SATURATION = 0.5;
 
 export default defineMethod({
   name: 'lejepa',
@@ -90,22 +93,22 @@ export default defineMethod({
   describe: ({ globalViews, localViews, lambda }) =>
     `squared distance of ${globalViews} + ${localViews} views from the mean of the first ${globalViews}, and ${lambda} x SIGReg`,
   passes(options) {
-    const { patchSize, globalViews, localViews, projectorWidth, projectorDim } = options;
+    const { patchSize, globalViews, localViews } = options;
     const size = encoderSize(options);
-    const widths = [size.dim, projectorWidth, projectorWidth, projectorDim];
+    const projector = projectorSize(size.dim, options);
     return [
       { rows: globalViews, ...imageShape(options) },
       { rows: localViews, ...localShape(options) },
     ].map(({ rows, imageSize }) => {
       const pass = encoderPass(size, patchSize, { rows, patches: (imageSize / patchSize) ** 2, trained: true });
-      const layers = widths.slice(1).map((outputs, at) => ({ tokens: rows, inputs: widths[at], outputs }));
-      return { ...pass, projections: [...pass.projections, ...layers] };
+      const projections = mlpHeadProjections(projector, 2 * rows); // by each of the two terms
+      return { ...pass, projections: [...pass.projections, ...projections] };
     });
   },
 });
 
-/** Embeddings of all views, the global ones first: [b, V, K]. */
-type Outputs = { embedded: Tensor };
+/** Features of all views, the global ones first: [b, V, D]. */
+type Outputs = { features: Tensor };
 
 /**
  * LeJEPA (Balestriero and LeCun 2025, algorithm 2): one encoder sees several crops of each image; with a projector it gives
@@ -113,14 +116,15 @@ type Outputs = { embedded: Tensor };
  *
  * (1 - λ) mean (z - c)² + λ mean_v SIGReg(z_v)
  *
- * SIGReg, of the batch's embeddings of each view, keeps them from being all alike.
+ * SIGReg, of the batch's embeddings of each view, keeps them from being all alike. The projector has batch norm over all
+ * views of the batch, so that both terms see the whole batch.
  *
  * Letters: b images, V = G + L views of each, global and local, D width, K numbers of an embedding.
  */
 function lejepa(options: Own, { backbone, extensions: { sigreg } }: MethodContext): Method<Outputs> {
   if (sigreg?.kind !== 'regularizer') throw new Error('SIGReg was not found');
   const { encoder, shapes, imageSize } = backbone;
-  const { globalViews, localViews, localScale, lambda, projectorWidth, projectorDim } = options;
+  const { globalViews, localViews, localScale, lambda, projectorDim } = options;
   const local = createVit({ ...localShape(options), encoder, trainedImageSize: imageSize });
   const changes = { saturation: SATURATION, solarize: options.solarize };
   const crops = [
@@ -133,12 +137,15 @@ function lejepa(options: Own, { backbone, extensions: { sigreg } }: MethodContex
     },
   ].filter(({ count }) => count > 0);
   const init: NetworkSpec['init'] = (name, shape, stream) => initialValue(name, shape, stream, options.init);
-  const projector = projectorShapes(encoder.dim, projectorWidth, projectorDim);
-  const centre = (embedded: Tensor) => tf.slice(embedded, [0, 0, 0], [-1, globalViews, -1]).mean(1, true); // [b, 1, K]
+  const projector = mlpHeadShapes(projectorSize(encoder.dim, options));
+  const viewCount = globalViews + localViews;
+  const centre = (ofViews: Tensor) => tf.slice(ofViews, [0, 0, 0], [-1, globalViews, -1]).mean(1, true); // [n, 1, ...]
+  const embed = (parameters: Parameters, features: Tensor) =>
+    applyMlpHead(parameters, features.reshape([-1, encoder.dim])).reshape([-1, viewCount, projectorDim]); // [n, V, K]
   return {
     networks: {
       encoder: { shapes, role: { by: 'gradient' }, init },
-      projector: { shapes: projector, role: { by: 'gradient' }, init: initialProjector },
+      projector: { shapes: projector, role: { by: 'gradient' }, init: initialMlpHead },
     },
     views: crops.map(({ name, count, crop }) => ({ name, count, crop })),
     encoders: { encoder: 'encoder' },
@@ -150,60 +157,44 @@ function lejepa(options: Own, { backbone, extensions: { sigreg } }: MethodContex
         ({ name, count, seenBy }) =>
           seenBy.features(networks.encoder, views[name], 1).reshape([-1, count, encoder.dim]), // [b, G, D] and [b, L, D]
       );
-      return { embedded: project3(networks.projector, tf.concat(pooled, 1)) };
+      return { features: tf.concat(pooled, 1) };
     },
     terms: [
       {
         name: 'prediction',
         weight: 1 - lambda,
-        over: 'images',
-        compute: ({ embedded }) => embedded.sub(centre(embedded)).square().mean(),
+        over: 'batch',
+        rows: ({ features }) => features,
+        heads: ['projector'],
+        compute(features, _drawn, _rates, { heads }) {
+          const embedded = embed(heads.projector, features);
+          return embedded.sub(centre(embedded)).square().mean();
+        },
       },
       {
         name: 'sigreg',
         weight: lambda,
         over: 'batch',
-        rows: ({ embedded }) => embedded.reshape([-1, (globalViews + localViews) * projectorDim]), // [n, V K]
+        rows: ({ features }) => features,
+        heads: ['projector'],
         draw: (stream) => drawNumbers(sigreg, stream, projectorDim),
-        compute(rows, drawn) {
-          const views = tf.split(rows, globalViews + localViews, 1); // V times [n, K]
+        compute(features, drawn, _rates, { heads }) {
+          const views = tf.unstack(embed(heads.projector, features), 1); // V times [n, K]
           const values = views.map((view) => regularizationOf(sigreg, view, drawn));
           return values.reduce((sum, value) => sum.add(value)).div(values.length);
         },
       },
     ],
     rates: {},
-    logs: [targetStd(({ embedded }) => centre(embedded).squeeze([1]))],
+    logs: [targetStd(({ features }) => centre(features).squeeze([1]))],
     check: () => tryExtensions([sigreg], projectorDim),
     dispose: () => local.dispose(),
   };
 }
 
-function projectorShapes(inputs: number, width: number, outputs: number) {
-  return {
-    ...linearShapes('fc1', inputs, width),
-    ...normShapes('norm1', width),
-    ...linearShapes('fc2', width, width),
-    ...normShapes('norm2', width),
-    ...linearShapes('fc3', width, outputs),
-  };
-}
-
-/**
- * A perceptron of three layers, [..., D] -> [..., K]. The official code norms its hidden layers over the images of a GPU
- * (batch norm); here each row is normed by itself, so that parts of a batch and ranks do not change the result.
- */
-function project3(projector: Parameters, x: Tensor): Tensor {
-  const hidden = (name: string, inputs: Tensor) =>
-    tf.relu(norm(projector, `norm${name}`, project(projector, `fc${name}`, inputs)));
-  return project(projector, 'fc3', hidden('2', hidden('1', x)));
-}
-
-/** First values of PyTorch's linear layers, uniform ±1 / √inputs, biases 0; scales 1. */
-function initialProjector(name: string, shape: readonly number[], stream: RandomStream): Float32Array {
-  const [outputs = 1, inputs] = shape;
-  if (inputs === undefined) return new Float32Array(outputs).fill(name.endsWith('bias') ? 0 : 1);
-  return Float32Array.from({ length: outputs * inputs }, () => stream.uniform(-1, 1) / Math.sqrt(inputs));
+/** Three layers, the hidden ones with batch norm; biases before it, which it takes away, are left out. */
+function projectorSize(inputs: number, { projectorWidth, projectorDim }: Own): MlpHeadSize {
+  return { inputs, hidden: [projectorWidth, projectorWidth], outputs: projectorDim, hiddenBiases: false };
 }
 
 /** The smaller crops: 98 of 224 pixels, or what comes near in whole patches. */

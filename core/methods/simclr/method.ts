@@ -1,0 +1,147 @@
+import { grouped, integer, number } from '../../config/option.js';
+import type { Options } from '../../config/schema.js';
+import { encoderSize } from '../../config/settings.js';
+import { type Scalar, type Tensor, tf } from '../../engine/tf.js';
+import type { Backbone } from '../../nn/backbone.js';
+import { encoderPass } from '../../nn/cost.js';
+import {
+  applyMlpHead,
+  initialMlpHead,
+  type MlpHeadSize,
+  mlpHeadProjections,
+  mlpHeadShapes,
+} from '../../nn/mlp-head.js';
+import { initialValue } from '../../nn/parameters.js';
+import { unit } from '../../nn/projection-head.js';
+import { defineMethod, type Method, type OwnOptions } from '../method.js';
+import { CPU_SMALL } from '../shared.js';
+
+const OPTIONS = {
+  temperature: number({
+    group: 'Objective',
+    default: 0.1,
+    min: 0,
+    open: true,
+    help: 'by which the similarities of projections are divided',
+  }),
+  ...grouped('Model', {
+    headLayers: integer({ default: 3, min: 1, help: 'layers of the projection head: 3 in SimCLR v2, 2 in v1' }),
+    headDim: integer({
+      min: 1,
+      help: "width of the head's hidden layers",
+      automatic: "the encoder's, as in the paper",
+    }),
+    outputDim: integer({ default: 128, min: 1, help: 'numbers of a projection' }),
+  }),
+};
+type Own = Options & OwnOptions<typeof OPTIONS>;
+
+export default defineMethod({
+  name: 'simclr',
+  title: 'SimCLR',
+  summary: 'tells the other crop of an image from those of all other images (Chen et al. 2020)',
+  options: OPTIONS,
+  /** Those of the official code's README, whose rate of 0.075 √batch is that of the usual batch here. */
+  defaults: {
+    cropScale: [0.08, 1],
+    flip: 0.5,
+    jitter: 1,
+    blur: 0.5,
+    optimiser: 'lars',
+    learningRate: 0.6,
+    startLearningRate: 0,
+    finalLearningRate: 0,
+    weightDecay: 1e-4,
+    finalWeightDecay: 1e-4,
+  },
+  presets: {
+    'cpu-small-simclr': {
+      summary: 'SimCLR at the sizes of cpu-small',
+      options: { ...CPU_SMALL, cropScale: [0.3, 1] },
+    },
+  },
+  create: (options, { backbone }) => simclr(backbone, options),
+  automatic: (options) => ({ headDim: options.headDim ?? encoderSize(options).dim }),
+  describe: ({ temperature, headLayers }) =>
+    `NT-Xent of two views at temperature ${temperature}, head of ${headLayers} layers`,
+  passes(options) {
+    const size = encoderSize(options);
+    const patches = (options.imageSize / options.patchSize) ** 2;
+    const encoder = encoderPass(size, options.patchSize, { rows: 2, patches, trained: true });
+    return [
+      { ...encoder, projections: [...encoder.projections, ...mlpHeadProjections(headSize(size.dim, options), 2)] },
+    ];
+  },
+});
+
+/** Features of the two views of each image, side by side: [2b, D]. */
+type Outputs = { features: Tensor };
+
+/**
+ * SimCLR (Chen et al. 2020) with the projection head of its second version (Chen et al. 2020, arXiv 2006.10029): features of
+ * two views of each image go through a perceptron, and of what it makes of a view, the other view's has to be the most
+ * similar one in the batch.
+ *
+ * Letters: b images of a part, B of the batch, D width, K numbers of a projection.
+ */
+export function simclr(backbone: Backbone, options: Own): Method<Outputs> {
+  const { encoder, shapes } = backbone;
+  return {
+    networks: {
+      encoder: {
+        shapes,
+        role: { by: 'gradient' },
+        init: (name, shape, stream) => initialValue(name, shape, stream, options.init),
+      },
+      head: { shapes: mlpHeadShapes(headSize(encoder.dim, options)), role: { by: 'gradient' }, init: initialMlpHead },
+    },
+    views: [{ name: 'view', count: 2 }],
+    encoders: { encoder: 'encoder' },
+    sizes: { encoder },
+    masks: {},
+    targets: () => ({}),
+    outputs: (networks, { views }) => ({ features: backbone.features(networks.encoder, views.view, 1) }),
+    terms: [
+      {
+        name: 'ntXent',
+        weight: 2, // the official code adds the means of first and second views, of which the paper takes the mean
+        over: 'batch',
+        rows: ({ features }) => features,
+        heads: ['head'],
+        compute: (features, _drawn, _rates, { heads }) =>
+          ntXent(applyMlpHead(heads.head, features), options.temperature),
+      },
+    ],
+    rates: {},
+    logs: [],
+    dispose: () => {},
+  };
+}
+
+/** The projection head: batch norm after every layer, which only scales the last one's outputs; no biases before it. */
+function headSize(inputs: number, { headLayers, headDim, outputDim }: Own): MlpHeadSize {
+  const hidden = new Array<number>(headLayers - 1).fill(headDim ?? inputs);
+  return { inputs, hidden, outputs: outputDim, hiddenBiases: false, outputBias: false, outputNorm: 'scaled' };
+}
+
+/** Taken from a view's similarity with itself, so that it counts for nothing. */
+const LARGE = 1e9;
+
+/**
+ * The normalised, temperature-scaled cross-entropy (Chen et al. 2020, equation 1), as the mean over all views i:
+ *
+ *   -log (exp(s_ij / τ) / Σ_{k ≠ i} exp(s_ik / τ))
+ *
+ * where s are cosines and j is the other view of i's image.
+ * @param z projections [2B, K], the two of an image side by side
+ * @param temperature τ
+ */
+export function ntXent(z: Tensor, temperature: number): Scalar {
+  const views = z.shape[0];
+  const directions = unit(z); // [2B, K]
+  const logits = tf.matMul(directions, directions, false, true).div(temperature); // [2B, 2B]
+  const all = tf.logSumExp(logits.sub(tf.eye(views).mul(LARGE)), 1); // [2B]
+  const [first, second] = tf.split(directions.reshape([views / 2, 2, -1]), 2, 1); // [B, 1, K]
+  const pairs = first.mul(second).sum([1, 2]).div(temperature); // [B]
+  return all.mean().sub(pairs.mean());
+}
