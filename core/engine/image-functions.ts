@@ -46,7 +46,10 @@ function byTap(weight: Tensor): Tensor {
   return weight.transpose([0, 2, 3, 1]).reshape([weight.shape[0], -1]);
 }
 
-const active = () => ownImageFunctions.get(tf.getBackend()) ?? plainImageFunctions;
+/** A kernel of one pixel is a product of matrices, which is fastest as such. */
+function active({ side }: Window): ImageFunctions {
+  return (side > 1 && ownImageFunctions.get(tf.getBackend())) || plainImageFunctions;
+}
 
 /**
  * The convolution of neural networks (a cross-correlation), without bias, as PyTorch's `conv2d`:
@@ -67,11 +70,11 @@ export function convolution(x: Tensor, weight: Tensor, { stride = 1, padding = 0
   return tf.customGrad((input, kernel, save) => {
     (save as (tensors: Tensor[]) => void)([input as Tensor, kernel as Tensor]);
     return {
-      value: active().convolution(input as Tensor, kernel as Tensor, window),
+      value: active(window).convolution(input as Tensor, kernel as Tensor, window),
       gradFunc: (dy, saved) => {
         const [x0, w0] = saved as [Tensor, Tensor];
         return [
-          active().convolutionInputGradient(dy, w0, window, sides as [number, number]),
+          active(window).convolutionInputGradient(dy, w0, window, sides as [number, number]),
           ofWeight(dy, x0, w0, window),
         ];
       },
@@ -95,7 +98,7 @@ function ofWeight(dy: Tensor, x: Tensor, weight: Tensor, window: Window): Tensor
 export function maxPool(x: Tensor, window: Window): Tensor {
   const [height, width] = x.shape.slice(2) as [number, number];
   return tf.customGrad((input, save) => {
-    const value = active().maxPool(input as Tensor, window);
+    const value = active(window).maxPool(input as Tensor, window);
     (save as (tensors: Tensor[]) => void)([input as Tensor, value]);
     return {
       value,
