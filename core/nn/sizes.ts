@@ -20,6 +20,37 @@ export interface VitSize {
   normEpsilon?: number;
 }
 
+/** Sizes of a residual network of bottleneck blocks (He et al. 2016). */
+export interface ResNetSize {
+  /** Channels of its last feature map, D, which are its features. */
+  dim: number;
+  /** Blocks of each stage; every stage halves the side of feature maps and doubles their channels. */
+  depths: readonly number[];
+  /** Channels of its first layer, and of the inner layers of the first stage. */
+  width: number;
+}
+
+/** Sizes of an encoder of images. */
+export type EncoderSize = VitSize | ResNetSize;
+
+export function isResNet(size: EncoderSize): size is ResNetSize {
+  return 'depths' in size;
+}
+
+/** Blocks of each stage of the named residual networks (He et al. 2016, table 1); the one of 14 layers is for small data. */
+export const RESNETS = {
+  resnet14: [1, 1, 1, 1],
+  resnet50: [3, 4, 6, 3],
+  resnet101: [3, 4, 23, 3],
+  resnet152: [3, 8, 36, 3],
+} as const;
+
+/** Channels of their first layer. */
+export const RESNET_CHANNELS = 64;
+
+/** What an encoder may be; the first is the usual one. */
+export const BACKBONE_NAMES = ['vit', ...(Object.keys(RESNETS) as (keyof typeof RESNETS)[])] as const;
+
 /** The named encoders (Dosovitskiy et al. 2021, table 1; Zhai et al. 2022 for giant) with the predictor that goes with each. */
 export const ARCHITECTURES = {
   'vit-tiny': { dim: 192, depth: 12, heads: 3, mlpRatio: 4, predictorDim: 96, predictorDepth: 4 },

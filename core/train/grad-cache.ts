@@ -4,6 +4,7 @@ import { compileWhole, type Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { drawnTensors } from '../methods/batch.js';
 import type { Method, Networks, Part, Tensors, Term } from '../methods/method.js';
+import { learningUnobserved } from '../nn/batch-norm.js';
 import type { Communicator } from './communicator/communicator.js';
 import { gatherTensors } from './communicator/tensors.js';
 
@@ -30,7 +31,7 @@ export function prepareGradCache(engine: Engine, method: Method, seed: number, c
   const named = Object.fromEntries(terms.map((term) => [term.name, term]));
   const rowsOf = compileWhole(engine, (networks: Networks, part: Part) =>
     tf.tidy(() => {
-      const outputs = method.outputs(networks, part);
+      const outputs = learningUnobserved(() => method.outputs(networks, part));
       return mapValues(named, (term) => term.rows(outputs));
     }),
   );
