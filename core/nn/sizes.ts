@@ -92,3 +92,27 @@ export function hiddenWidth(size: VitSize): number {
  */
 export const INITIALISATIONS = ['scaled', 'reference'] as const;
 export type Initialisation = (typeof INITIALISATIONS)[number];
+
+/** How the paper calls them: 'ViT-S'. */
+const LETTERS = {
+  'vit-tiny': 'Ti',
+  'vit-small': 'S',
+  'vit-base': 'B',
+  'vit-large': 'L',
+  'vit-huge': 'H',
+  'vit-giant': 'G',
+};
+
+/** 'ViT-S/16', or 'ViT 96x4/8' for sizes without a name; 'RN50', 'RN50 (2x)', as the paper's tables have them. */
+export function encoderName(size: EncoderSize, patchSize: number): string {
+  if (isResNet(size)) return resNetName(size);
+  const numbers = ({ dim, depth, heads, mlpRatio }: VitSize) => [dim, depth, heads, mlpRatio].join();
+  const known = ARCHITECTURE_NAMES.find((name) => numbers(ARCHITECTURES[name]) === numbers(size));
+  return `ViT${known ? `-${LETTERS[known]}` : ` ${size.dim}x${size.depth}`}/${patchSize}`;
+}
+
+/** By its layers with weights: three of each block, the first one, and a classifier, which counts as well. */
+function resNetName({ depths, width }: ResNetSize): string {
+  const layers = 3 * depths.reduce((sum, depth) => sum + depth, 0) + 2;
+  return `RN${layers}${width === RESNET_CHANNELS ? '' : ` (${width / RESNET_CHANNELS}x)`}`;
+}
