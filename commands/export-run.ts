@@ -6,12 +6,13 @@ import { count, createConsole, formatBytes } from '../core/base/console.js';
 import { UserError } from '../core/base/errors.js';
 import { buildFolder } from '../core/base/staging.js';
 import { findHead, readHead } from '../core/eval/head-file.js';
-import { architectureName, fingerprintOf } from '../core/eval/network.js';
+import { fingerprintOf } from '../core/eval/network.js';
 import type { EncoderFile } from '../core/exchange/encoder-file.js';
 import { readEncoder } from '../core/exchange/read.js';
 import { FORMS } from '../core/exchange/write.js';
 import type { NamedClassifier } from '../core/exchange/written.js';
 import { countParameters, encoderShapes } from '../core/nn/parameters.js';
+import { encoderName } from '../core/nn/sizes.js';
 import { modelCard } from '../core/report/model-card.js';
 import { findResults } from '../core/run/results-search.js';
 import { runFolder } from '../core/run/run-folder.js';
@@ -31,7 +32,7 @@ export async function runConvert(options: ConvertOptions): Promise<void> {
   const { notes } = encoder;
   const said = {
     model,
-    arch: architectureName(size.encoder, size.patchSize),
+    arch: encoderName(size.encoder, size.patchSize),
     ...size,
     ...facts,
     positions: positions === null ? 'sine-cosine' : 'learned',
@@ -67,7 +68,7 @@ export async function runExport(options: ExportOptions): Promise<void> {
     await form.write(encoder, folder, how);
     const { size } = encoder;
     const card = {
-      arch: architectureName(size.encoder, size.patchSize),
+      arch: encoderName(size.encoder, size.patchSize),
       library: form.library,
       language: form.language,
       usage,
@@ -105,7 +106,7 @@ function describe({ size, facts, positions, notes }: EncoderFile): string[] {
     ...(facts.pretrainedOn === null ? [] : [`on ${facts.pretrainedOn}`]),
   ];
   return [
-    `model    ${architectureName(encoder, patchSize)} at ${imageSize} px, ${facts.encoder} of ${facts.checkpoint}`,
+    `model    ${encoderName(encoder, patchSize)} at ${imageSize} px, ${facts.encoder} of ${facts.checkpoint}`,
     `trained  ${trained.join(', ')}`,
     `sizes    width ${encoder.dim}, ${encoder.depth} blocks, ${encoder.heads} heads, ${millions.toFixed(1)} million ` +
       `parameters${having.length > 0 ? `; with ${having.join(', ')}` : ''}`,

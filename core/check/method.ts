@@ -1,12 +1,14 @@
 import { mapValues } from '../base/map-values.js';
 import { RandomStream } from '../base/random.js';
 import { resolveOptions } from '../config/resolve.js';
+import { imageShape } from '../config/settings.js';
 import type { DrawnNumbers } from '../contract/objectives.js';
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { drawBatch, meanPatches, noiseViews, normalTensors, viewSides } from '../methods/batch.js';
 import { checkMethodOptions, createMethod } from '../methods/create.js';
 import type { Method, MethodDefinition, Networks, Tensors } from '../methods/method.js';
+import { gridSize } from '../nn/sizes.js';
 import type { RunLength } from '../optim/schedules.js';
 import { type Plugin, selectPlugins } from '../plugins/plugin.js';
 import { type Gradients, prepareGradients } from '../train/gradients.js';
@@ -38,10 +40,10 @@ export async function findMethodFaults(engine: Engine, definition: MethodDefinit
     'a small model': async () => {
       const { options } = resolveOptions({ methods: [definition], flags: { ...TINY, ...Object.fromEntries(own) } });
       const { extensions } = selectPlugins(definition, options, plugins);
-      const { method, backbone } = createMethod(definition, options, extensions);
+      const { method } = createMethod(definition, options, extensions);
       try {
         await method.check?.();
-        const faults = await runChecks(modelChecks(engine, method, backbone.patchCount));
+        const faults = await runChecks(modelChecks(engine, method, gridSize(imageShape(options)) ** 2));
         const passes = definition.passes(options, meanPatches(drawBatch(method, 0, 1, TINY.batchSize).groups));
         if (!passes.some(({ trained }) => trained)) faults.push('passes: none is trained');
         return faults;

@@ -1,7 +1,7 @@
 import { mapValues } from '../base/map-values.js';
 import { WIRES } from '../base/wire.js';
 import { DEVICES, ENGINE_NAMES, PRECISIONS } from '../engine/contract.js';
-import { ARCHITECTURE_NAMES, INITIALISATIONS } from '../nn/sizes.js';
+import { ARCHITECTURE_NAMES, BACKBONE_NAMES, INITIALISATIONS } from '../nn/sizes.js';
 import { OPTIMISER_NAMES } from '../optim/optimiser.js';
 import { SCHEDULE_NAMES } from '../optim/schedules.js';
 import {
@@ -101,6 +101,17 @@ export const OPTIONS = {
     }),
   }),
   ...grouped('Model', {
+    backbone: choice({
+      default: BACKBONE_NAMES[0],
+      choices: BACKBONE_NAMES,
+      help: 'kind of encoder: a vision transformer, whose sizes the other options name, or a residual network, for methods that ask for no patches',
+    }),
+    width: number({
+      default: 1,
+      min: 1 / 16,
+      max: 4,
+      help: 'factor of all channels of a residual network; 1, 2 and 3 in SimCLR and BYOL',
+    }),
     arch: choice({
       default: 'vit-small',
       choices: ARCHITECTURE_NAMES,
@@ -113,7 +124,7 @@ export const OPTIONS = {
     init: choice({
       default: 'scaled',
       choices: INITIALISATIONS,
-      help: "how weights start: with the depth-scaled residual layers of the reference's design, or without, as its code in effect does",
+      help: "how weights start: with the depth-scaled residual layers of the reference's design, or without, as its code in effect does; in a residual network with branches that start as 0, or without",
     }),
   }),
   ...grouped('Optimisation', {

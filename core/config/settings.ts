@@ -1,5 +1,15 @@
 import { UserError } from '../base/errors.js';
-import { ARCHITECTURES, type ImageShape, LARGEST_GRID, type VitSize } from '../nn/sizes.js';
+import { resNetSize } from '../nn/resnet.js';
+import {
+  ARCHITECTURES,
+  type EncoderSize,
+  type ImageShape,
+  LARGEST_GRID,
+  RESNET_CHANNELS,
+  RESNETS,
+  type ResNetSize,
+  type VitSize,
+} from '../nn/sizes.js';
 import { type LearningRateSchedule, learningRateAt, type RunLength, weightDecayAt } from '../optim/schedules.js';
 import { AUTO, type Option } from './option.js';
 import { OPTIONS, type Options } from './schema.js';
@@ -38,8 +48,9 @@ export function learningRateSchedule(options: Options): LearningRateSchedule {
 
 /** What common options that are left to the program come to, where options alone decide it. */
 export function automaticValues(options: Options): Readonly<Record<string, number>> {
-  const { dim, depth, heads } = encoderSize(options);
   const { startLearningRate, warmupEpochs } = learningRateSchedule(options);
+  if (residualSize(options)) return { startLearningRate, warmupEpochs };
+  const { dim, depth, heads } = encoderSize(options);
   return { dim, depth, heads, startLearningRate, warmupEpochs };
 }
 
@@ -70,6 +81,49 @@ export function imageShape({ imageSize, patchSize }: Pick<Options, 'imageSize' |
     expected: `a patch size that divides the image size, and at most ${LARGEST_GRID} x ${LARGEST_GRID} patches`,
     remedy: `use ${image === undefined ? '' : `--image-size ${image}, or `}--patch-size ${patch}`,
   });
+}
+
+/** Options that name the sizes of a vision transformer, where they are not left to the program. */
+const VIT_SIZES = ['dim', 'depth', 'heads'] as const;
+
+/**
+ * The sizes of a residual network; null where options ask for a vision transformer.
+ * @throws UserError where an option belongs to the other kind of encoder
+ */
+export function residualSize(options: Options): ResNetSize | null {
+  const { backbone, width, recompute } = options;
+  if (backbone === 'vit') {
+    if (width === 1) return null;
+    throw new UserError(`--width ${width} is of residual networks, and the encoder is a vision transformer`, {
+      expected: '--width 1, or --backbone resnet50',
+      remedy: 'name sizes of a vision transformer with --dim',
+    });
+  }
+  const given = VIT_SIZES.find((name) => options[name] !== null);
+  if (given !== undefined) {
+    throw new UserError(`--${given} ${options[given]} is of vision transformers, and the encoder is a ${backbone}`, {
+      expected: '--width for the size of a residual network',
+      remedy: `use --${given} ${AUTO}`,
+    });
+  }
+  if (recompute) {
+    throw new UserError(`--recompute is of the blocks of vision transformers, and the encoder is a ${backbone}`, {
+      expected: 'no --recompute with a residual network',
+      remedy: 'leave it out',
+    });
+  }
+  return resNetSize(RESNETS[backbone], 4 * Math.max(1, Math.round((RESNET_CHANNELS / 4) * width)));
+}
+
+/**
+ * The encoder's sizes with those of the images that it is given; a residual network has patches of one pixel.
+ * @param imageSize side of the images; default: as the options say
+ * @throws UserError where options do not fit one another
+ */
+export function encoderShape(options: Options, imageSize = options.imageSize): ImageShape & { encoder: EncoderSize } {
+  const residual = residualSize(options);
+  if (residual) return { imageSize, patchSize: 1, encoder: residual };
+  return { ...imageShape({ imageSize, patchSize: options.patchSize }), encoder: encoderSize(options) };
 }
 
 /**

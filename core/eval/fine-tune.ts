@@ -20,7 +20,7 @@ import { NotFinite, prepareStep } from '../train/step.js';
 import { percentWithin, ranksOf } from './accuracy.js';
 import type { ExtractOptions } from './features.js';
 import { checkFineTuning, type FineTuneSettings, learningRates } from './fine-tune-settings.js';
-import { type FeatureNetwork, networkBackbone } from './network.js';
+import { type FeatureNetwork, transformerBackbone } from './network.js';
 import { equalBatches } from './prepare-features.js';
 import { testView, trainView, type UnreadableImage, UnreadableList, type ViewSettings, viewBatches } from './views.js';
 
@@ -59,7 +59,7 @@ export async function fineTune(
   const { classes, train, test } = data;
   const { epochs, seed, weightDecay, labelSmoothing } = settings;
   const { transform, pixelLimit, workers, maxUnreadable, signal, recompute = false } = options;
-  const backbone = networkBackbone(network);
+  const backbone = transformerBackbone(network, 'fine-tuning with learning rates of layers');
   const { imageSize } = backbone;
   const views = { imageSize, transform, pixelLimit, workers };
   const unreadable = new UnreadableList(train.length, maxUnreadable);

@@ -1,12 +1,13 @@
 import { compileWhole, type Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import type { Backbone } from '../nn/backbone.js';
+import type { ImageEncoder } from '../nn/backbone.js';
+import { isResNet } from '../nn/sizes.js';
 import { tokensFrom } from '../nn/vit.js';
-import { type FeatureNetwork, networkBackbone } from './network.js';
+import { type FeatureNetwork, networkBackbone, transformerBackbone } from './network.js';
 
 /** How many of the last layers a network's features have, L. */
-export function featureLayers({ size: { depth } }: FeatureNetwork): number {
-  return Math.min(4, depth);
+export function featureLayers({ size }: FeatureNetwork): number {
+  return isResNet(size) ? 1 : Math.min(4, size.depth);
 }
 
 /**
@@ -35,14 +36,15 @@ export function equalBatches(imageSize: number, least = 0) {
  */
 export function prepareFeatures(engine: Engine, network: FeatureNetwork, least?: number) {
   const layers = featureLayers(network);
-  return prepare(engine, network, least, (backbone, images) => backbone.features(network.encoder, images, layers));
+  const backbone = networkBackbone(network);
+  return prepare(engine, network, least, backbone, (images) => backbone.features(network.encoder, images, layers));
 }
 
 /** The same for patch tokens [B, N, D] after the last LayerNorm, without the class token. */
 export function prepareTokens(engine: Engine, network: FeatureNetwork, least?: number) {
-  const first = network.size.classToken ? 1 : 0;
-  return prepare(engine, network, least, (backbone, images) =>
-    tokensFrom(backbone.forward(network.encoder, images), first),
+  const vit = transformerBackbone(network, 'patch tokens');
+  return prepare(engine, network, least, vit, (images) =>
+    tokensFrom(vit.forward(network.encoder, images), vit.encoder.classToken ? 1 : 0),
   );
 }
 
@@ -50,10 +52,10 @@ function prepare(
   engine: Engine,
   network: FeatureNetwork,
   least: number | undefined,
-  fn: (backbone: Backbone, images: Tensor) => Tensor,
+  backbone: ImageEncoder,
+  fn: (images: Tensor) => Tensor,
 ) {
-  const backbone = networkBackbone(network);
-  const forward = compileWhole(engine, (_: null, images: Tensor) => tf.tidy(() => fn(backbone, images)));
+  const forward = compileWhole(engine, (_: null, images: Tensor) => tf.tidy(() => fn(images)));
   const inEqualBatches = equalBatches(network.imageSize, least);
   return {
     async compute(images: Float32Array): Promise<Float32Array> {

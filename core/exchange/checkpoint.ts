@@ -6,11 +6,14 @@ import { tryJson } from '../base/text.js';
 import { FORMAT, requireChecksum } from '../checkpoint/checkpoint.js';
 import { checkpointsByAge, checkpointsFolder, latestCheckpoint } from '../checkpoint/folder.js';
 import { DamagedFile, readSafetensors, type TensorFile } from '../checkpoint/safetensors.js';
-import { LARGEST_GRID, type VitSize } from '../nn/sizes.js';
+import { resNetSize } from '../nn/resnet.js';
+import { type EncoderSize, LARGEST_GRID } from '../nn/sizes.js';
 import { chooseNetwork, readBare } from './bare.js';
-import { type EncoderFile, type Given, takeEncoder } from './encoder-file.js';
+import { type AnyEncoderFile, type Given, takeEncoder } from './encoder-file.js';
 
 const side = z.int().min(1);
+/** More halve images of any size to nothing. */
+const MOST_STAGES = 8;
 const flag = z.boolean().optional();
 const vitSchema = z.looseObject({
   dim: side,
@@ -23,6 +26,7 @@ const vitSchema = z.looseObject({
   relativePositions: flag,
   normEpsilon: z.number().positive().optional(),
 });
+const resNetSchema = z.looseObject({ dim: side, depths: z.array(side).min(1).max(MOST_STAGES), width: side });
 /** What a checkpoint's metadata says of its model. */
 const modelSchema = z
   .object({
@@ -30,16 +34,25 @@ const modelSchema = z
     encoders: z.record(z.string(), z.string()),
     imageSize: side,
     patchSize: side,
-    sizes: z.looseObject({ encoder: vitSchema }),
+    sizes: z.looseObject({ encoder: z.union([resNetSchema, vitSchema]) }),
   })
-  .refine(({ imageSize, patchSize }) => imageSize % patchSize === 0 && imageSize / patchSize <= LARGEST_GRID)
-  .refine(({ sizes: { encoder } }) => encoder.dim % 4 === 0 && encoder.dim % encoder.heads === 0);
+  .refine(({ imageSize, patchSize, sizes: { encoder } }) => {
+    const residual = resNetSchema.safeParse(encoder).data;
+    if (residual) return residual.dim === resNetSize(residual.depths, residual.width).dim;
+    const { dim, heads } = vitSchema.parse(encoder);
+    const fits = imageSize % patchSize === 0 && imageSize / patchSize <= LARGEST_GRID;
+    return fits && dim % 4 === 0 && dim % heads === 0;
+  });
 
 /**
  * Reads one of the encoders of a checkpoint, or of the newest one of a run. A file of tensors that says nothing of their
  * model is taken for an encoder by the reference code's names.
  */
-export async function readCheckpoint(checkpoint: string, encoder: string | null, given: Given): Promise<EncoderFile> {
+export async function readCheckpoint(
+  checkpoint: string,
+  encoder: string | null,
+  given: Given,
+): Promise<AnyEncoderFile> {
   const path = checkpointFile(checkpoint);
   let prefix: string | undefined;
   const choose = (metadata: TensorFile['metadata']) => {
@@ -66,7 +79,7 @@ export async function readCheckpoint(checkpoint: string, encoder: string | null,
   }
   const { model, names, ...chosen } = choose(file.metadata);
   const { method, imageSize, patchSize, sizes } = model;
-  const size = { imageSize, patchSize, encoder: sizes.encoder as VitSize };
+  const size = { imageSize, patchSize, encoder: sizes.encoder as EncoderSize };
   const naming = { of: (name: string) => [`${prefix}${name}`], source: 'its metadata' };
   const whole = z.string().pipe(z.coerce.number()).pipe(z.int().min(0)).nullable().catch(null);
   const epochs = whole.parse(file.metadata.epoch);

@@ -1,8 +1,8 @@
 import { UserError } from '../base/errors.js';
 import type { StoredTensor } from '../checkpoint/safetensors.js';
-import { encoderShapes } from '../nn/parameters.js';
+import { shapesOfEncoder } from '../nn/image-encoder.js';
 import { sincosTable } from '../nn/positions.js';
-import { gridSize, type ImageShape, type VitSize } from '../nn/sizes.js';
+import { type EncoderSize, gridSize, type ImageShape, isResNet, type VitSize } from '../nn/sizes.js';
 
 /** Where a network's weights come from. */
 export interface NetworkFacts {
@@ -22,8 +22,8 @@ export interface NetworkFacts {
 export type EncoderTensors = ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>;
 
 /** An encoder's sizes with those of the images that it was trained on, its weights, and where they come from. */
-export interface EncoderFile {
-  size: ImageShape & { encoder: VitSize };
+export interface EncoderFile<Size extends EncoderSize = VitSize> {
+  size: ImageShape & { encoder: Size };
   /** By the reference code's names, without a prefix. */
   tensors: EncoderTensors;
   /** Positions that are added to patches, [N, D]; null where they are the sine-cosine ones, or relative. */
@@ -54,7 +54,10 @@ export interface Given {
   imageSize?: number;
 }
 
-type Size = EncoderFile['size'];
+/** What holds a residual network or a vision transformer. */
+export type AnyEncoderFile = EncoderFile<EncoderSize>;
+
+type Size = AnyEncoderFile['size'];
 
 /**
  * Takes an encoder's parameters and positions out of a file's tensors, and those out of the map: a large model is held once.
@@ -63,14 +66,13 @@ type Size = EncoderFile['size'];
 export function takeEncoder(path: string, stored: Map<string, StoredTensor>, size: Size, naming: Naming) {
   const otherArchitecture = (difference: string) =>
     new UserError(`${path} is of another architecture than ${naming.source} says: ${difference}`, {
-      expected: 'the weights of one vision transformer, and its sizes',
+      expected: 'the weights of one encoder, and its sizes',
       remedy: 'use another copy of the model, or one from its source',
     });
   if (stored.size === 0) throw otherArchitecture(`there is no tensor such as ${naming.of('norm.weight')[0]}`);
   // Before anything is made for each block that is claimed.
-  if (size.encoder.depth > stored.size) {
-    throw otherArchitecture(`${stored.size} tensors make no ${size.encoder.depth} blocks`);
-  }
+  const blocks = blockCount(size.encoder);
+  if (blocks > stored.size) throw otherArchitecture(`${stored.size} tensors make no ${blocks} blocks`);
   const take = (name: string, shape: readonly number[]) => {
     const found = stored.get(name);
     if (!(found?.data instanceof Float32Array) || found.shape.join() !== shape.join()) {
@@ -81,24 +83,36 @@ export function takeEncoder(path: string, stored: Map<string, StoredTensor>, siz
     return found.data;
   };
   const tensors = new Map<string, { shape: readonly number[]; data: Float32Array }>();
-  for (const [parameter, shape] of Object.entries(encoderShapes(size))) {
+  for (const [parameter, shape] of Object.entries(shapesOfEncoder(size))) {
     const names = naming.of(parameter);
     const part = [shape[0] / names.length, ...shape.slice(1)];
     const parts = names.map((name) => take(name, part));
     tensors.set(parameter, { shape, data: parts.length === 1 ? parts[0] : joined(parts) });
   }
   const [positionsName] = naming.of(POSITIONS);
-  const { dim, classToken = false } = size.encoder;
-  const tokens = gridSize(size) ** 2 + (classToken ? 1 : 0);
-  const table = stored.has(positionsName) ? take(positionsName, [1, tokens, dim]) : null;
+  const { encoder } = size;
+  const positionsOf = (vit: VitSize) => {
+    if (!stored.has(positionsName)) return null;
+    const tokens = gridSize(size) ** 2 + (vit.classToken ? 1 : 0);
+    return placePositions(take(positionsName, [1, tokens, vit.dim]), tensors, size, vit);
+  };
+  const positions = isResNet(encoder) ? null : positionsOf(encoder);
   const extra = [...stored.keys()].find((name) => !naming.ignored?.(name));
   if (extra !== undefined) throw otherArchitecture(`there is no place for the tensor ${extra}`);
-  return { tensors, positions: table && placePositions(table, tensors, size) };
+  return { tensors, positions };
+}
+
+function blockCount(encoder: EncoderSize): number {
+  return isResNet(encoder) ? encoder.depths.reduce((sum, depth) => sum + depth, 0) : encoder.depth;
 }
 
 /** Positions of patches where they are not the sine-cosine ones; that of the class token becomes a part of it. */
-function placePositions(table: Float32Array, tensors: EncoderTensors, size: Size): Float32Array | null {
-  const { dim, classToken = false } = size.encoder;
+function placePositions(
+  table: Float32Array,
+  tensors: EncoderTensors,
+  size: ImageShape,
+  { dim, classToken = false }: VitSize,
+): Float32Array | null {
   const token = tensors.get('cls_token')?.data;
   token?.set(token.map((x, i) => x + table[i]));
   const patches = classToken ? table.subarray(dim) : table;

@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { UserError } from '../base/errors.js';
 import { readSafetensors, type StoredTensor } from '../checkpoint/safetensors.js';
+import { isResNet } from '../nn/sizes.js';
 import { checkpointFile, readCheckpoint } from './checkpoint.js';
-import type { EncoderFile, Given } from './encoder-file.js';
+import type { AnyEncoderFile, EncoderFile, Given } from './encoder-file.js';
 import { fetchModel, isHubAddress } from './hub.js';
 import { CONFIG, readModelFolder } from './model-folder.js';
 import { isTorchFile } from './torch/read.js';
@@ -16,11 +18,26 @@ import { readTorchEncoder, readTorchNetwork } from './torch-weights.js';
  * @param given what the file itself does not say
  * @throws UserError if it is missing, damaged, something else, or its tensors are of another model than it says
  */
-export async function readEncoder(place: string, encoder: string | null, given: Given = {}): Promise<EncoderFile> {
+export async function readAnyEncoder(
+  place: string,
+  encoder: string | null,
+  given: Given = {},
+): Promise<AnyEncoderFile> {
   const path = isHubAddress(place) ? await fetchModel(place) : place;
   if (existsSync(join(path, CONFIG))) return readModelFolder(path, encoder, given);
   if (await isTorchFile(checkpointFile(path))) return readTorchEncoder(path, encoder, given);
   return readCheckpoint(path, encoder, given);
+}
+
+/** The same of a vision transformer. @throws UserError for a residual network as well */
+export async function readEncoder(place: string, encoder: string | null, given: Given = {}): Promise<EncoderFile> {
+  const file = await readAnyEncoder(place, encoder, given);
+  const { encoder: size, ...shape } = file.size;
+  if (!isResNet(size)) return { ...file, size: { ...shape, encoder: size } };
+  throw new UserError(`${place} holds a residual network, which is not written for other programs`, {
+    expected: 'a vision transformer',
+    remedy: "read the checkpoint itself: its tensors have torchvision's names after the network's own",
+  });
 }
 
 /** The tensors of another network of a checkpoint, such as its predictor, by their names in it; none where it is not there. */

@@ -5,10 +5,10 @@ import type { ExtensionOf } from '../contract/extension.js';
 import type { DrawnNumbers, PredictionLoss, Regularizer, Tokenizer } from '../contract/objectives.js';
 import type { ViewSpec } from '../data/crop.js';
 import type { Scalar, Tensor } from '../engine/tf.js';
-import type { Backbone } from '../nn/backbone.js';
+import type { Backbone, ImageEncoder } from '../nn/backbone.js';
 import type { Pass } from '../nn/cost.js';
 import type { ParameterShapes, Parameters } from '../nn/parameters.js';
-import type { VitSize } from '../nn/sizes.js';
+import type { EncoderSize, VitSize } from '../nn/sizes.js';
 import type { MaskTensors, TokenIndices } from '../nn/tokens.js';
 import type { ParameterPolicy } from '../optim/policy.js';
 import type { RunLength } from '../optim/schedules.js';
@@ -35,7 +35,7 @@ export interface Method<Outputs extends Tensors = Tensors, Targets extends Tenso
   /** Networks that can be judged downstream, by the names that users give them; the first is the usual one: { target: 'target_encoder' }. */
   readonly encoders: Readonly<Record<string, string>>;
   /** Sizes of its networks, which a checkpoint records beside image and patch size: { encoder, predictor }. */
-  readonly sizes: Readonly<Record<string, VitSize>>;
+  readonly sizes: Readonly<Record<string, EncoderSize>>;
   /** What is random in a step beside crops: masks and the like, for the whole batch over all ranks, from the step's own stream. */
   draw?(stream: RandomStream, imageCount: number): BatchDraw;
   /** For previews: what the patches are of the masks that `draw` gives, or of values [B, N, 1] that are not 0, by name. */
@@ -172,6 +172,8 @@ export interface MethodDefinition<Own = Readonly<Record<string, unknown>>>
   readonly options: { readonly [Name in keyof Own]: Option<Own[Name]> };
   /** Defaults that differ from those of the common options. */
   readonly defaults: Partial<Options>;
+  /** Whether its encoder may be a residual network: then it asks for nothing but `MethodContext.encoder`. */
+  readonly acceptsResNet?: boolean;
   /** What its encoder has beside what the common options say: a class token, for one. */
   architecture?(options: Options & Own): Partial<VitSize>;
   /** What plugins bring that the options name; null for none. */
@@ -217,6 +219,9 @@ export interface ExtensionRequest {
 
 /** What a method is made from. */
 export interface MethodContext {
+  /** What makes features of whole images: all that there is for methods that accept residual networks. */
+  readonly encoder: ImageEncoder;
+  /** The same as a vision transformer, for methods that work on patches. */
   readonly backbone: Backbone;
   /** By the names of `extensions`. */
   readonly extensions: Readonly<Record<string, MethodExtension | null>>;

@@ -2,17 +2,36 @@ import { tileBatch } from '../engine/functions.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { encoderShapes, type ParameterShapes, type Parameters, parameter, RELATIVE_TABLE } from './parameters.js';
 import { axisDifferences, interpolatePositions, relativeBias, sincosTable } from './positions.js';
-import { gridSize, hiddenWidth, type ImageShape, type VitSize } from './sizes.js';
+import { type EncoderSize, gridSize, hiddenWidth, type ImageShape, type VitSize } from './sizes.js';
 import { keepPositions, keepTokens, type MaskTensors } from './tokens.js';
 import { classTokens, embedPatches, norm, patchify, tokensFrom, transformerBlocks } from './vit.js';
 
 /**
- * An encoder of images: sizes and fixed positions. It has no weights; every function takes those it needs.
+ * What every encoder of images is, a vision transformer or a residual network: what makes features of whole images. It has no
+ * weights; every function takes those it needs.
+ *
+ * Letters: B images, S their side, D features, L layers.
+ */
+export interface ImageEncoder extends ImageShape {
+  readonly encoder: EncoderSize;
+  readonly shapes: ParameterShapes;
+  /**
+   * Features of an image: images [B, S, S, 3] -> [B, L D]; the last D columns are those of the last layer. Residual networks
+   * have one layer alone, L = 1: the last feature map, averaged over its places.
+   */
+  features(parameters: Parameters, images: Tensor, layers: number): Tensor;
+  /** The same for images of another size, with the same weights; to be disposed of by itself. */
+  atSize(imageSize: number): ImageEncoder;
+  dispose(): void;
+}
+
+/**
+ * A vision transformer: sizes and fixed positions.
  *
  * Letters: B images, S their side, N patches, D width. Tokens are the patches, row by row over the grid, after the class
  * token where there is one: N' = N or 1 + N.
  */
-export interface Backbone extends ImageShape {
+export interface Backbone extends ImageEncoder {
   readonly encoder: VitSize;
   /** Patches of an image, N. */
   readonly patchCount: number;
@@ -30,7 +49,6 @@ export interface Backbone extends ImageShape {
    * The last D columns are those of the last block.
    */
   features(parameters: Parameters, images: Tensor, layers: number): Tensor;
-  dispose(): void;
 }
 
 /** What an encoder sees in the place of all patches. */
@@ -118,6 +136,7 @@ export function createVit(size: VitShape): Backbone {
         });
       return encode(parameters, images, layers, (outputs) => [tf.concat(outputs.map(pool), 1)])[0];
     },
+    atSize: (other) => createVit({ ...size, imageSize: other, trainedImageSize }),
     dispose: () => tf.dispose([positions, differences].filter((tensor) => tensor !== null)),
   };
 }

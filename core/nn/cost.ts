@@ -1,7 +1,12 @@
-import { hiddenWidth, type VitSize } from './sizes.js';
+import { lengthOf } from './parameters.js';
+import { resNetConvolutions } from './resnet.js';
+import { type EncoderSize, hiddenWidth, type ImageShape, isResNet, type ResNetSize, type VitSize } from './sizes.js';
 
 /** One network's part in a training step, for one image. */
-export interface Pass {
+export type Pass = TransformerPass | ResNetPass;
+
+/** That of a transformer. */
+export interface TransformerPass {
   readonly size: VitSize;
   /** Sequences an image, and tokens of each. */
   readonly rows: number;
@@ -22,12 +27,28 @@ export interface Pass {
   }[];
 }
 
+/** That of a residual network. */
+export interface ResNetPass extends Pick<TransformerPass, 'rows' | 'trained' | 'projections'> {
+  readonly size: ResNetSize;
+  /** Side of the images, in pixels. */
+  readonly imageSize: number;
+}
+
+/** An encoder of whole images. `rows`: views of an image. */
+export function imagePass(
+  { encoder, imageSize, patchSize }: ImageShape & { encoder: EncoderSize },
+  { rows = 1, trained }: { rows?: number; trained: boolean },
+): Pass {
+  if (isResNet(encoder)) return { size: encoder, imageSize, rows, trained, projections: [] };
+  return encoderPass(encoder, patchSize, { rows, patches: (imageSize / patchSize) ** 2, trained });
+}
+
 /** An encoder of images that sees some of their patches. `rows`: masks an image. */
 export function encoderPass(
   size: VitSize,
   patchSize: number,
   { rows = 1, patches, trained }: { rows?: number; patches: number; trained: boolean },
-): Pass {
+): TransformerPass {
   const embedding = { tokens: rows * patches, inputs: 3 * patchSize ** 2, outputs: size.dim, ofConstants: true };
   return { size, rows, tokens: patches + (size.classToken ? 1 : 0), trained, projections: [embedding] };
 }
@@ -37,7 +58,7 @@ export function decoderPass(
   encoder: VitSize,
   size: VitSize,
   tokens: { rows?: number; contexts?: number; visible: number; masked: number; outputs: number },
-): Pass {
+): TransformerPass {
   const { rows = 1, contexts = 1, visible, masked, outputs } = tokens;
   const seen = visible + (encoder.classToken ? 1 : 0);
   return {
@@ -67,14 +88,25 @@ export function stepOperations(passes: readonly Pass[]): number {
   return passes.reduce((sum, pass) => {
     const { rows, trained, projections } = pass;
     const times = trained ? 3 : 1;
+    const ofRow = isOfResNet(pass) ? convolutionOperations(pass) : blockOperations(pass);
     return projections.reduce(
       (total, each) => total + 2 * each.tokens * each.inputs * each.outputs * (trained && each.ofConstants ? 2 : times),
-      sum + times * rows * blockOperations(pass),
+      sum + times * rows * ofRow,
     );
   }, 0);
 }
 
-function blockOperations({ size, tokens, queryOffset = 0, isCross = false }: Pass): number {
+export function isOfResNet(pass: Pass): pass is ResNetPass {
+  return isResNet(pass.size);
+}
+
+/** A convolution is a product of [O, k k C] and [k k C, H' W']. */
+function convolutionOperations({ size, imageSize }: ResNetPass): number {
+  const each = resNetConvolutions(size, imageSize).map(({ shape, side }) => 2 * side ** 2 * lengthOf(shape));
+  return each.reduce((sum, operations) => sum + operations, 0);
+}
+
+function blockOperations({ size, tokens, queryOffset = 0, isCross = false }: TransformerPass): number {
   const { dim, depth } = size;
   const product = 2 * dim * dim; // of a token by a square matrix
   const attention = 2 * (2 * tokens * dim); // of a token: its query by all keys, its weights by all values

@@ -1,6 +1,6 @@
 import type { RandomStream } from '../base/random.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import { batchNorm } from './batch-norm.js';
+import { normaliseRows } from './batch-norm.js';
 import {
   initialValue,
   linearShapes,
@@ -59,7 +59,7 @@ export function applyMlpHead(parameters: Parameters, x: Tensor, activation: (x: 
     const { [`fc${layer}.bias`]: bias, [`norm${layer}.weight`]: scale, [`norm${layer}.bias`]: offset } = parameters;
     const product = tf.matMul(h, parameter(parameters, `fc${layer}.weight`), false, true);
     const y = bias ? product.add(bias) : product;
-    const normed = scale ? batchNorm(y, scale, offset ?? null) : y;
+    const normed = scale ? normaliseRows(y, scale, offset ?? null) : y;
     h = layer < depth ? activation(normed) : normed;
   }
   return h;

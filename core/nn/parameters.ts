@@ -62,7 +62,9 @@ export function parameter(parameters: Parameters, name: string): Tensor {
 
 /**
  * First values of a parameter: linear weights, the patch projection and tokens truncated normal (std 0.02), biases 0,
- * LayerNorm scales 1.
+ * scales of norms 1. Of residual networks, as torchvision has them: convolutions normal with a variance of 2 / (O k k) (He et
+ * al. 2015), running means 0, running variances 1; where the initialisation is `scaled`, the last scales of residual branches are
+ * 0, so that every block starts as the identity (Goyal et al. 2017; SimCLR and BYOL).
  */
 export function initialValue(
   name: string,
@@ -71,8 +73,13 @@ export function initialValue(
   initialisation: Initialisation = 'scaled',
 ): Float32Array {
   const data = new Float32Array(lengthOf(shape));
-  if (name.endsWith('bias')) return data;
+  if (name.endsWith('bias') || name.endsWith('running_mean')) return data;
+  if (initialisation === 'scaled' && /^layer\d+\.\d+\.bn3\.weight$/.test(name)) return data;
   if (shape.length === 1) return data.fill(1);
+  if (/(^|\.)(conv\d|downsample\.0)\.weight$/.test(name)) {
+    const std = Math.sqrt(2 / (shape[0] * shape[2] * shape[3]));
+    return data.map(() => stream.normal() * std);
+  }
   const [, block] = /blocks\.(\d+)\.(?:attn\.proj|mlp\.fc2)\.weight$/.exec(name) ?? [];
   const std = initialisation === 'scaled' && block ? 0.02 / Math.sqrt(2 * (Number(block) + 1)) : 0.02;
   return data.map(() => truncatedNormal(stream) * std);

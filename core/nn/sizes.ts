@@ -20,6 +20,37 @@ export interface VitSize {
   normEpsilon?: number;
 }
 
+/** Sizes of a residual network of bottleneck blocks (He et al. 2016). */
+export interface ResNetSize {
+  /** Channels of its last feature map, D, which are its features. */
+  dim: number;
+  /** Blocks of each stage; every stage halves the side of feature maps and doubles their channels. */
+  depths: readonly number[];
+  /** Channels of its first layer, and of the inner layers of the first stage. */
+  width: number;
+}
+
+/** Sizes of an encoder of images. */
+export type EncoderSize = VitSize | ResNetSize;
+
+export function isResNet(size: EncoderSize): size is ResNetSize {
+  return 'depths' in size;
+}
+
+/** Blocks of each stage of the named residual networks (He et al. 2016, table 1); the one of 14 layers is for small data. */
+export const RESNETS = {
+  resnet14: [1, 1, 1, 1],
+  resnet50: [3, 4, 6, 3],
+  resnet101: [3, 4, 23, 3],
+  resnet152: [3, 8, 36, 3],
+} as const;
+
+/** Channels of their first layer. */
+export const RESNET_CHANNELS = 64;
+
+/** What an encoder may be; the first is the usual one. */
+export const BACKBONE_NAMES = ['vit', ...(Object.keys(RESNETS) as (keyof typeof RESNETS)[])] as const;
+
 /** The named encoders (Dosovitskiy et al. 2021, table 1; Zhai et al. 2022 for giant) with the predictor that goes with each. */
 export const ARCHITECTURES = {
   'vit-tiny': { dim: 192, depth: 12, heads: 3, mlpRatio: 4, predictorDim: 96, predictorDepth: 4 },
@@ -61,3 +92,27 @@ export function hiddenWidth(size: VitSize): number {
  */
 export const INITIALISATIONS = ['scaled', 'reference'] as const;
 export type Initialisation = (typeof INITIALISATIONS)[number];
+
+/** How the paper calls them: 'ViT-S'. */
+const LETTERS = {
+  'vit-tiny': 'Ti',
+  'vit-small': 'S',
+  'vit-base': 'B',
+  'vit-large': 'L',
+  'vit-huge': 'H',
+  'vit-giant': 'G',
+};
+
+/** 'ViT-S/16', or 'ViT 96x4/8' for sizes without a name; 'RN50', 'RN50 (2x)', as the paper's tables have them. */
+export function encoderName(size: EncoderSize, patchSize: number): string {
+  if (isResNet(size)) return resNetName(size);
+  const numbers = ({ dim, depth, heads, mlpRatio }: VitSize) => [dim, depth, heads, mlpRatio].join();
+  const known = ARCHITECTURE_NAMES.find((name) => numbers(ARCHITECTURES[name]) === numbers(size));
+  return `ViT${known ? `-${LETTERS[known]}` : ` ${size.dim}x${size.depth}`}/${patchSize}`;
+}
+
+/** By its layers with weights: three of each block, the first one, and a classifier, which counts as well. */
+function resNetName({ depths, width }: ResNetSize): string {
+  const layers = 3 * depths.reduce((sum, depth) => sum + depth, 0) + 2;
+  return `RN${layers}${width === RESNET_CHANNELS ? '' : ` (${width / RESNET_CHANNELS}x)`}`;
+}

@@ -79,6 +79,7 @@ const method = z.object({
   defaults: z.record(z.string(), z.unknown()),
   presets: z.record(z.string(), z.object({ summary: text, options: z.record(z.string(), z.unknown()) })),
   extensions: callable.optional(),
+  acceptsResNet: z.boolean().optional(),
   create: callable,
   automatic: callable.optional(),
   describe: callable,

@@ -1,14 +1,15 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type Console, count } from '../base/console.js';
 import { UserError } from '../base/errors.js';
 import type { Options } from '../config/schema.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import type { EncoderFile } from '../exchange/encoder-file.js';
-import { readEncoder, readNetwork } from '../exchange/read.js';
+import type { AnyEncoderFile } from '../exchange/encoder-file.js';
+import { readAnyEncoder, readEncoder, readNetwork } from '../exchange/read.js';
 import type { TorchTensor } from '../exchange/torch/tree.js';
 import { readWhole } from '../exchange/whole.js';
 import type { Method, Networks } from '../methods/method.js';
 import type { Parameters } from '../nn/parameters.js';
-import { ARCHITECTURE_NAMES, ARCHITECTURES, type VitSize } from '../nn/sizes.js';
+import { ARCHITECTURE_NAMES, ARCHITECTURES, encoderName, isResNet, type VitSize } from '../nn/sizes.js';
 import type { Optimiser } from '../optim/optimiser.js';
 import { initialNetworks, initialState, type TrainState, tensorsOf } from '../train/state.js';
 
@@ -24,7 +25,7 @@ export async function networksFrom(
   console: Console,
 ): Promise<Networks> {
   const networks: Record<string, Parameters> = { ...initialNetworks(method, options.seed) };
-  const usual = await readEncoder(path, null);
+  const usual = await readAnyEncoder(path, null);
   requireSameEncoder(path, usual, method, options);
   const encoderOf = Object.fromEntries(Object.entries(method.encoders).map(([name, network]) => [network, name]));
   const isOther = (encoder: string) => encoder !== usual.facts.encoder && usual.names.includes(encoder);
@@ -34,7 +35,7 @@ export async function networksFrom(
     const stored =
       encoder === undefined
         ? await readNetwork(path, name)
-        : (isOther(encoder) ? await readEncoder(path, encoder) : usual).tensors;
+        : (isOther(encoder) ? await readAnyEncoder(path, encoder) : usual).tensors;
     const isWhole = Object.entries(networks[name]).every(
       ([parameter, { shape }]) => stored.get(parameter)?.shape.join() === shape.join(),
     );
@@ -65,8 +66,18 @@ export async function continuedState(
   if (path === null) {
     throw new UserError('--resume-optimizer goes on with nothing', { remedy: 'name a checkpoint with --init-from' });
   }
-  requireSameEncoder(path, await readEncoder(path, null, { heads: method.sizes.encoder.heads }), method, options);
-  const { networks, moments, epoch } = await readWhole(path, method.sizes.encoder.heads);
+  const size = method.sizes.encoder;
+  if (isResNet(size)) {
+    throw new UserError(
+      '--resume-optimizer goes on with vision transformers alone, and the encoder is a residual network',
+      {
+        expected: 'a run that goes on by itself, or --init-from for weights alone',
+        remedy: 'leave --resume-optimizer out',
+      },
+    );
+  }
+  requireSameEncoder(path, await readEncoder(path, null, { heads: size.heads }), method, options);
+  const { networks, moments, epoch } = await readWhole(path, size.heads);
   if (!moments)
     throw new UserError(`${path} holds no moments of an optimiser`, { remedy: 'leave --resume-optimizer out' });
   if (epoch >= options.epochs) {
@@ -117,7 +128,12 @@ function replaced(parameters: Parameters, stored: ReadonlyMap<string, { data: Ar
   return Object.fromEntries(entries);
 }
 
-function requireSameEncoder(path: string, { size, positions }: EncoderFile, { sizes }: Method, options: Options): void {
+function requireSameEncoder(
+  path: string,
+  { size, positions }: AnyEncoderFile,
+  { sizes }: Method,
+  options: Options,
+): void {
   if (positions !== null) {
     throw new UserError(`${path} has positions that were learned`, {
       expected: 'sine-cosine positions, which training computes itself, or relative ones',
@@ -127,13 +143,22 @@ function requireSameEncoder(path: string, { size, positions }: EncoderFile, { si
   const numbers = ({ dim, depth, heads, mlpRatio, classToken, layerScale, relativePositions }: VitSize) =>
     [dim, depth, heads, Math.floor(dim * mlpRatio), !!classToken, !!layerScale, !!relativePositions].join();
   const own = sizes.encoder;
-  if (numbers(size.encoder) === numbers(own) && size.patchSize === options.patchSize) return;
+  const { encoder } = size;
+  if (isResNet(own) || isResNet(encoder)) {
+    if (isDeepStrictEqual(own, encoder)) return;
+    const [theirs, ours] = [encoder, own].map((each) => encoderName(each, options.patchSize));
+    throw new UserError(`${path} is of another model (${theirs}) than this run (${ours})`, {
+      expected: 'an encoder of the same kind and sizes',
+      remedy: 'use the --backbone and --width of that model, or another --init-from',
+    });
+  }
+  if (numbers(encoder) === numbers(own) && size.patchSize === options.patchSize) return;
   const told = ({ dim, depth, heads }: VitSize, patch: number) =>
     `${dim} x ${depth}, ${heads} heads, patches of ${patch}`;
-  const known = ARCHITECTURE_NAMES.find((name) => numbers(ARCHITECTURES[name]) === numbers(size.encoder));
-  const { dim, depth, heads } = size.encoder;
+  const known = ARCHITECTURE_NAMES.find((name) => numbers(ARCHITECTURES[name]) === numbers(encoder));
+  const { dim, depth, heads } = encoder;
   const flags = known ? `--arch ${known}` : `--dim ${dim} --depth ${depth} --heads ${heads}`;
-  const [theirs, ours] = [told(size.encoder, size.patchSize), told(own, options.patchSize)];
+  const [theirs, ours] = [told(encoder, size.patchSize), told(own, options.patchSize)];
   throw new UserError(`${path} is of another model (${theirs}) than this run (${ours})`, {
     expected: 'an encoder of the same sizes and parts',
     remedy: `use ${flags} --patch-size ${size.patchSize}, or another --init-from`,

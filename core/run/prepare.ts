@@ -7,7 +7,7 @@ import type { Engine } from '../engine/contract.js';
 import { startEngine } from '../engine/start.js';
 import { createMethod } from '../methods/create.js';
 import type { Method, MethodDefinition } from '../methods/method.js';
-import type { Backbone } from '../nn/backbone.js';
+import type { ImageEncoder } from '../nn/backbone.js';
 import { createOptimiser } from '../optim/create.js';
 import type { Optimiser } from '../optim/optimiser.js';
 import type { Plugin, SelectedPlugins } from '../plugins/plugin.js';
@@ -19,7 +19,7 @@ import { askedShards, type Shards } from '../train/shards.js';
 export interface Training extends SelectedPlugins {
   definition: MethodDefinition;
   method: Method;
-  backbone: Backbone;
+  backbone: ImageEncoder;
   optimiser: Optimiser;
   /** With the images that are computed at once. */
   options: Options;
@@ -58,7 +58,7 @@ export async function prepareTraining(task: Task): Promise<Training> {
   requireImages(ranks, batchSize);
   const threads = asked.threads ?? threadsOf(ranks);
   const engine = await startEngine(asked.engine, { device, precision, threads });
-  const { method, backbone } = createMethod(definition, asked, selected.extensions);
+  const { method, encoder: backbone } = createMethod(definition, asked, selected.extensions);
   await method.check?.();
   const share = Math.ceil(batchSize / ranks.size);
   const own =

@@ -17,6 +17,7 @@ import { outOfMemory } from '../engine/memory.js';
 import { checkMethodOptions } from '../methods/create.js';
 import type { MethodDefinition } from '../methods/method.js';
 import { countParameters } from '../nn/parameters.js';
+import { type EncoderSize, encoderName, isResNet } from '../nn/sizes.js';
 import { type Plugin, recordOf, requireRecorded, selectPlugins } from '../plugins/plugin.js';
 import type { Ranks } from '../train/communicator/ranks.js';
 import { assumedMemory, groupSize, smallerSteps } from '../train/memory.js';
@@ -129,7 +130,7 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   }
   await keepListing(images, folder.listing);
   const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);
-  const { imageSize, patchSize } = options;
+  const { imageSize, patchSize } = training.backbone;
   const { encoders, sizes } = method;
   const model = { method: definition.title, encoders, imageSize, patchSize, sizes };
   const trained = { ...training, model };
@@ -196,20 +197,21 @@ async function track(options: Options, started: string, console: Console) {
 
 /** Says what a run is about to do: data, model, objective, engine, length. */
 function announce(run: Run, totalSteps: number, firstStep: number): void {
-  const { options, definition, method, images, engine, console, ranks } = run;
+  const { options, definition, method, backbone, images, engine, console, ranks } = run;
   const millions = (count: number) => `${(count / 1e6).toFixed(count < 1e7 ? 2 : 0)} M`;
   const networks = Object.entries(method.networks).filter(([, { role }]) => role.by === 'gradient');
   const described = networks.map(([name, { shapes }]) => {
     const size = method.sizes[name];
-    const vit = size ? ` ${size.dim} x ${size.depth}, ${size.heads} heads` : '';
-    return `${name}${vit}, ${millions(countParameters(shapes))} parameters`;
+    return `${name}${size ? ` ${sizesInWords(size)}` : ''}, ${millions(countParameters(shapes))} parameters`;
   });
   const microBatchSize = microBatchSizeOf(options);
   const group = groupSize(method, options.batchSize);
   console.line(`data       ${images.length} images: ${images.description}`);
   for (const note of images.notes ?? []) console.warn(`note       ${note}`);
   console.line(`method     ${definition.title}: ${definition.describe(options)}`);
-  console.line(`model      ${described.join('; ')}; ${options.imageSize} px in patches of ${options.patchSize}`);
+  console.line(
+    `model      ${described.join('; ')}; ${options.imageSize} px${isResNet(backbone.encoder) ? '' : ` in patches of ${options.patchSize}`}`,
+  );
   if (ranks.title !== null) {
     const share = Math.ceil(options.batchSize / ranks.size);
     console.line(`ranks      ${ranks.title}; ${share} images a rank, gradients travel in ${options.wire}`);
@@ -226,4 +228,8 @@ function announce(run: Run, totalSteps: number, firstStep: number): void {
       `${group < options.batchSize ? `, masks cut in groups of ${group}` : ''}, ${totalSteps} steps` +
       `${firstStep > 0 ? `, going on after step ${firstStep}` : ''}`,
   );
+}
+
+function sizesInWords(size: EncoderSize): string {
+  return isResNet(size) ? encoderName(size, 1) : `${size.dim} x ${size.depth}, ${size.heads} heads`;
 }

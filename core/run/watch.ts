@@ -11,7 +11,7 @@ import { toNormalised } from '../data/normalise.js';
 import { unreadableReason } from '../data/skipped.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import type { Method } from '../methods/method.js';
-import type { Backbone } from '../nn/backbone.js';
+import type { ImageEncoder } from '../nn/backbone.js';
 import type { Parameters } from '../nn/parameters.js';
 import type { Extension } from '../plugins/plugin.js';
 import { Monitors, verdictsSchema } from './monitors.js';
@@ -47,7 +47,7 @@ export function parseWatchMemory(memory: unknown): WatchMemory | null {
 interface Watched {
   options: Options;
   method: Pick<Method, 'fixedTargets'>;
-  backbone: Backbone;
+  backbone: ImageEncoder;
   images: ImageCollection;
   monitors: readonly Extension<'monitor'>[];
   console: Console;
@@ -149,7 +149,7 @@ async function loadWatchImages(images: ImageCollection, options: Options) {
  * @param images [n, S, S, 3]
  * @param together images that are encoded at once
  */
-async function pooledFeatures(backbone: Backbone, encoder: Parameters, images: Float32Array, together: number) {
+async function pooledFeatures(backbone: ImageEncoder, encoder: Parameters, images: Float32Array, together: number) {
   const { imageSize: side, encoder: size } = backbone;
   const pixels = side * side * 3;
   const rows = images.length / pixels;

@@ -4,6 +4,7 @@ import { compileWhole, type Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { drawnTensors } from '../methods/batch.js';
 import type { Method, Networks, Part, Tensors, Term } from '../methods/method.js';
+import { learningUnobserved } from '../nn/batch-norm.js';
 import type { Communicator } from './communicator/communicator.js';
 import { gatherTensors } from './communicator/tensors.js';
 import { differentiate, mapNetworks, tensorsOf, trainedOf } from './state.js';
@@ -31,11 +32,14 @@ export function prepareGradCache(engine: Engine, method: Method, seed: number, c
   const terms = method.terms.filter((term): term is BatchTerm => term.over === 'batch');
   const named = Object.fromEntries(terms.map((term) => [term.name, term]));
   const rowsOf = compileWhole(engine, (networks: Networks, part: Part) =>
-    tf.tidy((): Tensors => {
-      const targets = terms.some(({ targetRows }) => targetRows) ? method.targets(networks, part) : {};
-      const outputs = method.outputs(networks, part);
-      return Object.assign({}, ...terms.map((term) => rowsOfTerm(term, outputs, targets)));
-    }),
+    tf.tidy(
+      (): Tensors =>
+        learningUnobserved(() => {
+          const targets = terms.some(({ targetRows }) => targetRows) ? method.targets(networks, part) : {};
+          const outputs = method.outputs(networks, part);
+          return Object.assign({}, ...terms.map((term) => rowsOfTerm(term, outputs, targets)));
+        }),
+    ),
   );
   const cachedGradients = engine.compile(
     (heads: Networks, rows: Rows, drawn: Readonly<Record<string, Tensors>>, rates: Tensors) =>

@@ -3,6 +3,7 @@ import type { Engine } from '../engine/contract.js';
 import { recomputing } from '../engine/recompute.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import type { Method, Networks, Part, Tensors } from '../methods/method.js';
+import { isRunning, observing } from '../nn/batch-norm.js';
 import { type Communicator, LOCAL } from './communicator/communicator.js';
 import { type CachedTerms, prepareGradCache, termOfPart } from './grad-cache.js';
 import { differentiate, mapNetworks, trainedOf } from './state.js';
@@ -16,16 +17,22 @@ export type Gradients = {
   rows: Tensors;
   /** Statistics of the method's own state. */
   statistics: Tensors;
+  /** What layers of batch norm saw, as `observing` gives it. */
+  seen: Tensors;
   /** Of the trained networks. */
   gradients: Networks;
 };
 
 /**
  * How many parts of a batch are computed at the same time. What terms over the whole batch look at is computed once more
- * where there are several parts: there are no more than must be.
+ * where there are several parts, and batch norm goes by the images of a part: there are no more parts than must be.
  */
-export function usableConcurrency({ concurrency }: Pick<Engine, 'concurrency'>, { terms }: Pick<Method, 'terms'>) {
-  return terms.some(({ over }) => over === 'batch') ? 1 : concurrency;
+export function usableConcurrency(
+  { concurrency }: Pick<Engine, 'concurrency'>,
+  { terms, networks }: Pick<Method, 'terms' | 'networks'>,
+) {
+  const hasBatchNorm = Object.values(networks).some(({ shapes }) => Object.keys(shapes).some(isRunning));
+  return hasBatchNorm || terms.some(({ over }) => over === 'batch') ? 1 : concurrency;
 }
 
 /**
@@ -68,11 +75,14 @@ function gradientsOfPart(
   cached: CachedTerms,
   recompute: boolean,
 ): Gradients {
-  const targets = method.targets(networks, part);
+  const { result: targets, seen: seenByTargets } = observing(networks, () => method.targets(networks, part));
   let kept: Pick<Gradients, 'terms' | 'rows' | 'statistics'> = { terms: {}, rows: {}, statistics: {} };
+  let seen: Tensors = {};
   const { value, gradients } = differentiate(trainedOf(method, networks), (trained) => {
-    const current = { ...networks, ...trained };
-    const outputs = recomputing(recompute, () => method.outputs(current, part));
+    const current = mapValues(networks, (own, name) => ({ ...own, ...trained[name] }));
+    const compute = () => recomputing(recompute, () => method.outputs(current, part));
+    const { result: outputs, seen: seenByAll } = observing(networks, compute, seenByTargets);
+    seen = seenByAll;
     const terms: Record<string, Scalar> = {};
     let loss: Tensor | null = null;
     for (const term of method.terms) {
@@ -87,8 +97,8 @@ function gradientsOfPart(
     if (!loss) throw new Error('a method has no terms');
     return loss as Scalar;
   });
-  const given = { ...mapNetworks(kept, (tensor) => tensor.clone()), loss: value, gradients };
-  tf.dispose(kept);
+  const given = { ...mapNetworks({ ...kept, seen }, (tensor) => tensor.clone()), loss: value, gradients };
+  tf.dispose([kept, seen]);
   return given;
 }
 
@@ -108,6 +118,7 @@ async function addUp(engine: Engine, a: Gradients, b: Gradients): Promise<Gradie
     terms: await sum(a.terms, b.terms),
     rows,
     statistics: await sum(a.statistics, b.statistics),
+    seen: await sum(a.seen, b.seen),
     gradients,
   };
 }

@@ -4,8 +4,9 @@ import type { Engine, EngineMemory } from '../engine/contract.js';
 import { freeMemory } from '../engine/machine.js';
 import { drawBatch, meanPatches } from '../methods/batch.js';
 import type { Method, MethodDefinition } from '../methods/method.js';
-import type { Pass } from '../nn/cost.js';
+import { isOfResNet, type Pass, type ResNetPass } from '../nn/cost.js';
 import { countParameters } from '../nn/parameters.js';
+import { resNetConvolutions } from '../nn/resnet.js';
 import { usableConcurrency } from './gradients.js';
 
 /** What a training step needs, in bytes. */
@@ -86,6 +87,17 @@ export function estimateStepMemory(
 }
 
 /**
+ * The numbers that a pass of a residual network keeps for gradients, of one image: of every convolution what it gives, what is
+ * normalised of that and what is above 0; engines that compute at once keep what lies between as well. Without gradients, two
+ * feature maps of the largest and what a kernel sees of one are there at a time.
+ */
+function resNetValues(kind: EngineMemory['kind'], { size, imageSize, rows, trained }: ResNetPass): number {
+  const maps = resNetConvolutions(size, imageSize).map(({ shape, side }) => (shape[0] as number) * side ** 2);
+  if (!trained) return rows * 6 * Math.max(...maps);
+  return rows * (kind === 'planned' ? 4 : 8) * maps.reduce((sum, map) => sum + map, 0);
+}
+
+/**
  * The numbers that a pass keeps for gradients, of one image.
  *
  * Planned engines keep, for each token of a block, 13 rows of its width (inputs of two norms and three linear layers,
@@ -93,11 +105,9 @@ export function estimateStepMemory(
  * time is kept; where blocks are recomputed, one block and the inputs of all, on stepwise engines with their gradients.
  * Letters: R sequences of N tokens, D and L width and depth, h heads.
  */
-function passValues(
-  kind: EngineMemory['kind'],
-  { size, rows: R, tokens: N, trained, queryOffset }: Pass,
-  recompute: boolean,
-) {
+function passValues(kind: EngineMemory['kind'], pass: Pass, recompute: boolean) {
+  if (isOfResNet(pass)) return resNetValues(kind, pass);
+  const { size, rows: R, tokens: N, trained, queryOffset } = pass;
   const { dim: D, depth: L, heads: h, mlpRatio } = size;
   const wide = mlpRatio / 4;
   const isPlanned = kind === 'planned';
@@ -145,7 +155,7 @@ export function chooseMicroBatchSize(
 
 /** What makes a step of as many images need less memory, for people. */
 export function smallerSteps({ recompute }: Pick<Options, 'recompute'>): string {
-  const model = 'a smaller --arch, a smaller --image-size or a larger --patch-size';
+  const model = 'a smaller --arch or --width, a smaller --image-size or a larger --patch-size';
   return recompute ? model : `--recompute, which gives the same result in more time, or ${model}`;
 }
 

@@ -3,6 +3,7 @@ import { RandomStream } from '../base/random.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import { drawnTensors } from '../methods/batch.js';
 import type { Method, Networks, Tensors } from '../methods/method.js';
+import { isRunning } from '../nn/batch-norm.js';
 import { initialValue, type Parameters } from '../nn/parameters.js';
 
 /** Everything that a step changes. */
@@ -65,12 +66,17 @@ export function initialNetworks({ networks }: Pick<Method, 'networks'>, seed: nu
   return made;
 }
 
-/** The networks that gradients reach. */
-export function trainedOf<Network>(
+/** The networks that gradients reach, without running statistics. */
+export function trainedOf<Value>(
   { networks: specs }: Pick<Method, 'networks'>,
-  networks: Readonly<Record<string, Network>>,
-): Record<string, Network> {
-  return Object.fromEntries(Object.entries(networks).filter(([name]) => specs[name]?.role.by === 'gradient'));
+  networks: Readonly<Record<string, Readonly<Record<string, Value>>>>,
+): Record<string, Readonly<Record<string, Value>>> {
+  const trained = Object.entries(networks).filter(([name]) => specs[name]?.role.by === 'gradient');
+  return Object.fromEntries(trained.map(([name, parameters]) => [name, withoutRunning(parameters)]));
+}
+
+function withoutRunning<Value>(parameters: Readonly<Record<string, Value>>): Record<string, Value> {
+  return Object.fromEntries(Object.entries(parameters).filter(([name]) => !isRunning(name)));
 }
 
 /** Every tensor of some networks by network and name, in the networks' order. */

@@ -3,6 +3,7 @@ import type { Wire } from '../base/wire.js';
 import type { Engine } from '../engine/contract.js';
 import { type Scalar, type Tensor, tf } from '../engine/tf.js';
 import type { Method, Networks, Tensors } from '../methods/method.js';
+import { nextRunning, runningOf } from '../nn/batch-norm.js';
 import type { Optimiser } from '../optim/optimiser.js';
 import { type Communicator, LOCAL } from './communicator/communicator.js';
 import { gatherTensors, rowsOf, sumOf, sumTensors } from './communicator/tensors.js';
@@ -73,6 +74,7 @@ export function prepareStep(
   const gradientsOf = prepareGradients(engine, method, seed, concurrency, recompute, communicator);
   const summarise = engine.compile((computed: Gradients) => summary(method, computed));
   const nextOwn = prepareNextState(engine, method);
+  const withRunning = prepareRunning(engine);
   return async (state, batch, rates) => {
     const step = state.step + 1;
     const context = { state: state.own, rates: scalarsOf(method, rates) };
@@ -87,7 +89,8 @@ export function prepareStep(
 
     const { weightNorm: ownNorm, ...updated } = await updateNetworks(method, optimiser, state, gradients, rates);
     const weightNorm = shards ? await shards.norm(ownNorm) : ownNorm;
-    const networks = shards ? await shards.share(updated.networks) : updated.networks;
+    const shared = shards ? await shards.share(updated.networks) : updated.networks;
+    const networks = await withRunning(shared, computed.seen);
     const next = { step, ...updated, networks, own: await nextOwn(state.own, computed.statistics) };
     tf.dispose(computed);
     requireFinite(step, { ...numbers, weightNorm }, next);
@@ -104,8 +107,8 @@ async function sumGradients(communicator: Communicator, own: Networks, wire: Wir
 /** What the batch comes to over all ranks beside its gradients; what this rank has of it is used up. */
 async function overAllRanks(communicator: Communicator, own: Gradients): Promise<Omit<Gradients, 'gradients'>> {
   if (communicator.size === 1) return own;
-  const { loss, terms, statistics, rows } = own;
-  const groups = { loss: { loss }, terms, statistics, rows };
+  const { loss, terms, statistics, seen, rows } = own;
+  const groups = { loss: { loss }, terms, statistics, seen, rows };
   const named = Object.entries(groups).flatMap(([group, all]) =>
     Object.entries(all).map(([name, tensor]) => [`${group} ${name}`, tensor] as const),
   );
@@ -116,6 +119,7 @@ async function overAllRanks(communicator: Communicator, own: Gradients): Promise
     loss: of('loss', { loss }, sumOf).loss,
     terms: of('terms', terms, sumOf) as Gradients['terms'],
     statistics: of('statistics', statistics, sumOf),
+    seen: of('seen', seen, sumOf),
     rows: of('rows', rows, rowsOf),
   };
   tf.dispose(groups);
@@ -130,6 +134,17 @@ function prepareNextState(engine: Engine, { state }: Method): (own: Tensors, sta
     const after = await next(own, statistics);
     tf.dispose(own);
     return after;
+  };
+}
+
+/** Networks with the running statistics of batch norm after a step; those of the given ones are used up. */
+function prepareRunning(engine: Engine): (networks: Networks, seen: Tensors) => Promise<Networks> {
+  const compute = engine.compile((running: Networks, seen: Tensors) => tf.tidy(() => nextRunning(running, seen)));
+  return async (networks, seen) => {
+    if (Object.keys(seen).length === 0) return networks;
+    const next = await compute(runningOf(networks), seen);
+    tf.dispose(mapValues(next, (running, network) => mapValues(running, (_, name) => networks[network][name])));
+    return mapValues(networks, (parameters, network) => ({ ...parameters, ...next[network] }));
   };
 }
 

@@ -14,7 +14,7 @@ import { encoderSize, imageShape, learningRateSchedule, ratesAt } from '../../co
 import { multiblockSettings } from '../../core/methods/masks/options.js';
 import type { MethodDefinition } from '../../core/methods/method.js';
 import { METHODS } from '../../core/methods/registry.js';
-import { hiddenWidth } from '../../core/nn/sizes.js';
+import { hiddenWidth, type VitSize } from '../../core/nn/sizes.js';
 import { ijepaHere, temporaryFolder } from '../helpers/command.js';
 import { ROOT } from '../helpers/paths.js';
 
@@ -29,7 +29,8 @@ const resolve = ({ preset, flags = {} }: { preset?: string; flags?: object } = {
 const chosen = (options: object) => resolve({ flags: options }).options;
 type Masks = Parameters<typeof multiblockSettings>[0];
 const masksOf = (options: object) => multiblockSettings(options as Masks);
-const predictorOf = (options: Parameters<MethodDefinition['passes']>[0]) => IJEPA.passes(options, {})[2]?.size;
+const predictorOf = (options: Parameters<MethodDefinition['passes']>[0]) =>
+  IJEPA.passes(options, {})[2]?.size as VitSize | undefined;
 /** The message and advice of the error of doing something. */
 const reportOf = (t: { throws: (run: () => unknown, expected: object) => Error | undefined }, run: () => unknown) =>
   (t.throws(run, { instanceOf: UserError }) as UserError | undefined)?.report ?? '';

@@ -108,7 +108,7 @@ testOnOnnx('a part in the second thread takes along the weights and its own imag
     maskCount: 1,
     imageCount,
     tokenCount,
-    patchCount: made.backbone.patchCount,
+    patchCount: (side / 16) ** 2,
     indices: Int32Array.from({ length: imageCount * tokenCount }, (_, at) => at % tokenCount),
   });
   const groups = [9, 7].map((imageCount, at) => ({

@@ -10,6 +10,7 @@ import { atImageSize, type FeatureNetwork, loadNetwork } from '../../core/eval/n
 import { prepareFeatures } from '../../core/eval/prepare-features.js';
 import { featureColumns } from '../../core/eval/samples.js';
 import { createVit } from '../../core/nn/backbone.js';
+import type { VitSize } from '../../core/nn/sizes.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
 import { EXTRACTION, SMALL_SIZE, smallCheckpoint, smallModel, someImages } from '../helpers/features.js';
@@ -26,9 +27,9 @@ for (const name of readdirSync(REFERENCE).filter((found) => found.startsWith('ca
     const { network, images, expected } = await referenceCase(t, name);
     const { compute, dispose } = prepareFeatures(engine, network);
     const features = await compute(images);
-    const { dim } = network.size;
+    const { dim, depth } = network.size as VitSize;
     const columns = features.length / expected.length;
-    t.is(columns, Math.min(4, network.size.depth) * dim);
+    t.is(columns, Math.min(4, depth) * dim);
     const last = expected.flatMap((_, image) => [
       ...features.subarray((image + 1) * columns - dim, (image + 1) * columns),
     ]);
@@ -45,7 +46,7 @@ testOnEngines(
   'each layer of a network is the output of the network that ends there',
   async (t, engine) => {
     const network = await loadNetwork(await smallCheckpoint(t), 'target');
-    const { dim, depth } = network.size;
+    const { dim, depth } = network.size as VitSize;
     const pixels = randomPixels(3);
     const { compute, dispose } = prepareFeatures(engine, network);
     const features = await compute(pixels);

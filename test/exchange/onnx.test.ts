@@ -5,7 +5,7 @@ import { UserError } from '../../core/base/errors.js';
 import { RandomStream } from '../../core/base/random.js';
 import { tryEngine } from '../../core/engine/start.js';
 import { tf } from '../../core/engine/tf.js';
-import { loadNetwork, networkBackbone } from '../../core/eval/network.js';
+import { loadNetwork, transformerBackbone } from '../../core/eval/network.js';
 import { writeOnnx } from '../../core/exchange/onnx/write.js';
 import { readEncoder } from '../../core/exchange/read.js';
 import { gridSize, type VitSize } from '../../core/nn/sizes.js';
@@ -138,7 +138,7 @@ async function smallEncoder(t: ExecutionContext, parts: Partial<VitSize> = {}) {
   const checkpoint = await smallCheckpoint(t, { ...SMALL_SIZE, encoder: { ...SMALL_SIZE.encoder, ...parts } });
   const encoder = await readEncoder(checkpoint, null);
   const network = await loadNetwork(checkpoint);
-  const backbone = networkBackbone(network);
+  const backbone = transformerBackbone(network, 'what is tried');
   t.teardown(() => {
     network.dispose();
     backbone.dispose();

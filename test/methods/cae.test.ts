@@ -145,7 +145,7 @@ async function load(name: 'pixels' | 'tokens') {
   const size = { ...encoder, mlpRatio: 4, classToken: true, layerScale: true };
   const backbone = createVit({ imageSize, patchSize, encoder: size });
   const extensions = { tokenizer: name === 'tokens' ? TOKENIZER : null };
-  const method = cae(options as Parameters<typeof cae>[0], { backbone, extensions });
+  const method = cae(options as Parameters<typeof cae>[0], { encoder: backbone, backbone, extensions });
   const networks = Object.fromEntries(
     Object.entries(method.networks).map(([network, { shapes }]) => [
       network,

@@ -129,7 +129,11 @@ async function load(name: string) {
     ...{ studentTemperature: own.studentTemperature, lastLayerFrozenEpochs: own.frozenEpochs },
   };
   const { options } = resolveOptions({ methods: METHODS, flags });
-  const backbone = createVit({ imageSize, patchSize, encoder: { ...encoder, mlpRatio: 4, classToken: true } });
+  const backbone = createVit({
+    imageSize,
+    patchSize,
+    encoder: { ...encoder, mlpRatio: 4, classToken: true, classFeatures: true },
+  });
   const method = dino(backbone, options as Parameters<typeof dino>[1]);
   const networks = Object.fromEntries(
     Object.entries(method.networks).map(([network, { shapes }]) => [

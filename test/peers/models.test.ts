@@ -5,7 +5,7 @@ import { RandomStream } from '../../core/base/random.js';
 import { readSafetensors, writeSafetensors } from '../../core/checkpoint/safetensors.js';
 import { startEngine } from '../../core/engine/start.js';
 import { tf } from '../../core/engine/tf.js';
-import { loadNetwork, networkBackbone } from '../../core/eval/network.js';
+import { loadNetwork, transformerBackbone } from '../../core/eval/network.js';
 import { readEncoder } from '../../core/exchange/read.js';
 import { FORMS } from '../../core/exchange/write.js';
 import { temporaryFolder } from '../helpers/command.js';
@@ -108,7 +108,7 @@ async function ourFeatures(model: string, { images }: Place) {
   const network = await loadNetwork(model);
   const given = (await readSafetensors(images)).tensors.get('images');
   if (!given) throw new Error('there are no images');
-  const backbone = networkBackbone(network);
+  const backbone = transformerBackbone(network, 'what is tried');
   const input = tf.transpose(tf.tensor(given.data as Float32Array, [...given.shape]), [0, 2, 3, 1]);
   const features = (await backbone.features(network.encoder, input, 1).data()) as Float32Array;
   const tokens = (await backbone.forward(network.encoder, input).data()) as Float32Array;

@@ -6,7 +6,7 @@ import { readSafetensors, writeSafetensors } from '../../core/checkpoint/safeten
 import { startEngine } from '../../core/engine/start.js';
 import { tf } from '../../core/engine/tf.js';
 import { featuresOf, loadEncoder } from '../../core/eval/encoder.js';
-import { loadNetwork, networkBackbone } from '../../core/eval/network.js';
+import { loadNetwork, transformerBackbone } from '../../core/eval/network.js';
 import { ONNX_PRECISIONS } from '../../core/exchange/onnx/layers.js';
 import { writeOnnx } from '../../core/exchange/onnx/write.js';
 import { readEncoder } from '../../core/exchange/read.js';
@@ -95,7 +95,7 @@ function transformersTest(title: string, body: (t: ExecutionContext, library: Tr
 
 async function tokensOf(checkpoint: string, pixels: Float32Array): Promise<Float32Array> {
   const network = await loadNetwork(checkpoint);
-  const backbone = networkBackbone(network);
+  const backbone = transformerBackbone(network, 'what is tried');
   const images = tf.tensor(pixels, [3, 3, imageSize, imageSize]).transpose([0, 2, 3, 1]);
   const tokens = (await backbone.forward(network.encoder, images).data()) as Float32Array;
   backbone.dispose();

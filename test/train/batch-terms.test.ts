@@ -2,7 +2,7 @@ import test from 'ava';
 import { type Scalar, type Tensor, tf } from '../../core/engine/tf.js';
 import type { Term } from '../../core/methods/method.js';
 import { ntXent } from '../../core/methods/simclr/method.js';
-import { batchNorm } from '../../core/nn/batch-norm.js';
+import { normaliseRows } from '../../core/nn/batch-norm.js';
 import { project } from '../../core/nn/vit.js';
 import { initialNetworks, initialState } from '../../core/train/state.js';
 import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
@@ -148,7 +148,7 @@ function batchNormedHeads() {
         heads: ['head', 'teacher_head'],
         compute(rows, _drawn, _rates, { targets, heads: { head: own, teacher_head: teachers } }) {
           const through = (parameters: typeof own, x: Tensor) =>
-            batchNorm(project(parameters, 'fc', x), parameters['bn.weight'], parameters['bn.bias']).tanh();
+            normaliseRows(project(parameters, 'fc', x), parameters['bn.weight'], parameters['bn.bias']).tanh();
           return through(own, rows)
             .sub(through(teachers, targets as Tensor))
             .square()

@@ -1,5 +1,6 @@
 import { mapValues } from '../../base/map-values.js';
 import type { Engine, StartOptions } from '../contract.js';
+import { ownImageFunctions } from '../image-functions.js';
 import { RUNTIME_VERSION } from '../install/place.js';
 import { availableCores } from '../machine.js';
 import { fusedFunctions } from '../plain-functions.js';
@@ -10,6 +11,7 @@ import { updatesOnHost } from './host-update.js';
 import { ELEMENTWISE } from './kernels/elementwise.js';
 import { ONNX_FORMS } from './kernels/forms.js';
 import { type Forms, TRANSFORMER_FUNCTIONS, transformerKernels } from './kernels/fused.js';
+import { IMAGE_FUNCTIONS, IMAGES } from './kernels/images.js';
 import { REDUCE } from './kernels/reduce.js';
 import { SHAPE } from './kernels/shape.js';
 import { partsOn } from './parts.js';
@@ -71,6 +73,7 @@ export async function startBackend(
     const sessions = await start();
     registerKernels(name, forms);
     fusedFunctions.set(name, { ...TRANSFORMER_FUNCTIONS, cachedNumbers });
+    ownImageFunctions.set(name, IMAGE_FUNCTIONS);
     tf.registerBackend(name, () => new OnnxBackend(sessions));
   }
   if (!(await tf.setBackend(name))) throw new Error('the backend of ONNX Runtime did not start');
@@ -79,7 +82,7 @@ export async function startBackend(
 
 /** Registers all kernels for a backend; in place of those that are missing, one that says where it would go. */
 function registerKernels(backendName: string, forms: Forms): void {
-  const kernels: KernelTable = { ...ELEMENTWISE, ...SHAPE, ...REDUCE, ...transformerKernels(forms) };
+  const kernels: KernelTable = { ...ELEMENTWISE, ...SHAPE, ...REDUCE, ...IMAGES, ...transformerKernels(forms) };
   const documented = tf.getKernelsForBackend('cpu').map(({ kernelName }) => kernelName);
   for (const kernelName of new Set([...Object.keys(kernels), ...documented])) {
     tf.registerKernel({

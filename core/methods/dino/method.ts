@@ -1,11 +1,11 @@
 import type { RandomStream } from '../../base/random.js';
-import { encoderSize } from '../../config/settings.js';
+import { encoderShape } from '../../config/settings.js';
 import { type Tensor, tf } from '../../engine/tf.js';
-import { type Backbone, createVit } from '../../nn/backbone.js';
-import { encoderPass } from '../../nn/cost.js';
+import type { ImageEncoder } from '../../nn/backbone.js';
+import { imagePass } from '../../nn/cost.js';
 import { initialValue, lengthOf, type Parameters } from '../../nn/parameters.js';
 import { applyHead, headProjections, lastLayerShapes, mlpShapes } from '../../nn/projection-head.js';
-import { classTokens } from '../../nn/vit.js';
+import { isResNet } from '../../nn/sizes.js';
 import { cosine } from '../../optim/schedules.js';
 import { defineMethod, type Method, type NetworkSpec } from '../method.js';
 import { emaDecay, entropy } from '../shared.js';
@@ -19,22 +19,24 @@ export default defineMethod({
   defaults: { cropScale: [0.4, 1], flip: 0.5, jitter: 0.5, blur: 1, startLearningRate: 0 },
   presets: PRESETS,
   architecture: () => ({ classToken: true, classFeatures: true }),
-  create: (options, { backbone }) => dino(backbone, options),
+  acceptsResNet: true,
+  create: (options, { encoder }) => dino(encoder, options),
   automatic: (options) => ({ localImageSize: localSize(options) }),
   describe: ({ outputDim, localCrops, teacherTemperature }) =>
     `cross-entropy of ${outputDim} outputs, teacher centred and sharpened by ${teacherTemperature}, ` +
     `2 crops and ${localCrops} small ones`,
   passes(options) {
-    const { imageSize, patchSize, localCrops } = options;
-    const size = { ...encoderSize(options), classToken: true };
-    const [patches, local] = [(imageSize / patchSize) ** 2, (localSize(options) / patchSize) ** 2];
+    const { localCrops } = options;
+    const { encoder: size, ...shape } = encoderShape(options);
+    const encoder = isResNet(size) ? size : { ...size, classToken: true };
+    const local = { ...shape, imageSize: localSize(options), encoder };
     const head = sizeOfHead(options);
-    const student = encoderPass(size, patchSize, { rows: 2, patches, trained: true });
-    const teacher = encoderPass(size, patchSize, { rows: 2, patches, trained: false });
+    const student = imagePass({ ...shape, encoder }, { rows: 2, trained: true });
+    const teacher = imagePass({ ...shape, encoder }, { rows: 2, trained: false });
     return [
       { ...teacher, projections: [...teacher.projections, ...headProjections(head, 2)] },
       { ...student, projections: [...student.projections, ...headProjections(head, 2 + localCrops)] },
-      ...(localCrops > 0 ? [encoderPass(size, patchSize, { rows: localCrops, patches: local, trained: true })] : []),
+      ...(localCrops > 0 ? [imagePass(local, { rows: localCrops, trained: true })] : []),
     ];
   },
 });
@@ -52,19 +54,19 @@ type Targets = { first: Tensor; second: Tensor; raw: Tensor };
  * Small crops get the positions of a large one's grid, interpolated, as in the official code; here they are fixed.
  * Letters: B images, C crops of each, D width, K outputs.
  */
-export function dino(backbone: Backbone, options: Own): Method<Outputs, Targets> {
-  const { encoder, shapes, patchSize, imageSize } = backbone;
+export function dino(whole: ImageEncoder, options: Own): Method<Outputs, Targets> {
+  const { encoder, shapes, patchSize } = whole;
   const { localCrops, studentTemperature, centreMomentum, outputDim, lastLayerFrozenEpochs } = options;
-  const local = createVit({ imageSize: localSize(options), patchSize, encoder, trainedImageSize: imageSize });
+  const local = whole.atSize(localSize(options));
   const crops = 2 + localCrops;
   const size = sizeOfHead(options);
   const init: NetworkSpec['init'] = (name, shape, stream) => firstValue(name, shape, stream, 3 * patchSize ** 2);
   const [mlp, lastLayer] = [mlpShapes(size), lastLayerShapes(size)];
   const followed = (of: string) => ({ by: 'ema', of, decay: 'emaDecay' }) as const;
 
-  /** Class tokens of the large crops: the first ones of all images, then the second ones, [2B, D]. */
-  const classesOfLarge = (parameters: Parameters, { first, second }: Readonly<Record<string, Tensor>>) =>
-    classTokens(backbone.forward(parameters, tf.concat([first, second])));
+  /** Features of the large crops: the first ones of all images, then the second ones, [2B, D]. */
+  const ofLarge = (parameters: Parameters, { first, second }: Readonly<Record<string, Tensor>>) =>
+    whole.features(parameters, tf.concat([first, second]), 1);
 
   return {
     networks: {
@@ -81,22 +83,22 @@ export function dino(backbone: Backbone, options: Own): Method<Outputs, Targets>
     masks: {},
     targets: (networks, { views, state, rates }) =>
       tf.tidy(() => {
-        const classes = classesOfLarge(networks.teacher, views); // [2B, D]
-        const raw = applyHead(networks.teacher_head, networks.teacher_last_layer, classes); // [2B, K]
+        const large = ofLarge(networks.teacher, views); // [2B, D]
+        const raw = applyHead(networks.teacher_head, networks.teacher_last_layer, large); // [2B, K]
         const probabilities = tf.softmax(raw.sub(state.centre).div(rates.teacherTemperature));
         const [first, second] = tf.split(probabilities, 2); // [B, K]
         return { first, second, raw: tf.addN(tf.split(raw, 2)).div(2) };
       }),
     outputs(networks, { views }) {
-      const large = classesOfLarge(networks.encoder, views); // [2B, D]
-      const small = views.local ? [classTokens(local.forward(networks.encoder, views.local))] : []; // [(C - 2) B, D]
+      const large = ofLarge(networks.encoder, views); // [2B, D]
+      const small = views.local ? [local.features(networks.encoder, views.local, 1)] : []; // [(C - 2) B, D]
       const raw = applyHead(networks.head, networks.last_layer, tf.concat([large, ...small])); // [C B, K]
       const logs = tf.logSoftmax(raw.div(studentTemperature));
       const images = views.first.shape[0];
       const [first, second, others] = tf.split(logs, [images, images, localCrops * images].slice(0, 2 + small.length));
-      const ofLarge = first.add(second); // [B, K]
-      if (!others) return { first, second, all: ofLarge };
-      return { first, second, all: ofLarge.add(others.reshape([images, localCrops, outputDim]).sum(1)) };
+      const ofBoth = first.add(second); // [B, K]
+      if (!others) return { first, second, all: ofBoth };
+      return { first, second, all: ofBoth.add(others.reshape([images, localCrops, outputDim]).sum(1)) };
     },
     terms: [
       {

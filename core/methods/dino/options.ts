@@ -1,7 +1,7 @@
 import { UserError } from '../../base/errors.js';
 import { choice, grouped, integer, interval, number } from '../../config/option.js';
 import type { Options, Preset } from '../../config/schema.js';
-import { encoderSize } from '../../config/settings.js';
+import { encoderShape } from '../../config/settings.js';
 import type { HeadSize } from '../../nn/projection-head.js';
 import { linear } from '../../optim/schedules.js';
 import type { OwnOptions, Rate, ViewSpec } from '../method.js';
@@ -124,15 +124,13 @@ export function teacherTemperature({
 export function sizeOfHead(options: Own): HeadSize {
   const { headDim: hidden, bottleneckDim: bottleneck, outputDim: outputs } = options;
   const learnsLengths = options.lastLayerLengths === 'learned';
-  return { inputs: encoderSize(options).dim, hidden, bottleneck, outputs, learnsLengths };
+  return { inputs: encoderShape(options).encoder.dim, hidden, bottleneck, outputs, learnsLengths };
 }
 
 /** Side of the small crops, in pixels. */
-export function localSize({
-  imageSize,
-  patchSize,
-  localImageSize,
-}: Pick<Own, 'imageSize' | 'patchSize' | 'localImageSize'>): number {
+export function localSize(options: Options & Pick<Own, 'localImageSize'>): number {
+  const { localImageSize } = options;
+  const { imageSize, patchSize } = encoderShape(options);
   const usual = patchSize * Math.max(1, Math.round(((96 / 224) * imageSize) / patchSize));
   if ((localImageSize ?? usual) % patchSize === 0) return localImageSize ?? usual;
   throw new UserError(`small crops of ${localImageSize} pixels cannot be cut into patches of ${patchSize} pixels`, {

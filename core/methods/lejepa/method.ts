@@ -1,9 +1,8 @@
 import { grouped, integer, interval, number } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
-import { encoderSize, imageShape } from '../../config/settings.js';
+import { encoderShape } from '../../config/settings.js';
 import { type Tensor, tf } from '../../engine/tf.js';
-import { createVit } from '../../nn/backbone.js';
-import { encoderPass } from '../../nn/cost.js';
+import { imagePass } from '../../nn/cost.js';
 import {
   applyMlpHead,
   initialMlpHead,
@@ -88,20 +87,20 @@ export default defineMethod({
     },
   },
   extensions: () => ({ sigreg: { kind: 'regularizer', name: 'sigreg', option: 'lambda' } }),
+  acceptsResNet: true,
   create: (options, context) => lejepa(options, context),
   automatic: (options) => ({ localSize: localShape(options).imageSize }),
   describe: ({ globalViews, localViews, lambda }) =>
     `squared distance of ${globalViews} + ${localViews} views from the mean of the first ${globalViews}, and ${lambda} x SIGReg`,
   passes(options) {
-    const { patchSize, globalViews, localViews } = options;
-    const size = encoderSize(options);
-    const projector = projectorSize(size.dim, options);
-    return [
-      { rows: globalViews, ...imageShape(options) },
-      { rows: localViews, ...localShape(options) },
-    ].map(({ rows, imageSize }) => {
-      const pass = encoderPass(size, patchSize, { rows, patches: (imageSize / patchSize) ** 2, trained: true });
-      const projections = mlpHeadProjections(projector, 2 * rows); // by each of the two terms
+    const { globalViews, localViews } = options;
+    const views = [
+      { rows: globalViews, shape: encoderShape(options) },
+      { rows: localViews, shape: localShape(options) },
+    ];
+    return views.map(({ rows, shape }) => {
+      const pass = imagePass(shape, { rows, trained: true });
+      const projections = mlpHeadProjections(projectorSize(shape.encoder.dim, options), 2 * rows); // by each of the two terms
       return { ...pass, projections: [...pass.projections, ...projections] };
     });
   },
@@ -121,14 +120,14 @@ type Outputs = { features: Tensor };
  *
  * Letters: b images, V = G + L views of each, global and local, D width, K numbers of an embedding.
  */
-function lejepa(options: Own, { backbone, extensions: { sigreg } }: MethodContext): Method<Outputs> {
+function lejepa(options: Own, { encoder: whole, extensions: { sigreg } }: MethodContext): Method<Outputs> {
   if (sigreg?.kind !== 'regularizer') throw new Error('SIGReg was not found');
-  const { encoder, shapes, imageSize } = backbone;
+  const { encoder, shapes } = whole;
   const { globalViews, localViews, localScale, lambda, projectorDim } = options;
-  const local = createVit({ ...localShape(options), encoder, trainedImageSize: imageSize });
+  const local = whole.atSize(localShape(options).imageSize);
   const changes = { saturation: SATURATION, solarize: options.solarize };
   const crops = [
-    { name: 'global', count: globalViews, crop: changes, seenBy: backbone },
+    { name: 'global', count: globalViews, crop: changes, seenBy: whole },
     {
       name: 'local',
       count: localViews,
@@ -198,7 +197,8 @@ function projectorSize(inputs: number, { projectorWidth, projectorDim }: Own): M
 }
 
 /** The smaller crops: 98 of 224 pixels, or what comes near in whole patches. */
-function localShape({ imageSize, patchSize, localSize }: Own) {
+function localShape(options: Own) {
+  const { imageSize, patchSize } = encoderShape(options);
   const patches = Math.max(1, Math.round((imageSize * (98 / 224)) / patchSize));
-  return imageShape({ imageSize: localSize ?? patches * patchSize, patchSize });
+  return encoderShape(options, options.localSize ?? patches * patchSize);
 }
