@@ -29,7 +29,7 @@ export interface Trained {
 
 const FORWARD = 2e-6;
 const GRADIENT = 2e-5;
-const WEIGHT = 1e-5;
+const WEIGHT = 2e-5;
 
 /**
  * The method's loss and gradients, at once and in two uneven parts, are those of a golden file.

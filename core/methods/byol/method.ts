@@ -1,9 +1,9 @@
 import { grouped, integer } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
-import { encoderSize } from '../../config/settings.js';
+import { encoderShape } from '../../config/settings.js';
 import { type Tensor, tf } from '../../engine/tf.js';
-import type { Backbone } from '../../nn/backbone.js';
-import { encoderPass } from '../../nn/cost.js';
+import type { ImageEncoder } from '../../nn/backbone.js';
+import { imagePass } from '../../nn/cost.js';
 import {
   applyMlpHead,
   initialMlpHead,
@@ -54,16 +54,15 @@ export default defineMethod({
       options: { ...CPU_SMALL, cropScale: [0.3, 1], projectorWidth: 512, projectorDim: 64, ema: 0.99 },
     },
   },
-  create: (options, { backbone }) => byol(backbone, options),
+  acceptsResNet: true,
+  create: (options, { encoder }) => byol(encoder, options),
   describe: ({ projectorDim, ema, finalEma }) =>
     `squared distance of ${projectorDim} normalised numbers, both ways between two views; target's decay ${ema} to ${finalEma}`,
   passes(options) {
-    const size = encoderSize(options);
-    const patches = (options.imageSize / options.patchSize) ** 2;
-    const projector = mlpHeadProjections(projectorSize(size.dim, options), 2);
+    const shape = encoderShape(options);
+    const projector = mlpHeadProjections(projectorSize(shape.encoder.dim, options), 2);
     const predictor = mlpHeadProjections(projectorSize(options.projectorDim, options), 2);
-    const pass = (trained: boolean) => encoderPass(size, options.patchSize, { rows: 2, patches, trained });
-    const [target, online] = [pass(false), pass(true)];
+    const [target, online] = [false, true].map((trained) => imagePass(shape, { rows: 2, trained }));
     return [
       { ...target, projections: [...target.projections, ...projector] },
       { ...online, projections: [...online.projections, ...projector, ...predictor] },
@@ -85,15 +84,14 @@ type Features = { features: Tensor };
  *
  * Letters: b images of a part, B of the batch, D width, K numbers of a projection.
  */
-export function byol(backbone: Backbone, options: Own): Method<Features, Features> {
-  const { encoder, shapes } = backbone;
+export function byol(whole: ImageEncoder, options: Own): Method<Features, Features> {
+  const { encoder, shapes } = whole;
   const projector = mlpHeadShapes(projectorSize(encoder.dim, options));
   const predictor = mlpHeadShapes(projectorSize(options.projectorDim, options));
   const followed = (of: string) => ({ by: 'ema', of, decay: 'emaDecay' }) as const;
-  const featuresOf = (parameters: Parameters, { first, second }: Part['views']) => {
-    const features = backbone.features(parameters, tf.concat([first, second]), 1); // [2b, D]
-    return { features: tf.concat(tf.split(features, 2), 1) }; // [b, 2 D]
-  };
+  const featuresOf = (parameters: Parameters, { first, second }: Part['views']) => ({
+    features: tf.concat([whole.features(parameters, first, 1), whole.features(parameters, second, 1)], 1), // [b, 2 D]
+  });
   return {
     networks: {
       encoder: {

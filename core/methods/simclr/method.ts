@@ -1,9 +1,9 @@
 import { grouped, integer, number } from '../../config/option.js';
 import type { Options } from '../../config/schema.js';
-import { encoderSize } from '../../config/settings.js';
+import { encoderShape } from '../../config/settings.js';
 import { type Scalar, type Tensor, tf } from '../../engine/tf.js';
-import type { Backbone } from '../../nn/backbone.js';
-import { encoderPass } from '../../nn/cost.js';
+import type { ImageEncoder } from '../../nn/backbone.js';
+import { imagePass } from '../../nn/cost.js';
 import {
   applyMlpHead,
   initialMlpHead,
@@ -60,17 +60,16 @@ export default defineMethod({
       options: { ...CPU_SMALL, cropScale: [0.3, 1] },
     },
   },
-  create: (options, { backbone }) => simclr(backbone, options),
-  automatic: (options) => ({ headDim: options.headDim ?? encoderSize(options).dim }),
+  acceptsResNet: true,
+  create: (options, { encoder }) => simclr(encoder, options),
+  automatic: (options) => ({ headDim: options.headDim ?? encoderShape(options).encoder.dim }),
   describe: ({ temperature, headLayers }) =>
     `NT-Xent of two views at temperature ${temperature}, head of ${headLayers} layers`,
   passes(options) {
-    const size = encoderSize(options);
-    const patches = (options.imageSize / options.patchSize) ** 2;
-    const encoder = encoderPass(size, options.patchSize, { rows: 2, patches, trained: true });
-    return [
-      { ...encoder, projections: [...encoder.projections, ...mlpHeadProjections(headSize(size.dim, options), 2)] },
-    ];
+    const shape = encoderShape(options);
+    const pass = imagePass(shape, { rows: 2, trained: true });
+    const head = mlpHeadProjections(headSize(shape.encoder.dim, options), 2);
+    return [{ ...pass, projections: [...pass.projections, ...head] }];
   },
 });
 
@@ -84,8 +83,8 @@ type Outputs = { features: Tensor };
  *
  * Letters: b images of a part, B of the batch, D width, K numbers of a projection.
  */
-export function simclr(backbone: Backbone, options: Own): Method<Outputs> {
-  const { encoder, shapes } = backbone;
+export function simclr(whole: ImageEncoder, options: Own): Method<Outputs> {
+  const { encoder, shapes } = whole;
   return {
     networks: {
       encoder: {
@@ -100,7 +99,7 @@ export function simclr(backbone: Backbone, options: Own): Method<Outputs> {
     sizes: { encoder },
     masks: {},
     targets: () => ({}),
-    outputs: (networks, { views }) => ({ features: backbone.features(networks.encoder, views.view, 1) }),
+    outputs: (networks, { views }) => ({ features: whole.features(networks.encoder, views.view, 1) }),
     terms: [
       {
         name: 'ntXent',
