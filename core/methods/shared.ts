@@ -15,6 +15,14 @@ export const CPU_SMALL = {
   epochs: 100,
 } as const;
 
+/** AdamW in the presets at those sizes of methods that the papers train with LARS: in short runs this hardly moves a transformer. */
+export const SMALL_ADAMW = {
+  optimiser: 'adamw',
+  learningRate: 1e-3,
+  weightDecay: 0.04,
+  finalWeightDecay: 0.04,
+} as const;
+
 /** How strongly BYOL, DINO and LeJEPA jitter saturation, in units of brightness and contrast: 0.2 and 0.4. */
 export const SATURATION = 0.5;
 
