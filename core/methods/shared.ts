@@ -15,7 +15,7 @@ export const CPU_SMALL = {
   epochs: 100,
 } as const;
 
-/** AdamW in the presets at those sizes of methods that the papers train with LARS: in short runs this hardly moves a transformer. */
+/** AdamW at those sizes, for methods whose papers have LARS: in short runs of a small transformer that collapses. */
 export const SMALL_ADAMW = {
   optimiser: 'adamw',
   learningRate: 1e-3,
