@@ -3,6 +3,8 @@ import { type Scalar, tf } from '../engine/tf.js';
 
 /** Fraction by which two ways to compute one number may differ in float32; finite differences are coarser. */
 const TOLERANCE = 1e-4;
+/** What numbers are measured by at least. */
+const LEAST = 1e-2;
 const SLOPE_TOLERANCE = 0.02;
 /** How far finite differences go to each side. */
 const STEP = 3e-3;
@@ -34,14 +36,18 @@ export async function runChecks(checks: Checks): Promise<string[]> {
 }
 
 export function isNear(a: number, b: number, tolerance = TOLERANCE): boolean {
-  return Math.abs(a - b) <= tolerance * Math.max(1e-2, Math.abs(a), Math.abs(b));
+  return Math.abs(a - b) <= tolerance * Math.max(LEAST, Math.abs(a), Math.abs(b));
 }
 
-/** Whether all numbers are near, measured by the largest. */
-export function areNear(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
-  const largest = Array.from(a).reduce((most, value) => Math.max(most, Math.abs(value)), 1e-2);
+/** Whether all numbers are near, measured by the largest, or by another that is larger. */
+export function areNear(a: ArrayLike<number>, b: ArrayLike<number>, other = 0): boolean {
+  const largest = Math.max(largestOf(a), LEAST, other);
   if (a.length !== b.length) return false;
   return Array.from(a).every((value, at) => Math.abs(value - b[at]) <= TOLERANCE * largest);
+}
+
+export function largestOf(numbers: ArrayLike<number>): number {
+  return Array.from(numbers).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 }
 
 /**

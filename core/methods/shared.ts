@@ -16,6 +16,14 @@ export const CPU_SMALL = {
   epochs: 100,
 } as const;
 
+/** AdamW at those sizes, for methods whose papers have LARS: in short runs of a small transformer that collapses. */
+export const SMALL_ADAMW = {
+  optimiser: 'adamw',
+  learningRate: 1e-3,
+  weightDecay: 0.04,
+  finalWeightDecay: 0.04,
+} as const;
+
 /** How strongly BYOL, DINO and LeJEPA jitter saturation, in units of brightness and contrast: 0.2 and 0.4. */
 export const SATURATION = 0.5;
 

@@ -15,7 +15,7 @@ import { initialValue, type Parameters } from '../../nn/parameters.js';
 import { unit } from '../../nn/projection-head.js';
 import { cosine } from '../../optim/schedules.js';
 import { defineMethod, type Method, type OwnOptions, type Part } from '../method.js';
-import { asymmetricViews, CPU_SMALL, emaDecay, emaOptions, targetStd } from '../shared.js';
+import { asymmetricViews, CPU_SMALL, emaDecay, emaOptions, SMALL_ADAMW, targetStd } from '../shared.js';
 
 const OPTIONS = {
   ...grouped('Model', {
@@ -51,7 +51,15 @@ export default defineMethod({
   presets: {
     'cpu-small-byol': {
       summary: 'BYOL at the sizes of cpu-small',
-      options: { ...CPU_SMALL, cropScale: [0.3, 1], projectorWidth: 512, projectorDim: 64, ema: 0.99 },
+      options: {
+        ...CPU_SMALL,
+        ...SMALL_ADAMW,
+        cropScale: [0.3, 1],
+        blur: 0, // up to 2 pixels wide, it would leave little of small pictures
+        projectorWidth: 512,
+        projectorDim: 64,
+        ema: 0.99,
+      },
     },
   },
   acceptsResNet: true,

@@ -14,7 +14,7 @@ import {
 import { initialValue } from '../../nn/parameters.js';
 import { unit } from '../../nn/projection-head.js';
 import { defineMethod, type Method, type OwnOptions } from '../method.js';
-import { CPU_SMALL } from '../shared.js';
+import { CPU_SMALL, SMALL_ADAMW } from '../shared.js';
 
 const OPTIONS = {
   temperature: number({
@@ -57,7 +57,8 @@ export default defineMethod({
   presets: {
     'cpu-small-simclr': {
       summary: 'SimCLR at the sizes of cpu-small',
-      options: { ...CPU_SMALL, cropScale: [0.3, 1] },
+      // Temperature, jitter and no blur as in the official command for CIFAR-10.
+      options: { ...CPU_SMALL, ...SMALL_ADAMW, cropScale: [0.3, 1], jitter: 0.5, blur: 0, temperature: 0.5 },
     },
   },
   acceptsResNet: true,
