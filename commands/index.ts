@@ -222,8 +222,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
         description:
           'Hold a plugin against the contract of plugins, for those who write one: its definition; methods, losses, ' +
           'regularizers and tokenizers on every engine that is there (finite differences, batches in parts, repeated ' +
-          'draws); monitors; ' +
-          'and those of its data sets that are named. Ends with exit code 2 where something is wrong.',
+          'draws); monitors; and those of its data sets that are named. Ends with exit code 2 where something is wrong.',
         options: tables.PLUGIN_CHECK_OPTIONS,
         run: async ({ plugin, data, json }) => (await import('./plugin-run.js')).runPluginCheck(plugin, data, json),
       }),
