@@ -6,6 +6,7 @@ import sharp from 'sharp';
 import { tryEngine } from '../../core/engine/start.js';
 import type { LogRow } from '../../core/run/run-log.js';
 import { type EndedHere, ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { stoppedHere } from '../helpers/faults.js';
 
 /** A plugin with an objective and monitors, as a user would write it. */
 const PLUGIN = `
@@ -86,19 +87,8 @@ test.serial(
     );
     t.is(whole.stdout.match(/the monitor 'unstartable' of the plugin mine failed: not today \(/g)?.length, 1);
 
-    const stopped = await ijepa(
-      ['pretrain', ...TINY, '--config', 'c.yaml', '--out', 'stopped', '--micro-batch-size', '3'],
-      folder,
-      (child) => {
-        const log = join(folder, 'stopped', 'log.jsonl');
-        const timer = setInterval(() => {
-          if (!existsSync(log) || readFileSync(log, 'utf8').split('\n').length <= 8) return;
-          child.kill('SIGTERM');
-          clearInterval(timer);
-        }, 5);
-        child.on('exit', () => clearInterval(timer));
-      },
-    );
+    const args = ['pretrain', ...TINY, '--config', 'c.yaml', '--out', 'stopped', '--micro-batch-size', '3'];
+    const stopped = await stoppedHere(args, join(folder, 'stopped'), 8, 'SIGTERM', folder);
     t.is(stopped.code, 143, stopped.stderr);
     const again = await ijepaHere(['pretrain', '--out', 'stopped', '--resume'], folder);
     t.is(again.code, 0, again.stderr);
