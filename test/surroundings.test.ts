@@ -42,13 +42,14 @@ test('no home folder, no known user, no temporary and no writable current folder
   };
   const run = join(out, 'new', 'run');
   const [, ...settings] = SMALLEST;
+  const short = '--protocol paper --views 0 --layers last'.split(' ');
   const picture = join(pictures, '3.png');
   for (const args of [
     ['config'],
     ['pretrain', pictures, ...settings, '--epochs', '1', '--out', run],
     ['features', run, pictures, '--out', join(out, 'f.npy')],
     ['mask-preview', picture, '--image-size', '16', '--patch-size', '4', '--out', join(out, 'm.png')],
-    ['probe', run, '--data', 'shapes:16', '--out', join(out, 'evaluation'), '--no-baseline'],
+    ['probe', run, '--data', 'shapes:16', ...short, '--out', join(out, 'evaluation'), '--no-baseline'],
     ['engine', 'list'],
   ]) {
     const { code, stderr } = await startIjepa(args, options);

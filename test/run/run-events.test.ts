@@ -8,7 +8,7 @@ import { runFolder } from '../../core/run/run-folder.js';
 import { readRunLog } from '../../core/run/run-log.js';
 import { ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { readEvents, shownValues } from '../helpers/event-files.js';
-import { whenLogged } from '../helpers/faults.js';
+import { stoppedHere, whenLogged } from '../helpers/faults.js';
 import { logRow } from '../helpers/log-row.js';
 
 const PICTURE = { create: { width: 3, height: 2, channels: 3, background: '#123456' } } as const;
@@ -133,24 +133,21 @@ test.serial(
   },
 );
 
-test('a run without files for TensorBoard has none, also when it goes on, until they are asked for', async (t) => {
-  const folder = runFolder(join(await temporaryFolder(t), 'run'));
-  const stopped = ['pretrain', ...SMALLEST, '--epochs', '200', '--out', folder.path, '--no-tensorboard'];
-  const pretrain = (args: string[], lines: number) =>
-    ijepa(args, undefined, (child) => {
-      child.on(
-        'exit',
-        whenLogged(folder.path, lines, () => child.kill('SIGINT')),
-      );
-    });
-  const resume = ['pretrain', '--out', folder.path, '--resume'];
-  t.is((await pretrain(stopped, 2)).code, 130);
-  const before = readRunLog(folder).length;
-  t.is((await pretrain(resume, before + 2)).code, 130);
-  t.false(existsSync(folder.tensorboard));
-  const steps = readRunLog(folder).length;
-  t.true(steps > before);
-  t.is((await pretrain([...resume, '--tensorboard'], steps + 2)).code, 130);
-  t.is(shownValues(folder.tensorboard).get('loss')?.keys().next().value, steps + 1);
-  t.regex(readFileSync(folder.config, 'utf8'), /^tensorboard: true$/m);
-});
+test.serial(
+  'a run without files for TensorBoard has none, also when it goes on, until they are asked for',
+  async (t) => {
+    const folder = runFolder(join(await temporaryFolder(t), 'run'));
+    const stopped = ['pretrain', ...SMALLEST, '--epochs', '200', '--out', folder.path, '--no-tensorboard'];
+    const pretrain = (args: string[], lines: number) => stoppedHere(args, folder.path, lines, 'SIGINT');
+    const resume = ['pretrain', '--out', folder.path, '--resume'];
+    t.is((await pretrain(stopped, 2)).code, 130);
+    const before = readRunLog(folder).length;
+    t.is((await pretrain(resume, before + 2)).code, 130);
+    t.false(existsSync(folder.tensorboard));
+    const steps = readRunLog(folder).length;
+    t.true(steps > before);
+    t.is((await pretrain([...resume, '--tensorboard'], steps + 2)).code, 130);
+    t.is(shownValues(folder.tensorboard).get('loss')?.keys().next().value, steps + 1);
+    t.regex(readFileSync(folder.config, 'utf8'), /^tensorboard: true$/m);
+  },
+);
