@@ -1,17 +1,17 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
-import { ijepa, SMALLEST, startProgram, temporaryFolder } from './helpers/command.js';
+import { ijepaHere, SMALLEST, startProgram, temporaryFolder } from './helpers/command.js';
 import { examplesOf, typeComplaints } from './helpers/examples.js';
 import { COMMAND, ROOT } from './helpers/paths.js';
 
 const README = 'core/README.md';
 
-test('the examples of the library run as JavaScript and are right as TypeScript', async (t) => {
+test.serial('the examples of the library run as JavaScript and are right as TypeScript', async (t) => {
   const folder = await temporaryFolder(t);
   await mkdir(join(folder, 'node_modules'));
   await symlink(ROOT, join(folder, 'node_modules', 'ijepa'));
-  const trained = await ijepa(['pretrain', ...SMALLEST, '--epochs', '1', '--out', 'runs/demo'], folder);
+  const trained = await ijepaHere(['pretrain', ...SMALLEST, '--epochs', '1', '--out', 'runs/demo'], folder);
   t.is(trained.code, 0, trained.stderr);
   const examples = examplesOf(README);
   t.true(examples.some(({ isRun }) => isRun) && examples.some(({ isRun }) => !isRun));

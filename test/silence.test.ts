@@ -21,7 +21,13 @@ test('pretrain, probe and help write nothing outside their folders and open no i
   const training = SMALLEST.filter((word) => word !== '--engine' && word !== 'wasm'); // the engine that would report
   for (const [index, args] of [
     ['pretrain', ...training, '--micro-batch-size', '4', '--threads', '2', '--epochs', '1', '--out', 'run'], // in two lanes
-    ['probe', 'run', '--data', 'shapes:32', '--out', 'results', '--no-baseline'],
+    [
+      'probe',
+      'run',
+      '--data',
+      'shapes:32',
+      ...'--protocol paper --views 0 --layers last --out results --no-baseline'.split(' '),
+    ],
     ['--help'],
   ].entries()) {
     const trace = join(folder, `trace-${index}`);

@@ -3,7 +3,14 @@ import { chmod, mkdir, readdir, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import sharp from 'sharp';
-import { type Ended, SMALLEST, type StartOptions, startIjepa, temporaryFolder } from './helpers/command.js';
+import {
+  type EndedHere,
+  ijepaHere,
+  SMALLEST,
+  type StartOptions,
+  startIjepa,
+  temporaryFolder,
+} from './helpers/command.js';
 import { COMMAND } from './helpers/paths.js';
 
 /** A user whom the system does not know; only root can become one, and only where the program may be read by everybody. */
@@ -35,13 +42,14 @@ test('no home folder, no known user, no temporary and no writable current folder
   };
   const run = join(out, 'new', 'run');
   const [, ...settings] = SMALLEST;
+  const short = '--protocol paper --views 0 --layers last'.split(' ');
   const picture = join(pictures, '3.png');
   for (const args of [
     ['config'],
     ['pretrain', pictures, ...settings, '--epochs', '1', '--out', run],
     ['features', run, pictures, '--out', join(out, 'f.npy')],
     ['mask-preview', picture, '--image-size', '16', '--patch-size', '4', '--out', join(out, 'm.png')],
-    ['probe', run, '--data', 'shapes:16', '--out', join(out, 'evaluation'), '--no-baseline'],
+    ['probe', run, '--data', 'shapes:16', ...short, '--out', join(out, 'evaluation'), '--no-baseline'],
     ['engine', 'list'],
   ]) {
     const { code, stderr } = await startIjepa(args, options);
@@ -52,24 +60,27 @@ test('no home folder, no known user, no temporary and no writable current folder
   t.deepEqual(await readdir(here), []);
 });
 
-test('a current folder that was removed, and places that cannot be written, are told of in one message', async (t) => {
-  const folder = await temporaryFolder(t);
-  const gone = join(folder, 'gone');
-  await mkdir(gone);
-  await writeFile(join(folder, 'file'), '');
-  const oneMessage = ({ code, stderr }: Ended, says: RegExp) => {
-    t.is(code, 2, stderr);
-    t.regex(stderr, says);
-    t.is(stderr.match(/^ijepa: /gm)?.length, 1, stderr);
-    t.notRegex(stderr, /\n {4}at /);
-  };
-  const below = join(folder, 'file', 'below');
-  oneMessage(await startIjepa(['pretrain', ...SMALLEST, '--out', below]), /is not a folder, or lies below/);
-  oneMessage(
-    await startIjepa(['probe', folder, '--data', 'shapes:16', '--out', below]),
-    /is not a folder, or lies below|no checkpoint/,
-  );
-  const first = `cd ${gone} && rmdir ${gone}`;
-  oneMessage(await startIjepa(['config'], { first }), /the current folder no longer exists/);
-  await rmdir(gone).catch(() => {});
-});
+test.serial(
+  'a current folder that was removed, and places that cannot be written, are told of in one message',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    const gone = join(folder, 'gone');
+    await mkdir(gone);
+    await writeFile(join(folder, 'file'), '');
+    const oneMessage = ({ code, stderr }: EndedHere, says: RegExp) => {
+      t.is(code, 2, stderr);
+      t.regex(stderr, says);
+      t.is(stderr.match(/^ijepa: /gm)?.length, 1, stderr);
+      t.notRegex(stderr, /\n {4}at /);
+    };
+    const below = join(folder, 'file', 'below');
+    oneMessage(await ijepaHere(['pretrain', ...SMALLEST, '--out', below]), /is not a folder, or lies below/);
+    oneMessage(
+      await ijepaHere(['probe', folder, '--data', 'shapes:16', '--out', below]),
+      /is not a folder, or lies below|no checkpoint/,
+    );
+    const first = `cd ${gone} && rmdir ${gone}`;
+    oneMessage(await startIjepa(['config'], { first }), /the current folder no longer exists/);
+    await rmdir(gone).catch(() => {});
+  },
+);

@@ -1,14 +1,14 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
-import { ijepa, temporaryFolder } from '../helpers/command.js';
+import { ijepaHere, temporaryFolder } from '../helpers/command.js';
 import { softJpeg } from '../helpers/pictures.js';
 
-test('bench --data times the loader alone and says so in one JSON document', async (t) => {
+test.serial('bench --data times the loader alone and says so in one JSON document', async (t) => {
   const folder = await temporaryFolder(t);
   for (let seed = 0; seed < 4; seed++) await writeFile(join(folder, `${seed}.jpg`), await softJpeg(40, 30, seed));
   const size = ['--batch-size', '2', '--image-size', '16', '--batches', '5', '--threads', '1'];
-  const { code, stdout, stderr } = await ijepa(['bench', '--data', folder, ...size, '--json']);
+  const { code, stdout, stderr } = await ijepaHere(['bench', '--data', folder, ...size, '--json']);
   t.is(code, 0, stderr);
   const result = JSON.parse(stdout);
   const facts = {
@@ -26,7 +26,7 @@ test('bench --data times the loader alone and says so in one JSON document', asy
   }
 });
 
-test('what makes no sense is refused with what to do', async (t) => {
+test.serial('what makes no sense is refused with what to do', async (t) => {
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, '1.jpg'), await softJpeg(40, 30, 1));
   for (const [args, message] of [
@@ -37,7 +37,7 @@ test('what makes no sense is refused with what to do', async (t) => {
     [['--data', folder], /a batch of 64 images is more than the 1 in/],
     [['--data', join(folder, 'nowhere')], /nowhere does not exist/],
   ] as const) {
-    const { code, stderr } = await ijepa(['bench', ...args]);
+    const { code, stderr } = await ijepaHere(['bench', ...args]);
     t.is(code, 2);
     t.regex(stderr, message);
   }

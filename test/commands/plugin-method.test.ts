@@ -1,16 +1,16 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { parse } from 'yaml';
-import { ijepa, ijepaHere, temporaryFolder } from '../helpers/command.js';
+import { ijepaHere, temporaryFolder } from '../helpers/command.js';
+import { stoppedHere } from '../helpers/faults.js';
 import { ROOT } from '../helpers/paths.js';
 
 const SMALL = [
   'shapes:48',
-  ...'--image-size 16 --patch-size 4 --dim 16 --depth 1 --heads 2 --batch-size 8 --epochs 5'.split(' '),
+  ...'--image-size 16 --patch-size 4 --dim 16 --depth 1 --heads 2 --batch-size 8 --epochs 2'.split(' '),
   ...'--watch-images 8 --watch-every-steps 4 --engine wasm'.split(' '),
 ];
 
@@ -96,25 +96,9 @@ test.serial(
     const record = parse(readFileSync(join(folder, 'whole', 'config.yaml'), 'utf8'));
     t.like(record, { method: 'own', hiddenFraction: 0.4, plugins: [join(folder, 'mine', 'plugin.mjs')] });
 
-    const stopped = await ijepa(
-      [
-        'pretrain',
-        ...SMALL,
-        '--method',
-        'own',
-        '--plugins',
-        './mine/plugin.mjs',
-        '--out',
-        'cut',
-        '--hidden-fraction',
-        '0.4',
-      ],
-      folder,
-      async (child) => {
-        while (child.exitCode === null && !existsSync(join(folder, 'cut', 'log.jsonl'))) await pause(5);
-        child.kill('SIGINT');
-      },
-    );
+    const words = ['--method', 'own', '--plugins', './mine/plugin.mjs', '--hidden-fraction', '0.4'];
+    const args = ['pretrain', ...SMALL, ...words, '--out', 'cut'];
+    const stopped = await stoppedHere(args, join(folder, 'cut'), 1, 'SIGINT', folder);
     t.is(stopped.code, 130, stopped.stdout + stopped.stderr);
     await mkdir(join(folder, 'elsewhere'));
     const resume = (...args: string[]) =>

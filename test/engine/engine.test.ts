@@ -2,11 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { tf } from '../../core/engine/tf.js';
-import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { relativeDifference } from '../helpers/engines.js';
 
-test('engine list says of every engine whether it is there, or why not', async (t) => {
-  const { code, stdout } = await ijepa(['engine', 'list', '--json']);
+test.serial('engine list says of every engine whether it is there, or why not', async (t) => {
+  const { code, stdout } = await ijepaHere(['engine', 'list', '--json']);
   t.is(code, 0);
   const rows: { engine: string; present: boolean; reason: string | null; isAuto: boolean; matMulGflops: number }[] =
     JSON.parse(stdout);
@@ -41,7 +41,7 @@ test('tf has the gradients and chained methods of the whole of TensorFlow.js', a
   }
 });
 
-test('bench prints an array with the figures of each engine', async (t) => {
+test.serial('bench prints an array with the figures of each engine', async (t) => {
   const { code, stdout, stderr } = await ijepa(
     'bench --engine auto,wasm --config tiny --set depth=1,dim=24,heads=1 --steps 1 --drawn-masks --json'.split(' '),
   );
@@ -70,7 +70,7 @@ test('bench prints an array with the figures of each engine', async (t) => {
   ]);
   t.is(results[1]?.engine, 'wasm');
   t.true(results.every(({ secondsPerStep, gflops }) => Number(secondsPerStep) > 0 && Number(gflops) > 0));
-  const wrong = await ijepa(['bench', '--engine', 'onx']);
+  const wrong = await ijepaHere(['bench', '--engine', 'onx']);
   t.is(wrong.code, 2);
   t.regex(wrong.stderr, /--engine cannot be "onx"[\s\S]*did you mean 'onnx'/);
 });
@@ -107,8 +107,8 @@ test.serial('the device webgpu computes what the processor computes, or says why
   t.true(relativeDifference(losses('webgpu'), losses('cpu')) < 1e-4);
 });
 
-test('only the engine onnx takes a device', async (t) => {
-  const { code, stderr } = await ijepa('bench --engine wasm --device webgpu --config tiny --steps 1'.split(' '));
+test.serial('only the engine onnx takes a device', async (t) => {
+  const { code, stderr } = await ijepaHere('bench --engine wasm --device webgpu --config tiny --steps 1'.split(' '));
   t.is(code, 2);
   t.regex(stderr, /the engine wasm cannot compute on the device webgpu[\s\S]*--engine onnx --device webgpu/);
 });

@@ -11,7 +11,7 @@ import { installTensorflow } from '../../core/engine/install/tensorflow.js';
 import { TENSORFLOW_WHEEL } from '../../core/engine/install/tensorflow-library.js';
 import { downloadWheel } from '../../core/engine/install/wheel.js';
 import { makeZip } from '../helpers/archives.js';
-import { ijepa, startProgram, temporaryFolder } from '../helpers/command.js';
+import { ijepaHere, startProgram, temporaryFolder } from '../helpers/command.js';
 import { serve } from '../helpers/faulty-server.js';
 import { ROOT } from '../helpers/paths.js';
 
@@ -267,8 +267,8 @@ test.serial('an installation of TensorFlow that fails says why and leaves nothin
   }
 });
 
-test('a mistake on the command line ends it with one message', async (t) => {
-  const { code, stdout, stderr } = await ijepa(['engine', 'install', 'openvino', '--from', '/nowhere.whl']);
+test.serial('a mistake on the command line ends it with one message', async (t) => {
+  const { code, stdout, stderr } = await ijepaHere(['engine', 'install', 'openvino', '--from', '/nowhere.whl']);
   t.is(code, 2, stderr);
   t.regex(stderr, /^ijepa: \/nowhere\.whl does not exist\n {2}what to do: .*\n$/);
   t.notRegex(stdout, /use it with/);

@@ -4,7 +4,7 @@ import test from 'ava';
 import sharp from 'sharp';
 import { loadEncoder } from '../../core/eval/encoder.js';
 import { extractFeatures, UserError } from '../../core/index.js';
-import { ijepa, temporaryFolder } from '../helpers/command.js';
+import { ijepaHere, temporaryFolder } from '../helpers/command.js';
 import { relativeDifference } from '../helpers/engines.js';
 import { smallCheckpoint } from '../helpers/features.js';
 
@@ -16,7 +16,7 @@ test.serial('the library gives the features that the command writes', async (t) 
     const { rows, names, labels, classes } = await extractFeatures(encoder, 'shapes:20', { layers, batchSize: 7 });
     const out = join(folder, `${layers}.npy`);
     const args = ['features', checkpoint, 'shapes:20', '--layers', layers, '--engine', 'wasm', '--batch-size', '7'];
-    t.is((await ijepa([...args, '--out', out])).code, 0);
+    t.is((await ijepaHere([...args, '--out', out])).code, 0);
     const bytes = await readFile(out);
     const written = new Float32Array(bytes.buffer.slice(bytes.length - 20 * width * 4));
     t.deepEqual(Float32Array.from(rows.flatMap((row) => [...row])), written);

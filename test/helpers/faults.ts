@@ -63,9 +63,10 @@ export function stoppedHereWhen(
   holds: () => boolean,
   args: readonly string[],
   signal: StopSignalName,
+  cwd?: string,
 ): Promise<EndedHere> {
   const giveUp = whenever(holds, () => process.emit(signal, signal));
-  return ijepaHere(args).finally(giveUp);
+  return ijepaHere(args, cwd).finally(giveUp);
 }
 
 /** Runs a command in this process, and tells it of a signal as soon as the log of its run has so many lines. */
@@ -74,8 +75,9 @@ export function stoppedHere(
   run: string,
   lines: number,
   signal: StopSignalName = 'SIGTERM',
+  cwd?: string,
 ): Promise<EndedHere> {
-  return stoppedHereWhen(() => hasLogged(run, lines), args, signal);
+  return stoppedHereWhen(() => hasLogged(run, lines), args, signal, cwd);
 }
 
 /** The checkpoints of a run that have their own names. */

@@ -59,12 +59,12 @@ async function share({ rank, broadcast }: Transport, root: number): Promise<bool
   return bytes.equals(Buffer.alloc(bytes.length, root));
 }
 
-/** Turns of the event loop while rank 0 is waited for, which comes a second late. */
+/** Turns of the event loop while rank 0 is waited for, which comes late. */
 async function turnsMeanwhile({ rank, size, allGather, broadcast }: Transport): Promise<number> {
   await allGather(new Uint8Array(1), new Uint8Array(size), new Array(size).fill(1));
   let turns = 0;
   const ticks = setInterval(() => turns++, 5);
-  if (rank === 0) await setTimeout(1000);
+  if (rank === 0) await setTimeout(300);
   await broadcast(new Uint8Array(1), 0);
   clearInterval(ticks);
   return turns;

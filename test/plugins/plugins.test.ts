@@ -7,7 +7,7 @@ import { checkPlugin } from '../../core/check/plugin.js';
 import { isModulePath, readConfigFile } from '../../core/config/file.js';
 import { loadPlugin, loadPlugins } from '../../core/plugins/load.js';
 import { BUILT_IN_PLUGINS } from '../../plugins/index.js';
-import { ijepa, SMALLEST, temporaryFolder } from '../helpers/command.js';
+import { ijepa, ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { FIXTURES, ROOT } from '../helpers/paths.js';
 
 /** A plugin with a data set of plain squares, as a user would write it. */
@@ -144,9 +144,9 @@ const TINY = SMALLEST.slice(1);
 test.serial('pretraining learns from a plugin of the user, and goes on with it from another folder', async (t) => {
   const folder = await folderWith(t, { 'c.yaml': 'plugins: ./squares.mjs\nepochs: 1', 'squares.mjs': SQUARES() });
   const args = ['pretrain', 'squares:48', '--config', join(folder, 'c.yaml'), ...TINY, '--out', join(folder, 'run')];
-  const first = await ijepa(args, folder);
+  const first = await ijepaHere(args, folder);
   t.is(first.code, 0, first.stderr);
-  const again = await ijepa(['pretrain', '--out', join(folder, 'run'), '--resume'], ROOT);
+  const again = await ijepaHere(['pretrain', '--out', join(folder, 'run'), '--resume'], ROOT);
   t.is(again.code, 0, again.stderr);
   t.regex(again.stdout, /the run is complete/);
 });
@@ -154,7 +154,10 @@ test.serial('pretraining learns from a plugin of the user, and goes on with it f
 test.serial('a run inside the folder of a data set is refused', async (t) => {
   const folder = await folderWith(t, {});
   await cp(join(FIXTURES, 'data', 'folder'), join(folder, 'pictures'), { recursive: true });
-  const { code, stderr } = await ijepa(['pretrain', 'folder:pictures', ...TINY, '--out', 'pictures/train/run'], folder);
+  const { code, stderr } = await ijepaHere(
+    ['pretrain', 'folder:pictures', ...TINY, '--out', 'pictures/train/run'],
+    folder,
+  );
   t.is(code, 2);
   t.regex(stderr, /lies inside the data pictures/);
 });
@@ -165,17 +168,17 @@ test.serial('a broken plugin is told, and a command that does not use it goes on
     'broken.mjs': 'export default 1',
   });
   const preview = ['mask-preview', '--image-size', '32', '--patch-size', '8', '--out', 'masks.png'];
-  const { code, stderr } = await ijepa([...preview, 'shapes:4'], folder);
+  const { code, stderr } = await ijepaHere([...preview, 'shapes:4'], folder);
   t.is(code, 0, stderr);
   t.regex(stderr, /going on without a plugin: the plugin .*broken\.mjs does not keep to the contract/);
-  const used = await ijepa([...preview, 'squares:4', '--force'], folder);
+  const used = await ijepa([...preview, 'squares:4', '--force'], folder); // a process tells of a plugin once
   t.is(used.code, 2);
   t.regex(used.stderr, /broken\.mjs[\s\S]*squares:4 does not exist/);
 });
 
 test.serial("what a user's plugin refuses is told without a stack", async (t) => {
   const folder = await folderWith(t, { 'ijepa.config.yaml': 'plugins: [./squares.mjs]', 'squares.mjs': SQUARES() });
-  const { code, stderr } = await ijepa(['mask-preview', '--out', 'masks.png', 'squares:none'], folder);
+  const { code, stderr } = await ijepaHere(['mask-preview', '--out', 'masks.png', 'squares:none'], folder);
   t.is(code, 2);
   t.regex(stderr, /no number\n {2}expected: a number/);
 });
@@ -187,7 +190,7 @@ test.serial('plugin check passes a whole plugin and lists the faults of another'
       .replace("'squares/' + index", "'squares'")
       .replace("'squares/' + argument", 'String(Math.random())'),
   });
-  const check = (...args: string[]) => ijepa(['plugin', 'check', ...args], folder);
+  const check = (...args: string[]) => ijepaHere(['plugin', 'check', ...args], folder);
   const good = await check('./good.mjs', 'squares:6');
   t.is(good.code, 0, good.stdout + good.stderr);
   t.regex(good.stdout, /squares:6: keeps to the contract/);
@@ -227,23 +230,26 @@ for (const [readme, count] of [
   });
 }
 
-test("a plugin's method has flags of its own, and what it learned can be evaluated", async (t) => {
+test.serial("a plugin's method has flags of its own, and what it learned can be evaluated", async (t) => {
   const place = join(ROOT, 'dist', 'plugins', '_template', 'index.js');
   const folder = await folderWith(t, { 'ijepa.config.yaml': `plugins: [${JSON.stringify(place)}]` });
   const size = '--image-size 16 --patch-size 4 --dim 16 --depth 1 --heads 2 --batch-size 8 --engine wasm'.split(' ');
   const train = (out: string, flag: string) =>
-    ijepa(['pretrain', 'shapes:48', ...size, '--method', 'simmim', flag, '0.5', '--epochs', '1', '--out', out], folder);
+    ijepaHere(
+      ['pretrain', 'shapes:48', ...size, '--method', 'simmim', flag, '0.5', '--epochs', '1', '--out', out],
+      folder,
+    );
   const trained = await train('run', '--hidden-fraction');
   t.is(trained.code, 0, trained.stderr);
   t.regex(trained.stdout, /^method {5}SimMIM/m);
-  const features = await ijepa(['features', 'run', 'shapes:8', '--out', 'f.npy', '--json'], folder);
+  const features = await ijepaHere(['features', 'run', 'shapes:8', '--out', 'f.npy', '--json'], folder);
   t.like(JSON.parse(features.stdout), { rows: 8, columns: 16, encoder: 'encoder' });
   const wrong = await train('other', '--hiden-fraction');
   t.is(wrong.code, 2);
   t.regex(wrong.stderr, /unknown option '--hiden-fraction'[\s\S]*--hidden-fraction/);
 });
 
-test('a plugin brings a subcommand of its own', async (t) => {
+test.serial('a plugin brings a subcommand of its own', async (t) => {
   const folder = await folderWith(t, {
     'ijepa.config.yaml': 'plugins: [./greet.mjs]\n',
     'greet.mjs': `export default {
@@ -251,10 +257,10 @@ test('a plugin brings a subcommand of its own', async (t) => {
       commands: (create) => [create('greet').argument('<who>').action((who) => console.log('hello ' + who))],
     };`,
   });
-  const { code, stdout, stderr } = await ijepa(['greet', 'you'], folder);
+  const { code, stdout, stderr } = await ijepaHere(['greet', 'you'], folder);
   t.is(code, 0, stderr);
   t.is(stdout, 'hello you\n');
-  const wrong = await ijepa(['gret', 'you'], folder);
+  const wrong = await ijepaHere(['gret', 'you'], folder);
   t.is(wrong.code, 2);
   t.regex(wrong.stderr, /unknown command 'gret'\n {2}what to do: did you mean 'greet'\?/);
 });

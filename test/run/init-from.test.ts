@@ -93,7 +93,7 @@ test.serial(
   'a run that goes on with the state of another, by way of a file of PyTorch, ends where that one does, bit for bit',
   async (t) => {
     const folder = await temporaryFolder(t);
-    const saved = ['--epochs', '3', '--save-every-epochs', '1', '--keep-checkpoints', '5'];
+    const saved = ['--epochs', '2', '--save-every-epochs', '1', '--keep-checkpoints', '5'];
     const start = (...more: string[]) => ijepaHere(['pretrain', ...SMALLEST, ...saved, ...more], folder);
     t.is((await start('--out', 'whole')).code, 0);
     const middle = 'whole/checkpoints/epoch-0001.safetensors';
