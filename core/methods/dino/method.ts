@@ -16,7 +16,7 @@ export default defineMethod({
   title: 'DINO',
   summary: 'gives what its teacher makes of other crops of the image (Caron et al. 2021)',
   options: OPTIONS,
-  defaults: { cropScale: [0.4, 1], flip: 0.5, jitter: 0.5, blur: 1, startLearningRate: 0 },
+  defaults: { cropScale: [0.4, 1], flip: 0.5, jitter: 0.5, blur: 1, startLearningRate: 0, clipGradient: 3 },
   presets: PRESETS,
   architecture: () => ({ classToken: true, classFeatures: true }),
   create: (options, { backbone }) => dino(backbone, options),
