@@ -90,6 +90,10 @@ export const SMALLEST_OF = {
     ...TINY_RUN,
     ...'--method dino --local-crops 2 --head-dim 16 --bottleneck-dim 8 --output-dim 24 --ema 0.9'.split(' '),
   ],
+  ibot: [
+    ...TINY_RUN,
+    ...'--method ibot --local-crops 2 --head-dim 16 --bottleneck-dim 8 --output-dim 24 --ema 0.9'.split(' '),
+  ],
 };
 export const SMALLEST = SMALLEST_OF.ijepa;
 

@@ -3,7 +3,7 @@ import type { Engine } from '../../core/engine/contract.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
 import { viewSides } from '../../core/methods/batch.js';
 import type { Method, Networks } from '../../core/methods/method.js';
-import { adamw } from '../../core/optim/adamw.js';
+import { createOptimiser } from '../../core/optim/create.js';
 import { prepareGradients } from '../../core/train/gradients.js';
 import { type PartContext, splitBatch, type TrainBatch } from '../../core/train/parts.js';
 import { initialState, type TrainState } from '../../core/train/state.js';
@@ -65,11 +65,11 @@ export async function checkSteps<S>(
   golden: Golden<S>,
   { method, networks, batch, imageSize, context, nameOf }: Trained,
   losses: readonly number[],
-  adam: { beta1: number; beta2: number; epsilon: number },
+  adam: { beta1: number; beta2: number; epsilon: number; clipGradient?: number },
   rates: StepRates | ((step: number) => StepRates),
   prefixOf: (network: string) => string,
 ): Promise<TrainState> {
-  const optimiser = adamw(engine, adam);
+  const optimiser = createOptimiser(engine, { ...adam, optimiser: 'adamw', momentum: 0 });
   const settings = { sides: viewSides(method, imageSize), microBatchSize: 3, seed: 0 };
   const takeStep = prepareStep(engine, method, optimiser, settings);
   const start = initialState(method, optimiser.slotNames, 0);

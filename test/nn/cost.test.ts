@@ -32,6 +32,7 @@ for (const own of [
   { method: 'data2vec' },
   { method: 'lejepa', projectorWidth: 20, projectorDim: 6 },
   { method: 'dino', localCrops: 3, localImageSize: 10, headDim: 24, bottleneckDim: 8, outputDim: 32 },
+  { method: 'ibot', localCrops: 3, localImageSize: 10, headDim: 24, bottleneckDim: 8, outputDim: 32 },
 ]) {
   test.serial(`the count is that of the products that a step of ${own.method} does`, async (t) => {
     const engine = await startEngine('wasm');

@@ -89,6 +89,7 @@ for (const flags of [
   { method: 'data2vec', layerScale: 0.3 },
   { method: 'lejepa', projectorWidth: 8, projectorDim: 4 },
   { method: 'dino', localCrops: 2, headDim: 8, bottleneckDim: 8, outputDim: 16 },
+  { method: 'ibot', localCrops: 2, headDim: 8, bottleneckDim: 8, outputDim: 16 },
 ]) {
   testOnEngines(
     test,
