@@ -99,12 +99,13 @@ for (const name of ['crops', 'late']) {
   );
 }
 
-const SMALL = { method: 'ibot', imageSize: 16, patchSize: 4, dim: 8, depth: 1, heads: 2, localCrops: 2 };
+const SMALL = { method: 'ibot', imageSize: 16, patchSize: 4, dim: 8, depth: 2, heads: 2, localCrops: 2, dropPath: 0.5 };
 const HEAD = { headDim: 8, bottleneckDim: 8, outputDim: 12 };
 
 testOnEngines(test, others, 'a batch of iBOT in uneven parts is the whole batch', async (t, engine) => {
   const made = methodOf({ ...SMALL, ...HEAD });
   const networks = initialNetworks(made.method, 0);
+  t.deepEqual(Object.keys(networks), Object.keys(made.method.networks), 'in the order that checkpoints keep');
   const context = contextOf(made.method);
   const of = async (together?: number) => {
     const compute = prepareBatchGradients(engine, made, together);
@@ -173,7 +174,9 @@ async function load(name: string) {
       for (const patch of own) values[image * backbone.patchCount + patch] = 1;
     return { shape: [patches.length, backbone.patchCount, 1], values };
   };
-  const values = { first: valuesOf(masked[0]), second: valuesOf(masked[1]) };
+  const drops = golden.tensor('branches'); // [B, C, 2L]
+  const branches = { shape: drops.shape, values: (await drops.data()) as Float32Array };
+  const values = { first: valuesOf(masked[0]), second: valuesOf(masked[1]), ...(name === 'crops' && { branches }) };
   const trained: Trained = {
     ...{ method, networks: networksOf(golden, method, name), imageSize, nameOf },
     batch: { views: await viewsOf(golden, method), groups: [{ imageCount: 3, masks: {}, values }] },

@@ -1,7 +1,6 @@
 import type { Preset } from '../../config/schema.js';
-import { type Tensor, tf } from '../../engine/tf.js';
+import { tf } from '../../engine/tf.js';
 import type { Backbone } from '../../nn/backbone.js';
-import type { Parameters } from '../../nn/parameters.js';
 import { applyHead } from '../../nn/projection-head.js';
 import { classTokens } from '../../nn/vit.js';
 import { defineMethod, type Method } from '../method.js';
@@ -10,6 +9,7 @@ import {
   type ClassTargets,
   classTargets,
   classTerm,
+  largeCrops,
   nextCentre,
   selfDistillation,
   selfDistillationPasses,
@@ -61,23 +61,19 @@ export default defineMethod({
 /** DINO (Caron et al. 2021, section 3): see `selfDistillation`; class tokens alone are compared. */
 export function dino(backbone: Backbone, options: SelfDistillationOptions): Method<ClassOutputs, ClassTargets> {
   const { outputDim, centreMomentum } = options;
-  const { classesOfSmall, classOutputs, ...parts } = selfDistillation(backbone, options);
-
-  /** Class tokens of the large crops: the first ones of all images, then the second ones, [2B, D]. */
-  const classesOfLarge = (parameters: Parameters, { first, second }: Readonly<Record<string, Tensor>>) =>
-    classTokens(backbone.forward(parameters, tf.concat([first, second])));
-
+  const { drawBranches, tokensOfLarge, classesOfSmall, classOutputs, ...parts } = selfDistillation(backbone, options);
   return {
     ...parts,
     masks: {},
-    targets: (networks, { views, state, rates }) =>
+    draw: (stream, imageCount) => ({ groups: [{ imageCount, masks: {}, values: drawBranches(stream, imageCount) }] }),
+    targets: ({ teacher, teacher_head, teacher_last_layer }, { views, state, rates }) =>
       tf.tidy(() => {
-        const classes = classesOfLarge(networks.teacher, views); // [2B, D]
-        const raw = applyHead(networks.teacher_head, networks.teacher_last_layer, classes); // [2B, K]
+        const classes = classTokens(backbone.forward(teacher, largeCrops(views))); // [2B, D]
+        const raw = applyHead(teacher_head, teacher_last_layer, classes); // [2B, K]
         return classTargets(raw, state.centre, rates.teacherTemperature);
       }),
-    outputs({ encoder, head, last_layer }, { views }) {
-      const classes = [classesOfLarge(encoder, views), ...classesOfSmall(encoder, views)];
+    outputs({ encoder, head, last_layer }, part) {
+      const classes = [classTokens(tokensOfLarge(encoder, part)), ...classesOfSmall(encoder, part)];
       return classOutputs(applyHead(head, last_layer, tf.concat(classes))); // of [C B, K]
     },
     terms: [classTerm(1, options)],

@@ -1,7 +1,6 @@
 import { type Tensor, tf } from '../../engine/tf.js';
 import type { Backbone } from '../../nn/backbone.js';
-import type { Parameters } from '../../nn/parameters.js';
-import { parameter } from '../../nn/parameters.js';
+import { type Parameters, parameter } from '../../nn/parameters.js';
 import { applyHead } from '../../nn/projection-head.js';
 import { classTokens, tokensFrom } from '../../nn/vit.js';
 import { defineMethod, type Method, type Part } from '../method.js';
@@ -11,6 +10,7 @@ import {
   classTargets,
   classTerm,
   entropy,
+  largeCrops,
   nextCentre,
   selfDistillation,
   selfDistillationPasses,
@@ -52,7 +52,7 @@ export function ibot(backbone: Backbone, options: Own): Method<Outputs, Targets>
   const { encoder, patchCount } = backbone;
   const { outputDim, centreMomentum, studentTemperature, maskStartEpoch } = options;
   const { startPatchTemperature, patchTemperature, teacherWarmupEpochs } = options;
-  const { classesOfSmall, classOutputs, ...parts } = selfDistillation(backbone, options);
+  const { drawBranches, tokensOfLarge, classesOfSmall, classOutputs, ...parts } = selfDistillation(backbone, options);
   const zeros = { shape: [outputDim], values: new Float32Array(outputDim) };
 
   /** Outputs of the head for the patches of large crops: [2B, 1 + N, D] -> [2B, N, K]. */
@@ -80,13 +80,14 @@ export function ibot(backbone: Backbone, options: Own): Method<Outputs, Targets>
         for (let image = 0; image < imageCount; image++) values.set(drawMask(options, stream), image * patchCount);
         return { shape: [imageCount, patchCount, 1], values };
       };
-      const values = { first: draw(), second: draw() };
-      const masked = [...values.first.values, ...values.second.values].reduce((sum, value) => sum + value, 0);
+      const [first, second] = [draw(), draw()];
+      const masked = [...first.values, ...second.values].reduce((sum, value) => sum + value, 0);
+      const values = { first, second, ...drawBranches(stream, imageCount) };
       return { groups: [{ imageCount, masks: {}, values }], logs: { maskedPatches: masked / (2 * imageCount) } };
     },
     targets: ({ teacher, teacher_head, teacher_last_layer }, { views, state, rates }) =>
       tf.tidy(() => {
-        const tokens = backbone.forward(teacher, tf.concat([views.first, views.second])); // [2B, 1 + N, D]
+        const tokens = backbone.forward(teacher, largeCrops(views)); // [2B, 1 + N, D]
         const classes = applyHead(teacher_head, teacher_last_layer, classTokens(tokens)); // [2B, K]
         const patches = headOfPatches(teacher_head, teacher_last_layer, tokens); // [2B, N, K]
         return {
@@ -96,10 +97,9 @@ export function ibot(backbone: Backbone, options: Own): Method<Outputs, Targets>
         };
       }),
     outputs({ encoder: student, head, last_layer, mask }, part) {
-      const { views } = part;
       const replace = { by: parameter(mask, 'token'), where: maskedPatches(part) };
-      const tokens = backbone.forward(student, tf.concat([views.first, views.second]), { replace }); // [2B, 1 + N, D]
-      const classes = tf.concat([classTokens(tokens), ...classesOfSmall(student, views)]); // [C B, D]
+      const tokens = tokensOfLarge(student, part, replace); // [2B, 1 + N, D]
+      const classes = tf.concat([classTokens(tokens), ...classesOfSmall(student, part)]); // [C B, D]
       const patches = headOfPatches(head, last_layer, tokens).div(studentTemperature);
       return { ...classOutputs(applyHead(head, last_layer, classes)), patches: tf.logSoftmax(patches) };
     },

@@ -1,14 +1,16 @@
 import type { RandomStream } from '../../base/random.js';
 import { encoderSize } from '../../config/settings.js';
+import type { DrawnNumbers } from '../../contract/objectives.js';
 import { type Tensor, tf } from '../../engine/tf.js';
-import { type Backbone, createVit } from '../../nn/backbone.js';
+import { type Backbone, createVit, type Replacement } from '../../nn/backbone.js';
 import { encoderPass, type Pass } from '../../nn/cost.js';
 import { initialValue, lengthOf, type Parameters } from '../../nn/parameters.js';
 import { headProjections, lastLayerShapes, mlpShapes } from '../../nn/projection-head.js';
 import { classTokens } from '../../nn/vit.js';
 import { cosine } from '../../optim/schedules.js';
-import type { LogColumn, Method, NetworkSpec, Rate, Term } from '../method.js';
+import type { LogColumn, Method, NetworkSpec, Part, Rate, Term } from '../method.js';
 import { emaDecay } from '../shared.js';
+import { branchesOf, drawBranches } from './drop-path.js';
 import { localSize, type SelfDistillationOptions, sizeOfHead, viewsOf, warmedUp } from './options.js';
 
 /** Of each image, [B, K]: log p of the student's view of either large crop, and the sum over all of its crops. */
@@ -26,7 +28,7 @@ export type ClassTargets = { first: Tensor; second: Tensor; raw: Tensor };
  */
 export function selfDistillation(backbone: Backbone, options: SelfDistillationOptions) {
   const { encoder, shapes, patchSize, imageSize } = backbone;
-  const { localCrops, studentTemperature, outputDim, lastLayerFrozenEpochs } = options;
+  const { localCrops, studentTemperature, outputDim, lastLayerFrozenEpochs, dropPath } = options;
   const { startTeacherTemperature, teacherTemperature, teacherWarmupEpochs } = options;
   const local = createVit({ imageSize: localSize(options), patchSize, encoder, trainedImageSize: imageSize });
   const size = sizeOfHead(options);
@@ -56,9 +58,21 @@ export function selfDistillation(backbone: Backbone, options: SelfDistillationOp
     },
     dispose: () => local.dispose(),
 
+    /** Which branches of the student's blocks are dropped: values of a part that the next two functions know. */
+    drawBranches: (stream: RandomStream, images: number): Record<string, DrawnNumbers> =>
+      dropPath > 0
+        ? { branches: drawBranches(stream, { images, crops: 2 + localCrops, depth: encoder.depth, dropPath }) }
+        : {},
+
+    /** The student's tokens of the large crops: the first ones of all images, then the second ones, [2B, 1 + N, D]. */
+    tokensOfLarge: (student: Parameters, { views, values }: Part, replace?: Replacement): Tensor =>
+      backbone.forward(student, largeCrops(views), { replace, branches: branchesOf(values.branches).large }),
+
     /** Class tokens of the small crops, where there are some: the crops of an image side by side, [(C - 2) B, D]. */
-    classesOfSmall: (student: Parameters, views: Readonly<Record<string, Tensor>>): Tensor[] =>
-      views.local ? [classTokens(local.forward(student, views.local))] : [],
+    classesOfSmall: (student: Parameters, { views, values }: Part): Tensor[] => {
+      if (!views.local) return [];
+      return [classTokens(local.forward(student, views.local, { branches: branchesOf(values.branches).small }))];
+    },
 
     /**
      * @param raw the student's outputs of class tokens: the first crops of all images, the second ones, the small ones,
@@ -76,6 +90,11 @@ export function selfDistillation(backbone: Backbone, options: SelfDistillationOp
       return { first, second, all: ofLarge.add(others.reshape([images, localCrops, outputDim]).sum(1)) };
     },
   };
+}
+
+/** The first crops of all images, then the second ones: [2B, S, S, 3]. */
+export function largeCrops({ first, second }: Readonly<Record<string, Tensor>>): Tensor {
+  return tf.concat([first, second]);
 }
 
 /** The teacher's probabilities: its outputs are centred and sharpened, which keeps it from giving the same for all images. */

@@ -34,6 +34,12 @@ export const OPTIONS = {
       choices: ['fixed', 'learned'],
       help: "whether the rows of the head's last layer keep the length 1, which is safer, or learn it",
     }),
+    dropPath: number({
+      default: 0.1,
+      min: 0,
+      below: 1,
+      help: "probability that a branch of the student's last block is dropped for a crop; linearly less in earlier blocks",
+    }),
   }),
   ...grouped('Objective', {
     studentTemperature: number({ default: 0.1, min: 0, open: true, help: "temperature of the student's outputs" }),
