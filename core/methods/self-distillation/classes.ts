@@ -13,6 +13,9 @@ import { emaDecay } from '../shared.js';
 import { branchesOf, drawBranches } from './drop-path.js';
 import { localSize, type SelfDistillationOptions, sizeOfHead, viewsOf, warmedUp } from './options.js';
 
+/** Arrays [.., K] that are held at once: outputs and probabilities; outputs, log p, and the gradients of both. */
+const [OF_TEACHER, OF_STUDENT] = [2, 4];
+
 /** Of each image, [B, K]: log p of the student's view of either large crop, and the sum over all of its crops. */
 export type ClassOutputs = { first: Tensor; second: Tensor; all: Tensor };
 /** Of each image, [B, K]: the teacher's probabilities of the large crops, and the mean of its outputs for them. */
@@ -156,8 +159,8 @@ export function selfDistillationPasses(options: SelfDistillationOptions, patches
   const student = encoderPass(size, patchSize, { rows: 2, patches, trained: true });
   const teacher = encoderPass(size, patchSize, { rows: 2, patches, trained: false });
   return [
-    { ...teacher, projections: [...teacher.projections, ...headProjections(head, large)] },
-    { ...student, projections: [...student.projections, ...headProjections(head, large + localCrops)] },
+    { ...teacher, projections: [...teacher.projections, ...headProjections(head, large, OF_TEACHER)] },
+    { ...student, projections: [...student.projections, ...headProjections(head, large + localCrops, OF_STUDENT)] },
     ...(localCrops > 0 ? [encoderPass(size, patchSize, { rows: localCrops, patches: local, trained: true })] : []),
   ];
 }
