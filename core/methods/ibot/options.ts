@@ -9,6 +9,7 @@ import { CPU_SMALL } from '../shared.js';
 export const OPTIONS = {
   ...DINO,
   localCrops: like(DINO.localCrops, { default: 10 }),
+  localScale: like(DINO.localScale, { default: [0.05, 0.32] }),
   outputDim: like(DINO.outputDim, { default: 8192, help: 'outputs of the head, for class tokens and patches' }),
   teacherTemperature: like(DINO.teacherTemperature, { default: 0.07 }),
   teacherWarmupEpochs: like(DINO.teacherWarmupEpochs, { default: 30 }),
@@ -42,8 +43,6 @@ const LARGER: Preset['options'] = {
   ...PAPER,
   learningRate: 3e-3,
   finalLearningRate: 2e-6,
-  cropScale: [0.32, 1],
-  localScale: [0.05, 0.32],
   teacherWarmupEpochs: 50,
   lastLayerFrozenEpochs: 3,
   clipGradient: 0.3,

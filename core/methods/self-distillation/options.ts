@@ -84,6 +84,7 @@ export const DEFAULTS: Partial<Options> = {
 export const SMALL: Preset['options'] = {
   cropScale: [0.4, 1],
   localCrops: 4,
+  localScale: [0.05, 0.4],
   headDim: 256,
   bottleneckDim: 64,
   outputDim: 1024,
