@@ -167,6 +167,11 @@ export const OPTIONS = {
     beta1: number({ default: 0.9, min: 0, below: 1, help: "AdamW's decay of the gradients' average" }),
     beta2: number({ default: 0.999, min: 0, below: 1, help: "AdamW's decay of their squares' average" }),
     epsilon: number({ default: 1e-8, min: 0, open: true, help: "AdamW's addition to the denominator" }),
+    clipGradient: number({
+      default: 0,
+      min: 0,
+      help: 'largest norm of the gradient of each parameter, to which larger ones are scaled down; 0 for any norm',
+    }),
     scheduleStretch: number({
       default: 1,
       min: 1,

@@ -3,6 +3,7 @@ import cae from './cae/method.js';
 import cjepa from './cjepa/method.js';
 import data2vec from './data2vec/method.js';
 import dino from './dino/method.js';
+import ibot from './ibot/method.js';
 import ijepa from './ijepa/method.js';
 import lejepa from './lejepa/method.js';
 import mae from './mae/method.js';
@@ -11,4 +12,16 @@ import msn from './msn/method.js';
 import simclr from './simclr/method.js';
 
 /** The methods that come with the program; the first is the usual one. */
-export const METHODS: readonly MethodDefinition[] = [ijepa, cjepa, mae, data2vec, lejepa, dino, cae, msn, simclr, byol];
+export const METHODS: readonly MethodDefinition[] = [
+  ijepa,
+  cjepa,
+  mae,
+  data2vec,
+  lejepa,
+  dino,
+  ibot,
+  cae,
+  msn,
+  simclr,
+  byol,
+];

@@ -83,7 +83,7 @@ export function targetStd<Outputs, Targets>(average: LogColumn<Outputs, Targets>
   };
 }
 
-/** -Σ p log p in nats, of probabilities [B, K]: [B], from 0, where one has all, to log K, where all have the same. */
+/** -Σ p log p in nats, of probabilities [..., K]: [...], from 0, where one has all, to log K, where all have the same. */
 export function entropy(probabilities: Tensor): Tensor {
-  return probabilities.mul(probabilities.add(1e-30).log()).sum(1).neg();
+  return probabilities.mul(probabilities.add(1e-30).log()).sum(-1).neg();
 }

@@ -18,8 +18,9 @@ export interface ImageEncoder extends ImageShape {
   /**
    * Features of an image: images [B, S, S, 3] -> [B, L D]; the last D columns are those of the last layer. Residual networks
    * have one layer alone, L = 1: the last feature map, averaged over its places.
+   * @param branches as in `BlockOptions`, of vision transformers
    */
-  features(parameters: Parameters, images: Tensor, layers: number): Tensor;
+  features(parameters: Parameters, images: Tensor, layers: number, branches?: Tensor): Tensor;
   /** The same for images of another size, with the same weights; to be disposed of by itself. */
   atSize(imageSize: number): ImageEncoder;
   dispose(): void;
@@ -48,15 +49,17 @@ export interface Backbone extends ImageEncoder {
    * over patches, without the class token, or that token alone where the encoder has `classFeatures`: images -> [B, L D].
    * The last D columns are those of the last block.
    */
-  features(parameters: Parameters, images: Tensor, layers: number): Tensor;
+  features(parameters: Parameters, images: Tensor, layers: number, branches?: Tensor): Tensor;
 }
 
-/** What an encoder sees in the place of all patches. */
+/** What an encoder sees in the place of all patches, and what branches of its blocks are dropped. */
 export type ForwardOptions =
   /** Some patches: the others are left out before they are embedded. */
-  | { keep?: MaskTensors; replace?: never }
-  /** All patches, some of them as a learned vector instead of what is embedded of them. */
-  | { keep?: never; replace: Replacement };
+  | { keep?: MaskTensors; replace?: never; branches?: never }
+  /**
+   * All patches, some of them as a learned vector instead of what is embedded of them; `branches` as in `BlockOptions`.
+   */
+  | { keep?: never; replace?: Replacement | undefined; branches?: Tensor | undefined };
 
 export interface Replacement {
   /** [1, 1, D] */
@@ -101,15 +104,16 @@ export function createVit(size: VitShape): Backbone {
     images: Tensor,
     taps: number,
     finish: (outputs: Tensor[]) => Tensor[],
-    replace?: Replacement,
+    { replace, branches }: Pick<ForwardOptions, 'replace' | 'branches'> = {},
   ): Tensor[] {
     const bias = differences ? relativeBias(parameter(parameters, RELATIVE_TABLE), differences) : undefined; // [h, N', N']
-    const inputs = replace ? [images, replace.where] : [images];
-    return tileBatch(inputs, patchCount * hiddenWidth(encoder), ([tile, where]) => {
+    const ofImages = [images, replace?.where, branches].filter((tensor) => tensor !== undefined);
+    return tileBatch(ofImages, patchCount * hiddenWidth(encoder), ([tile, ...others]) => {
+      const [where, drops] = [replace && others[0], branches && others.at(-1)];
       const seen = embedPatches(parameters, patchify(tile, patchSize)); // [B, N, D]
-      const patches = replace ? seen.mul(tf.sub(1, where)).add(replace.by.mul(where)) : seen;
+      const patches = replace && where ? seen.mul(tf.sub(1, where)).add(replace.by.mul(where)) : seen;
       const tokens = withClassToken(parameters, positions ? patches.add(positions.expandDims(0)) : patches); // [B, N', D]
-      return finish(transformerBlocks(parameters, 'blocks', encoder, tokens, { bias, taps }));
+      return finish(transformerBlocks(parameters, 'blocks', encoder, tokens, { bias, branches: drops, taps }));
     });
   }
 
@@ -119,22 +123,22 @@ export function createVit(size: VitShape): Backbone {
     encoder,
     patchCount,
     shapes: encoderShapes({ imageSize: trainedImageSize, patchSize, encoder }),
-    forward(parameters, images, { keep, replace } = {}) {
+    forward(parameters, images, { keep, replace, branches } = {}) {
       const finish = (outputs: Tensor[]) => outputs.map((x) => norm(parameters, 'norm', x, normEpsilon));
-      if (!keep) return encode(parameters, images, 1, finish, replace)[0];
+      if (!keep) return encode(parameters, images, 1, finish, { replace, branches })[0];
       if (!positions) throw new Error('an encoder with relative positions sees all patches: none can be left out');
       const visible = keepTokens(patchify(images, patchSize), keep); // [M B, K, p p 3]
       const tokens = embedPatches(parameters, visible).add(keepPositions(positions, keep)); // [M B, K, D]
       return finish(transformerBlocks(parameters, 'blocks', encoder, withClassToken(parameters, tokens)))[0];
     },
     blockOutputs: (parameters, images, count) => encode(parameters, images, count, (outputs) => outputs),
-    features(parameters, images, layers) {
+    features(parameters, images, layers, branches) {
       const pool = (x: Tensor) =>
         tf.tidy(() => {
           const tokens = norm(parameters, 'norm', x, normEpsilon); // [B, N', D]
           return classFeatures ? classTokens(tokens) : tokensFrom(tokens, classToken ? 1 : 0).mean(1); // [B, D]
         });
-      return encode(parameters, images, layers, (outputs) => [tf.concat(outputs.map(pool), 1)])[0];
+      return encode(parameters, images, layers, (outputs) => [tf.concat(outputs.map(pool), 1)], { branches })[0];
     },
     atSize: (other) => createVit({ ...size, imageSize: other, trainedImageSize }),
     dispose: () => tf.dispose([positions, differences].filter((tensor) => tensor !== null)),

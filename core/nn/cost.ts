@@ -24,6 +24,8 @@ export interface TransformerPass {
     readonly outputs: number;
     /** Whether the gradient by its inputs is not needed, as with pixels. */
     readonly ofConstants?: boolean;
+    /** How many arrays of its outputs a step holds at once; default: none that count beside the blocks. */
+    readonly held?: number;
   }[];
 }
 

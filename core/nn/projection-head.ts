@@ -45,13 +45,16 @@ export function applyHead(mlp: Parameters, lastLayer: Parameters, x: Tensor): Te
   return tf.matMul(unit(project(mlp, 'mlp.4', second)), weight, false, true);
 }
 
-/** Passes of the head for some class tokens of an image, as `cost.ts` counts them. */
-export function headProjections({ inputs, hidden, bottleneck, outputs }: HeadSize, tokens: number) {
+/**
+ * Passes of the head for some tokens of an image, as `cost.ts` counts them.
+ * @param held arrays of its outputs that a step holds at once
+ */
+export function headProjections({ inputs, hidden, bottleneck, outputs }: HeadSize, tokens: number, held: number) {
   return [
     { tokens, inputs, outputs: hidden },
     { tokens, inputs: hidden, outputs: hidden },
     { tokens, inputs: hidden, outputs: bottleneck },
-    { tokens, inputs: bottleneck, outputs },
+    { tokens, inputs: bottleneck, outputs, held },
   ];
 }
 

@@ -39,6 +39,8 @@ export interface BlockOptions {
   queryOffset?: number;
   /** Added to the attention scores of every block, [h, N, N]; not together with `queryOffset`. */
   bias?: Tensor | undefined;
+  /** By what the two branches of every block are multiplied, for each image, [B, 2 depth]: 0 where one is dropped. */
+  branches?: Tensor | undefined;
   /** How many of the last blocks' outputs are wanted. Default: 1. */
   taps?: number;
 }
@@ -55,14 +57,18 @@ export function transformerBlocks(
   blocks: string,
   size: VitSize,
   tokens: Tensor,
-  { queryOffset = 0, bias, taps = 1 }: BlockOptions = {},
+  { queryOffset = 0, bias, branches, taps = 1 }: BlockOptions = {},
 ): Tensor[] {
   const { depth } = size;
   const outputs: Tensor[] = [];
   let x = tokens;
   for (let index = 0; index < depth; index++) {
     const isLast = index === depth - 1;
-    const y = recomputableBlock(parameters, `${blocks}.${index}`, size, x, isLast ? queryOffset : 0, bias);
+    const own = branches && tf.slice(branches, [0, 2 * index], [-1, 2]); // [B, 2]
+    const y = recomputableBlock(parameters, `${blocks}.${index}`, size, x, isLast ? queryOffset : 0, {
+      bias,
+      branches: own,
+    });
     if (x !== tokens) x.dispose();
     x = y;
     if (index < depth - taps) continue;
@@ -73,21 +79,26 @@ export function transformerBlocks(
   return outputs;
 }
 
-/** One block as a function of its input, the parameters of its own and the bias. */
+/** What a block has beside its tokens and its parameters. */
+type BlockInputs = Pick<BlockOptions, 'bias' | 'branches'>;
+
+/** One block as a function of its input, the parameters of its own and what it has beside them. */
 function recomputableBlock(
   parameters: Parameters,
   block: string,
   size: VitSize,
   tokens: Tensor,
   queryOffset: number,
-  sharedBias: Tensor | undefined,
+  { bias, branches }: BlockInputs,
 ): Tensor {
   const names = Object.keys(parameters).filter((name) => name.startsWith(`${block}.`));
   const own = names.map((name) => parameter(parameters, name));
-  const inputs = sharedBias ? [tokens, ...own, sharedBias] : [tokens, ...own];
-  return recomputable(inputs, (x, ...others) => {
+  const beside = [bias, branches].filter((tensor) => tensor !== undefined);
+  return recomputable([tokens, ...own, ...beside], (x, ...others) => {
     const named = Object.fromEntries(names.map((name, at) => [name, others[at]]));
-    return transformerBlock(named, block, size, x, queryOffset, others[names.length]);
+    const given = others.slice(names.length);
+    const inputs = { bias: bias && given[0], branches: branches && given.at(-1) };
+    return transformerBlock(named, block, size, x, queryOffset, inputs);
   });
 }
 
@@ -98,26 +109,28 @@ function transformerBlock(
   { heads, normEpsilon }: VitSize,
   x: Tensor,
   queryOffset: number,
-  bias: Tensor | undefined,
+  { bias, branches }: BlockInputs,
 ): Tensor {
   return tf.tidy(() => {
+    const [ofAttention, ofMlp] = branches ? tf.split(branches.expandDims(2), 2, 1) : []; // [B, 1, 1]
     const attended = tf.tidy(() => {
       const qkv = project(parameters, `${block}.attn.qkv`, norm(parameters, `${block}.norm1`, x, normEpsilon)); // [B, N, 3D]
       const mixed = attention(qkv, heads, queryOffset, bias);
       const branch = project(parameters, `${block}.attn.proj`, mixed);
-      return tokensFrom(x, queryOffset).add(scaled(parameters, `${block}.gamma_1`, branch));
+      return tokensFrom(x, queryOffset).add(scaled(parameters, `${block}.gamma_1`, branch, ofAttention));
     });
     const hidden = norm(parameters, `${block}.norm2`, attended, normEpsilon);
     const layer = (name: string) => linearParameters(parameters, `${block}.mlp.${name}`);
     const branch = mlp(hidden, layer('fc1'), layer('fc2'));
-    return attended.add(scaled(parameters, `${block}.gamma_2`, branch));
+    return attended.add(scaled(parameters, `${block}.gamma_2`, branch, ofMlp));
   });
 }
 
-/** A branch by its layer scale, where the network has one. */
-export function scaled(parameters: Parameters, name: string, branch: Tensor): Tensor {
+/** A branch by its layer scale, where the network has one, and by what it is multiplied with for each image. */
+export function scaled(parameters: Parameters, name: string, branch: Tensor, ofImages?: Tensor): Tensor {
   const scale = parameters[name];
-  return scale ? branch.mul(scale) : branch;
+  const own = scale ? branch.mul(scale) : branch;
+  return ofImages ? own.mul(ofImages) : own;
 }
 
 /** All tokens but the first ones: [B, N, D] -> [B, N - first, D]. */

@@ -103,19 +103,21 @@ function resNetValues(kind: EngineMemory['kind'], { size, imageSize, rows, train
  * Planned engines keep, for each token of a block, 13 rows of its width (inputs of two norms and three linear layers,
  * queries, keys and values, the hidden layer before GELU) and the attention weights. Without gradients, one block at a
  * time is kept; where blocks are recomputed, one block and the inputs of all, on stepwise engines with their gradients.
+ * What heads of many outputs hold is added.
  * Letters: R sequences of N tokens, D and L width and depth, h heads.
  */
 function passValues(kind: EngineMemory['kind'], pass: Pass, recompute: boolean) {
   if (isOfResNet(pass)) return resNetValues(kind, pass);
-  const { size, rows: R, tokens: N, trained, queryOffset } = pass;
+  const { size, rows: R, tokens: N, trained, queryOffset, projections } = pass;
+  const held = projections.reduce((sum, { tokens, outputs, held = 0 }) => sum + held * tokens * outputs, 0);
   const { dim: D, depth: L, heads: h, mlpRatio } = size;
   const wide = mlpRatio / 4;
   const isPlanned = kind === 'planned';
-  if (!trained) return R * N * (isPlanned ? 14 * D + h * N : 84 * D + 3 * h * N);
+  if (!trained) return held + R * N * (isPlanned ? 14 * D + h * N : 84 * D + 3 * h * N);
   // Of predictors, whose rows are copied for each target, stepwise engines hold more.
   const perToken = queryOffset === undefined ? 110 : 180;
   const block = isPlanned ? 13 * wide * D + h * N : perToken * wide * D + 2.3 * h * N;
-  return R * N * (recompute ? block + L * (isPlanned ? 1 : 2) * D : L * block);
+  return held + R * N * (recompute ? block + L * (isPlanned ? 1 : 2) * D : L * block);
 }
 
 /**

@@ -50,7 +50,10 @@ export function initialState(
   };
 }
 
-/** Fresh weights: each network draws from a stream of its own; moving averages start as copies. */
+/**
+ * Fresh weights, in the order of the networks, which a checkpoint keeps: each network draws from a stream of its own; moving
+ * averages start as copies.
+ */
 export function initialNetworks({ networks }: Pick<Method, 'networks'>, seed: number): Networks {
   const made: Record<string, Parameters> = {};
   for (const [name, { shapes, role, init = initialValue }] of Object.entries(networks)) {
@@ -63,7 +66,7 @@ export function initialNetworks({ networks }: Pick<Method, 'networks'>, seed: nu
     const followed = made[role.of];
     made[name] = mapValues(shapes, (_, parameter) => followed[parameter].clone());
   }
-  return made;
+  return mapValues(networks, (_, name) => made[name]);
 }
 
 /** The networks that gradients reach, without running statistics. */

@@ -3,7 +3,7 @@ import type { Engine } from '../../core/engine/contract.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
 import { viewSides } from '../../core/methods/batch.js';
 import type { Method, Networks } from '../../core/methods/method.js';
-import { adamw } from '../../core/optim/adamw.js';
+import { createOptimiser } from '../../core/optim/create.js';
 import type { Optimiser } from '../../core/optim/optimiser.js';
 import { prepareGradients } from '../../core/train/gradients.js';
 import { type PartContext, splitBatch, type TrainBatch } from '../../core/train/parts.js';
@@ -72,11 +72,12 @@ export async function checkSteps<S>(
   golden: Golden<S>,
   { method, networks, batch, imageSize, context, nameOf, withoutEffect = [] }: Trained,
   losses: readonly number[],
-  settings: { beta1: number; beta2: number; epsilon: number } | Optimiser,
+  settings: { beta1: number; beta2: number; epsilon: number; clipGradient?: number } | Optimiser,
   rates: StepRates | ((step: number) => StepRates),
   prefixOf: (network: string) => string,
 ): Promise<TrainState> {
-  const optimiser = 'update' in settings ? settings : adamw(engine, settings);
+  const isOptimiser = 'update' in settings;
+  const optimiser = isOptimiser ? settings : createOptimiser(engine, { ...settings, optimiser: 'adamw', momentum: 0 });
   const sides = viewSides(method, imageSize);
   const takeStep = prepareStep(engine, method, optimiser, { sides, microBatchSize: imagesOf(batch), seed: 0 });
   const start = initialState(method, optimiser.slotNames, 0);

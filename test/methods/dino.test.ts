@@ -11,6 +11,7 @@ import { initialNetworks } from '../../core/train/state.js';
 import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
 import { readGolden } from '../helpers/golden.js';
 import { methodOf } from '../helpers/method.js';
+import { nameOf, networksOf, ratesOf, roleOf, viewsOf } from '../helpers/self-distillation.js';
 import { checkGradients, checkSteps, type Trained } from '../helpers/trained.js';
 import { contextOf, noiseBatch, numbersOf, prepareBatchGradients } from '../helpers/training.js';
 
@@ -31,16 +32,6 @@ interface Settings {
 }
 
 const engines = await findEngines();
-/** Three steps, each of which is an epoch. */
-const LENGTH = { stepsPerEpoch: 1, epochs: 3, scheduleStretch: 1 };
-/** What the teacher's networks are averages of. */
-const TEACHERS: Readonly<Record<string, string>> = {
-  teacher: 'encoder',
-  teacher_head: 'head',
-  teacher_last_layer: 'last_layer',
-};
-const roleOf = (network: string) => (network in TEACHERS ? 'teacher' : 'student');
-const nameOf = (network: string, parameter: string) => `${TEACHERS[network] ?? network}.${parameter}`;
 
 for (const name of ['fixed', 'learned', 'large']) {
   testOnEngines(test, engines, `targets, loss and gradients of DINO, ${name}`, async (t, engine) => {
@@ -65,18 +56,15 @@ for (const name of ['fixed', 'learned', 'large']) {
     async (t, engine) => {
       const { golden, trained, losses } = await load(name);
       const { optimiser, emaDecays, teacherTemperatures, frozenEpochs } = golden.settings;
-      const ratesOf = (step: number) => {
-        const own = Object.entries(trained.method.rates).map(([rate, of]) => [rate, of(step, LENGTH)]);
-        return { ...optimiser, ...(Object.fromEntries(own) as Record<string, number>) };
-      };
       for (const [at, decay] of emaDecays.entries()) {
-        const { emaDecay, teacherTemperature, lastLayerSteps } = ratesOf(at + 1) as Record<string, number>;
+        const { emaDecay, teacherTemperature, lastLayerSteps } = ratesOf(trained.method, at + 1);
         t.true(Math.abs((emaDecay as number) - decay) < 1e-12);
         t.true(Math.abs((teacherTemperature as number) - (teacherTemperatures[at] as number)) < 1e-12);
         t.is(lastLayerSteps, Math.max(0, at + 1 - frozenEpochs));
       }
+      const rates = (step: number) => ({ ...optimiser, ...ratesOf(trained.method, step) });
       const prefixOf = (network: string) => `${name}.after.${roleOf(network)}.`;
-      const state = await checkSteps(t, engine, golden, trained, losses, optimiser, ratesOf, prefixOf);
+      const state = await checkSteps(t, engine, golden, trained, losses, optimiser, rates, prefixOf);
       await golden.near(t, state.own.centre as Tensor, `${name}.after.centre`, 2e-6);
     },
   );
@@ -135,19 +123,9 @@ async function load(name: string) {
     encoder: { ...encoder, mlpRatio: 4, classToken: true, classFeatures: true },
   });
   const method = dino(backbone, options as Parameters<typeof dino>[1]);
-  const networks = Object.fromEntries(
-    Object.entries(method.networks).map(([network, { shapes }]) => [
-      network,
-      golden.parameters(`${name}.${roleOf(network)}.${nameOf(network, '')}`, shapes),
-    ]),
-  );
-  const views = Object.fromEntries(
-    await Promise.all(
-      method.views.map(async ({ name }) => [name, (await golden.tensor(name).data()) as Float32Array] as const),
-    ),
-  );
+  const batch = { views: await viewsOf(golden, method), groups: [{ imageCount: 3, masks: {} }] };
   const trained: Trained = {
-    ...{ method, networks, imageSize, batch: { views, groups: [{ imageCount: 3, masks: {} }] } },
+    ...{ method, networks: networksOf(golden, method, name), imageSize, batch },
     context: {
       state: { centre: golden.tensor('centre') },
       rates: { teacherTemperature: tf.scalar(own.teacherTemperatures[0] as number) },

@@ -36,6 +36,7 @@ for (const own of [
   { method: 'msn', localCrops: 3, localImageSize: 10, headDim: 24, projectionDim: 8, prototypes: 32 },
   { method: 'simclr', headDim: 20, outputDim: 6 },
   { method: 'byol', projectorWidth: 20, projectorDim: 6 },
+  { method: 'ibot', localCrops: 3, localImageSize: 10, headDim: 24, bottleneckDim: 8, outputDim: 32 },
 ]) {
   test.serial(`the count is that of the products that a step of ${own.method} does`, async (t) => {
     const engine = await startEngine('wasm');

@@ -92,6 +92,7 @@ for (const flags of [
   { method: 'cae', regressorDepth: 2, decoderDepth: 1 },
   { method: 'msn', localCrops: 2, headDim: 8, projectionDim: 8, prototypes: 16 },
   { method: 'byol', projectorWidth: 8, projectorDim: 4 },
+  { method: 'ibot', localCrops: 2, headDim: 8, bottleneckDim: 8, outputDim: 16 },
 ]) {
   testOnEngines(
     test,

@@ -9,6 +9,7 @@ import { type Scalar, type Tensor, tf } from '../../core/engine/tf.js';
 import type { Method, NetworkSpec } from '../../core/methods/method.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { adamw } from '../../core/optim/adamw.js';
+import { clipping } from '../../core/optim/clip.js';
 import { createOptimiser } from '../../core/optim/create.js';
 import { lars, sgd } from '../../core/optim/momentum.js';
 import { OPTIMISER_NAMES, type Optimiser } from '../../core/optim/optimiser.js';
@@ -30,6 +31,10 @@ interface Golden {
   cases: {
     optimiser: 'sgd' | 'lars';
     nesterov: boolean;
+    /** Of the gradient of each parameter; 0 for none. */
+    clipGradient: number;
+    /** Of those gradients, in every step. */
+    norms: number[];
     learningRates: number[];
     weightDecay: number;
     losses: number[];
@@ -119,14 +124,15 @@ async function train(engine: Engine, optimiser: Optimiser, rates: readonly StepR
 }
 
 for (const expected of golden.cases) {
-  const { optimiser: name, nesterov, weightDecay, learningRates } = expected;
-  const title = `${name}${nesterov ? " with Nesterov's momentum" : ''}`;
+  const { optimiser: name, nesterov, clipGradient, weightDecay, learningRates } = expected;
+  const title = `${name}${nesterov ? " with Nesterov's momentum" : ''}${clipGradient > 0 ? ' with clipped gradients' : ''}`;
   testOnEngines(
     test,
     engines,
     `three steps of ${title} are those of PyTorch, and so are averages`,
     async (t, engine) => {
-      const optimiser = { sgd, lars }[name](engine, { momentum: golden.momentum, nesterov });
+      const plain = { sgd, lars }[name](engine, { momentum: golden.momentum, nesterov });
+      const optimiser = clipGradient > 0 ? clipping(engine, plain, clipGradient) : plain;
       const rates = learningRates.map((learningRate) => ({ learningRate, weightDecay, ...golden.emaDecays }));
       const { state, losses, live } = await train(engine, optimiser, rates, 3);
       t.true(relativeDifference(losses, expected.losses) < 1e-6, `losses ${losses}`);
@@ -153,6 +159,24 @@ testOnEngines(test, engines, 'AdamW moves every average by its own decay', async
   const expected = start.map((value, at) => 0.75 * value + 0.25 * (after?.[at] as number));
   t.true(relativeDifference(slow as Float32Array, expected) < 1e-6);
 });
+
+testOnEngines(
+  test,
+  engines,
+  'gradients at most as long as the norm keep their bits, longer ones are cut',
+  async (t, engine) => {
+    const rates = [{ learningRate: 0.1, weightDecay: 0.1, slow: 0.9, fast: 0.9 }];
+    const options = { ...ADAM, optimiser: 'sgd', momentum: 0.9 } as const;
+    const after = async (clipGradient: number) => {
+      const { state, live } = await train(engine, createOptimiser(engine, { ...options, clipGradient }), rates);
+      t.is(live.size, 1);
+      return numbersOf(state.networks);
+    };
+    const free = await after(0);
+    t.deepEqual(await after(100), free);
+    t.notDeepEqual(await after(0.1), free);
+  },
+);
 
 testOnEngines(test, engines, 'LARS leaves the length of a gradient out, but not of biases', async (t, engine) => {
   const optimiser = createOptimiser(engine, { ...ADAM, optimiser: 'lars', momentum: 0 });
@@ -194,7 +218,8 @@ testOnEngines(test, engines, 'every optimiser learns, and says what it is called
 test('a run goes on with its own optimiser: another one, or another momentum, is refused', (t) => {
   const resolve = (flags: Record<string, unknown>) => resolveOptions({ methods: METHODS, flags });
   const { options } = resolve({ optimiser: 'lars', momentum: 0.8 });
-  t.like(options, { optimiser: 'lars', momentum: 0.8 });
+  t.like(options, { optimiser: 'lars', momentum: 0.8, clipGradient: 0 });
+  t.is(resolve({ method: 'dino' }).options.clipGradient, 3, 'as in its official code');
   t.is(compareWithRun(resolve({}), { options }).optimiser, 'lars');
   for (const flags of [{ optimiser: 'adamw' }, { momentum: 0.9 }]) {
     t.throws(() => compareWithRun(resolve(flags), { options }), { instanceOf: UserError, message: /cannot change/ });

@@ -2,7 +2,7 @@ import test from 'ava';
 import { RandomStream } from '../../core/base/random.js';
 import { startEngine } from '../../core/engine/start.js';
 import { tf } from '../../core/engine/tf.js';
-import { adamw } from '../../core/optim/adamw.js';
+import { createOptimiser } from '../../core/optim/create.js';
 import type { Communicator } from '../../core/train/communicator/communicator.js';
 import { gatherJson, requireSame, SharedError } from '../../core/train/communicator/ranks.js';
 import { BUCKET } from '../../core/train/communicator/sum.js';
@@ -85,13 +85,15 @@ function shareOfBatch({ method, options }: Trainable, batch: TrainBatch, images:
 }
 
 const IMAGES = 8;
+/** Every rank cuts gradients to the norm that those of the whole batch have. */
+const OPTIMISER = { ...ADAM, optimiser: 'adamw', momentum: 0, clipGradient: 0.01 } as const;
 
 /** Losses and weights of some steps on so many ranks, as each of them has them. */
 function train(trainable: Trainable, ranks: number, isSharded = false, steps = 3) {
   const { method, options } = trainable;
   const sides = Object.fromEntries(method.views.map(({ name }) => [name, options.imageSize]));
   return inRanks(ranks, async (communicator) => {
-    const optimiser = adamw(engine, ADAM);
+    const optimiser = createOptimiser(engine, OPTIMISER);
     const shards = isSharded ? shardsOf(method, communicator) : null;
     const settings = { sides, microBatchSize: Math.ceil(IMAGES / ranks), seed: 0, shards };
     const takeStep = prepareStep(engine, method, optimiser, settings, communicator);

@@ -8,9 +8,9 @@ import { applyMlpHead, initialMlpHead, mlpHeadProjections, mlpHeadShapes } from 
 import { initialValue, lengthOf, type Parameters, parameter } from '../../nn/parameters.js';
 import { unit } from '../../nn/projection-head.js';
 import { classTokens } from '../../nn/vit.js';
-import { localSize } from '../dino/options.js';
 import { keptPatches, randomPatches } from '../masks/random.js';
 import { defineMethod, type Method, type Networks } from '../method.js';
+import { localSize } from '../self-distillation/options.js';
 import { emaDecay, entropy, targetStd } from '../shared.js';
 import { OPTIONS, type Own, PRESETS, sizeOfHead, viewsOf } from './options.js';
 

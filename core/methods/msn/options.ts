@@ -2,8 +2,8 @@ import { flag, grouped, integer, interval, number } from '../../config/option.js
 import type { Options, Preset } from '../../config/schema.js';
 import { encoderSize } from '../../config/settings.js';
 import type { MlpHeadSize } from '../../nn/mlp-head.js';
-import { OPTIONS as DINO, localSize } from '../dino/options.js';
 import type { OwnOptions, ViewSpec } from '../method.js';
+import { OPTIONS as DINO, localSize } from '../self-distillation/options.js';
 import { CPU_SMALL, emaOptions } from '../shared.js';
 
 const { localImageSize } = DINO;

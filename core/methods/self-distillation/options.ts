@@ -5,8 +5,9 @@ import { encoderShape } from '../../config/settings.js';
 import type { HeadSize } from '../../nn/projection-head.js';
 import { linear } from '../../optim/schedules.js';
 import type { OwnOptions, Rate, ViewSpec } from '../method.js';
-import { asymmetricViews, CPU_SMALL, emaOptions, SATURATION } from '../shared.js';
+import { asymmetricViews, emaOptions, SATURATION } from '../shared.js';
 
+/** Options of methods whose student is to give the probabilities of its teacher; defaults are DINO's. */
 export const OPTIONS = {
   ...grouped('Data', {
     localCrops: integer({ default: 8, min: 0, help: 'small crops of each image, which the student alone sees' }),
@@ -32,6 +33,12 @@ export const OPTIONS = {
       default: 'fixed',
       choices: ['fixed', 'learned'],
       help: "whether the rows of the head's last layer keep the length 1, which is safer, or learn it",
+    }),
+    dropPath: number({
+      default: 0.1,
+      min: 0,
+      below: 1,
+      help: "probability that a branch of the student's last block is dropped for a crop; linearly less in earlier blocks",
     }),
   }),
   ...grouped('Objective', {
@@ -61,74 +68,61 @@ export const OPTIONS = {
   }),
   ...emaOptions(0.996, 1, 'by half a cosine'),
 };
-export type Own = Options & OwnOptions<typeof OPTIONS>;
+export type SelfDistillationOptions = Options & OwnOptions<typeof OPTIONS>;
 
-/** What the paper's runs of ViT-S/16 share (appendix; official code, README.md): a base rate of 5e-4 for 256 images. */
-const PAPER: Preset['options'] = { arch: 'vit-small', imageSize: 224, warmupEpochs: 10 };
+/** Defaults of common options that the official codes share. */
+export const DEFAULTS: Partial<Options> = {
+  cropScale: [0.4, 1],
+  flip: 0.5,
+  jitter: 0.5,
+  blur: 1,
+  startLearningRate: 0,
+  clipGradient: 3,
+};
 
-export const PRESETS: Readonly<Record<string, Preset>> = {
-  'paper-dino-vits16': {
-    summary: "DINO's ViT-S/16, 100 epochs of ImageNet-1K, the official code's first command",
-    options: { ...PAPER, batchSize: 512, epochs: 100, learningRate: 1e-3 },
-  },
-  'paper-dino-vits16-ep300': {
-    summary: "DINO's ViT-S/16, 300 epochs of ImageNet-1K, the official code's improved command",
-    options: {
-      ...PAPER,
-      batchSize: 1024,
-      epochs: 300,
-      learningRate: 2e-3,
-      teacherTemperature: 0.07,
-      teacherWarmupEpochs: 30,
-      lastLayerLengths: 'learned',
-    },
-  },
-  'cpu-small-dino': {
-    summary: 'DINO at the sizes of cpu-small',
-    options: {
-      ...CPU_SMALL,
-      cropScale: [0.4, 1],
-      localCrops: 4,
-      headDim: 256,
-      bottleneckDim: 64,
-      outputDim: 1024,
-      ema: 0.99,
-      blur: 0, // up to 2 pixels wide, it would leave little of small crops
-      beta2: 0.95, // the large gradients of the first steps are forgotten sooner
-      finalWeightDecay: 0.04,
-    },
-  },
+/** What is smaller, beside the sizes of `CPU_SMALL`, where a few thousand pictures are learned from. */
+export const SMALL: Preset['options'] = {
+  cropScale: [0.4, 1],
+  localCrops: 4,
+  localScale: [0.05, 0.4],
+  headDim: 256,
+  bottleneckDim: 64,
+  outputDim: 1024,
+  ema: 0.99,
+  blur: 0, // up to 2 pixels wide, it would leave little of small crops
+  beta2: 0.95, // the large gradients of the first steps are forgotten sooner
+  finalWeightDecay: 0.04,
 };
 
 /** Two large crops and the small ones, changed as in the official code; `blur` is the probability of the first one's. */
-export function viewsOf(options: Own): ViewSpec[] {
+export function viewsOf(options: SelfDistillationOptions): ViewSpec[] {
   const { localCrops: count, localScale: cropScale, blur } = options;
   const small = { imageSize: localSize(options), cropScale, saturation: SATURATION, blur: 0.5 * blur };
   return [...asymmetricViews(blur), ...(count > 0 ? [{ name: 'local', count, crop: small }] : [])];
 }
 
-/** Linear from the first epoch's temperature to the last one of the warm-up; the same in all steps of an epoch. */
-export function teacherTemperature({
-  startTeacherTemperature,
-  teacherTemperature: final,
-  teacherWarmupEpochs,
-}: Own): Rate {
+/**
+ * A temperature of the teacher: linear from the first epoch's to the last one's of the warm-up; the same in all steps of an
+ * epoch.
+ * @param firstEpoch epochs before the warm-up
+ */
+export function warmedUp(start: number, final: number, warmupEpochs: number, firstEpoch = 0): Rate {
   return (step, { stepsPerEpoch }) => {
-    const epoch = Math.floor((step - 1) / stepsPerEpoch);
-    if (epoch >= teacherWarmupEpochs) return final;
-    return linear(startTeacherTemperature, final, epoch / Math.max(1, teacherWarmupEpochs - 1));
+    const epoch = Math.max(0, Math.floor((step - 1) / stepsPerEpoch) - firstEpoch);
+    if (epoch >= warmupEpochs) return final;
+    return linear(start, final, epoch / Math.max(1, warmupEpochs - 1));
   };
 }
 
 /** Sizes of the head. */
-export function sizeOfHead(options: Own): HeadSize {
+export function sizeOfHead(options: SelfDistillationOptions): HeadSize {
   const { headDim: hidden, bottleneckDim: bottleneck, outputDim: outputs } = options;
   const learnsLengths = options.lastLayerLengths === 'learned';
   return { inputs: encoderShape(options).encoder.dim, hidden, bottleneck, outputs, learnsLengths };
 }
 
 /** Side of the small crops, in pixels. */
-export function localSize(options: Options & Pick<Own, 'localImageSize'>): number {
+export function localSize(options: Options & Pick<SelfDistillationOptions, 'localImageSize'>): number {
   const { localImageSize } = options;
   const { imageSize, patchSize } = encoderShape(options);
   const usual = patchSize * Math.max(1, Math.round(((96 / 224) * imageSize) / patchSize));
