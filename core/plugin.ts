@@ -26,7 +26,7 @@ export {
   words,
 } from './config/option.js';
 export type { Options } from './config/schema.js';
-export { decoderSize, encoderSize } from './config/settings.js';
+export { decoderSize, encoderShape, encoderSize } from './config/settings.js';
 export { attention, gelu, layerNorm, linear, mlp, normalise } from './engine/functions.js';
 export { tf } from './engine/tf.js';
 export { describeLosses, LOSS_OPTIONS, type LossOptions, lossRequests, lossTerms } from './methods/losses.js';
@@ -34,8 +34,8 @@ export { drawMasks } from './methods/masks/blocks.js';
 export { MULTIBLOCK_OPTIONS, type MultiblockOptions, multiblockSettings } from './methods/masks/options.js';
 export * from './methods/method.js';
 export { type EmaOptions, emaDecay, emaOptions, targetStd } from './methods/shared.js';
-export { type Backbone, createVit } from './nn/backbone.js';
-export { decoderPass, encoderPass } from './nn/cost.js';
+export { type Backbone, createVit, type ImageEncoder } from './nn/backbone.js';
+export { decoderPass, encoderPass, imagePass } from './nn/cost.js';
 export { predict } from './nn/masked-decoder.js';
 export {
   decoderShapes,
@@ -46,7 +46,7 @@ export {
   parameter,
 } from './nn/parameters.js';
 export { sincosPositions } from './nn/positions.js';
-export { gridSize, type ImageShape, type VitSize } from './nn/sizes.js';
+export { type EncoderSize, gridSize, type ImageShape, type VitSize } from './nn/sizes.js';
 export {
   keepPositions,
   keepTokens,

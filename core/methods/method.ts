@@ -185,7 +185,7 @@ export interface MethodDefinition<Own = Readonly<Record<string, unknown>>>
   /** The objective in words. */
   describe(options: Options & Own): string;
   /**
-   * The passes of a step through transformers, for one image: memory and operations come from here.
+   * The passes of a step through encoders and decoders, for one image: memory and operations come from here.
    * @param patches of each mask, as means over the images
    */
   passes(options: Options & Own, patches: Readonly<Record<string, number>>): readonly Pass[];
