@@ -1,4 +1,5 @@
 import { type CommandDefinition, defineCommand } from './command.js';
+import { COMPARE_COMMAND } from './compare-command.js';
 import * as bench from './options/bench.js';
 import * as judging from './options/evaluation.js';
 import * as exchange from './options/exchange.js';
@@ -29,6 +30,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     options: judging.PROBE_OPTIONS,
     run: async (options) => (await import('./probe-run.js')).runProbe(options),
   }),
+  COMPARE_COMMAND,
   defineCommand({
     name: 'predict',
     summary: "tell the classes of images by a probe's head",

@@ -25,6 +25,10 @@ const curve = listOf(percent);
 /** By k. */
 const neighbours = listOf(accuracies.extend({ k: z.int().min(1) }));
 
+/** What of an encoder's tokens features are made of. */
+const POOLINGS = ['average of the patches', 'class token'] as const;
+export type Pooling = (typeof POOLINGS)[number];
+
 const network = z.object({
   /** `pretrained`, or the same network at random initialisation. */
   weights: z.enum(['pretrained', 'random']),
@@ -41,6 +45,8 @@ const network = z.object({
   checkpoint: z.string().nullable(),
   /** Side of the images that it saw, in pixels. */
   imageSize: z.int().min(1),
+  /** Results of earlier versions do not tell. */
+  pooling: z.enum(POOLINGS).exactOptional(),
 });
 
 const protocol: z.ZodType<ProbeProtocol> = z.object({

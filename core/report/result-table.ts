@@ -1,3 +1,4 @@
+import type { MeanAccuracy } from '../eval/accuracy.js';
 import type { Accuracy } from '../eval/results.js';
 
 /** A table of results, ready to be written in any form. */
@@ -33,6 +34,8 @@ interface FigureCell {
   value: number;
   /** 95% interval over the test images; null for published values. */
   interval: { low: number; high: number } | null;
+  /** Standard deviation over seeds of the mean that it is; left out of others. */
+  deviation?: number;
   marks: readonly Mark[];
   /** Whether it is the best of its column, among those that may be compared. */
   best: boolean;
@@ -62,10 +65,11 @@ export function printable(text: string): string {
 }
 
 /** A published value, or a measured one with its interval. */
-export function figureCell(of: number | Accuracy, marks: readonly Mark[] = []): FigureCell {
+export function figureCell(of: number | Accuracy | MeanAccuracy, marks: readonly Mark[] = []): FigureCell {
   if (typeof of === 'number') return { value: of, interval: null, marks, best: false };
   const { value, low, high } = of;
-  return { value, interval: { low, high }, marks, best: false };
+  const deviation = 'deviation' in of && of.deviation !== null && { deviation: of.deviation };
+  return { value, interval: { low, high }, ...deviation, marks, best: false };
 }
 
 /**

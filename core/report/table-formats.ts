@@ -83,8 +83,9 @@ function cellsWithNote({ cells, note }: ResultRow): readonly Cell[] {
 function cellWords(cell: Cell, form: Form = 'one line'): string {
   if (cell === null) return '–';
   if (!isFigure(cell)) return form === 'one line' ? cell.text : wrap(cell.text, NARROW_TEXT);
-  const { value, marks, best, interval } = cell;
-  const figure = `${shown(value)}${marks.join('')}${best ? '*' : ''}`;
+  const { value, marks, best, interval, deviation } = cell;
+  const spread = deviation === undefined ? '' : ` ± ${shown(deviation)}`;
+  const figure = `${shown(value)}${spread}${marks.join('')}${best ? '*' : ''}`;
   if (interval === null || form === 'no interval') return figure;
   const [low, high] = [shown(interval.low), shown(interval.high)];
   return form === 'one line' ? `${figure} [${low}, ${high}]` : `${figure}\n${low}–${high}`;

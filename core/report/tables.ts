@@ -1,3 +1,4 @@
+import { usualNeighbours } from '../eval/classifiers.js';
 import type { EvaluationResult } from '../eval/results.js';
 import type { FactName, PublishedResults, PublishedTable } from '../methods/published.js';
 import {
@@ -27,7 +28,6 @@ import {
 } from './result-table.js';
 
 type Network = EvaluationResult['network'];
-type Neighbours = EvaluationResult['neighbours'];
 
 /** A column of text: its heading, and what stands there of a measured network. */
 const FACTS: Readonly<Record<FactName, { heading: string; of: (network: Network) => string }>> = {
@@ -44,9 +44,6 @@ const FACTS: Readonly<Record<FactName, { heading: string; of: (network: Network)
 /** Columns of data sets that are not the paper's; the first two figures are of the best head. */
 const OWN_FACTS = ['method', 'arch', 'epochs'] as const;
 const OWN_FIGURES = ['Top-1', 'Top-5', 'Logistic', 'Ridge', 'kNN'];
-
-/** The number of neighbours that is shown where it was measured (Caron et al. 2021). */
-const USUAL_NEIGHBOURS = 20;
 
 const KIND_NAMES = { linear: 'linear evaluation', 'semi-supervised': 'few labels', transfer: 'linear-probe transfer' };
 const CHOICES = {
@@ -162,11 +159,6 @@ function pixelRows(results: readonly EvaluationResult[]): RowGroup[] {
   const empty = Array<Cell>(OWN_FACTS.length + OWN_FIGURES.length - 2).fill(null);
   const cells = [textCell('raw pixels'), ...empty, figureCell(found.top1)];
   return [{ title: null, rows: [{ source: 'measured', cells }] }];
-}
-
-/** One k for all: which of them happens to be best on the test images plays no part. */
-function usualNeighbours(neighbours: Neighbours): Neighbours[number] | undefined {
-  return neighbours.find(({ k }) => k === USUAL_NEIGHBOURS) ?? neighbours[0];
 }
 
 /** † where heads and fine-tuning did not follow the paper, ‡ where some of a benchmark's images are missing. */

@@ -1,0 +1,242 @@
+import { hash } from 'node:crypto';
+import { writeFileAtomically } from '../core/base/atomic.js';
+import { type Console, createConsole, formatDuration, quote, readDuration } from '../core/base/console.js';
+import { explainWriteError, UserError } from '../core/base/errors.js';
+import { checkOutside, makeFolders } from '../core/base/folders.js';
+import { FileLock } from '../core/base/lock.js';
+import { commandName, PROGRAM, programVersion, type StopSignalName, terminalOf } from '../core/base/program.js';
+import { findMethod } from '../core/config/choose-method.js';
+import { readConfigFile } from '../core/config/file.js';
+import { requireOneBatch, stepsPerEpoch } from '../core/data/loader.js';
+import { findDataSet } from '../core/data/open.js';
+import { isAbort } from '../core/data/skipped.js';
+import { type OpenedData, openLabelled } from '../core/eval/labelled-data.js';
+import { CPU_SMALL } from '../core/methods/shared.js';
+import { type Comparison, comparisonRows, comparisonTable } from '../core/report/comparison.js';
+import { writeComparisonChart } from '../core/report/comparison-chart.js';
+import { tableMarkdown, tableText } from '../core/report/table-formats.js';
+import { calibrate, epochsWithin } from '../core/run/compare/calibrate.js';
+import { type CompareRequest, compare } from '../core/run/compare/compare.js';
+import {
+  type Asked,
+  comparisonFolder,
+  type Given,
+  type Plan,
+  readPlan,
+  requireSameComparison,
+  writePlan,
+} from '../core/run/compare/plan.js';
+import { runOptions, smallPreset } from '../core/run/compare/run-options.js';
+import { listenForStop, type StopSignal, signalExitCode } from '../core/run/interrupt.js';
+import { SharedError } from '../core/train/communicator/ranks.js';
+import { COMPARED_OPTIONS, type CompareOptions } from './options/compare.js';
+import { methodsOf, pluginNames, pluginsWith } from './plugins.js';
+import { inRanks } from './ranks.js';
+
+const FORMAT = `${PROGRAM}-comparison-1` as const;
+/** Images whose features are computed at once. */
+const TOGETHER = 16;
+/** Epochs that a run which is only timed would have. */
+const TIMED_EPOCHS = 100;
+const USUAL_SEEDS = 3;
+
+/** Trains methods on the same images for the same time, judges them, and writes a table and a chart; gives the exit code. */
+export async function runCompare(options: CompareOptions): Promise<number> {
+  return inRanks({ mpi: null, rankTimeout: 300 }, async (ranks) => {
+    if (ranks.size > 1) {
+      throw new SharedError('a comparison is computed by one process', {
+        expected: 'no launcher of several processes',
+        remedy: 'start it without mpirun or srun; compare runs that were trained in ranks with probe and tables',
+      });
+    }
+    const console = createConsole(options.json);
+    const lock = new FileLock(comparisonFolder(options.out).lock, { thing: 'the comparison', doing: 'comparing' });
+    const stop = listenForStop((signal) => {
+      console.line(`${signal}: finishing the step and saving; a second signal stops at once`);
+    });
+    try {
+      const stopped = await compareLocked(options, lock, console, stop).catch((error: unknown) => {
+        if (stop.received && isAbort(error)) return stop.received; // while features were computed
+        throw error;
+      });
+      if (stopped === null) return 0;
+      console.line(`stopped; go on with: ${commandName()} compare --out ${quote(options.out)}`);
+      return signalExitCode(stopped);
+    } finally {
+      stop.release();
+      await lock.release();
+    }
+  });
+}
+
+/** @returns the signal that stopped it; null where the comparison is complete */
+async function compareLocked(
+  options: CompareOptions,
+  lock: FileLock,
+  console: Console,
+  stop: StopSignal,
+): Promise<StopSignalName | null> {
+  const { out, maxUnreadable, maxMegapixels } = options;
+  const before = await readPlan(out);
+  const given = givenOf(options);
+  if (before) requireSameComparison(given, before, COMPARED_OPTIONS);
+  const asked = before?.asked ?? askedFor(given);
+  const named = pluginNames((await readConfigFile(undefined))?.options.plugins);
+  const plugins = await pluginsWith(named);
+  const methods = methodsOf(plugins);
+  for (const name of asked.methods) findMethod(methods, name, '');
+  const dataSets = plugins.flatMap((plugin) => plugin.dataSets ?? []);
+  const opened = await openLabelled(asked.data, dataSets);
+  checkOutside(
+    out,
+    [asked.data],
+    dataSets.map(({ name }) => name),
+    "the comparison's folder",
+  );
+  requireOneBatch(opened.data.train, asked.batchSize);
+  if (before) requireSameImages(opened, before, asked.data);
+  const { engine, device, precision, threads, memory, decodeThreads } = options;
+  const surroundings = {
+    methods,
+    plugins,
+    trainingData: findDataSet(asked.data, dataSets) ? asked.data : `${opened.dataSet.name}:${asked.data}`,
+    running: {
+      engine,
+      device,
+      precision,
+      threads,
+      memory,
+      decodeThreads,
+      maxUnreadable,
+      maxMegapixels,
+      plugins: named,
+    },
+  };
+  for (const name of asked.methods) {
+    const method = findMethod(methods, name, '');
+    runOptions(asked, surroundings, { method, seed: 0, epochs: TIMED_EPOCHS, out }); // what is wrong is told first
+  }
+  await makeFolders(out).catch((error: unknown) => {
+    throw explainWriteError(error, out);
+  });
+  await lock.acquire();
+  console.line(`data       ${opened.data.train.description}; ${opened.data.test.description}`);
+  const plan = before ?? (await makePlan(asked, opened, { ...surroundings, out, console, stop }));
+  if (!plan) return stop.received;
+  const pixelLimit = Math.floor(maxMegapixels * 1e6);
+  const settings = { batchSize: TOGETHER, cache: null, pixelLimit, maxUnreadable };
+  const known = { plugins: pluginsWith, methods: methodsOf };
+  const found = await compare({ ...surroundings, out, plan, opened, settings, known, console, stop });
+  if (typeof found === 'string') return found;
+  await report(found, options, console);
+  return null;
+}
+
+function givenOf(options: CompareOptions): Given {
+  const { methods, data, seeds, budget, epochs, imageSize, patchSize, dim, depth, heads, batchSize } = options;
+  if (budget !== null && epochs !== null) {
+    throw new UserError('--budget and --epochs contradict one another', { expected: 'one of them' });
+  }
+  if (budget !== null && !readDuration(budget)) {
+    throw new UserError(`--budget cannot be '${budget}'`, {
+      expected: 'a time above 0 with its unit: 90s, 30m, 1h30m',
+    });
+  }
+  const names = [...new Set(methods)];
+  const size = { imageSize, patchSize, dim, depth, heads, batchSize };
+  return { methods: names.length === 0 ? null : names, data, seeds, budget, epochs, ...size };
+}
+
+/** What a new comparison is asked for. */
+function askedFor(given: Given): Asked {
+  const missing = [
+    given.methods === null && '--methods',
+    given.data === null && '--data',
+    given.budget === null && given.epochs === null && '--budget',
+  ].filter((flag) => flag !== false);
+  if (missing.length > 0) {
+    throw new UserError(
+      `${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} missing, and --out holds no comparison`,
+      {
+        expected: 'methods, data and the training time of each run',
+        remedy: `${commandName()} compare --methods ijepa,mae --data shapes:2048 --budget 10m --out comparison, for example`,
+      },
+    );
+  }
+  const { imageSize, patchSize, dim, depth, heads, batchSize } = CPU_SMALL;
+  const usual = { seeds: USUAL_SEEDS, imageSize, patchSize, dim, depth, heads, batchSize };
+  const isGiven = ([, value]: [string, unknown]) => value !== null;
+  return {
+    budget: null,
+    epochs: null,
+    ...usual,
+    ...Object.fromEntries(Object.entries(given).filter(isGiven)),
+  } as Asked;
+}
+
+function fingerprintOf({ data: { train, test } }: OpenedData): string {
+  return hash('sha256', `${train.fingerprint}\n${test.fingerprint}`);
+}
+
+function requireSameImages(opened: OpenedData, { data }: Plan, word: string): void {
+  if (fingerprintOf(opened) === data.fingerprint) return;
+  throw new UserError(`the images in ${word} are not those that the comparison was begun with`, {
+    expected: 'the same files, by name and size',
+    remedy: 'put them back as they were, or begin another comparison with another --out',
+  });
+}
+
+/** Times the steps of each method where there is a budget, and fixes how long runs are; null where it was asked to stop. */
+async function makePlan(
+  asked: Asked,
+  opened: OpenedData,
+  { stop, console, out, ...surroundings }: Omit<CompareRequest, 'plan' | 'opened' | 'settings' | 'known'>,
+): Promise<Plan | null> {
+  const { train, test, classes } = opened.data;
+  const epochSteps = stepsPerEpoch(train.length, asked.batchSize);
+  const budget = asked.budget === null ? null : readDuration(asked.budget);
+  const methods: Plan['methods'] = [];
+  for (const name of asked.methods) {
+    const method = findMethod(surroundings.methods, name, '');
+    const preset = smallPreset(method);
+    if (budget === null) {
+      methods.push({ name, preset, epochs: asked.epochs as number, secondsPerStep: null });
+      continue;
+    }
+    const timed = runOptions(asked, surroundings, { method, seed: 0, epochs: TIMED_EPOCHS, out });
+    const secondsPerStep = await calibrate(timed, surroundings.plugins, stop);
+    if (secondsPerStep === null) return null;
+    const epochs = epochsWithin(budget, secondsPerStep, epochSteps, method.title);
+    const took = formatDuration(epochs * epochSteps * secondsPerStep);
+    console.line(`timed      ${method.title}: ${secondsPerStep.toPrecision(2)} s a step, ${epochs} epochs in ${took}`);
+    methods.push({ name, preset, epochs, secondsPerStep });
+  }
+  const data = {
+    description: `${train.description}; ${test.description}`,
+    classes: classes.length,
+    trainImages: train.length,
+    testImages: test.length,
+    fingerprint: fingerprintOf(opened),
+  };
+  return writePlan(out, { asked, data, stepsPerEpoch: epochSteps, methods });
+}
+
+/** Prints the table and writes it with facts and chart. */
+async function report(comparison: Comparison, { out, json }: CompareOptions, console: Console): Promise<void> {
+  const { facts, table, chart } = comparisonFolder(out);
+  const drawn = comparisonTable(comparison);
+  const { colour, columns } = terminalOf(json ? process.stderr : process.stdout);
+  console.line(`\n${tableText(drawn, colour, columns)}`);
+  const document = {
+    format: FORMAT,
+    programVersion: programVersion(),
+    ...comparison,
+    rows: comparisonRows(comparison),
+  };
+  await writeFileAtomically(facts, `${JSON.stringify(document, null, 2)}\n`);
+  await writeFileAtomically(table, tableMarkdown(drawn));
+  await writeComparisonChart(chart, comparison);
+  const files = [facts, table, chart];
+  console.line(`\nfiles      ${files.join(', ')}`);
+  if (json) process.stdout.write(`${JSON.stringify({ ...document, files })}\n`);
+}
