@@ -1,32 +1,24 @@
-import { hash } from 'node:crypto';
 import { writeFileAtomically } from '../core/base/atomic.js';
-import { type Console, createConsole, formatDuration, quote, readDuration } from '../core/base/console.js';
+import { type Console, createConsole, quote, readDuration } from '../core/base/console.js';
 import { explainWriteError, UserError } from '../core/base/errors.js';
 import { checkOutside, makeFolders } from '../core/base/folders.js';
 import { FileLock } from '../core/base/lock.js';
 import { commandName, PROGRAM, programVersion, type StopSignalName, terminalOf } from '../core/base/program.js';
 import { findMethod } from '../core/config/choose-method.js';
 import { readConfigFile } from '../core/config/file.js';
-import { requireOneBatch, stepsPerEpoch } from '../core/data/loader.js';
+import { requireOneBatch } from '../core/data/loader.js';
 import { findDataSet } from '../core/data/open.js';
 import { isAbort } from '../core/data/skipped.js';
-import { type OpenedData, openLabelled } from '../core/eval/labelled-data.js';
+import { openLabelled } from '../core/eval/labelled-data.js';
+import { checkMethodOptions } from '../core/methods/create.js';
 import { CPU_SMALL } from '../core/methods/shared.js';
 import { type Comparison, comparisonRows, comparisonTable } from '../core/report/comparison.js';
 import { writeComparisonChart } from '../core/report/comparison-chart.js';
 import { tableMarkdown, tableText } from '../core/report/table-formats.js';
-import { calibrate, epochsWithin } from '../core/run/compare/calibrate.js';
-import { type CompareRequest, compare } from '../core/run/compare/compare.js';
-import {
-  type Asked,
-  comparisonFolder,
-  type Given,
-  type Plan,
-  readPlan,
-  requireSameComparison,
-  writePlan,
-} from '../core/run/compare/plan.js';
-import { runOptions, smallPreset } from '../core/run/compare/run-options.js';
+import { compare } from '../core/run/compare/compare.js';
+import { makePlan, requireSameData, TIMED_EPOCHS } from '../core/run/compare/make-plan.js';
+import { type Asked, comparisonFolder, type Given, readPlan, requireSameComparison } from '../core/run/compare/plan.js';
+import { runOptions } from '../core/run/compare/run-options.js';
 import { listenForStop, type StopSignal, signalExitCode } from '../core/run/interrupt.js';
 import { SharedError } from '../core/train/communicator/ranks.js';
 import { COMPARED_OPTIONS, type CompareOptions } from './options/compare.js';
@@ -36,8 +28,6 @@ import { inRanks } from './ranks.js';
 const FORMAT = `${PROGRAM}-comparison-1` as const;
 /** Images whose features are computed at once. */
 const TOGETHER = 16;
-/** Epochs that a run which is only timed would have. */
-const TIMED_EPOCHS = 100;
 const USUAL_SEEDS = 3;
 
 /** Trains methods on the same images for the same time, judges them, and writes a table and a chart; gives the exit code. */
@@ -94,7 +84,7 @@ async function compareLocked(
     "the comparison's folder",
   );
   requireOneBatch(opened.data.train, asked.batchSize);
-  if (before) requireSameImages(opened, before, asked.data);
+  if (before) requireSameData(opened, before, asked.data);
   const { engine, device, precision, threads, memory, decodeThreads } = options;
   const surroundings = {
     methods,
@@ -113,8 +103,10 @@ async function compareLocked(
     },
   };
   for (const name of asked.methods) {
+    // What is wrong is told before anything is written.
     const method = findMethod(methods, name, '');
-    runOptions(asked, surroundings, { method, seed: 0, epochs: TIMED_EPOCHS, out }); // what is wrong is told first
+    const epochs = asked.epochs ?? TIMED_EPOCHS;
+    checkMethodOptions(method, runOptions(asked, surroundings, { method, seed: 0, epochs, out }).options);
   }
   await makeFolders(out).catch((error: unknown) => {
     throw explainWriteError(error, out);
@@ -172,53 +164,6 @@ function askedFor(given: Given): Asked {
     ...usual,
     ...Object.fromEntries(Object.entries(given).filter(isGiven)),
   } as Asked;
-}
-
-function fingerprintOf({ data: { train, test } }: OpenedData): string {
-  return hash('sha256', `${train.fingerprint}\n${test.fingerprint}`);
-}
-
-function requireSameImages(opened: OpenedData, { data }: Plan, word: string): void {
-  if (fingerprintOf(opened) === data.fingerprint) return;
-  throw new UserError(`the images in ${word} are not those that the comparison was begun with`, {
-    expected: 'the same files, by name and size',
-    remedy: 'put them back as they were, or begin another comparison with another --out',
-  });
-}
-
-/** Times the steps of each method where there is a budget, and fixes how long runs are; null where it was asked to stop. */
-async function makePlan(
-  asked: Asked,
-  opened: OpenedData,
-  { stop, console, out, ...surroundings }: Omit<CompareRequest, 'plan' | 'opened' | 'settings' | 'known'>,
-): Promise<Plan | null> {
-  const { train, test, classes } = opened.data;
-  const epochSteps = stepsPerEpoch(train.length, asked.batchSize);
-  const budget = asked.budget === null ? null : readDuration(asked.budget);
-  const methods: Plan['methods'] = [];
-  for (const name of asked.methods) {
-    const method = findMethod(surroundings.methods, name, '');
-    const preset = smallPreset(method);
-    if (budget === null) {
-      methods.push({ name, preset, epochs: asked.epochs as number, secondsPerStep: null });
-      continue;
-    }
-    const timed = runOptions(asked, surroundings, { method, seed: 0, epochs: TIMED_EPOCHS, out });
-    const secondsPerStep = await calibrate(timed, surroundings.plugins, stop);
-    if (secondsPerStep === null) return null;
-    const epochs = epochsWithin(budget, secondsPerStep, epochSteps, method.title);
-    const took = formatDuration(epochs * epochSteps * secondsPerStep);
-    console.line(`timed      ${method.title}: ${secondsPerStep.toPrecision(2)} s a step, ${epochs} epochs in ${took}`);
-    methods.push({ name, preset, epochs, secondsPerStep });
-  }
-  const data = {
-    description: `${train.description}; ${test.description}`,
-    classes: classes.length,
-    trainImages: train.length,
-    testImages: test.length,
-    fingerprint: fingerprintOf(opened),
-  };
-  return writePlan(out, { asked, data, stepsPerEpoch: epochSteps, methods });
 }
 
 /** Prints the table and writes it with facts and chart. */

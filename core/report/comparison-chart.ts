@@ -1,3 +1,4 @@
+import { count } from '../base/console.js';
 import { BAR_WIDTH, type Bar, barPanel, barPanelHeight } from './bar-panel.js';
 import { type Comparison, type ComparisonRow, comparisonRows } from './comparison.js';
 import { drawing, writePicture } from './picture.js';
@@ -19,7 +20,7 @@ export async function writeComparisonChart(path: string, comparison: Comparison)
 }
 
 function barOf({ title, method, pooling, epochs, logistic, neighbours }: ComparisonRow): Bar {
-  const length = method === null ? '' : `, ${epochs} epochs`;
+  const length = method === null ? '' : `, ${count(epochs ?? 0, 'epoch')}`;
   return {
     name: printable(pooling === 'pixels' ? title : `${title}, ${pooling}${length}`),
     isRandom: method === null,

@@ -1,4 +1,4 @@
-import { formatDuration } from '../base/console.js';
+import { count, formatDuration } from '../base/console.js';
 import { type MeanAccuracy, meanAccuracy } from '../eval/accuracy.js';
 import { groupBy, thousands } from './network-rows.js';
 import { figureCell, markBest, printable, type ResultRow, type ResultTable, textCell } from './result-table.js';
@@ -34,7 +34,7 @@ export interface JudgedRun {
 /** Methods that were trained on the same images with the same backbone for the same time, and what came of it. */
 export interface Comparison {
   dataSet: string;
-  data: { description: string; classes: number; trainImages: number; testImages: number };
+  data: { train: string; test: string; classes: number; trainImages: number; testImages: number };
   asked: { seeds: number; budget: string | null; batchSize: number };
   stepsPerEpoch: number;
   methods: readonly {
@@ -134,10 +134,10 @@ function methodNote(
   { gain, bad }: Pick<ComparisonRow, 'gain' | 'bad'>,
 ): string {
   const settings = preset === null ? 'defaults of the method' : `preset ${preset}`;
-  const length = `${epochs} epochs of ${stepsPerEpoch} steps`;
+  const length = `${count(epochs, 'epoch')} of ${count(stepsPerEpoch, 'step')}`;
   const isBad = Object.values(bad).some((count) => count > 0);
   const below = `logistic regression is below that on random weights`;
-  const why = isBad ? `${below}; see the verdict` : `${below}, not collapsed: ${epochs} epochs are few`;
+  const why = isBad ? `${below}; see the verdict` : `${below}, not collapsed: ${count(epochs, 'epoch')} may be too few`;
   const verdict = runs.flatMap(({ seed, verdicts }) =>
     Object.values(verdicts).flatMap(({ isWell, text }) => (isWell ? [] : [`seed ${seed}: ${text}`])),
   );
@@ -180,7 +180,7 @@ function notesOf({ data, asked, runs, engine }: Comparison, features: readonly s
     seeds === 1 ? 'One seed: another one gives other values.' : `Means over ${seeds} seeds ± their standard deviation.`;
   const same = `the same images, backbone (${arch}) and batches of ${batchSize}`;
   return [
-    `Trained without labels on ${printable(data.description)}: ${same}${budget === null ? '' : `, and ${budget} of training for each run`}. ` +
+    `Trained without labels on ${printable(data.train)}, judged on ${printable(data.test)}: ${same}${budget === null ? '' : `, and ${budget} of training for each run`}. ` +
       'Crops, augmentations, optimiser and rates are those of each method.',
     `${over} Followed by the 95% interval over the test images (Wilson's), which all seeds share.`,
     `Logistic: on frozen features; layers (${features.join(', ')}) and C were chosen on held-out training images.` +

@@ -21,6 +21,8 @@ export interface RowGroup {
 export interface ResultRow {
   /** Copied from the paper, or measured by this program. */
   source: 'published' | 'measured';
+  /** What a published row shares with a measured one of its table; left out where they have other methods. */
+  shares?: 'method' | 'method and backbone';
   /** One for each column; null where there is no value. */
   cells: readonly Cell[];
   /** What has to be known of a measured row; its number stands behind the row's first cell. */
@@ -49,6 +51,11 @@ export const MARK_WORDS: Readonly<Record<Mark, string>> = {
   '†': "not the paper's protocol",
   '‡': 'part of the data set',
 };
+
+/** Where a row comes from: 'published, same method and backbone'. */
+export function sourceWords({ source, shares }: ResultRow): string {
+  return shares ? `${source}, same ${shares}` : source;
+}
 
 export function isFigure(cell: Cell | undefined): cell is FigureCell {
   return cell !== null && cell !== undefined && 'value' in cell;

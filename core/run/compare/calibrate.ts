@@ -1,7 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
-import { formatDuration } from '../../base/console.js';
+import { formatDuration, readDuration } from '../../base/console.js';
 import { UserError } from '../../base/errors.js';
 import type { ResolvedOptions } from '../../config/resolve.js';
+import { learningRateSchedule } from '../../config/settings.js';
 import { tf } from '../../engine/tf.js';
 import { checkMethodOptions } from '../../methods/create.js';
 import type { MethodDefinition } from '../../methods/method.js';
@@ -13,7 +14,7 @@ import { prepareTraining } from '../prepare.js';
 import { prepareSteps } from '../steps.js';
 
 /** Steps that are left out, in which engines compile and caches fill, and those that are timed. */
-const WARM_UP = 2;
+const WARM_UP = 4;
 const TIMED = 12;
 /** Seconds after which no further step is timed. */
 const PATIENCE = 20;
@@ -24,15 +25,12 @@ const PATIENCE = 20;
  * @throws UserError as a run would
  */
 export async function calibrate(
-  { method: definition, options }: ResolvedOptions<MethodDefinition>,
+  resolved: ResolvedOptions<MethodDefinition>,
   plugins: readonly Plugin[],
   stop: StopSignal,
 ): Promise<number | null> {
-  checkMethodOptions(definition, options);
-  const selected = selectPlugins(definition, options, plugins);
-  const task = { definition, options, plugins, selected, listing: {}, ranks: ALONE, microBatchSize: null };
-  const training = await prepareTraining(task);
-  let state = initialState(training.method, training.optimiser.slotNames, options.seed);
+  const training = await prepare(resolved, plugins);
+  let state = initialState(training.method, training.optimiser.slotNames, resolved.options.seed);
   const steps = prepareSteps(training, stop, 0);
   const seconds: number[] = [];
   const started = performance.now();
@@ -55,22 +53,39 @@ export async function calibrate(
 }
 
 /**
+ * Makes everything that a run needs, and nothing of it is kept.
+ * @throws UserError as a run would
+ */
+export async function tryRun(resolved: ResolvedOptions<MethodDefinition>, plugins: readonly Plugin[]): Promise<void> {
+  const { method } = await prepare(resolved, plugins);
+  method.dispose();
+}
+
+function prepare({ method: definition, options }: ResolvedOptions<MethodDefinition>, plugins: readonly Plugin[]) {
+  checkMethodOptions(definition, options);
+  learningRateSchedule(options);
+  const selected = selectPlugins(definition, options, plugins);
+  return prepareTraining({
+    ...{ definition, options, plugins, selected, listing: {} },
+    ...{ ranks: ALONE, microBatchSize: null },
+  });
+}
+
+/**
  * Whole epochs that fit into a budget.
+ * @param budget as people write it: '30m'
  * @throws UserError if not even one does, with a budget that would
  */
-export function epochsWithin(budgetSeconds: number, secondsPerStep: number, stepsPerEpoch: number, method: string) {
+export function epochsWithin(budget: string, secondsPerStep: number, stepsPerEpoch: number, method: string) {
   const epoch = secondsPerStep * stepsPerEpoch;
-  const epochs = Math.floor(budgetSeconds / epoch);
+  const epochs = Math.floor((readDuration(budget) ?? 0) / epoch);
   if (epochs >= 1) return epochs;
   const needed = Math.ceil(1.2 * epoch);
   const steps = `${stepsPerEpoch} steps of ${secondsPerStep.toPrecision(2)} s`;
-  throw new UserError(
-    `a budget of ${formatDuration(budgetSeconds)} is too small for one epoch of ${method}: ${steps}`,
-    {
-      expected: 'time for one epoch of each method, or more',
-      remedy: `use --budget ${formatDuration(needed)} or more, fewer images, or a smaller model`,
-    },
-  );
+  throw new UserError(`a budget of ${budget} is too small for one epoch of ${method}: ${steps}`, {
+    expected: 'time for one epoch of each method, or more',
+    remedy: `use --budget ${formatDuration(needed)} or more, fewer images, or a smaller model`,
+  });
 }
 
 function median(values: readonly number[]): number {

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type AmongRuns, type Console, formatDuration } from '../../base/console.js';
+import { type AmongRuns, type Console, count, formatDuration } from '../../base/console.js';
 import { makeFolders } from '../../base/folders.js';
 import type { StopSignalName } from '../../base/program.js';
 import { round } from '../../base/rounding.js';
@@ -108,7 +108,7 @@ async function judge({ out }: CompareRequest, { method, seed, epochs, out: place
 function sayOf({ epochs, seconds, probed }: JudgedRun, untrained: Probed): string {
   const took = seconds === null ? '' : ` in ${formatDuration(seconds)}`;
   const [own, other] = [probed, untrained].map(({ logistic }) => (logistic === null ? 'none' : `${shown(logistic)}%`));
-  return `${epochs} epochs${took}; logistic regression ${own}, with random weights ${other}`;
+  return `${count(epochs, 'epoch')}${took}; logistic regression ${own}, with random weights ${other}`;
 }
 
 function runsOf({ out, plan, methods }: CompareRequest): PlannedRun[] {

@@ -84,7 +84,7 @@ async function remembered(path: string, fingerprint: string, measure: () => Prom
   const text = await readText(path, LARGEST).catch(() => ''); // it is measured again
   const known = z.object({ fingerprint: z.literal(fingerprint), probed: probedSchema }).safeParse(tryJson(text));
   if (known.success) return known.data.probed;
-  const probed = await measure();
+  const probed = probedSchema.parse(await measure()); // in the order in which it will be read
   await writeFileAtomically(path, `${JSON.stringify({ fingerprint, probed })}\n`);
   return probed;
 }

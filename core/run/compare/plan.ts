@@ -36,7 +36,9 @@ const planSchema = z.object({
   format: z.literal(FORMAT),
   asked: askedSchema,
   data: z.object({
-    description: z.string(),
+    /** Where training and test images come from, for people. */
+    train: z.string(),
+    test: z.string(),
     classes: size,
     trainImages: size,
     testImages: size,
@@ -108,7 +110,7 @@ export async function readPlan(path: string): Promise<Plan | null> {
 }
 
 export async function writePlan(path: string, plan: Omit<Plan, 'format'>): Promise<Plan> {
-  const whole = { format: FORMAT, ...plan };
+  const whole = planSchema.parse({ format: FORMAT, ...plan }); // in the order in which it will be read
   await writeFileAtomically(comparisonFolder(path).plan, `${JSON.stringify(whole, null, 2)}\n`);
   return whole;
 }
