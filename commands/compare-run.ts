@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { writeFileAtomically } from '../core/base/atomic.js';
 import { type Console, createConsole, quote, readDuration } from '../core/base/console.js';
 import { explainWriteError, UserError } from '../core/base/errors.js';
@@ -50,7 +51,11 @@ export async function runCompare(options: CompareOptions): Promise<number> {
         throw error;
       });
       if (stopped === null) return 0;
-      console.line(`stopped; go on with: ${commandName()} compare --out ${quote(options.out)}`);
+      console.line(
+        existsSync(comparisonFolder(options.out).plan)
+          ? `stopped; go on with: ${commandName()} compare --out ${quote(options.out)}`
+          : 'stopped before the first run; the same command begins anew',
+      );
       return signalExitCode(stopped);
     } finally {
       stop.release();
