@@ -9,7 +9,8 @@ import type { HelpingRanks } from './helping-ranks.js';
 import { ridgeHead } from './linear.js';
 import type { LinearHead } from './linear-head.js';
 import type { PixelNeighbours } from './neighbours.js';
-import { type FeatureNetwork, poolingOf } from './network.js';
+import type { FeatureNetwork } from './network.js';
+import { poolingOf } from './pooling.js';
 import { type EvaluationResult, FORMAT } from './results.js';
 
 /** A data set and how networks are judged on it. */
@@ -103,7 +104,7 @@ export async function evaluateNetwork(
       pretrainedOn,
       checkpoint,
       imageSize,
-      pooling: poolingOf(network),
+      pooling: poolingOf(network.size),
     },
     protocolName: task.protocolName,
     protocol,

@@ -8,7 +8,6 @@ import { readEncoder } from '../exchange/read.js';
 import { type Backbone, createVit } from '../nn/backbone.js';
 import { encoderShapes, initialValue, type Parameters } from '../nn/parameters.js';
 import { ARCHITECTURE_NAMES, ARCHITECTURES, type VitSize } from '../nn/sizes.js';
-import type { Pooling } from './results.js';
 
 /** A frozen encoder that turns images into features. */
 export interface FeatureNetwork {
@@ -48,11 +47,6 @@ const LETTERS = {
  */
 export async function loadNetwork(checkpoint: string, encoder: string | null = null): Promise<FeatureNetwork> {
   return networkOf(await readEncoder(checkpoint, encoder));
-}
-
-/** What of its tokens a network makes its features of. */
-export function poolingOf({ size }: Pick<FeatureNetwork, 'size'>): Pooling {
-  return size.classFeatures ? 'class token' : 'average of the patches';
 }
 
 /** A network of the same sizes with fresh weights. */

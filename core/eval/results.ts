@@ -7,6 +7,7 @@ import { PROGRAM } from '../base/program.js';
 import { parseJson, readText } from '../base/text.js';
 import type { ProbeProtocol } from '../contract/data-sets.js';
 import { tuningProtocol, tuningSettings } from './fine-tune-settings.js';
+import { POOLINGS } from './pooling.js';
 import { SELECTIONS } from './protocols.js';
 
 /*
@@ -24,10 +25,6 @@ const accuracies = z.object({ top1: accuracy, top5: accuracy });
 const curve = listOf(percent);
 /** By k. */
 const neighbours = listOf(accuracies.extend({ k: z.int().min(1) }));
-
-/** What of an encoder's tokens features are made of. */
-const POOLINGS = ['average of the patches', 'class token'] as const;
-export type Pooling = (typeof POOLINGS)[number];
 
 const network = z.object({
   /** `pretrained`, or the same network at random initialisation. */

@@ -8,7 +8,7 @@ const probed = (logistic: number, architecture = 'plain'): Probed => ({
   features: 'last',
   neighbours: logistic - 5,
   k: 20,
-  pooling: architecture === 'plain' ? 'average of the patches' : 'class token',
+  pooling: architecture === 'plain' ? 'average pooling' : 'class token',
   arch: 'ViT 128x6/8',
   architecture,
 });
@@ -65,10 +65,10 @@ test('each method stands beside random weights of its own architecture, and says
       gain,
     ]),
     [
-      ['Good', 'average of the patches', 52, 47, 11.5],
+      ['Good', 'average pooling', 52, 47, 11.5],
       ['Slow', 'class token', 31, 26, -2.5],
-      ['Flat', 'average of the patches', 21, 16, -19.5],
-      ['random initialisation', 'average of the patches', 40.5, 35.5, null],
+      ['Flat', 'average pooling', 21, 16, -19.5],
+      ['random initialisation', 'average pooling', 40.5, 35.5, null],
       ['random initialisation', 'class token', 33.5, 28.5, null],
       ['raw pixels', 'pixels', undefined, 31, null],
     ],
@@ -91,7 +91,7 @@ test('its table has mean, deviation, interval, time and verdict of each row; onl
     line('Good').includes(`| 52.0 ± 2.8* ${interval.replaceAll('\\', '\\')} |`) || line('Good').includes('52.0 ± 2.8'),
   );
   t.true(line('Good').includes(`${low.toFixed(1)}, ${high.toFixed(1)}`));
-  t.regex(line('Good'), /\| average of the patches \| 3 \| 11s \|.*\| \+11\.5 \| no collapse \|/);
+  t.regex(line('Good'), /\| average pooling \| 3 \| 11s \|.*\| \+11\.5 \| no collapse \|/);
   t.regex(line('Slow'), /-2\.5 \(below\) \| no collapse/);
   t.regex(line('Flat'), /-19\.5 \(below\) \| collapse! \(1 of 2\)/);
   const best = table.groups.map(({ rows }) =>

@@ -126,7 +126,7 @@ test('published rows say what they share with measured ones, and these what of t
   const network = { method: 'DINO', arch: 'ViT-B/8', pooling: 'class token' } as const;
   const results = [
     evaluationResult({ ...imagenet, best, network }),
-    evaluationResult({ ...imagenet, network: { method: 'MAE', arch: 'ViT-L/16', pooling: 'average of the patches' } }),
+    evaluationResult({ ...imagenet, network: { method: 'MAE', arch: 'ViT-L/16', pooling: 'average pooling' } }),
     evaluationResult({ ...imagenet, network: { weights: 'random', arch: 'ViT-B/16' } }),
   ];
   const table = tableOf(results, 'linear-imagenet');
@@ -142,7 +142,7 @@ test('published rows say what they share with measured ones, and these what of t
   );
   const notes = measured(table).map(({ note }) => note?.text ?? '');
   t.regex(notes[0] ?? '', /; features: class token of the last four layers/);
-  t.regex(notes[1] ?? '', /; features: average of the patches;/);
+  t.regex(notes[1] ?? '', /; features: average pooling;/);
   t.notRegex(notes[2] ?? '', /features/, 'results of earlier versions do not tell');
   t.regex(tableMarkdown(table), /DINO \| ViT-B\/8 \| 300 \| 80\.1\*? \| published, same method and backbone/);
   for (const colour of [true, false]) {

@@ -7,7 +7,8 @@ import { usualNeighbours } from '../../eval/classifiers.js';
 import { classifyImages, type EvaluationProgress, type ExtractionSettings } from '../../eval/evaluate.js';
 import type { OpenedData } from '../../eval/labelled-data.js';
 import { pixelNeighbours } from '../../eval/neighbours.js';
-import { type FeatureNetwork, poolingOf } from '../../eval/network.js';
+import type { FeatureNetwork } from '../../eval/network.js';
+import { poolingOf } from '../../eval/pooling.js';
 import { LINEAR_PROTOCOL } from '../../eval/protocols.js';
 import type { Probed } from '../../report/comparison.js';
 
@@ -53,7 +54,7 @@ export function probeNetwork(path: string, network: FeatureNetwork, bench: Bench
       features: logistic.features,
       neighbours: nearest?.top1.value ?? null,
       k: nearest?.k ?? null,
-      pooling: poolingOf(network),
+      pooling: poolingOf(network.size),
       arch: network.arch,
       architecture: architectureOf(network),
     };
