@@ -1,5 +1,6 @@
+import { BENCH_COMMAND } from './bench-command.js';
 import { type CommandDefinition, defineCommand } from './command.js';
-import * as bench from './options/bench.js';
+import { COMPARE_COMMAND } from './compare-command.js';
 import * as judging from './options/evaluation.js';
 import * as exchange from './options/exchange.js';
 import * as tables from './options/others.js';
@@ -29,6 +30,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     options: judging.PROBE_OPTIONS,
     run: async (options) => (await import('./probe-run.js')).runProbe(options),
   }),
+  COMPARE_COMMAND,
   defineCommand({
     name: 'predict',
     summary: "tell the classes of images by a probe's head",
@@ -228,20 +230,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
       }),
     ],
   }),
-  defineCommand({
-    name: 'bench',
-    summary: 'time the training step, or the loading of images',
-    description:
-      'Time the whole training step on random data: seconds a step, images a second, compile time, memory and speed. ' +
-      'With --peer, time the same step in PyTorch beside it. ' +
-      'With --data, time loading and cropping images instead: images and processor time a second, memory.',
-    options: bench.BENCH_OPTIONS,
-    async run(options) {
-      bench.requireOneMeasurement(options);
-      if (options.data.length > 0) return (await import('./bench-data-run.js')).benchData(options);
-      return (await import('./bench-run.js')).benchEngines(options);
-    },
-  }),
+  BENCH_COMMAND,
 ];
 
 async function dataSets() {

@@ -7,9 +7,17 @@ export interface Console {
   /** A line that should not be missed. */
   warn(text: string): void;
   /** Starts to show how far a run of `totalSteps` is, of which `doneSteps` were done before. */
-  progress(totalSteps: number, epochs: number, doneSteps: number): Progress;
+  progress(totalSteps: number, epochs: number, doneSteps: number, among?: AmongRuns): Progress;
   /** Starts to show how far work is that is measured in bytes or images. */
   transfer(title: string, unit: Unit): TransferProgress;
+}
+
+/** What is said of a run that is one of several. */
+export interface AmongRuns {
+  /** 'run 2 of 6, MAE, seed 0' */
+  title: string;
+  /** Seconds that all later runs will take, where a step of this one takes so many. */
+  secondsLater(secondsPerStep: number): number;
 }
 
 /** What work on files needs of it. */
@@ -72,14 +80,19 @@ export function createConsole(machineOutput: boolean): Console {
   return {
     line,
     warn: (text) => line(terminalOf(stream).colour ? `\x1b[33m${text}\x1b[0m` : text),
-    progress(totalSteps, epochs, doneSteps) {
-      const display = open(`epoch -/${epochs}`, Number.NEGATIVE_INFINITY);
+    progress(totalSteps, epochs, doneSteps, among) {
+      const title = among ? `${among.title}, ` : '';
+      const display = open(`${title}epoch -/${epochs}`, Number.NEGATIVE_INFINITY);
       const paceAt = measurePace(doneSteps);
       return {
         step({ epoch, step, loss, imagesPerSecond }) {
-          const left = formatDuration((totalSteps - step) / paceAt(step));
-          const before = `epoch ${epoch}/${epochs}`;
-          const after = `step ${step}/${totalSteps}  loss ${loss.toFixed(4)}  ${formatRate(imagesPerSecond)}  ${left} left`;
+          const seconds = 1 / paceAt(step);
+          const left = (totalSteps - step) * seconds;
+          const ofAll = among ? `, ${formatDuration(left + among.secondsLater(seconds))} of all runs` : '';
+          const before = `${title}epoch ${epoch}/${epochs}`;
+          const after =
+            `step ${step}/${totalSteps}  loss ${loss.toFixed(4)}  ${formatRate(imagesPerSecond)}  ` +
+            `${formatDuration(left)} left${ofAll}`;
           display.show(step, totalSteps, { before, after });
         },
         stop: display.stop,
@@ -158,6 +171,16 @@ export function formatDuration(seconds: number): string {
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m${two(seconds % 60)}s`;
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h${two((seconds % 3600) / 60)}m`;
   return `${Math.floor(seconds / 86_400)}d${two((seconds % 86_400) / 3600)}h`;
+}
+
+const SECONDS_OF = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
+
+/** Seconds of a duration as people write it: '90s', '30m', '1h30m', '2d'; null where it is none. */
+export function readDuration(words: string): number | null {
+  if (!/^(?:\d+(?:\.\d+)?[smhd])+$/.test(words)) return null;
+  const parts = words.matchAll(/([\d.]+)([smhd])/g);
+  const seconds = Array.from(parts, ([, amount, unit]) => Number(amount) * SECONDS_OF[unit as keyof typeof SECONDS_OF]);
+  return seconds.reduce((sum, part) => sum + part, 0);
 }
 
 /** A path as a shell takes it. */

@@ -39,19 +39,23 @@ export function percentWithin(ranks: Int32Array, within: number): number {
 
 /** Top-1 and top-5 accuracy in percent, with 95% intervals over the images. */
 export function accuracies(ranks: Int32Array): Accuracies {
-  return { top1: accuracyWithin(ranks, 1), top5: accuracyWithin(ranks, 5) };
+  return {
+    top1: accuracyOf(percentWithin(ranks, 1), ranks.length),
+    top5: accuracyOf(percentWithin(ranks, 5), ranks.length),
+  };
 }
 
 /**
- * Wilson's score interval (1927) of a fraction p of n images, which is no point where p is 0 or 1:
+ * Accuracy p of n images with Wilson's score interval (1927), which is no point where p is 0 or 1:
  *
  *   (p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n)
+ *
+ * @param value in percent
  */
-function accuracyWithin(ranks: Int32Array, within: number): Accuracy {
-  const value = percentWithin(ranks, within);
-  if (ranks.length === 0) return { value, low: 0, high: 100 };
+export function accuracyOf(value: number, images: number): Accuracy {
+  if (images === 0) return { value, low: 0, high: 100 };
   const fraction = value / 100;
-  const part = Z ** 2 / ranks.length;
+  const part = Z ** 2 / images;
   const middle = (fraction + part / 2) / (1 + part);
   const reach = Math.sqrt(fraction * (1 - fraction) * part + part ** 2 / 4) / (1 + part);
   // Rounding errors must not put the value outside.
@@ -60,4 +64,24 @@ function accuracyWithin(ranks: Int32Array, within: number): Accuracy {
     low: Math.min(value, Math.max(0, 100 * (middle - reach))),
     high: Math.max(value, Math.min(100, 100 * (middle + reach))),
   };
+}
+
+/** An accuracy over runs of several seeds. */
+export type MeanAccuracy = Accuracy & {
+  /** Standard deviation over the seeds, percentage points; null where there is one seed. */
+  deviation: number | null;
+  /** Of each seed. */
+  values: readonly number[];
+};
+
+/**
+ * The mean accuracy of runs that were judged on the same n images: x̄ ± s over the seeds, s with S - 1 in its denominator, and
+ * the interval of an accuracy of x̄ on n images. All seeds were judged on the same images, so that more seeds do not narrow it.
+ * @param values in percent, of each seed
+ */
+export function meanAccuracy(values: readonly number[], images: number): MeanAccuracy {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  const deviation = values.length < 2 ? null : Math.sqrt(squares / (values.length - 1));
+  return { ...accuracyOf(mean, images), deviation, values };
 }

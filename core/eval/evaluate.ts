@@ -2,14 +2,15 @@ import { programVersion } from '../base/program.js';
 import type { LabelledData } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
 import { accuracies } from './accuracy.js';
+import { type ClassifierResult, classify } from './classifiers.js';
 import { type ExtractOptions, extractFeatures } from './features.js';
 import { selectHead } from './heads.js';
 import type { HelpingRanks } from './helping-ranks.js';
 import { ridgeHead } from './linear.js';
 import type { LinearHead } from './linear-head.js';
-import { logisticRegression } from './logistic.js';
-import { nearestNeighbours, neighbourAccuracies, type PixelNeighbours } from './neighbours.js';
+import type { PixelNeighbours } from './neighbours.js';
 import type { FeatureNetwork } from './network.js';
+import { poolingOf } from './pooling.js';
 import { type EvaluationResult, FORMAT } from './results.js';
 
 /** A data set and how networks are judged on it. */
@@ -81,7 +82,7 @@ export async function evaluateNetwork(
   const heads = { train, test, classes, protocol, seed, onEpoch: progress.epoch, signal };
   const selected = await selectHead(engine, heads, { selection, plain });
   progress.stage('logistic regression, ridge head and nearest neighbours');
-  const { ranks, ...chosen } = await logisticRegression(engine, plain, test, classes, signal);
+  const { logistic, neighbours } = await classify(engine, plain, test, classes, signal);
   const { facts, arch, imageSize } = network;
   const { weights, method, epochs, pretrainedOn, checkpoint } = facts;
   const encoder = facts.isUsualEncoder ? null : facts.encoder;
@@ -94,15 +95,25 @@ export async function evaluateNetwork(
     classes,
     trainImages: plain.rows,
     testImages: test.rows,
-    network: { weights, method, encoder, arch, epochs, pretrainedOn, checkpoint, imageSize },
+    network: {
+      weights,
+      method,
+      encoder,
+      arch,
+      epochs,
+      pretrainedOn,
+      checkpoint,
+      imageSize,
+      pooling: poolingOf(network.size),
+    },
     protocolName: task.protocolName,
     protocol,
     selection,
     best: { name: selected.best.name, ...accuracies(selected.best.ranks) },
     heads: selected.heads.map((head) => ({ name: head.name, ...accuracies(head.ranks), curve: head.curve })),
     ridge: accuracies(await ridgeHead(engine, plain, test, classes)),
-    logistic: { ...accuracies(ranks), ...chosen },
-    neighbours: neighbourAccuracies(await nearestNeighbours(engine, plain, test, classes)),
+    logistic,
+    neighbours,
     pixelNeighbours,
     fineTuning: null,
     compute: null,
@@ -112,4 +123,21 @@ export async function evaluateNetwork(
     measuredAt: new Date().toISOString(),
   };
   return { result, head: selected.best.learned };
+}
+
+/**
+ * Logistic regression and nearest neighbours alone, each image in its test view.
+ * @throws UserError if images cannot be read
+ */
+export async function classifyImages(
+  engine: Engine,
+  network: FeatureNetwork,
+  { classes, train, test }: LabelledData,
+  settings: ExtractionSettings & Pick<ExtractOptions, 'transform' | 'interpolation'>,
+  progress: Pick<EvaluationProgress, 'images'>,
+): Promise<ClassifierResult> {
+  const options = { ...settings, views: 'test' as const, seed: 0, onProgress: progress.images };
+  const tested = await extractFeatures(engine, network, test, options);
+  const trained = await extractFeatures(engine, network, train, options);
+  return classify(engine, trained, tested, classes.length, settings.signal);
 }

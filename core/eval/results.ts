@@ -7,6 +7,7 @@ import { PROGRAM } from '../base/program.js';
 import { parseJson, readText } from '../base/text.js';
 import type { ProbeProtocol } from '../contract/data-sets.js';
 import { tuningProtocol, tuningSettings } from './fine-tune-settings.js';
+import { POOLINGS } from './pooling.js';
 import { SELECTIONS } from './protocols.js';
 
 /*
@@ -41,6 +42,8 @@ const network = z.object({
   checkpoint: z.string().nullable(),
   /** Side of the images that it saw, in pixels. */
   imageSize: z.int().min(1),
+  /** Results of earlier versions do not tell. */
+  pooling: z.enum(POOLINGS).exactOptional(),
 });
 
 const protocol: z.ZodType<ProbeProtocol> = z.object({

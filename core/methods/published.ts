@@ -104,18 +104,23 @@ export const PUBLISHED = {
           ['IN22k', 'ViT-G/16', 89.5, 59.1, 55.3, 86.7, 73.0],
         ],
       },
+      'I-JEPA',
     ),
   ].map((table, at) => ({ number: at + 1, ...table })),
 };
 
-/** @param groups rows below the heading of each group; '' for none */
+/**
+ * @param groups rows below the heading of each group; '' for none
+ * @param method that of all rows, where no column names it
+ */
 function table(
   name: string,
   title: string,
   facts: readonly FactName[],
   benchmarks: readonly BenchmarkName[],
   groups: Readonly<Record<string, Rows>>,
+  method: string | null = null,
 ) {
   const titled = Object.entries(groups).map(([heading, rows]) => ({ title: heading || null, rows }));
-  return { name, title, facts, benchmarks, groups: titled };
+  return { name, title, facts, benchmarks, groups: titled, method };
 }

@@ -1,6 +1,7 @@
 import { scaleLinear, scaleLog } from 'd3-scale';
 import { UserError } from '../base/errors.js';
 import type { EvaluationResult } from '../eval/results.js';
+import { BAR_WIDTH, type Bar, barPanel, barPanelHeight } from './bar-panel.js';
 import { archName, benchmarkOf, groupBy, isPapers, methodName, networkRows, thousands } from './network-rows.js';
 import {
   axisBelow,
@@ -17,19 +18,12 @@ import {
   text,
   titleAt,
   whisker,
-  widthOf,
   writePicture,
 } from './picture.js';
-import { MARK_WORDS, printable, shown } from './result-table.js';
+import { MARK_WORDS, printable } from './result-table.js';
 
-const WIDTH = 1240;
-const BARS = { left: 400, right: 190, rowHeight: 26 };
-/** Above and below the bars of a data set: title, axis. */
-const HEAD = 54;
-const FOOT = 44;
 /** Letters of where a data set lay. */
 const MAX_PLACE = 50;
-const RANDOM_COLOUR = '#9a9a9a';
 
 const SERIES_COLOURS = [COLOURS.blue, COLOURS.orange, COLOURS.green, COLOURS.vermilion, COLOURS.purple, COLOURS.sky];
 
@@ -61,12 +55,13 @@ export async function writeChart(path: string, results: readonly EvaluationResul
   const bars: string[] = [];
   const tasks = [...groupBy(results, taskName)].map(([task, own]) => {
     const results = networkRows(own).flat();
-    bars.push(barPanel(task, results, top));
-    top += HEAD + results.length * BARS.rowHeight + FOOT;
+    const panel = results.map(barOf);
+    bars.push(barPanel(task, panel, { chance: 100 / results[0].classes, diamondName: 'logistic regression', top }));
+    top += barPanelHeight(panel);
     return { task, results };
   });
   const compute = computePanels(tasks, top);
-  await writePicture(path, drawing(WIDTH, top + compute.height, [...bars, ...compute.parts]));
+  await writePicture(path, drawing(BAR_WIDTH, top + compute.height, [...bars, ...compute.parts]));
 }
 
 /** A task's name for titles and legends; data sets that users bring are told apart by where they lay. */
@@ -79,49 +74,15 @@ function taskName(result: EvaluationResult): string {
   return printable(`${dataSet}${place} (${kind}; ${classes} classes; ${images})`);
 }
 
-/** The bars of one data set, each with its interval and numbers: networks, below them their random initialisation. */
-function barPanel(task: string, results: readonly EvaluationResult[], top: number): string {
-  const { classes } = results[0];
-  const { left, right, rowHeight } = BARS;
-  const box: Box = { left, top: top + HEAD, width: WIDTH - left - right, height: results.length * rowHeight };
-  const end = box.left + box.width;
-  const scale = scaleLinear([0, 100], [left, end]);
-  const chance = scale(100 / classes);
-  const vermilion = { colour: COLOURS.vermilion };
-  const words = text([end - 18, box.top - 8], 'logistic regression', { size: 11, anchor: 'end' });
-  const legend = `${diamond(end - 6, box.top - 9)}${words}`;
-  return [
-    titleAt(24, top + 14, task),
-    axisBelow(box, { scale, ticks: scale.ticks(5), format: (value) => `${value}%` }),
-    ...results.map((result, at) => bar(result, scale, box.top + (at + 0.5) * rowHeight)),
-    segment([chance, box.top], [chance, box.top + box.height], { ...vermilion, width: 1.4, dash: '4 3' }),
-    text([chance, box.top - 8], 'chance', { ...vermilion, size: 11, anchor: 'middle' }),
-    ...(results.some(({ logistic }) => logistic !== null) ? [legend] : []),
-  ].join('\n');
-}
-
-/** A network's name, bar, interval and numbers, around a height. */
-function bar(result: EvaluationResult, scale: (value: number) => number, y: number): string {
-  const { value, low, high } = result.best.top1;
-  const colour = result.network.weights === 'random' ? RANDOM_COLOUR : COLOURS.sky;
-  const height = 0.62 * BARS.rowHeight;
-  return [
-    text([BARS.left - 8, y], cut(barName(result), BARS.left - 30), { anchor: 'end' }),
-    `<rect x="${BARS.left}" y="${y - height / 2}" width="${scale(value) - BARS.left}" height="${height}" fill="${colour}"/>`,
-    whisker([scale(low), y], [scale(high), y]),
-    ...(result.logistic ? [diamond(scale(result.logistic.top1.value), y)] : []),
-    text([WIDTH - BARS.right + 24, y], `${shown(value)} [${shown(low)}, ${shown(high)}]`, { size: 13 }),
-  ].join('\n');
-}
-
-/** Where logistic regression is. */
-function diamond(x: number, y: number): string {
-  return `<path d="M${x} ${y - 6}l6 6l-6 6l-6 -6z" fill="#222222"/>`;
-}
-
-/** As much of a text as fits. */
-function cut(words: string, width: number): string {
-  return widthOf(words) <= width ? words : `${words.slice(0, Math.floor(width / widthOf('x')) - 1)}…`;
+/** A network's bar: the best head, and logistic regression as a diamond. */
+function barOf(result: EvaluationResult): Bar {
+  const { network, best, logistic } = result;
+  return {
+    name: barName(result),
+    isRandom: network.weights === 'random',
+    top1: best.top1,
+    diamond: logistic?.top1.value ?? null,
+  };
 }
 
 function barName(result: EvaluationResult): string {
@@ -151,7 +112,7 @@ function computePanels(
   const all = series.flatMap(({ measured }) => measured);
   const percents = aroundPercent([...all, ...series.flatMap(({ random }) => random)]);
   const mark = all.every(isPapers) ? '' : ` († ${MARK_WORDS['†']})`;
-  const side = WIDTH / QUANTITIES.length;
+  const side = BAR_WIDTH / QUANTITIES.length;
   const legend = series.flatMap(({ task, colour, random }, at) => {
     const y = top + 48 + at * LEGEND_LINE;
     const words = `${task}${random.length > 0 ? '; dashed: random initialisation' : ''}`;

@@ -1,3 +1,4 @@
+import type { MeanAccuracy } from '../eval/accuracy.js';
 import type { Accuracy } from '../eval/results.js';
 
 /** A table of results, ready to be written in any form. */
@@ -20,6 +21,8 @@ export interface RowGroup {
 export interface ResultRow {
   /** Copied from the paper, or measured by this program. */
   source: 'published' | 'measured';
+  /** What a published row shares with a measured one of its table; left out where they have other methods. */
+  shares?: 'method' | 'method and backbone';
   /** One for each column; null where there is no value. */
   cells: readonly Cell[];
   /** What has to be known of a measured row; its number stands behind the row's first cell. */
@@ -33,6 +36,8 @@ interface FigureCell {
   value: number;
   /** 95% interval over the test images; null for published values. */
   interval: { low: number; high: number } | null;
+  /** Standard deviation over seeds of the mean that it is; left out of others. */
+  deviation?: number;
   marks: readonly Mark[];
   /** Whether it is the best of its column, among those that may be compared. */
   best: boolean;
@@ -46,6 +51,11 @@ export const MARK_WORDS: Readonly<Record<Mark, string>> = {
   '†': "not the paper's protocol",
   '‡': 'part of the data set',
 };
+
+/** Where a row comes from: 'published, same method and backbone'. */
+export function sourceWords({ source, shares }: ResultRow): string {
+  return shares ? `${source}, same ${shares}` : source;
+}
 
 export function isFigure(cell: Cell | undefined): cell is FigureCell {
   return cell !== null && cell !== undefined && 'value' in cell;
@@ -62,10 +72,11 @@ export function printable(text: string): string {
 }
 
 /** A published value, or a measured one with its interval. */
-export function figureCell(of: number | Accuracy, marks: readonly Mark[] = []): FigureCell {
+export function figureCell(of: number | Accuracy | MeanAccuracy, marks: readonly Mark[] = []): FigureCell {
   if (typeof of === 'number') return { value: of, interval: null, marks, best: false };
   const { value, low, high } = of;
-  return { value, interval: { low, high }, marks, best: false };
+  const deviation = 'deviation' in of && of.deviation !== null && { deviation: of.deviation };
+  return { value, interval: { low, high }, ...deviation, marks, best: false };
 }
 
 /**

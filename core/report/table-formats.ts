@@ -1,6 +1,14 @@
 import { stripVTControlCharacters } from 'node:util';
 import Table from 'cli-table3';
-import { type Cell, isFigure, MARK_WORDS, type ResultRow, type ResultTable, shown } from './result-table.js';
+import {
+  type Cell,
+  isFigure,
+  MARK_WORDS,
+  type ResultRow,
+  type ResultTable,
+  shown,
+  sourceWords,
+} from './result-table.js';
 
 /**
  * A table as CSV (RFC 4180) with a header: the table's title, the group, the source, then the columns. A column of
@@ -19,7 +27,7 @@ export function tableCsv({ title, columns, groups }: ResultTable): string {
       return [value, interval?.low ?? '', interval?.high ?? '', marks.map((mark) => MARK_WORDS[mark]).join('; ')];
     });
   const lines = groups.flatMap((group) =>
-    group.rows.map((row) => [title, group.title ?? '', row.source, ...valuesOf(row), row.note?.text ?? '']),
+    group.rows.map((row) => [title, group.title ?? '', sourceWords(row), ...valuesOf(row), row.note?.text ?? '']),
   );
   return [['Table', 'Group', 'Source', ...headings, 'Note'], ...lines]
     .map((line) => `${line.map(escapeCsv).join(',')}\r\n`)
@@ -70,7 +78,7 @@ export function tableLatex(table: ResultTable): string {
 /** The cells of a row, own ones bold, and where it comes from. */
 function fieldsOf(row: ResultRow, escaped: (text: string) => string, bold: (text: string) => string): string[] {
   const words = cellsWithNote(row).map((cell) => escaped(cellWords(cell)));
-  return [...(row.source === 'measured' ? words.map(bold) : words), row.source];
+  return [...(row.source === 'measured' ? words.map(bold) : words), sourceWords(row)];
 }
 
 /** The cells of a row as tables show them: the first one with the number of the row's note. */
@@ -83,8 +91,9 @@ function cellsWithNote({ cells, note }: ResultRow): readonly Cell[] {
 function cellWords(cell: Cell, form: Form = 'one line'): string {
   if (cell === null) return '–';
   if (!isFigure(cell)) return form === 'one line' ? cell.text : wrap(cell.text, NARROW_TEXT);
-  const { value, marks, best, interval } = cell;
-  const figure = `${shown(value)}${marks.join('')}${best ? '*' : ''}`;
+  const { value, marks, best, interval, deviation } = cell;
+  const spread = deviation === undefined ? '' : ` ± ${shown(deviation)}`;
+  const figure = `${shown(value)}${spread}${marks.join('')}${best ? '*' : ''}`;
   if (interval === null || form === 'no interval') return figure;
   const [low, high] = [shown(interval.low), shown(interval.high)];
   return form === 'one line' ? `${figure} [${low}, ${high}]` : `${figure}\n${low}–${high}`;
@@ -161,17 +170,21 @@ export function tableText(table: ResultTable, colour: boolean, width = USUAL_WID
 }
 
 function drawTable({ columns, groups }: ResultTable, colour: boolean, form: Form): string {
-  const hasSource = !colour && groups.some(({ rows }) => rows.some(({ source }) => source === 'published'));
-  const all = [...columns, ...(hasSource ? [{ name: 'Source', kind: 'text' as const }] : [])];
+  const all = groups.flatMap(({ rows }) => rows);
+  // Colours tell published rows from measured ones, but not what they share.
+  const hasSource = all.some(({ source, shares }) => source === 'published' && (!colour || shares));
+  const shownColumns = [...columns, ...(hasSource ? [{ name: 'Source', kind: 'text' as const }] : [])];
   const narrow = { style: { ...PLAIN, 'padding-left': 0, 'padding-right': 0 }, chars: NO_SIDES };
   const drawn = new Table({
-    head: all.map(({ name }) => name),
-    colAligns: all.map(({ kind }) => (kind === 'figure' ? 'right' : 'left')),
+    head: shownColumns.map(({ name }) => name),
+    colAligns: shownColumns.map(({ kind }) => (kind === 'figure' ? 'right' : 'left')),
     ...(form === 'one line' ? { style: PLAIN } : narrow),
   });
   for (const { title, rows } of groups) {
-    if (title !== null) drawn.push([{ colSpan: all.length, content: colour ? `\x1b[3m${title}\x1b[23m` : title }]);
-    for (const row of rows) drawn.push([...rowWords(row, colour, form), ...(hasSource ? [row.source] : [])]);
+    if (title !== null)
+      drawn.push([{ colSpan: shownColumns.length, content: colour ? `\x1b[3m${title}\x1b[23m` : title }]);
+    for (const row of rows)
+      drawn.push([...rowWords(row, colour, form), ...(hasSource ? [cellWords({ text: sourceWords(row) }, form)] : [])]);
   }
   return drawn.toString();
 }
@@ -194,7 +207,7 @@ function drawLists({ columns, groups }: ResultTable, width: number): string {
         columns.flatMap(({ name, kind }, at) => (kind === wanted ? [{ name, text: words[at] }] : []));
       const facts = wordsOf('text').map(({ name, text }) => (name === 'Epochs' ? `${text} epochs` : text));
       const values = wordsOf('figure').map(({ name, text }) => `  ${name}: ${text}`);
-      return [wrap(`${facts.join(', ')} (${row.source})`, width), ...values];
+      return [wrap(`${facts.join(', ')} (${sourceWords(row)})`, width), ...values];
     }),
   ]);
   return lines.join('\n');

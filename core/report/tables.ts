@@ -1,3 +1,4 @@
+import { usualNeighbours } from '../eval/classifiers.js';
 import type { EvaluationResult } from '../eval/results.js';
 import type { FactName, PublishedResults, PublishedTable } from '../methods/published.js';
 import {
@@ -7,27 +8,24 @@ import {
   chooseResult,
   describeNetwork,
   groupBy,
-  isPapers,
   methodName,
-  missingPart,
   networkRows,
   thousands,
 } from './network-rows.js';
 import {
   type Cell,
   figureCell,
-  type Mark,
   markBest,
   printable,
   type ResultRow,
   type ResultTable,
   type RowGroup,
-  shown,
   textCell,
 } from './result-table.js';
+import { bestHead, featuresNote, logisticNote, marksOf, neighboursNote, notesOf, tuningNote } from './table-notes.js';
 
 type Network = EvaluationResult['network'];
-type Neighbours = EvaluationResult['neighbours'];
+type PublishedRow = PublishedTable['groups'][number]['rows'][number];
 
 /** A column of text: its heading, and what stands there of a measured network. */
 const FACTS: Readonly<Record<FactName, { heading: string; of: (network: Network) => string }>> = {
@@ -45,14 +43,7 @@ const FACTS: Readonly<Record<FactName, { heading: string; of: (network: Network)
 const OWN_FACTS = ['method', 'arch', 'epochs'] as const;
 const OWN_FIGURES = ['Top-1', 'Top-5', 'Logistic', 'Ridge', 'kNN'];
 
-/** The number of neighbours that is shown where it was measured (Caron et al. 2021). */
-const USUAL_NEIGHBOURS = 20;
-
 const KIND_NAMES = { linear: 'linear evaluation', 'semi-supervised': 'few labels', transfer: 'linear-probe transfer' };
-const CHOICES = {
-  test: 'the best head of the grid was chosen on the test images, as the paper does, which favours it',
-  validation: 'the best head of the grid was chosen on a held-out tenth of the training images, then trained on all',
-} as const;
 
 /**
  * A paper's tables with own results as rows of them, then a table for each other data set: results of the same kind on the
@@ -71,8 +62,12 @@ export function evaluationTables(results: readonly EvaluationResult[], published
 }
 
 function paperTable(table: PublishedTable, source: string, results: readonly EvaluationResult[]): ResultTable {
-  const { facts, benchmarks } = table;
-  const ofTable = results.filter((result) => benchmarks.some((name) => name === benchmarkOf(result)));
+  const { facts, benchmarks, method: only } = table;
+  const ofBenchmarks = results.filter((result) => benchmarks.some((name) => name === benchmarkOf(result)));
+  // Where all rows are of one method, random weights stand beside that method alone.
+  const isItsTable = only === null || ofBenchmarks.some(({ network }) => network.method === only);
+  const isItsRow = ({ network: { method } }: EvaluationResult) => only === null || method === null || method === only;
+  const ofTable = isItsTable ? ofBenchmarks.filter(isItsRow) : [];
   const own = networkRows(ofTable).map((results) => {
     const { network } = results[0];
     const cells = benchmarks.map((name) => chooseResult(results.filter((result) => benchmarkOf(result) === name)));
@@ -82,7 +77,14 @@ function paperTable(table: PublishedTable, source: string, results: readonly Eva
   const measured = own.map(({ network, count, cells, used }, at): ResultRow => {
     const others = count - used.length;
     const more = others > 0 ? `; other results of it that are not shown: ${others}` : '';
-    const notes = [describeNetwork(network), ...new Set(used.map(tuningNote)), ...used.map(logisticNote), more];
+    const features = [...new Set(used.map(featuresNote))];
+    const notes = [
+      describeNetwork(network),
+      ...features,
+      ...new Set(used.map(tuningNote)),
+      ...used.map(logisticNote),
+      more,
+    ];
     return {
       source: 'measured',
       cells: [
@@ -95,7 +97,15 @@ function paperTable(table: PublishedTable, source: string, results: readonly Eva
   const groups = table.groups.map(({ title, rows }, at) => {
     const copied = rows.map((row): ResultRow => {
       const cells = row.map((value, column) => (column < facts.length ? textCell(value) : figureCell(Number(value))));
-      return { source: 'published', cells };
+      return {
+        source: 'published',
+        cells,
+        ...sharedWith(
+          own.map(({ network }) => network),
+          table,
+          row,
+        ),
+      };
     });
     return { title, rows: at === 0 ? [...copied, ...measured] : copied };
   });
@@ -109,6 +119,15 @@ function paperTable(table: PublishedTable, source: string, results: readonly Eva
       ...notesOf('Top-1', shownResults),
     ],
   };
+}
+
+/** What a published row shares with networks of the same table. */
+function sharedWith(networks: readonly Network[], { facts, method: only }: PublishedTable, row: PublishedRow) {
+  const factOf = (name: FactName) => row[facts.indexOf(name)];
+  const same = networks.filter(({ method }) => method !== null && method === (factOf('method') ?? only));
+  if (same.length === 0) return {};
+  const hasBackbone = same.some((network) => archName(network) === factOf('arch'));
+  return { shares: hasBackbone ? ('method and backbone' as const) : ('method' as const) };
 }
 
 function dataSetTable(results: readonly EvaluationResult[]): ResultTable {
@@ -162,63 +181,4 @@ function pixelRows(results: readonly EvaluationResult[]): RowGroup[] {
   const empty = Array<Cell>(OWN_FACTS.length + OWN_FIGURES.length - 2).fill(null);
   const cells = [textCell('raw pixels'), ...empty, figureCell(found.top1)];
   return [{ title: null, rows: [{ source: 'measured', cells }] }];
-}
-
-/** One k for all: which of them happens to be best on the test images plays no part. */
-function usualNeighbours(neighbours: Neighbours): Neighbours[number] | undefined {
-  return neighbours.find(({ k }) => k === USUAL_NEIGHBOURS) ?? neighbours[0];
-}
-
-/** † where heads and fine-tuning did not follow the paper, ‡ where some of a benchmark's images are missing. */
-function marksOf(result: EvaluationResult): Mark[] {
-  return [...(isPapers(result) ? [] : (['†'] as const)), ...(missingPart(result) ? (['‡'] as const) : [])];
-}
-
-/** What has to be known of measured values: their intervals, marks, and how heads were chosen. */
-function notesOf(columns: string, results: readonly EvaluationResult[]): string[] {
-  if (results.length === 0) return [];
-  const quick = results.some(({ protocolName }) => protocolName === 'quick');
-  const tuned = results.some((result) => result.protocolName === 'paper' && !isPapers(result));
-  const selections = [...new Set(results.map(({ selection }) => selection))];
-  const choices = selections.map((selection) => CHOICES[selection]).join('; or ');
-  const parts = [...new Set(results.map(missingPart).filter((part) => part !== null))];
-  return [
-    "Measured values are followed by their 95% interval over the test images (Wilson's).",
-    quick &&
-      "† measured with the quick protocol: the paper's grid of heads, trained otherwise. Not comparable with published values.",
-    tuned && '† fine-tuned otherwise than the paper did. Not comparable with published values.',
-    `${columns}: ${choices}${selections.length > 1 ? ' (see the rows)' : ''}.`,
-    parts.length > 0 && `‡ measured on a part of the data set (${parts.join('; ')}).`,
-  ].filter((note) => note !== false);
-}
-
-function neighboursNote(results: readonly EvaluationResult[]): string[] {
-  const all = results.flatMap(({ neighbours, pixelNeighbours }) => [neighbours, pixelNeighbours]);
-  const ks = [...new Set(all.flatMap((found) => usualNeighbours(found)?.k ?? []))];
-  if (ks.length === 0) return [];
-  return [
-    `kNN: k = ${ks.join(' or ')} nearest neighbours by their features, without training; those of raw pixels by the pixels.`,
-  ];
-}
-
-function bestHead(result: EvaluationResult): string {
-  const chosen = result.selection === 'test' ? 'the test images' : 'held-out images';
-  const { name } = result.best;
-  return printable(`; best head: ${name}, chosen on ${chosen}${logisticNote(result)}${tuningNote(result)}`);
-}
-
-/** How an encoder was fine-tuned; nothing for other kinds of results. */
-function tuningNote({ kind, fineTuning }: EvaluationResult): string {
-  if (kind !== 'semi-supervised') return '';
-  if (fineTuning === null) return '; linear probe only, it was not fine-tuned';
-  return {
-    paper: "; fine-tuned by the paper's protocol",
-    small: '; fine-tuned by the protocol for small data',
-    own: '; fine-tuned with settings of its own',
-  }[fineTuning.protocol];
-}
-
-function logisticNote({ dataSet, logistic }: EvaluationResult): string {
-  if (!logistic) return '';
-  return `; logistic regression on ${dataSet} ${shown(logistic.top1.value)} (${logistic.features}, C = ${logistic.c})`;
 }

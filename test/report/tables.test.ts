@@ -114,6 +114,54 @@ test('networks of all methods and their random initialisation, which is shown on
   );
 });
 
+test('published rows say what they share with measured ones, and these what of the network was judged', (t) => {
+  const imagenet = {
+    kind: 'linear',
+    dataSet: 'imagenet',
+    classes: 1000,
+    trainImages: 1_281_167,
+    testImages: 50_000,
+  } as const;
+  const best = { ...accuracies(70), name: 'last-4, batch norm' };
+  const network = { method: 'DINO', arch: 'ViT-B/8', pooling: 'class token' } as const;
+  const results = [
+    evaluationResult({ ...imagenet, best, network }),
+    evaluationResult({ ...imagenet, network: { method: 'MAE', arch: 'ViT-L/16', pooling: 'average pooling' } }),
+    evaluationResult({ ...imagenet, network: { weights: 'random', arch: 'ViT-B/16' } }),
+  ];
+  const table = tableOf(results, 'linear-imagenet');
+  const shared = rowsOf(table).filter(({ shares }) => shares);
+  t.deepEqual(
+    shared.map((row) => [...words(row).slice(0, 2), row.shares]),
+    [
+      ['MAE', 'ViT-B/16', 'method'], // random weights of that architecture are of no method
+      ['MAE', 'ViT-L/16', 'method and backbone'],
+      ['MAE', 'ViT-H/14', 'method'],
+      ['DINO', 'ViT-B/8', 'method and backbone'],
+    ],
+  );
+  const notes = measured(table).map(({ note }) => note?.text ?? '');
+  t.regex(notes[0] ?? '', /; features: class token of the last four layers/);
+  t.regex(notes[1] ?? '', /; features: average pooling;/);
+  t.notRegex(notes[2] ?? '', /features/, 'results of earlier versions do not tell');
+  t.regex(tableMarkdown(table), /DINO \| ViT-B\/8 \| 300 \| 80\.1\*? \| published, same method and backbone/);
+  for (const colour of [true, false]) {
+    t.regex(tableText(table, colour, 160), /MAE.*ViT-H\/14.*published, same method\b(?! and)/);
+  }
+  t.regex(tableCsv(table), /,"published, same method and backbone",MAE,ViT-L\/16/);
+});
+
+test("the table of one method's sizes has no rows of other methods", (t) => {
+  const results = [
+    evaluationResult({ network: { method: 'MAE' } }),
+    evaluationResult({ network: { weights: 'random' } }),
+  ];
+  t.deepEqual(measured(tableOf(results, 'pretraining-scale')), []);
+  const own = measured(tableOf([...results, evaluationResult()], 'pretraining-scale'));
+  t.is(own.length, 2);
+  t.is(measured(tableOf(results, 'transfer-classification')).length, 2);
+});
+
 test('by the whole protocol an own result can be the best of its column, and a worse one is not', (t) => {
   const best = (top1: number) =>
     rowsOf(tableOf([evaluationResult({ top1 })], 'transfer-classification')).flatMap((row) =>

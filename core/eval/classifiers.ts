@@ -1,0 +1,39 @@
+import type { Engine } from '../engine/contract.js';
+import { accuracies } from './accuracy.js';
+import { logisticRegression } from './logistic.js';
+import { nearestNeighbours, neighbourAccuracies } from './neighbours.js';
+import type { EvaluationResult } from './results.js';
+import type { Samples } from './samples.js';
+
+/** What classifiers without a schedule reach on frozen features. */
+export type ClassifierResult = {
+  logistic: NonNullable<EvaluationResult['logistic']>;
+  /** By k. */
+  neighbours: EvaluationResult['neighbours'];
+};
+
+/** The number of neighbours that is shown where it was measured (Caron et al. 2021). */
+const USUAL_NEIGHBOURS = 20;
+
+/**
+ * Logistic regression and nearest neighbours on features; nothing of the test images plays a part in what is chosen.
+ * @throws the signal's reason if it is aborted
+ */
+export async function classify(
+  engine: Engine,
+  train: Samples,
+  test: Samples,
+  classes: number,
+  signal?: AbortSignal,
+): Promise<ClassifierResult> {
+  const { ranks, ...chosen } = await logisticRegression(engine, train, test, classes, signal);
+  return {
+    logistic: { ...accuracies(ranks), ...chosen },
+    neighbours: neighbourAccuracies(await nearestNeighbours(engine, train, test, classes)),
+  };
+}
+
+/** One k for all: which of them happens to be best on the test images plays no part. */
+export function usualNeighbours(neighbours: EvaluationResult['neighbours']) {
+  return neighbours.find(({ k }) => k === USUAL_NEIGHBOURS) ?? neighbours[0];
+}

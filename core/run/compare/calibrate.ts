@@ -1,0 +1,95 @@
+import { setImmediate } from 'node:timers/promises';
+import { formatDuration, readDuration } from '../../base/console.js';
+import { UserError } from '../../base/errors.js';
+import type { ResolvedOptions } from '../../config/resolve.js';
+import { learningRateSchedule } from '../../config/settings.js';
+import { tf } from '../../engine/tf.js';
+import { checkMethodOptions } from '../../methods/create.js';
+import type { MethodDefinition } from '../../methods/method.js';
+import { type Plugin, selectPlugins } from '../../plugins/plugin.js';
+import { ALONE } from '../../train/communicator/ranks.js';
+import { initialState } from '../../train/state.js';
+import type { StopSignal } from '../interrupt.js';
+import { prepareTraining } from '../prepare.js';
+import { prepareSteps } from '../steps.js';
+
+/** Steps that are left out, in which engines compile and caches fill, and those that are timed. */
+const WARM_UP = 4;
+const TIMED = 12;
+/** Seconds after which no further step is timed. */
+const PATIENCE = 20;
+
+/**
+ * Seconds of a training step: the median of a few, with reading its images, as a run's log counts them. Nothing is kept.
+ * @returns null where it was asked to stop
+ * @throws UserError as a run would
+ */
+export async function calibrate(
+  resolved: ResolvedOptions<MethodDefinition>,
+  plugins: readonly Plugin[],
+  stop: StopSignal,
+): Promise<number | null> {
+  const training = await prepare(resolved, plugins);
+  let state = initialState(training.method, training.optimiser.slotNames, resolved.options.seed);
+  const steps = prepareSteps(training, stop, 0);
+  const seconds: number[] = [];
+  const started = performance.now();
+  try {
+    while (state.step < Math.min(steps.totalSteps, WARM_UP + TIMED)) {
+      const asked = performance.now();
+      const { batch } = await steps.read(false);
+      if (!batch) return null;
+      ({ state } = await steps.take(state, batch));
+      seconds.push((performance.now() - asked) / 1000);
+      await setImmediate(); // lets signals in
+      if (seconds.length > WARM_UP && performance.now() - started > PATIENCE * 1000) break;
+    }
+  } finally {
+    await steps.close();
+    tf.dispose(state);
+    training.method.dispose();
+  }
+  return median(seconds.length > WARM_UP ? seconds.slice(WARM_UP) : seconds);
+}
+
+/**
+ * Makes everything that a run needs, and nothing of it is kept.
+ * @throws UserError as a run would
+ */
+export async function tryRun(resolved: ResolvedOptions<MethodDefinition>, plugins: readonly Plugin[]): Promise<void> {
+  const { method } = await prepare(resolved, plugins);
+  method.dispose();
+}
+
+function prepare({ method: definition, options }: ResolvedOptions<MethodDefinition>, plugins: readonly Plugin[]) {
+  checkMethodOptions(definition, options);
+  learningRateSchedule(options);
+  const selected = selectPlugins(definition, options, plugins);
+  return prepareTraining({
+    ...{ definition, options, plugins, selected, listing: {} },
+    ...{ ranks: ALONE, microBatchSize: null },
+  });
+}
+
+/**
+ * Whole epochs that fit into a budget.
+ * @param budget as people write it: '30m'
+ * @throws UserError if not even one does, with a budget that would
+ */
+export function epochsWithin(budget: string, secondsPerStep: number, stepsPerEpoch: number, method: string) {
+  const epoch = secondsPerStep * stepsPerEpoch;
+  const epochs = Math.floor((readDuration(budget) ?? 0) / epoch);
+  if (epochs >= 1) return epochs;
+  const needed = Math.ceil(1.2 * epoch);
+  const steps = `${stepsPerEpoch} steps of ${secondsPerStep.toPrecision(2)} s`;
+  throw new UserError(`a budget of ${budget} is too small for one epoch of ${method}: ${steps}`, {
+    expected: 'time for one epoch of each method, or more',
+    remedy: `use --budget ${formatDuration(needed)} or more, fewer images, or a smaller model`,
+  });
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
