@@ -8,10 +8,10 @@ import { ijepaHere, SMALLEST_OF, temporaryFolder } from '../helpers/command.js';
 import { stoppedHere } from '../helpers/faults.js';
 
 const NAMES = Object.keys(SMALLEST_OF) as (keyof typeof SMALLEST_OF)[];
-/** Three steps, after the first of which a checkpoint is written. */
+/** Four steps, after each of which a checkpoint is written. */
 const argumentsOf = (name: keyof typeof SMALLEST_OF) => [
   'pretrain',
-  'shapes:24',
+  'shapes:32',
   ...SMALLEST_OF[name].slice(1),
   ...'--epochs 1 --save-every-steps 1'.split(' '),
 ];
