@@ -39,19 +39,35 @@ export function percentWithin(ranks: Int32Array, within: number): number {
 
 /** Top-1 and top-5 accuracy in percent, with 95% intervals over the images. */
 export function accuracies(ranks: Int32Array): Accuracies {
-  return { top1: accuracyWithin(ranks, 1), top5: accuracyWithin(ranks, 5) };
+  const within = (most: number) => accuracyOf(percentWithin(ranks, most), ranks.length);
+  return { top1: within(1), top5: within(5) };
+}
+
+/** Most classes of a table of confusions: its numbers grow with their square. */
+const MOST_CONFUSED = 100;
+
+/**
+ * How often images of a class, row, are named as another or the same one, column, [C, C].
+ * @param predicted the classes that were named, [M]
+ * @param labels the right ones, [M]
+ * @returns null where there are more than 100 classes
+ */
+export function confusionOf(predicted: Int32Array, labels: Int32Array, classes: readonly string[]) {
+  if (classes.length > MOST_CONFUSED) return null;
+  const counts = classes.map(() => classes.map(() => 0));
+  for (const [image, label] of labels.entries()) counts[label][predicted[image]] += 1;
+  return { classes: [...classes], counts };
 }
 
 /**
- * Wilson's score interval (1927) of a fraction p of n images, which is no point where p is 0 or 1:
+ * A part p of n images, given in percent, with Wilson's score interval (1927), which is no point where p is 0 or 1:
  *
  *   (p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n)
  */
-function accuracyWithin(ranks: Int32Array, within: number): Accuracy {
-  const value = percentWithin(ranks, within);
-  if (ranks.length === 0) return { value, low: 0, high: 100 };
+export function accuracyOf(value: number, images: number): Accuracy {
+  if (images === 0) return { value, low: 0, high: 100 };
   const fraction = value / 100;
-  const part = Z ** 2 / ranks.length;
+  const part = Z ** 2 / images;
   const middle = (fraction + part / 2) / (1 + part);
   const reach = Math.sqrt(fraction * (1 - fraction) * part + part ** 2 / 4) / (1 + part);
   // Rounding errors must not put the value outside.
