@@ -70,7 +70,7 @@ export async function writeChart(path: string, results: readonly EvaluationResul
 }
 
 /** A task's name for titles and legends; data sets that users bring are told apart by where they lay. */
-export function taskName(result: EvaluationResult): string {
+function taskName(result: EvaluationResult): string {
   const { dataSet, dataDescription, kind, classes, trainImages, testImages } = result;
   const isLong = dataDescription.length > MAX_PLACE;
   const end = isLong ? `…${dataDescription.slice(1 - MAX_PLACE)}` : dataDescription;

@@ -80,7 +80,7 @@ export interface TableRow {
 /** One result of a run. */
 export interface EvaluationFacts {
   run: string;
-  /** Data set and kind of evaluation. */
+  /** Data set, kind and protocol. */
   title: string;
   /** Percent, with a 95% interval. */
   top1: { value: number; low: number; high: number };

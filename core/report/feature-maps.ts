@@ -1,4 +1,5 @@
 import sharp from 'sharp';
+import { UserError } from '../base/errors.js';
 import { RandomStream } from '../base/random.js';
 import type { ImageCollection } from '../contract/data-sets.js';
 import { toNormalised } from '../data/normalise.js';
@@ -32,7 +33,7 @@ type Seen = { name: string; rgb: Uint8Array };
  * What an encoder makes of some pictures: tokens as principal components over all of them, likeness of pictures, attention.
  * @param count pictures; chosen at random, the same ones for all runs on the same images
  * @param share part of the room for tokens, where a page shows several runs
- * @throws Error if no picture can be read, or features are not finite numbers; its message is the reason
+ * @throws UserError if no picture can be read, or features are not finite numbers
  */
 export async function pictureFacts(
   engine: Engine,
@@ -47,7 +48,7 @@ export async function pictureFacts(
   const tokens = await computeAll(prepareTokens(engine, network, together), rgb); // [n N, D]
   const features = lastColumns(await computeAll(prepareFeatures(engine, network, together), rgb), rgb.length, dim);
   if (![tokens, features].every((all) => all.every(Number.isFinite)))
-    throw new Error('its features are not finite numbers');
+    throw new UserError('its features are not finite numbers');
   const attention = prepareAttention(engine, network, together);
   const weights = attention && (await computeAll(attention, rgb)); // [n, N]
   const rows = tokens.length / dim;
@@ -77,12 +78,15 @@ async function choosePictures(images: ImageCollection, count: number, imageSize:
   for (let at = 0; at < order.length && seen.length < count; at++) {
     const item = images.item(order[at]);
     try {
-      seen.push({ name: item.name, rgb: await testView(item, { imageSize, transform: 'crop', pixelLimit }) });
+      seen.push({
+        name: item.place ?? item.name,
+        rgb: await testView(item, { imageSize, transform: 'crop', pixelLimit }),
+      });
     } catch (error) {
       reason = `${item.name}: ${unreadableReason(error)}`;
     }
   }
-  if (seen.length === 0) throw new Error(`none of the images in ${images.description} can be read: ${reason}`);
+  if (seen.length === 0) throw new UserError(`none of the images in ${images.description} can be read: ${reason}`);
   return seen;
 }
 

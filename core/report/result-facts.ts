@@ -1,8 +1,7 @@
 import { accuracyOf } from '../eval/accuracy.js';
 import type { EvaluationResult } from '../eval/results.js';
-import { taskName } from './evaluation-chart.js';
 import type { EvaluationFacts, TableFacts } from './facts.js';
-import { type Cell, isFigure, type ResultTable, shown } from './result-table.js';
+import { type Cell, isFigure, printable, type ResultTable, shown } from './result-table.js';
 import { allNotes, cellsWithNote } from './table-formats.js';
 
 /** A table of results in the form of pages. */
@@ -31,8 +30,9 @@ function cellFacts(cell: Cell) {
 
 /** A result of a run in the form of pages. */
 export function evaluationFacts(run: string, result: EvaluationResult): EvaluationFacts {
-  const { best, compute, confusion = null } = result;
-  return { run, title: taskName(result), top1: best.top1, compute, confusion: confusion && withAccuracies(confusion) };
+  const { best, compute, confusion = null, dataSet, kind, protocolName } = result;
+  const title = printable(`${dataSet}, ${kind}, ${protocolName} protocol`);
+  return { run, title, top1: best.top1, compute, confusion: confusion && withAccuracies(confusion) };
 }
 
 function withAccuracies({ classes, counts }: NonNullable<EvaluationResult['confusion']>) {

@@ -6,7 +6,7 @@ import type { Served } from './watch-server.js';
 /** Milliseconds between two looks of a page. */
 const REFRESH = 2000;
 /** Collecting facts of a long run may take this part of the time; in between, what was collected last is served again. */
-const FRACTION = 0.05;
+const FRACTION = 0.1;
 
 /**
  * The page of a run that goes on and the facts that keep it up to date: the page has all, the facts leave out pictures,

@@ -39,7 +39,7 @@ export function chartOptions(
     scales: { x: { time: false, auto: false }, y: logarithmic ? { distr: 3, log: 10 } : { range: aroundValues } },
     axes: [
       { ...axis, grid, ticks, size: 34, values: whole },
-      { ...axis, grid, ticks, size: 58, values: figures, space: 36 },
+      { ...axis, grid, ticks, size: 58, values: figures, space: 28 },
     ],
     series: [{}, ...lines.map(({ run, curve }) => seriesOf(run, curve.values.length))],
     cursor: {

@@ -44,12 +44,17 @@ export class Charts {
       const found = this.#charts.find(({ name }) => name === panel.name);
       return found ?? new Chart(panel.name, runs.length, this.#limits, (range) => this.#zoom(range));
     });
-    const nodes = this.#charts.map(({ node }) => node);
-    const isOther =
-      nodes.length !== this.#grid.children.length || nodes.some((node, at) => node !== this.#grid.children[at]);
-    if (isOther) this.#grid.replaceChildren(...nodes);
+    this.#place(this.#charts.map(({ node }) => node));
     for (const [at, chart] of this.#charts.entries()) chart.update(this.#visible(panels[at]));
     this.#zoom(this.#window);
+  }
+
+  /** Puts charts in their order without moving those that are there, one of which may have the focus. */
+  #place(nodes: readonly HTMLElement[]): void {
+    for (const older of [...this.#grid.children]) if (!nodes.some((node) => node === older)) older.remove();
+    for (const [at, node] of nodes.entries()) {
+      if (this.#grid.children[at] !== node) this.#grid.insertBefore(node, this.#grid.children[at] ?? null);
+    }
   }
 
   /** Draws all again, in the colours of the page. */
@@ -220,15 +225,8 @@ class Chart {
     const step = steps[place];
     if (!plot || step === undefined) return;
     const [from, to] = this.#steps;
-    if (step < from || step > to)
-      this.zoom(
-        zoomed(
-          [from + step - (step < from ? from : to), to + step - (step < from ? from : to)],
-          step,
-          1,
-          this.limits(),
-        ),
-      );
+    const shift = Math.max(0, step - to) + Math.min(0, step - from);
+    if (shift !== 0) this.zoom(zoomed([from + shift, to + shift], step, 1, this.limits()));
     plot.setCursor({ left: plot.valToPos(step, 'x'), top: plot.height / 3 });
   }
 

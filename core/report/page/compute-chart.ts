@@ -20,7 +20,12 @@ export function computeChart(evaluations: readonly EvaluationFacts[], runs: read
     QUANTITIES.every(({ of }) => (one.compute?.[of] ?? 0) > 0);
   const measured = evaluations.filter(isMeasured);
   if (measured.length === 0) return [];
-  const place = element('div', { className: 'drawing' });
+  const place = element('div', {
+    className: 'drawing scrolling',
+    tabIndex: 0,
+    role: 'region',
+    'aria-label': 'Accuracy against compute',
+  });
   const show = (quantity: Quantity) => place.replaceChildren(draw(measured, runs, quantity));
   const choices = QUANTITIES.map((quantity, at) => {
     const button = element('input', { type: 'radio', name: 'quantity', checked: at === 0 });

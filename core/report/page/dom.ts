@@ -79,3 +79,8 @@ export function details(summary: string, make: () => Node): HTMLDetailsElement {
   made.addEventListener('toggle', () => made.open && made.childElementCount === 1 && made.append(make()));
   return made;
 }
+
+/** The end of the name of a picture, for use below it. */
+export function shortName(name: string): string {
+  return name.split('/').slice(-2).join('/');
+}

@@ -15,10 +15,8 @@ function start(): void {
   const main = element('main', {});
   const status = element('p', { className: 'status', role: 'status' });
   const parts = { summary: summary(facts), results: results(facts) };
-  const links = ['summary', 'curves', 'results', 'masks', 'pictures'].map((id) =>
-    element('a', { href: `#${id}` }, id.charAt(0).toUpperCase() + id.slice(1)),
-  );
   const title = element('h1', {}, facts.runs.map(({ name }) => name).join(', '));
+  const nav = element('nav', { 'aria-label': 'Parts of the page' });
   const header = element(
     'header',
     {},
@@ -28,7 +26,7 @@ function start(): void {
       title,
       themeButton(() => charts.redraw()),
     ),
-    element('nav', { 'aria-label': 'Parts of the page' }, ...links),
+    nav,
     facts.refreshMs === null ? null : status,
   );
   main.append(parts.summary, charts.node, parts.results, masks(facts.runs), pictures(facts.runs));
@@ -37,6 +35,10 @@ function start(): void {
     {},
     `Written by ${facts.writtenBy}, ${facts.writtenAt.slice(0, 16).replace('T', ' ')} UTC.`,
   );
+  const links = [...main.querySelectorAll('section')].map(({ id, firstElementChild }) =>
+    element('a', { href: `#${id}` }, firstElementChild?.textContent ?? id),
+  );
+  nav.append(...links);
   document.body.append(header, main, footer);
   charts.update(facts.runs);
 
@@ -72,7 +74,7 @@ function masks(runs: readonly RunFacts[]): HTMLElement {
   const drawn = runs.flatMap(({ name, masks: address }) => {
     if (address === null) return [];
     const alt = `Masks of the first training step of ${name} on the crops that it learned from: a row for each picture, what the encoder saw and what it had to predict; below, how often each patch is in a mask`;
-    const image = element('img', { src: address, alt, loading: 'lazy' });
+    const image = element('img', { src: address, alt });
     const box = element(
       'div',
       { className: 'scrolling paper', tabIndex: 0, role: 'region', 'aria-label': `Masks of ${name}` },

@@ -1,5 +1,5 @@
 import type { PictureFacts, RunFacts } from '../facts.js';
-import { details, element, section, table } from './dom.js';
+import { details, element, section, shortName, table } from './dom.js';
 import { Tile, type View } from './tile.js';
 import { bytesOf, signedBytesOf, similarities } from './tokens.js';
 
@@ -61,7 +61,7 @@ class FeatureMaps {
       `components, which hold ${percent(kept)}. ${attentionNote.charAt(0).toUpperCase()}${attentionNote.slice(1)}.`;
     const how =
       'Click a patch, or move to a picture with Tab and to its patches with the arrow keys: every other patch is then coloured by how like ' +
-      'it is to that one, and below stand the pictures whose features are most alike.';
+      'it is to that one, from dark blue (0 or less) to yellow (1), and below stand the pictures whose features are most alike.';
     this.node = element(
       'div',
       {},
@@ -126,9 +126,9 @@ class FeatureMaps {
     }));
     const [most] = others.filter(({ at }) => at !== picture).sort((a, b) => b.best - a.best);
     const [row, column] = [Math.floor(patch / grid) + 1, (patch % grid) + 1];
-    const name = pictures[picture]?.name ?? '';
+    const name = shortName(pictures[picture]?.name ?? '');
     const elsewhere = most
-      ? `; the most similar patch of another picture is in ${pictures[most.at]?.name} (${most.best.toFixed(2)})`
+      ? `; the most similar patch of another picture is in ${shortName(pictures[most.at]?.name ?? '')} (${most.best.toFixed(2)})`
       : '';
     this.#said.textContent = `Chosen: row ${row}, column ${column} of ${name}${elsewhere}.`;
     this.#showNearest(picture);
@@ -137,7 +137,7 @@ class FeatureMaps {
   #showNearest(picture: number): void {
     const { pictures } = this.facts;
     const own = pictures[picture];
-    this.#nearestTitle.textContent = `Most similar to ${own?.name ?? ''}`;
+    this.#nearestTitle.textContent = `Most similar to ${shortName(own?.name ?? '')}`;
     const cards = (own?.nearest ?? []).map(({ picture: at, similarity }) => {
       const other = pictures[at];
       const name = other?.name ?? '';
@@ -145,8 +145,8 @@ class FeatureMaps {
         'button',
         { type: 'button', className: 'card', 'aria-label': `${name}, similarity ${similarity.toFixed(2)}: choose it` },
         element('img', { src: other?.image ?? '', alt: '', loading: 'lazy' }),
-        element('span', {}, similarity.toFixed(2)),
-        element('small', { title: name }, name),
+        element('span', {}, similarity.toFixed(3)),
+        element('small', { title: name }, shortName(name)),
       );
       button.addEventListener('click', () => {
         this.#choose(at, this.#chosen.patch);
@@ -165,7 +165,7 @@ class FeatureMaps {
       name,
       nearest
         .slice(0, 3)
-        .map(({ picture, similarity }) => `${pictures[picture]?.name} (${similarity.toFixed(2)})`)
+        .map(({ picture, similarity }) => `${shortName(pictures[picture]?.name ?? '')} (${similarity.toFixed(2)})`)
         .join(', '),
     ]);
     return table('The most similar pictures, by the cosine of their features', ['picture', 'most similar'], rows, {

@@ -15,7 +15,10 @@ export function results({ tables, evaluations, runs }: ReportFacts): HTMLElement
   const confusions = evaluations.flatMap(({ run, title, confusion }) => {
     if (!confusion) return [];
     const name = runs.length > 1 ? `${run}, ${title}` : title;
-    return [element('h3', {}, `By class: ${name}`), ...confusionParts(confusion, name)];
+    return [
+      element('h3', {}, `By class: ${name}`),
+      element('div', { className: 'pair' }, ...confusionParts(confusion, name)),
+    ];
   });
   const missing = evaluations.filter(({ confusion }) => confusion === null).length;
   const note =
@@ -102,10 +105,21 @@ function confusionParts(confusion: Confusion, name: string): HTMLElement[] {
   const matrix = () => confusionMatrix(confusion, name);
   const parts = [
     details('Accuracy by class', accuraciesOf),
-    details('Confusions: images of a class (row) by the class that the linear head names (column)', matrix),
+    details('Images of a class (row) by the class that the linear head names (column)', matrix),
   ];
   if (classes.length <= OPEN) for (const part of parts) part.open = true;
   return parts;
+}
+
+/** Relative luminance (WCAG 2) at which black and white letters are read equally well. */
+const MIDDLE = 0.179;
+
+function luminance(colour: readonly [number, number, number]): number {
+  const linear = colour.map((value) => {
+    const part = value / 255;
+    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  }) as [number, number, number];
+  return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
 }
 
 /** Counts on the colours of their part of the row. */
@@ -125,7 +139,7 @@ function confusionMatrix({ classes, counts }: Confusion, name: string): HTMLElem
       );
       const [red, green, blue] = heat(count / total);
       cell.style.background = `rgb(${red} ${green} ${blue})`;
-      cell.style.color = 0.299 * red + 0.587 * green + 0.114 * blue > 118 ? '#000000' : '#ffffff';
+      cell.style.color = luminance([red, green, blue]) > MIDDLE ? '#000000' : '#ffffff';
       return cell;
     });
     return element('tr', {}, element('th', { scope: 'row' }, label), ...cells);

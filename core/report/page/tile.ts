@@ -1,4 +1,4 @@
-import { element } from './dom.js';
+import { element, shortName } from './dom.js';
 import { heat, neighbourPatch } from './tokens.js';
 
 /** What is drawn over a picture. */
@@ -31,7 +31,7 @@ export class Tile {
     this.#canvas.setAttribute('role', 'application');
     this.#canvas.addEventListener('click', (event) => this.#choose(this.#patchAt(event)));
     this.#canvas.addEventListener('keydown', (event) => this.#onKey(event));
-    const caption = element('figcaption', { title: name }, name);
+    const caption = element('figcaption', { title: name }, shortName(name));
     this.node = element('figure', { className: 'tile' }, this.#canvas, caption);
   }
 
