@@ -16,7 +16,7 @@ const open = async (count: number) => {
 test.serial('a page with 64 pictures of usual size and long curves is smaller than 5 MB', async (t) => {
   const engine = await startEngine('wasm');
   const small = await loadNetwork(await smallCheckpoint(t));
-  const size = { dim: 96, depth: 2, heads: 2, mlpRatio: 1, classToken: true };
+  const size = { dim: 64, depth: 2, heads: 1, mlpRatio: 1, classToken: true };
   const usual: FeatureNetwork = {
     ...small,
     size,
