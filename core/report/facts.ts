@@ -97,19 +97,8 @@ export interface Confusion {
   accuracies: readonly ({ value: number; low: number; high: number } | null)[];
 }
 
-/**
- * What an encoder makes of some pictures.
- *
- * Letters: n pictures, N patches of each, row by row over the grid, K kept dimensions.
- */
+/** What an encoder makes of some pictures. */
 export interface PictureFacts {
-  /** Patches along a side. */
-  grid: number;
-  /** K, and the part of the variance of tokens that they keep. */
-  dimensions: number;
-  kept: number;
-  /** Part of the variance in the three components that are shown as red, green and blue. */
-  keptByColours: number;
   pictures: readonly {
     name: string;
     /** An address. */
@@ -117,6 +106,23 @@ export interface PictureFacts {
     /** Those whose features are most like its own, by place in this list. */
     nearest: readonly { picture: number; similarity: number }[];
   }[];
+  /** Null for encoders that know no patches. */
+  patches: PatchFacts | null;
+}
+
+/**
+ * What an encoder makes of the patches of pictures.
+ *
+ * Letters: n pictures, N patches of each, row by row over the grid, K kept dimensions.
+ */
+export interface PatchFacts {
+  /** Patches along a side. */
+  grid: number;
+  /** K, and the part of the variance of tokens that they keep. */
+  dimensions: number;
+  kept: number;
+  /** Part of the variance in the three components that are shown as red, green and blue. */
+  keptByColours: number;
   /** Tokens less their mean, as principal components, each scaled to -127..127; signed bytes [n, N, K], base64. */
   tokens: string;
   /** The first three principal components, bytes [n, N, 3], base64. */

@@ -6,7 +6,7 @@ import { toNormalised } from '../data/normalise.js';
 import { unreadableReason } from '../data/skipped.js';
 import type { Engine } from '../engine/contract.js';
 import type { FeatureNetwork } from '../eval/network.js';
-import { prepareAttention, prepareFeatures, prepareTokens } from '../eval/prepare-features.js';
+import { featureLayers, prepareAttention, prepareFeatures, prepareTokens } from '../eval/prepare-features.js';
 import { principalComponents, projectRows } from '../eval/principal.js';
 import { mostSimilar } from '../eval/search.js';
 import { testView } from '../eval/views.js';
@@ -43,32 +43,49 @@ export async function pictureFacts(
 ): Promise<PictureFacts> {
   const seen = await choosePictures(images, count, network.imageSize, pixelLimit);
   const rgb = seen.map((picture) => picture.rgb);
-  const together = Math.min(TOGETHER, rgb.length);
-  const { dim } = network.size;
+  const features = await computeAll(prepareFeatures(engine, network, togetherOf(rgb)), rgb); // [n, L D]
+  requireFinite(features);
+  const columns = features.length / rgb.length;
+  const last = lastColumns(features, rgb.length, columns / featureLayers(network));
+  return {
+    pictures: await describePictures(seen, last, network.imageSize),
+    patches: await patchFacts(engine, network, rgb, TOKEN_BYTES * share),
+  };
+}
+
+/** @param bytes that all tokens may take */
+async function patchFacts(engine: Engine, network: FeatureNetwork, rgb: readonly Uint8Array[], bytes: number) {
+  const together = togetherOf(rgb);
   const tokens = await computeAll(prepareTokens(engine, network, together), rgb); // [n N, D]
-  const features = lastColumns(await computeAll(prepareFeatures(engine, network, together), rgb), rgb.length, dim);
-  if (![tokens, features].every((all) => all.every(Number.isFinite)))
-    throw new UserError('its features are not finite numbers');
+  requireFinite(tokens);
   const attention = prepareAttention(engine, network, together);
   const weights = attention && (await computeAll(attention, rgb)); // [n, N]
-  const rows = tokens.length / dim;
-  const room = Math.floor((TOKEN_BYTES * share) / rows);
-  const dimensions = Math.min(dim, MOST_DIMENSIONS, Math.max(3, room));
-  const samples = { rows, width: dim, layers: 1, data: tokens, labels: new Int32Array(rows) };
+  const grid = gridSize(network);
+  const rows = rgb.length * grid ** 2;
+  const width = tokens.length / rows;
+  const dimensions = Math.min(width, MOST_DIMENSIONS, Math.max(3, Math.floor(bytes / rows)));
+  const samples = { rows, width, layers: 1, data: tokens, labels: new Int32Array(rows) };
   const components = await principalComponents(engine, samples, dimensions);
   const placed = projectRows(tokens, components); // [n N, K]
   const sum = (parts: readonly number[]) => parts.reduce((total, part) => total + part, 0);
   return {
-    grid: gridSize(network),
+    grid,
     dimensions,
     kept: sum(components.parts),
     keptByColours: sum(components.parts.slice(0, 3)),
-    pictures: await describePictures(seen, features, dim, network.imageSize),
     tokens: base64(signedBytes(placed, dimensions)),
     colours: base64(colourBytes(placed, dimensions)),
     attention: weights && base64(scaledBytes(weights, weights.length / rgb.length)),
     attentionNote: attentionNote(network, weights !== null),
   };
+}
+
+function togetherOf(rgb: readonly Uint8Array[]): number {
+  return Math.min(TOGETHER, rgb.length);
+}
+
+function requireFinite(numbers: Float32Array): void {
+  if (!numbers.every(Number.isFinite)) throw new UserError('its features are not finite numbers');
 }
 
 async function choosePictures(images: ImageCollection, count: number, imageSize: number, pixelLimit: number) {
@@ -119,7 +136,8 @@ function lastColumns(features: Float32Array, rows: number, width: number): Float
   return last;
 }
 
-async function describePictures(seen: readonly Seen[], features: Float32Array, width: number, imageSize: number) {
+async function describePictures(seen: readonly Seen[], features: Float32Array, imageSize: number) {
+  const width = features.length / seen.length;
   const names = seen.map((_, at) => String(at)); // two pictures may have one name
   const table = { data: features, width, names, classes: null, facts: {} };
   return Promise.all(

@@ -1,17 +1,19 @@
 import { existsSync } from 'node:fs';
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { thisProcess } from '../../core/base/lock.js';
 import { writeResults } from '../../core/eval/results.js';
 import { METHODS } from '../../core/methods/registry.js';
+import { reportPage } from '../../core/report/page.js';
 import { livePage } from '../../core/run/live-page.js';
 import { openRuns } from '../../core/run/report-facts.js';
 import { startWatchServer } from '../../core/run/watch-server.js';
 import { ijepaHere, SMALLEST_OF, temporaryFolder } from '../helpers/command.js';
 import { evaluationResult } from '../helpers/evaluation.js';
+import { factsIn } from '../helpers/report.js';
 import { POOR_CONTRASTS } from './contrast.js';
 
 /*
@@ -127,10 +129,12 @@ run('a report is read, zoomed and searched by mouse and keyboard, and asks for n
   t.regex((await reading(page)) ?? '', /^step 12: one [\d.]+$/);
   await loss.getByLabel('logarithmic').check();
   await loss.getByText('Numbers').click();
+  await loss.locator('tbody tr').first().waitFor();
   t.is(await loss.locator('tbody tr').count(), 12);
 
   // Evaluations have intervals, classes and compute.
   const results = page.locator('#results');
+  await results.locator('.confusion tbody tr').first().waitFor();
   t.is(await results.locator('.confusion tbody tr').count(), 2);
   t.true(await results.getByText('70.0').isVisible());
   await results.getByLabel('floating-point operations').check();
@@ -185,6 +189,25 @@ run('a page is dark where the system is, or where it is asked to be, and fits a 
   await page.keyboard.press('Shift+Tab');
   t.is(await page.evaluate('document.activeElement.className'), 'plot');
   t.is(await page.evaluate('getComputedStyle(document.activeElement).outlineStyle'), 'solid');
+  t.deepEqual(errors, []);
+});
+
+run('pictures of an encoder without patches are chosen by mouse and keyboard, too', async (t) => {
+  const path = fileURLToPath(await writeReport(t));
+  const facts = factsIn(await readFile(path, 'utf8'));
+  const [{ pictures, ...first }] = facts.runs;
+  const runs = [{ ...first, pictures: pictures && { ...pictures, patches: null } }];
+  await writeFile(path, reportPage({ ...facts, runs }));
+  const { page, errors } = await open(t, pathToFileURL(path).href);
+  const said = page.locator('#pictures [role=status]');
+  await page.locator('.tile canvas').nth(1).click();
+  const second = await said.textContent();
+  t.regex(second ?? '', /^Chosen: shapes.\d+\.$/);
+  await page.locator('.tile canvas').nth(2).focus();
+  await page.keyboard.press('Enter');
+  t.not(await said.textContent(), second);
+  t.is(await page.locator('.card').count(), 5);
+  t.is(await page.locator('#pictures input').count(), 0, 'there is one view alone');
   t.deepEqual(errors, []);
 });
 

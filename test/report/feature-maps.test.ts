@@ -28,11 +28,12 @@ test.serial('a page with 64 pictures of usual size and long curves is smaller th
   const network = randomNetwork(usual, 0);
   const images = await open(64);
   const pictures = await pictureFacts(engine, network, images, { count: 64, pixelLimit: 1e8 });
+  const { patches } = pictures;
   network.dispose();
   small.dispose();
-  t.deepEqual([pictures.grid, pictures.pictures.length, pictures.dimensions], [14, 64, 64]);
-  t.is(bytesOf(pictures.attention ?? '').length, 64 * 196);
-  t.regex(pictures.attentionNote, /class token/);
+  t.deepEqual([patches?.grid, pictures.pictures.length, patches?.dimensions], [14, 64, 64]);
+  t.is(bytesOf(patches?.attention ?? '').length, 64 * 196);
+  t.regex(patches?.attentionNote ?? '', /class token/);
   const steps = Array.from({ length: 2000 }, (_, at) => 100_000 + at);
   const curves = Array.from({ length: 20 }, (_, at) => {
     return { name: `method/${at}`, steps, values: steps.map((step) => Number(Math.sin(step).toPrecision(6))) };
@@ -70,12 +71,12 @@ test.serial('pictures are the same for all runs on the same images, and alike on
     others.pictures.map(({ name, image }) => [name, image]),
     facts.pictures.map(({ name, image }) => [name, image]),
   );
-  t.not(others.tokens, facts.tokens);
-  const tokens = signedBytesOf(facts.tokens);
+  t.not(others.patches?.tokens, facts.patches?.tokens);
+  const tokens = signedBytesOf(facts.patches?.tokens ?? '');
   for (const [at, { name, nearest }] of facts.pictures.entries()) {
     const [{ picture, similarity }] = nearest;
     t.deepEqual([facts.pictures[picture].name, similarity], [name, 1], 'its double');
-    const likeness = similarities(tokens, facts.dimensions, at * 16 + 5);
+    const likeness = similarities(tokens, facts.patches?.dimensions ?? 0, at * 16 + 5);
     t.true(Math.abs(likeness[picture * 16 + 5] - 1) < 1e-6, 'and its patches');
   }
   const broken = { ...images, item: () => ({ name: 'x', source: async () => new Uint8Array([1]) }) };

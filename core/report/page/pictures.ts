@@ -1,7 +1,7 @@
-import type { PictureFacts, RunFacts } from '../facts.js';
+import type { PatchFacts, PictureFacts, RunFacts } from '../facts.js';
 import { details, element, section, shortName, table } from './dom.js';
 import { Tile, type View } from './tile.js';
-import { bytesOf, signedBytesOf, similarities } from './tokens.js';
+import { bytesOf, middlePatch, signedBytesOf, similarities } from './tokens.js';
 
 const VIEWS: readonly { view: View; name: string }[] = [
   { view: 'colours', name: 'principal components as colours' },
@@ -29,45 +29,57 @@ export function pictures(runs: readonly RunFacts[]): HTMLElement {
   return section('pictures', 'What the encoder sees', runs.length > 1 ? choice : null, place);
 }
 
+const WITHOUT_PATCHES =
+  'This encoder knows no patches: it makes one row of features of a picture. Choose a picture, by a click or by Tab and Enter, and ' +
+  'below stand those whose features are most alike.';
+
+/** What the maps of patches are. */
+function aboutPatches({ grid, dimensions, kept, keptByColours, attentionNote }: PatchFacts, pictures: number) {
+  const percent = (part: number) => `${(100 * part).toFixed(0)}%`;
+  const about =
+    `Each of ${pictures} pictures is cut into ${grid} x ${grid} patches. Colours: the first three principal components of all tokens ` +
+    `shown, which hold ${percent(keptByColours)} of their variance; likeness: the cosine of tokens less their mean, in ${dimensions} ` +
+    `components, which hold ${percent(kept)}. ${attentionNote.charAt(0).toUpperCase()}${attentionNote.slice(1)}.`;
+  const how =
+    'Click a patch, or move to a picture with Tab and to its patches with the arrow keys: every other patch is then coloured by how like ' +
+    'it is to that one, from dark blue (0 or less) to yellow (1), and below stand the pictures whose features are most alike.';
+  return [element('p', {}, about), element('p', { className: 'hint' }, how)];
+}
+
 /** The maps of one run, its chosen patch, and the pictures that are most like the chosen one. */
 class FeatureMaps {
   readonly node: HTMLElement;
-  readonly #tokens: Int8Array;
+  /** Null where there are no patches. */
+  readonly #tokens: Int8Array | null;
+  readonly #grid: number;
   readonly #tiles: readonly Tile[];
   readonly #said = element('p', { className: 'reading', role: 'status' });
   readonly #nearest = element('div', { className: 'tiles small' });
   readonly #nearestTitle = element('h3');
-  #view: View = 'colours';
+  #view: View;
   #strength = 0.7;
   #chosen = { picture: 0, patch: 0 };
 
   constructor(private readonly facts: PictureFacts) {
-    const { grid, dimensions, kept, keptByColours, pictures, attentionNote } = facts;
-    this.#tokens = signedBytesOf(facts.tokens);
-    const colours = bytesOf(facts.colours);
-    const attention = facts.attention === null ? null : bytesOf(facts.attention);
-    const patches = grid * grid;
-    const partOf = (all: Uint8Array, at: number, each: number) =>
-      all.subarray(at * patches * each, (at + 1) * patches * each);
+    const { pictures, patches } = facts;
+    this.#view = patches ? 'colours' : 'plain';
+    this.#tokens = patches && signedBytesOf(patches.tokens);
+    this.#grid = patches?.grid ?? 1;
+    const count = this.#grid ** 2;
+    const colours = patches && bytesOf(patches.colours);
+    const attention = patches?.attention ? bytesOf(patches.attention) : null;
+    const partOf = (all: Uint8Array | null, at: number, each: number) =>
+      all?.subarray(at * count * each, (at + 1) * count * each) ?? null;
     this.#tiles = pictures.map(({ name, image }, at) => {
-      const maps = { colours: partOf(colours, at, 3), attention: attention && partOf(attention, at, 1) };
-      return new Tile(name, image, grid, maps, (patch) => this.#choose(at, patch));
+      const maps = { colours: partOf(colours, at, 3), attention: partOf(attention, at, 1) };
+      return new Tile(name, image, this.#grid, maps, (patch) => this.#choose(at, patch));
     });
-    this.#chosen.patch = Math.floor(grid / 2) * grid + Math.floor(grid / 2);
-    const percent = (part: number) => `${(100 * part).toFixed(0)}%`;
-    const about =
-      `Each of ${pictures.length} pictures is cut into ${grid} x ${grid} patches. Colours: the first three principal components of all tokens ` +
-      `shown, which hold ${percent(keptByColours)} of their variance; likeness: the cosine of tokens less their mean, in ${dimensions} ` +
-      `components, which hold ${percent(kept)}. ${attentionNote.charAt(0).toUpperCase()}${attentionNote.slice(1)}.`;
-    const how =
-      'Click a patch, or move to a picture with Tab and to its patches with the arrow keys: every other patch is then coloured by how like ' +
-      'it is to that one, from dark blue (0 or less) to yellow (1), and below stand the pictures whose features are most alike.';
+    this.#chosen.patch = middlePatch(this.#grid);
     this.node = element(
       'div',
       {},
-      element('p', {}, about),
-      element('p', { className: 'hint' }, how),
-      this.#controls(attention !== null),
+      ...(patches ? aboutPatches(patches, pictures.length) : [element('p', {}, WITHOUT_PATCHES)]),
+      patches && this.#controls(attention !== null),
       this.#said,
       element('div', { className: 'tiles' }, ...this.#tiles.map(({ node }) => node)),
       this.#nearestTitle,
@@ -103,7 +115,7 @@ class FeatureMaps {
 
   #choose(picture: number, patch: number): void {
     this.#chosen = { picture, patch };
-    if (this.#view !== 'likeness') {
+    if (this.#tokens && this.#view !== 'likeness') {
       this.#view = 'likeness';
       const button = this.node.querySelector<HTMLInputElement>('input[value=likeness]');
       if (button) button.checked = true;
@@ -112,32 +124,33 @@ class FeatureMaps {
   }
 
   #show(): void {
-    const { grid, dimensions, pictures } = this.facts;
     const { picture, patch } = this.#chosen;
-    const patches = grid * grid;
-    const found = similarities(this.#tokens, dimensions, picture * patches + patch);
+    const count = this.#grid ** 2;
+    const chosen = picture * count + patch;
+    const found = this.#tokens && similarities(this.#tokens, this.facts.patches?.dimensions ?? 1, chosen);
+    const ofPicture = (at: number) => found?.subarray(at * count, (at + 1) * count) ?? null;
     for (const [at, tile] of this.#tiles.entries()) {
-      const likeness = found.subarray(at * patches, (at + 1) * patches);
-      tile.draw(this.#view, this.#strength, likeness, at === picture ? patch : null);
+      tile.draw(this.#view, this.#strength, ofPicture(at), at === picture ? patch : null);
     }
-    const others = this.#tiles.map((_, at) => ({
-      at,
-      best: Math.max(...found.subarray(at * patches, (at + 1) * patches)),
-    }));
+    const name = this.#nameOf(picture);
+    const others = this.#tiles.map((_, at) => ({ at, best: Math.max(...(ofPicture(at) ?? [])) }));
     const [most] = others.filter(({ at }) => at !== picture).sort((a, b) => b.best - a.best);
-    const [row, column] = [Math.floor(patch / grid) + 1, (patch % grid) + 1];
-    const name = shortName(pictures[picture]?.name ?? '');
-    const elsewhere = most
-      ? `; the most similar patch of another picture is in ${shortName(pictures[most.at]?.name ?? '')} (${most.best.toFixed(2)})`
-      : '';
-    this.#said.textContent = `Chosen: row ${row}, column ${column} of ${name}${elsewhere}.`;
+    const elsewhere =
+      most && `the most similar patch of another picture is in ${this.#nameOf(most.at)} (${most.best.toFixed(2)})`;
+    const [row, column] = [Math.floor(patch / this.#grid) + 1, (patch % this.#grid) + 1];
+    const where = `row ${row}, column ${column} of ${name}${elsewhere ? `; ${elsewhere}` : ''}`;
+    this.#said.textContent = `Chosen: ${found ? where : name}.`;
     this.#showNearest(picture);
+  }
+
+  #nameOf(picture: number): string {
+    return shortName(this.facts.pictures[picture]?.name ?? '');
   }
 
   #showNearest(picture: number): void {
     const { pictures } = this.facts;
     const own = pictures[picture];
-    this.#nearestTitle.textContent = `Most similar to ${shortName(own?.name ?? '')}`;
+    this.#nearestTitle.textContent = `Most similar to ${this.#nameOf(picture)}`;
     const cards = (own?.nearest ?? []).map(({ picture: at, similarity }) => {
       const other = pictures[at];
       const name = other?.name ?? '';
@@ -165,7 +178,7 @@ class FeatureMaps {
       name,
       nearest
         .slice(0, 3)
-        .map(({ picture, similarity }) => `${shortName(pictures[picture]?.name ?? '')} (${similarity.toFixed(2)})`)
+        .map(({ picture, similarity }) => `${this.#nameOf(picture)} (${similarity.toFixed(2)})`)
         .join(', '),
     ]);
     return table('The most similar pictures, by the cosine of their features', ['picture', 'most similar'], rows, {

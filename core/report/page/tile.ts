@@ -1,5 +1,5 @@
 import { element, shortName } from './dom.js';
-import { heat, neighbourPatch } from './tokens.js';
+import { heat, middlePatch, neighbourPatch } from './tokens.js';
 
 /** What is drawn over a picture. */
 export type View = 'colours' | 'likeness' | 'attention' | 'plain';
@@ -21,10 +21,10 @@ export class Tile {
     private readonly name: string,
     address: string,
     private readonly grid: number,
-    private readonly maps: { colours: Uint8Array; attention: Uint8Array | null },
+    private readonly maps: { colours: Uint8Array | null; attention: Uint8Array | null },
     private readonly chosen: (patch: number) => void,
   ) {
-    this.#patch = Math.floor(grid / 2) * grid + Math.floor(grid / 2);
+    this.#patch = middlePatch(grid);
     this.#image.addEventListener('load', () => this.#again());
     this.#image.src = address;
     this.#canvas.tabIndex = 0;
@@ -40,10 +40,10 @@ export class Tile {
   }
 
   /**
-   * @param likeness of each patch to the chosen one, from -1 to 1
+   * @param likeness of each patch to the chosen one, from -1 to 1; null where there are no patches
    * @param chosen the chosen patch, where it is in this picture
    */
-  draw(view: View, strength: number, likeness: Float32Array, chosen: number | null): void {
+  draw(view: View, strength: number, likeness: Float32Array | null, chosen: number | null): void {
     if (chosen !== null) this.#patch = chosen;
     this.#again = () => {
       const context = this.#canvas.getContext('2d');
@@ -69,7 +69,7 @@ export class Tile {
   }
 
   /** A pixel for each patch. */
-  #overlay(view: Exclude<View, 'plain'>, likeness: Float32Array): HTMLCanvasElement {
+  #overlay(view: Exclude<View, 'plain'>, likeness: Float32Array | null): HTMLCanvasElement {
     const { grid, maps } = this;
     const small = element('canvas', { width: grid, height: grid });
     const context = small.getContext('2d');
@@ -78,8 +78,8 @@ export class Tile {
     for (let patch = 0; patch < grid * grid; patch++) {
       const colour =
         view === 'colours'
-          ? maps.colours.subarray(3 * patch, 3 * patch + 3)
-          : heat(view === 'likeness' ? (likeness[patch] ?? 0) : (maps.attention?.[patch] ?? 0) / 255);
+          ? (maps.colours ?? new Uint8Array()).subarray(3 * patch, 3 * patch + 3)
+          : heat(view === 'likeness' ? (likeness?.[patch] ?? 0) : (maps.attention?.[patch] ?? 0) / 255);
       pixels.data.set([...colour, 255], 4 * patch);
     }
     context.putImageData(pixels, 0, 0);

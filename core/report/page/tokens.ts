@@ -71,3 +71,8 @@ export function neighbourPatch(patch: number, side: number, key: string): number
   const isInside = toRow >= 0 && toRow < side && toColumn >= 0 && toColumn < side;
   return isInside ? toRow * side + toColumn : patch;
 }
+
+/** The patch in the middle of a grid of some side. */
+export function middlePatch(side: number): number {
+  return Math.floor(side / 2) * side + Math.floor(side / 2);
+}
