@@ -10,19 +10,24 @@ const require = createRequire(import.meta.url);
 const ROOT = dirname(fileURLToPath(import.meta.url));
 const DIST = join(ROOT, 'dist');
 const ENGINE = join(DIST, 'core', 'engine');
+/** The source of what browsers run. */
+const PAGE = join(ROOT, 'core', 'report', 'page');
 /** Whose libraries are packed; those of Windows would make the package larger than the rest of it. */
 const PLATFORMS = ['linux-x64', 'linux-arm64', 'darwin-arm64'];
 
 rmSync(DIST, { recursive: true, force: true });
 compile();
 bundleTensors();
+bundlePage();
 copyTensorTypes();
 fetchRuntime();
 
 function compile() {
   const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin', 'tsc');
-  const { status } = spawnSync(process.execPath, [tsc, '-p', ROOT], { stdio: 'inherit' });
-  if (status !== 0) process.exit(status ?? 1);
+  for (const project of [ROOT, PAGE]) {
+    const { status } = spawnSync(process.execPath, [tsc, '-p', project], { stdio: 'inherit' });
+    if (status !== 0) process.exit(status ?? 1);
+  }
 }
 
 /** TensorFlow.js with its gradients and backends as one file, and the WebAssembly that it loads. */
@@ -42,6 +47,21 @@ function bundleTensors() {
   for (const name of readdirSync(binaries)) {
     if (name.endsWith('.wasm')) copyFileSync(join(binaries, name), join(ENGINE, name));
   }
+}
+
+/** The script and the style of reports, each with what it takes from uPlot as one file. */
+function bundlePage() {
+  buildSync({
+    entryPoints: { page: join(PAGE, 'main.ts') },
+    outdir: join(DIST, 'core', 'report', 'page'),
+    bundle: true,
+    minify: true,
+    charset: 'utf8',
+    legalComments: 'none', // NOTICE has its licence
+    format: 'iife',
+    target: 'es2022',
+    logLevel: 'warning',
+  });
 }
 
 /** The types of TensorFlow.js, of which those of the library are made: nobody else brings them to its users. */

@@ -5,6 +5,7 @@ import * as judging from './options/evaluation.js';
 import * as exchange from './options/exchange.js';
 import * as tables from './options/others.js';
 import * as using from './options/using.js';
+import { RUN_COMMANDS } from './run-commands.js';
 import { SLURM_COMMAND } from './slurm-command.js';
 
 /** Options of runs, beside those of masks, that decide what a preview of masks shows. */
@@ -94,16 +95,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     options: exchange.CONVERT_OPTIONS,
     run: async (options) => (await import('./export-run.js')).runConvert(options),
   }),
-  defineCommand({
-    name: 'runs',
-    summary: 'list runs, with how far they are',
-    description:
-      'List the runs in a folder and three levels below it: whether they are running, done, interrupted or failed, how ' +
-      'far they are, whether they have collapsed, and the best accuracy that was measured of them. Only reads; runs may be ' +
-      'going on.',
-    options: tables.RUNS_OPTIONS,
-    run: async ({ folder, json }) => (await import('./runs-run.js')).listRuns(folder, json),
-  }),
+  ...RUN_COMMANDS,
   defineCommand({
     name: 'tables',
     summary: "show own results in the paper's tables",

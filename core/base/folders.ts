@@ -51,13 +51,14 @@ export function checkOutside(
  * Refuses a path where no picture may be written, before the work for it is done.
  * @param flag that named it
  * @param force whether a file that is there may be replaced
+ * @param example the name of such a file
  */
-export function checkOutputFile(out: string, flag: string, force: boolean): void {
+export function checkOutputFile(out: string, flag: string, force: boolean, example = 'preview.png'): void {
   const found = statSync(out, { throwIfNoEntry: false });
   if (found?.isDirectory()) {
     throw new UserError(`${out} is a folder`, {
       expected: 'the name of a file',
-      remedy: `use ${flag} ${join(out, 'preview.png')}`,
+      remedy: `use ${flag} ${join(out, example)}`,
     });
   }
   if (found && !force) {

@@ -45,6 +45,22 @@ export function accuracies(ranks: Int32Array): Accuracies {
   };
 }
 
+/** Most classes of a table of confusions: its numbers grow with their square. */
+const MOST_CONFUSED = 100;
+
+/**
+ * How often images of a class, row, are named as another or the same one, column, [C, C].
+ * @param predicted the classes that were named, [M]
+ * @param labels the right ones, [M]
+ * @returns null where there are more than 100 classes
+ */
+export function confusionOf(predicted: Int32Array, labels: Int32Array, classes: readonly string[]) {
+  if (classes.length > MOST_CONFUSED) return null;
+  const counts = classes.map(() => classes.map(() => 0));
+  for (const [image, label] of labels.entries()) counts[label][predicted[image]] += 1;
+  return { classes: [...classes], counts };
+}
+
 /**
  * Accuracy p of n images with Wilson's score interval (1927), which is no point where p is 0 or 1:
  *

@@ -1,7 +1,7 @@
 import { programVersion } from '../base/program.js';
 import type { LabelledData } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
-import { accuracies } from './accuracy.js';
+import { accuracies, confusionOf } from './accuracy.js';
 import { type ClassifierResult, classify } from './classifiers.js';
 import { type ExtractOptions, extractFeatures } from './features.js';
 import { selectHead } from './heads.js';
@@ -110,6 +110,7 @@ export async function evaluateNetwork(
     protocol,
     selection,
     best: { name: selected.best.name, ...accuracies(selected.best.ranks) },
+    confusion: confusionOf(selected.best.predicted, test.labels, data.classes),
     heads: selected.heads.map((head) => ({ name: head.name, ...accuracies(head.ranks), curve: head.curve })),
     ridge: accuracies(await ridgeHead(engine, plain, test, classes)),
     logistic,

@@ -17,6 +17,8 @@ export interface TrainedHead {
   curve: number[];
   /** For each test sample the rank of the right class after the last epoch, from 0. */
   ranks: Int32Array;
+  /** For each test sample the class that it names: the right one only where no other has as high a score. */
+  predicted: Int32Array;
   /** What it has learned; of the best of the heads that were trained together, by top-1 after the last epoch. */
   learned?: LinearHead;
 }
@@ -74,7 +76,8 @@ export async function trainHeads(engine: Engine, task: HeadTask): Promise<Traine
     groups.map((group, at) => testLogits(group, states[at], features)),
   );
   const untrained = (choice: HeadChoice): TrainedHead => {
-    return { choice, name: headName(choice), curve: [], ranks: new Int32Array(test.rows) };
+    const [ranks, predicted] = [new Int32Array(test.rows), new Int32Array(test.rows)];
+    return { choice, name: headName(choice), curve: [], ranks, predicted };
   };
   const trained = groups.map((group) => group.heads.map(untrained));
   const heads = trained.flat();
@@ -167,12 +170,23 @@ function* batchesOf(train: Inputs, groups: readonly HeadGroup[], task: HeadTask,
   if (batches.length > 0) yield batches;
 }
 
-/** Writes the ranks of n samples, from place `start` on, into the list of each head of a group; scores [n, G C]. */
+/** Writes ranks and predictions of n samples, from place `start` on, into the lists of each head of a group; scores [n, G C]. */
 function rankHeads(heads: TrainedHead[], scores: ArrayLike<number>, labels: Int32Array, start: number): void {
   const classes = scores.length / (labels.length * heads.length);
-  for (const [head, { ranks }] of heads.entries()) {
+  for (const [head, { ranks, predicted }] of heads.entries()) {
     labels.forEach((label, row) => {
-      ranks[start + row] = rankOf(scores, (row * heads.length + head) * classes, classes, label);
+      const first = (row * heads.length + head) * classes;
+      ranks[start + row] = rankOf(scores, first, classes, label);
+      predicted[start + row] = ranks[start + row] === 0 ? label : otherClass(scores, first, classes, label);
     });
   }
+}
+
+/** The class with the highest score beside the right one; of equal ones, and of those that are NaN, the first. */
+function otherClass(scores: ArrayLike<number>, start: number, classes: number, right: number): number {
+  let found = right === 0 ? 1 : 0;
+  for (let other = found + 1; other < classes; other++) {
+    if (other !== right && scores[start + other] > scores[start + found]) found = other;
+  }
+  return found;
 }

@@ -66,6 +66,9 @@ const protocol: z.ZodType<ProbeProtocol> = z.object({
   interpolation: z.enum(['bilinear', 'bicubic']).exactOptional(),
 });
 
+/** Test images by their class, row, and by the class that was named, column. */
+const confusion = z.object({ classes: listOf(z.string()), counts: listOf(listOf(z.int().min(0))) });
+
 const evaluationResult = z.object({
   format: z.literal(FORMAT),
   /** The kind of table in which it can stand. */
@@ -87,6 +90,8 @@ const evaluationResult = z.object({
    * fine-tuning.
    */
   best: accuracies.extend({ name: z.string() }),
+  /** Of the chosen linear head; null where there are too many classes, left out by earlier versions. */
+  confusion: confusion.nullable().exactOptional(),
   /** Each head of the grid by its choices in words, judged on the images on which the best one was chosen. */
   heads: listOf(accuracies.extend({ name: z.string(), curve })),
   ridge: accuracies.nullable(),

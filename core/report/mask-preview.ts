@@ -46,15 +46,16 @@ export async function writeMaskPreview(
   const grid = gridSize(settings);
   const columns = 1 + first.length;
   const maps = coverageOf(method.masks, settings.batchSize, grid ** 2, draw);
-  const width = Math.max(GAP + columns * (CELL + GAP), maps.length * (MAP + MAP_GAP));
   const rows = await Promise.all(
     pictures.map((picture, image) => drawRow(picture, image, settings.imageSize, grid, cells[image] ?? [])),
   );
   const bottom = HEADER + pictures.length * ROW;
   const title = `Masks of step ${step}, seed ${settings.seed}: grid ${grid} x ${grid}, ${describeGroups(groups)}`;
+  const width = Math.max(GAP + columns * (CELL + GAP), maps.length * (MAP + MAP_GAP), 2 * GAP + 9 * title.length);
+  const below = maps.length > 0 ? MAP + 90 : GAP;
   const heading = `<text x="${GAP}" y="26" font-size="17">${escapeXml(title)}</text>${drawLegend(first)}`;
   const drawnMaps = maps.map((map, at) => drawMap(map, grid, GAP + at * (MAP + MAP_GAP), bottom + 40));
-  await writePicture(path, drawing(width, bottom + MAP + 90, [heading, ...rows, ...drawnMaps]));
+  await writePicture(path, drawing(width, bottom + below, [heading, ...rows, ...drawnMaps]));
 }
 
 function describeGroups(groups: readonly DrawnGroup[]): string {

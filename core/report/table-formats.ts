@@ -82,7 +82,7 @@ function fieldsOf(row: ResultRow, escaped: (text: string) => string, bold: (text
 }
 
 /** The cells of a row as tables show them: the first one with the number of the row's note. */
-function cellsWithNote({ cells, note }: ResultRow): readonly Cell[] {
+export function cellsWithNote({ cells, note }: ResultRow): readonly Cell[] {
   const [first = null, ...others] = cells;
   return note && first && !isFigure(first) ? [{ text: `${first.text} [${note.number}]` }, ...others] : cells;
 }

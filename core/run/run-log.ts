@@ -92,7 +92,7 @@ export async function openRunLog(
 /** The rows of a run's log; lines that were cut off or damaged are left out. */
 export function readRunLog(folder: RunFolder): LogRow[] {
   const rows: LogRow[] = [];
-  if (existsSync(folder.log)) for (const line of linesOf(folder.log)) rows.push(...parseLine(line));
+  if (existsSync(folder.log)) for (const line of linesOf(folder.log)) rows.push(...parseLogLine(line));
   return rows;
 }
 
@@ -107,7 +107,7 @@ export async function readLastRow(folder: RunFolder): Promise<LogRow | null> {
     const { size } = await file.stat();
     const tail = Buffer.alloc(Math.min(size, TAIL_BYTES));
     const { bytesRead } = await file.read(tail, 0, tail.length, size - tail.length);
-    return tail.toString('utf8', 0, bytesRead).split('\n').flatMap(parseLine).at(-1) ?? null;
+    return tail.toString('utf8', 0, bytesRead).split('\n').flatMap(parseLogLine).at(-1) ?? null;
   } catch (error) {
     throw explainSystemError(error, folder.log);
   } finally {
@@ -137,7 +137,7 @@ export function runCompute(path: string, epochs = Number.POSITIVE_INFINITY): Eva
 }
 
 /** The row of a line; none where it was cut off or damaged. */
-function parseLine(line: string): LogRow[] {
+export function parseLogLine(line: string): LogRow[] {
   const row = rowSchema.safeParse(tryJson(line));
   return row.success ? [row.data] : [];
 }

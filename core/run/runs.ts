@@ -73,8 +73,8 @@ async function summarise(root: string, files: RunFolder, methods: readonly Metho
   };
 }
 
-/** How a run stands: `unknown` where a process of another machine has its lock. */
-async function standingOf(files: RunFolder, isAtEnd: boolean) {
+/** How the run of a folder stands, whose last logged step may be the last of all: `unknown` where a process of another machine has its lock. */
+export async function standingOf(files: RunFolder, isAtEnd: boolean) {
   const owner = await readHolder(files.lock);
   const isHeld = owner !== 'none' && owner !== null;
   const judged = isHeld ? judgeOwner(owner) : 'gone';
@@ -98,15 +98,17 @@ async function standingOf(files: RunFolder, isAtEnd: boolean) {
 }
 
 /**
- * The best result of a run: of those that name its checkpoint, and of those in its folder whose checkpoint is not where
- * they say, because they were measured from another folder.
+ * Whether a result is of a run: one that names its checkpoint, or one in its folder whose checkpoint is not where it says,
+ * because it was measured from another folder.
  */
-function bestOf({ path: run }: RunFolder, results: readonly FoundResult[]) {
-  const own = results.filter(({ path, result }) => {
-    const { weights, checkpoint } = result.network;
-    const place = checkpoint !== null && existsSync(checkpoint) ? checkpoint : path;
-    return weights === 'pretrained' && resolve(place).startsWith(run + sep);
-  });
+export function isResultOf({ path: run }: RunFolder, { path, result }: FoundResult): boolean {
+  const { weights, checkpoint } = result.network;
+  const place = checkpoint !== null && existsSync(checkpoint) ? checkpoint : path;
+  return weights === 'pretrained' && resolve(place).startsWith(resolve(run) + sep);
+}
+
+function bestOf(run: RunFolder, results: readonly FoundResult[]) {
+  const own = results.filter((found) => isResultOf(run, found));
   own.sort((a, b) => b.result.best.top1.value - a.result.best.top1.value);
   const best = own[0]?.result;
   return best ? { top1: best.best.top1.value, dataSet: best.dataSet } : null;

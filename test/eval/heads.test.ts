@@ -6,7 +6,7 @@ import { RandomStream } from '../../core/base/random.js';
 import type { Engine } from '../../core/engine/contract.js';
 import { startEngine } from '../../core/engine/start.js';
 import { type Tensor, type Tensor1D, type Tensor2D, tf } from '../../core/engine/tf.js';
-import { percentWithin } from '../../core/eval/accuracy.js';
+import { confusionOf, percentWithin } from '../../core/eval/accuracy.js';
 import {
   type GroupState,
   groupGradient,
@@ -470,6 +470,18 @@ testOnEngines(test, first, 'a chosen head is the one that is trained alone on al
   t.is(heads.find(({ curve }) => curve[1] === top)?.name, best.name);
   const [alone] = await trainHeads(engine, { ...task, choices: [best.choice] });
   t.deepEqual(alone?.ranks, best.ranks);
+  const { counts = [] } = confusionOf(best.predicted, test.labels, ['a', 'b', 'c', 'd']) ?? {};
+  const rightOf = (label: number) => best.ranks.filter((rank, at) => rank === 0 && test.labels[at] === label).length;
+  t.deepEqual(
+    counts.map((row, label) => row[label]),
+    [0, 1, 2, 3].map(rightOf),
+    'named rightly is rank 0',
+  );
+  const labelled = (label: number) => test.labels.filter((one) => one === label).length;
+  t.deepEqual(
+    counts.map((row) => row.reduce((sum, count) => sum + count, 0)),
+    [0, 1, 2, 3].map(labelled),
+  );
   t.deepEqual(asked.slice(0, 4), [0, 1, 0, 1]);
   // Other test labels change the head that is chosen on the test samples alone.
   const turned = { ...test, labels: test.labels.map((label) => (label + 1) % 4) };

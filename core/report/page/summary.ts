@@ -1,0 +1,100 @@
+import type { ReportFacts, RunFacts, Standing } from '../facts.js';
+import { duration, shown } from './chart-data.js';
+import { details, element, section, table } from './dom.js';
+
+const STATES: Readonly<Record<Standing['state'], string>> = {
+  running: 'running',
+  done: 'done',
+  interrupted: 'interrupted',
+  failed: 'failed',
+  unknown: 'not known',
+  gone: 'gone',
+};
+
+/** What the runs are and how they stand. */
+export function summary({ runs }: ReportFacts): HTMLElement {
+  const several = runs.length > 1;
+  const names = [...new Set(runs.flatMap(({ about }) => about.map(({ name }) => name)))];
+  const factOf = ({ about }: RunFacts, name: string) => about.find((fact) => fact.name === name)?.value ?? '–';
+  const rows = [
+    ['state', ...runs.map(({ standing }) => stateText(standing))],
+    ['steps', ...runs.map(({ standing }) => progress(standing))],
+    ['speed', ...runs.map(({ standing }) => speedText(standing))],
+    ...names.map((name) => [name, ...runs.map((run) => factOf(run, name))]),
+  ];
+  const headings = ['', ...runs.map(({ name }) => name)];
+  return section(
+    'summary',
+    several ? 'Runs' : 'Run',
+    verdicts(runs),
+    table(several ? 'What the runs are' : 'What the run is', headings, rows, { figures: () => false }),
+    ...options(runs),
+  );
+}
+
+/** What monitors make of the runs, in words. */
+function verdicts(runs: readonly RunFacts[]): HTMLElement {
+  const lines = runs.flatMap(({ name, standing }) => {
+    const before = runs.length > 1 ? `${name}: ` : '';
+    if (standing.verdicts.length === 0) {
+      return [
+        element(
+          'p',
+          { className: 'verdict' },
+          `${before}no verdict on collapse yet: it comes with the first checkpoint`,
+        ),
+      ];
+    }
+    return standing.verdicts.map(({ isWell, text }) =>
+      element(
+        'p',
+        { className: `verdict ${isWell ? 'well' : 'ill'}` },
+        element('strong', {}, isWell ? 'Well. ' : 'Warning. '),
+        before + text,
+      ),
+    );
+  });
+  return element('div', {}, ...lines);
+}
+
+function stateText({ state, reason }: Standing): string {
+  return reason === null ? STATES[state] : `${STATES[state]}: ${reason}`;
+}
+
+function progress({ step, totalSteps, epoch, epochs }: Standing): HTMLElement {
+  const text = `${step.toLocaleString('en-US')} of ${totalSteps.toLocaleString('en-US')}, epoch ${epoch} of ${epochs}`;
+  const bar = element('progress', { max: Math.max(1, totalSteps), value: step, 'aria-label': text });
+  return element('span', { className: 'progress' }, bar, text);
+}
+
+function speedText({ state, imagesPerSecond, secondsLeft }: Standing): string {
+  if (imagesPerSecond === null) return '–';
+  const left = state === 'running' && secondsLeft !== null ? `, ${duration(secondsLeft)} left` : '';
+  return `${shown(imagesPerSecond)} images/s${left}`;
+}
+
+/** Options that are not the usual ones or differ between runs; and all of them. */
+function options(runs: readonly RunFacts[]): HTMLElement[] {
+  const names = [...new Set(runs.flatMap(({ options }) => options.map(({ name }) => name)))];
+  const rows = names.map((name) => {
+    const found = runs.map(({ options }) => options.find((option) => option.name === name));
+    const values = found.map((option) => option?.value ?? '–');
+    const isTold = new Set(values).size > 1 || found.some((option) => option?.isUsual === false);
+    return { isTold, cells: [name, ...values] };
+  });
+  const headings = ['option', ...runs.map(({ name }) => name)];
+  const told = rows.filter(({ isTold }) => isTold);
+  const make = (caption: string, chosen: typeof rows) => () =>
+    table(
+      caption,
+      headings,
+      chosen.map(({ cells }) => cells),
+      { figures: () => false },
+    );
+  const own =
+    runs.length > 1 ? 'Options that differ, or are not the usual ones' : 'Options that are not the usual ones';
+  return [
+    details(`${own} (${told.length})`, make(own, told)),
+    details(`All options (${rows.length})`, make('All options', rows)),
+  ];
+}
