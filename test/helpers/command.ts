@@ -90,6 +90,10 @@ export const SMALLEST_OF = {
     ...TINY_RUN,
     ...'--method dino --local-crops 2 --head-dim 16 --bottleneck-dim 8 --output-dim 24 --ema 0.9'.split(' '),
   ],
+  ibot: [
+    ...TINY_RUN,
+    ...'--method ibot --local-crops 2 --head-dim 16 --bottleneck-dim 8 --output-dim 24 --ema 0.9'.split(' '),
+  ],
   cae: [...TINY_RUN, ...'--method cae --regressor-depth 1 --decoder-depth 1'.split(' ')],
   msn: [
     ...TINY_RUN,
@@ -97,7 +101,6 @@ export const SMALLEST_OF = {
   ],
   simclr: [...TINY_RUN, ...'--method simclr --output-dim 8'.split(' ')],
   byol: [...TINY_RUN, ...'--method byol --projector-width 16 --projector-dim 8 --ema 0.9'.split(' ')],
-  ibot: [...'--method ibot --local-crops 2 --head-dim 16 --bottleneck-dim 8 --output-dim 24 --ema 0.9'.split(' ')],
 };
 export const SMALLEST = SMALLEST_OF.ijepa;
 

@@ -166,7 +166,11 @@ async function load(name: string) {
     ...{ classWeight: weights.class, patchWeight: weights.patch },
   };
   const { options } = resolveOptions({ methods: METHODS, flags });
-  const backbone = createVit({ imageSize, patchSize, encoder: { ...encoder, mlpRatio: 4, classToken: true } });
+  const backbone = createVit({
+    imageSize,
+    patchSize,
+    encoder: { ...encoder, mlpRatio: 4, classToken: true, classFeatures: true },
+  });
   const method = ibot(backbone, options as Own);
   const valuesOf = (patches: number[][]) => {
     const values = new Float32Array(patches.length * backbone.patchCount);
