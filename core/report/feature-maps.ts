@@ -10,7 +10,7 @@ import { featureLayers, prepareAttention, prepareFeatures, prepareTokens } from 
 import { principalComponents, projectRows } from '../eval/principal.js';
 import { mostSimilar } from '../eval/search.js';
 import { testView } from '../eval/views.js';
-import { gridSize } from '../nn/sizes.js';
+import { gridSize, type VitSize } from '../nn/sizes.js';
 import type { PictureFacts } from './facts.js';
 
 /** Pictures that are computed at once. */
@@ -49,12 +49,18 @@ export async function pictureFacts(
   const last = lastColumns(features, rgb.length, columns / featureLayers(network));
   return {
     pictures: await describePictures(seen, last, network.imageSize),
-    patches: await patchFacts(engine, network, rgb, TOKEN_BYTES * share),
+    patches: await patchFacts(engine, network, network.size, rgb, TOKEN_BYTES * share),
   };
 }
 
 /** @param bytes that all tokens may take */
-async function patchFacts(engine: Engine, network: FeatureNetwork, rgb: readonly Uint8Array[], bytes: number) {
+async function patchFacts(
+  engine: Engine,
+  network: FeatureNetwork,
+  size: VitSize,
+  rgb: readonly Uint8Array[],
+  bytes: number,
+) {
   const together = togetherOf(rgb);
   const tokens = await computeAll(prepareTokens(engine, network, together), rgb); // [n N, D]
   requireFinite(tokens);
@@ -76,7 +82,7 @@ async function patchFacts(engine: Engine, network: FeatureNetwork, rgb: readonly
     tokens: base64(signedBytes(placed, dimensions)),
     colours: base64(colourBytes(placed, dimensions)),
     attention: weights && base64(scaledBytes(weights, weights.length / rgb.length)),
-    attentionNote: attentionNote(network, weights !== null),
+    attentionNote: attentionNote(size, weights !== null),
   };
 }
 
@@ -201,7 +207,7 @@ function scaledBytes(weights: Float32Array, perPicture: number): Uint8Array {
   return bytes;
 }
 
-function attentionNote({ size }: FeatureNetwork, isThere: boolean): string {
+function attentionNote(size: VitSize, isThere: boolean): string {
   if (isThere) {
     return size.classToken
       ? 'attention of the class token in the last block, mean over its heads'
