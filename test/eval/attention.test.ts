@@ -1,8 +1,11 @@
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { RandomStream } from '../../core/base/random.js';
+import type { Engine } from '../../core/engine/contract.js';
 import { tf } from '../../core/engine/tf.js';
-import { type FeatureNetwork, loadNetwork, networkBackbone, randomNetwork } from '../../core/eval/network.js';
+import { type FeatureNetwork, loadNetwork, randomNetwork } from '../../core/eval/network.js';
 import { prepareAttention } from '../../core/eval/prepare-features.js';
+import { createVit } from '../../core/nn/backbone.js';
+import type { VitSize } from '../../core/nn/sizes.js';
 import { norm, project } from '../../core/nn/vit.js';
 import { findEngines, testOnEngines } from '../helpers/engines.js';
 import { SMALL_SIZE, smallCheckpoint } from '../helpers/features.js';
@@ -38,17 +41,13 @@ function expected(qkv: Float32Array, tokens: number, queries: number): number[] 
   return sums;
 }
 
-async function compare(
-  t: import('ava').ExecutionContext,
-  engine: Parameters<typeof prepareAttention>[0],
-  network: FeatureNetwork,
-) {
-  const isClass = network.size.classToken === true;
+async function compare(t: ExecutionContext, engine: Engine, network: FeatureNetwork, size: VitSize) {
+  const isClass = size.classToken === true;
   const tokens = PATCHES + (isClass ? 1 : 0);
   const prepared = prepareAttention(engine, network, IMAGES);
   const found = (await prepared?.compute(noise())) ?? new Float32Array();
   prepared?.dispose();
-  const backbone = networkBackbone(network);
+  const backbone = createVit({ ...network, encoder: size });
   const qkv = tf.tidy(() => {
     const [before] = backbone.blockOutputs(network.encoder, tf.tensor4d(noise(), [IMAGES, 16, 16, 3]), 2);
     return project(network.encoder, `${BLOCK}.attn.qkv`, norm(network.encoder, `${BLOCK}.norm1`, before));
@@ -67,10 +66,12 @@ async function compare(
 
 testOnEngines(test, engines, 'attention of the last block is that of its queries and keys', async (t, engine) => {
   const network = await loadNetwork(await smallCheckpoint(t));
-  await compare(t, engine, network);
-  const withClass = randomNetwork({ ...network, size: { ...SMALL_SIZE.encoder, classToken: true } }, 1);
-  await compare(t, engine, withClass);
-  t.is(prepareAttention(engine, { ...network, size: { ...network.size, depth: 1 } }), null);
+  const size = SMALL_SIZE.encoder;
+  await compare(t, engine, network, size);
+  const withToken = { ...size, classToken: true };
+  const other = randomNetwork({ ...network, size: withToken }, 1);
+  await compare(t, engine, other, withToken);
+  t.is(prepareAttention(engine, { ...network, size: { ...size, depth: 1 } }), null);
   network.dispose();
-  withClass.dispose();
+  other.dispose();
 });
