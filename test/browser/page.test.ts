@@ -21,8 +21,12 @@ import { POOR_CONTRASTS } from './contrast.js';
  */
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const isThere = existsSync(CHROMIUM);
-const run = isThere ? test.serial : test.skip;
-if (!isThere) test(`skipped: there is no ${CHROMIUM}; CHROMIUM names another one`, (t) => t.pass());
+
+/** Declares a test; where there is no browser, it is skipped and its title says why. */
+function run(title: string, body: (t: ExecutionContext) => Promise<void>): void {
+  if (isThere) test.serial(title, body);
+  else test.skip(`${title} (skipped: there is no ${CHROMIUM}; CHROMIUM names another one)`, (t) => t.fail());
+}
 
 let browser: Browser | undefined;
 test.before(async () => {

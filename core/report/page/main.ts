@@ -82,8 +82,8 @@ function masks(runs: readonly RunFacts[]): HTMLElement {
     );
     return [runs.length > 1 ? element('h3', {}, name) : null, box];
   });
-  const empty = element('p', { className: 'empty' }, 'No picture of masks is in the folder.');
-  return section('masks', 'Masks of the first step', ...(drawn.length > 0 ? drawn : [empty]));
+  const empty = element('p', { className: 'empty' }, 'No picture of them is in the folder.');
+  return section('masks', 'Crops and masks of the first step', ...(drawn.length > 0 ? drawn : [empty]));
 }
 
 start();
