@@ -46,6 +46,11 @@ export interface Engine {
   readonly updateParameter: UpdateParameter;
   /** The sum of two tensors of one shape, both of which are used up. */
   accumulate(sum: Tensor, addend: Tensor): Promise<Tensor>;
+  /**
+   * Frees the memory of what it has compiled: functions that were prepared so far are not called again. Absent where nothing
+   * is kept.
+   */
+  free?(): Promise<void>;
 }
 
 /** A parameter, the moving averages of its gradient and of the gradient's square, and its own. */

@@ -157,3 +157,22 @@ test('arrays of a compute worker begin at whole steps of 64 bytes', (t) => {
     bytes: 256,
   });
 });
+
+for (const { name, declare } of SIDE_BY_SIDE)
+  declare(`what was compiled can be freed, and is compiled again where it is prepared again, on ${name}`, async (t) => {
+    const engine = await startEngine(name, { threads: 2 });
+    const table = tf.tensor2d([1, 2, 3, 4], [2, 2]);
+    const parts = [0, 1].map((row) => ({ rows: tf.tensor1d([row], 'int32'), times: 3 }));
+    const answers: number[][] = [];
+    for (let start = 0; start < 2; start++) {
+      for await (const { scaled } of engine.compileParts(compute)({ table }, parts))
+        answers.push([...(await scaled.data())]);
+      await engine.free?.();
+    }
+    t.deepEqual(answers, [
+      [3, 6],
+      [9, 12],
+      [3, 6],
+      [9, 12],
+    ]);
+  });

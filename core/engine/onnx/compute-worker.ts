@@ -75,6 +75,15 @@ export class ComputeWorker {
     this.#post({ kind: 'forget', program });
   }
 
+  /** Ends the thread, and frees all that it has compiled; the next program starts another. */
+  async free(): Promise<void> {
+    const thread = this.#thread;
+    this.#thread = null;
+    this.#memory = new ArrayBuffer(0);
+    this.#graphs.clear();
+    await thread?.terminate();
+  }
+
   /**
    * Runs a program; there is one run at a time.
    * @param data of its arguments

@@ -8,8 +8,18 @@ import { Sessions } from './sessions.js';
 const CONCURRENCY = 2;
 
 /** Parts one after the other, each on all threads, or two at the same time where there are threads for both. */
-export function partsOn(backend: OnnxBackend, threads: number): Pick<Engine, 'concurrency' | 'compileParts'> {
-  if (threads < CONCURRENCY) return { concurrency: 1, compileParts: (fn) => oneByOne(replayed(backend, fn)) };
+export function partsOn(
+  backend: OnnxBackend,
+  threads: number,
+): Pick<Engine, 'concurrency' | 'compileParts'> & Required<Pick<Engine, 'free'>> {
+  const { sessions: whole } = backend;
+  if (threads < CONCURRENCY) {
+    return {
+      concurrency: 1,
+      compileParts: (fn) => oneByOne(replayed(backend, fn)),
+      free: () => backend.inTurn(() => whole.free()),
+    };
+  }
   const worker = new ComputeWorker(Math.floor(threads / CONCURRENCY));
   const sessions = new Sessions(Math.ceil(threads / CONCURRENCY));
   const compileParts = <Shared, Part, Result>(
@@ -45,5 +55,9 @@ export function partsOn(backend: OnnxBackend, threads: number): Pick<Engine, 'co
       }
     };
   };
-  return { concurrency: CONCURRENCY, compileParts };
+  const free = () =>
+    backend.inTurn(async () => {
+      await Promise.all([whole.free(), sessions.free(), worker.free()]);
+    });
+  return { concurrency: CONCURRENCY, compileParts, free };
 }

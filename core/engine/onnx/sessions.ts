@@ -69,6 +69,13 @@ export class Sessions {
     return session;
   }
 
+  /** Frees all sessions. */
+  async free(): Promise<void> {
+    const sessions = [...this.#compiled.values()];
+    this.#compiled.clear();
+    for (const session of sessions) await session.release();
+  }
+
   /** Compiles a model, for one operator after the other. */
   build(model: Uint8Array): Promise<InferenceSession> {
     return this.#runtime.InferenceSession.create(model, {

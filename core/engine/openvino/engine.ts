@@ -47,8 +47,8 @@ export async function startOpenvino(options: StartOptions): Promise<Engine> {
     CPU_RUNTIME_CACHE_CAPACITY: KEPT_KERNELS,
   };
   earlier?.free();
-  const { free, ...parts } = partsOn(backend, openvino, properties);
-  earlier = { free };
+  const { free: freeModels, ...parts } = partsOn(backend, openvino, properties);
+  earlier = { free: freeModels };
   return {
     name: 'openvino',
     version: openvino.version,
@@ -58,5 +58,10 @@ export async function startOpenvino(options: StartOptions): Promise<Engine> {
     compile: (fn) => replayed(backend, fn),
     ...parts,
     ...updatesOnHost(backend),
+    free: () =>
+      backend.inTurn(async () => {
+        freeModels();
+        await backend.sessions.free();
+      }),
   };
 }

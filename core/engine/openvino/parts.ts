@@ -36,6 +36,7 @@ export function partsOn(
     concurrency: 1,
     free() {
       for (const model of models.values()) model.free();
+      models.clear();
     },
     history: {
       save() {

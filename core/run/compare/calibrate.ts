@@ -48,6 +48,7 @@ export async function calibrate(
     await steps.close();
     tf.dispose(state);
     training.method.dispose();
+    await training.engine.free?.(); // the next method compiles other functions
   }
   return median(seconds.length > WARM_UP ? seconds.slice(WARM_UP) : seconds);
 }

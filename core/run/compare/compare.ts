@@ -61,7 +61,9 @@ export async function compare(request: CompareRequest): Promise<Comparison | Sto
     await train(request, run, { title, secondsLater: (step) => laterSeconds(plan, runs, at, step) });
     if (stop.received) return stop.received;
     progress.stage(`${title}: logistic regression and nearest neighbours`);
-    const { of, untrained, baseline } = await judge(request, run, await benchOf(request, progress));
+    const bench = await benchOf(request, progress);
+    const { of, untrained, baseline } = await judge(request, run, bench);
+    await bench.engine.free?.(); // the next run compiles other functions
     progress.stop();
     judged.push(of);
     random.set(baseline, { seed: run.seed, probed: untrained });
