@@ -91,8 +91,14 @@ const VIT_SIZES = ['dim', 'depth', 'heads'] as const;
  * @throws UserError where an option belongs to the other kind of encoder
  */
 export function residualSize(options: Options): ResNetSize | null {
-  const { backbone, width, recompute } = options;
+  const { backbone, width, selectiveKernels, recompute } = options;
   if (backbone === 'vit') {
+    if (selectiveKernels) {
+      throw new UserError('--selective-kernels is of residual networks, and the encoder is a vision transformer', {
+        expected: '--selective-kernels with --backbone resnet50',
+        remedy: 'leave it out, or name a residual network',
+      });
+    }
     if (width === 1) return null;
     throw new UserError(`--width ${width} is of residual networks, and the encoder is a vision transformer`, {
       expected: '--width 1, or --backbone resnet50',
@@ -112,7 +118,8 @@ export function residualSize(options: Options): ResNetSize | null {
       remedy: 'leave it out',
     });
   }
-  return resNetSize(RESNETS[backbone], 4 * Math.max(1, Math.round((RESNET_CHANNELS / 4) * width)));
+  const channels = 4 * Math.max(1, Math.round((RESNET_CHANNELS / 4) * width));
+  return resNetSize(RESNETS[backbone], channels, selectiveKernels);
 }
 
 /**
