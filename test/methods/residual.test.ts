@@ -154,4 +154,6 @@ test('what does not go with a residual network is refused', (t) => {
   refused({ ...DINO, dim: 32 }, /--dim 32 is of vision transformers/);
   refused({ ...DINO, recompute: true }, /--recompute is of the blocks/);
   refused({ method: 'dino', width: 2 }, /--width 2 is of residual networks/);
+  refused({ method: 'simclr', selectiveKernels: true }, /--selective-kernels is of residual networks/);
+  check({ method: 'byol', backbone: 'resnet200', selectiveKernels: true });
 });
