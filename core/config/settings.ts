@@ -105,11 +105,12 @@ export function residualSize(options: Options): ResNetSize | null {
       remedy: 'name sizes of a vision transformer with --dim',
     });
   }
-  const given = VIT_SIZES.find((name) => options[name] !== null);
-  if (given !== undefined) {
-    throw new UserError(`--${given} ${options[given]} is of vision transformers, and the encoder is a ${backbone}`, {
+  const given = VIT_SIZES.filter((name) => options[name] !== null);
+  if (given.length > 0) {
+    const [first] = given;
+    throw new UserError(`--${first} ${options[first]} is of vision transformers, and the encoder is a ${backbone}`, {
       expected: '--width for the size of a residual network',
-      remedy: `use --${given} ${AUTO}`,
+      remedy: `use ${given.map((name) => `--${name} ${AUTO}`).join(' ')}`,
     });
   }
   if (recompute) {
