@@ -69,7 +69,8 @@ function tell(console: Console, summary: PretrainSummary): void {
   for (const { text } of Object.values(summary.verdicts)) console.line(`verdict    ${text}`);
   if (skippedImages > 0)
     console.line(`skipped    ${count(skippedImages, 'unreadable image')}, listed in ${join(out, 'skipped.txt')}`);
-  console.line(`look at    ${join(out, 'masks.png')}   what the model saw and what it had to predict`);
+  const shown = summary.drawsMasks ? 'what the model saw and what it had to predict' : 'crops that it learned from';
+  console.line(`look at    ${join(out, 'masks.png')}   ${shown}`);
   if (steps > 0) {
     console.line(`           ${join(out, 'curves.png')}  loss, collapse watch, schedules`);
     console.line(`           ${join(out, 'log.jsonl')}   every step (log.csv: the same as a table)`);

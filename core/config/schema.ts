@@ -112,6 +112,9 @@ export const OPTIONS = {
       max: 4,
       help: 'factor of all channels of a residual network; 1, 2 and 3 in SimCLR and BYOL',
     }),
+    selectiveKernels: flag(
+      'selective kernels in a residual network, with the first layers of ResNet-D, as in SimCLR v2',
+    ),
     arch: choice({
       default: 'vit-small',
       choices: ARCHITECTURE_NAMES,
@@ -134,7 +137,7 @@ export const OPTIONS = {
       min: 1,
       unit: 'images',
       mayChange: true,
-      help: 'images computed at once; less takes less memory and gives the same step',
+      help: 'images computed at once; less takes less memory and gives the same step, but with a residual network, whose batch norm goes by these images',
       automatic: 'the whole batch, or as many as fit into the memory of the engine',
     }),
     recompute: {

@@ -91,19 +91,26 @@ const VIT_SIZES = ['dim', 'depth', 'heads'] as const;
  * @throws UserError where an option belongs to the other kind of encoder
  */
 export function residualSize(options: Options): ResNetSize | null {
-  const { backbone, width, recompute } = options;
+  const { backbone, width, selectiveKernels, recompute } = options;
   if (backbone === 'vit') {
+    if (selectiveKernels) {
+      throw new UserError('--selective-kernels is of residual networks, and the encoder is a vision transformer', {
+        expected: '--selective-kernels with --backbone resnet50',
+        remedy: 'leave it out, or name a residual network',
+      });
+    }
     if (width === 1) return null;
     throw new UserError(`--width ${width} is of residual networks, and the encoder is a vision transformer`, {
       expected: '--width 1, or --backbone resnet50',
       remedy: 'name sizes of a vision transformer with --dim',
     });
   }
-  const given = VIT_SIZES.find((name) => options[name] !== null);
-  if (given !== undefined) {
-    throw new UserError(`--${given} ${options[given]} is of vision transformers, and the encoder is a ${backbone}`, {
+  const given = VIT_SIZES.filter((name) => options[name] !== null);
+  if (given.length > 0) {
+    const [first] = given;
+    throw new UserError(`--${first} ${options[first]} is of vision transformers, and the encoder is a ${backbone}`, {
       expected: '--width for the size of a residual network',
-      remedy: `use --${given} ${AUTO}`,
+      remedy: `use ${given.map((name) => `--${name} ${AUTO}`).join(' ')}`,
     });
   }
   if (recompute) {
@@ -112,7 +119,8 @@ export function residualSize(options: Options): ResNetSize | null {
       remedy: 'leave it out',
     });
   }
-  return resNetSize(RESNETS[backbone], 4 * Math.max(1, Math.round((RESNET_CHANNELS / 4) * width)));
+  const channels = 4 * Math.max(1, Math.round((RESNET_CHANNELS / 4) * width));
+  return resNetSize(RESNETS[backbone], channels, selectiveKernels);
 }
 
 /**

@@ -26,7 +26,12 @@ const vitSchema = z.looseObject({
   relativePositions: flag,
   normEpsilon: z.number().positive().optional(),
 });
-const resNetSchema = z.looseObject({ dim: side, depths: z.array(side).min(1).max(MOST_STAGES), width: side });
+const resNetSchema = z.looseObject({
+  dim: side,
+  depths: z.array(side).min(1).max(MOST_STAGES),
+  width: side,
+  selectiveKernels: flag,
+});
 /** What a checkpoint's metadata says of its model. */
 const modelSchema = z
   .object({

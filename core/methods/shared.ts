@@ -24,6 +24,9 @@ export const SMALL_ADAMW = {
   finalWeightDecay: 0.04,
 } as const;
 
+/** What the published runs of SimCLR and BYOL share beside their defaults: batches, and a warm-up of 10 epochs. */
+export const RESNET_RUNS = { backbone: 'resnet50', batchSize: 4096, warmupEpochs: 10 } as const;
+
 /** How strongly BYOL, DINO and LeJEPA jitter saturation, in units of brightness and contrast: 0.2 and 0.4. */
 export const SATURATION = 0.5;
 

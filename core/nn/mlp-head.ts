@@ -16,17 +16,18 @@ export interface MlpHeadSize {
   /** Of the hidden layers, the first one first. */
   readonly hidden: readonly number[];
   readonly outputs: number;
-  /** Whether linear layers before a batch norm have biases, which it takes away; default: they have. */
-  readonly hiddenBiases?: boolean;
   /** Whether the last linear layer has a bias; default: it has. */
   readonly outputBias?: boolean;
   /** Whether the outputs are batch-normed as well: scaled and moved, only scaled, or not; default: not. */
   readonly outputNorm?: 'scaled and moved' | 'scaled' | 'none';
 }
 
-/** Parameters of the head: linear layers `fc1`, `fc2` ... and the batch norms after them, `norm1`, `norm2` ... */
+/**
+ * Parameters of the head: linear layers `fc1`, `fc2` ... and the batch norms after them, `norm1`, `norm2` ... Hidden layers have
+ * no biases, which batch norm would take away.
+ */
 export function mlpHeadShapes(size: MlpHeadSize): ParameterShapes {
-  const { hiddenBiases = true, outputBias = true, outputNorm = 'none' } = size;
+  const { outputBias = true, outputNorm = 'none' } = size;
   const widths = [size.inputs, ...size.hidden, size.outputs];
   const layers = widths.slice(1).map((outputs, at): ParameterShapes => {
     const [fc, norm] = [`fc${at + 1}`, `norm${at + 1}`];
@@ -34,7 +35,7 @@ export function mlpHeadShapes(size: MlpHeadSize): ParameterShapes {
     const { [`${fc}.weight`]: weight, ...bias } = linearShapes(fc, widths[at], outputs);
     return {
       [`${fc}.weight`]: weight,
-      ...((isLast ? outputBias : hiddenBiases) && bias),
+      ...(isLast && outputBias && bias),
       ...(!isLast || outputNorm === 'scaled and moved' ? normShapes(norm, outputs) : {}),
       ...(isLast && outputNorm === 'scaled' && { [`${norm}.weight`]: [outputs] }),
     };
@@ -45,9 +46,9 @@ export function mlpHeadShapes(size: MlpHeadSize): ParameterShapes {
 /**
  * A multilayer perceptron whose hidden layers are batch-normed and activated:
  *
- *   h ← activation(BN(W h + b)) for every layer but the last, then y = W h + b, batch-normed where it has a scale
+ *   h ← activation(BN(W h)) for every layer but the last, then y = W h + b, batch-normed where it has a scale
  *
- * The parameters say which layers there are, and which have biases and norms. Batch norm takes the statistics of the rows that
+ * The parameters say which layers there are, and whether the last one has a bias and a norm. Batch norm takes the statistics of the rows that
  * are given, so that a loss over the whole batch has to apply it.
  * @param x [n, D]
  * @returns [n, K]

@@ -76,7 +76,7 @@ export function initialValue(
   if (name.endsWith('bias') || name.endsWith('running_mean')) return data;
   if (initialisation === 'scaled' && /^layer\d+\.\d+\.bn3\.weight$/.test(name)) return data;
   if (shape.length === 1) return data.fill(1);
-  if (/(^|\.)(conv\d|downsample\.0)\.weight$/.test(name)) {
+  if (/(^|\.)(conv\d(\.\d)?|downsample\.0)\.weight$/.test(name)) {
     const std = Math.sqrt(2 / (shape[0] * shape[2] * shape[3]));
     return data.map(() => stream.normal() * std);
   }

@@ -28,6 +28,8 @@ export interface ResNetSize {
   depths: readonly number[];
   /** Channels of its first layer, and of the inner layers of the first stage. */
   width: number;
+  /** Whether it has selective kernels, and the first layers and shortcuts of ResNet-D, as the networks of SimCLR v2. */
+  selectiveKernels?: boolean;
 }
 
 /** Sizes of an encoder of images. */
@@ -37,12 +39,16 @@ export function isResNet(size: EncoderSize): size is ResNetSize {
   return 'depths' in size;
 }
 
-/** Blocks of each stage of the named residual networks (He et al. 2016, table 1); the one of 14 layers is for small data. */
+/**
+ * Blocks of each stage of the named residual networks (He et al. 2016, table 1; the one of 200 layers: He et al. 2016, Identity
+ * Mappings in Deep Residual Networks); the one of 14 layers is for small data.
+ */
 export const RESNETS = {
   resnet14: [1, 1, 1, 1],
   resnet50: [3, 4, 6, 3],
   resnet101: [3, 4, 23, 3],
   resnet152: [3, 8, 36, 3],
+  resnet200: [3, 24, 36, 3],
 } as const;
 
 /** Channels of their first layer. */
@@ -103,7 +109,7 @@ const LETTERS = {
   'vit-giant': 'G',
 };
 
-/** 'ViT-S/16', or 'ViT 96x4/8' for sizes without a name; 'RN50', 'RN50 (2x)', as the paper's tables have them. */
+/** 'ViT-S/16', or 'ViT 96x4/8' for sizes without a name; 'RN50', 'RN50 (2x)', 'RN50 (2x+SK)', as papers' tables have them. */
 export function encoderName(size: EncoderSize, patchSize: number): string {
   if (isResNet(size)) return resNetName(size);
   const numbers = ({ dim, depth, heads, mlpRatio }: VitSize) => [dim, depth, heads, mlpRatio].join();
@@ -112,7 +118,9 @@ export function encoderName(size: EncoderSize, patchSize: number): string {
 }
 
 /** By its layers with weights: three of each block, the first one, and a classifier, which counts as well. */
-function resNetName({ depths, width }: ResNetSize): string {
+function resNetName({ depths, width, selectiveKernels }: ResNetSize): string {
   const layers = 3 * depths.reduce((sum, depth) => sum + depth, 0) + 2;
-  return `RN${layers}${width === RESNET_CHANNELS ? '' : ` (${width / RESNET_CHANNELS}x)`}`;
+  const factor = width === RESNET_CHANNELS ? [] : [`${width / RESNET_CHANNELS}x`];
+  const parts = [...factor, ...(selectiveKernels ? ['SK'] : [])];
+  return `RN${layers}${parts.length > 0 ? ` (${parts.join('+')})` : ''}`;
 }

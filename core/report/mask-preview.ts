@@ -50,8 +50,11 @@ export async function writeMaskPreview(
     pictures.map((picture, image) => drawRow(picture, image, settings.imageSize, grid, cells[image] ?? [])),
   );
   const bottom = HEADER + pictures.length * ROW;
-  const shown = maps.length > 0 ? 'Masks' : 'Crops';
-  const title = `${shown} of step ${step}, seed ${settings.seed}: grid ${grid} x ${grid}, ${describeGroups(groups)}`;
+  const of = `of step ${step}, seed ${settings.seed}:`;
+  const title =
+    maps.length > 0
+      ? `Masks ${of} grid ${grid} x ${grid}, ${describeGroups(groups)}`
+      : `Crops ${of} ${describeGroups(groups)}`;
   const width = Math.max(GAP + columns * (CELL + GAP), maps.length * (MAP + MAP_GAP), 2 * GAP + 9 * title.length);
   const below = maps.length > 0 ? MAP + 90 : GAP;
   const heading = `<text x="${GAP}" y="26" font-size="17">${escapeXml(title)}</text>${drawLegend(first)}`;

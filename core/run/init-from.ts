@@ -149,7 +149,7 @@ function requireSameEncoder(
     const [theirs, ours] = [encoder, own].map((each) => encoderName(each, options.patchSize));
     throw new UserError(`${path} is of another model (${theirs}) than this run (${ours})`, {
       expected: 'an encoder of the same kind and sizes',
-      remedy: 'use the --backbone and --width of that model, or another --init-from',
+      remedy: 'use the --backbone, --width and --selective-kernels of that model, or another --init-from',
     });
   }
   if (numbers(encoder) === numbers(own) && size.patchSize === options.patchSize) return;

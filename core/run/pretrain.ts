@@ -166,6 +166,8 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
       method: definition.title,
       /** What is trained for, in words. */
       objective: definition.describe(options),
+      /** Whether masks.png shows masks, and not crops alone. */
+      drawsMasks: Object.keys(method.masks).length > 0,
       images: images.length,
       /** What was left out of the data and why. */
       notes: images.notes ?? [],
@@ -228,6 +230,12 @@ function announce(run: Run, totalSteps: number, firstStep: number): void {
       `${group < options.batchSize ? `, masks cut in groups of ${group}` : ''}, ${totalSteps} steps` +
       `${firstStep > 0 ? `, going on after step ${firstStep}` : ''}`,
   );
+  if (isResNet(backbone.encoder) && microBatchSize < options.batchSize) {
+    console.warn(
+      `note       batch norm goes by the ${microBatchSize} images that are computed together: ` +
+        'with another --micro-batch-size or number of ranks, the steps of a residual network are others',
+    );
+  }
 }
 
 function sizesInWords(size: EncoderSize): string {

@@ -119,26 +119,31 @@ testOnEngines(test, firstOf(engines), 'gradients of parts are those of the loss 
   made.method.dispose();
 });
 
-test.serial('the count is that of the products that a step does', async (t) => {
-  const engine = await startEngine('wasm');
-  const made = methodOf({ ...LEJEPA, projectorWidth: 20, projectorDim: 6 });
-  const compute = prepareBatchGradients(engine, made);
-  const { kernels } = await tf.profile(async () => {
-    await compute(initialNetworks(made.method, 0), noiseBatch(made, 3), 1, contextOf(made.method));
-    return tf.scalar(0);
+for (const [title, selectiveKernels] of [
+  ['', false],
+  [', with selective kernels', true],
+] as const) {
+  test.serial(`the count is that of the products that a step does${title}`, async (t) => {
+    const engine = await startEngine('wasm');
+    const made = methodOf({ ...LEJEPA, selectiveKernels, projectorWidth: 20, projectorDim: 6 });
+    const compute = prepareBatchGradients(engine, made);
+    const { kernels } = await tf.profile(async () => {
+      await compute(initialNetworks(made.method, 0), noiseBatch(made, 3), 1, contextOf(made.method));
+      return tf.scalar(0);
+    });
+    const products = kernels.filter(({ name }) => name.includes('MatMul'));
+    const counted = products.reduce((sum, { inputShapes, outputShapes }) => {
+      const [left, output] = [inputShapes[0], outputShapes[0]] as [number[], number[]];
+      const [rows, columns] = output.slice(-2) as [number, number];
+      if (rows === 1 || left.at(-1) === 256 || columns === 256) return sum; // sums, and directions of SIGReg
+      const inner = (left.at(-1) === rows ? left.at(-2) : left.at(-1)) as number;
+      return sum + 2 * inner * output.reduce((all, side) => all * side, 1);
+    }, 0);
+    const expected = 3 * stepOperations(made.definition.passes(made.options, {}));
+    t.is(counted, expected);
+    made.method.dispose();
   });
-  const products = kernels.filter(({ name }) => name.includes('MatMul'));
-  const counted = products.reduce((sum, { inputShapes, outputShapes }) => {
-    const [left, output] = [inputShapes[0], outputShapes[0]] as [number[], number[]];
-    const [rows, columns] = output.slice(-2) as [number, number];
-    if (rows === 1 || left.at(-1) === 256 || columns === 256) return sum; // sums, and directions of SIGReg
-    const inner = (left.at(-1) === rows ? left.at(-2) : left.at(-1)) as number;
-    return sum + 2 * inner * output.reduce((all, side) => all * side, 1);
-  }, 0);
-  const expected = 3 * stepOperations(made.definition.passes(made.options, {}));
-  t.is(counted, expected);
-  made.method.dispose();
-});
+}
 
 test('what does not go with a residual network is refused', (t) => {
   const check = (flags: Record<string, unknown>) => {
@@ -154,4 +159,6 @@ test('what does not go with a residual network is refused', (t) => {
   refused({ ...DINO, dim: 32 }, /--dim 32 is of vision transformers/);
   refused({ ...DINO, recompute: true }, /--recompute is of the blocks/);
   refused({ method: 'dino', width: 2 }, /--width 2 is of residual networks/);
+  refused({ method: 'simclr', selectiveKernels: true }, /--selective-kernels is of residual networks/);
+  check({ method: 'byol', backbone: 'resnet200', selectiveKernels: true });
 });

@@ -85,22 +85,23 @@ function shareOfBatch({ method, options }: Trainable, batch: TrainBatch, images:
 }
 
 const IMAGES = 8;
+const STEPS = 3;
 /** Every rank cuts gradients to the norm that those of the whole batch have. */
 const OPTIMISER = { ...ADAM, optimiser: 'adamw', momentum: 0, clipGradient: 0.01 } as const;
 
 /** Losses and weights of some steps on so many ranks, as each of them has them. */
-function train(trainable: Trainable, ranks: number, isSharded = false, steps = 3) {
+function train(trainable: Trainable, ranks: number, isSharded = false, parts = ranks) {
   const { method, options } = trainable;
   const sides = Object.fromEntries(method.views.map(({ name }) => [name, options.imageSize]));
   return inRanks(ranks, async (communicator) => {
     const optimiser = createOptimiser(engine, OPTIMISER);
     const shards = isSharded ? shardsOf(method, communicator) : null;
-    const settings = { sides, microBatchSize: Math.ceil(IMAGES / ranks), seed: 0, shards };
+    const settings = { sides, microBatchSize: Math.ceil(IMAGES / parts), seed: 0, shards };
     const takeStep = prepareStep(engine, method, optimiser, settings, communicator);
     let state = initialState(method, optimiser.slotNames, 0);
     if (shards) state = shards.keepOwn(state);
     const told: unknown[] = [];
-    for (let step = 1; step <= steps; step++) {
+    for (let step = 1; step <= STEPS; step++) {
       const batch = shareOfBatch(trainable, noiseBatch(trainable, IMAGES, step), IMAGES, communicator);
       const rates = { learningRate: 1e-3, weightDecay: 0.04, emaDecay: 0.9 };
       const { state: next, ...numbers } = await takeStep(state, batch, rates);
@@ -153,6 +154,22 @@ test.serial(
     );
   },
 );
+
+test.serial('a residual network sees on two ranks what one process sees that computes the same halves', async (t) => {
+  const trainable = methodOf({ method: 'simclr', imageSize: 16, backbone: 'resnet14', width: 1 / 16, outputDim: 4 });
+  const [[halves], [whole], ranks, shared] = [
+    await train(trainable, 1, false, 2),
+    await train(trainable, 1),
+    await train(trainable, 2),
+    await train(trainable, 2, true),
+  ];
+  const weightsOf = (trained: { weights: Float32Array } | undefined) => trained?.weights as Float32Array;
+  t.deepEqual(weightsOf(ranks[0]), weightsOf(halves));
+  t.deepEqual(weightsOf(ranks[1]), weightsOf(halves));
+  t.true(relativeDifference(weightsOf(whole), weightsOf(halves)) > 1e-4, 'the whole batch at once is another step');
+  for (const trained of shared) t.deepEqual(weightsOf(trained), weightsOf(halves));
+  t.deepEqual(shared[0]?.moments, halves?.moments);
+});
 
 test('ranks that do not have the same are told, by the first that differs', async (t) => {
   const told = await inRanks(3, async (communicator, rank) => {

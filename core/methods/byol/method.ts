@@ -15,7 +15,7 @@ import { initialValue, type Parameters } from '../../nn/parameters.js';
 import { unit } from '../../nn/projection-head.js';
 import { cosine } from '../../optim/schedules.js';
 import { defineMethod, type Method, type OwnOptions, type Part } from '../method.js';
-import { asymmetricViews, CPU_SMALL, emaDecay, emaOptions, SMALL_ADAMW, targetStd } from '../shared.js';
+import { asymmetricViews, CPU_SMALL, emaDecay, emaOptions, RESNET_RUNS, SMALL_ADAMW, targetStd } from '../shared.js';
 
 const OPTIONS = {
   ...grouped('Model', {
@@ -29,6 +29,9 @@ const OPTIONS = {
   ...emaOptions(0.996, 1, 'by half a cosine'),
 };
 type Own = Options & OwnOptions<typeof OPTIONS>;
+
+/** The paper's runs (appendix A), whose weight decay and moving average are the defaults. */
+const LONGEST = { ...RESNET_RUNS, epochs: 1000, learningRate: 3.2 } as const; // 0.2 x 4096 / 256
 
 export default defineMethod({
   name: 'byol',
@@ -49,6 +52,14 @@ export default defineMethod({
     finalWeightDecay: 1.5e-6,
   },
   presets: {
+    'paper-byol-resnet50': {
+      summary: "BYOL's ResNet-50, 1000 epochs of ImageNet-1K",
+      options: LONGEST,
+    },
+    'paper-byol-resnet200x2': {
+      summary: "BYOL's ResNet-200 of twice the width, 1000 epochs of ImageNet-1K",
+      options: { ...LONGEST, backbone: 'resnet200', width: 2 },
+    },
     'cpu-small-byol': {
       summary: 'BYOL at the sizes of cpu-small',
       options: {
@@ -146,5 +157,5 @@ export function byol(whole: ImageEncoder, options: Own): Method<Features, Featur
 
 /** Of projector and predictor; biases before batch norm, which takes them away, are left out. */
 function projectorSize(inputs: number, { projectorWidth, projectorDim }: Own): MlpHeadSize {
-  return { inputs, hidden: [projectorWidth], outputs: projectorDim, hiddenBiases: false, outputBias: false };
+  return { inputs, hidden: [projectorWidth], outputs: projectorDim, outputBias: false };
 }

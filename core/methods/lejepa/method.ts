@@ -193,7 +193,7 @@ function lejepa(options: Own, { encoder: whole, extensions: { sigreg } }: Method
 
 /** Three layers, the hidden ones with batch norm; biases before it, which it takes away, are left out. */
 function projectorSize(inputs: number, { projectorWidth, projectorDim }: Own): MlpHeadSize {
-  return { inputs, hidden: [projectorWidth, projectorWidth], outputs: projectorDim, hiddenBiases: false };
+  return { inputs, hidden: [projectorWidth, projectorWidth], outputs: projectorDim };
 }
 
 /** The smaller crops: 98 of 224 pixels, or what comes near in whole patches. */

@@ -98,5 +98,5 @@ export function viewsOf(options: Own): ViewSpec[] {
 /** Sizes of the head: three layers, the first two with batch norm, which takes biases away. */
 export function sizeOfHead(options: Own): MlpHeadSize {
   const { headDim, projectionDim } = options;
-  return { inputs: encoderSize(options).dim, hidden: [headDim, headDim], outputs: projectionDim, hiddenBiases: false };
+  return { inputs: encoderSize(options).dim, hidden: [headDim, headDim], outputs: projectionDim };
 }

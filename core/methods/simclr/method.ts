@@ -14,7 +14,7 @@ import {
 import { initialValue } from '../../nn/parameters.js';
 import { unit } from '../../nn/projection-head.js';
 import { defineMethod, type Method, type OwnOptions } from '../method.js';
-import { CPU_SMALL, SMALL_ADAMW } from '../shared.js';
+import { CPU_SMALL, RESNET_RUNS, SMALL_ADAMW } from '../shared.js';
 
 const OPTIONS = {
   temperature: number({
@@ -36,6 +36,16 @@ const OPTIONS = {
 };
 type Own = Options & OwnOptions<typeof OPTIONS>;
 
+/** SimCLR v2's runs (section 3); a warm-up of 5% of the epochs. */
+const SECOND_VERSION = {
+  ...RESNET_RUNS,
+  backbone: 'resnet152',
+  width: 2,
+  epochs: 800,
+  warmupEpochs: 40,
+  learningRate: 6.4, // 0.1 √4096
+} as const;
+
 export default defineMethod({
   name: 'simclr',
   title: 'SimCLR',
@@ -55,6 +65,25 @@ export default defineMethod({
     finalWeightDecay: 1e-4,
   },
   presets: {
+    'paper-simclr-resnet50': {
+      summary: "SimCLR's ResNet-50, 1000 epochs of ImageNet-1K",
+      options: {
+        ...RESNET_RUNS,
+        epochs: 1000,
+        learningRate: 4.8, // 0.3 x 4096 / 256
+        weightDecay: 1e-6,
+        finalWeightDecay: 1e-6,
+        headLayers: 2,
+      },
+    },
+    'paper-simclrv2-resnet152x2': {
+      summary: "SimCLR v2's ResNet-152 of twice the width, 800 epochs of ImageNet-1K, but without its memory",
+      options: SECOND_VERSION,
+    },
+    'paper-simclrv2-resnet152x2-sk': {
+      summary: 'the same with selective kernels',
+      options: { ...SECOND_VERSION, selectiveKernels: true },
+    },
     'cpu-small-simclr': {
       summary: 'SimCLR at the sizes of cpu-small',
       // Temperature, jitter and no blur as in the official command for CIFAR-10.
@@ -121,7 +150,7 @@ export function simclr(whole: ImageEncoder, options: Own): Method<Outputs> {
 /** The projection head: batch norm after every layer, which only scales the last one's outputs; no biases before it. */
 function headSize(inputs: number, { headLayers, headDim, outputDim }: Own): MlpHeadSize {
   const hidden = new Array<number>(headLayers - 1).fill(headDim ?? inputs);
-  return { inputs, hidden, outputs: outputDim, hiddenBiases: false, outputBias: false, outputNorm: 'scaled' };
+  return { inputs, hidden, outputs: outputDim, outputBias: false, outputNorm: 'scaled' };
 }
 
 /** Taken from a view's similarity with itself, so that it counts for nothing. */

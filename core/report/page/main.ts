@@ -73,11 +73,11 @@ function replace(older: HTMLElement, newer: HTMLElement): HTMLElement {
 function masks(runs: readonly RunFacts[]): HTMLElement {
   const drawn = runs.flatMap(({ name, masks: address }) => {
     if (address === null) return [];
-    const alt = `Masks of the first training step of ${name} on the crops that it learned from: a row for each picture, what the encoder saw and what it had to predict; below, how often each patch is in a mask`;
+    const alt = `Crops that ${name} learned from in its first step, a row for each picture; where its method draws masks, what the encoder saw and what it had to predict, and below, how often each patch is in a mask`;
     const image = element('img', { src: address, alt });
     const box = element(
       'div',
-      { className: 'scrolling paper', tabIndex: 0, role: 'region', 'aria-label': `Masks of ${name}` },
+      { className: 'scrolling paper', tabIndex: 0, role: 'region', 'aria-label': `First step of ${name}` },
       image,
     );
     return [runs.length > 1 ? element('h3', {}, name) : null, box];
