@@ -32,6 +32,7 @@ import { RankLost } from '../core/train/communicator/guard.js';
 import { type Ranks, SharedError, threadsOf } from '../core/train/communicator/ranks.js';
 import { requireSameImages, requireSameNetworks } from './evaluation-ranks.js';
 import { type EvaluationOptions, extractionSettings } from './options/evaluation.js';
+import { votingOf } from './options/measures.js';
 
 /** Data on which networks are to be judged. */
 export type Judged = OpenedData & { kind: EvaluationKind };
@@ -71,6 +72,7 @@ export async function runEvaluations(
   if (options.formats.length > 0 && out === null) {
     throw new UserError('--formats names files, but no folder for them was named', { remedy: 'add --out DIR' });
   }
+  votingOf(options); // wrong ones end here
   const settings = extractionSettings(options, options.cache ?? (out === null ? null : join(out, 'features')));
   if (out !== null && ranks.rank === 0) {
     await makeFolders(out)
@@ -103,7 +105,7 @@ export async function runEvaluations(
       announce(console, task, extras.protocol?.(task, networks[0]) ?? []);
       const { transform, interpolation = 'bicubic' } = task.protocol;
       progress.stage('nearest neighbours of the raw pixels');
-      const pixels = await pixelNeighbours(engine, task.data, { ...stoppable, transform, interpolation });
+      const pixels = await pixelNeighbours(engine, task.data, { ...stoppable, transform, interpolation }, task.voting);
       for (const network of networks) {
         const { facts, arch, imageSize } = network;
         const { weights, encoder, checkpoint, epochs } = facts;
@@ -173,7 +175,18 @@ function taskOf({ dataSet, data, kind }: Judged, options: EvaluationOptions): Ev
   const protocol = options.layers === null ? whole : { ...whole, features: [options.layers] };
   const views = options.views ?? (isPaper ? protocol.epochs : 0);
   const selection = options.select ?? (isPaper ? 'test' : 'validation');
-  return { kind, dataSet: dataSet.name, data, protocolName, protocol, views, selection, seed: options.seed };
+  const { seed } = options;
+  return {
+    kind,
+    dataSet: dataSet.name,
+    data,
+    protocolName,
+    protocol,
+    views,
+    selection,
+    seed,
+    voting: votingOf(options),
+  };
 }
 
 function announce(console: Console, task: EvaluationTask, more: readonly string[]): void {

@@ -2,6 +2,7 @@ import type { Engine } from '../engine/contract.js';
 import { accuracies } from './accuracy.js';
 import { logisticRegression } from './logistic.js';
 import { nearestNeighbours, neighbourAccuracies } from './neighbours.js';
+import type { Voting } from './protocols.js';
 import type { EvaluationResult } from './results.js';
 import type { Samples } from './samples.js';
 
@@ -24,16 +25,16 @@ export async function classify(
   train: Samples,
   test: Samples,
   classes: number,
-  signal?: AbortSignal,
+  { voting, signal }: { voting?: Voting; signal?: AbortSignal | undefined } = {},
 ): Promise<ClassifierResult> {
   const { ranks, ...chosen } = await logisticRegression(engine, train, test, classes, signal);
   return {
     logistic: { ...accuracies(ranks), ...chosen },
-    neighbours: neighbourAccuracies(await nearestNeighbours(engine, train, test, classes)),
+    neighbours: neighbourAccuracies(await nearestNeighbours(engine, train, test, classes, voting)),
   };
 }
 
-/** One k for all: which of them happens to be best on the test images plays no part. */
+/** One k for all, 20 or else the smallest: which of them happens to be best on the test images plays no part. */
 export function usualNeighbours(neighbours: EvaluationResult['neighbours']) {
   return neighbours.find(({ k }) => k === USUAL_NEIGHBOURS) ?? neighbours[0];
 }

@@ -11,6 +11,7 @@ import type { LinearHead } from './linear-head.js';
 import type { PixelNeighbours } from './neighbours.js';
 import type { FeatureNetwork } from './network.js';
 import { poolingOf } from './pooling.js';
+import { USUAL_VOTING, type Voting } from './protocols.js';
 import { type EvaluationResult, FORMAT } from './results.js';
 
 /** A data set and how networks are judged on it. */
@@ -19,6 +20,8 @@ export interface EvaluationTask
   data: LabelledData;
   /** Random views of each training image that the heads see, one an epoch in turn; 0: its test view in every epoch. */
   views: number;
+  /** How nearest neighbours vote; default: as in DINO. */
+  voting?: Voting;
 }
 
 /** How images become features. */
@@ -52,7 +55,7 @@ export async function evaluateNetwork(
   pixelNeighbours: PixelNeighbours,
   progress: EvaluationProgress,
 ): Promise<{ result: EvaluationResult; head: LinearHead | undefined }> {
-  const { data, protocol, selection, seed } = task;
+  const { data, protocol, selection, seed, voting = USUAL_VOTING } = task;
   const { helping, ...extraction } = settings;
   const { signal, batchSize, pixelLimit, maxUnreadable = 0 } = extraction;
   const classes = data.classes.length;
@@ -82,7 +85,7 @@ export async function evaluateNetwork(
   const heads = { train, test, classes, protocol, seed, onEpoch: progress.epoch, signal };
   const selected = await selectHead(engine, heads, { selection, plain });
   progress.stage('logistic regression, ridge head and nearest neighbours');
-  const { logistic, neighbours } = await classify(engine, plain, test, classes, signal);
+  const { logistic, neighbours } = await classify(engine, plain, test, classes, { voting, signal });
   const { facts, arch, imageSize } = network;
   const { weights, method, epochs, pretrainedOn, checkpoint } = facts;
   const encoder = facts.isUsualEncoder ? null : facts.encoder;
@@ -115,6 +118,7 @@ export async function evaluateNetwork(
     ridge: accuracies(await ridgeHead(engine, plain, test, classes)),
     logistic,
     neighbours,
+    neighbourTemperature: voting.temperature,
     pixelNeighbours,
     fineTuning: null,
     compute: null,
@@ -140,5 +144,5 @@ export async function classifyImages(
   const options = { ...settings, views: 'test' as const, seed: 0, onProgress: progress.images };
   const tested = await extractFeatures(engine, network, test, options);
   const trained = await extractFeatures(engine, network, train, options);
-  return classify(engine, trained, tested, classes.length, settings.signal);
+  return classify(engine, trained, tested, classes.length, settings);
 }

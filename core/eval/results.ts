@@ -98,6 +98,8 @@ const evaluationResult = z.object({
   /** With what was chosen on held-out samples. */
   logistic: accuracies.extend({ features: z.enum(['last', 'last-4']), c: amount }).nullable(),
   neighbours,
+  /** T of their votes and of those by pixels; results of earlier versions, which had 0.07, do not tell. */
+  neighbourTemperature: z.number().positive().exactOptional(),
   /** Of the raw pixels: what needs no learning at all. */
   pixelNeighbours: neighbours,
   fineTuning: accuracies.extend({ curve, protocol: tuningProtocol, settings: tuningSettings }).nullable(),
