@@ -108,7 +108,7 @@ export type MeanAccuracy = Accuracy & {
   /** Standard deviation over the seeds, percentage points; null where there is one seed. */
   deviation: number | null;
   /** Of each seed. */
-  values: readonly number[];
+  values: number[];
 };
 
 /**
@@ -120,5 +120,5 @@ export function meanAccuracy(values: readonly number[], images: number): MeanAcc
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
   const deviation = values.length < 2 ? null : Math.sqrt(squares / (values.length - 1));
-  return { ...accuracyOf(mean, images), deviation, values };
+  return { ...accuracyOf(mean, images), deviation, values: [...values] };
 }

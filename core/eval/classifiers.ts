@@ -11,6 +11,8 @@ export type ClassifierResult = {
   logistic: NonNullable<EvaluationResult['logistic']>;
   /** By k. */
   neighbours: EvaluationResult['neighbours'];
+  /** The classes that they name; of the usual number of neighbours, null where there are none. */
+  predicted: { logistic: Int32Array; neighbours: Int32Array | null };
 };
 
 /** The number of neighbours that is shown where it was measured (Caron et al. 2021). */
@@ -27,10 +29,14 @@ export async function classify(
   classes: number,
   { voting, signal }: { voting?: Voting; signal?: AbortSignal | undefined } = {},
 ): Promise<ClassifierResult> {
-  const { ranks, ...chosen } = await logisticRegression(engine, train, test, classes, signal);
+  const { ranks, predicted, ...chosen } = await logisticRegression(engine, train, test, classes, signal);
+  const found = await nearestNeighbours(engine, train, test, classes, voting);
+  const neighbours = neighbourAccuracies(found);
+  const usual = found.get(usualNeighbours(neighbours)?.k ?? 0);
   return {
     logistic: { ...accuracies(ranks), ...chosen },
-    neighbours: neighbourAccuracies(await nearestNeighbours(engine, train, test, classes, voting)),
+    neighbours,
+    predicted: { logistic: predicted, neighbours: usual?.predicted ?? null },
   };
 }
 

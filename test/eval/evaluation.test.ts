@@ -50,7 +50,8 @@ test.serial('probe judges a checkpoint beside its random initialisation, and kee
   await brightnessFolder(data, ['dark', 'middle', 'light'], 12);
   const out = join(folder, 'out');
   const args = ['probe', RUN, '--data', data, '--out', out, '--formats', 'csv,markdown,latex', '--json'];
-  const { code, stdout, stderr } = await ijepaHere(args);
+  const more = ['--shots', '1,2', '--draws', '2', '--seeds', '2', '--lidar-views', '2'];
+  const { code, stdout, stderr } = await ijepaHere([...args, ...more]);
   t.is(code, 0, stderr);
   const { results }: { results: EvaluationResult[] } = JSON.parse(stdout);
   t.deepEqual(
@@ -68,6 +69,16 @@ test.serial('probe judges a checkpoint beside its random initialisation, and kee
     );
     t.true(result.pixelNeighbours.length === 2 && result.ridge !== null);
     t.is(result.protocolName, 'quick');
+    t.is(result.overSeeds?.values.length, 2);
+    t.is(result.overSeeds?.values[0], result.best.top1.value);
+    t.deepEqual(
+      result.fewLabels?.map(({ images }) => images),
+      [3, 6],
+    );
+    t.like(result.geometry, { images: 36, lidar: { images: 36, views: 2 } });
+    const named = result.predictions?.head.split(' ') ?? [];
+    const right = result.predictions?.labels.split(' ').filter((label, at) => label === named[at]) ?? [];
+    t.true(Math.abs((100 * right.length) / result.testImages - result.best.top1.value) < 1e-9);
     t.true(result.best.top1.low <= result.best.top1.value && result.best.top1.value <= result.best.top1.high);
   }
   t.true((results[0]?.compute?.trainingFlops ?? 0) > 0);
@@ -92,6 +103,8 @@ test.serial('probe judges a checkpoint beside its random initialisation, and kee
     'the same features and seed give the same heads',
   );
   t.is(JSON.parse(await readFile(join(out, 'results.json'), 'utf8')).length, 2, 'results are replaced, not doubled');
+  const paired = await ijepaHere(['tables', out, '--paired', 'logistic']);
+  t.regex(paired.stdout, /exact test, logistic regression\n.*I-JEPA .* against random initialisation .*of 36 test/);
   const tables = await ijepaHere(['tables', out]);
   t.regex(tables.stdout, /Table 1 of the paper[\s\S]*folder, linear evaluation/);
 });
