@@ -1,28 +1,22 @@
 import { existsSync } from 'node:fs';
 import { reasonOf, UserError } from '../core/base/errors.js';
 import { terminalOf } from '../core/base/program.js';
-import { type Predictor, pairedTests } from '../core/eval/paired.js';
-import type { EvaluationResult } from '../core/eval/results.js';
 import { PUBLISHED } from '../core/methods/published.js';
 import { writeChart } from '../core/report/evaluation-chart.js';
-import { pairedText } from '../core/report/measures-text.js';
 import type { ResultTable } from '../core/report/result-table.js';
 import { TABLE_WRITERS, tableText } from '../core/report/table-formats.js';
 import { evaluationTables } from '../core/report/tables.js';
 import { findResults } from '../core/run/results-search.js';
 import type { TablesOptions } from './options/others.js';
+import { checkPredictions, predictionsText } from './predictions-run.js';
 
 /** Prints the tables with the results of files and folders, and draws a chart of them. */
 export async function showTables(options: TablesOptions): Promise<void> {
-  const { results: places, format, paired, chart, force, json } = options;
+  const { results: places, format, chart, force, json } = options;
   if (json && format !== 'text') {
     throw new UserError('--json and --format contradict one another', { expected: 'one of them' });
   }
-  if (paired !== null && (chart !== null || format !== 'text')) {
-    throw new UserError('--paired tests networks, it makes no tables and charts', {
-      remedy: 'leave out --format and --chart, or --paired',
-    });
-  }
+  checkPredictions(options);
   if (chart !== null && !chart.toLowerCase().endsWith('.png')) {
     throw new UserError(`--chart cannot be ${chart}`, { expected: 'the name of a PNG file, ending in .png' });
   }
@@ -33,7 +27,11 @@ export async function showTables(options: TablesOptions): Promise<void> {
     process.stderr.write(`left out: ${reasonOf(error)}\n`);
   });
   const results = found.map(({ result }) => result);
-  if (paired !== null) return showPaired(results, paired, json);
+  const asked = predictionsText(results, options);
+  if (asked !== null) {
+    process.stdout.write(`${asked}\n`);
+    return;
+  }
   if (chart !== null) {
     await writeChart(chart, results);
     process.stderr.write(`wrote ${chart}\n`);
@@ -41,24 +39,6 @@ export async function showTables(options: TablesOptions): Promise<void> {
   const tables = evaluationTables(results, PUBLISHED);
   process.stdout.write(json ? `${JSON.stringify({ tables })}\n` : formatTables(tables, format));
   if (results.length === 0) process.stderr.write('no results of your own were found: all values are published ones\n');
-}
-
-/** @throws UserError where there are no two networks to compare */
-function showPaired(results: readonly EvaluationResult[], by: Predictor, json: boolean): void {
-  const tests = pairedTests(results, by);
-  if (tests.length === 0) {
-    throw new UserError(`--paired ${by} found no two networks with predictions for the same test images`, {
-      expected: 'results of two networks on one data set; those of earlier versions hold no predictions',
-      remedy: 'name the results.json of both, or their folders; probe them again where they are old',
-    });
-  }
-  const facts = tests.map(({ first, second, ...numbers }) => ({
-    dataSet: first.dataSet,
-    first: first.network,
-    second: second.network,
-    ...numbers,
-  }));
-  process.stdout.write(json ? `${JSON.stringify({ paired: facts })}\n` : `${pairedText(tests, by)}\n`);
 }
 
 function formatTables(tables: readonly ResultTable[], format: TablesOptions['format']): string {

@@ -124,6 +124,11 @@ export const TABLES_OPTIONS = {
     optional: true,
     help: "in the place of tables McNemar's test of every two networks on the same test images, by their predictions",
   }),
+  perClass: choice({
+    choices: PREDICTORS,
+    optional: true,
+    help: 'in the place of tables how many images of each class are named rightly, by these predictions',
+  }),
   chart: text({ optional: true, what: 'file', help: 'also draw accuracy, and accuracy against compute, as this PNG' }),
   force: flag('replace a chart that is there'),
   json: JSON_DOCUMENT,

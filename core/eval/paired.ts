@@ -47,6 +47,29 @@ function logBinomial(n: number, k: number): number {
   return log;
 }
 
+/** How many images of each class a network names rightly. */
+export interface ClassCounts {
+  result: EvaluationResult;
+  /** By number of the class, of those with test images. */
+  classes: { number: number; images: number; right: number }[];
+}
+
+/** By class, of all results that hold predictions by a classifier. */
+export function classCounts(results: readonly EvaluationResult[], by: Predictor): ClassCounts[] {
+  return results.flatMap((result) => {
+    const { predictions } = result;
+    const named = predictions?.[by]?.split(' ');
+    if (!predictions || !named) return [];
+    const counts = new Map<number, { number: number; images: number; right: number }>();
+    for (const [image, label] of predictions.labels.split(' ').entries()) {
+      const number = Number(label);
+      const { images, right } = counts.get(number) ?? { images: 0, right: 0 };
+      counts.set(number, { number, images: images + 1, right: right + Number(named[image] === label) });
+    }
+    return [{ result, classes: [...counts.values()].sort((a, b) => a.number - b.number) }];
+  });
+}
+
 /** Every two results whose predictions by a classifier are of the same test images, in their order. */
 export function pairedTests(results: readonly EvaluationResult[], by: Predictor): PairedTest[] {
   const known = results.flatMap((result) => {

@@ -1,6 +1,6 @@
-import type { MeanAccuracy } from '../eval/accuracy.js';
+import { accuracyOf, type MeanAccuracy } from '../eval/accuracy.js';
 import { countText } from '../eval/few-labels.js';
-import { type PairedTest, PREDICTOR_NAMES, type Predictor } from '../eval/paired.js';
+import { type ClassCounts, type PairedTest, PREDICTOR_NAMES, type Predictor } from '../eval/paired.js';
 import type { EvaluationResult } from '../eval/results.js';
 import { archName, methodName, thousands } from './network-rows.js';
 import { printable, shown } from './result-table.js';
@@ -41,6 +41,20 @@ export function pairedText(tests: readonly PairedTest[], by: Predictor): string 
     ...lines.map((line) => `  ${line}`),
     `  p is not corrected for the number of comparisons: ${tests.length}.`,
   ].join('\n');
+}
+
+/** How well networks name each class, in lines for people. */
+export function perClassText(all: readonly ClassCounts[], by: Predictor): string {
+  return all
+    .map(({ result, classes }) => {
+      const lines = classes.map(({ number, images, right }) => {
+        const { value, low, high } = accuracyOf((100 * right) / images, images);
+        const name = result.confusion?.classes[number] ?? `class ${number}`;
+        return `  ${printable(name)}: ${shown(value)}% (${shown(low)} to ${shown(high)}), ${right} of ${images}`;
+      });
+      return [printable(`${result.dataSet}, ${nameOf(result)}, ${PREDICTOR_NAMES[by]}`), ...lines].join('\n');
+    })
+    .join('\n\n');
 }
 
 function nameOf({ network, seed }: EvaluationResult): string {

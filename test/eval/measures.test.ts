@@ -2,13 +2,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { measuresOf, requireShots, votingOf } from '../../commands/options/measures.js';
+import { checkPredictions, predictionsText } from '../../commands/predictions-run.js';
 import { UserError } from '../../core/base/errors.js';
 import { drawLabels, fewLabelAccuracies, labelsOfClass, ranksByFew } from '../../core/eval/few-labels.js';
 import { centredSpectrum, lidar, rankMe } from '../../core/eval/geometry.js';
 import { nearestNeighbours } from '../../core/eval/neighbours.js';
-import { mcNemar, pairedTests } from '../../core/eval/paired.js';
+import { classCounts, mcNemar, pairedTests } from '../../core/eval/paired.js';
 import { pickSamples, type Samples } from '../../core/eval/samples.js';
-import { measuresText, pairedText } from '../../core/report/measures-text.js';
+import { measuresText, pairedText, perClassText } from '../../core/report/measures-text.js';
 import { findEngines, testOnEngines, withoutOpenvino } from '../helpers/engines.js';
 import { evaluationResult } from '../helpers/evaluation.js';
 import { FIXTURES } from '../helpers/paths.js';
@@ -114,6 +115,13 @@ test("McNemar's test is SciPy's binomial one, and takes networks on the same ima
   const tests = pairedTests(results, 'head');
   t.like(tests, { length: 1, 0: { images: 4, onlyFirst: 1, onlySecond: 1, p: 1 } });
   t.deepEqual(pairedTests(results, 'neighbours'), []);
+  const [counted] = classCounts(results, 'head');
+  t.deepEqual(counted?.classes, [
+    { number: 0, images: 1, right: 1 },
+    { number: 1, images: 1, right: 1 },
+    { number: 2, images: 2, right: 1 },
+  ]);
+  t.regex(perClassText(counted ? [counted] : [], 'head'), /\n {2}class 2: 50.0% \(9.5 to 90.5\), 1 of 2$/);
   t.regex(pairedText(tests, 'head'), /chosen linear heads\n.*right alone on 1 to 1 of 4 test images, p = 1.00\n/);
 });
 
@@ -131,6 +139,15 @@ test('what was measured is told in lines', (t) => {
 });
 
 test('wrong numbers are refused, each by one message', (t) => {
+  const tables = {
+    results: [],
+    format: 'text',
+    paired: null,
+    perClass: null,
+    chart: null,
+    force: false,
+    json: false,
+  } as const;
   const usual = { shots: [], labelFraction: [], draws: 10, seeds: 1, lidarViews: 0 };
   t.deepEqual(measuresOf({ ...usual, shots: ['2'], labelFraction: ['10%', '0.5'] }).fewLabels, {
     counts: [{ shots: 2 }, { fraction: 0.1 }, { fraction: 0.5 }],
@@ -143,6 +160,10 @@ test('wrong numbers are refused, each by one message', (t) => {
     [() => measuresOf({ ...usual, shots: ['1.5'] }), /--shots cannot be '1.5'/],
     [() => measuresOf({ ...usual, labelFraction: ['200%'] }), /--label-fraction cannot be '200%'/],
     [() => measuresOf({ ...usual, lidarViews: 1 }), /--lidar-views cannot be 1/],
+    [() => checkPredictions({ ...tables, paired: 'head', perClass: 'head' }), /contradict one another/],
+    [() => checkPredictions({ ...tables, perClass: 'head', format: 'csv' }), /--per-class makes no tables/],
+    [() => predictionsText([evaluationResult()], { ...tables, paired: 'head' }), /found no two networks/],
+    [() => predictionsText([evaluationResult()], { ...tables, perClass: 'head' }), /found no predictions/],
   ];
   for (const [act, message] of refused) t.throws(act, { instanceOf: UserError, message });
   const images = { length: 3, classOf: (at: number) => Number(at === 2) } as Parameters<typeof requireShots>[1];
