@@ -10,6 +10,7 @@ import { nearestNeighbours } from '../../core/eval/neighbours.js';
 import { classCounts, mcNemar, pairedTests } from '../../core/eval/paired.js';
 import { pickSamples, type Samples } from '../../core/eval/samples.js';
 import { measuresText, pairedText, perClassText } from '../../core/report/measures-text.js';
+import { neighboursNote } from '../../core/report/table-notes.js';
 import { findEngines, testOnEngines, withoutOpenvino } from '../helpers/engines.js';
 import { evaluationResult } from '../helpers/evaluation.js';
 import { FIXTURES } from '../helpers/paths.js';
@@ -126,6 +127,8 @@ test("McNemar's test is SciPy's binomial one, and takes networks on the same ima
 });
 
 test('what was measured is told in lines', (t) => {
+  t.notRegex(neighboursNote([evaluationResult()]).join(), /temperature/);
+  t.regex(neighboursNote([evaluationResult({ neighbourTemperature: 1 })]).join(), /have the temperature 1\.$/);
   t.deepEqual(measuresText(evaluationResult()), []);
   const top1 = { value: 41.24, low: 40, high: 43, deviation: 3.06, values: [39, 43] };
   const lidar = { images: 9, views: 2, value: 3.04 };
