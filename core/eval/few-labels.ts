@@ -6,8 +6,8 @@ import { prepareFits } from './logistic.js';
 import { pickSamples, type Samples, standardise } from './samples.js';
 
 /*
- * Logistic regression on few labelled images, drawn several times (k-shot; Assran et al. 2022, section 5, and Henaff et al. 2020
- * for parts of the labels).
+ * Logistic regression on few labelled images, drawn several times (k-shot; Assran et al. 2022
+ * judge so with k images a class or 1% of the labels).
  */
 
 /** How many images of each class have labels: a number of them, or a part. */
