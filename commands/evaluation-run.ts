@@ -17,6 +17,7 @@ import {
 import { writeHead } from '../core/eval/head-file.js';
 import { type HelpingRanks, helpEvaluation, helpingRanks } from '../core/eval/helping-ranks.js';
 import type { OpenedData } from '../core/eval/labelled-data.js';
+import type { Measures } from '../core/eval/measures.js';
 import { pixelNeighbours } from '../core/eval/neighbours.js';
 import { atImageSize, type FeatureNetwork, loadNetwork, randomNetwork } from '../core/eval/network.js';
 import { LINEAR_PROTOCOL, quickProtocol } from '../core/eval/protocols.js';
@@ -24,6 +25,7 @@ import { addResults, type EvaluationKind, type EvaluationResult } from '../core/
 import { PUBLISHED } from '../core/methods/published.js';
 import { writeChart } from '../core/report/evaluation-chart.js';
 import { protocolText, showEvaluation } from '../core/report/evaluation-text.js';
+import { measuresText } from '../core/report/measures-text.js';
 import { TABLE_WRITERS, tableText } from '../core/report/table-formats.js';
 import { evaluationTables } from '../core/report/tables.js';
 import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
@@ -32,6 +34,7 @@ import { RankLost } from '../core/train/communicator/guard.js';
 import { type Ranks, SharedError, threadsOf } from '../core/train/communicator/ranks.js';
 import { requireSameImages, requireSameNetworks } from './evaluation-ranks.js';
 import { type EvaluationOptions, extractionSettings } from './options/evaluation.js';
+import { votingOf } from './options/measures.js';
 
 /** Data on which networks are to be judged. */
 export type Judged = OpenedData & { kind: EvaluationKind };
@@ -52,7 +55,7 @@ const ENDINGS = { csv: 'csv', markdown: 'md', latex: 'tex' } as const;
  * Judges the networks of checkpoints, each beside itself at random initialisation, on data that are opened when it is their
  * turn; prints and writes the tables. All ranks compute features; the rest is done by rank 0 alone.
  * @param extras what an evaluation has beside its heads: what refines a result, what that does to such networks, in lines
- *   for people, and what the JSON document says beside the results
+ *   for people, what the JSON document says beside the results, and what else is measured
  * @returns the exit code
  */
 export async function runEvaluations(
@@ -64,6 +67,7 @@ export async function runEvaluations(
     refine?: Refine;
     protocol?: (task: EvaluationTask, network: FeatureNetwork) => readonly string[];
     more?: Record<string, unknown>;
+    measures?: Measures;
   } = {},
 ): Promise<number> {
   const { out, json } = options;
@@ -71,6 +75,7 @@ export async function runEvaluations(
   if (options.formats.length > 0 && out === null) {
     throw new UserError('--formats names files, but no folder for them was named', { remedy: 'add --out DIR' });
   }
+  votingOf(options); // wrong ones end here
   const settings = extractionSettings(options, options.cache ?? (out === null ? null : join(out, 'features')));
   if (out !== null && ranks.rank === 0) {
     await makeFolders(out)
@@ -99,11 +104,11 @@ export async function runEvaluations(
         continue;
       }
       helping = helpingRanks(ranks);
-      const task = taskOf(judged, options);
+      const task = { ...taskOf(judged, options), ...(extras.measures && { measures: extras.measures }) };
       announce(console, task, extras.protocol?.(task, networks[0]) ?? []);
       const { transform, interpolation = 'bicubic' } = task.protocol;
       progress.stage('nearest neighbours of the raw pixels');
-      const pixels = await pixelNeighbours(engine, task.data, { ...stoppable, transform, interpolation });
+      const pixels = await pixelNeighbours(engine, task.data, { ...stoppable, transform, interpolation }, task.voting);
       for (const network of networks) {
         const { facts, arch, imageSize } = network;
         const { weights, encoder, checkpoint, epochs } = facts;
@@ -112,6 +117,7 @@ export async function runEvaluations(
         for (const note of network.notes ?? []) console.warn(`           ${note}`);
         const evaluation = { ...stoppable, helping };
         const { result: probed, head } = await evaluateNetwork(engine, network, task, evaluation, pixels, progress);
+        for (const line of measuresText(probed)) console.line(line);
         const context = { engine, network, task, settings: stoppable };
         const result = (await extras.refine?.(probed, context, progress)) ?? probed;
         // It lies in RUN/checkpoints: the log of that run tells what it took.
@@ -173,7 +179,18 @@ function taskOf({ dataSet, data, kind }: Judged, options: EvaluationOptions): Ev
   const protocol = options.layers === null ? whole : { ...whole, features: [options.layers] };
   const views = options.views ?? (isPaper ? protocol.epochs : 0);
   const selection = options.select ?? (isPaper ? 'test' : 'validation');
-  return { kind, dataSet: dataSet.name, data, protocolName, protocol, views, selection, seed: options.seed };
+  const { seed } = options;
+  return {
+    kind,
+    dataSet: dataSet.name,
+    data,
+    protocolName,
+    protocol,
+    views,
+    selection,
+    seed,
+    voting: votingOf(options),
+  };
 }
 
 function announce(console: Console, task: EvaluationTask, more: readonly string[]): void {

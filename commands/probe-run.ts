@@ -12,17 +12,20 @@ import { fineTuningText } from '../core/report/evaluation-text.js';
 import { gatherJson, requireSame, SharedError } from '../core/train/communicator/ranks.js';
 import { type Judged, type Refine, runEvaluations } from './evaluation-run.js';
 import type { FinetuneOptions, ProbeOptions, TransferOptions } from './options/evaluation.js';
+import { measuresOf, requireShots } from './options/measures.js';
 import { configuredDataSets } from './plugins.js';
 import { inRanks } from './ranks.js';
 
 /** Judges the encoder of a checkpoint on one data set. */
 export async function runProbe(options: ProbeOptions): Promise<number> {
+  const measures = measuresOf(options);
   const open = async (): Promise<Judged> => {
     const opened = await openLabelled(options.data, await configuredDataSets());
+    requireShots(measures, opened.data.train, opened.data.classes);
     const { name, protocol } = opened.dataSet;
     return { ...opened, kind: protocol && name !== 'imagenet' ? 'transfer' : 'linear' };
   };
-  return inRanks(options, (ranks) => runEvaluations(ranks, [options.checkpoint], [open], options));
+  return inRanks(options, (ranks) => runEvaluations(ranks, [options.checkpoint], [open], options, { measures }));
 }
 
 /** Fine-tunes and probes the encoder of a checkpoint on a part of the labels. */

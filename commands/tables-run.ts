@@ -8,6 +8,7 @@ import { TABLE_WRITERS, tableText } from '../core/report/table-formats.js';
 import { evaluationTables } from '../core/report/tables.js';
 import { findResults } from '../core/run/results-search.js';
 import type { TablesOptions } from './options/others.js';
+import { checkPredictions, predictionsText } from './predictions-run.js';
 
 /** Prints the tables with the results of files and folders, and draws a chart of them. */
 export async function showTables(options: TablesOptions): Promise<void> {
@@ -15,6 +16,7 @@ export async function showTables(options: TablesOptions): Promise<void> {
   if (json && format !== 'text') {
     throw new UserError('--json and --format contradict one another', { expected: 'one of them' });
   }
+  checkPredictions(options);
   if (chart !== null && !chart.toLowerCase().endsWith('.png')) {
     throw new UserError(`--chart cannot be ${chart}`, { expected: 'the name of a PNG file, ending in .png' });
   }
@@ -25,6 +27,11 @@ export async function showTables(options: TablesOptions): Promise<void> {
     process.stderr.write(`left out: ${reasonOf(error)}\n`);
   });
   const results = found.map(({ result }) => result);
+  const asked = predictionsText(results, options);
+  if (asked !== null) {
+    process.stdout.write(`${asked}\n`);
+    return;
+  }
   if (chart !== null) {
     await writeChart(chart, results);
     process.stderr.write(`wrote ${chart}\n`);

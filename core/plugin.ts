@@ -8,6 +8,7 @@ export type * from './contract/data-sets.js';
 export { PluginError } from './contract/extension.js';
 export type * from './contract/monitors.js';
 export type * from './contract/objectives.js';
+export { centredSpectrum } from './eval/geometry.js';
 export type { Plugin } from './plugins/plugin.js';
 
 // What a method is made of.

@@ -8,6 +8,7 @@ import inat18 from './inat18/index.js';
 import objectives from './objectives/index.js';
 import places205 from './places205/index.js';
 import shapes from './shapes/index.js';
+import spectrum from './spectrum/index.js';
 import webdataset from './webdataset/index.js';
 
 /** The plugins that come with the program; where a folder fits several, the first is meant. */
@@ -22,6 +23,7 @@ export const BUILT_IN_PLUGINS: readonly Plugin[] = [
   webdataset,
   objectives,
   collapse,
+  spectrum,
 ];
 
 /** All their data sets. */

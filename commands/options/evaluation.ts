@@ -3,6 +3,7 @@ import { choice, flag, grouped, integer, like, number, text, type ValuesOf, word
 import { OPTIONS } from '../../core/config/schema.js';
 import type { ExtractionSettings } from '../../core/eval/evaluate.js';
 import { SELECTIONS } from '../../core/eval/protocols.js';
+import { MEASURE_OPTIONS, VOTING_OPTIONS } from './measures.js';
 import { argument } from './others.js';
 
 /* Options that runs have too are theirs, with another help or default where it must be. */
@@ -77,6 +78,7 @@ const EVALUATION_OPTIONS = {
     seed: { ...OPTIONS.seed, help: 'seed of heads, views and intervals' },
     baseline: flag('leave out the same network at random initialisation', true),
   }),
+  ...VOTING_OPTIONS,
   ...grouped('Results', {
     out: text({
       optional: true,
@@ -98,7 +100,7 @@ const EVALUATION_OPTIONS = {
   }),
 };
 
-export const PROBE_OPTIONS = { checkpoint: CHECKPOINT, data: LABELLED_DATA, ...EVALUATION_OPTIONS };
+export const PROBE_OPTIONS = { checkpoint: CHECKPOINT, data: LABELLED_DATA, ...EVALUATION_OPTIONS, ...MEASURE_OPTIONS };
 
 export const TRANSFER_OPTIONS = {
   checkpoints: words({

@@ -9,6 +9,7 @@ import {
   type ValuesOf,
   words,
 } from '../../core/config/option.js';
+import { PREDICTORS } from '../../core/eval/paired.js';
 
 export const JSON_DOCUMENT = flag('print one JSON document');
 const JSON_AT_END = flag('end with one JSON document on standard output; everything else goes to standard error');
@@ -118,6 +119,16 @@ export const TABLES_OPTIONS = {
     positional: true,
   }),
   format: choice({ choices: ['text', 'csv', 'markdown', 'latex'], default: 'text', help: 'how tables are written' }),
+  paired: choice({
+    choices: PREDICTORS,
+    optional: true,
+    help: "in the place of tables McNemar's test of every two networks on the same test images, by their predictions",
+  }),
+  perClass: choice({
+    choices: PREDICTORS,
+    optional: true,
+    help: 'in the place of tables how many images of each class are named rightly, by these predictions',
+  }),
   chart: text({ optional: true, what: 'file', help: 'also draw accuracy, and accuracy against compute, as this PNG' }),
   force: flag('replace a chart that is there'),
   json: JSON_DOCUMENT,

@@ -1,8 +1,9 @@
 import { RandomStream } from '../base/random.js';
 import { reasonInPlugin } from '../contract/extension.js';
 import type { Monitor, MonitorInput, MonitorReport, RunFacts } from '../contract/monitors.js';
+import { rankMe } from '../eval/geometry.js';
 import { checkedReport } from '../run/monitors.js';
-import { meanStd, rankMe } from '../run/watch.js';
+import { meanStd } from '../run/watch.js';
 
 const [ROWS, WIDTH, TIMES] = [12, 8, 6];
 const RUN: RunFacts = {

@@ -311,7 +311,7 @@ export const OPTIONS = {
     monitors: words({
       default: ['collapse'],
       mayChange: true,
-      help: 'what looks at the representations: collapse, which says when they collapse, and monitors of plugins',
+      help: 'what looks at the representations: collapse, which says when they collapse; spectrum, which logs centred ranks and alpha-ReQ; and monitors of plugins',
     }),
   }),
 } as const;

@@ -20,6 +20,27 @@ export function rankOf(scores: ArrayLike<number>, start: number, classes: number
   return rank;
 }
 
+/** How a classifier judges M test samples. */
+export interface Ranked {
+  /** The rank of the right class, from 0, [M]. */
+  ranks: Int32Array;
+  /** The class that it names: the right one only where no other has as high a score, [M]. */
+  predicted: Int32Array;
+}
+
+/**
+ * The class that a row of scores names, where the right one has this rank: of equal scores and of those that are NaN the
+ * first class beside the right one.
+ */
+export function namedClass(scores: ArrayLike<number>, start: number, classes: number, right: number, rank: number) {
+  if (rank === 0) return right;
+  let found = right === 0 ? 1 : 0;
+  for (let other = found + 1; other < classes; other++) {
+    if (other !== right && scores[start + other] > scores[start + found]) found = other;
+  }
+  return found;
+}
+
 /**
  * The rank of the right class of each of M images among C classes, from 0, [M].
  * @param logits [M, C]
@@ -87,7 +108,7 @@ export type MeanAccuracy = Accuracy & {
   /** Standard deviation over the seeds, percentage points; null where there is one seed. */
   deviation: number | null;
   /** Of each seed. */
-  values: readonly number[];
+  values: number[];
 };
 
 /**
@@ -99,5 +120,5 @@ export function meanAccuracy(values: readonly number[], images: number): MeanAcc
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
   const deviation = values.length < 2 ? null : Math.sqrt(squares / (values.length - 1));
-  return { ...accuracyOf(mean, images), deviation, values };
+  return { ...accuracyOf(mean, images), deviation, values: [...values] };
 }

@@ -2,6 +2,7 @@ import type { Engine } from '../engine/contract.js';
 import { accuracies } from './accuracy.js';
 import { logisticRegression } from './logistic.js';
 import { nearestNeighbours, neighbourAccuracies } from './neighbours.js';
+import type { Voting } from './protocols.js';
 import type { EvaluationResult } from './results.js';
 import type { Samples } from './samples.js';
 
@@ -10,6 +11,8 @@ export type ClassifierResult = {
   logistic: NonNullable<EvaluationResult['logistic']>;
   /** By k. */
   neighbours: EvaluationResult['neighbours'];
+  /** The classes that they name; of the usual number of neighbours, null where there are none. */
+  predicted: { logistic: Int32Array; neighbours: Int32Array | null };
 };
 
 /** The number of neighbours that is shown where it was measured (Caron et al. 2021). */
@@ -24,16 +27,20 @@ export async function classify(
   train: Samples,
   test: Samples,
   classes: number,
-  signal?: AbortSignal,
+  { voting, signal }: { voting?: Voting; signal?: AbortSignal | undefined } = {},
 ): Promise<ClassifierResult> {
-  const { ranks, ...chosen } = await logisticRegression(engine, train, test, classes, signal);
+  const { ranks, predicted, ...chosen } = await logisticRegression(engine, train, test, classes, signal);
+  const found = await nearestNeighbours(engine, train, test, classes, voting);
+  const neighbours = neighbourAccuracies(found);
+  const usual = found.get(usualNeighbours(neighbours)?.k ?? 0);
   return {
     logistic: { ...accuracies(ranks), ...chosen },
-    neighbours: neighbourAccuracies(await nearestNeighbours(engine, train, test, classes)),
+    neighbours,
+    predicted: { logistic: predicted, neighbours: usual?.predicted ?? null },
   };
 }
 
-/** One k for all: which of them happens to be best on the test images plays no part. */
+/** One k for all, 20 or else the smallest: which of them happens to be best on the test images plays no part. */
 export function usualNeighbours(neighbours: EvaluationResult['neighbours']) {
   return neighbours.find(({ k }) => k === USUAL_NEIGHBOURS) ?? neighbours[0];
 }

@@ -8,9 +8,11 @@ import { selectHead } from './heads.js';
 import type { HelpingRanks } from './helping-ranks.js';
 import { ridgeHead } from './linear.js';
 import type { LinearHead } from './linear-head.js';
+import { type Measures, measure, predictionsOf } from './measures.js';
 import type { PixelNeighbours } from './neighbours.js';
 import type { FeatureNetwork } from './network.js';
 import { poolingOf } from './pooling.js';
+import { USUAL_VOTING, type Voting } from './protocols.js';
 import { type EvaluationResult, FORMAT } from './results.js';
 
 /** A data set and how networks are judged on it. */
@@ -19,7 +21,13 @@ export interface EvaluationTask
   data: LabelledData;
   /** Random views of each training image that the heads see, one an epoch in turn; 0: its test view in every epoch. */
   views: number;
+  /** How nearest neighbours vote; default: as in DINO. */
+  voting?: Voting;
+  /** What else is measured; default: nothing that takes long. */
+  measures?: Measures;
 }
+
+const NO_MEASURES: Measures = { fewLabels: null, lidarViews: 0, seeds: 1 };
 
 /** How images become features. */
 export type ExtractionSettings = Omit<ExtractOptions, 'views' | 'transform' | 'interpolation' | 'seed' | 'onProgress'>;
@@ -52,7 +60,7 @@ export async function evaluateNetwork(
   pixelNeighbours: PixelNeighbours,
   progress: EvaluationProgress,
 ): Promise<{ result: EvaluationResult; head: LinearHead | undefined }> {
-  const { data, protocol, selection, seed } = task;
+  const { data, protocol, selection, seed, voting = USUAL_VOTING, measures = NO_MEASURES } = task;
   const { helping, ...extraction } = settings;
   const { signal, batchSize, pixelLimit, maxUnreadable = 0 } = extraction;
   const classes = data.classes.length;
@@ -82,7 +90,18 @@ export async function evaluateNetwork(
   const heads = { train, test, classes, protocol, seed, onEpoch: progress.epoch, signal };
   const selected = await selectHead(engine, heads, { selection, plain });
   progress.stage('logistic regression, ridge head and nearest neighbours');
-  const { logistic, neighbours } = await classify(engine, plain, test, classes, signal);
+  const { logistic, neighbours, predicted } = await classify(engine, plain, test, classes, { voting, signal });
+  const { ranks: _, ...own } = extraction;
+  const measured = await measure(
+    engine,
+    {
+      ...{ network, data, heads, ranks: selected.best.ranks },
+      selection: { selection, plain },
+      extraction: { ...own, transform, interpolation, seed, onProgress: progress.images },
+    },
+    measures,
+    progress.stage,
+  );
   const { facts, arch, imageSize } = network;
   const { weights, method, epochs, pretrainedOn, checkpoint } = facts;
   const encoder = facts.isUsualEncoder ? null : facts.encoder;
@@ -111,10 +130,13 @@ export async function evaluateNetwork(
     selection,
     best: { name: selected.best.name, ...accuracies(selected.best.ranks) },
     confusion: confusionOf(selected.best.predicted, test.labels, data.classes),
+    predictions: predictionsOf(test, { head: selected.best.predicted, ...predicted }),
+    ...measured,
     heads: selected.heads.map((head) => ({ name: head.name, ...accuracies(head.ranks), curve: head.curve })),
     ridge: accuracies(await ridgeHead(engine, plain, test, classes)),
     logistic,
     neighbours,
+    neighbourTemperature: voting.temperature,
     pixelNeighbours,
     fineTuning: null,
     compute: null,
@@ -140,5 +162,5 @@ export async function classifyImages(
   const options = { ...settings, views: 'test' as const, seed: 0, onProgress: progress.images };
   const tested = await extractFeatures(engine, network, test, options);
   const trained = await extractFeatures(engine, network, train, options);
-  return classify(engine, trained, tested, classes.length, settings.signal);
+  return classify(engine, trained, tested, classes.length, settings);
 }

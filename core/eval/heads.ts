@@ -3,22 +3,19 @@ import { RandomStream } from '../base/random.js';
 import type { ProbeProtocol } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor, type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
-import { percentWithin, rankOf } from './accuracy.js';
+import { namedClass, percentWithin, type Ranked, rankOf } from './accuracy.js';
 import { type GroupState, groupHeads, groupStep, type HeadGroup, initialGroupState, testLogits } from './head-group.js';
 import { decorrelation } from './linear.js';
 import { type LinearHead, linearHead } from './linear-head.js';
 import { type HeadChoice, headChoices, headName, learningRateAt, type Selection, stepsPerEpoch } from './protocols.js';
 import { checkSamples, holdOut, type Inputs, pickSamples, pieces, type Samples, standardise } from './samples.js';
 
-export interface TrainedHead {
+/** A head after the last epoch. */
+export interface TrainedHead extends Ranked {
   choice: HeadChoice;
   name: string;
   /** Top-1 on the task's test samples after each epoch, percent. */
   curve: number[];
-  /** For each test sample the rank of the right class after the last epoch, from 0. */
-  ranks: Int32Array;
-  /** For each test sample the class that it names: the right one only where no other has as high a score. */
-  predicted: Int32Array;
   /** What it has learned; of the best of the heads that were trained together, by top-1 after the last epoch. */
   learned?: LinearHead;
 }
@@ -177,16 +174,7 @@ function rankHeads(heads: TrainedHead[], scores: ArrayLike<number>, labels: Int3
     labels.forEach((label, row) => {
       const first = (row * heads.length + head) * classes;
       ranks[start + row] = rankOf(scores, first, classes, label);
-      predicted[start + row] = ranks[start + row] === 0 ? label : otherClass(scores, first, classes, label);
+      predicted[start + row] = namedClass(scores, first, classes, label, ranks[start + row]);
     });
   }
-}
-
-/** The class with the highest score beside the right one; of equal ones, and of those that are NaN, the first. */
-function otherClass(scores: ArrayLike<number>, start: number, classes: number, right: number): number {
-  let found = right === 0 ? 1 : 0;
-  for (let other = found + 1; other < classes; other++) {
-    if (other !== right && scores[start + other] > scores[start + found]) found = other;
-  }
-  return found;
 }

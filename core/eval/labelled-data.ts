@@ -141,7 +141,7 @@ export async function subsetByFile(images: LabelledImages, listFile: string): Pr
       { expected: 'names that only one image has', remedy: 'rename the images, or draw a part of them by its size' },
     );
   }
-  return pick(images, [...places.values()].flat(), listFile);
+  return pickImages(images, [...places.values()].flat(), listFile);
 }
 
 /**
@@ -162,11 +162,11 @@ export function subsetByFraction(images: LabelledImages, classes: number, fracti
     const order = new RandomStream(seed, 'subset', label).permutation(members.length);
     return Array.from(order.subarray(0, count), (at) => members[at]);
   });
-  return pick(images, chosen, `${Number((100 * fraction).toPrecision(6))}% of each class, seed ${seed}`);
+  return pickImages(images, chosen, `${Number((100 * fraction).toPrecision(6))}% of each class, seed ${seed}`);
 }
 
 /** The images with these numbers, in their own order. */
-function pick(images: LabelledImages, numbers: readonly number[], how: string): LabelledImages {
+export function pickImages(images: LabelledImages, numbers: readonly number[], how: string): LabelledImages {
   const chosen = numbers.toSorted((a, b) => a - b);
   const place = (index: number): number => {
     if (index in chosen) return chosen[index];

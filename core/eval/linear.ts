@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor2D, tf } from '../engine/tf.js';
-import { percentWithin, ranksOf } from './accuracy.js';
+import { namedClass, percentWithin, type Ranked, ranksOf } from './accuracy.js';
 import { holdOut, type Inputs, inputCount, inputWidth, pieces, type Samples, standardise } from './samples.js';
 import { addScaled, invertedFactor, solvePositive } from './solvers.js';
 
@@ -27,8 +27,14 @@ const DAMPING = 0.01;
 
 /** How a linear classifier ranks the right classes, from 0. */
 export async function linearRanks(engine: Engine, classifier: LinearClassifier, inputs: Inputs): Promise<Int32Array> {
+  return (await judgeLinear(engine, classifier, inputs)).ranks;
+}
+
+/** How a linear classifier ranks the right classes, and which it names. */
+export async function judgeLinear(engine: Engine, classifier: LinearClassifier, inputs: Inputs): Promise<Ranked> {
   const { weight, bias } = classifier;
   const ranks = new Int32Array(inputCount(inputs));
+  const predicted = new Int32Array(ranks.length);
   const w = tf.tensor2d(weight, [inputWidth(inputs), bias.length]);
   const b = tf.tensor2d(Float32Array.from(bias), [1, bias.length]);
   const scoresOf = engine.compile((x: Tensor2D, matrix: Tensor2D, row: Tensor2D) =>
@@ -37,11 +43,15 @@ export async function linearRanks(engine: Engine, classifier: LinearClassifier, 
   for (const { start, rows, shape, labels } of pieces(inputs, TEST_ROWS)) {
     const x = tf.tensor2d(rows, shape);
     const scores = await scoresOf(x, w, b);
-    ranks.set(ranksOf(await scores.data(), labels, bias.length), start);
+    const values = await scores.data();
+    const found = ranksOf(values, labels, bias.length);
+    ranks.set(found, start);
+    for (const [row, rank] of found.entries())
+      predicted[start + row] = namedClass(values, row * bias.length, bias.length, labels[row], rank);
     tf.dispose([x, scores]);
   }
   tf.dispose([w, b]);
-  return ranks;
+  return { ranks, predicted };
 }
 
 /** The choice whose classifier has the best top-1 on held-out samples, of equals the first. */

@@ -2,7 +2,8 @@ import { setImmediate } from 'node:timers/promises';
 import type { FeatureKind } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
-import { bestChoice, linearRanks, notFinite, productsOf } from './linear.js';
+import type { Ranked } from './accuracy.js';
+import { bestChoice, judgeLinear, notFinite, productsOf } from './linear.js';
 import { holdOut, type Inputs, inputCount, inputWidth, pieces, type Samples, standardise } from './samples.js';
 import { addScaled, identity, minimise, type Precondition, solvePositive } from './solvers.js';
 
@@ -35,7 +36,7 @@ export interface LogisticChoice {
  * Multinomial logistic regression, which has no schedule: the minimum of Σ cross-entropy + ‖W‖² / 2C on standardised
  * features. The features (last layer or last four) and C are those with the best top-1 on a random tenth of the training
  * samples, of equals the fewer features and the smaller C; with them, it is fitted again on all samples.
- * @returns for each test sample the rank of its class, from 0
+ * @returns what was chosen, and how it judges the test samples
  * @throws the signal's reason if it is aborted
  */
 export async function logisticRegression(
@@ -44,7 +45,7 @@ export async function logisticRegression(
   test: Samples,
   classes: number,
   signal?: AbortSignal,
-): Promise<LogisticChoice & { ranks: Int32Array }> {
+): Promise<LogisticChoice & Ranked> {
   const fits = prepareFits(engine, classes, signal);
   const kinds: FeatureKind[] = train.layers === 1 ? ['last'] : ['last', 'last-4'];
   const { held, rest } = holdOut(train.rows);
@@ -54,7 +55,7 @@ export async function logisticRegression(
   const choice = await bestChoice<LogisticChoice>(engine, candidates(), held, DEFAULT_CHOICE);
   const inputs = standardise(train, choice.features);
   for await (const fit of fits(inputs, [choice.c])) {
-    return { ...choice, ranks: await linearRanks(engine, fit, { ...inputs, samples: test }) };
+    return { ...choice, ...(await judgeLinear(engine, fit, { ...inputs, samples: test })) };
   }
   throw new Error('nothing was fitted');
 }

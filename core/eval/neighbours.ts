@@ -3,7 +3,8 @@ import type { ImageItem, LabelledData, LabelledImages } from '../contract/data-s
 import type { Engine } from '../engine/contract.js';
 import { availableCores } from '../engine/machine.js';
 import { type Tensor2D, tf } from '../engine/tf.js';
-import { accuracies, rankOf } from './accuracy.js';
+import { accuracies, namedClass, type Ranked, rankOf } from './accuracy.js';
+import { USUAL_VOTING, type Voting } from './protocols.js';
 import type { EvaluationResult } from './results.js';
 import { type Piece, pieces, type Samples } from './samples.js';
 import { testView, type ViewSettings, viewBatches } from './views.js';
@@ -11,11 +12,6 @@ import { testView, type ViewSettings, viewBatches } from './views.js';
 /** What the raw pixels of the same images tell, for comparison. */
 export type PixelNeighbours = EvaluationResult['pixelNeighbours'];
 
-/** Neighbours that vote (protocol of the field; DINO's weights). */
-const NEIGHBOURS = [10, 20, 100, 200] as const;
-
-/** By which a similarity is divided before the exponential (DINO, Caron et al. 2021, appendix F.1). */
-const TEMPERATURE = 0.07;
 /** Rows of a product of similarities: 32 MiB of them at a time. */
 const TRAIN_ROWS = 8192;
 const TEST_ROWS = 1024;
@@ -26,15 +22,15 @@ const PIXELS = SIDE * SIDE * 3;
 const MAX_IMAGES = 50_000;
 
 /** Accuracies of nearest neighbours by k. */
-export function neighbourAccuracies(ranks: ReadonlyMap<number, Int32Array>): PixelNeighbours {
-  return [...ranks].map(([k, found]) => ({ k, ...accuracies(found) }));
+export function neighbourAccuracies(found: ReadonlyMap<number, Ranked>): PixelNeighbours {
+  return [...found].map(([k, { ranks }]) => ({ k, ...accuracies(ranks) }));
 }
 
 /**
  * Weighted nearest neighbours by cosine similarity of the last layer's features: each of the k training samples that are
- * most similar votes for its class with weight exp(similarity / 0.07), as in DINO.
- * @param ks those larger than the number of training samples are left out
- * @returns by k, for each test sample the rank of its class, from 0; a class without a vote is the last, and
+ * most similar votes for its class with weight exp(similarity / T); all k in one pass.
+ * @param voting its ks that are larger than the number of training samples are left out
+ * @returns by k, from small to large; a class without a vote is the last, and
  *   so is every class of a sample whose features are NaN
  */
 export async function nearestNeighbours(
@@ -42,11 +38,15 @@ export async function nearestNeighbours(
   train: Samples,
   test: Samples,
   classes: number,
-  ks: readonly number[] = NEIGHBOURS,
-): Promise<Map<number, Int32Array>> {
+  { ks, temperature }: Voting = USUAL_VOTING,
+): Promise<Map<number, Ranked>> {
   const possible = ks.filter((k) => k >= 1 && k <= train.rows).sort((a, b) => a - b);
   const largest = possible.at(-1) ?? 0;
-  const results = new Map(possible.map((k) => [k, new Int32Array(test.rows).fill(classes - 1)]));
+  const nothing = (): Ranked => ({
+    ranks: new Int32Array(test.rows).fill(classes - 1),
+    predicted: new Int32Array(test.rows),
+  });
+  const results = new Map(possible.map((k) => [k, nothing()]));
   if (largest === 0) return results;
   const similarities = engine.compile((a: Tensor2D, b: Tensor2D) => tf.matMul(a, b, false, true));
   const queries = Array.from(pieces({ samples: test, features: 'last' }, TEST_ROWS), unitRows);
@@ -71,11 +71,16 @@ export async function nearestNeighbours(
   nearest.forEach(({ values, indices }, row) => {
     const right = test.labels[row];
     const votes = new Float64Array(classes);
+    // Where nothing votes, any class but the right one.
+    for (const { predicted } of results.values()) predicted[row] = namedClass(votes, 0, classes, right, classes - 1);
     for (let at = 0; at < largest && values[at] > Number.NEGATIVE_INFINITY; at++) {
       const voted = train.labels[indices[at]];
-      votes[voted] += Math.exp(values[at] / TEMPERATURE);
-      const ranks = results.get(at + 1);
-      if (ranks) ranks[row] = votes[right] === 0 ? classes - 1 : rankOf(votes, 0, classes, right);
+      votes[voted] += Math.exp((values[at] - values[0]) / temperature);
+      const found = results.get(at + 1);
+      if (!found) continue;
+      const rank = votes[right] === 0 ? classes - 1 : rankOf(votes, 0, classes, right);
+      found.ranks[row] = rank;
+      found.predicted[row] = namedClass(votes, 0, classes, right, rank);
     }
   });
   return results;
@@ -91,6 +96,7 @@ export async function pixelNeighbours(
   engine: Engine,
   { classes, train, test }: LabelledData,
   settings: PixelSettings,
+  voting?: Voting,
 ): Promise<PixelNeighbours> {
   const [known, asked] = [await readPixels(train, settings), await readPixels(test, settings)];
   const sum = new Float64Array(PIXELS);
@@ -99,7 +105,7 @@ export async function pixelNeighbours(
   for (const { data } of [known, asked]) {
     for (let at = 0; at < data.length; at++) data[at] -= mean[at % PIXELS];
   }
-  return neighbourAccuracies(await nearestNeighbours(engine, known, asked, classes.length));
+  return neighbourAccuracies(await nearestNeighbours(engine, known, asked, classes.length, voting));
 }
 
 /** Pixels and classes of the images that can be read. */

@@ -104,3 +104,14 @@ export function learningRateAt(protocol: ProbeProtocol, step: number, stepsPerEp
   const progress = passed / (protocol.epochs * stepsPerEpoch);
   return peak * cosine(1, schedule.finalPart, progress);
 }
+
+/** How neighbours vote. */
+export interface Voting {
+  /** Numbers of neighbours, each a classifier of its own. */
+  ks: readonly number[];
+  /** T, by which a similarity s is divided: a vote has the weight exp(s / T) (Wu et al. 2018, section 3.4). */
+  temperature: number;
+}
+
+/** As DINO has it (Caron et al. 2021, appendix F.1). */
+export const USUAL_VOTING: Voting = { ks: [10, 20, 100, 200], temperature: 0.07 };

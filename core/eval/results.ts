@@ -69,6 +69,31 @@ const protocol: z.ZodType<ProbeProtocol> = z.object({
 /** Test images by their class, row, and by the class that was named, column. */
 const confusion = z.object({ classes: listOf(z.string()), counts: listOf(listOf(z.int().min(0))) });
 
+/** Top-1 over draws or seeds: their mean, the interval of one accuracy of its size, and their standard deviation. */
+const meanAccuracy = accuracy.extend({ deviation: amount.nullable(), values: listOf(percent) });
+/** Images of each class whose labels are known. */
+const labelCount = z.union([z.object({ shots: z.int().min(1) }), z.object({ fraction: z.number().min(0).max(1) })]);
+
+/** Effective ranks and exponents of features of the last layer (geometry.ts). */
+const geometry = z.object({
+  images: z.int().min(1),
+  rankMe: amount,
+  rankMeCentred: amount,
+  alphaReq: z.number().nullable(),
+  lidar: z.object({ images: z.int().min(1), views: z.int().min(2), value: amount }).nullable(),
+});
+
+/** Classes by number with spaces between, in the order of the test images. */
+const predictions = z.object({
+  /** SHA-256 of the names of the test images, one a line. */
+  images: z.string(),
+  labels: z.string(),
+  head: z.string(),
+  logistic: z.string(),
+  /** Of the k that tables show; null where there is none. */
+  neighbours: z.string().nullable(),
+});
+
 const evaluationResult = z.object({
   format: z.literal(FORMAT),
   /** The kind of table in which it can stand. */
@@ -92,12 +117,21 @@ const evaluationResult = z.object({
   best: accuracies.extend({ name: z.string() }),
   /** Of the chosen linear head; null where there are too many classes, left out by earlier versions. */
   confusion: confusion.nullable().exactOptional(),
+  /** Of the chosen linear head, logistic regression and neighbours; left out by earlier versions, as is what follows. */
+  predictions: predictions.exactOptional(),
+  geometry: geometry.exactOptional(),
+  /** Logistic regression on few labelled images, where it was asked for. */
+  fewLabels: listOf(z.object({ count: labelCount, images: z.int().min(1), top1: meanAccuracy })).exactOptional(),
+  /** The chosen heads of several seeds, where they were asked for. */
+  overSeeds: meanAccuracy.exactOptional(),
   /** Each head of the grid by its choices in words, judged on the images on which the best one was chosen. */
   heads: listOf(accuracies.extend({ name: z.string(), curve })),
   ridge: accuracies.nullable(),
   /** With what was chosen on held-out samples. */
   logistic: accuracies.extend({ features: z.enum(['last', 'last-4']), c: amount }).nullable(),
   neighbours,
+  /** T of their votes and of those by pixels; results of earlier versions, which had 0.07, do not tell. */
+  neighbourTemperature: z.number().positive().exactOptional(),
   /** Of the raw pixels: what needs no learning at all. */
   pixelNeighbours: neighbours,
   fineTuning: accuracies.extend({ curve, protocol: tuningProtocol, settings: tuningSettings }).nullable(),
@@ -114,8 +148,8 @@ export type EvaluationKind = EvaluationResult['kind'];
 export type Accuracy = z.infer<typeof accuracy>;
 export type Accuracies = z.infer<typeof accuracies>;
 
-/** Bytes of a file: thousands of evaluations. */
-const MAX_BYTES = 2 ** 26;
+/** Bytes of a file: hundreds of evaluations with predictions for 50,000 images. */
+const MAX_BYTES = 2 ** 28;
 /** Milliseconds for which others that add results are waited for; each takes a few. */
 const MAX_WAIT = 120_000;
 

@@ -1,4 +1,5 @@
 import { usualNeighbours } from '../eval/classifiers.js';
+import { USUAL_VOTING } from '../eval/protocols.js';
 import type { EvaluationResult } from '../eval/results.js';
 import { isPapers, missingPart } from './network-rows.js';
 import { type Mark, printable, shown } from './result-table.js';
@@ -37,8 +38,13 @@ export function neighboursNote(results: readonly EvaluationResult[]): string[] {
   const all = results.flatMap(({ neighbours, pixelNeighbours }) => [neighbours, pixelNeighbours]);
   const ks = [...new Set(all.flatMap((found) => usualNeighbours(found)?.k ?? []))];
   if (ks.length === 0) return [];
+  const usual = USUAL_VOTING.temperature;
+  const temperatures = [...new Set(results.map(({ neighbourTemperature = usual }) => neighbourTemperature))];
+  const votes = temperatures.some((one) => one !== usual)
+    ? ` Their votes have the temperature ${temperatures.join(' or ')}.`
+    : '';
   return [
-    `kNN: k = ${ks.join(' or ')} nearest neighbours by their features, without training; those of raw pixels by the pixels.`,
+    `kNN: k = ${ks.join(' or ')} nearest neighbours by their features, without training; those of raw pixels by the pixels.${votes}`,
   ];
 }
 

@@ -1,4 +1,3 @@
-import { Matrix, SingularValueDecomposition } from 'ml-matrix';
 import { z } from 'zod';
 import type { Console } from '../base/console.js';
 import { UserError } from '../base/errors.js';
@@ -10,6 +9,7 @@ import { centreCrop, cropSettings } from '../data/crop.js';
 import { toNormalised } from '../data/normalise.js';
 import { unreadableReason } from '../data/skipped.js';
 import { type Tensor, tf } from '../engine/tf.js';
+import { rankMe } from '../eval/geometry.js';
 import type { Method } from '../methods/method.js';
 import type { ImageEncoder } from '../nn/backbone.js';
 import type { Parameters } from '../nn/parameters.js';
@@ -86,22 +86,6 @@ export async function startWatch(run: Watched, totalSteps: number, encoder: Para
     /** Observes after a step, whose loss was the given one; null before the first step. */
     observe,
   };
-}
-
-/**
- * RankMe (Garrido et al. 2023): exp(-Σ pₖ ln pₖ) with pₖ = σₖ / Σ σ, the singular values of the features.
- * @param features row by row, [n, D]
- */
-export function rankMe(features: Float32Array, rows: number): number {
-  const matrix = Matrix.from1DArray(rows, features.length / rows, features);
-  const singular = new SingularValueDecomposition(matrix, {
-    computeLeftSingularVectors: false,
-    computeRightSingularVectors: false,
-    autoTranspose: true,
-  }).diagonal;
-  const total = singular.reduce((sum, value) => sum + value, 0);
-  const logs = singular.reduce((sum, value) => sum + (value > 0 ? (value / total) * Math.log(value / total) : 0), 0);
-  return total === 0 ? 1 : Math.exp(-logs);
 }
 
 /** Mean over features of their standard deviation over rows; features row by row, [n, D]. */

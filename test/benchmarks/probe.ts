@@ -59,5 +59,5 @@ say(`${engine.name}, ${engine.threads} threads: 16 heads, 50,000 x ${WIDTH}, ${C
 say(`  ${trained} epochs with a test of 10,000 after each: ${seconds.toFixed(1)} s`);
 
 const neighboursStart = performance.now();
-await nearestNeighbours(engine, train, test, CLASSES, [10, 20, 100, 200]);
+await nearestNeighbours(engine, train, test, CLASSES);
 say(`  nearest neighbours of 10,000 among 50,000: ${((performance.now() - neighboursStart) / 1000).toFixed(1)} s`);

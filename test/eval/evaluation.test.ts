@@ -68,6 +68,9 @@ test.serial('probe judges a checkpoint beside its random initialisation, and kee
     );
     t.true(result.pixelNeighbours.length === 2 && result.ridge !== null);
     t.is(result.protocolName, 'quick');
+    const named = result.predictions?.head.split(' ') ?? [];
+    const right = result.predictions?.labels.split(' ').filter((label, at) => label === named[at]) ?? [];
+    t.true(Math.abs((100 * right.length) / result.testImages - result.best.top1.value) < 1e-9);
     t.true(result.best.top1.low <= result.best.top1.value && result.best.top1.value <= result.best.top1.high);
   }
   t.true((results[0]?.compute?.trainingFlops ?? 0) > 0);
@@ -84,14 +87,25 @@ test.serial('probe judges a checkpoint beside its random initialisation, and kee
     stderr,
     /protocol {3}quick[\s\S]*held-out tenth[\s\S]*decorrelated; SGD, momentum 0.9[\s\S]*random initialisation/,
   );
-  const again = await ijepaHere([...args, '--no-baseline']);
+  const more = ['--shots', '1,2', '--draws', '2', '--seeds', '2', '--lidar-views', '2'];
+  const again = await ijepaHere([...args, '--no-baseline', ...more]);
   const second: { results: EvaluationResult[] } = JSON.parse(again.stdout);
   t.deepEqual(
     second.results.map(({ heads }) => heads),
     results.slice(0, 1).map(({ heads }) => heads),
     'the same features and seed give the same heads',
   );
+  const [measured] = second.results;
+  t.is(measured?.overSeeds?.values.length, 2);
+  t.is(measured?.overSeeds?.values[0], measured?.best.top1.value);
+  t.deepEqual(
+    measured?.fewLabels?.map(({ images }) => images),
+    [3, 6],
+  );
+  t.like(measured?.geometry, { images: 36, lidar: { images: 36, views: 2 } });
   t.is(JSON.parse(await readFile(join(out, 'results.json'), 'utf8')).length, 2, 'results are replaced, not doubled');
+  const paired = await ijepaHere(['tables', out, '--paired', 'logistic']);
+  t.regex(paired.stdout, /exact test, logistic regression\n.*I-JEPA .* against random initialisation .*of 36 test/);
   const tables = await ijepaHere(['tables', out]);
   t.regex(tables.stdout, /Table 1 of the paper[\s\S]*folder, linear evaluation/);
 });

@@ -387,7 +387,10 @@ testOnEngines(test, engines, 'nearest neighbours are those of a search through a
   const of = (rows: number, seed: number) => clouds(rows, 1.2, seed, { classes, width, layers: 1 });
   const [reference, queries] = [of(9000, 1), of(60, 2)]; // more than one block of training samples
   const before = tf.memory().numTensors;
-  const found = await nearestNeighbours(engine, reference, queries, classes, [1, 20, 200, 10_000]);
+  const found = await nearestNeighbours(engine, reference, queries, classes, {
+    ks: [1, 20, 200, 10_000],
+    temperature: 0.07,
+  });
   t.is(tf.memory().numTensors, before);
   t.deepEqual([...found.keys()], [1, 20, 200]); // 10,000 are more than there are
   const row = ({ data }: Samples, at: number) => data.subarray(at * width, (at + 1) * width);
@@ -400,7 +403,7 @@ testOnEngines(test, engines, 'nearest neighbours are those of a search through a
       return { similarity, label: reference.labels[other] as number };
     }).sort((a, b) => b.similarity - a.similarity);
     const right = queries.labels[at] as number;
-    for (const [k, ranks] of found) {
+    for (const [k, { ranks }] of found) {
       const votes = Array<number>(classes).fill(0);
       for (const { similarity, label } of similar.slice(0, k)) {
         votes[label] = (votes[label] as number) + Math.exp(similarity / 0.07);
@@ -414,8 +417,9 @@ testOnEngines(test, engines, 'nearest neighbours are those of a search through a
 testOnEngines(test, first, 'features that are no numbers are recognised by nobody', async (t, engine) => {
   const reference = clouds(40, 0.1, 1, { layers: 1 });
   const broken = { ...clouds(3, 0.1, 2, { layers: 1 }), data: new Float32Array(18).fill(Number.NaN) };
-  const ranks = await nearestNeighbours(engine, reference, broken, 4, [5]);
-  t.deepEqual([...(ranks.get(5) ?? [])], [3, 3, 3]);
+  const found = await nearestNeighbours(engine, reference, broken, 4, { ks: [5], temperature: 0.07 });
+  t.true(found.get(5)?.predicted.every((named, at) => named !== broken.labels[at]));
+  t.deepEqual([...(found.get(5)?.ranks ?? [])], [3, 3, 3]);
   const heads = await train(engine, { epochs: 1, features: ['last'] }, { train: async () => reference, test: broken });
   for (const head of heads) t.deepEqual([...head.ranks], [3, 3, 3], head.name);
   t.deepEqual([...(await ridgeHead(engine, reference, broken, 4))], [3, 3, 3]);

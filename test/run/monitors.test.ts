@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
+import { findMonitorFaults } from '../../core/check/monitor.js';
 import { checkpointMetadata, copyState, loadCheckpoint } from '../../core/checkpoint/checkpoint.js';
 import { writeSafetensors } from '../../core/checkpoint/safetensors.js';
 import { startEngine } from '../../core/engine/start.js';
@@ -8,6 +9,7 @@ import type { Monitor, MonitorInput } from '../../core/plugin.js';
 import { Monitors, type Verdicts } from '../../core/run/monitors.js';
 import { parseWatchMemory } from '../../core/run/watch.js';
 import collapse from '../../plugins/collapse/index.js';
+import spectrum from '../../plugins/spectrum/index.js';
 import { temporaryFolder } from '../helpers/command.js';
 import { TINY_MODEL, tinyShapes, tinyState } from '../helpers/tiny-state.js';
 
@@ -157,4 +159,22 @@ test('checkpoints hold what monitors remember, and what is none is passed over',
   const { monitors, reports } = start(collapse.monitors, (await remembered(memory))?.monitors);
   await monitors.observe({ ...input(5), rank: 11 });
   t.regex(reports.join(), /step 5: the representations have recovered/, 'it remembers that it has warned');
+});
+
+test('the monitor of the spectrum tells the rank of centred features, and their exponent where there is a tail', async (t) => {
+  const [monitor] = spectrum.monitors;
+  t.deepEqual(await findMonitorFaults(monitor), []);
+  const valuesOf = async (rows: number, width: number, value: (row: number, column: number) => number) => {
+    const features = Array.from({ length: rows * width }, (_, at) => value(Math.floor(at / width), at % width));
+    const images = Array.from({ length: rows }, (_, at) => ({ name: `${at}` }));
+    const report = await monitor.start({ ...RUN, images, width }).observe(input(0, features), null);
+    return report.values ?? {};
+  };
+  // Two pictures: one direction once their mean is gone.
+  const two = await valuesOf(2, 2, (row, column) => 5 + row * column);
+  t.deepEqual(Object.keys(two), ['rankCentred']);
+  t.true(Math.abs((two.rankCentred ?? 0) - 1) < 1e-6);
+  // ±k^-1 along each of 8 directions: eigenvalues fall as k^-2.
+  const scaled = (row: number, column: number) => (row % 8 === column ? (row < 8 ? 1 : -1) / (column + 1) : 0);
+  t.true(Math.abs(((await valuesOf(16, 8, scaled)).alphaReq ?? 0) - 2) < 1e-5);
 });

@@ -1,7 +1,8 @@
 import test from 'ava';
 import { RandomStream } from '../../core/base/random.js';
+import { rankMe } from '../../core/eval/geometry.js';
 import type { Verdict } from '../../core/plugin.js';
-import { meanStd, rankMe } from '../../core/run/watch.js';
+import { meanStd } from '../../core/run/watch.js';
 import { type CollapseMemory, describeSpread, judgeSpread } from '../../plugins/collapse/index.js';
 
 /** Features [rows, width], row by row. */

@@ -1,0 +1,107 @@
+import { hash } from 'node:crypto';
+import { RandomStream } from '../base/random.js';
+import type { LabelledData } from '../contract/data-sets.js';
+import type { Engine } from '../engine/contract.js';
+import { meanAccuracy, percentWithin } from './accuracy.js';
+import { type ExtractOptions, extractFeatures, type FeatureTable } from './features.js';
+import { type FewLabels, fewLabelAccuracies } from './few-labels.js';
+import { centredSpectrum, lidar, rankMe } from './geometry.js';
+import { type HeadTask, selectHead } from './heads.js';
+import { pickImages } from './labelled-data.js';
+import type { FeatureNetwork } from './network.js';
+import type { EvaluationResult } from './results.js';
+import { featureColumns, pickSamples, type Samples } from './samples.js';
+
+/** What is measured only where it is asked for. */
+export interface Measures {
+  fewLabels: FewLabels | null;
+  /** Random crops of an image for LiDAR; 0: none is computed. */
+  lidarViews: number;
+  /** Seeds with which the heads are trained and chosen. */
+  seeds: number;
+}
+
+type Measured = Pick<EvaluationResult, 'geometry' | 'fewLabels' | 'overSeeds'>;
+
+/** Training images whose spectrum is looked at: a decomposition takes their number times the squared width. */
+const SPECTRUM_IMAGES = 512;
+/** As in the paper of LiDAR. */
+const LIDAR_IMAGES = 1000;
+
+/** What there is to measure on: heads with the choice that was made, training samples in their test views. */
+export interface Measurable {
+  network: FeatureNetwork;
+  data: LabelledData;
+  heads: HeadTask;
+  selection: Parameters<typeof selectHead>[2];
+  /** Ranks of the chosen head of the first seed. */
+  ranks: Int32Array;
+  /** Rank 0 computes LiDAR's views alone. */
+  extraction: Omit<ExtractOptions, 'views' | 'ranks'>;
+}
+
+/**
+ * Geometry of the features of random training images; and where they are asked for, few labels, LiDAR and several seeds.
+ * @param say hears which part begins
+ */
+export async function measure(
+  engine: Engine,
+  { network, data, heads, selection, ranks, extraction }: Measurable,
+  { fewLabels, lidarViews, seeds }: Measures,
+  say: (what: string) => void,
+): Promise<Measured> {
+  const { test, classes, seed, signal } = heads;
+  const { plain } = selection;
+  const measured: Measured = { geometry: { ...spectrumOf(plain, seed), lidar: null } };
+  if (fewLabels !== null) {
+    say('logistic regression with few labels');
+    measured.fewLabels = await fewLabelAccuracies(engine, plain, test, classes, fewLabels, seed, signal);
+  }
+  if (seeds > 1) {
+    const values = [percentWithin(ranks, 1)];
+    for (let other = 1; other < seeds; other++) {
+      say(`linear heads with seed ${seed + other}`);
+      const { best } = await selectHead(engine, { ...heads, seed: seed + other }, selection);
+      values.push(percentWithin(best.ranks, 1));
+    }
+    measured.overSeeds = meanAccuracy(values, test.rows);
+  }
+  if (lidarViews > 0 && measured.geometry) {
+    say(`features of ${lidarViews} views of each image, for LiDAR`);
+    const chosen = someOf(data.train.length, LIDAR_IMAGES, seed);
+    const images = pickImages(data.train, [...chosen], `chosen with seed ${seed}`);
+    const table = await extractFeatures(engine, network, images, { ...extraction, views: lidarViews });
+    measured.geometry.lidar = lidarOf(table, lidarViews);
+  }
+  return measured;
+}
+
+function spectrumOf(samples: Samples, seed: number) {
+  const some = pickSamples(samples, someOf(samples.rows, SPECTRUM_IMAGES, seed));
+  const features = featureColumns(some, 'last');
+  return { images: some.rows, rankMe: rankMe(features, some.rows), ...centredSpectrum(features, some.rows) };
+}
+
+function lidarOf(table: FeatureTable, views: number) {
+  return { images: table.rows / views, views, value: lidar(featureColumns(table, 'last'), views, table.width) };
+}
+
+/** Some numbers out of so many, the same in every call, in order. */
+function someOf(all: number, wanted: number, seed: number): Uint32Array {
+  return new RandomStream(seed, 'geometry').permutation(all).slice(0, wanted).sort();
+}
+
+/** Classes that were named, by the names of the test images. */
+export function predictionsOf(
+  { names, labels }: FeatureTable,
+  named: { head: Int32Array; logistic: Int32Array; neighbours: Int32Array | null },
+): NonNullable<EvaluationResult['predictions']> {
+  const { head, logistic, neighbours } = named;
+  return {
+    images: hash('sha256', names.join('\n')),
+    labels: labels.join(' '),
+    head: head.join(' '),
+    logistic: logistic.join(' '),
+    neighbours: neighbours?.join(' ') ?? null,
+  };
+}

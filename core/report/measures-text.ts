@@ -1,0 +1,69 @@
+import { accuracyOf, type MeanAccuracy } from '../eval/accuracy.js';
+import { countText } from '../eval/few-labels.js';
+import { type ClassCounts, type PairedTest, PREDICTOR_NAMES, type Predictor } from '../eval/paired.js';
+import type { EvaluationResult } from '../eval/results.js';
+import { archName, methodName, thousands } from './network-rows.js';
+import { printable, shown } from './result-table.js';
+
+/** What was measured of a network beside what stands in tables, in lines for people. */
+export function measuresText({ geometry, fewLabels = [], overSeeds }: EvaluationResult): string[] {
+  const lines: string[] = [];
+  if (geometry) {
+    const { images, rankMe, rankMeCentred, alphaReq, lidar } = geometry;
+    const alpha = alphaReq === null ? '' : `, alpha-ReQ ${alphaReq.toFixed(2)}`;
+    const views = lidar && `; LiDAR ${shown(lidar.value)} (${lidar.views} crops of ${lidar.images} images)`;
+    lines.push(
+      `  geometry of ${images} training images: RankMe ${shown(rankMe)}, centred ${shown(rankMeCentred)}${alpha}${views ?? ''}`,
+    );
+  }
+  if (overSeeds) lines.push(`  best head over ${overSeeds.values.length} seeds: ${meanText(overSeeds)}`);
+  for (const { count, images, top1 } of fewLabels) {
+    const draws = `${top1.values.length} draws of ${images} images`;
+    lines.push(`  logistic regression on ${countText(count)} (${draws}): ${meanText(top1)}`);
+  }
+  return lines;
+}
+
+/** '41.2 ± 3.1%' */
+function meanText({ value, deviation }: MeanAccuracy): string {
+  return `${shown(value)}${deviation === null ? '' : ` ± ${shown(deviation)}`}%`;
+}
+
+/** Paired tests in lines for people. */
+export function pairedText(tests: readonly PairedTest[], by: Predictor): string {
+  const lines = tests.map(({ first, second, images, onlyFirst, onlySecond, p }) => {
+    const discordant = `${onlyFirst} to ${onlySecond} of ${thousands(images)} test images`;
+    const names = `${nameOf(first)} against ${nameOf(second)}`;
+    return printable(`${first.dataSet}: ${names}: right alone on ${discordant}, p = ${probability(p)}`);
+  });
+  return [
+    `McNemar's exact test, ${PREDICTOR_NAMES[by]}`,
+    ...lines.map((line) => `  ${line}`),
+    `  p is not corrected for the number of comparisons: ${tests.length}.`,
+  ].join('\n');
+}
+
+/** How well networks name each class, in lines for people. */
+export function perClassText(all: readonly ClassCounts[], by: Predictor): string {
+  return all
+    .map(({ result, classes }) => {
+      const lines = classes.map(({ number, images, right }) => {
+        const { value, low, high } = accuracyOf((100 * right) / images, images);
+        const name = result.confusion?.classes[number] ?? `class ${number}`;
+        return `  ${printable(name)}: ${shown(value)}% (${shown(low)} to ${shown(high)}), ${right} of ${images}`;
+      });
+      return [printable(`${result.dataSet}, ${nameOf(result)}, ${PREDICTOR_NAMES[by]}`), ...lines].join('\n');
+    })
+    .join('\n\n');
+}
+
+function nameOf({ network, seed }: EvaluationResult): string {
+  const { checkpoint } = network;
+  const source = checkpoint === null ? `, seed ${seed}` : ` (${checkpoint})`;
+  return `${methodName(network)} ${archName(network)}${source}`;
+}
+
+/** 0.0167, or 1.0e-75. */
+function probability(p: number): string {
+  return p < 1e-4 ? p.toExponential(1) : p.toPrecision(3);
+}
