@@ -45,9 +45,7 @@ test('no home folder, no known user, no temporary and no writable current folder
   const short = '--protocol paper --views 0 --layers last'.split(' ');
   const picture = join(pictures, '3.png');
   for (const args of [
-    ['config'],
     ['pretrain', pictures, ...settings, '--epochs', '1', '--out', run],
-    ['features', run, pictures, '--out', join(out, 'f.npy')],
     ['mask-preview', picture, '--image-size', '16', '--patch-size', '4', '--out', join(out, 'm.png')],
     ['probe', run, '--data', 'shapes:16', ...short, '--out', join(out, 'evaluation'), '--no-baseline'],
     ['engine', 'list'],
@@ -56,7 +54,7 @@ test('no home folder, no known user, no temporary and no writable current folder
     t.is(code, 0, `${args[0]}: ${stderr}`);
   }
   t.is((await startIjepa(['config'], { ...options, env: { ...options.env, HOME: '/nonexistent' } })).code, 0);
-  t.deepEqual((await readdir(out)).sort(), ['evaluation', 'f.names.txt', 'f.npy', 'm.png', 'new']);
+  t.deepEqual((await readdir(out)).sort(), ['evaluation', 'm.png', 'new']);
   t.deepEqual(await readdir(here), []);
 });
 

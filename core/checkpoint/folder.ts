@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { unfinishedName, writeFileAtomically } from '../base/atomic.js';
 import { explainSystemError, UserError } from '../base/errors.js';
 import type { Checkpoint } from './checkpoint.js';
-import { DamagedFile, type StoredTensor, writeSafetensors } from './safetensors.js';
+import { DamagedFile, type StoredTensor, writeSafetensors } from './safetensors-writing.js';
 
 const LATEST = 'latest.safetensors';
 const PREVIOUS = 'previous.safetensors';

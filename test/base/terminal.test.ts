@@ -60,14 +60,8 @@ test('who reads one line only ends the command quietly; colours can be forced in
   const { stdout, stderr } = await startIjepa(['tables'], { env: { FORCE_COLOR: '1', NO_COLOR: undefined } });
   t.true(stdout.includes(ESCAPE));
   t.is(stderr.includes(ESCAPE), false);
-  const run = join(await temporaryFolder(t), 'run');
-  for (const args of [
-    ['config', '--table'],
-    ['pretrain', ...SMALLEST, '--epochs', '1', '--out', run],
-  ]) {
-    const words = [process.execPath, COMMAND, ...args];
-    const piped = spawnSync('bash', ['-c', 'set -o pipefail; "$@" | head -1', 'bash', ...words], { encoding: 'utf8' });
-    t.deepEqual([piped.status, piped.stderr], [0, ''], args[0]);
-    t.is(piped.stdout.split('\n').length, 2);
-  }
+  const words = [process.execPath, COMMAND, 'config', '--table'];
+  const piped = spawnSync('bash', ['-c', 'set -o pipefail; "$@" | head -1', 'bash', ...words], { encoding: 'utf8' });
+  t.deepEqual([piped.status, piped.stderr], [0, '']);
+  t.is(piped.stdout.split('\n').length, 2);
 });

@@ -85,13 +85,13 @@ test('a checkpoint that was cut at any place is found, and the one before it use
   }
 });
 
-test('a bit that flipped anywhere in a checkpoint, 300 times, is found, and the one before it used', async (t) => {
+test('a bit that flipped anywhere in a checkpoint, 100 times, is found, and the one before it used', async (t) => {
   const folder = await temporaryFolder(t);
   await save(folder, [1, 2]);
   const [whole, previous] = [await readFile(latestCheckpoint(folder)), await readFile(previousCheckpoint(folder))];
   const stream = new RandomStream(0, 'flips');
   const header = 8 + Number(whole.readBigUInt64LE());
-  for (let flip = 0; flip < 300; flip++) {
+  for (let flip = 0; flip < 100; flip++) {
     // A quarter in the header, which is a small part of a real checkpoint.
     const bit = stream.integer(0, 8 * (flip % 4 === 0 ? header : whole.length) - 1);
     const damaged = Buffer.from(whole);
@@ -106,7 +106,7 @@ test('all metadata is under the checksum', async (t) => {
   const latest = latestCheckpoint(folder);
   const whole = await readFile(latest);
   const end = 8 + whole.indexOf('"encoder.'); // all metadata, and the beginning of the tensors' entries
-  for (let bit = 0; bit < 8 * end; bit += 11) {
+  for (let bit = 0; bit < 8 * end; bit += 29) {
     const damaged = Buffer.from(whole);
     damaged.writeUInt8(damaged.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
     await replace(latest, damaged);

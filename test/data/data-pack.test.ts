@@ -288,55 +288,52 @@ test.serial('a full disk ends packing with one message, and it goes on when ther
   t.is((await openData([join(disk, 'out')], DATA_SETS)).fingerprint, images.fingerprint);
 });
 
-test.serial('runs from a folder, from its shards, and from a server that fails and goes away end alike', async (t) => {
-  const { folder, pictures, out } = await packed(t, 40);
-  const server = await serveFolder(t, out);
-  const unruly = (number: number) => (number % 3 === 1 ? 'cut' : number % 7 === 5 ? 'drop' : null);
-  const place = (run: string) => join(folder, run);
-  const train = (data: string, run: string) => {
-    return ['pretrain', data, '--out', place(run), ...TINY, '--epochs', '2', '--flip', '0.5'];
-  };
-  const result = (run: string) => trainedIn(join(place(run), 'checkpoints', 'latest.safetensors'));
-  for (const [data, run] of [
-    [pictures, 'a'],
-    [join(out, 'train-{000000..000003}.tar'), 'b'],
-  ] as const) {
-    const { code, stderr } = await ijepaHere(train(data, run));
-    t.is(code, 0, stderr);
-  }
-  t.deepEqual(await result('b'), await result('a'));
-  // The server goes away after the first step, and the run is stopped while it waits.
-  const hasStep = () => (statSync(join(place('c'), 'log.jsonl'), { throwIfNoEntry: false })?.size ?? 0) > 0;
-  let missed = 0;
-  server.faultOf = (number) => {
-    if (missed === 0 && !hasStep()) return unruly(number);
-    missed++;
-    return 'drop';
-  };
-  const remote = train(`${server.address}/train-{000000..000003}.tar`, 'c');
-  const stopped = await stoppedHereWhen(() => missed >= 20, remote, 'SIGINT');
-  t.is(stopped.code, 130, stopped.stderr);
-  t.regex(stopped.stdout, /stopped after step \d+ of 10; everything up to there is saved/);
-  server.faultOf = unruly;
-  const resumed = await ijepaHere(['pretrain', '--out', place('c'), '--resume']);
-  t.is(resumed.code, 0, resumed.stderr);
-  t.deepEqual(await result('c'), await result('a'));
-  t.false((await readdir(place('c'))).includes('skipped.txt'));
-});
-
-test.serial('a run goes on with the shards of its folder', async (t) => {
-  const { folder, pictures, out } = await packed(t, 40);
-  const run = join(folder, 'run');
-  const latest = (place: string) => join(place, 'checkpoints', 'latest.safetensors');
-  const start = [...TINY, '--epochs', '3'];
-  const args = ['pretrain', pictures, '--out', run, ...start];
-  const stopped = await stoppedHereWhen(() => existsSync(latest(run)), args, 'SIGINT');
-  t.is(stopped.code, 130, stopped.stderr);
-  const resumed = await ijepaHere(['pretrain', out, '--out', run, '--resume']);
-  t.is(resumed.code, 0, resumed.stderr);
-  t.is((await ijepaHere(['pretrain', pictures, '--out', join(folder, 'whole'), ...start])).code, 0);
-  t.deepEqual(await trainedIn(latest(run)), await trainedIn(latest(join(folder, 'whole'))));
-});
+test.serial(
+  'runs from a folder, from its shards, from one and then the other, and from a server that fails and goes away end alike',
+  async (t) => {
+    const { folder, pictures, out } = await packed(t, 40);
+    const server = await serveFolder(t, out);
+    const unruly = (number: number) => (number % 3 === 1 ? 'cut' : number % 7 === 5 ? 'drop' : null);
+    const place = (run: string) => join(folder, run);
+    const train = (data: string, run: string) => {
+      return ['pretrain', data, '--out', place(run), ...TINY, '--epochs', '2', '--flip', '0.5'];
+    };
+    const result = (run: string) => trainedIn(join(place(run), 'checkpoints', 'latest.safetensors'));
+    for (const [data, run] of [
+      [pictures, 'a'],
+      [join(out, 'train-{000000..000003}.tar'), 'b'],
+    ] as const) {
+      const { code, stderr } = await ijepaHere(train(data, run));
+      t.is(code, 0, stderr);
+    }
+    t.deepEqual(await result('b'), await result('a'));
+    // The server goes away after the first step, and the run is stopped while it waits.
+    const hasStep = () => (statSync(join(place('c'), 'log.jsonl'), { throwIfNoEntry: false })?.size ?? 0) > 0;
+    let missed = 0;
+    server.faultOf = (number) => {
+      if (missed === 0 && !hasStep()) return unruly(number);
+      missed++;
+      return 'drop';
+    };
+    const remote = train(`${server.address}/train-{000000..000003}.tar`, 'c');
+    const stopped = await stoppedHereWhen(() => missed >= 20, remote, 'SIGINT');
+    t.is(stopped.code, 130, stopped.stderr);
+    t.regex(stopped.stdout, /stopped after step \d+ of 10; everything up to there is saved/);
+    server.faultOf = unruly;
+    const resumed = await ijepaHere(['pretrain', '--out', place('c'), '--resume']);
+    t.is(resumed.code, 0, resumed.stderr);
+    t.deepEqual(await result('c'), await result('a'));
+    t.false((await readdir(place('c'))).includes('skipped.txt'));
+    // A run of the folder goes on with its shards.
+    const checkpoint = join(place('d'), 'checkpoints', 'latest.safetensors');
+    const often = [...train(pictures, 'd'), '--save-every-steps', '1'];
+    const first = await stoppedHereWhen(() => existsSync(checkpoint), often, 'SIGINT');
+    t.is(first.code, 130, first.stderr);
+    const rest = await ijepaHere(['pretrain', out, '--out', place('d'), '--resume']);
+    t.is(rest.code, 0, rest.stderr);
+    t.deepEqual(await result('d'), await result('a'));
+  },
+);
 
 test('shards are evaluated on by their folder where they have classes', async (t) => {
   const { out } = await packed(t, 5);

@@ -107,13 +107,13 @@ test('batches do not depend on who decodes them: this thread, one, or several', 
   const skipped = new SkippedImages(join(folder, 'skipped.txt'), 12, 0.5);
   const settings = { ...SETTINGS, imageSize: 12 };
   const here: string[] = [];
-  for (const from of [0, 35]) here.push(...(await read(images, skipped, from, from + 35, settings)));
+  for (const from of [0, 15]) here.push(...(await read(images, skipped, from, from + 15, settings)));
   for (const decodeThreads of [1, 3]) {
-    t.deepEqual(await read(images, skipped, 0, 70, { ...settings, decodeThreads }), here, `${decodeThreads} threads`);
+    t.deepEqual(await read(images, skipped, 0, 30, { ...settings, decodeThreads }), here, `${decodeThreads} threads`);
   }
   const bytesOf = (path: string) => ({ name: path, source: () => readFile(path) });
   const fromMemory = { ...images, item: (index: number) => bytesOf(images.item(index).name) };
-  t.deepEqual(await read(fromMemory, skipped, 0, 70, { ...settings, decodeThreads: 2 }), here, 'from functions');
+  t.deepEqual(await read(fromMemory, skipped, 0, 30, { ...settings, decodeThreads: 2 }), here, 'from functions');
 });
 
 const VIEWS = [
@@ -165,10 +165,10 @@ test('views are the same after an interruption and in any thread, and an image i
     },
   };
   const settings = { ...SETTINGS, views: VIEWS };
-  const whole = await viewBatches(counted, settings, 0, 70);
-  t.is(reads, 70 * SETTINGS.batchSize);
-  t.deepEqual(await viewBatches(images, settings, 60, 70), whole.slice(60));
-  t.deepEqual(await viewBatches(images, { ...settings, decodeThreads: 1 }, 0, 70), whole);
+  const whole = await viewBatches(counted, settings, 0, 30);
+  t.is(reads, 30 * SETTINGS.batchSize);
+  t.deepEqual(await viewBatches(images, settings, 24, 30), whole.slice(24));
+  t.deepEqual(await viewBatches(images, { ...settings, decodeThreads: 1 }, 0, 30), whole);
 });
 
 test('when the step is slower than the decoder, no more images are decoded than may wait', async (t) => {

@@ -143,7 +143,7 @@ test.serial('finetune-1pct reports the better of fine-tuning and probe', async (
 test.serial('transfer-eval takes what is there and says how to get the rest', async (t) => {
   const root = join(FIXTURES, 'data');
   const args = ['transfer-eval', RUN, '--data-root', root, '--no-baseline', '--json'];
-  const { code, stdout, stderr } = await ijepaHere([...args, '--datasets', 'cifar100,clevr-count,clevr-dist']);
+  const { code, stdout, stderr } = await ijepaHere([...args, '--datasets', 'cifar100,clevr-count', '--layers', 'last']);
   t.is(code, 0, stderr);
   const { results }: { results: EvaluationResult[] } = JSON.parse(stdout);
   t.deepEqual(
@@ -151,7 +151,6 @@ test.serial('transfer-eval takes what is there and says how to get the rest', as
     [
       ['cifar100', 'transfer'],
       ['clevr-count', 'transfer'],
-      ['clevr-dist', 'transfer'],
     ],
   );
   t.is(results[0]?.protocol.optimiser, 'sgd');

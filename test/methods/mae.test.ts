@@ -3,7 +3,7 @@ import type { Tensor } from '../../core/engine/tf.js';
 import { drawBatch } from '../../core/methods/batch.js';
 import type { Part } from '../../core/methods/method.js';
 import { splitBatch } from '../../core/train/parts.js';
-import { findEngines, testOnEngines } from '../helpers/engines.js';
+import { findEngines, firstOf, testOnEngines } from '../helpers/engines.js';
 import { type Golden, readGolden } from '../helpers/golden.js';
 import { methodOf } from '../helpers/method.js';
 import { checkGradients, checkSteps, type Trained } from '../helpers/trained.js';
@@ -24,14 +24,15 @@ type PixelTargets = 'normalised' | 'raw';
 const engines = await findEngines();
 
 for (const pixelTargets of ['normalised', 'raw'] as const) {
-  testOnEngines(test, engines, `loss and gradients of MAE, pixels ${pixelTargets}`, async (t, engine) => {
+  const chosen = pixelTargets === 'normalised' ? engines : firstOf(engines);
+  testOnEngines(test, chosen, `loss and gradients of MAE, pixels ${pixelTargets}`, async (t, engine) => {
     const { golden, trained, losses } = await load(pixelTargets);
     await checkGradients(t, engine, golden, trained, losses[0] as number, `${pixelTargets}.gradients.`);
   });
 
   testOnEngines(
     test,
-    engines,
+    chosen,
     `targets, predictions and three steps of MAE, pixels ${pixelTargets}`,
     async (t, engine) => {
       const { golden, trained, losses } = await load(pixelTargets);

@@ -117,7 +117,7 @@ test('masks keep their laws for any settings and seed', (t) => {
         .every((patch) => !predicted.has(patch));
     });
   });
-  fc.assert(law, { numRuns: 400 });
+  fc.assert(law, { numRuns: 150 });
   t.pass();
 });
 
@@ -136,12 +136,12 @@ test('target blocks are whole rectangles of one size in a batch', (t) => {
     }
     return shapes.size === 1;
   });
-  fc.assert(law, { numRuns: 300 });
+  fc.assert(law, { numRuns: 100 });
   t.pass();
 });
 
 test('with the settings of the paper a context never overlaps a target', (t) => {
-  for (let step = 1; step <= 300; step++) t.is(masksOfStep(settings(14), 16, 0, step).overlapping, 0);
+  for (let step = 1; step <= 100; step++) t.is(masksOfStep(settings(14), 16, 0, step).overlapping, 0);
 });
 
 test('block sizes are those of the reference code', (t) => {
@@ -166,15 +166,15 @@ test('the possible sizes of blocks are all that can be drawn, whatever the setti
       );
     },
   );
-  fc.assert(law, { numRuns: 300 });
+  fc.assert(law, { numRuns: 100 });
   t.deepEqual(possibleSizes(14, [0.85, 0.85], [1, 1]), [{ height: 13, width: 13 }]);
 });
 
 test('inclusive blocks reach every patch; reference blocks never reach the last row and column', (t) => {
-  const inclusive = measureCoverage(settings(10), 32, 3000);
+  const inclusive = measureCoverage(settings(10), 32, 1600);
   t.true(inclusive.context.every((part) => part > 0));
   t.true(inclusive.targets.every((part) => part > 0));
-  const reference = measureCoverage(settings(10, { mode: 'reference' }), 32, 3000);
+  const reference = measureCoverage(settings(10, { mode: 'reference' }), 32, 1600);
   reference.targets.forEach((part, patch) => {
     const isLast = patch % 10 === 9 || patch >= 90;
     t.is(part > 0, !isLast, `patch ${patch}`);
@@ -230,7 +230,7 @@ test('every group of a batch is cut to its own smallest context, and has the blo
       );
     },
   );
-  fc.assert(law, { numRuns: 300 });
+  fc.assert(law, { numRuns: 100 });
   t.pass();
 });
 

@@ -10,7 +10,7 @@ import { createVit } from '../../core/nn/backbone.js';
 import { tokenIndices } from '../../core/nn/tokens.js';
 import { splitBatch } from '../../core/train/parts.js';
 import { initialNetworks } from '../../core/train/state.js';
-import { findEngines, firstOf, testOnEngines, withoutOpenvino } from '../helpers/engines.js';
+import { findEngines, firstOf, testOnEngines } from '../helpers/engines.js';
 import { readGolden } from '../helpers/golden.js';
 import { methodOf } from '../helpers/method.js';
 import { checkGradients, checkSteps, type Trained } from '../helpers/trained.js';
@@ -48,7 +48,7 @@ const nameOf = (network: string, parameter: string) => {
 };
 
 for (const name of ['sinkhorn', 'plain']) {
-  const asked = name === 'sinkhorn' ? engines : withoutOpenvino(engines);
+  const asked = name === 'sinkhorn' ? engines : firstOf(engines);
   testOnEngines(test, asked, `class tokens, loss and gradients of MSN, ${name}`, async (t, engine) => {
     const { golden, trained, losses } = await load(name);
     await checkGradients(t, engine, golden, trained, losses[0] as number, `${name}.gradients.`);
