@@ -133,7 +133,7 @@ test.serial('objectives and monitors that do not exist are refused with the near
     /unknown regularizer 'vicregg'[\s\S]*one of none, vicreg, sigreg, projected[\s\S]*did you mean 'vicreg'/;
   await refused(t, ijepaHere(['config', '--config', 'c.yaml', '--regularizer', 'vicregg'], folder), regularizers);
   const monitors =
-    /unknown monitor 'sum' in .*c\.yaml[\s\S]*one of collapse, sums, broken, unstartable[\s\S]*did you mean 'sums'/;
+    /unknown monitor 'sum' in .*c\.yaml[\s\S]*one of collapse, spectrum, sums, broken, unstartable[\s\S]*did you mean 'sums'/;
   await refused(t, train(folder, 'run'), monitors);
   t.false(existsSync(join(folder, 'run')), 'nothing was made');
 });
