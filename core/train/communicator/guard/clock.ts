@@ -7,12 +7,11 @@ const BEAT_SECONDS = 1;
  */
 export function startBeats(silence: number, beat: (seconds: number) => void): { stop(): void; wasAway(): boolean } {
   const seconds = Math.min(BEAT_SECONDS, silence / 8);
-  const away = (silence - 2 * seconds) * 1000; // others count whole beats, and may lose patience two too early
   let last = performance.now();
   let awayUntil = 0;
   const look = () => {
     const now = performance.now();
-    if (now - last > away) awayUntil = now + silence * 1000;
+    if (now - last > silence * 1000) awayUntil = now + silence * 1000;
     return now;
   };
   const timer = setInterval(() => {

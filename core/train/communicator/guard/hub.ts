@@ -8,6 +8,8 @@ import { MAX_GREETING, MAX_LINE, readLines, sendLine, takeLeave } from './lines.
 import { Watch } from './watch.js';
 
 const LOOPBACK = '127.0.0.1';
+/** Milliseconds in which what other ranks have sent is read. */
+const HEARING_MS = 250;
 const GREETING_MS = 10_000;
 
 /**
@@ -84,8 +86,13 @@ export async function openHub(job: GuardJob, end: End): Promise<Channel> {
       gone.add(rank);
       watch.leave(rank);
     }
-    // It has not heard this rank; rank 1 has said so already.
-    if (verb === 'end') finish(JSON.parse(rest), rank !== 1 && !beats?.wasAway());
+    if (verb === 'end') {
+      // It has not heard this rank. Rank 1 says so where it has not either: what it sent may lie behind this.
+      const report = JSON.parse(rest);
+      gone.add(rank);
+      if (rank === 1) finish(report, false);
+      else setTimeout(() => finish(report, !beats?.wasAway()), HEARING_MS);
+    }
   }
 
   const isOneHost = peers.every(({ host }) => host === peers[0]?.host);
