@@ -1,5 +1,12 @@
 import type { RandomStream } from '../base/random.js';
-import { lengthOf } from '../nn/parameters.js';
+import { initialValue, lengthOf } from '../nn/parameters.js';
+import type { Initialisation } from '../nn/sizes.js';
+import type { NetworkSpec } from './method.js';
+
+/** The usual first values, as the option `init` names them. */
+export function usualValues({ init }: { init: Initialisation }): Required<NetworkSpec>['init'] {
+  return (name, shape, stream) => initialValue(name, shape, stream, init);
+}
 
 /** Xavier's uniform numbers ±√(6 / (inputs + outputs)) for a linear weight, or a convolution's as one, [outputs, ...]. */
 export function xavierUniform(shape: readonly number[], stream: RandomStream): Float32Array {

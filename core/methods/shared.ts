@@ -2,7 +2,7 @@ import { grouped, number } from '../config/option.js';
 import { normalise } from '../engine/functions.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { linear, type Schedule } from '../optim/schedules.js';
-import type { LogColumn, OwnOptions, Rate, ViewSpec } from './method.js';
+import type { LogColumn, OwnOptions, Rate, Role, ViewSpec } from './method.js';
 
 /** Data and encoder of the presets that learn from a few thousand pictures on a CPU within hours. */
 export const CPU_SMALL = {
@@ -66,6 +66,11 @@ export function emaOptions(start: number, end: number, how = 'linearly') {
   });
 }
 export type EmaOptions = OwnOptions<ReturnType<typeof emaOptions>>;
+
+/** The role of a moving average of another network. @param decay the rate that is its decay */
+export function averageOf(of: string, decay = 'emaDecay'): Role {
+  return { by: 'ema', of, decay };
+}
 
 /** Decay of the moving average: from `ema`, which step 1 has, towards `finalEma` where the schedules end. */
 export function emaDecay({ ema, finalEma }: EmaOptions, schedule: Schedule = linear): Rate {

@@ -18,8 +18,8 @@ export interface MlpHeadSize {
   readonly outputs: number;
   /** Whether the last linear layer has a bias; default: it has. */
   readonly outputBias?: boolean;
-  /** Whether the outputs are batch-normed as well: scaled and moved, only scaled, or not; default: not. */
-  readonly outputNorm?: 'scaled and moved' | 'scaled' | 'none';
+  /** Whether the outputs are batch-normed as well, and scaled, but not moved; default: they are not. */
+  readonly normsOutputs?: boolean;
 }
 
 /**
@@ -27,7 +27,7 @@ export interface MlpHeadSize {
  * no biases, which batch norm would take away.
  */
 export function mlpHeadShapes(size: MlpHeadSize): ParameterShapes {
-  const { outputBias = true, outputNorm = 'none' } = size;
+  const { outputBias = true, normsOutputs = false } = size;
   const widths = [size.inputs, ...size.hidden, size.outputs];
   const layers = widths.slice(1).map((outputs, at): ParameterShapes => {
     const [fc, norm] = [`fc${at + 1}`, `norm${at + 1}`];
@@ -36,8 +36,8 @@ export function mlpHeadShapes(size: MlpHeadSize): ParameterShapes {
     return {
       [`${fc}.weight`]: weight,
       ...(isLast && outputBias && bias),
-      ...(!isLast || outputNorm === 'scaled and moved' ? normShapes(norm, outputs) : {}),
-      ...(isLast && outputNorm === 'scaled' && { [`${norm}.weight`]: [outputs] }),
+      ...(!isLast && normShapes(norm, outputs)),
+      ...(isLast && normsOutputs && { [`${norm}.weight`]: [outputs] }),
     };
   });
   return Object.assign({}, ...layers);

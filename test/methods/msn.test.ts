@@ -142,7 +142,11 @@ async function load(name: string) {
     ...{ ema: own.emaDecays[0], finalEma },
   };
   const { options } = resolveOptions({ methods: METHODS, flags });
-  const backbone = createVit({ imageSize, patchSize, encoder: { ...encoder, mlpRatio: 4, classToken: true } });
+  const backbone = createVit({
+    imageSize,
+    patchSize,
+    encoder: { ...encoder, mlpRatio: 4, classToken: true, classFeatures: true },
+  });
   const method = msn(backbone, options as Parameters<typeof msn>[1]) as unknown as Method;
   const networks = Object.fromEntries(
     Object.entries(method.networks).map(([network, { shapes }]) => {

@@ -11,11 +11,21 @@ import {
   mlpHeadProjections,
   mlpHeadShapes,
 } from '../../nn/mlp-head.js';
-import { initialValue, type Parameters } from '../../nn/parameters.js';
+import type { Parameters } from '../../nn/parameters.js';
 import { unit } from '../../nn/projection-head.js';
 import { cosine } from '../../optim/schedules.js';
+import { usualValues } from '../initial.js';
 import { defineMethod, type Method, type OwnOptions, type Part } from '../method.js';
-import { asymmetricViews, CPU_SMALL, emaDecay, emaOptions, RESNET_RUNS, SMALL_ADAMW, targetStd } from '../shared.js';
+import {
+  asymmetricViews,
+  averageOf,
+  CPU_SMALL,
+  emaDecay,
+  emaOptions,
+  RESNET_RUNS,
+  SMALL_ADAMW,
+  targetStd,
+} from '../shared.js';
 
 const OPTIONS = {
   ...grouped('Model', {
@@ -108,21 +118,16 @@ export function byol(whole: ImageEncoder, options: Own): Method<Features, Featur
   const { encoder, shapes } = whole;
   const projector = mlpHeadShapes(projectorSize(encoder.dim, options));
   const predictor = mlpHeadShapes(projectorSize(options.projectorDim, options));
-  const followed = (of: string) => ({ by: 'ema', of, decay: 'emaDecay' }) as const;
   const featuresOf = (parameters: Parameters, { first, second }: Part['views']) => ({
     features: tf.concat([whole.features(parameters, first, 1), whole.features(parameters, second, 1)], 1), // [b, 2 D]
   });
   return {
     networks: {
-      encoder: {
-        shapes,
-        role: { by: 'gradient' },
-        init: (name, shape, stream) => initialValue(name, shape, stream, options.init),
-      },
+      encoder: { shapes, role: { by: 'gradient' }, init: usualValues(options) },
       projector: { shapes: projector, role: { by: 'gradient' }, init: initialMlpHead },
       predictor: { shapes: predictor, role: { by: 'gradient' }, init: initialMlpHead },
-      target_encoder: { shapes, role: followed('encoder') },
-      target_projector: { shapes: projector, role: followed('projector') },
+      target_encoder: { shapes, role: averageOf('encoder') },
+      target_projector: { shapes: projector, role: averageOf('projector') },
     },
     views: asymmetricViews(options.blur),
     encoders: { online: 'encoder', target: 'target_encoder' },

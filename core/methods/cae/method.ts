@@ -14,7 +14,7 @@ import { norm, patchify, project, tokensFrom, transformerBlocks } from '../../nn
 import { beitValue, xavierUniform } from '../initial.js';
 import { blockwiseOptions, blockwiseSettings, drawBlockwisePatches } from '../masks/blockwise.js';
 import { defineMethod, type Method, type MethodContext, type NetworkSpec, type OwnOptions } from '../method.js';
-import { CPU_SMALL, emaDecay, emaOptions, normalisedPatches, targetStd } from '../shared.js';
+import { averageOf, CPU_SMALL, emaDecay, emaOptions, normalisedPatches, targetStd } from '../shared.js';
 import { TOKENIZER_OPTIONS, tokenizerRequest, tokensOf, tryTokenizer } from '../tokenizers.js';
 
 const OPTIONS = {
@@ -124,7 +124,7 @@ export function cae(
       encoder: trained(shapes),
       regressor: trained(regressorShapes(regressor)),
       decoder: trained(decoderShapes(decoder, contentWidth)),
-      teacher: { shapes, role: { by: 'ema', of: 'encoder', decay: 'emaDecay' } },
+      teacher: { shapes, role: averageOf('encoder') },
     },
     views: [{ name: 'image', count: 1 }],
     encoders: { encoder: 'encoder' },

@@ -11,7 +11,7 @@ import { beitValue } from '../initial.js';
 import { drawBlockwiseMask } from '../masks/blocks.js';
 import { blockwiseOptions, blockwiseSettings } from '../masks/blockwise.js';
 import { defineMethod, type Method, type NetworkSpec, type OwnOptions } from '../method.js';
-import { CPU_SMALL, emaDecay, emaOptions, TARGET_EPSILON, targetStd } from '../shared.js';
+import { averageOf, CPU_SMALL, emaDecay, emaOptions, TARGET_EPSILON, targetStd } from '../shared.js';
 
 const OPTIONS = {
   ...blockwiseOptions(0.6, 'fraction of the patches that are masked at most, in blocks'),
@@ -106,7 +106,7 @@ export function data2vec(backbone: Backbone, options: Own): Method<{ predicted: 
     networks: {
       encoder: { shapes, role: { by: 'gradient', policy: { isDecayed } }, init },
       head: { shapes: head, role: { by: 'gradient' }, init },
-      teacher: { shapes, role: { by: 'ema', of: 'encoder', decay: 'emaDecay' } },
+      teacher: { shapes, role: averageOf('encoder') },
     },
     views: [{ name: 'image', count: 1 }],
     encoders: { student: 'encoder', teacher: 'teacher' },

@@ -5,15 +5,16 @@ import { normalise } from '../../engine/functions.js';
 import { type Tensor, tf } from '../../engine/tf.js';
 import { decoderPass, encoderPass } from '../../nn/cost.js';
 import { predict } from '../../nn/masked-decoder.js';
-import { decoderShapes, initialValue } from '../../nn/parameters.js';
+import { decoderShapes } from '../../nn/parameters.js';
 import { sincosPositions } from '../../nn/positions.js';
 import { ARCHITECTURES, gridSize } from '../../nn/sizes.js';
 import { keepTokens, repeatMasks } from '../../nn/tokens.js';
+import { usualValues } from '../initial.js';
 import { describeLosses, LOSS_OPTIONS, lossRequests, lossTerms } from '../losses.js';
 import { drawMasks } from '../masks/blocks.js';
 import { describeMultiblock, MULTIBLOCK_OPTIONS, multiblockSettings } from '../masks/options.js';
-import { defineMethod, type Method, type MethodContext, type NetworkSpec, type OwnOptions } from '../method.js';
-import { emaDecay, emaOptions, TARGET_EPSILON, targetStd } from '../shared.js';
+import { defineMethod, type Method, type MethodContext, type OwnOptions } from '../method.js';
+import { averageOf, emaDecay, emaOptions, TARGET_EPSILON, targetStd } from '../shared.js';
 import { PRESETS } from './presets.js';
 
 const OPTIONS = {
@@ -89,7 +90,7 @@ function ijepa(options: Own, context: MethodContext): Method<Outputs, Targets> {
   const predictor = predictorSize(options);
   const masks = multiblockSettings(options);
   const positions = sincosPositions(gridSize(backbone), predictor.dim); // [N, E]
-  const init: NetworkSpec['init'] = (name, shape, stream) => initialValue(name, shape, stream, options.init);
+  const init = usualValues(options);
   return {
     ...lossTerms<Outputs, Targets>(
       context,
@@ -101,7 +102,7 @@ function ijepa(options: Own, context: MethodContext): Method<Outputs, Targets> {
     networks: {
       encoder: { shapes, role: { by: 'gradient' }, init },
       predictor: { shapes: decoderShapes(encoder.dim, predictor, encoder.dim), role: { by: 'gradient' }, init },
-      target_encoder: { shapes, role: { by: 'ema', of: 'encoder', decay: 'emaDecay' } },
+      target_encoder: { shapes, role: averageOf('encoder') },
     },
     views: [{ name: 'image', count: 1 }],
     encoders: { target: 'target_encoder', context: 'encoder' },

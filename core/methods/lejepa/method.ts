@@ -10,9 +10,10 @@ import {
   mlpHeadProjections,
   mlpHeadShapes,
 } from '../../nn/mlp-head.js';
-import { initialValue, type Parameters } from '../../nn/parameters.js';
+import type { Parameters } from '../../nn/parameters.js';
+import { usualValues } from '../initial.js';
 import { drawNumbers, regularizationOf, tryExtensions } from '../losses.js';
-import { defineMethod, type Method, type MethodContext, type NetworkSpec, type OwnOptions } from '../method.js';
+import { defineMethod, type Method, type MethodContext, type OwnOptions } from '../method.js';
 import { CPU_SMALL, SATURATION, targetStd } from '../shared.js';
 
 const OPTIONS = {
@@ -135,7 +136,7 @@ function lejepa(options: Own, { encoder: whole, extensions: { sigreg } }: Method
       seenBy: local,
     },
   ].filter(({ count }) => count > 0);
-  const init: NetworkSpec['init'] = (name, shape, stream) => initialValue(name, shape, stream, options.init);
+  const init = usualValues(options);
   const projector = mlpHeadShapes(projectorSize(encoder.dim, options));
   const viewCount = globalViews + localViews;
   const centre = (ofViews: Tensor) => tf.slice(ofViews, [0, 0, 0], [-1, globalViews, -1]).mean(1, true); // [n, 1, ...]

@@ -2,7 +2,7 @@ import type { RandomStream } from '../../base/random.js';
 import { encoderSize } from '../../config/settings.js';
 import { gelu } from '../../engine/functions.js';
 import { type Tensor, tf } from '../../engine/tf.js';
-import { type Backbone, createVit } from '../../nn/backbone.js';
+import type { Backbone } from '../../nn/backbone.js';
 import { encoderPass } from '../../nn/cost.js';
 import { applyMlpHead, initialMlpHead, mlpHeadProjections, mlpHeadShapes } from '../../nn/mlp-head.js';
 import { initialValue, lengthOf, type Parameters, parameter } from '../../nn/parameters.js';
@@ -11,7 +11,7 @@ import { classTokens } from '../../nn/vit.js';
 import { keptPatches, randomPatches } from '../masks/random.js';
 import { defineMethod, type Method, type Networks } from '../method.js';
 import { localSize } from '../self-distillation/options.js';
-import { emaDecay, entropy, targetStd } from '../shared.js';
+import { averageOf, emaDecay, entropy, targetStd } from '../shared.js';
 import { OPTIONS, type Own, PRESETS, sizeOfHead, viewsOf } from './options.js';
 
 export default defineMethod({
@@ -65,12 +65,11 @@ type Targets = { target: Tensor };
  * Letters: B images, M anchors of each, D width, E width of a projection, K prototypes.
  */
 export function msn(backbone: Backbone, options: Own): Method<Outputs, Targets> {
-  const { encoder, shapes, patchSize, patchCount, imageSize } = backbone;
+  const { encoder, shapes, patchCount } = backbone;
   const { localCrops, maskRatio, anchorTemperature, targetTemperature, sinkhorn, meMaxWeight } = options;
-  const local = createVit({ imageSize: localSize(options), patchSize, encoder, trainedImageSize: imageSize });
+  const local = backbone.atSize(localSize(options));
   const head = mlpHeadShapes(sizeOfHead(options));
   const prototypes = { weight: [options.prototypes, options.projectionDim] }; // [K, E]
-  const followed = (of: string, decay = 'emaDecay') => ({ by: 'ema', of, decay }) as const;
 
   /** log p of each anchor: [B, M, D] -> [B, M, K]. */
   const predictions = (anchors: Tensor, heads: Networks) => {
@@ -91,10 +90,10 @@ export function msn(backbone: Backbone, options: Own): Method<Outputs, Targets> 
         role: { by: 'gradient', policy: { isDecayed: () => false } },
         init: initialMlpHead,
       },
-      target_encoder: { shapes, role: followed('encoder') },
-      target_head: { shapes: head, role: followed('head') },
+      target_encoder: { shapes, role: averageOf('encoder') },
+      target_head: { shapes: head, role: averageOf('head') },
       // The prototypes themselves, but without gradient: an average that keeps nothing.
-      target_prototypes: { shapes: prototypes, role: followed('prototypes', 'prototypeDecay') },
+      target_prototypes: { shapes: prototypes, role: averageOf('prototypes', 'prototypeDecay') },
     },
     views: viewsOf(options),
     encoders: { target: 'target_encoder', anchor: 'encoder' },
@@ -104,12 +103,10 @@ export function msn(backbone: Backbone, options: Own): Method<Outputs, Targets> 
       const { visible } = randomPatches(stream, imageCount, patchCount, keptPatches(patchCount, maskRatio));
       return { groups: [{ imageCount, masks: { visible } }] };
     },
-    targets: (networks, { views }) => ({
-      target: classTokens(backbone.forward(networks.target_encoder, views.target)),
-    }),
+    targets: (networks, { views }) => ({ target: backbone.features(networks.target_encoder, views.target, 1) }),
     outputs(networks, { views, masks }) {
       const masked = classTokens(backbone.forward(networks.encoder, views.anchor, { keep: masks.visible })); // [B, D]
-      const small = views.local ? [classTokens(local.forward(networks.encoder, views.local))] : []; // [(M - 1) B, D]
+      const small = views.local ? [local.features(networks.encoder, views.local, 1)] : []; // [(M - 1) B, D]
       const ofImages = [masked, ...small].map((tokens) => tokens.reshape([masked.shape[0], -1, encoder.dim]));
       return { anchors: tf.concat(ofImages, 1) };
     },

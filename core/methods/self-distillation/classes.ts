@@ -9,7 +9,7 @@ import { headProjections, lastLayerShapes, mlpShapes } from '../../nn/projection
 import { isResNet } from '../../nn/sizes.js';
 import { cosine } from '../../optim/schedules.js';
 import type { LogColumn, Method, NetworkSpec, Part, Rate, Term } from '../method.js';
-import { emaDecay, entropy } from '../shared.js';
+import { averageOf, emaDecay, entropy } from '../shared.js';
 import { branchesOf, drawBranches } from './drop-path.js';
 import { localSize, type SelfDistillationOptions, sizeOfHead, viewsOf, warmedUp } from './options.js';
 
@@ -37,7 +37,6 @@ export function selfDistillation(whole: ImageEncoder, options: SelfDistillationO
   const size = sizeOfHead(options);
   const [mlp, lastLayer] = [mlpShapes(size), lastLayerShapes(size)];
   const init: NetworkSpec['init'] = (name, shape, stream) => firstValue(name, shape, stream, 3 * patchSize ** 2);
-  const followed = (of: string) => ({ by: 'ema', of, decay: 'emaDecay' }) as const;
   const lastLayerSteps: Rate = (step, { stepsPerEpoch }) =>
     Math.max(0, step - Math.round(lastLayerFrozenEpochs * stepsPerEpoch));
 
@@ -47,9 +46,9 @@ export function selfDistillation(whole: ImageEncoder, options: SelfDistillationO
       encoder: { shapes, role: { by: 'gradient' }, init },
       head: { shapes: mlp, role: { by: 'gradient' }, init },
       last_layer: { shapes: lastLayer, role: { by: 'gradient', steps: 'lastLayerSteps' }, init },
-      teacher: { shapes, role: followed('encoder') },
-      teacher_head: { shapes: mlp, role: followed('head') },
-      teacher_last_layer: { shapes: lastLayer, role: followed('last_layer') },
+      teacher: { shapes, role: averageOf('encoder') },
+      teacher_head: { shapes: mlp, role: averageOf('head') },
+      teacher_last_layer: { shapes: lastLayer, role: averageOf('last_layer') },
     } satisfies Method['networks'],
     views: viewsOf(options),
     encoders: { teacher: 'teacher', student: 'encoder' },

@@ -11,8 +11,8 @@ import {
   mlpHeadProjections,
   mlpHeadShapes,
 } from '../../nn/mlp-head.js';
-import { initialValue } from '../../nn/parameters.js';
 import { unit } from '../../nn/projection-head.js';
+import { usualValues } from '../initial.js';
 import { defineMethod, type Method, type OwnOptions } from '../method.js';
 import { CPU_SMALL, RESNET_RUNS, SMALL_ADAMW } from '../shared.js';
 
@@ -117,11 +117,7 @@ export function simclr(whole: ImageEncoder, options: Own): Method<Outputs> {
   const { encoder, shapes } = whole;
   return {
     networks: {
-      encoder: {
-        shapes,
-        role: { by: 'gradient' },
-        init: (name, shape, stream) => initialValue(name, shape, stream, options.init),
-      },
+      encoder: { shapes, role: { by: 'gradient' }, init: usualValues(options) },
       head: { shapes: mlpHeadShapes(headSize(encoder.dim, options)), role: { by: 'gradient' }, init: initialMlpHead },
     },
     views: [{ name: 'view', count: 2 }],
@@ -150,7 +146,7 @@ export function simclr(whole: ImageEncoder, options: Own): Method<Outputs> {
 /** The projection head: batch norm after every layer, which only scales the last one's outputs; no biases before it. */
 function headSize(inputs: number, { headLayers, headDim, outputDim }: Own): MlpHeadSize {
   const hidden = new Array<number>(headLayers - 1).fill(headDim ?? inputs);
-  return { inputs, hidden, outputs: outputDim, outputBias: false, outputNorm: 'scaled' };
+  return { inputs, hidden, outputs: outputDim, outputBias: false, normsOutputs: true };
 }
 
 /** Taken from a view's similarity with itself, so that it counts for nothing. */
