@@ -12,11 +12,15 @@ export interface Window {
   readonly padding: number;
 }
 
-/** How many windows there are along height and width: ⌊(H + 2p - k) / s⌋ + 1. */
-export function sidesOf({ shape }: Tensor, { side, stride, padding }: Window): [number, number] {
-  const along = (length: number) => Math.floor((length + 2 * padding - side) / stride) + 1;
-  const [height, width] = [along(shape[2] as number), along(shape[3] as number)];
-  if (height < 1 || width < 1) throw new Error(`a window of side ${side} does not fit into [${shape}]`);
+/** How many windows there are along a height or width H: ⌊(H + 2p - k) / s⌋ + 1. */
+export function windowsAlong(length: number, { side, stride, padding }: Window): number {
+  return Math.floor((length + 2 * padding - side) / stride) + 1;
+}
+
+/** How many there are along height and width. */
+export function sidesOf({ shape }: Tensor, window: Window): [number, number] {
+  const [height, width] = [windowsAlong(shape[2] as number, window), windowsAlong(shape[3] as number, window)];
+  if (height < 1 || width < 1) throw new Error(`a window of side ${window.side} does not fit into [${shape}]`);
   return [height, width];
 }
 

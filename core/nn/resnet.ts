@@ -1,5 +1,6 @@
 import { convolution, maxPool } from '../engine/image-functions.js';
 import { type Tensor, tf } from '../engine/tf.js';
+import { windowsAlong } from '../engine/windows.js';
 import { batchNormShapes, normaliseBatch } from './batch-norm.js';
 import { type ParameterShapes, type Parameters, parameter } from './parameters.js';
 import { pooledShortcut, select, selectionKernels } from './selective-kernels.js';
@@ -101,7 +102,7 @@ export function resNetShapes(size: ResNetSize): ParameterShapes {
 
 /** Every convolution for images of a side: its shape [O, C, k, k], and the side of what it gives. */
 export function resNetConvolutions(size: ResNetSize, imageSize: number) {
-  const halved = (side: number) => Math.floor((side - 1) / 2) + 1;
+  const halved = (side: number) => windowsAlong(side, { side: 3, stride: 2, padding: 1 });
   const at = (side: number) => (layer: Layer) => ({ shape: layer.shape, side });
   const stem = halved(imageSize);
   let side = halved(stem);

@@ -8,6 +8,7 @@ import type { Engine } from '../engine/contract.js';
 import type { FeatureNetwork } from '../eval/network.js';
 import { featureLayers, prepareAttention, prepareFeatures, prepareTokens } from '../eval/prepare-features.js';
 import { principalComponents, projectRows } from '../eval/principal.js';
+import { featureColumns, type Samples } from '../eval/samples.js';
 import { mostSimilar } from '../eval/search.js';
 import { testView } from '../eval/views.js';
 import { gridSize, isResNet, type VitSize } from '../nn/sizes.js';
@@ -46,8 +47,7 @@ export async function pictureFacts(
   const features = await computeAll(prepareFeatures(engine, network, togetherOf(rgb)), rgb); // [n, L D]
   requireFinite(features);
   const { size } = network;
-  const columns = features.length / rgb.length;
-  const last = lastColumns(features, rgb.length, columns / featureLayers(network));
+  const last = featureColumns(samplesOf(features, rgb.length, featureLayers(network)), 'last'); // [n, D]
   return {
     pictures: await describePictures(seen, last, network.imageSize),
     patches: isResNet(size) ? null : await patchFacts(engine, network, size, rgb, TOKEN_BYTES * share),
@@ -69,9 +69,8 @@ async function patchFacts(
   const weights = attention && (await computeAll(attention, rgb)); // [n, N]
   const grid = gridSize(network);
   const rows = rgb.length * grid ** 2;
-  const width = tokens.length / rows;
-  const dimensions = Math.min(width, MOST_DIMENSIONS, Math.max(3, Math.floor(bytes / rows)));
-  const samples = { rows, width, layers: 1, data: tokens, labels: new Int32Array(rows) };
+  const samples = samplesOf(tokens, rows, 1);
+  const dimensions = Math.min(samples.width, MOST_DIMENSIONS, Math.max(3, Math.floor(bytes / rows)));
   const components = await principalComponents(engine, samples, dimensions);
   const placed = projectRows(tokens, components); // [n N, K]
   const sum = (parts: readonly number[]) => parts.reduce((total, part) => total + part, 0);
@@ -133,14 +132,9 @@ async function computeAll(prepared: ReturnType<typeof prepareTokens>, rgb: reado
   return all;
 }
 
-/** The columns of the last layer: [n, L D] -> [n, D]. */
-function lastColumns(features: Float32Array, rows: number, width: number): Float32Array {
-  const columns = features.length / rows;
-  const last = new Float32Array(rows * width);
-  for (let row = 0; row < rows; row++) {
-    last.set(features.subarray((row + 1) * columns - width, (row + 1) * columns), row * width);
-  }
-  return last;
+/** Rows of features without classes, [n, L D]. */
+function samplesOf(data: Float32Array, rows: number, layers: number): Samples {
+  return { rows, width: data.length / rows / layers, layers, data, labels: new Int32Array(rows) };
 }
 
 async function describePictures(seen: readonly Seen[], features: Float32Array, imageSize: number) {

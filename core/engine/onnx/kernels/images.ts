@@ -1,6 +1,6 @@
 import type { ImageFunctions } from '../../image-functions.js';
 import { type Tensor, tf } from '../../tf.js';
-import type { Window } from '../../windows.js';
+import { type Window, windowsAlong } from '../../windows.js';
 import type { KernelTable } from '../backend.js';
 import { axesConstant, record, type Value } from '../graph.js';
 import { transpose } from './shape.js';
@@ -21,10 +21,6 @@ const attributesOf = ({ side, stride, padding }: Window) => ({
   pads: [padding, padding, padding, padding],
 });
 
-/** Along height or width: how many windows there are. */
-const windows = (length: number, { side, stride, padding }: Window) =>
-  Math.floor((length + 2 * padding - side) / stride) + 1;
-
 /** A kernel whose shape is part of the graph's structure: OpenVINO takes no other ones. */
 function ofFixedShape(weight: Value): Value {
   return record('Reshape', [weight, axesConstant(weight.shape)], weight.shape);
@@ -32,7 +28,7 @@ function ofFixedShape(weight: Value): Value {
 
 function convolution(x: Value, weight: Value, window: Window): Value {
   const [, images, height, width] = x.shape as [number, number, number, number];
-  const shape = [images, weight.shape[0] as number, windows(height, window), windows(width, window)];
+  const shape = [images, weight.shape[0] as number, windowsAlong(height, window), windowsAlong(width, window)];
   const inputs = [transpose(x, SWAPPED), ofFixedShape(weight)];
   return transpose(record('Conv', inputs, shape, 'float32', attributesOf(window)), SWAPPED);
 }
@@ -43,7 +39,9 @@ function inputGradient(dy: Value, weight: Value, window: Window, sides: readonly
   const shape = [dy.shape[1] as number, weight.shape[1] as number, ...sides];
   const { side, stride, padding } = window;
   // Rows and columns at the end that no window reaches.
-  const output_padding = sides.map((length) => length + 2 * padding - side - stride * (windows(length, window) - 1));
+  const output_padding = sides.map(
+    (length) => length + 2 * padding - side - stride * (windowsAlong(length, window) - 1),
+  );
   const attributes = { ...attributesOf(window), output_padding };
   return transpose(
     record('ConvTranspose', [transpose(dy, SWAPPED), ofFixedShape(weight)], shape, 'float32', attributes),
@@ -60,7 +58,7 @@ function turned(weight: Value): Value {
 
 function maxPool(x: Value, window: Window): Value {
   const [channels, images, height, width] = x.shape as [number, number, number, number];
-  const shape = [channels, images, windows(height, window), windows(width, window)];
+  const shape = [channels, images, windowsAlong(height, window), windowsAlong(width, window)];
   return record('MaxPool', [x], shape, 'float32', attributesOf(window));
 }
 
