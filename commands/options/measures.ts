@@ -1,5 +1,5 @@
 import { UserError } from '../../core/base/errors.js';
-import { grouped, integer, number, type ValuesOf, words } from '../../core/config/option.js';
+import { flag, grouped, integer, number, type ValuesOf, words } from '../../core/config/option.js';
 import type { LabelledImages } from '../../core/contract/data-sets.js';
 import type { LabelCount } from '../../core/eval/few-labels.js';
 import type { Measures } from '../../core/eval/measures.js';
@@ -42,6 +42,7 @@ export const MEASURE_OPTIONS = grouped('Protocol', {
     max: 100,
     help: 'random crops of up to 1,000 training images, from which LiDAR is computed; 0: none',
   }),
+  attentive: flag('train a probe with a block of cross-attention on the patch tokens, too (V-JEPA)'),
 });
 
 /**
@@ -54,6 +55,7 @@ export function measuresOf({
   draws,
   seeds,
   lidarViews,
+  attentive,
 }: ValuesOf<typeof MEASURE_OPTIONS>): Measures {
   if (lidarViews === 1) {
     throw new UserError('--lidar-views cannot be 1: LiDAR compares views of an image', { expected: '0, or 2 to 100' });
@@ -62,7 +64,7 @@ export function measuresOf({
     ...wholeNumbers('--shots', shots).map((one) => ({ shots: one })),
     ...labelFraction.map((word) => ({ fraction: fractionOf(word) })),
   ];
-  return { fewLabels: counts.length === 0 ? null : { counts, draws }, lidarViews, seeds };
+  return { fewLabels: counts.length === 0 ? null : { counts, draws }, lidarViews, seeds, attentive };
 }
 
 /** @throws UserError where a class has fewer training images than are to be drawn of it */

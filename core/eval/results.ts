@@ -6,6 +6,7 @@ import { FileLock } from '../base/lock.js';
 import { PROGRAM } from '../base/program.js';
 import { parseJson, readText } from '../base/text.js';
 import type { ProbeProtocol } from '../contract/data-sets.js';
+import { attentiveSettings } from './attentive-settings.js';
 import { tuningProtocol, tuningSettings } from './fine-tune-settings.js';
 import { POOLINGS } from './pooling.js';
 import { SELECTIONS } from './protocols.js';
@@ -124,6 +125,8 @@ const evaluationResult = z.object({
   fewLabels: listOf(z.object({ count: labelCount, images: z.int().min(1), top1: meanAccuracy })).exactOptional(),
   /** The chosen heads of several seeds, where they were asked for. */
   overSeeds: meanAccuracy.exactOptional(),
+  /** A probe with attention on patch tokens, where it was asked for. */
+  attentive: accuracies.extend({ curve, settings: attentiveSettings }).exactOptional(),
   /** Each head of the grid by its choices in words, judged on the images on which the best one was chosen. */
   heads: listOf(accuracies.extend({ name: z.string(), curve })),
   ridge: accuracies.nullable(),

@@ -6,7 +6,7 @@ import { archName, methodName, thousands } from './network-rows.js';
 import { printable, shown } from './result-table.js';
 
 /** What was measured of a network beside what stands in tables, in lines for people. */
-export function measuresText({ geometry, fewLabels = [], overSeeds }: EvaluationResult): string[] {
+export function measuresText({ geometry, fewLabels = [], overSeeds, attentive }: EvaluationResult): string[] {
   const lines: string[] = [];
   if (geometry) {
     const { images, rankMe, rankMeCentred, alphaReq, lidar } = geometry;
@@ -20,6 +20,14 @@ export function measuresText({ geometry, fewLabels = [], overSeeds }: Evaluation
   for (const { count, images, top1 } of fewLabels) {
     const draws = `${top1.values.length} draws of ${images} images`;
     lines.push(`  logistic regression on ${countText(count)} (${draws}): ${meanText(top1)}`);
+  }
+  if (attentive) {
+    const { top1, top5, settings } = attentive;
+    const { epochs, batchSize, learningRate } = settings;
+    lines.push(
+      `  attentive probe: ${shown(top1.value)}% (${shown(top1.low)} to ${shown(top1.high)}), top-5 ${shown(top5.value)}% ` +
+        `(${epochs} epochs, batches of ${batchSize} at most, learning rate ${learningRate} along a cosine to 0)`,
+    );
   }
   return lines;
 }

@@ -87,7 +87,7 @@ test.serial('probe judges a checkpoint beside its random initialisation, and kee
     stderr,
     /protocol {3}quick[\s\S]*held-out tenth[\s\S]*decorrelated; SGD, momentum 0.9[\s\S]*random initialisation/,
   );
-  const more = ['--shots', '1,2', '--draws', '2', '--seeds', '2', '--lidar-views', '2'];
+  const more = ['--shots', '1,2', '--draws', '2', '--seeds', '2', '--lidar-views', '2', '--attentive'];
   const again = await ijepaHere([...args, '--no-baseline', ...more]);
   const second: { results: EvaluationResult[] } = JSON.parse(again.stdout);
   t.deepEqual(
@@ -102,6 +102,8 @@ test.serial('probe judges a checkpoint beside its random initialisation, and kee
     measured?.fewLabels?.map(({ images }) => images),
     [3, 6],
   );
+  t.is(measured?.attentive?.curve.length, measured?.attentive?.settings.epochs);
+  t.is(measured?.attentive?.curve.at(-1), measured?.attentive?.top1.value);
   t.like(measured?.geometry, { images: 36, lidar: { images: 36, views: 2 } });
   t.is(JSON.parse(await readFile(join(out, 'results.json'), 'utf8')).length, 2, 'results are replaced, not doubled');
   const paired = await ijepaHere(['tables', out, '--paired', 'logistic']);
