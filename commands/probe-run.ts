@@ -8,6 +8,7 @@ import { fineTune } from '../core/eval/fine-tune.js';
 import { checkFineTuning, fineTuneSettings } from '../core/eval/fine-tune-settings.js';
 import { openLabelled, requireTwoClasses, subsetByFile, subsetByFraction } from '../core/eval/labelled-data.js';
 import type { FeatureNetwork } from '../core/eval/network.js';
+import { openMasked } from '../core/eval/segmentation-data.js';
 import { fineTuningText } from '../core/report/evaluation-text.js';
 import { gatherJson, requireSame, SharedError } from '../core/train/communicator/ranks.js';
 import { type Judged, type Refine, runEvaluations } from './evaluation-run.js';
@@ -25,7 +26,11 @@ export async function runProbe(options: ProbeOptions): Promise<number> {
     const { name, protocol } = opened.dataSet;
     return { ...opened, kind: protocol && name !== 'imagenet' ? 'transfer' : 'linear' };
   };
-  return inRanks(options, (ranks) => runEvaluations(ranks, [options.checkpoint], [open], options, { measures }));
+  return inRanks(options, async (ranks) => {
+    const { segmentation: folder, seed, maxMegapixels } = options;
+    const segmentation = folder === null ? null : await openMasked(folder, seed, maxMegapixels * 1e6);
+    return runEvaluations(ranks, [options.checkpoint], [open], options, { measures: { ...measures, segmentation } });
+  });
 }
 
 /** Fine-tunes and probes the encoder of a checkpoint on a part of the labels. */

@@ -1,5 +1,5 @@
 import { UserError } from '../../core/base/errors.js';
-import { flag, grouped, integer, number, type ValuesOf, words } from '../../core/config/option.js';
+import { flag, grouped, integer, number, text, type ValuesOf, words } from '../../core/config/option.js';
 import type { LabelledImages } from '../../core/contract/data-sets.js';
 import type { LabelCount } from '../../core/eval/few-labels.js';
 import type { Measures } from '../../core/eval/measures.js';
@@ -43,6 +43,11 @@ export const MEASURE_OPTIONS = grouped('Protocol', {
     help: 'random crops of up to 1,000 training images, from which LiDAR is computed; 0: none',
   }),
   attentive: flag('train a probe with a block of cross-attention on the patch tokens, too (V-JEPA)'),
+  segmentation: text({
+    optional: true,
+    what: 'folder',
+    help: 'tell the class of pixels from patch tokens, too: a folder with images and masks below it',
+  }),
 });
 
 /**
@@ -56,7 +61,7 @@ export function measuresOf({
   seeds,
   lidarViews,
   attentive,
-}: ValuesOf<typeof MEASURE_OPTIONS>): Measures {
+}: Omit<ValuesOf<typeof MEASURE_OPTIONS>, 'segmentation'>): Omit<Measures, 'segmentation'> {
   if (lidarViews === 1) {
     throw new UserError('--lidar-views cannot be 1: LiDAR compares views of an image', { expected: '0, or 2 to 100' });
   }
@@ -68,7 +73,11 @@ export function measuresOf({
 }
 
 /** @throws UserError where a class has fewer training images than are to be drawn of it */
-export function requireShots({ fewLabels }: Measures, images: LabelledImages, classes: readonly string[]): void {
+export function requireShots(
+  { fewLabels }: Pick<Measures, 'fewLabels'>,
+  images: LabelledImages,
+  classes: readonly string[],
+): void {
   const shots = Math.max(0, ...(fewLabels?.counts ?? []).map((count) => ('shots' in count ? count.shots : 0)));
   const sizes = Array<number>(classes.length).fill(0);
   for (let image = 0; image < images.length; image++) sizes[images.classOf(image)] += 1;

@@ -14,6 +14,8 @@ import { type FeatureNetwork, transformerSize } from './network.js';
 import type { EvaluationProgress } from './progress.js';
 import type { EvaluationResult } from './results.js';
 import { featureColumns, pickSamples, type Samples } from './samples.js';
+import { segmentationProbe } from './segmentation.js';
+import type { MaskedData } from './segmentation-data.js';
 import { storeTokens, type TokenStore } from './token-store.js';
 
 /** What is measured only where it is asked for. */
@@ -25,12 +27,14 @@ export interface Measures {
   seeds: number;
   /** Whether a probe with attention is trained on patch tokens. */
   attentive: boolean;
+  /** Pictures whose pixels have classes, for a linear segmentation. */
+  segmentation: MaskedData | null;
 }
 
 /** What is always measured. */
-export const NO_MEASURES: Measures = { fewLabels: null, lidarViews: 0, seeds: 1, attentive: false };
+export const NO_MEASURES: Measures = { fewLabels: null, lidarViews: 0, seeds: 1, attentive: false, segmentation: null };
 
-type Measured = Pick<EvaluationResult, 'geometry' | 'fewLabels' | 'overSeeds' | 'attentive'>;
+type Measured = Pick<EvaluationResult, 'geometry' | 'fewLabels' | 'overSeeds' | 'attentive' | 'segmentation'>;
 
 /** Training images whose spectrum is looked at: a decomposition takes their number times the squared width. */
 const SPECTRUM_IMAGES = 512;
@@ -52,18 +56,19 @@ export interface Measurable {
 }
 
 /** @throws UserError where what is asked for needs patches, and the network has none */
-export function requireMeasurable(network: FeatureNetwork, { attentive }: Measures): void {
+export function requireMeasurable(network: FeatureNetwork, { attentive, segmentation }: Measures): void {
   if (attentive) transformerSize(network, 'an attentive probe');
+  if (segmentation) transformerSize(network, 'linear segmentation');
 }
 
 /**
- * Geometry of the features of random training images; and where they are asked for, few labels, LiDAR, several seeds and an
- * attentive probe.
+ * Geometry of the features of random training images; and where they are asked for, few labels, LiDAR, several seeds, an
+ * attentive probe and linear segmentation.
  */
 export async function measure(
   engine: Engine,
   { network, data, heads, protocolName, selection, ranks, extraction }: Measurable,
-  { fewLabels, lidarViews, seeds, attentive }: Measures,
+  { fewLabels, lidarViews, seeds, attentive, segmentation }: Measures,
   { stage: say, epoch: onEpoch }: Pick<EvaluationProgress, 'stage' | 'epoch'>,
 ): Promise<Measured> {
   const { test, classes, seed, signal } = heads;
@@ -106,6 +111,7 @@ export async function measure(
       for (const store of stores) await store.close();
     }
   }
+  if (segmentation) measured.segmentation = await segmentationProbe(engine, network, segmentation, extraction, say);
   return measured;
 }
 

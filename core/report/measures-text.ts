@@ -6,7 +6,13 @@ import { archName, methodName, thousands } from './network-rows.js';
 import { printable, shown } from './result-table.js';
 
 /** What was measured of a network beside what stands in tables, in lines for people. */
-export function measuresText({ geometry, fewLabels = [], overSeeds, attentive }: EvaluationResult): string[] {
+export function measuresText({
+  geometry,
+  fewLabels = [],
+  overSeeds,
+  attentive,
+  segmentation,
+}: EvaluationResult): string[] {
   const lines: string[] = [];
   if (geometry) {
     const { images, rankMe, rankMeCentred, alphaReq, lidar } = geometry;
@@ -27,6 +33,13 @@ export function measuresText({ geometry, fewLabels = [], overSeeds, attentive }:
     lines.push(
       `  attentive probe: ${shown(top1.value)}% (${shown(top1.low)} to ${shown(top1.high)}), top-5 ${shown(top5.value)}% ` +
         `(${epochs} epochs, batches of ${batchSize} at most, learning rate ${learningRate} along a cosine to 0)`,
+    );
+  }
+  if (segmentation) {
+    const { meanIou, pixelAccuracy, classes, trainImages, testImages } = segmentation;
+    lines.push(
+      `  segmentation of ${testImages} images by a linear map of patches, learned from ${trainImages} with ${classes.length} classes: ` +
+        `mean IoU ${shown(meanIou)}%, pixels ${shown(pixelAccuracy)}%`,
     );
   }
   return lines;

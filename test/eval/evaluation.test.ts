@@ -7,6 +7,7 @@ import type { EvaluationResult } from '../../core/eval/results.js';
 import { ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { stoppedHereWhen } from '../helpers/faults.js';
 import { piecesIn } from '../helpers/features.js';
+import { writeShapesWithMasks } from '../helpers/masked.js';
 import { FIXTURES } from '../helpers/paths.js';
 
 /** A run of a few steps, for all tests. */
@@ -87,7 +88,7 @@ test.serial('probe judges a checkpoint beside its random initialisation, and kee
     stderr,
     /protocol {3}quick[\s\S]*held-out tenth[\s\S]*decorrelated; SGD, momentum 0.9[\s\S]*random initialisation/,
   );
-  const more = ['--shots', '1,2', '--draws', '2', '--seeds', '2', '--lidar-views', '2', '--attentive'];
+  const more = ['--shots', '1,2', '--draws', '2', '--seeds', '2', '--lidar-views', '2'];
   const again = await ijepaHere([...args, '--no-baseline', ...more]);
   const second: { results: EvaluationResult[] } = JSON.parse(again.stdout);
   t.deepEqual(
@@ -102,10 +103,16 @@ test.serial('probe judges a checkpoint beside its random initialisation, and kee
     measured?.fewLabels?.map(({ images }) => images),
     [3, 6],
   );
-  t.is(measured?.attentive?.curve.length, measured?.attentive?.settings.epochs);
-  t.is(measured?.attentive?.curve.at(-1), measured?.attentive?.top1.value);
   t.like(measured?.geometry, { images: 36, lidar: { images: 36, views: 2 } });
   t.is(JSON.parse(await readFile(join(out, 'results.json'), 'utf8')).length, 2, 'results are replaced, not doubled');
+  await writeShapesWithMasks(join(folder, 'masked'), 5);
+  const paper = ['--protocol', 'paper', '--views', '0', '--layers', 'last'];
+  const onTokens = ['--attentive', '--segmentation', join(folder, 'masked')];
+  const third = await ijepaHere([...args, '--no-baseline', ...paper, ...onTokens]);
+  const [judged] = JSON.parse(third.stdout).results as EvaluationResult[];
+  t.is(judged?.attentive?.curve.length, 20);
+  t.is(judged?.attentive?.curve.at(-1), judged?.attentive?.top1.value);
+  t.like(judged?.segmentation, { classes: [0, 1, 2], trainImages: 4, testImages: 1 });
   const paired = await ijepaHere(['tables', out, '--paired', 'logistic']);
   t.regex(paired.stdout, /exact test, logistic regression\n.*I-JEPA .* against random initialisation .*of 36 test/);
   const tables = await ijepaHere(['tables', out]);
