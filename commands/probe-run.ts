@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { explainSystemError } from '../core/base/errors.js';
-import type { DataSet } from '../core/contract/data-sets.js';
+import type { DataSet, LabelledData, LabelledImages } from '../core/contract/data-sets.js';
 import { requireDataSet } from '../core/data/open.js';
 import { accuracies } from '../core/eval/accuracy.js';
 import type { EvaluationTask } from '../core/eval/evaluate.js';
@@ -13,7 +13,7 @@ import { fineTuningText } from '../core/report/evaluation-text.js';
 import { gatherJson, requireSame, SharedError } from '../core/train/communicator/ranks.js';
 import { type Judged, type Refine, runEvaluations } from './evaluation-run.js';
 import type { FinetuneOptions, ProbeOptions, TransferOptions } from './options/evaluation.js';
-import { measuresOf, requireShots } from './options/measures.js';
+import { fractionOf, measuresOf, requireShots } from './options/measures.js';
 import { configuredDataSets } from './plugins.js';
 import { inRanks } from './ranks.js';
 
@@ -59,14 +59,20 @@ export async function runFinetune(options: FinetuneOptions): Promise<number> {
     return fineTuningText(tuning, task);
   };
   const headOptions = { ...options, protocol: options.protocol === 'small' ? ('quick' as const) : options.protocol };
-  const open = async (): Promise<Judged> => {
-    const { dataSet, data } = await openLabelled(options.data, await configuredDataSets());
-    const drawn = () => subsetByFraction(data.train, data.classes.length, options.fraction, seed);
-    const train = options.subset === null ? drawn() : await subsetByFile(data.train, options.subset);
-    requireTwoClasses(train.description, train, data.classes);
-    return { dataSet, data: { ...data, train }, kind: 'semi-supervised' };
-  };
-  return inRanks(options, (ranks) => runEvaluations(ranks, [checkpoint], [open], headOptions, { refine, protocol }));
+  const open =
+    (part: (data: LabelledData) => LabelledImages | Promise<LabelledImages>) => async (): Promise<Judged> => {
+      const { dataSet, data } = await openLabelled(options.data, await configuredDataSets());
+      const train = await part(data);
+      requireTwoClasses(train.description, train, data.classes);
+      return { dataSet, data: { ...data, train }, kind: 'semi-supervised' };
+    };
+  const { subset } = options;
+  const fractions = new Set(options.fraction.map((word) => fractionOf('--fraction', word)));
+  const drawn = [...fractions].map((part) =>
+    open(({ train, classes }) => subsetByFraction(train, classes.length, part, seed)),
+  );
+  const data = subset === null ? drawn : [open(({ train }) => subsetByFile(train, subset))];
+  return inRanks(options, (ranks) => runEvaluations(ranks, [checkpoint], data, headOptions, { refine, protocol }));
 }
 
 /** Judges encoders on every data set that is found; those that are not are listed with where to get them. */

@@ -67,7 +67,7 @@ export function measuresOf({
   }
   const counts: LabelCount[] = [
     ...wholeNumbers('--shots', shots).map((one) => ({ shots: one })),
-    ...labelFraction.map((word) => ({ fraction: fractionOf(word) })),
+    ...labelFraction.map((word) => ({ fraction: fractionOf('--label-fraction', word) })),
   ];
   return { fewLabels: counts.length === 0 ? null : { counts, draws }, lidarViews, seeds, attentive };
 }
@@ -89,11 +89,11 @@ export function requireShots(
   });
 }
 
-/** '10%' or '0.1' as 0.1. */
-function fractionOf(word: string): number {
+/** '10%' or '0.1' as 0.1. @throws UserError for what is no part */
+export function fractionOf(flag: string, word: string): number {
   const value = /^[\d.]+%$/.test(word) ? Number(word.slice(0, -1)) / 100 : Number(word);
   if (value > 0 && value <= 1) return value;
-  throw new UserError(`--label-fraction cannot be '${word}'`, {
+  throw new UserError(`${flag} cannot be '${word}'`, {
     expected: 'parts up to 100%, such as 1%,10% or 0.01,0.1',
   });
 }

@@ -128,7 +128,7 @@ test.serial('finetune-1pct reports the better of fine-tuning and probe', async (
     '--data',
     folder,
     '--fraction',
-    '0.5',
+    '0.5,25%',
     '--no-baseline',
     '--json',
     ...['--protocol', 'paper', '--views', '1', '--epochs', '3', '--learning-rate', '0.001'],
@@ -138,7 +138,10 @@ test.serial('finetune-1pct reports the better of fine-tuning and probe', async (
     stderr,
     /protocol {3}paper[\s\S]*tuning {5}with changes[\s\S]*batches of 12 \(all[^)]*512\), learning rate 2.344e-5 [\s\S]*rand-m9-mstd0.5-inc1/,
   );
-  const [result] = JSON.parse(stdout).results as EvaluationResult[];
+  const [result, quarter] = JSON.parse(stdout).results as EvaluationResult[];
+  t.is(quarter?.trainImages, 6);
+  t.is(quarter?.fineTuning?.curve.length, 2, 'tests of every epoch would take longer than training');
+  t.regex(stderr, /few labels: 2 classes, 12 training[\s\S]*few labels: 2 classes, 6 training/);
   t.is(result?.fineTuning?.protocol, 'own');
   // More than the 12 images there are: all of them are the batch.
   t.like(result?.fineTuning?.settings, { epochs: 3, warmupEpochs: 2, batchSize: 512, labelSmoothing: 0.1 });
@@ -181,7 +184,7 @@ test.serial('what cannot be evaluated gets one message', async (t) => {
     [['probe', RUN, '--data', folder, '--image-size', '17'], /multiple of 4/],
     [['probe', RUN, '--data', folder, '--formats', 'csv'], /--out DIR/],
     [['transfer-eval', RUN, '--data-root', folder, '--datasets', 'cifar10'], /did you mean 'cifar100'/],
-    [['finetune-1pct', RUN, '--data', folder, '--fraction', '2'], /--fraction cannot be 2/],
+    [['finetune-1pct', RUN, '--data', folder, '--fraction', '2'], /--fraction cannot be '2'/],
     [['finetune-1pct', RUN, '--data', folder, '--label-smoothing', '1'], /a label smoothing of 1\n[\s\S]*below 1/],
   ];
   for (const [args, message] of cases) {
