@@ -64,38 +64,51 @@ export function attentiveLogits(size: VitSize, { pooler = {}, linear: last = {} 
   return linear(attentivePool(pooler, size, tokens), parameter(last, 'weight'), parameter(last, 'bias'));
 }
 
-/** A batch on the way to the engine: its images with tokens [B, N, D] and labels [B]. */
-export type AttentiveBatch = { tokens: Float32Array; shape: readonly [number, number, number]; labels: Int32Array };
+/** Images that are computed together: their tokens [b, N, D] and labels [b]. */
+export type TokenPiece = { tokens: Float32Array; shape: readonly [number, number, number]; labels: Int32Array };
 
-/**
- * Prepares a step of AdamW, whose gradients are cut to a norm together. The given state is used up.
- * @param imagesAtOnce of which gradients are computed together; those of a batch are added up
- */
-export function prepareAttentiveStep(
-  engine: Engine,
-  method: Method,
-  classes: number,
-  clip: number,
-  imagesAtOnce: number,
-) {
+/** Prepares a step of AdamW, whose gradients are cut to a norm together. The given state is used up. */
+export function prepareAttentiveStep(engine: Engine, method: Method, classes: number, clip: number) {
   const optimiser = adamw(engine, ADAM);
   const gradientsOf = prepareGradients(engine, method, 0, 1);
   const cut = engine.compile((gradients: Networks) => clipTogether(gradients, clip));
   const start = (seed: number, networks?: Networks) => initialState(method, optimiser.slotNames, seed, networks);
+  /** @param pieces those of a batch of so many images, of which one at a time is in memory; their gradients are added up */
   const step = async (
     state: ReturnType<typeof start>,
-    { tokens, shape, labels }: AttentiveBatch,
+    pieces: AsyncIterable<TokenPiece>,
+    images: number,
     rates: { learningRate: number; weightDecay: number },
   ) => {
-    const group = labelledGroup(labels, classes, 0);
-    const groups = [{ ...group, values: { ...group.values, tokens: { shape: [...shape], values: tokens } } }];
-    const parts = splitBatch([], {}, { views: {}, groups }, { state: {}, rates: {} }, imagesAtOnce, 1);
-    const computed = await gradientsOf(state.networks, parts, state.step + 1);
-    const gradients = await cut(computed.gradients);
-    const loss = (await computed.loss.data())[0];
+    let loss = 0;
+    let sum: Networks | null = null;
+    for await (const { tokens, shape, labels } of pieces) {
+      const group = labelledGroup(labels, classes, 0);
+      const groups = [{ ...group, values: { ...group.values, tokens: { shape: [...shape], values: tokens } } }];
+      const batch = { views: {}, groups, total: images };
+      const parts = splitBatch([], {}, batch, { state: {}, rates: {} }, labels.length, 1);
+      const { gradients, ...others } = await gradientsOf(state.networks, parts, state.step + 1);
+      loss += (await others.loss.data())[0];
+      sum = sum === null ? gradients : await addUp(engine, sum, gradients);
+      tf.dispose([parts, others]);
+    }
+    if (sum === null) throw new Error('a batch has no images');
+    const gradients = await cut(sum);
     const { weightNorm, ...next } = await updateNetworks(method, optimiser, state, gradients, rates);
-    tf.dispose([parts, computed, gradients]);
+    tf.dispose([sum, gradients]);
     return { state: { ...state, ...next, step: state.step + 1 }, loss, isFinite: Number.isFinite(loss + weightNorm) };
   };
   return { start, step };
+}
+
+/** The sums of gradients, both of which are used up. */
+async function addUp(engine: Engine, sum: Networks, addends: Networks): Promise<Networks> {
+  const sums: Record<string, Record<string, Tensor>> = {};
+  for (const [network, own] of Object.entries(addends)) {
+    sums[network] = {};
+    for (const [name, addend] of Object.entries(own)) {
+      sums[network][name] = await engine.accumulate(sum[network][name], addend);
+    }
+  }
+  return sums;
 }

@@ -8,7 +8,7 @@ import type { VitSize } from '../nn/sizes.js';
 import { learningRateAt, weightDecayAt } from '../optim/schedules.js';
 import { namedClass, percentWithin, type Ranked, ranksOf } from './accuracy.js';
 import type { AttentiveSettings } from './attentive-settings.js';
-import { type AttentiveBatch, attentiveLogits, attentiveMethod, prepareAttentiveStep } from './attentive-step.js';
+import { attentiveLogits, attentiveMethod, prepareAttentiveStep, type TokenPiece } from './attentive-step.js';
 import type { TokenStore } from './token-store.js';
 
 /*
@@ -43,7 +43,7 @@ export async function trainAttentive(
   const batchSize = Math.min(settings.batchSize, train.rows);
   const imagesAtOnce = Math.max(1, Math.min(batchSize, Math.floor(NUMBERS_AT_ONCE / (train.patches * train.width))));
   const method = attentiveMethod(size, classes);
-  const { start, step } = prepareAttentiveStep(engine, method, classes, clip, imagesAtOnce);
+  const { start, step } = prepareAttentiveStep(engine, method, classes, clip);
   const logitsOf = compileWhole(engine, (networks: Networks, tokens: Tensor) =>
     tf.tidy(() => attentiveLogits(size, networks, tokens)),
   );
@@ -60,24 +60,25 @@ export async function trainAttentive(
   try {
     for (let epoch = 0; epoch < epochs; epoch++) {
       const order = new RandomStream(seed, 'attentive order', epoch).permutation(train.rows);
-      for await (const { batch } of batchesOf(train, order, batchSize)) {
-        await breathe();
+      for (let from = 0; from < order.length; from += batchSize) {
+        const batch = order.subarray(from, from + batchSize);
         const at = state.step + 1;
         const now = {
           learningRate: learningRateAt(at, rates, length),
           weightDecay: weightDecayAt(at, decays, length),
         };
-        const taken = await step(state, batch, now);
+        const taken = await step(state, piecesOf(train, batch, imagesAtOnce, breathe), batch.length, now);
         state = taken.state;
         if (!taken.isFinite) throw notFinite(at, taken.loss);
       }
       judged = { ranks: new Int32Array(test.rows), predicted: new Int32Array(test.rows) };
       const all = Uint32Array.from({ length: test.rows }, (_, at) => at);
-      for await (const { start, batch } of batchesOf(test, all, Math.min(test.rows, imagesAtOnce))) {
-        await breathe();
-        const tokens = tf.tensor(batch.tokens, [...batch.shape]);
+      let start = 0;
+      for await (const { tokens: values, shape, labels } of piecesOf(test, all, imagesAtOnce, breathe)) {
+        const tokens = tf.tensor(values, [...shape]);
         const logits = await logitsOf(state.networks, tokens);
-        judge(await logits.data(), batch.labels, classes, judged, start);
+        judge(await logits.data(), labels, classes, judged, start);
+        start += labels.length;
         tf.dispose([tokens, logits]);
       }
       curve.push(percentWithin(judged.ranks, 1));
@@ -89,16 +90,18 @@ export async function trainAttentive(
   return { ...judged, curve };
 }
 
-async function* batchesOf(
+/** Images of these numbers, some at once. @param breathe is awaited before each of them */
+async function* piecesOf(
   { patches, width, labels, read }: TokenStore,
-  order: Uint32Array,
-  size: number,
-): AsyncGenerator<{ start: number; batch: AttentiveBatch }> {
-  for (let start = 0; start < order.length; start += size) {
-    const numbers = order.subarray(start, start + size);
-    const shape = [numbers.length, patches, width] as const;
-    const own = Int32Array.from(numbers, (number) => labels[number]);
-    yield { start, batch: { tokens: await read(numbers), shape, labels: own } };
+  numbers: Uint32Array,
+  imagesAtOnce: number,
+  breathe: () => Promise<void>,
+): AsyncGenerator<TokenPiece> {
+  for (let from = 0; from < numbers.length; from += imagesAtOnce) {
+    await breathe();
+    const some = numbers.subarray(from, from + imagesAtOnce);
+    const own = Int32Array.from(some, (number) => labels[number]);
+    yield { tokens: await read(some), shape: [some.length, patches, width], labels: own };
   }
 }
 
