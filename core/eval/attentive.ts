@@ -13,7 +13,7 @@ import type { TokenStore } from './token-store.js';
 
 /*
  * The attentive probe: a cross-attention block with one learned query and a linear layer on the patch tokens of a frozen
- * encoder (V-JEPA, Bardes et al. 2024, attentive probing; CAE, Chen et al. 2022, judges so, too).
+ * encoder (V-JEPA, Bardes et al. 2024, section 4.3; CAE, Chen et al. 2022, judges so, too).
  *
  * Letters: M images, B of a batch, N patches, D width, C classes.
  */

@@ -39,8 +39,9 @@ export function poolerValue(name: string, shape: readonly number[], stream: Rand
 }
 
 /**
- * Pools the patch tokens of an image by attention (V-JEPA, Bardes et al. 2024, attentive probing): one learned query q looks
- * at all patches, then goes through a perceptron. The query itself is not normed, and no norm follows.
+ * Pools the patch tokens of an image by attention (V-JEPA, Bardes et al. 2024, section 4.3 and appendix D.1): one learned query q
+ * looks at all patches, then goes through a perceptron. As in the official code, a norm stands before the perceptron, around
+ * which there is a residual connection; the paper has a norm after it instead.
  *
  *   a = q + W attention(W_q q, [W_k, W_v] LayerNorm(x)),  a + mlp(LayerNorm(a))
  *

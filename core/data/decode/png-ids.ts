@@ -1,4 +1,4 @@
-import { constants, inflateSync } from 'node:zlib';
+import { inflateSync } from 'node:zlib';
 import type { Size } from '../picture.js';
 
 /** The numbers that an indexed or grey PNG holds, before they become colours: classes of pixels. */
@@ -66,7 +66,7 @@ function* chunksOf(bytes: Uint8Array): Generator<{ kind: string; data: Uint8Arra
 function inflate(parts: readonly Uint8Array[], expected: number): Uint8Array {
   let data: Buffer;
   try {
-    data = inflateSync(Buffer.concat(parts), { maxOutputLength: expected, finishFlush: constants.Z_SYNC_FLUSH });
+    data = inflateSync(Buffer.concat(parts), { maxOutputLength: expected });
   } catch {
     throw new Error('its pixels are damaged');
   }
