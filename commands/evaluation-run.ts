@@ -146,7 +146,7 @@ export async function runEvaluations(
 }
 
 /** The engine and the networks, the same on all ranks. */
-async function prepareNetworks(ranks: Ranks, checkpoints: readonly string[], options: EvaluationOptions) {
+export async function prepareNetworks(ranks: Ranks, checkpoints: readonly string[], options: EvaluationOptions) {
   const { device, precision, threads } = options;
   const engine = await startEngine(options.engine, { device, precision, threads: threads ?? threadsOf(ranks) });
   const networks = await openNetworks(checkpoints, options);

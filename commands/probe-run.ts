@@ -16,12 +16,15 @@ import type { FinetuneOptions, ProbeOptions, TransferOptions } from './options/e
 import { fractionOf, measuresOf, requireShots } from './options/measures.js';
 import { configuredDataSets } from './plugins.js';
 import { inRanks } from './ranks.js';
+import { runSegmentation } from './segmentation-run.js';
 
 /** Judges the encoder of a checkpoint on one data set. */
 export async function runProbe(options: ProbeOptions): Promise<number> {
   const measures = measuresOf(options);
+  const { data: word } = options;
+  if (word === null) return inRanks(options, (ranks) => runSegmentation(ranks, options, measures));
   const open = async (): Promise<Judged> => {
-    const opened = await openLabelled(options.data, await configuredDataSets());
+    const opened = await openLabelled(word, await configuredDataSets());
     requireShots(measures, opened.data.train, opened.data.classes);
     const { name, protocol } = opened.dataSet;
     return { ...opened, kind: protocol && name !== 'imagenet' ? 'transfer' : 'linear' };

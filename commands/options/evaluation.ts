@@ -100,7 +100,12 @@ const EVALUATION_OPTIONS = {
   }),
 };
 
-export const PROBE_OPTIONS = { checkpoint: CHECKPOINT, data: LABELLED_DATA, ...EVALUATION_OPTIONS, ...MEASURE_OPTIONS };
+export const PROBE_OPTIONS = {
+  checkpoint: CHECKPOINT,
+  data: text({ what: 'data set', help: LABELLED_DATA.help, optional: true }),
+  ...EVALUATION_OPTIONS,
+  ...MEASURE_OPTIONS,
+};
 
 export const TRANSFER_OPTIONS = {
   checkpoints: words({

@@ -46,7 +46,7 @@ export const MEASURE_OPTIONS = grouped('Protocol', {
   segmentation: text({
     optional: true,
     what: 'folder',
-    help: 'tell the class of pixels from patch tokens, too: a folder with images and masks below it',
+    help: 'tell the class of pixels from patch tokens, alone or beside --data: a folder with images and masks below it',
   }),
 });
 

@@ -92,9 +92,6 @@ export async function evaluateNetwork(
     measures,
     progress,
   );
-  const { facts, arch, imageSize } = network;
-  const { weights, method, epochs, pretrainedOn, checkpoint } = facts;
-  const encoder = facts.isUsualEncoder ? null : facts.encoder;
   const { name, version, device, threads } = engine;
   const result: EvaluationResult = {
     format: FORMAT,
@@ -104,17 +101,7 @@ export async function evaluateNetwork(
     classes,
     trainImages: plain.rows,
     testImages: test.rows,
-    network: {
-      weights,
-      method,
-      encoder,
-      arch,
-      epochs,
-      pretrainedOn,
-      checkpoint,
-      imageSize,
-      pooling: poolingOf(network.size),
-    },
+    network: resultNetwork(network),
     protocolName: task.protocolName,
     protocol,
     selection,
@@ -136,6 +123,13 @@ export async function evaluateNetwork(
     measuredAt: new Date().toISOString(),
   };
   return { result, head: selected.best.learned };
+}
+
+/** What results say of a network. */
+export function resultNetwork({ facts, arch, imageSize, size }: FeatureNetwork): EvaluationResult['network'] {
+  const { weights, method, epochs, pretrainedOn, checkpoint } = facts;
+  const encoder = facts.isUsualEncoder ? null : facts.encoder;
+  return { weights, method, encoder, arch, epochs, pretrainedOn, checkpoint, imageSize, pooling: poolingOf(size) };
 }
 
 /**

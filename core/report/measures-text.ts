@@ -5,6 +5,9 @@ import type { EvaluationResult } from '../eval/results.js';
 import { archName, methodName, thousands } from './network-rows.js';
 import { printable, shown } from './result-table.js';
 
+/** Classes of pixels that are told one by one. */
+const MOST_CLASSES = 10;
+
 /** What was measured of a network beside what stands in tables, in lines for people. */
 export function measuresText({
   geometry,
@@ -35,14 +38,19 @@ export function measuresText({
         `(${epochs} epochs, batches of ${batchSize} at most, learning rate ${learningRate} along a cosine to 0)`,
     );
   }
-  if (segmentation) {
-    const { meanIou, pixelAccuracy, classes, trainImages, testImages } = segmentation;
-    lines.push(
-      `  segmentation of ${testImages} images by a linear map of patches, learned from ${trainImages} with ${classes.length} classes: ` +
-        `mean IoU ${shown(meanIou)}%, pixels ${shown(pixelAccuracy)}%`,
-    );
-  }
-  return lines;
+  return segmentation ? [...lines, ...segmentationText(segmentation)] : lines;
+}
+
+/** What a linear map of patches tells of the classes of pixels, in lines for people. */
+export function segmentationText(found: NonNullable<EvaluationResult['segmentation']>): string[] {
+  const { meanIou, pixelAccuracy, classes, iou, trainImages, testImages } = found;
+  const ofClasses = classes.map((id, at) => `class ${id} ${typeof iou[at] === 'number' ? shown(iou[at]) : '–'}`);
+  const more = classes.length > MOST_CLASSES ? ', ...' : '';
+  return [
+    `  segmentation of ${testImages} images by a linear map of patches, learned from ${trainImages}: ` +
+      `mean IoU ${shown(meanIou)}%, pixels ${shown(pixelAccuracy)}%`,
+    `    IoU: ${ofClasses.slice(0, MOST_CLASSES).join(', ')}${more}`,
+  ];
 }
 
 /** '41.2 ± 3.1%' */

@@ -119,6 +119,25 @@ test.serial('probe judges a checkpoint beside its random initialisation, and kee
   t.regex(tables.stdout, /Table 1 of the paper[\s\S]*folder, linear evaluation/);
 });
 
+test.serial('pictures with masks are enough for a probe of pixels, and for nothing else', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeShapesWithMasks(join(folder, 'masked'), 5);
+  const args = ['probe', RUN, '--segmentation', join(folder, 'masked'), '--out', join(folder, 'out'), '--json'];
+  const { code, stdout, stderr } = await ijepaHere(args);
+  t.is(code, 0, stderr);
+  t.regex(
+    stderr,
+    /network {4}I-JEPA[\s\S]*IoU: class 0 [\d.]+, class 1[\s\S]*random initialisation[\s\S]*segmentation of 1 images/,
+  );
+  const { results, files } = JSON.parse(stdout);
+  t.deepEqual(files, [join(folder, 'out', 'segmentation.json')]);
+  t.deepEqual(JSON.parse(await readFile(files[0], 'utf8')), results);
+  t.like(results, { length: 2, 0: { segmentation: { trainImages: 4 } }, 1: { network: { weights: 'random' } } });
+  const more = await ijepaHere([...args, '--attentive']);
+  t.is(more.code, 2);
+  t.regex(more.stderr, /none were named[\s\S]*name labelled images with --data/);
+});
+
 test.serial('finetune-1pct reports the better of fine-tuning and probe', async (t) => {
   const folder = await temporaryFolder(t);
   await brightnessFolder(folder, ['dark', 'light'], 12);
