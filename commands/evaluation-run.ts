@@ -8,18 +8,14 @@ import { isAbort } from '../core/data/skipped.js';
 import type { Engine } from '../core/engine/contract.js';
 import { outOfMemoryForFeatures } from '../core/engine/memory.js';
 import { startEngine } from '../core/engine/start.js';
-import {
-  type EvaluationProgress,
-  type EvaluationTask,
-  type ExtractionSettings,
-  evaluateNetwork,
-} from '../core/eval/evaluate.js';
+import { type EvaluationTask, type ExtractionSettings, evaluateNetwork } from '../core/eval/evaluate.js';
 import { writeHead } from '../core/eval/head-file.js';
 import { type HelpingRanks, helpEvaluation, helpingRanks } from '../core/eval/helping-ranks.js';
 import type { OpenedData } from '../core/eval/labelled-data.js';
 import type { Measures } from '../core/eval/measures.js';
 import { pixelNeighbours } from '../core/eval/neighbours.js';
 import { atImageSize, type FeatureNetwork, loadNetwork, randomNetwork } from '../core/eval/network.js';
+import type { EvaluationProgress } from '../core/eval/progress.js';
 import { LINEAR_PROTOCOL, quickProtocol } from '../core/eval/protocols.js';
 import { addResults, type EvaluationKind, type EvaluationResult } from '../core/eval/results.js';
 import { PUBLISHED } from '../core/methods/published.js';
@@ -150,7 +146,7 @@ export async function runEvaluations(
 }
 
 /** The engine and the networks, the same on all ranks. */
-async function prepareNetworks(ranks: Ranks, checkpoints: readonly string[], options: EvaluationOptions) {
+export async function prepareNetworks(ranks: Ranks, checkpoints: readonly string[], options: EvaluationOptions) {
   const { device, precision, threads } = options;
   const engine = await startEngine(options.engine, { device, precision, threads: threads ?? threadsOf(ranks) });
   const networks = await openNetworks(checkpoints, options);

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { explainSystemError } from '../core/base/errors.js';
-import type { DataSet } from '../core/contract/data-sets.js';
+import type { DataSet, LabelledData, LabelledImages } from '../core/contract/data-sets.js';
 import { requireDataSet } from '../core/data/open.js';
 import { accuracies } from '../core/eval/accuracy.js';
 import type { EvaluationTask } from '../core/eval/evaluate.js';
@@ -8,24 +8,32 @@ import { fineTune } from '../core/eval/fine-tune.js';
 import { checkFineTuning, fineTuneSettings } from '../core/eval/fine-tune-settings.js';
 import { openLabelled, requireTwoClasses, subsetByFile, subsetByFraction } from '../core/eval/labelled-data.js';
 import type { FeatureNetwork } from '../core/eval/network.js';
+import { openMasked } from '../core/eval/segmentation-data.js';
 import { fineTuningText } from '../core/report/evaluation-text.js';
 import { gatherJson, requireSame, SharedError } from '../core/train/communicator/ranks.js';
 import { type Judged, type Refine, runEvaluations } from './evaluation-run.js';
 import type { FinetuneOptions, ProbeOptions, TransferOptions } from './options/evaluation.js';
-import { measuresOf, requireShots } from './options/measures.js';
+import { fractionOf, measuresOf, requireShots } from './options/measures.js';
 import { configuredDataSets } from './plugins.js';
 import { inRanks } from './ranks.js';
+import { runSegmentation } from './segmentation-run.js';
 
 /** Judges the encoder of a checkpoint on one data set. */
 export async function runProbe(options: ProbeOptions): Promise<number> {
   const measures = measuresOf(options);
+  const { data: word } = options;
+  if (word === null) return inRanks(options, (ranks) => runSegmentation(ranks, options, measures));
   const open = async (): Promise<Judged> => {
-    const opened = await openLabelled(options.data, await configuredDataSets());
+    const opened = await openLabelled(word, await configuredDataSets());
     requireShots(measures, opened.data.train, opened.data.classes);
     const { name, protocol } = opened.dataSet;
     return { ...opened, kind: protocol && name !== 'imagenet' ? 'transfer' : 'linear' };
   };
-  return inRanks(options, (ranks) => runEvaluations(ranks, [options.checkpoint], [open], options, { measures }));
+  return inRanks(options, async (ranks) => {
+    const { segmentation: folder, seed, maxMegapixels } = options;
+    const segmentation = folder === null ? null : await openMasked(folder, seed, maxMegapixels * 1e6);
+    return runEvaluations(ranks, [options.checkpoint], [open], options, { measures: { ...measures, segmentation } });
+  });
 }
 
 /** Fine-tunes and probes the encoder of a checkpoint on a part of the labels. */
@@ -54,14 +62,20 @@ export async function runFinetune(options: FinetuneOptions): Promise<number> {
     return fineTuningText(tuning, task);
   };
   const headOptions = { ...options, protocol: options.protocol === 'small' ? ('quick' as const) : options.protocol };
-  const open = async (): Promise<Judged> => {
-    const { dataSet, data } = await openLabelled(options.data, await configuredDataSets());
-    const drawn = () => subsetByFraction(data.train, data.classes.length, options.fraction, seed);
-    const train = options.subset === null ? drawn() : await subsetByFile(data.train, options.subset);
-    requireTwoClasses(train.description, train, data.classes);
-    return { dataSet, data: { ...data, train }, kind: 'semi-supervised' };
-  };
-  return inRanks(options, (ranks) => runEvaluations(ranks, [checkpoint], [open], headOptions, { refine, protocol }));
+  const open =
+    (part: (data: LabelledData) => LabelledImages | Promise<LabelledImages>) => async (): Promise<Judged> => {
+      const { dataSet, data } = await openLabelled(options.data, await configuredDataSets());
+      const train = await part(data);
+      requireTwoClasses(train.description, train, data.classes);
+      return { dataSet, data: { ...data, train }, kind: 'semi-supervised' };
+    };
+  const { subset } = options;
+  const fractions = new Set(options.fraction.map((word) => fractionOf('--fraction', word)));
+  const drawn = [...fractions].map((part) =>
+    open(({ train, classes }) => subsetByFraction(train, classes.length, part, seed)),
+  );
+  const data = subset === null ? drawn : [open(({ train }) => subsetByFile(train, subset))];
+  return inRanks(options, (ranks) => runEvaluations(ranks, [checkpoint], data, headOptions, { refine, protocol }));
 }
 
 /** Judges encoders on every data set that is found; those that are not are listed with where to get them. */

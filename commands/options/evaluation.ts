@@ -100,7 +100,12 @@ const EVALUATION_OPTIONS = {
   }),
 };
 
-export const PROBE_OPTIONS = { checkpoint: CHECKPOINT, data: LABELLED_DATA, ...EVALUATION_OPTIONS, ...MEASURE_OPTIONS };
+export const PROBE_OPTIONS = {
+  checkpoint: CHECKPOINT,
+  data: text({ what: 'data set', help: LABELLED_DATA.help, optional: true }),
+  ...EVALUATION_OPTIONS,
+  ...MEASURE_OPTIONS,
+};
 
 export const TRANSFER_OPTIONS = {
   checkpoints: words({
@@ -128,11 +133,9 @@ export const FINETUNE_OPTIONS = {
     what: 'file',
     help: 'the training images: a text file with one image name a line, as the published 1% list',
   }),
-  fraction: number({
-    default: 0.01,
-    min: 0,
-    max: 1,
-    help: 'part of each class that is taken at random where there is no list',
+  fraction: words({
+    default: ['1%'],
+    help: 'parts of each class that are taken at random where there is no list, each judged for itself, with commas between: 1%,10%',
   }),
   ...EVALUATION_OPTIONS,
   protocol: choice({

@@ -1,5 +1,5 @@
 import { UserError } from '../../core/base/errors.js';
-import { grouped, integer, number, type ValuesOf, words } from '../../core/config/option.js';
+import { flag, grouped, integer, number, text, type ValuesOf, words } from '../../core/config/option.js';
 import type { LabelledImages } from '../../core/contract/data-sets.js';
 import type { LabelCount } from '../../core/eval/few-labels.js';
 import type { Measures } from '../../core/eval/measures.js';
@@ -42,6 +42,12 @@ export const MEASURE_OPTIONS = grouped('Protocol', {
     max: 100,
     help: 'random crops of up to 1,000 training images, from which LiDAR is computed; 0: none',
   }),
+  attentive: flag('train a probe with a block of cross-attention on the patch tokens, too (V-JEPA)'),
+  segmentation: text({
+    optional: true,
+    what: 'folder',
+    help: 'tell the class of pixels from patch tokens, alone or beside --data: a folder with images and masks below it',
+  }),
 });
 
 /**
@@ -54,19 +60,24 @@ export function measuresOf({
   draws,
   seeds,
   lidarViews,
-}: ValuesOf<typeof MEASURE_OPTIONS>): Measures {
+  attentive,
+}: Omit<ValuesOf<typeof MEASURE_OPTIONS>, 'segmentation'>): Omit<Measures, 'segmentation'> {
   if (lidarViews === 1) {
     throw new UserError('--lidar-views cannot be 1: LiDAR compares views of an image', { expected: '0, or 2 to 100' });
   }
   const counts: LabelCount[] = [
     ...wholeNumbers('--shots', shots).map((one) => ({ shots: one })),
-    ...labelFraction.map((word) => ({ fraction: fractionOf(word) })),
+    ...labelFraction.map((word) => ({ fraction: fractionOf('--label-fraction', word) })),
   ];
-  return { fewLabels: counts.length === 0 ? null : { counts, draws }, lidarViews, seeds };
+  return { fewLabels: counts.length === 0 ? null : { counts, draws }, lidarViews, seeds, attentive };
 }
 
 /** @throws UserError where a class has fewer training images than are to be drawn of it */
-export function requireShots({ fewLabels }: Measures, images: LabelledImages, classes: readonly string[]): void {
+export function requireShots(
+  { fewLabels }: Pick<Measures, 'fewLabels'>,
+  images: LabelledImages,
+  classes: readonly string[],
+): void {
   const shots = Math.max(0, ...(fewLabels?.counts ?? []).map((count) => ('shots' in count ? count.shots : 0)));
   const sizes = Array<number>(classes.length).fill(0);
   for (let image = 0; image < images.length; image++) sizes[images.classOf(image)] += 1;
@@ -78,11 +89,11 @@ export function requireShots({ fewLabels }: Measures, images: LabelledImages, cl
   });
 }
 
-/** '10%' or '0.1' as 0.1. */
-function fractionOf(word: string): number {
+/** '10%' or '0.1' as 0.1. @throws UserError for what is no part */
+export function fractionOf(flag: string, word: string): number {
   const value = /^[\d.]+%$/.test(word) ? Number(word.slice(0, -1)) / 100 : Number(word);
   if (value > 0 && value <= 1) return value;
-  throw new UserError(`--label-fraction cannot be '${word}'`, {
+  throw new UserError(`${flag} cannot be '${word}'`, {
     expected: 'parts up to 100%, such as 1%,10% or 0.01,0.1',
   });
 }

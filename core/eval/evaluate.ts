@@ -8,10 +8,11 @@ import { selectHead } from './heads.js';
 import type { HelpingRanks } from './helping-ranks.js';
 import { ridgeHead } from './linear.js';
 import type { LinearHead } from './linear-head.js';
-import { type Measures, measure, predictionsOf } from './measures.js';
+import { type Measures, measure, NO_MEASURES, predictionsOf, requireMeasurable } from './measures.js';
 import type { PixelNeighbours } from './neighbours.js';
 import type { FeatureNetwork } from './network.js';
 import { poolingOf } from './pooling.js';
+import type { EvaluationProgress } from './progress.js';
 import { USUAL_VOTING, type Voting } from './protocols.js';
 import { type EvaluationResult, FORMAT } from './results.js';
 
@@ -27,23 +28,11 @@ export interface EvaluationTask
   measures?: Measures;
 }
 
-const NO_MEASURES: Measures = { fewLabels: null, lidarViews: 0, seeds: 1 };
-
 /** How images become features. */
 export type ExtractionSettings = Omit<ExtractOptions, 'views' | 'transform' | 'interpolation' | 'seed' | 'onProgress'>;
 
 /** The same, with the ranks that help. */
 export type EvaluationSettings = ExtractionSettings & { helping: HelpingRanks };
-
-/** Hears how far an evaluation is. */
-export interface EvaluationProgress {
-  /** A part begins. */
-  stage(what: string): void;
-  /** Images that are computed, of all of this part. */
-  images(done: number, total: number): void;
-  /** The heads have seen all images again; the best is that of the images on which one is chosen. */
-  epoch(epoch: number, epochs: number, bestTop1: number): void;
-}
 
 /**
  * Judges a frozen network on a data set: the protocol's grid of linear heads side by side, of which one is chosen;
@@ -62,6 +51,7 @@ export async function evaluateNetwork(
 ): Promise<{ result: EvaluationResult; head: LinearHead | undefined }> {
   const { data, protocol, selection, seed, voting = USUAL_VOTING, measures = NO_MEASURES } = task;
   const { helping, ...extraction } = settings;
+  requireMeasurable(network, measures);
   const { signal, batchSize, pixelLimit, maxUnreadable = 0 } = extraction;
   const classes = data.classes.length;
   const { transform, interpolation = 'bicubic' } = protocol;
@@ -95,16 +85,13 @@ export async function evaluateNetwork(
   const measured = await measure(
     engine,
     {
-      ...{ network, data, heads, ranks: selected.best.ranks },
+      ...{ network, data, heads, protocolName: task.protocolName, ranks: selected.best.ranks },
       selection: { selection, plain },
       extraction: { ...own, transform, interpolation, seed, onProgress: progress.images },
     },
     measures,
-    progress.stage,
+    progress,
   );
-  const { facts, arch, imageSize } = network;
-  const { weights, method, epochs, pretrainedOn, checkpoint } = facts;
-  const encoder = facts.isUsualEncoder ? null : facts.encoder;
   const { name, version, device, threads } = engine;
   const result: EvaluationResult = {
     format: FORMAT,
@@ -114,17 +101,7 @@ export async function evaluateNetwork(
     classes,
     trainImages: plain.rows,
     testImages: test.rows,
-    network: {
-      weights,
-      method,
-      encoder,
-      arch,
-      epochs,
-      pretrainedOn,
-      checkpoint,
-      imageSize,
-      pooling: poolingOf(network.size),
-    },
+    network: resultNetwork(network),
     protocolName: task.protocolName,
     protocol,
     selection,
@@ -146,6 +123,13 @@ export async function evaluateNetwork(
     measuredAt: new Date().toISOString(),
   };
   return { result, head: selected.best.learned };
+}
+
+/** What results say of a network. */
+export function resultNetwork({ facts, arch, imageSize, size }: FeatureNetwork): EvaluationResult['network'] {
+  const { weights, method, epochs, pretrainedOn, checkpoint } = facts;
+  const encoder = facts.isUsualEncoder ? null : facts.encoder;
+  return { weights, method, encoder, arch, epochs, pretrainedOn, checkpoint, imageSize, pooling: poolingOf(size) };
 }
 
 /**

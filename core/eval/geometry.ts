@@ -10,7 +10,10 @@ import { invertedFactor } from './solvers.js';
 /** Places of the eigenvalues on which α-ReQ's line is fitted, from 1: those of the authors' code. */
 const FIRST_PLACE = 4;
 const LAST_PLACE = 100;
-/** δ, added to the scatter within images, and ε of the probabilities (Thilak et al. 2023, section 4). */
+/**
+ * δ, added to the scatter within images, and ε of the probabilities. LiDAR's paper calls both small constants and gives no
+ * numbers: δ is that of Skean et al. (2025) and of stable-pretraining, ε that of RankMe's paper.
+ */
 const SCATTER = 1e-4;
 const EPSILON = 1e-7;
 /** Of the largest singular value; smaller ones are rounding errors of single precision. */
@@ -69,7 +72,7 @@ export function centredSpectrum(features: Float32Array, rows: number): CentredSp
 }
 
 /**
- * LiDAR (Thilak et al. 2023, section 4): the effective rank of a linear discriminant analysis whose classes are images, of
+ * LiDAR (Thilak et al. 2023, equations 1 to 4 of its first version): the effective rank of a linear discriminant analysis whose classes are images, of
  * which there are q views each:
  *
  *   Σb = Σᵢ (μᵢ - μ)(μᵢ - μ)ᵀ / n,  Σw = Σᵢ Σⱼ (eᵢⱼ - μᵢ)(eᵢⱼ - μᵢ)ᵀ / nq + δ I

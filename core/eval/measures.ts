@@ -2,15 +2,21 @@ import { hash } from 'node:crypto';
 import { RandomStream } from '../base/random.js';
 import type { LabelledData } from '../contract/data-sets.js';
 import type { Engine } from '../engine/contract.js';
-import { meanAccuracy, percentWithin } from './accuracy.js';
+import { accuracies, meanAccuracy, percentWithin } from './accuracy.js';
+import { trainAttentive } from './attentive.js';
+import { attentiveProtocol } from './attentive-settings.js';
 import { type ExtractOptions, extractFeatures, type FeatureTable } from './features.js';
 import { type FewLabels, fewLabelAccuracies } from './few-labels.js';
 import { centredSpectrum, lidar, rankMe } from './geometry.js';
 import { type HeadTask, selectHead } from './heads.js';
 import { pickImages } from './labelled-data.js';
-import type { FeatureNetwork } from './network.js';
+import { type FeatureNetwork, transformerSize } from './network.js';
+import type { EvaluationProgress } from './progress.js';
 import type { EvaluationResult } from './results.js';
 import { featureColumns, pickSamples, type Samples } from './samples.js';
+import { segmentationProbe } from './segmentation.js';
+import type { MaskedData } from './segmentation-data.js';
+import { storeTokens, type TokenStore } from './token-store.js';
 
 /** What is measured only where it is asked for. */
 export interface Measures {
@@ -19,9 +25,16 @@ export interface Measures {
   lidarViews: number;
   /** Seeds with which the heads are trained and chosen. */
   seeds: number;
+  /** Whether a probe with attention is trained on patch tokens. */
+  attentive: boolean;
+  /** Pictures whose pixels have classes, for a linear segmentation. */
+  segmentation: MaskedData | null;
 }
 
-type Measured = Pick<EvaluationResult, 'geometry' | 'fewLabels' | 'overSeeds'>;
+/** What is always measured. */
+export const NO_MEASURES: Measures = { fewLabels: null, lidarViews: 0, seeds: 1, attentive: false, segmentation: null };
+
+type Measured = Pick<EvaluationResult, 'geometry' | 'fewLabels' | 'overSeeds' | 'attentive' | 'segmentation'>;
 
 /** Training images whose spectrum is looked at: a decomposition takes their number times the squared width. */
 const SPECTRUM_IMAGES = 512;
@@ -33,22 +46,30 @@ export interface Measurable {
   network: FeatureNetwork;
   data: LabelledData;
   heads: HeadTask;
+  /** Of which kind the attentive probe's is, too. */
+  protocolName: EvaluationResult['protocolName'];
   selection: Parameters<typeof selectHead>[2];
   /** Ranks of the chosen head of the first seed. */
   ranks: Int32Array;
-  /** Rank 0 computes LiDAR's views alone. */
+  /** Rank 0 computes LiDAR's views and tokens alone. */
   extraction: Omit<ExtractOptions, 'views' | 'ranks'>;
 }
 
+/** @throws UserError where what is asked for needs patches, and the network has none */
+export function requireMeasurable(network: FeatureNetwork, { attentive, segmentation }: Measures): void {
+  if (attentive) transformerSize(network, 'an attentive probe');
+  if (segmentation) transformerSize(network, 'linear segmentation');
+}
+
 /**
- * Geometry of the features of random training images; and where they are asked for, few labels, LiDAR and several seeds.
- * @param say hears which part begins
+ * Geometry of the features of random training images; and where they are asked for, few labels, LiDAR, several seeds, an
+ * attentive probe and linear segmentation.
  */
 export async function measure(
   engine: Engine,
-  { network, data, heads, selection, ranks, extraction }: Measurable,
-  { fewLabels, lidarViews, seeds }: Measures,
-  say: (what: string) => void,
+  { network, data, heads, protocolName, selection, ranks, extraction }: Measurable,
+  { fewLabels, lidarViews, seeds, attentive, segmentation }: Measures,
+  { stage: say, epoch: onEpoch }: Pick<EvaluationProgress, 'stage' | 'epoch'>,
 ): Promise<Measured> {
   const { test, classes, seed, signal } = heads;
   const { plain } = selection;
@@ -73,6 +94,24 @@ export async function measure(
     const table = await extractFeatures(engine, network, images, { ...extraction, views: lidarViews });
     measured.geometry.lidar = lidarOf(table, lidarViews);
   }
+  if (attentive) {
+    say('patch tokens of the training images, then of the test images');
+    const settings = attentiveProtocol(protocolName, data.train.length);
+    const size = transformerSize(network, 'an attentive probe');
+    const stores: TokenStore[] = [];
+    try {
+      for (const images of [data.train, data.test])
+        stores.push(await storeTokens(engine, network, images, { ...extraction, views: 'test' }));
+      const [train, test] = stores;
+      say('attentive probe');
+      const task = { train, test, classes };
+      const found = await trainAttentive(engine, size, task, settings, { seed, onEpoch, signal });
+      measured.attentive = { ...accuracies(found.ranks), curve: found.curve, settings };
+    } finally {
+      for (const store of stores) await store.close();
+    }
+  }
+  if (segmentation) measured.segmentation = await segmentationProbe(engine, network, segmentation, extraction, say);
   return measured;
 }
 

@@ -8,7 +8,7 @@ import { readAnyEncoder } from '../exchange/read.js';
 import { type Backbone, createVit, type ImageEncoder } from '../nn/backbone.js';
 import { createImageEncoder, shapesOfEncoder } from '../nn/image-encoder.js';
 import { initialValue, type Parameters } from '../nn/parameters.js';
-import { type EncoderSize, encoderName, isResNet } from '../nn/sizes.js';
+import { type EncoderSize, encoderName, isResNet, type VitSize } from '../nn/sizes.js';
 
 /** A frozen encoder that turns images into features. */
 export interface FeatureNetwork {
@@ -74,9 +74,13 @@ export function networkBackbone(network: FeatureNetwork): ImageEncoder {
 
 /** The same of a vision transformer. @param what it is needed for, for messages. @throws UserError for a residual network */
 export function transformerBackbone(network: FeatureNetwork, what: string): Backbone {
-  const { size } = network;
-  if (!isResNet(size)) return createVit({ ...network, encoder: size });
-  throw new UserError(`${what} is of vision transformers, and the encoder is a ${network.arch}`, {
+  return createVit({ ...network, encoder: transformerSize(network, what) });
+}
+
+/** The sizes of a vision transformer. @param what they are needed for, for messages. @throws UserError for a residual network */
+export function transformerSize({ size, arch }: Pick<FeatureNetwork, 'size' | 'arch'>, what: string): VitSize {
+  if (!isResNet(size)) return size;
+  throw new UserError(`${what} is of vision transformers, and the encoder is a ${arch}`, {
     expected: 'a checkpoint of a vision transformer',
     remedy: 'name another checkpoint',
   });

@@ -6,9 +6,22 @@ import { FileLock } from '../base/lock.js';
 import { PROGRAM } from '../base/program.js';
 import { parseJson, readText } from '../base/text.js';
 import type { ProbeProtocol } from '../contract/data-sets.js';
+import { attentiveSettings } from './attentive-settings.js';
 import { tuningProtocol, tuningSettings } from './fine-tune-settings.js';
 import { POOLINGS } from './pooling.js';
 import { SELECTIONS } from './protocols.js';
+import {
+  accuracies,
+  type accuracy,
+  amount,
+  confusion,
+  curve,
+  geometry,
+  labelCount,
+  meanAccuracy,
+  predictions,
+  segmentation,
+} from './result-parts.js';
 
 /*
  * What was measured of one network on one data set, as it stands in results.json.
@@ -16,13 +29,6 @@ import { SELECTIONS } from './protocols.js';
 
 export const FORMAT = `${PROGRAM}-evaluation-1` as const;
 
-const percent = z.number().min(0).max(100);
-const amount = z.number().min(0);
-/** Percent of the images, with a 95% interval over them. */
-const accuracy = z.object({ value: percent, low: percent, high: percent });
-const accuracies = z.object({ top1: accuracy, top5: accuracy });
-/** Top-1 after epochs, percent. */
-const curve = listOf(percent);
 /** By k. */
 const neighbours = listOf(accuracies.extend({ k: z.int().min(1) }));
 
@@ -66,34 +72,6 @@ const protocol: z.ZodType<ProbeProtocol> = z.object({
   interpolation: z.enum(['bilinear', 'bicubic']).exactOptional(),
 });
 
-/** Test images by their class, row, and by the class that was named, column. */
-const confusion = z.object({ classes: listOf(z.string()), counts: listOf(listOf(z.int().min(0))) });
-
-/** Top-1 over draws or seeds: their mean, the interval of one accuracy of its size, and their standard deviation. */
-const meanAccuracy = accuracy.extend({ deviation: amount.nullable(), values: listOf(percent) });
-/** Images of each class whose labels are known. */
-const labelCount = z.union([z.object({ shots: z.int().min(1) }), z.object({ fraction: z.number().min(0).max(1) })]);
-
-/** Effective ranks and exponents of features of the last layer (geometry.ts). */
-const geometry = z.object({
-  images: z.int().min(1),
-  rankMe: amount,
-  rankMeCentred: amount,
-  alphaReq: z.number().nullable(),
-  lidar: z.object({ images: z.int().min(1), views: z.int().min(2), value: amount }).nullable(),
-});
-
-/** Classes by number with spaces between, in the order of the test images. */
-const predictions = z.object({
-  /** SHA-256 of the names of the test images, one a line. */
-  images: z.string(),
-  labels: z.string(),
-  head: z.string(),
-  logistic: z.string(),
-  /** Of the k that tables show; null where there is none. */
-  neighbours: z.string().nullable(),
-});
-
 const evaluationResult = z.object({
   format: z.literal(FORMAT),
   /** The kind of table in which it can stand. */
@@ -124,6 +102,10 @@ const evaluationResult = z.object({
   fewLabels: listOf(z.object({ count: labelCount, images: z.int().min(1), top1: meanAccuracy })).exactOptional(),
   /** The chosen heads of several seeds, where they were asked for. */
   overSeeds: meanAccuracy.exactOptional(),
+  /** A probe with attention on patch tokens, where it was asked for. */
+  attentive: accuracies.extend({ curve, settings: attentiveSettings }).exactOptional(),
+  /** Linear segmentation, where it was asked for. */
+  segmentation: segmentation.exactOptional(),
   /** Each head of the grid by its choices in words, judged on the images on which the best one was chosen. */
   heads: listOf(accuracies.extend({ name: z.string(), curve })),
   ridge: accuracies.nullable(),

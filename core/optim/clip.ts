@@ -1,3 +1,4 @@
+import { mapValues } from '../base/map-values.js';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import type { Optimiser } from './optimiser.js';
@@ -29,4 +30,20 @@ export function clipping(engine: Pick<Engine, 'compile'>, optimiser: Optimiser, 
       return updated;
     },
   };
+}
+
+/**
+ * Gradients cut to a norm c together: g ← g min(1, c / (‖all gradients‖ + 1e-6)), PyTorch's `clip_grad_norm_`.
+ * @returns new tensors
+ */
+export function clipTogether<Groups extends Readonly<Record<string, Readonly<Record<string, Tensor>>>>>(
+  gradients: Groups,
+  largestNorm: number,
+): Groups {
+  return tf.tidy(() => {
+    const all = Object.values(gradients).flatMap((group) => Object.values(group));
+    const norm = tf.addN(all.map((gradient) => gradient.square().sum())).sqrt();
+    const factor = tf.minimum(tf.div(largestNorm, norm.add(EPSILON)), 1);
+    return mapValues(gradients, (group) => mapValues(group, (gradient) => gradient.mul(factor))) as Groups;
+  });
 }

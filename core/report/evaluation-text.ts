@@ -1,7 +1,8 @@
 import type { Console, TransferProgress } from '../base/console.js';
 import type { ProbeProtocol } from '../contract/data-sets.js';
-import type { EvaluationProgress, EvaluationTask } from '../eval/evaluate.js';
+import type { EvaluationTask } from '../eval/evaluate.js';
 import { type FineTuneProtocol, type FineTuneSettings, stepRate } from '../eval/fine-tune-settings.js';
+import type { EvaluationProgress } from '../eval/progress.js';
 import { headChoices, type Selection } from '../eval/protocols.js';
 
 const VIEWS = {

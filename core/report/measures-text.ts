@@ -5,8 +5,17 @@ import type { EvaluationResult } from '../eval/results.js';
 import { archName, methodName, thousands } from './network-rows.js';
 import { printable, shown } from './result-table.js';
 
+/** Classes of pixels that are told one by one. */
+const MOST_CLASSES = 10;
+
 /** What was measured of a network beside what stands in tables, in lines for people. */
-export function measuresText({ geometry, fewLabels = [], overSeeds }: EvaluationResult): string[] {
+export function measuresText({
+  geometry,
+  fewLabels = [],
+  overSeeds,
+  attentive,
+  segmentation,
+}: EvaluationResult): string[] {
   const lines: string[] = [];
   if (geometry) {
     const { images, rankMe, rankMeCentred, alphaReq, lidar } = geometry;
@@ -21,7 +30,27 @@ export function measuresText({ geometry, fewLabels = [], overSeeds }: Evaluation
     const draws = `${top1.values.length} draws of ${images} images`;
     lines.push(`  logistic regression on ${countText(count)} (${draws}): ${meanText(top1)}`);
   }
-  return lines;
+  if (attentive) {
+    const { top1, top5, settings } = attentive;
+    const { epochs, batchSize, learningRate } = settings;
+    lines.push(
+      `  attentive probe: ${shown(top1.value)}% (${shown(top1.low)} to ${shown(top1.high)}), top-5 ${shown(top5.value)}% ` +
+        `(${epochs} epochs, batches of ${batchSize} at most, learning rate ${learningRate} along a cosine to 0)`,
+    );
+  }
+  return segmentation ? [...lines, ...segmentationText(segmentation)] : lines;
+}
+
+/** What a linear map of patches tells of the classes of pixels, in lines for people. */
+export function segmentationText(found: NonNullable<EvaluationResult['segmentation']>): string[] {
+  const { meanIou, pixelAccuracy, classes, iou, trainImages, testImages } = found;
+  const ofClasses = classes.map((id, at) => `class ${id} ${typeof iou[at] === 'number' ? shown(iou[at]) : '–'}`);
+  const more = classes.length > MOST_CLASSES ? ', ...' : '';
+  return [
+    `  segmentation of ${testImages} images by a linear map of patches, learned from ${trainImages}: ` +
+      `mean IoU ${shown(meanIou)}%, pixels ${shown(pixelAccuracy)}%`,
+    `    IoU: ${ofClasses.slice(0, MOST_CLASSES).join(', ')}${more}`,
+  ];
 }
 
 /** '41.2 ± 3.1%' */

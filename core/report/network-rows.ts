@@ -1,8 +1,23 @@
 import { type EvaluationKind, type EvaluationResult, networkKey, resultKey } from '../eval/results.js';
-import type { BenchmarkName } from '../methods/published.js';
+import type { BenchmarkName, FactName } from '../methods/published.js';
 import { printable } from './result-table.js';
 
 type Network = EvaluationResult['network'];
+
+/** A column of text: its heading, and what stands there of a measured network. */
+export const FACTS: Readonly<Record<FactName, { heading: string; of: (network: Network) => string }>> = {
+  method: { heading: 'Method', of: methodName },
+  arch: { heading: 'Arch.', of: archName },
+  epochs: { heading: 'Epochs', of: ({ weights, epochs }) => (weights === 'random' ? '0' : `${epochs ?? 'unknown'}`) },
+  pretrain: {
+    heading: 'Pretrain',
+    of: ({ weights, pretrainedOn }) =>
+      weights === 'random' ? 'none (random initialisation)' : (pretrainedOn ?? 'unknown'),
+  },
+};
+
+/** Columns of text of data sets that are not the paper's. */
+export const OWN_FACTS = ['method', 'arch', 'epochs'] as const;
 
 /** Images of this side go without saying, as in the paper's tables. */
 const USUAL_IMAGE_SIZE = 224;
@@ -22,6 +37,11 @@ export function networkRows(results: readonly EvaluationResult[]): EvaluationRes
     const pretrained = family.filter((result) => !isRandom(result));
     return [...groupBy([...pretrained, ...family.filter(isRandom)], networkKey).values()];
   });
+}
+
+/** Results that can be compared are of one task: of the same kind, on the same images. */
+export function taskOf({ kind, dataSet, dataDescription, classes, trainImages, testImages }: EvaluationResult): string {
+  return JSON.stringify([kind, dataSet, dataDescription, classes, trainImages, testImages]);
 }
 
 /** The architecture with its image size where that is not 224, as the paper writes 'ViT-H/16-448'. */

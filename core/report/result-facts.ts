@@ -8,7 +8,7 @@ import { allNotes, cellsWithNote } from './table-formats.js';
 export function tableFacts(table: ResultTable): TableFacts {
   return {
     title: table.title,
-    columns: table.columns.map(({ name, kind }) => ({ name, isFigure: kind === 'figure' })),
+    columns: table.columns.map(({ name, kind }) => ({ name, isFigure: kind !== 'text' })),
     groups: table.groups.map(({ title, rows }) => ({
       title,
       rows: rows.map((row) => ({ isPublished: row.source === 'published', cells: cellsWithNote(row).map(cellFacts) })),
@@ -20,9 +20,10 @@ export function tableFacts(table: ResultTable): TableFacts {
 function cellFacts(cell: Cell) {
   if (cell === null) return { text: '–', interval: null, isBest: false };
   if (!isFigure(cell)) return { text: cell.text, interval: null, isBest: false };
-  const { value, marks, interval, best } = cell;
+  const { value, marks, interval, best, deviation } = cell;
+  const spread = deviation === undefined ? '' : ` ± ${shown(deviation)}`;
   return {
-    text: `${shown(value)}${marks.join('')}${best ? '*' : ''}`,
+    text: `${shown(value)}${spread}${marks.join('')}${best ? '*' : ''}`,
     interval: interval && `${shown(interval.low)}–${shown(interval.high)}`,
     isBest: best,
   };

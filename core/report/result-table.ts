@@ -6,8 +6,8 @@ export interface ResultTable {
   /** For file names and machines: 'linear-imagenet', 'shapes-linear'. */
   name: string;
   title: string;
-  /** Each of text, or of percent. */
-  columns: readonly { name: string; kind: 'text' | 'figure' }[];
+  /** Each of text, of percent, or of other numbers as text. */
+  columns: readonly { name: string; kind: 'text' | 'figure' | 'number' }[];
   groups: readonly RowGroup[];
   /** What the marks mean and what has to be known of all rows, one note a line. */
   notes: readonly string[];

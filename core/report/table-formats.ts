@@ -16,12 +16,12 @@ import {
  */
 export function tableCsv({ title, columns, groups }: ResultTable): string {
   const headings = columns.flatMap(({ kind, name }) =>
-    kind === 'text' ? [name] : [name, `${name} low`, `${name} high`, `${name} remarks`],
+    kind !== 'figure' ? [name] : [name, `${name} low`, `${name} high`, `${name} remarks`],
   );
   const valuesOf = ({ cells }: ResultRow) =>
     columns.flatMap(({ kind }, at) => {
       const cell = cells[at] ?? null;
-      if (kind === 'text') return [cell !== null && !isFigure(cell) ? cell.text : ''];
+      if (kind !== 'figure') return [cell !== null && !isFigure(cell) ? cell.text : ''];
       if (!isFigure(cell)) return ['', '', '', ''];
       const { value, interval, marks } = cell;
       return [value, interval?.low ?? '', interval?.high ?? '', marks.map((mark) => MARK_WORDS[mark]).join('; ')];
@@ -39,7 +39,7 @@ export function tableMarkdown(table: ResultTable): string {
   const { title, columns, groups } = table;
   const line = (fields: readonly string[]) => `| ${fields.join(' | ')} |`;
   const headings = [...columns.map(({ name }) => escapeMarkdown(name)), 'Source'];
-  const rules = [...columns.map(({ kind }) => (kind === 'figure' ? '---:' : '---')), '---'];
+  const rules = [...columns.map(({ kind }) => (kind === 'text' ? '---' : '---:')), '---'];
   const rows = groups.flatMap(({ title: group, rows }) => [
     ...(group === null ? [] : [line([`*${escapeMarkdown(group)}*`, ...headings.slice(1).map(() => '')])]),
     ...rows.map((row) => line(fieldsOf(row, escapeMarkdown, (text) => `**${text}**`))),
@@ -63,7 +63,7 @@ export function tableLatex(table: ResultTable): string {
     '  \\centering',
     `  \\caption{${escapeLatex(title)}}`,
     `  \\label{tab:${name}}`,
-    `  \\begin{tabular}{${columns.map(({ kind }) => (kind === 'figure' ? 'r' : 'l')).join('')}l}`,
+    `  \\begin{tabular}{${columns.map(({ kind }) => (kind === 'text' ? 'l' : 'r')).join('')}l}`,
     '    \\toprule',
     line([...columns.map((column) => escapeLatex(column.name)), 'Source']),
     ...rows,
@@ -177,7 +177,7 @@ function drawTable({ columns, groups }: ResultTable, colour: boolean, form: Form
   const narrow = { style: { ...PLAIN, 'padding-left': 0, 'padding-right': 0 }, chars: NO_SIDES };
   const drawn = new Table({
     head: shownColumns.map(({ name }) => name),
-    colAligns: shownColumns.map(({ kind }) => (kind === 'figure' ? 'right' : 'left')),
+    colAligns: shownColumns.map(({ kind }) => (kind === 'text' ? 'left' : 'right')),
     ...(form === 'one line' ? { style: PLAIN } : narrow),
   });
   for (const { title, rows } of groups) {
@@ -203,10 +203,10 @@ function drawLists({ columns, groups }: ResultTable, width: number): string {
     ...(title === null ? [] : [`${title}:`]),
     ...rows.flatMap((row) => {
       const words = cellsWithNote(row).map((cell) => cellWords(cell));
-      const wordsOf = (wanted: 'text' | 'figure') =>
-        columns.flatMap(({ name, kind }, at) => (kind === wanted ? [{ name, text: words[at] }] : []));
-      const facts = wordsOf('text').map(({ name, text }) => (name === 'Epochs' ? `${text} epochs` : text));
-      const values = wordsOf('figure').map(({ name, text }) => `  ${name}: ${text}`);
+      const wordsOf = (isFact: boolean) =>
+        columns.flatMap(({ name, kind }, at) => ((kind === 'text') === isFact ? [{ name, text: words[at] }] : []));
+      const facts = wordsOf(true).map(({ name, text }) => (name === 'Epochs' ? `${text} epochs` : text));
+      const values = wordsOf(false).map(({ name, text }) => `  ${name}: ${text}`);
       return [wrap(`${facts.join(', ')} (${sourceWords(row)})`, width), ...values];
     }),
   ]);

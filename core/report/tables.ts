@@ -1,15 +1,18 @@
 import { usualNeighbours } from '../eval/classifiers.js';
 import type { EvaluationResult } from '../eval/results.js';
 import type { FactName, PublishedResults, PublishedTable } from '../methods/published.js';
+import { measuresTables } from './measures-table.js';
 import {
   archName,
   benchmarkHeading,
   benchmarkOf,
   chooseResult,
   describeNetwork,
+  FACTS,
   groupBy,
-  methodName,
   networkRows,
+  OWN_FACTS,
+  taskOf,
   thousands,
 } from './network-rows.js';
 import {
@@ -27,38 +30,23 @@ import { bestHead, featuresNote, logisticNote, marksOf, neighboursNote, notesOf,
 type Network = EvaluationResult['network'];
 type PublishedRow = PublishedTable['groups'][number]['rows'][number];
 
-/** A column of text: its heading, and what stands there of a measured network. */
-const FACTS: Readonly<Record<FactName, { heading: string; of: (network: Network) => string }>> = {
-  method: { heading: 'Method', of: methodName },
-  arch: { heading: 'Arch.', of: archName },
-  epochs: { heading: 'Epochs', of: ({ weights, epochs }) => (weights === 'random' ? '0' : `${epochs ?? 'unknown'}`) },
-  pretrain: {
-    heading: 'Pretrain',
-    of: ({ weights, pretrainedOn }) =>
-      weights === 'random' ? 'none (random initialisation)' : (pretrainedOn ?? 'unknown'),
-  },
-};
-
-/** Columns of data sets that are not the paper's; the first two figures are of the best head. */
-const OWN_FACTS = ['method', 'arch', 'epochs'] as const;
+/** Figures of data sets that are not the paper's; the first two are of the best head. */
 const OWN_FIGURES = ['Top-1', 'Top-5', 'Logistic', 'Ridge', 'kNN'];
 
 const KIND_NAMES = { linear: 'linear evaluation', 'semi-supervised': 'few labels', transfer: 'linear-probe transfer' };
 
 /**
  * A paper's tables with own results as rows of them, then a table for each other data set: results of the same kind on the
- * same images.
+ * same images. What else was measured follows, by data set.
  *
  * A result stands in a column of the paper only if it is of the same data set with the same classes. Results of the quick
  * protocol or on a part of the data set are marked, and never compete for the best of a column.
  */
 export function evaluationTables(results: readonly EvaluationResult[], published: PublishedResults): ResultTable[] {
   const others = results.filter((result) => benchmarkOf(result) === null);
-  const tasks = groupBy(others, ({ kind, dataSet, dataDescription, classes, trainImages, testImages }) =>
-    JSON.stringify([kind, dataSet, dataDescription, classes, trainImages, testImages]),
-  );
+  const tasks = groupBy(others, taskOf);
   const papers = published.tables.map((table) => paperTable(table, published.source, results));
-  return [...papers, ...[...tasks.values()].map(dataSetTable)];
+  return [...papers, ...[...tasks.values()].map(dataSetTable), ...measuresTables(results)];
 }
 
 function paperTable(table: PublishedTable, source: string, results: readonly EvaluationResult[]): ResultTable {

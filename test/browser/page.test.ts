@@ -84,12 +84,17 @@ async function writeReport(t: ExecutionContext): Promise<string> {
           [1, 9],
         ],
       },
+      geometry: { images: 512, rankMe: 6.84, rankMeCentred: 40, alphaReq: 1.957, lidar: null },
+      fewLabels: [{ count: { shots: 2 }, images: 20, top1: { ...DRAWS, value: 31.25, deviation: 2.5 } }],
     }),
     evaluationResult({ dataSet: 'shapes', network: { weights: 'random' } }),
   ]);
   await train(['report', 'one', 'two', '--out', 'page.html', '--pictures', '6', '--engine', 'wasm']);
   return pathToFileURL(join(folder, 'page.html')).href;
 }
+
+/** Of two draws. */
+const DRAWS = { low: 25, high: 38, values: [28.75, 33.75] };
 
 const reading = (page: Page) => page.locator('[data-column=loss] .reading').textContent();
 
@@ -138,6 +143,15 @@ run('a report is read, zoomed and searched by mouse and keyboard, and asks for n
 
   // Evaluations have intervals, classes and compute.
   const results = page.locator('#results');
+  const measures = results.locator('.result', { hasText: 'what else was measured' });
+  t.deepEqual(await measures.locator('tbody tr td').allTextContents(), [
+    'ViT-S/16',
+    '100',
+    '31.3 ± 2.525.0–38.0',
+    '6.8',
+    '40.0',
+    '1.96',
+  ]);
   await results.locator('.confusion tbody tr').first().waitFor();
   t.is(await results.locator('.confusion tbody tr').count(), 2);
   t.true(await results.getByText('70.0').isVisible());

@@ -7,6 +7,7 @@ import type { EvaluationResult } from '../../core/eval/results.js';
 import { ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
 import { stoppedHereWhen } from '../helpers/faults.js';
 import { piecesIn } from '../helpers/features.js';
+import { writeShapesWithMasks } from '../helpers/masked.js';
 import { FIXTURES } from '../helpers/paths.js';
 
 /** A run of a few steps, for all tests. */
@@ -104,10 +105,37 @@ test.serial('probe judges a checkpoint beside its random initialisation, and kee
   );
   t.like(measured?.geometry, { images: 36, lidar: { images: 36, views: 2 } });
   t.is(JSON.parse(await readFile(join(out, 'results.json'), 'utf8')).length, 2, 'results are replaced, not doubled');
+  await writeShapesWithMasks(join(folder, 'masked'), 5);
+  const paper = ['--protocol', 'paper', '--views', '0', '--layers', 'last'];
+  const onTokens = ['--attentive', '--segmentation', join(folder, 'masked')];
+  const third = await ijepaHere([...args, '--no-baseline', ...paper, ...onTokens]);
+  const [judged] = JSON.parse(third.stdout).results as EvaluationResult[];
+  t.is(judged?.attentive?.curve.length, 20);
+  t.is(judged?.attentive?.curve.at(-1), judged?.attentive?.top1.value);
+  t.like(judged?.segmentation, { classes: [0, 1, 2], trainImages: 4, testImages: 1 });
   const paired = await ijepaHere(['tables', out, '--paired', 'logistic']);
   t.regex(paired.stdout, /exact test, logistic regression\n.*I-JEPA .* against random initialisation .*of 36 test/);
   const tables = await ijepaHere(['tables', out]);
   t.regex(tables.stdout, /Table 1 of the paper[\s\S]*folder, linear evaluation/);
+});
+
+test.serial('pictures with masks are enough for a probe of pixels, and for nothing else', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeShapesWithMasks(join(folder, 'masked'), 5);
+  const args = ['probe', RUN, '--segmentation', join(folder, 'masked'), '--out', join(folder, 'out'), '--json'];
+  const { code, stdout, stderr } = await ijepaHere(args);
+  t.is(code, 0, stderr);
+  t.regex(
+    stderr,
+    /network {4}I-JEPA[\s\S]*IoU: class 0 [\d.]+, class 1[\s\S]*random initialisation[\s\S]*segmentation of 1 images/,
+  );
+  const { results, files } = JSON.parse(stdout);
+  t.deepEqual(files, [join(folder, 'out', 'segmentation.json')]);
+  t.deepEqual(JSON.parse(await readFile(files[0], 'utf8')), results);
+  t.like(results, { length: 2, 0: { segmentation: { trainImages: 4 } }, 1: { network: { weights: 'random' } } });
+  const more = await ijepaHere([...args, '--attentive']);
+  t.is(more.code, 2);
+  t.regex(more.stderr, /none were named[\s\S]*name labelled images with --data/);
 });
 
 test.serial('finetune-1pct reports the better of fine-tuning and probe', async (t) => {
@@ -119,7 +147,7 @@ test.serial('finetune-1pct reports the better of fine-tuning and probe', async (
     '--data',
     folder,
     '--fraction',
-    '0.5',
+    '0.5,25%',
     '--no-baseline',
     '--json',
     ...['--protocol', 'paper', '--views', '1', '--epochs', '3', '--learning-rate', '0.001'],
@@ -129,7 +157,10 @@ test.serial('finetune-1pct reports the better of fine-tuning and probe', async (
     stderr,
     /protocol {3}paper[\s\S]*tuning {5}with changes[\s\S]*batches of 12 \(all[^)]*512\), learning rate 2.344e-5 [\s\S]*rand-m9-mstd0.5-inc1/,
   );
-  const [result] = JSON.parse(stdout).results as EvaluationResult[];
+  const [result, quarter] = JSON.parse(stdout).results as EvaluationResult[];
+  t.is(quarter?.trainImages, 6);
+  t.is(quarter?.fineTuning?.curve.length, 2, 'tests of every epoch would take longer than training');
+  t.regex(stderr, /few labels: 2 classes, 12 training[\s\S]*few labels: 2 classes, 6 training/);
   t.is(result?.fineTuning?.protocol, 'own');
   // More than the 12 images there are: all of them are the batch.
   t.like(result?.fineTuning?.settings, { epochs: 3, warmupEpochs: 2, batchSize: 512, labelSmoothing: 0.1 });
@@ -172,7 +203,7 @@ test.serial('what cannot be evaluated gets one message', async (t) => {
     [['probe', RUN, '--data', folder, '--image-size', '17'], /multiple of 4/],
     [['probe', RUN, '--data', folder, '--formats', 'csv'], /--out DIR/],
     [['transfer-eval', RUN, '--data-root', folder, '--datasets', 'cifar10'], /did you mean 'cifar100'/],
-    [['finetune-1pct', RUN, '--data', folder, '--fraction', '2'], /--fraction cannot be 2/],
+    [['finetune-1pct', RUN, '--data', folder, '--fraction', '2'], /--fraction cannot be '2'/],
     [['finetune-1pct', RUN, '--data', folder, '--label-smoothing', '1'], /a label smoothing of 1\n[\s\S]*below 1/],
   ];
   for (const [args, message] of cases) {

@@ -4,6 +4,7 @@ import test from 'ava';
 import { measuresOf, requireShots, votingOf } from '../../commands/options/measures.js';
 import { checkPredictions, predictionsText } from '../../commands/predictions-run.js';
 import { UserError } from '../../core/base/errors.js';
+import { attentiveProtocol } from '../../core/eval/attentive-settings.js';
 import { drawLabels, fewLabelAccuracies, labelsOfClass, ranksByFew } from '../../core/eval/few-labels.js';
 import { centredSpectrum, lidar, rankMe } from '../../core/eval/geometry.js';
 import { nearestNeighbours } from '../../core/eval/neighbours.js';
@@ -12,7 +13,7 @@ import { pickSamples, type Samples } from '../../core/eval/samples.js';
 import { measuresText, pairedText, perClassText } from '../../core/report/measures-text.js';
 import { neighboursNote } from '../../core/report/table-notes.js';
 import { findEngines, testOnEngines, withoutOpenvino } from '../helpers/engines.js';
-import { evaluationResult } from '../helpers/evaluation.js';
+import { accuracies, evaluationResult } from '../helpers/evaluation.js';
 import { FIXTURES } from '../helpers/paths.js';
 
 const engines = withoutOpenvino(await findEngines());
@@ -134,10 +135,18 @@ test('what was measured is told in lines', (t) => {
   const lidar = { images: 9, views: 2, value: 3.04 };
   const geometry = { images: 64, rankMe: 5, rankMeCentred: 4.5, alphaReq: 1.234, lidar };
   const fewLabels = [{ count: { fraction: 0.1 }, images: 30, top1 }];
-  t.deepEqual(measuresText(evaluationResult({ geometry, fewLabels, overSeeds: top1 })), [
+  const segmentation = {
+    ...{ data: 'street', classes: [0, 4], trainImages: 8, testImages: 2, patches: 128, pixels: 900 },
+    ...{ meanIou: 51.25, pixelAccuracy: 80.5, iou: [60, null] },
+  };
+  const attentive = { ...accuracies(50), curve: [50], settings: attentiveProtocol('paper', 10_000) };
+  t.deepEqual(measuresText(evaluationResult({ geometry, fewLabels, overSeeds: top1, attentive, segmentation })), [
     '  geometry of 64 training images: RankMe 5.0, centred 4.5, alpha-ReQ 1.23; LiDAR 3.0 (2 crops of 9 images)',
     '  best head over 2 seeds: 41.2 ± 3.1%',
     '  logistic regression on 10% of the labels (2 draws of 30 images): 41.2 ± 3.1%',
+    '  attentive probe: 50.0% (48.5 to 51.3), top-5 60.0% (20 epochs, batches of 1024 at most, learning rate 0.001 along a cosine to 0)',
+    '  segmentation of 2 images by a linear map of patches, learned from 8: mean IoU 51.3%, pixels 80.5%',
+    '    IoU: class 0 60.0, class 4 –',
   ]);
 });
 
@@ -151,7 +160,7 @@ test('wrong numbers are refused, each by one message', (t) => {
     force: false,
     json: false,
   } as const;
-  const usual = { shots: [], labelFraction: [], draws: 10, seeds: 1, lidarViews: 0 };
+  const usual = { shots: [], labelFraction: [], draws: 10, seeds: 1, lidarViews: 0, attentive: false };
   t.deepEqual(measuresOf({ ...usual, shots: ['2'], labelFraction: ['10%', '0.5'] }).fewLabels, {
     counts: [{ shots: 2 }, { fraction: 0.1 }, { fraction: 0.5 }],
     draws: 10,

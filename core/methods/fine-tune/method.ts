@@ -67,7 +67,7 @@ export function labelledGroup(labels: Int32Array, classes: number, smoothing: nu
  * @param logits z, [B, C]
  * @param labels y, rows of sum 1, [B, C]
  */
-function crossEntropy(logits: Tensor, labels: Tensor): Scalar {
+export function crossEntropy(logits: Tensor, labels: Tensor): Scalar {
   if (logits.shape.join() !== labels.shape.join()) {
     throw new Error(`cross-entropy expected labels of [${logits.shape}], received [${labels.shape}]`);
   }

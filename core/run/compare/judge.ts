@@ -4,11 +4,12 @@ import { writeFileAtomically } from '../../base/atomic.js';
 import { readText, tryJson } from '../../base/text.js';
 import type { Engine } from '../../engine/contract.js';
 import { usualNeighbours } from '../../eval/classifiers.js';
-import { classifyImages, type EvaluationProgress, type ExtractionSettings } from '../../eval/evaluate.js';
+import { classifyImages, type ExtractionSettings } from '../../eval/evaluate.js';
 import type { OpenedData } from '../../eval/labelled-data.js';
 import { pixelNeighbours } from '../../eval/neighbours.js';
 import type { FeatureNetwork } from '../../eval/network.js';
 import { poolingOf } from '../../eval/pooling.js';
+import type { EvaluationProgress } from '../../eval/progress.js';
 import { LINEAR_PROTOCOL } from '../../eval/protocols.js';
 import type { Probed } from '../../report/comparison.js';
 

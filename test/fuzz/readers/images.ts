@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import sharp, { type Sharp } from 'sharp';
 import { reasonOf } from '../../../core/base/errors.js';
 import { randomCrops } from '../../../core/data/crop.js';
+import { readClassMask } from '../../../core/data/decode/png-ids.js';
 import { readPicture } from '../../../core/data/read-picture.js';
 import type { ImageItem } from '../../../core/plugin.js';
 import { EDGES, integerBytes } from '../bytes.js';
@@ -147,9 +148,25 @@ const drawings = fc
     ),
   );
 
+/** Numbers of classes, in grey and with a palette. */
+async function masks(): Promise<Buffer[]> {
+  const grey = picture().removeAlpha().toColourspace('b-w');
+  return [await grey.png().toBuffer(), await picture().removeAlpha().png({ palette: true, colours: 9 }).toBuffer()];
+}
+
 export async function imageReaders(): Promise<readonly FuzzedReader[]> {
   const seeds = Object.entries(await pictures());
   return [
+    {
+      name: 'mask',
+      file: 'x.png',
+      inputs: fc.oneof(withOtherNumbers(await masks()), pngs),
+      async read(path) {
+        const { width, height, ids } = readClassMask(await readFile(path), PIXEL_LIMIT);
+        assert(ids.length === width * height && ids.length <= PIXEL_LIMIT);
+      },
+      isRefusal,
+    },
     ...seeds.map(([format, some]) => ({
       name: `image-${format}`,
       file: `x.${format}`,
