@@ -52,7 +52,17 @@ export async function randomCrops(
   counters: readonly number[],
   result: Uint8Array = new Uint8Array(viewBytes(views)),
 ): Promise<Uint8Array> {
-  const picture = await readPicture(item, views[0]?.crop.pixelLimit ?? 1);
+  return cropsOf(await readPicture(item, views[0]?.crop.pixelLimit ?? 1), views, seed, counters, result);
+}
+
+/** The same of a picture that is decoded. */
+export function cropsOf(
+  picture: Picture,
+  views: readonly View[],
+  seed: number,
+  counters: readonly number[],
+  result: Uint8Array,
+): Uint8Array {
   let at = 0;
   for (const { name, count, crop } of views) {
     for (let number = 0; number < count; number++) {

@@ -1,8 +1,10 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { reasonOf } from '../base/errors.js';
 import { Slots } from '../base/pool.js';
-import { randomCrops } from './crop.js';
+import { cropsOf } from './crop.js';
 import type { CropAnswer, CropJob, DecoderSettings } from './decoders.js';
+import type { Picture } from './picture.js';
+import { readPicture } from './read-picture.js';
 
 // What runs in a thread of `startDecoders`: crops one image after the other, in the order in which they are asked for.
 // This module is started, never imported.
@@ -22,14 +24,28 @@ parentPort?.on('message', async (job: CropJob | null) => {
   if (isClosing && pending === 0) parentPort?.close();
 });
 
-async function crop({ id, source, counters, into }: CropJob): Promise<void> {
+async function crop({ id, source, counters, into, keepBytes }: CropJob): Promise<void> {
   if (isClosing) return;
-  const item = { name: '', source: typeof source === 'string' ? source : async () => source };
   const answer: CropAnswer = { id };
   try {
-    await randomCrops(item, views, seed, counters, into);
+    const isDecoded = typeof source === 'object' && 'rgb' in source;
+    const picture = isDecoded ? source : await decode(source);
+    cropsOf(picture, views, seed, counters, into);
+    if (!isDecoded && picture.rgb.length <= keepBytes) answer.picture = shared(picture);
   } catch (error) {
     answer.reason = reasonOf(error);
   }
   parentPort?.postMessage(answer);
+}
+
+function decode(source: string | Uint8Array): Promise<Picture> {
+  const item = { name: '', source: typeof source === 'string' ? source : async () => source };
+  return readPicture(item, views[0]?.crop.pixelLimit ?? 1);
+}
+
+/** A copy that all threads see. */
+function shared({ rgb, width, height }: Picture): Picture {
+  const copy = new Uint8Array(new SharedArrayBuffer(rgb.length));
+  copy.set(rgb);
+  return { rgb: copy, width, height };
 }

@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { ByteGate } from '../base/pool.js';
 import type { ImageItem } from '../contract/data-sets.js';
 import { randomCrops, type View, viewBytes } from './crop.js';
+import type { Picture } from './picture.js';
 import { sharedTurns } from './read-picture.js';
 
 export interface Decoders {
@@ -25,15 +26,17 @@ export interface DecoderSettings {
 
 export interface CropJob {
   id: number;
-  /** A path, or the content of a file. */
-  source: string | Uint8Array;
+  /** A path, the content of a file, or what was decoded before. */
+  source: string | Uint8Array | Picture;
   counters: readonly number[];
   /** Where the crops go, in shared memory. */
   into: Uint8Array<SharedArrayBuffer>;
+  /** A decoded picture of at most so many bytes is given back with the answer, to be kept for its next crops. */
+  keepBytes: number;
 }
 
 /** What it answers when the crops are there, or why there are none. */
-export type CropAnswer = { id: number; reason?: string };
+export type CropAnswer = { id: number; reason?: string; picture?: Picture };
 
 /** The threads have ended before their work: this tells nothing about an image. */
 export class DecodersEnded extends Error {
@@ -46,6 +49,9 @@ const MAX_THREADS = 8;
 /** Content of files that may wait for a thread, where images are no files of their own, and how many are read at once. */
 const CONTENT_BYTES = 64e6;
 const READ_CONCURRENCY = 64;
+
+/** Decoded pictures that are kept, of files: decoding takes most of the time of cropping small ones, in every epoch anew. */
+const KEPT_BYTES = 256e6;
 
 /** Young generation of a thread, in MiB: with V8's default, decoded pictures wait longer to be collected. */
 const YOUNG_MIB = 4;
@@ -73,23 +79,32 @@ export function startDecoders(settings: DecoderSettings, threads: number): Decod
   const gate = new ByteGate(CONTENT_BYTES, READ_CONCURRENCY);
   const cropBytes = viewBytes(settings.views);
   const unused: CropJob['into'][] = [];
+  const kept = new Map<string, Picture>();
+  let keptBytes = 0;
+  const keep = (path: string, picture: Picture) => {
+    if (kept.has(path) || keptBytes + picture.rgb.length > KEPT_BYTES) return;
+    kept.set(path, picture);
+    keptBytes += picture.rgb.length;
+  };
   let nextId = 0;
   let isClosed = false;
   const leastBusy = () =>
     workers.reduce((least, worker) => (worker.waiting.size < least.waiting.size ? worker : least));
   return {
     crop({ source }, counters) {
-      const ask = async (content: string | Uint8Array) => {
+      const ask = async (content: CropJob['source']) => {
         const into = unused.pop() ?? new Uint8Array(new SharedArrayBuffer(cropBytes));
+        const keepBytes = typeof content === 'string' ? KEPT_BYTES - keptBytes : 0;
         try {
-          await leastBusy().ask({ id: nextId++, source: content, counters, into });
+          const picture = await leastBusy().ask({ id: nextId++, source: content, counters, into, keepBytes });
+          if (picture && typeof content === 'string') keep(content, picture);
           return into;
         } catch (error) {
           unused.push(into);
           throw error;
         }
       };
-      if (typeof source === 'string') return ask(source);
+      if (typeof source === 'string') return ask(kept.get(source) ?? source);
       return gate.hold(async () => {
         if (isClosed) throw new DecodersEnded('the threads that decode images have ended');
         return source();
@@ -112,7 +127,7 @@ function startWorker(settings: DecoderSettings) {
     workerData: settings,
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
   });
-  const waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
+  const waiting = new Map<number, { resolve: (picture?: Picture) => void; reject: (error: Error) => void }>();
   let isClosing = false;
   let failure: DecodersEnded | undefined;
   const fail = (what: string, cause?: unknown) => {
@@ -123,23 +138,23 @@ function startWorker(settings: DecoderSettings) {
   worker.on('error', (error) => fail('failed', error));
   worker.on('exit', () => fail('ended'));
   const ended = new Promise((resolve) => worker.on('exit', resolve));
-  worker.on('message', ({ id, reason }: CropAnswer) => {
+  worker.on('message', ({ id, reason, picture }: CropAnswer) => {
     const asked = waiting.get(id);
     waiting.delete(id);
     if (waiting.size === 0 && !isClosing) worker.unref(); // an idle thread does not keep the program alive
-    if (reason === undefined) asked?.resolve();
+    if (reason === undefined) asked?.resolve(picture);
     else asked?.reject(new Error(reason));
   });
   worker.unref();
   return {
     waiting,
     ask(job: CropJob) {
-      return new Promise<void>((resolve, reject) => {
+      return new Promise<Picture | undefined>((resolve, reject) => {
         if (failure) return reject(failure);
         waiting.set(job.id, { resolve, reject });
         worker.ref();
         const { source } = job;
-        if (typeof source === 'string') return worker.postMessage(job);
+        if (!(source instanceof Uint8Array)) return worker.postMessage(job);
         const bytes = Uint8Array.from(source); // of its own memory: a part of a larger one would be sent with all of it
         worker.postMessage({ ...job, source: bytes }, [bytes.buffer]);
       });
