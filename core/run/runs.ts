@@ -15,9 +15,21 @@ import { readLastRow } from './run-log.js';
 /** Folders below the one that is searched: runs/GROUP/SUBGROUP/NAME. */
 const DEPTH = 3;
 
-const HEADINGS = ['run', 'state', 'epoch', 'step', '', 'loss', 'verdict', 'best top-1', 'on disk', 'last change'];
+const HEADINGS = [
+  'run',
+  'state',
+  'epoch',
+  'step',
+  '',
+  'loss',
+  'verdict',
+  'online probe',
+  'best top-1',
+  'on disk',
+  'last change',
+];
 /** Columns of text; the rest are figures, which end at the same place. */
-const LEFT = new Set([0, 1, 6, 7, 9]);
+const LEFT = new Set([0, 1, 6, 7, 8, 10]);
 
 /** What the files of a run say of it. */
 export type RunSummary = Awaited<ReturnType<typeof summarise>>;
@@ -87,6 +99,8 @@ export async function standingOf(files: RunFolder, isAtEnd: boolean) {
     savedStep: said?.savedStep ?? null,
     /** What its monitors made of it when it was last saved, by their names; none for runs of earlier versions. */
     verdicts: said?.verdicts ?? {},
+    /** The best that its online probe told of a step; null where it has none, or told nothing yet. */
+    probe: said?.probe ?? null,
   });
   if (judged === 'alive') return standing('running');
   if (isHeld && judged === 'unknown') {
@@ -145,7 +159,7 @@ export function runsText(runs: readonly RunSummary[]): string {
 }
 
 function cellsOf(run: RunSummary): string[] {
-  const { name, state, epoch, epochs, step, totalSteps, loss, verdicts, best, bytes, changed } = run;
+  const { name, state, epoch, epochs, step, totalSteps, loss, verdicts, probe, best, bytes, changed } = run;
   // 'no collapse', or 'collapse!', by the names of the monitors that gave verdicts.
   const judged = Object.entries(verdicts).map(([monitor, { isWell }]) => (isWell ? `no ${monitor}` : `${monitor}!`));
   return [
@@ -156,6 +170,7 @@ function cellsOf(run: RunSummary): string[] {
     `${Math.floor((100 * step) / totalSteps)}%`,
     loss === null ? '–' : loss.toFixed(4),
     judged.join(', ') || '–',
+    probe ? `${probe.logistic.toFixed(1)} at ${probe.step}` : '–',
     best ? `${best.top1.toFixed(1)} ${best.dataSet}` : '–',
     formatBytes(bytes),
     // '2026-03-01 14:05', in the time of the machine.
