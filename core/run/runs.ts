@@ -15,6 +15,8 @@ import { readLastRow } from './run-log.js';
 /** Folders below the one that is searched: runs/GROUP/SUBGROUP/NAME. */
 const DEPTH = 3;
 
+/** A column that is there only where a run has an online probe. */
+const PROBE = 'online probe';
 const HEADINGS = [
   'run',
   'state',
@@ -23,13 +25,13 @@ const HEADINGS = [
   '',
   'loss',
   'verdict',
-  'online probe',
+  PROBE,
   'best top-1',
   'on disk',
   'last change',
 ];
 /** Columns of text; the rest are figures, which end at the same place. */
-const LEFT = new Set([0, 1, 6, 7, 8, 10]);
+const LEFT = new Set(['run', 'state', 'verdict', PROBE, 'best top-1', 'last change']);
 
 /** What the files of a run say of it. */
 export type RunSummary = Awaited<ReturnType<typeof summarise>>;
@@ -141,10 +143,12 @@ async function bytesBelow(folder: string): Promise<number> {
 
 /** Runs as a table for people, and below it why some of them stand still, and what monitors warn of. */
 export function runsText(runs: readonly RunSummary[]): string {
-  const rows = [HEADINGS, ...runs.map(cellsOf)];
-  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  const isShown = (_: unknown, column: number) => HEADINGS[column] !== PROBE || runs.some(({ probe }) => probe);
+  const rows = [HEADINGS, ...runs.map(cellsOf)].map((row) => row.filter(isShown));
+  const [headings = []] = rows;
+  const widths = headings.map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   const aligned = (cell: string, column: number) =>
-    LEFT.has(column) ? cell.padEnd(widths[column]) : cell.padStart(widths[column]);
+    LEFT.has(headings[column]) ? cell.padEnd(widths[column]) : cell.padStart(widths[column]);
   const lines = rows.map((row) => row.map(aligned).join('  ').trimEnd());
   const reasons = runs.flatMap(({ name, state, reason, savedStep }) =>
     reason === null

@@ -9,10 +9,11 @@ import { ijepa } from '../helpers/command.js';
 
 /*
  * What an online probe costs: the same run with and without it, in turn, each a process of its own.
- * `npm run bench:online-probe`, or `npm run bench:online-probe -- PAIRS PROBE ARGUMENTS-OF-PRETRAIN...`
+ * `npm run bench:online-probe`, or `npm run bench:online-probe -- PAIRS IMAGES ARGUMENTS-OF-PRETRAIN...`
  */
-const [pairs = '2', probe = 'shapes:4000', ...given] = process.argv.slice(2);
-const run = given.length > 0 ? given : 'shapes:2048 --preset cpu-small --epochs 4'.split(' ');
+const [pairs = '2', images = '600', ...given] = process.argv.slice(2);
+const probe = ['--probe', 'shapes:4000', '--probe-images', images];
+const run = given.length > 0 ? given : 'shapes:2048 --preset cpu-small --epochs 12'.split(' ');
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 const folder = await mkdtemp(join(tmpdir(), 'ijepa-bench-'));
@@ -33,10 +34,10 @@ async function weightsOf(name: string): Promise<string> {
 }
 
 try {
-  say(`pretrain ${run.join(' ')}, with --probe ${probe} and without, load ${loadavg()[0]?.toFixed(1)}`);
+  say(`pretrain ${run.join(' ')}, with ${probe.join(' ')} and without, load ${loadavg()[0]?.toFixed(1)}`);
   for (let pair = 1; pair <= Number(pairs); pair++) {
     const without = await secondsOf('without', []);
-    const withProbe = await secondsOf('with', ['--probe', probe]);
+    const withProbe = await secondsOf('with', probe);
     const log = readRunLog(place('with'));
     const probed = log.flatMap(({ probeSeconds }) => probeSeconds ?? []);
     const training = log.reduce((sum, { seconds }) => sum + seconds, 0);
