@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import { type Console, count, createConsole, formatDuration, quote, SILENT } from '../core/base/console.js';
 import { UserError } from '../core/base/errors.js';
+import { bestCheckpoint, checkpointsFolder } from '../core/checkpoint/folder.js';
 import { followRun } from '../core/run/follow.js';
 import { listenForStop, signalExitCode } from '../core/run/interrupt.js';
 import { type PretrainSummary, pretrain } from '../core/run/pretrain.js';
+import { probeText } from '../core/run/probing.js';
 import type { PretrainOptions } from './options/others.js';
 import { methodsOf, pluginsWith } from './plugins.js';
 import { inRanks } from './ranks.js';
@@ -66,6 +68,7 @@ function tell(console: Console, summary: PretrainSummary): void {
         `standard deviation ${firstSpread.std.toFixed(3)} -> ${lastSpread.std.toFixed(3)} (the loss alone does not tell)`,
     );
   }
+  if (summary.probe) tellProbe(console, summary.probe, out);
   for (const { text } of Object.values(summary.verdicts)) console.line(`verdict    ${text}`);
   if (skippedImages > 0)
     console.line(`skipped    ${count(skippedImages, 'unreadable image')}, listed in ${join(out, 'skipped.txt')}`);
@@ -76,4 +79,10 @@ function tell(console: Console, summary: PretrainSummary): void {
     console.line(`           ${join(out, 'log.jsonl')}   every step (log.csv: the same as a table)`);
   }
   if (checkpoint) console.line(`model      ${checkpoint}`);
+}
+
+/** What the online probe told: before the first step and last, and of the best step. */
+function tellProbe(console: Console, { first, last, best }: NonNullable<PretrainSummary['probe']>, out: string): void {
+  if (last) console.line(`probe      ${first ? `${probeText(first)} -> ` : ''}${probeText(last)}`);
+  if (best) console.line(`best       step ${best.step}: ${probeText(best)}, ${bestCheckpoint(checkpointsFolder(out))}`);
 }

@@ -8,9 +8,10 @@ import { DamagedFile, type StoredTensor, writeSafetensors } from './safetensors-
 
 const LATEST = 'latest.safetensors';
 const PREVIOUS = 'previous.safetensors';
+const BEST = 'best.safetensors';
 const EPOCH = /^epoch-(\d{4,})\.safetensors$/;
 /** A damaged checkpoint that was set aside: latest.damaged-1.safetensors. */
-const SET_ASIDE = /^(?:latest|previous|epoch-\d{4,})\.damaged-\d+\.safetensors$/;
+const SET_ASIDE = /^(?:latest|previous|best|epoch-\d{4,})\.damaged-\d+\.safetensors$/;
 
 /** The folder of a run's checkpoints. */
 export function checkpointsFolder(run: string): string {
@@ -27,6 +28,11 @@ export function previousCheckpoint(folder: string): string {
   return join(folder, PREVIOUS);
 }
 
+/** Where the one lies that an online probe found best, where there is one. */
+export function bestCheckpoint(folder: string): string {
+  return join(folder, BEST);
+}
+
 /** Where the checkpoint of an epoch lies, where it is kept. */
 export function epochCheckpoint(folder: string, epoch: number): string {
   return join(folder, `epoch-${String(epoch).padStart(4, '0')}.safetensors`);
@@ -34,16 +40,17 @@ export function epochCheckpoint(folder: string, epoch: number): string {
 
 /** Whether a file of this name was written by a run. */
 export function isCheckpoint(name: string): boolean {
-  return name === LATEST || name === PREVIOUS || EPOCH.test(name) || SET_ASIDE.test(name);
+  return name === LATEST || name === PREVIOUS || name === BEST || EPOCH.test(name) || SET_ASIDE.test(name);
 }
 
-/** The checkpoints that a run could go on from, from the newest to the oldest; the newest even where it is missing. */
+/** The checkpoints that a run could go on from, from the newest to the oldest, the best one last; the newest even where it is missing. */
 export function checkpointsByAge(folder: string): string[] {
   const names = readdirSync(folder);
   return [
     latestCheckpoint(folder),
     ...(names.includes(PREVIOUS) ? [previousCheckpoint(folder)] : []),
     ...keptEpochs(names).map((epoch) => epochCheckpoint(folder, epoch)),
+    ...(names.includes(BEST) ? [bestCheckpoint(folder)] : []),
   ];
 }
 
@@ -62,6 +69,8 @@ export interface SaveJob {
   sync: readonly string[];
   /** The epoch under whose number it is kept too, and how many of those are; null where it is not. */
   keep: { epoch: number; most: number } | null;
+  /** Whether it is kept as the best one, too. */
+  isBest: boolean;
   /** A file that is written once the checkpoint is there. */
   note: { path: string; content: string };
 }
@@ -71,7 +80,7 @@ export interface SaveJob {
  * whole newest checkpoint and, from the second one on, a whole other one before it.
  * @throws UserError if something cannot be written; what was saved before is untouched
  */
-export async function saveFiles({ folder, tensors, metadata, sync, keep, note }: SaveJob): Promise<void> {
+export async function saveFiles({ folder, tensors, metadata, sync, keep, isBest, note }: SaveJob): Promise<void> {
   for (const path of sync) await syncFile(path);
   await writeSafetensors(latestCheckpoint(folder), tensors, metadata, async (temporary, latest) => {
     const previous = previousCheckpoint(folder);
@@ -80,7 +89,13 @@ export async function saveFiles({ folder, tensors, metadata, sync, keep, note }:
     if (before !== null) await finishName(before, previous);
   });
   if (keep) await keepEpoch(folder, keep.epoch, keep.most);
+  if (isBest) await keepBest(folder);
   await writeFileAtomically(note.path, note.content);
+}
+
+/** Keeps the newest checkpoint as the best one as well. */
+export async function keepBest(folder: string): Promise<void> {
+  await replaceByLink(latestCheckpoint(folder), bestCheckpoint(folder));
 }
 
 /** Keeps the newest checkpoint under its epoch's number as well, and of those files only the newest `most`. */

@@ -308,6 +308,25 @@ export const OPTIONS = {
       unit: 'images',
       help: 'images at whose representations they look',
     }),
+    probe: text({
+      optional: true,
+      what: 'data set or folder',
+      help: 'labelled images on whose features classifiers are judged now and then; what is trained stays the same, and the best checkpoint is kept',
+    }),
+    probeImages: integer({
+      default: 3000,
+      min: 3,
+      max: 100_000,
+      unit: 'images',
+      help: 'how many of their training images are drawn; a third of these are judged, and the test images are left alone',
+    }),
+    probeEverySteps: integer({
+      min: 1,
+      unit: 'steps',
+      mayChange: true,
+      help: 'how often that is done, beside before the first step and after the last one',
+      automatic: 'so seldom that it takes less than 5% of the time',
+    }),
     monitors: words({
       default: ['collapse'],
       mayChange: true,

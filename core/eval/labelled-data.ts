@@ -24,6 +24,20 @@ const SHARDS = 'webdataset';
  *   or there are no test images
  */
 export async function openLabelled(word: string, dataSets: readonly DataSet[]): Promise<OpenedData> {
+  const opened = await openWithLabels(word, dataSets);
+  const { train, test, classes } = opened.data;
+  if (test.length === 0) {
+    throw new UserError(`${word} has no test images to evaluate with`, {
+      expected: 'images for training, and others for validation or testing',
+      remedy: 'set some images of each class apart',
+    });
+  }
+  requireTwoClasses(word, train, classes);
+  return opened;
+}
+
+/** The same, where it does not matter how many classes there are, and whether there are test images. */
+export async function openWithLabels(word: string, dataSets: readonly DataSet[]): Promise<OpenedData> {
   const named = findDataSet(word, dataSets);
   const unnamed = !named && (await areShards(word)) ? SHARDS : FOLDER;
   if (!named && unnamed === FOLDER && !existsSync(systemPath(word))) {
@@ -32,20 +46,10 @@ export async function openLabelled(word: string, dataSets: readonly DataSet[]): 
   }
   const dataSet = named ?? dataSets.find(({ name }) => name === unnamed);
   const opened = dataSet && (await openDataSet(dataSet, named ? splitName(word)[1] : word));
-  if (!opened?.labelled) {
-    throw new UserError(`${word} has no labels to evaluate with`, {
-      expected: `a folder with train/CLASS and val/CLASS below it, or ${namesOfLabelled(dataSets)}`,
-    });
-  }
-  const { train, test, classes } = opened.labelled;
-  if (test.length === 0) {
-    throw new UserError(`${word} has no test images to evaluate with`, {
-      expected: 'images for training, and others for validation or testing',
-      remedy: 'set some images of each class apart',
-    });
-  }
-  requireTwoClasses(word, train, classes);
-  return { dataSet: opened.dataSet, data: opened.labelled };
+  if (opened?.labelled) return { dataSet: opened.dataSet, data: opened.labelled };
+  throw new UserError(`${word} has no labels to evaluate with`, {
+    expected: `a folder with train/CLASS and val/CLASS below it, or ${namesOfLabelled(dataSets)}`,
+  });
 }
 
 /** @throws UserError if fewer than two classes have images */

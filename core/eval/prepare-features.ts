@@ -6,7 +6,7 @@ import { norm, project, tokensFrom } from '../nn/vit.js';
 import { type FeatureNetwork, networkBackbone, transformerBackbone } from './network.js';
 
 /** How many of the last layers a network's features have, L. */
-export function featureLayers({ size }: FeatureNetwork): number {
+export function featureLayers({ size }: Pick<FeatureNetwork, 'size'>): number {
   return isResNet(size) ? 1 : Math.min(4, size.depth);
 }
 

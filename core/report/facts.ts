@@ -52,6 +52,8 @@ export interface Standing {
   imagesPerSecond: number | null;
   /** At that speed. */
   secondsLeft: number | null;
+  /** The best step by the online probe, top-1 in percent; null where it told nothing. */
+  probe: { step: number; logistic: number; neighbours: number | null } | null;
   /** What monitors make of it. */
   verdicts: readonly { monitor: string; isWell: boolean; text: string }[];
 }

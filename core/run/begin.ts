@@ -15,6 +15,7 @@ import type { Method } from '../methods/method.js';
 import type { Optimiser } from '../optim/optimiser.js';
 import { writeMaskPreview } from '../report/mask-preview.js';
 import { stateShapes, type TrainState } from '../train/state.js';
+import { type ProbeMemory, parseProbeMemory } from './probing.js';
 import { checkFolder, createRunFolder, type RunFolder, readRunState, runFolder } from './run-folder.js';
 import { parseWatchMemory, type WatchMemory } from './watch.js';
 
@@ -69,6 +70,7 @@ export async function beginRun(
 export interface ResumePoint {
   state: TrainState;
   watch: WatchMemory | null;
+  probe: ProbeMemory | null;
   /** What the engine remembered. */
   history?: unknown;
 }
@@ -91,7 +93,7 @@ export async function readResumePoint(folder: RunFolder, trained: Trained, conso
   const checkpoint = await recoverCheckpoint(folder.checkpoints, load, console.warn);
   if (checkpoint) {
     const { state, memory, history } = checkpoint;
-    return { state, watch: parseWatchMemory(memory), history };
+    return { state, watch: parseWatchMemory(memory), probe: parseProbeMemory(memory), history };
   }
   const said = await readRunState(folder.state);
   if (holdsSetAside(folder.checkpoints) || (said && said.savedStep > 0)) {

@@ -31,6 +31,14 @@ type Value = (row: LogRow) => number | null;
 
 const PALETTE = [COLOURS.blue, COLOURS.vermilion, COLOURS.green, COLOURS.purple, COLOURS.orange, COLOURS.sky] as const;
 
+const PROBE: Panel = {
+  title: 'Online probe: top-1 in percent',
+  lines: [
+    { name: 'logistic regression', colour: COLOURS.blue, value: ({ probe }) => probe?.logistic ?? null },
+    { name: 'nearest neighbours', colour: COLOURS.vermilion, value: ({ probe }) => probe?.neighbours ?? null },
+  ],
+};
+
 /** The panels of a log: what every method has, and a panel for each number of its own. */
 function panelsOf(rows: readonly LogRow[]): Panel[] {
   const [first] = rows;
@@ -45,6 +53,7 @@ function panelsOf(rows: readonly LogRow[]): Panel[] {
       title: 'Loss and its terms',
       lines: [{ name: 'loss', colour: COLOURS.black, value: (row) => row.loss }, ...linesOf('terms')],
     },
+    ...(rows.some(({ probe }) => probe) ? [PROBE] : []),
     panel('Collapse: effective rank (RankMe), fixed images', COLOURS.vermilion, (row) => row.featureRank),
     panel('Collapse: standard deviation, fixed images', COLOURS.green, (row) => row.featureStd),
     { ...panel('Gradient norm', COLOURS.purple, (row) => row.gradientNorm), logarithmic: true },

@@ -3,9 +3,10 @@ import { setImmediate } from 'node:timers/promises';
 import type { Console } from '../base/console.js';
 import { round } from '../base/rounding.js';
 import type { RecordedModel } from '../checkpoint/checkpoint.js';
-import { keepEpoch, latestCheckpoint } from '../checkpoint/folder.js';
+import { keepBest, keepEpoch, latestCheckpoint } from '../checkpoint/folder.js';
 import type { SkippedImages } from '../data/skipped.js';
 import { tf } from '../engine/tf.js';
+import type { OnlineProbe } from '../eval/online-probe.js';
 import { drawBatch, meanPatches } from '../methods/batch.js';
 import type { BatchDraw } from '../methods/method.js';
 import { stepOperations } from '../nn/cost.js';
@@ -17,6 +18,7 @@ import { CURVES_INTERVAL, writeCurves } from './curves.js';
 import type { StopSignal } from './interrupt.js';
 import type { Tracking } from './mlflow.js';
 import type { Training } from './prepare.js';
+import { startProbing } from './probing.js';
 import type { RunEvents } from './run-events.js';
 import type { RunFolder } from './run-folder.js';
 import { type LogRow, openRunLog } from './run-log.js';
@@ -30,6 +32,8 @@ import { startWatch } from './watch.js';
 export interface Run extends Training {
   model: RecordedModel;
   skipped: SkippedImages;
+  /** The labelled images on which it is probed; null where none were named. */
+  probe: OnlineProbe | null;
   folder: RunFolder;
   /** What TensorBoard reads; null where that is not wanted, or nothing is left to do. */
   events: RunEvents | null;
@@ -55,6 +59,7 @@ export async function runLoop(run: Run, start: ResumePoint) {
   const [judged] = Object.values(method.encoders); // the one that is judged downstream is watched
   const encoder = ({ networks }: TrainState) => networks[judged];
   const watch = await startWatch(run, totalSteps, encoder(state), start.watch);
+  const probing = await startProbing(run, totalSteps, encoder(state), start.probe);
   const monitors = run.monitors.map(({ item }) => item).filter(({ values }) => values.length > 0);
   const first = drawBatch(method, seed, 1, batchSize); // every step draws numbers of the same names
   const columns = {
@@ -65,6 +70,7 @@ export async function runLoop(run: Run, start: ResumePoint) {
   const { log, missing } = await openRunLog(folder, firstStep, columns, monitors, {
     beginsLater: options.resumeOptimizer,
     inRanks: run.ranks.size > 1,
+    isProbed: probing !== null,
   });
   if (missing > 0) console.warn(`log.jsonl was damaged: ${missing} of the first ${firstStep} steps are missing in it`);
   const doneEpochs = firstStep / epochSteps; // a run that was killed may not have kept the last one's
@@ -72,6 +78,7 @@ export async function runLoop(run: Run, start: ResumePoint) {
   if (isSaved && doneEpochs > 0 && Number.isInteger(doneEpochs) && isKept(doneEpochs, options)) {
     await keepEpoch(folder.checkpoints, doneEpochs, options.keepCheckpoints);
   }
+  if (isSaved && start.probe?.best?.step === firstStep) await keepBest(folder.checkpoints);
   const saving = new CheckpointSaving(folder, run.model, options, epochSteps, firstStep);
   const waiting = new Waiting(images, options, console.warn);
   const progress = console.progress(totalSteps, epochs, firstStep);
@@ -83,7 +90,8 @@ export async function runLoop(run: Run, start: ResumePoint) {
   const save = async () => {
     run.ranks.phase('saving');
     const { state: whole, history, received } = await steps.forSaving(state);
-    if (saving.savedStep < state.step) await saving.save(whole, watch.memory, history);
+    const memory = { ...watch.memory, ...(probing && { probe: probing.memory }) };
+    if (saving.savedStep < state.step) await saving.save(whole, memory, history);
     tf.dispose(received);
   };
   const finish = async () => {
@@ -91,7 +99,8 @@ export async function runLoop(run: Run, start: ResumePoint) {
     await saving.settle();
   };
   const readImages = async () => {
-    const ready = await steps.read(saving.isDueAfter(state.step + 1));
+    const next = state.step + 1;
+    const ready = await steps.read(saving.isDueAfter(next, probing?.isDueAfter(next)));
     for (const [name, reason] of ready.unreadable) skipped.add(name, reason);
     return ready;
   };
@@ -122,6 +131,7 @@ export async function runLoop(run: Run, start: ResumePoint) {
       const seconds = (performance.now() - asked) / 1000;
       const imagesPerSecond = batchSize / seconds;
       waiting.add(waitSeconds, seconds);
+      const probed = await probing?.after(step, encoder(state), seconds);
       const row: LogRow = {
         epoch,
         step,
@@ -138,6 +148,7 @@ export async function runLoop(run: Run, start: ResumePoint) {
         skippedImages: run.skipped.count,
         featureStd: observed?.spread.std ?? null,
         featureRank: observed?.spread.rank ?? null,
+        ...(probed && { probe: probed.result, probeSeconds: probed.seconds && round(probed.seconds, 4) }),
         ...(monitors.length > 0 && { monitors: observed?.monitors ?? null }),
       };
       log.append(row);
@@ -171,6 +182,8 @@ export async function runLoop(run: Run, start: ResumePoint) {
     /** Spread of the target features before the first step of the run, and at the last observation. */
     firstSpread: watch.memory.first,
     lastSpread: watch.latest,
+    /** What the online probe told before the first step, last, and of the best step; null where none was asked for. */
+    probe: probing && { first: probing.memory.first, last: probing.memory.last, best: probing.memory.best },
     /** What monitors make of the run, by their names. */
     verdicts: watch.memory.verdicts,
     seconds: round(seconds, 2),

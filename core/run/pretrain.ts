@@ -16,12 +16,11 @@ import { SkippedImages } from '../data/skipped.js';
 import { outOfMemory } from '../engine/memory.js';
 import { checkMethodOptions } from '../methods/create.js';
 import type { MethodDefinition } from '../methods/method.js';
-import { countParameters } from '../nn/parameters.js';
-import { type EncoderSize, encoderName, isResNet } from '../nn/sizes.js';
 import { type Plugin, recordOf, requireRecorded, selectPlugins } from '../plugins/plugin.js';
 import type { Ranks } from '../train/communicator/ranks.js';
-import { assumedMemory, groupSize, smallerSteps } from '../train/memory.js';
+import { groupSize, smallerSteps } from '../train/memory.js';
 import { initialState } from '../train/state.js';
+import { announce } from './announce.js';
 import { beginRun, checkNewRun, type ResumePoint, readResumePoint, requireSameImages } from './begin.js';
 import { writeCurves } from './curves.js';
 import { continuedState, networksFrom } from './init-from.js';
@@ -29,6 +28,7 @@ import type { StopSignal } from './interrupt.js';
 import { type Run, runLoop } from './loop.js';
 import { checkServer, trackRun } from './mlflow.js';
 import { prepareTraining } from './prepare.js';
+import { openProbe, readProbeOf } from './probing.js';
 import { openRunEvents } from './run-events.js';
 import { endRunState, openRunFolder, runFolder, runLock, writeRunState } from './run-folder.js';
 import { readRunLog } from './run-log.js';
@@ -87,8 +87,14 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   const recordedIn = record ? folder.config : '';
   const selected = selectPlugins(definition, asked, plugins, (name) => placeOf(resolved, name) || recordedIn);
   checkMethodOptions(definition, asked);
-  const names = plugins.flatMap((plugin) => (plugin.dataSets ?? []).map(({ name }) => name));
-  checkOutside(out, resolved.options.data, names);
+  const dataSets = plugins.flatMap((plugin) => plugin.dataSets ?? []);
+  const named = [...resolved.options.data, ...(asked.probe === null ? [] : [asked.probe])];
+  checkOutside(
+    out,
+    named,
+    dataSets.map(({ name }) => name),
+  );
+  const probed = await openProbe(asked, dataSets);
   const microBatchSize = record?.run.microBatchSize ?? null;
   await shareTask(ranks, { given: resolved.options, method: definition.name, options: asked, microBatchSize });
   const training = await prepareTraining({
@@ -99,15 +105,18 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   const { method, images, engine, options, optimiser } = training;
   const { name, version, device, threads } = engine;
 
+  const probe = await readProbeOf(training, probed, request.stop);
+
   const epochSteps = stepsPerEpoch(images.length, options.batchSize);
   const totalSteps = options.epochs * epochSteps;
   const beginning = async (): Promise<ResumePoint> => {
     const { seed, initFrom, resumeOptimizer } = options;
+    const none = { watch: null, probe: null };
     if (resumeOptimizer) {
-      return { state: await continuedState(initFrom, method, optimiser, options, epochSteps, console), watch: null };
+      return { state: await continuedState(initFrom, method, optimiser, options, epochSteps, console), ...none };
     }
     const networks = initFrom === null ? undefined : await networksFrom(initFrom, method, options, console);
-    return { state: initialState(method, optimiser.slotNames, seed, networks), watch: null };
+    return { state: initialState(method, optimiser.slotNames, seed, networks), ...none };
   };
   const fresh = record ? null : await beginning();
 
@@ -148,9 +157,10 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
     options.tensorboard && firstStep < totalSteps
       ? await openRunEvents(folder, firstStep, totalSteps, console.warn)
       : null;
-  const run: Run = { ...trained, console, stop: request.stop, skipped, folder, events, tracking };
+  const run: Run = { ...trained, console, stop: request.stop, skipped, probe, folder, events, tracking };
   const verdicts = start.watch?.verdicts ?? {};
-  await writeRunState(folder.state, { state: 'running', reason: null, savedStep: saved?.state.step ?? 0, verdicts });
+  const begun = { savedStep: saved?.state.step ?? 0, verdicts, probe: start.probe?.best ?? null };
+  await writeRunState(folder.state, { state: 'running', reason: null, ...begun });
   try {
     announce(run, totalSteps, firstStep);
     const result = await runLoop(run, start);
@@ -195,49 +205,4 @@ async function track(options: Options, started: string, console: Console) {
   const tracking = await trackRun(mlflow ?? '', about, (message) => console.warn(`mlflow     ${message}`));
   console.line(`mlflow     ${tracking.page}`);
   return tracking;
-}
-
-/** Says what a run is about to do: data, model, objective, engine, length. */
-function announce(run: Run, totalSteps: number, firstStep: number): void {
-  const { options, definition, method, backbone, images, engine, console, ranks } = run;
-  const millions = (count: number) => `${(count / 1e6).toFixed(count < 1e7 ? 2 : 0)} M`;
-  const networks = Object.entries(method.networks).filter(([, { role }]) => role.by === 'gradient');
-  const described = networks.map(([name, { shapes }]) => {
-    const size = method.sizes[name];
-    return `${name}${size ? ` ${sizesInWords(size)}` : ''}, ${millions(countParameters(shapes))} parameters`;
-  });
-  const microBatchSize = microBatchSizeOf(options);
-  const group = groupSize(method, options.batchSize);
-  console.line(`data       ${images.length} images: ${images.description}`);
-  for (const note of images.notes ?? []) console.warn(`note       ${note}`);
-  console.line(`method     ${definition.title}: ${definition.describe(options)}`);
-  console.line(
-    `model      ${described.join('; ')}; ${options.imageSize} px${isResNet(backbone.encoder) ? '' : ` in patches of ${options.patchSize}`}`,
-  );
-  if (ranks.title !== null) {
-    const share = Math.ceil(options.batchSize / ranks.size);
-    console.line(`ranks      ${ranks.title}; ${share} images a rank, gradients travel in ${options.wire}`);
-    if (ranks.note !== null) console.warn(`note       ${ranks.note}`);
-  }
-  console.line(
-    `engine     ${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}` +
-      (options.microBatchSize === null ? assumedMemory(engine.memory, options.memory) : ''),
-  );
-  console.line(
-    `run        ${options.out}, seed ${options.seed}, ${options.epochs} epochs of batches of ${options.batchSize}` +
-      `${microBatchSize < options.batchSize ? ` computed ${microBatchSize} at a time` : ''}` +
-      `${options.recompute ? ', blocks recomputed for gradients' : ''}` +
-      `${group < options.batchSize ? `, masks cut in groups of ${group}` : ''}, ${totalSteps} steps` +
-      `${firstStep > 0 ? `, going on after step ${firstStep}` : ''}`,
-  );
-  if (isResNet(backbone.encoder) && microBatchSize < options.batchSize) {
-    console.warn(
-      `note       batch norm goes by the ${microBatchSize} images that are computed together: ` +
-        'with another --micro-batch-size or number of ranks, the steps of a residual network are others',
-    );
-  }
-}
-
-function sizesInWords(size: EncoderSize): string {
-  return isResNet(size) ? encoderName(size, 1) : `${size.dim} x ${size.depth}, ${size.heads} heads`;
 }

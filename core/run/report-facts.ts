@@ -141,12 +141,13 @@ async function standing(folder: RunFolder, record: RunRecord, log: LogColumns): 
   const { step = 0, epoch = 0 } = log.last ?? {};
   const isThere = existsSync(folder.config);
   const speed = log.imagesPerSecond;
-  const { state, reason, verdicts } = await standingOf(folder, step === totalSteps);
+  const { state, reason, verdicts, probe } = await standingOf(folder, step === totalSteps);
   return {
     ...(isThere ? { state, reason } : { state: 'gone' as const, reason: 'its folder is not there any more' }),
     ...{ step, totalSteps, epoch, epochs },
     imagesPerSecond: speed,
     secondsLeft: speed === null || speed <= 0 ? null : ((totalSteps - step) * batchSize) / speed,
+    probe,
     verdicts: Object.entries(verdicts).map(([monitor, verdict]) => ({ monitor, ...verdict })),
   };
 }

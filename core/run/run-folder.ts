@@ -11,6 +11,7 @@ import { readText, tryJson } from '../base/text.js';
 import { isCheckpoint } from '../checkpoint/folder.js';
 import { isEventFile } from '../report/event-file.js';
 import { type Verdicts, verdictsSchema } from './monitors.js';
+import { probedStepSchema } from './probing.js';
 
 const CHECKPOINTS = 'checkpoints';
 const LOCK = 'run.lock';
@@ -170,6 +171,8 @@ const stateSchema = z.object({
   savedStep: z.int().min(0),
   /** What monitors make of it, by their names: of the last observation before that step, or before it ended. */
   verdicts: verdictsSchema.default({}),
+  /** The best that an online probe told of a step; null where it told nothing. */
+  probe: probedStepSchema.nullable().default(null),
 });
 
 /** What a run's state.json says. */
@@ -188,8 +191,8 @@ export async function writeRunState(path: string, state: RunState): Promise<void
 /** Writes how a run ended; without verdicts, those that it was saved with stay. */
 export async function endRunState(path: string, state: RunState['state'], reason: string | null, verdicts?: Verdicts) {
   const said = await readRunState(path);
-  const savedStep = said?.savedStep ?? 0;
-  await writeRunState(path, { state, reason, savedStep, verdicts: verdicts ?? said?.verdicts ?? {} });
+  const { savedStep = 0, probe = null } = said ?? {};
+  await writeRunState(path, { state, reason, savedStep, verdicts: verdicts ?? said?.verdicts ?? {}, probe });
 }
 
 /** Reads a state.json; null where there is none that can be read, as in runs of earlier versions. */

@@ -6,6 +6,7 @@ import { explainSystemError } from '../base/errors.js';
 import { linesOf, tryJson } from '../base/text.js';
 import type { Monitor } from '../contract/monitors.js';
 import type { EvaluationResult } from '../eval/results.js';
+import { probeResultSchema } from './probing.js';
 import { type RunFolder, runFolder } from './run-folder.js';
 
 /** JSON has no NaN: it stands as null. */
@@ -35,6 +36,10 @@ const rowSchema = z.object({
   /** Spread of the features of the watch's fixed images; null on steps at which they were not observed. */
   featureStd: observed,
   featureRank: observed,
+  /** What the online probe told, top-1 in percent; null on steps without one, left out where none was asked for. */
+  probe: probeResultSchema.nullable().exactOptional(),
+  /** How long it took, beside the step. */
+  probeSeconds: observed.exactOptional(),
   /** By monitor and value; null on steps at which they did not observe, left out where no monitor has values. */
   monitors: z.record(z.string(), z.record(z.string(), observed)).nullable().exactOptional(),
 });
@@ -53,6 +58,7 @@ type LogColumns = Readonly<Record<'terms' | 'method' | 'rates', readonly string[
  * @param monitors those whose values are columns of the table
  * @param beginsLater whether the first step of the log is not that of the run, which goes on with another one
  * @param inRanks whether several processes take the steps
+ * @param isProbed whether the run has an online probe
  * @returns the log, and how many of those steps it lacks because its file was damaged
  */
 export async function openRunLog(
@@ -60,9 +66,10 @@ export async function openRunLog(
   lastStep: number,
   columns: LogColumns,
   monitors: readonly MonitorColumns[] = [],
-  { beginsLater = false, inRanks = false } = {},
+  { beginsLater = false, inRanks = false, isProbed = false } = {},
 ) {
-  const head = columnNames(columns, monitors).filter((name) => inRanks || name !== 'exchangeSeconds');
+  const isThere = (name: string) => (inRanks || name !== 'exchangeSeconds') && (isProbed || !name.startsWith('probe'));
+  const head = columnNames(columns, monitors).filter(isThere);
   const jsonLine = (row: LogRow) => `${JSON.stringify(row)}\n`;
   const csvLine = (row: LogRow) => `${head.map((path) => valueAt(row, path) ?? '').join(',')}\n`;
   const rows = readRunLog(folder).filter(({ step }) => step <= lastStep);
@@ -118,8 +125,8 @@ export async function readLastRow(folder: RunFolder): Promise<LogRow | null> {
 /**
  * What a run took so far, by its log.
  *
- * Device hours are the sum of the steps' seconds, waiting for images and observing the watch's images included, saving left
- * out. Training operations are those of the networks' matrix products, with each step's own numbers of tokens; the
+ * Device hours are the sum of the steps' seconds, waiting for images and observing the watch's images included, saving
+ * and probing left out. Training operations are those of the networks' matrix products, with each step's own numbers of tokens; the
  * watch's are left out.
  * @param epochs how many of its epochs count, for a checkpoint from the middle of a run; all where it is left out
  * @returns null where there is no run, or its log does not tell of every step
@@ -144,8 +151,9 @@ export function parseLogLine(line: string): LogRow[] {
 
 /** Columns of the table: 'terms.prediction', 'rates.learningRate', 'monitors.NAME.VALUE'. */
 function columnNames(columns: LogColumns, monitors: readonly MonitorColumns[]): string[] {
+  const probe = Object.keys(probeResultSchema.shape);
   const observed = monitors.flatMap(({ name, values }) => values.map((value) => `${name}.${value}`));
-  const groups = new Map<string, readonly string[]>(Object.entries({ ...columns, monitors: observed }));
+  const groups = new Map<string, readonly string[]>(Object.entries({ ...columns, probe, monitors: observed }));
   return Object.keys(rowSchema.shape).flatMap((name) => groups.get(name)?.map((within) => `${name}.${within}`) ?? name);
 }
 

@@ -15,9 +15,23 @@ import { readLastRow } from './run-log.js';
 /** Folders below the one that is searched: runs/GROUP/SUBGROUP/NAME. */
 const DEPTH = 3;
 
-const HEADINGS = ['run', 'state', 'epoch', 'step', '', 'loss', 'verdict', 'best top-1', 'on disk', 'last change'];
+/** A column that is there only where a run has an online probe. */
+const PROBE = 'online probe';
+const HEADINGS = [
+  'run',
+  'state',
+  'epoch',
+  'step',
+  '',
+  'loss',
+  'verdict',
+  PROBE,
+  'best top-1',
+  'on disk',
+  'last change',
+];
 /** Columns of text; the rest are figures, which end at the same place. */
-const LEFT = new Set([0, 1, 6, 7, 9]);
+const LEFT = new Set(['run', 'state', 'verdict', PROBE, 'best top-1', 'last change']);
 
 /** What the files of a run say of it. */
 export type RunSummary = Awaited<ReturnType<typeof summarise>>;
@@ -87,6 +101,8 @@ export async function standingOf(files: RunFolder, isAtEnd: boolean) {
     savedStep: said?.savedStep ?? null,
     /** What its monitors made of it when it was last saved, by their names; none for runs of earlier versions. */
     verdicts: said?.verdicts ?? {},
+    /** The best that its online probe told of a step; null where it has none, or told nothing yet. */
+    probe: said?.probe ?? null,
   });
   if (judged === 'alive') return standing('running');
   if (isHeld && judged === 'unknown') {
@@ -127,10 +143,12 @@ async function bytesBelow(folder: string): Promise<number> {
 
 /** Runs as a table for people, and below it why some of them stand still, and what monitors warn of. */
 export function runsText(runs: readonly RunSummary[]): string {
-  const rows = [HEADINGS, ...runs.map(cellsOf)];
-  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  const isShown = (_: unknown, column: number) => HEADINGS[column] !== PROBE || runs.some(({ probe }) => probe);
+  const rows = [HEADINGS, ...runs.map(cellsOf)].map((row) => row.filter(isShown));
+  const [headings = []] = rows;
+  const widths = headings.map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   const aligned = (cell: string, column: number) =>
-    LEFT.has(column) ? cell.padEnd(widths[column]) : cell.padStart(widths[column]);
+    LEFT.has(headings[column]) ? cell.padEnd(widths[column]) : cell.padStart(widths[column]);
   const lines = rows.map((row) => row.map(aligned).join('  ').trimEnd());
   const reasons = runs.flatMap(({ name, state, reason, savedStep }) =>
     reason === null
@@ -145,7 +163,7 @@ export function runsText(runs: readonly RunSummary[]): string {
 }
 
 function cellsOf(run: RunSummary): string[] {
-  const { name, state, epoch, epochs, step, totalSteps, loss, verdicts, best, bytes, changed } = run;
+  const { name, state, epoch, epochs, step, totalSteps, loss, verdicts, probe, best, bytes, changed } = run;
   // 'no collapse', or 'collapse!', by the names of the monitors that gave verdicts.
   const judged = Object.entries(verdicts).map(([monitor, { isWell }]) => (isWell ? `no ${monitor}` : `${monitor}!`));
   return [
@@ -156,6 +174,7 @@ function cellsOf(run: RunSummary): string[] {
     `${Math.floor((100 * step) / totalSteps)}%`,
     loss === null ? '–' : loss.toFixed(4),
     judged.join(', ') || '–',
+    probe ? `${probe.logistic.toFixed(1)} at ${probe.step}` : '–',
     best ? `${best.top1.toFixed(1)} ${best.dataSet}` : '–',
     formatBytes(bytes),
     // '2026-03-01 14:05', in the time of the machine.

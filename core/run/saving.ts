@@ -6,10 +6,14 @@ import type { SaveJob } from '../checkpoint/folder.js';
 import type { SaveFailure } from '../checkpoint/save-worker.js';
 import type { Options } from '../config/schema.js';
 import type { TrainState } from '../train/state.js';
+import type { ProbeMemory } from './probing.js';
 import { type RunFolder, runStateText } from './run-folder.js';
 import type { WatchMemory } from './watch.js';
 
 const MINUTE = 60_000;
+
+/** What a run remembers, beside its state; `probe` where it has an online probe. */
+export type RunMemory = WatchMemory & { probe?: ProbeMemory };
 
 type WhenOptions = Pick<
   Options,
@@ -19,7 +23,8 @@ type WhenOptions = Pick<
 /**
  * Decides when a run is saved, and saves it: training waits for a copy of the state alone, which is written in the
  * background by a thread of its own. The copy lies in memory that both share: it stays as it is until it is written.
- * One is written at a time: what falls due meanwhile follows after it, and the end of an epoch waits for it.
+ * One is written at a time: what falls due meanwhile follows after it, and the end of an epoch and a
+ * probe wait for it.
  */
 export class CheckpointSaving {
   #worker: Worker | null = null;
@@ -43,15 +48,17 @@ export class CheckpointSaving {
 
   /**
    * Whether a checkpoint is to be written after a step that is about to be taken.
+   * @param isProbed whether the run is probed after it: that is always saved, so that no probe is done twice
    * @throws UserError if an earlier one could not be written
    */
-  isDueAfter(step: number): boolean {
+  isDueAfter(step: number, isProbed = false): boolean {
     this.#check();
     const endsEpoch = step % this.epochSteps === 0;
     const { saveEverySteps, saveEveryMinutes } = this.options;
     const endsSteps = saveEverySteps !== null && step % saveEverySteps === 0;
-    this.#isDue ||= endsEpoch || endsSteps || performance.now() - this.#savedAt >= saveEveryMinutes * MINUTE;
-    return this.#isDue && (endsEpoch || !this.#writing);
+    this.#isDue ||=
+      isProbed || endsEpoch || endsSteps || performance.now() - this.#savedAt >= saveEveryMinutes * MINUTE;
+    return this.#isDue && (endsEpoch || isProbed || !this.#writing);
   }
 
   /** The step of the newest checkpoint, written or being written. */
@@ -83,14 +90,15 @@ export class CheckpointSaving {
    * @param history what engines remember of shapes
    * @throws UserError if this or an earlier checkpoint could not be written
    */
-  async save(state: TrainState, watch: WatchMemory | null, history: unknown): Promise<void> {
+  async save(state: TrainState, memory: RunMemory | null, history: unknown): Promise<void> {
     await this.settle(); // the copy's memory is free again
     this.#copy = await copyState(state, this.#copy);
     const { step } = state;
     const epoch = Math.ceil(step / this.epochSteps);
     const { checkpoints, log, table, state: statePath } = this.folder;
     const isEpochKept = step % this.epochSteps === 0 && isKept(epoch, this.options);
-    const verdicts = watch?.verdicts ?? {};
+    const verdicts = memory?.verdicts ?? {};
+    const best = memory?.probe?.best ?? null;
     const job: SaveJob = {
       folder: checkpoints,
       tensors: this.#copy,
@@ -98,12 +106,16 @@ export class CheckpointSaving {
         epoch,
         data: this.options.data.join(', '),
         model: this.model,
-        memory: watch,
+        memory,
         history,
       }),
       sync: [log, table], // never a checkpoint whose steps are not in the log
       keep: isEpochKept ? { epoch, most: this.options.keepCheckpoints } : null,
-      note: { path: statePath, content: runStateText({ state: 'running', reason: null, savedStep: step, verdicts }) },
+      isBest: best?.step === step,
+      note: {
+        path: statePath,
+        content: runStateText({ state: 'running', reason: null, savedStep: step, verdicts, probe: best }),
+      },
     };
     this.#worker ??= new Worker(new URL('../checkpoint/save-worker.js', import.meta.url));
     this.#writing = perform(this.#worker, job)

@@ -6,13 +6,15 @@ import type { LogRow } from './run-log.js';
  */
 export function scalarsOf(row: LogRow): [name: string, value: number][] {
   const { epoch, loss, terms, rates, method, gradientNorm, featureStd, featureRank, exchangeSeconds = null } = row;
+  const { probe, probeSeconds = null } = row;
   const groups: Readonly<Record<string, Readonly<Record<string, number | null>>>> = {
     terms,
     rates,
     method,
     gradients: { norm: gradientNorm },
+    ...(probe && { probe }),
     features: { std: featureStd, rank: featureRank },
-    speed: { imagesPerSecond: row.imagesPerSecond, waitSeconds: row.waitSeconds, exchangeSeconds },
+    speed: { imagesPerSecond: row.imagesPerSecond, waitSeconds: row.waitSeconds, exchangeSeconds, probeSeconds },
     ...Object.fromEntries(Object.entries(row.monitors ?? {}).map(([name, values]) => [`monitors/${name}`, values])),
   };
   const tagged = Object.entries(groups).flatMap(([group, values]) =>

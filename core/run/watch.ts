@@ -6,18 +6,14 @@ import type { Options } from '../config/schema.js';
 import { microBatchSizeOf } from '../config/settings.js';
 import type { ImageCollection, ImageItem } from '../contract/data-sets.js';
 import { centreCrop, cropSettings } from '../data/crop.js';
-import { toNormalised } from '../data/normalise.js';
 import { unreadableReason } from '../data/skipped.js';
-import { type Tensor, tf } from '../engine/tf.js';
 import { rankMe } from '../eval/geometry.js';
+import { pooledFeatures } from '../eval/pooled-features.js';
 import type { Method } from '../methods/method.js';
 import type { ImageEncoder } from '../nn/backbone.js';
 import type { Parameters } from '../nn/parameters.js';
 import type { Extension } from '../plugins/plugin.js';
 import { Monitors, verdictsSchema } from './monitors.js';
-
-/** Most images that are encoded at once. */
-const MAX_TOGETHER = 32;
 
 /** How much the representations of different images differ. */
 const spreadSchema = z.object({
@@ -65,10 +61,9 @@ export async function startWatch(run: Watched, totalSteps: number, encoder: Para
   const { fixedTargets = false } = method;
   const facts = { seed, totalSteps, images: watched.images, width: backbone.encoder.dim, fixedTargets };
   const observers = new Monitors(monitors, facts, memory ?? { monitors: {}, verdicts: {} }, console.warn);
-  const together = Math.min(MAX_TOGETHER, microBatchSizeOf(options));
   let latest: Spread | null = null;
   const observe = async (encoder: Parameters, step: number, loss: number | null) => {
-    const features = await pooledFeatures(backbone, encoder, watched.pixels, together);
+    const features = await pooledFeatures(backbone, encoder, watched.views, 1, microBatchSizeOf(options));
     const rows = watched.images.length;
     const spread = { std: meanStd(features, rows), rank: rankMe(features, rows) };
     latest = spread;
@@ -104,7 +99,7 @@ export function meanStd(features: Float32Array, rows: number): number {
 
 /**
  * The fixed images that a run observes: chosen by the seed, the middle square of each.
- * @returns the images, and their normalised pixels, [n, S, S, 3]
+ * @returns the images, and their pixels, n times [S, S, 3]
  */
 async function loadWatchImages(images: ImageCollection, options: Options) {
   const { pixelLimit } = cropSettings(options);
@@ -125,27 +120,5 @@ async function loadWatchImages(images: ImageCollection, options: Options) {
       expected: 'images that can be read (JPEG, PNG, WebP, AVIF, GIF, TIFF)',
     });
   }
-  return { images: read.map(({ item }) => item), pixels: toNormalised(read.map(({ crop }) => crop)) };
-}
-
-/**
- * The features that are judged downstream, row by row, [n, D].
- * @param images [n, S, S, 3]
- * @param together images that are encoded at once
- */
-async function pooledFeatures(backbone: ImageEncoder, encoder: Parameters, images: Float32Array, together: number) {
-  const { imageSize: side, encoder: size } = backbone;
-  const pixels = side * side * 3;
-  const rows = images.length / pixels;
-  const features = new Float32Array(rows * size.dim);
-  for (let from = 0; from < rows; from += together) {
-    const to = Math.min(rows, from + together);
-    const pooled: Tensor = tf.tidy(() => {
-      const part = tf.tensor4d(images.subarray(from * pixels, to * pixels), [to - from, side, side, 3]);
-      return backbone.features(encoder, part, 1); // [n, D]
-    });
-    features.set(await pooled.data(), from * size.dim);
-    pooled.dispose();
-  }
-  return features;
+  return { images: read.map(({ item }) => item), views: read.map(({ crop }) => crop) };
 }

@@ -43,6 +43,7 @@ async function save(folder: string, steps: readonly number[], kept: readonly num
       metadata: checkpointMetadata(step, { epoch: step, data: 'shapes', model: TINY_MODEL, memory: null }),
       sync: [],
       keep: kept.includes(step) ? { epoch: step, most: 9 } : null,
+      isBest: false,
       note: { path: join(folder, 'note'), content: '' },
     };
     await saveFiles(job);

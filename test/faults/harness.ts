@@ -40,7 +40,7 @@ const RUN = [...SMALLEST, '--mask-group', '3'];
 /** Kills of one run, at most. */
 const MOST_A_RUN = 12;
 /** Columns of logs that tell how long something took. */
-const TIMES = ['imagesPerSecond', 'seconds', 'waitSeconds', 'exchangeSeconds'];
+const TIMES = ['imagesPerSecond', 'seconds', 'waitSeconds', 'exchangeSeconds', 'probeSeconds'];
 
 /**
  * Kills real runs with SIGKILL at random moments, goes on with them until they are done, and compares each with a run that

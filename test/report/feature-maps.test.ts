@@ -49,7 +49,7 @@ test.serial('a page with 64 pictures of usual size and long curves is smaller th
   } as const;
   const run = {
     ...{ name: 'run', about: [], options: [], masks: null, picturesNote: null, curves, pictures },
-    standing: { ...standing, secondsLeft: 0, verdicts: [] },
+    standing: { ...standing, secondsLeft: 0, probe: null, verdicts: [] },
   };
   const about = { writtenBy: 'a test', writtenAt: new Date().toISOString(), refreshMs: null };
   const page = reportPage({ ...about, runs: [run], tables: [], evaluations: [] });

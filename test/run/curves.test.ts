@@ -1,5 +1,6 @@
 import test from 'ava';
 import { drawCurves } from '../../core/run/curves.js';
+import { scalarsOf } from '../../core/run/scalars.js';
 import { logRow } from '../helpers/log-row.js';
 
 const textsOf = (svg: string) => [...svg.matchAll(/<text[^>]*>([^<]*)</g)].map(([, words]) => words ?? '');
@@ -46,6 +47,18 @@ test('every number of a method has a panel of its own, under words for people; t
     rates: { learningRate: 1 },
   };
   const rows = [logRow(1, { ...numbers, monitors: { sums: { all: 1 } } }), logRow(2, { ...numbers, monitors: null })];
+  const probe = { logistic: 50, neighbours: 40 };
+  const probed = textsOf(drawCurves([logRow(1, { probe: null }), logRow(2, { probe })]));
+  const at = probed.indexOf('Online probe: top-1 in percent');
+  t.deepEqual(probed.slice(at + 1, at + 3), ['logistic regression', 'nearest neighbours']);
+  t.deepEqual(
+    scalarsOf(logRow(2, { probe, probeSeconds: 3 })).filter(([name]) => /probe/i.test(name)),
+    [
+      ['probe/logistic', 50],
+      ['probe/neighbours', 40],
+      ['speed/probeSeconds', 3],
+    ],
+  );
   const titles = textsOf(drawCurves(rows)).filter((words) => /^[A-Za-z]/.test(words) && words !== 'step');
   t.deepEqual(titles, [
     ...['Loss and its terms', 'loss', 'prediction', 'regularizer'],

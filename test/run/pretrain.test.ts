@@ -385,7 +385,7 @@ test.serial('--force deletes the files of a run and nothing else, and only where
   const folder = await temporaryFolder(t);
   const run = await copyOf(t, 'one');
   await writeFile(join(run, 'notes.txt'), 'mine');
-  await writeFile(join(run, 'checkpoints', 'best.safetensors'), 'mine too');
+  await writeFile(join(run, 'checkpoints', 'favourite.safetensors'), 'mine too');
   await writeFile(join(run, 'tensorboard', 'notes.txt'), 'mine as well');
   await refused(
     t,
@@ -397,7 +397,7 @@ test.serial('--force deletes the files of a run and nothing else, and only where
   t.is(await readFile(join(run, 'notes.txt'), 'utf8'), 'mine');
   t.is(await readFile(join(run, 'tensorboard', 'notes.txt'), 'utf8'), 'mine as well');
   t.is(readdirSync(join(run, 'tensorboard')).length, 2, 'what TensorBoard reads is of the new run alone');
-  t.is(await readFile(join(run, 'checkpoints', 'best.safetensors'), 'utf8'), 'mine too');
+  t.is(await readFile(join(run, 'checkpoints', 'favourite.safetensors'), 'utf8'), 'mine too');
 
   const project = join(folder, 'project');
   await mkdir(join(project, 'checkpoints'), { recursive: true });

@@ -16,9 +16,11 @@ const WORDS: Readonly<Record<string, string>> = {
   'features/std': 'Collapse: standard deviation of features',
   'features/rank': 'Collapse: effective rank of features (RankMe)',
   'gradients/norm': 'Gradient norm',
+  'probe/logistic': 'Online probe: logistic regression, top-1 in percent',
+  'probe/neighbours': 'Online probe: nearest neighbours, top-1 in percent',
 };
 /** In this order; others come before the last ones. */
-const FIRST = ['loss', 'terms/', 'features/', 'gradients/', 'method/', 'rates/'];
+const FIRST = ['loss', 'terms/', 'probe/', 'features/', 'gradients/', 'method/', 'rates/'];
 const LAST = ['speed/'];
 
 /** A panel for each column that a run has, in an order that does not depend on which run has it. */

@@ -20,6 +20,9 @@ export function summary({ runs }: ReportFacts): HTMLElement {
     ['state', ...runs.map(({ standing }) => stateText(standing))],
     ['steps', ...runs.map(({ standing }) => progress(standing))],
     ['speed', ...runs.map(({ standing }) => speedText(standing))],
+    ...(runs.some(({ standing }) => standing.probe)
+      ? [['best by the online probe', ...runs.map(({ standing }) => probeText(standing))]]
+      : []),
     ...names.map((name) => [name, ...runs.map((run) => factOf(run, name))]),
   ];
   const headings = ['', ...runs.map(({ name }) => name)];
@@ -71,6 +74,14 @@ function speedText({ state, imagesPerSecond, secondsLeft }: Standing): string {
   if (imagesPerSecond === null) return '–';
   const left = state === 'running' && secondsLeft !== null ? `, ${duration(secondsLeft)} left` : '';
   return `${shown(imagesPerSecond)} images/s${left}`;
+}
+
+/** 'step 240: logistic regression 43.1%, nearest neighbours 30.2%' */
+function probeText({ probe }: Standing): string {
+  if (!probe) return '–';
+  const { step, logistic, neighbours } = probe;
+  const voted = neighbours === null ? '' : `, nearest neighbours ${neighbours.toFixed(1)}%`;
+  return `step ${step}: logistic regression ${logistic.toFixed(1)}%${voted}`;
 }
 
 /** Options that are not the usual ones or differ between runs; and all of them. */
