@@ -1,6 +1,7 @@
 // Runs tests: `npm test` lints, builds and runs all of them; `npm test -- test/nn` builds and runs those of a folder, and
 // `npm test -- test/nn/backbone.test.ts` those of a file. Options go to AVA: `npm test -- test/nn --match '*gradient*'`.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 
 const given = process.argv.slice(2);
@@ -12,13 +13,19 @@ for (const path of named) {
   );
   process.exit(2);
 }
-if (given.length === 0) run('biome', ['check', '--error-on-warnings']);
-run('node', ['build.js']);
+const lint = given.length === 0 ? [run('biome', ['check', '--error-on-warnings'])] : [];
+endIfFailed(await Promise.all([...lint, run('node', ['build.js'])]));
 const compiled = given.map((word) => (word.startsWith('test/') ? `dist/${word.replace(/\.ts$/, '.js')}` : word));
-run('ava', compiled);
+endIfFailed([await run('ava', compiled)]);
 
-/** Runs a program that npm has put in the path; ends with its exit code where that is not 0. */
-function run(program, args) {
-  const { status } = spawnSync(program, args, { stdio: 'inherit' });
-  if (status !== 0) process.exit(status ?? 1);
+/** Runs a program that npm has put in the path. @returns its exit code */
+async function run(program, args) {
+  const [status] = await once(spawn(program, args, { stdio: 'inherit' }), 'exit');
+  return status ?? 1;
+}
+
+/** Ends with the first exit code that is not 0. */
+function endIfFailed(codes) {
+  const failed = codes.find((code) => code !== 0);
+  if (failed !== undefined) process.exit(failed);
 }

@@ -32,7 +32,8 @@ const GRADIENT = 2e-5;
 const WEIGHT = 2e-5;
 
 /**
- * The method's loss and gradients, at once and in two uneven parts, are those of a golden file.
+ * The method's loss and gradients, at once and in two uneven parts, are those of a golden file. On openvino, which compiles
+ * each shape for a second, at once only; test/train/step.test.ts has parts there, too.
  * @param prefix of the gradients in the file
  */
 export async function checkGradients<S>(
@@ -44,7 +45,7 @@ export async function checkGradients<S>(
   prefix: string,
 ): Promise<void> {
   const images = imagesOf(batch);
-  for (const microBatchSize of [images, images - 1]) {
+  for (const microBatchSize of engine.name === 'openvino' ? [images] : [images, images - 1]) {
     const parts = splitBatch(method.views, viewSides(method, imageSize), batch, context, microBatchSize, 1);
     const result = await prepareGradients(engine, method, 0, 1)(networks, parts, 1);
     const [value = Number.NaN] = await result.loss.data();

@@ -117,7 +117,7 @@ test('masks keep their laws for any settings and seed', (t) => {
         .every((patch) => !predicted.has(patch));
     });
   });
-  fc.assert(law, { numRuns: 150 });
+  fc.assert(law, { numRuns: 100 });
   t.pass();
 });
 
@@ -141,7 +141,7 @@ test('target blocks are whole rectangles of one size in a batch', (t) => {
 });
 
 test('with the settings of the paper a context never overlaps a target', (t) => {
-  for (let step = 1; step <= 100; step++) t.is(masksOfStep(settings(14), 16, 0, step).overlapping, 0);
+  for (let step = 1; step <= 50; step++) t.is(masksOfStep(settings(14), 16, 0, step).overlapping, 0);
 });
 
 test('block sizes are those of the reference code', (t) => {
@@ -171,10 +171,10 @@ test('the possible sizes of blocks are all that can be drawn, whatever the setti
 });
 
 test('inclusive blocks reach every patch; reference blocks never reach the last row and column', (t) => {
-  const inclusive = measureCoverage(settings(10), 32, 1600);
+  const inclusive = measureCoverage(settings(10), 32, 800);
   t.true(inclusive.context.every((part) => part > 0));
   t.true(inclusive.targets.every((part) => part > 0));
-  const reference = measureCoverage(settings(10, { mode: 'reference' }), 32, 1600);
+  const reference = measureCoverage(settings(10, { mode: 'reference' }), 32, 800);
   reference.targets.forEach((part, patch) => {
     const isLast = patch % 10 === 9 || patch >= 90;
     t.is(part > 0, !isLast, `patch ${patch}`);
@@ -183,13 +183,13 @@ test('inclusive blocks reach every patch; reference blocks never reach the last 
 
 test('what a context loses to the cut is spread over the grid, but in reference mode it is the bottom', (t) => {
   const rowMeans = (mode: MaskSettings['mode']) => {
-    const { context } = measureCoverage(settings(8, { mode }), 64, 5000);
+    const { context } = measureCoverage(settings(8, { mode }), 64, 2500);
     const mean = (row: number) => context.subarray(row * 8, row * 8 + 8).reduce((sum, part) => sum + part / 8, 0);
     return { top: mean(0) + mean(1), bottom: mean(5) + mean(6) }; // reference blocks never reach row 7
   };
   const reference = rowMeans('reference');
   t.true(reference.bottom < 0.2 * reference.top, `reference: ${JSON.stringify(reference)}`);
-  const { context } = measureCoverage(settings(8), 64, 5000);
+  const { context } = measureCoverage(settings(8), 64, 2500);
   const row = (at: number) => context.subarray(at * 8, at * 8 + 8).reduce((sum, part) => sum + part, 0);
   t.true(Math.abs(row(0) / row(7) - 1) < 0.15, `first row ${row(0)}, last row ${row(7)}`);
 });
@@ -243,8 +243,8 @@ const GOLDEN: Record<string, Golden> = JSON.parse(readFileSync(join(FIXTURES, 'm
 type Golden = { steps: number } & Record<'kept in groups' | 'lost by one cut', { mean: number; deviation: number }>;
 
 for (const [preset, steps] of [
-  ['in1k-vith14-ep300', 12],
-  ['in1k-vith16-448-ep300', 4],
+  ['in1k-vith14-ep300', 6],
+  ['in1k-vith16-448-ep300', 2],
 ] as const) {
   test(`${preset} keeps as much context as the reference code, and cutting the whole batch at once much less`, (t) => {
     const { options } = resolveOptions({ methods: METHODS, preset, flags: {} });

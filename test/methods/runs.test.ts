@@ -6,8 +6,8 @@ import { epochCheckpoint, latestCheckpoint } from '../../core/checkpoint/folder.
 import { loadNetwork } from '../../core/eval/network.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { type RunFolder, runFolder } from '../../core/run/run-folder.js';
-import { differences, killAndResume } from '../faults/harness.js';
-import { ijepaHere, SMALLEST_OF, temporaryFolder } from '../helpers/command.js';
+import { differences } from '../faults/harness.js';
+import { ijepaHere, SMALLEST_OF } from '../helpers/command.js';
 
 const NAMES = Object.keys(SMALLEST_OF) as (keyof typeof SMALLEST_OF)[];
 const folder = await mkdtemp(join(tmpdir(), 'ijepa-test-'));
@@ -28,13 +28,6 @@ test('every method of the program is tried here', (t) => {
     NAMES,
     METHODS.map(({ name }) => name),
   );
-});
-
-// One of a method with a state of its own beside its networks; test/run/faults.test.ts kills those of I-JEPA.
-test.serial('runs of dino that are killed end in the same bytes', async (t) => {
-  const report = await killAndResume(await temporaryFolder(t), { kills: 1, seed: 3, of: SMALLEST_OF.dino });
-  t.deepEqual(report.faults, []);
-  t.is(report.kills, 1);
 });
 
 test.serial('runs of all methods that go on from their first epoch end in the same bytes', async (t) => {

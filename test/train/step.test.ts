@@ -16,7 +16,7 @@ import {
 } from '../../core/train/state.js';
 import { NotFinite } from '../../core/train/step.js';
 import { updateNetworks } from '../../core/train/update.js';
-import { findEngines, firstOf, relativeDifference, testOnEngines } from '../helpers/engines.js';
+import { findEngines, firstOf, relativeDifference, testOnEngines, withoutOpenvino } from '../helpers/engines.js';
 import { methodOf } from '../helpers/method.js';
 import { ADAM, noiseBatch, numberOf, numbersOf, prepareBatchGradients, prepareTestStep } from '../helpers/training.js';
 
@@ -46,7 +46,7 @@ testOnEngines(
     let state = stateOf(made);
     const counts = new Set<number>();
     for (let step = 1; step <= 6; step++) {
-      const taken = await takeStep(state, noiseBatch(made, 4, step), RATES);
+      const taken = await takeStep(state, noiseBatch(made, 4, step % 2), RATES); // of two shapes, which openvino compiles
       state = taken.state;
       t.true(taken.loss > 0 && taken.gradientNorm > 0 && (taken.logs.targetStd ?? 0) > 0);
       counts.add(tf.memory().numTensors);
@@ -97,7 +97,7 @@ for (const loss of ['l2', 'smooth-l1']) {
 
     testOnEngines(
       test,
-      chosen,
+      withoutOpenvino(chosen), // golden values hold its gradients
       `the gradient of the whole objective agrees with finite differences (${loss}, ${regularizer})`,
       async (t, engine) => {
         const made = ijepa({ loss, regularizer });
@@ -136,7 +136,7 @@ for (const loss of ['l2', 'smooth-l1']) {
 for (const regularizer of ['none', 'vicreg']) {
   testOnEngines(
     test,
-    regularizer === 'vicreg' ? engines : firstOf(engines),
+    regularizer === 'vicreg' ? withoutOpenvino(engines) : firstOf(engines), // it compiles each of these shapes
     `mask groups with different numbers of patches weigh as much as they have images, in parts of any size (${regularizer})`,
     async (t, engine) => {
       const plain = ijepa();
@@ -201,7 +201,7 @@ testOnEngines(test, engines, 'the same steps give the same bits', async (t, engi
     const made = ijepa();
     const takeStep = prepareTestStep(await startEngine(engine.name), made);
     let state = stateOf(made, 5);
-    for (let step = 1; step <= 3; step++) ({ state } = await takeStep(state, noiseBatch(made, 4, step), RATES));
+    for (let step = 1; step <= 3; step++) ({ state } = await takeStep(state, noiseBatch(made, 4), RATES));
     return Buffer.from(Float32Array.from(await numbersOf(state.networks)).buffer).toString('base64');
   };
   t.is(await train(), await train());
