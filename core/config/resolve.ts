@@ -42,7 +42,7 @@ export function resolveOptions<M extends MethodOptions>(sources: OptionSources<M
   refuseOthers(flags, '', method, methods);
   if (file) refuseOthers(file.options, file.path, method, methods);
 
-  const layers: { origin: string; values: GivenOptions }[] = [];
+  const layers: Layer[] = [];
   if (preset) {
     // Of the options that there are: those of another method have none of its own.
     const { method: source, values } = preset;
@@ -60,7 +60,29 @@ export function resolveOptions<M extends MethodOptions>(sources: OptionSources<M
     options[name] = layer ? layer.values[name] : option.default;
     origins[name] = layer ? layer.origin : 'default';
   }
+  if (lengthIsEpochs(layers)) options.imagesSeen = null;
   return { method, schema, options: { ...options, method: method.name } as Options, origins };
+}
+
+/** Options of one origin. */
+type Layer = { origin: string; values: GivenOptions };
+
+/**
+ * Whether epochs say how long a run is, and not the images that it sees: the stronger layer decides. A file may have both,
+ * as the record of a run does, and means the images.
+ * @param layers from weakest to strongest
+ * @throws UserError where the command line says both
+ */
+function lengthIsEpochs(layers: readonly Layer[]): boolean {
+  const strongest = layers.findLast(({ values }) => values.epochs !== undefined || values.imagesSeen != null);
+  if (!strongest) return true;
+  const { epochs, imagesSeen } = strongest.values;
+  if (epochs === undefined || imagesSeen == null) return imagesSeen == null;
+  if (strongest.origin !== 'flag') return false;
+  throw new UserError(`--epochs ${epochs} and --images-seen ${imagesSeen} both say how long the run is`, {
+    expected: 'one of them',
+    remedy: 'leave one out',
+  });
 }
 
 /** Where an option's value was given, for messages; empty where it is the default. */

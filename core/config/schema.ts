@@ -132,6 +132,12 @@ export const OPTIONS = {
   }),
   ...grouped('Optimisation', {
     epochs: integer({ default: 100, min: 1, help: 'passes over the data' }),
+    imagesSeen: integer({
+      optional: true,
+      min: 1,
+      unit: 'images',
+      help: 'length of the run whatever the size of its data, in the place of --epochs: the whole epochs in which it sees about so many images',
+    }),
     batchSize: integer({ default: 64, min: 2, unit: 'images', help: 'images a step' }),
     microBatchSize: integer({
       min: 1,

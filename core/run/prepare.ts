@@ -1,7 +1,8 @@
 import type { Options } from '../config/schema.js';
+import { learningRateSchedule } from '../config/settings.js';
 import type { ImageCollection } from '../contract/data-sets.js';
 import type { ListingOptions } from '../data/listing/kept.js';
-import { requireOneBatch } from '../data/loader.js';
+import { requireOneBatch, stepsPerEpoch } from '../data/loader.js';
 import { openData } from '../data/open.js';
 import type { Engine } from '../engine/contract.js';
 import { startEngine } from '../engine/start.js';
@@ -49,12 +50,14 @@ interface Task {
  * @throws UserError with what is wrong; nothing has been written
  */
 export async function prepareTraining(task: Task): Promise<Training> {
-  const { definition, options: asked, plugins, selected, ranks } = task;
-  const { batchSize, device, precision } = asked;
+  const { definition, plugins, selected, ranks } = task;
+  const { batchSize, device, precision } = task.options;
   const dataSets = plugins.flatMap((plugin) => plugin.dataSets ?? []);
-  const images = await openData(asked.data, dataSets, task.listing);
+  const images = await openData(task.options.data, dataSets, task.listing);
   task.check?.(images);
   requireOneBatch(images, batchSize);
+  const asked = withLength(task.options, images.length);
+  learningRateSchedule(asked);
   requireImages(ranks, batchSize);
   const threads = asked.threads ?? threadsOf(ranks);
   const engine = await startEngine(asked.engine, { device, precision, threads });
@@ -74,6 +77,14 @@ export async function prepareTraining(task: Task): Promise<Training> {
   const optimiser = createOptimiser(engine, options);
   const shards = askedShards(options, method, ranks);
   return { definition, method, shards, backbone, optimiser, options, images, engine, ranks, ...selected };
+}
+
+/** With the epochs in which a run sees about as many images as it is to see, where options say so. */
+function withLength(options: Options, images: number): Options {
+  const { imagesSeen, batchSize } = options;
+  if (imagesSeen === null) return options;
+  const seenInEpoch = stepsPerEpoch(images, batchSize) * batchSize;
+  return { ...options, epochs: Math.max(1, Math.round(imagesSeen / seenInEpoch)) };
 }
 
 function requireImages({ size }: Ranks, batchSize: number): void {
