@@ -3,6 +3,7 @@ import { formatDuration, readDuration } from '../../base/console.js';
 import { UserError } from '../../base/errors.js';
 import type { ResolvedOptions } from '../../config/resolve.js';
 import { learningRateSchedule } from '../../config/settings.js';
+import { stepsPerEpoch } from '../../data/loader.js';
 import { tf } from '../../engine/tf.js';
 import { checkMethodOptions } from '../../methods/create.js';
 import type { MethodDefinition } from '../../methods/method.js';
@@ -55,11 +56,13 @@ export async function calibrate(
 
 /**
  * Makes everything that a run needs, and nothing of it is kept.
+ * @returns how many steps it has
  * @throws UserError as a run would
  */
-export async function tryRun(resolved: ResolvedOptions<MethodDefinition>, plugins: readonly Plugin[]): Promise<void> {
-  const { method } = await prepare(resolved, plugins);
+export async function tryRun(resolved: ResolvedOptions<MethodDefinition>, plugins: readonly Plugin[]): Promise<number> {
+  const { method, images, options } = await prepare(resolved, plugins);
   method.dispose();
+  return options.epochs * stepsPerEpoch(images.length, options.batchSize);
 }
 
 function prepare({ method: definition, options }: ResolvedOptions<MethodDefinition>, plugins: readonly Plugin[]) {
@@ -77,12 +80,12 @@ function prepare({ method: definition, options }: ResolvedOptions<MethodDefiniti
  * @param budget as people write it: '30m'
  * @throws UserError if not even one does, with a budget that would
  */
-export function epochsWithin(budget: string, secondsPerStep: number, stepsPerEpoch: number, method: string) {
-  const epoch = secondsPerStep * stepsPerEpoch;
+export function epochsWithin(budget: string, secondsPerStep: number, epochSteps: number, method: string) {
+  const epoch = secondsPerStep * epochSteps;
   const epochs = Math.floor((readDuration(budget) ?? 0) / epoch);
   if (epochs >= 1) return epochs;
   const needed = Math.ceil(1.2 * epoch);
-  const steps = `${stepsPerEpoch} steps of ${secondsPerStep.toPrecision(2)} s`;
+  const steps = `${epochSteps} steps of ${secondsPerStep.toPrecision(2)} s`;
   throw new UserError(`a budget of ${budget} is too small for one epoch of ${method}: ${steps}`, {
     expected: 'time for one epoch of each method, or more',
     remedy: `use --budget ${formatDuration(needed)} or more, fewer images, or a smaller model`,
