@@ -1,5 +1,5 @@
 import { writeFileAtomically } from '../core/base/atomic.js';
-import { type Console, quote, readDuration } from '../core/base/console.js';
+import { type Console, quote } from '../core/base/console.js';
 import { explainWriteError, UserError } from '../core/base/errors.js';
 import { checkOutside, makeFolders } from '../core/base/folders.js';
 import type { FileLock } from '../core/base/lock.js';
@@ -15,10 +15,11 @@ import { type Comparison, comparisonRows, comparisonTable } from '../core/report
 import { writeComparisonChart } from '../core/report/comparison-chart.js';
 import { tableMarkdown, tableText } from '../core/report/table-formats.js';
 import { compare } from '../core/run/compare/compare.js';
-import { makePlan, TIMED_EPOCHS } from '../core/run/compare/make-plan.js';
+import { makePlan } from '../core/run/compare/make-plan.js';
 import { type Asked, comparisonFolder, type Given, readPlan, requireSameComparison } from '../core/run/compare/plan.js';
 import { runOptions } from '../core/run/compare/run-options.js';
 import type { StopSignal } from '../core/run/interrupt.js';
+import { checkBudget, TIMED_EPOCHS } from '../core/run/trials/calibrate.js';
 import { requireSameData } from '../core/run/trials/data-facts.js';
 import { inOneProcess } from './in-one-process.js';
 import { COMPARED_OPTIONS, type CompareOptions } from './options/compare.js';
@@ -102,11 +103,7 @@ function givenOf(options: CompareOptions): Given {
   if (budget !== null && epochs !== null) {
     throw new UserError('--budget and --epochs contradict one another', { expected: 'one of them' });
   }
-  if (budget !== null && !readDuration(budget)) {
-    throw new UserError(`--budget cannot be '${budget}'`, {
-      expected: 'a time above 0 with its unit: 90s, 30m, 1h30m',
-    });
-  }
+  checkBudget(budget);
   const names = [...new Set(methods)];
   const size = { imageSize, patchSize, dim, depth, heads, batchSize };
   return { methods: names.length === 0 ? null : names, data, seeds, budget, epochs, ...size };

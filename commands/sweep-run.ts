@@ -11,7 +11,9 @@ import { bestTrial, type Sweep, sweepRows, sweepTable } from '../core/report/swe
 import { tableCsv, tableMarkdown, tableText } from '../core/report/table-formats.js';
 import type { StopSignal } from '../core/run/interrupt.js';
 import { checkNames, readSweepFile, type SweepFile } from '../core/run/sweep/file.js';
+import { planSweep } from '../core/run/sweep/make-plan.js';
 import {
+  askedOf,
   plannedRuns,
   readSweepPlan,
   requireSameSweep,
@@ -20,7 +22,6 @@ import {
   writeSweepPlan,
 } from '../core/run/sweep/plan.js';
 import { trialsOf } from '../core/run/sweep/trials.js';
-import { tryRun } from '../core/run/trials/calibrate.js';
 import { dataFacts, requireSameData } from '../core/run/trials/data-facts.js';
 import { type Judged, type PlannedRun, runTrials } from '../core/run/trials/run-trials.js';
 import { inOneProcess } from './in-one-process.js';
@@ -41,7 +42,7 @@ export function runSweep(options: SweepOptions): Promise<number> {
 
 /** @returns the signal that stopped it; null where the sweep is complete */
 async function sweepLocked(
-  { file: path, out, resume, json }: SweepOptions,
+  { file: path, out, budget, resume, json }: SweepOptions,
   lock: FileLock,
   console: Console,
   stop: StopSignal,
@@ -49,50 +50,47 @@ async function sweepLocked(
   const file = await readSweepFile(path);
   const before = await readSweepPlan(out);
   requireAsked(out, before, resume);
-  if (before) requireSameSweep(file, before);
-  const configured = async () => (await readConfigFile(undefined))?.options.plugins;
+  if (before) requireSameSweep(file, budget, before);
   const { base } = file;
-  const named = pluginNames(base.plugins ?? (await configured()));
+  const named = pluginNames(base.plugins ?? (await readConfigFile(undefined))?.options.plugins);
   const plugins = await pluginsWith(named);
   const methods = methodsOf(plugins);
   checkNames(file, methods);
-  const complete = { ...file, base: { ...base, plugins: base.plugins ?? named } };
-  const runs = plannedRuns(complete, methods, out, before?.steps ?? {});
-  const first = runs.slice(0, runs.length / file.seeds); // with the first seed: one of each trial
   const dataSets = plugins.flatMap((plugin) => plugin.dataSets ?? []);
   const opened = await openLabelled(file.probe.data, dataSets);
-  const names = dataSets.map(({ name }) => name);
-  checkOutside(out, [file.probe.data], names, "the sweep's folder");
-  for (const { resolved } of first) checkOutside(out, resolved.options.data, names, "the sweep's folder");
+  checkOutside(
+    out,
+    [file.probe.data],
+    dataSets.map(({ name }) => name),
+    "the sweep's folder",
+  );
   requireNeighbours(file, opened);
   if (before) requireSameData(opened, before.data, file.probe.data, 'sweep');
-  const steps: Record<string, number> = { ...before?.steps };
-  for (const run of before ? [] : first) {
-    steps[run.name] = await tried(run, plugins); // what is wrong is told before anything is written
-    if (stop.received) return stop.received;
-  }
+  const complete = { ...file, base: { ...base, plugins: base.plugins ?? named } };
+  const planned = before ?? (await planSweep(complete, budget, opened, { methods, plugins, out, console, stop }));
+  if (!planned) return stop.received;
   await makeFolders(out).catch((error: unknown) => {
     throw explainWriteError(error, out);
   });
   await lock.acquire();
-  if (!before) await writeSweepPlan(out, file, { data: dataFacts(opened), steps });
+  const { lengths } = before ?? (await writeSweepPlan(out, { ...planned, asked: askedOf(file) }));
+  const runs = plannedRuns(complete, methods, out, (name) => lengths[name]);
   console.line(`data       ${opened.data.train.description}; ${opened.data.test.description}`);
-  console.line(`sweep      ${count(first.length, 'trial')}, ${count(file.seeds, 'seed')} each`);
-  const planned = runs.map((run) => ({ ...run, totalSteps: steps[run.name] }));
+  console.line(`sweep      ${count(runs.length / file.seeds, 'trial')}, ${count(file.seeds, 'seed')} each`);
   const { neighbours } = file.probe;
   const found = await runTrials({
-    runs: planned,
+    runs,
     word: 'trial',
     opened,
     voting: neighbours === undefined ? undefined : { ...USUAL_VOTING, ks: [neighbours] },
     probe: sweepFolder(out).probe,
     known: { plugins: pluginsWith, methods: methodsOf },
     goesOn: true,
-    onRun: (judged) => write(sweepOf(file, opened, planned, judged), out, json, console),
+    onRun: (judged) => write(sweepOf(file, opened, runs, judged), out, json, console),
     ...{ console, stop },
   });
   if (typeof found === 'string') return found;
-  finish(sweepOf(file, opened, planned, found), out, json, console);
+  finish(sweepOf(file, opened, runs, found), out, json, console);
   return null;
 }
 
@@ -119,14 +117,6 @@ function requireNeighbours({ path, probe: { neighbours = 1 } }: SweepFile, { dat
       expected: `a number up to ${train.length}`,
     },
   );
-}
-
-/** The steps of a run that could begin. @throws UserError with the trial's name */
-async function tried({ title, resolved }: PlannedRun, plugins: Parameters<typeof tryRun>[1]): Promise<number> {
-  return tryRun(resolved, plugins).catch((error: unknown) => {
-    if (!(error instanceof UserError)) throw error;
-    throw new UserError(`the trial ${title}: ${error.message}`, error.advice, { cause: error });
-  });
 }
 
 function sweepOf(file: SweepFile, { dataSet, data }: OpenedData, runs: readonly PlannedRun[], judged: Judged): Sweep {

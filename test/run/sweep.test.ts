@@ -8,6 +8,7 @@ import { plannedRuns, requireSameSweep } from '../../core/run/sweep/plan.js';
 import { trialsOf } from '../../core/run/sweep/trials.js';
 import { temporaryFolder } from '../helpers/command.js';
 
+const LENGTH = { epochs: null, totalSteps: 1, secondsPerStep: null };
 const PROBE = 'probe: { data: shapes:16 }';
 
 async function sweepOf(t: ExecutionContext, ...lines: string[]) {
@@ -81,15 +82,17 @@ test('a run has the options of base, variant, grid and preset, and a seed and fo
     'grid: { preset: [cpu-small, cpu-small-mae], learningRate: [0.1] }',
     'seeds: 2',
   );
-  const runs = plannedRuns(file, METHODS, 'out', { 'preset-cpu-small_learningRate-0.1': 9 });
+  const runs = plannedRuns(file, METHODS, 'out', (name) =>
+    name.includes('mae') ? LENGTH : { ...LENGTH, epochs: 7, totalSteps: 9 },
+  );
   t.deepEqual(
     runs.map(({ seed, out, totalSteps, resolved: { options } }) => [
       ...[seed, out, totalSteps],
-      ...[options.seed, options.method, options.depth, options.learningRate],
+      ...[options.seed, options.method, options.depth, options.learningRate, options.epochs],
     ]),
     [0, 1].flatMap((seed) => [
-      [seed, join('out', `preset-cpu-small_learningRate-0.1_seed-${seed}`), 9, seed, 'ijepa', 3, 0.1],
-      [seed, join('out', `preset-cpu-small-mae_learningRate-0.1_seed-${seed}`), 0, seed, 'mae', 3, 0.1],
+      [seed, join('out', `preset-cpu-small_learningRate-0.1_seed-${seed}`), 9, seed, 'ijepa', 3, 0.1, 7],
+      [seed, join('out', `preset-cpu-small-mae_learningRate-0.1_seed-${seed}`), 1, seed, 'mae', 3, 0.1, 2],
     ]),
   );
 });
@@ -128,7 +131,7 @@ test('what is wrong with a file is told in one message, with its place', async (
       async () => {
         const file = await sweepOf(t, ...lines);
         checkNames(file, METHODS);
-        plannedRuns(file, METHODS, 'out', {});
+        plannedRuns(file, METHODS, 'out', () => LENGTH);
       },
       { instanceOf: UserError },
       lines.join('; '),
@@ -140,11 +143,12 @@ test('what is wrong with a file is told in one message, with its place', async (
 test('a sweep goes on with the file that it was begun with, however it is laid out', async (t) => {
   const file = await sweepOf(t, 'grid: { learningRate: [1e-3, 3e-3] }');
   const { path: _, ...asked } = file;
-  const data = { train: '', test: '', classes: 2, trainImages: 1, testImages: 1, fingerprint: '' };
-  const plan = { format: 'ijepa-sweep-plan-1' as const, asked: JSON.parse(JSON.stringify(asked)), data, steps: {} };
+  const plan = { asked: JSON.parse(JSON.stringify(asked)), budget: '1m' };
   const same = await sweepOf(t, '# the same', 'grid:', '  learningRate: [0.001, 0.003]', 'seeds: 1');
-  t.notThrows(() => requireSameSweep(same, plan));
+  t.notThrows(() => requireSameSweep(same, '60s', plan));
   const other = await sweepOf(t, 'grid: { learningRate: [1e-3, 4e-3] }');
-  const error = t.throws(() => requireSameSweep(other, plan), { instanceOf: UserError });
+  const error = t.throws(() => requireSameSweep(other, null, plan), { instanceOf: UserError });
   t.regex(error?.report ?? '', /grid in \S+ is not what the sweep was begun with\n {2}expected: grid: .*0\.003/);
+  const shorter = t.throws(() => requireSameSweep(same, '30s', plan), { instanceOf: UserError });
+  t.regex(shorter?.report ?? '', /--budget cannot change when a sweep goes on: it was 1m, and now is 30s/);
 });

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { formatDuration, readDuration } from '../../base/console.js';
+import { type Console, formatDuration, readDuration } from '../../base/console.js';
 import { UserError } from '../../base/errors.js';
 import type { ResolvedOptions } from '../../config/resolve.js';
 import { learningRateSchedule } from '../../config/settings.js';
@@ -17,6 +17,10 @@ import { prepareSteps } from '../steps.js';
 /** Steps that are left out, in which engines compile and caches fill, and those that are timed. */
 const WARM_UP = 4;
 const TIMED = 12;
+/** How often the steps of each run are timed, in turns: the shortest time counts, which other work on the machine hides least. */
+const CALIBRATIONS = 2;
+/** Epochs that a run which is only timed has. */
+export const TIMED_EPOCHS = 100;
 /** Seconds after which no further step is timed. */
 const PATIENCE = 20;
 
@@ -25,7 +29,7 @@ const PATIENCE = 20;
  * @returns null where it was asked to stop
  * @throws UserError as a run would
  */
-export async function calibrate(
+async function calibrate(
   resolved: ResolvedOptions<MethodDefinition>,
   plugins: readonly Plugin[],
   stop: StopSignal,
@@ -55,6 +59,26 @@ export async function calibrate(
 }
 
 /**
+ * Seconds of a training step of several runs, which are timed in turns.
+ * @returns by their names; null where it was asked to stop
+ * @throws UserError as a run would
+ */
+export async function calibrateAll(
+  runs: readonly { name: string; title: string; resolved: ResolvedOptions<MethodDefinition> }[],
+  plugins: readonly Plugin[],
+  { stop, console }: { stop: StopSignal; console: Console },
+): Promise<Map<string, number> | null> {
+  const seconds = new Map<string, number>();
+  for (const { name, title, resolved } of Array<typeof runs>(CALIBRATIONS).fill(runs).flat()) {
+    const step = await calibrate(resolved, plugins, stop);
+    if (step === null) return null;
+    seconds.set(name, Math.min(step, seconds.get(name) ?? step));
+    console.line(`timed      ${title}: ${step.toPrecision(2)} s a step`);
+  }
+  return seconds;
+}
+
+/**
  * Makes everything that a run needs, and nothing of it is kept.
  * @returns how many steps it has
  * @throws UserError as a run would
@@ -72,6 +96,14 @@ function prepare({ method: definition, options }: ResolvedOptions<MethodDefiniti
   return prepareTraining({
     ...{ definition, options, plugins, selected, listing: {} },
     ...{ ranks: ALONE, microBatchSize: null },
+  });
+}
+
+/** @throws UserError if a budget is no time */
+export function checkBudget(budget: string | null): void {
+  if (budget === null || readDuration(budget)) return;
+  throw new UserError(`--budget cannot be '${budget}'`, {
+    expected: 'a time above 0 with its unit: 90s, 30m, 1h30m',
   });
 }
 
