@@ -8,9 +8,9 @@ const BASE =
   'base: { method: mae, data: [shapes:12], imageSize: 16, patchSize: 4, dim: 16, depth: 1, heads: 2, batchSize: 4, ' +
   'engine: wasm, epochs: 1, warmupEpochs: 0 }';
 const PROBE = 'probe: { data: shapes:12, neighbours: 3, measure: neighbours }';
-/** The second one diverges. */
-const RATES = 'grid: { learningRate: [1e-3, 1e+30, 2e-3] }';
-const NAMES = ['learningRate-0.001', 'learningRate-1e+30', 'learningRate-0.002'].map((name) => `${name}_seed-0`);
+/** The first one diverges. */
+const RATES = 'grid: { learningRate: [1e+30, 1e-3] }';
+const LAST = 'learningRate-0.001';
 
 /** What a sweep measured, without the time that it took. */
 async function factsOf(out: string) {
@@ -34,23 +34,23 @@ test.serial(
     t.deepEqual(printed, JSON.parse(await readFile(join(whole, 'sweep.json'), 'utf8')));
     t.deepEqual(
       printed.runs.map(({ name, probed }: { name: string; probed: { k: number } }) => [name, probed.k]),
-      [NAMES[0], NAMES[2]].map((name) => [name?.replace('_seed-0', ''), 3]),
+      [[LAST, 3]],
     );
     t.is(printed.failed.length, 1);
     t.regex(printed.failed[0].reason, /NaN|Infinity|infinite/);
     t.deepEqual(
-      printed.rows.slice(2).map(({ title }: { title: string }) => title),
-      ['learningRate 1e+30', 'random initialisation', 'raw pixels'],
+      printed.rows.map(({ title }: { title: string }) => title),
+      ['learningRate 0.001', 'learningRate 1e+30', 'random initialisation', 'raw pixels'],
     );
     t.regex(await readFile(files[1], 'utf8'), /failed/);
     t.regex(await readFile(files[2], 'utf8'), /learningRate 1e\+30/);
-    t.is(stderr.match(/shapes, a sweep: 8 classes/g)?.length, 3, 'a table after each trial');
-    t.regex(stderr, /trial 3 of 3, learningRate 0\.002, seed 0, epoch 1\/1 {2}step 3\/3 .* left, 0s of all runs/);
+    t.is(stderr.match(/shapes, a sweep: 8 classes/g)?.length, 2, 'a table after each trial');
+    t.regex(stderr, /trial 2 of 2, learningRate 0\.001, seed 0, epoch 1\/1 {2}step 3\/3 .* left, 0s of all runs/);
     t.true(existsSync(printed.best.command.match(/--config (\S+)/)[1]));
 
     const stopped = join(folder, 'stopped');
     const timer = setInterval(() => {
-      const log = join(stopped, NAMES[2] ?? '', 'log.jsonl');
+      const log = join(stopped, `${LAST}_seed-0`, 'log.jsonl');
       if (!existsSync(log) || statSync(log).size === 0) return;
       clearInterval(timer);
       process.emit('SIGINT', 'SIGINT');
@@ -59,21 +59,19 @@ test.serial(
     clearInterval(timer);
     t.is(first.code, 130, first.stderr);
     t.regex(first.stdout, /stopped; go on with: .* sweep --file \S+ --out \S+stopped --resume\n/);
-    t.is((await factsOf(stopped)).runs.length, 1, 'what was known is kept');
+    t.is((await factsOf(stopped)).failed.length, 1, 'what was known is kept');
     const again = await sweepIn(stopped);
     t.regex(again.stderr, /already holds a sweep[\s\S]*--resume/);
     const text = await readFile(file, 'utf8');
     await writeFile(file, text.replace('epochs: 1', 'epochs: 2'));
     t.regex((await sweepIn(stopped, '--resume')).stderr, /base in \S+ is not what the sweep was begun with/);
     await writeFile(file, text);
-    const done = statSync(join(stopped, NAMES[0] ?? '', 'log.jsonl')).mtimeMs;
     const second = await sweepIn(stopped, '--resume');
     t.is(second.code, 0, second.stderr);
-    t.is(statSync(join(stopped, NAMES[0] ?? '', 'log.jsonl')).mtimeMs, done, 'a complete run is left as it is');
     const [{ best: one, ...found }, { best: two, ...expected }] = [await factsOf(stopped), await factsOf(whole)];
     t.deepEqual([found, one.name], [expected, two.name]);
     const weights = [stopped, whole].map((out) =>
-      readFileSync(join(out, NAMES[2] ?? '', 'checkpoints', 'latest.safetensors')),
+      readFileSync(join(out, `${LAST}_seed-0`, 'checkpoints', 'latest.safetensors')),
     );
     t.true(weights[0]?.equals(weights[1] as Buffer));
     t.deepEqual(
@@ -83,14 +81,14 @@ test.serial(
   },
 );
 
-test.serial('a budget becomes as many epochs as fit, of each trial by itself', async (t) => {
+test.serial('a budget becomes as many epochs as fit', async (t) => {
   const folder = await temporaryFolder(t);
   const [file, out] = [join(folder, 'sweep.yaml'), join(folder, 'out')];
   const base = BASE.replace('epochs: 1, ', '');
-  await writeFile(file, [base, 'grid: { depth: [1, 2] }', PROBE].join('\n'));
+  await writeFile(file, [base, 'grid: { depth: [1] }', PROBE].join('\n'));
   const { code, stdout, stderr } = await ijepaHere(['sweep', '--file', file, '--out', out, '--budget', '1s']);
   t.is(code, 0, stderr);
-  t.regex(stdout, /timed {6}depth 1: \S+ s a step\ntimed {6}depth 2: \S+ s a step\ntimed {6}depth 1: /);
+  t.regex(stdout, /timed {6}depth 1: \S+ s a step\ntimed {6}depth 1: /);
   const { budget, lengths } = JSON.parse(await readFile(join(out, 'plan.json'), 'utf8'));
   t.is(budget, '1s');
   const { runs } = await factsOf(out);
@@ -98,7 +96,7 @@ test.serial('a budget becomes as many epochs as fit, of each trial by itself', a
     t.is(epochs, Math.floor(1 / (lengths[name].secondsPerStep * 3)));
     t.deepEqual([lengths[name].epochs, lengths[name].totalSteps], [epochs, 3 * epochs]);
   }
-  await writeFile(file, [BASE, 'grid: { depth: [1, 2] }', PROBE].join('\n'));
+  await writeFile(file, [BASE, 'grid: { depth: [1] }', PROBE].join('\n'));
   const both = await ijepaHere(['sweep', '--file', file, '--out', join(folder, 'other'), '--budget', '1s']);
   t.regex(both.stderr, /--budget and epochs in \S+ contradict one another/);
 });
