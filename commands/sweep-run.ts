@@ -73,6 +73,7 @@ async function sweepLocked(
     throw explainWriteError(error, out);
   });
   await lock.acquire();
+  if (!before) requireAsked(out, await readSweepPlan(out), resume); // another process may have begun meanwhile
   const { lengths } = before ?? (await writeSweepPlan(out, { ...planned, asked: askedOf(file) }));
   const runs = plannedRuns(complete, methods, out, (name) => lengths[name]);
   console.line(`data       ${opened.data.train.description}; ${opened.data.test.description}`);

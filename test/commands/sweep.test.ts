@@ -81,26 +81,6 @@ test.serial(
   },
 );
 
-test.serial('a budget becomes as many epochs as fit', async (t) => {
-  const folder = await temporaryFolder(t);
-  const [file, out] = [join(folder, 'sweep.yaml'), join(folder, 'out')];
-  const base = BASE.replace('epochs: 1, ', '');
-  await writeFile(file, [base, 'grid: { depth: [1] }', PROBE].join('\n'));
-  const { code, stdout, stderr } = await ijepaHere(['sweep', '--file', file, '--out', out, '--budget', '1s']);
-  t.is(code, 0, stderr);
-  t.regex(stdout, /timed {6}depth 1: \S+ s a step\ntimed {6}depth 1: /);
-  const { budget, lengths } = JSON.parse(await readFile(join(out, 'plan.json'), 'utf8'));
-  t.is(budget, '1s');
-  const { runs } = await factsOf(out);
-  for (const { name, epochs } of runs) {
-    t.is(epochs, Math.floor(1 / (lengths[name].secondsPerStep * 3)));
-    t.deepEqual([lengths[name].epochs, lengths[name].totalSteps], [epochs, 3 * epochs]);
-  }
-  await writeFile(file, [BASE, 'grid: { depth: [1] }', PROBE].join('\n'));
-  const both = await ijepaHere(['sweep', '--file', file, '--out', join(folder, 'other'), '--budget', '1s']);
-  t.regex(both.stderr, /--budget and epochs in \S+ contradict one another/);
-});
-
 test.serial('what a trial cannot be trained with is told before anything is written', async (t) => {
   const folder = await temporaryFolder(t);
   const [file, out] = [join(folder, 'sweep.yaml'), join(folder, 'out')];
@@ -110,6 +90,7 @@ test.serial('what a trial cannot be trained with is told before anything is writ
     [[BASE, RATES, 'probe: { data: shapes:12, neighbours: 13 }'], /probe\.neighbours in \S+ cannot be 13/],
     [[BASE, RATES, `probe: { data: ${folder} }`], /train\/CLASS and val\/CLASS/],
     [[BASE, RATES], /probe is missing in/],
+    [[BASE.replace('shapes:12', folder), RATES, PROBE], /the sweep's folder/],
   ] as const) {
     await writeFile(file, lines.join('\n'));
     const { code, stderr } = await ijepaHere(['sweep', '--file', file, '--out', out]);

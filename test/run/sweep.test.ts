@@ -1,11 +1,15 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { SILENT } from '../../core/base/console.js';
 import { UserError } from '../../core/base/errors.js';
+import { openLabelled } from '../../core/eval/labelled-data.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { checkNames, readSweepFile } from '../../core/run/sweep/file.js';
+import { planSweep } from '../../core/run/sweep/make-plan.js';
 import { plannedRuns, requireSameSweep } from '../../core/run/sweep/plan.js';
 import { trialsOf } from '../../core/run/sweep/trials.js';
+import { BUILT_IN_PLUGINS } from '../../plugins/index.js';
 import { temporaryFolder } from '../helpers/command.js';
 
 const LENGTH = { epochs: null, totalSteps: 1, secondsPerStep: null };
@@ -151,4 +155,27 @@ test('a sweep goes on with the file that it was begun with, however it is laid o
   t.regex(error?.report ?? '', /grid in \S+ is not what the sweep was begun with\n {2}expected: grid: .*0\.003/);
   const shorter = t.throws(() => requireSameSweep(same, '30s', plan), { instanceOf: UserError });
   t.regex(shorter?.report ?? '', /--budget cannot change when a sweep goes on: it was 1m, and now is 30s/);
+});
+
+test('a budget becomes as many epochs of each trial as fit, and contradicts epochs', async (t) => {
+  const base =
+    'base: { method: mae, data: [shapes:12], imageSize: 16, patchSize: 4, dim: 16, heads: 2, batchSize: 4, engine: wasm';
+  const plan = async (more: string) => {
+    const file = await sweepOf(t, `${base}${more} }`, 'grid: { depth: [1, 2] }');
+    const opened = await openLabelled(
+      'shapes:12',
+      BUILT_IN_PLUGINS.flatMap(({ dataSets = [] }) => dataSets),
+    );
+    const stop = { received: null, aborted: new AbortController().signal, release: () => {} };
+    const around = { methods: METHODS, plugins: BUILT_IN_PLUGINS, out: 'out', console: SILENT, stop };
+    return planSweep(file, '10h', opened, around);
+  };
+  const planned = await plan('');
+  t.deepEqual(Object.keys(planned?.lengths ?? {}), ['depth-1', 'depth-2']);
+  for (const { epochs, totalSteps, secondsPerStep } of Object.values(planned?.lengths ?? {})) {
+    t.is(epochs, Math.floor(36_000 / ((secondsPerStep ?? 0) * 3)));
+    t.is(totalSteps, 3 * (epochs ?? 0));
+  }
+  const error = await t.throwsAsync(() => plan(', epochs: 2'), { instanceOf: UserError });
+  t.regex(error?.report ?? '', /--budget and epochs in \S+ contradict one another/);
 });

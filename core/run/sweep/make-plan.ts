@@ -1,5 +1,6 @@
 import type { Console } from '../../base/console.js';
 import { UserError } from '../../base/errors.js';
+import { checkOutside } from '../../base/folders.js';
 import type { OpenedData } from '../../eval/labelled-data.js';
 import type { MethodDefinition } from '../../methods/method.js';
 import type { Plugin } from '../../plugins/plugin.js';
@@ -37,6 +38,8 @@ export async function planSweep(
     plannedRuns({ ...file, seeds: 1 }, methods, out, lengthOf);
   const epochs = budget === null ? null : TIMED_EPOCHS;
   const runs = ofFirstSeed(() => ({ epochs, totalSteps: 1, secondsPerStep: null }));
+  const dataSets = plugins.flatMap((plugin) => (plugin.dataSets ?? []).map(({ name }) => name));
+  for (const { resolved } of runs) checkOutside(out, resolved.options.data, dataSets, "the sweep's folder");
   const lengths: Record<string, RunLength> = {};
   for (const run of runs) {
     lengths[run.name] = { epochs: null, totalSteps: await stepsOf(run, plugins), secondsPerStep: null };

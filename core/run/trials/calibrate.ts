@@ -119,7 +119,7 @@ export function epochsWithin(budget: string, secondsPerStep: number, epochSteps:
   const needed = Math.ceil(1.2 * epoch);
   const steps = `${epochSteps} steps of ${secondsPerStep.toPrecision(2)} s`;
   throw new UserError(`a budget of ${budget} is too small for one epoch of ${method}: ${steps}`, {
-    expected: 'time for one epoch of each method, or more',
+    expected: 'time for one epoch of each run, or more',
     remedy: `use --budget ${formatDuration(needed)} or more, fewer images, or a smaller model`,
   });
 }
