@@ -1,15 +1,13 @@
-import { existsSync } from 'node:fs';
 import { writeFileAtomically } from '../core/base/atomic.js';
-import { type Console, createConsole, quote, readDuration } from '../core/base/console.js';
+import { type Console, quote } from '../core/base/console.js';
 import { explainWriteError, UserError } from '../core/base/errors.js';
 import { checkOutside, makeFolders } from '../core/base/folders.js';
-import { FileLock } from '../core/base/lock.js';
+import type { FileLock } from '../core/base/lock.js';
 import { commandName, PROGRAM, programVersion, type StopSignalName, terminalOf } from '../core/base/program.js';
 import { findMethod } from '../core/config/choose-method.js';
 import { readConfigFile } from '../core/config/file.js';
 import { requireOneBatch } from '../core/data/loader.js';
 import { findDataSet } from '../core/data/open.js';
-import { isAbort } from '../core/data/skipped.js';
 import { openLabelled } from '../core/eval/labelled-data.js';
 import { checkMethodOptions } from '../core/methods/create.js';
 import { CPU_SMALL } from '../core/methods/shared.js';
@@ -17,51 +15,24 @@ import { type Comparison, comparisonRows, comparisonTable } from '../core/report
 import { writeComparisonChart } from '../core/report/comparison-chart.js';
 import { tableMarkdown, tableText } from '../core/report/table-formats.js';
 import { compare } from '../core/run/compare/compare.js';
-import { makePlan, requireSameData, TIMED_EPOCHS } from '../core/run/compare/make-plan.js';
+import { makePlan } from '../core/run/compare/make-plan.js';
 import { type Asked, comparisonFolder, type Given, readPlan, requireSameComparison } from '../core/run/compare/plan.js';
 import { runOptions } from '../core/run/compare/run-options.js';
-import { listenForStop, type StopSignal, signalExitCode } from '../core/run/interrupt.js';
-import { SharedError } from '../core/train/communicator/ranks.js';
+import type { StopSignal } from '../core/run/interrupt.js';
+import { checkBudget, TIMED_EPOCHS } from '../core/run/trials/calibrate.js';
+import { requireSameData } from '../core/run/trials/data-facts.js';
+import { inOneProcess } from './in-one-process.js';
 import { COMPARED_OPTIONS, type CompareOptions } from './options/compare.js';
 import { methodsOf, pluginNames, pluginsWith } from './plugins.js';
-import { inRanks } from './ranks.js';
 
 const FORMAT = `${PROGRAM}-comparison-1` as const;
-/** Images whose features are computed at once. */
-const TOGETHER = 16;
 const USUAL_SEEDS = 3;
 
 /** Trains methods on the same images for the same time, judges them, and writes a table and a chart; gives the exit code. */
-export async function runCompare(options: CompareOptions): Promise<number> {
-  return inRanks({ mpi: null, rankTimeout: 300 }, async (ranks) => {
-    if (ranks.size > 1) {
-      throw new SharedError('a comparison is computed by one process', {
-        expected: 'no launcher of several processes',
-        remedy: 'start it without mpirun or srun; compare runs that were trained in ranks with probe and tables',
-      });
-    }
-    const console = createConsole(options.json);
-    const lock = new FileLock(comparisonFolder(options.out).lock, { thing: 'the comparison', doing: 'comparing' });
-    const stop = listenForStop((signal) => {
-      console.line(`${signal}: finishing the step and saving; a second signal stops at once`);
-    });
-    try {
-      const stopped = await compareLocked(options, lock, console, stop).catch((error: unknown) => {
-        if (stop.received && isAbort(error)) return stop.received; // while features were computed
-        throw error;
-      });
-      if (stopped === null) return 0;
-      console.line(
-        existsSync(comparisonFolder(options.out).plan)
-          ? `stopped; go on with: ${commandName()} compare --out ${quote(options.out)}`
-          : 'stopped before the first run; the same command begins anew',
-      );
-      return signalExitCode(stopped);
-    } finally {
-      stop.release();
-      await lock.release();
-    }
-  });
+export function runCompare(options: CompareOptions): Promise<number> {
+  const { plan, lock } = comparisonFolder(options.out);
+  const words = { it: 'comparison', doing: 'comparing', goOn: `compare --out ${quote(options.out)}` } as const;
+  return inOneProcess(options.json, { plan, lock, ...words }, (...shared) => compareLocked(options, ...shared));
 }
 
 /** @returns the signal that stopped it; null where the comparison is complete */
@@ -89,7 +60,7 @@ async function compareLocked(
     "the comparison's folder",
   );
   requireOneBatch(opened.data.train, asked.batchSize);
-  if (before) requireSameData(opened, before, asked.data);
+  if (before) requireSameData(opened, before.data, asked.data, 'comparison');
   const { engine, device, precision, threads, memory, decodeThreads } = options;
   const surroundings = {
     methods,
@@ -120,10 +91,8 @@ async function compareLocked(
   console.line(`data       ${opened.data.train.description}; ${opened.data.test.description}`);
   const plan = before ?? (await makePlan(asked, opened, { ...surroundings, out, console, stop }));
   if (!plan) return stop.received;
-  const pixelLimit = Math.floor(maxMegapixels * 1e6);
-  const settings = { batchSize: TOGETHER, cache: null, pixelLimit, maxUnreadable };
   const known = { plugins: pluginsWith, methods: methodsOf };
-  const found = await compare({ ...surroundings, out, plan, opened, settings, known, console, stop });
+  const found = await compare({ ...surroundings, out, plan, opened, known, console, stop });
   if (typeof found === 'string') return found;
   await report(found, options, console);
   return null;
@@ -134,11 +103,7 @@ function givenOf(options: CompareOptions): Given {
   if (budget !== null && epochs !== null) {
     throw new UserError('--budget and --epochs contradict one another', { expected: 'one of them' });
   }
-  if (budget !== null && !readDuration(budget)) {
-    throw new UserError(`--budget cannot be '${budget}'`, {
-      expected: 'a time above 0 with its unit: 90s, 30m, 1h30m',
-    });
-  }
+  checkBudget(budget);
   const names = [...new Set(methods)];
   const size = { imageSize, patchSize, dim, depth, heads, batchSize };
   return { methods: names.length === 0 ? null : names, data, seeds, budget, epochs, ...size };

@@ -7,6 +7,7 @@ import * as tables from './options/others.js';
 import * as using from './options/using.js';
 import { RUN_COMMANDS } from './run-commands.js';
 import { SLURM_COMMAND } from './slurm-command.js';
+import { SWEEP_COMMAND } from './sweep-command.js';
 
 /** Options of runs, beside those of masks, that decide what a preview of masks shows. */
 const PREVIEWED = ['method', 'imageSize', 'patchSize', 'batchSize', 'seed', 'cropScale', 'cropAspect', 'plugins'];
@@ -32,6 +33,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     run: async (options) => (await import('./probe-run.js')).runProbe(options),
   }),
   COMPARE_COMMAND,
+  SWEEP_COMMAND,
   defineCommand({
     name: 'predict',
     summary: "tell the classes of images by a probe's head",

@@ -52,7 +52,7 @@ const OWN_FOLDER = fileURLToPath(new URL('.', import.meta.url));
  */
 export async function readConfigFile(path: string | undefined): Promise<ConfigFile | undefined> {
   if (path !== undefined) {
-    await load(path); // what cannot be read says so here, before anything waits for a pipe
+    await loadConfiguration(path); // what cannot be read says so here, before anything waits for a pipe
     return configOf(await (await explorerOf([])).load(path), path, []);
   }
   const names = new Set(await readdir('.').catch(() => [])); // where nothing can be listed, nothing is looked for
@@ -69,8 +69,14 @@ export async function readConfigFile(path: string | undefined): Promise<ConfigFi
 }
 
 function configOf(found: CosmiconfigResult, path: string, others: readonly string[]): ConfigFile {
-  const file = resolve(path);
-  const content: unknown = found?.config;
+  return { ...configFrom(found?.config, resolve(path)), others: others.map((name) => resolve(name)) };
+}
+
+/**
+ * The options that a file holds.
+ * @throws UserError if they are none
+ */
+export function configFrom(content: unknown, file: string): Omit<ConfigFile, 'others'> {
   if (content === null || typeof content !== 'object' || Array.isArray(content)) {
     throw new UserError(`${file} is not a configuration`, { expected: 'options by name, for example imageSize: 96' });
   }
@@ -82,7 +88,6 @@ function configOf(found: CosmiconfigResult, path: string, others: readonly strin
     path: file,
     preset,
     options: 'plugins' in options ? { ...options, plugins: pluginsBeside(file, options.plugins) } : options,
-    others: others.map((name) => resolve(name)),
   };
 }
 
@@ -97,7 +102,7 @@ async function explorerOf(searchPlaces: string[]): Promise<PublicExplorer> {
   if (isHomeless) process.env.HOME = OWN_FOLDER;
   const { cosmiconfig } = await import('cosmiconfig').finally(() => isHomeless && delete process.env.HOME);
   // It takes 'noExt' for none and 'default' for others.
-  const loaders = Object.fromEntries([...READ, 'noExt', 'default'].map((extension) => [extension, load]));
+  const loaders = Object.fromEntries([...READ, 'noExt', 'default'].map((extension) => [extension, loadConfiguration]));
   const here = process.cwd();
   process.chdir(OWN_FOLDER);
   try {
@@ -107,8 +112,11 @@ async function explorerOf(searchPlaces: string[]): Promise<PublicExplorer> {
   }
 }
 
-/** What a file holds; undefined for an empty one. */
-async function load(path: string): Promise<unknown> {
+/**
+ * What a file of YAML, JSON or a module holds; undefined for an empty one.
+ * @throws UserError if it cannot be read, or is of a form that is not
+ */
+export async function loadConfiguration(path: string): Promise<unknown> {
   const extension = extname(basename(path));
   const file = resolve(path);
   if (!['', ...READ].includes(extension)) throw notRead(file, extension);

@@ -27,7 +27,7 @@ export async function classify(
   train: Samples,
   test: Samples,
   classes: number,
-  { voting, signal }: { voting?: Voting; signal?: AbortSignal | undefined } = {},
+  { voting, signal }: { voting?: Voting | undefined; signal?: AbortSignal | undefined } = {},
 ): Promise<ClassifierResult> {
   const { ranks, predicted, ...chosen } = await logisticRegression(engine, train, test, classes, signal);
   const found = await nearestNeighbours(engine, train, test, classes, voting);

@@ -140,7 +140,7 @@ export async function classifyImages(
   engine: Engine,
   network: FeatureNetwork,
   { classes, train, test }: LabelledData,
-  settings: ExtractionSettings & Pick<ExtractOptions, 'transform' | 'interpolation'>,
+  settings: ExtractionSettings & Pick<ExtractOptions, 'transform' | 'interpolation'> & { voting?: Voting | undefined },
   progress: Pick<EvaluationProgress, 'images'>,
 ): Promise<ClassifierResult> {
   const options = { ...settings, views: 'test' as const, seed: 0, onProgress: progress.images };

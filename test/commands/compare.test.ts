@@ -5,7 +5,7 @@ import test from 'ava';
 import sharp from 'sharp';
 import { readDuration } from '../../core/base/console.js';
 import { UserError } from '../../core/base/errors.js';
-import { epochsWithin } from '../../core/run/compare/calibrate.js';
+import { epochsWithin } from '../../core/run/trials/calibrate.js';
 import { ijepaHere, temporaryFolder } from '../helpers/command.js';
 
 /** Those that compute least at their small presets. */

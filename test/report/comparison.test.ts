@@ -1,6 +1,7 @@
 import test from 'ava';
 import { accuracyOf, meanAccuracy } from '../../core/eval/accuracy.js';
-import { type Comparison, comparisonRows, comparisonTable, type Probed } from '../../core/report/comparison.js';
+import { type Comparison, comparisonRows, comparisonTable } from '../../core/report/comparison.js';
+import type { Probed } from '../../core/report/judged-rows.js';
 import { allNotes, tableMarkdown } from '../../core/report/table-formats.js';
 
 const probed = (logistic: number, architecture = 'plain'): Probed => ({

@@ -1,30 +1,11 @@
-import { hash } from 'node:crypto';
-import { UserError } from '../../base/errors.js';
 import { findMethod } from '../../config/choose-method.js';
 import { stepsPerEpoch } from '../../data/loader.js';
 import type { OpenedData } from '../../eval/labelled-data.js';
-import { calibrate, epochsWithin, tryRun } from './calibrate.js';
+import { calibrateAll, epochsWithin, TIMED_EPOCHS, tryRun } from '../trials/calibrate.js';
+import { dataFacts } from '../trials/data-facts.js';
 import type { CompareRequest } from './compare.js';
 import { type Asked, type Plan, writePlan } from './plan.js';
 import { runOptions, smallPreset } from './run-options.js';
-
-/** Epochs that a run which is only timed would have. */
-export const TIMED_EPOCHS = 100;
-/** How often the steps of each method are timed, in turns: the shortest time counts, which other work on the machine hides least. */
-const CALIBRATIONS = 2;
-
-function fingerprintOf({ data: { train, test } }: OpenedData): string {
-  return hash('sha256', `${train.fingerprint}\n${test.fingerprint}`);
-}
-
-/** @throws UserError if the images are others than those that a comparison was begun with */
-export function requireSameData(opened: OpenedData, { data }: Plan, word: string): void {
-  if (fingerprintOf(opened) === data.fingerprint) return;
-  throw new UserError(`the images in ${word} are not those that the comparison was begun with`, {
-    expected: 'the same files, by name and size',
-    remedy: 'put them back as they were, or begin another comparison with another --out',
-  });
-}
 
 /**
  * Times the steps of each method where there is a budget, and fixes how long runs are; the folder is there.
@@ -34,10 +15,9 @@ export function requireSameData(opened: OpenedData, { data }: Plan, word: string
 export async function makePlan(
   asked: Asked,
   opened: OpenedData,
-  { stop, console, out, ...surroundings }: Omit<CompareRequest, 'plan' | 'opened' | 'settings' | 'known'>,
+  { stop, console, out, ...surroundings }: Omit<CompareRequest, 'plan' | 'opened' | 'known'>,
 ): Promise<Plan | null> {
-  const { train, test, classes } = opened.data;
-  const epochSteps = stepsPerEpoch(train.length, asked.batchSize);
+  const epochSteps = stepsPerEpoch(opened.data.train.length, asked.batchSize);
   const methods = asked.methods.map((name) => findMethod(surroundings.methods, name, ''));
   if (asked.epochs !== null) {
     for (const method of methods) {
@@ -45,14 +25,12 @@ export async function makePlan(
       await tryRun(resolved, surroundings.plugins); // a plan that cannot be carried out is not written
     }
   }
-  const seconds = new Map<string, number>();
-  for (const method of asked.budget === null ? [] : Array<typeof methods>(CALIBRATIONS).fill(methods).flat()) {
-    const timed = runOptions(asked, surroundings, { method, seed: 0, epochs: TIMED_EPOCHS, out });
-    const step = await calibrate(timed, surroundings.plugins, stop);
-    if (step === null) return null;
-    seconds.set(method.name, Math.min(step, seconds.get(method.name) ?? step));
-    console.line(`timed      ${method.title}: ${step.toPrecision(2)} s a step`);
-  }
+  const timed = methods.map((method) => {
+    const resolved = runOptions(asked, surroundings, { method, seed: 0, epochs: TIMED_EPOCHS, out });
+    return { name: method.name, title: method.title, resolved };
+  });
+  const seconds = await calibrateAll(asked.budget === null ? [] : timed, surroundings.plugins, { stop, console });
+  if (!seconds) return null;
   const planned = methods.map((method): Plan['methods'][number] => {
     const secondsPerStep = seconds.get(method.name) ?? null;
     const { budget, epochs } = asked;
@@ -60,13 +38,5 @@ export async function makePlan(
     if (budget === null || secondsPerStep === null) return { ...length, epochs: epochs as number };
     return { ...length, epochs: epochsWithin(budget, secondsPerStep, epochSteps, method.title) };
   });
-  const data = {
-    train: train.description,
-    test: test.description,
-    classes: classes.length,
-    trainImages: train.length,
-    testImages: test.length,
-    fingerprint: fingerprintOf(opened),
-  };
-  return writePlan(out, { asked, data, stepsPerEpoch: epochSteps, methods: planned });
+  return writePlan(out, { asked, data: dataFacts(opened), stepsPerEpoch: epochSteps, methods: planned });
 }

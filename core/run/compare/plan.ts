@@ -1,16 +1,14 @@
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { isUnfinished, writeFileAtomically } from '../../base/atomic.js';
+import { writeFileAtomically } from '../../base/atomic.js';
 import { readDuration } from '../../base/console.js';
-import { explainSystemError, isMissing, UserError } from '../../base/errors.js';
+import { UserError } from '../../base/errors.js';
 import { PROGRAM } from '../../base/program.js';
-import { readText, tryJson } from '../../base/text.js';
 import { flagOf, formatValue, type OptionTable } from '../../config/option.js';
+import { dataSchema } from '../trials/data-facts.js';
+import { readPlanFile } from '../trials/plan-file.js';
 
 const FORMAT = `${PROGRAM}-comparison-plan-1` as const;
-/** Most bytes of a plan. */
-const LARGEST_PLAN = 2 ** 20;
 /** Begins the name of a comparison's lock. */
 const LOCK = 'compare.lock';
 
@@ -35,16 +33,7 @@ const askedSchema = z.object({
 const planSchema = z.object({
   format: z.literal(FORMAT),
   asked: askedSchema,
-  data: z.object({
-    /** Where training and test images come from, for people. */
-    train: z.string(),
-    test: z.string(),
-    classes: size,
-    trainImages: size,
-    testImages: size,
-    /** Of training and test images. */
-    fingerprint: z.string(),
-  }),
+  data: dataSchema,
   stepsPerEpoch: size,
   methods: z.array(
     z.object({
@@ -84,29 +73,8 @@ export function comparisonFolder(path: string) {
  * The plan of the comparison in a folder; null where one may begin there.
  * @throws UserError if the folder holds something else, or a plan that cannot be read
  */
-export async function readPlan(path: string): Promise<Plan | null> {
-  const { plan } = comparisonFolder(path);
-  const text = await readText(plan, LARGEST_PLAN).catch((error: unknown) => {
-    if (isMissing(error)) return null;
-    throw error;
-  });
-  if (text !== null) {
-    const { success, data } = planSchema.safeParse(tryJson(text));
-    if (success) return data;
-    throw new UserError(`${plan} is not a whole plan of a comparison`, {
-      expected: 'the file as the comparison wrote it',
-      remedy: 'put it back as it was, or choose another --out',
-    });
-  }
-  const names = await readdir(path).catch((error: unknown) => {
-    if (isMissing(error) || (error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw explainSystemError(error, path);
-  });
-  if (names.every((name) => isUnfinished(name) || name.startsWith(LOCK))) return null;
-  throw new UserError(`${path} is not empty and holds no comparison`, {
-    expected: 'a new or empty folder',
-    remedy: 'choose another --out, or empty the folder yourself',
-  });
+export function readPlan(path: string): Promise<Plan | null> {
+  return readPlanFile({ ...comparisonFolder(path), lockName: LOCK }, planSchema, 'comparison');
 }
 
 export async function writePlan(path: string, plan: Omit<Plan, 'format'>): Promise<Plan> {

@@ -1,8 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
-import { formatDuration, readDuration } from '../../base/console.js';
+import { type Console, formatDuration, readDuration } from '../../base/console.js';
 import { UserError } from '../../base/errors.js';
 import type { ResolvedOptions } from '../../config/resolve.js';
 import { learningRateSchedule } from '../../config/settings.js';
+import { stepsPerEpoch } from '../../data/loader.js';
 import { tf } from '../../engine/tf.js';
 import { checkMethodOptions } from '../../methods/create.js';
 import type { MethodDefinition } from '../../methods/method.js';
@@ -16,6 +17,10 @@ import { prepareSteps } from '../steps.js';
 /** Steps that are left out, in which engines compile and caches fill, and those that are timed. */
 const WARM_UP = 4;
 const TIMED = 12;
+/** How often the steps of each run are timed, in turns: the shortest time counts, which other work on the machine hides least. */
+const CALIBRATIONS = 2;
+/** Epochs that a run which is only timed has. */
+export const TIMED_EPOCHS = 100;
 /** Seconds after which no further step is timed. */
 const PATIENCE = 20;
 
@@ -24,7 +29,7 @@ const PATIENCE = 20;
  * @returns null where it was asked to stop
  * @throws UserError as a run would
  */
-export async function calibrate(
+async function calibrate(
   resolved: ResolvedOptions<MethodDefinition>,
   plugins: readonly Plugin[],
   stop: StopSignal,
@@ -54,12 +59,34 @@ export async function calibrate(
 }
 
 /**
- * Makes everything that a run needs, and nothing of it is kept.
+ * Seconds of a training step of several runs, which are timed in turns.
+ * @returns by their names; null where it was asked to stop
  * @throws UserError as a run would
  */
-export async function tryRun(resolved: ResolvedOptions<MethodDefinition>, plugins: readonly Plugin[]): Promise<void> {
-  const { method } = await prepare(resolved, plugins);
+export async function calibrateAll(
+  runs: readonly { name: string; title: string; resolved: ResolvedOptions<MethodDefinition> }[],
+  plugins: readonly Plugin[],
+  { stop, console }: { stop: StopSignal; console: Console },
+): Promise<Map<string, number> | null> {
+  const seconds = new Map<string, number>();
+  for (const { name, title, resolved } of Array<typeof runs>(CALIBRATIONS).fill(runs).flat()) {
+    const step = await calibrate(resolved, plugins, stop);
+    if (step === null) return null;
+    seconds.set(name, Math.min(step, seconds.get(name) ?? step));
+    console.line(`timed      ${title}: ${step.toPrecision(2)} s a step`);
+  }
+  return seconds;
+}
+
+/**
+ * Makes everything that a run needs, and nothing of it is kept.
+ * @returns how many steps it has
+ * @throws UserError as a run would
+ */
+export async function tryRun(resolved: ResolvedOptions<MethodDefinition>, plugins: readonly Plugin[]): Promise<number> {
+  const { method, images, options } = await prepare(resolved, plugins);
   method.dispose();
+  return options.epochs * stepsPerEpoch(images.length, options.batchSize);
 }
 
 function prepare({ method: definition, options }: ResolvedOptions<MethodDefinition>, plugins: readonly Plugin[]) {
@@ -72,19 +99,27 @@ function prepare({ method: definition, options }: ResolvedOptions<MethodDefiniti
   });
 }
 
+/** @throws UserError if a budget is no time */
+export function checkBudget(budget: string | null): void {
+  if (budget === null || readDuration(budget)) return;
+  throw new UserError(`--budget cannot be '${budget}'`, {
+    expected: 'a time above 0 with its unit: 90s, 30m, 1h30m',
+  });
+}
+
 /**
  * Whole epochs that fit into a budget.
  * @param budget as people write it: '30m'
  * @throws UserError if not even one does, with a budget that would
  */
-export function epochsWithin(budget: string, secondsPerStep: number, stepsPerEpoch: number, method: string) {
-  const epoch = secondsPerStep * stepsPerEpoch;
+export function epochsWithin(budget: string, secondsPerStep: number, epochSteps: number, method: string) {
+  const epoch = secondsPerStep * epochSteps;
   const epochs = Math.floor((readDuration(budget) ?? 0) / epoch);
   if (epochs >= 1) return epochs;
   const needed = Math.ceil(1.2 * epoch);
-  const steps = `${stepsPerEpoch} steps of ${secondsPerStep.toPrecision(2)} s`;
+  const steps = `${epochSteps} steps of ${secondsPerStep.toPrecision(2)} s`;
   throw new UserError(`a budget of ${budget} is too small for one epoch of ${method}: ${steps}`, {
-    expected: 'time for one epoch of each method, or more',
+    expected: 'time for one epoch of each run, or more',
     remedy: `use --budget ${formatDuration(needed)} or more, fewer images, or a smaller model`,
   });
 }

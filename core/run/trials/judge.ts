@@ -10,8 +10,8 @@ import { pixelNeighbours } from '../../eval/neighbours.js';
 import type { FeatureNetwork } from '../../eval/network.js';
 import { poolingOf } from '../../eval/pooling.js';
 import type { EvaluationProgress } from '../../eval/progress.js';
-import { LINEAR_PROTOCOL } from '../../eval/protocols.js';
-import type { Probed } from '../../report/comparison.js';
+import { LINEAR_PROTOCOL, type Voting } from '../../eval/protocols.js';
+import type { Probed } from '../../report/judged-rows.js';
 
 /** Most bytes of what was measured of one network. */
 const LARGEST = 2 ** 16;
@@ -31,6 +31,8 @@ const probedSchema = z.object({
 export interface Bench {
   engine: Engine;
   opened: OpenedData;
+  /** Default: as in DINO. */
+  voting?: Voting | undefined;
   settings: ExtractionSettings;
   progress: Pick<EvaluationProgress, 'images'>;
 }
@@ -46,8 +48,8 @@ export function architectureOf({ size, patchSize, imageSize }: FeatureNetwork): 
 /** Logistic regression and nearest neighbours on the frozen features of a network; what was measured before is read. */
 export function probeNetwork(path: string, network: FeatureNetwork, bench: Bench): Promise<Probed> {
   return remembered(path, network.facts.fingerprint, async () => {
-    const { engine, opened, settings, progress } = bench;
-    const how = { ...settings, ...viewsOf(opened) };
+    const { engine, opened, voting, settings, progress } = bench;
+    const how = { ...settings, ...viewsOf(opened), voting };
     const { logistic, neighbours } = await classifyImages(engine, network, opened.data, how, progress);
     const nearest = usualNeighbours(neighbours);
     return {
@@ -63,10 +65,10 @@ export function probeNetwork(path: string, network: FeatureNetwork, bench: Bench
 }
 
 /** Nearest neighbours by the pixels of the same images. */
-export function probePixels(path: string, { engine, opened, settings }: Bench): Promise<Probed> {
+export function probePixels(path: string, { engine, opened, voting, settings }: Bench): Promise<Probed> {
   return remembered(path, 'pixels', async () => {
     const { batchSize: _, ...views } = { ...settings, ...viewsOf(opened) };
-    const nearest = usualNeighbours(await pixelNeighbours(engine, opened.data, views));
+    const nearest = usualNeighbours(await pixelNeighbours(engine, opened.data, views, voting));
     const nothing = { logistic: null, features: null, pooling: 'pixels', arch: '', architecture: '' };
     return { ...nothing, neighbours: nearest?.top1.value ?? null, k: nearest?.k ?? null };
   });
