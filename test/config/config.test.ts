@@ -137,7 +137,7 @@ test("the presets of the paper have its schedules: step by step the formulas' va
 test('no preset of the paper or the reference has a term against collapse', (t) => {
   for (const preset of IJEPA_PRESETS) {
     const { regularizer } = resolve({ preset }).options;
-    t.is(regularizer, preset === 'demo' || preset === 'cpu-small' ? 'vicreg' : 'none', preset);
+    t.is(regularizer, preset === 'demo' || preset === 'cpu-small-ijepa' ? 'vicreg' : 'none', preset);
   }
 });
 
@@ -150,8 +150,8 @@ test('flags beat the file, the file beats the preset, the preset beats defaults;
     ['flag', 'f.yaml', 'preset demo', 'default'],
   );
   t.is(
-    resolveOptions({ methods: METHODS, preset: 'cpu-small', file, flags: {} }).origins.dim,
-    'preset cpu-small',
+    resolveOptions({ methods: METHODS, preset: 'cpu-small-ijepa', file, flags: {} }).origins.dim,
+    'preset cpu-small-ijepa',
     'a flag names the preset',
   );
 });
@@ -263,9 +263,9 @@ test.serial('configuration files are found by name and read as YAML, JSON or mod
 
 test.serial('ijepa config prints a configuration that --config reads, with origins', async (t) => {
   const folder = await temporaryFolder(t);
-  const { stdout } = await ijepaHere(['config', '--preset', 'cpu-small', '--epochs', '12'], folder);
+  const { stdout } = await ijepaHere(['config', '--preset', 'cpu-small-ijepa', '--epochs', '12'], folder);
   t.regex(stdout, /epochs: 12 +# flag/);
-  t.regex(stdout, /dim: 128 +# preset cpu-small/);
+  t.regex(stdout, /dim: 128 +# preset cpu-small-ijepa/);
   t.regex(stdout, /minKeep: auto +# default: 10, or the smallest block where that is smaller \(here 9\)/);
   t.regex(stdout, /warmupEpochs: auto +# default: a tenth of the epochs \(here 1\.2\)/);
   await writeFile(join(folder, 'printed.yaml'), stdout);
@@ -274,7 +274,7 @@ test.serial('ijepa config prints a configuration that --config reads, with origi
     file: await readConfigFile(join(folder, 'printed.yaml')),
     flags: {},
   });
-  t.deepEqual(again.options, resolve({ preset: 'cpu-small', flags: { epochs: 12 } }).options);
+  t.deepEqual(again.options, resolve({ preset: 'cpu-small-ijepa', flags: { epochs: 12 } }).options);
   t.is(describeOptions(resolve(), {}).split('\n').length, Object.keys(SCHEMA).length);
 });
 

@@ -83,7 +83,7 @@ test('a run has the options of base, variant, grid and preset, and a seed and fo
   const file = await sweepOf(
     t,
     'base: { data: [shapes:64], epochs: 2, depth: 3 }',
-    'grid: { preset: [cpu-small, cpu-small-mae], learningRate: [0.1] }',
+    'grid: { preset: [cpu-small-ijepa, cpu-small-mae], learningRate: [0.1] }',
     'seeds: 2',
   );
   const runs = plannedRuns(file, METHODS, 'out', (name) =>
@@ -95,7 +95,7 @@ test('a run has the options of base, variant, grid and preset, and a seed and fo
       ...[options.seed, options.method, options.depth, options.learningRate, options.epochs],
     ]),
     [0, 1].flatMap((seed) => [
-      [seed, join('out', `preset-cpu-small_learningRate-0.1_seed-${seed}`), 9, seed, 'ijepa', 3, 0.1, 7],
+      [seed, join('out', `preset-cpu-small-ijepa_learningRate-0.1_seed-${seed}`), 9, seed, 'ijepa', 3, 0.1, 7],
       [seed, join('out', `preset-cpu-small-mae_learningRate-0.1_seed-${seed}`), 1, seed, 'mae', 3, 0.1, 2],
     ]),
   );

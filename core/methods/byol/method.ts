@@ -71,7 +71,7 @@ export default defineMethod({
       options: { ...LONGEST, backbone: 'resnet200', width: 2 },
     },
     'cpu-small-byol': {
-      summary: 'BYOL at the sizes of cpu-small',
+      summary: 'BYOL at the sizes of cpu-small-ijepa',
       options: {
         ...CPU_SMALL,
         ...SMALL_ADAMW,

@@ -66,7 +66,7 @@ export default defineMethod({
     'paper-cae-vitb16': paper('ViT-B/16', { arch: 'vit-base' }),
     'paper-cae-vitl16': paper('ViT-L/16', { arch: 'vit-large', layerScale: 1e-5, firstWeights: 'beit' }),
     'cpu-small-cae': {
-      summary: 'CAE at the sizes of cpu-small',
+      summary: 'CAE at the sizes of cpu-small-ijepa',
       options: { ...CPU_SMALL, regressorDepth: 2, decoderDepth: 2 },
     },
   },

@@ -34,7 +34,7 @@ export default defineMethod({
       options: PRESETS['paper-vitb16'].options,
     },
     'cpu-small-cjepa': {
-      summary: 'C-JEPA at the sizes of cpu-small',
+      summary: 'C-JEPA at the sizes of cpu-small-ijepa',
       options: {
         ...CPU_SMALL,
         predictorDim: 64,

@@ -64,7 +64,7 @@ export default defineMethod({
       options: { ...PAPER, arch: 'vit-large', batchSize: 4096, learningRate: 1e-3, warmupEpochs: 80, layerScale: 1e-5 },
     },
     'cpu-small-data2vec': {
-      summary: 'data2vec at the sizes of cpu-small',
+      summary: 'data2vec at the sizes of cpu-small-ijepa',
       options: { ...CPU_SMALL, layerScale: 0.1, ema: 0.998, finalEma: 1 },
     },
   },

@@ -44,7 +44,7 @@ export default defineMethod({
       },
     },
     'cpu-small-dino': {
-      summary: 'DINO at the sizes of cpu-small',
+      summary: 'DINO at the sizes of cpu-small-ijepa',
       options: { ...CPU_SMALL, ...SMALL },
     },
   },

@@ -70,7 +70,7 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     options: { ...LARGER, arch: 'vit-large', epochs: 250 },
   },
   'cpu-small-ibot': {
-    summary: 'iBOT at the sizes of cpu-small',
+    summary: 'iBOT at the sizes of cpu-small-ijepa',
     options: { ...CPU_SMALL, ...SMALL },
   },
 };

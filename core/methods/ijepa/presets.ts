@@ -63,8 +63,8 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
       watchEverySteps: 16,
     },
   },
-  'cpu-small': {
-    summary: 'a model that learns from a few thousand pictures on a CPU within hours',
+  'cpu-small-ijepa': {
+    summary: 'an I-JEPA that learns from a few thousand pictures on a CPU within hours',
     options: { ...CPU_SMALL, ...SMALL, predictorDim: 64, predictorDepth: 3 },
   },
   'paper-vitb16': paper('ViT-B/16', 600, { arch: 'vit-base' }),

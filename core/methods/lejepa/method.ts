@@ -76,7 +76,7 @@ export default defineMethod({
       options: { arch: 'vit-large', patchSize: 14, imageSize: 224, batchSize: BATCH, epochs: 100 },
     },
     'cpu-small-lejepa': {
-      summary: 'LeJEPA at the sizes of cpu-small',
+      summary: 'LeJEPA at the sizes of cpu-small-ijepa',
       options: {
         ...CPU_SMALL,
         cropScale: [0.3, 1],

@@ -78,7 +78,7 @@ export default defineMethod({
     'paper-mae-vitb16': paper('ViT-B/16', { arch: 'vit-base' }),
     'paper-mae-vitl16': paper('ViT-L/16', { arch: 'vit-large' }),
     'paper-mae-vith14': paper('ViT-H/14', { arch: 'vit-huge', patchSize: 14 }),
-    'cpu-small-mae': { summary: 'MAE at the sizes of cpu-small', options: CPU_SMALL },
+    'cpu-small-mae': { summary: 'MAE at the sizes of cpu-small-ijepa', options: CPU_SMALL },
   },
   architecture: () => ({ classToken: true }),
   create: (options, { backbone }) => mae(backbone, options),

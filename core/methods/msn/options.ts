@@ -70,7 +70,7 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     localImageSize: 91, // what whole patches cover of the paper's 96
   }),
   'cpu-small-msn': {
-    summary: 'MSN at the sizes of cpu-small',
+    summary: 'MSN at the sizes of cpu-small-ijepa',
     options: {
       ...CPU_SMALL,
       cropScale: [0.3, 1],
