@@ -201,17 +201,21 @@ export function columnNotes(
   ];
 }
 
-/** '+8.3', '-1.2 (below)' */
+/** '+8.3', '-1.2' */
 function gainWords({ gain, name }: JudgedRow): string {
   if (name === null || gain === null) return '–';
-  return gain < 0 ? `${gain.toFixed(1)} (below)` : `+${gain.toFixed(1)}`;
+  return gain < 0 ? gain.toFixed(1) : `+${gain.toFixed(1)}`;
 }
 
-/** 'no collapse', 'collapse!', or 'collapse! (1 of 3)', by the names of the monitors that gave verdicts. */
-export function verdictWords({ bad }: JudgedRow, seeds: number): string {
+/**
+ * 'no collapse', 'collapse!', or 'collapse! (1 of 3)', by the names of the monitors that gave verdicts; and, where none of
+ * them explains it, that a row is below random weights: a network can lose what random weights have, and keep its pictures apart.
+ */
+export function verdictWords({ bad, gain }: JudgedRow, seeds: number): string {
   const words = Object.entries(bad).map(([monitor, count]) => {
     if (count === 0) return `no ${monitor}`;
     return `${monitor}!${count < seeds ? ` (${count} of ${seeds})` : ''}`;
   });
-  return words.join(', ') || '–';
+  const isUnexplained = gain !== null && gain < 0 && Object.values(bad).every((count) => count === 0);
+  return [...words, ...(isUnexplained ? ['below random weights'] : [])].join(', ') || '–';
 }
