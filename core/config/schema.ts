@@ -320,7 +320,7 @@ export const OPTIONS = {
       help: 'labelled images on whose features classifiers are judged now and then; what is trained stays the same, and the best checkpoint is kept',
     }),
     probeImages: integer({
-      default: 3000,
+      default: 1500,
       min: 3,
       max: 100_000,
       unit: 'images',

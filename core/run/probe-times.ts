@@ -2,7 +2,7 @@
  * Part of the time that probing takes where the program chooses how often: with the first and the last probe below 5%, also
  * where later ones take longer than the first one, as logistic regression does on features that have learned something.
  */
-const PART = 1 / 40;
+const PART = 1 / 60;
 /** Steps whose median says how long a step takes. */
 const TIMED = 10;
 
@@ -10,7 +10,7 @@ const TIMED = 10;
 export type TimedProbe = { step: number; seconds: number };
 
 /**
- * Decides after which steps a run is probed: every few, or so seldom that probing takes a fortieth of the time; and after
+ * Decides after which steps a run is probed: every few, or so seldom that probing takes a sixtieth of the time; and after
  * the last one. The clock then decides when, never what is trained.
  */
 export class ProbeTimes {
