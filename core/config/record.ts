@@ -80,6 +80,7 @@ export function compareWithRun(
 ): Options {
   const changed: Record<string, unknown> = {};
   for (const [name, option] of Object.entries(schema)) {
+    if (name === 'epochs' && options.imagesSeen !== null) continue; // they follow from it
     if (origins[name] === 'default' || JSON.stringify(options[name]) === JSON.stringify(recorded[name])) continue;
     if (!option.mayChange) {
       const flag = flagOf(name, option);
@@ -101,6 +102,7 @@ export function compareWithRun(
 export function describeOptions(resolved: ResolvedOptions, chosen: Readonly<Record<string, number>>): string {
   const { options, origins, schema } = resolved;
   const lines = Object.entries(schema).map(([name, { automatic }]) => {
+    if (name === 'epochs' && options.imagesSeen !== null) return '# epochs: those in which a run sees imagesSeen';
     const isAutomatic = options[name] === null && automatic !== undefined;
     const value = isAutomatic ? AUTO : JSON.stringify(options[name]);
     const choice = chosen[name] === undefined ? '' : ` (here ${chosen[name]})`;

@@ -60,7 +60,7 @@ export function resolveOptions<M extends MethodOptions>(sources: OptionSources<M
     options[name] = layer ? layer.values[name] : option.default;
     origins[name] = layer ? layer.origin : 'default';
   }
-  if (lengthIsEpochs(layers)) options.imagesSeen = null;
+  if (lengthIsEpochs(layers)) [options.imagesSeen, origins.imagesSeen] = [null, 'default'];
   return { method, schema, options: { ...options, method: method.name } as Options, origins };
 }
 

@@ -48,10 +48,15 @@ export function learningRateSchedule(options: Options): LearningRateSchedule {
 
 /** What common options that are left to the program come to, where options alone decide it. */
 export function automaticValues(options: Options): Readonly<Record<string, number>> {
-  const { startLearningRate, warmupEpochs } = learningRateSchedule(options);
-  if (residualSize(options)) return { startLearningRate, warmupEpochs };
+  // How long the run is, which a warm-up goes by, the images decide where imagesSeen is given.
+  const goesByImages = options.imagesSeen !== null;
+  const { startLearningRate, warmupEpochs } = learningRateSchedule(
+    goesByImages ? { ...options, warmupEpochs: 0 } : options,
+  );
+  const rates = { startLearningRate, ...(!goesByImages && { warmupEpochs }) };
+  if (residualSize(options)) return rates;
   const { dim, depth, heads } = encoderSize(options);
-  return { dim, depth, heads, startLearningRate, warmupEpochs };
+  return { dim, depth, heads, ...rates };
 }
 
 /** Learning rate and weight decay of a step, counted from 1. */

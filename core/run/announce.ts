@@ -34,6 +34,12 @@ export function announce(run: Run, totalSteps: number, firstStep: number): void 
       (options.microBatchSize === null ? assumedMemory(engine.memory, options.memory) : ''),
   );
   if (probe) console.line(`probe      ${probeInWords(options, probe)}`);
+  const { imagesSeen, epochs, batchSize } = options;
+  if (imagesSeen !== null) {
+    const inEpoch = (totalSteps / epochs) * batchSize;
+    const [seen, each] = [imagesSeen, inEpoch].map((images) => images.toLocaleString('en-US'));
+    console.line(`length     about ${seen} images: ${count(epochs, 'epoch')} of ${each}`);
+  }
   console.line(
     `run        ${options.out}, seed ${options.seed}, ${options.epochs} epochs of batches of ${options.batchSize}` +
       `${microBatchSize < options.batchSize ? ` computed ${microBatchSize} at a time` : ''}` +

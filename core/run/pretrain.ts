@@ -81,7 +81,7 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   if (!record) await checkNewRun(out, force, lock, known);
   const definition = record?.method ?? resolved.method;
   const asked = record ? compareWithRun(resolved, record) : resolved.options;
-  learningRateSchedule(asked);
+  if (asked.imagesSeen === null) learningRateSchedule(asked); // otherwise when the images are known
   const plugins = await request.plugins(asked.plugins);
   if (record) requireRecorded(record.run.broughtBy, definition, asked, plugins);
   const recordedIn = record ? folder.config : '';
@@ -123,6 +123,7 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   if (options.mlflow !== null) await checkServer(options.mlflow);
   const startedAt = record?.run.started ?? new Date().toISOString();
   const broughtBy = recordOf(selected);
+  const recorded = { ...asked, epochs: options.epochs }; // which imagesSeen may have left to the images
   if (!record) {
     const run = {
       started: startedAt,
@@ -133,9 +134,9 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
       data: { images: images.length, fingerprint: images.fingerprint },
       broughtBy,
     };
-    await beginRun(out, force, { method: definition, options: asked, run }, images, lock, method);
-  } else if (JSON.stringify(asked) !== JSON.stringify(record.options)) {
-    await writeRunRecord(folder.config, { ...record, options: asked, run: { ...record.run, broughtBy } });
+    await beginRun(out, force, { method: definition, options: recorded, run }, images, lock, method);
+  } else if (JSON.stringify(recorded) !== JSON.stringify(record.options)) {
+    await writeRunRecord(folder.config, { ...record, options: recorded, run: { ...record.run, broughtBy } });
   }
   await keepListing(images, folder.listing);
   const skipped = new SkippedImages(folder.skipped, images.length, options.maxUnreadable);

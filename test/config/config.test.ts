@@ -10,7 +10,7 @@ import { flagOf, type OptionTable } from '../../core/config/option.js';
 import { compareWithRun, describeOptions, readRunRecord } from '../../core/config/record.js';
 import { resolveOptions, validateFlags, validateOptions } from '../../core/config/resolve.js';
 import { OPTIONS, schemaOf } from '../../core/config/schema.js';
-import { encoderSize, imageShape, learningRateSchedule, ratesAt } from '../../core/config/settings.js';
+import { automaticValues, encoderSize, imageShape, learningRateSchedule, ratesAt } from '../../core/config/settings.js';
 import { multiblockSettings } from '../../core/methods/masks/options.js';
 import type { MethodDefinition } from '../../core/methods/method.js';
 import { METHODS } from '../../core/methods/registry.js';
@@ -278,11 +278,55 @@ test.serial('ijepa config prints a configuration that --config reads, with origi
   t.is(describeOptions(resolve(), {}).split('\n').length, Object.keys(SCHEMA).length);
 });
 
+test('the stronger of epochs and images says how long a run is; images leave epochs to the data', (t) => {
+  const preset = {
+    ...IJEPA,
+    presets: { long: { summary: '', options: { epochs: 600 } }, seen: { summary: '', options: { imagesSeen: 900 } } },
+  };
+  const of = (name: string | undefined, flags: object, options?: object) =>
+    resolveOptions({
+      ...{ methods: [preset], preset: name, flags: { ...flags } },
+      ...(options && { file: { path: 'f.yaml', preset: undefined, options: { ...options } } }),
+    });
+  const lengthOf = (...given: Parameters<typeof of>) => {
+    const { imagesSeen, epochs } = of(...given).options;
+    return imagesSeen === null ? `${epochs} epochs` : `${imagesSeen} images`;
+  };
+  t.is(lengthOf(undefined, {}), '100 epochs');
+  t.is(lengthOf('seen', {}), '900 images');
+  t.is(lengthOf('seen', { epochs: 12 }), '12 epochs');
+  t.is(lengthOf('seen', {}, { epochs: 12 }), '12 epochs');
+  t.is(lengthOf('long', { imagesSeen: 50 }), '50 images');
+  t.is(lengthOf('long', { imagesSeen: 50 }, { epochs: 12 }), '50 images');
+  t.is(lengthOf('long', {}, { epochs: 3, imagesSeen: 50 }), '50 images', 'the record of a run');
+  t.is(lengthOf(undefined, { epochs: 4 }, { epochs: 3, imagesSeen: 50 }), '4 epochs');
+  t.regex(
+    reportOf(t, () => of(undefined, { epochs: 4, imagesSeen: 50 })),
+    /--epochs 4 and --images-seen 50 both say/,
+  );
+  const described = describeOptions(of('seen', {}), automaticValues(of('seen', {}).options));
+  t.notRegex(described, /^epochs:/m);
+  t.regex(described, /^imagesSeen: 900 +# preset seen$/m);
+  t.regex(described, /^warmupEpochs: auto +# default: a tenth of the epochs$/m);
+  t.regex(describeOptions(of('seen', { epochs: 12 }), {}), /^epochs: 12 +# flag\nimagesSeen: null +# default$/m);
+});
+
 test('a run goes on with its own options; only those that may change can be given anew', (t) => {
   const recorded = { options: chosen({ epochs: 5, out: 'a' }) };
   const compare = (flags: object) => compareWithRun(resolve({ flags }), recorded);
   t.is(compare({ out: 'b', keepCheckpoints: 9 }).keepCheckpoints, 9);
   t.is(compare({}).epochs, 5);
+  const seen = { options: { ...chosen({ imagesSeen: 50 }), epochs: 5 } };
+  const goOn = (flags: object) => compareWithRun(resolve({ flags }), seen).epochs;
+  t.deepEqual([goOn({}), goOn({ imagesSeen: 50 }), goOn({ epochs: 5 })], [5, 5, 5]);
+  t.regex(
+    reportOf(t, () => goOn({ epochs: 6 })),
+    /--epochs cannot change when a run goes on: it was 5, flag says 6/,
+  );
+  t.regex(
+    reportOf(t, () => goOn({ imagesSeen: 60 })),
+    /--images-seen cannot change when a run goes on: it was 50, flag says 60/,
+  );
   t.notThrows(() => compare({ epochs: 5 }));
   t.regex(
     reportOf(t, () => compare({ epochs: 6 })),

@@ -113,6 +113,31 @@ test.serial('a run leaves a folder with everything in it and says what it did', 
   t.deepEqual(tensors.get('target_encoder.patch_embed.proj.weight')?.shape, [16, 3, 4, 4]);
 });
 
+test.serial(
+  'a run as long as images are to be seen is the run of so many epochs, interrupted or not, and says so',
+  async (t) => {
+    const run = join(await temporaryFolder(t), 'run');
+    const seen = ['--images-seen', '5300', '--warmup-epochs', '110']; // 48 images an epoch: 110.4
+    const { code, stdout } = await stoppedHere(['pretrain', ...SMALLEST, '--out', run, ...seen], run, 3);
+    t.is(code, 143);
+    t.regex(stdout, /^length {5}about 5,300 images: 110 epochs of 48$/m);
+    t.regex(await readFile(join(run, 'config.yaml'), 'utf8'), /^epochs: 110\nimagesSeen: 5300$/m);
+    await refused(t, ['pretrain', '--out', run, '--resume', '--images-seen', '96'], /--images-seen cannot change/);
+
+    const [none, stopped] = [join(run, '..', 'none'), join(run, '..', 'stopped')];
+    const args = ['pretrain', ...SMALLEST, '--out', stopped, '--images-seen', '200'];
+    t.is((await stoppedHere(args, stopped, 8)).code, 143);
+    t.is((await ijepaHere([...args, '--resume'])).code, 0);
+    t.deepEqual(await readFile(latest(stopped)), await readFile(latest(finished.four)));
+    const [listed] = JSON.parse((await ijepaHere(['runs', stopped, '--json'])).stdout).runs;
+    t.deepEqual([listed.state, listed.epochs, listed.totalSteps], ['done', 4, 24]);
+
+    const short = ['pretrain', ...SMALLEST, '--out', none, '--images-seen', '1', '--warmup-epochs', '2'];
+    await refused(t, short, /a warm-up of 2 epochs does not fit into a run of 1\b/);
+    t.false(existsSync(none), 'at least one epoch, and nothing is written');
+  },
+);
+
 test.serial('the loss of the plain objective falls on generated pictures', (t) => {
   const losses = logOf(finished.four).map(({ loss }) => loss);
   const mean = (part: number[]) => part.reduce((sum, loss) => sum + loss, 0) / part.length;

@@ -160,7 +160,7 @@ test('a sweep goes on with the file that it was begun with, however it is laid o
 test('a budget becomes as many epochs of each trial as fit, and contradicts epochs', async (t) => {
   const base =
     'base: { method: mae, data: [shapes:12], imageSize: 16, patchSize: 4, dim: 16, heads: 2, batchSize: 4, engine: wasm';
-  const plan = async (more: string) => {
+  const plan = async (more: string, budget: string | null = '10h') => {
     const file = await sweepOf(t, `${base}${more} }`, 'grid: { depth: [1, 2] }');
     const opened = await openLabelled(
       'shapes:12',
@@ -168,7 +168,7 @@ test('a budget becomes as many epochs of each trial as fit, and contradicts epoc
     );
     const stop = { received: null, aborted: new AbortController().signal, release: () => {} };
     const around = { methods: METHODS, plugins: BUILT_IN_PLUGINS, out: 'out', console: SILENT, stop };
-    return planSweep(file, '10h', opened, around);
+    return planSweep(file, budget, opened, around);
   };
   const planned = await plan('');
   t.deepEqual(Object.keys(planned?.lengths ?? {}), ['depth-1', 'depth-2']);
@@ -178,4 +178,10 @@ test('a budget becomes as many epochs of each trial as fit, and contradicts epoc
   }
   const error = await t.throwsAsync(() => plan(', epochs: 2'), { instanceOf: UserError });
   t.regex(error?.report ?? '', /--budget and epochs in \S+ contradict one another/);
+  const seen = await t.throwsAsync(() => plan(', imagesSeen: 25'), { instanceOf: UserError });
+  t.regex(seen?.report ?? '', /--budget and imagesSeen in \S+ contradict one another/);
+  const both = await t.throwsAsync(() => plan(', imagesSeen: 25, epochs: 2', null), { instanceOf: UserError });
+  t.regex(both?.report ?? '', /epochs and imagesSeen in \S+ both say how long the trial depth 1 is/);
+  const lengths = Object.values((await plan(', imagesSeen: 25', null))?.lengths ?? {});
+  t.deepEqual(lengths, Array(2).fill({ epochs: 2, totalSteps: 6, secondsPerStep: null }));
 });

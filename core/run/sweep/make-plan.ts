@@ -33,7 +33,7 @@ export async function planSweep(
   { methods, plugins, out, console, stop }: Surroundings,
 ): Promise<Omit<SweepPlan, 'format'> | null> {
   checkBudget(budget);
-  if (budget !== null) requireNoEpochs(file);
+  if (budget !== null) requireNoLength(file);
   const ofFirstSeed = (lengthOf: (name: string) => RunLength) =>
     plannedRuns({ ...file, seeds: 1 }, methods, out, lengthOf);
   const epochs = budget === null ? null : TIMED_EPOCHS;
@@ -42,7 +42,9 @@ export async function planSweep(
   for (const { resolved } of runs) checkOutside(out, resolved.options.data, dataSets, "the sweep's folder");
   const lengths: Record<string, RunLength> = {};
   for (const run of runs) {
-    lengths[run.name] = { epochs: null, totalSteps: await stepsOf(run, plugins), secondsPerStep: null };
+    const { epochs, totalSteps } = await lengthOf(run, plugins);
+    const isSeen = run.resolved.options.imagesSeen !== null;
+    lengths[run.name] = { epochs: isSeen ? epochs : null, totalSteps, secondsPerStep: null };
     if (stop.received) return null;
   }
   if (budget !== null) {
@@ -54,20 +56,22 @@ export async function planSweep(
       const epochs = epochsWithin(budget, secondsPerStep, epochSteps, title);
       lengths[name] = { epochs, totalSteps: epochs * epochSteps, secondsPerStep };
     }
-    for (const run of ofFirstSeed((name) => lengths[name])) await stepsOf(run, plugins); // warm-ups may not fit
+    for (const run of ofFirstSeed((name) => lengths[name])) await lengthOf(run, plugins); // warm-ups may not fit
   }
   return { asked: askedOf(file), budget, data: dataFacts(opened), lengths };
 }
 
-/** The steps of a run that could begin. @throws UserError with the trial's name */
-async function stepsOf({ title, resolved }: PlannedRun, plugins: readonly Plugin[]): Promise<number> {
+/** How long a run is that could begin. @throws UserError with the trial's name */
+async function lengthOf({ title, resolved }: PlannedRun, plugins: readonly Plugin[]) {
   return tryRun(resolved, plugins).catch((error: unknown) => {
     if (!(error instanceof UserError)) throw error;
     throw new UserError(`the trial ${title}: ${error.message}`, error.advice, { cause: error });
   });
 }
 
-function requireNoEpochs({ path, base, variants = [], grid = {}, random }: SweepFile): void {
-  if (![base, ...variants, grid, random ?? {}].some((given) => 'epochs' in given)) return;
-  throw new UserError(`--budget and epochs in ${path} contradict one another`, { expected: 'one of them' });
+function requireNoLength({ path, base, variants = [], grid = {}, random }: SweepFile): void {
+  const parts = [base, ...variants, grid, random ?? {}];
+  const length = ['epochs', 'imagesSeen'].find((name) => parts.some((given) => name in given));
+  if (length === undefined) return;
+  throw new UserError(`--budget and ${length} in ${path} contradict one another`, { expected: 'one of them' });
 }

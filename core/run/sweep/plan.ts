@@ -18,7 +18,7 @@ const FORMAT = `${PROGRAM}-sweep-plan-1` as const;
 const LOCK = 'sweep.lock';
 
 const lengthSchema = z.object({
-  /** That fit into the budget; null where there is none. */
+  /** That fit into the budget, or in which a run sees as many images as it is to see; null where epochs are options. */
   epochs: z.int().min(1).nullable(),
   totalSteps: z.int().min(1),
   /** Of the calibration; null where there was none. */
@@ -113,6 +113,7 @@ export function plannedRuns(
       const place = sweepFolder(out).run(trial, seed);
       const { preset, ...options } = { ...file.base, ...trial.values };
       const named = requirePresetName(preset, file.path);
+      requireOneLength(options, title, file.path);
       const { epochs, ...length } = lengthOf(name);
       const flags = { seed, out: place, ...(epochs !== null && { epochs }) };
       const resolved = resolveOptions({
@@ -123,6 +124,14 @@ export function plannedRuns(
       return { name, title, seed, ...length, out: place, resolved };
     }),
   );
+}
+
+function requireOneLength({ epochs, imagesSeen }: Readonly<Record<string, unknown>>, title: string, path: string) {
+  if (epochs === undefined || imagesSeen == null) return;
+  throw new UserError(`epochs and imagesSeen in ${path} both say how long the trial ${title} is`, {
+    expected: 'one of them',
+    remedy: 'leave one out',
+  });
 }
 
 function requirePresetName(preset: unknown, path: string): string | undefined {

@@ -2,7 +2,6 @@ import { setImmediate } from 'node:timers/promises';
 import { type Console, formatDuration, readDuration } from '../../base/console.js';
 import { UserError } from '../../base/errors.js';
 import type { ResolvedOptions } from '../../config/resolve.js';
-import { learningRateSchedule } from '../../config/settings.js';
 import { stepsPerEpoch } from '../../data/loader.js';
 import { tf } from '../../engine/tf.js';
 import { checkMethodOptions } from '../../methods/create.js';
@@ -80,18 +79,18 @@ export async function calibrateAll(
 
 /**
  * Makes everything that a run needs, and nothing of it is kept.
- * @returns how many steps it has
+ * @returns how long it is
  * @throws UserError as a run would
  */
-export async function tryRun(resolved: ResolvedOptions<MethodDefinition>, plugins: readonly Plugin[]): Promise<number> {
+export async function tryRun(resolved: ResolvedOptions<MethodDefinition>, plugins: readonly Plugin[]) {
   const { method, images, options } = await prepare(resolved, plugins);
   method.dispose();
-  return options.epochs * stepsPerEpoch(images.length, options.batchSize);
+  const { epochs, batchSize } = options;
+  return { epochs, totalSteps: epochs * stepsPerEpoch(images.length, batchSize) };
 }
 
 function prepare({ method: definition, options }: ResolvedOptions<MethodDefinition>, plugins: readonly Plugin[]) {
   checkMethodOptions(definition, options);
-  learningRateSchedule(options);
   const selected = selectPlugins(definition, options, plugins);
   return prepareTraining({
     ...{ definition, options, plugins, selected, listing: {} },
