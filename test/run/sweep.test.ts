@@ -125,6 +125,7 @@ test('what is wrong with a file is told in one message, with its place', async (
     [['base: { out: runs }', grid], /out cannot stand in base of/],
     [[grid, 'random: { trials: 2, learningRate: [0, 1] }'], /learningRate is varied twice in/],
     [['grid: { learningRate: [1, 1.0] }'], /asks for learningRate 1 twice/],
+    [['variants: [{ name: Thin, dim: 16 }, { name: thin, dim: 32 }]'], /asks for thin twice[\s\S]*capital letters/],
     [['grid: { learningRate: [fast] }'], /learningRate \(--learning-rate\) in \S+ cannot be "fast"/],
     [['grid: { preset: [1] }'], /preset in \S+ is not a name/],
     [['variants: [{ method: mae, decoderDim: 16 }, { method: ijepa, decoderDim: 8 }]'], /decoderDim/],

@@ -42,11 +42,11 @@ export function trialsOf({ path, variants = [{}], grid = {}, random }: SweepFile
   }
   const draws = drawsFrom(random);
   trials = trials.flatMap((trial) => draws.map((drawn) => joined(trial, drawn)));
-  const names = trials.map(({ name }) => name);
-  const twice = trials.find(({ name }, at) => names.indexOf(name) < at);
-  if (!twice) return trials;
-  throw new UserError(`${path} asks for ${twice.title} twice`, {
-    expected: 'trials that differ',
+  const names = trials.map(({ name }) => name.toLowerCase()); // file systems that ignore case take them for one folder
+  const twice = names.findIndex((name, at) => names.indexOf(name) < at);
+  if (twice < 0) return trials;
+  throw new UserError(`${path} asks for ${trials[twice].title} twice`, {
+    expected: 'trials whose names differ, by more than capital letters',
     remedy: 'leave one of them out, give variants names, or draw from a wider range',
   });
 }
