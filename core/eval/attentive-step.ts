@@ -1,7 +1,7 @@
 import type { Engine } from '../engine/contract.js';
 import { linear } from '../engine/functions.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import { crossEntropy, labelledGroup } from '../methods/fine-tune/method.js';
+import { labelledGroup, SUPERVISED } from '../methods/fine-tune/method.js';
 import type { Method, Networks } from '../methods/method.js';
 import { attentivePool, poolerShapes, poolerValue } from '../nn/attentive-pooler.js';
 import { parameter } from '../nn/parameters.js';
@@ -21,6 +21,7 @@ import { updateNetworks } from '../train/update.js';
 
 /** PyTorch's. */
 const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
+
 /** What is trained: `pooler` and `linear`, on tokens and labels that each image of a batch brings as numbers. */
 export function attentiveMethod(size: VitSize, classes: number): Method<{ logits: Tensor }> {
   const { dim } = size;
@@ -42,20 +43,8 @@ export function attentiveMethod(size: VitSize, classes: number): Method<{ logits
     views: [],
     encoders: {},
     sizes: {},
-    masks: {},
-    targets: () => ({}),
+    ...SUPERVISED,
     outputs: (networks, { values }) => ({ logits: attentiveLogits(size, networks, values.tokens) }),
-    terms: [
-      {
-        name: 'crossEntropy',
-        weight: 1,
-        over: 'images',
-        compute: ({ logits }, _targets, { values }) => crossEntropy(logits, values.labels),
-      },
-    ],
-    rates: {},
-    logs: [],
-    dispose: () => {},
   };
 }
 

@@ -5,6 +5,23 @@ import { parameter } from '../../nn/parameters.js';
 import { layerWiseRates } from '../../optim/policy.js';
 import type { DrawnGroup, Method, Networks } from '../method.js';
 
+/** What is the same for all that learns from `labels` of the batch, by the cross-entropy of its logits. */
+export const SUPERVISED = {
+  masks: {},
+  targets: () => ({}),
+  terms: [
+    {
+      name: 'crossEntropy',
+      weight: 1,
+      over: 'images',
+      compute: ({ logits }, _targets, { values }) => crossEntropy(logits, values.labels),
+    },
+  ],
+  rates: {},
+  logs: [],
+  dispose: () => {},
+} satisfies Partial<Method<{ logits: Tensor }>>;
+
 /**
  * Supervised fine-tuning of a whole encoder with a linear head on its average-pooled, layer-normed patches, with layer-wise
  * learning rates (BEiT, MAE). It is trained as self-supervised methods are; what it predicts are `labels` of the batch.
@@ -22,20 +39,8 @@ export function fineTuning(backbone: Backbone, classes: number, layerDecay: numb
     views: [{ name: 'image', count: 1 }],
     encoders: { tuned: 'encoder' },
     sizes: { encoder: size },
-    masks: {},
-    targets: () => ({}),
+    ...SUPERVISED,
     outputs: (networks, { views }) => ({ logits: logitsOf(backbone, networks, views.image) }),
-    terms: [
-      {
-        name: 'crossEntropy',
-        weight: 1,
-        over: 'images',
-        compute: ({ logits }, _targets, { values }) => crossEntropy(logits, values.labels),
-      },
-    ],
-    rates: {},
-    logs: [],
-    dispose: () => {},
   };
 }
 
@@ -67,7 +72,7 @@ export function labelledGroup(labels: Int32Array, classes: number, smoothing: nu
  * @param logits z, [B, C]
  * @param labels y, rows of sum 1, [B, C]
  */
-export function crossEntropy(logits: Tensor, labels: Tensor): Scalar {
+function crossEntropy(logits: Tensor, labels: Tensor): Scalar {
   if (logits.shape.join() !== labels.shape.join()) {
     throw new Error(`cross-entropy expected labels of [${logits.shape}], received [${labels.shape}]`);
   }

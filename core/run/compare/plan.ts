@@ -1,12 +1,11 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeFileAtomically } from '../../base/atomic.js';
 import { readDuration } from '../../base/console.js';
 import { UserError } from '../../base/errors.js';
 import { PROGRAM } from '../../base/program.js';
 import { flagOf, formatValue, type OptionTable } from '../../config/option.js';
 import { dataSchema } from '../trials/data-facts.js';
-import { readPlanFile } from '../trials/plan-file.js';
+import { readPlanFile, writePlanFile } from '../trials/plan-file.js';
 
 const FORMAT = `${PROGRAM}-comparison-plan-1` as const;
 /** Begins the name of a comparison's lock. */
@@ -77,10 +76,8 @@ export function readPlan(path: string): Promise<Plan | null> {
   return readPlanFile({ ...comparisonFolder(path), lockName: LOCK }, planSchema, 'comparison');
 }
 
-export async function writePlan(path: string, plan: Omit<Plan, 'format'>): Promise<Plan> {
-  const whole = planSchema.parse({ format: FORMAT, ...plan }); // in the order in which it will be read
-  await writeFileAtomically(comparisonFolder(path).plan, `${JSON.stringify(whole, null, 2)}\n`);
-  return whole;
+export function writePlan(path: string, plan: Omit<Plan, 'format'>): Promise<Plan> {
+  return writePlanFile(comparisonFolder(path).plan, planSchema, { format: FORMAT, ...plan });
 }
 
 /**

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeFileAtomically } from '../../base/atomic.js';
 import { readDuration } from '../../base/console.js';
 import { UserError } from '../../base/errors.js';
 import { PROGRAM } from '../../base/program.js';
@@ -8,7 +7,7 @@ import { NONE } from '../../config/option.js';
 import { resolveOptions } from '../../config/resolve.js';
 import type { MethodDefinition } from '../../methods/method.js';
 import { dataSchema } from '../trials/data-facts.js';
-import { readPlanFile } from '../trials/plan-file.js';
+import { readPlanFile, writePlanFile } from '../trials/plan-file.js';
 import type { PlannedRun } from '../trials/run-trials.js';
 import type { SweepAsked, SweepFile } from './file.js';
 import { type Trial, trialsOf } from './trials.js';
@@ -61,10 +60,8 @@ export function readSweepPlan(path: string): Promise<SweepPlan | null> {
   return readPlanFile({ ...sweepFolder(path), lockName: LOCK }, planSchema, 'sweep');
 }
 
-export async function writeSweepPlan(path: string, plan: Omit<SweepPlan, 'format'>): Promise<SweepPlan> {
-  const whole = planSchema.parse({ format: FORMAT, ...plan }); // in the order in which it will be read
-  await writeFileAtomically(sweepFolder(path).plan, `${JSON.stringify(whole, null, 2)}\n`);
-  return whole;
+export function writeSweepPlan(path: string, plan: Omit<SweepPlan, 'format'>): Promise<SweepPlan> {
+  return writePlanFile(sweepFolder(path).plan, planSchema, { format: FORMAT, ...plan });
 }
 
 /** What a file says, without its place. */

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import type { z } from 'zod';
-import { isUnfinished } from '../../base/atomic.js';
+import { isUnfinished, writeFileAtomically } from '../../base/atomic.js';
 import { explainSystemError, isMissing, UserError } from '../../base/errors.js';
 import { readText, tryJson } from '../../base/text.js';
 
@@ -39,4 +39,11 @@ export async function readPlanFile<T>(
     expected: 'a new or empty folder',
     remedy: 'choose another --out, or empty the folder yourself',
   });
+}
+
+/** Writes a plan whole, in the order in which it will be read. */
+export async function writePlanFile<T>(path: string, schema: z.ZodType<T>, plan: T): Promise<T> {
+  const whole = schema.parse(plan);
+  await writeFileAtomically(path, `${JSON.stringify(whole, null, 2)}\n`);
+  return whole;
 }
