@@ -41,7 +41,7 @@ export default defineMethod({
         predictorDepth: 3,
         weightDecay: 0.05,
         finalWeightDecay: 0.05,
-        ema: 0.998,
+        ema: 0.99,
       },
     },
   },

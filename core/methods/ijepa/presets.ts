@@ -65,7 +65,7 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
   },
   'cpu-small-ijepa': {
     summary: 'an I-JEPA that learns from a few thousand pictures on a CPU within hours',
-    options: { ...CPU_SMALL, ...SMALL, predictorDim: 64, predictorDepth: 3 },
+    options: { ...CPU_SMALL, ...SMALL, predictorDim: 64, predictorDepth: 3, ema: 0.99 },
   },
   'paper-vitb16': paper('ViT-B/16', 600, { arch: 'vit-base' }),
   'paper-vitl16': paper('ViT-L/16', 600, { arch: 'vit-large' }),
