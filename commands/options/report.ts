@@ -9,7 +9,7 @@ const ENGINE_OPTIONS = { engine, device, precision, threads };
 
 const RESULTS = words({
   what: 'paths',
-  help: 'results.json files, or folders to search for them, beside those in the folders of the runs',
+  help: 'results.json and segmentation.json files, or folders to search for them, beside those in the folders of the runs',
 });
 
 export const REPORT_OPTIONS = {
