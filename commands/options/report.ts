@@ -1,11 +1,11 @@
 import { flag, grouped, integer, text, type ValuesOf, words } from '../../core/config/option.js';
-import { EXTRACTION_OPTIONS } from './evaluation.js';
+import { ENCODER_OPTIONS, EXTRACTION_OPTIONS } from './evaluation.js';
 import { argument } from './others.js';
 
 /* Options of the pages that show runs. */
 
 const { engine, device, precision, threads } = EXTRACTION_OPTIONS;
-const ENGINE_OPTIONS = { engine, device, precision, threads };
+const ENGINE_OPTIONS = { encoder: ENCODER_OPTIONS.encoder, engine, device, precision, threads };
 
 const RESULTS = words({
   what: 'paths',
