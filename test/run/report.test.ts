@@ -100,7 +100,7 @@ test.serial('a report holds what the run logged, measured and makes of its image
   t.deepEqual(measuredRows, ['I-JEPA [1]', 'random initialisation [2]', 'raw pixels'], 'without those of other runs');
 
   const byEncoder = ['report', 'run', '--out', 'context.html', '--pictures', '5', '--engine', 'wasm', '--encoder'];
-  t.regex((await ijepaHere([...byEncoder, 'encoder'], folder)).stderr, /By the encoder encoder, which is not the one/);
+  t.regex((await ijepaHere([...byEncoder, 'context'], folder)).stdout, /By the encoder context, which is not the one/);
   const other = factsIn(await readFile(join(folder, 'context.html'), 'utf8')).runs[0].pictures;
   t.deepEqual(
     other?.pictures.map(({ image }) => image),
@@ -108,8 +108,8 @@ test.serial('a report holds what the run logged, measured and makes of its image
   );
   t.not(other?.patches?.tokens, patches.tokens);
   for (const [encoder, more, message] of [
-    ['encodr', [], /unknown encoder 'encodr'[\s\S]*one of .*target_encoder/],
-    ['encoder', ['--pictures', '0'], /--encoder encoder and no pictures contradict one another/],
+    ['contxt', [], /unknown encoder 'contxt'[\s\S]*expected: one of target, context/],
+    ['context', ['--pictures', '0'], /--encoder context and no pictures contradict one another/],
   ] as const) {
     const refused = await ijepaHere([...byEncoder, encoder, ...more, '--force'], folder);
     t.is(refused.code, 2);

@@ -76,11 +76,12 @@ export function alignLines(lines: Panel['lines'], logarithmic: boolean) {
 
 /**
  * A curve without its noise: an exponential moving average less its bias towards the 0 from which it begins, as TensorBoard
- * has it.
+ * has it. A curve of equal values stays as it is: errors of rounding would be all that an axis around it shows.
  *
  * m_0 = 0, m_t = w m_{t-1} + (1 - w) x_t, smoothed value m_t / (1 - w^t); x_t the t-th value, w the weight from 0 up to 1.
  */
 export function smoothed(curve: Curve, weight: number): Curve {
+  if (curve.values.every((value) => value === curve.values[0])) return curve;
   let mean = 0;
   const values = curve.values.map((value, at) => {
     mean = weight * mean + (1 - weight) * value;
