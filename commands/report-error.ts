@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { CommanderError } from 'commander';
 import { explainSystemError, reasonOf, UserError } from '../core/base/errors.js';
 import { PROGRAM } from '../core/base/program.js';
+import { explainProgramFiles, haveProgramFilesChanged } from '../core/base/program-files.js';
 import { type Launched, launchedRank } from '../core/train/communicator/launcher.js';
 
 /** How the program ends. A run that was stopped by a signal ends with 130 or 143. */
@@ -47,15 +48,16 @@ export function reportError(thrown: unknown): number {
 /** What is said of what went wrong, a stack only for bugs. */
 export function describeError(thrown: unknown) {
   const path = thrown instanceof Error && 'path' in thrown ? String(thrown.path) : 'a file or stream';
-  const error = explainSystemError(
-    explainSharp(thrown instanceof CommanderError ? usageError(thrown.message) : thrown),
-    path,
-  );
+  const known = explainSharp(thrown instanceof CommanderError ? usageError(thrown.message) : thrown);
+  const error = explainSystemError(explainProgramFiles(known), path);
   if (error instanceof UserError) {
     return { report: error.report, problem: error.message, advice: error.advice, exitCode: EXIT.userError };
   }
   const stack = error instanceof Error ? error.stack : String(error);
-  const problem = `this is a bug of the program, please report it with the lines below\n${stack}`;
+  const reported = haveProgramFilesChanged()
+    ? "the program's files changed while it ran; if it happens again once it is started anew, this"
+    : 'this';
+  const problem = `${reported} is a bug of the program, please report it with the lines below\n${stack}`;
   return { report: problem, problem, advice: {}, exitCode: EXIT.bug };
 }
 

@@ -10,7 +10,7 @@ import type { PictureFields, ShownRun } from '../core/run/report-facts.js';
 import type { ReportOptions } from './options/report.js';
 import { pluginsWith } from './plugins.js';
 
-type Asked = Pick<ReportOptions, 'pictures' | 'engine' | 'device' | 'precision' | 'threads'>;
+type Asked = Pick<ReportOptions, 'pictures' | 'encoder' | 'engine' | 'device' | 'precision' | 'threads'>;
 
 /**
  * What the newest checkpoints of runs make of some of their images. What cannot be shown is told on the page: a run that has
@@ -18,8 +18,15 @@ type Asked = Pick<ReportOptions, 'pictures' | 'engine' | 'device' | 'precision' 
  */
 export async function picturesOfRuns(runs: readonly ShownRun[], asked: Asked): Promise<PictureFields[]> {
   const none = (picturesNote: string): PictureFields => ({ pictures: null, picturesNote });
+  if (asked.pictures === 0 && asked.encoder !== null) {
+    throw new UserError(`--encoder ${asked.encoder} and no pictures contradict one another`, {
+      expected: 'pictures that this encoder sees',
+      remedy: 'use --pictures 16, for example, or leave --encoder out',
+    });
+  }
   if (asked.pictures === 0) return runs.map(() => none('No feature maps were asked for (--pictures).'));
   const fields: PictureFields[] = [];
+  const failures: UserError[] = [];
   for (const run of runs) {
     if (!existsSync(latestCheckpoint(run.folder.checkpoints))) {
       fields.push(none('No feature maps: the run has no checkpoint yet.'));
@@ -28,10 +35,13 @@ export async function picturesOfRuns(runs: readonly ShownRun[], asked: Asked): P
     fields.push(
       await picturesOf(run, asked, 1 / runs.length).catch((error: unknown) => {
         if (!(error instanceof UserError)) throw error;
+        failures.push(error);
         return none(`No feature maps: ${reasonOf(error)}.`);
       }),
     );
   }
+  const [failure] = failures;
+  if (failure && asked.encoder !== null && fields.every(({ pictures }) => pictures === null)) throw failure;
   return fields;
 }
 
@@ -44,12 +54,18 @@ async function picturesOf({ folder, record }: ShownRun, asked: Asked, share: num
     plugins.flatMap((plugin) => plugin.dataSets ?? []),
   );
   const engine = await startEngine(asked.engine, { device, precision, ...(threads !== null && { threads }) });
-  const network = await loadNetwork(folder.path);
+  const network = await loadNetwork(folder.path, asked.encoder);
   try {
     const { pixelLimit } = cropSettings(options);
     const pictures = await pictureFacts(engine, network, images, { count: asked.pictures, pixelLimit, share });
     const isOther = images.fingerprint !== run.data.fingerprint;
-    return { pictures, picturesNote: isOther ? 'The images are not the same as when the run was started.' : null };
+    const notes = [
+      ...(network.facts.isUsualEncoder
+        ? []
+        : [`By the encoder ${asked.encoder}, which is not the one that is judged.`]),
+      ...(isOther ? ['The images are not the same as when the run was started.'] : []),
+    ];
+    return { pictures, picturesNote: notes.length === 0 ? null : notes.join(' ') };
   } finally {
     network.dispose();
   }

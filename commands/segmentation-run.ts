@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { removeLeftOvers, writeFileAtomically } from '../core/base/atomic.js';
+import { removeLeftOvers } from '../core/base/atomic.js';
 import { createConsole } from '../core/base/console.js';
 import { explainWriteError, UserError } from '../core/base/errors.js';
 import { makeFolders } from '../core/base/folders.js';
@@ -8,9 +8,9 @@ import { isAbort } from '../core/data/skipped.js';
 import { outOfMemoryForFeatures } from '../core/engine/memory.js';
 import { resultNetwork } from '../core/eval/evaluate.js';
 import type { Measures } from '../core/eval/measures.js';
-import type { EvaluationResult } from '../core/eval/results.js';
 import { segmentationProbe } from '../core/eval/segmentation.js';
 import { openMasked } from '../core/eval/segmentation-data.js';
+import { SEGMENTATION_FILE, type SegmentationResult, writeSegmentations } from '../core/eval/segmentation-file.js';
 import { showEvaluation } from '../core/report/evaluation-text.js';
 import { segmentationText } from '../core/report/measures-text.js';
 import { archName, methodName } from '../core/report/network-rows.js';
@@ -88,14 +88,9 @@ export async function runSegmentation(
     stop.release();
     for (const network of networks) network.dispose();
   }
-  const files = out === null ? [] : [join(out, 'segmentation.json')];
-  for (const file of files) await writeFileAtomically(file, `${JSON.stringify(results, null, 2)}\n`);
+  const files = out === null ? [] : [join(out, SEGMENTATION_FILE)];
+  for (const file of files) await writeSegmentations(file, results);
   if (files.length > 0) console.line(`files      ${files.join(', ')}`);
   if (json) process.stdout.write(`${JSON.stringify({ results, files })}\n`);
   return 0;
 }
-
-/** An entry of segmentation.json. */
-type SegmentationResult = Pick<EvaluationResult, 'network' | 'engine' | 'seed' | 'programVersion' | 'measuredAt'> & {
-  segmentation: NonNullable<EvaluationResult['segmentation']>;
-};

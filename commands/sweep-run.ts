@@ -7,6 +7,7 @@ import { commandName, PROGRAM, programVersion, type StopSignalName, terminalOf }
 import { readConfigFile } from '../core/config/file.js';
 import { type OpenedData, openLabelled } from '../core/eval/labelled-data.js';
 import { USUAL_VOTING } from '../core/eval/protocols.js';
+import { groupBy } from '../core/report/network-rows.js';
 import { bestTrial, type Sweep, sweepRows, sweepTable } from '../core/report/sweep.js';
 import { tableCsv, tableMarkdown, tableText } from '../core/report/table-formats.js';
 import type { StopSignal } from '../core/run/interrupt.js';
@@ -16,8 +17,8 @@ import {
   askedOf,
   plannedRuns,
   readSweepPlan,
-  requireSameSweep,
   type SweepPlan,
+  sameSweep,
   sweepFolder,
   writeSweepPlan,
 } from '../core/run/sweep/plan.js';
@@ -47,10 +48,10 @@ async function sweepLocked(
   console: Console,
   stop: StopSignal,
 ): Promise<StopSignalName | null> {
-  const file = await readSweepFile(path);
+  const given = await readSweepFile(path);
   const before = await readSweepPlan(out);
   requireAsked(out, before, resume);
-  if (before) requireSameSweep(file, budget, before);
+  const file = before ? sameSweep(given, budget, before) : given;
   const { base } = file;
   const named = pluginNames(base.plugins ?? (await readConfigFile(undefined))?.options.plugins);
   const plugins = await pluginsWith(named);
@@ -149,7 +150,10 @@ async function write(sweep: Sweep, out: string, json: boolean, console: Console)
   await writeFileAtomically(csv, tableCsv(drawn));
 }
 
-/** Says what the best trial is, and how to train it again. */
+/**
+ * Says what the best trial is, and how to train it again.
+ * @throws UserError if a run of every trial failed: there is nothing to choose from
+ */
 function finish(sweep: Sweep, out: string, json: boolean, console: Console): void {
   const { facts, table, csv } = sweepFolder(out);
   const document = documentOf(sweep, out);
@@ -160,4 +164,26 @@ function finish(sweep: Sweep, out: string, json: boolean, console: Console): voi
   const files = [facts, table, csv];
   console.line(`files      ${files.join(', ')}`);
   if (json) process.stdout.write(`${JSON.stringify({ ...document, files })}\n`);
+  if (document.best === null && sweep.failed.length > 0) throw allFailed(sweep, out);
+}
+
+/** Reasons that are told of runs that failed. */
+const REASONS = 3;
+
+function allFailed({ trials, seeds, failed }: Sweep, out: string): UserError {
+  const alike = [...groupBy(failed, ({ reason }) => reason)];
+  const told = alike.slice(0, REASONS).map(([reason, [first, ...others]]) => {
+    const title = trials.find(({ name }) => name === first.name)?.title;
+    const more = others.length === 0 ? '' : ` and ${count(others.length, 'other run')}`;
+    return `  ${title}, seed ${first.seed}${more}: ${reason}`;
+  });
+  const untold = alike.slice(REASONS).reduce((sum, [, runs]) => sum + runs.length, 0);
+  const rest = untold === 0 ? [] : [`  ${count(untold, 'further run')}: see ${sweepFolder(out).facts}`];
+  const runs = `${failed.length} of ${count(trials.length * seeds, 'run')}`;
+  return new UserError([`no trial of the sweep is complete: ${runs} failed`, ...told, ...rest].join('\n'), {
+    expected: 'one trial or more whose runs are trained and judged',
+    remedy:
+      `read the logs, log.jsonl in ${sweepFolder(out).run(failed[0], failed[0].seed)} for example; then change the options and ` +
+      'begin another sweep with another --out, or use --resume to try the same runs again',
+  });
 }

@@ -6,7 +6,7 @@ import { writeChart } from '../core/report/evaluation-chart.js';
 import type { ResultTable } from '../core/report/result-table.js';
 import { TABLE_WRITERS, tableText } from '../core/report/table-formats.js';
 import { evaluationTables } from '../core/report/tables.js';
-import { findResults } from '../core/run/results-search.js';
+import { findResults, findSegmentations } from '../core/run/results-search.js';
 import type { TablesOptions } from './options/others.js';
 import { checkPredictions, predictionsText } from './predictions-run.js';
 
@@ -23,9 +23,9 @@ export async function showTables(options: TablesOptions): Promise<void> {
   if (chart !== null && existsSync(chart) && !force) {
     throw new UserError(`${chart} already exists`, { remedy: 'use --force to replace it, or choose another --chart' });
   }
-  const found = await findResults(places.length > 0 ? places : ['.'], (error) => {
-    process.stderr.write(`left out: ${reasonOf(error)}\n`);
-  });
+  const searched = places.length > 0 ? places : ['.'];
+  const leftOut = (error: UserError) => void process.stderr.write(`left out: ${reasonOf(error)}\n`);
+  const found = await findResults(searched, leftOut);
   const results = found.map(({ result }) => result);
   const asked = predictionsText(results, options);
   if (asked !== null) {
@@ -36,9 +36,12 @@ export async function showTables(options: TablesOptions): Promise<void> {
     await writeChart(chart, results);
     process.stderr.write(`wrote ${chart}\n`);
   }
-  const tables = evaluationTables(results, PUBLISHED);
+  const segmentations = (await findSegmentations(searched, leftOut)).map(({ result }) => result);
+  const tables = evaluationTables(results, PUBLISHED, segmentations);
   process.stdout.write(json ? `${JSON.stringify({ tables })}\n` : formatTables(tables, format));
-  if (results.length === 0) process.stderr.write('no results of your own were found: all values are published ones\n');
+  if (results.length + segmentations.length === 0) {
+    process.stderr.write('no results of your own were found: all values are published ones\n');
+  }
 }
 
 function formatTables(tables: readonly ResultTable[], format: TablesOptions['format']): string {

@@ -7,7 +7,7 @@ import { setTimeout } from 'node:timers/promises';
 import { attempt } from '../core/base/errors.js';
 import { runFolder } from '../core/run/run-folder.js';
 import type { MpiFamily } from '../core/train/communicator/launcher.js';
-import { differences } from './faults/harness.js';
+import { differences } from './faults/differences.js';
 import { type Ended, SMALLEST, startProgram } from './helpers/command.js';
 import { whenLogged } from './helpers/faults.js';
 import { type Launcher, launchers } from './helpers/launchers.js';

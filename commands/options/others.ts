@@ -115,7 +115,7 @@ export const RUNS_OPTIONS = {
 
 export const TABLES_OPTIONS = {
   results: words({
-    help: 'results.json files, or folders to search for them (default: the current folder)',
+    help: 'results.json and segmentation.json files, or folders to search for them (default: the current folder)',
     positional: true,
   }),
   format: choice({ choices: ['text', 'csv', 'markdown', 'latex'], default: 'text', help: 'how tables are written' }),

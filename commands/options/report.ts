@@ -1,15 +1,15 @@
 import { flag, grouped, integer, text, type ValuesOf, words } from '../../core/config/option.js';
-import { EXTRACTION_OPTIONS } from './evaluation.js';
+import { ENCODER_OPTIONS, EXTRACTION_OPTIONS } from './evaluation.js';
 import { argument } from './others.js';
 
 /* Options of the pages that show runs. */
 
 const { engine, device, precision, threads } = EXTRACTION_OPTIONS;
-const ENGINE_OPTIONS = { engine, device, precision, threads };
+const ENGINE_OPTIONS = { encoder: ENCODER_OPTIONS.encoder, engine, device, precision, threads };
 
 const RESULTS = words({
   what: 'paths',
-  help: 'results.json files, or folders to search for them, beside those in the folders of the runs',
+  help: 'results.json and segmentation.json files, or folders to search for them, beside those in the folders of the runs',
 });
 
 export const REPORT_OPTIONS = {

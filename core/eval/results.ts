@@ -72,7 +72,7 @@ const protocol: z.ZodType<ProbeProtocol> = z.object({
   interpolation: z.enum(['bilinear', 'bicubic']).exactOptional(),
 });
 
-const evaluationResult = z.object({
+export const evaluationResult = z.object({
   format: z.literal(FORMAT),
   /** The kind of table in which it can stand. */
   kind: z.enum(['linear', 'semi-supervised', 'transfer']),
@@ -145,6 +145,15 @@ export async function writeResults(path: string, results: readonly EvaluationRes
  * @throws UserError if it cannot be read, is damaged, or is of another version; names the field
  */
 export async function readResults(path: string): Promise<EvaluationResult[]> {
+  return readList(path, (entry, number) => readResult(path, entry, number));
+}
+
+/**
+ * Reads a list of results.
+ * @param read checks an entry, which is numbered from 1
+ * @throws UserError if the file cannot be read or holds no list
+ */
+export async function readList<Entry>(path: string, read: (entry: unknown, number: number) => Entry): Promise<Entry[]> {
   const text = await readText(path, MAX_BYTES);
   let list: unknown;
   try {
@@ -153,9 +162,9 @@ export async function readResults(path: string): Promise<EvaluationResult[]> {
     const advice = { expected: 'JSON, as an evaluation wrote it', remedy: 'remove it and measure again' };
     throw new UserError(`${path} is not whole: ${reasonOf(error)}`, advice, { cause: error });
   }
-  if (Array.isArray(list)) return list.map((entry: unknown, index) => readResult(path, entry, index + 1));
+  if (Array.isArray(list)) return list.map((entry: unknown, index) => read(entry, index + 1));
   throw new UserError(`${path} is not a file of results: it holds no list`, {
-    expected: 'the results.json that an evaluation wrote',
+    expected: 'the file that an evaluation wrote',
   });
 }
 
@@ -193,7 +202,7 @@ export function resultKey(result: EvaluationResult): string {
 }
 
 /** What tells networks apart. Random ones differ by seed. */
-export function networkKey({ network, seed }: EvaluationResult): string {
+export function networkKey({ network, seed }: Pick<EvaluationResult, 'network' | 'seed'>): string {
   const { weights, method, encoder, arch, imageSize, epochs, pretrainedOn, checkpoint } = network;
   if (weights === 'random') return JSON.stringify([weights, arch, imageSize, seed]);
   return JSON.stringify([weights, method, encoder, arch, imageSize, epochs, pretrainedOn, checkpoint]);
@@ -207,8 +216,13 @@ function readResult(path: string, entry: unknown, number: number): EvaluationRes
       remedy: 'use the version of the program that wrote it, or measure again',
     });
   }
-  const { success, error } = evaluationResult.safeParse(entry);
-  if (success) return entry as EvaluationResult; // with what a later version may have added
+  return checkedEntry(evaluationResult, path, entry, number);
+}
+
+/** An entry of a list of results, with what a later version may have added. @throws UserError if it is damaged */
+export function checkedEntry<Entry>(schema: z.ZodType<Entry>, path: string, entry: unknown, number: number): Entry {
+  const { success, error } = schema.safeParse(entry);
+  if (success) return entry as Entry;
   const issue = error.issues[0];
   const field = issue?.path.map(String).join('.') || 'the whole of it';
   throw new UserError(`${path}: result ${number} is damaged at ${field}: ${issue?.message ?? 'not readable'}`, {

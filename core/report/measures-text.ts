@@ -41,16 +41,23 @@ export function measuresText({
   return segmentation ? [...lines, ...segmentationText(segmentation)] : lines;
 }
 
+type Segmentation = NonNullable<EvaluationResult['segmentation']>;
+
 /** What a linear map of patches tells of the classes of pixels, in lines for people. */
-export function segmentationText(found: NonNullable<EvaluationResult['segmentation']>): string[] {
-  const { meanIou, pixelAccuracy, classes, iou, trainImages, testImages } = found;
-  const ofClasses = classes.map((id, at) => `class ${id} ${typeof iou[at] === 'number' ? shown(iou[at]) : '–'}`);
-  const more = classes.length > MOST_CLASSES ? ', ...' : '';
+export function segmentationText(found: Segmentation): string[] {
+  const { meanIou, pixelAccuracy, trainImages, testImages } = found;
   return [
     `  segmentation of ${testImages} images by a linear map of patches, learned from ${trainImages}: ` +
       `mean IoU ${shown(meanIou)}%, pixels ${shown(pixelAccuracy)}%`,
-    `    IoU: ${ofClasses.slice(0, MOST_CLASSES).join(', ')}${more}`,
+    `    ${iouText(found)}`,
   ];
+}
+
+/** 'IoU: class 0 91.2, class 1 40.3' */
+export function iouText({ classes, iou }: Segmentation): string {
+  const ofClasses = classes.map((id, at) => `class ${id} ${typeof iou[at] === 'number' ? shown(iou[at]) : '–'}`);
+  const more = classes.length > MOST_CLASSES ? ', ...' : '';
+  return `IoU: ${ofClasses.slice(0, MOST_CLASSES).join(', ')}${more}`;
 }
 
 /** '41.2 ± 3.1%' */

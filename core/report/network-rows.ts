@@ -28,10 +28,21 @@ const USUAL_IMAGE_SIZE = 224;
  * network.
  */
 export function networkRows(results: readonly EvaluationResult[]): EvaluationResult[][] {
-  const isRandom = ({ network }: EvaluationResult) => network.weights === 'random';
+  return rowsByNetwork(results, resultKey);
+}
+
+/**
+ * The same for whatever was measured of networks.
+ * @param key the same for what was measured twice
+ */
+export function rowsByNetwork<Result extends Pick<EvaluationResult, 'network' | 'seed' | 'measuredAt'>>(
+  results: readonly Result[],
+  key: (result: Result) => string,
+): Result[][] {
+  const isRandom = ({ network }: Result) => network.weights === 'random';
   const random = results.filter(isRandom).sort((a, b) => Date.parse(a.measuredAt) - Date.parse(b.measuredAt));
-  const newest = new Map(random.map((result) => [resultKey(result), result]));
-  const once = results.filter((result) => !isRandom(result) || newest.get(resultKey(result)) === result);
+  const newest = new Map(random.map((result) => [key(result), result]));
+  const once = results.filter((result) => !isRandom(result) || newest.get(key(result)) === result);
   const families = groupBy(once, ({ network }) => archName(network));
   return [...families.values()].flatMap((family) => {
     const pretrained = family.filter((result) => !isRandom(result));

@@ -1,5 +1,6 @@
 import { usualNeighbours } from '../eval/classifiers.js';
 import type { EvaluationResult } from '../eval/results.js';
+import type { SegmentationResult } from '../eval/segmentation-file.js';
 import type { FactName, PublishedResults, PublishedTable } from '../methods/published.js';
 import { measuresTables } from './measures-table.js';
 import {
@@ -25,6 +26,7 @@ import {
   type RowGroup,
   textCell,
 } from './result-table.js';
+import { segmentationTables } from './segmentation-table.js';
 import { bestHead, featuresNote, logisticNote, marksOf, neighboursNote, notesOf, tuningNote } from './table-notes.js';
 
 type Network = EvaluationResult['network'];
@@ -37,16 +39,21 @@ const KIND_NAMES = { linear: 'linear evaluation', 'semi-supervised': 'few labels
 
 /**
  * A paper's tables with own results as rows of them, then a table for each other data set: results of the same kind on the
- * same images. What else was measured follows, by data set.
+ * same images. What else was measured follows, by data set, and segmentation that was measured by itself.
  *
  * A result stands in a column of the paper only if it is of the same data set with the same classes. Results of the quick
  * protocol or on a part of the data set are marked, and never compete for the best of a column.
  */
-export function evaluationTables(results: readonly EvaluationResult[], published: PublishedResults): ResultTable[] {
+export function evaluationTables(
+  results: readonly EvaluationResult[],
+  published: PublishedResults,
+  segmentations: readonly SegmentationResult[] = [],
+): ResultTable[] {
   const others = results.filter((result) => benchmarkOf(result) === null);
   const tasks = groupBy(others, taskOf);
   const papers = published.tables.map((table) => paperTable(table, published.source, results));
-  return [...papers, ...[...tasks.values()].map(dataSetTable), ...measuresTables(results)];
+  const more = [...measuresTables(results), ...segmentationTables(segmentations)];
+  return [...papers, ...[...tasks.values()].map(dataSetTable), ...more];
 }
 
 function paperTable(table: PublishedTable, source: string, results: readonly EvaluationResult[]): ResultTable {

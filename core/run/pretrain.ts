@@ -5,6 +5,7 @@ import { reasonOf, UserError } from '../base/errors.js';
 import { checkOutside } from '../base/folders.js';
 import type { FileLock } from '../base/lock.js';
 import { PROGRAM, programVersion } from '../base/program.js';
+import { explainProgramFiles } from '../base/program-files.js';
 import { latestCheckpoint } from '../checkpoint/folder.js';
 import { compareWithRun, readRunRecord, writeRunRecord } from '../config/record.js';
 import { placeOf, type ResolvedOptions } from '../config/resolve.js';
@@ -190,7 +191,8 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
     const images = Math.min(microBatchSizeOf(options), groupSize(method, options.batchSize));
     const otherwise = smallerSteps(options);
     const error = outOfMemory(thrown, { images, flag: '--micro-batch-size', otherwise }) ?? thrown;
-    await endRunState(folder.state, 'failed', reasonOf(error)).catch(() => {}); // the disk may be what failed
+    const reason = reasonOf(explainProgramFiles(error));
+    await endRunState(folder.state, 'failed', reason).catch(() => {}); // the disk may be what failed
     await tracking?.end('FAILED');
     throw error;
   } finally {

@@ -8,13 +8,15 @@ import { flagOf, formatValue } from '../config/option.js';
 import { type MethodsWith, type RunRecord, readRunRecord } from '../config/record.js';
 import { schemaOf } from '../config/schema.js';
 import { stepsPerEpoch } from '../data/loader.js';
+import type { EvaluationResult } from '../eval/results.js';
+import type { SegmentationResult } from '../eval/segmentation-file.js';
 import type { MethodDefinition } from '../methods/method.js';
 import { PUBLISHED } from '../methods/published.js';
 import type { Fact, ReportFacts, RunFacts, Standing } from '../report/facts.js';
 import { evaluationFacts, tableFacts } from '../report/result-facts.js';
 import { evaluationTables } from '../report/tables.js';
 import { LogColumns } from './log-columns.js';
-import { type FoundResult, findResults } from './results-search.js';
+import { type Found, findResults, findSegmentations } from './results-search.js';
 import { type RunFolder, runFolder } from './run-folder.js';
 import { isResultOf, standingOf } from './runs.js';
 
@@ -75,7 +77,9 @@ export async function reportFacts(
   leftOut: (reason: string) => void,
 ): Promise<ReportFacts> {
   const there = runs.filter(({ folder }) => existsSync(folder.path)).map(({ folder }) => folder.path);
-  const found = await findResults([...there, ...results], ({ message }) => leftOut(message));
+  const places = [...there, ...results];
+  const found = await findResults(places, ({ message }) => leftOut(message));
+  const pixels = await findSegmentations(places, ({ message }) => leftOut(message));
   const facts: RunFacts[] = [];
   for (const [at, run] of runs.entries()) facts.push({ ...(await runFacts(run)), ...pictures[at] });
   return {
@@ -83,7 +87,7 @@ export async function reportFacts(
     writtenAt: new Date().toISOString(),
     refreshMs,
     runs: facts,
-    ...judged(runs, found),
+    ...judged(runs, found, pixels),
   };
 }
 
@@ -153,15 +157,17 @@ async function standing(folder: RunFolder, record: RunRecord, log: LogColumns): 
 }
 
 /** Results of the runs, and tables of them; random weights that were measured beside them stand in these. */
-function judged(runs: readonly ShownRun[], found: readonly FoundResult[]) {
-  const own = runs.flatMap(({ name, folder }) =>
-    found.filter((result) => isResultOf(folder, result)).map((result) => ({ name, ...result })),
-  );
-  const files = new Set(own.map(({ path }) => path));
-  const beside = found.filter(({ path, result }) => files.has(path) && result.network.weights === 'random');
+function judged(
+  runs: readonly ShownRun[],
+  found: readonly Found<EvaluationResult>[],
+  pixels: readonly Found<SegmentationResult>[],
+) {
+  const own = ownOf(runs, found);
+  const ownPixels = ownOf(runs, pixels);
   const tables = evaluationTables(
-    [...own, ...beside].map(({ result }) => result),
+    [...own, ...besideThem(own, found)].map(({ result }) => result),
     PUBLISHED,
+    [...ownPixels, ...besideThem(ownPixels, pixels)].map(({ result }) => result),
   );
   const isOwn = ({ groups }: (typeof tables)[number]) =>
     groups.some(({ rows }) => rows.some(({ source }) => source === 'measured'));
@@ -169,4 +175,18 @@ function judged(runs: readonly ShownRun[], found: readonly FoundResult[]) {
     tables: tables.filter(isOwn).map(tableFacts),
     evaluations: own.map(({ name, result }) => evaluationFacts(name, result)),
   };
+}
+
+type OfNetwork = Pick<EvaluationResult, 'network'>;
+
+function ownOf<Result extends OfNetwork>(runs: readonly ShownRun[], found: readonly Found<Result>[]) {
+  return runs.flatMap(({ name, folder }) =>
+    found.filter((one) => isResultOf(folder, one)).map((one) => ({ name, ...one })),
+  );
+}
+
+/** Random weights in the same files. */
+function besideThem<Result extends OfNetwork>(own: readonly Found<Result>[], found: readonly Found<Result>[]) {
+  const files = new Set(own.map(({ path }) => path));
+  return found.filter(({ path, result }) => files.has(path) && result.network.weights === 'random');
 }

@@ -1,14 +1,16 @@
 import { readdir, stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { explainSystemError, UserError } from '../base/errors.js';
 import { type EvaluationResult, readResults } from '../eval/results.js';
+import { readSegmentations, SEGMENTATION_FILE, type SegmentationResult } from '../eval/segmentation-file.js';
 
 /** The name of a file of results, and folders below the one that is searched for it: runs/NAME/evaluation/SOMETHING. */
 const RESULTS_FILE = 'results.json';
 const RESULTS_DEPTH = 4;
 
 /** A result, and the absolute path of the file that holds it. */
-export type FoundResult = { path: string; result: EvaluationResult };
+export type Found<Result> = { path: string; result: Result };
+export type FoundResult = Found<EvaluationResult>;
 
 /**
  * The results in files and folders; folders are searched by names only, four levels deep, without hidden ones and installed
@@ -16,7 +18,34 @@ export type FoundResult = { path: string; result: EvaluationResult };
  * @param leftOut is told why
  * @throws UserError if a path does not exist or cannot be read
  */
-export async function findResults(paths: readonly string[], leftOut: (error: UserError) => void) {
+export function findResults(paths: readonly string[], leftOut: (error: UserError) => void): Promise<FoundResult[]> {
+  return find(paths, { name: RESULTS_FILE, read: readResults, isOne: (file) => !isSegmentation(file) }, leftOut);
+}
+
+/** The same for linear segmentation that was measured by itself, in files of its own. */
+export function findSegmentations(
+  paths: readonly string[],
+  leftOut: (error: UserError) => void,
+): Promise<Found<SegmentationResult>[]> {
+  return find(paths, { name: SEGMENTATION_FILE, read: readSegmentations, isOne: isSegmentation }, leftOut);
+}
+
+function isSegmentation(file: string): boolean {
+  return basename(file) === SEGMENTATION_FILE;
+}
+
+/** What is looked for: the name of files in folders, and which of the files that are named hold it. */
+interface Wanted<Result> {
+  name: string;
+  read(path: string): Promise<Result[]>;
+  isOne(file: string): boolean;
+}
+
+async function find<Result>(
+  paths: readonly string[],
+  { name, read, isOne }: Wanted<Result>,
+  leftOut: (error: UserError) => void,
+): Promise<Found<Result>[]> {
   const files = new Map<string, { isNamed: boolean }>();
   for (const given of paths) {
     const path = resolve(given);
@@ -24,13 +53,13 @@ export async function findResults(paths: readonly string[], leftOut: (error: Use
       throw explainSystemError(error, given);
     });
     const isNamed = !entry.isDirectory();
-    const found = isNamed ? [path] : await searchFolder(path, RESULTS_FILE, RESULTS_DEPTH);
+    const found = isNamed ? [path].filter(isOne) : await searchFolder(path, name, RESULTS_DEPTH);
     for (const file of found.filter((file) => !files.has(file))) files.set(file, { isNamed });
   }
-  const results: FoundResult[] = [];
+  const results: Found<Result>[] = [];
   for (const [path, { isNamed }] of files) {
     try {
-      results.push(...(await readResults(path)).map((result) => ({ path, result })));
+      results.push(...(await read(path)).map((result) => ({ path, result })));
     } catch (error) {
       if (isNamed || !(error instanceof UserError)) throw error;
       leftOut(error);

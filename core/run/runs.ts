@@ -8,7 +8,8 @@ import { latestCheckpoint } from '../checkpoint/folder.js';
 import { readRunRecord } from '../config/record.js';
 import type { MethodOptions } from '../config/schema.js';
 import { stepsPerEpoch } from '../data/loader.js';
-import { type FoundResult, findResults, searchFolder } from './results-search.js';
+import type { EvaluationResult } from '../eval/results.js';
+import { type Found, type FoundResult, findResults, searchFolder } from './results-search.js';
 import { type RunFolder, type RunState, readRunState, runFolder } from './run-folder.js';
 import { readLastRow } from './run-log.js';
 
@@ -117,7 +118,10 @@ export async function standingOf(files: RunFolder, isAtEnd: boolean) {
  * Whether a result is of a run: one that names its checkpoint, or one in its folder whose checkpoint is not where it says,
  * because it was measured from another folder.
  */
-export function isResultOf({ path: run }: RunFolder, { path, result }: FoundResult): boolean {
+export function isResultOf(
+  { path: run }: RunFolder,
+  { path, result }: Found<Pick<EvaluationResult, 'network'>>,
+): boolean {
   const { weights, checkpoint } = result.network;
   const place = checkpoint !== null && existsSync(checkpoint) ? checkpoint : path;
   return weights === 'pretrained' && resolve(place).startsWith(resolve(run) + sep);

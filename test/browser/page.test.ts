@@ -133,6 +133,27 @@ run('a report is read, zoomed and searched by mouse and keyboard, and asks for n
   await page.keyboard.press('0');
   t.true(await reset.isDisabled());
 
+  // Curves are smoothed by keyboard; what was logged stays behind them, faintly.
+  const drawn = () => page.evaluate("document.querySelector('[data-column=loss] canvas').toDataURL()");
+  const [plain, logged] = [await drawn(), await reading(page)];
+  const slider = page.getByRole('slider', { name: 'Smoothing' });
+  t.is(await slider.getAttribute('aria-valuetext'), 'off');
+  await slider.focus();
+  await page.keyboard.press('End');
+  t.is(await slider.getAttribute('aria-valuetext'), '0.99');
+  t.regex((await reading(page)) ?? '', /^step 12: one [\d.]+ \(logged [\d.]+\), two [\d.]+ \(logged [\d.]+\)$/);
+  t.deepEqual(
+    (await reading(page))?.match(/logged [\d.]+/g)?.map((word) => word.slice(7)),
+    logged?.match(/\d+\.\d+/g),
+  );
+  const strong = await drawn();
+  await page.keyboard.press('ArrowLeft');
+  t.is(await slider.getAttribute('aria-valuetext'), '0.98');
+  const weaker = await drawn();
+  await page.keyboard.press('Home');
+  t.is(new Set([plain, strong, weaker]).size, 3);
+  t.is(await reading(page), logged);
+
   // A run is hidden, an axis is made logarithmic, the numbers are behind it.
   await page.locator('#curves').getByLabel('two').uncheck();
   t.regex((await reading(page)) ?? '', /^step 12: one [\d.]+$/);

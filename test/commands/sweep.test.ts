@@ -81,6 +81,21 @@ test.serial(
   },
 );
 
+test.serial('a sweep of which no trial is complete ends with one message, and can be tried again', async (t) => {
+  const folder = await temporaryFolder(t);
+  const [file, out] = [join(folder, 'sweep.yaml'), join(folder, 'out')];
+  await writeFile(file, [BASE, 'grid: { learningRate: [1e+30, 1e+31] }', PROBE].join('\n'));
+  const sweep = (...more: string[]) => ijepaHere(['sweep', '--file', file, '--out', out, ...more]);
+  for (const { code, stdout, stderr } of [await sweep('--json'), await sweep('--json', '--resume')]) {
+    t.is(code, 2, stderr);
+    t.like(JSON.parse(stdout), { best: null, runs: [] });
+    t.is(stderr.match(/^ijepa: /gm)?.length, 1, stderr);
+    t.regex(stderr, /ijepa: no trial of the sweep is complete: 2 of 2 runs failed\n {2}learningRate 1e\+30, seed 0/);
+    t.regex(stderr, /what to do: read the logs, log\.jsonl in \S+learningRate-1e\+30_seed-0 for example/);
+    t.regex(await readFile(join(out, 'table.md'), 'utf8'), /failed/);
+  }
+});
+
 test.serial('what a trial cannot be trained with is told before anything is written', async (t) => {
   const folder = await temporaryFolder(t);
   const [file, out] = [join(folder, 'sweep.yaml'), join(folder, 'out')];

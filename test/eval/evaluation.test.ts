@@ -9,6 +9,7 @@ import { stoppedHereWhen } from '../helpers/faults.js';
 import { piecesIn } from '../helpers/features.js';
 import { writeShapesWithMasks } from '../helpers/masked.js';
 import { FIXTURES } from '../helpers/paths.js';
+import { factsIn } from '../helpers/report.js';
 
 /** A run of a few steps, for all tests. */
 const RUN = join(await mkdtempOnce(), 'run');
@@ -133,6 +134,18 @@ test.serial('pictures with masks are enough for a probe of pixels, and for nothi
   t.deepEqual(files, [join(folder, 'out', 'segmentation.json')]);
   t.deepEqual(JSON.parse(await readFile(files[0], 'utf8')), results);
   t.like(results, { length: 2, 0: { segmentation: { trainImages: 4 } }, 1: { network: { weights: 'random' } } });
+  const places = [files, [join(folder, 'out')]]; // the file, and a folder that holds it
+  for (const place of places) {
+    const { stdout: tables, stderr: said } = await ijepaHere(['tables', ...place, '--json']);
+    const own = JSON.parse(tables).tables.find(({ name }: { name: string }) => name.endsWith('masked-segmentation'));
+    t.is(own?.groups[0].rows.length, 2, said);
+    t.is(own.groups[0].rows[0].cells[3].value, results[0].segmentation.meanIou);
+    t.is(said, '');
+  }
+  const page = join(folder, 'page.html');
+  await ijepaHere(['report', RUN, '--out', page, '--pictures', '0', '--results', join(folder, 'out')]);
+  const shown = factsIn(await readFile(page, 'utf8')).tables.find(({ title }) => title.includes('linear segmentation'));
+  t.is(shown?.groups[0]?.rows.length, 2);
   const more = await ijepaHere([...args, '--attentive']);
   t.is(more.code, 2);
   t.regex(more.stderr, /none were named[\s\S]*name labelled images with --data/);

@@ -1,13 +1,14 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UNFINISHED } from '../../core/base/atomic.js';
 import { RandomStream } from '../../core/base/random.js';
-import { latestCheckpoint, previousCheckpoint } from '../../core/checkpoint/folder.js';
+import { bestCheckpoint, latestCheckpoint, previousCheckpoint } from '../../core/checkpoint/folder.js';
 import { readSafetensors } from '../../core/checkpoint/safetensors.js';
 import { type RunFolder, runFolder } from '../../core/run/run-folder.js';
 import { ijepaHere, SMALLEST } from '../helpers/command.js';
 import type { Launcher } from '../helpers/launchers.js';
+import { differences } from './differences.js';
 import { planKill, startAndKill } from './kills.js';
 
 /** What came of a number of kills. */
@@ -29,6 +30,8 @@ interface KillOptions {
   engine?: string;
   /** The arguments of `pretrain`: data and model. */
   of?: readonly string[];
+  /** How a run that is done differs from the undisturbed one. */
+  compare?: typeof differences;
   /** Where a run has several processes, what starts them, and how many; a random one is killed. */
   launcher?: Launcher | null;
   count?: number;
@@ -39,20 +42,18 @@ const OFTEN = '--epochs 4 --save-every-steps 2 --save-every-epochs 1'.split(' ')
 const RUN = [...SMALLEST, '--mask-group', '3'];
 /** Kills of one run, at most. */
 const MOST_A_RUN = 12;
-/** Columns of logs that tell how long something took. */
-const TIMES = ['imagesPerSecond', 'seconds', 'waitSeconds', 'exchangeSeconds', 'probeSeconds'];
 
 /**
  * Kills real runs with SIGKILL at random moments, goes on with them until they are done, and compares each with a run that
- * nobody disturbed: the last checkpoint byte for byte, the logs line by line.
+ * nobody disturbed: the checkpoints byte for byte, the logs line by line.
  * @param said is told of each kill
  */
 export async function killAndResume(
   folder: string,
-  { kills, seed, engine = 'wasm', of = RUN, launcher = null, count = 2 }: KillOptions,
+  { kills, seed, engine = 'wasm', of = RUN, compare = differences, launcher = null, count = 2 }: KillOptions,
   said: (text: string) => void = () => {},
 ): Promise<KillReport> {
-  const args = ['pretrain', ...of, ...OFTEN, '--engine', engine];
+  const args = ['pretrain', ...OFTEN, ...of, '--engine', engine];
   const whole = runFolder(join(folder, 'whole'));
   const report: KillReport = { kills: 0, resumes: 0, runs: 0, hits: {}, faults: [] };
   const ranksOf = (victim: number) => launcher && { launcher, count, victim };
@@ -89,7 +90,7 @@ export async function killAndResume(
         said(`kill ${report.kills}: ${hit}`);
       } else if (code !== 0) report.faults.push(`run ${report.runs} ended with code ${code}: ${output}`);
     }
-    report.faults.push(...(await differences(run, whole)));
+    report.faults.push(...(await compare(run, whole)));
     await rm(run.path, { recursive: true });
   }
   return report;
@@ -107,6 +108,7 @@ function describeLeftOver(run: RunFolder): string {
   }
   if (unfinished?.startsWith('previous')) return 'between the renames of a checkpoint';
   if (unfinished?.startsWith('epoch')) return 'keeping the checkpoint of an epoch';
+  if (unfinished?.startsWith('best')) return 'keeping the best checkpoint';
   if (unfinished) return `writing ${unfinished.split('.').slice(0, -2).join('.')}`;
   if (!names.includes('run.lock')) return 'before the lock, or after it was given back';
   if (!existsSync(run.log) || !existsSync(run.table)) return 'starting';
@@ -118,7 +120,7 @@ function describeLeftOver(run: RunFolder): string {
 /** After a kill, checkpoints have to be whole, and the log has to have their steps. */
 async function faultsAfterKill(run: RunFolder): Promise<string[]> {
   const faults: string[] = [];
-  for (const path of [latestCheckpoint(run.checkpoints), previousCheckpoint(run.checkpoints)]) {
+  for (const path of [latestCheckpoint, previousCheckpoint, bestCheckpoint].map((of) => of(run.checkpoints))) {
     if (!existsSync(path)) continue;
     try {
       const { metadata } = await readSafetensors(path);
@@ -129,35 +131,4 @@ async function faultsAfterKill(run: RunFolder): Promise<string[]> {
     }
   }
   return faults;
-}
-
-/** How a run that is done differs from the undisturbed one. */
-export async function differences(run: RunFolder, whole: RunFolder): Promise<string[]> {
-  const same = async (read: (folder: RunFolder) => Promise<string>) => (await read(run)) === (await read(whole));
-  const isSame = {
-    checkpoint: await same(async ({ checkpoints }) => (await readFile(latestCheckpoint(checkpoints))).toString('hex')),
-    'log.jsonl': await same(async ({ log }) => withoutTimes((await readFile(log, 'utf8')).split('\n'))),
-    'log.csv': await same(async ({ table }) => withoutColumns((await readFile(table, 'utf8')).split('\n'))),
-  };
-  return Object.entries(isSame).flatMap(([name, is]) => (is ? [] : [`${name} of ${run.path} is not the same`]));
-}
-
-function withoutTimes(lines: readonly string[]): string {
-  return lines.map((line) => JSON.stringify(line && { ...JSON.parse(line), ...blank() })).join('\n');
-}
-
-function blank(): Record<string, null> {
-  return Object.fromEntries(TIMES.map((name) => [name, null]));
-}
-
-function withoutColumns(lines: readonly string[]): string {
-  const left = (lines[0] ?? '').split(',').map((name) => !TIMES.includes(name));
-  return lines
-    .map((line) =>
-      line
-        .split(',')
-        .filter((_, column) => left[column])
-        .join(),
-    )
-    .join('\n');
 }

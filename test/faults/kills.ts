@@ -43,7 +43,7 @@ export function planKill(stream: RandomStream): KillPlan {
     case 3:
       return { file: /^latest\.safetensors\.\w+\.unfinished$/, times: between(1, 8), delay: between(1, 6) };
     case 4:
-      return { file: /^(previous|epoch-\d+)\.safetensors\.\w+\.unfinished$/, times: between(1, 6), delay: 0 };
+      return { file: /^(previous|best|epoch-\d+)\.safetensors\.\w+\.unfinished$/, times: between(1, 6), delay: 0 };
     default:
       return { file: /^(state\.json|log\.csv)/, times: between(1, 20), delay: 0 };
   }

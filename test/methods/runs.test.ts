@@ -6,7 +6,7 @@ import { epochCheckpoint, latestCheckpoint } from '../../core/checkpoint/folder.
 import { loadNetwork } from '../../core/eval/network.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { type RunFolder, runFolder } from '../../core/run/run-folder.js';
-import { differences } from '../faults/harness.js';
+import { differences } from '../faults/differences.js';
 import { ijepaHere, SMALLEST_OF } from '../helpers/command.js';
 
 const NAMES = Object.keys(SMALLEST_OF) as (keyof typeof SMALLEST_OF)[];

@@ -1,5 +1,14 @@
 import test from 'ava';
-import { alignLines, panelsOf, shown, spread, titleOf, valueAt, zoomed } from '../../core/report/page/chart-data.js';
+import {
+  alignLines,
+  panelsOf,
+  shown,
+  smoothed,
+  spread,
+  titleOf,
+  valueAt,
+  zoomed,
+} from '../../core/report/page/chart-data.js';
 import { bytesOf, heat, neighbourPatch, signedBytesOf, similarities } from '../../core/report/page/tokens.js';
 
 const curve = (name: string, steps: number[], values: number[]) => ({ name, steps, values });
@@ -31,6 +40,23 @@ test('the same column of several runs is one chart, over the steps of all', (t) 
   );
   t.is(titleOf('rates/emaDecay'), 'EMA decay');
   t.is(titleOf('monitors/watcher/meanDistance'), 'watcher: mean distance');
+});
+
+test('a smoothed curve is a weighted mean of what was logged before, from its first value on', (t) => {
+  const values = [4, -2, 7, 1];
+  const weight = 0.6;
+  // The same by its definition: weights w^0, w^1, ... back from each step, divided by their sum.
+  const expected = values.map((_, at) => {
+    const before = values.slice(0, at + 1).reverse();
+    const sum = (of: (age: number) => number) => before.reduce((total, _, age) => total + of(age), 0);
+    return sum((age) => weight ** age * (before[age] ?? 0)) / sum((age) => weight ** age);
+  });
+  const found = smoothed(curve('loss', [1, 2, 5, 6], values), weight);
+  t.deepEqual(found.steps, [1, 2, 5, 6]);
+  for (const [at, value] of found.values.entries()) t.true(Math.abs(value - (expected[at] ?? 0)) < 1e-12);
+  t.is(found.values[0], 4);
+  const flat = smoothed(curve('rates/weightDecay', [1, 2, 3], [0.05, 0.05, 0.05]), 0.6).values;
+  t.deepEqual(flat, [0.05, 0.05, 0.05], 'without errors of rounding, which would fill the axis');
 });
 
 test('zooming keeps the step in its place and stays within limits', (t) => {

@@ -10,7 +10,7 @@ import type { OnlineProbe } from '../../core/eval/online-probe.js';
 import { type ProbeMemory, parseProbeMemory, startProbing } from '../../core/run/probing.js';
 import { type RunFolder, readRunState, runFolder } from '../../core/run/run-folder.js';
 import { readRunLog } from '../../core/run/run-log.js';
-import { differences } from '../faults/harness.js';
+import { differences } from '../faults/differences.js';
 import { type EndedHere, ijepaHere, SMALLEST_OF, temporaryFolder } from '../helpers/command.js';
 
 /** Four epochs of two steps, each kept, of an encoder that changes so much that probes tell different things. */
@@ -97,8 +97,6 @@ test.serial('a run that is probed goes on to the same bytes, its best checkpoint
     t.regex(stdout, new RegExp(`going on after step ${2 * epoch}`));
     t.notRegex(stdout, /before the first step/);
     t.deepEqual(await differences(run, probed), []);
-    t.deepEqual(await readFile(bestCheckpoint(run.checkpoints)), await readFile(bestCheckpoint(probed.checkpoints)));
-    t.deepEqual(await readRunState(run.state), await readRunState(probed.state));
   }
 });
 

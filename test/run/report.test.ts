@@ -99,6 +99,23 @@ test.serial('a report holds what the run logged, measured and makes of its image
   const measuredRows = rows.filter(({ isPublished }) => !isPublished).map(({ cells }) => cells[0].text);
   t.deepEqual(measuredRows, ['I-JEPA [1]', 'random initialisation [2]', 'raw pixels'], 'without those of other runs');
 
+  const byEncoder = ['report', 'run', '--out', 'context.html', '--pictures', '5', '--engine', 'wasm', '--encoder'];
+  t.regex((await ijepaHere([...byEncoder, 'context'], folder)).stdout, /By the encoder context, which is not the one/);
+  const other = factsIn(await readFile(join(folder, 'context.html'), 'utf8')).runs[0].pictures;
+  t.deepEqual(
+    other?.pictures.map(({ image }) => image),
+    pictures.map(({ image }) => image),
+  );
+  t.not(other?.patches?.tokens, patches.tokens);
+  for (const [encoder, more, message] of [
+    ['contxt', [], /unknown encoder 'contxt'[\s\S]*expected: one of target, context/],
+    ['context', ['--pictures', '0'], /--encoder context and no pictures contradict one another/],
+  ] as const) {
+    const refused = await ijepaHere([...byEncoder, encoder, ...more, '--force'], folder);
+    t.is(refused.code, 2);
+    t.regex(refused.stderr, message);
+  }
+
   t.is((await ijepaHere(['report', 'run', '--out', 'page.html', '--pictures', '0'], folder)).code, 2, 'it exists');
   await cp(run, join(folder, 'begun'), { recursive: true });
   await rm(join(folder, 'begun', 'checkpoints'), { recursive: true });

@@ -4,7 +4,7 @@ import test from 'ava';
 import { readSafetensors } from '../../core/checkpoint/safetensors.js';
 import { isRunning } from '../../core/nn/batch-norm.js';
 import { runFolder } from '../../core/run/run-folder.js';
-import { differences } from '../faults/harness.js';
+import { differences } from '../faults/differences.js';
 import { ijepaHere, temporaryFolder } from '../helpers/command.js';
 import { stoppedHere } from '../helpers/faults.js';
 

@@ -7,7 +7,7 @@ import { openLabelled } from '../../core/eval/labelled-data.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { checkNames, readSweepFile } from '../../core/run/sweep/file.js';
 import { planSweep } from '../../core/run/sweep/make-plan.js';
-import { plannedRuns, requireSameSweep } from '../../core/run/sweep/plan.js';
+import { askedOf, plannedRuns, sameSweep } from '../../core/run/sweep/plan.js';
 import { trialsOf } from '../../core/run/sweep/trials.js';
 import { BUILT_IN_PLUGINS } from '../../plugins/index.js';
 import { temporaryFolder } from '../helpers/command.js';
@@ -146,15 +146,32 @@ test('what is wrong with a file is told in one message, with its place', async (
 });
 
 test('a sweep goes on with the file that it was begun with, however it is laid out', async (t) => {
-  const file = await sweepOf(t, 'grid: { learningRate: [1e-3, 3e-3] }');
-  const { path: _, ...asked } = file;
-  const plan = { asked: JSON.parse(JSON.stringify(asked)), budget: '1m' };
-  const same = await sweepOf(t, '# the same', 'grid:', '  learningRate: [0.001, 0.003]', 'seeds: 1');
-  t.notThrows(() => requireSameSweep(same, '60s', plan));
-  const other = await sweepOf(t, 'grid: { learningRate: [1e-3, 4e-3] }');
-  const error = t.throws(() => requireSameSweep(other, null, plan), { instanceOf: UserError });
-  t.regex(error?.report ?? '', /grid in \S+ is not what the sweep was begun with\n {2}expected: grid: .*0\.003/);
-  const shorter = t.throws(() => requireSameSweep(same, '30s', plan), { instanceOf: UserError });
+  const file = await sweepOf(
+    t,
+    'base: { data: [shapes:64], depth: 2 }',
+    'grid: { learningRate: [1e-3, 3e-3], ema: [0.9] }',
+  );
+  const plan = { asked: JSON.parse(JSON.stringify(askedOf(file))), budget: '1m' };
+  const same = await sweepOf(
+    t,
+    ...['# the same', 'grid:', '  ema: [0.90]', '  learningRate: [0.001, 0.003]', 'seeds: 1'],
+    'base: { depth: 2, data: [shapes:64] }',
+  );
+  const goesOn = sameSweep(same, '60s', plan);
+  t.deepEqual({ ...goesOn, path: file.path }, file);
+  t.is(goesOn.path, same.path);
+  t.deepEqual(trialsOf(goesOn), trialsOf(file), 'folders have the names that they had');
+  t.notDeepEqual(trialsOf(same), trialsOf(file));
+  for (const rates of ['1e-3, 4e-3', '3e-3, 1e-3']) {
+    const other = await sweepOf(
+      t,
+      'base: { data: [shapes:64], depth: 2 }',
+      `grid: { learningRate: [${rates}], ema: [0.9] }`,
+    );
+    const error = t.throws(() => sameSweep(other, null, plan), { instanceOf: UserError });
+    t.regex(error?.report ?? '', /grid in \S+ is not what the sweep was begun with\n {2}expected: grid: .*0\.003/);
+  }
+  const shorter = t.throws(() => sameSweep(same, '30s', plan), { instanceOf: UserError });
   t.regex(shorter?.report ?? '', /--budget cannot change when a sweep goes on: it was 1m, and now is 30s/);
 });
 

@@ -74,6 +74,22 @@ export function alignLines(lines: Panel['lines'], logarithmic: boolean) {
   return { steps, values };
 }
 
+/**
+ * A curve without its noise: an exponential moving average less its bias towards the 0 from which it begins, as TensorBoard
+ * has it. A curve of equal values stays as it is: errors of rounding would be all that an axis around it shows.
+ *
+ * m_0 = 0, m_t = w m_{t-1} + (1 - w) x_t, smoothed value m_t / (1 - w^t); x_t the t-th value, w the weight from 0 up to 1.
+ */
+export function smoothed(curve: Curve, weight: number): Curve {
+  if (curve.values.every((value) => value === curve.values[0])) return curve;
+  let mean = 0;
+  const values = curve.values.map((value, at) => {
+    mean = weight * mean + (1 - weight) * value;
+    return mean / (1 - weight ** (at + 1));
+  });
+  return { ...curve, values };
+}
+
 /** Values of a line that a logarithmic axis has no place for. */
 export function withoutPlace(lines: Panel['lines']): number {
   return lines.reduce((count, { curve }) => count + curve.values.filter((value) => value <= 0).length, 0);

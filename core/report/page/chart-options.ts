@@ -4,6 +4,8 @@ import { type Panel, shown } from './chart-data.js';
 /** Colours of runs that the style names, and dashes of the lines of further ones. */
 const COLOURS = 6;
 const DASHES = [[], [8, 4], [2, 3]] as const;
+/** Opacity of what was logged behind what is smoothed. */
+const FAINT = 0.35;
 
 /** What a chart is asked by its reader. */
 export interface ChartEvents {
@@ -23,10 +25,13 @@ function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-/** How uPlot draws lines over steps. */
+/**
+ * How uPlot draws lines over steps.
+ * @param isSmoothed whether each line is drawn as it is first, faintly, and then smoothed
+ */
 export function chartOptions(
   lines: Panel['lines'],
-  logarithmic: boolean,
+  { logarithmic, isSmoothed }: { logarithmic: boolean; isSmoothed: boolean },
   events: ChartEvents,
 ): Omit<uPlot.Options, 'width' | 'height'> {
   const axis = { stroke: () => colour('--muted'), font: '12px system-ui, sans-serif' };
@@ -41,7 +46,11 @@ export function chartOptions(
       { ...axis, grid, ticks, size: 34, values: whole },
       { ...axis, grid, ticks, size: 58, values: figures, space: 28 },
     ],
-    series: [{}, ...lines.map(({ run, curve }) => seriesOf(run, curve.values.length))],
+    series: [
+      {},
+      ...(isSmoothed ? lines.map(({ run }) => faintSeriesOf(run)) : []),
+      ...lines.map(({ run, curve }) => seriesOf(run, curve.values.length)),
+    ],
     cursor: {
       drag: { x: true, y: false, setScale: false },
       points: { size: 7 },
@@ -80,6 +89,11 @@ function seriesOf(run: number, values: number): uPlot.Series {
     spanGaps: true,
     points: { show: values < 30, size: 5, fill: stroke },
   };
+}
+
+/** Of what was logged, behind a smoothed line. */
+function faintSeriesOf(run: number): uPlot.Series {
+  return { ...seriesOf(run, Number.POSITIVE_INFINITY), width: 1, alpha: FAINT };
 }
 
 /** From the lowest to the highest value with some room; one value alone stands in the middle. */

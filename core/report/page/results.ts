@@ -8,7 +8,7 @@ const OPEN = 12;
 
 /** What evaluations measured. */
 export function results({ tables, evaluations, runs }: ReportFacts): HTMLElement {
-  if (evaluations.length === 0) {
+  if (evaluations.length === 0 && tables.length === 0) {
     const words = 'No evaluation was found. The command probe makes one; --results says where others lie.';
     return section('results', 'Evaluations', element('p', { className: 'empty' }, words));
   }

@@ -79,6 +79,11 @@ export async function readSweepFile(path: string): Promise<SweepFile> {
   return { ...data, base: preset === undefined ? options : { preset, ...options }, path: file };
 }
 
+/** What a plan keeps of a file. @throws ZodError if it is something else */
+export function parseAsked(asked: unknown): SweepAsked {
+  return sweepSchema.parse(asked);
+}
+
 function refusal(file: string, content: object, issue: z.core.$ZodIssue): UserError {
   const { path } = issue;
   if (issue.code === 'unrecognized_keys') {

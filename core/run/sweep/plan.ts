@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { readDuration } from '../../base/console.js';
 import { UserError } from '../../base/errors.js';
@@ -9,7 +10,7 @@ import type { MethodDefinition } from '../../methods/method.js';
 import { dataSchema } from '../trials/data-facts.js';
 import { readPlanFile, writePlanFile } from '../trials/plan-file.js';
 import type { PlannedRun } from '../trials/run-trials.js';
-import type { SweepAsked, SweepFile } from './file.js';
+import { parseAsked, type SweepAsked, type SweepFile } from './file.js';
 import { type Trial, trialsOf } from './trials.js';
 
 const FORMAT = `${PROGRAM}-sweep-plan-1` as const;
@@ -69,22 +70,26 @@ export function askedOf({ path: _, ...asked }: SweepFile): SweepAsked {
   return asked;
 }
 
-/** @throws UserError for the first section of a file, or a budget, that is not what the sweep was begun with */
-export function requireSameSweep(
+/**
+ * The file of a sweep that goes on. It may name options in another order than before; those of the plan hold, as names of
+ * runs and the order of trials come from it. In lists the order says what is trained and drawn, and has to be the same.
+ * @throws UserError for the first section of the file, or a budget, that is not what the sweep was begun with
+ */
+export function sameSweep(
   file: SweepFile,
   budget: string | null,
   { asked: before, budget: had }: Pick<SweepPlan, 'asked' | 'budget'>,
-): void {
+): SweepFile {
   if (budget !== null && (had === null || readDuration(budget) !== readDuration(had))) {
     throw new UserError(`--budget cannot change when a sweep goes on: it was ${had ?? NONE}, and now is ${budget}`, {
       expected: 'the budget that the sweep was begun with',
       remedy: 'leave --budget out, or begin another sweep with another --out',
     });
   }
-  const asked: Readonly<Record<string, unknown>> = askedOf(file);
-  const isOther = (section: string) => JSON.stringify(asked[section]) !== JSON.stringify(before[section]);
+  const asked: Readonly<Record<string, unknown>> = JSON.parse(JSON.stringify(askedOf(file))); // as a plan keeps it
+  const isOther = (section: string) => !isDeepStrictEqual(asked[section], before[section]);
   const changed = Object.keys({ ...before, ...asked }).find(isOther);
-  if (changed === undefined) return;
+  if (changed === undefined) return { ...parseAsked(before), path: file.path };
   throw new UserError(`${changed} in ${file.path} is not what the sweep was begun with`, {
     expected: `${changed}: ${JSON.stringify(before[changed]) ?? 'nothing'}`,
     remedy: 'put it back as it was, or begin another sweep with another --out',
