@@ -31,7 +31,10 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   try {
     const words = programArguments(argv);
     const sources = await sourcesOf(words.slice(2));
-    for (const definition of COMMANDS) program.addCommand(inherit(createCommand(definition, sources, finish), program));
+    const named = COMMANDS.filter(({ name }) => name === words[2]); // help lists all of them, which takes longer to make
+    for (const definition of named.length > 0 ? named : COMMANDS) {
+      program.addCommand(inherit(createCommand(definition, sources, finish), program));
+    }
     await addPluginCommands(program, argv[2]);
     await program.parseAsync([...words]);
   } catch (error) {

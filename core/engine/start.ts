@@ -3,16 +3,14 @@ import { reasonOf, UserError } from '../base/errors.js';
 import { commandName } from '../base/program.js';
 import { ENGINE_NAMES, type Engine, type EngineChoice, type EngineName, type StartOptions } from './contract.js';
 import { saysOutOfMemory } from './memory.js';
-import { startOnnx } from './onnx/engine.js';
-import { startOpenvino } from './openvino/engine.js';
 import { type Tensor, tf } from './tf.js';
 import { startCpu, startTensorflow, startTensorflowGpu, startWasm } from './tfjs-engines.js';
 
-/** Each throws where its engine is not there, saying why. */
+/** Each throws where its engine is not there, saying why. Those of many files are read when they are looked for. */
 const STARTERS: Record<EngineName, (options: StartOptions) => Promise<Engine>> = {
   'tensorflow-gpu': startTensorflowGpu,
-  openvino: startOpenvino,
-  onnx: startOnnx,
+  openvino: async (options) => (await import('./openvino/engine.js')).startOpenvino(options),
+  onnx: async (options) => (await import('./onnx/engine.js')).startOnnx(options),
   tensorflow: startTensorflow,
   wasm: startWasm,
   cpu: startCpu,

@@ -24,7 +24,6 @@ import { initialState } from '../train/state.js';
 import { announce } from './announce.js';
 import { beginRun, checkNewRun, type ResumePoint, readResumePoint, requireSameImages } from './begin.js';
 import { writeCurves } from './curves.js';
-import { continuedState, networksFrom } from './init-from.js';
 import type { StopSignal } from './interrupt.js';
 import { type Run, runLoop } from './loop.js';
 import { checkServer, trackRun } from './mlflow.js';
@@ -113,10 +112,13 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   const beginning = async (): Promise<ResumePoint> => {
     const { seed, initFrom, resumeOptimizer } = options;
     const none = { watch: null, probe: null };
+    const starts = () => import('./init-from.js'); // it knows every form of weights, and most runs begin with none
     if (resumeOptimizer) {
+      const { continuedState } = await starts();
       return { state: await continuedState(initFrom, method, optimiser, options, epochSteps, console), ...none };
     }
-    const networks = initFrom === null ? undefined : await networksFrom(initFrom, method, options, console);
+    const networks =
+      initFrom === null ? undefined : await (await starts()).networksFrom(initFrom, method, options, console);
     return { state: initialState(method, optimiser.slotNames, seed, networks), ...none };
   };
   const fresh = record ? null : await beginning();

@@ -6,13 +6,7 @@ import { microBatchSizeOf } from '../config/settings.js';
 import type { DataSet } from '../contract/data-sets.js';
 import { cropSettings } from '../data/crop.js';
 import { isAbort } from '../data/skipped.js';
-import {
-  type OnlineProbe,
-  openProbeImages,
-  type ProbeImages,
-  type ProbeResult,
-  readProbe,
-} from '../eval/online-probe.js';
+import type { OnlineProbe, ProbeImages, ProbeResult } from '../eval/online-probe.js';
 import type { Parameters } from '../nn/parameters.js';
 import type { Ranks } from '../train/communicator/ranks.js';
 import type { StopSignal } from './interrupt.js';
@@ -51,7 +45,9 @@ export function parseProbeMemory(memory: unknown): ProbeMemory | null {
 
 /** Draws the images of the probe that a run is to have; null where it is to have none. @throws UserError */
 export async function openProbe({ probe, probeImages, seed }: Options, dataSets: readonly DataSet[]) {
-  return probe === null ? null : openProbeImages(probe, dataSets, probeImages, seed);
+  if (probe === null) return null;
+  const { openProbeImages } = await import('../eval/online-probe.js'); // most runs have none
+  return openProbeImages(probe, dataSets, probeImages, seed);
 }
 
 /** Reads them. It comes after the choice of what is computed at once: that must not depend on the memory that they take. */
@@ -64,6 +60,7 @@ export async function readProbeOf(
   const { pixelLimit } = cropSettings(options);
   const { maxUnreadable } = options;
   const together = microBatchSizeOf(options);
+  const { readProbe } = await import('../eval/online-probe.js');
   return readProbe(engine, backbone, images, { together, pixelLimit, maxUnreadable, signal: stop.aborted });
 }
 

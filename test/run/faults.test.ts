@@ -137,7 +137,7 @@ test.serial('a clock that jumps back and forth changes nothing', async (t) => {
   t.teardown(jumpingClock());
   const { code, stderr } = await ijepaHere(['pretrain', ...RUN, '--out', run]);
   t.is(code, 0, stderr);
-  t.deepEqual(await readFile(latest(run)), whole);
+  t.true((await readFile(latest(run))).equals(whole));
 });
 
 test.serial('a picture that vanishes in the middle of a run counts as unreadable, and the run goes on', async (t) => {

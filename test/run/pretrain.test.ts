@@ -23,6 +23,8 @@ function logOf(run: string): LogRow[] {
 }
 
 const latest = (run: string) => join(run, 'checkpoints', 'latest.safetensors');
+/** Whether these are the bytes of a run's newest checkpoint. AVA would compare them one by one. */
+const isCheckpointOf = (run: string, bytes: Buffer) => readFileSync(latest(run)).equals(bytes);
 const pretrain = (run: string, ...more: string[]) => ijepaHere(['pretrain', ...SMALLEST, '--out', run, ...more]);
 
 /** Runs that nobody disturbed, of four epochs and of one. */
@@ -128,7 +130,7 @@ test.serial(
     const args = ['pretrain', ...SMALLEST, '--out', stopped, '--images-seen', '200'];
     t.is((await stoppedHere(args, stopped, 8)).code, 143);
     t.is((await ijepaHere([...args, '--resume'])).code, 0);
-    t.deepEqual(await readFile(latest(stopped)), await readFile(latest(finished.four)));
+    t.true(isCheckpointOf(stopped, readFileSync(latest(finished.four))));
     const [listed] = JSON.parse((await ijepaHere(['runs', stopped, '--json'])).stdout).runs;
     t.deepEqual([listed.state, listed.epochs, listed.totalSteps], ['done', 4, 24]);
 
@@ -160,7 +162,7 @@ test.serial(
       logOf(killed).map(({ step }) => step),
       [...Array(24).keys()].map((at) => at + 1),
     );
-    t.deepEqual(await readFile(latest(killed)), await readFile(latest(whole)));
+    t.true(isCheckpointOf(killed, readFileSync(latest(whole))));
     const values = (run: string) =>
       logOf(run).map(({ loss, terms, method, rates, operations, featureStd, featureRank }) => {
         return { loss, terms, method, rates, operations, featureStd, featureRank };
@@ -227,7 +229,7 @@ test.serial(
     t.is((await stoppedHere(['pretrain', ...SMALLEST, '--out', stopped, ...more], stopped, 4)).code, 143);
     t.is((await ijepaHere(['pretrain', '--out', stopped, '--resume', '--recompute'])).code, 0);
     t.regex(await readFile(join(stopped, 'config.yaml'), 'utf8'), /^recompute: true$/m);
-    t.deepEqual(await readFile(latest(stopped)), await readFile(latest(whole)));
+    t.true(isCheckpointOf(stopped, readFileSync(latest(whole))));
   },
 );
 
@@ -256,7 +258,7 @@ test.serial(
       await heldAt(t, stopped, steps, ended);
     }
     t.is((await ijepaHere(resume)).code, 0);
-    t.deepEqual(await readFile(latest(stopped)), await readFile(latest(finished.four)));
+    t.true(isCheckpointOf(stopped, readFileSync(latest(finished.four))));
   },
 );
 
@@ -281,7 +283,7 @@ test.serial('a run that is there is neither overwritten nor mixed up', async (t)
   );
   await refused(t, ['pretrain', ...SMALLEST, '--out', run, '--resume', '--epochs', '2'], /--epochs cannot change/);
   await refused(t, ['pretrain', 'shapes:50', '--out', run, '--resume'], /not those that the run/);
-  t.deepEqual(await readFile(latest(run)), before);
+  t.true(isCheckpointOf(run, before));
   t.false(existsSync(join(run, 'run.lock')), 'a refusal gives the lock back');
   const done = await ijepaHere(['pretrain', '--out', run, '--resume']);
   t.is(done.code, 0);
@@ -402,7 +404,7 @@ test.serial('a step that gives no finite numbers stops the run and leaves the la
     /step [78] did not give finite numbers \(loss .*; the last good checkpoint is .*latest\.safetensors/,
   );
   t.regex(stderr, /lower --learning-rate/);
-  t.deepEqual(await readFile(latest(run)), good);
+  t.true(isCheckpointOf(run, good));
   t.true(logOf(run).every(({ loss }) => Number.isFinite(loss)));
 });
 
@@ -454,14 +456,14 @@ test.serial('where the newest checkpoint is damaged or missing, a run goes on fr
   );
   t.is(await readFile(aside, 'utf8'), 'rubbish');
   t.false((await readdir(join(run, 'checkpoints'))).some((name) => name.endsWith('.unfinished')));
-  t.deepEqual(await readFile(latest(run)), whole);
+  t.true(isCheckpointOf(run, whole));
 
   await rm(latest(run));
   await refused(t, ['features', run, 'shapes:4', '--out', join(run, 'x.npy')], /previous\.safetensors/);
   const second = await ijepaHere(['pretrain', '--out', run, '--resume']);
   t.is(second.code, 0, second.stderr);
   t.regex(second.stdout, /latest\.safetensors is missing[\s\S]*goes on from previous/);
-  t.deepEqual(await readFile(latest(run)), whole);
+  t.true(isCheckpointOf(run, whole));
   t.deepEqual(
     logOf(run).map(({ step }) => step),
     [...Array(24).keys()].map((at) => at + 1),
