@@ -47,12 +47,7 @@ export async function runExport(options: ExportOptions): Promise<void> {
   const form = FORMS[to];
   const precisions = options.precision.length > 0 ? options.precision : undefined;
   const console = createConsole(json);
-  if (to !== 'onnx' && precisions) {
-    throw new UserError(`--precision does not go with --to ${to}`, {
-      expected: '--to onnx; the others keep the weights as they are',
-      remedy: 'leave it out',
-    });
-  }
+  requirePrecision(to, precisions);
   if (options.head !== null && to !== 'hf' && to !== 'onnx') {
     throw new UserError(`--head does not go with --to ${to}`, { expected: '--to hf or onnx', remedy: 'leave it out' });
   }
@@ -159,6 +154,16 @@ async function copyRun(model: string, folder: string) {
   if (!existsSync(config)) return { pictures, settings: null };
   await copyFile(config, join(folder, 'pretraining.yaml'));
   return { pictures, settings: 'pretraining.yaml' };
+}
+
+/** @throws UserError where a form cannot be written in the precisions that are asked for */
+function requirePrecision(to: ExportOptions['to'], precisions: ExportOptions['precision'] | undefined): void {
+  if (to === 'onnx' || precisions === undefined) return;
+  if (to === 'safetensors' && precisions.length === 1 && precisions[0] !== 'q8') return;
+  throw new UserError(`--precision ${precisions.join()} does not go with --to ${to}`, {
+    expected: '--to onnx, or one of fp32 and fp16 with --to safetensors; the others keep the weights as they are',
+    remedy: 'leave it out',
+  });
 }
 
 async function requireFree(out: string, force: boolean): Promise<void> {

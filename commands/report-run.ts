@@ -4,11 +4,13 @@ import { writeFileAtomically } from '../core/base/atomic.js';
 import { count, createConsole, formatBytes } from '../core/base/console.js';
 import { UserError } from '../core/base/errors.js';
 import { checkOutputFile } from '../core/base/folders.js';
+import type { RunFacts } from '../core/report/facts.js';
 import { reportPage } from '../core/report/page.js';
 import { openRuns, reportFacts } from '../core/run/report-facts.js';
+import { runFolder } from '../core/run/run-folder.js';
 import type { ReportOptions } from './options/report.js';
 import { methodsOf, pluginsWith } from './plugins.js';
-import { picturesOfRuns } from './run-pictures.js';
+import { networkOnPage, picturesOfRuns } from './run-pictures.js';
 
 /** Writes a page about runs. */
 export async function runReport(asked: ReportOptions): Promise<void> {
@@ -21,7 +23,12 @@ export async function runReport(asked: ReportOptions): Promise<void> {
       remedy: 'make the folder, or choose another --out',
     });
   }
-  const runs = await openRuns(asked.runs, async (names) => methodsOf(await pluginsWith(names)));
+  const isNetwork = (word: string) => asked.data.length > 0 && !existsSync(runFolder(word).config);
+  const networks = asked.runs.filter(isNetwork);
+  const runs = await openRuns(
+    asked.runs.filter((word) => !isNetwork(word)),
+    async (names) => methodsOf(await pluginsWith(names)),
+  );
   for (const { folder, log } of runs) {
     log.readOn();
     if (log.last !== null) continue;
@@ -31,18 +38,22 @@ export async function runReport(asked: ReportOptions): Promise<void> {
     });
   }
   const pictures = await picturesOfRuns(runs, asked);
-  const facts = await reportFacts(runs, asked, pictures, (reason) => console.warn(`left out: ${reason}`));
+  const ofRuns = await reportFacts(runs, asked, pictures, (reason) => console.warn(`left out: ${reason}`));
+  const alone: RunFacts[] = [];
+  for (const word of networks) alone.push(await networkOnPage(word, asked, 1 / asked.runs.length));
+  const facts = { ...ofRuns, runs: [...ofRuns.runs, ...alone] };
   const page = reportPage(facts);
   await writeFileAtomically(out, page);
   const bytes = Buffer.byteLength(page);
   for (const { name, picturesNote } of facts.runs) if (picturesNote) console.warn(`note     ${name}: ${picturesNote}`);
-  console.line(`look at  ${out}  ${count(runs.length, 'run')}, ${formatBytes(bytes)}; opens in any browser`);
+  const what = [count(runs.length, 'run'), count(networks.length, 'network')].filter((text) => !text.startsWith('0 '));
+  console.line(`look at  ${out}  ${what.join(' and ')}, ${formatBytes(bytes)}; opens in any browser`);
   if (!json) return;
   const said = facts.runs.map(({ name, standing, pictures: shown }, at) => ({
     name,
-    path: runs[at].folder.path,
-    state: standing.state,
-    step: standing.step,
+    path: runs[at]?.folder.path ?? null,
+    state: standing?.state ?? null,
+    step: standing?.step ?? null,
     pictures: shown?.pictures.length ?? 0,
   }));
   process.stdout.write(`${JSON.stringify({ out, bytes, runs: said, evaluations: facts.evaluations.length })}\n`);

@@ -1,16 +1,24 @@
 import { existsSync } from 'node:fs';
+import { count } from '../core/base/console.js';
 import { reasonOf, UserError } from '../core/base/errors.js';
 import { latestCheckpoint } from '../core/checkpoint/folder.js';
 import { cropSettings } from '../core/data/crop.js';
 import { openData } from '../core/data/open.js';
 import { startEngine } from '../core/engine/start.js';
 import { loadNetwork } from '../core/eval/network.js';
+import type { RunFacts } from '../core/report/facts.js';
 import { pictureFacts } from '../core/report/feature-maps.js';
 import type { PictureFields, ShownRun } from '../core/run/report-facts.js';
+import { EXTRACTION_OPTIONS } from './options/evaluation.js';
 import type { ReportOptions } from './options/report.js';
-import { pluginsWith } from './plugins.js';
+import { configuredDataSets, pluginsWith } from './plugins.js';
 
-type Asked = Pick<ReportOptions, 'pictures' | 'encoder' | 'engine' | 'device' | 'precision' | 'threads'>;
+const NOT_ASKED = 'No feature maps were asked for (--pictures).';
+/** Pixels of the largest picture that is read, as commands have it where nothing else is said. */
+const PIXEL_LIMIT = EXTRACTION_OPTIONS.maxMegapixels.default * 1e6;
+
+type Running = Pick<ReportOptions, 'engine' | 'device' | 'precision' | 'threads'>;
+type Asked = Running & Pick<ReportOptions, 'pictures' | 'encoder'>;
 
 /**
  * What the newest checkpoints of runs make of some of their images. What cannot be shown is told on the page: a run that has
@@ -18,13 +26,8 @@ type Asked = Pick<ReportOptions, 'pictures' | 'encoder' | 'engine' | 'device' | 
  */
 export async function picturesOfRuns(runs: readonly ShownRun[], asked: Asked): Promise<PictureFields[]> {
   const none = (picturesNote: string): PictureFields => ({ pictures: null, picturesNote });
-  if (asked.pictures === 0 && asked.encoder !== null) {
-    throw new UserError(`--encoder ${asked.encoder} and no pictures contradict one another`, {
-      expected: 'pictures that this encoder sees',
-      remedy: 'use --pictures 16, for example, or leave --encoder out',
-    });
-  }
-  if (asked.pictures === 0) return runs.map(() => none('No feature maps were asked for (--pictures).'));
+  requirePicturesFor(asked);
+  if (asked.pictures === 0) return runs.map(() => none(NOT_ASKED));
   const fields: PictureFields[] = [];
   const failures: UserError[] = [];
   for (const run of runs) {
@@ -45,15 +48,23 @@ export async function picturesOfRuns(runs: readonly ShownRun[], asked: Asked): P
   return fields;
 }
 
+/** @throws UserError for an encoder that is to be shown no pictures */
+function requirePicturesFor({ pictures, encoder }: Asked): void {
+  if (pictures > 0 || encoder === null) return;
+  throw new UserError(`--encoder ${encoder} and no pictures contradict one another`, {
+    expected: 'pictures that this encoder sees',
+    remedy: 'use --pictures 16, for example, or leave --encoder out',
+  });
+}
+
 async function picturesOf({ folder, record }: ShownRun, asked: Asked, share: number): Promise<PictureFields> {
   const { options, run } = record;
-  const { device, precision, threads } = asked;
   const plugins = await pluginsWith(options.plugins);
   const images = await openData(
     options.data,
     plugins.flatMap((plugin) => plugin.dataSets ?? []),
   );
-  const engine = await startEngine(asked.engine, { device, precision, ...(threads !== null && { threads }) });
+  const engine = await start(asked);
   const network = await loadNetwork(folder.path, asked.encoder);
   try {
     const { pixelLimit } = cropSettings(options);
@@ -69,4 +80,42 @@ async function picturesOf({ folder, record }: ShownRun, asked: Asked, share: num
   } finally {
     network.dispose();
   }
+}
+
+/**
+ * A network that is no run, and what it makes of some images.
+ * @param word what holds it; see `readAnyEncoder`
+ * @throws UserError if there is no such network or no such images
+ */
+export async function networkOnPage(
+  word: string,
+  asked: Asked & Pick<ReportOptions, 'data'>,
+  share: number,
+): Promise<RunFacts> {
+  requirePicturesFor(asked);
+  const images = await openData(asked.data, await configuredDataSets());
+  const engine = await start(asked);
+  const network = await loadNetwork(word, asked.encoder);
+  try {
+    const { arch, imageSize, patchSize, facts } = network;
+    const shown = { count: asked.pictures, pixelLimit: PIXEL_LIMIT, share };
+    const pictures = asked.pictures === 0 ? null : await pictureFacts(engine, network, images, shown);
+    const length = facts.epochs === null ? '' : `, ${count(facts.epochs, 'epoch')}`;
+    const about = [
+      { name: 'network', value: `${arch}, in ${facts.checkpoint}` },
+      { name: 'trained', value: `${facts.method ?? 'by an unknown method'}${length}` },
+      { name: 'trained on', value: facts.pretrainedOn ?? 'unknown images' },
+      { name: 'sees', value: `${imageSize} px in patches of ${patchSize} px` },
+      { name: 'pictures', value: `${images.length.toLocaleString('en-US')} images: ${images.description}` },
+      { name: 'engine', value: `${engine.name} ${engine.version}, ${engine.device}, threads: ${engine.threads}` },
+    ];
+    const picturesNote = pictures === null ? NOT_ASKED : null;
+    return { name: word, about, options: [], standing: null, curves: [], masks: null, pictures, picturesNote };
+  } finally {
+    network.dispose();
+  }
+}
+
+async function start({ engine, device, precision, threads }: Running) {
+  return startEngine(engine, { device, precision, ...(threads !== null && { threads }) });
 }

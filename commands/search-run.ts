@@ -4,7 +4,7 @@ import { nearestName, UserError } from '../core/base/errors.js';
 import { systemPath } from '../core/base/file-names.js';
 import { checkOutputFile } from '../core/base/folders.js';
 import { openData } from '../core/data/open.js';
-import { readFeatures, type StoredFeatures } from '../core/eval/features-file.js';
+import type { StoredFeatures } from '../core/eval/features-file.js';
 import { withoutLabels } from '../core/eval/labelled-data.js';
 import { featureColumns } from '../core/eval/samples.js';
 import { mostSimilar, type Neighbour } from '../core/eval/search.js';
@@ -14,6 +14,7 @@ import { featuresByNamed } from './named-features.js';
 import type { SearchOptions } from './options/using.js';
 import { inRanks } from './ranks.js';
 import { drawFound, seenAs } from './search-sheet.js';
+import { openSearched } from './searched.js';
 
 /** An image that others are to be like: one of the file's rows, or an image of its own. */
 type Query = { name: string; row: number } | { name: string; item: ImageItem };
@@ -35,7 +36,7 @@ async function search(asked: SearchOptions, ranks: Ranks): Promise<void> {
       remedy: 'add --out FILE.png, or leave --data out',
     });
   }
-  const stored = await readFeatures(file);
+  const stored = await openSearched(asked, console, ranks);
   const queries = await openQueries(asked.query, file, stored);
   const known = await withFeatures(queries, stored, asked, console, ranks);
   if (ranks.rank > 0) return;

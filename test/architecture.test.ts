@@ -15,7 +15,7 @@ interface Source {
   mentions: string[];
 }
 
-const FOLDERS = ['bin', 'commands', 'core', 'plugins', 'test'];
+const FOLDERS = ['bin', 'commands', 'core', 'plugins', 'test', 'weights'];
 const SOURCES = FOLDERS.flatMap((folder) =>
   readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
@@ -71,6 +71,7 @@ const FLOORS = [
   'core/index.ts',
   'commands',
   'bin',
+  'weights',
   'test',
 ];
 const ROOMS = FLOORS.filter((floor) => floor.startsWith('core/') && !floor.endsWith('.ts'));
@@ -206,7 +207,7 @@ test('source files are of a size that can be read at once', (t) => {
 /** What people read, from the repository's root. */
 const READMES = [
   ...['README.md', 'CONTRIBUTING.md'],
-  ...['core', 'plugins', 'test', 'fixtures'].flatMap((folder) =>
+  ...['core', 'plugins', 'test', 'fixtures', 'weights'].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
       .filter((name) => basename(name) === 'README.md')
       .map((name) => join(folder, name)),

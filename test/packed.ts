@@ -26,6 +26,7 @@ try {
   say(`${archive}: ${megabytes(statSync(join(folder, archive)).size)}`);
   for (const way of WAYS) await tryWay(way, join(folder, archive));
   await tryLibrary(join(folder, 'plain'));
+  await tryWeights(join(folder, 'plain'));
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
@@ -61,6 +62,17 @@ async function tryLibrary(own: string): Promise<void> {
   }
   const complaints = typeComplaints(own, examples);
   count(complaints === '', 'the examples are right as TypeScript', complaints);
+}
+
+/** Searches and names pictures by the weights in the package, where nothing was trained. */
+async function tryWeights(own: string): Promise<void> {
+  for (const words of [
+    ['search', 'shapes/0', '--in', 'shapes:20'],
+    ['predict', 'builtin:emoji', 'shapes:4'],
+  ]) {
+    const { code, stdout, stderr } = await startProgram(['npx', 'ijepa', ...words], { cwd: own });
+    count(code === 0 && /shapes\/\d/.test(stdout), `${words[0]} by the weights in the package`, stdout + stderr);
+  }
 }
 
 function npm(args: readonly string[], cwd: string): Promise<Ended> {

@@ -28,7 +28,7 @@ const ABOUT_FILE = {
     }),
     precision: words({
       choices: ['fp32', 'fp16', 'q8'],
-      help: 'of onnx: what its models compute in, one or several with commas between; none: fp32',
+      help: 'of onnx: what its models compute in, one or several with commas between; of safetensors: fp32 or fp16; none: fp32',
     }),
     force: flag('replace a model that is there'),
     json: flag('print one JSON document; everything else goes to standard error'),

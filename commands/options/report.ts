@@ -14,11 +14,15 @@ const RESULTS = words({
 
 export const REPORT_OPTIONS = {
   runs: words({
-    help: 'the folders of runs, whose curves are drawn over one another',
+    help: 'the folders of runs, whose curves are drawn over one another; with --data also networks alone, whatever holds one',
     positional: true,
     required: true,
   }),
   out: text({ what: 'file', help: 'the HTML file to write', required: true }),
+  data: words({
+    what: 'data',
+    help: 'pictures that networks alone are shown: folders, files, lists, or a data set; runs are shown their own',
+  }),
   results: RESULTS,
   pictures: integer({ default: 16, min: 0, max: 64, help: 'images whose feature maps are shown' }),
   force: flag('replace a file that is there'),

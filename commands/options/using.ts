@@ -21,8 +21,8 @@ const JSON_AT_END = flag('print one JSON document; everything else goes to stand
 const ENCODER_OPTIONS = grouped('Encoder', {
   checkpoint: text({
     what: 'path',
-    help: 'where the checkpoint of that file lies now',
-    automatic: 'where it lay when the file was written',
+    help: 'where the checkpoint of a file of features or a head lies now; of images, what computes their features',
+    automatic: 'where it lay when the file was written; of images, builtin:emoji',
   }),
   encoder: text({
     what: 'name',
@@ -37,7 +37,11 @@ export const SEARCH_OPTIONS = {
     positional: true,
     required: true,
   }),
-  in: text({ what: 'file', help: 'features to search, as `ijepa features` wrote them (.safetensors)', required: true }),
+  in: text({
+    what: 'file or data',
+    help: 'features to search, as `ijepa features` wrote them (.safetensors); or images, whose features are computed for this search: a folder, a list, a data set',
+    required: true,
+  }),
   top: integer({ default: 8, min: 1, help: 'how many of the most similar images are told' }),
   ...grouped('Picture', {
     out: text({ optional: true, what: 'file', help: 'draw queries and what was found as this PNG' }),
@@ -56,7 +60,7 @@ export const SEARCH_OPTIONS = {
 export const PREDICT_OPTIONS = {
   probe: text({
     what: 'path',
-    help: 'the folder that `ijepa probe` was given as --out, or one of the heads in it (.safetensors)',
+    help: 'the folder that `ijepa probe` was given as --out, or one of the heads in it (.safetensors); or builtin:emoji, which comes with the program',
     positional: true,
     required: true,
   }),

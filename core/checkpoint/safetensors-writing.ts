@@ -27,6 +27,9 @@ export interface StoredTensor {
   data: Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array;
 }
 
+/** A tensor as it is written; an array of 16 bits holds numbers in half precision. */
+export type WrittenTensor = StoredTensor | { shape: readonly number[]; data: Uint16Array };
+
 /** Of a file whose bytes are not those that were written, or not in the safetensors format. */
 export class DamagedFile extends UserError {}
 
@@ -46,7 +49,7 @@ export const BEFORE_CHECKSUM = Buffer.from(`{"__metadata__":{"${CHECKSUM}":"`);
  */
 export async function writeSafetensors(
   path: string,
-  tensors: ReadonlyMap<string, StoredTensor>,
+  tensors: ReadonlyMap<string, WrittenTensor>,
   metadata: Readonly<Record<string, string>>,
   place?: GiveName,
 ): Promise<void> {
@@ -92,12 +95,12 @@ export function numbersIn(shape: readonly number[]): number {
   return shape.reduce((product, side) => product * side, 1);
 }
 
-function elementType(data: StoredTensor['data']): ElementType {
-  const found = Object.entries(ARRAYS).find(([, ArrayType]) => data instanceof ArrayType);
+function elementType(data: WrittenTensor['data']): ElementType {
+  const found = Object.entries(ARRAYS).find(([, ArrayType]) => data instanceof ArrayType); // F16 comes before BF16
   if (!found) throw new Error('this array type cannot be stored');
   return found[0] as ElementType;
 }
 
-function bytesOf(data: StoredTensor['data']): Uint8Array {
+function bytesOf(data: WrittenTensor['data']): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }

@@ -16,7 +16,13 @@ import {
   type StoredTensor,
 } from './safetensors-writing.js';
 
-export { DamagedFile, headerOf, type StoredTensor, writeSafetensors } from './safetensors-writing.js';
+export {
+  DamagedFile,
+  headerOf,
+  type StoredTensor,
+  type WrittenTensor,
+  writeSafetensors,
+} from './safetensors-writing.js';
 
 export interface TensorFile {
   metadata: Readonly<Record<string, string>>;

@@ -16,7 +16,8 @@ import { featureColumns } from './samples.js';
 const FORMAT = `${PROGRAM}-features-1`;
 /** The tensor of patch tokens. */
 export const TOKENS = 'tokens';
-const EXTENSIONS = ['.safetensors', '.npy'];
+/** How the names of files of features end. */
+export const FEATURES_ENDINGS: readonly string[] = ['.safetensors', '.npy'];
 
 /**
  * Says before any work is done whether features can be written to a file.
@@ -24,9 +25,9 @@ const EXTENSIONS = ['.safetensors', '.npy'];
  * @throws UserError if not
  */
 export function checkFeaturesFile(path: string, force: boolean, tokens: boolean): void {
-  if (!EXTENSIONS.includes(extname(path))) {
+  if (!FEATURES_ENDINGS.includes(extname(path))) {
     throw new UserError(`--out ${path} has no ending that tells a format`, {
-      expected: `a name that ends in ${EXTENSIONS.join(' or ')}`,
+      expected: `a name that ends in ${FEATURES_ENDINGS.join(' or ')}`,
       remedy: `use --out ${path}.safetensors`,
     });
   }

@@ -9,6 +9,7 @@ import { listOf } from '../base/list-of.js';
 import { PROGRAM, programVersion } from '../base/program.js';
 import { tryJson } from '../base/text.js';
 import { readSafetensors, writeSafetensors } from '../checkpoint/safetensors.js';
+import { builtinHead, isBuiltin } from '../exchange/builtin.js';
 import type { LinearHead } from './linear-head.js';
 import { networkFacts } from './named-network.js';
 import type { FeatureNetwork } from './network.js';
@@ -61,10 +62,11 @@ export async function writeHead(
 }
 
 /**
- * The file of a head that a path stands for: itself, or the only one in a folder of results.
- * @throws UserError if a folder has none, or several
+ * The file of a head that a path stands for: itself, or the only one in a folder of results; that of weights of the program.
+ * @throws UserError if a folder has none, or several, or there are no such weights
  */
 export async function findHead(path: string): Promise<string> {
+  if (isBuiltin(path)) return builtinHead(path);
   if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return path;
   const names = await readdir(join(path, FOLDER)).catch(() => []);
   const files = names.filter((name) => name.endsWith('.safetensors')).sort();

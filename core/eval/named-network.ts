@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { UserError } from '../base/errors.js';
+import { isBuiltin } from '../exchange/builtin.js';
 import { atImageSize, type FeatureNetwork, loadNetwork } from './network.js';
 
 /** What files that belong to an encoder say of it, as text; see `networkFacts`. */
@@ -31,7 +32,7 @@ export async function loadNamedNetwork(
 ): Promise<FeatureNetwork> {
   const { checkpoint = '', fingerprint, imageSize } = named;
   const path = given.checkpoint ?? checkpoint;
-  if (given.checkpoint === null && !existsSync(path)) {
+  if (given.checkpoint === null && !isBuiltin(path) && !existsSync(path)) {
     throw new UserError(`the checkpoint of ${file} is not there: ${path || 'it names none'}`, {
       expected: 'the encoder that computed its features',
       remedy: 'say where it lies with --checkpoint',

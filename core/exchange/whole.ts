@@ -6,6 +6,7 @@ import { tryJson } from '../base/text.js';
 import { readSafetensors } from '../checkpoint/safetensors.js';
 import type { ImageShape, VitSize } from '../nn/sizes.js';
 import { ENCODERS } from './bare.js';
+import { isBuiltin } from './builtin.js';
 import { checkpointFile } from './checkpoint.js';
 import { isHubAddress } from './hub.js';
 import { type MetaCheckpoint, metaCheckpoint } from './meta.js';
@@ -32,7 +33,7 @@ const metadataSchema = z.object({
  * @throws UserError if it is something else, such as an encoder alone
  */
 export async function readWhole(path: string, heads: number | null): Promise<MetaCheckpoint> {
-  if (isHubAddress(path) || existsSync(join(path, CONFIG))) throw notWhole(path);
+  if (isHubAddress(path) || isBuiltin(path) || existsSync(join(path, CONFIG))) throw notWhole(path);
   const file = checkpointFile(path);
   if (await isTorchFile(file)) return metaCheckpoint(file, await readTorchFile(file), heads);
   const { tensors, metadata } = await readSafetensors(file);

@@ -1,7 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { UserError } from '../base/errors.js';
-import { type StoredTensor, writeSafetensors } from '../checkpoint/safetensors.js';
+import { toFloat16 } from '../base/half.js';
+import { type StoredTensor, type WrittenTensor, writeSafetensors } from '../checkpoint/safetensors.js';
 import { MEAN, STD } from '../data/normalise.js';
 import type { VitSize } from '../nn/sizes.js';
 import { metadataOf, ONLY, timmName } from './bare.js';
@@ -216,13 +217,18 @@ async function writeOnnxFolder(
   await writeJson(join(folder, PROCESSOR), processorOf(encoder.size.imageSize, classifier));
 }
 
-/** One file by the reference code's names, which says of which sizes they are. */
-async function writePlain(encoder: EncoderFile, folder: string): Promise<void> {
+/** One file by the reference code's names, which says of which sizes they are; weights may be of half precision. */
+async function writePlain(encoder: EncoderFile, folder: string, { precisions }: WriteOptions = {}): Promise<void> {
   const { imageSize, patchSize, encoder: vit } = encoder.size;
   const { method } = encoder.facts;
   const model = { method, encoders: { [ONLY]: '' }, imageSize, patchSize, sizes: { encoder: vit } };
   const metadata = { ...metadataOf(encoder.facts), model: JSON.stringify(model) };
-  await writeSafetensors(join(folder, WEIGHTS), withPositions(encoder), metadata);
+  const tensors = new Map<string, WrittenTensor>(withPositions(encoder));
+  if (precisions?.includes('fp16')) {
+    // Not the positions: rounded ones would be taken for others than the sine-cosine ones.
+    for (const [name, { shape, data }] of encoder.tensors) tensors.set(name, { shape, data: toFloat16(data) });
+  }
+  await writeSafetensors(join(folder, WEIGHTS), tensors, metadata);
 }
 
 /** How features are made of tokens, in the language of these words: the class token, or the mean over patches. */

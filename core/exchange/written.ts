@@ -11,7 +11,7 @@ import type { OnnxPrecision } from './onnx/layers.js';
 /* What the forms that are written have in common. */
 
 export interface WriteOptions {
-  /** Of `onnx`; default: fp32. */
+  /** Of `onnx`, and one of fp32 and fp16 of `safetensors`; default: fp32. */
   precisions?: readonly OnnxPrecision[] | undefined;
   /** A head on the encoder, for `hf` and `onnx`: what is written names classes, instead of giving features. */
   classifier?: NamedClassifier | undefined;

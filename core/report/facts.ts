@@ -17,15 +17,16 @@ export interface ReportFacts {
   evaluations: readonly EvaluationFacts[];
 }
 
-/** What is known of a run. */
+/** What is known of a run, or of a network alone. */
 export interface RunFacts {
-  /** Its folder, in as many words as tell it from the others. */
+  /** Its folder, in as many words as tell it from the others; of a network what it was called by. */
   name: string;
   /** What it is, in the order in which it is told: method, data, engine, steps ... */
   about: readonly Fact[];
   /** Its options; `isUsual`: the value that is taken where none is given. */
   options: readonly (Fact & { isUsual: boolean })[];
-  standing: Standing;
+  /** Null for a network, whose run is not there. */
+  standing: Standing | null;
   curves: readonly Curve[];
   /** The picture of its masks, as an address; null where there is none. */
   masks: string | null;

@@ -45,7 +45,7 @@ export async function openRuns(paths: readonly string[], methods: MethodsWith<Me
     if (!existsSync(folder.config)) {
       throw new UserError(`${given} holds no run`, {
         expected: 'the folder of a run, with its config.yaml',
-        remedy: `see which there are: npx ${PROGRAM} runs`,
+        remedy: `see which there are: npx ${PROGRAM} runs; or name pictures with --data, for a network alone`,
       });
     }
     const name = names.filter((other) => other === names[at]).length > 1 ? given : names[at];

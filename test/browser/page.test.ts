@@ -291,3 +291,15 @@ run(
     await page.getByText('The server does not answer').waitFor();
   },
 );
+
+run('a page of a network alone has its pictures, and no parts that only a run fills', async (t) => {
+  const folder = await temporaryFolder(t);
+  const asked = ['report', 'builtin:emoji', '--data', 'shapes:8', '--pictures', '4', '--engine', 'wasm'];
+  const { code, stderr } = await ijepaHere([...asked, '--out', 'page.html'], folder);
+  t.is(code, 0, stderr);
+  const { page, requests, errors } = await open(t, pathToFileURL(join(folder, 'page.html')).href);
+  t.deepEqual(await page.locator('nav a').allTextContents(), ['Network', 'What the encoder sees']);
+  t.true((await page.locator('#pictures canvas, #pictures img').count()) >= 4);
+  t.is(await page.locator('.verdict').count(), 0);
+  t.deepEqual([requests, errors], [[], []]);
+});

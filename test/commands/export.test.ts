@@ -97,7 +97,8 @@ test.serial('what cannot be exported is said in one message, and nothing is writ
     [['export', 'mine', '--to', 'hf', '--out', 'mine', '--force'], /mine is not empty[\s\S]*choose another --out/],
     [['export', 'mine', '--to', 'hugging', '--out', 'new'], /one of hf, timm/],
     [['export', 'mine', '--to', 'hf'], /--out/],
-    [['export', 'mine', '--to', 'hf', '--out', 'new', '--precision', 'q8'], /--precision does not go with --to hf/],
+    [['export', 'mine', '--to', 'safetensors', '--out', 'new', '--precision', 'fp32,fp16'], /fp32,fp16 does not go/],
+    [['export', 'mine', '--to', 'hf', '--out', 'new', '--precision', 'q8'], /--precision q8 does not go with --to hf/],
     [['convert', 'mine', '--to', 'hf'], /--to and --out belong together/],
   ];
   for (const [words, message] of cases) {

@@ -34,6 +34,29 @@ test.serial('a copy of an image finds its original, as a file and by its name in
   t.notRegex(found.stdout, /could not be read/);
 });
 
+test.serial('a folder is searched by the weights of the program, or by those that are named', async (t) => {
+  const folder = await temporaryFolder(t);
+  await drawImages(join(folder, 'pictures'), 4);
+  const search = async (...words: string[]) => {
+    const asked = ['search', 'pictures/2.png', '--in', 'pictures', '--engine', 'wasm', '--json', ...words];
+    const { code, stdout, stderr } = await ijepaHere(asked, folder);
+    t.is(code, 0, stderr);
+    return { said: stderr, found: JSON.parse(stdout) };
+  };
+  const { said, found } = await search();
+  t.regex(said, /ViT 128x2\/8, in builtin:emoji/);
+  t.is(found.images, 4);
+  t.deepEqual(found.results[0].nearest.map(({ name }: { name: string }) => name).sort(), [
+    'pictures/0.png',
+    'pictures/1.png',
+    'pictures/3.png',
+  ]);
+  const other = await search('--checkpoint', await smallCheckpoint(t));
+  t.regex(other.said, /ViT 16x5\/4/);
+  const similarity = ({ results }: typeof found) => results[0].nearest[0].similarity;
+  t.not(similarity(other.found), similarity(found));
+});
+
 test.serial('mistakes in a search have one clear message each', async (t) => {
   const folder = await temporaryFolder(t);
   const [checkpoint, other] = [await smallCheckpoint(t), await smallCheckpoint(t, SMALL_SIZE, 1)];

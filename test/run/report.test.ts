@@ -48,7 +48,7 @@ test.serial('a report holds what the run logged, measured and makes of its image
   const [shown] = facts.runs;
   t.is(shown.name, 'run');
   t.like(shown.standing, { state: 'done', step: 12, totalSteps: 12, epoch: 2, epochs: 2 });
-  t.is(shown.standing.verdicts[0].monitor, 'collapse');
+  t.is(shown.standing?.verdicts[0].monitor, 'collapse');
   const logged = readRunLog(runFolder(run));
   const valuesOf = (name: string) => shown.curves.find((curve) => curve.name === name)?.values;
   const rounded = (value: number) => Number(value.toPrecision(6));
@@ -220,4 +220,19 @@ test('long curves keep their highest and lowest values and their ends', (t) => {
   );
   const few = { steps: steps.slice(0, 2000), values: values.slice(0, 2000) };
   t.is(thinned(few).steps.length, 2000, 'those that are short stay whole');
+});
+
+test.serial('a network alone is shown on pictures that are named, without what only a run knows', async (t) => {
+  const folder = await temporaryFolder(t);
+  const asked = ['report', 'builtin:emoji', '--out', 'page.html', '--pictures', '3', '--engine', 'wasm', '--json'];
+  const unnamed = await ijepaHere(asked, folder);
+  t.is(unnamed.code, 2);
+  t.regex(unnamed.stderr, /builtin:emoji holds no run[\s\S]*name pictures with --data/);
+  const { code, stdout, stderr } = await ijepaHere([...asked, '--data', 'shapes:8'], folder);
+  t.is(code, 0, stderr);
+  t.like(JSON.parse(stdout).runs[0], { name: 'builtin:emoji', path: null, state: null, pictures: 3 });
+  const [shown] = factsIn(await readFile(join(folder, 'page.html'), 'utf8')).runs;
+  t.like(shown, { name: 'builtin:emoji', standing: null, curves: [], options: [], masks: null });
+  t.is(shown.pictures?.patches?.grid, 4);
+  t.deepEqual(shown.about[0], { name: 'network', value: 'ViT 128x2/8, in builtin:emoji' });
 });

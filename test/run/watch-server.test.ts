@@ -119,14 +119,14 @@ test.serial('the page of a run follows its log, and says when it was killed or h
   t.regex(first.runs[0].masks ?? '', /^data:/);
   t.like(first.runs[0].standing, { state: 'running', step: 3 });
   await appendFile(log, `${lines[3]}\n`);
-  const grown = await look(({ runs }) => runs[0].standing.step === 4);
+  const grown = await look(({ runs }) => runs[0].standing?.step === 4);
   t.is(grown.curves[0].values.length, 4);
   t.is(grown.masks, null, 'it does not change');
   await writeFile(join(run, 'run.lock'), JSON.stringify({ ...thisProcess('abc'), pid: 2 ** 30 }));
-  const killed = await look(({ runs }) => runs[0].standing.state !== 'running');
+  const killed = await look(({ runs }) => runs[0].standing?.state !== 'running');
   t.like(killed.standing, { state: 'interrupted', reason: 'killed' });
   await rm(run, { recursive: true });
-  t.is((await look(({ runs }) => runs[0].standing.state === 'gone')).curves.length, 0);
+  t.is((await look(({ runs }) => runs[0].standing?.state === 'gone')).curves.length, 0);
 });
 
 test.serial('a signal ends the page with its exit code, and a taken port is one message', async (t) => {

@@ -29,7 +29,11 @@ function start(): void {
     nav,
     facts.refreshMs === null ? null : status,
   );
-  main.append(parts.summary, charts.node, parts.results, masks(facts.runs), pictures(facts.runs));
+  const isTrained = facts.runs.some(({ standing }) => standing !== null); // of networks alone, none of this is known
+  main.append(
+    ...(isTrained ? [parts.summary, charts.node, parts.results, masks(facts.runs)] : [parts.summary]),
+    pictures(facts.runs),
+  );
   const footer = element(
     'footer',
     {},

@@ -17,28 +17,41 @@ export function summary({ runs }: ReportFacts): HTMLElement {
   const names = [...new Set(runs.flatMap(({ about }) => about.map(({ name }) => name)))];
   const factOf = ({ about }: RunFacts, name: string) => about.find((fact) => fact.name === name)?.value ?? '–';
   const rows = [
-    ['state', ...runs.map(({ standing }) => stateText(standing))],
-    ['steps', ...runs.map(({ standing }) => progress(standing))],
-    ['speed', ...runs.map(({ standing }) => speedText(standing))],
-    ...(runs.some(({ standing }) => standing.probe)
-      ? [['best by the online probe', ...runs.map(({ standing }) => probeText(standing))]]
-      : []),
+    ...standingRows(runs.map(({ standing }) => standing)),
     ...names.map((name) => [name, ...runs.map((run) => factOf(run, name))]),
   ];
   const headings = ['', ...runs.map(({ name }) => name)];
+  const what = runs.some(({ standing }) => standing) ? 'run' : 'network';
   return section(
     'summary',
-    several ? 'Runs' : 'Run',
+    `${what === 'run' ? 'Run' : 'Network'}${several ? 's' : ''}`,
     verdicts(runs),
-    table(several ? 'What the runs are' : 'What the run is', headings, rows, { figures: () => false }),
+    table(several ? `What the ${what}s are` : `What the ${what} is`, headings, rows, { figures: () => false }),
     ...options(runs),
   );
+}
+
+/** How runs stand; no row where there are networks alone. */
+function standingRows(standings: readonly (Standing | null)[]) {
+  if (standings.every((standing) => standing === null)) return [];
+  const row = (name: string, text: (standing: Standing) => string | HTMLElement) => [
+    name,
+    ...standings.map((standing) => (standing ? text(standing) : '–')),
+  ];
+  const isProbed = standings.some((standing) => standing?.probe);
+  return [
+    row('state', stateText),
+    row('steps', progress),
+    row('speed', speedText),
+    ...(isProbed ? [row('best by the online probe', probeText)] : []),
+  ];
 }
 
 /** What monitors make of the runs, in words. */
 function verdicts(runs: readonly RunFacts[]): HTMLElement {
   const lines = runs.flatMap(({ name, standing }) => {
     const before = runs.length > 1 ? `${name}: ` : '';
+    if (standing === null) return [];
     if (standing.verdicts.length === 0) {
       return [
         element(
@@ -87,6 +100,7 @@ function probeText({ probe }: Standing): string {
 /** Options that are not the usual ones or differ between runs; and all of them. */
 function options(runs: readonly RunFacts[]): HTMLElement[] {
   const names = [...new Set(runs.flatMap(({ options }) => options.map(({ name }) => name)))];
+  if (names.length === 0) return [];
   const rows = names.map((name) => {
     const found = runs.map(({ options }) => options.find((option) => option.name === name));
     const values = found.map((option) => option?.value ?? '–');
