@@ -10,7 +10,6 @@ import { classify, usualNeighbours } from './classifiers.js';
 import { labelsOfClass } from './few-labels.js';
 import { openWithLabels, pickImages, requireTwoClasses } from './labelled-data.js';
 import { pooledFeatures } from './pooled-features.js';
-import { featureLayers } from './prepare-features.js';
 import type { Samples } from './samples.js';
 import { testView, UnreadableList, viewBatches } from './views.js';
 
@@ -20,6 +19,8 @@ const MOST_CLASSES = 100;
 const ONE_JUDGED_OF = 3;
 /** Images that are decoded before it is asked whether to go on. */
 const DECODED_TOGETHER = 64;
+/** The last layer alone: a choice among layers would take five times as long. */
+const LAYERS = 1;
 
 /** The labelled images of an online probe, not yet read. */
 export interface ProbeImages {
@@ -96,8 +97,8 @@ export interface OnlineProbe {
   /** Changes when the images do. */
   readonly fingerprint: string;
   /**
-   * Judges an encoder as it is now, and changes nothing: logistic regression and nearest neighbours on the features that
-   * evaluations take, as they measure them.
+   * Judges an encoder as it is now, and changes nothing: logistic regression and nearest neighbours on the features of its
+   * last layer, as evaluations measure them.
    * @param onBatch is told now and then that it gets on
    * @throws Error if features are not finite numbers; the signal's reason if it is aborted
    */
@@ -141,10 +142,9 @@ export async function readProbe(
     return { views, labels: Int32Array.from(labels) };
   };
   const [known, asked] = [await read(train), await read(test)];
-  const layers = featureLayers({ size: backbone.encoder });
   const samplesOf = async ({ views, labels }: typeof known, encoder: Parameters, onBatch?: () => void) => {
-    const data = await pooledFeatures(backbone, encoder, views, layers, together, onBatch);
-    return { rows: views.length, width: backbone.encoder.dim, layers, data, labels } satisfies Samples;
+    const data = await pooledFeatures(backbone, encoder, views, LAYERS, together, onBatch);
+    return { rows: views.length, width: backbone.encoder.dim, layers: LAYERS, data, labels } satisfies Samples;
   };
   return {
     images: {
