@@ -46,8 +46,9 @@ export async function runReport(asked: ReportOptions): Promise<void> {
   await writeFileAtomically(out, page);
   const bytes = Buffer.byteLength(page);
   for (const { name, picturesNote } of facts.runs) if (picturesNote) console.warn(`note     ${name}: ${picturesNote}`);
-  const what = [count(runs.length, 'run'), count(networks.length, 'network')].filter((text) => !text.startsWith('0 '));
-  console.line(`look at  ${out}  ${what.join(' and ')}, ${formatBytes(bytes)}; opens in any browser`);
+  const told = Object.entries({ run: runs.length, network: networks.length }).filter(([, there]) => there > 0);
+  const what = told.map(([noun, there]) => count(there, noun)).join(' and ');
+  console.line(`look at  ${out}  ${what}, ${formatBytes(bytes)}; opens in any browser`);
   if (!json) return;
   const said = facts.runs.map(({ name, standing, pictures: shown }, at) => ({
     name,

@@ -1,8 +1,8 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import * as tar from 'tar';
+import { runNpm } from '../core/engine/install/npm.js';
+import { extractArchive } from '../core/fetch/extract.js';
 
 /*
  * Makes a folder of pictures out of npm packages of emoji, which are drawings with a free licence, and of one that names the
@@ -119,12 +119,14 @@ async function fetchPackage(packages: string, { package: name, version }: { pack
   const folder = join(packages, `${name.replace(/^@/, '').replace('/', '-')}-${version}`);
   if (existsSync(folder)) return folder;
   mkdirSync(packages, { recursive: true });
-  const { status } = spawnSync('npm', ['pack', `${name}@${version}`, '--pack-destination', packages, '--silent'], {
-    stdio: ['ignore', 2, 2],
-  });
-  if (status !== 0) throw new Error(`npm could not fetch ${name}@${version}`);
-  mkdirSync(folder);
-  await tar.extract({ file: `${folder}.tgz`, cwd: folder, strip: 1 });
+  const { code, output } = await runNpm(['pack', `${name}@${version}`, '--pack-destination', packages]);
+  if (code !== 0) throw new Error(`npm could not fetch ${name}@${version}: ${output}`);
+  const unpacking = `${folder}.unpacking`; // a folder of the package's name is a whole one
+  rmSync(unpacking, { recursive: true, force: true });
+  mkdirSync(unpacking);
+  await extractArchive(`${folder}.tgz`, unpacking);
+  renameSync(join(unpacking, 'package'), folder);
+  rmSync(unpacking, { recursive: true });
   return folder;
 }
 

@@ -6,7 +6,7 @@ import { saysOutOfMemory } from './memory.js';
 import { type Tensor, tf } from './tf.js';
 import { startCpu, startTensorflow, startTensorflowGpu, startWasm } from './tfjs-engines.js';
 
-/** Each throws where its engine is not there, saying why. Those of many files are read when they are looked for. */
+/** Each throws where its engine is not there, saying why. Engines of many modules are imported when they are tried. */
 const STARTERS: Record<EngineName, (options: StartOptions) => Promise<Engine>> = {
   'tensorflow-gpu': startTensorflowGpu,
   openvino: async (options) => (await import('./openvino/engine.js')).startOpenvino(options),

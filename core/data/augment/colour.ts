@@ -129,7 +129,7 @@ function hueOf(red: number, green: number, blue: number, most: number, range: nu
   const g = Math.fround((most - green) / range);
   const b = Math.fround((most - blue) / range);
   const sixth = Math.fround(red === most ? b - g : green === most ? 2 + r - b : 4 + g - r);
-  const turns = sixth / 6 + 1; // 5/6 to 11/6, of which the part behind the point is taken; % is slow
+  const turns = sixth / 6 + 1; // 5/6 to 11/6, of which the fractional part is taken; % is slow
   return Math.trunc(Math.fround(turns < 1 ? turns : turns - 1) * 255);
 }
 
