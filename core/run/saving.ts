@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../base/errors.js';
 import { type CheckpointFacts, checkpointMetadata, copyState, type StateCopy } from '../checkpoint/checkpoint.js';
-import type { SaveJob } from '../checkpoint/folder.js';
+import { type SaveJob, saveFiles } from '../checkpoint/folder.js';
 import type { SaveFailure } from '../checkpoint/save-worker.js';
 import type { Options } from '../config/schema.js';
 import type { TrainState } from '../train/state.js';
@@ -11,6 +11,9 @@ import { type RunFolder, runStateText } from './run-folder.js';
 import type { WatchMemory } from './watch.js';
 
 const MINUTE = 60_000;
+
+/** Bytes of a state that a thread writes: a smaller one is written sooner than a thread has started. */
+const THREAD_BYTES = 8 * 2 ** 20;
 
 /** What a run remembers, beside its state; `probe` where it has an online probe. */
 export type RunMemory = WatchMemory & { probe?: ProbeMemory };
@@ -22,7 +25,7 @@ type WhenOptions = Pick<
 
 /**
  * Decides when a run is saved, and saves it: training waits for a copy of the state alone, which is written in the
- * background by a thread of its own. The copy lies in memory that both share: it stays as it is until it is written.
+ * background, a large one by a thread of its own. The copy lies in memory that both share: it stays as it is until it is written.
  * One is written at a time: what falls due meanwhile follows after it, and the end of an epoch and a
  * probe wait for it.
  */
@@ -35,13 +38,17 @@ export class CheckpointSaving {
   #savedAt = performance.now();
   #isDue = false;
 
-  /** @param firstStep steps that were done, and saved, before */
+  /**
+   * @param firstStep steps that were done, and saved, before
+   * @param threadBytes bytes of a state from which on a thread writes it
+   */
   constructor(
     private readonly folder: RunFolder,
     private readonly model: CheckpointFacts['model'],
     private readonly options: WhenOptions,
     private readonly epochSteps: number,
     firstStep: number,
+    private readonly threadBytes = THREAD_BYTES,
   ) {
     this.#savedStep = firstStep;
   }
@@ -117,8 +124,7 @@ export class CheckpointSaving {
         content: runStateText({ state: 'running', reason: null, savedStep: step, verdicts, probe: best }),
       },
     };
-    this.#worker ??= new Worker(new URL('../checkpoint/save-worker.js', import.meta.url));
-    this.#writing = perform(this.#worker, job)
+    this.#writing = this.#perform(job)
       .catch((error: unknown) => {
         this.#failure ??= { error };
       })
@@ -129,6 +135,13 @@ export class CheckpointSaving {
     this.#savedAt = performance.now();
     this.#isDue = false;
   }
+
+  #perform(job: SaveJob): Promise<void> {
+    const bytes = [...job.tensors.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+    if (bytes < this.threadBytes) return saveFiles(job);
+    this.#worker ??= new Worker(new URL('../checkpoint/save-worker.js', import.meta.url));
+    return performBy(this.#worker, job);
+  }
 }
 
 /** Whether the checkpoint of an epoch is kept under its number: now and then, and at the end. */
@@ -137,7 +150,7 @@ export function isKept(epoch: number, { saveEveryEpochs, epochs }: WhenOptions):
 }
 
 /** Gives a job to the thread and waits for its answer. */
-async function perform(worker: Worker, job: SaveJob): Promise<void> {
+async function performBy(worker: Worker, job: SaveJob): Promise<void> {
   worker.postMessage(job);
   const answered = new AbortController(); // takes the listeners away
   const { signal } = answered;

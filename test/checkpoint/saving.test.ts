@@ -32,9 +32,12 @@ async function emptyRun(t: ExecutionContext): Promise<RunFolder> {
   return folder;
 }
 
+/** Who writes states, by the bytes from which on it is a thread. */
+const WRITERS = { 'a thread': 0, 'the program itself': Number.POSITIVE_INFINITY };
+
 /** What saves a run, and its state at a step. Everything ends with the test. */
-function startSaving(t: ExecutionContext, folder: RunFolder, when: Partial<typeof WHEN> = {}) {
-  const saving = new CheckpointSaving(folder, TINY_MODEL, { ...WHEN, ...when }, EPOCH, 0);
+function startSaving(t: ExecutionContext, folder: RunFolder, when: Partial<typeof WHEN> = {}, threadBytes = 0) {
+  const saving = new CheckpointSaving(folder, TINY_MODEL, { ...WHEN, ...when }, EPOCH, 0, threadBytes);
   const state = tinyState();
   t.teardown(() => saving.close());
   const at = (step: number): TrainState => ({ ...state, step });
@@ -101,38 +104,40 @@ test('a run that ends in the middle of an epoch is saved there', async (t) => {
   t.is(await stepOf(latestCheckpoint(folder.checkpoints)), 3);
 });
 
-test('a checkpoint holds the state of its step, whatever becomes of the state while it is written', async (t) => {
-  const folder = await emptyRun(t);
-  const { saving, at, afterStep } = startSaving(t, folder, { saveEverySteps: 1 });
-  const memory = (await at(1).networks.encoder?.['norm.weight']?.data()) as Float32Array;
-  const expected = Float32Array.from(memory);
-  await afterStep(1);
-  memory.fill(99); // as engines do that update in place
-  await saving.close();
-  const { tensors, metadata } = await readSafetensors(latestCheckpoint(folder.checkpoints));
-  t.like(metadata, {
-    step: '1',
-    epoch: '1',
-    data: 'shapes:4, more',
-    model: JSON.stringify(TINY_MODEL),
-    memory: 'null',
+for (const [writer, threadBytes] of Object.entries(WRITERS)) {
+  test(`a checkpoint holds the state of its step, whatever becomes of the state while ${writer} writes it`, async (t) => {
+    const folder = await emptyRun(t);
+    const { saving, at, afterStep } = startSaving(t, folder, { saveEverySteps: 1 }, threadBytes);
+    const memory = (await at(1).networks.encoder?.['norm.weight']?.data()) as Float32Array;
+    const expected = Float32Array.from(memory);
+    await afterStep(1);
+    memory.fill(99); // as engines do that update in place
+    await saving.close();
+    const { tensors, metadata } = await readSafetensors(latestCheckpoint(folder.checkpoints));
+    t.like(metadata, {
+      step: '1',
+      epoch: '1',
+      data: 'shapes:4, more',
+      model: JSON.stringify(TINY_MODEL),
+      memory: 'null',
+    });
+    t.deepEqual(tensors.get('encoder.norm.weight')?.data, expected);
   });
-  t.deepEqual(tensors.get('encoder.norm.weight')?.data, expected);
-});
 
-test('a write that failed in the background ends training at the next step, with one message', async (t) => {
-  const folder = await emptyRun(t);
-  const { saving, afterStep } = startSaving(t, folder, { saveEverySteps: 1 });
-  await afterStep(1);
-  await saving.settle();
-  const good = await readFile(latestCheckpoint(folder.checkpoints));
-  await rm(folder.table);
-  const goOn = async () => {
-    for (let step = 2; ; step++) {
-      await afterStep(step);
-      await setTimeout(5);
-    }
-  };
-  await t.throwsAsync(goOn, { instanceOf: UserError, message: /log\.csv does not exist/ });
-  t.deepEqual(await readFile(latestCheckpoint(folder.checkpoints)), good, 'what was saved stays');
-});
+  test(`a write in the background that failed ends training at the next step, with one message: ${writer}`, async (t) => {
+    const folder = await emptyRun(t);
+    const { saving, afterStep } = startSaving(t, folder, { saveEverySteps: 1 }, threadBytes);
+    await afterStep(1);
+    await saving.settle();
+    const good = await readFile(latestCheckpoint(folder.checkpoints));
+    await rm(folder.table);
+    const goOn = async () => {
+      for (let step = 2; ; step++) {
+        await afterStep(step);
+        await setTimeout(5);
+      }
+    };
+    await t.throwsAsync(goOn, { instanceOf: UserError, message: /log\.csv does not exist/ });
+    t.deepEqual(await readFile(latestCheckpoint(folder.checkpoints)), good, 'what was saved stays');
+  });
+}
