@@ -65,7 +65,7 @@ function verdicts(runs: readonly RunFacts[]): HTMLElement {
       element(
         'p',
         { className: `verdict ${isWell ? 'well' : 'ill'}` },
-        element('strong', {}, isWell ? 'Well. ' : 'Warning. '),
+        element('strong', {}, isWell ? 'Healthy. ' : 'Warning. '),
         before + text,
       ),
     );
