@@ -170,9 +170,15 @@ export const OPTIONS = {
     optimiser: choice({
       default: OPTIMISER_NAMES[0],
       choices: OPTIMISER_NAMES,
-      help: 'what updates weights: AdamW, SGD or LARS; the last two add weight decay to the gradient and need larger learning rates',
+      help: 'what updates weights: AdamW; Muon, for matrices, with AdamW for the rest; SGD or LARS, which add weight decay to the gradient and need larger learning rates',
     }),
     momentum: number({ default: 0.9, min: 0, below: 1, help: 'momentum of SGD and LARS' }),
+    matrixRate: number({
+      default: 6,
+      min: 0,
+      open: true,
+      help: "Muon's learning rate of matrices, in units of --learning-rate",
+    }),
     beta1: number({ default: 0.9, min: 0, below: 1, help: "AdamW's decay of the gradients' average" }),
     beta2: number({ default: 0.999, min: 0, below: 1, help: "AdamW's decay of their squares' average" }),
     epsilon: number({ default: 1e-8, min: 0, open: true, help: "AdamW's addition to the denominator" }),

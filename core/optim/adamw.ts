@@ -9,7 +9,7 @@ import { emaWeights, movingAverage, type Optimiser } from './optimiser.js';
  */
 export function adamw(engine: Pick<Engine, 'updateParameter' | 'compile'>, settings: AdamSettings): Optimiser {
   const { beta1, beta2 } = settings;
-  const follow = engine.compile(movingAverage);
+  const follow = engine.compile((...given: Parameters<typeof movingAverage>) => tf.tidy(() => movingAverage(...given)));
   return {
     name: 'adamw',
     slotNames: ['first', 'second'],

@@ -1,7 +1,7 @@
 import { type Tensor, tf } from '../engine/tf.js';
 
 /** The optimisers that there are; the first is the usual one. */
-export const OPTIMISER_NAMES = ['adamw', 'sgd', 'lars'] as const;
+export const OPTIMISER_NAMES = ['adamw', 'sgd', 'lars', 'muon'] as const;
 export type OptimiserName = (typeof OPTIMISER_NAMES)[number];
 
 /** A trained parameter: its value, what the optimiser keeps of it, and the moving averages that follow it. */

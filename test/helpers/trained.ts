@@ -78,7 +78,9 @@ export async function checkSteps<S>(
   prefixOf: (network: string) => string,
 ): Promise<TrainState> {
   const isOptimiser = 'update' in settings;
-  const optimiser = isOptimiser ? settings : createOptimiser(engine, { ...settings, optimiser: 'adamw', momentum: 0 });
+  const optimiser = isOptimiser
+    ? settings
+    : createOptimiser(engine, { ...settings, optimiser: 'adamw', momentum: 0, matrixRate: 1 });
   const sides = viewSides(method, imageSize);
   const takeStep = prepareStep(engine, method, optimiser, { sides, microBatchSize: imagesOf(batch), seed: 0 });
   const start = initialState(method, optimiser.slotNames, 0);

@@ -12,6 +12,7 @@ import { adamw } from '../../core/optim/adamw.js';
 import { clipping } from '../../core/optim/clip.js';
 import { createOptimiser } from '../../core/optim/create.js';
 import { lars, sgd } from '../../core/optim/momentum.js';
+import { muon } from '../../core/optim/muon.js';
 import { OPTIMISER_NAMES, type Optimiser } from '../../core/optim/optimiser.js';
 import { initialState, type TrainState, tensorsOf } from '../../core/train/state.js';
 import { prepareStep } from '../../core/train/step.js';
@@ -27,9 +28,10 @@ interface Golden {
   batch: number;
   shapes: Record<string, number[]>;
   momentum: number;
+  matrixRate: number;
   emaDecays: { slow: number; fast: number };
   cases: {
-    optimiser: 'sgd' | 'lars';
+    optimiser: 'sgd' | 'lars' | 'muon';
     nesterov: boolean;
     /** Of the gradient of each parameter; 0 for none. */
     clipGradient: number;
@@ -131,7 +133,11 @@ for (const expected of golden.cases) {
     engines,
     `three steps of ${title} are those of PyTorch, and so are averages`,
     async (t, engine) => {
-      const plain = { sgd, lars }[name](engine, { momentum: golden.momentum, nesterov });
+      const momentum = { momentum: golden.momentum, nesterov };
+      const plain =
+        name === 'muon'
+          ? muon(engine, { ...ADAM, matrixRate: golden.matrixRate })
+          : { sgd, lars }[name](engine, momentum);
       const optimiser = clipGradient > 0 ? clipping(engine, plain, clipGradient) : plain;
       const rates = learningRates.map((learningRate) => ({ learningRate, weightDecay, ...golden.emaDecays }));
       const { state, losses, live } = await train(engine, optimiser, rates, 3);
@@ -166,7 +172,7 @@ testOnEngines(
   'gradients at most as long as the norm keep their bits, longer ones are cut',
   async (t, engine) => {
     const rates = [{ learningRate: 0.1, weightDecay: 0.1, slow: 0.9, fast: 0.9 }];
-    const options = { ...ADAM, optimiser: 'sgd', momentum: 0.9 } as const;
+    const options = { ...ADAM, optimiser: 'sgd', momentum: 0.9, matrixRate: 1 } as const;
     const after = async (clipGradient: number) => {
       const { state, live } = await train(engine, createOptimiser(engine, { ...options, clipGradient }), rates);
       t.is(live.size, 1);
@@ -179,7 +185,7 @@ testOnEngines(
 );
 
 testOnEngines(test, engines, 'LARS leaves the length of a gradient out, but not of biases', async (t, engine) => {
-  const optimiser = createOptimiser(engine, { ...ADAM, optimiser: 'lars', momentum: 0 });
+  const optimiser = createOptimiser(engine, { ...ADAM, optimiser: 'lars', momentum: 0, matrixRate: 1 });
   const step = async (shape: number[], scale: number) => {
     const size = shape.reduce((product, side) => product * side, 1);
     const state = { value: tf.fill(shape, 2), slots: { velocity: tf.zeros(shape) }, averages: [] };
@@ -205,9 +211,9 @@ testOnEngines(test, engines, 'LARS leaves the length of a gradient out, but not 
 });
 
 testOnEngines(test, engines, 'every optimiser learns, and says what it is called', async (t, engine) => {
-  const learningRates = { adamw: 0.02, sgd: 0.05, lars: 0.05 };
+  const learningRates = { adamw: 0.02, sgd: 0.05, lars: 0.05, muon: 0.02 };
   for (const name of OPTIMISER_NAMES) {
-    const optimiser = createOptimiser(engine, { ...ADAM, optimiser: name, momentum: 0.9 });
+    const optimiser = createOptimiser(engine, { ...ADAM, optimiser: name, momentum: 0.9, matrixRate: 1 });
     t.is(optimiser.name, name);
     const rates = { learningRate: learningRates[name], weightDecay: 0, slow: 0.9, fast: 0.9 };
     const { losses } = await train(engine, optimiser, new Array(40).fill(rates), 4, 0);

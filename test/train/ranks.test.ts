@@ -87,7 +87,7 @@ function shareOfBatch({ method, options }: Trainable, batch: TrainBatch, images:
 const IMAGES = 8;
 const STEPS = 3;
 /** Every rank cuts gradients to the norm that those of the whole batch have. */
-const OPTIMISER = { ...ADAM, optimiser: 'adamw', momentum: 0, clipGradient: 0.01 } as const;
+const OPTIMISER = { ...ADAM, optimiser: 'adamw', momentum: 0, matrixRate: 1, clipGradient: 0.01 } as const;
 
 /** Losses and weights of some steps on so many ranks, as each of them has them. */
 function train(trainable: Trainable, ranks: number, isSharded = false, parts = ranks) {
