@@ -14,6 +14,8 @@ const OUT = join('weights', NAME);
 /** Where pictures and the run lie; what was trained on is named from there on. */
 const WORK = join('runs', 'weights');
 const [RUN, RESULTS] = ['run', join('run', 'results')];
+/** What they were trained with; `cpu-small` has come to take Muon since. */
+const RECIPE = '--optimiser adamw --images-seen 220000'.split(' ');
 /** One thread gives the same weights on as many cores as there may be. */
 const RUNNING = ['--threads', '1'];
 
@@ -24,7 +26,7 @@ if (!process.argv.includes('--trained')) {
   const { train, val, classes } = await makePictures(join(WORK, NAME), join(WORK, 'packages'));
   process.stderr.write(`${train} pictures to train on, ${val} to judge with, ${classes} classes\n`);
   rmSync(join(WORK, RUN), { recursive: true, force: true });
-  ijepa(WORK, 'pretrain', join(NAME, 'train'), '--preset', 'cpu-small', '--out', RUN, ...RUNNING);
+  ijepa(WORK, 'pretrain', join(NAME, 'train'), '--preset', 'cpu-small', ...RECIPE, '--out', RUN, ...RUNNING);
 }
 rmSync(join(WORK, RESULTS), { recursive: true, force: true });
 exportWeights();
