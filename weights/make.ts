@@ -14,7 +14,7 @@ const OUT = join('weights', NAME);
 /** Where pictures and the run lie; what was trained on is named from there on. */
 const WORK = join('runs', 'weights');
 const [RUN, RESULTS] = ['run', join('run', 'results')];
-/** What they were trained with; `cpu-small` has come to take Muon since. */
+/** What the weights were trained with, where the preset has another value by now. */
 const RECIPE = '--optimiser adamw --images-seen 220000'.split(' ');
 /** One thread gives the same weights on as many cores as there may be. */
 const RUNNING = ['--threads', '1'];

@@ -1,7 +1,8 @@
 import { RandomStream } from '../base/random.js';
 import type { FeatureKind, HeadNorm, ProbeProtocol } from '../contract/data-sets.js';
 import { type Tensor, type Tensor1D, type Tensor2D, tf } from '../engine/tf.js';
-import { larsStep, type Moving, sgdStep } from '../optim/momentum.js';
+import { larsStep, sgdStep } from '../optim/momentum.js';
+import type { Moving } from '../optim/optimiser.js';
 import { type HeadChoice, headName } from './protocols.js';
 
 /*

@@ -1,15 +1,12 @@
 import type { Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import { emaWeights, movingAverage, type Optimiser, type OptimiserName, type ParameterState } from './optimiser.js';
+import { type Moving, type Optimiser, type OptimiserName, plainUpdate } from './optimiser.js';
 
 /*
  * Letters: w value, v velocity, g gradient; η learning rate, λ weight decay, m momentum. Values, velocities and gradients
  * are rows [G, P], each with a rate of its own, [G, 1], or one for all, []: a parameter of a network is one row of P
  * numbers, and heads that are trained side by side are G rows.
  */
-
-/** Rows, and the velocity with which each moves. */
-export type Moving = { value: Tensor; velocity: Tensor };
 
 export type MomentumSettings = { readonly momentum: number; readonly nesterov: boolean };
 
@@ -89,39 +86,30 @@ function withMomentum(
   stepOf: (shape: readonly number[]) => MomentumStep,
   settings: MomentumSettings,
 ): Optimiser {
-  const compute = engine.compile(({ value, slots, averages }: ParameterState, gradient: Tensor, rates: RateTensors) =>
-    tf.tidy(() => {
-      const { shape } = value;
-      const row = (x: Tensor) => x.reshape([1, x.size]);
-      const moving = { value: row(value), velocity: row(slots.velocity) };
-      const moved = stepOf(shape)(moving, row(gradient), rates.learningRate, rates.weightDecay, settings);
-      const next = moved.value.reshape(shape);
-      return {
-        value: next,
-        slots: { velocity: moved.velocity.reshape(shape) },
-        averages: averages.map((average, at) => movingAverage(average, next, rates.emas[at])),
-        squares: next.square().sum(),
-      };
-    }),
-  );
+  const update = plainUpdate(engine, ({ value, velocity }, gradient, rates: RateTensors) => {
+    const { shape } = value;
+    const row = (x: Tensor) => x.reshape([1, x.size]);
+    const rows = { value: row(value), velocity: row(velocity) };
+    const moved = stepOf(shape)(rows, row(gradient), rates.learningRate, rates.weightDecay, settings);
+    return { value: moved.value.reshape(shape), velocity: moved.velocity.reshape(shape) };
+  });
   return {
     name,
     slotNames: ['velocity'],
-    async update(state, gradient, { learningRate, weightDecay, emaDecays }) {
-      const rates: RateTensors = {
-        learningRate: tf.scalar(learningRate),
-        weightDecay: tf.scalar(weightDecay),
-        emas: emaDecays.map(emaWeights),
-      };
-      const { squares, ...next } = await compute(state, gradient, rates);
-      const [sum] = await squares.data();
-      tf.dispose([state.value, state.slots, [...state.averages], rates, squares]);
-      return { ...next, squares: sum };
+    async update({ value, slots, averages }, gradient, { learningRate, weightDecay, emaDecays }) {
+      const rates = { learningRate: tf.scalar(learningRate), weightDecay: tf.scalar(weightDecay) };
+      const { velocity, ...next } = await update(
+        { value, velocity: slots.velocity, averages },
+        gradient,
+        rates,
+        emaDecays,
+      );
+      return { ...next, slots: { velocity } };
     },
   };
 }
 
-type RateTensors = { learningRate: Tensor; weightDecay: Tensor; emas: ReturnType<typeof emaWeights>[] };
+type RateTensors = { learningRate: Tensor; weightDecay: Tensor };
 
 /** ‖x‖ of each row, [G, P] -> [G, 1] */
 function norms(x: Tensor): Tensor {

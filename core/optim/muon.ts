@@ -1,10 +1,10 @@
 import type { AdamSettings, Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { adamw } from './adamw.js';
-import { emaWeights, movingAverage, type Optimiser, type ParameterState } from './optimiser.js';
+import { type Optimiser, plainUpdate } from './optimiser.js';
 
 export type MuonSettings = AdamSettings & {
-  /** r, the learning rate of matrices in units of the others'. */ readonly matrixRate: number;
+  /** r, the learning rate of matrices relative to that of the rest. */ readonly matrixRate: number;
 };
 
 const MOMENTUM = 0.95;
@@ -29,20 +29,11 @@ const ADAMW_RMS = 0.2;
  */
 export function muon(engine: Pick<Engine, 'updateParameter' | 'compile'>, settings: MuonSettings): Optimiser {
   const others = adamw(engine, settings);
-  const compute = engine.compile((state: MatrixState, gradient: Tensor, rates: RateTensors) =>
-    tf.tidy(() => {
-      const { value, first, averages } = state;
-      const moving = first.mul(MOMENTUM).add(gradient.mul(1 - MOMENTUM));
-      const direction = orthogonal(moving.mul(MOMENTUM).add(gradient.mul(1 - MOMENTUM)));
-      const next = value.mul(rates.kept).sub(direction.mul(rates.learned));
-      return {
-        value: next,
-        first: moving,
-        averages: averages.map((average, at) => movingAverage(average, next, rates.emas[at])),
-        squares: next.square().sum(),
-      };
-    }),
-  );
+  const updateMatrix = plainUpdate(engine, ({ value, velocity }, gradient, { kept, learned }: RateTensors) => {
+    const moving = velocity.mul(MOMENTUM).add(gradient.mul(1 - MOMENTUM));
+    const direction = orthogonal(moving.mul(MOMENTUM).add(gradient.mul(1 - MOMENTUM)));
+    return { value: value.mul(kept).sub(direction.mul(learned)), velocity: moving };
+  });
   return {
     name: 'muon',
     slotNames: others.slotNames,
@@ -50,24 +41,20 @@ export function muon(engine: Pick<Engine, 'updateParameter' | 'compile'>, settin
       const { value, slots, averages } = state;
       if (value.shape.length !== 2) return others.update(state, gradient, rates);
       const { learningRate, weightDecay, emaDecays } = rates;
-      const given: RateTensors = {
+      const given = {
         kept: tf.scalar(1 - learningRate * weightDecay),
         learned: tf.scalar(ADAMW_RMS * Math.sqrt(Math.max(...value.shape)) * settings.matrixRate * learningRate),
-        emas: emaDecays.map(emaWeights),
       };
-      const { first, second } = slots as { first: Tensor; second: Tensor };
-      const { squares, ...next } = await compute({ value, first, averages }, gradient, given);
-      const [sum] = await squares.data();
-      tf.dispose([value, first, [...averages], given, squares]);
-      return { value: next.value, slots: { first: next.first, second }, averages: next.averages, squares: sum };
+      const moving = { value, velocity: slots.first, averages };
+      const { velocity: first, ...next } = await updateMatrix(moving, gradient, given, emaDecays);
+      return { ...next, slots: { first, second: slots.second } };
     },
   };
 }
 
-type MatrixState = Pick<ParameterState, 'value' | 'averages'> & { first: Tensor };
-type RateTensors = { kept: Tensor; learned: Tensor; emas: ReturnType<typeof emaWeights>[] };
+type RateTensors = { kept: Tensor; learned: Tensor };
 
-/** The nearest matrix whose singular values are all 1, about: they end between 0.5 and 1.5. */
+/** About U Vᵀ of a matrix's singular value decomposition U S Vᵀ: its singular values end between 0.5 and 1.5. */
 function orthogonal(matrix: Tensor): Tensor {
   const [rows, columns] = matrix.shape as [number, number];
   const isTall = rows > columns;

@@ -1,3 +1,4 @@
+import type { Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
 
 /** The optimisers that there are; the first is the usual one. */
@@ -37,4 +38,37 @@ export function emaWeights(decay: number): { kept: Tensor; added: Tensor } {
 /** A moving average after a step, by plain operations: μ θ̄ + (1 - μ) θ. */
 export function movingAverage(average: Tensor, value: Tensor, { kept, added }: ReturnType<typeof emaWeights>): Tensor {
   return average.mul(kept).add(value.mul(added));
+}
+
+/** A parameter, and the velocity with which it moves. */
+export type Moving = { value: Tensor; velocity: Tensor };
+
+/**
+ * What updates a parameter that has a velocity, and the moving averages that follow it, by plain operations. Everything given
+ * is used up, but for the gradient.
+ * @param step of the parameter alone, with rates of its own
+ */
+export function plainUpdate<Rates extends Readonly<Record<string, Tensor>>>(
+  engine: Pick<Engine, 'compile'>,
+  step: (moving: Moving, gradient: Tensor, rates: Rates) => Moving,
+) {
+  type Given = Moving & Pick<ParameterState, 'averages'>;
+  type Weights = ReturnType<typeof emaWeights>[];
+  const compute = engine.compile(({ averages, ...moving }: Given, gradient: Tensor, rates: Rates, weights: Weights) =>
+    tf.tidy(() => {
+      const next = step(moving, gradient, rates);
+      return {
+        ...next,
+        averages: averages.map((average, at) => movingAverage(average, next.value, weights[at])),
+        squares: next.value.square().sum(),
+      };
+    }),
+  );
+  return async (given: Given, gradient: Tensor, rates: Rates, emaDecays: readonly number[]) => {
+    const weights = emaDecays.map(emaWeights);
+    const { squares, ...next } = await compute(given, gradient, rates, weights);
+    const [sum] = await squares.data();
+    tf.dispose([given.value, given.velocity, [...given.averages], rates, weights, squares]);
+    return { ...next, squares: sum };
+  };
 }

@@ -85,7 +85,7 @@ export class Sessions {
       graphOptimizationLevel: 'disabled', // optimising takes a fifth of a second for a large step and makes it no faster
       enableCpuMemArena: true, // without it a step takes half as long again
       enableMemPattern: false, // takes much memory and saves no time
-      extra: { session: { force_spinning_stop: '1' } }, // after a run its threads leave the cores to others
+      extra: { session: { force_spinning_stop: '1' } }, // spinning threads would take the cores from what comes between runs
       logSeverityLevel: 3,
     });
   }
