@@ -1,7 +1,7 @@
 import { mapValues } from '../base/map-values.js';
 import type { Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import type { Optimiser } from './optimiser.js';
+import type { Optimiser, ParameterStep } from './optimiser.js';
 
 /** Added to norms, as PyTorch's `clip_grad_norm_` and the official code of DINO do. */
 const EPSILON = 1e-6;
@@ -23,10 +23,11 @@ export function clipping(engine: Pick<Engine, 'compile'>, optimiser: Optimiser, 
   );
   return {
     ...optimiser,
-    async update(state, gradient, rates) {
-      const cut = await clip(gradient);
-      const updated = await optimiser.update(state, cut, rates);
-      cut.dispose();
+    async update(parameters) {
+      const cut: ParameterStep[] = [];
+      for (const parameter of parameters) cut.push({ ...parameter, gradient: await clip(parameter.gradient) });
+      const updated = await optimiser.update(cut);
+      tf.dispose(cut.map(({ gradient }) => gradient));
       return updated;
     },
   };

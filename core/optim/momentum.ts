@@ -1,6 +1,6 @@
 import type { Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import { type Moving, type Optimiser, type OptimiserName, plainUpdate } from './optimiser.js';
+import { type Moving, type Optimiser, type OptimiserName, oneByOne, type PlainStep, plainUpdate } from './optimiser.js';
 
 /*
  * Letters: w value, v velocity, g gradient; η learning rate, λ weight decay, m momentum. Values, velocities and gradients
@@ -86,26 +86,23 @@ function withMomentum(
   stepOf: (shape: readonly number[]) => MomentumStep,
   settings: MomentumSettings,
 ): Optimiser {
-  const update = plainUpdate(engine, ({ value, velocity }, gradient, rates: RateTensors) => {
+  const move = ({ value, velocity, gradient, rates }: PlainStep<RateTensors>) => {
     const { shape } = value;
     const row = (x: Tensor) => x.reshape([1, x.size]);
     const rows = { value: row(value), velocity: row(velocity) };
     const moved = stepOf(shape)(rows, row(gradient), rates.learningRate, rates.weightDecay, settings);
     return { value: moved.value.reshape(shape), velocity: moved.velocity.reshape(shape) };
-  });
+  };
+  const update = plainUpdate(engine, (parameters: readonly PlainStep<RateTensors>[]) => parameters.map(move));
   return {
     name,
     slotNames: ['velocity'],
-    async update({ value, slots, averages }, gradient, { learningRate, weightDecay, emaDecays }) {
+    update: oneByOne(async ({ value, slots, averages, gradient, rates: { learningRate, weightDecay, emaDecays } }) => {
       const rates = { learningRate: tf.scalar(learningRate), weightDecay: tf.scalar(weightDecay) };
-      const { velocity, ...next } = await update(
-        { value, velocity: slots.velocity, averages },
-        gradient,
-        rates,
-        emaDecays,
-      );
+      const given = { value, velocity: slots.velocity, averages, gradient, rates };
+      const [{ velocity, ...next }] = await update([given], [emaDecays]);
       return { ...next, slots: { velocity } };
-    },
+    }),
   };
 }
 

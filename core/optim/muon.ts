@@ -1,7 +1,7 @@
 import type { AdamSettings, Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
 import { adamw } from './adamw.js';
-import { type Optimiser, plainUpdate } from './optimiser.js';
+import { type Optimiser, type ParameterStep, type PlainStep, plainUpdate, type UpdatedParameter } from './optimiser.js';
 
 export type MuonSettings = AdamSettings & {
   /** r, the learning rate of matrices relative to that of the rest. */ readonly matrixRate: number;
@@ -13,6 +13,9 @@ const MOMENTUM = 0.95;
 const ITERATIONS = 5;
 const [A, B, C] = [3.4445, -4.775, 2.0315];
 const EPSILON = 1e-7;
+
+/** Most numbers of matrices that are computed together, but for a larger one alone. */
+const TOGETHER = 2 ** 20;
 
 /** Root mean square of what AdamW's steps have, to which those of matrices are brought (Liu et al. 2025, section 2.2). */
 const ADAMW_RMS = 0.2;
@@ -29,41 +32,91 @@ const ADAMW_RMS = 0.2;
  */
 export function muon(engine: Pick<Engine, 'updateParameter' | 'compile'>, settings: MuonSettings): Optimiser {
   const others = adamw(engine, settings);
-  const updateMatrix = plainUpdate(engine, ({ value, velocity }, gradient, { kept, learned }: RateTensors) => {
-    const moving = velocity.mul(MOMENTUM).add(gradient.mul(1 - MOMENTUM));
-    const direction = orthogonal(moving.mul(MOMENTUM).add(gradient.mul(1 - MOMENTUM)));
-    return { value: value.mul(kept).sub(direction.mul(learned)), velocity: moving };
+  const updateMatrices = plainUpdate(engine, (matrices: readonly PlainStep<RateTensors>[]) => {
+    const moving = matrices.map(({ velocity, gradient }) => velocity.mul(MOMENTUM).add(gradient.mul(1 - MOMENTUM)));
+    const directions = orthogonal(
+      matrices.map(({ gradient }, at) => moving[at].mul(MOMENTUM).add(gradient.mul(1 - MOMENTUM))),
+    );
+    return matrices.map(({ value, rates: { kept, learned } }, at) => ({
+      value: value.mul(kept).sub(directions[at].mul(learned)),
+      velocity: moving[at],
+    }));
   });
+  const updateTogether = async (matrices: readonly ParameterStep[]): Promise<UpdatedParameter[]> => {
+    const updated = await updateMatrices(
+      matrices.map(({ value, slots: { first }, averages, gradient, rates: { learningRate, weightDecay } }) => ({
+        value,
+        velocity: first,
+        averages,
+        gradient,
+        rates: {
+          kept: tf.scalar(1 - learningRate * weightDecay),
+          learned: tf.scalar(ADAMW_RMS * Math.sqrt(Math.max(...value.shape)) * settings.matrixRate * learningRate),
+        },
+      })),
+      matrices.map(({ rates }) => rates.emaDecays),
+    );
+    return updated.map(({ velocity: first, ...next }, at) => ({
+      ...next,
+      slots: { first, second: matrices[at].slots.second },
+    }));
+  };
   return {
     name: 'muon',
     slotNames: others.slotNames,
-    async update(state, gradient, rates) {
-      const { value, slots, averages } = state;
-      if (value.shape.length !== 2) return others.update(state, gradient, rates);
-      const { learningRate, weightDecay, emaDecays } = rates;
-      const given = {
-        kept: tf.scalar(1 - learningRate * weightDecay),
-        learned: tf.scalar(ADAMW_RMS * Math.sqrt(Math.max(...value.shape)) * settings.matrixRate * learningRate),
-      };
-      const moving = { value, velocity: slots.first, averages };
-      const { velocity: first, ...next } = await updateMatrix(moving, gradient, given, emaDecays);
-      return { ...next, slots: { first, second: slots.second } };
+    async update(parameters) {
+      const updated: UpdatedParameter[] = [];
+      for (const together of grouped(parameters)) {
+        const group = together.map((at) => parameters[at]);
+        const isMatrix = group[0].value.shape.length === 2;
+        const after = await (isMatrix ? updateTogether(group) : others.update(group));
+        for (const [which, at] of together.entries()) updated[at] = after[which];
+      }
+      return updated;
     },
   };
 }
 
 type RateTensors = { kept: Tensor; learned: Tensor };
 
-/** About U Vᵀ of a matrix's singular value decomposition U S Vᵀ: its singular values end between 0.5 and 1.5. */
-function orthogonal(matrix: Tensor): Tensor {
-  const [rows, columns] = matrix.shape as [number, number];
-  const isTall = rows > columns;
-  let x = isTall ? matrix.transpose() : matrix;
-  x = x.div(tf.maximum(x.square().sum().sqrt(), EPSILON));
-  for (let iteration = 0; iteration < ITERATIONS; iteration++) {
-    const gram = tf.matMul(x, x, false, true);
-    const factor = gram.mul(B).add(tf.matMul(gram, gram).mul(C));
-    x = x.mul(A).add(tf.matMul(factor, x));
+/**
+ * Where parameters are in the list, by what is computed together: matrices of the same sides, whichever is the longer one, and
+ * those that are no matrices.
+ */
+function grouped(parameters: readonly ParameterStep[]): number[][] {
+  const groups: number[][] = [];
+  const newest = new Map<string, { group: number[]; numbers: number }>();
+  for (const [at, { value }] of parameters.entries()) {
+    const { shape, size } = value;
+    const sides = shape.length === 2 ? `${Math.min(...shape)} x ${Math.max(...shape)}` : 'none';
+    const { group, numbers } = newest.get(sides) ?? { group: [], numbers: 0 };
+    const isFull = numbers + size > TOGETHER;
+    const own = isFull ? [] : group;
+    if (own.length === 0) groups.push(own);
+    own.push(at);
+    newest.set(sides, { group: own, numbers: isFull ? size : numbers + size });
   }
-  return isTall ? x.transpose() : x;
+  return groups;
+}
+
+/**
+ * About U Vᵀ of each matrix's singular value decomposition U S Vᵀ: its singular values end between 0.5 and 1.5. Every step of the
+ * iteration multiplies X by a polynomial P of G = X Xᵀ, so that G alone goes through it, G ← P G P, and X takes the product of all P
+ * at the end: for matrices that are not square that is less work.
+ * @param matrices of the same sides, m ≤ n, in either order
+ */
+function orthogonal(matrices: readonly Tensor[]): Tensor[] {
+  const isTall = matrices.map(({ shape: [rows, columns] }) => (rows as number) > (columns as number));
+  const x = tf.stack(matrices.map((matrix, at) => (isTall[at] ? matrix.transpose() : matrix))); // [k, m, n]
+  const unit = x.div(tf.maximum(x.square().sum([1, 2], true).sqrt(), EPSILON));
+  let gram = tf.matMul(unit, unit, false, true); // [k, m, m]
+  const linear = tf.eye(gram.shape[1] as number).mul(A);
+  let product: Tensor | undefined;
+  for (let iteration = 1; iteration <= ITERATIONS; iteration++) {
+    const polynomial = tf.matMul(gram, gram).mul(C).add(gram.mul(B)).add(linear);
+    product = product ? tf.matMul(polynomial, product) : polynomial;
+    if (iteration < ITERATIONS) gram = tf.matMul(polynomial, tf.matMul(gram, polynomial));
+  }
+  const result = tf.unstack(tf.matMul(product as Tensor, unit));
+  return result.map((matrix, at) => (isTall[at] ? matrix.transpose() : matrix));
 }

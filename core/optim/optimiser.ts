@@ -21,13 +21,31 @@ export interface ParameterRates {
   readonly emaDecays: readonly number[];
 }
 
-/** Pure: state in, state out. The given tensors are used up, but for the gradient. */
+/** A parameter that is to take a step. */
+export interface ParameterStep extends ParameterState {
+  readonly gradient: Tensor;
+  readonly rates: ParameterRates;
+}
+
+/** The state after a step, and Σ θ² of the new values. */
+export type UpdatedParameter = ParameterState & { readonly squares: number };
+
+/** Pure: states in, states out. The given tensors are used up, but for the gradients. */
 export interface Optimiser {
   readonly name: OptimiserName;
   /** What it keeps of each parameter between steps; zeros before the first one. */
   readonly slotNames: readonly string[];
-  /** @returns the state after, and Σ θ² of the new values */
-  update(state: ParameterState, gradient: Tensor, rates: ParameterRates): Promise<ParameterState & { squares: number }>;
+  /** @returns what becomes of each, in the same order */
+  update(parameters: readonly ParameterStep[]): Promise<UpdatedParameter[]>;
+}
+
+/** `update` of parameters of which each takes its step alone, so that no more than one is held twice. */
+export function oneByOne(update: (parameter: ParameterStep) => Promise<UpdatedParameter>): Optimiser['update'] {
+  return async (parameters) => {
+    const updated: UpdatedParameter[] = [];
+    for (const parameter of parameters) updated.push(await update(parameter));
+    return updated;
+  };
 }
 
 /** μ and 1 - μ of a moving average as scalars: the difference is taken before it is rounded. */
@@ -43,32 +61,39 @@ export function movingAverage(average: Tensor, value: Tensor, { kept, added }: R
 /** A parameter, and the velocity with which it moves. */
 export type Moving = { value: Tensor; velocity: Tensor };
 
+/** What moves a parameter, with the rates of its step as scalars. */
+export type PlainStep<Rates> = Moving & { readonly gradient: Tensor; readonly rates: Rates };
+
 /**
- * What updates a parameter that has a velocity, and the moving averages that follow it, by plain operations. Everything given
- * is used up, but for the gradient.
- * @param step of the parameter alone, with rates of its own
+ * What updates parameters that have a velocity, and the moving averages that follow them, by plain operations, all of them in one
+ * graph. Everything given is used up, but for the gradients.
+ * @param step of the parameters alone
  */
 export function plainUpdate<Rates extends Readonly<Record<string, Tensor>>>(
   engine: Pick<Engine, 'compile'>,
-  step: (moving: Moving, gradient: Tensor, rates: Rates) => Moving,
+  step: (parameters: readonly PlainStep<Rates>[]) => Moving[],
 ) {
-  type Given = Moving & Pick<ParameterState, 'averages'>;
+  type Given = PlainStep<Rates> & Pick<ParameterState, 'averages'>;
   type Weights = ReturnType<typeof emaWeights>[];
-  const compute = engine.compile(({ averages, ...moving }: Given, gradient: Tensor, rates: Rates, weights: Weights) =>
-    tf.tidy(() => {
-      const next = step(moving, gradient, rates);
-      return {
+  const compute = engine.compile((given: readonly Given[], weights: readonly Weights[]) =>
+    tf.tidy(() =>
+      step(given).map((next, at) => ({
         ...next,
-        averages: averages.map((average, at) => movingAverage(average, next.value, weights[at])),
+        averages: given[at].averages.map((average, which) => movingAverage(average, next.value, weights[at][which])),
         squares: next.value.square().sum(),
-      };
-    }),
+      })),
+    ),
   );
-  return async (given: Given, gradient: Tensor, rates: Rates, emaDecays: readonly number[]) => {
-    const weights = emaDecays.map(emaWeights);
-    const { squares, ...next } = await compute(given, gradient, rates, weights);
-    const [sum] = await squares.data();
-    tf.dispose([given.value, given.velocity, [...given.averages], rates, weights, squares]);
-    return { ...next, squares: sum };
+  return async (given: readonly Given[], emaDecays: readonly (readonly number[])[]) => {
+    const weights = emaDecays.map((decays) => decays.map(emaWeights));
+    const updated = await compute(given, weights);
+    const result: (Moving & Pick<UpdatedParameter, 'averages' | 'squares'>)[] = [];
+    for (const { squares, ...next } of updated) result.push({ ...next, squares: (await squares.data())[0] });
+    tf.dispose([
+      weights,
+      given.map(({ gradient: _, averages, ...own }) => [own, [...averages]]),
+      updated.map(({ squares }) => squares),
+    ] as Parameters<typeof tf.dispose>[0]);
+    return result;
   };
 }

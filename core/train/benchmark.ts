@@ -133,9 +133,9 @@ function timedOptimiser(optimiser: Optimiser): Optimiser & { takeSeconds(): numb
   let seconds = 0;
   return {
     ...optimiser,
-    async update(state, gradient, rates) {
+    async update(parameters) {
       const started = performance.now();
-      const updated = await optimiser.update(state, gradient, rates);
+      const updated = await optimiser.update(parameters);
       seconds += (performance.now() - started) / 1000;
       return updated;
     },

@@ -12,8 +12,8 @@ export interface StepRates {
 }
 
 /**
- * Updates trained networks and the moving averages that follow them, one parameter after the other, so that hardly more
- * than one state is ever held: the given state is used up. Engines do both in one pass over memory.
+ * Updates trained networks and the moving averages that follow them; the given state is used up. Engines do both in one pass
+ * over memory.
  * @returns networks and slots after, and the norm of the new weights, which tells whether they are still finite
  */
 export async function updateNetworks(
@@ -33,28 +33,33 @@ export async function updateNetworks(
     const ownStep = steps === null ? step + 1 : rateOf(rates, steps);
     if (ownStep === 0) continue;
     const followers = followersOf(method, network);
-    for (const [name, gradient] of Object.entries(ownGradients)) {
-      const value = networks[network][name];
-      const following = followers.filter((follower) => networks[follower.name]?.[name]);
-      const decays = isDecayed ? isDecayed(name, value.shape) : value.shape.length > 1;
-      const updated = await optimiser.update(
-        {
+    const names = Object.keys(ownGradients);
+    const followersFor = (name: string) => followers.filter((follower) => networks[follower.name]?.[name]);
+    const updated = await optimiser.update(
+      names.map((name) => {
+        const value = networks[network][name];
+        const following = followersFor(name);
+        const decays = isDecayed ? isDecayed(name, value.shape) : value.shape.length > 1;
+        return {
           value,
           slots: mapValues(slots, (all) => all[network][name]),
           averages: following.map((follower) => networks[follower.name][name]),
-        },
-        gradient,
-        {
-          step: ownStep,
-          learningRate: learningRateFactor ? rates.learningRate * learningRateFactor(name) : rates.learningRate,
-          weightDecay: decays ? rates.weightDecay : 0,
-          emaDecays: following.map(({ decay }) => rateOf(rates, decay)),
-        },
-      );
-      next[network][name] = updated.value;
-      for (const slot of optimiser.slotNames) nextSlots[slot][network][name] = updated.slots[slot];
-      for (const [at, follower] of following.entries()) next[follower.name][name] = updated.averages[at];
-      sum += updated.squares;
+          gradient: ownGradients[name],
+          rates: {
+            step: ownStep,
+            learningRate: learningRateFactor ? rates.learningRate * learningRateFactor(name) : rates.learningRate,
+            weightDecay: decays ? rates.weightDecay : 0,
+            emaDecays: following.map(({ decay }) => rateOf(rates, decay)),
+          },
+        };
+      }),
+    );
+    for (const [at, { value, slots: kept, averages, squares }] of updated.entries()) {
+      const name = names[at];
+      next[network][name] = value;
+      for (const slot of optimiser.slotNames) nextSlots[slot][network][name] = kept[slot];
+      for (const [which, follower] of followersFor(name).entries()) next[follower.name][name] = averages[which];
+      sum += squares;
     }
   }
   return { networks: next, slots: nextSlots, weightNorm: Math.sqrt(sum) };

@@ -13,7 +13,7 @@ import { clipping } from '../../core/optim/clip.js';
 import { createOptimiser } from '../../core/optim/create.js';
 import { lars, sgd } from '../../core/optim/momentum.js';
 import { muon } from '../../core/optim/muon.js';
-import { OPTIMISER_NAMES, type Optimiser } from '../../core/optim/optimiser.js';
+import { OPTIMISER_NAMES, type Optimiser, type UpdatedParameter } from '../../core/optim/optimiser.js';
 import { initialState, type TrainState, tensorsOf } from '../../core/train/state.js';
 import { prepareStep } from '../../core/train/step.js';
 import type { StepRates } from '../../core/train/update.js';
@@ -194,7 +194,7 @@ testOnEngines(test, engines, 'LARS leaves the length of a gradient out, but not 
       shape,
     );
     const rates = { step: 1, learningRate: 1, weightDecay: 0, emaDecays: [] };
-    const { value, squares } = await optimiser.update(state, gradient, rates);
+    const [{ value, squares }] = (await optimiser.update([{ ...state, gradient, rates }])) as [UpdatedParameter];
     const values = Array.from(await value.data());
     t.true(Math.abs(squares - values.reduce((sum, x) => sum + x * x, 0)) < 1e-4 * squares);
     return values.map((x) => 2 - x);
@@ -208,6 +208,42 @@ testOnEngines(test, engines, 'LARS leaves the length of a gradient out, but not 
       [1, 2, 3, 4, 5, 6].map((k) => 0.01 * k),
     ) < 1e-4,
   );
+});
+
+testOnEngines(test, engines, 'Muon moves a matrix as its transpose, alone or with others', async (t, engine) => {
+  const optimiser = muon(engine, { ...ADAM, matrixRate: 1 });
+  const sine = (shape: [number, number], divisor: number) =>
+    tf.tensor2d(
+      numbers(shape[0] * shape[1], (k) => Math.sin(k ** 2 / divisor)),
+      shape,
+    );
+  const own: [Tensor, Tensor][] = [
+    [sine([3, 5], 7), sine([3, 5], 11)],
+    [sine([4, 4], 7), sine([4, 4], 11)],
+  ];
+  const transposed = own.map(([value, gradient]): [Tensor, Tensor] => [value.transpose(), gradient.transpose()]);
+  const step = async (given: readonly (readonly [Tensor, Tensor])[]) => {
+    const updated = await optimiser.update(
+      given.map(([value, gradient]) => ({
+        value: value.clone(),
+        slots: { first: tf.zerosLike(value), second: tf.zerosLike(value) },
+        averages: [],
+        gradient,
+        rates: { step: 1, learningRate: 0.1, weightDecay: 0.1, emaDecays: [] },
+      })),
+    );
+    return updated.map(({ value }) => value);
+  };
+  const together = await step([...own, ...transposed]);
+  const alone = [...own, ...transposed].map(async (matrix) => (await step([matrix]))[0] as Tensor);
+  for (const [at, matrix] of together.entries()) {
+    const sameAs = [await alone[at], at < 2 ? together[at + 2]?.transpose() : null];
+    for (const other of sameAs) {
+      if (other) t.true(relativeDifference(await matrix.data(), await other.data()) < 1e-6);
+    }
+    const [start] = [...own, ...transposed][at] as [Tensor, Tensor];
+    t.true(relativeDifference(await matrix.data(), await start.data()) > 1e-3);
+  }
 });
 
 testOnEngines(test, engines, 'every optimiser learns, and says what it is called', async (t, engine) => {
