@@ -37,11 +37,17 @@ export function printable(line: string, longest = MAX_LINE): string {
   return shown.replaceAll(/\p{Cc}/gu, '?').replaceAll(/[\ud800-\udfff]/gu, (half) => shownName(half));
 }
 
-/** The error of a name that does not exist: what was given, the nearest name that does, and all the names. */
+/** More names than this are not listed all. */
+const MOST_NAMES = 12;
+
+/** The error of a name that does not exist: what was given, the nearest name that does, and all the names where they are few. */
 export function unknownName(kind: string, received: string, names: readonly string[], where = ''): UserError {
   const nearest = nearestName(received, names);
+  const byDistance = () => [...names].sort((a, b) => distance(received, a) - distance(received, b));
+  const shown =
+    names.length <= MOST_NAMES ? names : [...byDistance().slice(0, MOST_NAMES), `${names.length - MOST_NAMES} others`];
   return new UserError(`unknown ${kind} '${received}'${where && ` in ${where}`}`, {
-    expected: `one of ${names.join(', ')}`,
+    expected: `one of ${shown.join(', ')}`,
     ...(nearest && { remedy: `did you mean '${nearest}'?` }),
   });
 }
