@@ -5,6 +5,7 @@ import { systemPath } from '../core/base/file-names.js';
 import { checkOutputFile } from '../core/base/folders.js';
 import { RandomStream } from '../core/base/random.js';
 import type { Options } from '../core/config/schema.js';
+import { batchSizeFor } from '../core/config/settings.js';
 import { centreCrop, cropSettings } from '../core/data/crop.js';
 import { cropsOfStep, requireOneBatch } from '../core/data/loader.js';
 import { openData } from '../core/data/open.js';
@@ -36,9 +37,10 @@ export async function runMaskPreview(
   const collection = await openData(images.length > 0 ? images : ownData ? options.data : ['shapes'], dataSets);
   for (const note of collection.notes ?? []) console.warn(`note: ${note}`);
   refuseOwnInput(out, collection);
-  if (ownData) requireOneBatch(collection, options.batchSize);
+  const batchSize = batchSizeFor(options, collection.length);
+  if (ownData) requireOneBatch(collection, batchSize);
   const isFile = (path: string) => attempt(() => statSync(systemPath(path)).isFile(), false);
-  const settings = { ...options, ...cropSettings(options) };
+  const settings = { ...options, ...cropSettings(options), batchSize };
   const unreadable = { add() {} }; // training lists them
   const pictures = ownData
     ? await cropsOfStep(collection, settings, unreadable, step, samples)
@@ -49,7 +51,7 @@ export async function runMaskPreview(
   if (Object.keys(method.masks).length === 0) {
     throw new UserError(`${definition.title} draws no masks`, { remedy: 'choose another --method' });
   }
-  await writeMaskPreview(out, method, options, pictures, step);
+  await writeMaskPreview(out, method, { ...options, batchSize }, pictures, step);
   console.line(`${out}: masks of step ${step} on ${pictures.length} pictures from ${collection.description}`);
   for (const line of definition.describeMasks?.(options) ?? []) console.line(line);
 }

@@ -9,6 +9,7 @@ import { LARGEST_CONFIGURATION, parseYaml } from './file.js';
 import { AUTO, flagOf, formatValue } from './option.js';
 import { type ResolvedOptions, validateOptions, withDefaults } from './resolve.js';
 import { type MethodOptions, type Options, schemaOf } from './schema.js';
+import { batchSizeFor } from './settings.js';
 
 /** What a run's config.yaml says of how the run came about. */
 const runSection = z.looseObject({
@@ -76,11 +77,12 @@ export async function readRunRecord<M extends MethodOptions>(
  */
 export function compareWithRun(
   { options, origins, schema }: Pick<ResolvedOptions, 'options' | 'origins' | 'schema'>,
-  { options: recorded }: Pick<RunRecord, 'options'>,
+  { options: recorded, run }: Pick<RunRecord, 'options'> & { run?: Pick<RunRecord['run'], 'data'> },
 ): Options {
   const changed: Record<string, unknown> = {};
   for (const [name, option] of Object.entries(schema)) {
     if (name === 'epochs' && options.imagesSeen !== null) continue; // they follow from it
+    if (name === 'batchSize' && run && batchSizeFor(options, run.data.images) === recorded.batchSize) continue;
     if (origins[name] === 'default' || JSON.stringify(options[name]) === JSON.stringify(recorded[name])) continue;
     if (!option.mayChange) {
       const flag = flagOf(name, option);

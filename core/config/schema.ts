@@ -138,7 +138,12 @@ export const OPTIONS = {
       unit: 'images',
       help: 'length of the run whatever the size of its data, in the place of --epochs: the whole epochs in which it sees about so many images',
     }),
-    batchSize: integer({ default: 64, min: 2, unit: 'images', help: 'images a step' }),
+    batchSize: integer({
+      default: 64,
+      min: 2,
+      unit: 'images',
+      help: 'images a step; with --images-seen at most as many as there are',
+    }),
     microBatchSize: integer({
       min: 1,
       unit: 'images',

@@ -14,6 +14,11 @@ import { type LearningRateSchedule, learningRateAt, type RunLength, weightDecayA
 import { AUTO, type Option } from './option.js';
 import { OPTIONS, type Options } from './schema.js';
 
+/** Images a step: where a run's length follows from its images (`imagesSeen`), at most as many as there are. */
+export function batchSizeFor({ batchSize, imagesSeen }: Options, images: number): number {
+  return imagesSeen === null ? batchSize : Math.max(2, Math.min(batchSize, images));
+}
+
 /** Images that are computed at once. */
 export function microBatchSizeOf({ microBatchSize, batchSize }: Options): number {
   return Math.min(microBatchSize ?? batchSize, batchSize);

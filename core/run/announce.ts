@@ -42,6 +42,7 @@ export function announce(run: Run, totalSteps: number, firstStep: number): void 
   }
   console.line(
     `run        ${options.out}, seed ${options.seed}, ${options.epochs} epochs of batches of ${options.batchSize}` +
+      `${options.batchSize === images.length ? ', all images' : ''}` +
       `${microBatchSize < options.batchSize ? ` computed ${microBatchSize} at a time` : ''}` +
       `${options.recompute ? ', blocks recomputed for gradients' : ''}` +
       `${group < options.batchSize ? `, masks cut in groups of ${group}` : ''}, ${totalSteps} steps` +

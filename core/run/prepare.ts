@@ -1,5 +1,5 @@
 import type { Options } from '../config/schema.js';
-import { learningRateSchedule } from '../config/settings.js';
+import { batchSizeFor, learningRateSchedule } from '../config/settings.js';
 import type { ImageCollection } from '../contract/data-sets.js';
 import type { ListingOptions } from '../data/listing/kept.js';
 import { requireOneBatch, stepsPerEpoch } from '../data/loader.js';
@@ -51,12 +51,13 @@ interface Task {
  */
 export async function prepareTraining(task: Task): Promise<Training> {
   const { definition, plugins, selected, ranks } = task;
-  const { batchSize, device, precision } = task.options;
+  const { device, precision } = task.options;
   const dataSets = plugins.flatMap((plugin) => plugin.dataSets ?? []);
   const images = await openData(task.options.data, dataSets, task.listing);
   task.check?.(images);
+  const asked = fittedTo(images.length, task.options);
+  const { batchSize } = asked;
   requireOneBatch(images, batchSize);
-  const asked = withLength(task.options, images.length);
   learningRateSchedule(asked);
   requireImages(ranks, batchSize);
   const threads = asked.threads ?? threadsOf(ranks);
@@ -79,12 +80,13 @@ export async function prepareTraining(task: Task): Promise<Training> {
   return { definition, method, shards, backbone, optimiser, options, images, engine, ranks, ...selected };
 }
 
-/** With the epochs in which a run sees about as many images as it is to see, where options say so. */
-function withLength(options: Options, images: number): Options {
-  const { imagesSeen, batchSize } = options;
+/** With the epochs in which a run sees about as many images as it is to see, and whole batches, where options say so. */
+function fittedTo(images: number, options: Options): Options {
+  const { imagesSeen } = options;
   if (imagesSeen === null) return options;
-  const seenInEpoch = stepsPerEpoch(images, batchSize) * batchSize;
-  return { ...options, epochs: Math.max(1, Math.round(imagesSeen / seenInEpoch)) };
+  const batchSize = batchSizeFor(options, images);
+  const seenInEpoch = Math.max(1, stepsPerEpoch(images, batchSize)) * batchSize;
+  return { ...options, batchSize, epochs: Math.max(1, Math.round(imagesSeen / seenInEpoch)) };
 }
 
 function requireImages({ size }: Ranks, batchSize: number): void {

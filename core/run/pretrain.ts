@@ -126,7 +126,8 @@ async function pretrainLocked(request: PretrainRequest, out: string, lock: FileL
   if (options.mlflow !== null) await checkServer(options.mlflow);
   const startedAt = record?.run.started ?? new Date().toISOString();
   const broughtBy = recordOf(selected);
-  const recorded = { ...asked, epochs: options.epochs }; // which imagesSeen may have left to the images
+  const { epochs, batchSize } = options; // which imagesSeen may have left to the images
+  const recorded = { ...asked, epochs, batchSize };
   if (!record) {
     const run = {
       started: startedAt,

@@ -137,6 +137,13 @@ test.serial(
     const short = ['pretrain', ...SMALLEST, '--out', none, '--images-seen', '1', '--warmup-epochs', '2'];
     await refused(t, short, /a warm-up of 2 epochs does not fit into a run of 1\b/);
     t.false(existsSync(none), 'at least one epoch, and nothing is written');
+
+    const few = join(run, '..', 'few'); // images, fewer than a batch
+    const ofFew = ['pretrain', 'shapes:5', ...SMALLEST.slice(1), '--out', few, '--images-seen', '15'];
+    const begun = await stoppedHere(ofFew, few, 1);
+    t.regex(begun.stdout, /^run .* 3 epochs of batches of 5, all images, 3 steps$/m);
+    t.is((await ijepaHere([...ofFew, '--resume'])).code, 0);
+    t.is(logOf(few).length, 3);
   },
 );
 
