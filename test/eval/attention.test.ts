@@ -10,7 +10,7 @@ import { norm, project } from '../../core/nn/vit.js';
 import { findEngines, testOnEngines } from '../helpers/engines.js';
 import { SMALL_SIZE, smallCheckpoint } from '../helpers/features.js';
 
-const engines = (await findEngines()).filter(({ name }) => ['onnx', 'wasm', 'cpu', 'openvino'].includes(name));
+const engines = (await findEngines()).filter(({ name }) => ['onnx', 'wasm', 'openvino'].includes(name));
 const [IMAGES, PATCHES, DIM, HEADS] = [3, 16, 16, 2];
 const BLOCK = 'blocks.4';
 

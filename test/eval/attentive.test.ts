@@ -17,12 +17,12 @@ import { attentivePool } from '../../core/nn/attentive-pooler.js';
 import type { VitSize } from '../../core/nn/sizes.js';
 import { learningRateAt, weightDecayAt } from '../../core/optim/schedules.js';
 import { temporaryFolder } from '../helpers/command.js';
-import { findEngines, firstOf, relativeDifference, testOnEngines } from '../helpers/engines.js';
+import { findEngines, firstOf, relativeDifference, testOnEngines, withoutCpu } from '../helpers/engines.js';
 import { EXTRACTION, smallCheckpoint, someImages } from '../helpers/features.js';
 import { readGolden } from '../helpers/golden.js';
 import { checkGradients } from '../helpers/trained.js';
 
-const engines = await findEngines();
+const engines = withoutCpu(await findEngines());
 const first = firstOf(engines);
 
 /** Computed with PyTorch by fixtures/attentive/make_golden.py. */

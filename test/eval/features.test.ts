@@ -12,7 +12,7 @@ import { featureColumns } from '../../core/eval/samples.js';
 import { createVit } from '../../core/nn/backbone.js';
 import type { VitSize } from '../../core/nn/sizes.js';
 import { temporaryFolder } from '../helpers/command.js';
-import { findEngines, relativeDifference, testOnEngines } from '../helpers/engines.js';
+import { findEngines, relativeDifference, testOnEngines, withoutCpu } from '../helpers/engines.js';
 import { EXTRACTION, SMALL_SIZE, smallCheckpoint, smallModel, someImages } from '../helpers/features.js';
 import { FIXTURES } from '../helpers/paths.js';
 
@@ -20,7 +20,7 @@ const REFERENCE = process.env.IJEPA_REFERENCE ?? join(FIXTURES, 'reference');
 /** Largest difference from the reference's features, relative to the largest of them. */
 const TOLERANCE = 1e-4;
 
-const engines = await findEngines();
+const engines = withoutCpu(await findEngines());
 
 for (const name of readdirSync(REFERENCE).filter((found) => found.startsWith('case-'))) {
   testOnEngines(test, engines, `${name}: pooled features are the mean of the reference's`, async (t, engine) => {

@@ -29,11 +29,11 @@ import { prepareGradients } from '../../core/train/gradients.js';
 import { splitBatch, type TrainBatch } from '../../core/train/parts.js';
 import { initialNetworks, initialState, tensorsOf } from '../../core/train/state.js';
 import { prepareStep } from '../../core/train/step.js';
-import { findEngines, firstOf, relativeDifference, testOnEngines } from '../helpers/engines.js';
+import { findEngines, firstOf, relativeDifference, testOnEngines, withoutCpu } from '../helpers/engines.js';
 import { barredImages, labelledImages } from '../helpers/labelled.js';
 import { FIXTURES } from '../helpers/paths.js';
 
-const engines = await findEngines();
+const engines = withoutCpu(await findEngines());
 const first = firstOf(engines);
 const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 const VIEWS = { transform: 'squash', pixelLimit: 1e8 } as const;

@@ -24,10 +24,17 @@ import { type HeadChoice, headName, quickProtocol } from '../../core/eval/protoc
 import type { Samples } from '../../core/eval/samples.js';
 import { larsStep } from '../../core/optim/momentum.js';
 import type { HeadNorm, ProbeProtocol } from '../../core/plugin.js';
-import { findEngines, firstOf, relativeDifference, testOnEngines, withoutOpenvino } from '../helpers/engines.js';
+import {
+  findEngines,
+  firstOf,
+  relativeDifference,
+  testOnEngines,
+  withoutCpu,
+  withoutOpenvino,
+} from '../helpers/engines.js';
 import { ROOT } from '../helpers/paths.js';
 
-const engines = withoutOpenvino(await findEngines());
+const engines = withoutCpu(withoutOpenvino(await findEngines()));
 const first = firstOf(engines);
 
 interface GoldenCase {

@@ -8,10 +8,10 @@ import { linearRanks } from '../../core/eval/linear.js';
 import { logisticRegression, prepareFits } from '../../core/eval/logistic.js';
 import { type Samples, standardise } from '../../core/eval/samples.js';
 import { minimise } from '../../core/eval/solvers.js';
-import { findEngines, relativeDifference, testOnEngines, withoutOpenvino } from '../helpers/engines.js';
+import { findEngines, relativeDifference, testOnEngines, withoutCpu, withoutOpenvino } from '../helpers/engines.js';
 import { ROOT } from '../helpers/paths.js';
 
-const engines = withoutOpenvino(await findEngines());
+const engines = withoutCpu(withoutOpenvino(await findEngines()));
 
 /** Computed with scikit-learn by fixtures/logistic/make_golden.py. */
 const GOLDEN: {

@@ -12,11 +12,11 @@ import { classCounts, mcNemar, pairedTests } from '../../core/eval/paired.js';
 import { pickSamples, type Samples } from '../../core/eval/samples.js';
 import { measuresText, pairedText, perClassText } from '../../core/report/measures-text.js';
 import { neighboursNote } from '../../core/report/table-notes.js';
-import { findEngines, testOnEngines, withoutOpenvino } from '../helpers/engines.js';
+import { findEngines, testOnEngines, withoutCpu, withoutOpenvino } from '../helpers/engines.js';
 import { accuracies, evaluationResult } from '../helpers/evaluation.js';
 import { FIXTURES } from '../helpers/paths.js';
 
-const engines = withoutOpenvino(await findEngines());
+const engines = withoutCpu(withoutOpenvino(await findEngines()));
 
 /** Computed with NumPy, SciPy and scikit-learn by fixtures/measures/make_golden.py. */
 const GOLDEN: {

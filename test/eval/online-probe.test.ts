@@ -5,11 +5,11 @@ import { classifyImages } from '../../core/eval/evaluate.js';
 import { loadNetwork, networkBackbone } from '../../core/eval/network.js';
 import { openProbeImages, type ProbeImages, readProbe } from '../../core/eval/online-probe.js';
 import type { DataSet, LabelledImages } from '../../core/plugin.js';
-import { findEngines, testOnEngines, withoutOpenvino } from '../helpers/engines.js';
+import { findEngines, testOnEngines, withoutCpu, withoutOpenvino } from '../helpers/engines.js';
 import { EXTRACTION, smallCheckpoint, someImages } from '../helpers/features.js';
 import { labelledImages } from '../helpers/labelled.js';
 
-const engines = withoutOpenvino(await findEngines());
+const engines = withoutCpu(withoutOpenvino(await findEngines()));
 
 /** A data set of these images; its test images cannot be looked at. */
 function dataSetOf(train: LabelledImages, classes: number): DataSet {

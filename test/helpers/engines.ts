@@ -13,6 +13,12 @@ export async function findEngines(): Promise<EngineStatus[]> {
 /** Engines without openvino, which leaves to onnx whatever is computed between networks. */
 export const withoutOpenvino = (engines: readonly EngineStatus[]) => engines.filter(({ name }) => name !== 'openvino');
 
+/**
+ * Engines without cpu, whose plain JavaScript takes longest: for what is computed by operations that it is held to elsewhere,
+ * in kernels, functions, a network and whole training steps.
+ */
+export const withoutCpu = (engines: readonly EngineStatus[]) => engines.filter(({ name }) => name !== 'cpu');
+
 /** The first engine that is there: for what a program does, whichever computes. */
 export const firstOf = (engines: readonly EngineStatus[]) => engines.filter(({ present }) => present).slice(0, 1);
 

@@ -6,7 +6,7 @@ import { applyMlpHead } from '../../core/nn/mlp-head.js';
 import type { Parameters } from '../../core/nn/parameters.js';
 import { lars } from '../../core/optim/momentum.js';
 import { splitBatch } from '../../core/train/parts.js';
-import { findEngines, testOnEngines } from '../helpers/engines.js';
+import { findEngines, testOnEngines, withoutCpu } from '../helpers/engines.js';
 import { readGolden } from '../helpers/golden.js';
 import { methodOf } from '../helpers/method.js';
 import { checkGradients, checkSteps, type Trained } from '../helpers/trained.js';
@@ -24,7 +24,7 @@ interface Settings {
   losses: number[];
 }
 
-const engines = await findEngines();
+const engines = withoutCpu(await findEngines());
 /** Three steps, each of which is an epoch. */
 const LENGTH = { stepsPerEpoch: 1, epochs: 3, scheduleStretch: 1 };
 

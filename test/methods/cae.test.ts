@@ -11,7 +11,7 @@ import { createVit } from '../../core/nn/backbone.js';
 import { findExtension } from '../../core/plugins/plugin.js';
 import { splitBatch } from '../../core/train/parts.js';
 import template from '../../plugins/_template/index.js';
-import { findEngines, firstOf, testOnEngines } from '../helpers/engines.js';
+import { findEngines, firstOf, testOnEngines, withoutCpu } from '../helpers/engines.js';
 import { readGolden } from '../helpers/golden.js';
 import { methodOf } from '../helpers/method.js';
 import { checkGradients, checkSteps, type Trained } from '../helpers/trained.js';
@@ -30,7 +30,7 @@ interface Settings {
   cases: Record<string, { ema: number; alignmentWeight: number; losses: number[] }>;
 }
 
-const engines = await findEngines();
+const engines = withoutCpu(await findEngines());
 const TOKENIZER = findExtension('tokenizer', 'corner-colours', [template]);
 
 for (const name of ['pixels', 'tokens'] as const) {

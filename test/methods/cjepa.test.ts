@@ -2,7 +2,7 @@ import test from 'ava';
 import type { Tensor } from '../../core/engine/tf.js';
 import type { Part } from '../../core/methods/method.js';
 import { splitBatch } from '../../core/train/parts.js';
-import { findEngines, firstOf, testOnEngines } from '../helpers/engines.js';
+import { findEngines, firstOf, testOnEngines, withoutCpu } from '../helpers/engines.js';
 import { readGolden } from '../helpers/golden.js';
 import { methodOf } from '../helpers/method.js';
 import { checkGradients, checkSteps, type Trained } from '../helpers/trained.js';
@@ -21,7 +21,7 @@ interface Settings {
   losses: number[];
 }
 
-const engines = await findEngines();
+const engines = withoutCpu(await findEngines());
 
 testOnEngines(test, engines, 'loss and gradients of C-JEPA', async (t, engine) => {
   const { golden, trained } = await load();

@@ -8,7 +8,7 @@ import type { Part } from '../../core/methods/method.js';
 import { METHODS } from '../../core/methods/registry.js';
 import { createVit } from '../../core/nn/backbone.js';
 import { splitBatch } from '../../core/train/parts.js';
-import { findEngines, firstOf, testOnEngines } from '../helpers/engines.js';
+import { findEngines, firstOf, testOnEngines, withoutCpu } from '../helpers/engines.js';
 import { readGolden } from '../helpers/golden.js';
 import { methodOf } from '../helpers/method.js';
 import { checkGradients, checkSteps, type Trained } from '../helpers/trained.js';
@@ -28,7 +28,7 @@ interface Settings {
   >;
 }
 
-const engines = await findEngines();
+const engines = withoutCpu(await findEngines());
 /** One case has all that a step computes. */
 const enginesOf = (name: string) => (name === 'paper' ? engines : firstOf(engines));
 /** Names of weights: of the student and the teacher. */

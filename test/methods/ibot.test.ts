@@ -10,7 +10,7 @@ import { METHODS } from '../../core/methods/registry.js';
 import { createVit } from '../../core/nn/backbone.js';
 import { splitBatch } from '../../core/train/parts.js';
 import { initialNetworks } from '../../core/train/state.js';
-import { findEngines, firstOf, relativeDifference, testOnEngines } from '../helpers/engines.js';
+import { findEngines, firstOf, relativeDifference, testOnEngines, withoutCpu } from '../helpers/engines.js';
 import { readGolden } from '../helpers/golden.js';
 import { methodOf } from '../helpers/method.js';
 import { nameOf, networksOf, ratesOf, roleOf, viewsOf } from '../helpers/self-distillation.js';
@@ -49,7 +49,7 @@ interface Settings {
   >;
 }
 
-const engines = await findEngines();
+const engines = withoutCpu(await findEngines());
 /** One case has all that a step computes. */
 const enginesOf = (name: string) => (name === 'crops' ? engines : firstOf(engines));
 

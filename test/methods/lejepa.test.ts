@@ -8,7 +8,7 @@ import { METHODS } from '../../core/methods/registry.js';
 import { applyMlpHead } from '../../core/nn/mlp-head.js';
 import { splitBatch } from '../../core/train/parts.js';
 import { sigreg } from '../../plugins/objectives/sigreg.js';
-import { findEngines, firstOf, testOnEngines } from '../helpers/engines.js';
+import { findEngines, firstOf, testOnEngines, withoutCpu } from '../helpers/engines.js';
 import { readGolden } from '../helpers/golden.js';
 import { methodOf } from '../helpers/method.js';
 import { checkGradients, checkSteps, type Trained } from '../helpers/trained.js';
@@ -28,7 +28,7 @@ interface Settings {
   losses: number[];
 }
 
-const engines = await findEngines();
+const engines = withoutCpu(await findEngines());
 
 testOnEngines(test, engines, 'loss and gradients of LeJEPA', async (t, engine) => {
   const { golden, trained } = await load();

@@ -3,7 +3,7 @@ import type { Tensor } from '../../core/engine/tf.js';
 import { drawBatch } from '../../core/methods/batch.js';
 import type { Part } from '../../core/methods/method.js';
 import { splitBatch } from '../../core/train/parts.js';
-import { findEngines, firstOf, testOnEngines } from '../helpers/engines.js';
+import { findEngines, firstOf, testOnEngines, withoutCpu } from '../helpers/engines.js';
 import { type Golden, readGolden } from '../helpers/golden.js';
 import { methodOf } from '../helpers/method.js';
 import { checkGradients, checkSteps, type Trained } from '../helpers/trained.js';
@@ -21,7 +21,7 @@ interface Settings {
 }
 type PixelTargets = 'normalised' | 'raw';
 
-const engines = await findEngines();
+const engines = withoutCpu(await findEngines());
 
 for (const pixelTargets of ['normalised', 'raw'] as const) {
   const chosen = pixelTargets === 'normalised' ? engines : firstOf(engines);

@@ -10,7 +10,7 @@ import { createVit } from '../../core/nn/backbone.js';
 import { tokenIndices } from '../../core/nn/tokens.js';
 import { splitBatch } from '../../core/train/parts.js';
 import { initialNetworks } from '../../core/train/state.js';
-import { findEngines, firstOf, testOnEngines } from '../helpers/engines.js';
+import { findEngines, firstOf, testOnEngines, withoutCpu } from '../helpers/engines.js';
 import { readGolden } from '../helpers/golden.js';
 import { methodOf } from '../helpers/method.js';
 import { checkGradients, checkSteps, type Trained } from '../helpers/trained.js';
@@ -39,7 +39,7 @@ type Case = Record<'localCrops' | 'meMaxWeight', number> & {
   terms: Record<'crossEntropy' | 'meMax', number>;
 };
 
-const engines = await findEngines();
+const engines = withoutCpu(await findEngines());
 const isTarget = (network: string) => network.startsWith('target_');
 /** Where a golden file has a parameter: that of a target network by the name of the network that it follows. */
 const nameOf = (network: string, parameter: string) => {

@@ -13,11 +13,11 @@ import { initialNetworks } from '../../core/train/state.js';
 import { NotFinite } from '../../core/train/step.js';
 import template from '../../plugins/_template/index.js';
 import { BUILT_IN_PLUGINS } from '../../plugins/index.js';
-import { findEngines, firstOf, relativeDifference, testOnEngines } from '../helpers/engines.js';
+import { findEngines, firstOf, relativeDifference, testOnEngines, withoutCpu } from '../helpers/engines.js';
 import { methodOf } from '../helpers/method.js';
 import { noiseBatch, numberOf, prepareBatchGradients } from '../helpers/training.js';
 
-const engines = await findEngines();
+const engines = withoutCpu(await findEngines());
 const PLUGINS = [...BUILT_IN_PLUGINS, template];
 
 async function lossOf(name: string, predicted: number[], target: number[]): Promise<number> {

@@ -11,7 +11,7 @@ import type { TokenIndices } from '../../core/nn/tokens.js';
 import { adamw } from '../../core/optim/adamw.js';
 import type { TrainBatch } from '../../core/train/parts.js';
 import { initialState, tensorsOf } from '../../core/train/state.js';
-import { findEngines, relativeDifference, testOnEngines, withoutOpenvino } from '../helpers/engines.js';
+import { findEngines, relativeDifference, testOnEngines, withoutCpu, withoutOpenvino } from '../helpers/engines.js';
 import { methodOf } from '../helpers/method.js';
 import { FIXTURES } from '../helpers/paths.js';
 import { partsOf, prepareBatchGradients, prepareTestStep } from '../helpers/training.js';
@@ -64,7 +64,7 @@ interface Case {
 
 const cases = readdirSync(REFERENCE).filter((name) => name.startsWith('case-'));
 
-const engines = await findEngines();
+const engines = withoutCpu(await findEngines());
 /** Each new shape takes openvino a second to compile: it has the first case of ours, and all of another folder. */
 const enginesOf = (name: string) =>
   name === cases[0] || 'IJEPA_REFERENCE' in process.env ? engines : withoutOpenvino(engines);

@@ -15,7 +15,7 @@ import { isRunning } from '../../core/nn/batch-norm.js';
 import { stepOperations } from '../../core/nn/cost.js';
 import { initialNetworks, initialState, stateShapes, type TrainState, tensorsOf } from '../../core/train/state.js';
 import { temporaryFolder } from '../helpers/command.js';
-import { findEngines, firstOf, relativeDifference, testOnEngines } from '../helpers/engines.js';
+import { findEngines, firstOf, relativeDifference, testOnEngines, withoutCpu } from '../helpers/engines.js';
 import { methodOf } from '../helpers/method.js';
 import {
   contextOf,
@@ -42,7 +42,7 @@ const IMAGES = 6;
 const RATES = { learningRate: 1e-3, weightDecay: 0.04, emaDecay: 0.9, teacherTemperature: 0.04, lastLayerSteps: 1 };
 const SLOTS = ['first', 'second'];
 
-const engines = await findEngines();
+const engines = withoutCpu(await findEngines());
 
 for (const own of [LEJEPA, DINO]) {
   testOnEngines(

@@ -5,7 +5,7 @@ import type { Part } from '../../core/methods/method.js';
 import { applyMlpHead } from '../../core/nn/mlp-head.js';
 import { lars } from '../../core/optim/momentum.js';
 import { splitBatch } from '../../core/train/parts.js';
-import { findEngines, testOnEngines } from '../helpers/engines.js';
+import { findEngines, testOnEngines, withoutCpu } from '../helpers/engines.js';
 import { readGolden } from '../helpers/golden.js';
 import { methodOf } from '../helpers/method.js';
 import { checkGradients, checkSteps, type Trained } from '../helpers/trained.js';
@@ -22,7 +22,7 @@ interface Settings {
   losses: number[];
 }
 
-const engines = await findEngines();
+const engines = withoutCpu(await findEngines());
 
 testOnEngines(test, engines, 'features, projections, loss and gradients of SimCLR', async (t, engine) => {
   const { golden, trained } = await load();

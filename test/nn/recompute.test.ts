@@ -11,14 +11,21 @@ import { encoderShapes } from '../../core/nn/parameters.js';
 import type { VitSize } from '../../core/nn/sizes.js';
 import { type BlockOptions, transformerBlocks } from '../../core/nn/vit.js';
 import { initialNetworks } from '../../core/train/state.js';
-import { findEngines, firstOf, relativeDifference, testOnEngines, withoutOpenvino } from '../helpers/engines.js';
+import {
+  findEngines,
+  firstOf,
+  relativeDifference,
+  testOnEngines,
+  withoutCpu,
+  withoutOpenvino,
+} from '../helpers/engines.js';
 import { methodOf } from '../helpers/method.js';
 import { contextOf, noiseBatch, numbersOf, prepareBatchGradients } from '../helpers/training.js';
 
 /*
  * Blocks that are computed once more for their gradients (Chen et al. 2016): the same bits in less memory.
  */
-const engines = await findEngines();
+const engines = withoutCpu(await findEngines());
 const others = withoutOpenvino(engines);
 const testOnOnnx = engines.some(({ name, present }) => name === 'onnx' && present) ? test.serial : test.serial.skip;
 const SIZE: VitSize = { dim: 8, depth: 4, heads: 2, mlpRatio: 4, layerScale: true };

@@ -12,7 +12,14 @@ import { prepareGradients } from '../../core/train/gradients.js';
 import { splitBatch } from '../../core/train/parts.js';
 import { initialState } from '../../core/train/state.js';
 import { prepareStep } from '../../core/train/step.js';
-import { findEngines, firstOf, relativeDifference, testOnEngines, withoutOpenvino } from '../helpers/engines.js';
+import {
+  findEngines,
+  firstOf,
+  relativeDifference,
+  testOnEngines,
+  withoutCpu,
+  withoutOpenvino,
+} from '../helpers/engines.js';
 import { type Golden, readGolden } from '../helpers/golden.js';
 
 /* Values of the same networks in PyTorch, which learn for three steps (fixtures/resnet). */
@@ -29,7 +36,7 @@ interface Settings {
   losses: number[];
 }
 
-const engines = await findEngines();
+const engines = withoutCpu(await findEngines());
 const cases = [
   { title: 'a ResNet', golden: await readGolden<Settings>('resnet') },
   { title: 'a ResNet with selective kernels', golden: await readGolden<Settings>('resnet/selective') },

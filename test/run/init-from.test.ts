@@ -17,8 +17,18 @@ test.before(async () => {
 });
 
 const { imageSize, patchSize, encoder } = SMALL_SIZE;
+const SMALL_PREDICTOR = { predictorDim: 16, predictorDepth: 2 };
 const run = (more: object = {}) =>
-  methodOf({ imageSize, patchSize, dim: encoder.dim, depth: encoder.depth, heads: encoder.heads, seed: 7, ...more });
+  methodOf({
+    imageSize,
+    patchSize,
+    dim: encoder.dim,
+    depth: encoder.depth,
+    heads: encoder.heads,
+    seed: 7,
+    ...SMALL_PREDICTOR,
+    ...more,
+  });
 const quiet = createConsole(true);
 
 test('each encoder starts from the one of its name, the predictor fresh where there is none', async (t) => {
