@@ -56,7 +56,7 @@ export async function crowd(
 /** Starts the same run in one new folder many times at once, by the command itself. @returns what was wrong */
 export async function crowdOfCommands(folder: string, members: number): Promise<string[]> {
   const run = join(folder, 'new', 'run');
-  const start = () => ijepa(['pretrain', ...SMALLEST, '--epochs', '1', '--out', run]);
+  const start = () => ijepa(['pretrain', 'shapes:8', ...SMALLEST.slice(1), '--epochs', '1', '--out', run]);
   const ended = await Promise.all(Array.from({ length: members }, start));
   const isRefused = ({ code, stderr }: Ended) =>
     code === 2 &&

@@ -127,12 +127,12 @@ test.serial(
     await refused(t, ['pretrain', '--out', run, '--resume', '--images-seen', '96'], /--images-seen cannot change/);
 
     const [none, stopped] = [join(run, '..', 'none'), join(run, '..', 'stopped')];
-    const args = ['pretrain', ...SMALLEST, '--out', stopped, '--images-seen', '200'];
-    t.is((await stoppedHere(args, stopped, 8)).code, 143);
+    const args = ['pretrain', ...SMALLEST, '--out', stopped, '--images-seen', '50'];
+    t.is((await stoppedHere(args, stopped, 2)).code, 143);
     t.is((await ijepaHere([...args, '--resume'])).code, 0);
-    t.true(isCheckpointOf(stopped, readFileSync(latest(finished.four))));
+    t.true(isCheckpointOf(stopped, readFileSync(latest(finished.one))));
     const [listed] = JSON.parse((await ijepaHere(['runs', stopped, '--json'])).stdout).runs;
-    t.deepEqual([listed.state, listed.epochs, listed.totalSteps], ['done', 4, 24]);
+    t.deepEqual([listed.state, listed.epochs, listed.totalSteps], ['done', 1, 6]);
 
     const short = ['pretrain', ...SMALLEST, '--out', none, '--images-seen', '1', '--warmup-epochs', '2'];
     await refused(t, short, /a warm-up of 2 epochs does not fit into a run of 1\b/);
@@ -220,20 +220,12 @@ test.serial(
   async (t) => {
     const folder = await temporaryFolder(t);
     const [whole, stopped] = [join(folder, 'whole'), join(folder, 'stopped')];
-    const more = [
-      '--engine',
-      'auto',
-      '--epochs',
-      '2',
-      '--regularizer',
-      'vicreg',
-      '--micro-batch-size',
-      '3',
-      '--mask-group',
-      '5',
+    const args = [
+      ...['pretrain', 'shapes:24', ...SMALLEST.slice(1), '--engine', 'auto', '--epochs', '2'],
+      ...'--regularizer vicreg --micro-batch-size 3 --mask-group 5'.split(' '),
     ];
-    t.is((await pretrain(whole, ...more)).code, 0);
-    t.is((await stoppedHere(['pretrain', ...SMALLEST, '--out', stopped, ...more], stopped, 4)).code, 143);
+    t.is((await ijepaHere([...args, '--out', whole])).code, 0);
+    t.is((await stoppedHere([...args, '--out', stopped], stopped, 2)).code, 143);
     t.is((await ijepaHere(['pretrain', '--out', stopped, '--resume', '--recompute'])).code, 0);
     t.regex(await readFile(join(stopped, 'config.yaml'), 'utf8'), /^recompute: true$/m);
     t.true(isCheckpointOf(stopped, readFileSync(latest(whole))));
@@ -330,7 +322,7 @@ test.serial('unreadable pictures in a folder are skipped, counted and listed onc
   }
   await truncate(join(pictures, '7.jpg'), 200);
   const args = ['pretrain', pictures, ...SMALLEST.slice(1)];
-  const { code, stdout } = await ijepaHere([...args, '--out', join(folder, 'run'), '--epochs', '3']);
+  const { code, stdout } = await ijepaHere([...args, '--out', join(folder, 'run'), '--epochs', '2']);
   t.is(code, 0);
   t.regex(stdout, /1 unreadable image, listed in/);
   t.is((await readFile(join(folder, 'run', 'skipped.txt'), 'utf8')).trimEnd().split('\n').length, 1);
@@ -516,12 +508,13 @@ test.serial(
 
 test.serial('a reader of standard output that goes away does not stop a run', async (t) => {
   const run = join(await temporaryFolder(t), 'run');
-  const { code } = await ijepa(['pretrain', ...SMALLEST, '--out', run, '--epochs', '1'], undefined, (child) => {
+  const args = ['pretrain', 'shapes:16', ...SMALLEST.slice(1), '--out', run, '--epochs', '1'];
+  const { code } = await ijepa(args, undefined, (child) => {
     child.stdout?.destroy();
     child.stderr?.destroy();
   });
   t.is(code, 0);
-  t.is(logOf(run).length, 6);
+  t.is(logOf(run).length, 2);
 });
 
 /** Runs a command that must end with exit code 2, one message on standard error and no stack. */
