@@ -39,6 +39,10 @@ if (deed === 'loop') {
   guard.phase('reading images');
   for (;;);
 }
+if (deed === 'hang') {
+  guard.phase('reading images');
+  sleep();
+}
 if (deed === 'exit') process.exit(7);
 if (deed === 'fail') {
   await guard.fail(`image ${rank} is damaged\n  what to do: remove it`);
@@ -49,9 +53,14 @@ if (deed === 'wait') {
   setInterval(() => {}, 1000); // a guard keeps no process alive
   await guard.lost.catch(leave);
 }
-if (deed === 'block') for (;;); // in waiting, as in a call of MPI
+if (deed === 'block') sleep(); // in waiting, as in a call of MPI
 await guard.close();
 process.stdout.write('closed\n');
+
+/** Keeps the main thread from whatever else it has to do, for ever. */
+function sleep(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+}
 
 function leave(error: unknown): never {
   process.stdout.write(error instanceof RankLost ? `lost: ${error.message}\n` : `${error}\n`);

@@ -98,11 +98,11 @@ test.serial('ranks that are all stopped for a while go on', async (t) => {
   t.deepEqual(await codesOf(ended), [0, 0, 0]);
 });
 
-for (const busy of [0, 1]) {
+for (const [busy, own] of ['loop', 'hang'].entries()) {
   test.serial(
-    `a main thread that does not get on is named while the others wait, and ends: rank ${busy}`,
+    `a main thread that does not get on is named while the others wait, and ends: rank ${busy} in a ${own}`,
     async (t) => {
-      const deeds = ['wait', 'block', 'wait'].map((deed, rank) => (rank === busy ? 'loop' : deed));
+      const deeds = ['wait', 'block', 'wait'].map((deed, rank) => (rank === busy ? own : deed));
       const { ended, go } = await startRanks(t, deeds, { patience: 2 });
       await go();
       const problem = `rank ${busy} on node7 has been reading images for 2 s while the others wait`;

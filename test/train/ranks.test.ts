@@ -85,7 +85,7 @@ function shareOfBatch({ method, options }: Trainable, batch: TrainBatch, images:
 }
 
 const IMAGES = 8;
-const STEPS = 3;
+const STEPS = 2;
 /** Every rank cuts gradients to the norm that those of the whole batch have. */
 const OPTIMISER = { ...ADAM, optimiser: 'adamw', momentum: 0, matrixRate: 1, clipGradient: 0.01 } as const;
 

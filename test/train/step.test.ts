@@ -25,7 +25,7 @@ const SIZE = {
   imageSize: 16,
   patchSize: 4,
   dim: 16,
-  depth: 2,
+  depth: 1, // gradients through several blocks are those of nn/backbone.test.ts
   heads: 2,
   predictorDim: 8,
   predictorDepth: 1,
@@ -39,13 +39,13 @@ const stateOf = ({ method }: ReturnType<typeof ijepa>, seed = 0): TrainState =>
 testOnEngines(
   test,
   engines,
-  'a step leaves the number of live tensors as it found it, six times',
+  'a step leaves the number of live tensors as it found it, four times',
   async (t, engine) => {
     const made = ijepa({ regularizer: 'sigreg' });
     const takeStep = prepareTestStep(engine, made, 3);
     let state = stateOf(made);
     const counts = new Set<number>();
-    for (let step = 1; step <= 6; step++) {
+    for (let step = 1; step <= 4; step++) {
       const taken = await takeStep(state, noiseBatch(made, 4, step % 2), RATES); // of two shapes, which openvino compiles
       state = taken.state;
       t.true(taken.loss > 0 && taken.gradientNorm > 0 && (taken.logs.targetStd ?? 0) > 0);
@@ -193,7 +193,7 @@ test('parts never hold images of two mask groups, and those that are computed at
       );
     },
   );
-  fc.assert(law, { numRuns: 3000 });
+  fc.assert(law, { numRuns: 1000 });
 });
 
 testOnEngines(test, engines, 'the same steps give the same bits', async (t, engine) => {
