@@ -15,7 +15,7 @@ import { startEngine } from '../../core/engine/start.js';
 import { extractFeatures } from '../../core/eval/features.js';
 import { atImageSize, loadNetwork } from '../../core/eval/network.js';
 import { testView, trainView } from '../../core/eval/views.js';
-import { ijepa, temporaryFolder } from '../helpers/command.js';
+import { ijepaHere, temporaryFolder } from '../helpers/command.js';
 import { ROOT } from '../helpers/paths.js';
 
 const FOLDER = join(ROOT, 'fixtures/pictures');
@@ -176,55 +176,57 @@ test('a picture has the same reason every time, however many fail at once and in
   await decoders.close();
 });
 
-test('what one command reads, all of them read; what one cannot read, all list with the same reason', async (t) => {
-  const folder = await temporaryFolder(t);
-  const zoo = join(folder, 'data/train/a');
-  await cp(join(FOLDER, 'zoo'), zoo, { recursive: true });
-  for (const other of ['train/b', 'val/a', 'val/b']) {
-    await mkdir(join(folder, 'data', other), { recursive: true });
-    await cp(join(zoo, 'rgb.png'), join(folder, 'data', other, 'rgb.png'));
-  }
-  const refused = Object.entries(json('zoo.json') as Record<string, Golden>).filter(
-    ([, golden]) => 'refused' in golden,
-  );
-  const run = async (...args: string[]) => {
-    const { code, stdout, stderr } = await ijepa(args);
-    t.is(code, args[1] === 'info' ? 2 : 0, stderr);
-    return { stdout, stderr };
-  };
-  const sizes = ['--image-size', '32', '--patch-size', '8', '--dim', '16', '--depth', '1', '--heads', '2'];
-  const predictor = ['--predictor-dim', '16', '--predictor-depth', '1'];
-  const learning = ['--batch-size', '2', '--epochs', '1', '--max-unreadable', '0.5'];
-  const checkpoint = join(FOLDER, 'encoder.safetensors');
-  const [info, , , features] = await Promise.all([
-    run('data', 'info', 'folder', join(folder, 'data'), '--check-all', '--json'),
-    run('data', 'pack', zoo, '--out', join(folder, 'pack')),
-    run('pretrain', zoo, ...sizes, ...predictor, ...learning, '--out', join(folder, 'run')),
-    run('features', checkpoint, zoo, '--max-unreadable', '0.5', '--out', join(folder, 'f.npy')),
-  ]);
-  const linesOf = (text: string) => text.split('\n').filter((line) => line !== '');
-  const told = {
-    info: JSON.parse(info.stdout).splits[0].unreadable.map((one: { name: string; reason: string }) => [
-      basename(one.name),
-      one.reason,
-    ]),
-    pack: linesOf(await readFile(join(folder, 'pack/skipped.txt'), 'utf8')).map((line) => line.split('\t')),
-    run: linesOf(await readFile(join(folder, 'run/skipped.txt'), 'utf8')).map((line) => {
-      const [name = '', reason] = line.split('\t');
-      return [basename(name), reason];
-    }),
-    features: linesOf(features.stdout + features.stderr).flatMap((line) => {
-      const [, name = '', reason] = /^left out: (\S+): (.*)$/.exec(line) ?? [];
-      return name === '' ? [] : [[basename(name), reason]];
-    }),
-  };
-  const sorted = Object.values(told).map((pairs: string[][]) => pairs.sort(([a = ''], [b = '']) => (a < b ? -1 : 1)));
-  t.deepEqual(
-    sorted[0]?.map(([name]) => name),
-    refused.map(([name]) => name).sort(),
-  );
-  for (const pairs of sorted) t.deepEqual(pairs, sorted[0]);
-});
+test.serial(
+  'what one command reads, all of them read; what one cannot read, all list with the same reason',
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    const zoo = join(folder, 'data/train/a');
+    await cp(join(FOLDER, 'zoo'), zoo, { recursive: true });
+    for (const other of ['train/b', 'val/a', 'val/b']) {
+      await mkdir(join(folder, 'data', other), { recursive: true });
+      await cp(join(zoo, 'rgb.png'), join(folder, 'data', other, 'rgb.png'));
+    }
+    const refused = Object.entries(json('zoo.json') as Record<string, Golden>).filter(
+      ([, golden]) => 'refused' in golden,
+    );
+    const run = async (...args: string[]) => {
+      const { code, stdout, stderr } = await ijepaHere(args);
+      t.is(code, args[1] === 'info' ? 2 : 0, stderr);
+      return { stdout, stderr };
+    };
+    const sizes = ['--image-size', '32', '--patch-size', '8', '--dim', '16', '--depth', '1', '--heads', '2'];
+    const predictor = ['--predictor-dim', '16', '--predictor-depth', '1', '--engine', 'wasm'];
+    const learning = ['--batch-size', '2', '--epochs', '1', '--max-unreadable', '0.5'];
+    const checkpoint = join(FOLDER, 'encoder.safetensors');
+    const info = await run('data', 'info', 'folder', join(folder, 'data'), '--check-all', '--json');
+    await run('data', 'pack', zoo, '--out', join(folder, 'pack'));
+    await run('pretrain', zoo, ...sizes, ...predictor, ...learning, '--out', join(folder, 'run'));
+    const asked = ['--max-unreadable', '0.5', '--engine', 'wasm', '--out', join(folder, 'f.npy')];
+    const features = await run('features', checkpoint, zoo, ...asked);
+    const linesOf = (text: string) => text.split('\n').filter((line) => line !== '');
+    const told = {
+      info: JSON.parse(info.stdout).splits[0].unreadable.map((one: { name: string; reason: string }) => [
+        basename(one.name),
+        one.reason,
+      ]),
+      pack: linesOf(await readFile(join(folder, 'pack/skipped.txt'), 'utf8')).map((line) => line.split('\t')),
+      run: linesOf(await readFile(join(folder, 'run/skipped.txt'), 'utf8')).map((line) => {
+        const [name = '', reason] = line.split('\t');
+        return [basename(name), reason];
+      }),
+      features: linesOf(features.stdout + features.stderr).flatMap((line) => {
+        const [, name = '', reason] = /^left out: (\S+): (.*)$/.exec(line) ?? [];
+        return name === '' ? [] : [[basename(name), reason]];
+      }),
+    };
+    const sorted = Object.values(told).map((pairs: string[][]) => pairs.sort(([a = ''], [b = '']) => (a < b ? -1 : 1)));
+    t.deepEqual(
+      sorted[0]?.map(([name]) => name),
+      refused.map(([name]) => name).sort(),
+    );
+    for (const pairs of sorted) t.deepEqual(pairs, sorted[0]);
+  },
+);
 
 test("features are PyTorch's on Pillow's pixels", async (t) => {
   const { names, sizes } = json('features.json') as {

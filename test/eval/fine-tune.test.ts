@@ -312,7 +312,7 @@ testOnEngines(
   'images that cannot be read end fine-tuning, or are left out where that is allowed',
   async (t, engine) => {
     const network = networkOf(8, 1, 8, 4);
-    const whole = bars(40, 9);
+    const whole = bars(24, 9);
     const holed = (images: LabelledImages): LabelledImages => ({
       ...images,
       item: (index) =>
@@ -327,7 +327,7 @@ testOnEngines(
       engine,
       network,
       data,
-      { ...QUICK, epochs: 3, batchSize: 1 },
+      { ...QUICK, epochs: 2, batchSize: 1 },
       {
         ...VIEWS,
         maxUnreadable: 0.2,
