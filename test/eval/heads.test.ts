@@ -392,7 +392,7 @@ testOnEngines(
 testOnEngines(test, engines, 'nearest neighbours are those of a search through all', async (t, engine) => {
   const [classes, width] = [7, 5];
   const of = (rows: number, seed: number) => clouds(rows, 1.2, seed, { classes, width, layers: 1 });
-  const [reference, queries] = [of(9000, 1), of(60, 2)]; // more than one block of training samples
+  const [reference, queries] = [of(9000, 1), of(20, 2)]; // more than one block of training samples
   const before = tf.memory().numTensors;
   const found = await nearestNeighbours(engine, reference, queries, classes, {
     ks: [1, 20, 200, 10_000],
