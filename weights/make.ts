@@ -15,7 +15,7 @@ const OUT = join('weights', NAME);
 const WORK = join('runs', 'weights');
 const [RUN, RESULTS] = ['run', join('run', 'results')];
 /** What the weights were trained with, where the preset has another value by now. */
-const RECIPE = '--optimiser adamw --images-seen 220000'.split(' ');
+const RECIPE = '--images-seen 640000'.split(' ');
 /** One thread gives the same weights on as many cores as there may be. */
 const RUNNING = ['--threads', '1'];
 
