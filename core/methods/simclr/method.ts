@@ -103,7 +103,7 @@ export default defineMethod({
         temperature: 0.1,
         imageSize: 32,
         depth: 2,
-        imagesSeen: 180_000,
+        imagesSeen: 160_000,
       },
     },
     'cpu-small-simclr': { summary: 'SimCLR at the sizes of cpu-small-ijepa', options: SMALL },
