@@ -147,7 +147,7 @@ test('a random crop lies inside the image and has the area and aspect that were 
       return isInside && box.width >= 1 && box.height >= 1 && aspect > 0.7 && aspect < 1.43;
     },
   );
-  fc.assert(law, { numRuns: 3000 });
+  fc.assert(law, { numRuns: 1000 });
   const areas = Array.from({ length: 3000 }, (_, seed) => {
     const box = randomCropBox(300, 300, [0.3, 1], [3 / 4, 4 / 3], new RandomStream(seed, 'crop'));
     return (box.width * box.height) / 300 ** 2;

@@ -117,7 +117,7 @@ test('masks keep their laws for any settings and seed', (t) => {
         .every((patch) => !predicted.has(patch));
     });
   });
-  fc.assert(law, { numRuns: 100 });
+  fc.assert(law, { numRuns: 60 });
   t.pass();
 });
 
@@ -136,7 +136,7 @@ test('target blocks are whole rectangles of one size in a batch', (t) => {
     }
     return shapes.size === 1;
   });
-  fc.assert(law, { numRuns: 100 });
+  fc.assert(law, { numRuns: 60 });
   t.pass();
 });
 
@@ -230,7 +230,7 @@ test('every group of a batch is cut to its own smallest context, and has the blo
       );
     },
   );
-  fc.assert(law, { numRuns: 100 });
+  fc.assert(law, { numRuns: 60 });
   t.pass();
 });
 
