@@ -51,7 +51,7 @@ export async function runMaskPreview(
   if (Object.keys(method.masks).length === 0) {
     throw new UserError(`${definition.title} draws no masks`, { remedy: 'choose another --method' });
   }
-  await writeMaskPreview(out, method, { ...options, batchSize }, pictures, step);
+  await writeMaskPreview(out, method, settings, pictures, step);
   console.line(`${out}: masks of step ${step} on ${pictures.length} pictures from ${collection.description}`);
   for (const line of definition.describeMasks?.(options) ?? []) console.line(line);
 }
