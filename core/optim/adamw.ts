@@ -1,6 +1,6 @@
 import type { AdamSettings, Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import { emaWeights, movingAverage, type Optimiser, oneByOne } from './optimiser.js';
+import { alone, emaWeights, movingAverage, type Optimiser } from './optimiser.js';
 
 /**
  * Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2; PyTorch's AdamW), with the engine's own
@@ -13,7 +13,8 @@ export function adamw(engine: Pick<Engine, 'updateParameter' | 'compile'>, setti
   return {
     name: 'adamw',
     slotNames: ['first', 'second'],
-    update: oneByOne(async ({ value, slots, averages, gradient, rates }) => {
+    groups: alone,
+    async update([{ value, slots, averages, gradient, rates }]) {
       const { step, learningRate, weightDecay, emaDecays } = rates;
       const [target, ...others] = averages;
       const { first, second } = slots as { first: Tensor; second: Tensor };
@@ -34,7 +35,7 @@ export function adamw(engine: Pick<Engine, 'updateParameter' | 'compile'>, setti
         moved.push(await follow(average, slot.value, weights));
         tf.dispose([average, weights]);
       }
-      return { value: slot.value, slots: { first: slot.first, second: slot.second }, averages: moved, squares };
-    }),
+      return [{ value: slot.value, slots: { first: slot.first, second: slot.second }, averages: moved, squares }];
+    },
   };
 }

@@ -23,9 +23,9 @@ export function clipping(engine: Pick<Engine, 'compile'>, optimiser: Optimiser, 
   );
   return {
     ...optimiser,
-    async update(parameters) {
+    async update(group) {
       const cut: ParameterStep[] = [];
-      for (const parameter of parameters) cut.push({ ...parameter, gradient: await clip(parameter.gradient) });
+      for (const parameter of group) cut.push({ ...parameter, gradient: await clip(parameter.gradient) });
       const updated = await optimiser.update(cut);
       tf.dispose(cut.map(({ gradient }) => gradient));
       return updated;

@@ -1,6 +1,6 @@
 import type { Engine } from '../engine/contract.js';
 import { type Tensor, tf } from '../engine/tf.js';
-import { type Moving, type Optimiser, type OptimiserName, oneByOne, type PlainStep, plainUpdate } from './optimiser.js';
+import { alone, type Moving, type Optimiser, type OptimiserName, type PlainStep, plainUpdate } from './optimiser.js';
 
 /*
  * Letters: w value, v velocity, g gradient; η learning rate, λ weight decay, m momentum. Values, velocities and gradients
@@ -97,12 +97,21 @@ function withMomentum(
   return {
     name,
     slotNames: ['velocity'],
-    update: oneByOne(async ({ value, slots, averages, gradient, rates: { learningRate, weightDecay, emaDecays } }) => {
+    groups: alone,
+    async update([
+      {
+        value,
+        slots,
+        averages,
+        gradient,
+        rates: { learningRate, weightDecay, emaDecays },
+      },
+    ]) {
       const rates = { learningRate: tf.scalar(learningRate), weightDecay: tf.scalar(weightDecay) };
       const given = { value, velocity: slots.velocity, averages, gradient, rates };
       const [{ velocity, ...next }] = await update([given], [emaDecays]);
-      return { ...next, slots: { velocity } };
-    }),
+      return [{ ...next, slots: { velocity } }];
+    },
   };
 }
 

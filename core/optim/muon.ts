@@ -64,40 +64,34 @@ export function muon(engine: Pick<Engine, 'updateParameter' | 'compile'>, settin
   return {
     name: 'muon',
     slotNames: others.slotNames,
-    async update(parameters) {
-      const updated: UpdatedParameter[] = [];
-      for (const together of grouped(parameters)) {
-        const group = together.map((at) => parameters[at]);
-        const isMatrix = group[0].value.shape.length === 2;
-        const after = await (isMatrix ? updateTogether(group) : others.update(group));
-        for (const [which, at] of together.entries()) updated[at] = after[which];
-      }
-      return updated;
-    },
+    groups: ofSameSides,
+    update: (group) => (isMatrix(group[0].value.shape) ? updateTogether(group) : others.update(group)),
   };
 }
 
 type RateTensors = { kept: Tensor; learned: Tensor };
 
-/**
- * Where parameters are in the list, by what is computed together: matrices of the same sides, whichever is the longer one, and
- * those that are no matrices.
- */
-function grouped(parameters: readonly ParameterStep[]): number[][] {
+const isMatrix = (shape: readonly number[]) => shape.length === 2;
+
+/** Matrices of the same sides, whichever is the longer one; what is no matrix is alone. */
+function ofSameSides(shapes: readonly (readonly number[])[]): number[][] {
   const groups: number[][] = [];
-  const newest = new Map<string, { group: number[]; numbers: number }>();
-  for (const [at, { value }] of parameters.entries()) {
-    const { shape, size } = value;
-    const sides = shape.length === 2 ? `${Math.min(...shape)} x ${Math.max(...shape)}` : 'none';
-    const { group, numbers } = newest.get(sides) ?? { group: [], numbers: 0 };
-    const isFull = numbers + size > TOGETHER;
-    const own = isFull ? [] : group;
-    if (own.length === 0) groups.push(own);
-    own.push(at);
-    newest.set(sides, { group: own, numbers: isFull ? size : numbers + size });
+  const newest = new Map<string, number[]>();
+  for (const [at, shape] of shapes.entries()) {
+    const sides = `${Math.min(...shape)} x ${Math.max(...shape)}`;
+    const group = isMatrix(shape) ? newest.get(sides) : undefined;
+    if (group && (group.length + 1) * sizeOf(shape) <= TOGETHER) {
+      group.push(at);
+      continue;
+    }
+    const own = [at];
+    groups.push(own);
+    if (isMatrix(shape)) newest.set(sides, own);
   }
   return groups;
 }
+
+const sizeOf = (shape: readonly number[]) => shape.reduce((product, side) => product * side, 1);
 
 /**
  * About U Vᵀ of each matrix's singular value decomposition U S Vᵀ: its singular values end between 0.5 and 1.5. Every step of the

@@ -35,17 +35,31 @@ export interface Optimiser {
   readonly name: OptimiserName;
   /** What it keeps of each parameter between steps; zeros before the first one. */
   readonly slotNames: readonly string[];
-  /** @returns what becomes of each, in the same order */
-  update(parameters: readonly ParameterStep[]): Promise<UpdatedParameter[]>;
+  /** Parameters of these shapes that take their steps together, by their places: only they are held twice at a time. */
+  groups(shapes: readonly (readonly number[])[]): number[][];
+  /**
+   * The steps of one group.
+   * @returns what becomes of each, in the same order
+   */
+  update(group: readonly ParameterStep[]): Promise<UpdatedParameter[]>;
 }
 
-/** `update` of parameters of which each takes its step alone, so that no more than one is held twice. */
-export function oneByOne(update: (parameter: ParameterStep) => Promise<UpdatedParameter>): Optimiser['update'] {
-  return async (parameters) => {
-    const updated: UpdatedParameter[] = [];
-    for (const parameter of parameters) updated.push(await update(parameter));
-    return updated;
-  };
+/** `groups` of an optimiser to which each parameter is a group of its own. */
+export function alone(shapes: readonly unknown[]): number[][] {
+  return shapes.map((_, at) => [at]);
+}
+
+/** The steps of all parameters, group after group. @returns what becomes of each, in the same order */
+export async function takeSteps(
+  optimiser: Optimiser,
+  parameters: readonly ParameterStep[],
+): Promise<UpdatedParameter[]> {
+  const updated: UpdatedParameter[] = [];
+  for (const group of optimiser.groups(parameters.map(({ value }) => value.shape))) {
+    const after = await optimiser.update(group.map((at) => parameters[at]));
+    for (const [which, at] of group.entries()) updated[at] = after[which];
+  }
+  return updated;
 }
 
 /** μ and 1 - μ of a moving average as scalars: the difference is taken before it is rounded. */

@@ -133,9 +133,9 @@ function timedOptimiser(optimiser: Optimiser): Optimiser & { takeSeconds(): numb
   let seconds = 0;
   return {
     ...optimiser,
-    async update(parameters) {
+    async update(group) {
       const started = performance.now();
-      const updated = await optimiser.update(parameters);
+      const updated = await optimiser.update(group);
       seconds += (performance.now() - started) / 1000;
       return updated;
     },

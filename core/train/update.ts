@@ -1,7 +1,7 @@
 import { mapValues } from '../base/map-values.js';
 import type { Tensor } from '../engine/tf.js';
 import type { Method, Networks } from '../methods/method.js';
-import type { Optimiser } from '../optim/optimiser.js';
+import { type Optimiser, takeSteps } from '../optim/optimiser.js';
 import type { TrainState } from './state.js';
 
 /** The scheduled numbers of one step: learning rate, weight decay, and the method's own by name. */
@@ -35,7 +35,8 @@ export async function updateNetworks(
     const followers = followersOf(method, network);
     const names = Object.keys(ownGradients);
     const followersFor = (name: string) => followers.filter((follower) => networks[follower.name]?.[name]);
-    const updated = await optimiser.update(
+    const updated = await takeSteps(
+      optimiser,
       names.map((name) => {
         const value = networks[network][name];
         const following = followersFor(name);

@@ -13,7 +13,7 @@ import { clipping } from '../../core/optim/clip.js';
 import { createOptimiser } from '../../core/optim/create.js';
 import { lars, sgd } from '../../core/optim/momentum.js';
 import { muon } from '../../core/optim/muon.js';
-import { OPTIMISER_NAMES, type Optimiser, type UpdatedParameter } from '../../core/optim/optimiser.js';
+import { OPTIMISER_NAMES, type Optimiser, takeSteps, type UpdatedParameter } from '../../core/optim/optimiser.js';
 import { initialState, type TrainState, tensorsOf } from '../../core/train/state.js';
 import { prepareStep } from '../../core/train/step.js';
 import type { StepRates } from '../../core/train/update.js';
@@ -223,7 +223,8 @@ testOnEngines(test, engines, 'Muon moves a matrix as its transpose, alone or wit
   ];
   const transposed = own.map(([value, gradient]): [Tensor, Tensor] => [value.transpose(), gradient.transpose()]);
   const step = async (given: readonly (readonly [Tensor, Tensor])[]) => {
-    const updated = await optimiser.update(
+    const updated = await takeSteps(
+      optimiser,
       given.map(([value, gradient]) => ({
         value: value.clone(),
         slots: { first: tf.zerosLike(value), second: tf.zerosLike(value) },
@@ -244,6 +245,33 @@ testOnEngines(test, engines, 'Muon moves a matrix as its transpose, alone or wit
     const [start] = [...own, ...transposed][at] as [Tensor, Tensor];
     t.true(relativeDifference(await matrix.data(), await start.data()) > 1e-3);
   }
+});
+
+testOnEngines(test, engines, 'cut gradients are there for one group of parameters at a time', async (t, engine) => {
+  const shapes = [[4], [3, 5], [4, 4], [5, 3], [2, 3, 3]];
+  const alive: number[] = [];
+  const inner: Optimiser = {
+    ...muon(engine, { ...ADAM, matrixRate: 1 }),
+    update: async (group) => {
+      alive.push(tf.memory().numTensors - before);
+      return group.map(({ value, slots, averages }) => ({ value, slots, averages, squares: 0 }));
+    },
+  };
+  const parameters = shapes.map((shape) => ({
+    value: tf.ones(shape),
+    slots: {},
+    averages: [],
+    gradient: tf.ones(shape),
+    rates: { step: 1, learningRate: 0.1, weightDecay: 0, emaDecays: [] },
+  }));
+  const before = tf.memory().numTensors;
+  const updated = await takeSteps(clipping(engine, inner, 1), parameters);
+  t.deepEqual(alive, [1, 2, 1, 1]);
+  t.deepEqual(
+    updated.map(({ value }) => value.shape),
+    shapes,
+  );
+  tf.dispose(parameters);
 });
 
 testOnEngines(test, engines, 'every optimiser learns, and says what it is called', async (t, engine) => {
