@@ -111,28 +111,6 @@ testOnOpenvino('parts of different sizes in one call are compiled together', asy
   t.is(counted.compilations, 1);
 });
 
-testOnOpenvino('arrays of results are used again only when nobody has them any more', async (t) => {
-  const { compileParts } = await countingParts();
-  const compute = compileParts((x: Tensor, add: Tensor) => tf.tidy(() => x.add(add)));
-  const x = tf.zeros([200, 200]); // large enough to be kept
-  const result = async (add: number) => {
-    for await (const sum of compute(x, [tf.scalar(add)])) return sum;
-    throw new Error('no result');
-  };
-  const read = await result(1);
-  const values = await read.data();
-  const noted = await result(2);
-  const pending = tf.tidy(() => noted.mul(10)); // recorded, not computed
-  const kept = await result(3);
-  tf.dispose([read, noted]);
-  const unread = await result(4);
-  unread.dispose();
-  for (let add = 5; add < 9; add++) (await result(add)).dispose();
-  t.is(values[39_999], 1);
-  t.is((await pending.data())[39_999], 20);
-  t.is((await kept.data())[39_999], 3);
-});
-
 testOnOpenvino('the event loop goes on while a graph is compiled and run', async (t) => {
   const { compileParts } = await countingParts();
   const compute = compileParts((a: Tensor, b: Tensor) => tf.tidy(() => a.matMul(b).matMul(b).matMul(b).sum()));

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import test from 'ava';
-import type { Engine } from '../../core/engine/contract.js';
+import { compileWhole, type Engine } from '../../core/engine/contract.js';
 import { layOut } from '../../core/engine/onnx/compute-worker.js';
 import { startEngine } from '../../core/engine/start.js';
 import { type Tensor, tf } from '../../core/engine/tf.js';
@@ -56,6 +56,30 @@ for (const { name, declare } of SIDE_BY_SIDE)
         }
         t.is(at, parts.length);
       }
+    }
+  });
+
+for (const { name, declare } of SIDE_BY_SIDE)
+  declare(`arrays of results are used again only when nobody has them any more, on ${name}`, async (t) => {
+    const engine = await startEngine(name, { threads: 2 });
+    const compute = compileWhole(engine, (x: Tensor, add: Tensor) => tf.tidy(() => x.add(add)));
+    const compiled = engine.compile((x: Tensor, add: Tensor) => tf.tidy(() => x.add(add)));
+    const x = tf.zeros([200, 200]); // large enough to be kept
+    for (const result of [compute, compiled].map((add) => (number: number) => add(x, tf.scalar(number)))) {
+      const read = await result(1);
+      const values = await read.data();
+      const noted = await result(2);
+      const pending = tf.tidy(() => noted.mul(10)); // recorded, not computed
+      const kept = await result(3);
+      const shown = kept.reshape([40_000]);
+      const first = await result(4);
+      const second = await compiled(first, tf.scalar(1)); // may lie where another one lay, not where `first` does
+      tf.dispose([read, noted, kept, first]);
+      for (let add = 5; add < 9; add++) (await result(add)).dispose();
+      t.is(values[39_999], 1);
+      t.is((await pending.data())[39_999], 20);
+      t.is((await shown.data())[39_999], 3);
+      t.is((await second.data())[39_999], 5);
     }
   });
 

@@ -45,9 +45,9 @@ export function partsOn(
         const answer = beside && worker.run(beside.program.ready.program, beside.data, sharedCount);
         const ended = answer?.catch(() => {}); // whoever awaits the answer is told
         try {
-          const { ready, inputs } = call.program;
-          const outputs = await backend.inTurn(() => sessions.run(ready.compiled, inputs, call.data));
-          yield resultOf(backend, call, outputs) as Result;
+          const { ready, inputs, outputs } = call.program;
+          const results = await backend.inTurn(() => sessions.run(ready.compiled, inputs, call.data, outputs));
+          yield resultOf(backend, call, results, sessions.pool) as Result;
           if (beside && answer) yield resultOf(backend, beside, await answer) as Result;
         } finally {
           await ended; // the worker is free again, whatever became of this part

@@ -2,7 +2,7 @@ import { type Tensor, tf } from '../tf.js';
 import type { OnnxBackend } from './backend.js';
 import { type Shape, Value, type ValueData, type ValueType } from './graph.js';
 import type { ArrayPool } from './pool.js';
-import { dataOf, type GraphInput, inputsOf, type Source } from './sessions.js';
+import { dataOf, type GraphInput, type GraphOutput, inputsOf, type Source } from './sessions.js';
 import { analyse, type Structure } from './structure.js';
 
 /** Programs that are kept for one function; the oldest goes first. Each takes a fifth of a kilobyte for every input. */
@@ -13,7 +13,7 @@ interface Program<Ready> {
   /** What has been prepared for running the graph. */
   ready: Ready;
   inputs: readonly GraphInput[];
-  outputs: { shape: Shape; type: ValueType }[];
+  outputs: readonly GraphOutput[];
   /** What each tensor of the result is: an output of the graph, an argument, or data that never change. */
   results: { shape: Shape; type: ValueType; from: { output: number } | Source }[];
   /** Builds the result from its tensors. */
@@ -33,8 +33,9 @@ export function replayed<Inputs extends unknown[], Result>(
   const traced = new TracedFunction(backend, fn, (structure) => backend.inTurn(() => sessions.compile(structure)));
   return async (...inputs) => {
     const call = await traced.call(inputs);
-    const outputs = await backend.inTurn(() => sessions.run(call.program.ready, call.program.inputs, call.data));
-    return resultOf(backend, call, outputs) as Result;
+    const { ready, inputs: graphInputs, outputs } = call.program;
+    const results = await backend.inTurn(() => sessions.run(ready, graphInputs, call.data, outputs));
+    return resultOf(backend, call, results, sessions.pool) as Result;
   };
 }
 

@@ -4,7 +4,8 @@ import { reasonOf } from '../../base/errors.js';
 import { commandName } from '../../base/program.js';
 import type { DeviceName } from '../contract.js';
 import { hasRuntime, RUNTIME_FOLDER, RUNTIME_PLATFORMS, RUNTIME_VERSION, THIS_PLATFORM } from '../install/place.js';
-import { record, type Shape, Value, type ValueData, type ValueType } from './graph.js';
+import { record, type Shape, sizeOf, Value, type ValueData, type ValueType } from './graph.js';
+import { ArrayPool } from './pool.js';
 import { analyse, modelOf, type Structure } from './structure.js';
 
 const require = createRequire(import.meta.url);
@@ -18,6 +19,9 @@ export interface GraphInput {
   shape: Shape;
   source: Source;
 }
+
+/** What a graph gives. */
+export type GraphOutput = { shape: Shape; type: ValueType };
 
 /** The data of an input, where `given` are those of the arguments. */
 export function dataOf(source: Source, given: readonly ValueData[]): ValueData {
@@ -40,6 +44,8 @@ export class Sessions {
   /** Inputs that never change, as ONNX Runtime takes them: most of a step's inputs are shapes. */
   readonly #constants = new WeakMap<GraphInput, OrtTensor>();
   readonly #runtime = loadRuntime();
+  /** Where the outputs lie of runs that are told their shapes. */
+  readonly pool = new ArrayPool();
 
   constructor(
     private readonly threads: number,
@@ -93,12 +99,27 @@ export class Sessions {
   /**
    * Runs a compiled graph; gives the data of its outputs, in their order.
    * @param given data of its arguments
+   * @param outputs where they are known: those of floats come from the pool, so that nothing is copied and left to the
+   * garbage collector
    */
-  async run(session: InferenceSession, inputs: readonly GraphInput[], given: readonly ValueData[]) {
+  async run(
+    session: InferenceSession,
+    inputs: readonly GraphInput[],
+    given: readonly ValueData[],
+    outputs: readonly GraphOutput[] = [],
+  ) {
     const fed: Record<string, OrtTensor> = {};
     for (const input of inputs) fed[input.name] = this.#constants.get(input) ?? this.#tensorOf(input, given);
-    const results = await session.run(fed);
+    const fetched: Record<string, OrtTensor | null> = {};
+    for (const [at, name] of session.outputNames.entries()) fetched[name] = this.#memoryFor(outputs[at]);
+    const results = await session.run(fed, fetched);
     return session.outputNames.map((name) => results[name].data as unknown as ValueData);
+  }
+
+  #memoryFor(output: GraphOutput | undefined): OrtTensor | null {
+    if (output?.type !== 'float32') return null;
+    const { shape } = output;
+    return new this.#runtime.Tensor('float32', this.pool.take(sizeOf(shape)), shape);
   }
 
   #tensorOf(input: GraphInput, given: readonly ValueData[]): OrtTensor {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type Shape, sizeOf, typedArray, type ValueData, type ValueType } from '../onnx/graph.js';
 import type { ArrayPool } from '../onnx/pool.js';
-import { dataOf, type GraphInput } from '../onnx/sessions.js';
+import { dataOf, type GraphInput, type GraphOutput } from '../onnx/sessions.js';
 import { encodeModel, type FixedInput, type Structure } from '../onnx/structure.js';
 import type { CompiledModel, InferRequest, OpenVino, Properties } from './library.js';
 
@@ -17,9 +17,6 @@ type Varied = z.infer<typeof variedSchema>;
 
 /** Bytes of the largest array that becomes part of a model; others are read where they lie. */
 const MAX_CONSTANT = 2 ** 22;
-
-/** An output's place for a run. */
-type Output = { shape: Shape; type: ValueType };
 
 /**
  * A graph compiled for the shapes that it has had so far: what never varied is part of the model, which makes it faster; a
@@ -89,7 +86,7 @@ export class Model {
    */
   async run(
     inputs: readonly GraphInput[],
-    outputs: readonly Output[],
+    outputs: readonly GraphOutput[],
     given: readonly ValueData[],
     pool: ArrayPool,
   ): Promise<ValueData[]> {
