@@ -85,6 +85,12 @@ function sumOf3(rgb: Uint8Array, at: number): number {
 /** For each sixth of the circle, which of the four parts (value, p, q and t) red, green and blue are. */
 const PLACES = [0, 3, 1, 2, 0, 1, 1, 0, 3, 1, 2, 0, 3, 1, 0, 0, 1, 2];
 
+/** n / d in single precision at 256 d + n, 0 to 255 both: divisions would take most of the time. */
+const QUOTIENTS = Float32Array.from({ length: 2 ** 16 }, (_, at) => (at & 0xff) / (at >> 8));
+/** Of hues, 0 to 255: where their sixth of the circle begins in PLACES, and which part of it they are in. */
+const SIXTHS = Uint8Array.from({ length: 256 }, (_, hue) => (hue === 255 ? 0 : 3 * Math.trunc((6 * hue) / 255)));
+const PARTS = Float32Array.from({ length: 256 }, (_, hue) => ((6 * hue) / 255) % 1);
+
 /**
  * Turns the hue, by way of 8-bit HSV with Pillow's arithmetic (torchvision's adjust_hue): colours without any change lose
  * precision as well.
@@ -100,16 +106,15 @@ export function hue({ rgb, width, height }: Picture, turn: number): Picture {
     const blue = rgb[at + 2];
     const most = Math.max(red, green, blue);
     const range = most - Math.min(red, green, blue);
-    const saturation = range === 0 ? 0 : Math.trunc(Math.fround(range / most) * 255);
-    const turned = 6 * ((hueOf(red, green, blue, most, range) + shift) & 0xff);
-    const sixth = Math.trunc(turned / 255); // 6 at the end of the circle, which is its beginning
-    const part = Math.fround(turned / 255 - sixth);
-    const pale = Math.fround(saturation / 255);
+    const saturation = range === 0 ? 0 : Math.trunc(QUOTIENTS[256 * most + range] * 255);
+    const turned = (hueOf(red, green, blue, most, range) + shift) & 0xff;
+    const part = PARTS[turned];
+    const pale = QUOTIENTS[256 * 255 + saturation];
     parts[0] = most;
     parts[1] = rounded(most * (1 - pale));
     parts[2] = rounded(most * (1 - Math.fround(pale * part)));
     parts[3] = rounded(most * (1 - pale * (1 - part)));
-    const from = sixth === 6 ? 0 : 3 * sixth;
+    const from = SIXTHS[turned];
     result[at] = parts[PLACES[from]];
     result[at + 1] = parts[PLACES[from + 1]];
     result[at + 2] = parts[PLACES[from + 2]];
@@ -125,9 +130,10 @@ function rounded(value: number): number {
 /** The hue of a colour, 0 to 255. */
 function hueOf(red: number, green: number, blue: number, most: number, range: number): number {
   if (range === 0) return 0;
-  const r = Math.fround((most - red) / range);
-  const g = Math.fround((most - green) / range);
-  const b = Math.fround((most - blue) / range);
+  const row = 256 * range;
+  const r = QUOTIENTS[row + most - red];
+  const g = QUOTIENTS[row + most - green];
+  const b = QUOTIENTS[row + most - blue];
   const sixth = Math.fround(red === most ? b - g : green === most ? 2 + r - b : 4 + g - r);
   const turns = sixth / 6 + 1; // 5/6 to 11/6, of which the fractional part is taken; % is slow
   return Math.trunc(Math.fround(turns < 1 ? turns : turns - 1) * 255);
