@@ -1,3 +1,6 @@
+import { readlinkSync } from 'node:fs';
+import { setPriority } from 'node:os';
+import { basename } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { reasonOf } from '../base/errors.js';
 import { Slots } from '../base/pool.js';
@@ -9,6 +12,13 @@ import { readPicture } from './read-picture.js';
 // What runs in a thread of `startDecoders`: crops one image after the other, in the order in which they are asked for.
 // This module is started, never imported.
 const { seed, views } = workerData as DecoderSettings;
+
+/**
+ * Steps come first: where a step's threads have to wait for one another because one of them crops, cores stand idle. This
+ * one takes what they leave, and all while a step waits for images.
+ */
+const NICE = 10;
+takeWhatIsLeft();
 
 /** Images that are worked on at the same time: while sharp's pool of four threads decodes, this one scales. */
 const slots = new Slots(4);
@@ -23,6 +33,16 @@ parentPort?.on('message', async (job: CropJob | null) => {
   }
   if (isClosing && pending === 0) parentPort?.close();
 });
+
+/** Lowers the priority of this thread alone, which only Linux allows. */
+function takeWhatIsLeft(): void {
+  if (process.platform !== 'linux') return;
+  try {
+    setPriority(Number(basename(readlinkSync('/proc/thread-self'))), NICE);
+  } catch {
+    // It crops at the usual priority then.
+  }
+}
 
 async function crop({ id, source, counters, into, keepBytes }: CropJob): Promise<void> {
   if (isClosing) return;
