@@ -53,8 +53,11 @@ const READ_CONCURRENCY = 64;
 /** Decoded pictures that are kept, of files: decoding takes most of the time of cropping small ones, in every epoch anew. */
 const KEPT_BYTES = 256e6;
 
-/** Young generation of a thread, in MiB: with V8's default, decoded pictures wait longer to be collected. */
-const YOUNG_MIB = 4;
+/**
+ * Young generation of a thread, in MiB: with V8's default, decoded pictures wait longer to be collected; with less, four
+ * other threads come so often to clear it that they slow the steps.
+ */
+const YOUNG_MIB = 16;
 
 /** One for each core that the process may use, up to eight. */
 export function usualThreads(): number {
