@@ -105,7 +105,7 @@ export default defineMethod({
         depth: 2,
         headLayers: 2,
         headDim: 1024,
-        imagesSeen: 190_000,
+        imagesSeen: 170_000,
       },
     },
     'cpu-small-simclr': { summary: 'SimCLR at the sizes of cpu-small-ijepa', options: SMALL },
