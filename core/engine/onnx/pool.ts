@@ -17,4 +17,9 @@ export class ArrayPool {
     free.push(data);
     this.#free.set(data.length, free);
   }
+
+  /** Leaves what nobody has to the garbage collector. */
+  clear(): void {
+    this.#free.clear();
+  }
 }

@@ -75,10 +75,11 @@ export class Sessions {
     return session;
   }
 
-  /** Frees all sessions. */
+  /** Frees all sessions, and the memory of results that nobody has. */
   async free(): Promise<void> {
     const sessions = [...this.#compiled.values()];
     this.#compiled.clear();
+    this.pool.clear();
     for (const session of sessions) await session.release();
   }
 

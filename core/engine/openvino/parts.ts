@@ -37,6 +37,7 @@ export function partsOn(
     free() {
       for (const model of models.values()) model.free();
       models.clear();
+      pool.clear();
     },
     history: {
       save() {
