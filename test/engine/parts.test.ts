@@ -73,13 +73,16 @@ for (const { name, declare } of SIDE_BY_SIDE)
       const kept = await result(3);
       const shown = kept.reshape([40_000]);
       const first = await result(4);
+      const readAtOnce = await result(9);
+      const valuesAtOnce = readAtOnce.dataSync();
       const second = await compiled(first, tf.scalar(1)); // may lie where another one lay, not where `first` does
-      tf.dispose([read, noted, kept, first]);
+      tf.dispose([read, readAtOnce, noted, kept, first]);
       for (let add = 5; add < 9; add++) (await result(add)).dispose();
       t.is(values[39_999], 1);
       t.is((await pending.data())[39_999], 20);
       t.is((await shown.data())[39_999], 3);
       t.is((await second.data())[39_999], 5);
+      t.is(valuesAtOnce[39_999], 9);
     }
   });
 

@@ -149,10 +149,11 @@ export class OnnxBackend extends tf.KernelBackend {
   }
 
   override readSync(id: DataId): BackendValues {
-    const { data } = this.#entries.get(id).value;
-    if (!data)
+    const { value } = this.#entries.get(id);
+    if (!value.data)
       throw new Error('the engine onnx computes when tensors are read with `await tensor.data()`, not dataSync()');
-    return data as Float32Array;
+    value.pool = null;
+    return value.data as Float32Array;
   }
 
   override async read(id: DataId): Promise<BackendValues> {
