@@ -85,8 +85,9 @@ function sumOf3(rgb: Uint8Array, at: number): number {
 /** For each sixth of the circle, which of the four parts (value, p, q and t) red, green and blue are. */
 const PLACES = [0, 3, 1, 2, 0, 1, 1, 0, 3, 1, 2, 0, 3, 1, 0, 0, 1, 2];
 
-/** n / d in single precision at 256 d + n, 0 to 255 both: divisions would take most of the time. */
-const QUOTIENTS = Float32Array.from({ length: 2 ** 16 }, (_, at) => (at & 0xff) / (at >> 8));
+/** n / d in single precision at 256 d + n, 0 to 255 both, made when first needed: a table is faster than divisions. */
+let quotients: Float32Array | undefined;
+const makeQuotients = () => new Float32Array(2 ** 16).map((_, at) => (at & 0xff) / (at >> 8));
 /** Of hues, 0 to 255: where their sixth of the circle begins in PLACES, and which part of it they are in. */
 const SIXTHS = Uint8Array.from({ length: 256 }, (_, hue) => (hue === 255 ? 0 : 3 * Math.trunc((6 * hue) / 255)));
 const PARTS = Float32Array.from({ length: 256 }, (_, hue) => ((6 * hue) / 255) % 1);
@@ -97,6 +98,7 @@ const PARTS = Float32Array.from({ length: 256 }, (_, hue) => ((6 * hue) / 255) %
  * @param turn part of the circle, -0.5 to 0.5
  */
 export function hue({ rgb, width, height }: Picture, turn: number): Picture {
+  quotients ??= makeQuotients();
   const shift = Math.trunc(turn * 255);
   const result = new Uint8Array(rgb.length);
   const parts = new Uint8Array(4);
@@ -106,10 +108,10 @@ export function hue({ rgb, width, height }: Picture, turn: number): Picture {
     const blue = rgb[at + 2];
     const most = Math.max(red, green, blue);
     const range = most - Math.min(red, green, blue);
-    const saturation = range === 0 ? 0 : Math.trunc(QUOTIENTS[256 * most + range] * 255);
-    const turned = (hueOf(red, green, blue, most, range) + shift) & 0xff;
+    const saturation = range === 0 ? 0 : Math.trunc(quotients[256 * most + range] * 255);
+    const turned = (hueOf(quotients, red, green, blue, most, range) + shift) & 0xff;
     const part = PARTS[turned];
-    const pale = QUOTIENTS[256 * 255 + saturation];
+    const pale = quotients[256 * 255 + saturation];
     parts[0] = most;
     parts[1] = rounded(most * (1 - pale));
     parts[2] = rounded(most * (1 - Math.fround(pale * part)));
@@ -127,13 +129,13 @@ function rounded(value: number): number {
   return Math.trunc(value + 0.5);
 }
 
-/** The hue of a colour, 0 to 255. */
-function hueOf(red: number, green: number, blue: number, most: number, range: number): number {
+/** The hue of a colour, 0 to 255. @param table the quotients */
+function hueOf(table: Float32Array, red: number, green: number, blue: number, most: number, range: number): number {
   if (range === 0) return 0;
   const row = 256 * range;
-  const r = QUOTIENTS[row + most - red];
-  const g = QUOTIENTS[row + most - green];
-  const b = QUOTIENTS[row + most - blue];
+  const r = table[row + most - red];
+  const g = table[row + most - green];
+  const b = table[row + most - blue];
   const sixth = Math.fround(red === most ? b - g : green === most ? 2 + r - b : 4 + g - r);
   const turns = sixth / 6 + 1; // 5/6 to 11/6, of which the fractional part is taken; % is slow
   return Math.trunc(Math.fround(turns < 1 ? turns : turns - 1) * 255);
