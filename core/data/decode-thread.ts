@@ -13,12 +13,9 @@ import { readPicture } from './read-picture.js';
 // This module is started, never imported.
 const { seed, views } = workerData as DecoderSettings;
 
-/**
- * Steps come first: where a step's threads have to wait for one another because one of them crops, cores stand idle. This
- * one takes what they leave, and all while a step waits for images.
- */
+/** Threads that compute a step come first: whenever one of them is preempted by this thread, the others wait for it. */
 const NICE = 10;
-takeWhatIsLeft();
+lowerPriority();
 
 /** Images that are worked on at the same time: while sharp's pool of four threads decodes, this one scales. */
 const slots = new Slots(4);
@@ -35,7 +32,7 @@ parentPort?.on('message', async (job: CropJob | null) => {
 });
 
 /** Lowers the priority of this thread alone, which only Linux allows. */
-function takeWhatIsLeft(): void {
+function lowerPriority(): void {
   if (process.platform !== 'linux') return;
   try {
     setPriority(Number(basename(readlinkSync('/proc/thread-self'))), NICE);

@@ -54,8 +54,8 @@ const READ_CONCURRENCY = 64;
 const KEPT_BYTES = 256e6;
 
 /**
- * Young generation of a thread, in MiB: with V8's default, decoded pictures wait longer to be collected; with less, four
- * other threads come so often to clear it that they slow the steps.
+ * Young generation of a thread, in MiB: with V8's default, decoded pictures wait longer to be collected; with less, V8's
+ * helper threads scavenge so often that steps are slower.
  */
 const YOUNG_MIB = 16;
 

@@ -78,20 +78,18 @@ function ofSameSides(shapes: readonly (readonly number[])[]): number[][] {
   const groups: number[][] = [];
   const newest = new Map<string, number[]>();
   for (const [at, shape] of shapes.entries()) {
-    const sides = `${Math.min(...shape)} x ${Math.max(...shape)}`;
-    const group = isMatrix(shape) ? newest.get(sides) : undefined;
-    if (group && (group.length + 1) * sizeOf(shape) <= TOGETHER) {
-      group.push(at);
-      continue;
+    const [shorter, longer] = [Math.min(...shape), Math.max(...shape)];
+    const key = isMatrix(shape) ? `${shorter} x ${longer}` : `${at}`;
+    const group = newest.get(key);
+    if (group && (group.length + 1) * shorter * longer <= TOGETHER) group.push(at);
+    else {
+      const own = [at];
+      groups.push(own);
+      newest.set(key, own);
     }
-    const own = [at];
-    groups.push(own);
-    if (isMatrix(shape)) newest.set(sides, own);
   }
   return groups;
 }
-
-const sizeOf = (shape: readonly number[]) => shape.reduce((product, side) => product * side, 1);
 
 /**
  * About U Vᵀ of each matrix's singular value decomposition U S Vᵀ: its singular values end between 0.5 and 1.5. Every step of the

@@ -18,7 +18,7 @@ export class ArrayPool {
     this.#free.set(data.length, free);
   }
 
-  /** Leaves what nobody has to the garbage collector. */
+  /** Drops the free arrays. */
   clear(): void {
     this.#free.clear();
   }

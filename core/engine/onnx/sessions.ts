@@ -44,7 +44,7 @@ export class Sessions {
   /** Inputs that never change, as ONNX Runtime takes them: most of a step's inputs are shapes. */
   readonly #constants = new WeakMap<GraphInput, OrtTensor>();
   readonly #runtime = loadRuntime();
-  /** Where the outputs lie of runs that are told their shapes. */
+  /** Buffers of outputs whose shapes are known before the run. */
   readonly pool = new ArrayPool();
 
   constructor(
@@ -75,7 +75,7 @@ export class Sessions {
     return session;
   }
 
-  /** Frees all sessions, and the memory of results that nobody has. */
+  /** Frees all sessions, and the buffers that no result uses. */
   async free(): Promise<void> {
     const sessions = [...this.#compiled.values()];
     this.#compiled.clear();
@@ -100,8 +100,7 @@ export class Sessions {
   /**
    * Runs a compiled graph; gives the data of its outputs, in their order.
    * @param given data of its arguments
-   * @param outputs where they are known: those of floats come from the pool, so that nothing is copied and left to the
-   * garbage collector
+   * @param outputs where they are known: floats are written into buffers of the pool, which saves a copy and garbage
    */
   async run(
     session: InferenceSession,
