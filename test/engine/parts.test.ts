@@ -77,7 +77,9 @@ for (const { name, declare } of SIDE_BY_SIDE)
       const valuesAtOnce = readAtOnce.dataSync();
       const second = await compiled(first, tf.scalar(1)); // may lie where another one lay, not where `first` does
       tf.dispose([read, readAtOnce, noted, kept, first]);
-      for (let add = 5; add < 9; add++) (await result(add)).dispose();
+      const later: Tensor[] = []; // all at the same time, so that every array that is free is used again
+      for (let add = 5; add < 9; add++) later.push(await result(add));
+      tf.dispose(later);
       t.is(values[39_999], 1);
       t.is((await pending.data())[39_999], 20);
       t.is((await shown.data())[39_999], 3);
