@@ -14,8 +14,8 @@ const OUT = join('weights', NAME);
 /** Where pictures and the run lie; what was trained on is named from there on. */
 const WORK = join('runs', 'weights');
 const [RUN, RESULTS] = ['run', join('run', 'results')];
-/** A quarter of an hour of two cores, with the head that the preset had when they were made. */
-const RECIPE = '--images-seen 640000 --head-layers 3 --head-dim auto'.split(' ');
+/** A quarter of an hour of two cores. */
+const RECIPE = '--images-seen 640000'.split(' ');
 /** One thread gives the same weights on as many cores as there may be. */
 const RUNNING = ['--threads', '1'];
 
