@@ -20,7 +20,7 @@ export type RunMemory = WatchMemory & { probe?: ProbeMemory };
 
 type WhenOptions = Pick<
   Options,
-  'data' | 'saveEverySteps' | 'saveEveryMinutes' | 'saveEveryEpochs' | 'keepCheckpoints' | 'epochs'
+  'data' | 'initFrom' | 'saveEverySteps' | 'saveEveryMinutes' | 'saveEveryEpochs' | 'keepCheckpoints' | 'epochs'
 >;
 
 /**
@@ -111,7 +111,7 @@ export class CheckpointSaving {
       tensors: this.#copy,
       metadata: checkpointMetadata(step, {
         epoch,
-        data: this.options.data.join(', '),
+        data: learnedFrom(this.options),
         model: this.model,
         memory,
         history,
@@ -162,4 +162,10 @@ async function performBy(worker: Worker, job: SaveJob): Promise<void> {
   if (failure === null) return;
   if ('problem' in failure) throw new UserError(failure.problem, failure.advice);
   throw new Error(`a checkpoint could not be written: ${failure.bug}`);
+}
+
+/** What a network learned from, for people: images, and the weights from which it went on. */
+function learnedFrom({ data, initFrom }: WhenOptions): string {
+  const images = data.join(', ');
+  return initFrom === null ? images : `${images} (from ${initFrom})`;
 }

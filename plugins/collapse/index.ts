@@ -40,8 +40,8 @@ export function extentOf({ std, rank }: Pick<MonitorInput, 'std' | 'rank'>): num
 
 /**
  * Whether representations have collapsed: they spread less than a tenth of their best, or less than a quarter and less
- * than with random weights, or they have come to lie on a line.
- * @param start extent with random weights
+ * than before training, or they have come to lie on a line.
+ * @param start extent before training
  * @param ease 1, or 2 to tell whether a collapse is over
  */
 export function hasCollapsed(now: Observation, start: number, best: Observation, ease = 1): boolean {
@@ -93,12 +93,12 @@ function wellText(now: Observation, first: Observation | undefined, step: number
   if (!first || first.extent === 0) return `${none} at step ${step}`;
   const times = now.extent / first.extent;
   return times > 1
-    ? `${none}: at step ${step}, pictures differ ${times.toFixed(times < 10 ? 1 : 0)} times as much to the model as with random weights`
-    : `${none}, but at step ${step} pictures differ no more to the model than with random weights`;
+    ? `${none}: at step ${step}, pictures differ ${times.toFixed(times < 10 ? 1 : 0)} times as much to the model as before training`
+    : `${none}, but at step ${step} pictures differ no more to the model than before training`;
 }
 
 /**
- * The same for a method whose targets are fixed. A spread far below that of random weights is no collapse there: linear heads
+ * The same for a method whose targets are fixed. A spread far below that before training is no collapse there: linear heads
  * may do better on it.
  */
 export function describeSpread(
@@ -110,7 +110,7 @@ export function describeSpread(
   const times = Number((extent / (memory.first.extent || extent || 1)).toPrecision(2));
   const text =
     `the targets are fixed, so nothing rewards representations for being alike; at step ${step}, pictures differ ` +
-    `${times} times as much to the model as with random weights`;
+    `${times} times as much to the model as before training`;
   return { memory, verdict: { isWell: true, text } };
 }
 

@@ -94,9 +94,12 @@ test.serial('a run that starts from a model says so, and one that cannot leaves 
   const refused = await ijepaHere([...args, await smallCheckpoint(t)], folder);
   t.is(refused.code, 2);
   t.regex(refused.stderr, /is of another model/);
-  const started = await ijepaHere([...args, await smallCheckpoint(t, size)], folder);
+  const model = await smallCheckpoint(t, size);
+  const started = await ijepaHere([...args, model], folder);
   t.is(started.code, 0, started.stderr);
   t.regex(started.stdout, /start +encoder, target_encoder of .*; fresh: predictor/);
+  const { metadata } = await readSafetensors(join(folder, 'run', 'checkpoints', 'latest.safetensors'));
+  t.is(metadata.data, `shapes:48 (from ${model})`);
 });
 
 test.serial(

@@ -184,7 +184,7 @@ test('runs that are well are not called collapsed at any time, and are said to b
   }
   t.regex(
     follow(WELL['one that is as it was'] ?? []).verdict?.text ?? '',
-    /pictures differ no more to the model than with random/,
+    /pictures differ no more to the model than before training/,
   );
   t.regex(follow(WELL['the demo'] ?? []).verdict?.text ?? '', /pictures differ 37 times as much/);
 });
@@ -218,7 +218,7 @@ test('where targets are fixed a spread that falls is told, and is no collapse', 
     message: undefined,
     verdict: {
       isWell: true,
-      text: 'the targets are fixed, so nothing rewards representations for being alike; at step 128, pictures differ 0.029 times as much to the model as with random weights',
+      text: 'the targets are fixed, so nothing rewards representations for being alike; at step 128, pictures differ 0.029 times as much to the model as before training',
     },
   });
   t.false(judgeSpread(last, memory).verdict?.isWell, 'with targets that are learned it is one');
