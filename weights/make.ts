@@ -15,7 +15,7 @@ const OUT = join('weights', NAME);
 const WORK = join('runs', 'weights');
 const [RUN, RESULTS] = ['run', join('run', 'results')];
 /** A quarter of an hour of two cores. */
-const RECIPE = '--images-seen 640000'.split(' ');
+const RECIPE = '--images-seen 640000 --init-from none'.split(' ');
 /** One thread gives the same weights on as many cores as there may be. */
 const RUNNING = ['--threads', '1'];
 

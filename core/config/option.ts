@@ -117,7 +117,7 @@ export function takesAuto({ automatic, kind }: Option<unknown>): boolean {
 
 /** What values an option allows, for people. */
 export function allowedValues(option: Option<unknown>): string {
-  return describeValues(option) + (takesAuto(option) ? `, or ${AUTO}` : '');
+  return describeValues(option) + (takesAuto(option) ? `, or ${AUTO}` : option.optional ? `, or ${NONE}` : '');
 }
 
 function describeValues(option: Option<unknown>): string {

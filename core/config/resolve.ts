@@ -7,6 +7,7 @@ import {
   AUTO,
   allowedValues,
   flagOf,
+  NONE,
   type Option,
   type OptionTable,
   parseValue,
@@ -15,7 +16,7 @@ import {
   takesAuto,
   type ValuesOf,
 } from './option.js';
-import { type MethodOptions, type Options, schemaOf } from './schema.js';
+import { ENCODER_OPTIONS, type MethodOptions, type Options, schemaOf } from './schema.js';
 
 /** Characters of a value that are shown. */
 const LONGEST_VALUE = 200;
@@ -61,7 +62,17 @@ export function resolveOptions<M extends MethodOptions>(sources: OptionSources<M
     origins[name] = layer ? layer.origin : 'default';
   }
   if (lengthIsEpochs(layers)) [options.imagesSeen, origins.imagesSeen] = [null, 'default'];
+  if (preset && origins.initFrom === layers[0].origin) {
+    const isOwn = preset.method === method && isSameEncoder(schema, options, layers[0].values);
+    if (!isOwn) [options.initFrom, origins.initFrom] = [null, 'default'];
+  }
   return { method, schema, options: { ...options, method: method.name } as Options, origins };
+}
+
+/** Whether options say the encoder that a preset says: the weights from which it starts are of no other one. */
+function isSameEncoder(schema: OptionTable, options: GivenOptions, preset: GivenOptions): boolean {
+  const ofPreset = withDefaults(schema, preset);
+  return ENCODER_OPTIONS.every((name) => options[name] === ofPreset[name]);
 }
 
 /** Options of one origin. */
@@ -104,7 +115,8 @@ export function validateOptions(given: GivenOptions, where: string, table: Optio
     if (!option) throw unknownName('option', name, Object.keys(table), where);
     const mayBeNull = option.automatic !== undefined || option.optional;
     const type = mayBeNull ? typeOf(option).nullable() : typeOf(option);
-    const result = type.safeParse(takesAuto(option) && value === AUTO ? null : value);
+    const isAbsent = (takesAuto(option) && value === AUTO) || (option.optional && value === NONE);
+    const result = type.safeParse(isAbsent ? null : value);
     if (!result.success) throw refusal(name, option, value, where);
     checked[name] = result.data;
   }

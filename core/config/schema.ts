@@ -352,6 +352,11 @@ export const OPTIONS = {
   }),
 } as const;
 
+/** Those that say what the encoder is, whose weights fit no other one. */
+export const ENCODER_OPTIONS = Object.entries<Option<unknown>>(OPTIONS)
+  .filter(([, { group }]) => group === 'Model')
+  .map(([name]) => name);
+
 /** Options under a name. */
 export interface Preset {
   /** What it is, in one line for people. */

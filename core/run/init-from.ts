@@ -3,6 +3,7 @@ import { type Console, count } from '../base/console.js';
 import { UserError } from '../base/errors.js';
 import type { Options } from '../config/schema.js';
 import { type Tensor, tf } from '../engine/tf.js';
+import { isBuiltin } from '../exchange/builtin.js';
 import type { AnyEncoderFile } from '../exchange/encoder-file.js';
 import { readAnyEncoder, readEncoder, readNetwork } from '../exchange/read.js';
 import type { TorchTensor } from '../exchange/torch/tree.js';
@@ -44,7 +45,8 @@ export async function networksFrom(
     taken.push(name);
   }
   const fresh = Object.keys(networks).filter((name) => !taken.includes(name));
-  console.line(`start      ${taken.join(', ')} of ${path}${fresh.length > 0 ? `; fresh: ${fresh.join(', ')}` : ''}`);
+  const source = isBuiltin(path) ? `${path}, weights that come with the program` : path;
+  console.line(`start      ${taken.join(', ')} of ${source}${fresh.length > 0 ? `; fresh: ${fresh.join(', ')}` : ''}`);
   for (const note of usual.notes) console.warn(`note       ${note}`);
   return networks;
 }

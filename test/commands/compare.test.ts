@@ -5,6 +5,9 @@ import test from 'ava';
 import sharp from 'sharp';
 import { readDuration } from '../../core/base/console.js';
 import { UserError } from '../../core/base/errors.js';
+import { METHODS as REGISTRY } from '../../core/methods/registry.js';
+import type { Asked } from '../../core/run/compare/plan.js';
+import { runOptions, type Surroundings } from '../../core/run/compare/run-options.js';
 import { epochsWithin } from '../../core/run/trials/calibrate.js';
 import { ijepaHere, temporaryFolder } from '../helpers/command.js';
 
@@ -23,6 +26,20 @@ async function factsOf(out: string) {
     name === 'seconds' ? null : value,
   );
 }
+
+test('all methods start from random weights, also those whose preset names others', (t) => {
+  const asked = { imageSize: 32, patchSize: 8, dim: 128, depth: 2, heads: 4, batchSize: 128 };
+  const surroundings = {
+    methods: REGISTRY,
+    plugins: [],
+    trainingData: 'shapes:64',
+    running: {} as Surroundings['running'],
+  };
+  for (const method of REGISTRY) {
+    const run = { method, seed: 0, epochs: 10, out: 'out' };
+    t.is(runOptions(asked as Asked, surroundings, run).options.initFrom, null, method.name);
+  }
+});
 
 const weightsOf = (out: string, run: string) => readFileSync(join(out, run, 'checkpoints', 'latest.safetensors'));
 

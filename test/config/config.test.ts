@@ -192,6 +192,23 @@ test.serial('what is left to the program is written auto on the command line and
   t.is(validateOptions({ out: 'auto' }, 'f.yaml', SCHEMA).out, 'auto', 'a path has no such word');
 });
 
+test("nothing is written 'none', and takes what a weaker source says away", (t) => {
+  t.is(validateOptions({ initFrom: 'none' }, 'f.yaml', SCHEMA).initFrom, null);
+  t.is(resolve({ preset: 'cpu-small', flags: { initFrom: 'none' } }).options.initFrom, null);
+  t.throws(() => validateOptions({ epochs: 'none' }, 'f.yaml', SCHEMA), { instanceOf: UserError });
+});
+
+test('the weights from which a preset starts go with its encoder alone', (t) => {
+  const starts = (flags: object) => resolve({ preset: 'cpu-small', flags }).options.initFrom;
+  for (const same of [{}, { dim: 128 }, { imageSize: 48 }, { headLayers: 3 }, { learningRate: 0.1 }]) {
+    t.is(starts(same), 'builtin:emoji', JSON.stringify(same));
+  }
+  for (const other of [{ dim: 64 }, { patchSize: 4 }, { arch: 'vit-base' }, { method: 'mae' }]) {
+    t.is(starts(other), null, JSON.stringify(other));
+  }
+  t.is(starts({ dim: 64, initFrom: 'runs/a' }), 'runs/a', 'who names weights himself is told that they do not fit');
+});
+
 test('a flag can be given as a word, as bench --set does', (t) => {
   const given = (recompute: unknown) => validateFlags({ recompute }, SCHEMA).recompute;
   t.deepEqual(['true', 'false', true].map(given), [true, false, true]);

@@ -6,6 +6,7 @@ import { readSafetensors, writeSafetensors } from '../../core/checkpoint/safeten
 import { startEngine } from '../../core/engine/start.js';
 import { readEncoder } from '../../core/exchange/read.js';
 import { FORMS } from '../../core/exchange/write.js';
+import { METHODS } from '../../core/methods/registry.js';
 import { networksFrom } from '../../core/run/init-from.js';
 import { initialNetworks } from '../../core/train/state.js';
 import { ijepaHere, SMALLEST, temporaryFolder } from '../helpers/command.js';
@@ -78,6 +79,19 @@ test('a predictor of the same sizes is taken, too, and what belongs to no encode
   t.false((await fresh['predictor_embed.weight'].data()).some((x) => x === 0.5));
 });
 
+test('a preset that names weights of the program starts from them', async (t) => {
+  for (const { name, presets } of METHODS) {
+    for (const [preset, { options: given }] of Object.entries(presets)) {
+      if (!('initFrom' in given)) continue;
+      const { method, options } = methodOf({ method: name, ...given, epochs: 1, imagesSeen: null });
+      const networks = await networksFrom(String(given.initFrom), method, options, quiet);
+      const { tensors } = await readEncoder(String(given.initFrom), null);
+      for (const [name, { data }] of tensors)
+        t.deepEqual(await networks.encoder[name].data(), data, `${preset}: ${name}`);
+    }
+  }
+});
+
 test('a model of other sizes is refused with the options that fit it', async (t) => {
   const { method, options } = run({ depth: 4 });
   const error = await t.throwsAsync(networksFrom(await smallCheckpoint(t), method, options, quiet), {
@@ -129,7 +143,10 @@ test.serial(
       [[...other, '--predictor-depth', '2'], /has no predictor\.predictor_blocks\.1/],
     ];
     for (const [words, message] of cases) {
-      const { code, stderr } = await ijepaHere(['pretrain', ...SMALLEST, ...saved, '--out', 'none', ...words], folder);
+      const { code, stderr } = await ijepaHere(
+        ['pretrain', ...SMALLEST, ...saved, '--out', 'refused', ...words],
+        folder,
+      );
       t.is(code, 2, words.join(' '));
       t.regex(stderr, message);
     }

@@ -101,6 +101,15 @@ test('a run has the options of base, variant, grid and preset, and a seed and fo
   );
 });
 
+test('trials start from random weights, not from those of their preset, unless the file names some', async (t) => {
+  const starts = async (base: string) => {
+    const file = await sweepOf(t, `base: { data: [shapes:64], preset: cpu-small${base} }`, 'grid: { depth: [2, 3] }');
+    return plannedRuns(file, METHODS, 'out', () => LENGTH).map(({ resolved }) => resolved.options.initFrom);
+  };
+  t.deepEqual(await starts(''), [null, null]);
+  t.deepEqual(await starts(', initFrom: runs/a'), ['runs/a', 'runs/a']);
+});
+
 test('what is wrong with a file is told in one message, with its place', async (t) => {
   const grid = 'grid: { learningRate: [0.1] }';
   for (const [lines, message] of [

@@ -95,7 +95,8 @@ export default defineMethod({
       options: { ...SECOND_VERSION, selectiveKernels: true },
     },
     'cpu-small': {
-      summary: 'a small model of pictures of any kind, within four minutes of two cores',
+      summary:
+        'a small model of pictures of any kind, within four minutes of two cores, from weights that come with the program',
       options: {
         ...SMALL,
         optimiser: 'muon',
@@ -106,6 +107,7 @@ export default defineMethod({
         headLayers: 2,
         headDim: 1024,
         imagesSeen: 170_000,
+        initFrom: 'builtin:emoji', // of the same model
       },
     },
     'cpu-small-simclr': { summary: 'SimCLR at the sizes of cpu-small-ijepa', options: SMALL },

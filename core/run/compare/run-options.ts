@@ -32,7 +32,7 @@ export function smallPreset({ presets }: MethodDefinition): string | null {
 }
 
 /**
- * The options of a run: data, backbone and batch are the same for all methods; crops, augmentations, optimiser and rates are
+ * The options of a run: data, backbone and batch are the same for all methods, and all start from random weights; crops, augmentations, optimiser and rates are
  * those of the method's own preset for small models, or its defaults.
  */
 export function runOptions(
@@ -40,7 +40,7 @@ export function runOptions(
   { methods, trainingData, running }: Surroundings,
   { method, ...run }: { method: MethodDefinition; seed: number; epochs: number; out: string },
 ): ResolvedOptions<MethodDefinition> {
-  const common = { data: [trainingData], imageSize, patchSize, dim, depth, heads, batchSize };
+  const common = { data: [trainingData], initFrom: null, imageSize, patchSize, dim, depth, heads, batchSize };
   const sources = { methods, preset: smallPreset(method) ?? undefined };
   const flags = { ...common, ...running, ...run, method: method.name };
   const resolved = resolveOptions({ ...sources, flags });

@@ -17,6 +17,9 @@ const FORMAT = `${PROGRAM}-sweep-plan-1` as const;
 /** Begins the name of a sweep's lock. */
 const LOCK = 'sweep.lock';
 
+/** Trials are compared: none starts from the weights of a preset, which fit some encoders and not others. */
+const FRESH: Readonly<Record<string, unknown>> = { initFrom: null };
+
 const lengthSchema = z.object({
   /** That fit into the budget, or in which a run sees as many images as it is to see; null where epochs are options. */
   epochs: z.int().min(1).nullable(),
@@ -113,7 +116,7 @@ export function plannedRuns(
     trials.map((trial): PlannedRun => {
       const { name, title } = trial;
       const place = sweepFolder(out).run(trial, seed);
-      const { preset, ...options } = { ...file.base, ...trial.values };
+      const { preset, ...options } = { ...FRESH, ...file.base, ...trial.values };
       const named = requirePresetName(preset, file.path);
       requireOneLength(options, title, file.path);
       const { epochs, ...length } = lengthOf(name);
