@@ -151,7 +151,8 @@ function requireSameEncoder(
     const [theirs, ours] = [encoder, own].map((each) => encoderName(each, options.patchSize));
     throw new UserError(`${path} is of another model (${theirs}) than this run (${ours})`, {
       expected: 'an encoder of the same kind and sizes',
-      remedy: 'use the --backbone, --width and --selective-kernels of that model, or another --init-from',
+      remedy:
+        'use the --backbone, --width and --selective-kernels of that model, another --init-from, or --init-from none',
     });
   }
   if (numbers(encoder) === numbers(own) && size.patchSize === options.patchSize) return;
@@ -163,6 +164,6 @@ function requireSameEncoder(
   const [theirs, ours] = [told(encoder, size.patchSize), told(own, options.patchSize)];
   throw new UserError(`${path} is of another model (${theirs}) than this run (${ours})`, {
     expected: 'an encoder of the same sizes and parts',
-    remedy: `use ${flags} --patch-size ${size.patchSize}, or another --init-from`,
+    remedy: `use ${flags} --patch-size ${size.patchSize}, another --init-from, or --init-from none`,
   });
 }
