@@ -106,12 +106,13 @@ async function runFacts({ name, folder, record, log }: ShownRun) {
 
 function about({ method, options, run }: RunRecord<MethodDefinition>): Fact[] {
   const { started, versions, engine, ranks } = beginning.parse(run);
-  const { imageSize, patchSize, backbone, epochs, batchSize, seed, data, out } = options;
+  const { imageSize, patchSize, backbone, epochs, batchSize, seed, data, initFrom, out } = options;
   const version = versions[PROGRAM] ?? 'of an unknown version';
   return [
     { name: 'method', value: `${method.title}: ${method.describe(options)}` },
     { name: 'data', value: `${run.data.images.toLocaleString('en-US')} images: ${data.join(', ')}` },
     { name: 'images', value: `${imageSize} px${backbone === 'vit' ? ` in patches of ${patchSize} px` : ''}` },
+    ...(initFrom === null ? [] : [{ name: 'started from', value: initFrom }]),
     { name: 'length', value: `${epochs} epochs of batches of ${batchSize}, seed ${seed}` },
     ...(engine
       ? [
