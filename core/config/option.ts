@@ -134,7 +134,7 @@ function describeValues(option: Option<unknown>): string {
     case 'name':
       return choices.length > 0 ? `one of ${choices.join(', ')}` : `the name of ${what}`;
     case 'text':
-      return `a ${what}`;
+      return `${/^[aeiou]/.test(what) ? 'an' : 'a'} ${what}`;
     case 'words':
       return choices.length > 0 ? `some of ${choices.join(', ')}` : 'a list of words';
     case 'flag':
