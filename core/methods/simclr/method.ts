@@ -106,7 +106,7 @@ export default defineMethod({
         depth: 2,
         headLayers: 2,
         headDim: 1024,
-        imagesSeen: 170_000,
+        imagesSeen: 150_000,
         initFrom: 'builtin:emoji', // of the same model
       },
     },
