@@ -69,7 +69,7 @@ export function resolveOptions<M extends MethodOptions>(sources: OptionSources<M
   return { method, schema, options: { ...options, method: method.name } as Options, origins };
 }
 
-/** Whether options say the encoder that a preset says: the weights from which it starts are of no other one. */
+/** Whether the encoder is still the preset's: only then do the preset's initial weights fit. */
 function isSameEncoder(schema: OptionTable, options: GivenOptions, preset: GivenOptions): boolean {
   const ofPreset = withDefaults(schema, preset);
   return ENCODER_OPTIONS.every((name) => options[name] === ofPreset[name]);

@@ -352,7 +352,7 @@ export const OPTIONS = {
   }),
 } as const;
 
-/** Those that say what the encoder is, whose weights fit no other one. */
+/** Options that define the encoder: weights of one encoder do not fit another. */
 export const ENCODER_OPTIONS = Object.entries<Option<unknown>>(OPTIONS)
   .filter(([, { group }]) => group === 'Model')
   .map(([name]) => name);

@@ -14,7 +14,7 @@ import { temporaryFolder } from '../helpers/command.js';
 import { TINY_MODEL, tinyState } from '../helpers/tiny-state.js';
 
 const WHEN = {
-  initFrom: null as string | null,
+  initFrom: null,
   data: ['shapes:4', 'more'],
   saveEverySteps: null as number | null,
   saveEveryMinutes: 1000,

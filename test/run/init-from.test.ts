@@ -86,8 +86,9 @@ test('a preset that names weights of the program starts from them', async (t) =>
       const { method, options } = methodOf({ method: name, ...given, epochs: 1, imagesSeen: null });
       const networks = await networksFrom(String(given.initFrom), method, options, quiet);
       const { tensors } = await readEncoder(String(given.initFrom), null);
-      for (const [name, { data }] of tensors)
-        t.deepEqual(await networks.encoder[name].data(), data, `${preset}: ${name}`);
+      for (const [parameter, { data }] of tensors) {
+        t.deepEqual(await networks.encoder[parameter].data(), data, `${preset}: ${parameter}`);
+      }
     }
   }
 });

@@ -17,7 +17,7 @@ const FORMAT = `${PROGRAM}-sweep-plan-1` as const;
 /** Begins the name of a sweep's lock. */
 const LOCK = 'sweep.lock';
 
-/** Trials are compared: none starts from the weights of a preset, which fit some encoders and not others. */
+/** Trials are compared: all start from random weights, as those of a preset would fit some encoders and not others. */
 const FRESH: Readonly<Record<string, unknown>> = { initFrom: null };
 
 const lengthSchema = z.object({
