@@ -22,7 +22,7 @@ export interface PredictionLoss {
   compute(tf: TensorFlow, predicted: Tensor, target: Tensor): Scalar;
 }
 
-/** A term against collapse, on the context encoder's outputs, averaged over patches. `compute` does as a loss does. */
+/** A term against collapse, on the encoder's features of images: I-JEPA's context encoder's outputs, averaged over patches. `compute` does as a loss does. */
 export interface Regularizer<Names extends string = string> {
   name: string;
   summary: string;

@@ -13,6 +13,17 @@ export const TERM_NAMES = { loss: 'prediction', regularizer: 'regularizer', toke
 type LossExtension = Extract<MethodExtension, { kind: 'loss' }>;
 type RegularizerExtension = Extract<MethodExtension, { kind: 'regularizer' }>;
 
+/** Options of a term against collapse, which plugins bring. */
+export const REGULARIZER_OPTIONS = grouped('Objective', {
+  regularizer: named({
+    default: NONE,
+    what: 'a regularizer',
+    help: "term against collapse, on the encoder's pooled output: vicreg, by variance and covariance; sigreg, by distance from a normal distribution; isotropy, by cosines; one of a plugin; or none",
+  }),
+  regularizerWeight: number({ default: 0.3, min: 0, help: 'weight of that term' }),
+});
+export type RegularizerOptions = OwnOptions<typeof REGULARIZER_OPTIONS>;
+
 /** Options of a distance between representations, and of a term against their collapse, which plugins bring. */
 export const LOSS_OPTIONS = grouped('Objective', {
   loss: named({
@@ -20,22 +31,18 @@ export const LOSS_OPTIONS = grouped('Objective', {
     what: 'a loss',
     help: "distance of predicted and target representations: l2, the paper's squared distance; smooth-l1, the reference code's; or one of a plugin",
   }),
-  regularizer: named({
-    default: NONE,
-    what: 'a regularizer',
-    help: "term against collapse, on the encoder's pooled output: vicreg, by variance and covariance; sigreg, by distance from a normal distribution; one of a plugin; or none",
-  }),
-  regularizerWeight: number({ default: 0.3, min: 0, help: 'weight of that term' }),
+  ...REGULARIZER_OPTIONS,
 });
 export type LossOptions = OwnOptions<typeof LOSS_OPTIONS>;
 
 /** What these options name of what plugins bring. */
-export function lossRequests({ loss, regularizer }: LossOptions): Readonly<Record<string, ExtensionRequest | null>> {
-  return {
-    loss: { kind: 'loss', name: loss, option: 'loss' },
-    regularizer:
-      regularizer === NONE ? null : { kind: 'regularizer', name: regularizer, option: 'regularizer', none: true },
-  };
+export function lossRequests(options: LossOptions): Readonly<Record<string, ExtensionRequest | null>> {
+  return { loss: { kind: 'loss', name: options.loss, option: 'loss' }, ...regularizerRequest(options) };
+}
+
+export function regularizerRequest({ regularizer }: RegularizerOptions) {
+  const request: ExtensionRequest = { kind: 'regularizer', name: regularizer, option: 'regularizer', none: true };
+  return { regularizer: regularizer === NONE ? null : request };
 }
 
 /** In words. */
@@ -52,32 +59,44 @@ export function describeLosses({ loss, regularizer, regularizerWeight }: LossOpt
  * @param width D
  */
 export function lossTerms<O, T>(
-  { extensions: { loss, regularizer = null } }: Pick<MethodContext, 'extensions'>,
-  { regularizerWeight }: LossOptions,
+  context: Pick<MethodContext, 'extensions'>,
+  options: LossOptions,
   pick: (outputs: O, targets: T) => readonly [predicted: Tensor, target: Tensor],
   rows: (outputs: O) => Tensor,
   width: number,
 ): { terms: Term<O, T>[]; check: () => Promise<void> } {
+  const { loss, regularizer = null } = context.extensions;
   if (loss?.kind !== 'loss') throw new Error('no loss was found');
-  const terms: Term<O, T>[] = [
+  const distance: Term<O, T> = {
+    name: TERM_NAMES.loss,
+    weight: 1,
+    over: 'images',
+    compute: (outputs, targets) => predictionLoss(loss, ...pick(outputs, targets)),
+  };
+  return {
+    terms: [distance, ...regularizerTerms<O, T>(context, options, rows, width)],
+    check: () => tryExtensions([loss, regularizer], width),
+  };
+}
+
+/** The term against collapse, if there is one, of rows of the whole batch, [n, D]. @param width D */
+export function regularizerTerms<O, T>(
+  { extensions: { regularizer } }: Pick<MethodContext, 'extensions'>,
+  { regularizerWeight: weight }: RegularizerOptions,
+  rows: (outputs: O) => Tensor,
+  width: number,
+): Term<O, T>[] {
+  if (regularizer?.kind !== 'regularizer' || weight === 0) return [];
+  return [
     {
-      name: TERM_NAMES.loss,
-      weight: 1,
-      over: 'images',
-      compute: (outputs, targets) => predictionLoss(loss, ...pick(outputs, targets)),
-    },
-  ];
-  if (regularizer?.kind === 'regularizer' && regularizerWeight > 0) {
-    terms.push({
       name: TERM_NAMES.regularizer,
-      weight: regularizerWeight,
+      weight,
       over: 'batch',
       rows,
       draw: (stream) => drawNumbers(regularizer, stream, width),
       compute: (pooled, drawn) => regularizationOf(regularizer, pooled, drawn),
-    });
-  }
-  return { terms, check: () => tryExtensions([loss, regularizer], width) };
+    },
+  ];
 }
 
 /** The distance of predictions and targets, both [M, J, D]. */

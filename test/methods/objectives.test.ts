@@ -135,6 +135,30 @@ testOnEngines(test, firstOf(engines), 'descending SIGReg drives rows that are ne
 testOnEngines(
   test,
   engines,
+  'isotropy is the mean squared cosine of two rows, times their width, less 1',
+  async (t) => {
+    const [rows, width] = [9, 5];
+    const stream = new RandomStream(0, 'rows');
+    const z = Array.from({ length: rows }, () => Array.from({ length: width }, () => 0.5 + stream.normal()));
+    const dot = (a: number[], b: number[]) => a.reduce((sum, value, at) => sum + value * (b[at] as number), 0);
+    const pairs = z.flatMap((a) => z.map((b) => dot(a, b) ** 2 / (dot(a, a) * dot(b, b))));
+    const expected = (width / rows ** 2) * pairs.reduce((sum, value) => sum + value, 0) - 1;
+    const value = await regularization('isotropy', tf.tensor2d(z));
+    t.true(Math.abs(value - expected) < 1e-5, `${value}, pair by pair ${expected}`);
+    const near = async (features: Tensor, limit: number) => {
+      const given = await regularization('isotropy', features);
+      t.true(Math.abs(given - limit) < 1e-5, `${given}, not ${limit}`);
+    };
+    await near(tf.tensor2d(z).mul(tf.range(1, rows + 1).expandDims(1)), expected); // lengths make no difference
+    await near(tf.eye(width).mul(7), 0);
+    await near(tf.ones([rows, width]), width - 1);
+    await near(tf.zeros([rows, width]), -1);
+  },
+);
+
+testOnEngines(
+  test,
+  engines,
   'every step has random numbers of its own, the same on every engine',
   async (t, engine) => {
     const made = methodOf({ ...SIZE, regularizer: 'sigreg' });

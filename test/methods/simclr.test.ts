@@ -1,14 +1,16 @@
 import test from 'ava';
-import type { Tensor } from '../../core/engine/tf.js';
+import type { Scalar, Tensor } from '../../core/engine/tf.js';
 import { drawBatch, viewSides } from '../../core/methods/batch.js';
 import type { Part } from '../../core/methods/method.js';
 import { applyMlpHead } from '../../core/nn/mlp-head.js';
 import { lars } from '../../core/optim/momentum.js';
 import { splitBatch } from '../../core/train/parts.js';
-import { findEngines, testOnEngines, withoutCpu } from '../helpers/engines.js';
+import { initialNetworks } from '../../core/train/state.js';
+import { findEngines, relativeDifference, testOnEngines, withoutCpu } from '../helpers/engines.js';
 import { readGolden } from '../helpers/golden.js';
 import { methodOf } from '../helpers/method.js';
 import { checkGradients, checkSteps, type Trained } from '../helpers/trained.js';
+import { noiseBatch, numberOf, numbersOf, prepareBatchGradients } from '../helpers/training.js';
 
 /* Values of the official code's formulas in PyTorch (fixtures/simclr). */
 interface Settings {
@@ -67,6 +69,26 @@ test('the head has batch norm after every layer, and as many layers as are asked
   });
   t.deepEqual(shapesOf({ headLayers: 1, outputDim: 4 }), { 'fc1.weight': [4, 8], 'norm1.weight': [4] });
   t.deepEqual(Object.keys(shapesOf({ headLayers: 2, headDim: 5 }) ?? {}).length, 5);
+});
+
+testOnEngines(test, engines, 'a regularizer sees the features, of the whole batch too', async (t, engine) => {
+  const made = methodOf({ ...SMALL, regularizer: 'isotropy', regularizerWeight: 0.5 });
+  const plain = methodOf(SMALL);
+  const networks = initialNetworks(made.method, 0);
+  const whole = await prepareBatchGradients(engine, made)(networks, noiseBatch(made, 5));
+  const alone = await prepareBatchGradients(engine, plain)(networks, noiseBatch(plain, 5));
+  t.deepEqual(Object.keys(whole.terms), ['ntXent', 'regularizer']);
+  const [loss, without, value] = await Promise.all(
+    [whole.loss, alone.loss, whole.terms.regularizer as Scalar].map(numberOf),
+  );
+  t.true(Math.abs(loss - without - 0.5 * value) < 1e-4 * loss, `${loss}, ${without}, ${value}`);
+  const parts = await prepareBatchGradients(engine, made, 2)(networks, noiseBatch(made, 5)); // 2 + 2 + 1
+  t.true(relativeDifference(await parts.loss.data(), await whole.loss.data()) < 1e-5);
+  t.true(relativeDifference(await numbersOf(parts.gradients), await numbersOf(whole.gradients)) < 1e-5);
+  const bias = (of: typeof whole) => of.gradients.encoder?.['norm.bias']?.data() as Promise<Float32Array>;
+  const length = async (of: typeof whole) => Math.hypot(...(await bias(of)));
+  const [open, chosen] = [await length(alone), await length(whole)];
+  t.true(open < 1e-3 * chosen, `without it the loss leaves the mean of features open: ${open}, ${chosen}`);
 });
 
 async function load() {

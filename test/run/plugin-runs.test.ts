@@ -130,7 +130,7 @@ test.serial('objectives and monitors that do not exist are refused with the near
     /unknown loss 'logcosh' in the command line[\s\S]*one of l2, smooth-l1, log-cosh, late-nan, shape[\s\S]*did you mean 'log-cosh'/;
   await refused(t, train(folder, 'run', '--loss', 'logcosh'), losses);
   const regularizers =
-    /unknown regularizer 'vicregg'[\s\S]*one of none, vicreg, sigreg, projected[\s\S]*did you mean 'vicreg'/;
+    /unknown regularizer 'vicregg'[\s\S]*one of none, vicreg, sigreg, isotropy, projected[\s\S]*did you mean 'vicreg'/;
   await refused(t, ijepaHere(['config', '--config', 'c.yaml', '--regularizer', 'vicregg'], folder), regularizers);
   const monitors =
     /unknown monitor 'sum' in .*c\.yaml[\s\S]*one of collapse, spectrum, sums, broken, unstartable[\s\S]*did you mean 'sums'/;

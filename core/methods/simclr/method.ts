@@ -1,8 +1,7 @@
-import { grouped, integer, number } from '../../config/option.js';
+import { grouped, integer, NONE, number } from '../../config/option.js';
 import type { Options, Preset } from '../../config/schema.js';
 import { encoderShape } from '../../config/settings.js';
 import { type Scalar, type Tensor, tf } from '../../engine/tf.js';
-import type { ImageEncoder } from '../../nn/backbone.js';
 import { imagePass } from '../../nn/cost.js';
 import {
   applyMlpHead,
@@ -13,7 +12,8 @@ import {
 } from '../../nn/mlp-head.js';
 import { unit } from '../../nn/projection-head.js';
 import { usualValues } from '../initial.js';
-import { defineMethod, type Method, type OwnOptions } from '../method.js';
+import { REGULARIZER_OPTIONS, regularizerRequest, regularizerTerms, tryExtensions } from '../losses.js';
+import { defineMethod, type Method, type MethodContext, type OwnOptions, type Tensors } from '../method.js';
 import { CPU_SMALL, RESNET_RUNS, SMALL_ADAMW } from '../shared.js';
 
 const OPTIONS = {
@@ -33,6 +33,7 @@ const OPTIONS = {
     }),
     outputDim: integer({ default: 128, min: 1, help: 'numbers of a projection' }),
   }),
+  ...REGULARIZER_OPTIONS,
 };
 type Own = Options & OwnOptions<typeof OPTIONS>;
 
@@ -113,10 +114,12 @@ export default defineMethod({
     'cpu-small-simclr': { summary: 'SimCLR at the sizes of cpu-small-ijepa', options: SMALL },
   },
   acceptsResNet: true,
-  create: (options, { encoder }) => simclr(encoder, options),
+  extensions: (options) => regularizerRequest(options),
+  create: (options, context) => simclr(context, options),
   automatic: (options) => ({ headDim: options.headDim ?? encoderShape(options).encoder.dim }),
-  describe: ({ temperature, headLayers }) =>
-    `NT-Xent of two views at temperature ${temperature}, head of ${headLayers} layers`,
+  describe: ({ temperature, headLayers, regularizer, regularizerWeight }) =>
+    `NT-Xent of two views at temperature ${temperature}, head of ${headLayers} layers` +
+    (regularizer === NONE ? '' : ` + ${regularizerWeight} x ${regularizer} of features`),
   passes(options) {
     const shape = encoderShape(options);
     const pass = imagePass(shape, { rows: 2, trained: true });
@@ -133,9 +136,13 @@ type Outputs = { features: Tensor };
  * two views of each image go through a perceptron, and of what it makes of a view, the other view's has to be the most
  * similar one in the batch.
  *
+ * NT-Xent leaves open how features are distributed: the head's first layer is linear and its batch norm takes away what all
+ * features have in common, so that any invertible map of them can give the same loss. A regularizer may choose.
+ *
  * Letters: b images of a part, B of the batch, D width, K numbers of a projection.
  */
-export function simclr(whole: ImageEncoder, options: Own): Method<Outputs> {
+export function simclr(context: MethodContext, options: Own): Method<Outputs> {
+  const { encoder: whole, extensions } = context;
   const { encoder, shapes } = whole;
   return {
     networks: {
@@ -158,9 +165,11 @@ export function simclr(whole: ImageEncoder, options: Own): Method<Outputs> {
         compute: (features, _drawn, _rates, { heads }) =>
           ntXent(applyMlpHead(heads.head, features), options.temperature),
       },
+      ...regularizerTerms<Outputs, Tensors>(context, options, ({ features }) => features, encoder.dim),
     ],
     rates: {},
     logs: [],
+    check: () => tryExtensions([extensions.regularizer ?? null], encoder.dim),
     dispose: () => {},
   };
 }
