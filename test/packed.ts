@@ -68,7 +68,7 @@ async function tryLibrary(own: string): Promise<void> {
 async function tryWeights(own: string): Promise<void> {
   for (const words of [
     ['search', 'shapes/0', '--in', 'shapes:20'],
-    ['predict', 'builtin:emoji', 'shapes:4'],
+    ['predict', 'builtin:drawings', 'shapes:4'],
   ]) {
     const { code, stdout, stderr } = await startProgram(['npx', 'ijepa', ...words], { cwd: own });
     count(code === 0 && /shapes\/\d/.test(stdout), `${words[0]} by the weights in the package`, stdout + stderr);

@@ -10,7 +10,7 @@ import { argument } from './others.js';
 
 export const CHECKPOINT = argument(
   'path',
-  'a run, whose newest checkpoint is taken; a checkpoint; builtin:emoji, which comes with the program; a folder of Hugging Face or timm; or weights by the names of the reference code',
+  'a run, whose newest checkpoint is taken; a checkpoint; builtin:drawings, which comes with the program; a folder of Hugging Face or timm; or weights by the names of the reference code',
 );
 const LABELLED_DATA = text({
   what: 'data set',

@@ -22,7 +22,7 @@ const ENCODER_OPTIONS = grouped('Encoder', {
   checkpoint: text({
     what: 'path',
     help: 'where the checkpoint of a file of features or a head lies now; of images, what computes their features',
-    automatic: 'where it lay when the file was written; of images, builtin:emoji',
+    automatic: 'where it lay when the file was written; of images, builtin:drawings',
   }),
   encoder: text({
     what: 'name',
@@ -60,7 +60,7 @@ export const SEARCH_OPTIONS = {
 export const PREDICT_OPTIONS = {
   probe: text({
     what: 'path',
-    help: 'the folder that `ijepa probe` was given as --out, or one of the heads in it (.safetensors); or builtin:emoji, which comes with the program',
+    help: 'the folder that `ijepa probe` was given as --out, or one of the heads in it (.safetensors); or builtin:drawings, which comes with the program',
     positional: true,
     required: true,
   }),

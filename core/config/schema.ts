@@ -214,7 +214,7 @@ export const OPTIONS = {
     initFrom: text({
       optional: true,
       what: 'path',
-      help: 'weights to start from: a run, a checkpoint, a folder of Hugging Face or timm, or builtin:emoji; networks that they do not hold start fresh',
+      help: 'weights to start from: a run, a checkpoint, a folder of Hugging Face or timm, or builtin:drawings; networks that they do not hold start fresh',
     }),
     resumeOptimizer: flag(
       'go on with the run whose whole state --init-from names, of this program or of the reference code: its moments and its epoch as well',

@@ -13,7 +13,7 @@ const FOLDER = fileURLToPath(new URL('../../../weights', import.meta.url));
 const HEAD = 'head.safetensors';
 
 /** The weights that are taken where none are named. */
-export const USUAL_WEIGHTS = `${PREFIX}emoji`;
+export const USUAL_WEIGHTS = `${PREFIX}drawings`;
 
 /** Whether a word names weights of the program. */
 export function isBuiltin(word: string): boolean {

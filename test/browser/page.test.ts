@@ -294,7 +294,7 @@ run(
 
 run('a page of a network alone has its pictures, and no parts that only a run fills', async (t) => {
   const folder = await temporaryFolder(t);
-  const asked = ['report', 'builtin:emoji', '--data', 'shapes:8', '--pictures', '4', '--engine', 'wasm'];
+  const asked = ['report', 'builtin:drawings', '--data', 'shapes:8', '--pictures', '4', '--engine', 'wasm'];
   const { code, stderr } = await ijepaHere([...asked, '--out', 'page.html'], folder);
   t.is(code, 0, stderr);
   const { page, requests, errors } = await open(t, pathToFileURL(join(folder, 'page.html')).href);

@@ -44,7 +44,7 @@ test.serial('a folder is searched by the weights of the program, or by those tha
     return { said: stderr, found: JSON.parse(stdout) };
   };
   const { said, found } = await search();
-  t.regex(said, /ViT 128x2\/8, in builtin:emoji/);
+  t.regex(said, /ViT 128x2\/8, in builtin:drawings/);
   t.is(found.images, 4);
   t.deepEqual(found.results[0].nearest.map(({ name }: { name: string }) => name).sort(), [
     'pictures/0.png',

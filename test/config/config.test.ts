@@ -201,7 +201,7 @@ test("nothing is written 'none', and takes what a weaker source says away", (t) 
 test('the weights from which a preset starts go with its encoder alone', (t) => {
   const starts = (flags: object) => resolve({ preset: 'cpu-small', flags }).options.initFrom;
   for (const same of [{}, { dim: 128 }, { imageSize: 48 }, { headLayers: 3 }, { learningRate: 0.1 }]) {
-    t.is(starts(same), 'builtin:emoji', JSON.stringify(same));
+    t.is(starts(same), 'builtin:drawings', JSON.stringify(same));
   }
   for (const other of [{ dim: 64 }, { patchSize: 4 }, { arch: 'vit-base' }, { method: 'mae' }]) {
     t.is(starts(other), null, JSON.stringify(other));

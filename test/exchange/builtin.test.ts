@@ -16,7 +16,7 @@ import { findEngines, relativeDifference, testOnEngines } from '../helpers/engin
 import { ROOT } from '../helpers/paths.js';
 
 const engines = await findEngines();
-const NAME = 'builtin:emoji';
+const NAME = 'builtin:drawings';
 /** Pictures of noise: what weights give is compared, not what they know. */
 const PICTURES = Array.from({ length: 2 }, (_, at) => {
   const stream = new RandomStream(at, 'pictures');
@@ -50,10 +50,10 @@ test('another name gets one message with the names that there are', async (t) =>
 
 test('the package holds them, with their card', (t) => {
   const { files } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { files: string[] };
-  t.true(files.includes('weights/emoji'));
-  t.is(builtinWeights(NAME), join(ROOT, 'weights', 'emoji', 'model.safetensors'));
-  const card = readFileSync(join(ROOT, 'weights', 'emoji', 'README.md'), 'utf8');
-  for (const part of ['Apache License 2.0', 'MIT', 'What it is not good for', '# ViT'])
+  t.true(files.includes('weights/drawings'));
+  t.is(builtinWeights(NAME), join(ROOT, 'weights', 'drawings', 'model.safetensors'));
+  const card = readFileSync(join(ROOT, 'weights', 'drawings', 'README.md'), 'utf8');
+  for (const part of ['Apache-2.0', 'OFL-1.1', 'CC-BY-3.0', 'What it is not good for', '# ViT'])
     t.true(card.includes(part), part);
 });
 

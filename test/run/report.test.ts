@@ -224,15 +224,15 @@ test('long curves keep their highest and lowest values and their ends', (t) => {
 
 test.serial('a network alone is shown on pictures that are named, without what only a run knows', async (t) => {
   const folder = await temporaryFolder(t);
-  const asked = ['report', 'builtin:emoji', '--out', 'page.html', '--pictures', '3', '--engine', 'wasm', '--json'];
+  const asked = ['report', 'builtin:drawings', '--out', 'page.html', '--pictures', '3', '--engine', 'wasm', '--json'];
   const unnamed = await ijepaHere(asked, folder);
   t.is(unnamed.code, 2);
-  t.regex(unnamed.stderr, /builtin:emoji holds no run[\s\S]*name pictures with --data/);
+  t.regex(unnamed.stderr, /builtin:drawings holds no run[\s\S]*name pictures with --data/);
   const { code, stdout, stderr } = await ijepaHere([...asked, '--data', 'shapes:8'], folder);
   t.is(code, 0, stderr);
-  t.like(JSON.parse(stdout).runs[0], { name: 'builtin:emoji', path: null, state: null, pictures: 3 });
+  t.like(JSON.parse(stdout).runs[0], { name: 'builtin:drawings', path: null, state: null, pictures: 3 });
   const [shown] = factsIn(await readFile(join(folder, 'page.html'), 'utf8')).runs;
-  t.like(shown, { name: 'builtin:emoji', standing: null, curves: [], options: [], masks: null });
+  t.like(shown, { name: 'builtin:drawings', standing: null, curves: [], options: [], masks: null });
   t.is(shown.pictures?.patches?.grid, 4);
-  t.deepEqual(shown.about[0], { name: 'network', value: 'ViT 128x2/8, in builtin:emoji' });
+  t.deepEqual(shown.about[0], { name: 'network', value: 'ViT 128x2/8, in builtin:drawings' });
 });

@@ -108,7 +108,9 @@ export default defineMethod({
         headLayers: 2,
         headDim: 1024,
         imagesSeen: 150_000,
-        initFrom: 'builtin:emoji', // of the same model
+        regularizer: 'isotropy', // NT-Xent alone leaves all features near one direction, where cosines tell little
+        regularizerWeight: 0.1,
+        initFrom: 'builtin:drawings', // of the same model
       },
     },
     'cpu-small-simclr': { summary: 'SimCLR at the sizes of cpu-small-ijepa', options: SMALL },

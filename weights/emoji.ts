@@ -1,23 +1,15 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import sharp from 'sharp';
-import { runNpm } from '../core/engine/install/npm.js';
-import { extractArchive } from '../core/fetch/extract.js';
+import { type Drawings, drawIcon, readIcons } from './icons.js';
+import { fetchPackage, readJson } from './packages.js';
 
 /*
- * Makes a folder of pictures out of npm packages of emoji, which are drawings with a free licence, and of one that names the
- * kind of each emoji. Versions are pinned, so that the pictures are the same every time.
+ * Pictures with labels: emoji out of npm packages, which are drawings with a free licence, and of one that names the kind of
+ * each emoji.
  */
 
-/** A set of drawings, with the licence that its package has to state. */
-interface Drawings {
-  package: string;
-  version: string;
-  licence: string;
-}
-
 /** Those that are trained on. */
-const TRAIN: readonly Drawings[] = [
+export const TRAIN: readonly Drawings[] = [
   { package: '@iconify-json/noto', version: '1.2.9', licence: 'Apache-2.0' },
   { package: '@iconify-json/noto-v1', version: '1.2.5', licence: 'Apache-2.0' },
   { package: '@iconify-json/fluent-emoji', version: '1.2.7', licence: 'MIT' },
@@ -31,23 +23,13 @@ const KINDS = { package: 'emojibase-data', version: '17.0.0' };
 /** Classes have at least this many test pictures, and at most this many pictures of a set. */
 const FEWEST = 12;
 const MOST = 60;
-/** Side of the pictures in pixels. */
-const SIDE = 64;
-
-/** Icons as Iconify's packages have them: SVG without its outermost element. */
-interface IconSet {
-  width: number;
-  height: number;
-  icons: Record<string, { body: string; width?: number; height?: number; left?: number; top?: number }>;
-}
 
 /**
- * Writes {train,val}/CLASS/SET-NAME.png below a folder, each emoji on white; what was there is replaced.
+ * Writes {train,val}/CLASS/SET-NAME.png below a folder, each emoji on white.
  * @param packages where packages lie, or are fetched to by npm
  * @returns how many pictures there are of each split, and of how many classes
  */
-export async function makePictures(folder: string, packages: string) {
-  rmSync(folder, { recursive: true, force: true });
+export async function makeEmoji(folder: string, packages: string) {
   const kindOf = await readKinds(packages);
   const drawn = new Set<string>(); // by those that are trained on
   for (const drawings of TRAIN)
@@ -62,7 +44,7 @@ export async function makePictures(folder: string, packages: string) {
     for (const name of [...classes.values()].flatMap((names) => names.filter((each) => each in icons.icons))) {
       const kind = join(folder, split, kindOf.get(name) ?? '');
       mkdirSync(kind, { recursive: true });
-      writeFileSync(join(kind, `${set}-${name}.png`), await draw(icons, name));
+      writeFileSync(join(kind, `${set}-${name}.png`), await drawIcon(icons, name));
       counts[split]++;
     }
   }
@@ -96,40 +78,4 @@ function classesOf(names: readonly string[], kindOf: ReadonlyMap<string, string>
   }
   const large = [...classes].filter(([, all]) => all.length >= FEWEST);
   return new Map(large.sort(([a], [b]) => (a < b ? -1 : 1)).map(([kind, all]) => [kind, all.slice(0, MOST)]));
-}
-
-async function readIcons(packages: string, drawings: Drawings): Promise<IconSet> {
-  const folder = await fetchPackage(packages, drawings);
-  const { license } = readJson<{ license: { spdx: string } }>(folder, 'info.json');
-  if (license.spdx !== drawings.licence) {
-    throw new Error(`${drawings.package} is under ${license.spdx}, not ${drawings.licence}`);
-  }
-  return readJson<IconSet>(folder, 'icons.json');
-}
-
-async function draw({ icons, ...all }: IconSet, name: string): Promise<Buffer> {
-  const { body, left = 0, top = 0, width = all.width, height = all.height } = icons[name];
-  const box = `viewBox="${left} ${top} ${width} ${height}" width="${SIDE}" height="${SIDE}"`;
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" ${box}>${body}</svg>`;
-  return sharp(Buffer.from(svg)).flatten({ background: 'white' }).removeAlpha().png().toBuffer();
-}
-
-/** The folder of a package, which is fetched by npm where it is not there. */
-async function fetchPackage(packages: string, { package: name, version }: { package: string; version: string }) {
-  const folder = join(packages, `${name.replace(/^@/, '').replace('/', '-')}-${version}`);
-  if (existsSync(folder)) return folder;
-  mkdirSync(packages, { recursive: true });
-  const { code, output } = await runNpm(['pack', `${name}@${version}`, '--pack-destination', packages]);
-  if (code !== 0) throw new Error(`npm could not fetch ${name}@${version}: ${output}`);
-  const unpacking = `${folder}.unpacking`; // a folder of the package's name is a whole one
-  rmSync(unpacking, { recursive: true, force: true });
-  mkdirSync(unpacking);
-  await extractArchive(`${folder}.tgz`, unpacking);
-  renameSync(join(unpacking, 'package'), folder);
-  rmSync(unpacking, { recursive: true });
-  return folder;
-}
-
-function readJson<T>(...path: string[]): T {
-  return JSON.parse(readFileSync(join(...path), 'utf8')) as T;
 }
