@@ -42,8 +42,8 @@ test('their head belongs to them', async (t) => {
 });
 
 test('another name gets one message with the names that there are', async (t) => {
-  for (const ask of [() => readAnyEncoder('builtin:emojy', null), () => findHead('builtin:emojy')]) {
-    const error = await t.throwsAsync(ask, { instanceOf: UserError, message: /unknown weights .*'builtin:emojy'/ });
+  for (const ask of [() => readAnyEncoder('builtin:drawigs', null), () => findHead('builtin:drawigs')]) {
+    const error = await t.throwsAsync(ask, { instanceOf: UserError, message: /unknown weights .*'builtin:drawigs'/ });
     t.like((error as UserError).advice, { expected: `one of ${NAME}`, remedy: `did you mean '${NAME}'?` });
   }
 });
