@@ -59,7 +59,6 @@ const ON_WHITE = 0.5;
 
 /** As Iconify's packages have them: SVG without its outermost element. */
 export interface IconSet {
-  author: string;
   width: number;
   height: number;
   icons: Record<string, { body: string; width?: number; height?: number; left?: number; top?: number; hidden?: true }>;
@@ -89,12 +88,17 @@ export async function makeIcons(folder: string, packages: string): Promise<numbe
 }
 
 export async function readIcons(packages: string, drawings: Drawings): Promise<IconSet> {
-  const folder = await fetchPackage(packages, drawings);
-  const { license, author } = readJson<{ license: { spdx: string }; author: { name: string } }>(folder, 'info.json');
+  const { license } = await readInfo(packages, drawings);
   if (license.spdx !== drawings.licence) {
     throw new Error(`${drawings.package} is under ${license.spdx}, not ${drawings.licence}`);
   }
-  return { ...readJson<IconSet>(folder, 'icons.json'), author: author.name };
+  return readJson<IconSet>(await fetchPackage(packages, drawings), 'icons.json');
+}
+
+/** What a package says of its licence and its author. */
+export async function readInfo(packages: string, drawings: Drawings) {
+  const folder = await fetchPackage(packages, drawings);
+  return readJson<{ license: { spdx: string }; author: { name: string } }>(folder, 'info.json');
 }
 
 /**
@@ -113,6 +117,11 @@ export async function drawIcon(
   const svg =
     `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="${box.join(' ')}" ` +
     `width="${SIDE}" height="${SIDE}" color="${hex(ink)}">${body}</svg>`;
+  return drawSvg(svg, ground);
+}
+
+/** An SVG as PNG. @param ground what shows where it draws nothing */
+export function drawSvg(svg: string, ground: Colour = WHITE): Promise<Buffer> {
   return sharp(Buffer.from(svg))
     .flatten({ background: hex(ground) })
     .removeAlpha()

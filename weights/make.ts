@@ -3,7 +3,7 @@ import { appendFileSync, copyFileSync, existsSync, readdirSync, readFileSync, rm
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeEmoji, TRAIN } from './emoji.js';
-import { ICONS, makeIcons, readIcons } from './icons.js';
+import { ICONS, makeIcons, readInfo } from './icons.js';
 import { FONTS, makeLetters } from './letters.js';
 import { makeScenes } from './scenes.js';
 
@@ -57,8 +57,8 @@ async function makePictures(): Promise<void> {
 async function sources(): Promise<string> {
   const rows = [];
   for (const drawings of [...TRAIN, ...ICONS]) {
-    const { author } = await readIcons(PACKAGES, drawings);
-    rows.push(`| \`${drawings.package}\` ${drawings.version} | ${author} | ${drawings.licence} |`);
+    const { author } = await readInfo(PACKAGES, drawings);
+    rows.push(`| \`${drawings.package}\` ${drawings.version} | ${author.name} | ${drawings.licence} |`);
   }
   const fonts = Object.entries(FONTS).map(([name, version]) => `${name} ${version}`);
   rows.push(

@@ -1,9 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import sharp from 'sharp';
 import { RandomStream } from '../core/base/random.js';
 import { type Colour, hex } from './colours.js';
-import { SIDE } from './icons.js';
+import { drawSvg, SIDE } from './icons.js';
 
 /*
  * Generated scenes with the statistics of photographs: things of any size hide one another ("dead leaves"), with shading and
@@ -16,8 +15,7 @@ const COUNT = 8000;
 export async function makeScenes(folder: string): Promise<number> {
   mkdirSync(folder, { recursive: true });
   for (let number = 0; number < COUNT; number++) {
-    const svg = scene(new RandomStream(0, 'scene', number));
-    const png = await sharp(Buffer.from(svg)).flatten({ background: 'white' }).removeAlpha().png().toBuffer();
+    const png = await drawSvg(scene(new RandomStream(0, 'scene', number)));
     writeFileSync(join(folder, `${number}.png`), png);
   }
   return COUNT;
@@ -26,10 +24,10 @@ export async function makeScenes(folder: string): Promise<number> {
 /** An SVG. What its things are like (kind, colours, sizes, texture) is the scene's own, so that its parts belong together. */
 function scene(random: RandomStream): string {
   const tone = palette(random);
-  const kinds = random.permutation(KINDS.length).slice(0, random.integer(1, 3));
+  const kinds = [...random.permutation(KINDS.length)].slice(0, random.integer(1, 3));
   const things = Math.round(6 * 40 ** random.uniform());
   const [smallest, largest] = [(random.uniform(10, 20) / things) ** 0.4 * 3, random.uniform(12, 40)];
-  const turn = random.chance(0.5) ? random.uniform(0, 180) : undefined; // all alike, or each another
+  const turn = random.chance(0.5) ? random.uniform(0, 180) : undefined; // all of them alike, or each its own way
   const gradients: string[] = [];
   const fill = () => {
     if (random.chance(0.5)) return hex(tone());
@@ -43,17 +41,18 @@ function scene(random: RandomStream): string {
   const shapes = Array.from({ length: things }, () => {
     const r = 1 / random.uniform(1 / largest, 1 / smallest); // with density r^-2
     const place = `translate(${random.uniform(0, SIDE)} ${random.uniform(0, SIDE)}) rotate(${turn ?? random.uniform(0, 360)})`;
-    return `<g transform="${place}" fill="${fill()}">${KINDS[random.pick([...kinds])](r, random)}</g>`;
+    return `<g transform="${place}" fill="${fill()}">${KINDS[random.pick(kinds)](r, random)}</g>`;
   });
   const [texture, blur] = [
     random.chance(0.6) ? textureOf(random) : '',
     random.chance(0.3) ? random.uniform(0.3, 1.5) : 0,
   ];
   const soft = blur > 0 ? `<feGaussianBlur stdDeviation="${blur}"/>` : '';
-  const filter = `<filter id="f" x="0" y="0" width="1" height="1">${texture}${soft}</filter>`;
+  const effects = texture + soft;
+  const filter = `<filter id="f" x="0" y="0" width="1" height="1">${effects}</filter>`;
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" width="${SIDE}" height="${SIDE}"><defs>${gradients.join('')}${filter}</defs>` +
-    `<g ${texture + soft === '' ? '' : 'filter="url(#f)"'}>${ground}${shapes.join('')}</g></svg>`
+    `<g ${effects === '' ? '' : 'filter="url(#f)"'}>${ground}${shapes.join('')}</g></svg>`
   );
 }
 

@@ -22,14 +22,17 @@ export interface PredictionLoss {
   compute(tf: TensorFlow, predicted: Tensor, target: Tensor): Scalar;
 }
 
-/** A term against collapse, on the encoder's features of images: I-JEPA's context encoder's outputs, averaged over patches. `compute` does as a loss does. */
+/**
+ * A term against collapse, on features of the encoder that is trained: of I-JEPA the context encoder's outputs, averaged
+ * over patches. `compute` does as a loss does.
+ */
 export interface Regularizer<Names extends string = string> {
   name: string;
   summary: string;
   /** Numbers that are new in every step, by names; all that is random comes from here. */
   draw?(random: RandomNumbers, width: number): Readonly<Record<Names, DrawnNumbers>>;
   /**
-   * @param pooled a row for each context of the whole batch, in an order that means nothing, [n, D]
+   * @param pooled a row for each context or view of the whole batch, in an order that means nothing, [n, D]
    * @param drawn what `draw` gave, as tensors
    * @returns a scalar, which `--regularizer-weight` multiplies
    */

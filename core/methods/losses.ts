@@ -79,7 +79,7 @@ export function lossTerms<O, T>(
   };
 }
 
-/** The term against collapse, if there is one, of rows of the whole batch, [n, D]. @param width D */
+/** The term against collapse, if there is one, on rows of the whole batch, [n, D]. @param width D */
 export function regularizerTerms<O, T>(
   { extensions: { regularizer } }: Pick<MethodContext, 'extensions'>,
   { regularizerWeight: weight }: RegularizerOptions,

@@ -108,7 +108,7 @@ export default defineMethod({
         headLayers: 2,
         headDim: 1024,
         imagesSeen: 150_000,
-        regularizer: 'isotropy', // NT-Xent alone leaves all features near one direction, where cosines tell little
+        regularizer: 'isotropy', // with NT-Xent alone the mean dominates features, and all cosines are near 1
         regularizerWeight: 0.1,
         initFrom: 'builtin:drawings', // of the same model
       },
@@ -138,8 +138,8 @@ type Outputs = { features: Tensor };
  * two views of each image go through a perceptron, and of what it makes of a view, the other view's has to be the most
  * similar one in the batch.
  *
- * NT-Xent leaves open how features are distributed: the head's first layer is linear and its batch norm takes away what all
- * features have in common, so that any invertible map of them can give the same loss. A regularizer may choose.
+ * NT-Xent does not determine how features are distributed: the head's first layer is linear and its batch norm takes away
+ * their mean, so that any invertible affine map of them can give the same loss. A regularizer may determine it.
  *
  * Letters: b images of a part, B of the batch, D width, K numbers of a projection.
  */
